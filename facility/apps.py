@@ -1,0 +1,8 @@
+"""What exists: sites, layouts, halls, racks, CDUs, feeds, plants and the catalogue."""
+
+from django.apps import AppConfig
+
+
+class FacilityConfig(AppConfig):
+    name = "facility"
+    verbose_name = "Facility"

@@ -1,0 +1,15 @@
+"""Settings of the test suite: the product's own, with a memory broker and quick password hashes."""
+
+import tempfile
+from pathlib import Path
+
+from twin.settings import *  # noqa: F403
+from twin.settings import DATABASES, EMBEDDED_DATABASE, REST_FRAMEWORK  # noqa: F401
+
+CELERY_BROKER_URL = "memory://"  # before the first publish: Celery keeps its producer pool
+CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.02}
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
+if EMBEDDED_DATABASE:  # a file, so that the live server and the worker thread have connections of their own
+    DATABASES["default"]["TEST"] = {"NAME": str(Path(tempfile.gettempdir()) / f"twin-test-{__import__('os').getpid()}.sqlite3")}

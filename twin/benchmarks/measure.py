@@ -1,0 +1,44 @@
+"""How one figure of speed is taken."""
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One measured figure. `value` is held to `reach`: at most it, or at least it where `higher_is_better`."""
+
+    name: str
+    size: str
+    value: float
+    unit: str
+    reach: float | None
+    higher_is_better: bool
+    cpu_s: float
+    peak_bytes: int  # of the whole process so far, or of the child process that the work ran in
+    note: str = ""
+
+    @property
+    def status(self) -> str:
+        """`pass`, `miss`, or `no reach` where the issue names none."""
+        if self.reach is None:
+            return "no reach"
+        met = self.value >= self.reach if self.higher_is_better else self.value <= self.reach
+        return "pass" if met else "miss"
+
+
+def cpu_seconds(work: Callable[[], object], *, repeats: int = 1) -> float:
+    """Return the least CPU time (user and system, all threads) of `repeats` calls of `work` [s]."""
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        best = min(best, time.process_time() - start)
+    return best
+
+
+def peak_bytes() -> int:
+    """Return the peak resident memory of this process [bytes] (Linux counts in KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
