@@ -1,0 +1,36 @@
+"""Sign-in of programs: `Authorization: Token <secret>`."""
+
+from django.db.models import Q
+from django.utils import timezone
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+
+from facility.models import ApiToken
+
+
+class TokenAuthentication(BaseAuthentication):
+    """Finds the token by its prefix and compares hashes; `request.auth` is the token."""
+
+    keyword = "Token"
+
+    def authenticate(self, request):
+        parts = get_authorization_header(request).split()
+        if not parts or parts[0].lower() != self.keyword.lower().encode():
+            return None
+        if len(parts) != 2:
+            raise exceptions.AuthenticationFailed("The Authorization header must read: Token <secret>.")
+        secret = parts[1].decode(errors="replace")
+        now = timezone.now()
+        token = (
+            ApiToken.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), digest=ApiToken.digest_of(secret))
+            .select_related("user")
+            .first()
+        )
+        if token is None or not token.user.is_active:
+            raise exceptions.AuthenticationFailed("This token is unknown, expired or its user is not active.")
+        if token.last_used_at is None or (now - token.last_used_at).total_seconds() > 60:
+            ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)  # not on every call: it is a write
+        return token.user, token
+
+    def authenticate_header(self, request) -> str:
+        return self.keyword

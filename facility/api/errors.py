@@ -1,0 +1,38 @@
+"""One error shape for the whole API: {"message": sentence, "extra": {…}}."""
+
+from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.serializers import as_serializer_error
+from rest_framework.views import exception_handler as drf_exception_handler
+
+
+def exception_handler(error: Exception, context: dict) -> Response | None:
+    """Return the answer for an exception: fields under extra.fields, everything else as its sentence."""
+    if isinstance(error, DjangoValidationError):
+        error = exceptions.ValidationError(as_serializer_error(error))
+    elif isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied(str(error) or None)
+    response = drf_exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, exceptions.ValidationError):
+        response.data = {"message": first_sentence(error.detail), "extra": {"fields": error.detail}}
+    else:
+        response.data = {"message": str(getattr(error, "detail", error)), "extra": {}}
+    return response
+
+
+def first_sentence(detail: object, field: str = "") -> str:
+    """Return the first message of a nested validation error, with the field it belongs to."""
+    if isinstance(detail, dict):
+        name, inner = next(iter(detail.items()))
+        own = "" if name == "non_field_errors" else str(name)
+        return first_sentence(inner, f"{field}.{own}".strip("."))
+    if isinstance(detail, list):
+        return first_sentence(next((item for item in detail if item), ""), field)
+    return f"{field}: {detail}" if field else str(detail)

@@ -1,0 +1,22 @@
+"""What exists. Fields are SI, and their suffix names the unit; `help_text` says what they mean."""
+
+from facility.models.access import ApiToken, Membership
+from facility.models.cooling import Cdu, CoolingPlant
+from facility.models.floor import Hall, Rack
+from facility.models.power import PowerFeed
+from facility.models.product import Product
+from facility.models.site import Layout, Site, Weather
+
+__all__ = [
+    "ApiToken",
+    "Cdu",
+    "CoolingPlant",
+    "Hall",
+    "Layout",
+    "Membership",
+    "PowerFeed",
+    "Product",
+    "Rack",
+    "Site",
+    "Weather",
+]

@@ -1,0 +1,58 @@
+"""Who may see and change a site, through the browser or by a token."""
+
+import hashlib
+import secrets
+
+from django.conf import settings
+from django.db import models
+
+from facility.models.site import Site
+
+
+class Membership(models.Model):
+    """A user's role on a site. Superusers need none."""
+
+    class Role(models.TextChoices):
+        VIEWER = "viewer", "viewer: reads"
+        PLANNER = "planner", "planner: reads and changes"
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=12, choices=Role, default=Role.VIEWER)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["site", "user"], name="membership_site_user_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.user} on {self.site}: {self.role}"
+
+
+class ApiToken(models.Model):
+    """A secret for programs. Only its hash is kept; the secret is shown once."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=80, help_text="What uses it.")
+    prefix = models.CharField(max_length=8, unique=True, editable=False)
+    digest = models.CharField(max_length=64, editable=False)
+    read_only = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: until deleted.")
+    last_used_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+    @staticmethod
+    def digest_of(secret: str) -> str:
+        """Return the hash that is kept of a secret. SHA-256 without salt: the secret has 256 random bits."""
+        return hashlib.sha256(secret.encode()).hexdigest()
+
+    @classmethod
+    def issue(cls, **fields) -> tuple["ApiToken", str]:
+        """Make a token and return it with its secret, which cannot be read again."""
+        prefix, rest = secrets.token_hex(4), secrets.token_urlsafe(32)
+        secret = f"{prefix}.{rest}"
+        return cls.objects.create(prefix=prefix, digest=cls.digest_of(secret), **fields), secret

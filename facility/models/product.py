@@ -1,0 +1,44 @@
+"""The catalogue in the database: facts about a product, model, workload or region, with source and confidence."""
+
+from typing import Any
+
+from django.db import models
+
+
+class Confidence(models.TextChoices):
+    """How far a figure can be trusted; screens show the mark beside it."""
+
+    PUBLISHED = "published", "published"
+    DERIVED = "derived", "derived"
+    ESTIMATED = "estimated", "estimated"
+    ENTERED = "entered", "entered by you"
+
+
+class Product(models.Model):
+    """One catalogue entry. `facts` holds its fields by name with SI suffix, as in `facility/catalogue/<kind>.yaml`."""
+
+    kind = models.CharField(max_length=40, help_text="Catalogue file the entry belongs to, e.g. systems, cdus, ups.")
+    slug = models.SlugField(max_length=80, help_text="Name used by site files, commands and the API.")
+    name = models.CharField(max_length=160)
+    vendor = models.CharField(max_length=80, blank=True)
+    facts = models.JSONField(help_text="Fields by name with SI suffix; checked against the kind's schema.")
+    source = models.TextField(help_text="Document, page or measurement the facts come from.")
+    confidence = models.CharField(max_length=12, choices=Confidence, help_text="Of the headline figures.")
+    field_confidence = models.JSONField(default=dict, blank=True, help_text="Confidence of single fields.")
+    notes = models.TextField(blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["kind", "name"]
+        constraints = [models.UniqueConstraint(fields=["kind", "slug"], name="product_kind_slug_unique")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def fact(self, name: str) -> Any:
+        """Return one fact, or None where the entry does not give it."""
+        return self.facts.get(name)
+
+    def confidence_of(self, field: str) -> str:
+        """Return the confidence of one field: its own where stated, else the entry's."""
+        return self.field_confidence.get(field, self.confidence)

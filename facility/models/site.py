@@ -1,0 +1,93 @@
+"""A site and its named alternatives."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from facility.models.product import Product
+
+
+class Weather(models.Model):
+    """One year of hourly weather, shipped (site empty) or uploaded for one site."""
+
+    slug = models.SlugField(max_length=80, unique=True)
+    name = models.CharField(max_length=160)
+    site = models.ForeignKey(
+        "facility.Site", null=True, blank=True, on_delete=models.CASCADE, related_name="own_weather",
+        help_text="The site this year was uploaded for; empty for shipped climates.",
+    )  # fmt: skip
+    source = models.TextField(help_text="Station, kind of year (TMY3, measured …) and origin.")
+    latitude_deg = models.FloatField(validators=[MinValueValidator(-90), MaxValueValidator(90)])
+    longitude_deg = models.FloatField(validators=[MinValueValidator(-180), MaxValueValidator(180)])
+    elevation_m = models.FloatField(help_text="Height of the station above sea level [m].")
+    utc_offset_h = models.FloatField(default=0, help_text="Hours that the rows' local time is ahead of UTC [h].")
+    n_hours = models.PositiveIntegerField(help_text="8,760 or 8,784.")
+    rows = models.BinaryField(
+        help_text="zlib of float32 (3, n_hours): dry bulb [degC], relative humidity [0-1], pressure [Pa]."
+    )
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "weather"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Site(models.Model):
+    """A place with a climate, a tariff and a grid connection. Layouts are its alternatives."""
+
+    slug = models.SlugField(max_length=80, unique=True)
+    name = models.CharField(max_length=160)
+    place = models.CharField(max_length=160, blank=True, help_text="Town and country.")
+    latitude_deg = models.FloatField(validators=[MinValueValidator(-90), MaxValueValidator(90)])
+    longitude_deg = models.FloatField(validators=[MinValueValidator(-180), MaxValueValidator(180)])
+    elevation_m = models.FloatField(
+        default=0, validators=[MinValueValidator(-430), MaxValueValidator(6000)], help_text="Above sea level [m]."
+    )
+    weather = models.ForeignKey(Weather, on_delete=models.PROTECT, related_name="sites")
+    region = models.ForeignKey(
+        Product, on_delete=models.PROTECT, related_name="+", limit_choices_to={"kind": "regions"},
+        help_text="Gives the prices of electricity and water and the carbon of the grid.",
+    )  # fmt: skip
+    grid_limit_w = models.FloatField(
+        validators=[MinValueValidator(1)], help_text="Power the utility connection may draw at most [W]."
+    )
+    notes = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Layout(models.Model):
+    """One named alternative of a site: everything that stands in it belongs to it."""
+
+    class Status(models.TextChoices):
+        PROPOSED = "proposed", "proposed"
+        APPROVED = "approved", "approved"
+        AS_BUILT = "as_built", "as built"
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="layouts")
+    slug = models.SlugField(max_length=80)
+    name = models.CharField(max_length=160)
+    status = models.CharField(max_length=12, choices=Status, default=Status.PROPOSED)
+    notes = models.TextField(blank=True, help_text="What it is and which published design it follows.")
+    cloned_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="clones")
+    version = models.PositiveIntegerField(
+        default=1, help_text="Counts edits; an edit that names an older version is refused."
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["site__name", "name"]
+        constraints = [models.UniqueConstraint(fields=["site", "slug"], name="layout_site_slug_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.site.name}: {self.name}"
+
+    @property
+    def path(self) -> str:
+        """SITE/LAYOUT, as commands name it (reads `self.site`)."""
+        return f"{self.site.slug}/{self.slug}"

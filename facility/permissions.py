@@ -1,0 +1,31 @@
+"""Who may do what with a site. Pages, API, files and commands all ask here.
+
+Each rule comes as a pair: `check_…` raises PermissionDenied with a sentence, `may_…` answers yes or no.
+"""
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+
+from facility.models import Membership, Site
+
+
+def visible_sites(user) -> QuerySet[Site]:
+    """Return the sites that a user may see: all for superusers, else those with a membership."""
+    if user.is_superuser:
+        return Site.objects.all()
+    if not user.is_authenticated:
+        return Site.objects.none()
+    return Site.objects.filter(memberships__user=user)
+
+
+def may_change_site(user, site: Site) -> bool:
+    """Return whether the user may change the site and what stands on it."""
+    return user.is_superuser or (
+        user.is_authenticated and Membership.objects.filter(site=site, user=user, role=Membership.Role.PLANNER).exists()
+    )
+
+
+def check_change_site(user, site: Site) -> None:
+    """Raise PermissionDenied unless the user may change the site."""
+    if not may_change_site(user, site):
+        raise PermissionDenied(f"You may look at {site.name} but not change it; a planner of the site can grant that.")
