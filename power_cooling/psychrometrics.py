@@ -1,0 +1,376 @@
+"""Properties of moist air by the ideal-gas formulas of the ASHRAE Handbook.
+
+Temperatures are dry-bulb degrees Celsius, humidity ratios kilograms of water per kilogram of dry air, enthalpies joules
+per kilogram of dry air with zero at 0 °C dry air and liquid water. The `*_scalar` functions are the compiled cores that
+other compiled solvers call; the public functions broadcast over arrays and check their arguments.
+
+Below the triple point the saturation curve is the one over ice, as in the Handbook.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, vectorize
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+STANDARD_PRESSURE_PA = 101_325.0
+ZERO_CELSIUS_K = 273.15
+TRIPLE_POINT_K = 273.16
+MOLAR_MASS_RATIO = 0.621945  # water to dry air; ASHRAE Fundamentals 2017, ch. 1, eq. 20
+DRY_AIR_GAS_CONSTANT_J_PER_KG_K = 287.042  # ASHRAE Fundamentals 2017, ch. 1, eq. 1
+LOWEST_HUMIDITY_RATIO = 1e-7  # keeps the dew point of bone-dry air finite
+
+_TEMPERATURE_RANGE_DEGC = (-100.0, 200.0)  # of the saturation-pressure formulas
+
+
+@njit(cache=True)
+def saturation_pressure_scalar(temperature_degc):
+    """Saturation pressure [Pa]: ASHRAE Fundamentals 2017, ch. 1, eq. 5 (ice) and 6 (water)."""
+    t = temperature_degc + 273.15
+    if t <= 273.16:
+        return math.exp(
+            -5.6745359e3 / t
+            + 6.3925247
+            + t * (-9.677843e-3 + t * (6.2215701e-7 + t * (2.0747825e-9 - 9.484024e-13 * t)))
+            + 4.1635019 * math.log(t)
+        )
+    return math.exp(
+        -5.8002206e3 / t
+        + 1.3914993
+        + t * (-4.8640239e-2 + t * (4.1764768e-5 - 1.4452093e-8 * t))
+        + 6.5459673 * math.log(t)
+    )
+
+
+@njit(cache=True)
+def saturation_pressure_log_slope_scalar(temperature_degc):
+    """d ln(p_ws) / dT [1/K], the exact derivative of the formulas above."""
+    t = temperature_degc + 273.15
+    if t <= 273.16:
+        return (
+            5.6745359e3 / (t * t)
+            - 9.677843e-3
+            + t * (2.0 * 6.2215701e-7 + t * (3.0 * 2.0747825e-9 - 4.0 * 9.484024e-13 * t))
+            + 4.1635019 / t
+        )
+    return 5.8002206e3 / (t * t) - 4.8640239e-2 + t * (2.0 * 4.1764768e-5 - 3.0 * 1.4452093e-8 * t) + 6.5459673 / t
+
+
+@njit(cache=True)
+def humidity_ratio_scalar(vapour_pressure_pa, pressure_pa):
+    """Humidity ratio [kg/kg] of air at a water-vapour pressure."""
+    return max(0.621945 * vapour_pressure_pa / (pressure_pa - vapour_pressure_pa), 1e-7)
+
+
+@njit(cache=True)
+def saturated_humidity_ratio_scalar(temperature_degc, pressure_pa):
+    """Humidity ratio [kg/kg] of saturated air."""
+    return humidity_ratio_scalar(saturation_pressure_scalar(temperature_degc), pressure_pa)
+
+
+@njit(cache=True)
+def enthalpy_scalar(dry_bulb_degc, humidity_ratio):
+    """Enthalpy of moist air [J per kg dry air]: ASHRAE Fundamentals 2017, ch. 1, eq. 30."""
+    return 1006.0 * dry_bulb_degc + humidity_ratio * (2.501e6 + 1860.0 * dry_bulb_degc)
+
+
+@njit(cache=True)
+def saturated_enthalpy_scalar(temperature_degc, pressure_pa):
+    """Enthalpy of saturated air [J per kg dry air]."""
+    return enthalpy_scalar(temperature_degc, saturated_humidity_ratio_scalar(temperature_degc, pressure_pa))
+
+
+@njit(cache=True)
+def humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, wet_bulb_degc, pressure_pa):
+    """Humidity ratio [kg/kg]: ASHRAE Fundamentals 2017, ch. 1, eq. 33 (water) and 35 (ice)."""
+    saturated = saturated_humidity_ratio_scalar(wet_bulb_degc, pressure_pa)
+    if wet_bulb_degc >= 0.0:
+        ratio = ((2501.0 - 2.326 * wet_bulb_degc) * saturated - 1.006 * (dry_bulb_degc - wet_bulb_degc)) / (
+            2501.0 + 1.86 * dry_bulb_degc - 4.186 * wet_bulb_degc
+        )
+    else:
+        ratio = ((2830.0 - 0.24 * wet_bulb_degc) * saturated - 1.006 * (dry_bulb_degc - wet_bulb_degc)) / (
+            2830.0 + 1.86 * dry_bulb_degc - 2.1 * wet_bulb_degc
+        )
+    return max(ratio, 1e-7)
+
+
+@njit(cache=True)
+def dew_point_scalar(humidity_ratio, pressure_pa):
+    """Dew (or frost) point [°C]: Newton on ln p_ws, started from a Magnus inverse."""
+    vapour_pa = pressure_pa * max(humidity_ratio, 1e-7) / (0.621945 + max(humidity_ratio, 1e-7))
+    target = math.log(vapour_pa)
+    x = target - math.log(611.2)
+    t = 243.12 * x / (17.62 - x)
+    for _ in range(50):
+        step = (math.log(saturation_pressure_scalar(t)) - target) / saturation_pressure_log_slope_scalar(t)
+        t = min(max(t - step, -100.0), 200.0)
+        if abs(step) < 1e-10:
+            break
+    return t
+
+
+@njit(cache=True)
+def wet_bulb_scalar(dry_bulb_degc, humidity_ratio, pressure_pa):
+    """Thermodynamic wet bulb [°C]: bracketed secant between the dew point and the dry bulb."""
+    low = dew_point_scalar(humidity_ratio, pressure_pa)
+    high = dry_bulb_degc
+    if low >= high:
+        return high
+    target = max(humidity_ratio, 1e-7)
+    f_low = humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, low, pressure_pa) - target
+    f_high = humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, high, pressure_pa) - target
+    side = 0
+    t = high
+    for _ in range(100):
+        if f_high - f_low == 0.0:
+            break
+        t = high - f_high * (high - low) / (f_high - f_low)
+        f = humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, t, pressure_pa) - target
+        if f > 0.0:
+            high, f_high = t, f
+            if side == 1:
+                f_low *= 0.5
+            side = 1
+        else:
+            low, f_low = t, f
+            if side == -1:
+                f_high *= 0.5
+            side = -1
+        if high - low < 1e-9 or f == 0.0 or abs(f) < 1e-13:
+            break
+    return t
+
+
+@vectorize(cache=True)
+def _saturation_pressure(temperature_degc):
+    return saturation_pressure_scalar(temperature_degc)
+
+
+@vectorize(cache=True)
+def _wet_bulb(dry_bulb_degc, humidity_ratio, pressure_pa):
+    return wet_bulb_scalar(dry_bulb_degc, humidity_ratio, pressure_pa)
+
+
+@vectorize(cache=True)
+def _dew_point(humidity_ratio, pressure_pa):
+    return dew_point_scalar(humidity_ratio, pressure_pa)
+
+
+@vectorize(cache=True)
+def _humidity_ratio_from_wet_bulb(dry_bulb_degc, wet_bulb_degc, pressure_pa):
+    return humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, wet_bulb_degc, pressure_pa)
+
+
+def saturation_pressure_pa(temperature_degc: ArrayLike) -> FloatArray:
+    """Return the saturation pressure of water vapour over water, or over ice below the triple point.
+
+    Parameters
+    ----------
+    temperature_degc : array_like
+        Temperature [°C], in [-100, 200].
+
+    Returns
+    -------
+    ndarray
+        Saturation pressure [Pa] [1]_.
+
+    Raises
+    ------
+    ValueError
+        If a temperature is outside the range of the formulas.
+
+    References
+    ----------
+    .. [1] ASHRAE Handbook Fundamentals 2017, chapter 1, equations 5 and 6.
+    """
+    return _saturation_pressure(_temperature("temperature_degc", temperature_degc))
+
+
+def humidity_ratio_from_relative_humidity(
+    dry_bulb_degc: ArrayLike, relative_humidity_frac: ArrayLike, pressure_pa: ArrayLike = STANDARD_PRESSURE_PA
+) -> FloatArray:
+    """Return the humidity ratio [kg/kg] of air at a dry bulb [°C], relative humidity [-] and pressure [Pa].
+
+    Raises
+    ------
+    ValueError
+        If the relative humidity is outside [0, 1], or the vapour pressure reaches the total pressure.
+    """
+    rh = np.asarray(relative_humidity_frac, dtype=float)
+    bad = ~((rh >= 0) & (rh <= 1))
+    if np.any(bad):
+        raise ValueError(f"relative_humidity_frac is {_first(rh, bad)}; must be in [0, 1]")
+    return humidity_ratio_from_vapour_pressure(rh * saturation_pressure_pa(dry_bulb_degc), pressure_pa)
+
+
+def humidity_ratio_from_vapour_pressure(vapour_pressure_pa: ArrayLike, pressure_pa: ArrayLike) -> FloatArray:
+    """Return the humidity ratio [kg/kg]: ASHRAE Fundamentals 2017, ch. 1, eq. 20.
+
+    Raises
+    ------
+    ValueError
+        If a vapour pressure is negative or not below the total pressure.
+    """
+    vapour = np.asarray(vapour_pressure_pa, dtype=float)
+    total = _pressure(pressure_pa)
+    bad = ~((vapour >= 0) & (vapour < total))
+    if np.any(bad):
+        raise ValueError(
+            f"vapour pressure {_first(vapour, bad)} Pa must be at least 0 and below the air pressure "
+            f"{_first(total, bad)} Pa"
+        )
+    return np.maximum(MOLAR_MASS_RATIO * vapour / (total - vapour), LOWEST_HUMIDITY_RATIO)
+
+
+def humidity_ratio_from_wet_bulb(
+    dry_bulb_degc: ArrayLike, wet_bulb_degc: ArrayLike, pressure_pa: ArrayLike = STANDARD_PRESSURE_PA
+) -> FloatArray:
+    """Return the humidity ratio [kg/kg]: ASHRAE Fundamentals 2017, ch. 1, eq. 33 and 35.
+
+    Raises
+    ------
+    ValueError
+        If a wet bulb is above its dry bulb.
+    """
+    dry = _temperature("dry_bulb_degc", dry_bulb_degc)
+    wet = _temperature("wet_bulb_degc", wet_bulb_degc)
+    # Weather files round both to 0.1 K, so fog may read a hair above saturation.
+    bad = wet > dry + 0.11
+    if np.any(bad):
+        raise ValueError(f"wet bulb {_first(wet, bad)} °C is above dry bulb {_first(dry, bad)} °C")
+    return _humidity_ratio_from_wet_bulb(dry, np.minimum(wet, dry), _pressure(pressure_pa))
+
+
+def humidity_ratio_from_dew_point(dew_point_degc: ArrayLike, pressure_pa: ArrayLike) -> FloatArray:
+    """Return the humidity ratio [kg/kg] of air with a dew point [°C] at a pressure [Pa]."""
+    return humidity_ratio_from_vapour_pressure(saturation_pressure_pa(dew_point_degc), pressure_pa)
+
+
+def saturated_humidity_ratio(temperature_degc: ArrayLike, pressure_pa: ArrayLike = STANDARD_PRESSURE_PA) -> FloatArray:
+    """Return the humidity ratio [kg/kg] of saturated air at a temperature [°C] and pressure [Pa]."""
+    return humidity_ratio_from_vapour_pressure(saturation_pressure_pa(temperature_degc), pressure_pa)
+
+
+def vapour_pressure_pa(humidity_ratio: ArrayLike, pressure_pa: ArrayLike = STANDARD_PRESSURE_PA) -> FloatArray:
+    """Return the water-vapour pressure [Pa] of air with a humidity ratio [kg/kg] at a pressure [Pa]."""
+    ratio = _humidity_ratio(humidity_ratio)
+    return _pressure(pressure_pa) * ratio / (MOLAR_MASS_RATIO + ratio)
+
+
+def relative_humidity_frac(
+    dry_bulb_degc: ArrayLike, humidity_ratio: ArrayLike, pressure_pa: ArrayLike = STANDARD_PRESSURE_PA
+) -> FloatArray:
+    """Return the relative humidity [-]; above 1 means the state is supersaturated and would fog."""
+    return vapour_pressure_pa(humidity_ratio, pressure_pa) / saturation_pressure_pa(dry_bulb_degc)
+
+
+def dew_point_degc(humidity_ratio: ArrayLike, pressure_pa: ArrayLike = STANDARD_PRESSURE_PA) -> FloatArray:
+    """Return the dew point, or frost point below 0 °C, solved to 1e-10 K.
+
+    Parameters
+    ----------
+    humidity_ratio : array_like
+        Humidity ratio [kg/kg], at least 0 (taken as 1e-7 below that).
+    pressure_pa : array_like
+        Air pressure [Pa], above 0.
+
+    Returns
+    -------
+    ndarray
+        Dew point [°C].
+    """
+    return _dew_point(_humidity_ratio(humidity_ratio), _pressure(pressure_pa))
+
+
+def wet_bulb_degc(
+    dry_bulb_degc: ArrayLike, humidity_ratio: ArrayLike, pressure_pa: ArrayLike = STANDARD_PRESSURE_PA
+) -> FloatArray:
+    """Return the thermodynamic wet bulb at the given pressure.
+
+    Parameters
+    ----------
+    dry_bulb_degc : array_like
+        Dry bulb [°C], in [-100, 200].
+    humidity_ratio : array_like
+        Humidity ratio [kg/kg], at least 0. A supersaturated state returns the dry bulb.
+    pressure_pa : array_like
+        Air pressure [Pa], above 0.
+
+    Returns
+    -------
+    ndarray
+        Wet bulb [°C], between dew point and dry bulb [1]_.
+
+    References
+    ----------
+    .. [1] ASHRAE Handbook Fundamentals 2017, chapter 1, equations 33 and 35, solved for the wet bulb.
+    """
+    dry = _temperature("dry_bulb_degc", dry_bulb_degc)
+    return _wet_bulb(dry, _humidity_ratio(humidity_ratio), _pressure(pressure_pa))
+
+
+def enthalpy_j_per_kg(dry_bulb_degc: ArrayLike, humidity_ratio: ArrayLike) -> FloatArray:
+    """Return the enthalpy of moist air [J per kg dry air]: ASHRAE Fundamentals 2017, ch. 1, eq. 30."""
+    dry = np.asarray(dry_bulb_degc, dtype=float)
+    return 1006.0 * dry + _humidity_ratio(humidity_ratio) * (2.501e6 + 1860.0 * dry)
+
+
+def specific_volume_m3_per_kg(
+    dry_bulb_degc: ArrayLike, humidity_ratio: ArrayLike, pressure_pa: ArrayLike = STANDARD_PRESSURE_PA
+) -> FloatArray:
+    """Return the volume of moist air [m³ per kg dry air]: ASHRAE Fundamentals 2017, ch. 1, eq. 26."""
+    kelvin = _temperature("dry_bulb_degc", dry_bulb_degc) + ZERO_CELSIUS_K
+    ratio = _humidity_ratio(humidity_ratio)
+    return DRY_AIR_GAS_CONSTANT_J_PER_KG_K * kelvin * (1 + 1.607858 * ratio) / _pressure(pressure_pa)
+
+
+def density_kg_m3(
+    dry_bulb_degc: ArrayLike, humidity_ratio: ArrayLike, pressure_pa: ArrayLike = STANDARD_PRESSURE_PA
+) -> FloatArray:
+    """Return the density of moist air [kg/m³], dry air and vapour together."""
+    return (1 + _humidity_ratio(humidity_ratio)) / specific_volume_m3_per_kg(dry_bulb_degc, humidity_ratio, pressure_pa)
+
+
+def heat_capacity_j_per_kg_k(humidity_ratio: ArrayLike) -> FloatArray:
+    """Return the heat capacity of moist air [J per kg dry air and K], the slope of its enthalpy."""
+    return 1006.0 + 1860.0 * _humidity_ratio(humidity_ratio)
+
+
+def pressure_at_elevation_pa(elevation_m: ArrayLike) -> FloatArray:
+    """Return the standard-atmosphere pressure [Pa]: ASHRAE Fundamentals 2017, ch. 1, eq. 3 (-5,000 to 11,000 m)."""
+    elevation = np.asarray(elevation_m, dtype=float)
+    if np.any((elevation < -5000) | (elevation > 11000)):
+        raise ValueError("elevation_m must be between -5000 and 11000")
+    return STANDARD_PRESSURE_PA * (1 - 2.25577e-5 * elevation) ** 5.2559
+
+
+def _temperature(name: str, value: ArrayLike) -> FloatArray:
+    array = np.asarray(value, dtype=float)
+    low, high = _TEMPERATURE_RANGE_DEGC
+    bad = ~((array >= low) & (array <= high))
+    if np.any(bad):
+        raise ValueError(f"{name} is {_first(array, bad)} °C; must be in [{low:g}, {high:g}]")
+    return array
+
+
+def _pressure(value: ArrayLike) -> FloatArray:
+    array = np.asarray(value, dtype=float)
+    bad = ~(array > 0)
+    if np.any(bad):
+        raise ValueError(f"pressure_pa is {_first(array, bad)} Pa; must be greater than 0")
+    return array
+
+
+def _humidity_ratio(value: ArrayLike) -> FloatArray:
+    array = np.asarray(value, dtype=float)
+    bad = ~(array >= 0)
+    if np.any(bad):
+        raise ValueError(f"humidity_ratio is {_first(array, bad)}; must be at least 0")
+    return np.maximum(array, LOWEST_HUMIDITY_RATIO)
+
+
+def _first(values: FloatArray, bad: NDArray[np.bool_]) -> float:
+    return float(np.broadcast_to(values, bad.shape)[bad].flat[0])
