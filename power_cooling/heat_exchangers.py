@@ -347,7 +347,7 @@ def plate_friction_martin(reynolds: ArrayLike, chevron_deg: ArrayLike = 60.0) ->
     angle = np.radians(np.asarray(chevron_deg, dtype=float))
     laminar = re < 2000
     straight = np.where(laminar, 64 / re, (0.78 * np.log(np.maximum(re, 2000)) - 1.5) ** -2.0)
-    crossing = np.where(laminar, 597 / re + 3.85, 39 / re**0.289)
+    crossing = np.where(laminar, 596 / re + 3.85, 39 / re**0.289)
     cos, sin, tan = np.cos(angle), np.sin(angle), np.tan(angle)
     root = cos / np.sqrt(0.18 * tan + 0.36 * sin + straight / cos) + (1 - cos) / np.sqrt(3.8 * crossing)
     return root**-2.0
