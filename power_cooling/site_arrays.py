@@ -119,8 +119,9 @@ class RackBank:
     Accelerator watts at clock phi and reference junction temperature are the pool's static + dynamic * g(phi) with
     ``g = clock_linear_frac * phi + (1 - clock_linear_frac) * phi**3``; leakage adds
     ``min(leakage_frac * tdp, static) * (exp(leakage_per_k * (T_j - reference)) - 1)``.
-    Junction: ``T_j = T_in + P * (r_th_fixed + r_th_flow * f**-n + coolant_rise_frac * liquid_frac / (m cp))`` with f the
-    coolant flow over its design (for air-cooled accelerators the server fans' speed).
+    Junction: ``T_j = T_in + P * (r_th_fixed + r_th_flow * f**-n + r_th_rise / f)`` with f the coolant flow over its
+    design (for air-cooled accelerators, those with `accelerator_liquid_frac` 0, the server fans' speed). `r_th_rise` is
+    half the coolant's rise per watt where the sheet's resistance is to mean coolant, 0 where it is to the inlet.
     """
 
     count: FloatArray = _bounded(low=0)
@@ -152,7 +153,7 @@ class RackBank:
     leakage_per_k: FloatArray = _bounded(0.010, low=0, high=0.1)  # assumed
     reference_degc: FloatArray = _bounded(65.0)  # assumed: where static and dynamic watts were measured
     r_th_flow_exponent: FloatArray = _bounded(0.5, low=0, high=2)  # assumed: laminar developing micro-channel
-    coolant_rise_frac: FloatArray = _bounded(0.0, low=0, high=1)  # 0: r_th is to the inlet; 0.5: to mean coolant
+    r_th_rise_k_per_w: FloatArray = _bounded(0.0, low=0)  # 0: r_th is to the inlet; liquid_frac / (2 m cp): to the mean
     inlet_trip_degc: FloatArray = _bounded(60.0)  # assumed: the rack switches off above this air inlet
     fan_min_frac: FloatArray = _bounded(0.3, above=0, high=1)  # assumed
     fan_base_frac: FloatArray = _bounded(0.5, low=0, high=1)  # speed at no load and the fan reference inlet, assumed
@@ -168,9 +169,8 @@ class RackBank:
         wrong = self.trip_degc <= self.throttle_degc
         if np.any(wrong):
             i = int(np.argmax(wrong))
-            raise ValueError(
-                f"RackBank.trip_degc[{i}] is {self.trip_degc[i]:g}; must be above throttle_degc {self.throttle_degc[i]:g}"
-            )
+            limit = self.throttle_degc[i]
+            raise ValueError(f"RackBank.trip_degc[{i}] is {self.trip_degc[i]:g}; must be above throttle_degc {limit:g}")
         liquid = (self.accelerator_liquid_frac > 0) | (self.other_liquid_frac > 0)
         for wrong, said in (
             (liquid & (self.cdu_index < 0), "has heat into liquid but cdu_index -1 (air only)"),
