@@ -318,8 +318,10 @@ class PlantBank:
     # dry and adiabatic coolers
     n_coolers: FloatArray = _bounded(0.0, low=0)
     cooler_ua_w_per_k: FloatArray = _bounded(1.0, above=0)  # per unit, fans at full speed
-    cooler_air_kg_s: FloatArray = _bounded(1.0, above=0)
+    cooler_air_m3_per_s: FloatArray = _bounded(1.0, above=0)
     cooler_fan_w: FloatArray = _bounded(0.0, low=0)
+    cooler_fan_exponent: FloatArray = _bounded(3.0, low=1, high=3)
+    cooler_min_fan_frac: FloatArray = _bounded(0.1, low=0, high=0.99)  # fans cycle below this speed
     cooler_ua_exponent: FloatArray = _bounded(0.6, low=0, high=1)  # UA over air flow
     cooler_control: IntArray = _bounded(int(FanControl.VARIABLE_SPEED), low=0, high=2)
     cooler_low_ua_frac: FloatArray = _bounded(0.6, above=0, high=1)  # of full-speed UA at low speed (TWO_SPEED)
@@ -331,7 +333,7 @@ class PlantBank:
     # cooling towers
     n_towers: FloatArray = _bounded(0.0, low=0)
     tower_ua_w_per_k: FloatArray = _bounded(1.0, above=0)  # per cell, Merkel with air cp, at full air and rated water
-    tower_air_kg_s: FloatArray = _bounded(1.0, above=0)
+    tower_air_m3_per_s: FloatArray = _bounded(1.0, above=0)
     tower_water_kg_s: FloatArray = _bounded(1.0, above=0)  # rated, per cell
     tower_fan_w: FloatArray = _bounded(0.0, low=0)
     tower_ua_air_exponent: FloatArray = _bounded(0.6, low=0, high=1)

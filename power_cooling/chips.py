@@ -1,0 +1,300 @@
+"""Junction temperature, leakage, clock, throttle and trip of one accelerator.
+
+    P(T) = static + dynamic g(phi) + leak (exp(alpha (T - T_ref)) - 1),    g(phi) = a phi + (1 - a) phi**3
+    phi = min(1, phi_cap, phi_T),   phi_T = clip(1 - k (T - T_throttle), phi_min, 1)
+    T = T_in + R P(T)
+
+`phi_cap` is the clock at which P meets the cap; the cap cannot push the clock below phi_min. The throttle is the
+smoothed steady equivalent of a duty-cycling controller (assumed slope). Leakage makes P rise with T: where R dP/dT
+reaches 1 there are several roots, and the lowest is the one that a chip warming up settles at.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+SETTLED, RUNAWAY_POSSIBLE, NO_STEADY_STATE = 0, 1, 2
+
+_SEARCH_ABOVE_TRIP_K = 60.0  # roots further above the trip limit are of no use: the chip is off long before
+_MARCH_STEPS = 400  # of the search for the lowest root where several may exist
+
+
+@njit(cache=True)
+def clock_share_scalar(clock_frac, linear_frac):
+    """Dynamic power over that at full clock [-]: g(phi)."""
+    return clock_frac * (linear_frac + (1.0 - linear_frac) * clock_frac * clock_frac)
+
+
+@njit(cache=True)
+def clock_from_share_scalar(share, linear_frac):
+    """Clock [-] whose dynamic power is `share` of that at full clock: Newton on the convex monotone g."""
+    if share >= 1.0:
+        return 1.0
+    if share <= 0.0:
+        return 0.0
+    cubic = 1.0 - linear_frac
+    phi = 1.0
+    for _ in range(60):
+        step = (phi * (linear_frac + cubic * phi * phi) - share) / (linear_frac + 3.0 * cubic * phi * phi + 1e-300)
+        phi -= step
+        if step <= 1e-15:
+            break
+    return phi
+
+
+@njit(cache=True)
+def chip_power_scalar(t, static, dynamic, leak, alpha, t_ref, cap, throttle, k, phi_min, linear_frac):
+    """Power [W] at junction temperature t, its slope [W/K], and whether the cap or the throttle acts (1, 2; else 0)."""
+    leaking = leak * math.exp(alpha * (t - t_ref))
+    base = static - leak + leaking
+    slope = alpha * leaking
+    power = base + dynamic
+    state = 0
+    if t > throttle:
+        phi = 1.0 - k * (t - throttle)
+        state = 2
+        if phi <= phi_min:
+            return base + dynamic * clock_share_scalar(phi_min, linear_frac), slope, 3
+        power = base + dynamic * clock_share_scalar(phi, linear_frac)
+        if power <= cap:
+            return power, slope - k * dynamic * (linear_frac + 3.0 * (1.0 - linear_frac) * phi * phi), 2
+    if power > cap:
+        least = base + dynamic * clock_share_scalar(phi_min, linear_frac)
+        if least >= cap:
+            return least, slope, 3
+        return cap, 0.0, 1
+    return power, slope, state
+
+
+@njit(cache=True)
+def junction_scalar(
+    t_in, r, static, dynamic, leak, alpha, t_ref, cap, throttle, k, phi_min, linear_frac, trip, t_start
+):
+    """Solve T = t_in + r P(T): temperature [°C], power [W], dP/dT [W/K], acting limit, status.
+
+    Newton inside a bracket, bisection where it leaves it, to 1e-11 K. Where r dP/dT could reach 1 below the search
+    limit the lowest root is found by marching up from the coolant.
+    """
+    top = max(trip, t_in) + _SEARCH_ABOVE_TRIP_K
+    low = t_in
+    high = top
+    status = SETTLED
+    if r * alpha * leak * math.exp(alpha * (top - t_ref)) >= 1.0:
+        status = RUNAWAY_POSSIBLE
+        width = (top - t_in) / _MARCH_STEPS
+        found = False
+        for i in range(1, _MARCH_STEPS + 1):
+            t = t_in + i * width
+            p, slope, state = chip_power_scalar(
+                t, static, dynamic, leak, alpha, t_ref, cap, throttle, k, phi_min, linear_frac
+            )
+            if t - t_in - r * p >= 0.0:
+                low, high = t - width, t
+                found = True
+                break
+        if not found:
+            return top, p, slope, state, NO_STEADY_STATE
+        t = low if t_start < low or t_start > high else t_start
+    else:
+        t = min(max(t_start, low), high)
+    p = 0.0
+    slope = 0.0
+    state = 0
+    for _ in range(200):
+        p, slope, state = chip_power_scalar(
+            t, static, dynamic, leak, alpha, t_ref, cap, throttle, k, phi_min, linear_frac
+        )
+        f = t - t_in - r * p
+        if f > 0.0:
+            high = t
+        else:
+            low = t
+        gain = 1.0 - r * slope
+        if gain > 1e-6:
+            new = t - f / gain
+        else:
+            new = low - 1.0
+        if not (low <= new <= high):
+            new = 0.5 * (low + high)
+        step = new - t
+        if abs(step) < 1e-6 and state == 0 and new < throttle - 1e-3 and p < cap - 1e-3:
+            # Smooth here, so the error left is of the order of step**2 and the tangent gives P to rounding.
+            p += slope * step
+            t = new
+            break
+        t = new
+        if abs(step) < 1e-12 or high - low < 1e-12:
+            p, slope, state = chip_power_scalar(
+                t, static, dynamic, leak, alpha, t_ref, cap, throttle, k, phi_min, linear_frac
+            )
+            break
+    else:
+        status = NO_STEADY_STATE
+    return t, p, slope, state, status
+
+
+@njit(cache=True)
+def clock_at_scalar(t, p, static, dynamic, leak, alpha, t_ref, throttle, k, phi_min, linear_frac, state):
+    """Clock [-] of a solved chip, from the power that its limits leave for switching."""
+    if state == 0:
+        return 1.0
+    if state == 3:
+        return phi_min
+    if state == 2:
+        return min(max(1.0 - k * (t - throttle), phi_min), 1.0)
+    share = (p - static + leak - leak * math.exp(alpha * (t - t_ref))) / max(dynamic, 1e-300)
+    return max(clock_from_share_scalar(share, linear_frac), phi_min)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChipState:
+    """Solved accelerators; arrays of the broadcast shape of the inputs."""
+
+    junction_degc: FloatArray
+    power_w: FloatArray
+    clock_frac: FloatArray
+    power_slope_w_per_k: FloatArray  # dP/dT_j at the solution
+    capped: NDArray[np.bool_]
+    throttled: NDArray[np.bool_]
+    tripped: NDArray[np.bool_]  # hotter than the trip limit, or no steady temperature at all
+    runaway: NDArray[np.bool_]  # leakage could outgrow the cooling below the search limit; the lowest root is given
+
+
+def solve_junctions(
+    coolant_degc: ArrayLike,
+    r_th_k_per_w: ArrayLike,
+    static_power_w: ArrayLike,
+    dynamic_power_w: ArrayLike,
+    *,
+    leakage_w: ArrayLike = 0.0,
+    leakage_per_k: ArrayLike = 0.010,
+    reference_degc: ArrayLike = 65.0,
+    power_limit_w: ArrayLike = np.inf,
+    throttle_degc: ArrayLike = 87.0,
+    throttle_frac_per_k: ArrayLike = 0.05,
+    trip_degc: ArrayLike = 105.0,
+    min_clock_frac: ArrayLike = 0.3,
+    clock_linear_frac: ArrayLike = 0.25,
+) -> ChipState:
+    """Return junction temperature, power and clock of accelerators.
+
+    Parameters
+    ----------
+    coolant_degc : array_like
+        Temperature of the coolant (or air) that `r_th_k_per_w` is referred to [°C].
+    r_th_k_per_w : array_like
+        Junction-to-coolant resistance [K/W], at least 0.
+    static_power_w, dynamic_power_w : array_like
+        Power at the reference temperature that does not and that does follow the clock [W], at least 0.
+    leakage_w : array_like
+        Leakage inside `static_power_w` at the reference temperature [W]; at most that much is used.
+    leakage_per_k : array_like
+        Exponent alpha [1/K]; 0.008-0.015 (assumed: textbook range).
+    reference_degc : array_like
+        Junction temperature at which the powers were given [°C].
+    power_limit_w, throttle_degc, throttle_frac_per_k, trip_degc, min_clock_frac, clock_linear_frac : array_like
+        Cap [W], start [°C] and slope [1/K] of the throttle, trip limit [°C], lowest clock [-], linear share a of g [-].
+
+    Returns
+    -------
+    ChipState
+        Arrays of the broadcast shape, solved to 1e-11 K.
+
+    Raises
+    ------
+    ValueError
+        If a resistance or power is negative or not a number.
+
+    References
+    ----------
+    Lumped junction-to-coolant model; g(phi) is a two-term fit of phi V(phi)**2 (start value, calibrate per device).
+    """
+    arrays = [
+        np.asarray(a, dtype=float)
+        for a in (
+            coolant_degc,
+            r_th_k_per_w,
+            static_power_w,
+            dynamic_power_w,
+            leakage_w,
+            leakage_per_k,
+            reference_degc,
+            power_limit_w,
+            throttle_degc,
+            throttle_frac_per_k,
+            min_clock_frac,
+            clock_linear_frac,
+            trip_degc,
+        )
+    ]
+    for name, values in zip(
+        ("coolant_degc", "r_th_k_per_w", "static_power_w", "dynamic_power_w"), arrays, strict=False
+    ):
+        bad = np.isnan(values) if name == "coolant_degc" else ~(values >= 0)
+        if np.any(bad):
+            raise ValueError(
+                f"{name} is {values[bad].flat[0]:g}; must be {'a number' if name[0] == 'c' else 'at least 0'}"
+            )
+    spread = np.broadcast_arrays(*arrays)
+    shape = spread[0].shape
+    out = _solve_many(*(np.ascontiguousarray(a).ravel() for a in spread))
+    t, p, clock, slope, state, status = (a.reshape(shape) for a in out)
+    return ChipState(
+        junction_degc=t,
+        power_w=p,
+        clock_frac=clock,
+        power_slope_w_per_k=slope,
+        capped=state == 1,
+        throttled=(clock < 1) & (t > spread[8]),
+        tripped=(t > spread[12]) | (status == NO_STEADY_STATE),
+        runaway=status != SETTLED,
+    )
+
+
+@njit(cache=True)
+def _solve_many(t_in, r, static, dynamic, leak, alpha, t_ref, cap, throttle, k, phi_min, linear_frac, trip):
+    n = t_in.size
+    t = np.empty(n)
+    p = np.empty(n)
+    clock = np.empty(n)
+    slope = np.empty(n)
+    state = np.empty(n, dtype=np.int64)
+    status = np.empty(n, dtype=np.int64)
+    for i in range(n):
+        held = min(leak[i], static[i])
+        t[i], p[i], slope[i], state[i], status[i] = junction_scalar(
+            t_in[i],
+            r[i],
+            static[i],
+            dynamic[i],
+            held,
+            alpha[i],
+            t_ref[i],
+            cap[i],
+            throttle[i],
+            k[i],
+            phi_min[i],
+            linear_frac[i],
+            trip[i],
+            t_in[i] + r[i] * (static[i] + dynamic[i]),
+        )
+        clock[i] = clock_at_scalar(
+            t[i],
+            p[i],
+            static[i],
+            dynamic[i],
+            held,
+            alpha[i],
+            t_ref[i],
+            throttle[i],
+            k[i],
+            phi_min[i],
+            linear_frac[i],
+            state[i],
+        )
+    return t, p, clock, slope, state, status
