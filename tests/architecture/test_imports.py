@@ -1,0 +1,96 @@
+"""What may import what, and other promises that code review would forget."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from twin.models import Run
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_imports_run_one_way():
+    if not (REPOSITORY / "twin" / "simulate.py").exists():
+        pytest.skip("the contracts name twin.simulate, which is not there yet")
+    ended = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_solvers_import_without_django_or_numba_models():
+    # numba compiles pythermalcomfort's models for a minute at first import: only the function that needs them may.
+    probe = (
+        "import sys, pkgutil, importlib, compute, power_cooling\n"
+        "for package in (compute, power_cooling):\n"
+        "    for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
+        "        importlib.import_module(module.name)\n"
+        "print([m for m in ('django', 'celery', 'pythermalcomfort.models') if m in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", probe], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "[]"), ended.stderr
+
+
+def test_the_web_process_does_not_load_numba():
+    # It would cost every web worker a second and 100 MB; only the Celery worker solves.
+    probe = (
+        "import os, sys, django\n"
+        "os.environ['DJANGO_SETTINGS_MODULE'] = 'twin.settings'\n"
+        "django.setup()\n"
+        "import twin.urls\n"
+        "print([m for m in ('numba', 'pythermalcomfort') if m in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", probe], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "[]"), ended.stderr
+
+
+@pytest.mark.django_db
+def test_migrations_are_up_to_date():
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+def test_every_status_of_a_run_says_what_may_follow():
+    assert set(Run.NEXT) == set(Run.Status)
+    assert all(following <= set(Run.Status) for following in Run.NEXT.values())
+
+
+def test_only_a_retry_leaves_an_ended_state():
+    assert {to for status in Run.ENDED for to in Run.NEXT[status]} == {Run.Status.QUEUED}
+
+
+def test_every_dependency_has_a_reason_beside_it():
+    text = (REPOSITORY / "pyproject.toml").read_text()
+    project = tomllib.loads(text)["project"]
+    wanted = [
+        *project["dependencies"],
+        *(name for extra in project["optional-dependencies"].values() for name in extra),
+    ]
+    lines = text.splitlines()
+    silent = [name for name in wanted if not any(f'"{name}"' in line and "# " in line for line in lines)]
+    assert silent == []
+
+
+def test_every_ignored_lint_rule_has_a_reason_beside_it():
+    text = (REPOSITORY / "pyproject.toml").read_text()
+    ignored = tomllib.loads(text)["tool"]["ruff"]["lint"]["ignore"]
+    assert [r for r in ignored if not any(f'"{r}"' in line and "# " in line for line in text.splitlines())] == []
+
+
+def test_the_lock_files_do_not_name_the_project_or_an_index():
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        text = (REPOSITORY / name).read_text()
+        assert "ai-factory-twin" not in text
+        assert "://" not in text
+
+
+def test_no_module_is_named_by_what_it_is_not():
+    vague = {"utils", "helpers", "common", "base", "misc", "tools"}
+    packages = [REPOSITORY / name for name in ("compute", "power_cooling", "facility", "twin")]
+    assert [path for package in packages for path in package.rglob("*.py") if path.stem in vague] == []

@@ -1,0 +1,80 @@
+"""Fixtures of the whole suite."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+# Playwright's sync API keeps an event loop running in this thread; Django's ORM refuses to work beside one otherwise.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+REPOSITORY = Path(__file__).resolve().parent.parent
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip browser tests, visibly, where they cannot run."""
+    if find_spec("pytest_playwright") is None:
+        reason = "pytest-playwright is not installed"
+    elif CHROMIUM is None:
+        reason = "no Chromium on this machine (apt-get install chromium)"
+    else:
+        return
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Return the folder of published and measured figures, or skip where it is absent."""
+    folder = Path(os.environ.get("TWIN_DATA_DIR") or REPOSITORY.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no published figures at {folder}; set TWIN_DATA_DIR")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
+    """Start the system's Chromium, which needs no download, without its own network traffic."""
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]
+    return {
+        **browser_type_launch_args,
+        "executable_path": CHROMIUM,
+        "args": ["--no-sandbox", "--no-first-run", "--disable-dev-shm-usage", "--enable-unsafe-swiftshader", *quiet],
+    }
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict) -> dict:
+    return {**browser_context_args, "viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce"}
+
+
+@pytest.fixture
+def page(page) -> Iterator:
+    """Fail on script errors and refuse every request that leaves this machine."""
+    errors, outside = [], []
+
+    def refuse(route) -> None:
+        outside.append(route.request.url)
+        route.abort()
+
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.route(lambda url: not url.startswith(("http://localhost", "http://127.0.0.1", "data:", "blob:")), refuse)
+    yield page
+    assert not errors, f"the page reported {errors}"
+    assert not outside, f"the page asked for {outside}, which is not on this machine"
+
+
+@pytest.fixture(scope="session")
+def celery_worker_thread() -> Iterator:
+    """Run a real worker in a thread over the memory broker: no eager mode, no other process."""
+    from celery.contrib.testing.worker import start_worker
+
+    from twin.celery import app
+
+    with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=10) as worker:
+        yield worker
