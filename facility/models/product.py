@@ -2,7 +2,11 @@
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
+
+from facility.catalogue import schema
 
 
 class Confidence(models.TextChoices):
@@ -18,7 +22,10 @@ class Product(models.Model):
     """One catalogue entry. `facts` holds its fields by name with SI suffix, as in `facility/catalogue/<kind>.yaml`."""
 
     kind = models.CharField(max_length=40, help_text="Catalogue file the entry belongs to, e.g. systems, cdus, ups.")
-    slug = models.SlugField(max_length=80, help_text="Name used by site files, commands and the API.")
+    slug = models.CharField(  # not a SlugField: names of models carry dots
+        max_length=80, validators=[RegexValidator(schema.SLUG, "Letters, digits and . _ + - only.")],
+        help_text="Name used by site files, commands and the API.",
+    )  # fmt: skip
     name = models.CharField(max_length=160)
     vendor = models.CharField(max_length=80, blank=True)
     facts = models.JSONField(help_text="Fields by name with SI suffix; checked against the kind's schema.")
@@ -34,6 +41,18 @@ class Product(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Check the facts against the schema of the kind, so that an edit here is as safe as the files."""
+        wrong: dict[str, list[str]] = {}
+        for name, problem in schema.complaints(
+            self.kind, self.facts, source=self.source, confidence=self.confidence,
+            field_confidence=self.field_confidence,
+        ):  # fmt: skip
+            own = name if name in ("kind", "source", "confidence", "field_confidence") else "facts"
+            wrong.setdefault(own, []).append(f"{name} {problem}.")
+        if wrong:
+            raise ValidationError(wrong)
 
     def fact(self, name: str) -> Any:
         """Return one fact, or None where the entry does not give it."""
