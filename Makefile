@@ -1,0 +1,46 @@
+# Everything the project can do from a checkout. Only Python 3.11+ and its venv module are needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-header --no-emit-index-url --no-annotate
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check lock python
+
+help: ## list what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+setup: $(VENV)/.run ## make .venv from the lock file
+
+run: $(VENV)/.run ## set up, start web server and worker, print the address (ARGS="0.0.0.0:8000 ...")
+	@$(BIN)/python manage.py serve $(ARGS)
+
+test: $(VENV)/.test ## set up and run the test suite (ARGS="-k name")
+	$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(VENV)/.test ## lint, import contracts, migrations up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+lock: $(VENV)/.run ## choose new versions for the lock files from the ranges in pyproject.toml
+	$(PIP_INSTALL) uv
+	$(LOCK) --upgrade --extra postgres --extra redis -o requirements.lock
+	$(LOCK) --upgrade --extra dev -o requirements-dev.lock
+
+# The stamps say which lock file the environment was made from; a newer lock file brings it up to date.
+$(VENV)/.run: requirements.lock | python
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No virtual environment: install Python's venv module (Debian: apt-get install python3-venv)." >&2; exit 1; }
+	@echo "Installing packages into $(VENV), about a minute the first time ..."
+	@$(PIP_INSTALL) -r requirements.lock
+	@touch $@
+
+$(VENV)/.test: requirements-dev.lock $(VENV)/.run
+	@$(PIP_INSTALL) -r requirements-dev.lock
+	@touch $@
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 ..." >&2; exit 1; }
