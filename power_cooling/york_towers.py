@@ -11,7 +11,7 @@ FloatArray = NDArray[np.float64]
 
 # York International's tower curve as published in EnergyPlus ("YorkCalc") and LBNL's Modelica Buildings library:
 # approach over powers of wet bulb (fastest), range, liquid-to-gas ratio (slowest).
-_YORK = np.array(
+YORK_COEFFICIENTS = np.array(
     [
         [
             [-0.359741205, -0.055053608, 0.0023850432],
@@ -59,7 +59,7 @@ def york_approach_k(
     wet, span, ratio = np.broadcast_arrays(
         *(np.asarray(a, dtype=float) for a in (wet_bulb_degc, range_k, liquid_gas_ratio))
     )
-    approach = np.polynomial.polynomial.polyval3d(ratio, span, wet, _YORK)
+    approach = np.polynomial.polynomial.polyval3d(ratio, span, wet, YORK_COEFFICIENTS)
     inside = (
         (wet >= YORK_WET_BULB_RANGE_DEGC[0])
         & (wet <= YORK_WET_BULB_RANGE_DEGC[1])
