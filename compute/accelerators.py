@@ -1,0 +1,126 @@
+"""Accelerators as the serving model sees them: peaks, memory, links and power limits, read from catalogue entries."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+PRECISIONS = ("bf16", "fp8", "fp4")  # widest first; an index into this tuple is used in arrays
+
+# assumed: a PCIe Gen5 x16 slot, one direction, for parts whose data sheet names no scale-up link
+ASSUMED_PCIE_BYTES_PER_S = 64e9
+# assumed: idle draw of comparable parts in the catalogue lies between 9 % and 14 % of TDP
+ASSUMED_IDLE_FRAC_OF_TDP = 0.12
+
+# Coefficients that were fitted on one part serve as the first guess for its relatives (same compute architecture).
+GENERATION_BY_PREFIX = {
+    "a100": "ampere",
+    "h100": "hopper",
+    "h200": "hopper",
+    "h20": "hopper",
+    "gh200": "hopper",
+    "b200": "blackwell",
+    "gb200": "blackwell",
+    "b300": "blackwell",
+    "gb300": "blackwell",
+    "rubin": "rubin",
+    "mi300": "cdna3",
+    "mi325": "cdna3",
+    "mi350": "cdna4",
+    "mi355": "cdna4",
+    "mi455": "cdna5",
+    "tpu": "tpu",
+    "gaudi": "gaudi",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """One accelerator (a GPU package or a TPU chip).
+
+    Peaks are dense, in operations per second; 0 where the part has no unit for that precision, and work then runs at
+    the next wider one with the weights unpacked on the fly. `scaleup_bytes_per_s` counts one direction.
+    """
+
+    name: str
+    generation: str
+    peak_bf16_flops_per_s: float
+    peak_fp8_flops_per_s: float
+    peak_fp4_flops_per_s: float
+    hbm_bytes: float
+    hbm_bytes_per_s: float
+    scaleup_bytes_per_s: float
+    scaleup_domain_size: int
+    tdp_w: float
+    idle_w: float
+    min_power_w: float
+    max_power_w: float
+    launch_year: int
+
+    def __post_init__(self) -> None:
+        may_be_zero = {"peak_fp8_flops_per_s", "peak_fp4_flops_per_s"}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, str):
+                continue
+            if not value >= 0 or (value == 0 and field.name not in may_be_zero):
+                raise ValueError(f"Accelerator {self.name}.{field.name} is {value}; must be greater than 0")
+
+    def peak_flops_per_s(self, precision: str) -> float:
+        """Return the peak of a precision, or of the next wider one that the part has units for [1/s].
+
+        Raises
+        ------
+        ValueError
+            If the precision is unknown.
+        """
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision is {precision!r}; must be one of {', '.join(PRECISIONS)}")
+        peaks = (self.peak_bf16_flops_per_s, self.peak_fp8_flops_per_s, self.peak_fp4_flops_per_s)
+        return next(peak for peak in reversed(peaks[: PRECISIONS.index(precision) + 1]) if peak > 0)
+
+    def compute_precision(self, precision: str) -> str:
+        """Return the precision that the arithmetic really runs in for weights stored in `precision`."""
+        peaks = (self.peak_bf16_flops_per_s, self.peak_fp8_flops_per_s, self.peak_fp4_flops_per_s)
+        at_most = PRECISIONS[: PRECISIONS.index(precision) + 1]
+        return next(name for name, peak in zip(reversed(at_most), reversed(peaks[: len(at_most)]), strict=True) if peak)
+
+
+def accelerator_from_entry(entry: Mapping[str, Any]) -> Accelerator:
+    """Return the accelerator of a catalogue entry (kind `accelerators`).
+
+    Blank fields are filled by rule: BF16 as half of FP8 (or a quarter of FP4), the scale-up link as a PCIe slot, idle
+    power as 12 % of TDP, the lowest power cap as 30 % of TDP.
+
+    Raises
+    ------
+    ValueError
+        If memory, bandwidth, TDP or every peak is missing; names the entry and the field.
+    """
+    name = str(entry.get("id", "unnamed accelerator"))
+    for needed in ("hbm_bytes", "hbm_bandwidth_bytes_per_s", "tdp_w"):
+        if not entry.get(needed):
+            raise ValueError(f"accelerator {name}: {needed} is {entry.get(needed)}; must be greater than 0")
+    bf16, fp8, fp4 = (float(entry.get(f"peak_{p}_dense_flops_per_s") or 0.0) for p in PRECISIONS)
+    if bf16 == 0.0:
+        bf16 = fp8 / 2 if fp8 else fp4 / 4
+    if bf16 == 0.0:
+        raise ValueError(f"accelerator {name}: no dense peak for any of {', '.join(PRECISIONS)}")
+    tdp_w = float(entry["tdp_w"])
+    both_ways = entry.get("scaleup_bandwidth_bidir_bytes_per_s")
+    generation = next((g for prefix, g in GENERATION_BY_PREFIX.items() if name.startswith(prefix)), "unknown")
+    return Accelerator(
+        name=name,
+        generation=str(entry.get("generation") or generation),
+        peak_bf16_flops_per_s=bf16,
+        peak_fp8_flops_per_s=fp8,
+        peak_fp4_flops_per_s=fp4,
+        hbm_bytes=float(entry["hbm_bytes"]),
+        hbm_bytes_per_s=float(entry["hbm_bandwidth_bytes_per_s"]),
+        scaleup_bytes_per_s=float(both_ways) / 2 if both_ways else ASSUMED_PCIE_BYTES_PER_S,
+        scaleup_domain_size=int(entry.get("scaleup_domain_size") or 1),
+        tdp_w=tdp_w,
+        idle_w=float(entry.get("idle_w") or ASSUMED_IDLE_FRAC_OF_TDP * tdp_w),
+        min_power_w=float(entry.get("min_configurable_power_w") or 0.3 * tdp_w),
+        max_power_w=float(entry.get("max_configurable_power_w") or tdp_w),
+        launch_year=int(entry.get("launch_year") or 2024),
+    )
