@@ -333,6 +333,65 @@ def economiser_modes_over_time(
     return modes
 
 
+def controlled_economiser_modes(
+    economiser_leaving_degc: FloatArray,
+    reachable_degc: ArrayLike,
+    setpoint_degc: ArrayLike,
+    return_degc: ArrayLike,
+    *,
+    deadband_k: float = 1.0,
+    hold_steps: int = 1,
+    start: CoolingMode = CoolingMode.FREE,
+) -> NDArray[np.int8]:
+    """Return the modes that a waterside-economiser controller passes through, one neighbour at a time.
+
+    Parameters
+    ----------
+    economiser_leaving_degc : ndarray, shape (n_steps, ...)
+        Chilled water leaving the economiser [°C]; the value of a step holds since the step before.
+    reachable_degc, setpoint_degc, return_degc : array_like
+        Wet bulb plus tower approach, wanted supply and water coming back [°C], broadcast against it.
+    deadband_k : float
+        Of each transition [K].
+    hold_steps : int
+        A transition fires after its condition held for this many steps in one mode.
+    start : CoolingMode
+        Mode at the first step.
+
+    Returns
+    -------
+    ndarray of int8, shape (n_steps, ...)
+        Mode on arriving at each step [1]_.
+
+    References
+    ----------
+    .. [1] J. Stein, "Waterside economizing in data centers: design and control considerations", ASHRAE Transactions
+       115 (2009), as in LBNL's Modelica Buildings library.
+    """
+    leaving = np.asarray(economiser_leaving_degc, dtype=float)
+    reachable, setpoint, coming = (
+        np.broadcast_to(np.asarray(a, dtype=float), leaving.shape) for a in (reachable_degc, setpoint_degc, return_degc)
+    )
+    warm = leaving > setpoint + deadband_k  # free -> partial
+    useless = coming < leaving + deadband_k  # partial -> mechanical
+    useful = coming > reachable + deadband_k  # mechanical -> partial
+    mode = np.full(leaving.shape[1:], int(start), dtype=np.int8)
+    modes = np.empty(leaving.shape, dtype=np.int8)
+    modes[0] = mode
+    up, down = np.zeros(mode.shape, dtype=np.int64), np.zeros(mode.shape, dtype=np.int64)
+    for step in range(1, leaving.shape[0]):
+        modes[step] = mode
+        wants_up = ((mode == CoolingMode.FREE) & warm[step]) | ((mode == CoolingMode.PARTIAL) & useless[step])
+        wants_down = ((mode == CoolingMode.MECHANICAL) & useful[step]) | ((mode == CoolingMode.PARTIAL) & ~warm[step])
+        up, down = np.where(wants_up, up + 1, 0), np.where(wants_down, down + 1, 0)
+        fires_down = down >= hold_steps
+        fires_up = (up >= hold_steps) & ~fires_down
+        mode = (mode + fires_up - fires_down).astype(np.int8)
+        fired = fires_up | fires_down
+        up, down = np.where(fired, 0, up), np.where(fired, 0, down)
+    return modes
+
+
 def units_running(heat_w: ArrayLike, unit_capacity_w: ArrayLike, n_units: ArrayLike, *, spare: int = 0) -> NDArray:
     """Return how many equal units run: the fewest that carry the heat, plus `spare`, at most `n_units`."""
     heat = _heat(heat_w)
