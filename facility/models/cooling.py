@@ -1,9 +1,11 @@
 """Liquid cooling: coolant distribution units and the plant that takes their heat to the sky."""
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from facility.models.product import Product
+from facility.floor_plan import Footprint, check_place
+from facility.models.product import product_field
 from facility.models.site import Layout
 
 COOLANTS = [("water", "water"), ("pg25", "PG25"), ("pg30", "PG30"), ("eg30", "EG30")]
@@ -28,22 +30,19 @@ class CoolingPlant(models.Model):
     )  # fmt: skip
     coolant = models.CharField(max_length=8, choices=COOLANTS, default="water")
     economiser = models.CharField(max_length=12, choices=Economiser, default=Economiser.INTEGRATED)
-    heat_rejection = models.ForeignKey(
-        Product, on_delete=models.PROTECT, related_name="+",
-        limit_choices_to={"kind__in": ["dry_coolers", "cooling_towers"]},
-        help_text="Dry or adiabatic cooler, or cooling tower.",
-    )  # fmt: skip
+    heat_rejection = product_field(
+        "dry_coolers", "cooling_towers", help_text="Dry or adiabatic cooler, or cooling tower."
+    )
     n_heat_rejection = models.PositiveIntegerField(validators=[MinValueValidator(1)], help_text="Units installed.")
     n_heat_rejection_spare = models.PositiveIntegerField(default=0, help_text="Of these, spare at design load.")
-    chiller = models.ForeignKey(
-        Product, null=True, blank=True, on_delete=models.PROTECT, related_name="+",
-        limit_choices_to={"kind__in": ["chillers", "warm_water_chillers"]},
-    )  # fmt: skip
-    n_chillers = models.PositiveIntegerField(default=0)
-    n_chillers_spare = models.PositiveIntegerField(default=0)
-    pump = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+", limit_choices_to={"kind": "pumps"})
-    n_pumps = models.PositiveIntegerField(validators=[MinValueValidator(1)])
-    n_pumps_spare = models.PositiveIntegerField(default=0)
+    chiller = product_field(
+        "chillers", "warm_water_chillers", null=True, blank=True, help_text="Empty: outside air only."
+    )
+    n_chillers = models.PositiveIntegerField(default=0, help_text="Units installed.")
+    n_chillers_spare = models.PositiveIntegerField(default=0, help_text="Of these, spare at design load.")
+    pump = product_field("pumps", help_text="Facility-water pump.")
+    n_pumps = models.PositiveIntegerField(validators=[MinValueValidator(1)], help_text="Pumps installed.")
+    n_pumps_spare = models.PositiveIntegerField(default=0, help_text="Of these, spare at design load.")
     tank_m3 = models.FloatField(default=0, validators=[MinValueValidator(0)], help_text="Buffer tank volume [m³].")
 
     class Meta:
@@ -53,6 +52,25 @@ class CoolingPlant(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """Spares are fewer than units, and the economiser fits the chillers."""
+        for units, spare in (("n_heat_rejection", "n_heat_rejection_spare"), ("n_pumps", "n_pumps_spare")):
+            installed, reserve = getattr(self, units), getattr(self, spare)
+            if installed is not None and reserve is not None and reserve >= installed:
+                raise ValidationError({spare: f"{reserve} of {installed} units are spare; at least one must work."})
+        if bool(self.chiller_id) != bool(self.n_chillers):
+            raise ValidationError(
+                {"n_chillers": f"{self.n_chillers} chillers, but {'a' if self.chiller_id else 'no'} chiller product."}
+            )
+        if self.n_chillers and self.n_chillers_spare is not None and self.n_chillers_spare >= self.n_chillers:
+            raise ValidationError(
+                {"n_chillers_spare": f"{self.n_chillers_spare} of {self.n_chillers} chillers are spare; one must work."}
+            )
+        if self.n_chillers and self.economiser == self.Economiser.ONLY:
+            raise ValidationError({"economiser": f"Outside air only, but {self.n_chillers} chillers are installed."})
+        if not self.n_chillers and self.economiser != self.Economiser.ONLY:
+            raise ValidationError({"economiser": "No chiller is installed; choose outside air only."})
+
 
 class Cdu(models.Model):
     """A coolant distribution unit. Units with the same group name share their racks' heat."""
@@ -60,7 +78,7 @@ class Cdu(models.Model):
     layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="cdus")
     hall = models.ForeignKey("facility.Hall", on_delete=models.CASCADE, related_name="cdus")
     name = models.CharField(max_length=80)
-    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+", limit_choices_to={"kind": "cdus"})
+    product = product_field("cdus")
     plant = models.ForeignKey(CoolingPlant, on_delete=models.PROTECT, related_name="cdus")
     group = models.CharField(max_length=80, help_text="CDUs of one group feed one manifold and share its load.")
     redundant_units = models.PositiveIntegerField(
@@ -81,3 +99,35 @@ class Cdu(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def stands_on_floor(self) -> bool:
+        """Whether it takes floor of its own; units inside a rack do not."""
+        return self.product.fact("type") != "liquid_to_liquid_in_rack"
+
+    @property
+    def footprint(self) -> Footprint:
+        """The floor it covers (reads `self.product`)."""
+        facts = self.product.facts
+        return Footprint.of(
+            f"CDU {self.name}", self.x_m, self.y_m, facts["width_m"], facts["depth_m"], self.orientation_deg
+        )
+
+    def clean(self) -> None:
+        """Hall and plant are of the same layout, the set point is possible and the place is free."""
+        if None in (self.layout_id, self.hall_id, self.plant_id, self.product_id, self.x_m, self.y_m):
+            return  # the fields' own errors say so
+        for name, other in (("hall", self.hall), ("plant", self.plant)):
+            if other.layout_id != self.layout_id:
+                raise ValidationError({name: f"{other.name} belongs to another layout than CDU {self.name}."})
+        if self.supply_degc is not None and self.supply_degc <= self.plant.supply_degc:
+            approach_k = self.product.fact("approach_temp_k") or 0
+            raise ValidationError(
+                {
+                    "supply_degc": f"CDU {self.name} cannot supply {self.supply_degc:g} °C from the "
+                    f"{self.plant.supply_degc:g} °C facility water of {self.plant.name}; at its rating it needs "
+                    f"{self.plant.supply_degc + approach_k:g} °C or more (approach {approach_k:g} K)."
+                }
+            )
+        if self.stands_on_floor:
+            check_place(self.footprint, self.hall, self.hall.footprints(without=self))

@@ -1,9 +1,10 @@
 """The power feeds: a tree from the utility to the rows."""
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 
-from facility.models.product import Product
+from facility.models.product import product_field
 from facility.models.site import Layout
 
 
@@ -28,13 +29,27 @@ class PowerFeed(models.Model):
         FIVE_MAKE_4 = "5-to-make-4", "five share what four can carry"
         CATCHER = "catcher", "catcher: one reserve for all"
 
+    # Which catalogue kind a node's product may have, and onto what racks may plug.
+    PRODUCT_KINDS = {
+        Kind.UTILITY: (),
+        Kind.GENERATOR: ("generators",),
+        Kind.TRANSFORMER: ("transformers",),
+        Kind.UPS: ("ups",),
+        Kind.BESS: ("bess",),
+        Kind.SWITCHBOARD: ("distribution", "busways"),
+        Kind.BUSWAY: ("busways",),
+        Kind.PDU: ("distribution",),
+    }
+    ROOTS = (Kind.UTILITY, Kind.GENERATOR)
+    SOURCES = (Kind.UTILITY, Kind.GENERATOR, Kind.BESS)
+
     layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="power_feeds")
     name = models.CharField(max_length=80)
     kind = models.CharField(max_length=12, choices=Kind)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
-    product = models.ForeignKey(
-        Product, null=True, blank=True, on_delete=models.PROTECT, related_name="+",
-        limit_choices_to={"kind__in": ["ups", "transformers", "busways", "distribution", "generators", "bess"]},
+    product = product_field(
+        "ups", "transformers", "busways", "distribution", "generators", "bess", null=True, blank=True,
+        help_text="Gives rating and losses; empty for the utility or where only a rating is known.",
     )  # fmt: skip
     rating_w = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(1)],
@@ -60,3 +75,55 @@ class PowerFeed(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def unit_rating_w(self) -> float | None:
+        """Continuous rating of one unit: the node's own, else the product's; None for an unrated utility."""
+        if self.rating_w is not None:
+            return self.rating_w
+        facts = self.product.facts if self.product_id else {}
+        match self.kind:
+            case self.Kind.BUSWAY | self.Kind.SWITCHBOARD if "continuous_power_w" in facts:
+                return facts["continuous_power_w"]
+            case self.Kind.UPS:
+                return facts.get("rating_va", 0) * facts.get("output_power_factor", 1) or None
+            case self.Kind.TRANSFORMER:
+                return facts.get("rating_va")
+            case self.Kind.GENERATOR:
+                return facts.get("continuous_w")
+            case self.Kind.BESS:
+                return facts.get("power_w")
+        return facts.get("rating_w")
+
+    def clean(self) -> None:
+        """Parent, hall and product fit, nothing feeds itself, and a rating is known."""
+        if self.layout_id is None or not self.kind:
+            return  # the fields' own errors say so
+        for name, other in (("parent", self.parent), ("hall", self.hall)):
+            if other is not None and other.layout_id != self.layout_id:
+                raise ValidationError({name: f"{other.name} belongs to another layout than feed {self.name}."})
+        kinds = self.PRODUCT_KINDS[self.kind]
+        if self.product_id and self.product.kind not in kinds:
+            allowed = " or ".join(kinds) or "nothing: describe the utility by its rating"
+            raise ValidationError(
+                {"product": f"{self.product.name} is of kind {self.product.kind}; a {self.kind} takes {allowed}."}
+            )
+        if self.kind in self.ROOTS:
+            if self.parent_id:
+                raise ValidationError({"parent": f"A {self.kind} is a source: it has no parent ({self.parent.name})."})
+        elif not self.parent_id:
+            raise ValidationError({"parent": f"Feed {self.name} is a {self.kind}: name the feed that supplies it."})
+        if self.kind != self.Kind.UTILITY and self.unit_rating_w is None:
+            raise ValidationError({"rating_w": f"Feed {self.name} has neither a rating nor a product with one."})
+        self._check_cycle()
+
+    def _check_cycle(self) -> None:
+        """Walk up to the source in one query; raise if the walk comes back here."""
+        parents = dict(PowerFeed.objects.filter(layout_id=self.layout_id).values_list("pk", "parent_id"))
+        names = dict(PowerFeed.objects.filter(layout_id=self.layout_id).values_list("pk", "name"))
+        path, at = [self.name], self.parent_id
+        while at is not None:
+            path.append(names.get(at, str(at)))
+            if at == self.pk or len(path) > len(parents) + 1:
+                raise ValidationError({"parent": f"The feeds would form a circle: {' ← '.join(path)}."})
+            at = parents.get(at)

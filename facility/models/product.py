@@ -18,6 +18,18 @@ class Confidence(models.TextChoices):
     ENTERED = "entered", "entered by you"
 
 
+def product_field(*kinds: str, **options: Any) -> models.ForeignKey:
+    """Return a reference to a catalogue entry of one of the kinds; `options` go to the field."""
+    return models.ForeignKey(
+        "facility.Product",
+        on_delete=models.PROTECT,
+        related_name="+",
+        limit_choices_to={"kind__in": list(kinds)},
+        error_messages={"invalid": f"Must be a catalogue entry of kind {' or '.join(kinds)}."},
+        **options,
+    )
+
+
 class Product(models.Model):
     """One catalogue entry. `facts` holds its fields by name with SI suffix, as in `facility/catalogue/<kind>.yaml`."""
 

@@ -1,9 +1,10 @@
 """A site and its named alternatives."""
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from facility.models.product import Product
+from facility.models.product import product_field
 
 
 class Weather(models.Model):
@@ -45,10 +46,7 @@ class Site(models.Model):
         default=0, validators=[MinValueValidator(-430), MaxValueValidator(6000)], help_text="Above sea level [m]."
     )
     weather = models.ForeignKey(Weather, on_delete=models.PROTECT, related_name="sites")
-    region = models.ForeignKey(
-        Product, on_delete=models.PROTECT, related_name="+", limit_choices_to={"kind": "regions"},
-        help_text="Gives the prices of electricity and water and the carbon of the grid.",
-    )  # fmt: skip
+    region = product_field("regions", help_text="Gives the prices of electricity and water and the carbon of the grid.")
     grid_limit_w = models.FloatField(
         validators=[MinValueValidator(1)], help_text="Power the utility connection may draw at most [W]."
     )
@@ -59,6 +57,13 @@ class Site(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """The weather is a shipped climate or was uploaded for this site."""
+        if self.weather_id and self.weather.site_id not in (None, self.pk):
+            raise ValidationError(
+                {"weather": f"{self.weather.name} was uploaded for another site; upload it here too."}
+            )
 
 
 class Layout(models.Model):

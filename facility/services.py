@@ -1,0 +1,307 @@
+"""Changes of the description. Pages, API and site files all come through here.
+
+Every change of what stands in a layout checks the object against the rest of the layout, raises the layout's version
+by one in the same transaction, and is refused if the caller names a version that is no longer the newest. Whether the
+user may change the site is asked before (`permissions.check_change_site`).
+"""
+
+from collections.abc import Sequence
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.text import slugify
+
+from facility.floor_plan import check_place
+from facility.models import (
+    Cdu,
+    CoolingPlant,
+    Hall,
+    Layout,
+    Membership,
+    PowerFeed,
+    Product,
+    Rack,
+    Site,
+    Weather,
+)
+from facility.weather import Year, weather_fields
+
+Part = Hall | Rack | Cdu | PowerFeed | CoolingPlant
+MAX_ROW_RACKS = 500
+
+
+class StaleLayout(Exception):
+    """Somebody else changed the layout in between; the message says what to do."""
+
+
+def layout_of(part: Part) -> Layout:
+    """Return the layout that a part stands in."""
+    return part.hall.layout if isinstance(part, Rack) else part.layout
+
+
+@transaction.atomic
+def site_create(*, site: Site, user=None) -> Site:
+    """Save a new site; the user who made it becomes its planner."""
+    site.full_clean()
+    site.save()
+    if user is not None and not user.is_superuser:
+        Membership.objects.create(site=site, user=user, role=Membership.Role.PLANNER)
+    return site
+
+
+def site_update(*, site: Site) -> Site:
+    """Check and save a changed site."""
+    site.full_clean()
+    site.save()
+    return site
+
+
+def layout_create(*, layout: Layout) -> Layout:
+    """Check and save a new layout."""
+    layout.full_clean()
+    layout.save()
+    return layout
+
+
+@transaction.atomic
+def layout_update(*, layout: Layout, version: int | None = None) -> Layout:
+    """Check and save a layout's name, status and notes."""
+    layout.full_clean()
+    layout_bump(layout=layout, version=version)
+    layout.save(update_fields=["slug", "name", "status", "notes", "updated_at"])
+    return layout
+
+
+def layout_bump(*, layout: Layout, version: int | None = None) -> None:
+    """Count an edit; refuse one that was made on an older version. Call inside the edit's transaction.
+
+    Raises
+    ------
+    StaleLayout
+        If `version` is given and is not the layout's newest.
+    """
+    rows = Layout.objects.filter(pk=layout.pk)
+    if version is not None:
+        rows = rows.filter(version=version)
+    # One statement compares and counts, so that of two editors with the same version one is refused.
+    if not rows.update(version=F("version") + 1, updated_at=timezone.now()):
+        newest = Layout.objects.values_list("version", flat=True).get(pk=layout.pk)
+        raise StaleLayout(
+            f"You edited version {version} of {layout.name}, but it is at version {newest} by now. "
+            "Reload it and repeat your change."
+        )
+    layout.refresh_from_db(fields=["version", "updated_at"])
+
+
+@transaction.atomic
+def part_save(*, part: Part, version: int | None = None) -> Part:
+    """Check and save a new or changed hall, rack, CDU, feed or plant.
+
+    Parameters
+    ----------
+    part : Hall, Rack, Cdu, PowerFeed or CoolingPlant
+        New or changed, not yet saved.
+    version : int, optional
+        Version of the layout that the change was made on; none: whatever is newest.
+
+    Raises
+    ------
+    ValidationError
+        By field, with sentences that name both sides. Nothing has been saved then.
+    StaleLayout
+        If the layout has changed since `version`.
+    """
+    layout_bump(layout=_layout_checked(part), version=version)
+    part.full_clean()
+    part.save()
+    _check_dependents(part)
+    return part
+
+
+@transaction.atomic
+def part_delete(*, part: Part, version: int | None = None) -> None:
+    """Remove a part. Feeds take the feeds below them along; racks lose the CDU or feed that goes.
+
+    Raises
+    ------
+    ValidationError
+        If a plant is still used by CDUs or halls; names them.
+    """
+    layout_bump(layout=layout_of(part), version=version)
+    if isinstance(part, CoolingPlant):
+        users = [f"CDU {cdu.name}" for cdu in part.cdus.all()] + [f"hall {hall.name}" for hall in part.halls.all()]
+        if users:
+            raise ValidationError(f"Plant {part.name} still cools {_listed(users)}; connect them elsewhere first.")
+    part.delete()
+
+
+def _layout_checked(part: Part) -> Layout:
+    if isinstance(part, Rack):
+        if part.hall_id is None:
+            raise ValidationError({"hall": "Name the hall that the rack stands in."})
+    elif part.layout_id is None:
+        raise ValidationError({"layout": "Name the layout that it belongs to."})
+    layout = layout_of(part)
+    if part.pk is not None:
+        before = type(part).objects.filter(pk=part.pk)
+        path = "hall__layout_id" if isinstance(part, Rack) else "layout_id"
+        if before.values_list(path, flat=True).first() not in (None, layout.pk):
+            raise ValidationError(
+                f"{part.name} belongs to another layout and cannot be moved; clone the layout instead."
+            )
+    return layout
+
+
+def _check_dependents(part: Part) -> None:
+    """Raise if a saved change leaves others in an impossible state."""
+    if isinstance(part, CoolingPlant):
+        for cdu in part.cdus.filter(supply_degc__lte=part.supply_degc):
+            raise ValidationError(
+                {
+                    "supply_degc": f"CDU {cdu.name} supplies {cdu.supply_degc:g} °C, which {part.supply_degc:g} °C "
+                    f"facility water of {part.name} cannot give."
+                }
+            )
+    elif isinstance(part, Cdu):
+        strays = part.racks.exclude(hall_id=part.hall_id)
+        if strays:
+            raise ValidationError(
+                {"hall": f"CDU {part.name} cools {_listed([rack.name for rack in strays])} in another hall."}
+            )
+    elif isinstance(part, PowerFeed) and part.kind in PowerFeed.SOURCES:
+        racks = [*part.racks_a.all(), *part.racks_b.all()]
+        if racks:
+            raise ValidationError(
+                {"kind": f"Racks plug into {part.name} ({_listed([rack.name for rack in racks])}); it stays no source."}
+            )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+@transaction.atomic
+def racks_create_row(
+    *,
+    hall: Hall,
+    row: str,
+    n_racks: int,
+    x_m: float,
+    y_m: float,
+    pitch_m: float,
+    orientation_deg: int = 0,
+    product: Product | None = None,
+    n_systems: int = 1,
+    role: str = Rack.Role.COMPUTE,
+    width_m: float = 0.6,
+    depth_m: float = 1.2,
+    other_power_w: float = 0.0,
+    cdu: Cdu | None = None,
+    feed_a: PowerFeed | None = None,
+    feed_b: PowerFeed | None = None,
+    version: int | None = None,
+) -> list[Rack]:
+    """Place a row of equal racks: "12 racks of GB300 in row A from x = 2 m, pitch 0.6 m".
+
+    Racks are named row-01, row-02 …, going on after those that the row has. The row runs along x where fronts face y
+    (0°, 180°), else along y.
+
+    Parameters
+    ----------
+    n_racks : int
+        1 to 500.
+    x_m, y_m : float
+        Lower left corner of the first rack [m].
+    pitch_m : float
+        From one rack's edge to the next one's [m]; at least the rack's width.
+
+    Raises
+    ------
+    ValidationError
+        If any rack of the row does not fit; none has been placed then.
+    """
+    if not 1 <= n_racks <= MAX_ROW_RACKS:
+        raise ValidationError({"n_racks": f"{n_racks} racks; a row has from 1 to {MAX_ROW_RACKS}."})
+    if pitch_m < width_m:
+        raise ValidationError({"pitch_m": f"Pitch {pitch_m:g} m is less than the racks' width of {width_m:g} m."})
+    if not row.strip():
+        raise ValidationError({"row": "Name the row, e.g. A."})
+    taken = set(hall.racks.values_list("name", flat=True))
+    numbers = (number for number in range(1, len(taken) + n_racks + 1) if f"{row}-{number:02}" not in taken)
+    along_x = orientation_deg in (0, 180)
+    racks = [
+        Rack(
+            hall=hall, name=f"{row}-{number:02}", row=row, role=role, orientation_deg=orientation_deg,
+            x_m=round(x_m + along_x * i * pitch_m, 6), y_m=round(y_m + (not along_x) * i * pitch_m, 6),
+            width_m=width_m, depth_m=depth_m, product=product, n_systems=n_systems, other_power_w=other_power_w,
+            cdu=cdu, feed_a=feed_a, feed_b=feed_b,
+        )
+        for i, number in zip(range(n_racks), numbers, strict=False)
+    ]  # fmt: skip
+    racks[0].full_clean(exclude=["name"])  # what they share is checked once
+    standing = hall.footprints()
+    for rack in racks:
+        rack.clean_fields(exclude=["hall", "product", "cdu", "feed_a", "feed_b"])
+        check_place(rack.footprint, hall, standing)
+        standing.append(rack.footprint)
+    layout_bump(layout=hall.layout, version=version)
+    return Rack.objects.bulk_create(racks)
+
+
+@transaction.atomic
+def layout_clone(*, layout: Layout, name: str, slug: str | None = None) -> Layout:
+    """Copy a layout with everything in it under a new name at the same site.
+
+    Raises
+    ------
+    ValidationError
+        If the site already has a layout of that slug.
+    """
+    copy = Layout(
+        site=layout.site, slug=slug or slugify(name)[:80], name=name, notes=layout.notes, cloned_from=layout,
+    )  # fmt: skip
+    copy.full_clean()
+    copy.save()
+    plants = _copied(CoolingPlant.objects.filter(layout=layout), {"layout_id": copy.pk})
+    halls = _copied(Hall.objects.filter(layout=layout), {"layout_id": copy.pk}, plant_id=plants)
+    cdus = _copied(Cdu.objects.filter(layout=layout), {"layout_id": copy.pk}, hall_id=halls, plant_id=plants)
+    feeds = _copied(PowerFeed.objects.filter(layout=layout), {"layout_id": copy.pk}, hall_id=halls)
+    for feed in PowerFeed.objects.filter(layout=copy).exclude(parent=None):
+        feed.parent_id = feeds[feed.parent_id]
+        feed.save(update_fields=["parent"])
+    _copied(
+        Rack.objects.filter(hall__layout=layout), {}, hall_id=halls, cdu_id=cdus, feed_a_id=feeds, feed_b_id=feeds
+    )  # fmt: skip
+    return copy
+
+
+def _copied(rows: models.QuerySet, values: dict[str, int], **renumbered: dict[int, int]) -> dict[int, int]:
+    """Copy rows with new values and renumbered references; return new primary keys by old."""
+    originals = list(rows.order_by("pk"))
+    copies = []
+    for original in originals:
+        fields = {field.attname: getattr(original, field.attname) for field in original._meta.concrete_fields}
+        fields |= {"id": None} | values
+        for name, numbers in renumbered.items():
+            if fields[name] is not None:
+                fields[name] = numbers[fields[name]]
+        copies.append(type(original)(**fields))
+    made = rows.model.objects.bulk_create(copies)
+    return {original.pk: copy.pk for original, copy in zip(originals, made, strict=True)}
+
+
+def weather_create(*, site: Site, year: Year, name: str = "") -> Weather:
+    """Keep a year that was read from a file (`weather.read_epw`) as weather of the site.
+
+    Raises
+    ------
+    ValidationError
+        If there already is weather of that name.
+    """
+    fields = weather_fields(year) | ({"name": name} if name else {})
+    weather = Weather(slug=slugify(f"{site.slug} {fields['name']}")[:80], site=site, **fields)
+    weather.full_clean()
+    weather.save()
+    return weather

@@ -1,0 +1,90 @@
+"""A small described site for tests: one hall, one plant, two CDUs, feeds A and B, no racks."""
+
+from facility.catalogue import entries, schema
+from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Product, Rack, Site, Weather
+from facility.weather import CLIMATES, read_climate, weather_fields
+
+
+def product(kind: str, slug: str) -> Product:
+    """Return one shipped catalogue entry as a row."""
+    entry = entries(kind)[slug]
+    found, _ = Product.objects.get_or_create(
+        kind=kind,
+        slug=slug,
+        defaults={
+            "name": entry.get("name", slug),
+            "vendor": entry.get("vendor", ""),
+            "facts": {name: value for name, value in entry.items() if name not in schema.META},
+            "source": entry["source"],
+            "confidence": entry["confidence"],
+            "field_confidence": entry.get("field_confidence", {}),
+        },
+    )
+    return found
+
+
+def climate(slug: str = "sterling-va") -> Weather:
+    """Return one shipped climate as a row."""
+    fields = weather_fields(read_climate(CLIMATES / f"{slug}.csv.gz"))
+    return Weather.objects.get_or_create(slug=slug, defaults=fields)[0]
+
+
+def small_layout(slug: str = "small") -> Layout:
+    """Return a layout that the tests fill."""
+    site, _ = Site.objects.get_or_create(
+        slug=slug,
+        defaults={
+            "name": slug.title(),
+            "latitude_deg": 39.0,
+            "longitude_deg": -77.5,
+            "weather": climate(),
+            "region": product("regions", "us-virginia-pjm"),
+            "grid_limit_w": 10e6,
+        },
+    )
+    layout = Layout.objects.create(site=site, slug="first", name="First")
+    plant = CoolingPlant.objects.create(
+        layout=layout, name="Plant", supply_degc=36, design_rise_k=10, economiser="only",
+        heat_rejection=product("dry_coolers", "dry-cooler-1mw"), n_heat_rejection=4, n_heat_rejection_spare=1,
+        pump=product("pumps", "fws-pump-110kw"), n_pumps=2, n_pumps_spare=1,
+    )  # fmt: skip
+    hall = Hall.objects.create(
+        layout=layout, name="Hall", width_m=20, depth_m=12, floor_load_limit_kg_per_m2=2500,
+        air_unit=product("air_units", "crah-cw375"), n_air_units=3, n_air_units_spare=1, plant=plant,
+    )  # fmt: skip
+    for i in (1, 2):
+        Cdu.objects.create(
+            layout=layout, hall=hall, name=f"CDU-{i}", product=product("cdus", "vertiv-xdu1350"), plant=plant,
+            group="A", redundant_units=1, x_m=18, y_m=2 + 2 * i, supply_degc=41,
+        )  # fmt: skip
+    utility = PowerFeed.objects.create(layout=layout, name="Utility", kind="utility", rating_w=10e6)
+    for side in "AB":
+        transformer = PowerFeed.objects.create(
+            layout=layout, name=f"T-{side}", kind="transformer", parent=utility,
+            product=product("transformers", "xfmr-3000-dry"), redundancy_group="T", redundancy="2N",
+        )  # fmt: skip
+        ups = PowerFeed.objects.create(
+            layout=layout, name=f"UPS-{side}", kind="ups", parent=transformer,
+            product=product("ups", "eaton-9395x-1700"), redundancy_group="UPS", redundancy="2N",
+        )  # fmt: skip
+        PowerFeed.objects.create(
+            layout=layout, name=f"Busway-{side}", kind="busway", parent=ups, length_m=20,
+            product=product("busways", "busway-1250a-415"), redundancy_group="Busway", redundancy="2N",
+        )  # fmt: skip
+    return layout
+
+
+def new_rack(layout: Layout, **changes) -> Rack:
+    """Return an unsaved GB200 rack on CDU-1 and both busways."""
+    fields = {
+        "hall": layout.halls.get(name="Hall"),
+        "name": "A-01",
+        "row": "A",
+        "x_m": 2.0,
+        "y_m": 4.0,
+        "product": product("systems", "dgx-gb200-nvl72"),
+        "cdu": layout.cdus.get(name="CDU-1"),
+        "feed_a": layout.power_feeds.get(name="Busway-A"),
+        "feed_b": layout.power_feeds.get(name="Busway-B"),
+    }
+    return Rack(**fields | changes)
