@@ -1,0 +1,25 @@
+"""How the replay's loops are compiled: without reference counting, without the interpreter's lock, cached by source."""
+
+import hashlib
+from pathlib import Path
+from types import ModuleType
+
+from numba import njit
+
+# Tuples of arrays pass through many small functions; counting references to them took half of the time (measured:
+# 76,000 requests/s with, 165,000 without). Nothing in these loops allocates, so there is nothing to count.
+compiled = njit(nogil=True, _nrt=False)
+compiled_entry = njit(nogil=True, _nrt=False, cache=True)
+
+
+def source_digest(*modules: ModuleType) -> int:
+    """Return a number that changes when the source of any of the modules does.
+
+    Numba's cache looks only at the file that holds the cached function, and would go on using old code when a function
+    that it calls is changed in another file. So only entry points are cached, and they take this number as a closure
+    variable, which is part of the cache's key.
+    """
+    digest = hashlib.sha256()
+    for module in modules:
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return int.from_bytes(digest.digest()[:7], "big")

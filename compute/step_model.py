@@ -1,0 +1,149 @@
+"""What one engine step costs, as the request-level replay reads it: tables by tokens, slopes by context."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+class StepTables(NamedTuple):
+    """The same figures as `StepModel`, as a plain tuple for the compiled loops."""
+
+    decode_s: FloatArray
+    mixed_s: FloatArray
+    sequence_s: float
+    kv_token_s: float
+    window_kv_token_s: float
+    window_tokens: int
+    prefill_pair_s: float
+    window_prefill_pair_s: float
+    prefill_kv_token_s: float
+    compute_activity_s: FloatArray
+    memory_activity_s: FloatArray
+    kv_token_memory_s: float
+    window_kv_token_memory_s: float
+    prefill_pair_compute_s: float
+    window_prefill_pair_compute_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepModel:
+    """Duration and activity of one engine step of one replica, as a function of what the step carries.
+
+    A step that carries `n` tokens (of decoding sequences and of prompt chunks together) of `b` sequences, reads `kv`
+    tokens of context for the decoding ones, and computes attention over `pairs` (query, key) pairs of prompts, takes
+
+        decode_s[n] (no prompt in it) or mixed_s[n] + b·sequence_s + kv·kv_token_s + pairs·prefill_pair_s
+        + tokens of context that the prompt chunks read again · prefill_kv_token_s.
+
+    Everything that depends on the token count alone (matrix products, expert coverage, collectives, launches) sits in
+    the tables, so any step-time formula whose attention part is linear in context is represented exactly.
+
+    Attributes
+    ----------
+    decode_s, mixed_s : ndarray, shape (n_tokens_max + 1,)
+        Duration by tokens in the step, without attention [s]. Index 0 is never used.
+    sequence_s : float
+        Extra time per sequence in the step (sampling, scheduling) [s].
+    kv_token_s, window_kv_token_s : float
+        Time to read one token of context in all full-attention layers, and in all sliding-window layers [s].
+    window_tokens : int
+        Width of the sliding window [tokens]; 0 where the model has none.
+    prefill_pair_s, window_prefill_pair_s : float
+        Attention time per (query, key) pair of a prompt, full and windowed layers [s].
+    prefill_kv_token_s : float
+        Time to read one token of earlier context for a prompt chunk [s].
+    compute_activity_s, memory_activity_s : ndarray, shape (n_tokens_max + 1,)
+        Seconds of arithmetic at peak rate, and of memory traffic at peak bandwidth, by tokens in the step.
+    kv_token_memory_s, window_kv_token_memory_s, prefill_pair_compute_s, window_prefill_pair_compute_s : float
+        The same for attention, per context token and per pair.
+    """
+
+    decode_s: FloatArray
+    mixed_s: FloatArray
+    sequence_s: float
+    kv_token_s: float
+    prefill_pair_s: float
+    compute_activity_s: FloatArray
+    memory_activity_s: FloatArray
+    kv_token_memory_s: float
+    prefill_pair_compute_s: float
+    prefill_kv_token_s: float = 0.0
+    window_tokens: int = 0
+    window_kv_token_s: float = 0.0
+    window_prefill_pair_s: float = 0.0
+    window_kv_token_memory_s: float = 0.0
+    window_prefill_pair_compute_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        n_tokens = self.decode_s.size
+        for name in ("decode_s", "mixed_s", "compute_activity_s", "memory_activity_s"):
+            table = getattr(self, name)
+            if table.ndim != 1 or table.size != n_tokens or n_tokens < 2:
+                raise ValueError(
+                    f"StepModel.{name} has shape {table.shape}; must be ({max(n_tokens, 2)},) like decode_s"
+                )
+            bad = np.flatnonzero(~(np.isfinite(table) & (table >= 0)))
+            if bad.size:
+                raise ValueError(f"StepModel.{name}[{bad[0]}] is {table[bad[0]]} s; must be 0 or more and finite")
+        for name in ("decode_s", "mixed_s"):
+            table = getattr(self, name)
+            bad = np.flatnonzero(table[1:] <= 0)
+            if bad.size:
+                raise ValueError(f"StepModel.{name}[{bad[0] + 1}] is 0 s; must be greater than 0")
+        for name in StepTables._fields:
+            value = getattr(self, name)
+            if not isinstance(value, np.ndarray) and not (np.isfinite(value) and value >= 0):
+                raise ValueError(f"StepModel.{name} is {value}; must be 0 or more and finite")
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens in one step that the tables reach."""
+        return self.decode_s.size - 1
+
+    def tables(self) -> StepTables:
+        """Return the figures as the tuple that the compiled loops take."""
+        arrays = {
+            name: np.ascontiguousarray(getattr(self, name), dtype=np.float64)
+            for name in ("decode_s", "mixed_s", "compute_activity_s", "memory_activity_s")
+        }
+        scalars = {
+            name: int(getattr(self, name)) if name == "window_tokens" else float(getattr(self, name))
+            for name in StepTables._fields
+            if name not in arrays
+        }
+        return StepTables(**arrays, **scalars)
+
+    def step_s(
+        self,
+        *,
+        decode_sequences: FloatArray,
+        context_tokens: FloatArray,
+        prefill_tokens: FloatArray | float = 0.0,
+        prefill_pairs: FloatArray | float = 0.0,
+    ) -> FloatArray:
+        """Return the duration of steps without sliding windows, table values interpolated [s].
+
+        Parameters
+        ----------
+        decode_sequences, context_tokens : ndarray, any shape
+            Decoding sequences in the step, and the sum of their contexts [tokens].
+        prefill_tokens, prefill_pairs : ndarray or float
+            Prompt tokens in the step and their (query, key) pairs.
+        """
+        n_tokens = np.asarray(decode_sequences, dtype=np.float64) + prefill_tokens
+        index = np.arange(self.decode_s.size)
+        table = np.where(
+            np.asarray(prefill_tokens) > 0,
+            np.interp(n_tokens, index, self.mixed_s),
+            np.interp(n_tokens, index, self.decode_s),
+        )
+        return (
+            table
+            + self.sequence_s * np.asarray(decode_sequences)
+            + self.kv_token_s * np.asarray(context_tokens)
+            + self.prefill_pair_s * np.asarray(prefill_pairs)
+        )
