@@ -1,0 +1,71 @@
+"""Costs against values worked by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from twin.economics import (
+    Prices,
+    Quantities,
+    capital_recovery_frac,
+    owned_cost_usd,
+    rented_cost_usd,
+    sensitivities,
+    yearly_costs,
+)
+
+USED = Quantities(
+    output_tokens=1e12, it_capital_usd=1e6, nameplate_power_w=1e5, energy_j=3.6e12, peak_power_w=9e4, water_m3=500,
+    n_accelerators=8, rent_usd_per_h=20.0,
+)  # fmt: skip
+PRICES = Prices(
+    electricity_usd_per_kwh=0.1, demand_charge_usd_per_kw_month=10, water_usd_per_m3=2, facility_usd_per_w=10,
+    wacc_frac=0.1, accelerator_years=5, facility_years=20, network_frac=0.1, storage_frac=0.05,
+    hardware_maintenance_frac=0.04, facility_maintenance_frac=0.02, staff_fte_per_mw=0.5, staff_usd_per_fte=100_000,
+    licence_usd_per_accelerator=4500,
+)  # fmt: skip
+
+
+def test_capital_recovery_matches_the_annuity_formula():
+    # 10 % over 5 years: 0.1 / (1 - 1.1^-5) = 0.263797
+    assert capital_recovery_frac(0.1, 5) == pytest.approx(0.2637975, rel=1e-6)
+    assert capital_recovery_frac(0.0, 4) == 0.25
+
+
+def test_capital_recovery_refuses_a_life_of_no_years():
+    with pytest.raises(ValueError, match="0 years"):
+        capital_recovery_frac(0.1, 0)
+
+
+def test_each_line_of_the_bill_is_worked_by_hand():
+    bill = {line.item: line.usd_per_year for line in yearly_costs(USED, PRICES)}
+    assert bill["Energy"] == pytest.approx(1e6 * 0.1)  # 3.6e12 J = 1e6 kWh
+    assert bill["Demand charge"] == pytest.approx(90 * 12 * 10)
+    assert bill["Water"] == pytest.approx(1000)
+    assert bill["Systems, network and storage"] == pytest.approx(1.15e6 * 0.2637975, rel=1e-6)
+    assert bill["Building, electrical and mechanical plant"] == pytest.approx(1e6 * 0.1174596, rel=1e-6)
+    assert bill["Hardware maintenance"] == pytest.approx(46_000)
+    assert bill["Facility maintenance"] == pytest.approx(20_000)
+    assert bill["Staff"] == pytest.approx(0.1 * 0.5 * 100_000)
+    assert bill["Software licences"] == pytest.approx(36_000)
+
+
+def test_cost_per_million_tokens_is_the_bill_over_the_tokens():
+    total = sum(line.usd_per_year for line in yearly_costs(USED, PRICES))
+    assert owned_cost_usd(USED, PRICES) == pytest.approx(total / 1e6)
+    assert rented_cost_usd(USED) == pytest.approx(20 * 8760 / 1e6)
+
+
+def test_no_tokens_have_no_cost_per_token():
+    assert owned_cost_usd(replace(USED, output_tokens=0.0), PRICES) is None
+    assert rented_cost_usd(replace(USED, rent_usd_per_h=None)) is None
+
+
+def test_sensitivities_come_largest_first_and_bracket_the_cost():
+    lines = sensitivities(
+        USED, PRICES, {"electricity_usd_per_kwh": (0.05, 0.2, "$/kWh"), "wacc_frac": (0.05, 0.15, "1/yr")}
+    )
+    swings = [line.cost_high_usd - line.cost_low_usd for line in lines]
+    assert swings == sorted(swings, reverse=True)
+    for line in lines:
+        assert line.cost_low_usd < owned_cost_usd(USED, PRICES) < line.cost_high_usd

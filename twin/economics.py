@@ -1,0 +1,170 @@
+"""What a token costs: capital, energy, demand charge, water, maintenance, staff and licences; and the same rented."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+HOURS_PER_YEAR = 8760.0
+J_PER_KWH = 3.6e6
+
+
+@dataclass(frozen=True, slots=True)
+class Quantities:
+    """What a year of a layout uses and makes."""
+
+    output_tokens: float  # per year
+    it_capital_usd: float  # systems at catalogue price
+    nameplate_power_w: float
+    energy_j: float  # at the meter, per year
+    peak_power_w: float
+    water_m3: float  # per year
+    n_accelerators: float
+    rent_usd_per_h: float | None  # the same accelerators at the market's reserved price; None where it is not known
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Prices and financing assumptions, USD of the catalogue's year."""
+
+    electricity_usd_per_kwh: float
+    demand_charge_usd_per_kw_month: float
+    water_usd_per_m3: float
+    facility_usd_per_w: float  # of rated IT power: shell, electrical, mechanical, soft costs
+    wacc_frac: float
+    accelerator_years: float
+    facility_years: float
+    network_frac: float  # of the systems' price
+    storage_frac: float
+    hardware_maintenance_frac: float  # of IT capital, per year
+    facility_maintenance_frac: float
+    staff_fte_per_mw: float
+    staff_usd_per_fte: float
+    licence_usd_per_accelerator: float  # per year
+
+
+@dataclass(frozen=True, slots=True)
+class CostItem:
+    """One line of the yearly bill."""
+
+    item: str
+    usd_per_year: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What one input between its stated bounds does to the cost of a million output tokens."""
+
+    input: str
+    low: float
+    high: float
+    unit: str
+    cost_low_usd: float | None
+    cost_high_usd: float | None
+
+
+def capital_recovery_frac(rate_frac: float, years: float) -> float:
+    """Return the yearly payment per unit of capital over `years` at interest `rate_frac` [1/yr].
+
+    Raises
+    ------
+    ValueError
+        If the years are not positive or the rate is negative.
+    """
+    if years <= 0 or rate_frac < 0:
+        raise ValueError(f"rate {rate_frac:g} over {years:g} years; the rate must be 0 or more and the years above 0")
+    if rate_frac == 0:
+        return 1.0 / years
+    return rate_frac / (1.0 - (1.0 + rate_frac) ** -years)
+
+
+def yearly_costs(used: Quantities, prices: Prices) -> list[CostItem]:
+    """Return the yearly bill of owning and running a layout, line by line [USD/yr]."""
+    it_capital = used.it_capital_usd * (1 + prices.network_frac + prices.storage_frac)
+    facility_capital = used.nameplate_power_w * prices.facility_usd_per_w
+    it_payment = capital_recovery_frac(prices.wacc_frac, prices.accelerator_years)
+    facility_payment = capital_recovery_frac(prices.wacc_frac, prices.facility_years)
+    return [
+        CostItem("Systems, network and storage", it_capital * it_payment),
+        CostItem("Building, electrical and mechanical plant", facility_capital * facility_payment),
+        CostItem("Energy", used.energy_j / J_PER_KWH * prices.electricity_usd_per_kwh),
+        CostItem("Demand charge", used.peak_power_w / 1e3 * 12 * prices.demand_charge_usd_per_kw_month),
+        CostItem("Water", used.water_m3 * prices.water_usd_per_m3),
+        CostItem("Hardware maintenance", it_capital * prices.hardware_maintenance_frac),
+        CostItem("Facility maintenance", facility_capital * prices.facility_maintenance_frac),
+        CostItem("Staff", used.nameplate_power_w / 1e6 * prices.staff_fte_per_mw * prices.staff_usd_per_fte),
+        CostItem("Software licences", used.n_accelerators * prices.licence_usd_per_accelerator),
+    ]
+
+
+def per_million_tokens_usd(usd_per_year: float, output_tokens: float) -> float | None:
+    """Return USD per million output tokens, or None where no token was made."""
+    return usd_per_year / (output_tokens / 1e6) if output_tokens > 0 else None
+
+
+def owned_cost_usd(used: Quantities, prices: Prices) -> float | None:
+    """Return the cost of a million output tokens of an owned layout [USD], or None where no token was made."""
+    return per_million_tokens_usd(sum(line.usd_per_year for line in yearly_costs(used, prices)), used.output_tokens)
+
+
+def rented_cost_usd(used: Quantities) -> float | None:
+    """Return the cost of a million output tokens with the same accelerators rented all year [USD], or None."""
+    if used.rent_usd_per_h is None:
+        return None
+    return per_million_tokens_usd(used.rent_usd_per_h * HOURS_PER_YEAR, used.output_tokens)
+
+
+def sensitivities(
+    used: Quantities, prices: Prices, bounds: Mapping[str, tuple[float, float, str]]
+) -> list[Sensitivity]:
+    """Return the cost at both ends of each input in `bounds` (name of a `Prices` field: low, high, unit)."""
+    lines = []
+    for name, (low, high, unit) in bounds.items():
+        at_low = owned_cost_usd(used, replace(prices, **{name: low}))
+        at_high = owned_cost_usd(used, replace(prices, **{name: high}))
+        lines.append(Sensitivity(name, low, high, unit, at_low, at_high))
+    return sorted(lines, key=lambda line: -abs((line.cost_high_usd or 0.0) - (line.cost_low_usd or 0.0)))
+
+
+def prices_of(inputs: Mapping[str, Any]) -> tuple[Prices, dict[str, tuple[float, float, str]]]:
+    """Return a snapshot's prices, and the low and high of those that the catalogue gives a range for."""
+    finance = {slug: entry["facts"] for slug, entry in inputs["products"]["finance"].items()}
+    region = inputs["site"]["region"]["facts"]
+    building = inputs["products"]["facility_capex"]["us_range"]["facts"]
+    own_price = inputs["scenario"]["electricity_usd_per_kwh"]
+
+    def value(slug: str) -> float:
+        return float(finance[slug]["value"])
+
+    prices = Prices(
+        electricity_usd_per_kwh=region["electricity_usd_per_kwh"] if own_price is None else own_price,
+        demand_charge_usd_per_kw_month=value("demand-charge-usd-per-kw-month"),
+        water_usd_per_m3=region["water_usd_per_m3"],
+        facility_usd_per_w=building["usd_per_w"],
+        wacc_frac=value("wacc"),
+        accelerator_years=value("gpu-depreciation-years"),
+        facility_years=value("facility-depreciation-years"),
+        network_frac=value("network-frac-of-gpu-capex"),
+        storage_frac=value("storage-frac-of-gpu-capex"),
+        hardware_maintenance_frac=value("hardware-maintenance-frac-of-capex"),
+        facility_maintenance_frac=value("facility-maintenance-frac-of-capex"),
+        staff_fte_per_mw=value("staff-fte-per-mw"),
+        staff_usd_per_fte=value("staff-cost-usd-per-fte-year"),
+        licence_usd_per_accelerator=value("software-licence-usd-per-gpu-year"),
+    )
+    bounds = {
+        "electricity_usd_per_kwh": (
+            region["electricity_low_usd_per_kwh"], region["electricity_high_usd_per_kwh"], "$/kWh",
+        ),
+        "facility_usd_per_w": (building["usd_per_w_low"], building["usd_per_w_high"], "$/W"),
+    }  # fmt: skip
+    for name, slug, unit in (
+        ("wacc_frac", "wacc", "1/yr"),
+        ("accelerator_years", "gpu-depreciation-years", "yr"),
+        ("network_frac", "network-frac-of-gpu-capex", "of systems"),
+        ("demand_charge_usd_per_kw_month", "demand-charge-usd-per-kw-month", "$/kW month"),
+        ("staff_fte_per_mw", "staff-fte-per-mw", "FTE/MW"),
+        ("hardware_maintenance_frac", "hardware-maintenance-frac-of-capex", "1/yr"),
+    ):
+        if "low" in finance[slug]:
+            bounds[name] = (float(finance[slug]["low"]), float(finance[slug]["high"]), unit)
+    return prices, bounds
