@@ -98,15 +98,17 @@ def york_outlet_degc(
     return np.where(solvable, inlet - span, inlet), solvable & inside
 
 
-def york_water_flow_frac(wet_bulb_degc: float, range_k: float, approach_k: float) -> float:
-    """Return the water flow, over the curve's own rated flow, at which a tower with this rating point runs.
+def york_liquid_gas_ratio(wet_bulb_degc: ArrayLike, range_k: ArrayLike, approach_k: ArrayLike) -> FloatArray:
+    """Return the liquid-to-gas ratio [-] at which the curve gives an approach [K], bisected in [0.01, 8].
 
-    The curve is scaled so that it passes through the data sheet: L/G at any state is then this value times the water
-    flow over the sheet's flow, divided by the air flow over the sheet's flow.
+    A data sheet's approach fixes the water flow of the curve; a wanted approach fixes the air flow.
     """
-    low, high = 0.05, YORK_HIGHEST_LIQUID_GAS_RATIO
-    for _ in range(200):
+    wet, span, approach = np.broadcast_arrays(
+        *(np.asarray(a, dtype=float) for a in (wet_bulb_degc, range_k, approach_k))
+    )
+    low, high = np.full(wet.shape, 0.01), np.full(wet.shape, YORK_HIGHEST_LIQUID_GAS_RATIO)
+    for _ in range(60):
         mid = 0.5 * (low + high)
-        below = york_approach_k(wet_bulb_degc, range_k, mid)[0] < approach_k
-        low, high = (mid, high) if below else (low, mid)
+        below = york_approach_k(wet, span, mid)[0] < approach
+        low, high = np.where(below, mid, low), np.where(below, high, mid)
     return 0.5 * (low + high)
