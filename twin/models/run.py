@@ -29,6 +29,7 @@ class Run(models.Model):
         Status.FAILED: {Status.QUEUED},
         Status.CANCELLED: {Status.QUEUED},
     }
+    HEAVY = ("inputs", "series", "racks", "details")  # columns that lists leave in the database
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="runs")

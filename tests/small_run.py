@@ -1,0 +1,56 @@
+"""A small site with racks and a scenario, and solvers that stand in for the real one where only its manners matter."""
+
+import sys
+import types
+from collections.abc import Callable
+
+import numpy as np
+
+import twin
+from facility.models import Layout
+from tests.small_site import new_rack, product, small_layout
+from twin.models import Run, Scenario, ScenarioWorkload
+
+
+def small_scenario(slug: str = "small") -> tuple[Layout, Scenario]:
+    """Return a layout with two racks and a scenario that serves one use case."""
+    layout = small_layout(slug)
+    for i in range(2):
+        new_rack(layout, name=f"A-{i:02}", x_m=2.0 + 0.6 * i).save()
+    scenario = Scenario.objects.create(site=layout.site, slug="assistants", name="Assistants")
+    ScenarioWorkload.objects.create(scenario=scenario, workload=product("workloads", "enterprise_assistants"))
+    return layout, scenario
+
+
+def small_result(**figures: float | None) -> types.SimpleNamespace:
+    """Return a result with the shape of `twin.simulate.SimulationResult`."""
+    return types.SimpleNamespace(
+        figures={"output_tokens_per_s": 1000.0, "tokens_per_joule": 4.0, "ttft_p95_s": None} | figures,
+        bands={"output_tokens_per_s": [900.0, 1100.0]},
+        details={"per_workload": [], "limits": [], "findings": [], "balance": {"power_rel": 0.0, "heat_rel": 0.0},
+                 "solver": {"converged": True, "iterations": 3, "elapsed_s": 0.1, "version": "test"}},
+        series={"meter_power_w": np.full(8760, 2.5e5, np.float32), "pue": np.full(8760, 1.1, np.float32)},
+        racks={"rack_id": np.arange(2), "mean_power_w": np.full(2, 1.2e5)},
+    )  # fmt: skip
+
+
+def use_solver(monkeypatch, solve: Callable) -> None:
+    """Put `solve(inputs, progress)` in the place of the real solver."""
+    module = types.ModuleType("twin.simulate")
+    module.simulate, module.SOLVER_VERSION = solve, "test"
+    monkeypatch.setitem(sys.modules, "twin.simulate", module)
+    monkeypatch.setattr(twin, "simulate", module, raising=False)
+
+
+def done_run(layout: Layout, scenario: Scenario) -> Run:
+    """Return a finished run without solving anything."""
+    from django.utils import timezone
+
+    from twin import services
+
+    result, now = small_result(), timezone.now()
+    return Run.objects.create(
+        layout=layout, scenario=scenario, status=Run.Status.DONE, progress_frac=1.0, attempt=1, started_at=now,
+        finished_at=now, figures=result.figures, bands=result.bands, details=result.details, inputs_sha256="0" * 64,
+        solver_version="test", series=services.arrays_packed(result.series), racks=services.arrays_packed(result.racks),
+    )  # fmt: skip

@@ -1,0 +1,93 @@
+"""Back office of scenarios and runs: inspect, retry, cancel."""
+
+import json
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from twin import services
+from twin.exceptions import InvalidTransition
+from twin.models import Comparison, Run, Scenario, ScenarioWorkload
+
+
+class ScenarioWorkloadInline(admin.TabularInline):
+    model = ScenarioWorkload
+    extra = 0
+    raw_id_fields = ["workload", "model"]
+
+
+@admin.register(Scenario)
+class ScenarioAdmin(admin.ModelAdmin):
+    list_display = ["name", "site", "engine", "weight_precision", "accelerator_power_limit_w"]
+    list_filter = ["engine", "weight_precision"]
+    list_select_related = ["site"]
+    search_fields = ["name", "slug", "site__name", "site__slug"]
+    raw_id_fields = ["site", "weather"]
+    inlines = [ScenarioWorkloadInline]
+
+
+@admin.register(Run)
+class RunAdmin(admin.ModelAdmin):
+    """Nothing is typed here: runs change through the same services as everywhere else."""
+
+    list_display = ["__str__", "status", "layout", "scenario", "progress", "attempt", "created_at", "finished_at"]
+    list_filter = ["status", "created_at"]
+    list_select_related = ["layout__site", "scenario"]
+    search_fields = ["id", "layout__name", "layout__site__name", "scenario__name"]
+    actions = ["retry", "cancel"]
+    fields = [
+        "id", "layout", "scenario", "created_by", "status", "stage", "progress", "message", "attempt", "max_attempts",
+        "created_at", "started_at", "heartbeat_at", "finished_at", "solver_version", "inputs_sha256", "figures_table",
+        "limits_and_findings",
+    ]  # fmt: skip
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
+        return super().get_queryset(request).defer(*Run.HEAVY)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @admin.display(description="progress", ordering="progress_frac")
+    def progress(self, run: Run) -> str:
+        return f"{100 * run.progress_frac:.0f} %"
+
+    @admin.display(description="figures of merit")
+    def figures_table(self, run: Run) -> str:
+        return _preformatted(run.figures)
+
+    @admin.display(description="limits, findings, solver")
+    def limits_and_findings(self, run: Run) -> str:
+        shown = ("solver", "balance", "limits", "findings", "per_workload")
+        return _preformatted({name: (run.details or {}).get(name) for name in shown})
+
+    @admin.action(description="Run again (failed and cancelled runs)", permissions=["change"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        self._each(request, queryset, services.run_retry, "queued again")
+
+    @admin.action(description="Cancel (queued and running runs)", permissions=["change"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        self._each(request, queryset, services.run_cancel, "cancelled, or will be at the solver's next report")
+
+    def _each(self, request: HttpRequest, queryset: QuerySet[Run], service, done: str) -> None:
+        for run in queryset.select_related("layout__site"):
+            try:
+                service(run=run, user=request.user)
+            except (InvalidTransition, PermissionDenied) as refusal:
+                self.message_user(request, str(refusal), messages.ERROR)
+            else:
+                self.message_user(request, f"{run}: {done}.", messages.SUCCESS)
+
+
+@admin.register(Comparison)
+class ComparisonAdmin(admin.ModelAdmin):
+    list_display = ["__str__", "created_by", "created_at"]
+    list_select_related = ["created_by"]
+    raw_id_fields = ["runs", "created_by"]
+
+
+def _preformatted(value: object) -> str:
+    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,108 @@
+"""Who is solving a run: claim, heartbeat, progress and cancellation, all through its row.
+
+A worker that claims a run raises its attempt number. Everything that it writes later names that number, so a worker
+that was thought dead and wakes up again cannot touch a run that another one has taken over.
+"""
+
+import logging
+import threading
+import time
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import DatabaseError, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from twin.exceptions import RunCancelled, RunHeld, RunLost
+from twin.models import Run
+
+LEASE = timedelta(seconds=15)  # a worker that is silent for longer counts as dead
+HEARTBEAT_S = 4.0  # three chances within a lease
+REPORT_EVERY_S = 0.3  # SQLite has one writer; a bar that moves three times a second looks alive
+
+logger = logging.getLogger(__name__)
+
+
+def lease_left_s(run: Run) -> float:
+    """Return how long the worker of a running run may stay silent before it counts as dead [s], at least 0."""
+    if run.status != Run.Status.RUNNING or run.heartbeat_at is None:
+        return 0.0
+    return max(0.0, (run.heartbeat_at + LEASE - timezone.now()).total_seconds())
+
+
+@transaction.atomic
+def run_claim(run_id: UUID) -> int | None:
+    """Take a run for this worker and return its attempt number, or None where there is nothing left to do.
+
+    Raises
+    ------
+    RunHeld
+        If another worker is solving it and was heard of within its lease.
+    """
+    run = Run.objects.select_for_update().only("status", "attempt", "max_attempts", "heartbeat_at").get(id=run_id)
+    if run.ended:
+        return None
+    if left_s := lease_left_s(run):
+        raise RunHeld(left_s)
+    if run.attempt >= run.max_attempts:
+        return None  # runs_recover says so in the row
+    now = timezone.now()
+    Run.objects.filter(id=run_id).update(
+        status=Run.Status.RUNNING, attempt=F("attempt") + 1, heartbeat_at=now, started_at=now, progress_frac=0.0,
+        stage="reading the layout", message="",
+    )  # fmt: skip
+    return run.attempt + 1
+
+
+class Lease:
+    """Keeps a claimed run alive while it is solved; calling it reports progress.
+
+    The call raises `RunCancelled` once somebody has asked to stop, and `RunLost` once the run is no longer this
+    attempt's. A thread beats as well, because the first solve on a machine may compile for a minute without a word.
+    """
+
+    def __init__(self, run_id: UUID, attempt: int) -> None:
+        self.mine = Run.objects.filter(id=run_id, attempt=attempt, status=Run.Status.RUNNING)
+        self._reported_at_s = float("-inf")
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> "Lease":
+        if not connection.in_atomic_block:  # inside a transaction nobody would see a heartbeat
+            self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._thread:
+            self._thread.join()
+
+    def __call__(self, stage: str, done_frac: float) -> None:
+        now_s = time.monotonic()
+        if now_s - self._reported_at_s < REPORT_EVERY_S:
+            return
+        self._reported_at_s = now_s
+        progress_frac = min(max(done_frac, 0.0), 1.0)
+        written = self.mine.filter(cancel_requested=False).update(
+            stage=stage[:40], progress_frac=progress_frac, heartbeat_at=timezone.now()
+        )
+        if not written:
+            self.check()
+
+    def check(self) -> None:
+        """Raise if the run was cancelled or is no longer this attempt's."""
+        cancel_requested = self.mine.values_list("cancel_requested", flat=True).first()
+        if cancel_requested is None:
+            raise RunLost("another worker took the run over, or it was ended")
+        if cancel_requested:
+            raise RunCancelled("cancelled while it was being solved")
+
+    def _beat(self) -> None:
+        while not self._over.wait(HEARTBEAT_S):
+            try:
+                self.mine.update(heartbeat_at=timezone.now())
+            except DatabaseError:  # the next beat may work; if none does, the lease ends and says so
+                logger.warning("a heartbeat could not be written", exc_info=True)
+        connection.close()

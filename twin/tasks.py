@@ -1,0 +1,28 @@
+"""What workers do. Ids cross the queue, never objects or arrays."""
+
+from uuid import UUID
+
+from celery import shared_task
+
+from twin import services
+from twin.exceptions import RunHeld
+from twin.models import Run
+
+
+@shared_task(bind=True, max_retries=None)
+def simulate_run(self, run_id: str) -> None:
+    """Solve a run. A message that meets another worker's lease looks again when that is over."""
+    try:
+        services.run_execute(run_id=UUID(run_id))
+    except RunHeld as held:
+        raise self.retry(countdown=held.seconds + 1) from held
+    except Run.DoesNotExist:
+        return  # deleted while it waited
+
+
+@shared_task
+def warm_up() -> None:
+    """Load the solvers, so that the first run of a worker does not wait for imports and compilation."""
+    import pythermalcomfort.models  # noqa: F401
+
+    import twin.simulate  # noqa: F401
