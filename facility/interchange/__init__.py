@@ -1,0 +1,1 @@
+"""Descriptions in and out of files of this and other programs."""

@@ -1,0 +1,458 @@
+"""A site with its layouts as one YAML document, and back.
+
+Writing is stable: the same description always gives the same bytes, so that files can live in version control. Values
+that are the model's default are left out. Reading checks everything before it keeps anything; unknown keys are refused.
+References are names: products by their catalogue id, everything else by its name within the layout.
+"""
+
+import base64
+import binascii
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db import models, transaction
+
+from facility import services
+from facility.floor_plan import check_place, overlapping_pairs
+from facility.interchange.documents import Line, SiteFileError, flag, listing, mapping, number, text, whole
+from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Product, Rack, Site, Weather
+
+FORMAT = "ai-factory-site/1"
+SITE_FIELDS = (
+    "slug", "name", "place", "latitude_deg", "longitude_deg", "elevation_m", "weather", "region", "grid_limit_w",
+    "notes",
+)  # fmt: skip
+WEATHER_FIELDS = (
+    "slug", "name", "source", "latitude_deg", "longitude_deg", "elevation_m", "utc_offset_h", "n_hours", "rows",
+)  # fmt: skip
+LAYOUT_FIELDS = ("slug", "name", "status", "notes", "cloned_from")
+PLANT_FIELDS = (
+    "name", "supply_degc", "design_rise_k", "coolant", "economiser", "heat_rejection", "n_heat_rejection",
+    "n_heat_rejection_spare", "chiller", "n_chillers", "n_chillers_spare", "pump", "n_pumps", "n_pumps_spare",
+    "tank_m3",
+)  # fmt: skip
+HALL_FIELDS = (
+    "name", "width_m", "depth_m", "height_m", "tile_m", "min_aisle_m", "floor_load_limit_kg_per_m2", "containment",
+    "supply_air_degc", "air_unit", "n_air_units", "n_air_units_spare", "leakage_frac", "recirculation_frac",
+    "lighting_w", "plant",
+)  # fmt: skip
+CDU_FIELDS = (
+    "name", "hall", "product", "plant", "group", "redundant_units", "x_m", "y_m", "orientation_deg", "supply_degc",
+    "coolant",
+)  # fmt: skip
+FEED_FIELDS = (
+    "name", "kind", "parent", "product", "rating_w", "n_units", "length_m", "redundancy_group", "redundancy",
+    "eco_mode", "hall",
+)  # fmt: skip
+RACK_FIELDS = (
+    "hall", "name", "row", "role", "x_m", "y_m", "orientation_deg", "width_m", "depth_m", "product", "n_systems",
+    "other_power_w", "accelerator_power_limit_w", "load_share", "coolant_flow_m3_per_s", "cdu", "feed_a", "feed_b",
+)  # fmt: skip
+# A row stands for equal racks; files that people write use it, the export always writes the racks.
+ROW_FIELDS = (*RACK_FIELDS, "n_racks", "first", "pitch_m")
+PARTS = (
+    ("cooling_plants", CoolingPlant, PLANT_FIELDS), ("halls", Hall, HALL_FIELDS), ("cdus", Cdu, CDU_FIELDS),
+    ("power_feeds", PowerFeed, FEED_FIELDS),
+)  # fmt: skip
+RACK_REFERENCES = ("hall", "product", "cdu", "feed_a", "feed_b")
+READERS = {
+    models.FloatField: number, models.IntegerField: whole, models.CharField: text, models.TextField: text,
+    models.BooleanField: flag,
+}  # fmt: skip
+
+
+def site_document(site: Site) -> dict[str, Any]:
+    """Return a site and its layouts as plain data for `documents.write`; sorted by name, a few queries per layout."""
+    ids = _product_ids()
+    document: dict[str, Any] = {"format": FORMAT, "site": _written(site, SITE_FIELDS, ids)}
+    own = [_written(weather, WEATHER_FIELDS, ids) for weather in site.own_weather.order_by("slug")]
+    if own:
+        document["own_weather"] = own
+    document["layouts"] = [
+        _layout_document(layout, ids) for layout in site.layouts.select_related("cloned_from").order_by("slug")
+    ]
+    return document
+
+
+def _layout_document(layout: Layout, ids: dict[int, str]) -> dict[str, Any]:
+    document = _written(layout, LAYOUT_FIELDS, ids)
+    for section, model, fields in PARTS:
+        rows = model.objects.filter(layout=layout).order_by("name")
+        if section == "power_feeds":
+            rows = _from_the_source(rows.select_related("parent", "hall"))
+        elif model is not CoolingPlant:
+            rows = rows.select_related("plant", *(["hall"] if model is Cdu else []))
+        document[section] = [Line(_written(row, fields, ids)) for row in rows]
+    racks = Rack.objects.filter(hall__layout=layout).select_related("hall", "cdu", "feed_a", "feed_b")
+    document["racks"] = [Line(_written(rack, RACK_FIELDS, ids)) for rack in racks.order_by("hall__name", "row", "name")]
+    return document
+
+
+def _from_the_source(feeds) -> Iterator[PowerFeed]:
+    """Yield feeds so that each comes after its parent, by name among equals."""
+    below: dict[int | None, list[PowerFeed]] = {}
+    for feed in feeds:
+        below.setdefault(feed.parent_id, []).append(feed)
+    stack = below.get(None, [])[::-1]
+    while stack:
+        feed = stack.pop()
+        yield feed
+        stack += below.get(feed.pk, [])[::-1]
+
+
+def _product_ids() -> dict[int, str]:
+    """Return how each product is named in files: its id, with its kind where two kinds share the id."""
+    rows = list(Product.objects.values_list("pk", "kind", "slug"))
+    slugs = [slug for _, _, slug in rows]
+    return {pk: slug if slugs.count(slug) == 1 else f"{kind}/{slug}" for pk, kind, slug in rows}
+
+
+def _written(row: models.Model, fields: tuple[str, ...], ids: dict[int, str]) -> dict[str, Any]:
+    """Return the fields of a row that differ from their defaults."""
+    found: dict[str, Any] = {}
+    for name in fields:
+        field = row._meta.get_field(name)
+        if isinstance(field, models.ForeignKey):
+            key = getattr(row, field.attname)
+            if key is None:
+                continue
+            if field.related_model is Product:
+                found[name] = ids[key]
+            else:
+                found[name] = getattr(getattr(row, name), "name" if name not in ("weather", "cloned_from") else "slug")
+        elif isinstance(field, models.BinaryField):
+            found[name] = base64.b64encode(bytes(getattr(row, name))).decode()
+        else:
+            value = getattr(row, name)
+            default = field.default if field.has_default() else "" if field.blank else None
+            if name == "name" or value not in (None, default):
+                found[name] = float(value) if isinstance(field, models.FloatField) else _plain(value)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, str) else value  # TextChoices members are no plain str for YAML
+
+
+@transaction.atomic
+def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> Site:
+    """Create the site in a document that `documents.read` returned, or bring an existing one to its state.
+
+    Parameters
+    ----------
+    document : dict
+        Exactly the keys of the format; sections of other programs are taken out before.
+    replace : bool
+        Allow that a site of the same slug exists. Its layouts of the same slug keep their runs and are refilled; its
+        other layouts are deleted with their runs.
+    user : User, optional
+        Becomes planner of a new site.
+
+    Raises
+    ------
+    SiteFileError
+        If anything is wrong; names object, field, value and what is allowed. Nothing has been changed then.
+    """
+    mapping(document, "The file", ("format", "site", "own_weather", "layouts"))
+    if document.get("format") != FORMAT:
+        raise SiteFileError(f"format is {document.get('format')!r}; must be {FORMAT!r}.")
+    catalogue = _Catalogue()
+    site = _site(document, catalogue, replace=replace, user=user)
+    entries = listing(document.get("layouts"), "layouts")
+    slugs = _unique(entries, "layouts", "slug")
+    if replace:
+        site.layouts.exclude(slug__in=slugs).delete()
+    present = {layout.slug: layout for layout in site.layouts.all()}
+    origins: dict[str, str] = {}
+    for slug, entry in zip(slugs, entries, strict=True):
+        where = f"layouts[{slug}]"
+        sections = (*LAYOUT_FIELDS, *(section for section, *_ in PARTS), "racks", "rows")
+        mapping(entry, where, sections)
+        layout = present.get(slug) or Layout(site=site)
+        origin = entry.get("cloned_from")
+        if origin is not None:
+            origins[slug] = text(origin, f"{where}.cloned_from")
+        _set(layout, {name: entry[name] for name in LAYOUT_FIELDS[:-1] if name in entry}, where, LAYOUT_FIELDS[:-1])
+        layout.cloned_from = None
+        with described(where):
+            layout.full_clean()
+        if layout.pk:
+            services.layout_bump(layout=layout)
+            Rack.objects.filter(hall__layout=layout).delete()
+            for model in (Cdu, PowerFeed, Hall, CoolingPlant):
+                model.objects.filter(layout=layout).delete()
+        layout.save()
+        _fill(layout, entry, where, catalogue)
+    made = {layout.slug: layout for layout in site.layouts.all()}
+    for slug, origin in origins.items():
+        if origin not in made:
+            raise SiteFileError(f"layouts[{slug}].cloned_from is {origin!r}; must be one of {', '.join(sorted(made))}.")
+        Layout.objects.filter(pk=made[slug].pk).update(cloned_from=made[origin])
+    return site
+
+
+class described:
+    """`with described("racks[A-01]"):` turns a ValidationError into a SiteFileError that names the place."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind, error, trace) -> None:
+        if isinstance(error, ValidationError):
+            by_field = error.message_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.messages}
+            lines = [
+                f"{self.where}{'' if name == NON_FIELD_ERRORS else f'.{name}'}: {' '.join(messages)}"
+                for name, messages in by_field.items()
+            ]
+            raise SiteFileError("\n".join(lines)) from error
+
+
+class _Catalogue:
+    """Products by kind and id, read once."""
+
+    def __init__(self) -> None:
+        self.by_kind: dict[str, dict[str, Product]] = {}
+        for product in Product.objects.defer("notes", "source"):
+            self.by_kind.setdefault(product.kind, {})[product.slug] = product
+
+    def find(self, name: Any, kinds: list[str], where: str) -> Product:
+        """Return the product of one of the kinds that a file names."""
+        named = text(name, where)
+        kind, _, slug = named.rpartition("/")
+        found = [
+            self.by_kind[k][slug] for k in kinds if slug in self.by_kind.get(k, {}) and kind in ("", k)
+        ]  # fmt: skip
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise SiteFileError(f"{where} is {named!r}, which several kinds have; write {found[0].kind}/{slug}.")
+        known = sorted(known for k in kinds for known in self.by_kind.get(k, {}))
+        near = [k for k in known if k[:4] == slug[:4]] or known
+        raise SiteFileError(
+            f"{where} is {named!r}; must be a catalogue entry of {' or '.join(kinds)}, e.g. {', '.join(near[:5])}."
+        )
+
+
+def _unique(entries: list[Any], where: str, key: str) -> list[str]:
+    """Return the key of each entry after checking that none appears twice."""
+    names = []
+    for i, entry in enumerate(entries):
+        if not isinstance(entry, dict) or key not in entry:
+            raise SiteFileError(f"{where}[{i}] has no {key}; give it one.")
+        names.append(text(entry[key], f"{where}[{i}].{key}"))
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise SiteFileError(f"{where}: {key} {name!r} is given twice; each must be unique.")
+        seen.add(name)
+    return names
+
+
+def _set(row: models.Model, entry: dict[str, Any], where: str, fields: tuple[str, ...]) -> None:
+    """Put an entry's plain values on a row; fields left out get their default."""
+    for name in fields:
+        field = row._meta.get_field(name)
+        if isinstance(field, models.ForeignKey | models.BinaryField):
+            continue
+        if name in entry and entry[name] is not None:
+            reader = next(reader for kind, reader in READERS.items() if isinstance(field, kind))
+            setattr(row, name, reader(entry[name], f"{where}.{name}"))
+        elif field.has_default() or field.null or field.blank:
+            setattr(row, name, field.get_default())
+        else:
+            raise SiteFileError(f"{where}.{name} is missing; give it: {field.help_text or field.verbose_name}")
+
+
+def _site(document: dict[str, Any], catalogue: _Catalogue, *, replace: bool, user) -> Site:
+    entry = mapping(document.get("site"), "site", SITE_FIELDS)
+    slug = text(entry.get("slug"), "site.slug")
+    site = Site.objects.filter(slug=slug).first()
+    if site is not None and not replace:
+        raise SiteFileError(f"site.slug is {slug!r}, and that site exists; replace it on purpose or use another slug.")
+    is_new = site is None
+    site = site or Site()
+    _set(site, entry, "site", SITE_FIELDS)
+    site.region = catalogue.find(entry.get("region"), ["regions"], "site.region")
+    own = listing(document.get("own_weather"), "own_weather")
+    years = dict(zip(_unique(own, "own_weather", "slug"), own, strict=True))
+    named = text(entry.get("weather"), "site.weather")
+    site.weather = Weather.objects.filter(slug=named, site=None).first() or (
+        Weather.objects.filter(slug=named, site=site).first() if not is_new else None
+    )
+    if site.weather is None and named in years:
+        return _site_with_own_weather(site, years, named, user if is_new else None)
+    if site.weather is None:
+        shipped = Weather.objects.filter(site=None).order_by("slug").values_list("slug", flat=True)
+        raise SiteFileError(
+            f"site.weather is {named!r}; must be one of {', '.join(shipped)}, or come with the file as own_weather."
+        )
+    _save_site(site, user if is_new else None)
+    for year in years.values():
+        _weather(year, site)
+    return site
+
+
+def _site_with_own_weather(site: Site, years: dict[str, Any], named: str, user) -> Site:
+    """Save a site whose weather belongs to it: the weather first without its site, then both point at each other."""
+    site.weather = _weather(years[named], None)
+    _save_site(site, user)
+    Weather.objects.filter(pk=site.weather_id).update(site=site)
+    for slug, year in years.items():
+        if slug != named:
+            _weather(year, site)
+    return site
+
+
+def _save_site(site: Site, user) -> None:
+    with described("site"):
+        if site.pk:
+            services.site_update(site=site)
+        else:
+            services.site_create(site=site, user=user)
+
+
+def _weather(entry: dict[str, Any], site: Site | None) -> Weather:
+    where = f"own_weather[{entry['slug']}]"
+    mapping(entry, where, WEATHER_FIELDS)
+    weather = Weather.objects.filter(slug=entry["slug"]).first()
+    if weather is not None and (site is None or weather.site_id != site.pk):
+        raise SiteFileError(f"{where}.slug is taken by weather of another site; rename it.")
+    weather = weather or Weather()
+    _set(weather, entry, where, WEATHER_FIELDS)
+    try:
+        packed = base64.b64decode(text(entry.get("rows"), f"{where}.rows"), validate=True)
+        raw = zlib.decompressobj().decompress(packed, weather.n_hours * 12 + 1)
+        values = np.frombuffer(raw, dtype="<f4").reshape(3, weather.n_hours)
+    except (binascii.Error, zlib.error, ValueError) as error:
+        raise SiteFileError(f"{where}.rows are not {weather.n_hours} hours of three columns: {error}.") from error
+    if weather.n_hours not in (8760, 8784) or not np.isfinite(values).all():
+        raise SiteFileError(f"{where} has {weather.n_hours} hours; must be 8,760 or 8,784 without gaps.")
+    weather.rows, weather.site = packed, site
+    with described(where):
+        weather.full_clean(exclude=["rows"])
+    weather.save()
+    return weather
+
+
+def _fill(layout: Layout, entry: dict[str, Any], where: str, catalogue: _Catalogue) -> None:
+    """Create everything in an empty layout."""
+    made: dict[str, dict[str, models.Model]] = {}
+    for section, model, fields in PARTS:
+        entries = listing(entry.get(section), f"{where}.{section}")
+        names = _unique(entries, f"{where}.{section}", "name")
+        made[section] = {}
+        for name, values in zip(names, entries, strict=True):
+            place = f"{where}.{section}[{name}]"
+            part = model(layout=layout)
+            _set(part, mapping(values, place, fields), place, fields)
+            _refer(part, values, place, fields, made, catalogue)
+            with described(place):
+                part.full_clean()
+            part.save()
+            made[section][name] = part
+    racks = _racks(entry, where, made, catalogue)
+    _check_places(racks, made, where)
+    Rack.objects.bulk_create([rack for rack, _ in racks])
+
+
+SECTION_OF = {
+    "plant": "cooling_plants", "hall": "halls", "cdu": "cdus", "parent": "power_feeds", "feed_a": "power_feeds",
+    "feed_b": "power_feeds",
+}  # fmt: skip
+
+
+def _refer(part: models.Model, entry: dict, place: str, fields: tuple[str, ...], made: dict, catalogue: _Catalogue):
+    """Resolve the references of an entry."""
+    for name in fields:
+        field = part._meta.get_field(name) if name not in ("n_racks", "first", "pitch_m") else None
+        if not isinstance(field, models.ForeignKey):
+            continue
+        given = entry.get(name)
+        if given is None:
+            if not field.null:
+                raise SiteFileError(f"{place}.{name} is missing; give it: {field.help_text or field.verbose_name}")
+            continue
+        if field.related_model is Product:
+            setattr(part, name, catalogue.find(given, field.get_limit_choices_to()["kind__in"], f"{place}.{name}"))
+            continue
+        known = made[SECTION_OF[name]]
+        if text(given, f"{place}.{name}") not in known:
+            order = " above it (list parents first)" if name == "parent" else ""
+            names = ", ".join(list(known)[:8]) + (", …" if len(known) > 8 else "")
+            raise SiteFileError(
+                f"{place}.{name} is {given!r}; must be one of this layout's{order}: {names or 'none is described'}."
+            )
+        setattr(part, name, known[given])
+
+
+def _racks(entry: dict, where: str, made: dict, catalogue: _Catalogue) -> list[tuple[Rack, str]]:
+    """Return the unsaved racks of a layout, each with its place in the file."""
+    racks: list[tuple[Rack, str]] = []
+    for i, values in enumerate(listing(entry.get("racks"), f"{where}.racks")):
+        name = values.get("name", i) if isinstance(values, dict) else i
+        racks.append(_rack(values, f"{where}.racks[{name}]", RACK_FIELDS, made, catalogue))
+    for i, values in enumerate(listing(entry.get("rows"), f"{where}.rows")):
+        row = values.get("row", i) if isinstance(values, dict) else i
+        racks += _row(values, f"{where}.rows[{row}]", made, catalogue)
+    seen: set[tuple[int, str]] = set()
+    for rack, place in racks:
+        if (rack.hall_id, rack.name) in seen:
+            raise SiteFileError(f"{place}: hall {rack.hall.name} has two racks named {rack.name!r}; names are unique.")
+        seen.add((rack.hall_id, rack.name))
+    return racks
+
+
+def _row(values: Any, place: str, made: dict, catalogue: _Catalogue) -> list[tuple[Rack, str]]:
+    """Return the racks that a row stands for: named row-01 … from `first` on, `pitch_m` apart."""
+    mapping(values, place, ROW_FIELDS)
+    n_racks = whole(values.get("n_racks"), f"{place}.n_racks")
+    first = whole(values.get("first", 1), f"{place}.first")
+    if not 1 <= n_racks <= services.MAX_ROW_RACKS:
+        raise SiteFileError(f"{place}.n_racks is {n_racks}; must be from 1 to {services.MAX_ROW_RACKS}.")
+    row = text(values.get("row"), f"{place}.row")
+    own = {key: value for key, value in values.items() if key not in ("n_racks", "first", "pitch_m")}
+    along = "x_m" if own.get("orientation_deg", 0) in (0, 180) else "y_m"
+    start = number(own.get(along), f"{place}.{along}")
+    pitch_m = number(values.get("pitch_m", own.get("width_m", 0.6)), f"{place}.pitch_m")
+    return [
+        _rack(
+            own | {"name": f"{row}-{first + i:02}", along: round(start + i * pitch_m, 6)}, f"{place}[{i + 1}]",
+            RACK_FIELDS, made, catalogue,
+        )
+        for i in range(n_racks)
+    ]  # fmt: skip
+
+
+def _rack(values: Any, place: str, fields: tuple[str, ...], made: dict, catalogue: _Catalogue) -> tuple[Rack, str]:
+    rack = Rack()
+    _set(rack, mapping(values, place, fields), place, fields)
+    _refer(rack, values, place, fields, made, catalogue)
+    with described(place):
+        rack.clean_fields(exclude=RACK_REFERENCES)  # references were resolved by name and kind
+        rack.check_references()
+        rack.check_contents()
+    return rack, place
+
+
+def _check_places(racks: list[tuple[Rack, str]], made: dict, where: str) -> None:
+    """Raise if racks leave their hall or overlap each other or a CDU."""
+    for hall in made["halls"].values():
+        mine = [(rack.footprint, place) for rack, place in racks if rack.hall_id == hall.pk]
+        for footprint, place in mine:
+            with described(place):
+                check_place(footprint, hall, [])
+        mine += [
+            (cdu.footprint, f"{where}.cdus[{cdu.name}]")
+            for cdu in made["cdus"].values()
+            if cdu.hall_id == hall.pk and cdu.stands_on_floor
+        ]
+        corners = np.array([(f.x0_m, f.y0_m, f.x1_m, f.y1_m) for f, _ in mine]).reshape(-1, 4)
+        for i, j in overlapping_pairs(corners):
+            with described(mine[j][1]):
+                check_place(mine[j][0], hall, [mine[i][0]])

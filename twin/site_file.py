@@ -1,0 +1,122 @@
+"""The whole site file: what the facility describes, and the scenarios put to it."""
+
+from typing import Any
+
+from django.db import transaction
+
+from facility.interchange import documents
+from facility.interchange.documents import Line, SiteFileError, listing, mapping, number, text
+from facility.interchange.site_file import described, site_document, site_load
+from facility.models import Product, Site, Weather
+from twin.models import Scenario, ScenarioWorkload
+
+SCENARIO_FIELDS = (
+    "slug", "name", "notes", "weather", "engine", "weight_precision", "accelerator_power_limit_w",
+    "electricity_usd_per_kwh", "workloads",
+)  # fmt: skip
+WORKLOAD_FIELDS = ("workload", "model", "accelerator_share_frac", "requests_per_s", "peak_load_frac")
+
+
+def site_export(*, site: Site) -> str:
+    """Return a site with layouts and scenarios as YAML; the same description always gives the same bytes."""
+    document = site_document(site)
+    scenarios = site.scenarios.select_related("weather").prefetch_related("workloads__workload", "workloads__model")
+    document["scenarios"] = [_scenario_document(scenario) for scenario in scenarios.order_by("slug")]
+    return documents.write(document)
+
+
+def _scenario_document(scenario: Scenario) -> dict[str, Any]:
+    found: dict[str, Any] = {"slug": scenario.slug, "name": scenario.name}
+    if scenario.notes:
+        found["notes"] = scenario.notes
+    if scenario.weather_id:
+        found["weather"] = scenario.weather.slug
+    found |= {"engine": scenario.engine, "weight_precision": scenario.weight_precision}
+    for name in ("accelerator_power_limit_w", "electricity_usd_per_kwh"):
+        if getattr(scenario, name) is not None:
+            found[name] = float(getattr(scenario, name))
+    found["workloads"] = [
+        Line(
+            {"workload": share.workload.slug}
+            | ({"model": share.model.slug} if share.model_id else {})
+            | {"accelerator_share_frac": float(share.accelerator_share_frac)}
+            | ({} if share.requests_per_s is None else {"requests_per_s": float(share.requests_per_s)})
+            | {"peak_load_frac": float(share.peak_load_frac)}
+        )
+        for share in sorted(scenario.workloads.all(), key=lambda share: share.pk)
+    ]
+    return found
+
+
+@transaction.atomic
+def site_import(*, content: bytes | str, replace: bool = False, user=None) -> Site:
+    """Create the site in a file, or with `replace` bring an existing one to the file's state.
+
+    Raises
+    ------
+    SiteFileError
+        If anything is wrong; names object, field, value and what is allowed. Nothing has been changed then.
+    """
+    document = documents.read(content)
+    scenarios = listing(document.pop("scenarios", None), "scenarios")
+    site = site_load(document, replace=replace, user=user)
+    slugs = [_slug(entry, i) for i, entry in enumerate(scenarios)]
+    if len(set(slugs)) < len(slugs):
+        raise SiteFileError(f"scenarios: slug {max(slugs, key=slugs.count)!r} is given twice; each must be unique.")
+    if replace:
+        site.scenarios.exclude(slug__in=slugs).delete()
+    for slug, entry in zip(slugs, scenarios, strict=True):
+        _scenario_load(site, slug, mapping(entry, f"scenarios[{slug}]", SCENARIO_FIELDS))
+    return site
+
+
+def _slug(entry: Any, i: int) -> str:
+    return text(mapping(entry, f"scenarios[{i}]", SCENARIO_FIELDS).get("slug"), f"scenarios[{i}].slug")
+
+
+def _scenario_load(site: Site, slug: str, entry: dict[str, Any]) -> None:
+    where = f"scenarios[{slug}]"
+    scenario = Scenario.objects.filter(site=site, slug=slug).first() or Scenario(site=site, slug=slug)
+    scenario.name = text(entry.get("name"), f"{where}.name")
+    for name in ("notes", "engine", "weight_precision"):
+        default = Scenario._meta.get_field(name).get_default()
+        setattr(scenario, name, default if entry.get(name) is None else text(entry[name], f"{where}.{name}"))
+    for name in ("accelerator_power_limit_w", "electricity_usd_per_kwh"):
+        setattr(scenario, name, None if entry.get(name) is None else number(entry[name], f"{where}.{name}"))
+    scenario.weather = None
+    if entry.get("weather") is not None:
+        named = text(entry["weather"], f"{where}.weather")
+        usable = Weather.objects.filter(site=None) | Weather.objects.filter(site=site)
+        scenario.weather = usable.filter(slug=named).first()
+        if scenario.weather is None:
+            known = ", ".join(sorted(usable.values_list("slug", flat=True)))
+            raise SiteFileError(f"{where}.weather is {named!r}; must be one of {known}.")
+    with described(where):
+        scenario.full_clean()
+    scenario.save()
+    scenario.workloads.all().delete()
+    shares = listing(entry.get("workloads"), f"{where}.workloads")
+    for i, share in enumerate(shares):
+        _share_load(scenario, mapping(share, f"{where}.workloads[{i}]", WORKLOAD_FIELDS), f"{where}.workloads[{i}]")
+
+
+def _share_load(scenario: Scenario, entry: dict[str, Any], where: str) -> None:
+    share = ScenarioWorkload(
+        scenario=scenario,
+        workload=_product(entry.get("workload"), "workloads", f"{where}.workload"),
+        model=None if entry.get("model") is None else _product(entry["model"], "models", f"{where}.model"),
+    )
+    for name in ("accelerator_share_frac", "requests_per_s", "peak_load_frac"):
+        if entry.get(name) is not None:
+            setattr(share, name, number(entry[name], f"{where}.{name}"))
+    with described(where):
+        share.full_clean()
+    share.save()
+
+
+def _product(named: Any, kind: str, where: str) -> Product:
+    found = Product.objects.filter(kind=kind, slug=text(named, where)).first()
+    if found is None:
+        known = ", ".join(Product.objects.filter(kind=kind).order_by("slug").values_list("slug", flat=True))
+        raise SiteFileError(f"{where} is {named!r}; must be one of {known}.")
+    return found
