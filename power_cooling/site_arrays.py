@@ -13,6 +13,9 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from power_cooling.chillers import ASSUMED_EIRFPLR, ASSUMED_EVAPORATOR_APPROACH_K
+from power_cooling.electrical import FeedTree, RackLinks
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -55,6 +58,18 @@ def _spread(bank: object, *, trailing: dict[str, int] | None = None) -> int:
         column.setflags(write=False)
         object.__setattr__(bank, entry.name, column)
     return n_rows
+
+
+def records(bank: object) -> NDArray:
+    """Return a bank as one structured array, a row per rack (group, hall, plant): what compiled loops read."""
+    names = [entry.name for entry in fields(bank)]
+    columns = [getattr(bank, name) for name in names]
+    table = np.zeros(
+        columns[0].shape[0], dtype=[(n, c.dtype, c.shape[1:]) for n, c in zip(names, columns, strict=True)]
+    )
+    for name, column in zip(names, columns, strict=True):
+        table[name] = column
+    return table
 
 
 def _check(label: str, values: NDArray, bounds: dict[str, float | None]) -> None:
@@ -235,7 +250,6 @@ class CduBank:
     min_flow_frac: FloatArray = _bounded(0.3, above=0, high=1)  # of the racks' design flow, for CONSTANT_RISE
     max_flow_frac: FloatArray = _bounded(1.2, above=0)  # a unit's largest flow over its rating, assumed
     secondary_cp_j_per_kg_k: FloatArray = _bounded(3950.0, above=0)  # PG25 near 40 degC
-    primary_cp_j_per_kg_k: FloatArray = _bounded(4180.0, above=0)
     holds_supply: IntArray = _bounded(1, low=0, high=1)  # 0: valve stays open and the supply floats
     min_valve_frac: FloatArray = _bounded(0.05, above=0, high=1)  # of primary flow
     dew_point_margin_k: FloatArray = _bounded(2.0, low=0)
@@ -278,7 +292,6 @@ class HallBank:
     coil_air_film_frac: FloatArray = _bounded(0.6, low=0, high=1)  # assumed share of the coil's resistance
     coil_water_film_frac: FloatArray = _bounded(0.3, low=0, high=1)  # assumed
     coil_film_exponent: FloatArray = _bounded(0.7, low=0, high=1)
-    water_cp_j_per_kg_k: FloatArray = _bounded(4180.0, above=0)
     min_valve_frac: FloatArray = _bounded(0.05, above=0, high=1)
     bypass_frac: FloatArray = _bounded(0.05, low=0, high=0.9)  # supply air that returns unused, assumed for containment
     lighting_w: FloatArray = _bounded(0.0, low=0)  # drawn from the meter and given to the room
@@ -342,8 +355,9 @@ class PlantBank:
     tower_free_frac: FloatArray = _bounded(0.1, low=0, high=1)  # of UA and air with fans off
     tower_min_air_frac: FloatArray = _bounded(0.2, above=0, high=1)
     tower_model: IntArray = _bounded(int(TowerModel.MERKEL), low=0, high=1)
-    tower_approach_k: FloatArray = _bounded(4.0, above=0)  # design point of YorkCalc
-    tower_range_k: FloatArray = _bounded(5.6, above=0)
+    tower_york_flow_frac: FloatArray = _bounded(1.0, above=0, high=8)  # YorkCalc's L/G at rated water and full air
+    tower_approach_k: FloatArray = _bounded(4.0, above=0)  # to the wet bulb, held for the chillers' condensers
+    tower_fan_exponent: FloatArray = _bounded(3.0, low=1, high=3)
     tower_pump_w: FloatArray = _bounded(0.0, low=0)  # condenser-water pumps of all cells, while towers run
     economiser_ua_w_per_k: FloatArray = _bounded(0.0, low=0)  # all plate exchangers together
     cycles_of_concentration: FloatArray = _bounded(4.0, above=1)
@@ -355,13 +369,16 @@ class PlantBank:
     chiller_cop: FloatArray = _bounded(5.0, above=0)  # at reference
     chiller_capft: FloatArray = field(default=_NO_CURVE6)  # (n_plants, 6): 1, x, x2, y, y2, xy; x leaving, y condenser
     chiller_eirft: FloatArray = field(default=_NO_CURVE6)  # (n_plants, 6)
-    chiller_eirfplr: FloatArray = field(default=(0.0, 1.0, 0.0))  # (n_plants, 3)
+    chiller_eirfplr: FloatArray = field(default=ASSUMED_EIRFPLR)  # (n_plants, 3)
     chiller_range_degc: FloatArray = field(
         default=(-50.0, 80.0, -50.0, 80.0)
     )  # (n_plants, 4): x low, high, y low, high
-    chiller_min_plr: FloatArray = _bounded(0.1, above=0, high=1)
-    chiller_carnot_frac: FloatArray = _bounded(0.5, above=0, high=1)
-    chiller_min_lift_k: FloatArray = _bounded(10.0, above=0)
+    chiller_min_plr: FloatArray = _bounded(0.1, above=0, high=1)  # it cycles below
+    chiller_max_plr: FloatArray = _bounded(1.0, above=0, high=1.5)
+    chiller_unloading_plr: FloatArray = _bounded(0.1, low=0, high=1)  # below, hot gas holds the compressor
+    chiller_carnot_frac: FloatArray = _bounded(0.5, above=0, high=1)  # for CARNOT, see `carnot_frac_from_rating`
+    chiller_evaporator_approach_k: FloatArray = _bounded(ASSUMED_EVAPORATOR_APPROACH_K, low=0)
+    chiller_condenser_approach_k: FloatArray = _bounded(6.0, low=0)  # assumed; 2 for water, 10-15 for air
     chiller_water_cooled: IntArray = _bounded(0, low=0, high=1)  # 1: condensers on the towers
     economiser: IntArray = _bounded(1, low=0, high=1)  # 0: chillers, where present, always carry everything
     economiser_gain_k: FloatArray = _bounded(1.0, low=0)  # free cooling helps only from this much below the return
@@ -429,6 +446,23 @@ class SiteArrays:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SiteFeeds:
+    """The feed tree and what hangs on it. Node indices are into the tree; -1 draws straight from the meter."""
+
+    tree: FeedTree
+    links: RackLinks  # over the rows of RackBank; shares are of a class's whole power
+    group_node: IntArray  # (n_groups,), feeds the CDU pumps
+    hall_node: IntArray  # (n_halls,), feeds air units and lighting
+    plant_node: IntArray  # (n_plants,), feeds coolers, towers, chillers and facility pumps
+
+    def __post_init__(self) -> None:
+        for name in ("group_node", "hall_node", "plant_node"):
+            index = np.ascontiguousarray(getattr(self, name), dtype=np.int64)
+            _within(f"SiteFeeds.{name}", index, self.tree.n_nodes, "feeds", none_allowed=True)
+            object.__setattr__(self, name, index)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Failures:
     """What runs, per element. Each is None (all run) or an array (n_elements, n_of_that) or (n_of_that,)."""
 
@@ -438,4 +472,4 @@ class Failures:
     towers_running: FloatArray | None = None  # (n_elements, n_plants)
     chillers_running: FloatArray | None = None  # (n_elements, n_plants)
     racks_powered: FloatArray | None = None  # (n_elements, n_racks): share of the class that has power, 0..1
-    feeds_running: FloatArray | None = None  # (n_elements, n_feed_nodes): 1 or 0
+    feed_units_failed: IntArray | None = None  # (n_elements, n_feed_nodes), in the order of the FeedTree
