@@ -115,7 +115,7 @@ if EMBEDDED_DATABASE:  # these three stop "database is locked" with one web proc
     }
 
 # The run's row in the database is the truth; the broker is only the bell that wakes a worker.
-CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="filesystem://")
+CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="filesystem://localhost")  # kombu warns about an empty host
 EMBEDDED_BROKER = CELERY_BROKER_URL.startswith("filesystem://")
 if EMBEDDED_BROKER:
     for folder in ("queue", "control"):

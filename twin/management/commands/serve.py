@@ -1,0 +1,239 @@
+"""Start everything on this machine: database, web server and Celery worker; end all of it together."""
+
+import contextlib
+import ctypes
+import fcntl
+import ipaddress
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, close_old_connections, connection
+
+from twin import first_start, services, tasks
+from twin.leases import LEASE
+
+POLL_S = 0.2
+STOP_S = 4.0  # a run that is being solved then is queued again at the next start
+MAX_RESTART_DELAY_S = 30.0
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+@dataclass(slots=True)
+class Child:
+    """A process group that lives as long as this command."""
+
+    command: list[str]
+    process: subprocess.Popen | None = None
+    started_s: float = 0.0
+    n_failures: int = 0
+    restart_s: float = field(default=float("inf"))
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            self.command, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )  # fmt: skip
+        self.started_s, self.restart_s = time.monotonic(), float("inf")
+
+    def kill_group(self) -> None:
+        """End whatever is left of the group: a worker killed by the system leaves its pool behind."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("bind", nargs="?", default="127.0.0.1:8000", metavar="ADDR:PORT")
+        parser.add_argument("--threads", type=int, default=8, help="requests served at once (default 8)")
+        parser.add_argument("--concurrency", type=int, default=1, help="runs solved at once (default 1)")
+        parser.add_argument("--no-worker", action="store_true", help="the workers run on other machines")
+
+    def handle(self, *args, bind: str, threads: int, concurrency: int, no_worker: bool, **options) -> None:
+        host, port = _address(bind)
+        lock = _only_one_here()
+        _check_free(host, port)
+        try:
+            if not connection.introspection.table_names():
+                self._say("Making a new database with the catalogue and sample sites ...")
+            call_command("migrate", interactive=False, verbosity=0)
+            # With the embedded broker no worker lives yet, so every unfinished run is an orphan.
+            n_waiting = services.runs_recover(all_running=settings.EMBEDDED_BROKER)
+            n_samples = first_start.database_fill()
+        except DatabaseError as error:
+            raise CommandError(f"the database cannot be used: {error}") from error
+        if n_waiting:
+            self._say(f"{n_waiting} unfinished run(s) go on.")
+        children = {"web": Child(_web_command(host, port, threads))}
+        if not no_worker:
+            children["worker"] = Child(_worker_command(concurrency))
+            tasks.warm_up.delay()
+        stop: list[int] = []
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda received, _: stop.append(received))
+        try:
+            for child in children.values():
+                child.start()
+            self._wait_for_page(host, port, children["web"], stop)
+            if not stop:
+                self._say_how_to_sign_in(host, port, n_samples)
+            self._watch(children, stop)
+        finally:
+            _stop_all(children)
+            if settings.EMBEDDED_BROKER and not no_worker:
+                services.runs_recover(all_running=True)
+            lock.close()
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+    def _wait_for_page(self, host: str, port: int, web: Child, stop: list[int]) -> None:
+        while not stop:
+            if web.process.poll() is not None:
+                raise CommandError(f"the web server ended with {web.process.returncode} before it answered")
+            try:
+                socket.create_connection((_reachable(host), port), timeout=1).close()
+            except OSError:
+                time.sleep(POLL_S)
+            else:
+                return
+
+    def _say_how_to_sign_in(self, host: str, port: int, n_samples: int) -> None:
+        if n_samples:
+            self._say(f"The {n_samples} sample layouts are being solved in the background.")
+        shown = f"[{_reachable(host)}]" if ":" in host else _reachable(host)
+        made = first_start.first_user_create()
+        python = Path(sys.executable)
+        python = python.relative_to(settings.BASE_DIR) if python.is_relative_to(settings.BASE_DIR) else python
+        change = f"{python} manage.py changepassword"
+        if made:
+            name, password = made
+            how = f'sign in as "{name}" with password "{password}" (shown only now; change it: {change} {name})'
+        else:
+            how = f"sign in (forgotten password: {change} USER)"
+        self._say(f"Open http://{shown}:{port}/ and {how}. Ctrl-C ends it.")
+
+    def _watch(self, children: dict[str, Child], stop: list[int]) -> None:
+        """Return on a signal; restart the worker when it ends; raise when the web server does."""
+        swept_s = time.monotonic()
+        while not stop:
+            time.sleep(POLL_S)
+            if (code := children["web"].process.poll()) is not None:
+                raise CommandError(f"the web server ended with {code}")
+            if "worker" in children:
+                self._mend(children["worker"])
+            if time.monotonic() - swept_s > LEASE.total_seconds():
+                swept_s = time.monotonic()
+                self._recover(all_running=False)
+
+    def _mend(self, worker: Child) -> None:
+        now_s = time.monotonic()
+        if worker.restart_s <= now_s:
+            worker.start()
+        elif worker.restart_s == float("inf") and worker.process.poll() is not None:
+            worker.kill_group()
+            worker.n_failures = 1 if now_s - worker.started_s > 60 else worker.n_failures + 1
+            delay_s = min(0.25 * 2**worker.n_failures, MAX_RESTART_DELAY_S)
+            worker.restart_s = now_s + delay_s
+            self.stderr.write(f"The worker ended with {worker.process.returncode}; another starts in {delay_s:.1f} s.")
+            self._recover(all_running=settings.EMBEDDED_BROKER)
+
+    def _recover(self, all_running: bool) -> None:
+        close_old_connections()
+        try:
+            services.runs_recover(all_running=all_running)
+        except DatabaseError as error:  # a database that is away for a moment must not end the web server
+            self.stderr.write(f"Unfinished runs could not be looked for: {error}")
+
+
+def _address(bind: str) -> tuple[str, int]:
+    host, _, port = bind.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise CommandError(f"{bind} is not an address; write ADDR:PORT, e.g. 127.0.0.1:8000")
+    try:
+        is_local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_local = False
+    if not is_local and not os.environ.get("DJANGO_ALLOWED_HOSTS"):
+        raise CommandError(
+            f"{host} can be reached from other machines; say under which names in DJANGO_ALLOWED_HOSTS, "
+            "e.g. DJANGO_ALLOWED_HOSTS=twin.example.org, and put HTTPS before it (TWIN_HTTPS=1)"
+        )
+    return host, int(port)
+
+
+def _only_one_here():
+    """Hold a lock on TWIN_HOME: two of us would take each other's runs for orphans."""
+    lock = open(settings.TWIN_HOME / "serve.lock", "a+")  # noqa: SIM115  (held until the process ends)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise CommandError(f"another one runs already on {settings.TWIN_HOME}; end it or set TWIN_HOME") from error
+    return lock
+
+
+def _check_free(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CommandError(
+                f"cannot listen on {host}:{port} ({error.strerror}); choose another: make run ARGS=127.0.0.1:{port + 1}"
+            ) from error
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
+def _web_command(host: str, port: int, threads: int) -> list[str]:
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()  # heartbeats must not wait for a disk
+    bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return [
+        sys.executable, "-m", "gunicorn", "twin.wsgi:application", "--bind", bind, "--workers", "1",
+        "--threads", str(threads), "--worker-tmp-dir", memory, "--graceful-timeout", "2", "--log-level", "warning",
+        "--no-control-socket",
+    ]  # fmt: skip
+
+
+def _worker_command(concurrency: int) -> list[str]:
+    as_root = "ignore::RuntimeWarning:celery.platforms"  # a container's only user is root
+    return [
+        sys.executable, "-W", as_root, "-m", "celery", "-A", "twin.celery", "--quiet", "worker", "--loglevel", "WARNING",
+        "--pool", "prefork", "--concurrency", str(concurrency), "--without-gossip", "--without-mingle",
+        "--hostname", "embedded@%h",
+    ]  # fmt: skip
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to end the child when this process dies, even by SIGKILL."""
+    with contextlib.suppress(OSError):  # another system: after a SIGKILL the children have to be ended by hand
+        ctypes.CDLL("libc.so.6").prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _stop_all(children: dict[str, Child]) -> None:
+    started = [child for child in children.values() if child.process]
+    for child in started:
+        if child.process.poll() is None:
+            child.process.terminate()
+    deadline_s = time.monotonic() + STOP_S
+    for child in started:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(max(0.0, deadline_s - time.monotonic()))
+        child.kill_group()
+        child.process.wait()
