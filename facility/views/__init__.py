@@ -1,0 +1,1 @@
+"""Pages of the description: forms, lists of parts, bill of materials, catalogue."""

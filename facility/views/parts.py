@@ -1,0 +1,201 @@
+"""The parts of a layout in lists and forms: one set of views for halls, racks, CDUs, feeds and plants.
+
+Every change goes through `facility.services`, which checks, counts the edit and refuses one made on an older version.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.db.models import Count, Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+
+from facility import forms, services
+from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Product, Rack
+from facility.permissions import check_change_site, may_change_site
+from facility.views.lookup import visible_layout_or_404
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a list: its head, how to read a row, and the unit of a number."""
+
+    head: str
+    read: Callable[[Model], object]
+    unit: str | None = None  # None: text
+
+
+@dataclass(frozen=True, slots=True)
+class PartKind:
+    """What the addresses call halls, racks, CDUs, power-feeds and cooling-plants."""
+
+    slug: str
+    singular: str
+    plural: str
+    model: type[Model]
+    form: type[forms.PartForm]
+    columns: tuple[Column, ...]
+    related: tuple[str, ...] = ()
+    first_step: str = ""
+
+    def of(self, layout: Layout) -> QuerySet:
+        """Return the parts of this kind in a layout."""
+        inside = {"hall__layout": layout} if self.model is Rack else {"layout": layout}
+        rows = self.model.objects.filter(**inside).select_related(*self.related)
+        return rows.annotate(n_racks=Count("racks")) if self.model in (Hall, Cdu) else rows
+
+
+def rated_w(rack: Rack) -> float:
+    """Return a rack's nameplate power [W]."""
+    stated = rack.product.facts.get("max_power_w") if rack.product else None
+    return (stated or 0.0) * rack.n_systems + rack.other_power_w
+
+
+def feed_rating_w(feed: PowerFeed) -> float | None:
+    """Return what a feed may carry with all its units [W], or None where nobody states it."""
+    return feed.unit_rating_w * feed.n_units if feed.unit_rating_w else None
+
+
+PARTS = {
+    kind.slug: kind
+    for kind in (
+        PartKind("halls", "hall", "Halls", Hall, forms.HallForm, (
+            Column("Width", lambda h: h.width_m, "m"), Column("Depth", lambda h: h.depth_m, "m"),
+            Column("Racks", lambda h: str(h.n_racks)), Column("Containment", lambda h: h.get_containment_display()),
+            Column("Supply air", lambda h: h.supply_air_degc, "°C"),
+            Column("Air units", lambda h: f"{h.n_air_units} × {h.air_unit}" if h.air_unit else "none"),
+            Column("Plant", lambda h: h.plant or "none")),
+            ("air_unit", "plant"), "A hall is a floor with an air system; racks and CDUs stand in it."),
+        PartKind("racks", "rack", "Racks", Rack, forms.RackForm, (
+            Column("Row", lambda r: r.row), Column("Hall", lambda r: r.hall.name),
+            Column("Role", lambda r: r.get_role_display()),
+            Column("Product", lambda r: (f"{r.n_systems} × " if r.n_systems > 1 else "") + str(r.product or "none")),
+            Column("Rated power", rated_w, "W"), Column("x", lambda r: r.x_m, "m"), Column("y", lambda r: r.y_m, "m"),
+            Column("CDU", lambda r: r.cdu or "none"), Column("Feed A", lambda r: r.feed_a or "none"),
+            Column("Feed B", lambda r: r.feed_b or "none")),
+            ("hall", "product", "cdu", "feed_a", "feed_b"), "Add a row of racks at once, or a single one."),
+        PartKind("cdus", "CDU", "CDUs", Cdu, forms.CduForm, (
+            Column("Product", lambda c: c.product),
+            Column("Capacity", lambda c: c.product.facts.get("capacity_w"), "W"),
+            Column("Group", lambda c: c.group), Column("May fail", lambda c: str(c.redundant_units)),
+            Column("Racks", lambda c: str(c.n_racks)), Column("Supply", lambda c: c.supply_degc, "°C"),
+            Column("Plant", lambda c: c.plant), Column("Hall", lambda c: c.hall)),
+            ("hall", "product", "plant"), "Liquid-cooled racks need CDUs; they need a cooling plant first."),
+        PartKind("power-feeds", "power feed", "Feeds", PowerFeed, forms.PowerFeedForm, (
+            Column("Kind", lambda f: f.get_kind_display()), Column("Fed by", lambda f: f.parent or "—"),
+            Column("Product", lambda f: f.product or "none"), Column("Units", lambda f: str(f.n_units)),
+            Column("Rating", feed_rating_w, "W"), Column("Group", lambda f: f.redundancy_group or "—"),
+            Column("Redundancy", lambda f: f.redundancy)),
+            ("parent", "product"), "Start at the utility and go down to what the racks plug into."),
+        PartKind("cooling-plants", "cooling plant", "Plants", CoolingPlant, forms.CoolingPlantForm, (
+            Column("Supply", lambda p: p.supply_degc, "°C"), Column("Rise", lambda p: p.design_rise_k, "K"),
+            Column("Economiser", lambda p: p.get_economiser_display()),
+            Column("Heat rejection", lambda p: f"{p.n_heat_rejection} × {p.heat_rejection}"),
+            Column("Chillers", lambda p: f"{p.n_chillers} × {p.chiller}" if p.chiller else "none"),
+            Column("Pumps", lambda p: f"{p.n_pumps} × {p.pump}")),
+            ("heat_rejection", "chiller", "pump"), "A plant brings the heat of CDUs and air units to the sky."),
+    )
+}  # fmt: skip
+
+
+def part_kind_or_404(slug: str) -> PartKind:
+    """Return the kind of that address."""
+    if slug not in PARTS:
+        raise Http404(f"no kind of part called {slug}; there are {', '.join(PARTS)}")
+    return PARTS[slug]
+
+
+@login_required
+def part_list(request: HttpRequest, site: str, layout: str, kind: str) -> HttpResponse:
+    """List the parts of one kind in a layout."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    kind = part_kind_or_404(kind)
+    rows = [(part, [(c.head, c.read(part), c.unit) for c in kind.columns]) for part in kind.of(layout)]
+    context = {"layout": layout, "site": layout.site, "kind": kind, "rows": rows,
+               "may_change": may_change_site(request.user, layout.site)}  # fmt: skip
+    return render(request, "facility/part_list.html", context)
+
+
+@login_required
+def part_edit(request: HttpRequest, site: str, layout: str, kind: str, pk: int | None = None) -> HttpResponse:
+    """Show and take the form of a part, new or standing."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    check_change_site(request.user, layout.site)
+    kind = part_kind_or_404(kind)
+    part = get_object_or_404(kind.of(layout), pk=pk) if pk else None
+    form = kind.form(request.POST or None, instance=part, layout=layout)
+    if request.method == "POST" and form.is_valid():
+        try:
+            saved = services.part_save(part=form.save(commit=False), version=form.cleaned_data["version"])
+        except ValidationError as error:
+            put_on_form(form, error)
+        except services.StaleLayout as stale:
+            return conflict(request, layout, kind, form, stale)
+        else:
+            messages.success(request, f"{kind.singular.capitalize()} {saved} saved.")
+            return redirect("part-list", site, layout.slug, kind.slug)
+    return form_page(request, layout, kind, form, part)
+
+
+def form_page(request: HttpRequest, layout: Layout, kind: PartKind, form, part: Model | None = None,
+              status: int = 200) -> HttpResponse:  # fmt: skip
+    """Return the page of a part's form."""
+    context = {"layout": layout, "site": layout.site, "kind": kind, "form": form, "part": part}
+    return render(request, "facility/part_form.html", context, status=status)
+
+
+def put_on_form(form, error: ValidationError) -> None:
+    """Put each sentence of a service's refusal beside its field, or above the form where it has no such field."""
+    by_field = error.message_dict if hasattr(error, "error_dict") else {None: error.messages}
+    for name, sentences in by_field.items():
+        for sentence in sentences:
+            form.add_error(name if name in form.fields else None, sentence)
+
+
+def conflict(request: HttpRequest, layout: Layout, kind: PartKind, form, stale: services.StaleLayout) -> HttpResponse:
+    """Show what was typed again with the newest version, so that a second submit is a decision and nothing is lost."""
+    layout.refresh_from_db()
+    form.data = form.data.copy()
+    form.data["version"] = layout.version
+    form.add_error(None, f"{stale} What you typed is still below: check the layout, then save again to put it on the "
+                         "newest version.")  # fmt: skip
+    return form_page(request, layout, kind, form, status=409)
+
+
+@login_required
+def part_delete(request: HttpRequest, site: str, layout: str, kind: str, pk: int) -> HttpResponse:
+    """Ask, then remove a part."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    check_change_site(request.user, layout.site)
+    kind = part_kind_or_404(kind)
+    part = get_object_or_404(kind.of(layout), pk=pk)
+    context = {"layout": layout, "site": layout.site, "kind": kind, "part": part}
+    if request.method == "POST":
+        try:
+            services.part_delete(part=part, version=int(request.POST.get("version") or layout.version))
+        except (ValidationError, services.StaleLayout) as refusal:
+            context["refusal"] = " ".join(getattr(refusal, "messages", [str(refusal)]))
+        else:
+            messages.success(request, f"{kind.singular.capitalize()} {part} deleted.")
+            return redirect("part-list", site, layout.slug, kind.slug)
+    return render(request, "facility/part_delete.html", context)
+
+
+@login_required
+def rack_row(request: HttpRequest, site: str, layout: str) -> HttpResponse:
+    """Show and take the form that places a whole row of racks."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    check_change_site(request.user, layout.site)
+    form = forms.RackRowForm(request.POST or None, layout=layout)
+    if request.method == "POST" and form.is_valid():
+        try:
+            racks = form.save()
+        except services.StaleLayout as stale:
+            return conflict(request, layout, PARTS["racks"], form, stale)
+        if racks:
+            messages.success(request, f"{len(racks)} racks placed, {racks[0]} to {racks[-1]}.")
+            return redirect("layout-detail", site, layout.slug)
+    return form_page(request, layout, PARTS["racks"], form)

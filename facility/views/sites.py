@@ -1,0 +1,108 @@
+"""Forms of sites and layouts, weather uploads, copies, and the site file for download."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from facility import forms, services
+from facility.permissions import check_change_site, may_change_site
+from facility.views.lookup import visible_layout_or_404, visible_site_or_404
+from facility.views.parts import put_on_form
+
+
+@login_required
+def site_new(request: HttpRequest) -> HttpResponse:
+    """Describe a new site; whoever does becomes its planner."""
+    form = forms.SiteForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        site = services.site_create(site=form.save(commit=False), user=request.user)
+        messages.success(request, f"Site {site.name} saved. Next: a layout.")
+        return redirect("site-detail", site.slug)
+    return render(request, "facility/site_form.html", {"form": form})
+
+
+@login_required
+def site_edit(request: HttpRequest, site: str) -> HttpResponse:
+    """Change a site."""
+    site = visible_site_or_404(request.user, site)
+    check_change_site(request.user, site)
+    form = forms.SiteForm(request.POST or None, instance=site)
+    if request.method == "POST" and form.is_valid():
+        site = services.site_update(site=form.save(commit=False))
+        messages.success(request, f"Site {site.name} saved.")
+        return redirect("site-detail", site.slug)
+    return render(request, "facility/site_form.html", {"form": form, "site": site})
+
+
+@login_required
+def weather_upload(request: HttpRequest, site: str) -> HttpResponse:
+    """Take an EPW file as a year of weather of this site."""
+    site = visible_site_or_404(request.user, site)
+    check_change_site(request.user, site)
+    form = forms.WeatherUploadForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            weather = services.weather_create(site=site, year=form.cleaned_data["year"], name=form.cleaned_data["name"])
+        except ValidationError as error:
+            put_on_form(form, error)
+        else:
+            messages.success(
+                request, f"{weather.name}: {weather.n_hours} hours read. Choose it below as the site's weather."
+            )
+            return redirect("site-edit", site.slug)
+    return render(request, "facility/weather_form.html", {"form": form, "site": site})
+
+
+@login_required
+def layout_new(request: HttpRequest, site: str) -> HttpResponse:
+    """Start an empty layout on a site."""
+    site = visible_site_or_404(request.user, site)
+    check_change_site(request.user, site)
+    form = forms.LayoutForm(request.POST or None, site=site)
+    if request.method == "POST" and form.is_valid():
+        layout = services.layout_create(layout=form.save(commit=False))
+        messages.success(request, f"Layout {layout.name} saved. Next: its halls.")
+        return redirect("layout-detail", site.slug, layout.slug)
+    return render(request, "facility/layout_form.html", {"form": form, "site": site})
+
+
+@login_required
+def layout_edit(request: HttpRequest, site: str, layout: str) -> HttpResponse:
+    """Change a layout's name, status and notes; copy and download stand on the same page."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    may_change = may_change_site(request.user, layout.site)
+    form = forms.LayoutForm(request.POST or None, instance=layout, site=layout.site)
+    if request.method == "POST":
+        check_change_site(request.user, layout.site)
+        if form.is_valid():
+            try:
+                services.layout_update(
+                    layout=form.save(commit=False), version=int(request.POST.get("version") or 0) or None
+                )
+            except services.StaleLayout as stale:
+                form.add_error(None, str(stale))
+            else:
+                messages.success(request, f"Layout {layout.name} saved.")
+                return redirect("layout-edit", site, layout.slug)
+    copy_form = forms.LayoutCloneForm(initial={"name": f"{layout.name} copy"}, prefix="copy")
+    return render(request, "facility/layout_form.html", {"form": form, "site": layout.site, "layout": layout,
+                                                         "copy_form": copy_form, "may_change": may_change})  # fmt: skip
+
+
+@login_required
+def layout_clone(request: HttpRequest, site: str, layout: str) -> HttpResponse:
+    """Copy a layout with everything in it."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    check_change_site(request.user, layout.site)
+    form = forms.LayoutCloneForm(request.POST or None, prefix="copy")
+    if request.method == "POST" and form.is_valid():
+        try:
+            copy = services.layout_clone(layout=layout, **form.cleaned_data)
+        except ValidationError as error:
+            put_on_form(form, error)
+        else:
+            messages.success(request, f"{copy.name} is a copy of {layout.name}; change it freely.")
+            return redirect("layout-detail", site, copy.slug)
+    return render(request, "facility/layout_clone.html", {"form": form, "site": layout.site, "layout": layout})

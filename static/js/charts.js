@@ -1,0 +1,69 @@
+// Draws every element with data-chart="<id of its json_script>". Colours and fonts are read from the page's tokens, so
+// that light and dark need no second set of figures. Redraws after htmx swaps and when the colour scheme changes.
+
+const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const category = (number) => token(`--cat-${((number - 1) % 8) + 1}`);
+const faint = (colour) => {
+  const n = parseInt(colour.slice(1), 16);
+  return `rgba(${n >> 16},${(n >> 8) & 255},${n & 255},0.35)`;
+};
+
+function themed(trace) {
+  const own = structuredClone(trace);
+  if (own.colour) {
+    const colour = category(own.colour);
+    own.line = { width: 1.5, ...own.line, color: colour };
+    own.marker = { ...own.marker, color: own.marker?.color ?? colour };
+    if (own.stackgroup) own.fillcolor = colour;
+    delete own.colour;
+  }
+  if (own.node) own.node.color = own.node.colours.map(category);
+  if (own.link) own.link.color = own.link.colours.map((n) => faint(category(n)));
+  if (own.type === "heatmap") own.colorbar = { ...own.colorbar, outlinewidth: 0, tickfont: { color: token("--ink-2") } };
+  if (own.type === "waterfall") {
+    own.increasing = { marker: { color: token("--bad") } };
+    own.decreasing = { marker: { color: token("--good") } };
+    own.totals = { marker: { color: token("--cat-1") } };
+    own.connector = { line: { color: token("--line-strong"), width: 1 } };
+  }
+  return own;
+}
+
+function axis(given) {
+  return { gridcolor: token("--chart-grid"), linecolor: token("--line-strong"), zerolinecolor: token("--line-strong"),
+    ticks: "outside", tickcolor: token("--line-strong"), ticklen: 4, automargin: true, ...given,
+    title: { font: { size: 12, color: token("--ink-2") }, standoff: 8, ...given?.title } };
+}
+
+function layoutOf(given) {
+  const own = {
+    margin: { l: 56, r: 16, t: 16, b: 44 }, showlegend: false, dragmode: "zoom", ...given,
+    font: { family: token("--font"), size: 12, color: token("--ink-2") }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    hoverlabel: { font: { family: token("--font"), color: token("--ink") }, bgcolor: token("--panel"), bordercolor: token("--line-strong") },
+  };
+  for (const key of Object.keys(own)) if (/^[xy]axis/.test(key)) own[key] = axis(own[key]);
+  return own;
+}
+
+const config = { responsive: true, displaylogo: false,
+  modeBarButtons: [["zoom2d", "resetScale2d", "toImage"]] };
+
+export function draw(element) {
+  const source = document.getElementById(element.dataset.chart);
+  if (!source || !window.Plotly) return;
+  const figure = JSON.parse(source.textContent);
+  const sankey = figure.data.some((trace) => trace.type === "sankey");
+  window.Plotly.react(element, figure.data.map(themed), layoutOf(figure.layout),
+    sankey ? { ...config, modeBarButtons: [["toImage"]] } : config);
+  element.dataset.drawn = "true";
+}
+
+export function drawAll(root = document) {
+  const all = [...root.querySelectorAll("[data-chart]")];
+  if (root.matches?.("[data-chart]")) all.push(root);
+  all.forEach(draw);
+}
+
+document.addEventListener("htmx:afterSettle", (event) => drawAll(event.detail.elt));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
+drawAll();
