@@ -11,6 +11,10 @@ ASSUMED_PCIE_BYTES_PER_S = 64e9
 # assumed: idle draw of comparable parts in the catalogue lies between 9 % and 14 % of TDP
 ASSUMED_IDLE_FRAC_OF_TDP = 0.12
 
+# What the driver reports where the data sheet's "GB" are GiB less a reserve: 143,771 MiB on H200, 183,359 MiB on B200
+# (nvidia-smi listings). A 671 GB model was served on four B200, which 4 x 180e9 bytes would not allow.
+DRIVER_HBM_BYTES = {"h200-sxm": 143771 * 2.0**20, "b200-sxm": 183359 * 2.0**20}
+
 # Coefficients that were fitted on one part serve as the first guess for its relatives (same compute architecture).
 GENERATION_BY_PREFIX = {
     "a100": "ampere",
@@ -114,7 +118,7 @@ def accelerator_from_entry(entry: Mapping[str, Any]) -> Accelerator:
         peak_bf16_flops_per_s=bf16,
         peak_fp8_flops_per_s=fp8,
         peak_fp4_flops_per_s=fp4,
-        hbm_bytes=float(entry["hbm_bytes"]),
+        hbm_bytes=max(float(entry["hbm_bytes"]), DRIVER_HBM_BYTES.get(name, 0.0)),
         hbm_bytes_per_s=float(entry["hbm_bandwidth_bytes_per_s"]),
         scaleup_bytes_per_s=float(both_ways) / 2 if both_ways else ASSUMED_PCIE_BYTES_PER_S,
         scaleup_domain_size=int(entry.get("scaleup_domain_size") or 1),
