@@ -172,8 +172,8 @@ def _plant_image(
             continue
         opened = runs_h[k] * h.coil_water_kg_s * scale
         hall_scalar(
-            h, runs_h[k], hall_sums[k], hall_x[k, 0], hall_x[k, 1], other_heat[k], air[0], t, opened * cp,
-            hall_state[k],
+            h, runs_h[k], hall_sums[k], hall_x[k, 0], hall_x[k, 1], hall_x[k, 2], other_heat[k], air[0], t,
+            opened * cp, hall_state[k],
         )  # fmt: skip
         hall_valve[k] = _hall_valve(h, runs_h[k], hall_state[k], opened * cp)
         heat += hall_state[k, COIL_HEAT]

@@ -24,8 +24,8 @@ N_HALL_STATE = 9
 
 
 @njit(cache=True)
-def hall_scalar(h, running, sums, cold0, hot0, other_heat, outdoor, water, water_w_per_k, out):
-    """Solve a hall for its racks' heat and air flow, both linear about (cold0, hot0); fill the row `out`.
+def hall_scalar(h, running, sums, cold0, hot0, own0, other_heat, outdoor, water, water_w_per_k, out):
+    """Solve a hall for its racks' heat and air flow, both linear about (cold0, hot0, own0); fill the row `out`.
 
     `water` is the facility water's temperature, `water_w_per_k` what the open valves of all running units pass.
     """
@@ -33,17 +33,22 @@ def hall_scalar(h, running, sums, cold0, hot0, other_heat, outdoor, water, water
         out[:] = 0.0
         out[COLD], out[HOT], out[OWN] = h.supply_set_degc, h.supply_set_degc, 1.0
         return
-    cold, hot = cold0, hot0
+    cold, hot, own = cold0, hot0, own0
+    # The inlet is hot - own (1 - r)(hot - cold), so slopes by `own` follow from those by `cold`.
+    heat_by_own = -sums[BY_COLD] / own0 * (hot0 - cold0)
+    net_by_own = -sums[NET_BY_COLD] / own0 * (hot0 - cold0)
     most = running * h.unit_air_kg_s
     through = most * (1.0 - h.bypass_frac)
     for _ in range(80):
-        heat = max(sums[AIR_HEAT] + sums[BY_COLD] * (cold - cold0) + sums[BY_HOT] * (hot - hot0), 0.0)
-        net = max(sums[NET_AIR] + sums[NET_BY_COLD] * (cold - cold0) + sums[NET_BY_HOT] * (hot - hot0), 0.0)
-        own = 1.0
+        heat = sums[AIR_HEAT] + sums[BY_COLD] * (cold - cold0) + sums[BY_HOT] * (hot - hot0)
+        heat = max(heat + heat_by_own * (own - own0), 0.0)
+        net = sums[NET_AIR] + sums[NET_BY_COLD] * (cold - cold0) + sums[NET_BY_HOT] * (hot - hot0)
+        net = max(net + net_by_own * (own - own0), 0.0)
+        new_own = 1.0
         air = max(net / (1.0 - h.bypass_frac), h.fan_min_frac * most)
         net_slope = sums[NET_BY_HOT]
         if net > through:
-            own = through / net
+            new_own = min(max(own - (own * net - through) / max(net + own * net_by_own, 0.2 * net), 0.02), 1.0)
             net = through
             air = most
             net_slope = 0.0
@@ -68,8 +73,8 @@ def hall_scalar(h, running, sums, cold0, hot0, other_heat, outdoor, water, water
             if tangent < 0.3 * carried:
                 tangent = carried
             new_hot = hot + (heat - (hot - cold) * carried) / tangent + (new_cold - cold)
-        moved = max(abs(new_cold - cold), abs(new_hot - hot))
-        cold, hot = new_cold, new_hot
+        moved = max(abs(new_cold - cold), abs(new_hot - hot), abs(new_own - own))
+        cold, hot, own = new_cold, new_hot, new_own
         out[COLD], out[HOT], out[OWN], out[UNIT_AIR], out[COIL_HEAT] = cold, hot, own, air, coil
         out[CONDUCTANCE], out[VALVE_STATE], out[FAN_W], out[OTHER_HEAT] = conductance, state, fan, warmth
         if moved < 2e-12:
