@@ -1,0 +1,25 @@
+"""What a finding is."""
+
+from dataclasses import dataclass
+
+BLOCKING, RISK, HINT = "blocking", "risk", "hint"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One object that breaks one rule, with its value against the limit."""
+
+    object_kind: str  # rack, cdu, power_feed, hall, cooling_plant or site
+    object_id: int | None
+    object_name: str
+    rule: str
+    severity: str
+    value: float | None
+    limit: float | None
+    unit: str
+    message: str
+
+
+def kilowatts(power_w: float) -> str:
+    """Return a power as planners write it."""
+    return f"{power_w / 1e6:,.2f} MW" if power_w >= 1e6 else f"{power_w / 1e3:,.4g} kW"
