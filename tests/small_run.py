@@ -28,7 +28,8 @@ def small_result(**figures: float | None) -> types.SimpleNamespace:
         figures={"output_tokens_per_s": 1000.0, "tokens_per_joule": 4.0, "ttft_p95_s": None} | figures,
         bands={"output_tokens_per_s": [900.0, 1100.0]},
         details={"per_workload": [], "limits": [], "findings": [], "balance": {"power_rel": 0.0, "heat_rel": 0.0},
-                 "solver": {"converged": True, "iterations": 3, "elapsed_s": 0.1, "version": "test"}},
+                 "solver": {"converged": True, "iterations": 3, "elapsed_s": 0.1, "version": "test",
+                            "message": "settled"}},
         series={"meter_power_w": np.full(8760, 2.5e5, np.float32), "pue": np.full(8760, 1.1, np.float32)},
         racks={"rack_id": np.arange(2), "mean_power_w": np.full(2, 1.2e5)},
     )  # fmt: skip

@@ -36,16 +36,25 @@ def run_create(*, layout: Layout, scenario: Scenario, user=None) -> Run:
     PermissionDenied
         If `user` is given and may not change the site.
     """
-    if scenario.site_id != layout.site_id:
-        raise CannotSimulate(
-            f"Scenario {scenario.slug} belongs to site {scenario.site.slug}; layout {layout.slug} is on "
-            f"{layout.site.slug}. Choose one of that site's scenarios."
-        )
     if user is not None:
         check_change_site(user, layout.site)
     with transaction.atomic():
-        run = Run.objects.create(layout=layout, scenario=scenario, created_by=user)
+        run = _new_run(layout, scenario, user)
         _ring(run.id)
+    return run
+
+
+def run_now(*, layout: Layout, scenario: Scenario) -> Run:
+    """Run `layout` under `scenario` in this process and return the ended run.
+
+    Raises
+    ------
+    CannotSimulate
+        If the scenario belongs to another site.
+    """
+    run = _new_run(layout, scenario, None)
+    run_execute(run_id=run.id)
+    run.refresh_from_db()
     return run
 
 
@@ -177,6 +186,15 @@ def run_series(run: Run) -> dict[str, NDArray]:
 def run_racks(run: Run) -> dict[str, NDArray]:
     """Return the per-rack arrays of a finished run by name (empty before it is done)."""
     return arrays_unpacked(run.racks)
+
+
+def _new_run(layout: Layout, scenario: Scenario, user) -> Run:
+    if scenario.site_id != layout.site_id:
+        raise CannotSimulate(
+            f"Scenario {scenario.slug} belongs to site {scenario.site.slug}; layout {layout.slug} is on "
+            f"{layout.site.slug}. Choose one of that site's scenarios."
+        )
+    return Run.objects.create(layout=layout, scenario=scenario, created_by=user)
 
 
 def _solve(run: Run, lease: Lease) -> None:

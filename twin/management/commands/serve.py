@@ -214,9 +214,9 @@ def _web_command(host: str, port: int, threads: int) -> list[str]:
 def _worker_command(concurrency: int) -> list[str]:
     as_root = "ignore::RuntimeWarning:celery.platforms"  # a container's only user is root
     return [
-        sys.executable, "-W", as_root, "-m", "celery", "-A", "twin.celery", "--quiet", "worker", "--loglevel", "WARNING",
-        "--pool", "prefork", "--concurrency", str(concurrency), "--without-gossip", "--without-mingle",
-        "--hostname", "embedded@%h",
+        sys.executable, "-W", as_root, "-m", "celery", "-A", "twin.celery", "--quiet", "worker",
+        "--loglevel", "WARNING", "--pool", "prefork", "--concurrency", str(concurrency), "--without-gossip",
+        "--without-mingle", "--hostname", "embedded@%h",
     ]  # fmt: skip
 
 

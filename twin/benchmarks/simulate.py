@@ -1,0 +1,122 @@
+"""A year of a big layout, through the whole path that a user's run takes; and the page that shows it.
+
+Each size runs in a process of its own, with a database of its own, so that memory is that of the work and nothing of
+the user's is touched: `python -m twin.benchmarks.simulate run 1000 12`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from twin.benchmarks.measure import Benchmark, cpu_seconds, peak_bytes
+
+REACH_CLASSES_S = 2.0
+REACH_DIFFERENT_S = 8.0
+REACH_GROWTH = 4.4
+REACH_BYTES = 600e6
+REACH_PAGE_S = 0.3
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def benchmarks() -> Iterator[Benchmark]:
+    """Yield the rows of the simulate path, then the page."""
+    classes = _in_own_process("run", 1000, 12)
+    yield from _run_rows("1,000 racks of 12 classes", classes, REACH_CLASSES_S)
+    different = _in_own_process("run", 1000, 0)
+    yield from _run_rows("1,000 racks that all differ", different, REACH_DIFFERENT_S)
+    four_times = _in_own_process("run", 4000, 0)
+    size = four_times["size"]
+    yield Benchmark(
+        "simulate: 4,000 over 1,000 racks", size, four_times["cpu_s"] / different["cpu_s"], "x", REACH_GROWTH,
+        higher_is_better=False, cpu_s=four_times["cpu_s"], peak_bytes=four_times["peak_bytes"],
+    )  # fmt: skip
+    yield _memory_row("4,000 racks that all differ", four_times)
+    page = _in_own_process("page", 1000, 12)
+    yield Benchmark(
+        "layout page, warm", page["size"], page["cpu_s"], "CPU s", REACH_PAGE_S, higher_is_better=False,
+        cpu_s=page["cpu_s"], peak_bytes=page["peak_bytes"], note=f"{page['n_queries']} queries",
+    )  # fmt: skip
+
+
+def _run_rows(name: str, measured: dict, reach_s: float) -> Iterator[Benchmark]:
+    yield Benchmark(
+        f"simulate: {name}", measured["size"], measured["cpu_s"], "CPU s", reach_s, higher_is_better=False,
+        cpu_s=measured["cpu_s"], peak_bytes=measured["peak_bytes"], note=measured["note"],
+    )  # fmt: skip
+    yield _memory_row(name, measured)
+
+
+def _memory_row(name: str, measured: dict) -> Benchmark:
+    return Benchmark(
+        f"memory: {name}", measured["size"], measured["peak_bytes"] / 1e6, "MB", REACH_BYTES / 1e6,
+        higher_is_better=False, cpu_s=measured["cpu_s"], peak_bytes=measured["peak_bytes"],
+    )  # fmt: skip
+
+
+def _in_own_process(what: str, n_racks: int, n_classes: int) -> dict:
+    with tempfile.TemporaryDirectory() as home:
+        environment = os.environ | {"TWIN_HOME": home, "DJANGO_SETTINGS_MODULE": "twin.settings"}
+        for name in ("DATABASE_URL", "CELERY_BROKER_URL"):
+            environment.pop(name, None)
+        command = [sys.executable, "-m", "twin.benchmarks.simulate", what, str(n_racks), str(n_classes)]
+        ended = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    if ended.returncode:
+        raise RuntimeError(ended.stderr.strip().splitlines()[-1])
+    return json.loads(ended.stdout)
+
+
+def _measure(what: str, n_racks: int, n_classes: int) -> dict:
+    import io
+
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    from twin.benchmarks.big_layout import big_layout
+
+    call_command("migrate", verbosity=0)
+    call_command("load_catalogue", stdout=io.StringIO())
+    layout, scenario = big_layout(n_racks, n_classes=n_classes or None)
+    measured = _page(layout) if what == "page" else _run(layout, scenario)
+    kinds = f"{n_classes} classes" if n_classes else "all different"
+    return measured | {"size": f"{n_racks:,} racks, {kinds}, 8,760 h", "peak_bytes": peak_bytes()}
+
+
+def _run(layout, scenario) -> dict:
+    from twin import services
+    from twin.benchmarks.big_layout import big_layout
+
+    services.run_now(layout=(warm := big_layout(100, n_classes=2, slug="warm"))[0], scenario=warm[1])  # compiles
+    started_s, started_cpu_s = time.perf_counter(), time.process_time()
+    run = services.run_now(layout=layout, scenario=scenario)
+    cpu_s, wall_s = time.process_time() - started_cpu_s, time.perf_counter() - started_s
+    if run.status != "done":
+        raise RuntimeError(run.message)
+    solver = run.details["solver"]
+    return {"cpu_s": cpu_s, "note": f"{wall_s:.2f} s by the clock; {solver['iterations']} passes"}
+
+
+def _page(layout) -> dict:
+    from django.contrib.auth import get_user_model
+    from django.db import connection
+    from django.test import Client
+    from django.test.utils import CaptureQueriesContext
+
+    client = Client(SERVER_NAME="127.0.0.1")
+    client.force_login(get_user_model().objects.create_superuser("benchmark"))
+    address = f"/sites/{layout.site.slug}/{layout.slug}/"
+    with CaptureQueriesContext(connection) as queries:
+        answer = client.get(address)
+    if answer.status_code != 200:
+        raise RuntimeError(f"{address} answered {answer.status_code}")
+    return {"cpu_s": cpu_seconds(lambda: client.get(address), repeats=3), "n_queries": len(queries)}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(_measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))

@@ -1,0 +1,82 @@
+"""Run a layout under a scenario now, in this process, and print its figures of merit."""
+
+import json
+from pathlib import Path
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from facility.models import Layout
+from twin import services
+from twin.merit import FIGURES
+from twin.models import Run, Scenario
+from twin.templatetags.quantities import quantity_text
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("layout", nargs="?", metavar="SITE/LAYOUT")
+        parser.add_argument("--scenario", metavar="SLUG", help="default: the site's first by name")
+        parser.add_argument("--json", metavar="FILE", type=Path, help="write the whole result there")
+        parser.add_argument("--list", action="store_true", help="print every SITE/LAYOUT, one a line")
+
+    def handle(self, *args, layout: str | None, scenario: str | None, json: Path | None, list: bool, **_) -> None:
+        if list:
+            for found in Layout.objects.select_related("site").order_by("site__slug", "slug"):
+                self.stdout.write(found.path)
+            return
+        if not layout:
+            raise CommandError("name a SITE/LAYOUT, or --list")
+        run = services.run_now(layout=(found := _layout(layout)), scenario=_scenario(found, scenario))
+        if run.status != Run.Status.DONE:
+            raise CommandError(run.message)
+        if json:
+            _write(json, run_as_json(run))
+        self.stdout.write(f"{found.path} under {run.scenario.slug}: {run.details['solver']['message'] or 'solved'}")
+        for figure in FIGURES:
+            value, band = run.figures.get(figure.name), (run.bands or {}).get(figure.name)
+            low_high = f"{quantity_text(band[0], figure.unit)} to {quantity_text(band[1], figure.unit)}" if band else ""
+            self.stdout.write(f"{figure.name:44}{quantity_text(value, figure.unit):>18}  {low_high}".rstrip())
+
+
+def run_as_json(run: Run) -> dict:
+    """Return what `--json` writes: the shape is a contract with other programs."""
+    details = run.details
+    return {
+        "site": run.layout.site.slug,
+        "layout": run.layout.slug,
+        "scenario": run.scenario.slug,
+        "figures": run.figures,
+        "bands": run.bands,
+        "per_workload": details["per_workload"],
+        "limits": details["limits"],
+        "balance": details["balance"],
+        "solver": details["solver"],
+        "inputs_sha256": run.inputs_sha256,
+        "details": details,
+    }
+
+
+def _layout(path: str) -> Layout:
+    site, _, slug = path.partition("/")
+    try:
+        return Layout.objects.select_related("site__region", "site__weather").get(site__slug=site, slug=slug)
+    except Layout.DoesNotExist as error:
+        raise CommandError(f"there is no layout {path}; `manage.py simulate --list` prints those there are") from error
+
+
+def _scenario(layout: Layout, slug: str | None) -> Scenario:
+    scenarios = layout.site.scenarios.order_by("name", "id")
+    found = scenarios.filter(slug=slug).first() if slug else scenarios.first()
+    if found is None:
+        there = ", ".join(scenarios.values_list("slug", flat=True)) or "none"
+        raise CommandError(f"site {layout.site.slug} has no scenario {slug or 'yet'}; there are: {there}")
+    return found
+
+
+def _write(path: Path, result: dict) -> None:
+    try:
+        path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
