@@ -1,0 +1,154 @@
+"""Uptime: small cases worked by hand, and what each component costs."""
+
+import numpy as np
+import pytest
+
+from power_cooling.availability import (
+    RepairableGroups,
+    Subsystem,
+    capacity_by_failed,
+    least_of_groups,
+    needed_units_capacity,
+    simulate_availability,
+    solve_availability,
+)
+
+
+def single(name: str, rate: float, repair_h: float, **more) -> Subsystem:
+    groups = RepairableGroups(names=(name,), units=1, failures_per_year=rate, repair_h=repair_h, **more)
+    return Subsystem(name, groups, capacity_by_failed([1.0, 0.0]))
+
+
+def unavailability(rate: float, repair_h: float) -> float:
+    return rate * repair_h / (8760 + rate * repair_h)
+
+
+def test_two_units_in_series_are_up_when_both_are():
+    result = solve_availability((single("a", 2.0, 10.0), single("b", 1.0, 20.0)), tokens_per_s=1e6)
+    up = (1 - unavailability(2, 10)) * (1 - unavailability(1, 20))
+    assert result.availability_frac == pytest.approx(up, rel=1e-14)
+    assert result.lost_tokens_per_year == pytest.approx((1 - up) * 8760 * 3600 * 1e6, rel=1e-9)
+    # Leaves full capacity when either fails while both run.
+    assert result.interruptions_per_year == pytest.approx(3.0 * up, rel=1e-12)
+    assert result.probability.sum() == pytest.approx(1.0, abs=1e-14)
+    assert result.capacity_frac.tolist() == [0.0, 1.0]
+
+
+def test_a_component_costs_what_its_perfection_would_regain():
+    both = solve_availability((single("a", 2.0, 10.0), single("b", 1.0, 40.0)))
+    only_b = solve_availability((single("b", 1.0, 40.0),))
+    assert both.component_lost_h_per_year[0] == pytest.approx(both.lost_h_per_year - only_b.lost_h_per_year, rel=1e-9)
+    assert np.argmax(both.component_lost_h_per_year) == 1
+    assert both.component_names == ("a: a", "b: b")
+
+
+def test_one_more_unit_regains_nearly_all_that_a_lone_unit_costs():
+    result = solve_availability((single("a", 2.0, 10.0),))
+    u = unavailability(2, 10)
+    # With a second unit, only both down at once (independent repair) stops the site.
+    assert result.component_gain_h_per_year[0] == pytest.approx(8760 * (u - u**2), rel=1e-9)
+
+
+def test_capacity_falls_by_steps_with_needed_units():
+    assert needed_units_capacity(4, 3).tolist() == [1.0, 1.0, 2 / 3, 1 / 3, 0.0]
+
+
+def test_least_of_groups_is_the_smallest_of_their_tables():
+    look_up = least_of_groups(([1.0, 0.5], [1.0, 1.0, 0.25]))
+    assert look_up(np.array([[0, 0], [1, 1], [1, 2], [0, 9]])).tolist() == [1.0, 0.5, 0.25, 0.25]
+
+
+def test_joint_states_of_a_subsystem_see_the_callback_together():
+    seen = []
+
+    def capacity(failed: np.ndarray) -> np.ndarray:
+        seen.append(failed.copy())
+        return np.where((failed[:, 0] > 0) & (failed[:, 1] > 0), 0.0, 1.0)
+
+    groups = RepairableGroups(names=("a", "b"), units=[1, 1], failures_per_year=[2.0, 1.0], repair_h=[10.0, 40.0])
+    result = solve_availability((Subsystem("pair", groups, capacity),))
+    assert result.availability_frac == pytest.approx(1 - unavailability(2, 10) * unavailability(1, 40), rel=1e-14)
+    assert len(seen) == 1
+    assert len(seen[0]) == 4
+
+
+def test_event_losses_are_counted_once_per_failure():
+    quiet = single("a", 2.0, 10.0, event_loss_h=0.5)
+    result = solve_availability((quiet,))
+    failures = 2.0 * (1 - unavailability(2, 10))
+    assert result.event_lost_h_per_year == pytest.approx(0.5 * failures, rel=1e-12)
+    assert result.lost_h_per_year == pytest.approx(0.5 * failures + 8760 * unavailability(2, 10), rel=1e-12)
+
+
+def test_outages_shorter_than_the_ride_through_cost_nothing():
+    plain = single("a", 2.0, 1.0)
+    ridden = Subsystem("a", plain.groups, plain.capacity_frac, ride_through_s=3600.0)
+    # An exponential repair of mean 1 h has e^-1 of its time beyond the first hour.
+    assert solve_availability((ridden,)).lost_h_per_year == pytest.approx(
+        np.exp(-1) * solve_availability((plain,)).lost_h_per_year, rel=1e-12
+    )
+
+
+def test_maintenance_adds_its_own_rate_and_length():
+    both = single("a", 2.0, 10.0, maintenance_per_year=4.0, maintenance_h=2.0)
+    rate, mean_h = 6.0, (2 * 10 + 4 * 2) / 6
+    assert solve_availability((both,)).availability_frac == pytest.approx(1 - unavailability(rate, mean_h), rel=1e-14)
+
+
+def test_states_left_out_count_as_no_capacity_and_are_reported():
+    groups = RepairableGroups(names=("a", "b"), units=[3, 3], failures_per_year=[50.0, 50.0], repair_h=[100.0, 100.0])
+    subsystem = Subsystem("s", groups, lambda failed: np.ones(len(failed)))
+    result = solve_availability((subsystem,), max_states=4)
+    assert result.unexplored_frac > 0.01
+    assert result.availability_frac == pytest.approx(1 - result.unexplored_frac, rel=1e-12)
+
+
+def three_subsystems() -> tuple[Subsystem, ...]:
+    power = RepairableGroups(
+        names=("ups", "utility"), units=[4, 1], failures_per_year=[2.0, 6.0], repair_h=[30.0, 2.0],
+        common_cause_frac=[0.1, 0.0], crews=[1, 1],
+    )  # fmt: skip
+    trays = RepairableGroups(names=("tray",), units=60, failures_per_year=1.0, repair_h=40.0, event_loss_h=0.01)
+    return (
+        Subsystem(
+            "power", power, lambda f: np.where(f[:, 1] > 0, 0.0, np.minimum(1, (4 - f[:, 0]) / 3)), ride_through_s=1800
+        ),
+        Subsystem("compute", trays, capacity_by_failed(needed_units_capacity(60, 58))),
+    )
+
+
+def test_monte_carlo_agrees_with_the_exact_result():
+    subsystems = three_subsystems()
+    exact = solve_availability(subsystems)
+    draw = simulate_availability(subsystems, n_years=3000, rng=np.random.default_rng(5))
+    assert abs(draw.availability_frac - exact.availability_frac) < 3.3 * draw.standard_error_frac
+    assert draw.standard_error_frac < 0.05 * (1 - exact.availability_frac)  # or the line above says nothing
+    assert draw.failures.mean() == pytest.approx(exact.component_failures_per_year.sum(), rel=0.01)  # 70 x 3,000 events
+    assert draw.lost_h_p95 > draw.lost_h_mean
+
+
+def test_the_same_seed_draws_the_same_years():
+    subsystems = three_subsystems()
+    draws = [simulate_availability(subsystems, n_years=50, rng=np.random.default_rng(3)) for _ in range(2)]
+    np.testing.assert_array_equal(draws[0].lost_h, draws[1].lost_h)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"repair_h": 0.0}, r"repair_h\[a\] is 0.0; must be above 0"),
+        ({"failures_per_year": -1.0}, r"failures_per_year\[a\] is -1.0; must be at least 0"),
+        ({"units": 0}, r"units\[a\] is 0; must be at least 1"),
+        ({"common_cause_frac": 2.0}, r"common_cause_frac\[a\] is 2.0; must be in \[0, 1\]"),
+    ],
+)
+def test_a_wrong_component_is_refused_by_name(changes, message):
+    given = {"units": 1, "failures_per_year": 1.0, "repair_h": 1.0} | changes
+    with pytest.raises(ValueError, match=message):
+        RepairableGroups(names=("a",), **given)
+
+
+def test_a_capacity_above_one_is_refused_with_its_state():
+    groups = RepairableGroups(names=("a",), units=1, failures_per_year=1.0, repair_h=1.0)
+    with pytest.raises(ValueError, match=r"'s' with \[1\] failed units is 1.5"):
+        solve_availability((Subsystem("s", groups, capacity_by_failed([1.0, 1.5])),))
