@@ -138,7 +138,7 @@ class ReplicaPool:
         p, g = self.draft_acceptance_frac, self.draft_tokens
         return float(g + 1) if p == 1 else (1 - p ** (g + 1)) / (1 - p)
 
-    def limits(self, *, prefill_only: bool) -> Limits:
+    def limits(self, *, prefill_only: bool, block_tokens: int) -> Limits:
         """Return what the compiled loops need to know of the pool."""
         return Limits(
             seats=int(self.seats),
@@ -147,7 +147,7 @@ class ReplicaPool:
             sequence_overhead_tokens=0.5 * (self.kv_block_tokens - 1),
             tokens_per_step=self.tokens_per_step,
             scored_tokens=1 + int(self.draft_tokens),
-            block_tokens=PREFIX_BLOCK_TOKENS,
+            block_tokens=block_tokens,
             max_context_tokens=float(self.max_context_tokens),
             max_waiting=float(self.max_waiting),
             prefill_only=prefill_only,
@@ -173,7 +173,7 @@ class RequestBatch:
     range_count : ndarray of int
         How many ranges of block ids each prompt has.
     first_block, last_block : ndarray of int, shape (sum of range_count,)
-        Ids of 512-token blocks of the prompt (and answer) from its start, as inclusive ranges.
+        Ids of equally long blocks of the prompt (and answer) from its start, as inclusive ranges.
     delay_s, n_predecessors, successor, first_spawned, next_spawned : ndarray
         Sessions: the wait after the last predecessor's end [s], how many predecessors, the turn that waits for this
         one, the first sub-agent's turn that it starts, and that one's next sibling; -1 for none.
@@ -464,9 +464,9 @@ class _Stream:
 
 
 def _pool_series(state: PoolState, pool: ReplicaPool, end_s: float) -> PoolSeries:
-    width_s = float(state.bin_width_s[0])
-    n_bins = max(1, min(int(np.ceil(end_s / width_s)), state.series.shape[0]))
-    start_s = np.arange(n_bins) * width_s
+    width_s, origin_s = (float(value) for value in state.bins_s)
+    n_bins = max(1, min(int(np.ceil((end_s - origin_s) / width_s)), state.series.shape[0]))
+    start_s = origin_s + np.arange(n_bins) * width_s
     span_s = np.minimum(width_s, np.maximum(end_s - start_s, 1e-12))  # the last bin is cut at the end
     per_replica = state.series[:n_bins] / (span_s[:, None] * pool.n_replicas)
     compute, memory = per_replica[:, COMPUTE_S], per_replica[:, MEMORY_S]
@@ -498,6 +498,7 @@ def replay(
     transfer_latency_s: float = 0.0,
     router: str = "round-robin",
     quantum_s: float = 0.1,
+    prefix_block_tokens: int = PREFIX_BLOCK_TOKENS,
     on_rows: Callable[[AnsweredRows], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -520,6 +521,8 @@ def replay(
     quantum_s : float
         Step of the common clock on which routers see the replicas, and on which ends of turns and prompts are seen by
         what follows them. Lengthens a turn by half of itself on average.
+    prefix_block_tokens : int
+        Tokens of each block that the requests' block ids stand for.
     on_rows, on_progress, should_stop : callable or None
         Called between stretches of the replay.
 
@@ -536,7 +539,8 @@ def replay(
     stream = _Stream(pool, last_pool)
     states: list[PoolState] = []
     now_s, next_row, cancelled = 0.0, 0, False
-    coupled = decode_pool is not None or (ROUTERS[router] != 0 and pool.n_replicas > 1)
+    sees_state = (ROUTERS[router] != 0 and pool.n_replicas > 1) or np.isfinite(pool.max_waiting)
+    coupled = decode_pool is not None or sees_state
 
     def turn_back() -> bool:
         rows = stream.take(everything=False)
@@ -571,8 +575,12 @@ def replay(
     last_arrival_s = -np.inf
     for batch in batches:
         if not states:
-            caches = batch.range_count.sum() > 0 or batch.has_sessions
-            states = _empty_states(pool, decode_pool, caches=bool(caches))
+            caches = batch.range_count.sum() > 0
+            origin_s = float(np.min(batch.arrival_s, initial=np.inf, where=np.isfinite(batch.arrival_s)))
+            block_tokens = prefix_block_tokens if caches else 0
+            states = _empty_states(
+                pool, decode_pool, block_tokens, max(origin_s, 0.0) if np.isfinite(origin_s) else 0.0
+            )
         coupled = coupled or batch.has_sessions
         ahead = np.flatnonzero(batch.n_predecessors == 0)
         ahead = ahead[~np.isin(ahead, list(batch.reasons))] if batch.reasons else ahead
@@ -595,16 +603,18 @@ def replay(
     return _finish(stream, states, (pool,) if decode_pool is None else (pool, decode_pool), cancelled, on_rows)
 
 
-def _empty_states(pool: ReplicaPool, decode_pool: ReplicaPool | None, *, caches: bool) -> list[PoolState]:
+def _empty_states(
+    pool: ReplicaPool, decode_pool: ReplicaPool | None, block_tokens: int, origin_s: float
+) -> list[PoolState]:
     def state(p: ReplicaPool, n_replicas: int, prefill_only: bool) -> PoolState:
         return empty_pool(
             n_replicas,
             N_PRIORITIES,
-            p.limits(prefill_only=prefill_only),
+            p.limits(prefill_only=prefill_only, block_tokens=block_tokens or PREFIX_BLOCK_TOKENS),
             p.step,
             n_bins=N_SERIES_BINS,
-            bin_width_s=FIRST_BIN_WIDTH_S,
-            caches=caches,
+            bins_s=(FIRST_BIN_WIDTH_S, origin_s),
+            caches=block_tokens > 0,
         )
 
     if decode_pool is None:

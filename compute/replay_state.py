@@ -102,7 +102,7 @@ class PoolState(NamedTuple):
     completing: NDArray[np.int64]  # (seats + 1,) scratch: prompts that end in the present step
     cache: PrefixCache
     series: NDArray[np.float64]  # (n_bins, N_SERIES)
-    bin_width_s: NDArray[np.float64]  # (1,)
+    bins_s: NDArray[np.float64]  # (2,) width of a bin, start of the first
     next_replica: NDArray[np.int64]  # (1,) round robin's memory
     limits: Limits
     step: StepTables
@@ -130,10 +130,10 @@ def empty_pool(
     step: StepModel,
     *,
     n_bins: int,
-    bin_width_s: float,
+    bins_s: tuple[float, float],
     caches: bool,
 ) -> PoolState:
-    """Return the state of an idle pool at time zero."""
+    """Return the state of an idle pool. `bins_s` are the width and the start of the time series' bins."""
     replicas = np.zeros(n_replicas, dtype=REPLICA)
     replicas["prefilling"] = NONE
     replicas["blocked_head"] = NONE
@@ -148,7 +148,7 @@ def empty_pool(
         completing=np.zeros(limits.seats + 1, dtype=np.int64),
         cache=empty_prefix_cache(n_replicas, n_blocks),
         series=np.zeros((n_bins, N_SERIES)),
-        bin_width_s=np.array([bin_width_s]),
+        bins_s=np.array(bins_s),
         next_replica=np.zeros(1, dtype=np.int64),
         limits=limits,
         step=step.tables(),

@@ -21,21 +21,19 @@ from compute.replay_state import (
 
 @compiled
 def record(
-    series: NDArray[np.float64],
-    bin_width_s: NDArray[np.float64],
-    start_s: float,
-    end_s: float,
-    amounts: tuple[float, ...],
+    series: NDArray[np.float64], bins_s: NDArray[np.float64], start_s: float, end_s: float, amounts: tuple[float, ...]
 ) -> None:
     """Spread amounts evenly over the bins between two times; when the last bin is passed, bins are merged in pairs."""
     n_bins = series.shape[0]
-    while end_s >= n_bins * bin_width_s[0]:
+    start_s -= bins_s[1]
+    end_s -= bins_s[1]
+    while end_s >= n_bins * bins_s[0]:
         for i in range(n_bins // 2):
             for column in range(series.shape[1]):
                 series[i, column] = series[2 * i, column] + series[2 * i + 1, column]
         series[n_bins // 2 :] = 0.0
-        bin_width_s[0] *= 2.0
-    width_s = bin_width_s[0]
+        bins_s[0] *= 2.0
+    width_s = bins_s[0]
     first, last = int(start_s / width_s), int(end_s / width_s)
     for i in range(first, last + 1):
         share = 1.0
@@ -440,8 +438,8 @@ def advance(pool: PoolState, window: Window, r: int, until_s: float) -> None:
         first_s = (
             fixed_s
             + step.sequence_s * (n_decoding + n_completing)
-            + step.kv_token_s * context
-            + step.window_kv_token_s * in_window
+            + (step.mixed_kv_factor if n_prompt > 0 else 1.0)
+            * (step.kv_token_s * context + step.window_kv_token_s * in_window)
             + step.prefill_pair_s * pairs
             + step.window_prefill_pair_s * window_pairs
             + step.prefill_kv_token_s * history
@@ -472,7 +470,7 @@ def advance(pool: PoolState, window: Window, r: int, until_s: float) -> None:
         replica.used_tokens += k * growth_tokens
         record(
             pool.series,
-            pool.bin_width_s,
+            pool.bins_s,
             start_s,
             replica.clock_s,
             (  # in the order of the series' columns

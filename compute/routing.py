@@ -159,10 +159,10 @@ def assign(pool: PoolState, decode_pool: PoolState, window: Window, who: int, ro
     if request.refusal == NOT_REFUSED:
         target = pool if request.stage == 0 else decode_pool
         r = choose_replica(target, window, who, router)
+        request.replica = r
         if request.stage == 1 or target.replicas[r].n_waiting < target.limits.max_waiting:
             request.queued_here_s = arrival_s
             request.status = IN_REPLICA
-            request.replica = r
             target.load[r] += 1
             enqueue(target, window, r, who, False)
             return

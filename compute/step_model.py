@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from compute.roofline import DeploymentWork, StepCosts
+
 FloatArray = NDArray[np.float64]
 
 
@@ -17,6 +19,7 @@ class StepTables(NamedTuple):
     sequence_s: float
     kv_token_s: float
     window_kv_token_s: float
+    mixed_kv_factor: float
     window_tokens: int
     prefill_pair_s: float
     window_prefill_pair_s: float
@@ -50,6 +53,9 @@ class StepModel:
         Extra time per sequence in the step (sampling, scheduling) [s].
     kv_token_s, window_kv_token_s : float
         Time to read one token of context in all full-attention layers, and in all sliding-window layers [s].
+    mixed_kv_factor : float
+        Reading context takes this many times longer in a step that also carries prompt tokens: kernels that serve both
+        at once split the work worse than those for decoding alone.
     window_tokens : int
         Width of the sliding window [tokens]; 0 where the model has none.
     prefill_pair_s, window_prefill_pair_s : float
@@ -72,6 +78,7 @@ class StepModel:
     kv_token_memory_s: float
     prefill_pair_compute_s: float
     prefill_kv_token_s: float = 0.0
+    mixed_kv_factor: float = 1.0
     window_tokens: int = 0
     window_kv_token_s: float = 0.0
     window_prefill_pair_s: float = 0.0
@@ -147,3 +154,51 @@ class StepModel:
             + self.kv_token_s * np.asarray(context_tokens)
             + self.prefill_pair_s * np.asarray(prefill_pairs)
         )
+
+
+def step_model(
+    work: DeploymentWork, costs: StepCosts, max_tokens: int, *, deployment: int = 0, mixed_kv_factor: float = 1.0
+) -> StepModel:
+    """Return the step model of one deployment of the closed form, so that replay and closed form share step times.
+
+    Prompt tokens other than a prompt's last need no output head; the head of the few that complete in a step, and of
+    the decoding sequences beside them, is left out of mixed steps (below 1 % of such a step's arithmetic). With
+    pipeline stages decoding sequences divide over them, as in the closed form, and prompts pass all of them.
+
+    Parameters
+    ----------
+    work : DeploymentWork
+        What the deployment must do, for activity at data-sheet speed.
+    costs : StepCosts
+        The same divided by efficiencies, for durations.
+    max_tokens : int
+        Most tokens in a step.
+    deployment : int
+        Index into both.
+    mixed_kv_factor : float
+        As in `StepModel`.
+    """
+    one, at_peak = costs.take([deployment]), work.take([deployment])
+    tokens = np.arange(max_tokens + 1, dtype=np.float64)
+    stages = float(one.pipeline_parallel[0])
+    decode_s = costs.token_table_s(deployment, max_tokens, is_generating=True)
+    coverage = -np.expm1(at_peak.log_unrouted * np.maximum(tokens, 1e-12))
+    window_tokens = one.window_tokens[0]
+    has_window = bool(np.isfinite(window_tokens))
+    return StepModel(
+        decode_s=np.interp(tokens / stages, tokens, decode_s),
+        mixed_s=costs.token_table_s(deployment, max_tokens, is_generating=False),
+        sequence_s=float(one.sequence_s[0]) / stages,
+        kv_token_s=float(one.kv_token_s[0]) / stages,
+        prefill_pair_s=float(one.pair_s[0]),
+        compute_activity_s=tokens * (at_peak.dense_gemm_s + at_peak.expert_gemm_s)[0] / stages,
+        memory_activity_s=(at_peak.dense_weight_s[0] + at_peak.expert_weight_s[0] * coverage) / stages,
+        kv_token_memory_s=float(at_peak.kv_token_s[0]) / stages,
+        prefill_pair_compute_s=float(at_peak.pair_s[0]) / stages,
+        mixed_kv_factor=mixed_kv_factor,
+        window_tokens=int(window_tokens) if has_window else 0,
+        window_kv_token_s=float(one.window_kv_token_s[0]) / stages if has_window else 0.0,
+        window_prefill_pair_s=float(one.window_pair_s[0]) if has_window else 0.0,
+        window_kv_token_memory_s=float(at_peak.window_kv_token_s[0]) / stages if has_window else 0.0,
+        window_prefill_pair_compute_s=float(at_peak.window_pair_s[0]) / stages if has_window else 0.0,
+    )

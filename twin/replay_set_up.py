@@ -1,0 +1,112 @@
+"""From names in the catalogue to replicas for the replay: which entry is meant, which efficiencies it gets."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compute.accelerators import PRECISIONS, accelerator_from_entry
+from compute.component_timings import component_efficiencies, timings_of
+from compute.model_shapes import KV_BYTES, model_shape_from_entry
+from compute.replay import ActivityPower, ReplicaPool
+from compute.replay_pool import replica_pool
+from compute.roofline import ASSUMED_EFFICIENCIES, Parallelism
+from facility.catalogue import entries
+
+# assumed: arithmetic and memory traffic at peak rate add these shares of TDP above idle. Decoding (memory near 0.8 of
+# peak) draws about half of TDP and prompts run into the cap on public serving runs.
+ASSUMED_COMPUTE_FRAC_OF_RANGE = 1.5
+ASSUMED_MEMORY_FRAC_OF_RANGE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaOptions:
+    """How the replicas of a replay are run, as a user states it."""
+
+    precision: str
+    kv_precision: str = "bf16"
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    attention_data_parallel: int = 1
+    expert_parallel: int = 1
+    replicas: int = 1
+    seats: int = 128
+    token_budget: int = 2048
+    kv_tokens: float | None = None
+    memory_frac: float = 0.9
+    draft_tokens: int = 0
+    draft_acceptance_frac: float = 0.0
+    max_waiting: float = float("inf")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower().rsplit("/", 1)[-1])
+
+
+def catalogue_entry(kind: str, name: str) -> Mapping[str, Any]:
+    """Return the entry that a name means: its id, its name or its repository, without regard to case and dashes.
+
+    Raises
+    ------
+    ValueError
+        If there is none; lists those there are.
+    """
+    catalogue = entries(kind)
+    if name in catalogue:
+        return catalogue[name]
+    wanted = _plain(name)
+    for entry in catalogue.values():
+        names = (entry["id"], entry.get("name", ""), entry.get("hf_repo") or "")
+        if wanted and wanted in map(_plain, names):
+            return entry
+    raise ValueError(f"no entry {name!r} under {kind}; there are {', '.join(sorted(catalogue))}")
+
+
+def replica_pool_for(accelerator: str | Mapping[str, Any], model: str, options: ReplicaOptions) -> ReplicaPool:
+    """Return the replicas of a model on an accelerator, both by name; an accelerator may be given as an entry itself.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, a value impossible, or the weights do not fit.
+    """
+    if options.precision not in PRECISIONS:
+        raise ValueError(f"precision is {options.precision!r}; must be one of {', '.join(PRECISIONS)}")
+    if options.kv_precision not in KV_BYTES:
+        raise ValueError(f"KV precision is {options.kv_precision!r}; must be one of {', '.join(KV_BYTES)}")
+    if not 0 < options.memory_frac <= 1:
+        raise ValueError(f"memory share is {options.memory_frac}; must be above 0 and at most 1")
+    if options.seats < 1:
+        raise ValueError(f"seats is {options.seats}; must be 1 or more")
+    entry = catalogue_entry("accelerators", accelerator) if isinstance(accelerator, str) else accelerator
+    part = accelerator_from_entry(entry)
+    timings = timings_of(part.name, str(entry.get("memory_type") or ""))
+    span_w = part.tdp_w - part.idle_w
+    return replica_pool(
+        part,
+        model_shape_from_entry(catalogue_entry("models", model)),
+        Parallelism(
+            tensor_parallel=options.tensor_parallel,
+            pipeline_parallel=options.pipeline_parallel,
+            attention_data_parallel=options.attention_data_parallel,
+            expert_parallel=options.expert_parallel,
+        ),
+        ASSUMED_EFFICIENCIES if timings is None else component_efficiencies(timings),
+        weight_precision=options.precision,
+        kv_precision=options.kv_precision,
+        n_replicas=options.replicas,
+        seats=options.seats,
+        token_budget=options.token_budget,
+        kv_tokens=options.kv_tokens,
+        claimed_frac=options.memory_frac,
+        mixed_kv_factor=1.0 if timings is None else timings.mixed_kv_factor,
+        draft_tokens=options.draft_tokens,
+        draft_acceptance_frac=options.draft_acceptance_frac,
+        max_waiting=options.max_waiting,
+        power=ActivityPower(
+            idle_w=part.idle_w,
+            compute_w=ASSUMED_COMPUTE_FRAC_OF_RANGE * span_w,
+            memory_w=ASSUMED_MEMORY_FRAC_OF_RANGE * span_w,
+            cap_w=part.tdp_w,
+        ),
+    )
