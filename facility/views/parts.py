@@ -14,7 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from facility import forms, services
-from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Product, Rack
+from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Rack
 from facility.permissions import check_change_site, may_change_site
 from facility.views.lookup import visible_layout_or_404
 

@@ -107,13 +107,17 @@ def exact_text(value: float | None, unit: str = "") -> str:
     return f"{value:.10g} {unit}".strip()
 
 
+def indistinct(value: float, other: float) -> bool:
+    """Return whether two values differ only below the fourth digit: rounding of the solver, not a difference."""
+    return abs(value - other) <= 5e-4 * max(abs(value), abs(other))
+
+
 def delta_text(value: float | None, reference: float | None, unit: str = "", better: str = "") -> str:
     """Return the difference to a reference with sign, unit and a word, e.g. "+0.31 tok/J, better"."""
     if is_missing(value) or is_missing(reference):
         return MISSING
     change = value - reference
-    # Below the fourth digit it is rounding of the solver, not a difference.
-    if abs(change) <= 5e-4 * max(abs(value), abs(reference)):
+    if indistinct(value, reference):
         return "same"
     if unit == "%":
         size = f"{significant(abs(change) * 100)}{GAP}pp"
@@ -153,8 +157,14 @@ def quantity(value: float | None, unit: str = "") -> SafeString:
     """`{{ run.figures.mean_power_w|quantity:"W" }}`: digits and unit, full value on hover."""
     if is_missing(value):
         return format_html('<span class="quantity missing" title="no value">{}</span>', MISSING)
-    return format_html('<data class="quantity" value="{}" title="{}">{}</data>', value, exact_text(value, unit),
-                       quantity_text(value, unit))  # fmt: skip
+    number, gap, shown = quantity_text(value, unit).partition(GAP)
+    return format_html(
+        '<data class="quantity" value="{}" title="{}">{}<span class="unit">{}</span></data>',
+        value,
+        exact_text(value, unit),
+        number,
+        gap + shown,
+    )
 
 
 @register.filter

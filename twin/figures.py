@@ -1,0 +1,258 @@
+"""Charts as Plotly dictionaries: data, layout, axis titles with units. Colours and fonts come from the page's tokens.
+
+A trace or node that wants a category colour carries `"colour": n`; `charts.js` puts the token `--cat-n` there, so that
+light and dark need no second set of figures.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.comparison import Waterfall
+from twin.merit import Series
+from twin.templatetags.quantities import FACTORS, PREFIXED, PREFIXES, quantity_text
+
+HOURS_PER_DAY = 24
+N_DURATION_POINTS = 400
+#: What the meter's power goes to, bottom to top.
+POWER_PARTS = (
+    ("accelerator_power_w", "Accelerators"),
+    ("other_it_power_w", "Other IT"),
+    ("air_unit_power_w", "Air units"),
+    ("pump_power_w", "Pumps and CDUs"),
+    ("chiller_power_w", "Chillers"),
+    ("heat_rejection_power_w", "Heat rejection"),
+    ("electrical_loss_w", "Electrical losses"),
+)
+
+
+def display_scale(values: NDArray[np.floating], unit: str) -> tuple[float, str]:
+    """Return the factor and the unit for an axis, e.g. (1e-6, "MW"), from the largest size on it."""
+    factor = FACTORS.get(unit, 1.0)
+    smallest, largest, apart = PREFIXED.get(unit, (0, 0, False))
+    top = float(np.nanmax(np.abs(values), initial=0.0)) * factor
+    if not top or not (smallest or largest):
+        return factor, unit
+    power = min(max(int(np.floor(np.log10(top) / 3 + 1e-12)), smallest), largest)
+    prefix = PREFIXES[power]
+    return factor / 1000.0**power, f"{prefix} {unit}" if apart and prefix else f"{prefix}{unit}"
+
+
+def axis_title(label: str, unit: str) -> str:
+    """Return an axis title with its unit in brackets."""
+    return f"{label} [{unit}]" if unit else label
+
+
+def rounded(values: NDArray[np.floating], digits: int = 4) -> list[float | None]:
+    """Return numbers with that many significant digits, so that a year stays small on the wire; NaN becomes None."""
+    values = np.asarray(values, dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        decimals = digits - 1 - np.floor(np.log10(np.abs(values)))
+    factor = 10.0 ** np.clip(np.where(np.isfinite(decimals), decimals, 0), -12, 12)
+    short = np.round(values * factor) / factor
+    return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in short]
+
+
+def days_of(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return hours as (n_days, 24), the last day filled with NaN where the year does not end at midnight."""
+    values = np.asarray(values, dtype=float)
+    missing = -values.size % HOURS_PER_DAY
+    return np.concatenate([values, np.full(missing, np.nan)]).reshape(-1, HOURS_PER_DAY)
+
+
+def daily_means(values: NDArray[np.floating] | None) -> list[float] | None:
+    """Return the mean of each day, or None without values."""
+    return None if values is None else np.nanmean(days_of(values), axis=1).tolist()
+
+
+def summary(values: NDArray[np.floating]) -> dict[str, float]:
+    """Return the figures beside a series: least, mean, most, and what 5 and 95 of 100 hours do not exceed."""
+    p5, p95 = np.nanpercentile(values, [5, 95])
+    return {"least": float(np.nanmin(values)), "p5": float(p5), "mean": float(np.nanmean(values, dtype=float)),
+            "p95": float(p95), "most": float(np.nanmax(values))}  # fmt: skip
+
+
+def months(values: NDArray[np.floating]) -> list[dict[str, Any]]:
+    """Return least, mean and most of each month of a year."""
+    values = np.asarray(values, dtype=float)
+    leap = values.size > 8760
+    ends = [24 * (start + (leap and month > 1)) for month, start in enumerate(MONTH_STARTS)] + [values.size]
+    return [
+        {"name": name, "least": float(np.nanmin(part)), "mean": float(np.nanmean(part)), "most": float(np.nanmax(part))}
+        for name, part in ((name, values[ends[m] : ends[m + 1]]) for m, name in enumerate(MONTHS))
+        if part.size and np.isfinite(part).any()
+    ]
+
+
+def power_table(series: Mapping[str, NDArray[np.floating]]) -> list[dict[str, Any]]:
+    """Return the yearly means behind the power stack, with their shares of the meter."""
+    if "meter_power_w" not in series:
+        return []
+    meter_w = float(np.mean(series["meter_power_w"], dtype=float))
+    rows = [
+        {"label": label, "mean_w": mean_w, "share": mean_w / meter_w if meter_w else None}
+        for label, mean_w in ((label, float(np.mean(values, dtype=float))) for label, values in power_parts(series))
+    ]
+    return [*rows, {"label": "Meter", "mean_w": meter_w, "share": 1.0}]
+
+
+def power_parts(series: Mapping[str, NDArray[np.floating]]) -> list[tuple[str, NDArray[np.floating]]]:
+    """Return what the meter's power goes to, label and hours, without parts that are nothing all year."""
+    parts = dict(series)
+    if "it_power_w" in series and "accelerator_power_w" in series:
+        parts["other_it_power_w"] = series["it_power_w"] - series["accelerator_power_w"]
+    return [(label, parts[name]) for name, label in POWER_PARTS if name in parts and np.max(parts[name]) > 0]
+
+
+def year_map(series: Series, values: NDArray[np.floating]) -> dict[str, Any]:
+    """Return a heat map of the year: day across, hour up."""
+    factor, unit = display_scale(values, series.unit)
+    days = days_of(values) * factor
+    flat = rounded(days.T.ravel())
+    n_days = days.shape[0]
+    hours = [flat[h * n_days : (h + 1) * n_days] for h in range(HOURS_PER_DAY)]
+    return {
+        "data": [{
+            "type": "heatmap", "z": hours, "colorscale": "Viridis", "hoverongaps": False,
+            "colorbar": {"title": {"text": unit or series.label, "side": "top"}, "thickness": 12, "len": 1},
+            "hovertemplate": f"day %{{x}}, %{{y}}:00<br>%{{z:.4~g}} {unit}<extra></extra>",
+        }],
+        "layout": {
+            "height": 260,
+            "xaxis": {"title": {"text": "Day of the year"}, "tickvals": MONTH_STARTS, "ticktext": MONTHS},
+            "yaxis": {"title": {"text": "Hour of the day [h]"}, "tickvals": [0, 6, 12, 18, 23]},
+        },
+    }  # fmt: skip
+
+
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+MONTH_STARTS = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334]
+
+
+def duration(series: Series, values: NDArray[np.floating]) -> dict[str, Any]:
+    """Return the duration curve: how many hours the series is at least that high."""
+    ordered = np.sort(np.asarray(values, dtype=float)[np.isfinite(values)])[::-1]
+    at = np.unique(np.linspace(0, ordered.size - 1, min(N_DURATION_POINTS, ordered.size)).round().astype(int))
+    factor, unit = display_scale(values, series.unit)
+    return {
+        "data": [{
+            "type": "scatter", "mode": "lines", "x": (at + 1).tolist(), "y": rounded(ordered[at] * factor), "colour": 1,
+            "hovertemplate": f"%{{x:,}} h at %{{y:.4~g}} {unit} or more<extra></extra>",
+        }],
+        "layout": {
+            "height": 260,
+            "xaxis": {"title": {"text": "Hours at or above [h]"}, "range": [0, ordered.size]},
+            "yaxis": {"title": {"text": axis_title(series.label, unit)}, "rangemode": zero_mode(series.unit)},
+        },
+    }  # fmt: skip
+
+
+def zero_mode(unit: str) -> str:
+    """Return Plotly's range mode: axes start at the physical zero where ratios matter, not for temperatures."""
+    return "normal" if unit in ("°C", "") else "tozero"
+
+
+def power_stack(series: Mapping[str, NDArray[np.floating]]) -> dict[str, Any] | None:
+    """Return the daily mean power by what it goes to, stacked up to the meter."""
+    if "meter_power_w" not in series:
+        return None
+    factor, unit = display_scale(series["meter_power_w"], "W")
+    traces = []
+    for n, (label, values) in enumerate(power_parts(series), start=1):
+        means = np.array(daily_means(values)) * factor
+        traces.append({
+            "type": "scatter", "mode": "lines", "stackgroup": "power", "name": label, "y": rounded(means), "x0": 0,
+            "colour": n, "line": {"width": 0.5}, "hovertemplate": f"%{{y:.3~g}} {unit}",
+        })  # fmt: skip
+    return {
+        "data": traces,
+        "layout": {
+            "height": 320, "hovermode": "x unified", "showlegend": True,
+            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+            "xaxis": {"title": {"text": "Day of the year"}, "tickvals": MONTH_STARTS, "ticktext": MONTHS},
+            "yaxis": {"title": {"text": axis_title("Daily mean power", unit)}, "rangemode": "tozero"},
+        },
+    }  # fmt: skip
+
+
+def energy_flow(flows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the Sankey of the year's energy from the grid to tokens and losses."""
+    if not flows:
+        return None
+    names = list(dict.fromkeys(name for flow in flows for name in (flow["source"], flow["target"])))
+    at = {name: i for i, name in enumerate(names)}
+    joules = np.array([flow["energy_j"] for flow in flows], dtype=float)
+    throughput = {name: max(joules[[f["source"] == name for f in flows]].sum(),
+                            joules[[f["target"] == name for f in flows]].sum()) for name in names}  # fmt: skip
+    factor, unit = display_scale(np.array(list(throughput.values())), "Wh")
+    return {
+        "data": [{
+            "type": "sankey", "arrangement": "snap", "valueformat": ".3~g", "valuesuffix": f" {unit}",
+            "node": {"label": [f"{name}  {quantity_text(float(throughput[name]), 'Wh')}" for name in names],
+                     "pad": 18, "thickness": 14, "line": {"width": 0},
+                     "hovertemplate": "%{label}<extra></extra>", "colours": [node_colour(name) for name in names]},
+            "link": {"source": [at[flow["source"]] for flow in flows], "target": [at[flow["target"]] for flow in flows],
+                     "value": rounded(joules * factor, 5), "colours": [node_colour(flow["target"]) for flow in flows],
+                     "hovertemplate": "%{source.label} → %{target.label}<br>%{value}<extra></extra>"},
+        }],
+        "layout": {"height": 380, "margin": {"l": 8, "r": 8, "t": 8, "b": 8}},
+    }  # fmt: skip
+
+
+def node_colour(name: str) -> int:
+    """Return the category of an energy-flow node: losses and cooling apart from what ends in tokens."""
+    lowered = name.lower()
+    for number, words in ((6, ("loss", "ups", "transformer", "shelf", "distribution")),
+                          (5, ("cool", "fan", "pump", "chiller", "tower", "rejection", "air", "cdu")),
+                          (3, ("token",)), (2, ("idle", "leak", "static"))):  # fmt: skip
+        if any(word in lowered for word in words):
+            return number
+    return 1
+
+
+def costs(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the yearly cost by item, largest on top."""
+    if not rows:
+        return None
+    ordered = sorted(rows, key=lambda row: row["usd_per_year"])
+    values = np.array([row["usd_per_year"] for row in ordered], dtype=float)
+    factor, unit = display_scale(values, "$")
+    return {
+        "data": [{
+            "type": "bar", "orientation": "h", "x": rounded(values * factor), "y": [row["item"] for row in ordered],
+            "colour": 1, "hovertemplate": f"%{{y}}: %{{x:.3~g}} {unit} a year<extra></extra>",
+        }],
+        "layout": {
+            "height": 90 + 26 * len(ordered), "bargap": 0.35,
+            "xaxis": {"title": {"text": f"Cost a year [{unit}]"}, "rangemode": "tozero"},
+            "yaxis": {"automargin": True},
+        },
+    }  # fmt: skip
+
+
+def waterfall(fall: Waterfall, start: str, end: str, n_steps: int = 7) -> dict[str, Any]:
+    """Return the waterfall from one run's figure to another's; small steps are gathered in one."""
+    shown, rest = fall.steps[:n_steps], fall.steps[n_steps:]
+    steps = [(step.name, step.change) for step in shown]
+    if rest:
+        steps.append(("everything else", sum(step.change for step in rest)))
+    names, changes = (
+        [start, *(name for name, _ in steps), end],
+        [fall.start, *(change for _, change in steps), fall.end],
+    )
+    factor, unit = display_scale(np.array([fall.start, fall.end]), fall.unit)
+    return {
+        "data": [{
+            "type": "waterfall", "x": list(range(len(names))), "y": rounded(np.array(changes) * factor),
+            "measure": ["absolute", *(["relative"] * len(steps)), "total"],
+            "hovertemplate": f"%{{x}}: %{{y:.3~g}} {unit}<extra></extra>",
+        }],
+        "layout": {
+            "height": 320, "waterfallgap": 0.35,
+            "xaxis": {"tickvals": list(range(len(names))), "ticktext": names, "tickangle": -30, "showgrid": False,
+                      "zeroline": False, "ticklabeloverflow": "allow", "range": [-0.6, len(names) - 0.4]},
+            "yaxis": {"title": {"text": f"[{unit}]"}},
+        },
+    }  # fmt: skip

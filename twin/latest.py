@@ -1,0 +1,96 @@
+"""The latest finished runs of layouts, read without their arrays and snapshots."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
+
+from facility.models import Site
+from twin.models import Run
+
+
+@dataclass(frozen=True, slots=True)
+class LatestRun:
+    """What lists show of a run."""
+
+    id: UUID
+    layout_id: int
+    scenario_id: int
+    scenario_name: str
+    finished_at: datetime
+    figures: dict
+    bands: dict
+    findings: list
+    confidence: str
+
+    def tally(self, severity: str) -> int:
+        """Return the number of findings of one severity when it ran."""
+        return sum(finding.get("severity") == severity for finding in self.findings)
+
+    @property
+    def blocking(self) -> int:
+        """Findings that forbid building it."""
+        return self.tally("blocking")
+
+    @property
+    def risks(self) -> int:
+        """Findings that somebody must judge."""
+        return self.tally("risk")
+
+    @property
+    def hints(self) -> int:
+        """Findings worth knowing."""
+        return self.tally("hint")
+
+
+def latest_runs(layout_ids: Iterable[int]) -> dict[int, list[LatestRun]]:
+    """Return per layout the newest finished run of each scenario, newest first, by one query."""
+    rank = Window(RowNumber(), partition_by=["layout_id", "scenario_id"], order_by=F("finished_at").desc())
+    rows = (
+        Run.objects.filter(layout_id__in=list(layout_ids), status=Run.Status.DONE)
+        .annotate(rank=rank)
+        .filter(rank=1)
+        .order_by("-finished_at")
+        .values_list("id", "layout_id", "scenario_id", "scenario__name", "finished_at", "figures", "bands",
+                     "details__findings", "details__confidence")
+    )  # fmt: skip
+    latest = defaultdict(list)
+    for row in rows:
+        *head, bands, findings, confidence = row
+        run = LatestRun(*head, bands or {}, findings or [], confidence or "")
+        latest[run.layout_id].append(run)
+    return dict(latest)
+
+
+def shared_scenario(runs: Iterable[LatestRun]) -> int | None:
+    """Return the scenario that most of the layouts have been run under: only under one question do answers compare."""
+    counts = Counter(run.scenario_id for run in runs)
+    return max(counts, key=lambda scenario_id: (counts[scenario_id], -scenario_id)) if counts else None
+
+
+def best_run(runs: Iterable[LatestRun], grid_limit_w: float) -> LatestRun | None:
+    """Return the run with the most tokens per joule among those of the scenario that most layouts share.
+
+    Layouts that cannot be built, by a blocking finding or a peak above the grid limit, only win where none can.
+    """
+    runs = list(runs)
+    scenario_id = shared_scenario(runs)
+
+    def rank(run: LatestRun) -> tuple[bool, float]:
+        fits = not run.blocking and (run.figures.get("peak_power_w") or 0.0) <= grid_limit_w
+        return fits, run.figures.get("tokens_per_joule") or 0.0
+
+    return max((run for run in runs if run.scenario_id == scenario_id), key=rank, default=None)
+
+
+def recent_runs(sites: QuerySet[Site] | Iterable[Site]) -> QuerySet[Run]:
+    """Return the runs on these sites, newest first, with their names and without arrays, snapshot and details."""
+    return (
+        Run.objects.filter(layout__site__in=sites)
+        .select_related("layout__site", "scenario", "created_by")
+        .defer("inputs", "details", "series", "racks")
+    )

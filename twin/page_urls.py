@@ -1,0 +1,24 @@
+"""Addresses of the pages with answers. Those of the description's forms and lists stand in `facility.urls`."""
+
+from django.urls import path
+
+from twin.views import comparisons, runs, scenarios, sites, validation
+
+urlpatterns = [
+    path("", sites.site_list, name="site-list"),
+    path("sites/<slug:site>/", sites.site_detail, name="site-detail"),
+    path("sites/<slug:site>/-/new-scenario/", scenarios.scenario_edit, name="scenario-new"),
+    path("sites/<slug:site>/-/scenarios/<slug:scenario>/", scenarios.scenario_edit, name="scenario-edit"),
+    path("sites/<slug:site>/<slug:layout>/", sites.layout_detail, name="layout-detail"),
+    path("sites/<slug:site>/<slug:layout>/findings/", sites.layout_findings, name="layout-findings"),
+    path("sites/<slug:site>/<slug:layout>/racks/<int:pk>/", sites.rack_detail, name="rack-detail"),
+    path("sites/<slug:site>/<slug:layout>/cdus/<int:pk>/", sites.cdu_detail, name="cdu-detail"),
+    path("sites/<slug:site>/<slug:layout>/run/", runs.run_create, name="run-create"),
+    path("runs/", runs.run_list, name="run-list"),
+    path("runs/<uuid:run>/", runs.run_detail, name="run-detail"),
+    path("runs/<uuid:run>/cancel/", runs.run_cancel, name="run-cancel"),
+    path("runs/<uuid:run>/retry/", runs.run_retry, name="run-retry"),
+    path("runs/<uuid:run>/<slug:name>.csv", runs.run_table, name="run-table"),
+    path("compare/", comparisons.compare_runs, name="compare"),
+    path("validation/", validation.scoreboard, name="validation"),
+]

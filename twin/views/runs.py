@@ -1,0 +1,175 @@
+"""Runs: start, watch, stop, and read what came out."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from facility.permissions import check_change_site, may_change_site, visible_sites
+from facility.views.lookup import visible_layout_or_404
+from twin import figures, services, tables
+from twin.exceptions import CannotSimulate, InvalidTransition
+from twin.latest import recent_runs
+from twin.merit import FIGURES, HEADLINES, SERIES, SERIES_BY_NAME
+from twin.models import Run
+
+#: The hourly series behind each headline, for the line under its figure.
+SPARKS = {
+    "output_tokens_per_s": "output_tokens_per_s",
+    "tokens_per_joule": "tokens_per_joule",
+    "utilisation_frac": "load_frac",
+}
+
+
+def visible_run_or_404(request: HttpRequest, run: UUID, *deferred: str) -> Run:
+    """Return a run on a site that the user may see."""
+    runs = Run.objects.select_related("layout__site", "scenario", "created_by").defer("inputs", *deferred)
+    return get_object_or_404(runs, pk=run, layout__site__in=visible_sites(request.user))
+
+
+@login_required
+def run_list(request: HttpRequest) -> HttpResponse:
+    """List the newest runs of all visible sites, to open or to compare."""
+    return render(request, "twin/run_list.html", {"runs": recent_runs(visible_sites(request.user))[:100]})
+
+
+@login_required
+@require_POST
+def run_create(request: HttpRequest, site: str, layout: str) -> HttpResponse:
+    """Queue a run of a layout under the posted scenario and show its progress."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    check_change_site(request.user, layout.site)
+    scenario = get_object_or_404(layout.site.scenarios, slug=request.POST.get("scenario", ""))
+    try:
+        run = services.run_create(layout=layout, scenario=scenario, user=request.user)
+    except CannotSimulate as refusal:
+        messages.error(request, str(refusal))
+        return redirect("layout-detail", site, layout.slug)
+    return redirect("run-detail", run.id)
+
+
+@login_required
+@vary_on_headers("HX-Request")
+def run_detail(request: HttpRequest, run: UUID) -> HttpResponse:
+    """Show progress while a run is open, its results once it is done. htmx asks for the parts by themselves."""
+    run = visible_run_or_404(request, run)
+    context = {"run": run, "layout": run.layout, "site": run.layout.site,
+               "may_change": may_change_site(request.user, run.layout.site)}  # fmt: skip
+    if request.htmx and "series" in request.GET:
+        return render(request, "twin/_run_series.html", context | series_context(run, request.GET["series"]))
+    if request.htmx and not run.ended:
+        return render(request, "twin/_run_progress.html", context)
+    if request.htmx:  # it ended since the last poll: the whole page changes
+        return HttpResponse(headers={"HX-Refresh": "true"})
+    if run.status == Run.Status.DONE:
+        context |= result_context(run) | series_context(run, request.GET.get("series", "meter_power_w"))
+    return render(request, "twin/run_detail.html", context)
+
+
+def result_context(run: Run) -> dict:
+    """Return what the results page shows beside the chosen series."""
+    details, series = run.details or {}, services.run_series(run)
+    return {
+        "details": details,
+        "headlines": [(f, figures.daily_means(series.get(SPARKS.get(f.name, "")))) for f in HEADLINES],
+        "all_figures": FIGURES,
+        "assumptions": by_confidence(details.get("assumptions", [])),
+        "cost_total": sum(cost["usd_per_year"] for cost in details.get("costs", [])),
+        "limits": tightest_first(details.get("limits", [])),
+        "failures": sorted(details.get("failures", []), key=lambda row: -row["lost_tokens_per_s"])[:8],
+        "power_table": figures.power_table(series),
+        "rent": rent_facts(details.get("rent") or {}),
+        "took": run.finished_at - run.started_at if run.started_at else None,
+        "charts": {
+            "energy": figures.energy_flow(details.get("energy_flow", [])),
+            "power": figures.power_stack(series),
+            "cost": figures.costs(details.get("costs", [])),
+        },
+    }  # fmt: skip
+
+
+def series_context(run: Run, name: str) -> dict:
+    """Return the charts of one hourly series, falling back to the meter for an unknown name."""
+    series = services.run_series(run)
+    shown = SERIES_BY_NAME.get(name if name in series else "meter_power_w")
+    values = series.get(shown.name)
+    if values is None:
+        return {"series": None}
+    return {
+        "series": shown, "series_choices": [s for s in SERIES if s.name in series],
+        "series_summary": figures.summary(values),
+        "series_charts": {"year": figures.year_map(shown, values), "duration": figures.duration(shown, values)},
+        "series_months": figures.months(values),
+    }  # fmt: skip
+
+
+def tightest_first(limits: list[dict]) -> list[dict]:
+    """Return limits with the share used and whether it is exceeded, the tightest first."""
+    rows = []
+    for row in limits:
+        used = row["value"] / row["limit"] if row["limit"] else None
+        rows.append(row | {"used": used, "over": used is not None and used > 1.005})
+    return sorted(rows, key=lambda row: -(row["used"] or 0.0))
+
+
+#: What the build-or-rent panel shows beside the two costs: key in the details, label, unit (None: text).
+RENT_FACTS = (
+    ("usd_per_accelerator_hour", "Price per accelerator-hour", "$"),
+    ("usd_per_year", "Rent a year", "$/year"),
+    ("source", "Source", None),
+)
+
+
+def rent_facts(rent: dict) -> list[tuple[str, object, str | None]]:
+    """Return what is known about renting the same capacity."""
+    return [(label, rent[key], unit) for key, label, unit in RENT_FACTS if rent.get(key) is not None]
+
+
+def by_confidence(assumptions: list[dict]) -> list[dict]:
+    """Return assumptions with the weakest first: those are the ones to firm up."""
+    order = {"estimated": 0, "derived": 1, "entered": 2, "published": 3}
+    return sorted(assumptions, key=lambda row: order.get(row.get("confidence"), 0))
+
+
+@login_required
+@require_POST
+def run_cancel(request: HttpRequest, run: UUID) -> HttpResponse:
+    """Ask a run to stop."""
+    return acted(request, run, services.run_cancel)
+
+
+@login_required
+@require_POST
+def run_retry(request: HttpRequest, run: UUID) -> HttpResponse:
+    """Queue a failed or cancelled run again."""
+    return acted(request, run, services.run_retry)
+
+
+def acted(request: HttpRequest, run: UUID, service) -> HttpResponse:
+    """Call a service on a run that the user may change, say why where it refuses, and show the run."""
+    run = visible_run_or_404(request, run, "details", "series", "racks")
+    check_change_site(request.user, run.layout.site)
+    try:
+        service(run=run, user=request.user)
+    except (InvalidTransition, PermissionDenied) as refusal:
+        messages.error(request, str(refusal))
+    return redirect("run-detail", run.id)
+
+
+@login_required
+def run_table(request: HttpRequest, run: UUID, name: str) -> HttpResponse:
+    """Return one of the run's tables as CSV."""
+    run = visible_run_or_404(request, run)
+    if run.status != Run.Status.DONE or name not in tables.NAMES:
+        raise Http404(f"{run} has no table {name}; finished runs have {', '.join(tables.NAMES)}")
+    filename = f"{run.layout.slug}-{str(run.id)[:8]}-{name}.csv"
+    return HttpResponse(
+        tables.as_csv(*tables.rows(run, name)),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{filename}"'},
+    )

@@ -1,0 +1,29 @@
+"""The form of a scenario with the use cases that it serves."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+
+from facility.permissions import check_change_site
+from facility.views.lookup import visible_site_or_404
+from twin.forms import ScenarioForm, ScenarioWorkloads
+
+
+@login_required
+def scenario_edit(request: HttpRequest, site: str, scenario: str | None = None) -> HttpResponse:
+    """Show and take a scenario, new or standing; it and its use cases are saved together or not at all."""
+    site = visible_site_or_404(request.user, site)
+    check_change_site(request.user, site)
+    standing = get_object_or_404(site.scenarios, slug=scenario) if scenario else None
+    form = ScenarioForm(request.POST or None, instance=standing, site=site)
+    workloads = ScenarioWorkloads(request.POST or None, instance=form.instance)
+    if request.method == "POST" and form.is_valid() and workloads.is_valid():
+        with transaction.atomic():
+            form.save()
+            workloads.save()
+        messages.success(request, f"Scenario {form.instance.name} saved.")
+        return redirect("site-detail", site.slug)
+    context = {"site": site, "scenario": standing, "form": form, "workloads": workloads}
+    return render(request, "twin/scenario_form.html", context)

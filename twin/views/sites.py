@@ -1,0 +1,159 @@
+"""Sites, their layouts, and the plan of a layout with its racks."""
+
+from dataclasses import asdict
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.vary import vary_on_headers
+
+from facility.findings import Finding, findings
+from facility.models import Cdu, Layout, Rack
+from facility.permissions import may_change_site, visible_sites
+from facility.views.lookup import visible_layout_or_404, visible_site_or_404
+from twin import plan, services
+from twin.latest import LatestRun, best_run, latest_runs, recent_runs, shared_scenario
+from twin.merit import HEADLINES
+from twin.models import Run
+
+
+@login_required
+def site_list(request: HttpRequest) -> HttpResponse:
+    """Answer which site needs attention: its best layout's figures, power against the grid limit, findings."""
+    sites = list(visible_sites(request.user).annotate(n_layouts=Count("layouts")).select_related("region"))
+    layouts = Layout.objects.filter(site__in=sites).only("id", "site_id", "slug", "name").in_bulk()
+    runs = latest_runs(layouts)
+    for site in sites:
+        own = [run for layout in layouts.values() if layout.site_id == site.id for run in runs.get(layout.id, [])]
+        site.best = best_run(own, site.grid_limit_w)
+        site.best_layout = layouts[site.best.layout_id] if site.best else None
+        site.last_run = max(own, key=lambda run: run.finished_at, default=None)
+        site.grid_share_frac = grid_share_frac(site.best, site.grid_limit_w)
+    return render(request, "twin/site_list.html", {"sites": sites})
+
+
+def grid_share_frac(run: LatestRun | None, grid_limit_w: float) -> float | None:
+    """Return the peak power of a run over the grid limit."""
+    peak_w = run.figures.get("peak_power_w") if run else None
+    return None if peak_w is None else peak_w / grid_limit_w
+
+
+@login_required
+def site_detail(request: HttpRequest, site: str) -> HttpResponse:
+    """Show a site's layouts side by side under the scenario that most of them share, and its scenarios."""
+    site = visible_site_or_404(request.user, site)
+    layouts = list(site.layouts.annotate(n_racks=Count("halls__racks")))
+    scenarios = list(site.scenarios.prefetch_related("workloads__workload", "workloads__model"))
+    runs = latest_runs(layout.id for layout in layouts)
+    everything = [run for own in runs.values() for run in own]
+    asked = request.GET.get("scenario", "")
+    chosen = next((s for s in scenarios if s.slug == asked), None)
+    chosen_id = chosen.id if chosen else shared_scenario(everything) or (scenarios[0].id if scenarios else None)
+    for layout in layouts:
+        layout.run = next((run for run in runs.get(layout.id, []) if run.scenario_id == chosen_id), None)
+        layout.grid_share_frac = grid_share_frac(layout.run, site.grid_limit_w)
+    best = best_run((run for run in everything if run.scenario_id == chosen_id), site.grid_limit_w)
+    context = {
+        "site": site, "layouts": layouts, "scenarios": scenarios, "chosen_id": chosen_id, "best": best,
+        "figures": HEADLINES, "may_change": may_change_site(request.user, site),
+        "runs": recent_runs([site])[:8],
+    }  # fmt: skip
+    return render(request, "twin/site_detail.html", context)
+
+
+@login_required
+@vary_on_headers("HX-Request")
+def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
+    """Show the plan of a layout, coloured by a chosen quantity of its last run, with findings and figures."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    runs = latest_runs([layout.id]).get(layout.id, [])
+    shown = next((run for run in runs if str(run.id) == request.GET.get("run")), runs[0] if runs else None)
+    fallback = plan.BY_NAME["mean_power_w" if shown else "rated_power_w"]
+    quantity = plan.BY_NAME.get(request.GET.get("colour", ""), fallback)
+    arrays = None
+    if shown:
+        arrays = services.run_racks(Run.objects.only("id", "racks").get(id=shown.id))
+    drawn = plan.draw(layout, quantity, arrays)
+    context = {
+        "layout": layout, "site": layout.site, "runs": runs, "run": shown, "plan": drawn,
+        "quantities": [q for q in plan.QUANTITIES if shown or not q.needs_run], "figures": HEADLINES,
+    }  # fmt: skip
+    if request.htmx:
+        return render(request, "twin/_plan.html", context)
+    found = findings(layout)
+    context |= {
+        "findings": [with_address(layout, finding) for finding in found[:12]],
+        "n_findings": len(found), "may_change": may_change_site(request.user, layout.site),
+        "scenarios": layout.site.scenarios.all(),
+    }  # fmt: skip
+    return render(request, "twin/layout_detail.html", context)
+
+
+#: Kinds of part as the rules name them, and as the addresses of lists do.
+PART_LISTS = {"hall": "halls", "power_feed": "power-feeds", "cooling_plant": "cooling-plants"}
+
+
+def with_address(layout: Layout, finding: Finding) -> dict:
+    """Return a finding as templates show it, with the address of its object or of the list it stands in."""
+    here = [layout.site.slug, layout.slug]
+    if finding.object_kind in ("rack", "cdu") and finding.object_id:
+        href = reverse(f"{finding.object_kind}-detail", args=[*here, finding.object_id])
+    elif finding.object_kind in PART_LISTS:
+        href = reverse("part-list", args=[*here, PART_LISTS[finding.object_kind]])
+    else:
+        href = reverse("site-detail", args=here[:1])
+    return asdict(finding) | {"href": href}
+
+
+def findings_of(layout: Layout, kind: str, pk: int) -> list[dict]:
+    """Return the findings that name one object."""
+    return [with_address(layout, f) for f in findings(layout) if f.object_kind == kind and f.object_id == pk]
+
+
+@login_required
+def layout_findings(request: HttpRequest, site: str, layout: str) -> HttpResponse:
+    """List everything the rules find in a layout, gravest first."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    found = [with_address(layout, finding) for finding in findings(layout)]
+    return render(request, "twin/layout_findings.html", {"layout": layout, "site": layout.site, "findings": found})
+
+
+@login_required
+@vary_on_headers("HX-Request")
+def rack_detail(request: HttpRequest, site: str, layout: str, pk: int) -> HttpResponse:
+    """Show one rack: what it is, who cools and feeds it, what the last run says, which findings name it."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    racks = Rack.objects.select_related("hall", "product", "cdu__product", "feed_a", "feed_b")
+    rack = get_object_or_404(racks, hall__layout=layout, pk=pk)
+    run = Run.objects.filter(layout=layout, status=Run.Status.DONE).only("id", "racks", "finished_at").first()
+    context = {
+        "layout": layout, "site": layout.site, "rack": rack, "run": run,
+        "results": rack_results(rack, run) if run else [], "may_change": may_change_site(request.user, layout.site),
+        "findings": findings_of(layout, "rack", pk),
+    }  # fmt: skip
+    return render(request, "twin/_rack.html" if request.htmx else "twin/rack_detail.html", context)
+
+
+def rack_results(rack: Rack, run: Run) -> list[tuple[plan.Quantity, float | None]]:
+    """Return what a run says about one rack, empty where it stood elsewhere or not yet."""
+    arrays = services.run_racks(run)
+    at = (arrays["rack_id"] == rack.id).nonzero()[0]
+    if not at.size:
+        return []
+    return [(q, float(arrays[q.name][at[0]])) for q in plan.QUANTITIES if q.needs_run and q.name in arrays]
+
+
+@login_required
+@vary_on_headers("HX-Request")
+def cdu_detail(request: HttpRequest, site: str, layout: str, pk: int) -> HttpResponse:
+    """Show one CDU: its product, group, set points, the racks it cools and the findings that name it."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    cdus = Cdu.objects.select_related("hall", "product", "plant").annotate(n_racks=Count("racks"))
+    cdu = get_object_or_404(cdus, layout=layout, pk=pk)
+    context = {
+        "layout": layout, "site": layout.site, "cdu": cdu, "may_change": may_change_site(request.user, layout.site),
+        "findings": findings_of(layout, "cdu", pk),
+    }  # fmt: skip
+    return render(request, "twin/_cdu.html" if request.htmx else "twin/cdu_detail.html", context)
