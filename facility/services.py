@@ -5,6 +5,7 @@ by one in the same transaction, and is refused if the caller names a version tha
 user may change the site is asked before (`permissions.check_change_site`).
 """
 
+import math
 from collections.abc import Sequence
 
 from django.core.exceptions import ValidationError
@@ -44,6 +45,7 @@ def layout_of(part: Part) -> Layout:
 @transaction.atomic
 def site_create(*, site: Site, user=None) -> Site:
     """Save a new site; the user who made it becomes its planner."""
+    check_finite(site)
     site.full_clean()
     site.save()
     if user is not None and not user.is_superuser:
@@ -53,6 +55,7 @@ def site_create(*, site: Site, user=None) -> Site:
 
 def site_update(*, site: Site) -> Site:
     """Check and save a changed site."""
+    check_finite(site)
     site.full_clean()
     site.save()
     return site
@@ -114,6 +117,7 @@ def part_save(*, part: Part, version: int | None = None) -> Part:
         If the layout has changed since `version`.
     """
     layout_bump(layout=_layout_checked(part), version=version)
+    check_finite(part)
     part.full_clean()
     part.save()
     _check_dependents(part)
@@ -135,6 +139,14 @@ def part_delete(*, part: Part, version: int | None = None) -> None:
         if users:
             raise ValidationError(f"Plant {part.name} still cools {_listed(users)}; connect them elsewhere first.")
     part.delete()
+
+
+def check_finite(row: models.Model) -> None:
+    """Raise if a number is infinite or not a number: range validators let NaN pass."""
+    for field in row._meta.concrete_fields:
+        value = getattr(row, field.attname)
+        if isinstance(field, models.FloatField) and isinstance(value, float) and not math.isfinite(value):
+            raise ValidationError({field.name: f"Is {value}; must be a finite number."})
 
 
 def _layout_checked(part: Part) -> Layout:
@@ -240,6 +252,7 @@ def racks_create_row(
         )
         for i, number in zip(range(n_racks), numbers, strict=False)
     ]  # fmt: skip
+    check_finite(racks[0])
     racks[0].full_clean(exclude=["name"])  # what they share is checked once
     standing = hall.footprints()
     for rack in racks:

@@ -3,16 +3,27 @@
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404
-from rest_framework import exceptions
+from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.serializers import as_serializer_error
 from rest_framework.views import exception_handler as drf_exception_handler
+
+from facility.services import StaleLayout
+
+
+class Conflict(exceptions.APIException):
+    """The change was made on a version that is no longer the newest."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
 
 
 def exception_handler(error: Exception, context: dict) -> Response | None:
     """Return the answer for an exception: fields under extra.fields, everything else as its sentence."""
     if isinstance(error, DjangoValidationError):
         error = exceptions.ValidationError(as_serializer_error(error))
+    elif isinstance(error, StaleLayout):
+        error = Conflict(str(error))
     elif isinstance(error, Http404):
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):

@@ -64,16 +64,17 @@ READERS = {
 }  # fmt: skip
 
 
-def site_document(site: Site) -> dict[str, Any]:
-    """Return a site and its layouts as plain data for `documents.write`; sorted by name, a few queries per layout."""
+def site_document(site: Site, *, only: Layout | None = None) -> dict[str, Any]:
+    """Return a site and its layouts, or one of them, as plain data for `documents.write`; sorted by name."""
     ids = _product_ids()
     document: dict[str, Any] = {"format": FORMAT, "site": _written(site, SITE_FIELDS, ids)}
     own = [_written(weather, WEATHER_FIELDS, ids) for weather in site.own_weather.order_by("slug")]
     if own:
         document["own_weather"] = own
-    document["layouts"] = [
-        _layout_document(layout, ids) for layout in site.layouts.select_related("cloned_from").order_by("slug")
-    ]
+    layouts = site.layouts.select_related("cloned_from").order_by("slug")
+    document["layouts"] = [_layout_document(layout, ids) for layout in layouts if only in (None, layout)]
+    if only is not None:
+        document["layouts"][0].pop("cloned_from", None)  # the file would not hold it
     return document
 
 

@@ -1,9 +1,21 @@
 """Addresses under /api/."""
 
-from django.urls import path
+from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.routers import SimpleRouter
+
+from twin.api import views
+
+router = SimpleRouter()
+router.register("scenarios", views.ScenarioViewSet, basename="api-scenario")
+router.register("runs", views.RunViewSet, basename="api-run")
+router.register("comparisons", views.ComparisonViewSet, basename="api-comparison")
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="api-docs"), name="api-root"),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
+    path("", include(router.urls)),
+    path("", include("facility.api.urls")),
 ]

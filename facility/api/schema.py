@@ -1,0 +1,36 @@
+"""What the OpenAPI document says about refusals: the same for every resource of the description."""
+
+from drf_spectacular.openapi import AutoSchema
+from rest_framework import serializers
+
+
+class ErrorSerializer(serializers.Serializer):
+    """The body of every refusal."""
+
+    message = serializers.CharField(
+        help_text="The first problem as a sentence: what, which, its value, what is allowed."
+    )
+    extra = serializers.DictField(help_text="`fields` holds the sentences by field when input was bad; else empty.")
+
+
+REFUSALS = {
+    "400": "Bad input; nothing was changed.",
+    "401": "No or an unknown token.",
+    "403": "Visible, but the caller may not change it; or the token is read-only.",
+    "404": "Not there, or not visible to the caller.",
+    "409": "The layout has changed since the version that the caller named; nothing was changed.",
+}
+READS = ("401", "404")
+
+
+class RefusalSchema(AutoSchema):
+    """Adds the refusals that an operation can answer with."""
+
+    def get_operation(self, *args, **kwargs):
+        operation = super().get_operation(*args, **kwargs)
+        if operation is None:
+            return None
+        body = {"application/json": {"schema": self.resolve_serializer(ErrorSerializer, "response").ref}}
+        for status in READS if self.method == "GET" else REFUSALS:
+            operation["responses"].setdefault(status, {"description": REFUSALS[status], "content": body})
+        return operation

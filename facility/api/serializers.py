@@ -1,0 +1,230 @@
+"""Rows of the description as JSON. Products are named by their catalogue id, everything else by its number."""
+
+from django.db.models import Q
+from rest_framework import serializers
+
+from facility.interchange import site_file
+from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Product, Rack, Site, Weather
+from facility.permissions import visible_sites
+
+
+class ProductField(serializers.SlugRelatedField):
+    """A catalogue entry of some kinds, by its id."""
+
+    default_error_messages = {"does_not_exist": "{value} is no catalogue entry of kind {kinds}."}
+
+    def __init__(self, *kinds: str, **options) -> None:
+        self.kinds = " or ".join(kinds)
+        super().__init__(slug_field="slug", queryset=Product.objects.filter(kind__in=kinds), **options)
+
+    def fail(self, key: str, **values) -> None:
+        super().fail(key, **values | {"kinds": self.kinds})
+
+
+class PartSerializer(serializers.ModelSerializer):
+    """A part of a layout. `version` names the version of the layout that the change was made on."""
+
+    version = serializers.IntegerField(
+        required=False, write_only=True, help_text="Refuse the change if the layout has moved on. Optional."
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Limit references to what the caller may see; an invisible layout does not exist."""
+        fields = super().get_fields()
+        request = self.context.get("request")
+        sites = visible_sites(request.user) if request else Site.objects.none()
+        for field in fields.values():
+            if not isinstance(field, serializers.PrimaryKeyRelatedField) or field.queryset is None:
+                continue
+            path = "site__in" if field.queryset.model is Layout else "layout__site__in"
+            field.queryset = field.queryset.filter(**{path: sites})
+        return fields
+
+
+class WeatherSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Weather
+        fields = [
+            "slug", "name", "source", "latitude_deg", "longitude_deg", "elevation_m", "utc_offset_h", "n_hours",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class WeatherUploadSerializer(serializers.Serializer):
+    file = serializers.FileField(help_text="An EPW file, plain or gzip: 8,760 or 8,784 hourly rows without gaps.")
+    name = serializers.CharField(required=False, allow_blank=True, max_length=160, help_text="Empty: the station's.")
+
+
+class SiteSerializer(serializers.ModelSerializer):
+    weather = serializers.SlugRelatedField(slug_field="slug", queryset=Weather.objects.defer("rows"))
+    region = ProductField("regions")
+
+    class Meta:
+        model = Site
+        fields = ["id", *site_file.SITE_FIELDS]
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Limit weather to what ships and what belongs to visible sites."""
+        fields = super().get_fields()
+        request = self.context.get("request")
+        sites = visible_sites(request.user) if request else Site.objects.none()
+        fields["weather"].queryset = Weather.objects.filter(Q(site=None) | Q(site__in=sites)).defer("rows")
+        return fields
+
+
+class LayoutSerializer(serializers.ModelSerializer):
+    site = serializers.SlugRelatedField(slug_field="slug", queryset=Site.objects.all())
+    expected_version = serializers.IntegerField(
+        required=False, write_only=True, help_text="Refuse the change if the layout has moved on. Optional."
+    )
+
+    class Meta:
+        model = Layout
+        fields = [
+            "id", "site", "slug", "name", "status", "notes", "cloned_from", "version", "updated_at", "expected_version",
+        ]  # fmt: skip
+        read_only_fields = ["cloned_from", "version", "updated_at"]
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        request = self.context.get("request")
+        fields["site"].queryset = visible_sites(request.user) if request else Site.objects.none()
+        return fields
+
+
+class CloneSerializer(serializers.Serializer):
+    name = serializers.CharField(max_length=160)
+    slug = serializers.SlugField(max_length=80, required=False, help_text="Empty: made from the name.")
+
+
+class HallSerializer(PartSerializer):
+    air_unit = ProductField("air_units", required=False, allow_null=True)
+
+    class Meta:
+        model = Hall
+        fields = ["id", "layout", *site_file.HALL_FIELDS, "version"]
+
+
+class RackSerializer(PartSerializer):
+    product = ProductField("systems", "network_switches", required=False, allow_null=True)
+
+    class Meta:
+        model = Rack
+        fields = ["id", *site_file.RACK_FIELDS, "version"]
+
+
+class RackRowSerializer(PartSerializer):
+    """A row of equal racks, as `services.racks_create_row` takes it."""
+
+    product = ProductField("systems", "network_switches", required=False, allow_null=True)
+    n_racks = serializers.IntegerField(min_value=1, max_value=500)
+    pitch_m = serializers.FloatField(min_value=0.1, help_text="From rack to rack [m].")
+    row = serializers.CharField(max_length=16, help_text="Racks become ROW-01, ROW-02 …")
+
+    class Meta:
+        model = Rack
+        fields = [
+            "hall", "row", "n_racks", "pitch_m", "role", "x_m", "y_m", "orientation_deg", "width_m", "depth_m",
+            "product", "n_systems", "other_power_w", "cdu", "feed_a", "feed_b", "version",
+        ]  # fmt: skip
+
+
+class CduSerializer(PartSerializer):
+    product = ProductField("cdus")
+
+    class Meta:
+        model = Cdu
+        fields = ["id", "layout", *site_file.CDU_FIELDS, "version"]
+
+
+class PowerFeedSerializer(PartSerializer):
+    product = ProductField(
+        "ups", "transformers", "busways", "distribution", "generators", "bess", required=False, allow_null=True
+    )
+
+    class Meta:
+        model = PowerFeed
+        fields = ["id", "layout", *site_file.FEED_FIELDS, "version"]
+
+
+class CoolingPlantSerializer(PartSerializer):
+    heat_rejection = ProductField("dry_coolers", "cooling_towers")
+    chiller = ProductField("chillers", "warm_water_chillers", required=False, allow_null=True)
+    pump = ProductField("pumps")
+
+    class Meta:
+        model = CoolingPlant
+        fields = ["id", "layout", *site_file.PLANT_FIELDS, "version"]
+
+
+class ProductSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Product
+        fields = [
+            "kind", "slug", "name", "vendor", "facts", "source", "confidence", "field_confidence", "notes",
+            "updated_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class FindingSerializer(serializers.Serializer):
+    object_kind = serializers.CharField()
+    object_id = serializers.IntegerField(allow_null=True)
+    object_name = serializers.CharField()
+    rule = serializers.CharField()
+    severity = serializers.ChoiceField(["blocking", "risk", "hint"])
+    value = serializers.FloatField(allow_null=True)
+    limit = serializers.FloatField(allow_null=True)
+    unit = serializers.CharField()
+    message = serializers.CharField()
+
+
+class AlternativeSerializer(serializers.Serializer):
+    kind = serializers.CharField()
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    vendor = serializers.CharField()
+    unit_price_usd = serializers.FloatField(allow_null=True)
+    max_power_w = serializers.FloatField(allow_null=True)
+    confidence = serializers.CharField()
+
+
+class ItemSerializer(serializers.Serializer):
+    kind = serializers.CharField(source="product.kind")
+    slug = serializers.CharField(source="product.slug")
+    name = serializers.CharField(source="product.name")
+    vendor = serializers.CharField(source="product.vendor")
+    used_for = serializers.CharField()
+    quantity = serializers.FloatField()
+    unit = serializers.CharField(help_text="Empty for pieces, m for busways.")
+    unit_price_usd = serializers.FloatField(allow_null=True, help_text="Null: the catalogue has no price.")
+    total_usd = serializers.FloatField(allow_null=True)
+    price_confidence = serializers.CharField()
+    source = serializers.CharField(source="product.source")
+    alternatives = AlternativeSerializer(many=True)
+
+
+class BillOfMaterialsSerializer(serializers.Serializer):
+    items = ItemSerializer(many=True)
+    total_usd = serializers.FloatField()
+    without_price = serializers.ListField(
+        child=serializers.CharField(), help_text="Products that the total leaves out."
+    )
+
+
+class FieldSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    type = serializers.CharField()
+    unit = serializers.CharField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+    required = serializers.BooleanField()
+    choices = serializers.ListField(child=serializers.CharField())
+    meaning = serializers.CharField()
+
+
+class KindSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    title = serializers.CharField()
+    n_entries = serializers.IntegerField()
+    facts = FieldSerializer(many=True)

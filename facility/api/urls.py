@@ -1,0 +1,23 @@
+"""Addresses of the description under /api/."""
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from facility.api import views
+
+router = SimpleRouter()
+router.register("sites", views.SiteViewSet, basename="api-site")
+router.register("layouts", views.LayoutViewSet, basename="api-layout")
+router.register("halls", views.HallViewSet, basename="api-hall")
+router.register("racks", views.RackViewSet, basename="api-rack")
+router.register("cdus", views.CduViewSet, basename="api-cdu")
+router.register("power-feeds", views.PowerFeedViewSet, basename="api-power-feed")
+router.register("cooling-plants", views.CoolingPlantViewSet, basename="api-cooling-plant")
+router.register("weather", views.WeatherViewSet, basename="api-weather")
+
+urlpatterns = [
+    path("catalogue/", views.ProductListView.as_view(), name="api-catalogue"),
+    path("catalogue/kinds/", views.KindListView.as_view(), name="api-catalogue-kinds"),
+    path("catalogue/<str:kind>/<str:slug>/", views.ProductView.as_view(), name="api-product"),
+    path("", include(router.urls)),
+]
