@@ -13,6 +13,10 @@ class InvalidTransition(TwinError):
     """A run cannot go from the state it is in to the one asked for."""
 
 
+class KeyReused(TwinError):
+    """An idempotency key came back with another request."""
+
+
 class RunCancelled(TwinError):
     """Somebody asked the run to stop while it was being solved."""
 

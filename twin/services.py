@@ -4,14 +4,17 @@ The run's row is the truth and the broker's message only a bell: a lost message 
 the run claimed. So a run is completed once, fails with a reason, or is cancelled; it never stays "running".
 """
 
+import hashlib
 import io
 import json
 import logging
 import math
+from collections.abc import Sequence
 from uuid import UUID
 
 import kombu.exceptions
 import numpy as np
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 from numpy.typing import NDArray
@@ -19,9 +22,9 @@ from numpy.typing import NDArray
 from facility.models import Layout
 from facility.permissions import check_change_site
 from twin import snapshot
-from twin.exceptions import CannotSimulate, InvalidTransition, RunCancelled, RunLost
+from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused, RunCancelled, RunLost
 from twin.leases import Lease, lease_left_s, run_claim
-from twin.models import Run, Scenario
+from twin.models import IdempotencyKey, Run, Scenario, ScenarioWorkload
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,27 @@ def run_now(*, layout: Layout, scenario: Scenario) -> Run:
     run_execute(run_id=run.id)
     run.refresh_from_db()
     return run
+
+
+@transaction.atomic
+def run_create_once(*, key: str, layout: Layout, scenario: Scenario, user) -> tuple[Run, bool]:
+    """Return the run that this user's `key` made, and whether it is new: a program may repeat a lost request.
+
+    Raises
+    ------
+    KeyReused
+        If the key came with another layout or scenario before.
+    """
+    asked = hashlib.sha256(f"{layout.pk} {scenario.pk}".encode()).hexdigest()
+    known = IdempotencyKey.objects.filter(user=user, key=key).select_related("run").first()
+    if known is None:
+        run = run_create(layout=layout, scenario=scenario, user=user)
+        # Where the same key arrives twice at once, the constraint undoes the second run with its transaction.
+        IdempotencyKey.objects.create(user=user, key=key, request_sha256=asked, run=run)
+        return run, True
+    if known.request_sha256 != asked:
+        raise KeyReused(f"Idempotency-Key {key} was used for another layout or scenario; take a new one.")
+    return known.run, False
 
 
 def run_execute(*, run_id: UUID) -> None:
@@ -176,6 +200,37 @@ def runs_recover(*, all_running: bool = False) -> int:
     for run_id in queued:
         _ring(run_id)
     return len(queued)
+
+
+@transaction.atomic
+def scenario_save(*, scenario: Scenario, workloads: Sequence[ScenarioWorkload] | None = None) -> Scenario:
+    """Check and save a scenario, and replace its use cases where they are given.
+
+    Raises
+    ------
+    ValidationError
+        If a field is out of range, no use case is left, or their shares add up to more than all accelerators.
+    """
+    weather = scenario.weather
+    if weather and weather.site_id not in (None, scenario.site_id):
+        raise ValidationError(
+            {"weather": f"{weather.name} was uploaded for another site; take a shipped year or yours."}
+        )
+    scenario.full_clean()
+    scenario.save()
+    if workloads is None:
+        return scenario
+    if not workloads:
+        raise ValidationError({"workloads": "Name at least one use case; without demand there is nothing to solve."})
+    share = sum(workload.accelerator_share_frac for workload in workloads)
+    if share > 1 + 1e-9:
+        raise ValidationError({"workloads": f"The shares add up to {share:.3g}; all accelerators are 1."})
+    scenario.workloads.all().delete()
+    for workload in workloads:
+        workload.scenario = scenario
+        workload.full_clean()
+        workload.save()
+    return scenario
 
 
 def run_series(run: Run) -> dict[str, NDArray]:

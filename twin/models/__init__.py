@@ -1,7 +1,8 @@
 """What if: scenarios, their runs and saved comparisons."""
 
 from twin.models.comparison import Comparison
+from twin.models.idempotency import IdempotencyKey
 from twin.models.run import Run
 from twin.models.scenario import Scenario, ScenarioWorkload
 
-__all__ = ["Comparison", "Run", "Scenario", "ScenarioWorkload"]
+__all__ = ["Comparison", "IdempotencyKey", "Run", "Scenario", "ScenarioWorkload"]
