@@ -8,6 +8,7 @@ FloatArray = NDArray[np.float64]
 
 # 95th percentile of the standard normal distribution
 Z95 = 1.6448536269514722
+LOG_STEP = 1e-4  # relative: far below what a latency is known to
 
 
 def mixture_quantile(p50: FloatArray, p95: FloatArray, weight: FloatArray, quantile: float) -> float | None:
@@ -33,11 +34,15 @@ def mixture_quantile(p50: FloatArray, p95: FloatArray, weight: FloatArray, quant
     used = (weight > 0) & np.isfinite(p50) & np.isfinite(p95) & (p50 > 0)
     if not np.any(used):
         return None
-    mean = np.log(p50[used])
-    spread = np.maximum(np.log(np.maximum(p95[used], p50[used])) - mean, 1e-9) / Z95
-    share = weight[used] / weight[used].sum()
+    # Hours of equal load are alike: told apart to LOG_STEP they are a few hundred, not thousands.
+    log50 = np.round(np.log(p50[used]) / LOG_STEP)
+    log95 = np.round(np.log(np.maximum(p95[used], p50[used])) / LOG_STEP)
+    alike, index = np.unique(log50 + 1j * log95, return_inverse=True)
+    share = np.bincount(index.reshape(-1), weight[used]) / weight[used].sum()
+    mean = alike.real * LOG_STEP
+    spread = np.maximum(alike.imag * LOG_STEP - mean, 1e-9) / Z95
     low, high = float((mean - 8 * spread).min()), float((mean + 8 * spread).max())
-    for _ in range(60):  # halves the range: 60 steps leave no digit undecided
+    for _ in range(48):  # halves the range: leaves no digit that LOG_STEP decides
         middle = 0.5 * (low + high)
         if float(share @ ndtr((middle - mean) / spread)) < quantile:
             low = middle

@@ -62,7 +62,9 @@ FIGURES = (
     ),
     Figure("flop_utilisation_frac", "FLOP utilisation", "%", "higher", "Arithmetic done over the dense peak."),
     Figure("bandwidth_utilisation_frac", "Bandwidth utilisation", "%", "higher", "Bytes moved over the memory's peak."),
-    Figure("stranded_power_w", "Stranded power", "W", "lower", "Provisioned power that the busiest hour leaves unused."),
+    Figure(
+        "stranded_power_w", "Stranded power", "W", "lower", "Provisioned power that the busiest hour leaves unused."
+    ),
     Figure(
         "availability_frac",
         "Availability",
@@ -125,7 +127,6 @@ SERIES = (
     Series("facility_supply_degc", "Facility water supply", "°C"),
     Series("rack_supply_degc", "Warmest rack coolant supply", "°C"),
     Series("rack_inlet_air_degc", "Warmest rack inlet air", "°C"),
-    Series("junction_degc", "Hottest accelerator", "°C"),
     Series("clock_frac", "Slowest accelerator clock", "%"),
     Series("economiser_frac", "Heat rejected without chillers", "%"),
 )

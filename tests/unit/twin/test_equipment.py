@@ -1,0 +1,180 @@
+"""Described equipment as solver arrays, against the data sheets it came from."""
+
+import numpy as np
+import pytest
+
+from facility.catalogue import entries
+from power_cooling.electrical import feed_losses
+from power_cooling.heat_rejection import dry_cooler_outlet_degc
+from twin import equipment, feeds
+
+META = ("id", "name", "vendor", "source", "confidence", "field_confidence", "notes")
+
+
+def entry(kind: str, slug: str) -> dict:
+    found = entries(kind)[slug]
+    return {
+        "kind": kind,
+        "slug": slug,
+        "name": found.get("name", slug),
+        "facts": {name: value for name, value in found.items() if name not in META},
+        "source": found["source"],
+        "confidence": found["confidence"],
+        "field_confidence": found.get("field_confidence", {}),
+    }
+
+
+PRODUCTS = {
+    "1": entry("systems", "dgx-gb200-nvl72"),
+    "2": entry("cdus", "vertiv-xdu1350"),
+    "3": entry("dry_coolers", "dry-cooler-1mw"),
+    "4": entry("pumps", "fws-pump-110kw"),
+    "5": entry("ups", "eaton-9395x-1700"),
+    "6": entry("busways", "busway-1250a-415"),
+    "7": entry("systems", "dgx-h200"),
+    "8": entry("air_units", "crah-cw-200"),
+    "9": entry("cooling_towers", "cooling-tower-3500"),
+}
+
+
+def snapshot(**racks) -> dict:
+    """Return a hall with one row of six racks: five GB200 on a CDU, one of other equipment."""
+    n = 6
+    columns = {
+        "id": list(range(n)), "name": [f"A{i}" for i in range(n)], "row": ["A"] * n, "role": ["compute"] * n,
+        "hall_id": [1] * n, "x_m": [0.6 * i for i in range(n)], "y_m": [1.0] * n, "orientation_deg": [0] * n,
+        "width_m": [0.6] * n, "depth_m": [1.2] * n, "product_id": [1, 1, 1, 1, 1, None], "n_systems": [1] * n,
+        "other_power_w": [0.0] * 5 + [14000.0], "accelerator_power_limit_w": [None] * n, "load_share": [1.0] * n,
+        "coolant_flow_m3_per_s": [None] * n, "cdu_id": [1] * 5 + [None], "feed_a_id": [3] * n, "feed_b_id": [None] * n,
+    }  # fmt: skip
+    feed = {"parent_id": None, "product_id": None, "rating_w": None, "n_units": 1, "length_m": 0.0,
+            "redundancy_group": "", "redundancy": "N", "eco_mode": False, "hall_id": None}  # fmt: skip
+    return {
+        "site": {"grid_limit_w": 5e6},
+        "scenario": {"accelerator_power_limit_w": None},
+        "halls": [
+            {"id": 1, "name": "Hall", "containment": "hot_aisle", "supply_air_degc": 25, "air_unit_id": 8,
+             "n_air_units": 3, "leakage_frac": 0.05, "recirculation_frac": 0.04, "lighting_w": 0.0, "plant_id": 1},
+        ],
+        "racks": columns | racks,
+        "cdus": [
+            {"id": i, "name": f"C{i}", "product_id": 2, "plant_id": 1, "hall_id": 1, "group": "G",
+             "redundant_units": 1, "supply_degc": 40.0, "coolant": "pg25"} for i in (1, 2)
+        ],
+        "feeds": [
+            feed | {"id": 1, "name": "Utility", "kind": "utility"},
+            feed | {"id": 2, "name": "UPS", "kind": "ups", "parent_id": 1, "product_id": 5},
+            feed | {"id": 3, "name": "Bus A", "kind": "busway", "parent_id": 2, "product_id": 6, "length_m": 10.0},
+            feed | {"id": 4, "name": "Board", "kind": "switchboard", "parent_id": 1, "rating_w": 1e6},
+        ],
+        "plants": [
+            {"id": 1, "name": "Plant", "supply_degc": 36.0, "design_rise_k": 10.0, "coolant": "water",
+             "economiser": "only", "heat_rejection_id": 3, "n_heat_rejection": 2, "n_heat_rejection_spare": 1,
+             "chiller_id": None, "n_chillers": 0, "n_chillers_spare": 0, "pump_id": 4, "n_pumps": 2,
+             "n_pumps_spare": 1, "tank_m3": 0.0},
+        ],
+        "products": {
+            "by_id": PRODUCTS,
+            "accelerators": {slug: entry("accelerators", slug) for slug in ("gb200", "h200-sxm")},
+        },
+    }  # fmt: skip
+
+
+def test_a_rack_at_tdp_draws_no_more_than_its_sheet_and_comes_close():
+    table = equipment.rack_table(snapshot())
+    bank = {name: values[0] for name, values in table.bank.items()}
+    heat_w = bank["n_accelerators"] * bank["tdp_w"] + bank["fixed_w"] + bank["per_load_w"] + bank["fan_power_w"]
+    x = heat_w / bank["max_power_w"]
+    loss_w = bank["max_power_w"] * (bank["shelf_loss_a"] + bank["shelf_loss_b"] * x + bank["shelf_loss_c"] * x**2)
+    # 72 x 1,200 W and 36.6 kW of everything else, of which 4.6 kW conversion loss; ours comes from the shelf's curve
+    assert heat_w + loss_w == pytest.approx(72 * 1200 + 36_600, rel=0.02)
+    assert heat_w + loss_w < 132_000  # what the feed is sized for
+
+
+def test_liquid_heat_is_the_share_the_sheet_states():
+    bank = {name: values[0] for name, values in equipment.rack_table(snapshot()).bank.items()}
+    liquid_w = bank["accelerator_liquid_frac"] * bank["n_accelerators"] * bank["tdp_w"] + bank["other_liquid_frac"] * (
+        bank["fixed_w"] + bank["per_load_w"]
+    )
+    assert liquid_w == pytest.approx(0.87 * (72 * 1200 + 36_600))
+
+
+def test_support_racks_draw_their_power_and_need_no_coolant():
+    table = equipment.rack_table(snapshot())
+    assert table.accelerator[5] == ""
+    assert table.bank["fixed_w"][5] == 14_000
+    assert table.bank["cdu_index"][5] == -1
+
+
+def test_a_liquid_cooled_rack_without_cdu_is_refused_by_name():
+    with pytest.raises(ValueError, match="Rack A2 is liquid-cooled but on no CDU"):
+        equipment.rack_table(snapshot(cdu_id=[1, 1, None, 1, 1, None]))
+
+
+def test_a_cap_below_the_boards_range_is_refused_with_the_range():
+    with pytest.raises(ValueError, match=r"Rack A0: accelerator_power_limit_w is 100 W; .* between 400 and 1200 W"):
+        equipment.rack_table(snapshot(accelerator_power_limit_w=[100.0] + [None] * 5))
+
+
+def test_racks_near_a_row_end_take_more_hot_air_and_the_row_keeps_its_mean():
+    share = equipment.recirculation_frac(snapshot())
+    assert share[0] > share[1] > share[2]
+    assert share[0] == pytest.approx(share[5])
+    assert share.mean() == pytest.approx(0.04)
+
+
+def test_equal_racks_become_one_class_and_counts_add_up():
+    inputs = snapshot()
+    table = equipment.rack_table(inputs)
+    pool = np.where(table.accelerator == "", -1, 0)
+    bank, rack_class = equipment.rack_classes(table, pool, feeds.rack_feeds(inputs))
+    assert bank.count.sum() == 6
+    assert rack_class[2] == rack_class[3]  # the two in the middle are alike
+    assert rack_class[5] not in rack_class[:5]
+
+
+def test_the_cooler_gives_its_rating_point_back():
+    plant = equipment.plant_bank(snapshot(), np.array([1e6]))
+    sheet = PRODUCTS["3"]["facts"]
+    water = sheet["capacity_w"] / 6.0  # rated 46 to 40 degC
+    air = sheet["airflow_m3_per_s"] * equipment.AIR_KG_PER_M3 * equipment.AIR_CP_J_PER_KG_K
+    leaving = dry_cooler_outlet_degc(46.0, water, 35.0, air, plant.cooler_ua_w_per_k[0])
+    assert float(leaving) == pytest.approx(40.0, abs=1e-6)
+
+
+def test_two_cdus_of_a_group_are_one_row_with_two_units():
+    bank = equipment.cdu_bank(snapshot())
+    assert bank.n_units.tolist() == [2.0]
+    assert bank.ua_w_per_k[0] == pytest.approx(342_000)
+    # UA = capacity / approach holds for balanced flows, so both sides carry the same heat per kelvin
+    assert bank.primary_flow_kg_s[0] * equipment.WATER_CP_J_PER_KG_K == pytest.approx(
+        bank.secondary_flow_kg_s[0] * bank.secondary_cp_j_per_kg_k[0]
+    )
+
+
+def test_the_ups_meets_its_sheets_efficiency_at_half_load():
+    inputs = snapshot()
+    tree = feeds.tree_of(inputs)
+    load = np.zeros((1, tree.n_nodes))
+    load[0, tree.index("UPS")] = 0.5 * 1_700_000
+    loss = feed_losses(tree, load).node_loss_w[0, tree.index("UPS")]
+    # 0.973 at half load on the sheet; one quadratic through five rounded points misses by a few tenths of a percent
+    assert 850_000 / (850_000 + loss) == pytest.approx(0.973, abs=0.004)
+
+
+def test_cooling_hangs_on_the_board_that_feeds_nothing_else():
+    inputs = snapshot()
+    tree = feeds.tree_of(inputs)
+    assert [tree.names[i] for i in feeds.mechanical_nodes(inputs, tree)] == ["Board"]
+
+
+def test_a_rack_without_feed_is_refused_by_name():
+    with pytest.raises(ValueError, match="Rack A4 is on no power feed"):
+        feeds.rack_feeds(snapshot(feed_a_id=[3, 3, 3, 3, None, 3]))
+
+
+def test_a_feed_without_rating_or_product_is_refused_by_name():
+    inputs = snapshot()
+    inputs["feeds"][3]["rating_w"] = None
+    with pytest.raises(ValueError, match="Feed Board has neither rating_w nor a product"):
+        feeds.tree_of(inputs)

@@ -1,0 +1,99 @@
+"""What a result rests on: each input with its value, unit, source and confidence."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from facility.catalogue.schema import unit_of
+from twin import equipment
+
+Inputs = Mapping[str, Any]
+
+# Strongest first. A result is as trustworthy as its weakest input.
+CONFIDENCES = ("published", "derived", "entered", "estimated", "assumed")
+
+FIELDS_BY_KIND = {
+    "systems": ("max_power_w", "non_accelerator_power_w", "liquid_heat_frac", "price_estimate_usd"),
+    "accelerators": (
+        "peak_bf16_dense_flops_per_s", "peak_fp8_dense_flops_per_s", "peak_fp4_dense_flops_per_s", "hbm_bytes",
+        "hbm_bandwidth_bytes_per_s", "scaleup_bandwidth_bidir_bytes_per_s", "tdp_w", "idle_w", "throttle_degc",
+    ),
+    "models": ("total_params", "active_params", "max_context_tokens"),
+    "workloads": ("input_tokens", "output_tokens", "prefix_cache_hit", "slo", "peak_to_mean"),
+    "cdus": ("capacity_w", "approach_temp_k", "secondary_flow_m3_per_s", "power_draw_w"),
+    "air_units": ("capacity_w", "airflow_m3_per_s", "fan_power_w"),
+    "dry_coolers": ("capacity_w", "approach_k", "fan_power_w", "airflow_m3_per_s"),
+    "cooling_towers": ("capacity_w", "approach_k", "range_k", "fan_power_w", "cycles_of_concentration"),
+    "chillers": ("reference_capacity_w", "reference_cop"),
+    "warm_water_chillers": ("capacity_w", "cop_at_35_degc"),
+    "pumps": ("flow_m3_per_s", "head_pa", "pump_efficiency"),
+    "ups": ("rating_va", "efficiency_double_conversion"),
+    "transformers": ("rating_va", "no_load_loss_w", "load_loss_full_w"),
+    "busways": ("continuous_power_w", "resistance_ohm_per_m"),
+    "distribution": ("rating_w", "efficiency_at_50pct", "efficiency_full"),
+    "generators": ("rating_w", "start_time_s"),
+    "bess": ("power_w", "energy_j"),
+    "regions": ("electricity_usd_per_kwh", "grid_carbon_kg_per_kwh", "water_usd_per_m3"),
+    "gpu_rental": ("reserved_1y_usd_per_gpu_h",),
+    "finance": ("value",),
+    "facility_capex": ("usd_per_w",),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """One input of a run."""
+
+    object: str
+    field: str
+    value: Any
+    unit: str
+    source: str
+    confidence: str
+
+
+def assumptions(inputs: Inputs, used_models: set[str], used_accelerators: set[str]) -> list[Assumption]:
+    """Return everything that a run of this snapshot rests on.
+
+    Parameters
+    ----------
+    inputs : mapping
+        A snapshot.
+    used_models, used_accelerators : set of str
+        Catalogue slugs of what is served and on what.
+    """
+    products = inputs["products"]
+    entries = [*products["by_id"].values(), inputs["site"]["region"]]
+    entries += [share["workload"] for share in inputs["scenario"]["workloads"]]
+    entries += [products["models"][slug] for slug in sorted(used_models)]
+    entries += [products["accelerators"][slug] for slug in sorted(used_accelerators)]
+    entries += [products["gpu_rental"][s] for s in sorted(used_accelerators) if s in products["gpu_rental"]]
+    entries += [*products["finance"].values(), products["facility_capex"]["us_range"]]
+    rows = [row for entry in entries for row in _entry_rows(entry)]
+    weather = inputs["weather"]
+    rows.append(Assumption(weather["name"], "hourly weather", weather["n_hours"], "h", weather["source"], "published"))
+    return rows + list(_model_rows())
+
+
+def weakest(rows: list[Assumption]) -> str:
+    """Return the lowest confidence among the inputs."""
+    return max((row.confidence for row in rows), key=CONFIDENCES.index, default=CONFIDENCES[0])
+
+
+def _entry_rows(entry: Mapping[str, Any]) -> Iterator[Assumption]:
+    for field in FIELDS_BY_KIND.get(entry["kind"], ()):
+        value = entry["facts"].get(field)
+        if value is not None:
+            confidence = entry["field_confidence"].get(field, entry["confidence"])
+            yield Assumption(entry["name"], field, value, unit_of(field)[0], entry["source"], confidence)
+
+
+def _model_rows() -> Iterator[Assumption]:
+    """Yield what the model itself assumes where no data sheet speaks."""
+    for name, value in vars(equipment).items():
+        if name.startswith("ASSUMED_"):
+            field = name.removeprefix("ASSUMED_").lower()
+            shown = list(value) if isinstance(value, tuple) else value
+            yield Assumption(
+                "Model", field, shown, unit_of(field)[0], "assumed; reason beside it in the code", "assumed"
+            )
