@@ -73,12 +73,13 @@ def chip_power_scalar(t, static, dynamic, leak, alpha, t_ref, cap, throttle, k, 
 
 @njit(cache=True)
 def junction_scalar(
-    t_in, r, static, dynamic, leak, alpha, t_ref, cap, throttle, k, phi_min, linear_frac, trip, t_start
+    t_in, r, static, dynamic, leak, alpha, t_ref, cap, throttle, k, phi_min, linear_frac, trip, t_start, hottest
 ):
     """Solve T = t_in + r P(T): temperature [°C], power [W], dP/dT [W/K], acting limit, status.
 
     Newton inside a bracket, bisection where it leaves it, to 1e-11 K. Where r dP/dT could reach 1 below the search
-    limit the lowest root is found by marching up from the coolant.
+    limit the lowest root is found by marching up from the coolant, or the highest by marching down where `hottest`
+    says that the chip has already run away. Without a root the search limit is returned, with no slope.
     """
     top = max(trip, t_in) + _SEARCH_ABOVE_TRIP_K
     low = t_in
@@ -89,16 +90,20 @@ def junction_scalar(
         width = (top - t_in) / _MARCH_STEPS
         found = False
         for i in range(1, _MARCH_STEPS + 1):
-            t = t_in + i * width
+            t = top - i * width if hottest else t_in + i * width
             p, slope, state = chip_power_scalar(
                 t, static, dynamic, leak, alpha, t_ref, cap, throttle, k, phi_min, linear_frac
             )
-            if t - t_in - r * p >= 0.0:
-                low, high = t - width, t
+            f = t - t_in - r * p
+            if (f <= 0.0) if hottest else (f >= 0.0):
+                low, high = (t, t + width) if hottest else (t - width, t)
                 found = True
                 break
-        if not found:
-            return top, p, slope, state, NO_STEADY_STATE
+        if not found or (hottest and high >= top):
+            p, slope, state = chip_power_scalar(
+                top, static, dynamic, leak, alpha, t_ref, cap, throttle, k, phi_min, linear_frac
+            )
+            return top, p, 0.0, state, NO_STEADY_STATE
         t = low if t_start < low or t_start > high else t_start
     else:
         t = min(max(t_start, low), high)
@@ -122,8 +127,9 @@ def junction_scalar(
         if not (low <= new <= high):
             new = 0.5 * (low + high)
         step = new - t
-        if abs(step) < 1e-6 and state == 0 and new < throttle - 1e-3 and p < cap - 1e-3:
-            # Smooth here, so the error left is of the order of step**2 and the tangent gives P to rounding.
+        smooth = state == 0 and new < throttle - 1e-3 and p < cap - 1e-3
+        if smooth and abs(step) < 1e-3 and r * alpha * slope * step * step < 1e-12 * gain:
+            # What Newton leaves is half the curvature times step**2, and the tangent gives P as well.
             p += slope * step
             t = new
             break
@@ -282,6 +288,7 @@ def _solve_many(t_in, r, static, dynamic, leak, alpha, t_ref, cap, throttle, k, 
             linear_frac[i],
             trip[i],
             t_in[i] + r[i] * (static[i] + dynamic[i]),
+            False,
         )
         clock[i] = clock_at_scalar(
             t[i],

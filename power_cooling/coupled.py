@@ -32,7 +32,7 @@ class Reason(IntEnum):
 
     CONVERGED = 0
     NOT_CONVERGED = 1  # passes used up; its results are NaN
-    NO_STEADY_STATE = 2  # leakage outruns the cooling even with everything over the limit switched off
+    NO_STEADY_STATE = 2  # the same, where leakage can outrun the cooling of some rack
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,7 +163,7 @@ def solve_coupled(
     feeds: SiteFeeds | None = None,
     failures: Failures | None = None,
     keep_rack_channels: bool = False,
-    tolerance_k: float = 1e-9,
+    tolerance_k: float = 1e-10,
     max_passes: int = 60,
     n_threads: int = 1,
     progress: Callable[[int, int], None] | None = None,

@@ -7,12 +7,13 @@ import numpy as np
 from numba import njit
 
 from power_cooling.cdus import conductance_scalar, part_flow_ua_scalar, pump_power_scalar, supply_scalar, valve_scalar
-from power_cooling.chips import NO_STEADY_STATE
+from power_cooling.chips import NO_STEADY_STATE, RUNAWAY_POSSIBLE, SETTLED
 from power_cooling.cooling import plant_scalar, water_scalar
 from power_cooling.it_load import (
     ACCELERATORS,
     ACCELERATORS_OFF,
     ALL_OFF,
+    COOLANT,
     FAN,
     HEAT,
     HEAT_BY_FLOW,
@@ -27,6 +28,7 @@ from power_cooling.it_load import (
     NET_AIR,
     OTHER,
     POWER,
+    RAN_AWAY,
     RUNNING,
     SERVER_AIR,
     SHELF,
@@ -42,6 +44,7 @@ from power_cooling.room_air import (
     CONDUCTANCE,
     FAN_W,
     HOT,
+    LINEAR_K,
     N_HALL_STATE,
     OWN,
     UNIT_AIR,
@@ -79,8 +82,8 @@ N_RACK_OUT = 12
 
 CONVERGED, NOT_CONVERGED, NO_STEADY = 0, 1, 2
 
-_STEP_LIMIT_K = 15.0
 _TRIP_ROUNDS = 80
+_STALLED_PASSES = 10  # without halving the residual: then what can run away is taken to have run away
 
 
 @njit(cache=True)
@@ -95,7 +98,8 @@ def _group_scalar(g, running, design, sums, supply0, flow0, setpoint, cold, open
         heat = sums[HEAT] + sums[HEAT_BY_SUPPLY] * (supply - supply0) + sums[HEAT_BY_FLOW] * (flow - flow0)
         heat = max(heat, 0.0)
         if g.pump_control == 1:
-            new_flow = heat / (g.secondary_cp_j_per_kg_k * g.rack_rise_set_k * design)
+            full = g.secondary_cp_j_per_kg_k * g.rack_rise_set_k * design
+            new_flow = flow + (heat / full - flow) / max(1.0 - sums[HEAT_BY_FLOW] / full, 0.3)
             new_flow = min(max(new_flow, g.min_flow_frac), 1.0, most)
         else:
             new_flow = min(1.0, most)
@@ -109,12 +113,15 @@ def _group_scalar(g, running, design, sums, supply0, flow0, setpoint, cold, open
         )  # fmt: skip
         gain = 1.0 - slope * sums[HEAT_BY_SUPPLY]
         new = setpoint if state == 0 else supply + (image - supply) / max(gain, 0.3)
+        new = min(max(new, supply0 - LINEAR_K), supply0 + LINEAR_K)
         moved = max(abs(new - supply), abs(new_flow - flow))
         supply, flow = new, new_flow
         out[G_SUPPLY], out[G_FLOW], out[G_PUMP], out[G_HEAT] = supply, flow, pump, through
         out[G_CONDUCTANCE], out[G_STATE] = conductance, state
         if moved < 2e-12:
             break
+    else:
+        out[G_FLOW] = np.nan  # never read as solved
     if out[G_STATE] == 1:
         out[G_VALVE] = 1.0
     elif out[G_STATE] == -1:
@@ -207,8 +214,8 @@ def _plant_pass(
             j, lowest, False, plants, groups, halls, runs_p, runs_g, runs_h, design, group_sums, hall_sums, group_x,
             hall_x, group_set, other_heat, air, group_state, hall_state, hall_valve, plant_state,
         )  # fmt: skip
-    low = max(lowest, t0 - _STEP_LIMIT_K)
-    high = t0 + _STEP_LIMIT_K
+    low = max(lowest, t0 - LINEAR_K)
+    high = t0 + LINEAR_K
     f_low = np.inf
     f_high = -np.inf
     t = max(t0, lowest)
@@ -450,6 +457,9 @@ def solve_elements(
                 for k in range(n_groups):
                     if design[k] > 0.0 and runs_g[e, k] > 0.0:
                         residual = max(residual, abs(group_state[k, G_SUPPLY] - group_x[k, 0]))
+                        if np.isnan(group_state[k, G_FLOW]):
+                            residual = np.inf
+                            group_state[k, G_FLOW] = group_x[k, 1]
                         residual = max(residual, 10.0 * abs(group_state[k, G_FLOW] - group_x[k, 1]))
                 for k in range(n_halls):
                     if runs_h[e, k] > 0.0:
@@ -482,7 +492,9 @@ def solve_elements(
                     stalled = 0
                 else:
                     stalled += 1
-                step = 1.0 if stalled < 4 else (0.5 if stalled < 12 else 0.3)
+                if stalled >= _STALLED_PASSES:
+                    _latch(weight, off, scratch)
+                step = 1.0 if stalled < 4 else (0.5 if stalled < 2 * _STALLED_PASSES else 0.3)
                 for j in range(n_plants):
                     plant_x[j] += _limited(step * (plant_state[j, P_SUPPLY] - plant_x[j]))
                 for k in range(n_groups):
@@ -499,6 +511,10 @@ def solve_elements(
                     runs_h[e], n_groups,
                 )  # fmt: skip
             if reason != CONVERGED:
+                # A fold of leakage that is jumped back and forth has no state to rest in.
+                for i in range(n_racks):
+                    if weight[i] > 0.0 and off[i] == RUNNING and scratch[i, STATUS] != SETTLED:
+                        reason = NO_STEADY
                 break
             if not _trip(racks, weight, off, scratch):
                 break
@@ -520,6 +536,20 @@ def solve_elements(
 
 
 @njit(cache=True)
+def _latch(weight, off, scratch):
+    """Put racks whose chips can run away on their hot root.
+
+    Such a chip jumps at a fold; between its two roots a site may have no steady state, while in fact the chip, once
+    hot, stays hot. They keep that root through the element.
+    """
+    for i in range(weight.size):
+        may = scratch[i, STATUS] == RUNAWAY_POSSIBLE and scratch[i, RAN_AWAY] == 0.0
+        if may and weight[i] > 0.0 and off[i] == RUNNING:
+            scratch[i, RAN_AWAY] = 1.0
+            scratch[i, COOLANT] = np.nan
+
+
+@njit(cache=True)
 def _rejects(p, running):
     """Whether a plant has anything left that takes heat."""
     if running[0] > 0.0:
@@ -531,14 +561,14 @@ def _rejects(p, running):
 
 @njit(cache=True)
 def _limited(step):
-    return min(max(step, -_STEP_LIMIT_K), _STEP_LIMIT_K)
+    return min(max(step, -LINEAR_K), LINEAR_K)
 
 
 @njit(cache=True)
 def _move(row, column, to, step):
     # A full step lands on the value itself, so that a set point stays exact.
     change = to - row[column]
-    row[column] = to if step == 1.0 and abs(change) < _STEP_LIMIT_K else row[column] + _limited(step * change)
+    row[column] = to if step == 1.0 and abs(change) < LINEAR_K else row[column] + _limited(step * change)
 
 
 @njit(cache=True)

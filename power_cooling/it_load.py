@@ -15,8 +15,8 @@ RUNNING, ACCELERATORS_OFF, ALL_OFF = 0, 1, 2
 # Columns of a rack's scratch row.
 STATIC, DYNAMIC, LEAK, LOAD, OTHER = 0, 1, 2, 3, 4
 COOLANT, RESISTANCE, JUNCTION, CHIP, SLOPE, LIMIT, STATUS = 5, 6, 7, 8, 9, 10, 11
-POWER, ACCELERATORS, FAN, SHELF, INLET, LIQUID = 12, 13, 14, 15, 16, 17
-N_SCRATCH = 18
+POWER, ACCELERATORS, FAN, SHELF, INLET, LIQUID, RAN_AWAY = 12, 13, 14, 15, 16, 17, 18
+N_SCRATCH = 19
 
 # Columns of the sums per CDU group and per hall.
 HEAT, HEAT_BY_SUPPLY, HEAT_BY_FLOW = 0, 1, 2
@@ -49,15 +49,20 @@ def start_racks(racks, static_w, dynamic_w, pool_load, off, scratch):
         load = 0.0
         if pool >= 0 and off[i] == RUNNING:
             load = min(max(pool_load[pool] * r.load_share, 0.0), 1.0)
+            before = row[STATIC] + row[DYNAMIC]
             at = load * last
             k = min(int(at), last - 1)
             part = at - k
             row[STATIC] = static_w[pool, k] + part * (static_w[pool, k + 1] - static_w[pool, k])
             row[DYNAMIC] = dynamic_w[pool, k] + part * (dynamic_w[pool, k + 1] - dynamic_w[pool, k])
             row[LEAK] = min(r.leakage_frac * r.tdp_w, row[STATIC])
+            if row[LIMIT] == 0.0:
+                # Start the junction where the new watts would put it.
+                row[JUNCTION] += row[RESISTANCE] * (row[STATIC] + row[DYNAMIC] - before)
         row[LOAD] = load
         row[OTHER] = r.fixed_w + r.per_load_w * load
         row[COOLANT] = np.nan  # nothing solved yet
+        row[RAN_AWAY] = 0.0
 
 
 @njit(cache=True)
@@ -108,7 +113,7 @@ def rack_pass(
                 row[JUNCTION], row[CHIP], row[SLOPE], row[LIMIT], row[STATUS] = junction_scalar(
                     coolant, resistance, row[STATIC], row[DYNAMIC], row[LEAK], r.leakage_per_k, r.reference_degc,
                     r.power_limit_w, r.throttle_degc, r.throttle_frac_per_k, r.min_clock_frac, r.clock_linear_frac,
-                    r.trip_degc, start,
+                    r.trip_degc, start, row[RAN_AWAY] > 0.0,
                 )  # fmt: skip
                 row[COOLANT] = coolant
                 row[RESISTANCE] = resistance

@@ -18,6 +18,8 @@ from power_cooling.site_arrays import FloatArray
 
 AIR_CP_J_PER_KG_K = 1010.0  # moist room air of some 8 g/kg, per kg of mixture
 
+LINEAR_K = 15.0  # reach of the racks' linearised heat, and so of one step
+
 # Columns of a solved hall.
 COLD, HOT, OWN, UNIT_AIR, COIL_HEAT, CONDUCTANCE, VALVE_STATE, FAN_W, OTHER_HEAT = 0, 1, 2, 3, 4, 5, 6, 7, 8
 N_HALL_STATE = 9
@@ -73,6 +75,9 @@ def hall_scalar(h, running, sums, cold0, hot0, own0, other_heat, outdoor, water,
             if tangent < 0.3 * carried:
                 tangent = carried
             new_hot = hot + (heat - (hot - cold) * carried) / tangent + (new_cold - cold)
+        # The racks' heat is linear only near where they were evaluated.
+        new_cold = min(max(new_cold, cold0 - LINEAR_K), cold0 + LINEAR_K)
+        new_hot = min(max(new_hot, hot0 - LINEAR_K), hot0 + LINEAR_K)
         moved = max(abs(new_cold - cold), abs(new_hot - hot), abs(new_own - own))
         cold, hot, own = new_cold, new_hot, new_own
         out[COLD], out[HOT], out[OWN], out[UNIT_AIR], out[COIL_HEAT] = cold, hot, own, air, coil
