@@ -13,6 +13,7 @@ urlpatterns = [
     path("sites/<slug:site>/-/new-layout/", sites.layout_new, name="layout-new"),
     path(LAYOUT + "edit/", sites.layout_edit, name="layout-edit"),
     path(LAYOUT + "clone/", sites.layout_clone, name="layout-clone"),
+    path(LAYOUT + "bill-of-materials/", sites.layout_bill, name="bill-of-materials"),
     path(LAYOUT + "racks/new-row/", parts.rack_row, name="rack-row"),
     path(LAYOUT + "parts/<slug:kind>/", parts.part_list, name="part-list"),
     path(LAYOUT + "parts/<slug:kind>/new/", parts.part_edit, name="part-new"),

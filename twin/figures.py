@@ -16,15 +16,15 @@ from twin.templatetags.quantities import FACTORS, PREFIXED, PREFIXES, quantity_t
 
 HOURS_PER_DAY = 24
 N_DURATION_POINTS = 400
-#: What the meter's power goes to, bottom to top.
+#: What the meter's power goes to, bottom to top; the second and the last are what the named series leave.
 POWER_PARTS = (
     ("accelerator_power_w", "Accelerators"),
-    ("other_it_power_w", "Other IT"),
+    ("other_it_power_w", "Other in racks"),
     ("air_unit_power_w", "Air units"),
     ("pump_power_w", "Pumps and CDUs"),
     ("chiller_power_w", "Chillers"),
     ("heat_rejection_power_w", "Heat rejection"),
-    ("electrical_loss_w", "Electrical losses"),
+    ("distribution_power_w", "Distribution and lighting"),
 )
 
 
@@ -103,6 +103,10 @@ def power_parts(series: Mapping[str, NDArray[np.floating]]) -> list[tuple[str, N
     parts = dict(series)
     if "it_power_w" in series and "accelerator_power_w" in series:
         parts["other_it_power_w"] = series["it_power_w"] - series["accelerator_power_w"]
+    if "it_power_w" in series and "meter_power_w" in series:
+        cooling = ("air_unit_power_w", "pump_power_w", "chiller_power_w", "heat_rejection_power_w")
+        named = series["it_power_w"] + sum(series[name] for name in cooling if name in series)
+        parts["distribution_power_w"] = np.maximum(series["meter_power_w"] - named, 0.0)
     return [(label, parts[name]) for name, label in POWER_PARTS if name in parts and np.max(parts[name]) > 0]
 
 

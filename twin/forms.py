@@ -1,9 +1,8 @@
 """Forms of what if: a scenario and the use cases it serves."""
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.db.models import Q
-from django.forms import BaseInlineFormSet, inlineformset_factory
+from django.forms import inlineformset_factory
 
 from facility.models import Site, Weather
 from twin.models import Scenario, ScenarioWorkload
@@ -38,22 +37,10 @@ class ScenarioForm(forms.ModelForm):
         return super()._get_validation_exclusions() - {"site"}  # a site has each short name once
 
 
-class WorkloadFormSet(BaseInlineFormSet):
-    """The use cases of one scenario; together they take at most all accelerators."""
-
-    def clean(self) -> None:
-        super().clean()
-        kept = [form.cleaned_data for form in self.forms if form.is_valid() and not form.cleaned_data.get("DELETE")]
-        shares = [data["accelerator_share_frac"] for data in kept if data.get("workload")]
-        if not shares:
-            raise ValidationError("Name at least one use case; without demand there is nothing to solve.")
-        if sum(shares) > 1 + 1e-9:
-            raise ValidationError(f"The shares add up to {sum(shares):.3g}; all accelerators are 1.")
-
-
+WORKLOAD_FIELDS = ("workload", "model", "accelerator_share_frac", "requests_per_s", "peak_load_frac")
 ScenarioWorkloads = inlineformset_factory(
-    Scenario, ScenarioWorkload, formset=WorkloadFormSet, extra=2, can_delete=True,
-    fields=["workload", "model", "accelerator_share_frac", "requests_per_s", "peak_load_frac"],
+    Scenario, ScenarioWorkload, extra=2, can_delete=True,
+    fields=WORKLOAD_FIELDS,
     labels={
         "workload": "Use case", "accelerator_share_frac": "Share of accelerators [0–1]",
         "requests_per_s": "Mean demand [1/s]", "peak_load_frac": "Busiest hour over capacity",

@@ -33,7 +33,7 @@ QUANTITIES = (
     Quantity("max_junction_degc", "Hottest accelerator", "°C", limit_fact="throttle_degc"),
     Quantity("max_supply_degc", "Warmest coolant supply", "°C", limit_fact="liquid_supply_max_degc"),
     Quantity("mean_supply_degc", "Mean coolant supply", "°C", limit_fact="liquid_supply_max_degc"),
-    Quantity("mean_inlet_air_degc", "Mean inlet air", "°C", limit_fact="air_inlet_max_degc"),
+    Quantity("max_inlet_air_degc", "Warmest inlet air", "°C", limit_fact="air_inlet_max_degc"),
     Quantity("min_clock_frac", "Slowest clock", "%"),
     Quantity("throttled_hours", "Throttled hours", "h"),
     Quantity("output_tokens_per_s", "Output tokens", "tok/s"),
@@ -243,7 +243,10 @@ def rack_values(quantity: Quantity, racks: list[dict], rated: np.ndarray,
     """Return the quantity per rack, NaN where there is none."""
     if quantity.name == "rated_power_w":
         return np.where(rated > 0, rated, np.nan)
-    return rack_array(quantity.name, racks, run_racks)
+    values = rack_array(quantity.name, racks, run_racks)
+    if quantity.name in ("output_tokens_per_s", "tokens_per_joule"):  # racks that make no tokens are not bad at it
+        values[[rack["role"] != Rack.Role.COMPUTE for rack in racks]] = np.nan
+    return values
 
 
 def rack_limits(quantity: Quantity, racks: list[dict], rated: np.ndarray, facts: dict[int, dict]) -> np.ndarray:

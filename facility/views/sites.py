@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from facility import forms, services
+from facility.bill_of_materials import bill_of_materials
 from facility.permissions import check_change_site, may_change_site
 from facility.views.lookup import visible_layout_or_404, visible_site_or_404
 from facility.views.parts import put_on_form
@@ -106,3 +107,11 @@ def layout_clone(request: HttpRequest, site: str, layout: str) -> HttpResponse:
             messages.success(request, f"{copy.name} is a copy of {layout.name}; change it freely.")
             return redirect("layout-detail", site, copy.slug)
     return render(request, "facility/layout_clone.html", {"form": form, "site": layout.site, "layout": layout})
+
+
+@login_required
+def layout_bill(request: HttpRequest, site: str, layout: str) -> HttpResponse:
+    """List what a layout is made of, with counts, prices and how far they can be trusted."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    context = {"layout": layout, "site": layout.site, "bill": bill_of_materials(layout)}
+    return render(request, "facility/bill_of_materials.html", context)

@@ -15,6 +15,7 @@ MARKS = {
     "published": ("●", "published"),
     "derived": ("◐", "derived"),
     "estimated": ("○", "estimated"),
+    "assumed": ("◇", "assumed by the model"),
     "entered": ("✎", "entered by you"),
 }
 

@@ -253,6 +253,18 @@ def fact(value: object, name: str) -> SafeString | str:
 
 
 @register.filter
+def assumption(value: object, unit: str = "") -> SafeString | str:
+    """`{{ row.value|assumption:row.unit }}`: a number in its unit, a list or a group of numbers as words."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {entry}" for name, entry in value.items() if entry is not None)
+    if isinstance(value, list):
+        return ", ".join(str(entry) for entry in value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return quantity(value, unit)
+    return MISSING if value is None else str(value)
+
+
+@register.filter
 def digits(value: float | None) -> str:
     """Three significant digits without a unit, where the unit stands in words beside it."""
     return MISSING if is_missing(value) else significant(value)

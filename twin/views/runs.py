@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+import numpy as np
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -82,8 +83,8 @@ def result_context(run: Run) -> dict:
         "cost_total": sum(cost["usd_per_year"] for cost in details.get("costs", [])),
         "limits": tightest_first(details.get("limits", [])),
         "failures": sorted(details.get("failures", []), key=lambda row: -row["lost_tokens_per_s"])[:8],
+        "economiser_hours": free_cooling_hours(details.get("economiser_hours")),
         "power_table": figures.power_table(series),
-        "rent": rent_facts(details.get("rent") or {}),
         "took": run.finished_at - run.started_at if run.started_at else None,
         "charts": {
             "energy": figures.energy_flow(details.get("energy_flow", [])),
@@ -95,7 +96,7 @@ def result_context(run: Run) -> dict:
 
 def series_context(run: Run, name: str) -> dict:
     """Return the charts of one hourly series, falling back to the meter for an unknown name."""
-    series = services.run_series(run)
+    series = {name: values for name, values in services.run_series(run).items() if np.isfinite(values).any()}
     shown = SERIES_BY_NAME.get(name if name in series else "meter_power_w")
     values = series.get(shown.name)
     if values is None:
@@ -117,23 +118,15 @@ def tightest_first(limits: list[dict]) -> list[dict]:
     return sorted(rows, key=lambda row: -(row["used"] or 0.0))
 
 
-#: What the build-or-rent panel shows beside the two costs: key in the details, label, unit (None: text).
-RENT_FACTS = (
-    ("usd_per_accelerator_hour", "Price per accelerator-hour", "$"),
-    ("usd_per_year", "Rent a year", "$/year"),
-    ("source", "Source", None),
-)
-
-
-def rent_facts(rent: dict) -> list[tuple[str, object, str | None]]:
-    """Return what is known about renting the same capacity."""
-    return [(label, rent[key], unit) for key, label, unit in RENT_FACTS if rent.get(key) is not None]
-
-
 def by_confidence(assumptions: list[dict]) -> list[dict]:
     """Return assumptions with the weakest first: those are the ones to firm up."""
-    order = {"estimated": 0, "derived": 1, "entered": 2, "published": 3}
+    order = {"assumed": 0, "estimated": 1, "derived": 2, "entered": 3, "published": 4}
     return sorted(assumptions, key=lambda row: order.get(row.get("confidence"), 0))
+
+
+def free_cooling_hours(hours: float | dict | None) -> list[tuple[str, float | None]]:
+    """Return the hours without chillers by plant."""
+    return list(hours.items()) if isinstance(hours, dict) else [("", hours)]
 
 
 @login_required

@@ -2,13 +2,16 @@
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import transaction
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from facility.permissions import check_change_site
 from facility.views.lookup import visible_site_or_404
-from twin.forms import ScenarioForm, ScenarioWorkloads
+from facility.views.parts import put_on_form
+from twin import services
+from twin.forms import WORKLOAD_FIELDS, ScenarioForm, ScenarioWorkloads
+from twin.models import ScenarioWorkload
 
 
 @login_required
@@ -20,10 +23,21 @@ def scenario_edit(request: HttpRequest, site: str, scenario: str | None = None) 
     form = ScenarioForm(request.POST or None, instance=standing, site=site)
     workloads = ScenarioWorkloads(request.POST or None, instance=form.instance)
     if request.method == "POST" and form.is_valid() and workloads.is_valid():
-        with transaction.atomic():
-            form.save()
-            workloads.save()
-        messages.success(request, f"Scenario {form.instance.name} saved.")
-        return redirect("site-detail", site.slug)
+        try:
+            services.scenario_save(scenario=form.save(commit=False), workloads=asked(workloads))
+        except ValidationError as error:
+            put_on_form(form, error)
+        else:
+            messages.success(request, f"Scenario {form.instance.name} saved.")
+            return redirect("site-detail", site.slug)
     context = {"site": site, "scenario": standing, "form": form, "workloads": workloads}
     return render(request, "twin/scenario_form.html", context)
+
+
+def asked(workloads) -> list[ScenarioWorkload]:
+    """Return the use cases that the form names, without empty rows and those ticked for deletion."""
+    return [
+        ScenarioWorkload(**{name: row.cleaned_data[name] for name in WORKLOAD_FIELDS})
+        for row in workloads.forms
+        if row.cleaned_data.get("workload") and not row.cleaned_data.get("DELETE")
+    ]

@@ -17,6 +17,7 @@ from twin import plan, services
 from twin.latest import LatestRun, best_run, latest_runs, recent_runs, shared_scenario
 from twin.merit import HEADLINES
 from twin.models import Run
+from twin.site_file import site_export
 
 
 @login_required
@@ -89,6 +90,17 @@ def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         "scenarios": layout.site.scenarios.all(),
     }  # fmt: skip
     return render(request, "twin/layout_detail.html", context)
+
+
+@login_required
+def site_file(request: HttpRequest, site: str) -> HttpResponse:
+    """Return the site with its layouts and scenarios as a YAML site file."""
+    site = visible_site_or_404(request.user, site)
+    return HttpResponse(
+        site_export(site=site),
+        content_type="application/yaml; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{site.slug}.yaml"'},
+    )
 
 
 #: Kinds of part as the rules name them, and as the addresses of lists do.

@@ -40,7 +40,6 @@ def test_a_duration_curve_falls_from_the_most_to_the_least():
 def test_the_power_stack_adds_up_to_the_meter():
     parts = {
         "accelerator_power_w": 5e6,
-        "electrical_loss_w": 3e5,
         "heat_rejection_power_w": 1e5,
         "chiller_power_w": 0.0,
         "pump_power_w": 5e4,
