@@ -4,8 +4,8 @@ The published profiles time each layer of a model by tokens, decode attention by
 by message size, each alone. They were not taken from the serving runs that the replay is held against.
 
 Sources: github casys-kaist/LLMServingSim, profiler/perf, vLLM kernels, Llama-3.1-8B in BF16:
-RTXPRO6000 (Server Edition) …/tp1/dense.csv @72c16bac, attention.csv @0d3de681, step.csv @4c0bb4fc, hardware.yaml
-@e08dc388; RTX4090 …/tp1/dense.csv @856225aa, attention.csv @a09fa560.
+RTXPRO6000 (Server Edition) …/tp1/dense.csv @72c16bac, attention.csv @0d3de681, step.csv @4c0bb4fc, Qwen3-32B …/tp2
+@72c16bac, hardware.yaml @e08dc388; RTX4090 …/tp1/dense.csv @856225aa, attention.csv @a09fa560.
 """
 
 from dataclasses import dataclass
@@ -20,23 +20,26 @@ class ComponentTimings:
     """What was timed, reduced to shares of data-sheet speed and overheads; see the module for sources."""
 
     weight_bandwidth_frac: float  # matrix products of one token
-    kv_bandwidth_frac: float  # decode attention, 128 sequences of about 1,000 tokens
+    kv_bandwidth_frac: float  # decode attention alone, 128 sequences of about 1,000 tokens
     gemm_frac: float  # matrix products of 1,024 to 2,048 tokens, with activations and norms between them
     link_frac: float  # all-reduce of large messages, by slot bandwidth
     exchange_s: float  # all-reduce of small messages
-    mixed_kv_factor: float  # decode attention beside a prompt chunk, over decode attention alone
+    mixed_head_token_s: float  # decode attention beside a prompt chunk, per query head of 128, layer and context token
 
 
+# Decoding alone, kernels read a KV head once for all its query heads. Beside prompt tokens they work query head by
+# query head: 128 sequences of 923 tokens take 584 us a layer with 8 KV heads and 569 us with 4, both with 32 query
+# heads.
 MEASURED = {
-    # 234.9 MB of gate and up projections in 157.5 us, 117.4 MB of down projection in 81.1 us, at 1,597 GB/s.
-    # Attention: 128 x 923 tokens in 348.8 us per layer of 4,096 B. 1,024 tokens in 47.9 ms a step: 331 of 504 TFLOP/s.
-    # Beside 16 prompt tokens 583.7 us at 923 and 836.2 (507.3 alone) at 1,384. NCCL over the host's PCIe root, as such
-    # machines come (ACS and IOMMU on): 15.9 GB/s of 64, two hops of 6.6 us.
-    "rtx-pro-6000": ComponentTimings(0.92, 0.88, 0.66, 0.25, 13.2e-6, 1.66),
-    # 247.3 us and 126.8 us for the same products at 1,008 GB/s; 606 us at 128 x 1,024; 164.8 of 165.2 TFLOP/s in the
-    # down projection of 2,048 tokens, 5 % of the layer outside products. Beside 16 prompt tokens 1,427.5 us. Link: not
-    # timed, taken over from the other card.
-    "rtx-4090": ComponentTimings(0.93, 0.88, 0.94, 0.25, 13.2e-6, 2.35),
+    # At 1,597 GB/s: gate and up projections of 234.9 MB in 157.5 us and 262.1 MB in 183.8 us, down projections of
+    # 117.4 MB in 81.1 us, query-key-value 52.4 MB in 39.0 us. Attention: 128 x 923 tokens in 348.8 us a layer, 4,096 B.
+    # 1,024 tokens of Llama-3.1-8B in a step of 47.9 ms: 331 of 504 TFLOP/s; layers of Qwen3-32B some 5 % faster.
+    # NCCL over the host's PCIe root, as such machines come (ACS and IOMMU on): 15.9 GB/s of 64, two hops of 6.6 us.
+    "rtx-pro-6000": ComponentTimings(0.90, 0.87, 0.67, 0.25, 13.2e-6, 1.5e-10),
+    # At 1,008 GB/s: 247.3 us and 126.8 us for the first two products; attention 128 x 1,024 in 606 us, 1,427.5 us
+    # beside 16 prompt tokens. 164.8 of 165.2 TFLOP/s in the down projection of 2,048 tokens, 5 % of the layer is
+    # outside products. Link: not timed, taken over from the other card.
+    "rtx-4090": ComponentTimings(0.93, 0.88, 0.94, 0.25, 13.2e-6, 3.4e-10),
 }
 
 # Not timed in a form that separates them; small beside the rest on these cards.

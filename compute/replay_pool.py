@@ -3,12 +3,13 @@
 import numpy as np
 
 from compute.accelerators import Accelerator
-from compute.kv_cache import CLAIMED_MEMORY_FRAC, memory_fit
+from compute.kv_cache import memory_fit
 from compute.model_shapes import ModelShape
 from compute.replay import ActivityPower, ReplicaPool
 from compute.roofline import Efficiencies, Parallelism, deployment_work, step_costs
 from compute.step_model import step_model
 
+DEFAULT_MEMORY_FRAC = 0.9  # vLLM's --gpu-memory-utilization
 # assumed: activations of a step's tokens and CUDA graphs; an RTX 4090 with 2,048 tokens a step left 41,408 tokens of
 # Llama-3.1-8B, which is 1.7 GB for both, and 3 GB at 8,192 is the closed form's assumption
 ASSUMED_WORKSPACE_BYTES = 1.0e9
@@ -25,7 +26,7 @@ def kv_token_capacity(
     weight_precision: str,
     kv_precision: str = "bf16",
     token_budget: int = 2048,
-    claimed_frac: float = CLAIMED_MEMORY_FRAC,
+    claimed_frac: float = DEFAULT_MEMORY_FRAC,
 ) -> float:
     """Return how many tokens of context one replica's memory holds.
 
@@ -64,8 +65,8 @@ def replica_pool(
     seats: int = 128,
     token_budget: int = 2048,
     kv_tokens: float | None = None,
-    claimed_frac: float = CLAIMED_MEMORY_FRAC,
-    mixed_kv_factor: float = 1.0,
+    claimed_frac: float = DEFAULT_MEMORY_FRAC,
+    mixed_head_token_s: float = 0.0,
     draft_tokens: int = 0,
     draft_acceptance_frac: float = 0.0,
     max_waiting: float = np.inf,
@@ -83,8 +84,9 @@ def replica_pool(
         Tokens of context that a replica holds; None computes it from memory.
     claimed_frac : float
         Share of device memory that the engine claims.
-    mixed_kv_factor : float
-        As in `StepModel`.
+    mixed_head_token_s : float
+        Time of decode attention in steps that also carry prompt tokens, per query head of 128, layer and token of
+        context; 0 if such steps read the cache as fast as others [s].
     n_replicas, seats, token_budget, draft_tokens, draft_acceptance_frac, max_waiting, power
         As in `ReplicaPool`.
 
@@ -106,8 +108,12 @@ def replica_pool(
         claimed_frac=claimed_frac,
     )
     max_tokens = max(token_budget, seats * (1 + draft_tokens), 1)
+    costs = step_costs(work, efficiencies)
+    heads = model.layers * model.attention_heads / parallelism.stage_accelerators * model.head_dim / 128.0
+    alone_s = float(costs.kv_token_s[0] + costs.window_kv_token_s[0])
+    mixed_kv_factor = max(1.0, heads * mixed_head_token_s / alone_s)
     return ReplicaPool(
-        step=step_model(work, step_costs(work, efficiencies), max_tokens, mixed_kv_factor=mixed_kv_factor),
+        step=step_model(work, costs, max_tokens, mixed_kv_factor=mixed_kv_factor),
         n_replicas=n_replicas,
         kv_tokens=capacity if kv_tokens is None else kv_tokens,
         seats=seats,

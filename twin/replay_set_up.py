@@ -21,7 +21,10 @@ ASSUMED_MEMORY_FRAC_OF_RANGE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ReplicaOptions:
-    """How the replicas of a replay are run, as a user states it."""
+    """How the replicas of a replay are run, as a user states it.
+
+    Engines count `seats` and `token_budget` per attention rank; a replica has `attention_data_parallel` of them.
+    """
 
     precision: str
     kv_precision: str = "bf16"
@@ -95,11 +98,11 @@ def replica_pool_for(accelerator: str | Mapping[str, Any], model: str, options: 
         weight_precision=options.precision,
         kv_precision=options.kv_precision,
         n_replicas=options.replicas,
-        seats=options.seats,
-        token_budget=options.token_budget,
+        seats=options.seats * options.attention_data_parallel,
+        token_budget=options.token_budget * options.attention_data_parallel,
         kv_tokens=options.kv_tokens,
         claimed_frac=options.memory_frac,
-        mixed_kv_factor=1.0 if timings is None else timings.mixed_kv_factor,
+        mixed_head_token_s=0.0 if timings is None else timings.mixed_head_token_s,
         draft_tokens=options.draft_tokens,
         draft_acceptance_frac=options.draft_acceptance_frac,
         max_waiting=options.max_waiting,
