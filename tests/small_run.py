@@ -25,9 +25,12 @@ def small_scenario(slug: str = "small") -> tuple[Layout, Scenario]:
 def small_result(**figures: float | None) -> types.SimpleNamespace:
     """Return a result with the shape of `twin.simulate.SimulationResult`."""
     return types.SimpleNamespace(
-        figures={"output_tokens_per_s": 1000.0, "tokens_per_joule": 4.0, "ttft_p95_s": None} | figures,
+        figures={"output_tokens_per_s": 1000.0, "tokens_per_joule": 4.0, "ttft_p95_s": None,
+                 "cost_per_million_output_tokens_usd": 0.2} | figures,
         bands={"output_tokens_per_s": [900.0, 1100.0]},
-        details={"per_workload": [], "limits": [], "findings": [], "balance": {"power_rel": 0.0, "heat_rel": 0.0},
+        details={"per_workload": [], "costs": [{"item": "racks", "usd_per_year": 6000.0}],
+                 "mean_power_by_part_w": {"it_power_w": 240.0, "pump_power_w": 10.0},
+                 "limits": [], "findings": [], "balance": {"power_rel": 0.0, "heat_rel": 0.0},
                  "solver": {"converged": True, "iterations": 3, "elapsed_s": 0.1, "version": "test",
                             "message": "settled"}},
         series={"meter_power_w": np.full(8760, 2.5e5, np.float32), "pue": np.full(8760, 1.1, np.float32)},

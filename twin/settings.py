@@ -171,6 +171,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {  # two resources have a "status"
+        "RunStatusEnum": "twin.models.run.Run.Status",
+        "LayoutStatusEnum": "facility.models.site.Layout.Status",
+    },
 }
 
 CONTENT_SECURITY_POLICY = {

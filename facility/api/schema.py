@@ -1,5 +1,6 @@
 """What the OpenAPI document says about refusals: the same for every resource of the description."""
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
@@ -34,3 +35,13 @@ class RefusalSchema(AutoSchema):
         for status in READS if self.method == "GET" else REFUSALS:
             operation["responses"].setdefault(status, {"description": REFUSALS[status], "content": body})
         return operation
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    """Says in the document how a token is sent."""
+
+    target_class = "facility.api.authentication.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict:
+        return {"type": "apiKey", "in": "header", "name": "Authorization", "description": "Token <secret>"}

@@ -214,12 +214,12 @@ class ComparisonViewSet(
     @extend_schema(responses=serializers.ComparisonDetailSerializer)
     def retrieve(self, request: Request, *args, **kwargs) -> Response:
         comparison = self.get_object()
-        runs = comparison.runs.select_related("layout__site", "scenario").defer("series", "racks")
+        runs = Run.objects.filter(comparisons=comparison).select_related("layout__site", "scenario")
         compared = compare(
             [
                 {"id": str(run.id), "name": f"{run.layout.name}, {run.scenario.name}", "figures": run.figures,
                  "bands": run.bands, "details": run.details, "inputs": snapshot.unpacked(run.inputs)}
-                for run in runs.order_by("created_at", "id")
+                for run in runs.defer("series", "racks").order_by("created_at", "id")
             ]
         )  # fmt: skip
         context = self.get_serializer_context() | {"compared": compared}

@@ -1,0 +1,89 @@
+"""/api/comparisons/: finished runs side by side."""
+
+import pytest
+
+from tests.api.conftest import caller, member
+from tests.small_run import done_run, small_scenario
+from twin import snapshot
+from twin.models import Comparison, Run
+
+ADDRESS = "/api/comparisons/"
+
+
+@pytest.fixture
+def runs(asked) -> list[Run]:
+    made = [done_run(asked.layout, asked.scenario) for _ in range(2)]
+    spelled = snapshot.canonical(snapshot.snapshot(asked.layout, asked.scenario))
+    Run.objects.update(inputs=snapshot.packed(spelled))
+    better = made[1].figures | {"tokens_per_joule": 5.0}
+    Run.objects.filter(id=made[1].id).update(figures=better, bands={"tokens_per_joule": [4.9, 5.1]})
+    return made
+
+
+def body(runs) -> dict:
+    return {"name": "Which?", "runs": [str(run.id) for run in runs]}
+
+
+def test_a_comparison_names_the_winner_of_each_figure(planner, runs):
+    made = planner.post(ADDRESS, body(runs))
+    assert made.status_code == 201
+    answer = planner.get(f"{ADDRESS}{made.json()['id']}/").json()
+    rows = {row["name"]: row for row in answer["compared"]["rows"]}
+    assert answer["runs"] == [str(run.id) for run in runs]
+    assert rows["tokens_per_joule"]["values"] == [4.0, 5.0]
+    assert rows["tokens_per_joule"]["winner"] == 1
+    assert rows["tokens_per_joule"]["deltas"] == [0.0, 1.0]
+    assert answer["created_by"] == "planner-of-small"
+
+
+def test_one_run_is_no_comparison(planner, runs):
+    for chosen in (runs[:1], [runs[0], runs[0]], []):
+        assert planner.post(ADDRESS, body(chosen)).status_code == 400
+    assert not Comparison.objects.exists()
+
+
+def test_a_run_that_is_not_done_or_not_visible_is_refused_as_unknown(asked, planner, runs):
+    unfinished = Run.objects.create(layout=asked.layout, scenario=asked.scenario)
+    hidden = done_run(*small_scenario("hidden"))
+    for run in (unfinished, hidden):
+        answer = planner.post(ADDRESS, body([runs[0], run]))
+        assert answer.status_code == 400
+        assert "does not exist" in answer.json()["message"]
+
+
+def test_a_comparison_is_visible_only_to_who_sees_every_site_in_it(asked, planner, viewer, stranger, runs):
+    layout, scenario = small_scenario("second")
+    both = Comparison.objects.create(name="both")
+    both.runs.set([runs[0], done_run(layout, scenario)])
+    Run.objects.update(inputs=Run.objects.filter(id=runs[0].id).get().inputs)
+    for client in (planner, viewer, stranger):
+        assert client.get(f"{ADDRESS}{both.id}/").status_code == 404
+        assert client.get(ADDRESS).json()["count"] == 0
+    seer = member(layout.site, "viewer")
+    seer.memberships.create(site=asked.site, role="viewer")
+    assert caller(seer).get(f"{ADDRESS}{both.id}/").status_code == 200
+
+
+def test_only_its_maker_deletes_it(planner, viewer, reading_token, nobody, runs):
+    address = f"{ADDRESS}{planner.post(ADDRESS, body(runs)).json()['id']}/"
+    for client, status in ((nobody, 401), (viewer, 403), (reading_token, 403), (planner, 204)):
+        assert client.delete(address).status_code == status
+
+
+def test_a_read_only_token_cannot_make_one(reading_token, nobody, runs):
+    assert reading_token.post(ADDRESS, body(runs)).status_code == 403
+    assert nobody.post(ADDRESS, body(runs)).status_code == 401
+
+
+def test_the_list_takes_a_fixed_number_of_queries(planner, runs, django_assert_num_queries):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    planner.post(ADDRESS, body(runs))
+    with CaptureQueriesContext(connection) as one:
+        planner.get(ADDRESS)
+    n_queries = len(one)  # before the next request forgets them
+    for _ in range(3):
+        planner.post(ADDRESS, body(runs))
+    with django_assert_num_queries(n_queries):
+        assert planner.get(ADDRESS).json()["count"] == 4
