@@ -283,16 +283,17 @@ def _site(document: dict[str, Any], catalogue: _Catalogue, *, replace: bool, use
     own = listing(document.get("own_weather"), "own_weather")
     years = dict(zip(_unique(own, "own_weather", "slug"), own, strict=True))
     named = text(entry.get("weather"), "site.weather")
-    site.weather = Weather.objects.filter(slug=named, site=None).first() or (
-        Weather.objects.filter(slug=named, site=site).first() if not is_new else None
-    )
-    if site.weather is None and named in years:
+    weather = Weather.objects.filter(slug=named, site=None).first()
+    if weather is None and not is_new:
+        weather = Weather.objects.filter(slug=named, site=site).first()
+    if weather is None and named in years:
         return _site_with_own_weather(site, years, named, user if is_new else None)
-    if site.weather is None:
+    if weather is None:
         shipped = Weather.objects.filter(site=None).order_by("slug").values_list("slug", flat=True)
         raise SiteFileError(
             f"site.weather is {named!r}; must be one of {', '.join(shipped)}, or come with the file as own_weather."
         )
+    site.weather = weather
     _save_site(site, user if is_new else None)
     for year in years.values():
         _weather(year, site)
@@ -303,7 +304,8 @@ def _site_with_own_weather(site: Site, years: dict[str, Any], named: str, user) 
     """Save a site whose weather belongs to it: the weather first without its site, then both point at each other."""
     site.weather = _weather(years[named], None)
     _save_site(site, user)
-    Weather.objects.filter(pk=site.weather_id).update(site=site)
+    site.weather.site = site
+    site.weather.save(update_fields=["site"])
     for slug, year in years.items():
         if slug != named:
             _weather(year, site)

@@ -79,7 +79,7 @@ class Cdu(models.Model):
     hall = models.ForeignKey("facility.Hall", on_delete=models.CASCADE, related_name="cdus")
     name = models.CharField(max_length=80)
     product = product_field("cdus")
-    plant = models.ForeignKey(CoolingPlant, on_delete=models.PROTECT, related_name="cdus")
+    plant = models.ForeignKey(CoolingPlant, on_delete=models.RESTRICT, related_name="cdus")
     group = models.CharField(max_length=80, help_text="CDUs of one group feed one manifold and share its load.")
     redundant_units = models.PositiveIntegerField(
         default=1, help_text="Units of the group that may fail at design load (1 = N+1)."

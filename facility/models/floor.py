@@ -56,7 +56,7 @@ class Hall(models.Model):
     )  # fmt: skip
     lighting_w = models.FloatField(default=5000, validators=[MinValueValidator(0)], help_text="Lighting [W].")
     plant = models.ForeignKey(
-        CoolingPlant, null=True, blank=True, on_delete=models.PROTECT, related_name="halls",
+        CoolingPlant, null=True, blank=True, on_delete=models.RESTRICT, related_name="halls",
         help_text="Plant that takes the air units' heat.",
     )  # fmt: skip
 

@@ -97,7 +97,7 @@ class PowerFeed(models.Model):
 
     def clean(self) -> None:
         """Parent, hall and product fit, nothing feeds itself, and a rating is known."""
-        if self.layout_id is None or not self.kind:
+        if self.layout_id is None or self.kind not in self.Kind.values:
             return  # the fields' own errors say so
         for name, other in (("parent", self.parent), ("hall", self.hall)):
             if other is not None and other.layout_id != self.layout_id:

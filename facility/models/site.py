@@ -45,7 +45,7 @@ class Site(models.Model):
     elevation_m = models.FloatField(
         default=0, validators=[MinValueValidator(-430), MaxValueValidator(6000)], help_text="Above sea level [m]."
     )
-    weather = models.ForeignKey(Weather, on_delete=models.PROTECT, related_name="sites")
+    weather = models.ForeignKey(Weather, on_delete=models.RESTRICT, related_name="sites")
     region = product_field("regions", help_text="Gives the prices of electricity and water and the carbon of the grid.")
     grid_limit_w = models.FloatField(
         validators=[MinValueValidator(1)], help_text="Power the utility connection may draw at most [W]."

@@ -73,7 +73,7 @@ class Migration(migrations.Migration):
                 ('accelerator_power_limit_w', models.FloatField(blank=True, help_text='Cap per accelerator [W]; empty: none.', null=True, validators=[django.core.validators.MinValueValidator(1)])),
                 ('electricity_usd_per_kwh', models.FloatField(blank=True, help_text="Empty: the region's price.", null=True, validators=[django.core.validators.MinValueValidator(0)])),
                 ('site', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='scenarios', to='facility.site')),
-                ('weather', models.ForeignKey(blank=True, help_text="Empty: the site's own year.", null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='facility.weather')),
+                ('weather', models.ForeignKey(blank=True, help_text="Empty: the site's own year.", null=True, on_delete=django.db.models.deletion.RESTRICT, related_name='+', to='facility.weather')),
             ],
             options={
                 'ordering': ['name'],

@@ -14,7 +14,7 @@ class Scenario(models.Model):
     name = models.CharField(max_length=160)
     notes = models.TextField(blank=True)
     weather = models.ForeignKey(
-        Weather, null=True, blank=True, on_delete=models.PROTECT, related_name="+",
+        Weather, null=True, blank=True, on_delete=models.RESTRICT, related_name="+",
         help_text="Empty: the site's own year.",
     )  # fmt: skip
     engine = models.CharField(

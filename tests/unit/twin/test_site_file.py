@@ -1,0 +1,205 @@
+"""The site file: written and read without change; everything wrong in it is named and nothing half-written."""
+
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+import facility
+from facility import services
+from facility.catalogue.loading import catalogue_load
+from facility.findings import BLOCKING, findings
+from facility.interchange.documents import SiteFileError
+from facility.models import Layout, Membership, PowerFeed, Rack, Site, Weather
+from facility.weather import climates_load, read_epw
+from tests.small_run import done_run, small_scenario
+from tests.small_site import new_rack, small_layout
+from tests.unit.facility.test_weather import epw, rows
+from twin.models import Run, Scenario, ScenarioWorkload
+from twin.site_file import site_export, site_import
+
+pytestmark = pytest.mark.django_db
+SAMPLES = sorted((Path(facility.__file__).parent / "samples").glob("*.yaml"))
+
+
+@pytest.fixture
+def site():
+    layout, scenario = small_scenario()
+    ScenarioWorkload.objects.filter(scenario=scenario).update(requests_per_s=1.5)
+    services.layout_clone(layout=layout, name="Second")
+    return layout.site
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_samples_are_written_read_and_written_again_byte_for_byte_and_block_nothing(path):
+    catalogue_load()
+    climates_load()
+    site = site_import(content=path.read_bytes())
+    assert site.layouts.count() >= 2
+    assert {scenario.name for scenario in site.scenarios.all()} == {"Nine uses", "Assistants", "Agents"}
+    first = site_export(site=site)
+    assert site_export(site=site_import(content=first, replace=True)) == first
+    site.delete()
+    assert site_export(site=site_import(content=first)) == first
+    for layout in Layout.objects.all():
+        assert [found.message for found in findings(layout) if found.severity == BLOCKING] == []
+        assert layout.notes.startswith("Source: ")
+        # One envelope: IT nameplate of the layouts differs by no more than 3 % from 7 MW, so that they compare.
+        power_w = sum(
+            rack.other_power_w + (rack.n_systems * rack.product.fact("max_power_w") if rack.product else 0)
+            for rack in Rack.objects.filter(hall__layout=layout).select_related("product")
+        )
+        assert power_w == pytest.approx(7.0e6, rel=0.03)
+
+
+def test_samples_load_once_and_stay_as_people_change_them(capsys):
+    with pytest.raises(CommandError, match="the catalogue is empty"):
+        call_command("load_samples")
+    call_command("load_catalogue")
+    call_command("load_samples")
+    Site.objects.filter(slug="sterling").update(name="Mine")
+    n_racks = Rack.objects.count()
+    capsys.readouterr()
+    call_command("load_samples")
+    assert "sterling: there already" in capsys.readouterr().out
+    assert (Site.objects.get(slug="sterling").name, Rack.objects.count()) == ("Mine", n_racks)
+
+
+def test_a_site_with_its_own_weather_moves_to_another_installation(site):
+    own = services.weather_create(site=site, year=read_epw(epw(rows())), name="Our roof")
+    site.weather = own
+    site.save()
+    first = site_export(site=site)
+    site.delete()
+    assert not Weather.objects.filter(slug=own.slug).exists()
+    again = site_import(content=first)
+    assert again.weather.site == again
+    assert bytes(again.weather.rows) == bytes(own.rows)
+    assert site_export(site=again) == first
+
+
+def test_an_existing_site_is_replaced_only_on_purpose_and_keeps_its_runs(site):
+    run = done_run(site.layouts.get(slug="first"), site.scenarios.get())
+    content = site_export(site=site)
+    with pytest.raises(SiteFileError, match="site.slug is 'small', and that site exists"):
+        site_import(content=content)
+    Rack.objects.all().delete()
+    Scenario.objects.create(site=site, slug="extra", name="Extra")
+    site_import(content=content, replace=True)
+    assert Run.objects.get().pk == run.pk
+    assert not Scenario.objects.filter(slug="extra").exists()
+    assert site_export(site=site) == content
+    assert Layout.objects.get(slug="first").version == 2
+
+
+def test_who_imports_a_site_becomes_its_planner(site, django_user_model):
+    content = site_export(site=site).replace("slug: small", "slug: other")
+    user = django_user_model.objects.create_user("importer")
+    site_import(content=content, user=user)
+    assert Membership.objects.get(user=user).site.slug == "other"
+
+
+BAD = [
+    ("product: dgx-gb200-nvl72", "product: dgx-gb999", "layouts[first].racks[A-00].product is 'dgx-gb999'; must be"),
+    ("product: dgx-gb200-nvl72", "product: fws-pump-110kw", "must be a catalogue entry of systems or network_switches"),
+    ("x_m: 2,", "x_m: 2, width_m: -0.6,", "layouts[first].racks[A-00].width_m: Ensure this value is greater than"),
+    ("x_m: 2,", "x_m: left,", "layouts[first].racks[A-00].x_m is 'left'; must be a number."),
+    ("x_m: 2,", "x_m: .nan,", "layouts[first].racks[A-00].x_m is nan; must be a number."),
+    ("x_m: 2,", "x_m: 2.3,", "Rack A-01 overlaps rack A-00 by 0.3 m × 1.2 m."),
+    ("x_m: 2,", "x_m: 19.8,", "racks[A-00].x_m: Rack A-00 reaches x = 20.4 m, but hall Hall is 20 m wide."),
+    ("x_m: 2, y_m: 4", "y_m: 4", "racks[A-00].x_m is missing; give it: Left edge on the hall's floor [m]."),
+    ("name: A-00", "name: 7", "layouts[first].racks[7].name is 7; must be a text (put it in quotes)."),
+    ("name: A-00", "name: A-01", "hall Hall has two racks named 'A-01'; names are unique"),
+    ("row: A", "colour: red", "layouts[first].racks[A-00]: 'colour' is unknown; allowed are hall, name, row"),
+    ("feed_a: Busway-A", "feed_a: Busway-X", "feed_a is 'Busway-X'; must be one of this layout's: Utility, T-A"),
+    ("feed_a: Busway-A", "feed_a: Utility", "Feed Utility is a utility; rack A-00 needs a PDU or busway."),
+    ("kind: transformer, parent: Utility", "kind: transformer, parent: Busway-A",
+     "power_feeds[T-A].parent is 'Busway-A'; must be one of this layout's above it (list parents first): Utility."),
+    ("kind: transformer, parent: Utility", "kind: transformer, parent: T-A", "above it (list parents first): Utility."),
+    ("kind: transformer", "kind: magic", "power_feeds[T-A].kind: Value 'magic' is not a valid choice."),
+    ("supply_degc: 41", "supply_degc: 30", "layouts[first].cdus[CDU-1].supply_degc: CDU CDU-1 cannot supply 30 °C"),
+    ("n_heat_rejection: 4", "n_heat_rejection: 4.5", "n_heat_rejection is 4.5; must be a whole number."),
+    ("weather: sterling-va", "weather: moon", "site.weather is 'moon'; must be one of sterling-va"),
+    ("grid_limit_w: 10000000", "grid_limit_w: 0", "site.grid_limit_w: Ensure this value is greater than or"),
+    ("region: us-virginia-pjm", "region: atlantis", "site.region is 'atlantis'; must be a catalogue entry of regions"),
+    ("format: ai-factory-site/1", "format: other/9", "format is 'other/9'; must be 'ai-factory-site/1'."),
+    ("slug: second\n", "slug: first\n", "layouts: slug 'first' is given twice; each must be unique."),
+    ("cloned_from: first", "cloned_from: third", "cloned_from is 'third'; must be one of first, second."),
+    ("name: Small\n", "name: Small\n  name: Again\n", "Line 3: name is given twice; give it once."),
+    ("workload: enterprise_assistants", "workload: gossip", "workloads[0].workload is 'gossip'; must be one of"),
+    ("accelerator_share_frac: 1", "accelerator_share_frac: 2", "accelerator_share_frac: Ensure this value is less"),
+    ("workloads:\n", "moods:\n", "scenarios[0]: 'moods' is unknown; allowed are slug, name"),
+    ("engine: trtllm", "engine: steam", "scenarios[assistants].engine: Value 'steam' is not a valid choice."),
+    ("layouts:\n", "layouts: !!python/object/apply:os.getcwd []\nx:\n", "is not plain YAML"),
+    ("layouts:\n", "layouts: [\n", "is not plain YAML"),
+    ("layouts:\n", "plans:\n", "The file: 'plans' is unknown; allowed are format, site, own_weather, layouts."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD, ids=[message[:50] for _, _, message in BAD])
+def test_what_is_wrong_is_named_and_nothing_is_written(site, tmp_path, old, new, message):
+    content = site_export(site=site)
+    Site.objects.all().delete()
+    assert old in content
+    path = tmp_path / "site.yaml"
+    path.write_text(content.replace(old, new, 1))
+    with pytest.raises(CommandError) as refused:
+        call_command("import_site", path)
+    assert message in str(refused.value)
+    assert not Site.objects.exists()
+    assert not Rack.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "holds NoneType"),
+        ("- 1", "holds list"),
+        ("\ud800", "can't encode"),
+        ("a: " + "x" * 21 * 2**20, "at most 20,9"),
+    ],
+    ids=["empty", "list", "surrogate", "large"],
+)
+def test_files_that_are_no_sites_are_refused(tmp_path, content, message):
+    path = tmp_path / "site.yaml"
+    path.write_bytes(content.encode("utf-8", "surrogatepass"))
+    expected = "not plain YAML" if message == "can't encode" else message
+    with pytest.raises(CommandError, match=expected):
+        call_command("import_site", path)
+
+
+def test_missing_files_and_sites_are_named(tmp_path):
+    small_layout()
+    with pytest.raises(CommandError, match=r"none\.yaml cannot be read"):
+        call_command("import_site", tmp_path / "none.yaml")
+    with pytest.raises(CommandError, match="there is no site 'nowhere'; there are: small"):
+        call_command("export_site", "nowhere")
+
+
+def test_a_failed_replacement_leaves_the_site_as_it_was(site):
+    content = site_export(site=site)
+    broken = content.replace("slug: second", "slug: third").replace("supply_degc: 41", "supply_degc: 30")
+    with pytest.raises(SiteFileError):
+        site_import(content=broken, replace=True)
+    assert site_export(site=site) == content
+
+
+def test_a_thousand_racks_take_a_fixed_number_of_queries(django_assert_max_num_queries):
+    layout = small_layout()
+    hall = layout.halls.get()
+    hall.width_m = hall.depth_m = 100
+    hall.save()
+    services.part_save(part=new_rack(layout))
+    content = site_export(site=layout.site)
+    rack = next(line for line in content.split("\n") if "A-01" in line)
+    more = "\n".join(
+        rack.replace("A-01", f"R-{i:04}").replace("x_m: 2", f"x_m: {20 + i % 100 * 0.6:.1f}").replace(
+            "y_m: 4", f"y_m: {10 + i // 100 * 3}"
+        )
+        for i in range(999)
+    )  # fmt: skip
+    layout.site.delete()
+    with django_assert_max_num_queries(250):
+        site_import(content=content.replace(rack, f"{rack}\n{more}"))
+    assert Rack.objects.count() == 1000
+    assert PowerFeed.objects.count() == 7
