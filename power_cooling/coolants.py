@@ -96,14 +96,14 @@ def _polynomial(coefficients: FloatArray, temperature_degc: ArrayLike) -> FloatA
     return total
 
 
-# Fitted over 0-100 °C at 0.1 MPa on: density Kell, J. Chem. Eng. Data 20 (1975) 97 (1.4e-5 relative); viscosity and
-# conductivity Pátek et al., J. Phys. Chem. Ref. Data 38 (2009) 21, eq. 10 and 11 (6e-4, 3e-5); heat capacity IAPWS-95
-# table of the saturated liquid (6e-5).
+# Fitted over 0-100 °C at 0.1 MPa on: density Kell, J. Chem. Eng. Data 20 (1975) 97 (1.4e-5 relative); viscosity Pátek et
+# al., J. Phys. Chem. Ref. Data 38 (2009) 21, eq. 10 (6e-4); heat capacity IAPWS-95 table of the saturated liquid (6e-5);
+# conductivity IAPWS 2011 as CoolProp 8.0.0 gives it (2e-4).
 WATER = Coolant(
     name="water",
     density_kg_m3=np.array([988.033, -0.451993, -0.00325291, 1.22167e-05, -1.26081e-07, 1.06188e-09]),
     heat_capacity_j_per_kg_k=np.array([4181.55, 0.279157, 0.00716024, -4.45676e-05, 2.88685e-06, -3.27298e-08]),
-    conductivity_w_per_m_k=np.array([0.643601, 0.00118777, -1.0947e-05, 1.01882e-08, 6.14217e-10, -5.33668e-12]),
+    conductivity_w_per_m_k=np.array([0.640719, 0.00111454, -8.77356e-06, 3.78768e-08, -3.33716e-10, 0.0]),
     log_viscosity=np.array([-7.51178, -0.0167926, 8.96816e-05, -5.48676e-07, 5.96369e-09, -5.42482e-11]),
     lowest_degc=0.0,
     highest_degc=100.0,

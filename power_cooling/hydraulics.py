@@ -205,7 +205,7 @@ def parallel_resistance(resistance_pa_s2_per_kg2: ArrayLike, axis: int = -1) -> 
 
 
 def solve_manifold(
-    branches: PipeRuns,
+    branches: tuple[PipeRuns, ...],
     headers: PipeRuns,
     total_kg_s: ArrayLike,
     *,
@@ -219,9 +219,8 @@ def solve_manifold(
 
     Parameters
     ----------
-    branches : PipeRuns
-        Fields broadcast to (..., n_branches); a branch of several pipes in series has them along a leading axis
-        (n_pieces, ..., n_branches), recognised by fields of one dimension more than `total_kg_s` has plus one.
+    branches : tuple of PipeRuns
+        Pipes in series along each branch; the fields of each broadcast to (..., n_branches).
     headers : PipeRuns
         One supply-header segment and, equal to it, one return-header segment per branch; broadcast to
         (..., n_branches). Segment i leads to take-off i.
@@ -253,12 +252,12 @@ def solve_manifold(
         raise ValueError(f"total_kg_s is {total[~(total > 0)].flat[0]:g} kg/s; must be greater than 0")
     density = np.asarray(density_kg_m3, dtype=float)[..., None]
     viscosity = np.asarray(viscosity_pa_s, dtype=float)[..., None]
-    in_series = max(np.ndim(getattr(branches, field.name)) for field in fields(branches)) > total.ndim + 1
-    n = max(np.shape(getattr(branches, f.name))[-1] for f in fields(branches) if np.ndim(getattr(branches, f.name)))
+    n = max(
+        np.shape(getattr(run, f.name))[-1] for run in branches for f in fields(run) if np.ndim(getattr(run, f.name))
+    )
 
     def branch_drop(flow: FloatArray) -> FloatArray:
-        drop = pressure_drop_pa(branches, flow, density, viscosity)
-        return drop.sum(axis=0) if in_series else drop
+        return sum(pressure_drop_pa(run, flow, density, viscosity) for run in branches)
 
     def header_drops(flow: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Drops of the supply and return segments; return ones positive towards the outlet."""
@@ -322,7 +321,7 @@ def solve_manifold(
 
 def solve_pump_and_manifold(
     pump: PumpCurve,
-    branches: PipeRuns,
+    branches: tuple[PipeRuns, ...],
     headers: PipeRuns,
     mains: PipeRuns,
     *,
@@ -338,7 +337,7 @@ def solve_pump_and_manifold(
     ----------
     pump : PumpCurve
         Of the pump, or of the parallel set as one curve.
-    branches, headers : PipeRuns
+    branches, headers : tuple of PipeRuns, PipeRuns
         As for `solve_manifold`.
     mains : PipeRuns
         Pipes in series with the headers that carry the whole flow; their drops add.

@@ -185,11 +185,15 @@ def _manifold(path: Path) -> Iterator[Check]:
     for case in document["cases"]:
         n = case["n"]
         losses = np.broadcast_to(np.asarray(case["K"], dtype=float), n)
-        pieces = geometry["branch"]
-        branches = hydraulics.PipeRuns(
-            *(np.array([np.full(n, piece[key] * scale) for piece in pieces]) for key, scale in _BRANCH_FIELDS),
-            # A piece's own number, or the letter that stands for the case's list.
-            np.array([losses if isinstance(piece["K"], str) else np.full(n, float(piece["K"])) for piece in pieces]),
+        branches = tuple(
+            hydraulics.PipeRuns(
+                np.full(n, piece["L_m"]),
+                np.full(n, piece["d_m"]),
+                np.full(n, piece["k_mm"] * 1e-3),
+                # A piece's own number, or the letter that stands for the case's list.
+                losses if isinstance(piece["K"], str) else np.full(n, float(piece["K"])),
+            )
+            for piece in geometry["branch"]
         )
         solved = hydraulics.solve_manifold(
             branches,
@@ -211,9 +215,6 @@ def _manifold(path: Path) -> Iterator[Check]:
     yield at_most("rack manifold pressures", GROUP, errors.size, _worst(errors), 1e-4, "bar")
 
 
-_BRANCH_FIELDS = (("L_m", 1.0), ("d_m", 1.0), ("k_mm", 1e-3))
-
-
 def _pump(path: Path) -> Iterator[Check]:
     document = json.loads(path.read_text())
     beside = path.with_name("hydraulics_manifold_pandapipes.json")
@@ -231,7 +232,7 @@ def _pump(path: Path) -> Iterator[Check]:
         design = case["pump_curve_design"]
         flow, head, shares = hydraulics.solve_pump_and_manifold(
             hydraulics.PumpCurve.through(design["q_m3_s"], design["head_m"]),
-            branches,
+            (branches,),
             _headers(geometry, n, roughness_scale=1.0),
             mains,
             density_kg_m3=density,
