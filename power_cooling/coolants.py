@@ -96,9 +96,9 @@ def _polynomial(coefficients: FloatArray, temperature_degc: ArrayLike) -> FloatA
     return total
 
 
-# Fitted over 0-100 °C at 0.1 MPa on: density Kell, J. Chem. Eng. Data 20 (1975) 97 (1.4e-5 relative); viscosity Pátek et
-# al., J. Phys. Chem. Ref. Data 38 (2009) 21, eq. 10 (6e-4); heat capacity IAPWS-95 table of the saturated liquid (6e-5);
-# conductivity IAPWS 2011 as CoolProp 8.0.0 gives it (2e-4).
+# Fitted over 0-100 °C at 0.1 MPa on: density Kell, J. Chem. Eng. Data 20 (1975) 97 (1.4e-5 relative); viscosity
+# Pátek et al., J. Phys. Chem. Ref. Data 38 (2009) 21, eq. 10 (6e-4); heat capacity IAPWS-95 table of the saturated
+# liquid (6e-5); conductivity IAPWS 2011 as CoolProp 8.0.0 gives it (2e-4).
 WATER = Coolant(
     name="water",
     density_kg_m3=np.array([988.033, -0.451993, -0.00325291, 1.22167e-05, -1.26081e-07, 1.06188e-09]),
