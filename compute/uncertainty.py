@@ -1,0 +1,117 @@
+"""80 % bands from the residuals of the nearest measured cases.
+
+A fit predicts cases that it has not seen; the logarithms of measured over predicted are kept as quantiles by how near a
+case is: the same system under the same kind of load, the same system, the same engine, all. What the fit has not seen
+(a model, an accelerator, both) takes its quantiles from fits that had left out a model or an accelerator.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compute.cases import Case
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+LOW_QUANTILE, HIGH_QUANTILE = 0.10, 0.90
+PRIOR_COUNT = 12.0  # cases that a coarser group's quantiles count for in a finer group
+QUANTITIES = ("itl", "ttft", "throughput", "power", "joules")
+NOVELTIES = ("known", "new_model", "new_accelerator")
+
+
+def load_class(case: Case, queued: bool) -> str:
+    """Return the kind of load: requests per accelerator, or that requests wait for memory."""
+    if np.isinf(case.concurrency):
+        return "saturated"
+    if queued:
+        return "queued"
+    per_accelerator = case.concurrency / case.n_accelerators
+    return "light" if per_accelerator <= 4 else "medium" if per_accelerator <= 32 else "heavy"
+
+
+def group_path(case: Case, queued: bool) -> tuple[str, ...]:
+    """Return the groups of a case from coarse to fine."""
+    a, load = case.attributes, load_class(case, queued)
+    return (
+        "all",
+        f"load={load}",
+        f"{a['engine']}|{a['protocol']}|{load}",
+        f"{a['accelerator']}|{a['engine']}|{a['protocol']}|{load}",
+        f"{a['accelerator']}|{a['engine']}|{a['protocol']}|{a['model']}|{load}",
+    )
+
+
+def residual_quantiles(paths: Sequence[tuple[str, ...]], residuals: FloatArray) -> dict[str, list[float]]:
+    """Return count, low and high quantile of each group's residuals, shrunk towards its coarser group.
+
+    Parameters
+    ----------
+    paths : sequence of tuple
+        Groups of each case, coarse to fine.
+    residuals : ndarray, shape (n_cases,)
+        Logarithms of measured over predicted, NaN where there is none.
+    """
+    members: dict[str, list[int]] = {}
+    parents: dict[str, str | None] = {}
+    for i, path in enumerate(paths):
+        if not np.isfinite(residuals[i]):
+            continue
+        for depth, group in enumerate(path):
+            members.setdefault(group, []).append(i)
+            parents[group] = path[depth - 1] if depth else None
+    table: dict[str, list[float]] = {}
+    for group in sorted(members, key=lambda g: _depth(g, parents)):
+        values = residuals[members[group]]
+        low, high = np.quantile(values, [LOW_QUANTILE, HIGH_QUANTILE])
+        n = values.size
+        parent = parents[group]
+        if parent is not None:
+            share = n / (n + PRIOR_COUNT)
+            low = share * low + (1 - share) * table[parent][1]
+            high = share * high + (1 - share) * table[parent][2]
+        table[group] = [n, round(float(low), 4), round(float(high), 4)]
+    return table
+
+
+def _depth(group: str, parents: Mapping[str, str | None]) -> int:
+    depth = 0
+    parent = parents[group]
+    while parent is not None:
+        depth += 1
+        parent = parents[parent]
+    return depth
+
+
+def band_logs(table: Mapping[str, Sequence[float]], path: tuple[str, ...]) -> tuple[float, float]:
+    """Return the low and high residual of the finest group that the table has."""
+    found = next((table[group] for group in reversed(path) if group in table), None)
+    return (float(found[1]), float(found[2])) if found else (-1.0, 1.0)
+
+
+def novelty(case: Case, models: Sequence[str], systems: Sequence[str]) -> tuple[bool, bool]:
+    """Return whether the model, and whether the accelerator with this engine, are unknown to the fit."""
+    a = case.attributes
+    return a["model"] not in models, f"{a['accelerator']}|{a['engine']}" not in systems
+
+
+def case_band(
+    bands: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]],
+    quantity: str,
+    case: Case,
+    queued: bool,
+    is_new_model: bool,
+    is_new_system: bool,
+) -> tuple[float, float]:
+    """Return the logarithms of the band's ends over the prediction.
+
+    Where model and system are both new their distances from the centre add in quadrature.
+    """
+    path = group_path(case, queued)
+    kinds = [name for name, new in (("new_model", is_new_model), ("new_accelerator", is_new_system)) if new]
+    ends = [band_logs(bands[kind].get(quantity, {}), path) for kind in kinds or ["known"]]
+    known = band_logs(bands["known"].get(quantity, {}), path)
+    low = min(known[0], -float(np.hypot(*(min(e[0], 0.0) for e in ends))) if len(ends) == 2 else ends[0][0])
+    high = max(known[1], float(np.hypot(*(max(e[1], 0.0) for e in ends))) if len(ends) == 2 else ends[0][1])
+    return low, high

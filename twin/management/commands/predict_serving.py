@@ -1,0 +1,47 @@
+"""Predict latency, throughput and power of serving cases in a CSV file."""
+
+import csv
+from pathlib import Path
+
+from django.core.management.base import BaseCommand, CommandError
+
+from compute.accelerators import accelerator_from_entry
+from compute.coefficients import SHIPPED, coefficient_set
+from compute.model_shapes import model_shape_from_entry
+from compute.prediction import COLUMNS, predict_rows
+from facility.catalogue import entries
+
+
+class Command(BaseCommand):
+    """Read cases, write one answer per row."""
+
+    requires_system_checks = ()  # reads and writes files only; needs no database
+    help = "Predict TTFT, ITL, tokens/s, watts and J/token of the cases in CASES.csv, with 80 % bands."
+
+    def add_arguments(self, parser):
+        parser.add_argument("cases", type=Path, help="CSV in the columns of the measured serving cases")
+        parser.add_argument("out", type=Path, help="CSV to write, one row per case")
+        parser.add_argument("--coefficients", type=Path, default=SHIPPED, help="a set that fit_serving wrote")
+
+    def handle(self, *args, cases: Path, out: Path, coefficients: Path, **options):
+        try:
+            with cases.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+                rows = list(csv.DictReader(file))
+            fitted = coefficient_set(coefficients)
+        except (OSError, ValueError, csv.Error) as error:
+            raise CommandError(f"cannot read: {error}") from error
+        answers = predict_rows(
+            rows,
+            {name: accelerator_from_entry(entry) for name, entry in entries("accelerators").items()},
+            {name: model_shape_from_entry(entry) for name, entry in entries("models").items()},
+            fitted,
+        )
+        try:
+            with out.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(answers)
+        except OSError as error:
+            raise CommandError(f"cannot write: {error}") from error
+        feasible = sum(bool(answer["feasible"]) for answer in answers)
+        self.stdout.write(f"{feasible} of {len(answers)} cases answered")
