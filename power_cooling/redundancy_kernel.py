@@ -1,0 +1,167 @@
+"""Failure states one at a time, compiled: what is live, what each node carries, and how far capped racks may rise.
+
+The formulas are those of `electrical.link_shares` and `electrical.feed_losses`. Compiled, all double failures of 600
+feeds (177,000 states) take seconds; array operations over the same states took 85 s.
+"""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True)
+def live_state(failed, parent, standby, units, live, feeder):
+    """Set which nodes are energised and from where (-1 for none)."""
+    for i in range(parent.size):
+        feeder[i] = -1
+        alive = failed[i] < units[i]
+        if alive and parent[i] >= 0:
+            if live[parent[i]]:
+                feeder[i] = parent[i]
+            elif standby[i] >= 0 and live[standby[i]]:
+                feeder[i] = standby[i]
+            else:
+                alive = False
+        live[i] = alive
+
+
+@njit(cache=True)
+def state_shares(starts, link_node, link_share, link_standby, live, shares, dark):
+    """Set each link's share of its class's power; classes without a live feed are dark."""
+    for k in range(starts.size - 1):
+        total = 0.0
+        for link in range(starts[k], starts[k + 1]):
+            if live[link_node[link]]:
+                total += link_share[link]
+        normal = total > 0.0
+        if not normal:
+            for link in range(starts[k], starts[k + 1]):
+                if live[link_node[link]]:
+                    total += link_standby[link]
+        dark[k] = total <= 0.0
+        for link in range(starts[k], starts[k + 1]):
+            shares[link] = 0.0
+            if not dark[k] and live[link_node[link]]:
+                shares[link] = (link_share[link] if normal else link_standby[link]) / total
+
+
+@njit(cache=True)
+def node_loads(served, class_power, starts, link_node, shares, other, live, feeder, capacity, a, b, c, load):
+    """Set the output of every node in watts."""
+    for i in range(live.size):
+        load[i] = other[i] if live[i] else 0.0
+    for k in range(starts.size - 1):
+        power = served[k] * class_power[k]
+        if power > 0.0:
+            for link in range(starts[k], starts[k + 1]):
+                load[link_node[link]] += power * shares[link]
+    for i in range(live.size - 1, -1, -1):
+        if feeder[i] >= 0:
+            out = load[i]
+            load[feeder[i]] += out + a[i] * capacity[i] + b[i] * abs(out) + c[i] / capacity[i] * out * out
+
+
+@njit(cache=True)
+def fill_state(
+    served, fixed, class_power, starts, link_node, shares, other, live, feeder, capacity, a, b, c, allowed,
+    now, full, trial, behind, slack,
+):  # fmt: skip
+    """Raise all classes together from nothing; those behind a node that reaches what it is allowed stay there."""
+    n, n_classes = live.size, served.size
+    level = 0.0
+    for k in range(n_classes):
+        served[k] = 0.0
+    node_loads(served, class_power, starts, link_node, shares, other, live, feeder, capacity, a, b, c, now)
+    changed = True
+    for _ in range(50 * n):
+        if changed:
+            any_free = False
+            for k in range(n_classes):
+                trial[k] = served[k] if fixed[k] else 1.0
+                any_free = any_free or not fixed[k]
+            if not any_free:
+                return
+            node_loads(trial, class_power, starts, link_node, shares, other, live, feeder, capacity, a, b, c, full)
+        # The load is convex in the level: its chord from now to full never promises too much.
+        step = 1.0
+        for i in range(n):
+            rise = full[i] - now[i]
+            if live[i] and rise > 1e-12 * capacity[i]:
+                step = min(step, max(0.0, (allowed[i] - now[i]) / rise))
+        level += step * (1.0 - level)
+        for k in range(n_classes):
+            if not fixed[k]:
+                served[k] = level
+        if step >= 1.0:
+            return
+        node_loads(served, class_power, starts, link_node, shares, other, live, feeder, capacity, a, b, c, now)
+        changed = False
+        for i in range(n):
+            reached = live[i] and full[i] > allowed[i] and now[i] >= allowed[i] * (1.0 - slack)
+            above = feeder[i]
+            behind[i] = 1.0 if reached or (above >= 0 and behind[above] > 0.0) else 0.0
+        for k in range(n_classes):
+            if not fixed[k]:
+                for link in range(starts[k], starts[k + 1]):
+                    if shares[link] > 0.0 and behind[link_node[link]] > 0.0:
+                        fixed[k] = True
+                        changed = True
+
+
+@njit(cache=True)
+def solve_states(
+    first, second, parent, standby, units, rating, a, b, c, limit, other,
+    starts, link_node, link_share, link_standby, class_power, slack, is_ups,
+    served_out, dark_out, worst, worst_node, ups_load, breaker_load, unserved, node_worst, node_state, intact,
+):  # fmt: skip
+    """Solve every failure state; outputs are written into the arrays of the second and third rows."""
+    n, n_links, n_classes = parent.size, link_node.size, starts.size - 1
+    failed = np.zeros(n, dtype=np.int64)
+    live, feeder = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.int64)
+    shares, dark = np.zeros(n_links), np.zeros(n_classes, dtype=np.bool_)
+    capacity, allowed = np.zeros(n), np.zeros(n)
+    now, full, behind = np.zeros(n), np.zeros(n), np.zeros(n)
+    served, trial, fixed = np.zeros(n_classes), np.zeros(n_classes), np.zeros(n_classes, dtype=np.bool_)
+    for state in range(first.size):
+        failed[:] = 0
+        for out in (first[state], second[state]):
+            if out >= 0:
+                failed[out] += 1
+        live_state(failed, parent, standby, units, live, feeder)
+        state_shares(starts, link_node, link_share, link_standby, live, shares, dark)
+        lost = 0.0
+        for i in range(n):
+            capacity[i] = rating[i] * (units[i] - failed[i])
+            allowed[i] = capacity[i] * limit[i]
+            if not live[i]:
+                lost += other[i]
+        unserved[state] = lost
+        for k in range(n_classes):
+            served[k] = 0.0 if dark[k] else 1.0
+            dark_out[state, k] = dark[k]
+            fixed[k] = dark[k]
+        node_loads(served, class_power, starts, link_node, shares, other, live, feeder, capacity, a, b, c, now)
+        top, at, top_ups, top_breaker = 0.0, 0, 0.0, 0.0
+        for i in range(n):
+            if not live[i]:
+                continue
+            frac = now[i] / capacity[i]
+            if is_ups[i]:
+                top_ups = max(top_ups, frac)
+            else:
+                top_breaker = max(top_breaker, frac)
+            frac /= limit[i]
+            if frac > top:
+                top, at = frac, i
+            if state == 0:
+                intact[i] = frac
+            if second[state] < 0 and frac > node_worst[i]:
+                node_worst[i], node_state[i] = frac, state
+        worst[state], worst_node[state] = top, at
+        ups_load[state], breaker_load[state] = top_ups, top_breaker
+        if top > 1.0 + slack:
+            fill_state(
+                served, fixed, class_power, starts, link_node, shares, other, live, feeder, capacity, a, b, c, allowed,
+                now, full, trial, behind, slack,
+            )  # fmt: skip
+        for k in range(n_classes):
+            served_out[state, k] = served[k]
