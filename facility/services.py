@@ -6,7 +6,6 @@ user may change the site is asked before (`permissions.check_change_site`).
 """
 
 import math
-from collections.abc import Sequence
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
@@ -27,6 +26,7 @@ from facility.models import (
     Site,
     Weather,
 )
+from facility.models.site import listed
 from facility.weather import Year, weather_fields
 
 Part = Hall | Rack | Cdu | PowerFeed | CoolingPlant
@@ -120,7 +120,6 @@ def part_save(*, part: Part, version: int | None = None) -> Part:
     check_finite(part)
     part.full_clean()
     part.save()
-    _check_dependents(part)
     return part
 
 
@@ -137,7 +136,7 @@ def part_delete(*, part: Part, version: int | None = None) -> None:
     if isinstance(part, CoolingPlant):
         users = [f"CDU {cdu.name}" for cdu in part.cdus.all()] + [f"hall {hall.name}" for hall in part.halls.all()]
         if users:
-            raise ValidationError(f"Plant {part.name} still cools {_listed(users)}; connect them elsewhere first.")
+            raise ValidationError(f"Plant {part.name} still cools {listed(users)}; connect them elsewhere first.")
     part.delete()
 
 
@@ -155,43 +154,7 @@ def _layout_checked(part: Part) -> Layout:
             raise ValidationError({"hall": "Name the hall that the rack stands in."})
     elif part.layout_id is None:
         raise ValidationError({"layout": "Name the layout that it belongs to."})
-    layout = layout_of(part)
-    if part.pk is not None:
-        before = type(part).objects.filter(pk=part.pk)
-        path = "hall__layout_id" if isinstance(part, Rack) else "layout_id"
-        if before.values_list(path, flat=True).first() not in (None, layout.pk):
-            raise ValidationError(
-                f"{part.name} belongs to another layout and cannot be moved; clone the layout instead."
-            )
-    return layout
-
-
-def _check_dependents(part: Part) -> None:
-    """Raise if a saved change leaves others in an impossible state."""
-    if isinstance(part, CoolingPlant):
-        for cdu in part.cdus.filter(supply_degc__lte=part.supply_degc):
-            raise ValidationError(
-                {
-                    "supply_degc": f"CDU {cdu.name} supplies {cdu.supply_degc:g} °C, which {part.supply_degc:g} °C "
-                    f"facility water of {part.name} cannot give."
-                }
-            )
-    elif isinstance(part, Cdu):
-        strays = part.racks.exclude(hall_id=part.hall_id)
-        if strays:
-            raise ValidationError(
-                {"hall": f"CDU {part.name} cools {_listed([rack.name for rack in strays])} in another hall."}
-            )
-    elif isinstance(part, PowerFeed) and part.kind in PowerFeed.SOURCES:
-        racks = [*part.racks_a.all(), *part.racks_b.all()]
-        if racks:
-            raise ValidationError(
-                {"kind": f"Racks plug into {part.name} ({_listed([rack.name for rack in racks])}); it stays no source."}
-            )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return layout_of(part)
 
 
 @transaction.atomic

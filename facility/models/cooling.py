@@ -6,7 +6,7 @@ from django.db import models
 
 from facility.floor_plan import Footprint, check_place
 from facility.models.product import product_field
-from facility.models.site import Layout
+from facility.models.site import Layout, check_stays, listed
 
 COOLANTS = [("water", "water"), ("pg25", "PG25"), ("pg30", "PG30"), ("eg30", "EG30")]
 
@@ -53,7 +53,8 @@ class CoolingPlant(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Spares are fewer than units, and the economiser fits the chillers."""
+        """Spares are fewer than units, the economiser fits the chillers, and the CDUs on it stay possible."""
+        check_stays(self, self.layout_id, "layout_id")
         for units, spare in (("n_heat_rejection", "n_heat_rejection_spare"), ("n_pumps", "n_pumps_spare")):
             installed, reserve = getattr(self, units), getattr(self, spare)
             if installed is not None and reserve is not None and reserve >= installed:
@@ -70,6 +71,14 @@ class CoolingPlant(models.Model):
             raise ValidationError({"economiser": f"Outside air only, but {self.n_chillers} chillers are installed."})
         if not self.n_chillers and self.economiser != self.Economiser.ONLY:
             raise ValidationError({"economiser": "No chiller is installed; choose outside air only."})
+        if self.pk and self.supply_degc is not None:
+            for cdu in self.cdus.filter(supply_degc__lte=self.supply_degc):
+                raise ValidationError(
+                    {
+                        "supply_degc": f"CDU {cdu.name} supplies {cdu.supply_degc:g} °C, which {self.supply_degc:g} °C "
+                        f"facility water of {self.name} cannot give."
+                    }
+                )
 
 
 class Cdu(models.Model):
@@ -117,6 +126,10 @@ class Cdu(models.Model):
         """Hall and plant are of the same layout, the set point is possible and the place is free."""
         if None in (self.layout_id, self.hall_id, self.plant_id, self.product_id, self.x_m, self.y_m):
             return  # the fields' own errors say so
+        check_stays(self, self.layout_id, "layout_id")
+        strays = list(self.racks.exclude(hall_id=self.hall_id).values_list("name", flat=True)) if self.pk else []
+        if strays:
+            raise ValidationError({"hall": f"CDU {self.name} cools {listed(strays)} in another hall."})
         for name, other in (("hall", self.hall), ("plant", self.plant)):
             if other.layout_id != self.layout_id:
                 raise ValidationError({name: f"{other.name} belongs to another layout than CDU {self.name}."})

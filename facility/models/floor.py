@@ -8,7 +8,7 @@ from facility.floor_plan import Footprint, check_place
 from facility.models.cooling import Cdu, CoolingPlant
 from facility.models.power import PowerFeed
 from facility.models.product import product_field
-from facility.models.site import Layout
+from facility.models.site import Layout, check_stays
 
 MAX_RACK_UNITS = 52  # the tallest common data-centre rack
 ORIENTATIONS = [(a, f"{a}°") for a in (0, 90, 180, 270)]
@@ -79,6 +79,7 @@ class Hall(models.Model):
 
     def clean(self) -> None:
         """Air units and plant fit, and what stands in the hall still fits inside."""
+        check_stays(self, self.layout_id, "layout_id")
         if bool(self.air_unit_id) != bool(self.n_air_units):
             raise ValidationError(
                 {"n_air_units": f"{self.n_air_units} air units, but {'a' if self.air_unit_id else 'no'} product."}
@@ -159,6 +160,7 @@ class Rack(models.Model):
         """CDU and feeds are of the same layout, the systems fit into the rack and the place is free."""
         if None in (self.hall_id, self.x_m, self.y_m, self.width_m, self.depth_m):
             return  # the fields' own errors say so
+        check_stays(self, self.hall.layout_id, "hall__layout_id")
         self.check_references()
         self.check_contents()
         check_place(self.footprint, self.hall, self.hall.footprints(without=self))

@@ -5,7 +5,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 from facility.models.product import product_field
-from facility.models.site import Layout
+from facility.models.site import Layout, check_stays, listed
 
 
 class PowerFeed(models.Model):
@@ -99,6 +99,13 @@ class PowerFeed(models.Model):
         """Parent, hall and product fit, nothing feeds itself, and a rating is known."""
         if self.layout_id is None or self.kind not in self.Kind.values:
             return  # the fields' own errors say so
+        check_stays(self, self.layout_id, "layout_id")
+        if self.pk and self.kind in self.SOURCES:
+            racks = [rack.name for rack in (*self.racks_a.all(), *self.racks_b.all())]
+            if racks:
+                raise ValidationError(
+                    {"kind": f"Racks plug into {self.name} ({listed(racks)}); it cannot be a source."}
+                )
         for name, other in (("parent", self.parent), ("hall", self.hall)):
             if other is not None and other.layout_id != self.layout_id:
                 raise ValidationError({name: f"{other.name} belongs to another layout than feed {self.name}."})

@@ -96,3 +96,16 @@ class Layout(models.Model):
     def path(self) -> str:
         """SITE/LAYOUT, as commands name it (reads `self.site`)."""
         return f"{self.site.slug}/{self.slug}"
+
+
+def check_stays(row: models.Model, layout_id: int | None, path: str) -> None:
+    """Raise if a part that exists would move to another layout: what refers to it would stay behind."""
+    if row.pk is not None:
+        before = type(row).objects.filter(pk=row.pk).values_list(path, flat=True).first()
+        if before not in (None, layout_id):
+            raise ValidationError(f"{row} belongs to another layout and cannot be moved; clone the layout instead.")
+
+
+def listed(names: list[str]) -> str:
+    """Return names as a sentence shows them: the first three and how many more."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,210 @@
+"""The engineer's console for the description. Saving goes through the same services as pages and API."""
+
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import Count
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.text import slugify
+
+from facility import services
+from facility.findings import findings
+from facility.models import (
+    ApiToken,
+    Cdu,
+    CoolingPlant,
+    Hall,
+    Layout,
+    Membership,
+    PowerFeed,
+    Product,
+    Rack,
+    Site,
+    Weather,
+)
+
+
+class MembershipInline(admin.TabularInline):
+    model = Membership
+    raw_id_fields = ["user"]
+    extra = 0
+
+
+@admin.register(Site)
+class SiteAdmin(admin.ModelAdmin):
+    list_display = ["name", "slug", "place", "region", "weather", "grid_limit_mw", "n_layouts"]
+    list_select_related = ["region", "weather"]
+    search_fields = ["name", "slug", "place"]
+    raw_id_fields = ["region", "weather"]
+    inlines = [MembershipInline]
+
+    def get_queryset(self, request: HttpRequest):
+        return super().get_queryset(request).defer("weather__rows").annotate(layouts_count=Count("layouts"))
+
+    @admin.display(description="Grid limit [MW]", ordering="grid_limit_w")
+    def grid_limit_mw(self, site: Site) -> str:
+        return f"{site.grid_limit_w / 1e6:g}"
+
+    @admin.display(description="Layouts", ordering="layouts_count")
+    def n_layouts(self, site: Site) -> int:
+        return site.layouts_count
+
+
+@admin.register(Layout)
+class LayoutAdmin(admin.ModelAdmin):
+    list_display = ["name", "site", "slug", "status", "version", "updated_at"]
+    list_select_related = ["site"]
+    list_filter = ["status", "site"]
+    search_fields = ["name", "slug", "site__name"]
+    raw_id_fields = ["site", "cloned_from"]
+    readonly_fields = ["version", "updated_at"]
+    actions = ["clone", "show_findings"]
+
+    @admin.action(description="Clone selected layouts", permissions=["add"])
+    def clone(self, request: HttpRequest, queryset) -> None:
+        for layout in queryset.select_related("site"):
+            name = f"{layout.name} (copy {timezone.now():%Y-%m-%d %H:%M:%S})"
+            try:
+                copy = services.layout_clone(layout=layout, name=name, slug=slugify(name)[-80:])
+            except ValidationError as error:
+                self.message_user(request, f"{layout}: {'; '.join(error.messages)}", messages.ERROR)
+            else:
+                self.message_user(request, f"{layout} is now also {copy.path}.")
+
+    @admin.action(description="Show findings of selected layouts", permissions=["view"])
+    def show_findings(self, request: HttpRequest, queryset) -> None:
+        for layout in queryset.select_related("site"):
+            found = findings(layout)
+            for finding in found[:20]:
+                level = {"blocking": messages.ERROR, "risk": messages.WARNING}.get(finding.severity, messages.INFO)
+                self.message_user(request, f"{layout}: {finding.object_name}: {finding.message}", level)
+            self.message_user(request, f"{layout}: {len(found)} findings.")
+
+
+class PartAdmin(admin.ModelAdmin):
+    """A part of a layout: forms check it, and the service that saves it counts the layout's version."""
+
+    search_fields = ["name"]
+
+    def save_model(self, request: HttpRequest, obj, form, change: bool) -> None:
+        services.part_save(part=obj)
+
+    def delete_model(self, request: HttpRequest, obj) -> None:
+        services.part_delete(part=obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset) -> None:
+        for part in queryset:
+            services.part_delete(part=part)
+
+
+@admin.register(Hall)
+class HallAdmin(PartAdmin):
+    list_display = ["name", "layout", "width_m", "depth_m", "containment", "supply_air_degc", "air_unit", "n_air_units"]
+    list_select_related = ["layout__site", "air_unit"]
+    list_filter = ["containment"]
+    raw_id_fields = ["layout", "air_unit", "plant"]
+
+
+@admin.register(Rack)
+class RackAdmin(PartAdmin):
+    list_display = ["name", "hall", "row", "role", "product", "n_systems", "x_m", "y_m", "cdu", "feed_a", "feed_b"]
+    list_select_related = ["hall__layout__site", "product", "cdu", "feed_a", "feed_b"]
+    list_filter = ["role", "hall__layout__site"]
+    search_fields = ["name", "row", "hall__name"]
+    raw_id_fields = ["hall", "product", "cdu", "feed_a", "feed_b"]
+
+
+@admin.register(Cdu)
+class CduAdmin(PartAdmin):
+    list_display = ["name", "layout", "hall", "product", "group", "redundant_units", "supply_degc", "plant"]
+    list_select_related = ["layout__site", "hall", "product", "plant"]
+    raw_id_fields = ["layout", "hall", "product", "plant"]
+
+
+@admin.register(PowerFeed)
+class PowerFeedAdmin(PartAdmin):
+    list_display = [
+        "name",
+        "layout",
+        "kind",
+        "parent",
+        "product",
+        "rating_w",
+        "n_units",
+        "redundancy_group",
+        "redundancy",
+    ]
+    list_select_related = ["layout__site", "parent", "product"]
+    list_filter = ["kind", "redundancy"]
+    raw_id_fields = ["layout", "parent", "product", "hall"]
+
+
+@admin.register(CoolingPlant)
+class CoolingPlantAdmin(PartAdmin):
+    list_display = ["name", "layout", "supply_degc", "economiser", "heat_rejection", "n_heat_rejection", "n_chillers"]
+    list_select_related = ["layout__site", "heat_rejection"]
+    list_filter = ["economiser"]
+    raw_id_fields = ["layout", "heat_rejection", "chiller", "pump"]
+
+
+@admin.register(Product)
+class ProductAdmin(admin.ModelAdmin):
+    list_display = ["name", "kind", "slug", "vendor", "confidence", "updated_at"]
+    list_filter = ["kind", "confidence", "vendor"]
+    search_fields = ["name", "slug", "vendor"]
+    readonly_fields = ["updated_at"]
+
+    def get_queryset(self, request: HttpRequest):
+        rows = super().get_queryset(request)
+        return rows if request.resolver_match.url_name.endswith("_change") else rows.defer("facts", "source", "notes")
+
+
+@admin.register(Weather)
+class WeatherAdmin(admin.ModelAdmin):
+    """Years are loaded by file only: rows cannot be typed."""
+
+    list_display = ["name", "slug", "site", "n_hours", "elevation_m"]
+    list_select_related = ["site"]
+    search_fields = ["name", "slug", "source"]
+    raw_id_fields = ["site"]
+    readonly_fields = ["n_hours"]
+    exclude = ["rows"]
+
+    def get_queryset(self, request: HttpRequest):
+        return super().get_queryset(request).defer("rows")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+@admin.register(Membership)
+class MembershipAdmin(admin.ModelAdmin):
+    list_display = ["user", "site", "role"]
+    list_select_related = ["user", "site"]
+    list_filter = ["role"]
+    raw_id_fields = ["user", "site"]
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin):
+    """Issuing shows the secret once; it cannot be read again."""
+
+    list_display = ["name", "prefix", "user", "read_only", "created_at", "expires_at", "last_used_at"]
+    list_select_related = ["user"]
+    list_filter = ["read_only"]
+    search_fields = ["name", "prefix", "user__username"]
+    raw_id_fields = ["user"]
+    fields = ["user", "name", "read_only", "expires_at"]
+
+    def save_model(self, request: HttpRequest, obj: ApiToken, form, change: bool) -> None:
+        if change:
+            obj.save(update_fields=["name", "user", "read_only", "expires_at"])
+            return
+        issued, secret = ApiToken.issue(
+            user=obj.user, name=obj.name, read_only=obj.read_only, expires_at=obj.expires_at
+        )
+        obj.pk, obj.prefix, obj.digest = issued.pk, issued.prefix, issued.digest
+        obj._state.adding = False
+        text = "The secret of {} is {} — copy it now, it is not shown again."
+        self.message_user(request, format_html(text, obj.name, secret), messages.WARNING)
