@@ -35,40 +35,50 @@ def part_flow_ua_scalar(ua, hot_frac, cold_frac, hot_film, cold_film, exponent):
 
 @njit(cache=True)
 def supply_scalar(
-    heat, hot_w_per_k, setpoint, cold_inlet, cold_open_w_per_k, least_valve, ua, hot_frac, hot_film, cold_film,
-    exponent, holds,
-):  # fmt: skip
+    heat,
+    hot_w_per_k,
+    setpoint,
+    cold_inlet,
+    cold_open_w_per_k,
+    least_valve,
+    ua,
+    hot_part,
+    cold_film,
+    least_part,
+    wall,
+    holds,
+):
     """Leaving hot-side temperature, valve state (1 open, 0 held, -1 at its least), conductance and dT/dheat [K/W].
 
-    The exchanger must take `heat`; the valve scales the cold flow to hold the set point where it can.
+    The exchanger must take `heat`; the valve scales the cold flow to hold the set point where it can. `hot_part` and
+    `least_part` are the hot film's share of the resistance at this flow and the cold film's at the least valve.
     """
-    ua_open = part_flow_ua_scalar(ua, hot_frac, 1.0, hot_film, cold_film, exponent)
-    k_open = conductance_scalar(ua_open, hot_w_per_k, cold_open_w_per_k)
+    k_open = conductance_scalar(ua / (hot_part + cold_film + wall), hot_w_per_k, cold_open_w_per_k)
     slope = 1.0 / k_open - 1.0 / hot_w_per_k
     warm = cold_inlet + heat * slope
     if holds == 0 or warm >= setpoint:
         return warm, 1, k_open, slope
-    ua_least = part_flow_ua_scalar(ua, hot_frac, least_valve, hot_film, cold_film, exponent)
-    k_least = conductance_scalar(ua_least, hot_w_per_k, least_valve * cold_open_w_per_k)
+    wanted = heat / (setpoint + heat / hot_w_per_k - cold_inlet)
+    # No exchanger passes more than its cold stream could, which mostly settles it without another exponential.
+    if wanted > 0.0 and wanted >= least_valve * cold_open_w_per_k:
+        return setpoint, 0, wanted, 0.0
+    k_least = conductance_scalar(ua / (hot_part + least_part + wall), hot_w_per_k, least_valve * cold_open_w_per_k)
     slope = 1.0 / k_least - 1.0 / hot_w_per_k
     cool = cold_inlet + heat * slope
     if cool <= setpoint:
         return cool, -1, k_least, slope
-    return setpoint, 0, heat / (setpoint + heat / hot_w_per_k - cold_inlet), 0.0
+    return setpoint, 0, wanted, 0.0
 
 
 @njit(cache=True)
-def valve_scalar(
-    wanted, hot_w_per_k, cold_open_w_per_k, least_valve, ua, hot_frac, hot_film, cold_film, exponent, start
-):
+def valve_scalar(wanted, hot_w_per_k, cold_open_w_per_k, least_valve, ua, hot_part, cold_film, wall, exponent, start):
     """Valve position at which the conductance is `wanted` [W/K]: Newton in a bracket, to rounding."""
     low, high = least_valve, 1.0
     v = min(max(start, low), high)
     a = 1.0 / hot_w_per_k
-    hot = hot_film if hot_frac == 1.0 else hot_film * hot_frac**-exponent
     for _ in range(100):
         film = cold_film * v**-exponent
-        resistance = (hot + film + 1.0 - hot_film - cold_film) / ua
+        resistance = (hot_part + film + wall) / ua
         u = 1.0 / resistance
         b = 1.0 / (v * cold_open_w_per_k)
         d = a - b
@@ -223,15 +233,18 @@ def solve_cdu(
 @njit(cache=True)
 def _solve_cdus(heat, hot, cold, cold_in, ua, setpoint, hot_frac, holds, least, hot_film, cold_film, exponent, out):
     for i in range(heat.size):
+        hot_part = hot_film * hot_frac[i] ** -exponent
         supply, state, k, _ = supply_scalar(
-            heat[i], hot[i], setpoint[i], cold_in[i], cold[i], least, ua[i], hot_frac[i], hot_film, cold_film, exponent,
-            holds,
+            heat[i], hot[i], setpoint[i], cold_in[i], cold[i], least, ua[i], hot_part, cold_film,
+            cold_film * least**-exponent, 1.0 - hot_film - cold_film, holds,
         )  # fmt: skip
         valve = 1.0
         if state == -1:
             valve = least
         elif state == 0:
-            valve = valve_scalar(k, hot[i], cold[i], least, ua[i], hot_frac[i], hot_film, cold_film, exponent, 0.5)
+            valve = valve_scalar(
+                k, hot[i], cold[i], least, ua[i], hot_part, cold_film, 1.0 - hot_film - cold_film, exponent, 0.5
+            )
         out[0, i] = supply
         out[1, i] = supply + heat[i] / hot[i]
         out[2, i] = valve

@@ -33,6 +33,7 @@ from power_cooling.it_load import (
     SERVER_AIR,
     SHELF,
     STATUS,
+    cold_racks,
     rack_clock,
     rack_pass,
     start_racks,
@@ -53,8 +54,8 @@ from power_cooling.room_air import (
 )
 
 # Scratch per group: solved supply and flow, pump, heat through the exchanger, conductance, valve state and position.
-G_SUPPLY, G_FLOW, G_PUMP, G_HEAT, G_CONDUCTANCE, G_STATE, G_VALVE = 0, 1, 2, 3, 4, 5, 6
-N_GROUP_STATE = 7
+G_SUPPLY, G_FLOW, G_PUMP, G_HEAT, G_CONDUCTANCE, G_STATE, G_VALVE, G_RATIO, G_PART = 0, 1, 2, 3, 4, 5, 6, 7, 8
+N_GROUP_STATE = 9
 # Scratch per plant.
 P_SUPPLY, P_HEAT, P_FLOW, P_PUMP, P_MODE, P_COOLER, P_TOWER, P_TOWER_PUMP, P_CHILLER = 0, 1, 2, 3, 4, 5, 6, 7, 8
 P_EVAPORATION, P_LOAD, P_CLAMPED, P_FLOATS, P_SCALE = 9, 10, 11, 12, 13
@@ -87,12 +88,14 @@ _STALLED_PASSES = 10  # without halving the residual: then what can run away is 
 
 
 @njit(cache=True)
-def _group_scalar(g, running, design, sums, supply0, flow0, setpoint, cold, open_w_per_k, out):
+def _group_scalar(g, running, design, sums, supply0, flow0, setpoint, cold, open_w_per_k, full, out):
     """Solve a CDU group for its racks' heat, linear about (supply0, flow0); fill the row `out`.
 
     `design` is the racks' design coolant flow [kg/s], `open_w_per_k` what the open valves of all running units pass.
     """
     most = running * g.secondary_flow_kg_s * g.max_flow_frac / design
+    wall = 1.0 - g.secondary_film_frac - g.primary_film_frac
+    least_part = g.primary_film_frac * g.min_valve_frac**-g.film_exponent
     supply, flow = supply0, flow0
     for _ in range(80):
         heat = sums[HEAT] + sums[HEAT_BY_SUPPLY] * (supply - supply0) + sums[HEAT_BY_FLOW] * (flow - flow0)
@@ -107,9 +110,11 @@ def _group_scalar(g, running, design, sums, supply0, flow0, setpoint, cold, open
         pump = running * pump_power_scalar(g.pump_power_w, per_unit, g.pump_static_frac)
         rate = new_flow * design * g.secondary_cp_j_per_kg_k
         through = heat + g.pump_heat_frac * pump
+        if per_unit != out[G_RATIO]:
+            out[G_RATIO], out[G_PART] = per_unit, g.secondary_film_frac * per_unit**-g.film_exponent
         image, state, conductance, slope = supply_scalar(
-            through, rate, setpoint, cold, open_w_per_k, g.min_valve_frac, running * g.ua_w_per_k, per_unit,
-            g.secondary_film_frac, g.primary_film_frac, g.film_exponent, g.holds_supply,
+            through, rate, setpoint, cold, open_w_per_k, g.min_valve_frac, running * g.ua_w_per_k, out[G_PART],
+            g.primary_film_frac, least_part, wall, g.holds_supply,
         )  # fmt: skip
         gain = 1.0 - slope * sums[HEAT_BY_SUPPLY]
         new = setpoint if state == 0 else supply + (image - supply) / max(gain, 0.3)
@@ -122,6 +127,8 @@ def _group_scalar(g, running, design, sums, supply0, flow0, setpoint, cold, open
             break
     else:
         out[G_FLOW] = np.nan  # never read as solved
+    if not full:
+        return
     if out[G_STATE] == 1:
         out[G_VALVE] = 1.0
     elif out[G_STATE] == -1:
@@ -129,8 +136,8 @@ def _group_scalar(g, running, design, sums, supply0, flow0, setpoint, cold, open
     else:
         start = out[G_VALVE] if out[G_VALVE] > 0.0 else 0.5
         out[G_VALVE] = valve_scalar(
-            out[G_CONDUCTANCE], rate, open_w_per_k, g.min_valve_frac, running * g.ua_w_per_k, per_unit,
-            g.secondary_film_frac, g.primary_film_frac, g.film_exponent, start,
+            out[G_CONDUCTANCE], rate, open_w_per_k, g.min_valve_frac, running * g.ua_w_per_k, out[G_PART],
+            g.primary_film_frac, wall, g.film_exponent, start,
         )  # fmt: skip
 
 
@@ -143,8 +150,8 @@ def _hall_valve(h, running, row, water_w_per_k):
     most = running * h.unit_air_kg_s
     return valve_scalar(
         row[CONDUCTANCE], row[UNIT_AIR] * AIR_CP_J_PER_KG_K, water_w_per_k, h.min_valve_frac,
-        running * h.coil_ua_w_per_k, row[UNIT_AIR] / most, h.coil_air_film_frac, h.coil_water_film_frac,
-        h.coil_film_exponent, 0.5,
+        running * h.coil_ua_w_per_k, h.coil_air_film_frac * (row[UNIT_AIR] / most) ** -h.coil_film_exponent,
+        h.coil_water_film_frac, 1.0 - h.coil_air_film_frac - h.coil_water_film_frac, h.coil_film_exponent, 0.5,
     )  # fmt: skip
 
 
@@ -169,7 +176,7 @@ def _plant_image(
         opened = runs_g[k] * g.primary_flow_kg_s * scale
         _group_scalar(
             g, runs_g[k], design[k], group_sums[k], group_x[k, 0], group_x[k, 1], group_set[k], t, opened * cp,
-            group_state[k],
+            full, group_state[k],
         )  # fmt: skip
         heat += group_state[k, G_HEAT]
         flow += opened * group_state[k, G_VALVE]
@@ -182,16 +189,18 @@ def _plant_image(
             h, runs_h[k], hall_sums[k], hall_x[k, 0], hall_x[k, 1], hall_x[k, 2], other_heat[k], air[0], t,
             opened * cp, hall_state[k],
         )  # fmt: skip
+        if not full:
+            continue
         hall_valve[k] = _hall_valve(h, runs_h[k], hall_state[k], opened * cp)
         heat += hall_state[k, COIL_HEAT]
         flow += opened * hall_valve[k]
+    if not full:
+        return p.supply_set_degc
     flow = p.design_flow_kg_s if p.constant_flow == 1 else max(flow, p.min_flow_frac * p.design_flow_kg_s)
     pump = pump_power_scalar(p.pump_power_w, flow / p.design_flow_kg_s, p.pump_static_frac)
     heat += p.pump_heat_frac * pump
     row = plant_state[j]
     row[P_HEAT], row[P_FLOW], row[P_PUMP] = heat, flow, pump
-    if not full:
-        return p.supply_set_degc
     supply, mode, cooler, tower, tower_pump, chiller, evaporation, load, clamped = plant_scalar(
         p, runs_p[j, 0], runs_p[j, 1], runs_p[j, 2], heat, flow * cp, air
     )
@@ -370,11 +379,12 @@ def solve_elements(
     hall_valve = np.zeros(n_halls)
     plant_state = np.zeros((n_plants, N_PLANT_STATE))
     group_set = np.zeros(n_groups)
+    group_cools = np.zeros(n_groups, dtype=np.bool_)
+    hall_cools = np.zeros(n_halls, dtype=np.bool_)
     other_heat = np.zeros(n_halls)
     mechanical = np.zeros(n_nodes)
     node_load = np.zeros(n_nodes)
-    for i in range(n_racks):
-        scratch[i, JUNCTION] = 60.0
+    cold_racks(racks, scratch)
     warm = False
     for e in range(n_elements):
         state = state_of[e]
@@ -392,21 +402,20 @@ def solve_elements(
             g = groups[k]
             guard = min(dew_point[e], halls[g.hall_index].dew_point_limit_degc) + g.dew_point_margin_k
             group_set[k] = max(g.supply_set_degc, guard)
+            group_cools[k] = runs_g[e, k] > 0.0 and _rejects(plants[g.plant_index], runs_p[e, g.plant_index])
+        for k in range(n_halls):
+            j = halls[k].plant_index
+            hall_cools[k] = runs_h[e, k] > 0.0 and _rejects(plants[j], runs_p[e, j])
         design[:] = 0.0
         for i in range(n_racks):
             r = racks[i]
             weight[i] = r.count * powered[e, i]
             off[i] = RUNNING
-            h, g = r.hall_index, r.cdu_index
-            cooled = True
-            j = halls[h].plant_index
-            if r.air_flow_kg_s > 0.0 and (runs_h[e, h] <= 0.0 or not _rejects(plants[j], runs_p[e, j])):
-                cooled = False
-            if r.accelerator_liquid_frac > 0.0 or r.other_liquid_frac > 0.0:
-                j = groups[g].plant_index
-                if runs_g[e, g] <= 0.0 or not _rejects(plants[j], runs_p[e, j]):
-                    cooled = False
-            if not cooled or dark[state, i]:
+            g = r.cdu_index
+            hot = r.air_flow_kg_s > 0.0 and not hall_cools[r.hall_index]
+            if g >= 0 and not group_cools[g]:
+                hot = hot or r.accelerator_liquid_frac > 0.0 or r.other_liquid_frac > 0.0
+            if hot or dark[state, i]:
                 off[i] = ALL_OFF
             if g >= 0:
                 design[g] += weight[i] * r.coolant_flow_kg_s
@@ -521,9 +530,6 @@ def solve_elements(
         else:
             reason = NO_STEADY
         warm = reason == CONVERGED
-        for i in range(n_racks):
-            if off[i] != RUNNING or not warm:
-                scratch[i, JUNCTION] = 60.0
         _write(
             e, racks, groups, halls, plants, weight, off, scratch, design, group_x, hall_x, plant_x, group_sums,
             hall_sums, group_state, hall_state, hall_valve, plant_state, other_heat, runs_g[e], runs_h[e], runs_p[e],
@@ -597,11 +603,11 @@ def _trip(racks, weight, off, scratch):
     worst = 0.0
     for i in range(racks.shape[0]):
         if weight[i] > 0.0 and off[i] != ALL_OFF:
-            worst = max(worst, _excess(racks[i], off[i], scratch[i]))
+            worst = max(worst, _excess(racks[i], off[i], scratch, i))
     if worst <= 0.0:
         return False
     for i in range(racks.shape[0]):
-        if weight[i] > 0.0 and off[i] != ALL_OFF and _excess(racks[i], off[i], scratch[i]) >= 0.5 * worst:
+        if weight[i] > 0.0 and off[i] != ALL_OFF and _excess(racks[i], off[i], scratch, i) >= 0.5 * worst:
             if off[i] == RUNNING and scratch[i, INLET] <= racks[i].inlet_trip_degc:
                 off[i] = ACCELERATORS_OFF
                 scratch[i, OTHER] = racks[i].fixed_w
@@ -612,12 +618,12 @@ def _trip(racks, weight, off, scratch):
 
 
 @njit(cache=True)
-def _excess(r, off, row):
+def _excess(r, off, scratch, i):
     """Kelvin above the junction's or the inlet's trip limit."""
-    over = row[INLET] - r.inlet_trip_degc if r.air_flow_kg_s > 0.0 else 0.0
+    over = scratch[i, INLET] - r.inlet_trip_degc if r.air_flow_kg_s > 0.0 else 0.0
     if off == RUNNING and r.n_accelerators > 0.0:
-        over = max(over, row[JUNCTION] - r.trip_degc)
-        if row[STATUS] == NO_STEADY_STATE:
+        over = max(over, scratch[i, JUNCTION] - r.trip_degc)
+        if scratch[i, STATUS] == NO_STEADY_STATE:
             over = max(over, 1e-3)
     return over
 
@@ -650,7 +656,6 @@ def _write(
     total = 0.0
     for i in range(racks.shape[0]):
         r = racks[i]
-        row = scratch[i]
         w = weight[i]
         accelerators = r.count * r.n_accelerators
         total += accelerators
@@ -660,41 +665,40 @@ def _write(
         s[S_TRIPPED] += accelerators - (w * r.n_accelerators if running and off[i] == RUNNING else 0.0)
         if r.pool_index >= 0:
             pools_out[e, r.pool_index, 2] += accelerators
-        acc = racks_out[i]
-        acc[R_ELEMENTS] += 1.0
+        racks_out[i, R_ELEMENTS] += 1.0
         if not running or off[i] != RUNNING:
-            acc[R_TRIPPED] += 1.0
+            racks_out[i, R_TRIPPED] += 1.0
         if running:
-            power = row[POWER]
-            clock = rack_clock(r, row, off[i])
+            power = scratch[i, POWER]
+            clock = rack_clock(r, scratch, i, off[i])
             s[S_IT] += w * power
-            s[S_SERVER_FAN] += w * row[FAN]
-            s[S_SHELF] += w * row[SHELF]
-            s[S_LIQUID] += w * row[LIQUID]
-            s[S_AIR] += w * (power - row[LIQUID])
-            s[S_OTHER] += w * row[OTHER]
-            s[S_ACCELERATORS] += w * row[ACCELERATORS]
-            if not halls_out[e, r.hall_index, OH_INLET] >= row[INLET]:
-                halls_out[e, r.hall_index, OH_INLET] = row[INLET]
-            acc[R_POWER] += power
-            acc[R_MAX_POWER] = max(acc[R_MAX_POWER], power)
-            acc[R_MAX_INLET] = max(acc[R_MAX_INLET], row[INLET])
+            s[S_SERVER_FAN] += w * scratch[i, FAN]
+            s[S_SHELF] += w * scratch[i, SHELF]
+            s[S_LIQUID] += w * scratch[i, LIQUID]
+            s[S_AIR] += w * (power - scratch[i, LIQUID])
+            s[S_OTHER] += w * scratch[i, OTHER]
+            s[S_ACCELERATORS] += w * scratch[i, ACCELERATORS]
+            if not halls_out[e, r.hall_index, OH_INLET] >= scratch[i, INLET]:
+                halls_out[e, r.hall_index, OH_INLET] = scratch[i, INLET]
+            racks_out[i, R_POWER] += power
+            racks_out[i, R_MAX_POWER] = max(racks_out[i, R_MAX_POWER], power)
+            racks_out[i, R_MAX_INLET] = max(racks_out[i, R_MAX_INLET], scratch[i, INLET])
             if r.cdu_index >= 0:
-                acc[R_MAX_COOLANT] = max(acc[R_MAX_COOLANT], group_x[r.cdu_index, 0])
+                racks_out[i, R_MAX_COOLANT] = max(racks_out[i, R_MAX_COOLANT], group_x[r.cdu_index, 0])
             if off[i] == RUNNING:
-                acc[R_RUNNING] += 1.0
-                acc[R_CLOCK] += clock if r.n_accelerators > 0.0 else 1.0
+                racks_out[i, R_RUNNING] += 1.0
+                racks_out[i, R_CLOCK] += clock if r.n_accelerators > 0.0 else 1.0
                 if r.n_accelerators > 0.0:
                     live = w * r.n_accelerators
-                    hot = clock < 1.0 and row[JUNCTION] > r.throttle_degc
-                    capped = row[LIMIT] == 1 or (row[LIMIT] == 3 and not hot)
-                    acc[R_MAX_JUNCTION] = max(acc[R_MAX_JUNCTION], row[JUNCTION])
-                    acc[R_MIN_CLOCK] = min(acc[R_MIN_CLOCK], clock)
+                    hot = clock < 1.0 and scratch[i, JUNCTION] > r.throttle_degc
+                    capped = scratch[i, LIMIT] == 1 or (scratch[i, LIMIT] == 3 and not hot)
+                    racks_out[i, R_MAX_JUNCTION] = max(racks_out[i, R_MAX_JUNCTION], scratch[i, JUNCTION])
+                    racks_out[i, R_MIN_CLOCK] = min(racks_out[i, R_MIN_CLOCK], clock)
                     if hot:
-                        acc[R_THROTTLED] += 1.0
+                        racks_out[i, R_THROTTLED] += 1.0
                         s[S_THROTTLED] += live
                     if capped:
-                        acc[R_CAPPED] += 1.0
+                        racks_out[i, R_CAPPED] += 1.0
                         s[S_CAPPED] += live
                     if r.pool_index >= 0:
                         pools_out[e, r.pool_index, 0] += live * clock
@@ -704,9 +708,9 @@ def _write(
         if channels.shape[0] > 0:
             channels[e, i, 0] = power * powered[i]
             chip_on = running and off[i] == RUNNING and r.n_accelerators > 0.0
-            channels[e, i, 1] = row[JUNCTION] if chip_on else np.nan
+            channels[e, i, 1] = scratch[i, JUNCTION] if chip_on else np.nan
             channels[e, i, 2] = clock
-            channels[e, i, 3] = row[INLET] if running else np.nan
+            channels[e, i, 3] = scratch[i, INLET] if running else np.nan
     if total > 0.0:
         s[S_THROTTLED] /= total
         s[S_CAPPED] /= total

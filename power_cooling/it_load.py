@@ -7,7 +7,7 @@ loss of its power shelf. The compiled pass over all racks is the inner loop of t
 import numpy as np
 from numba import njit
 
-from power_cooling.chips import clock_at_scalar, junction_scalar
+from power_cooling.chips import clock_at_scalar, junction_scalar, search_growth_scalar
 from power_cooling.site_arrays import FloatArray, PoolCurves, RackBank
 
 RUNNING, ACCELERATORS_OFF, ALL_OFF = 0, 1, 2
@@ -16,7 +16,8 @@ RUNNING, ACCELERATORS_OFF, ALL_OFF = 0, 1, 2
 STATIC, DYNAMIC, LEAK, LOAD, OTHER = 0, 1, 2, 3, 4
 COOLANT, RESISTANCE, JUNCTION, CHIP, SLOPE, LIMIT, STATUS = 5, 6, 7, 8, 9, 10, 11
 POWER, ACCELERATORS, FAN, SHELF, INLET, LIQUID, RAN_AWAY = 12, 13, 14, 15, 16, 17, 18
-N_SCRATCH = 19
+EXPONENT, GROWTH, TOP_GROWTH = 19, 20, 21
+N_SCRATCH = 22
 
 # Columns of the sums per CDU group and per hall.
 HEAT, HEAT_BY_SUPPLY, HEAT_BY_FLOW = 0, 1, 2
@@ -39,30 +40,40 @@ def fan_speed_scalar(r, inlet_degc, load):
 
 
 @njit(cache=True)
+def cold_racks(racks, scratch):
+    """Set the scratch rows up for a first element."""
+    scratch[:] = 0.0
+    for i in range(racks.shape[0]):
+        r = racks[i]
+        scratch[i, JUNCTION] = r.reference_degc
+        scratch[i, GROWTH] = 1.0
+        scratch[i, TOP_GROWTH] = search_growth_scalar(r.leakage_per_k, r.reference_degc, r.trip_degc)
+
+
+@njit(cache=True)
 def start_racks(racks, static_w, dynamic_w, pool_load, off, scratch):
     """Fill the parts of the scratch rows that hold through an element: the pool's watts at the rack's load."""
     last = static_w.shape[1] - 1
     for i in range(racks.shape[0]):
         r = racks[i]
-        row = scratch[i]
         pool = r.pool_index
         load = 0.0
         if pool >= 0 and off[i] == RUNNING:
             load = min(max(pool_load[pool] * r.load_share, 0.0), 1.0)
-            before = row[STATIC] + row[DYNAMIC]
+            before = scratch[i, STATIC] + scratch[i, DYNAMIC]
             at = load * last
             k = min(int(at), last - 1)
             part = at - k
-            row[STATIC] = static_w[pool, k] + part * (static_w[pool, k + 1] - static_w[pool, k])
-            row[DYNAMIC] = dynamic_w[pool, k] + part * (dynamic_w[pool, k + 1] - dynamic_w[pool, k])
-            row[LEAK] = min(r.leakage_frac * r.tdp_w, row[STATIC])
-            if row[LIMIT] == 0.0:
+            scratch[i, STATIC] = static_w[pool, k] + part * (static_w[pool, k + 1] - static_w[pool, k])
+            scratch[i, DYNAMIC] = dynamic_w[pool, k] + part * (dynamic_w[pool, k + 1] - dynamic_w[pool, k])
+            scratch[i, LEAK] = min(r.leakage_frac * r.tdp_w, scratch[i, STATIC])
+            if scratch[i, LIMIT] == 0.0:
                 # Start the junction where the new watts would put it.
-                row[JUNCTION] += row[RESISTANCE] * (row[STATIC] + row[DYNAMIC] - before)
-        row[LOAD] = load
-        row[OTHER] = r.fixed_w + r.per_load_w * load
-        row[COOLANT] = np.nan  # nothing solved yet
-        row[RAN_AWAY] = 0.0
+                scratch[i, JUNCTION] += scratch[i, RESISTANCE] * (scratch[i, STATIC] + scratch[i, DYNAMIC] - before)
+        scratch[i, LOAD] = load
+        scratch[i, OTHER] = r.fixed_w + r.per_load_w * load
+        scratch[i, COOLANT] = np.nan  # nothing solved yet
+        scratch[i, RAN_AWAY] = 0.0
 
 
 @njit(cache=True)
@@ -77,10 +88,9 @@ def rack_pass(
     group_sums[:] = 0.0
     hall_sums[:] = 0.0
     for i in range(racks.shape[0]):
-        row = scratch[i]
         w = weight[i]
         if w <= 0.0 or off[i] == ALL_OFF:
-            row[POWER] = 0.0
+            scratch[i, POWER] = 0.0
             continue
         r = racks[i]
         h = r.hall_index
@@ -88,7 +98,7 @@ def rack_pass(
         own = 1.0 - r.recirculation_frac
         keep = own * hall_x[h, 2]
         inlet = hall_x[h, 1] - keep * (hall_x[h, 1] - hall_x[h, 0])
-        speed, speed_slope = fan_speed_scalar(r, inlet, row[LOAD])
+        speed, speed_slope = fan_speed_scalar(r, inlet, scratch[i, LOAD])
         fan = r.fan_power_w * speed * speed * speed
         fan_slope = 3.0 * fan / speed * speed_slope
         chip = 0.0
@@ -105,32 +115,41 @@ def rack_pass(
             if flow != 1.0 and varying > 0.0:
                 varying *= flow**-r.r_th_flow_exponent
             resistance = r.r_th_fixed_k_per_w + varying + r.r_th_rise_k_per_w / flow
-            if not (row[COOLANT] == coolant and row[RESISTANCE] == resistance):
-                start = row[JUNCTION]
-                if row[COOLANT] == row[COOLANT]:
+            if not (scratch[i, COOLANT] == coolant and scratch[i, RESISTANCE] == resistance):
+                start = scratch[i, JUNCTION]
+                if scratch[i, COOLANT] == scratch[i, COOLANT]:
                     # The tangent at the last solution predicts the next one.
-                    start += (coolant - row[COOLANT]) / max(1.0 - resistance * row[SLOPE], _LEAST_GAIN)
-                row[JUNCTION], row[CHIP], row[SLOPE], row[LIMIT], row[STATUS] = junction_scalar(
-                    coolant, resistance, row[STATIC], row[DYNAMIC], row[LEAK], r.leakage_per_k, r.reference_degc,
-                    r.power_limit_w, r.throttle_degc, r.throttle_frac_per_k, r.min_clock_frac, r.clock_linear_frac,
-                    r.trip_degc, start, row[RAN_AWAY] > 0.0,
+                    start += (coolant - scratch[i, COOLANT]) / max(1.0 - resistance * scratch[i, SLOPE], _LEAST_GAIN)
+                t, chip, slope, limit, status, exponent, growth = junction_scalar(
+                    coolant, resistance, scratch[i, STATIC], scratch[i, DYNAMIC], scratch[i, LEAK], r.leakage_per_k,
+                    r.reference_degc, r.power_limit_w, r.throttle_degc, r.throttle_frac_per_k, r.min_clock_frac,
+                    r.clock_linear_frac, r.trip_degc, scratch[i, TOP_GROWTH], start, scratch[i, RAN_AWAY] > 0.0,
+                    scratch[i, EXPONENT], scratch[i, GROWTH],
                 )  # fmt: skip
-                row[COOLANT] = coolant
-                row[RESISTANCE] = resistance
-            chip = row[CHIP]
-            by_coolant = row[SLOPE] / max(1.0 - resistance * row[SLOPE], _LEAST_GAIN)
+                scratch[i, JUNCTION], scratch[i, CHIP], scratch[i, SLOPE] = t, chip, slope
+                scratch[i, LIMIT], scratch[i, STATUS] = limit, status
+                scratch[i, EXPONENT], scratch[i, GROWTH] = exponent, growth
+                scratch[i, COOLANT] = coolant
+                scratch[i, RESISTANCE] = resistance
+            chip = scratch[i, CHIP]
+            by_coolant = scratch[i, SLOPE] / max(1.0 - resistance * scratch[i, SLOPE], _LEAST_GAIN)
             by_flow = -by_coolant * chip * (r.r_th_flow_exponent * varying + r.r_th_rise_k_per_w / flow) / flow
         accelerators = r.n_accelerators * chip
         by_coolant *= r.n_accelerators
         by_flow *= r.n_accelerators
-        direct = accelerators + row[OTHER] + fan
+        direct = accelerators + scratch[i, OTHER] + fan
         x = direct / r.max_power_w
         shelf = r.max_power_w * (r.shelf_loss_a + x * (r.shelf_loss_b + x * r.shelf_loss_c))
         marginal = r.shelf_loss_b + 2.0 * r.shelf_loss_c * x
         power = direct + shelf
-        to_liquid = r.accelerator_liquid_frac * accelerators + r.other_liquid_frac * (row[OTHER] + shelf)
-        row[POWER], row[ACCELERATORS], row[FAN], row[SHELF] = power, accelerators, fan, shelf
-        row[INLET], row[LIQUID] = inlet, to_liquid
+        to_liquid = r.accelerator_liquid_frac * accelerators + r.other_liquid_frac * (scratch[i, OTHER] + shelf)
+        scratch[i, POWER], scratch[i, ACCELERATORS], scratch[i, FAN], scratch[i, SHELF] = (
+            power,
+            accelerators,
+            fan,
+            shelf,
+        )
+        scratch[i, INLET], scratch[i, LIQUID] = inlet, to_liquid
         from_fans = fan_slope
         if liquid:
             into = r.accelerator_liquid_frac + r.other_liquid_frac * marginal
@@ -155,13 +174,16 @@ def rack_pass(
 
 
 @njit(cache=True)
-def rack_clock(r, row, off):
+def rack_clock(r, scratch, i, off):
     """Clock of a solved rack's accelerators [-]; 0 where they are off."""
     if off != RUNNING:
         return 0.0
+    if scratch[i, LIMIT] == 0:
+        return 1.0
     return clock_at_scalar(
-        row[JUNCTION], row[CHIP], row[STATIC], row[DYNAMIC], row[LEAK], r.leakage_per_k, r.reference_degc,
-        r.throttle_degc, r.throttle_frac_per_k, r.min_clock_frac, r.clock_linear_frac, row[LIMIT],
+        scratch[i, JUNCTION], scratch[i, CHIP], scratch[i, STATIC], scratch[i, DYNAMIC], scratch[i, LEAK],
+        r.leakage_per_k, r.reference_degc, r.throttle_degc, r.throttle_frac_per_k, r.min_clock_frac,
+        r.clock_linear_frac, scratch[i, LIMIT],
     )  # fmt: skip
 
 

@@ -39,6 +39,7 @@ def hall_scalar(h, running, sums, cold0, hot0, own0, other_heat, outdoor, water,
     # The inlet is hot - own (1 - r)(hot - cold), so slopes by `own` follow from those by `cold`.
     heat_by_own = -sums[BY_COLD] / own0 * (hot0 - cold0)
     net_by_own = -sums[NET_BY_COLD] / own0 * (hot0 - cold0)
+    least_part = h.coil_water_film_frac * h.min_valve_frac**-h.coil_film_exponent
     most = running * h.unit_air_kg_s
     through = most * (1.0 - h.bypass_frac)
     for _ in range(80):
@@ -60,8 +61,8 @@ def hall_scalar(h, running, sums, cold0, hot0, own0, other_heat, outdoor, water,
         coil = heat + warmth + fan
         leaving, state, conductance, slope = supply_scalar(
             coil, rate, h.supply_set_degc - fan / rate, water, water_w_per_k, h.min_valve_frac,
-            running * h.coil_ua_w_per_k, air / most, h.coil_air_film_frac, h.coil_water_film_frac,
-            h.coil_film_exponent, 1,
+            running * h.coil_ua_w_per_k, h.coil_air_film_frac * (air / most) ** -h.coil_film_exponent,
+            h.coil_water_film_frac, least_part, 1.0 - h.coil_air_film_frac - h.coil_water_film_frac, 1,
         )  # fmt: skip
         gain = 1.0 - slope * (sums[BY_COLD] + sums[BY_HOT])
         new_cold = cold + (leaving + fan / rate - cold) / max(gain, 0.3)
