@@ -208,11 +208,11 @@ def eir_chillers(
         power_w=power,
         heat_w=served,
         condenser_heat_w=served + power,
-        available_w=available * most,
+        available_w=np.broadcast_to(available * most, power.shape),
         part_load_frac=part_load,
         short=heat > available * most * (1 + 1e-12),
-        clamped=(x != leaving) | (y != entering),
-        extrapolated=np.zeros(np.shape(power), dtype=bool),
+        clamped=np.broadcast_to((x != leaving) | (y != entering), power.shape),
+        extrapolated=np.zeros(power.shape, dtype=bool),
     )
 
 

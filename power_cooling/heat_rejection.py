@@ -156,19 +156,10 @@ def _dry_cooler_outlet(inlet_degc, fluid_w_per_k, air_degc, air_w_per_k, ua_w_pe
 
 
 @njit(cache=True)
-def _dry_cooler_supplies(heat, fluid, air_t, air_c, ua, ua_exponent, fan_exponent, least_fan, setpoint, out):
-    for i in range(heat.size):
-        out[0, i], out[1, i], out[2, i] = dry_cooler_supply_scalar(
-            heat[i],
-            fluid[i],
-            air_t[i],
-            air_c[i],
-            ua[i],
-            ua_exponent[i],
-            fan_exponent[i],
-            least_fan[i],
-            setpoint[i],
-        )
+def _dry_cooler_supplies(columns, out):
+    for i in range(columns.shape[1]):
+        c = columns[:, i]
+        out[0, i], out[1, i], out[2, i] = dry_cooler_supply_scalar(c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8])
 
 
 def air_w_per_k(
@@ -266,7 +257,7 @@ def dry_cooler_supply(
     if np.any((heat > 0) & ~(fluid > 0)):
         raise ValueError("a cooler with heat to reject has no fluid flow")
     out = np.empty((3, heat.size))
-    _dry_cooler_supplies(*(a.ravel() for a in arrays[:9]), out)
+    _dry_cooler_supplies(np.stack([a.ravel() for a in arrays[:9]]), out)
     supply, speed, power = (row.reshape(heat.shape) for row in out)
     return Rejection(
         supply_degc=supply,

@@ -27,6 +27,7 @@ from power_cooling.psychrometrics import (
 FloatArray = NDArray[np.float64]
 
 HIGHEST_WET_BULB_DEGC = 80.0  # leaving air hotter than this means the tower cannot take the heat
+HIGHEST_RETURN_DEGC = 95.0  # so does water that would have to arrive almost boiling
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +122,7 @@ def merkel_return_scalar(heat_w, water_w_per_k, wet_bulb_degc, pressure_pa, air_
     if air_kg_s <= 0.0 or water_w_per_k <= 0.0 or ua_w_per_k <= 0.0:
         return np.inf
     leaving = saturated_enthalpy_scalar(wet_bulb_degc, pressure_pa) + heat_w / air_kg_s
-    if leaving > saturated_enthalpy_scalar(80.0, pressure_pa):
+    if leaving > saturated_enthalpy_scalar(HIGHEST_WET_BULB_DEGC, pressure_pa):
         return np.inf
     leaving_degc = saturated_temperature_scalar(leaving, wet_bulb_degc, pressure_pa)
     effectiveness, least = _merkel_effectiveness(
@@ -426,9 +427,11 @@ def merkel_supply(
     out = np.empty((4, heat.size))
     _merkel_supplies(np.stack([c.ravel() for c in columns]), out)
     supply, speed, power, air_frac = (row.reshape(heat.shape) for row in out)
+    coming = supply + heat / np.where(capacity > 0, capacity, 1.0)
+    supply, coming = (np.where(coming > HIGHEST_RETURN_DEGC, np.inf, t) for t in (supply, coming))
     rejection = Rejection(
         supply_degc=supply,
-        return_degc=supply + heat / np.where(capacity > 0, capacity, 1.0),
+        return_degc=coming,
         fan_frac=speed,
         fan_power_w=power * towers.fan_power_w,
         setpoint_met=supply <= columns[11] + 1e-9,
