@@ -140,11 +140,10 @@ def part_edit(request: HttpRequest, site: str, layout: str, kind: str, pk: int |
     return form_page(request, layout, kind, form, part)
 
 
-def form_page(request: HttpRequest, layout: Layout, kind: PartKind, form, part: Model | None = None,
-              status: int = 200) -> HttpResponse:  # fmt: skip
+def form_page(request: HttpRequest, layout: Layout, kind: PartKind, form, part: Model | None = None) -> HttpResponse:
     """Return the page of a part's form."""
     context = {"layout": layout, "site": layout.site, "kind": kind, "form": form, "part": part}
-    return render(request, "facility/part_form.html", context, status=status)
+    return render(request, "facility/part_form.html", context)
 
 
 def put_on_form(form, error: ValidationError) -> None:
@@ -162,7 +161,7 @@ def conflict(request: HttpRequest, layout: Layout, kind: PartKind, form, stale: 
     form.data["version"] = layout.version
     form.add_error(None, f"{stale} What you typed is still below: check the layout, then save again to put it on the "
                          "newest version.")  # fmt: skip
-    return form_page(request, layout, kind, form, status=409)
+    return form_page(request, layout, kind, form)
 
 
 @login_required

@@ -1,0 +1,133 @@
+"""Every page at both widths: reachable, nothing beside the window, no serious finding of axe-core."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
+from playwright.sync_api import expect
+
+from facility.models import Rack
+from tests.small_run import done_run
+from twin.models import Run
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    # pytest-base-url, which pytest-playwright brings, has not moved its fixture yet.
+    pytest.mark.filterwarnings("ignore:Session-scoped fixtures defined as instance methods"),
+]
+
+WIDTHS = (1440, 390)
+
+
+@pytest.fixture
+def addresses(layout, scenario) -> list[str]:
+    """Return the address of every kind of page."""
+    copy = scenario.site.layouts.exclude(pk=layout.pk).get()
+    runs = [finished(one, scenario) for one in (layout, copy)]
+    failed = Run.objects.create(layout=layout, scenario=scenario)
+    Run.objects.filter(pk=failed.pk).update(status="failed", message="Nothing fits.", finished_at=runs[0].finished_at)
+    here = [layout.site.slug, layout.slug]
+    rack = Rack.objects.filter(hall__layout=layout).first()
+    return [
+        reverse("site-list"),
+        reverse("site-new"),
+        reverse("site-detail", args=here[:1]),
+        reverse("site-edit", args=here[:1]),
+        reverse("weather-upload", args=here[:1]),
+        reverse("scenario-edit", args=[here[0], scenario.slug]),
+        reverse("layout-new", args=here[:1]),
+        reverse("layout-detail", args=here),
+        reverse("layout-edit", args=here),
+        reverse("layout-findings", args=here),
+        reverse("bill-of-materials", args=here),
+        *(reverse("part-list", args=[*here, kind]) for kind in ("halls", "racks", "power-feeds")),
+        reverse("rack-row", args=here),
+        reverse("rack-detail", args=[*here, rack.pk]),
+        reverse("cdu-detail", args=[*here, layout.cdus.first().pk]),
+        reverse("part-edit", args=[*here, "racks", rack.pk]),
+        reverse("part-delete", args=[*here, "racks", rack.pk]),
+        reverse("run-list"),
+        reverse("run-detail", args=[runs[0].id]),
+        reverse("run-detail", args=[failed.id]),
+        reverse("compare"),
+        reverse("compare") + f"?runs={runs[0].id},{runs[1].id}",
+        reverse("catalogue"),
+        reverse("catalogue-kind", args=["systems"]),
+        reverse("product", args=["systems", "dgx-gb200-nvl72"]),
+        reverse("validation"),
+    ]
+
+
+def finished(layout, scenario) -> Run:
+    """Return a finished run with every part of the results page filled."""
+    from twin import snapshot
+
+    run = done_run(layout, scenario)
+    run.inputs = snapshot.packed(snapshot.canonical(snapshot.snapshot(layout, scenario)))
+    run.figures |= {"cost_per_million_output_tokens_usd": 0.4, "pue": 1.1}
+    run.details |= {
+        "energy_flow": [{"source": "Grid", "target": "Racks", "energy_j": 7e12},
+                        {"source": "Grid", "target": "Cooling", "energy_j": 7e11}],
+        "costs": [{"item": "Energy", "usd_per_year": 2e5, "source": "tariff", "confidence": "derived"}],
+        "mean_power_by_part_w": {"Accelerators": 2e5, "Chillers": 5e4},
+        "limits": [{"object": "Site", "kind": "grid connection", "value": 2.5e5, "limit": 1e7, "unit": "W", "hour": 4}],
+        "findings": [{"object_kind": "hall", "object_id": None, "object_name": "Hall", "rule": "air", "limit": 1.0,
+                      "severity": "risk", "value": 2.0, "unit": "m³/s", "message": "Too little air."}],
+        "assumptions": [{"object": "GB200", "field": "max_power_w", "value": 132e3, "unit": "W", "source": "manual",
+                         "confidence": "published"}],
+        "availability": {"groups": [{"name": "UPS", "n": 2, "capacity_after_one_failure_frac": 1.0,
+                                     "availability_frac": 0.9999, "lost_tokens_per_year": 1e6,
+                                     "one_more_gain_tokens_per_year": 1e5}]},
+        "failures": [{"object": "UPS-A", "capacity_frac": 0.9, "lost_tokens_per_s": 100.0, "message": "Losing it."}],
+        "economiser_hours": {"Plant": 8760.0}, "throttled_hours": 0.0, "confidence": "estimated",
+    }  # fmt: skip
+    run.save()
+    return run
+
+
+# The dark scheme changes colours only, so only their rule is asked again.
+@pytest.mark.parametrize(("scheme", "rules"), [("light", {}), ("dark", {"runOnly": ["color-contrast"]})])
+def test_no_page_has_a_serious_finding_of_axe(live_server, signed_in, addresses, scheme, rules):
+    page = signed_in
+    page.emulate_media(color_scheme=scheme)
+    found = []
+    for address in addresses:
+        page.goto(live_server.url + address)
+        for violation in Axe().run(page, options=rules).response["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                where = [node["html"][:160] for node in violation["nodes"][:3]]
+                found.append(f"{address}: {violation['id']}: {where}")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_page_is_wider_than_the_window(live_server, signed_in, addresses, width):
+    page = signed_in
+    page.set_viewport_size({"width": width, "height": 844})
+    found = []
+    for address in addresses:
+        assert page.goto(live_server.url + address).ok, address
+        overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if overflow > 0:
+            found.append(f"{address} is {overflow} px wider than {width} px")
+    assert not found, "\n".join(found)
+
+
+def test_pages_can_be_read_without_javascript(live_server, signed_in, addresses, browser):
+    context = browser.new_context(java_script_enabled=False, storage_state=signed_in.context.storage_state())
+    page = context.new_page()
+    for address in addresses:
+        assert page.goto(live_server.url + address).ok, address
+        expect(page.locator("main")).to_be_visible()
+    context.close()
+
+
+def test_pages_stay_small_beside_plotly(live_server, signed_in, addresses):
+    page, sizes = signed_in, {}
+    charts = [address for address in addresses if address.startswith(("/runs/", "/compare/", "/sites/"))]
+    page.on("response", lambda answer: sizes.update({answer.url: len(answer.body())}) if answer.ok else None)
+    for address in charts:
+        sizes.clear()
+        page.goto(live_server.url + address, wait_until="networkidle")
+        total = sum(size for url, size in sizes.items() if "plotly.min.js" not in url)
+        assert total < 450_000, f"{address} loads {total} bytes uncompressed beside Plotly: {sizes}"
