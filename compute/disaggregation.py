@@ -73,11 +73,12 @@ def disaggregated_loop(
     fixed_s = scheduling.request_s + scheduling.first * alone_s + transfer_s
     prefill_rate = PREFILL_DERATE * n_prefill / alone_s
     context = n_in + n_out / 2.0
-    most = np.minimum(in_flight / n_decode, np.maximum(admitted_limit, 1e-9))
+    seats = np.maximum(admitted_limit, 1e-9)
+    most = np.minimum(in_flight / n_decode, seats)
     batch = most
     for _ in range(2 * PASSES):
         step_s = step_time_s(decode, decode_sequences=np.maximum(batch, 1e-9), context_tokens=context)
-        decode_rate = most * n_decode / (n_out * step_s)
+        decode_rate = seats * n_decode / (n_out * step_s)
         alone_rate = in_flight / (fixed_s + n_out * step_s)
         rate = np.minimum(np.minimum(prefill_rate, DECODE_DERATE * decode_rate), alone_rate)
         # averaging damps the swing between a full and an empty decode pool

@@ -76,7 +76,7 @@ def dynamic_power_share(coefficients: PowerCoefficients, activity: Activity, bus
     drive = (
         coefficients.running + coefficients.compute * activity.compute_frac + coefficients.memory * activity.memory_frac
     )
-    return np.asarray(busy_frac) * -np.expm1(-drive)
+    return -np.expm1(-drive)
 
 
 def accelerator_power_w(

@@ -1,0 +1,177 @@
+"""Candidate instances of one model on one accelerator, with fitted coefficients applied: arrays over candidates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compute.accelerators import Accelerator
+from compute.cases import engine_name
+from compute.coefficients import CoefficientSet, split_values
+from compute.fitting import SEATS
+from compute.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, memory_reason
+from compute.model_shapes import ModelShape
+from compute.power import PowerCoefficients
+from compute.power_fit import power_coefficients
+from compute.roofline import DeploymentWork, Parallelism, StepCosts, deployment_work, step_costs
+from compute.steady_state import Scheduling
+from compute.workload import Workload
+
+FloatArray = NDArray[np.float64]
+
+PROTOCOL = "inferencex"  # of the calibrated ones, its clients and lengths resemble production most
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instances:
+    """Candidates that fit in memory; every array has shape (n,), costs and scheduling too."""
+
+    parallelisms: tuple[Parallelism, ...]
+    precisions: tuple[str, ...]
+    work: DeploymentWork
+    costs: StepCosts
+    scheduling: Scheduling
+    decode_scale: FloatArray
+    limit: FloatArray  # requests that memory and seats admit
+    kv_bytes: FloatArray  # one prompt's cache, one copy
+    power: PowerCoefficients
+
+    def take(self, index: Sequence[int] | NDArray[np.int64]) -> "Instances":
+        """Return the candidates at `index`."""
+        index = np.asarray(index, dtype=np.int64)
+        return Instances(
+            parallelisms=tuple(self.parallelisms[i] for i in index),
+            precisions=tuple(self.precisions[i] for i in index),
+            work=self.work.take(index),
+            costs=self.costs.take(index),
+            scheduling=Scheduling(*(getattr(self.scheduling, f.name)[index] for f in fields(Scheduling))),
+            decode_scale=self.decode_scale[index],
+            limit=self.limit[index],
+            kv_bytes=self.kv_bytes[index],
+            power=PowerCoefficients(*(getattr(self.power, f.name)[index] for f in fields(PowerCoefficients))),
+        )
+
+
+def kv_precision_of(weight_precision: str) -> str:
+    """Return the KV cache precision that engines pair with a weight precision in the calibrated runs."""
+    return "bf16" if weight_precision == "bf16" else "fp8"
+
+
+def candidate_parallelisms(
+    accelerator: Accelerator, model: ModelShape, max_accelerators: int
+) -> tuple[Parallelism, ...]:
+    """Return the ways to spread one instance over at most `max_accelerators`.
+
+    Tensor parallelism by powers of two inside the scale-up domain, pipelines of such groups, and for mixtures of
+    experts attention data-parallel with experts spread over all ranks (wide expert parallelism).
+    """
+    domain = accelerator.scaleup_domain_size
+    found = []
+    tensor = 1
+    while tensor <= min(max_accelerators, model.attention_heads, domain):
+        found.append(Parallelism(tensor))
+        for pipeline in (2, 4):
+            if tensor * pipeline <= max_accelerators and model.layers >= 8 * pipeline:
+                found.append(Parallelism(tensor, pipeline))
+        tensor *= 2
+    if model.experts:
+        ranks = 2
+        while ranks <= min(max_accelerators, domain, model.experts):
+            found.append(Parallelism(1, 1, ranks, ranks))
+            ranks *= 2
+    return tuple(found)
+
+
+def build_instances(
+    coefficients: CoefficientSet,
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    parallelisms: Sequence[Parallelism],
+    precisions: Sequence[str],
+    *,
+    engine: str = "",
+    vintage: str = "",
+) -> tuple[Instances | None, str]:
+    """Return the candidates (every parallelism in every precision) that fit, or None and why the roomiest does not.
+
+    Parameters
+    ----------
+    coefficients : CoefficientSet
+        A fitted set.
+    accelerator, model : Accelerator, ModelShape
+        What runs where.
+    workload : Workload
+        Its mean request must fit.
+    parallelisms, precisions : sequence
+        Candidates.
+    engine, vintage : str
+        Serving software; blank means the one with most calibrated cases on this accelerator, and no known release.
+
+    Raises
+    ------
+    ValueError
+        If the engine or a precision is unknown.
+    """
+    name = engine_name(engine) if engine else usual_engine(coefficients, accelerator.name)
+    context = workload.input_tokens + workload.output_tokens
+    works, spread, chosen, reasons = [], [], [], []
+    for precision in precisions:
+        for parallelism in parallelisms:
+            work = deployment_work(
+                accelerator,
+                model,
+                parallelism,
+                weight_precision=precision,
+                kv_precision=kv_precision_of(precision),
+            )
+            memory = memory_fit(work, accelerator.hbm_bytes)
+            reason = memory_reason(work, memory, context)
+            if reason:
+                reasons.append((float(memory.kv_bytes[0] / memory.accelerators[0]), reason))
+                continue
+            works.append(work)
+            spread.append(parallelism)
+            chosen.append(precision)
+    if not works:
+        return None, max(reasons)[1] if reasons else "no parallelism or precision to try"
+    attributes = [
+        {
+            "accelerator": accelerator.name,
+            "generation": accelerator.generation,
+            "engine": name,
+            "protocol": PROTOCOL,
+            "vintage": vintage,
+            "model": model.name,
+            "precision": precision,
+        }
+        for precision in chosen
+    ]
+    work = DeploymentWork.stack(works)
+    latent_layers = np.full(len(works), float(model.layers if model.is_mla else 0))
+    efficiencies, scheduling, rest = split_values(coefficients.log_values(attributes), latent_layers)
+    memory = memory_fit(work, accelerator.hbm_bytes, workspace_bytes=rest["workspace_bytes"])
+    held = workload.input_tokens + rest["reserve"] * workload.output_tokens
+    instances = Instances(
+        parallelisms=tuple(spread),
+        precisions=tuple(chosen),
+        work=work,
+        costs=step_costs(work, efficiencies),
+        scheduling=scheduling,
+        decode_scale=rest["decode_scale"],
+        limit=np.clip(admitted_requests(work, memory, held), 1.0, SEATS * work.accelerators),
+        kv_bytes=kv_bytes_per_request(work, workload.input_tokens) / work.kv_copies,
+        power=power_coefficients(coefficients.record["power"], attributes),
+    )
+    return instances, ""
+
+
+def usual_engine(coefficients: CoefficientSet, accelerator: str) -> str:
+    """Return the engine with most calibrated cases on an accelerator, or `other` where there are none."""
+    counts: dict[str, int] = {}
+    for system, n in coefficients.record.get("cases_by_vintage", {}).items():
+        name, engine, protocol, _ = system.split("|")
+        if name == accelerator and protocol == PROTOCOL:
+            counts[engine] = counts.get(engine, 0) + n
+    return max(sorted(counts), key=lambda engine: counts[engine]) if counts else "other"
