@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from power_cooling.electrical import feed_losses, feed_tree
 from power_cooling.load_flow import (
     Branch,
     LoadFlowResult,
@@ -16,6 +17,7 @@ from power_cooling.load_flow import (
     solve_load_flow,
     transformer,
 )
+from power_cooling.loss_curves import LossCurve, line_curve, transformer_curve
 from power_cooling.power_electronics import ConverterStage, converter_chain
 from power_cooling.unbalanced_load_flow import four_wire_network, solve_four_wire
 from twin.validation.check import Check, at_most, skipped, within
@@ -152,6 +154,9 @@ def _hall(oracle: dict) -> Iterator[Check]:
             errors.add("power", source.real, case["up"]["utility_p_kw"], relative=True)
             errors.add("power", source.imag, case["up"]["utility_q_kvar"], relative=True)
             errors.add("closure", result.closure_rel[0], 0.0, relative=False)
+            errors.add(
+                "feed tree", _feed_tree_meter_w(given, case, sides) / 1e3, case["up"]["utility_p_kw"], relative=True
+            )
         if not errors.worst:
             continue
         name = f"hall load flow vs pandapower ({model} transformer)"
@@ -162,9 +167,61 @@ def _hall(oracle: dict) -> Iterator[Check]:
             ("currents and loading", 1e-7, "relative"),
             ("power", max(tolerance.get("p_rel", 1e-9), 1e-9), "relative"),
             ("closure", 1e-9, "relative"),
+            # The year's model: losses at nominal voltage and the load's power factor. Hold it to a thousandth.
+            ("feed tree", 1e-3, "relative to meter power"),
         ):
             if kind in errors.worst:
                 yield at_most(f"{name}: {kind}", GROUP, errors.count[kind], errors.worst[kind], reach, unit)
+
+
+def _feed_tree_meter_w(given: dict, case: dict, sides: list[str]) -> float:
+    """Return the hall's meter power by the quadratic losses that a year is solved with."""
+    ups, rack_pf, busway = given["ups"], given["rack_pf"], given["busway"]
+    medium_v, low_v = 1e3 * given["utility_kv"], 1e3 * given["mv_lv_trafo"]["lv_kv"]
+    # Racks alike: the first section carries all, the next one rack less, and so on.
+    n = busway["n_racks"]
+    section_m = sum((busway["segment_m"] if k else busway["first_m"]) * (1 - k / n) ** 2 for k in range(n))
+
+    def cable(key: str, volts: float, power_factor: float) -> tuple[str, LossCurve, float]:
+        ohms = given[key]["r_ohm_per_km"] * given[key]["length_km"]
+        return "cable", line_curve(1e6, ohms, volts, power_factor), 1e6
+
+    def winding(key: str) -> tuple[str, LossCurve, float]:
+        rated_w = 1e6 * given[key]["sn_mva"] * rack_pf
+        load_loss_w = given[key]["vkr_percent"] / 100 * 1e6 * given[key]["sn_mva"]
+        return "transformer", transformer_curve(rated_w, 1e3 * given[key]["pfe_kw"], load_loss_w), rated_w
+
+    bars = line_curve(1e6, busway["r_ohm_per_km"] * section_m / 1e3, 1e3 * given["pdu_trafo"]["lv_kv"], rack_pf)
+    chain = {
+        "mv": cable("mv_cable", medium_v, rack_pf),
+        "lv": winding("mv_lv_trafo"),
+        "ups in": cable("lv_feeder", low_v, ups["input_pf"]),
+        "ups out": ("ups", LossCurve(ups["a"], ups["b"], ups["c"]), 1e3 * ups["rated_kw"]),
+        "pdu": winding("pdu_trafo"),
+        "racks": ("busway", bars, 1e6),
+    }
+    names, kinds, parents = ["utility"], ["utility"], [None]
+    curves, ratings = [LossCurve(0.0, 0.0, 0.0)], [1e9]
+    for side in sides:
+        above = "utility"
+        for name, (kind, curve, rating) in chain.items():
+            names.append(f"{side} {name}")
+            kinds.append(kind)
+            parents.append(above)
+            curves.append(curve)
+            ratings.append(rating)
+            above = names[-1]
+    tree = feed_tree(
+        names=names, kinds=kinds, parents=parents, rating_w=ratings,
+        no_load_loss_frac=[curve.no_load_frac for curve in curves],
+        proportional_loss_frac=[curve.proportional_frac for curve in curves],
+        square_loss_frac=[curve.square_frac for curve in curves],
+    )  # fmt: skip
+    load = np.zeros((1, tree.n_nodes))
+    for side in sides:
+        load[0, tree.index(f"{side} racks")] = 1e3 * sum(case[f"rack_kw_{side}"])
+        load[0, tree.index(f"{side} lv")] = 1e3 * case["mech_kw_per_side"]
+    return float(feed_losses(tree, load).meter_w[0])
 
 
 def _compare_side(

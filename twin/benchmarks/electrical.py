@@ -1,0 +1,153 @@
+"""Feeds over a year, every single and double failure of a large site, load flow and years of failures."""
+
+from collections.abc import Iterator
+from multiprocessing import get_context
+
+import numpy as np
+
+from power_cooling.availability import (
+    RepairableGroups,
+    Subsystem,
+    capacity_by_failed,
+    least_of_groups,
+    needed_units_capacity,
+    simulate_availability,
+)
+from power_cooling.electrical import FeedTree, RackLinks, feed_losses, feed_tree, rack_links, rack_loads
+from power_cooling.load_flow import double_conversion_ups, line, radial_network, solve_load_flow, transformer
+from power_cooling.redundancy import failure_capacity, failure_states, share_design
+from twin.benchmarks.measure import Benchmark, cpu_seconds, peak_bytes
+
+RACK_W = 132e3
+UPS_W = 2.5e6
+
+
+def benchmarks() -> Iterator[Benchmark]:
+    """Yield the electrical and uptime figures, each in a process of its own so that its peak memory is its own."""
+    for work in (_all_failures, _feeds_over_a_year, _load_flow_over_a_year, _years_of_failures):
+        # A fresh interpreter: a forked one would inherit this process's peak.
+        with get_context("spawn").Pool(1) as pool:
+            yield pool.apply(work)
+
+
+def block_site(n_racks: int, racks_per_busway: int = 12) -> tuple[FeedTree, RackLinks, np.ndarray]:
+    """Return a site of 4N3 groups: transformer, UPS and board per block, two busways per row of racks.
+
+    Generators stand behind the utility. Groups of four blocks carry three blocks' worth of racks, so that any block of
+    a group may fail.
+    """
+    n_groups = int(np.ceil(n_racks * RACK_W / (3 * 0.95 * UPS_W)))
+    n_rows = -(-n_racks // racks_per_busway)
+    names, kinds, parents = ["utility", "generators"], ["utility", "generator"], [None, None]
+    standby: list[str | None] = [None, None]
+    rating = [1.4 * n_racks * RACK_W] * 2
+    for block in range(4 * n_groups):
+        for kind, fed_by in (
+            ("transformer", "utility"),
+            ("ups", f"transformer {block}"),
+            ("switchboard", f"ups {block}"),
+        ):
+            names.append(f"{kind} {block}")
+            kinds.append(kind)
+            parents.append(fed_by)
+            standby.append("generators" if kind == "transformer" else None)
+            rating.append(UPS_W if kind == "ups" else 1.1 * UPS_W)
+    pairs = np.argsort(-share_design("block", 4, 6).share_frac, axis=1, kind="stable")[:, :2]
+    rack_index, feeds = [], []
+    for row in range(n_rows):
+        group, pair = row % n_groups, pairs[(row // n_groups) % len(pairs)]
+        for side, block in zip("AB", pair, strict=True):
+            names.append(f"busway {row}{side}")
+            kinds.append("busway")
+            parents.append(f"switchboard {4 * group + block}")
+            standby.append(None)
+            rating.append(1.05 * racks_per_busway * RACK_W)
+        for rack in range(row * racks_per_busway, min(n_racks, (row + 1) * racks_per_busway)):
+            rack_index += [rack, rack]
+            feeds += [f"busway {row}A", f"busway {row}B"]
+    is_ups = np.array([kind == "ups" for kind in kinds])
+    tree = feed_tree(
+        names=names, kinds=kinds, parents=parents, standby_parents=standby, rating_w=rating,
+        no_load_loss_frac=np.where(is_ups, 0.01, 0.001), proportional_loss_frac=np.where(is_ups, 0.012, 0.0),
+        square_loss_frac=np.where(is_ups, 0.018, 0.005),
+    )  # fmt: skip
+    return tree, rack_links(tree, rack_index=rack_index, node_names=feeds, n_racks=n_racks), np.full(n_racks, RACK_W)
+
+
+def _all_failures() -> Benchmark:
+    tree, links, power_w = block_site(1536)
+    failure_capacity(tree, links, power_w, failure_states(tree, order=1))  # compiles, or loads what was compiled
+    answers = []
+    cpu_s = cpu_seconds(lambda: answers.append(failure_capacity(tree, links, power_w, failure_states(tree))))
+    answer = answers[-1]
+    size = f"1,536 racks, {tree.n_nodes} feeds, {answer.capacity_frac.size:,} states"
+    note = f"{int(np.sum(answer.worst_load_frac > 1)):,} states overload a feed; racks then capped"
+    name = "all single and double failures, electrical"
+    return Benchmark(name, size, cpu_s, "CPU s", 10.0, False, cpu_s, peak_bytes(), note)
+
+
+def _feeds_over_a_year() -> Benchmark:
+    tree, links, _ = block_site(240)
+    power_w = RACK_W * np.random.default_rng(0).uniform(0.3, 1.0, (8760, 240))
+    out = np.zeros(tree.n_nodes, dtype=int)
+    out[tree.index("ups 0")] = 1
+
+    def work() -> None:
+        for failed in (None, out):
+            feed_losses(tree, rack_loads(tree, links, power_w, failed).load_w, failed)
+
+    cpu_s = cpu_seconds(work, repeats=3) / 2
+    size = f"{tree.n_nodes} feeds x 8,760 h, 240 racks"
+    note = "mean of intact and one UPS out"
+    return Benchmark("feed losses over a year", size, cpu_s, "CPU s", 0.2, False, cpu_s, peak_bytes(), note)
+
+
+def _load_flow_over_a_year() -> Benchmark:
+    branches = [
+        transformer(
+            "board", "grid", 480.0, rating_va=3e6, short_circuit_frac=0.0575, short_circuit_resistive_frac=0.01,
+            no_load_loss_w=5e3, no_load_current_frac=0.003,
+        ),
+        double_conversion_ups("ups", "board", 480.0, rating_w=2.5e6, loss_frac=(0.01, 0.012, 0.018)),
+    ]  # fmt: skip
+    for row in range(4):
+        above = "ups"
+        for rack in range(12):
+            bus = f"rack {row}-{rack}"
+            branches.append(line(bus, above, 480.0, 2e-4, 1e-4))
+            above = bus
+    network = radial_network("grid", 13800.0, branches)
+    p = np.zeros((8760, len(network.buses)))
+    racks = [i for i, bus in enumerate(network.buses) if bus.startswith("rack")]
+    p[:, racks] = 40e3 * np.random.default_rng(0).uniform(0.3, 1.0, (8760, len(racks)))
+    cpu_s = cpu_seconds(lambda: solve_load_flow(network, p, 0.2 * p))
+    size = f"{len(network.buses)} buses x 8,760 h"
+    return Benchmark("AC load flow over a year", size, cpu_s, "CPU s", None, False, cpu_s, peak_bytes())
+
+
+def _years_of_failures() -> Benchmark:
+    power = RepairableGroups(
+        names=("utility", "ups", "busway"), units=[1, 4, 24], failures_per_year=[0.3, 0.035, 0.02],
+        repair_h=[0.5, 8.0, 13.0], common_cause_frac=[0.0, 0.05, 0.0],
+    )  # fmt: skip
+    cooling = RepairableGroups(
+        names=("chiller", "pump", "cdu"), units=[4, 3, 9], failures_per_year=[0.2, 0.08, 0.05],
+        repair_h=[30.0, 10.0, 6.0], common_cause_frac=0.02,
+    )  # fmt: skip
+    trays = RepairableGroups(names=("tray",), units=864, failures_per_year=0.7, repair_h=24.0, event_loss_h=2e-4)
+    tables = (
+        [[1.0, 0.0], needed_units_capacity(4, 3), np.ones(25)],
+        [needed_units_capacity(4, 3), needed_units_capacity(3, 2), needed_units_capacity(9, 8)],
+    )
+    subsystems = (
+        Subsystem("power", power, least_of_groups(tuple(tables[0])), ride_through_s=300.0),
+        Subsystem("cooling", cooling, least_of_groups(tuple(tables[1]))),
+        Subsystem("compute", trays, capacity_by_failed(needed_units_capacity(864, 856))),
+    )
+    n_years = 1000
+    draws = []
+    cpu_s = cpu_seconds(
+        lambda: draws.append(simulate_availability(subsystems, n_years=n_years, rng=np.random.default_rng(1)))
+    )
+    size = f"{n_years:,} years, 909 units, {int(draws[-1].failures.sum()):,} failures"
+    return Benchmark("years of failures drawn", size, cpu_s, "CPU s", None, False, cpu_s, peak_bytes())
