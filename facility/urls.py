@@ -21,5 +21,5 @@ urlpatterns = [
     path(LAYOUT + "parts/<slug:kind>/<int:pk>/delete/", parts.part_delete, name="part-delete"),
     path("catalogue/", catalogue.catalogue, name="catalogue"),
     path("catalogue/<slug:kind>/", catalogue.catalogue_kind, name="catalogue-kind"),
-    path("catalogue/<slug:kind>/<slug:slug>/", catalogue.product, name="product"),
+    path("catalogue/<slug:kind>/<str:slug>/", catalogue.product, name="product"),
 ]
