@@ -55,6 +55,8 @@ class Forcing:
     @classmethod
     def steady(cls, duration_s: float, *, step_s: float = 1.0, load_frac: ArrayLike = 1.0, sink_degc: float = 20.0):
         """Return everything running for a duration, loads per unit or one for all."""
+        if not step_s > 0:
+            raise ValueError(f"step_s is {step_s:g} s; must be greater than 0")
         n = max(math.ceil(duration_s / step_s - 1e-9), 1)
         loads = np.broadcast_to(np.atleast_1d(np.asarray(load_frac, dtype=float)), (n, np.size(load_frac))).copy()
         one = np.ones(n)

@@ -487,7 +487,7 @@ def simulate_transient(
     forcing : Forcing
         What runs, in equal saved steps; its first step is the steady state before anything happens.
     longest_step_s : float
-        Saved steps longer than this are divided [s].
+        Saved steps longer than this are divided [s]; at most the time in which a CDU's valve moves (15 s).
 
     Returns
     -------
@@ -497,8 +497,10 @@ def simulate_transient(
     Raises
     ------
     ValueError
-        If the forcing does not fit the units.
+        If the forcing does not fit the units or the step is too long.
     """
+    if not 0 < longest_step_s <= VALVE_TIME_S:
+        raise ValueError(f"longest_step_s is {longest_step_s:g} s; must be in (0, {VALVE_TIME_S:g}]")
     n = units.chip_j_per_k.shape[0]
     forcing.check_units(n)
     substeps = max(math.ceil(forcing.step_s / longest_step_s - 1e-9), 1)
