@@ -1,0 +1,148 @@
+"""The whole coupled run on the shipped samples."""
+
+import json
+
+import numpy as np
+import pytest
+from django.core.management import call_command
+
+from facility.models import Layout
+from twin import snapshot
+from twin.merit import BY_NAME, SERIES
+from twin.models import Scenario
+from twin.pools import share_out
+from twin.simulate import simulate
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def inputs(django_db_setup, django_db_blocker):
+    """Return a function that gives the snapshot of a sample layout under a scenario."""
+    with django_db_blocker.unblock():
+        from django.db import transaction
+
+        with transaction.atomic():
+            call_command("load_catalogue", verbosity=0)
+            call_command("load_samples", verbosity=0)
+            taken = {}
+            for layout in Layout.objects.select_related("site"):
+                for scenario in Scenario.objects.filter(site=layout.site):
+                    found = snapshot.snapshot(layout, scenario)
+                    # through the stored form, as a worker reads it
+                    taken[layout.path, scenario.slug] = snapshot.unpacked(snapshot.packed(snapshot.canonical(found)))
+            transaction.set_rollback(True)
+    return lambda path, slug="assistants": json.loads(json.dumps(taken[path, slug]))
+
+
+@pytest.fixture(scope="module")
+def gb200(inputs):
+    return simulate(inputs("sterling/gb200-nvl72"))
+
+
+def test_every_figure_of_merit_is_there_and_fits_json(gb200):
+    assert set(gb200.figures) == set(BY_NAME)
+    json.dumps([gb200.figures, gb200.bands, gb200.details], allow_nan=False)
+    assert {entry.name for entry in SERIES} == set(gb200.series)
+    assert all(values.shape == (8760,) for values in gb200.series.values())
+
+
+def test_power_and_heat_close(gb200):
+    assert gb200.details["balance"]["power_rel"] < 1e-9
+    assert gb200.details["balance"]["heat_rel"] < 1e-9
+    assert gb200.details["solver"]["converged"]
+
+
+def test_parts_sum_to_the_meter(gb200):
+    parts = gb200.details["mean_power_by_part_w"]
+    assert sum(parts.values()) == pytest.approx(gb200.figures["mean_power_w"], rel=1e-9)
+
+
+def test_figures_agree_with_the_series_they_come_from(gb200):
+    tokens, meter = gb200.series["output_tokens_per_s"], gb200.series["meter_power_w"]
+    # series are stored as float32
+    assert gb200.figures["tokens_per_joule"] == pytest.approx(tokens.mean() / meter.mean(), rel=1e-5)
+    assert gb200.figures["peak_power_w"] == pytest.approx(meter.max(), rel=1e-6)
+    assert gb200.figures["pue"] > 1
+    assert gb200.racks["output_tokens_per_s"].sum() == pytest.approx(gb200.figures["output_tokens_per_s"], rel=1e-9)
+
+
+def test_bands_hold_their_figure(gb200):
+    for name, (low, high) in gb200.bands.items():
+        assert low <= gb200.figures[name] <= high, name
+
+
+def test_the_same_snapshot_gives_the_same_figures(inputs, gb200):
+    again = simulate(inputs("sterling/gb200-nvl72"))
+    assert again.figures == gb200.figures
+    assert again.bands == gb200.bands
+    assert all(np.array_equal(again.series[name], gb200.series[name]) for name in again.series)
+
+
+def test_newer_systems_serve_more_tokens_per_joule_on_the_same_use_cases(inputs, gb200):
+    """Order of Hopper, GB200, GB300 per MLPerf Inference v5.1 and InferenceMAX: each generation above the last."""
+    per_joule = [
+        simulate(inputs(f"sterling/{slug}")).figures["tokens_per_joule"]
+        for slug in ("hgx-h200", "gb200-nvl72", "gb300-nvl72", "vera-rubin-nvl72")
+    ]
+    assert per_joule == sorted(per_joule)
+
+
+def test_a_cap_takes_power_and_never_adds_tokens(inputs, gb200):
+    capped = inputs("sterling/gb200-nvl72")
+    capped["scenario"]["accelerator_power_limit_w"] = 700.0
+    result = simulate(capped)
+    assert result.figures["peak_power_w"] < gb200.figures["peak_power_w"]
+    assert result.figures["output_tokens_per_s"] <= gb200.figures["output_tokens_per_s"] * (1 + 1e-9)
+
+
+def test_a_plant_too_small_is_an_answer_with_hours_and_limits(inputs):
+    hot = inputs("golden/vera-rubin-nvl72")
+    for plant in hot["plants"]:
+        if plant["economiser"] == "only":
+            plant["n_heat_rejection"] = 1
+    result = simulate(hot)
+    assert result.details["throttled_hours"] > 0
+    assert result.figures["utilisation_frac"] <= 1
+    whole = simulate(inputs("golden/vera-rubin-nvl72"))
+    assert result.figures["output_tokens_per_s"] < whole.figures["output_tokens_per_s"]
+
+
+def test_a_model_that_does_not_fit_is_told_and_serves_nothing(inputs):
+    tight = inputs("sterling/hgx-h200")
+    for share in tight["scenario"]["workloads"]:
+        share["model"] = "deepseek-r1"  # 1.3 TB in BF16
+    tight["scenario"]["weight_precision"] = "bf16"
+    result = simulate(tight)
+    row = result.details["per_workload"][0]
+    assert row["feasible"] is False
+    assert "GB" in row["reason"]
+    assert result.figures["output_tokens_per_s"] == 0
+    assert result.figures["cost_per_million_output_tokens_usd"] is None
+
+
+def test_progress_is_told_and_can_stop_the_run(inputs):
+    class Stop(Exception):
+        pass
+
+    told = []
+
+    def progress(stage, frac):
+        told.append(frac)
+        if stage == "power and cooling":
+            raise Stop
+
+    with pytest.raises(Stop):
+        simulate(inputs("sterling/gb200-nvl72"), progress)
+    assert told == sorted(told)
+
+
+def test_whole_racks_follow_the_shares_all_along_the_row():
+    chosen = share_out(np.array([0.5, 0.25, 0.25]), 8)
+    assert np.bincount(chosen).tolist() == [4, 2, 2]
+    assert np.bincount(chosen[:4]).tolist() == [2, 1, 1]
+
+
+def test_shares_of_nothing_are_refused():
+    with pytest.raises(ValueError, match="accelerator_share_frac"):
+        share_out(np.zeros(2), 4)

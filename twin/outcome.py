@@ -1,0 +1,449 @@
+"""A solved year as figures of merit, series, rack arrays, limits, costs, energy flow and uncertainty."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from power_cooling.psychrometrics import wet_bulb_degc
+from power_cooling.site_arrays import FloatArray
+from twin import assumptions, economics, equipment
+from twin.feeds import provisioned_w
+from twin.latency import mixture_quantile
+from twin.merit import SERIES
+
+if TYPE_CHECKING:
+    from twin.simulate import SimulationResult, Solved
+
+S_PER_HOUR = 3600.0
+S_PER_YEAR = 8760 * 3600.0
+ASSUMED_COOLING_BAND_FRAC = 0.2  # of everything between IT and meter: component models agree to a few percent, but
+# fouling, controls and part load of real plants do not
+ASSUMED_IT_POWER_BAND_FRAC = 0.06  # of host, switch and drive power, estimated in most data sheets
+COOL_ROOM_DEGC = 20.0  # where the use of a temperature limit is counted from
+ASSUMED_FAILURE_RATE_FACTOR = 2.0  # published rates of one component differ by about this
+
+
+def result(solved: "Solved", *, version: str, elapsed_s: float) -> "SimulationResult":
+    """Return everything a run stores of a solved year."""
+    from twin.simulate import SimulationResult
+
+    served = Served(solved)
+    energy = mean_power_by_part_w(solved)
+    figures = figures_of_merit(solved, served)
+    rows = assumptions.assumptions(
+        solved.inputs,
+        used_models={pool.model for pool in solved.pools if pool.feasible},
+        used_accelerators={pool.accelerator for pool in solved.pools},
+    )
+    used, prices, bounds = money(solved, served)
+    details = {
+        "per_workload": [workload_row(solved, served, i) for i in range(len(solved.pools))],
+        "limits": limits(solved),
+        "balance": {
+            "power_rel": float(np.nanmax(solved.coupled.power_closure_rel)),
+            "heat_rel": float(np.nanmax(solved.coupled.heat_closure_rel)),
+        },
+        "solver": {
+            "converged": solved.coupled.report.converged,
+            "iterations": int(solved.coupled.report.iterations_max),
+            "elapsed_s": elapsed_s,
+            "version": version,
+            "message": solved.coupled.report.message,
+        },
+        "mean_power_by_part_w": energy,
+        "energy_flow": energy_flow(solved),
+        "costs": [asdict(line) for line in economics.yearly_costs(used, prices)],
+        "rent": {
+            "usd_per_hour": used.rent_usd_per_h,
+            "cost_per_million_output_tokens_usd": economics.rented_cost_usd(used),
+        },
+        "sensitivities": [asdict(line) for line in economics.sensitivities(used, prices, bounds)],
+        "availability": solved.uptime.as_details(served.output_tokens_per_s.mean() * S_PER_YEAR),
+        "failures": solved.uptime.single_failures(served.output_tokens_per_s.mean()),
+        "economiser_hours": economiser_hours(solved),
+        "throttled_hours": float(np.count_nonzero(solved.coupled.throttled_frac > 0)),
+        "assumptions": [asdict(row) for row in rows],
+        "confidence": assumptions.weakest(rows),
+    }
+    return SimulationResult(
+        figures={name: _plain(value) for name, value in figures.items()},
+        bands=bands(solved, figures),
+        details=details,
+        series={name: values.astype(np.float32) for name, values in hourly_series(solved, served).items()},
+        racks=rack_arrays(solved, served),
+    )
+
+
+class Served:
+    """Tokens and latencies per hour and pool, from load and clock. Arrays have shape (n_hours, n_pools)."""
+
+    def __init__(self, solved: "Solved") -> None:
+        pools, coupled = solved.pools, solved.coupled
+        shape = solved.load_frac.shape
+        self.requests_per_s = np.zeros(shape)
+        self.offered_per_s = np.zeros(shape)
+        self.servable_per_s = np.zeros(shape)
+        self.latency = {name: np.full(shape, np.nan) for name in LATENCIES}
+        self.slo_attainment = np.zeros(shape)
+        self.flop_activity = np.zeros(shape)
+        self.byte_activity = np.zeros(shape)
+        for i, pool in enumerate(pools):
+            if not pool.feasible:
+                self.offered_per_s[:, i] = pool.demand_per_s
+                continue
+            clock = np.nan_to_num(coupled.pool_clock_frac[:, i], nan=1.0)
+            running = np.nan_to_num(coupled.pool_available_frac[:, i])
+            capacity = pool.capacity_per_s * pool.speed(clock) * running
+            # the curves' load is what arrives over what the running accelerators serve at full clock
+            load = np.divide(pool.demand_per_s, pool.capacity_per_s * running, out=np.ones(shape[0]), where=running > 0)
+            self.offered_per_s[:, i] = pool.demand_per_s
+            self.servable_per_s[:, i] = capacity
+            self.requests_per_s[:, i] = np.minimum(pool.demand_per_s, capacity)
+            for name in LATENCIES:
+                self.latency[name][:, i] = pool.at(name, clock, load)
+            within = pool.at("slo_attainment_frac", clock, load)
+            # what is turned away met no target
+            share = np.divide(
+                self.requests_per_s[:, i], pool.demand_per_s, out=np.ones(shape[0]), where=pool.demand_per_s > 0
+            )
+            self.slo_attainment[:, i] = within * share
+            self.flop_activity[:, i] = pool.at("compute_activity_frac", clock, load) * running
+            self.byte_activity[:, i] = pool.at("memory_activity_frac", clock, load) * running
+        self.output_per_request = np.array([pool.output_tokens for pool in pools])
+        self.input_per_request = np.array([pool.input_tokens for pool in pools])
+        self.output_tokens_per_s = self.requests_per_s @ self.output_per_request  # (n_hours,)
+        self.input_tokens_per_s = self.requests_per_s @ self.input_per_request
+
+    def quantile(self, which: str, quantile: float, pools: slice | list[int]) -> float | None:
+        """Return a latency quantile over the year and some pools; `which` is "ttft" or "itl"."""
+        tokens = self.output_per_request[pools] if which == "itl" else 1.0
+        return mixture_quantile(
+            self.latency[f"{which}_p50_s"][:, pools].ravel(),
+            self.latency[f"{which}_p95_s"][:, pools].ravel(),
+            (self.requests_per_s[:, pools] * tokens).ravel(),
+            quantile,
+        )
+
+    def attainment(self, pools: slice | list[int]) -> float | None:
+        """Return the share of offered requests inside their targets."""
+        offered = self.offered_per_s[:, pools]
+        return float((self.slo_attainment[:, pools] * offered).sum() / offered.sum()) if offered.sum() > 0 else None
+
+    def goodput(self, pools: slice | list[int]) -> float:
+        """Return output tokens per second of requests inside their targets, mean over the hours."""
+        good = self.slo_attainment[:, pools] * self.offered_per_s[:, pools] * self.output_per_request[pools]
+        return float(good.sum(axis=1).mean())
+
+
+LATENCIES = ("ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s")
+
+
+def figures_of_merit(solved: "Solved", served: Served) -> dict[str, float | None]:
+    """Return the figures of merit by name, `twin.merit`."""
+    coupled, inputs = solved.coupled, solved.inputs
+    everything = slice(None)
+    output, meter, it = served.output_tokens_per_s, coupled.meter_power_w, coupled.it_power_w
+    used, prices, _ = money(solved, served)
+    servable = (served.servable_per_s @ served.output_per_request).mean()
+    accelerators = np.array([pool.n_accelerators for pool in solved.pools], dtype=float)
+    weights = accelerators / max(accelerators.sum(), 1.0)
+    provisioned = provisioned_w(inputs, solved.feeds.tree)
+    carbon = inputs["site"]["region"]["facts"]["grid_carbon_kg_per_kwh"]
+    availability = solved.uptime.availability_frac
+    pue = meter.mean() / it.mean()
+    return {
+        "output_tokens_per_s": output.mean(),
+        "input_tokens_per_s": served.input_tokens_per_s.mean(),
+        "tokens_per_joule": output.mean() / meter.mean(),
+        "it_tokens_per_joule": output.mean() / it.mean(),
+        "cost_per_million_output_tokens_usd": economics.owned_cost_usd(used, prices),
+        "rented_cost_per_million_output_tokens_usd": economics.rented_cost_usd(used),
+        "utilisation_frac": output.mean() / servable if servable > 0 else None,
+        "flop_utilisation_frac": float(served.flop_activity.mean(axis=0) @ weights),
+        "bandwidth_utilisation_frac": float(served.byte_activity.mean(axis=0) @ weights),
+        "stranded_power_w": provisioned - meter.max(),
+        "availability_frac": availability,
+        "lost_tokens_per_year": (1 - availability) * output.mean() * S_PER_YEAR,
+        "ttft_p50_s": served.quantile("ttft", 0.5, everything),
+        "ttft_p95_s": served.quantile("ttft", 0.95, everything),
+        "itl_p50_s": served.quantile("itl", 0.5, everything),
+        "itl_p95_s": served.quantile("itl", 0.95, everything),
+        "slo_attainment_frac": served.attainment(everything),
+        "goodput_tokens_per_s": served.goodput(everything),
+        "pue": pue,
+        "wue_l_per_kwh": coupled.water_kg_s.sum() * S_PER_HOUR / (it.sum() / 1e3),
+        "cue_kg_per_kwh": carbon * pue,
+        "nameplate_power_w": solved.table.nameplate_w.sum(),
+        "provisioned_power_w": provisioned,
+        "peak_power_w": meter.max(),
+        "mean_power_w": meter.mean(),
+    }
+
+
+def mean_power_by_part_w(solved: "Solved") -> dict[str, float]:
+    """Return the mean power at the meter by what draws it [W]; the parts sum to the mean at the meter."""
+    c = solved.coupled
+    parts = {
+        "Accelerators": c.accelerator_power_w,
+        "CPU, network and storage": c.other_it_power_w,
+        "Server fans": c.server_fan_power_w,
+        "Power shelves": c.shelf_loss_w,
+        "Electrical distribution": c.feed_loss_w,
+        "CDU pumps": c.cdu_pump_power_w,
+        "Plant pumps": c.plant_pump_power_w + c.tower_pump_power_w,
+        "Heat-rejection fans": c.cooler_fan_power_w + c.tower_fan_power_w,
+        "Chillers": c.chiller_power_w,
+        "Air units": c.air_unit_fan_power_w,
+        "Lighting": c.lighting_power_w,
+    }
+    return {name: float(values.mean()) for name, values in parts.items()}
+
+
+def energy_flow(solved: "Solved") -> list[dict[str, Any]]:
+    """Return the year's energy from the grid to tokens and losses, as links of a Sankey diagram [J]."""
+    seconds = solved.weather.n_elements * S_PER_HOUR
+    part = {name: power * seconds for name, power in mean_power_by_part_w(solved).items()}
+    idle = solved.table.bank["idle_w"] * solved.table.bank["n_accelerators"]
+    idle_j = min(float(idle.sum()) * seconds, part["Accelerators"])
+    cooling = ("CDU pumps", "Plant pumps", "Heat-rejection fans", "Chillers", "Air units")
+    racks = ("Accelerators", "CPU, network and storage", "Server fans", "Power shelves")
+    links = [
+        ("Grid", "Electrical distribution", part["Electrical distribution"]),
+        ("Grid", "Cooling", sum(part[name] for name in cooling)),
+        ("Grid", "Lighting", part["Lighting"]),
+        ("Grid", "Racks", sum(part[name] for name in racks)),
+        *(("Cooling", name, part[name]) for name in cooling),
+        *(("Racks", name, part[name]) for name in racks),
+        ("Accelerators", "Idle draw", idle_j),
+        ("Accelerators", "Tokens", part["Accelerators"] - idle_j),
+    ]
+    return [{"source": a, "target": b, "energy_j": float(j)} for a, b, j in links if j > 0]
+
+
+def workload_row(solved: "Solved", served: Served, i: int) -> dict[str, Any]:
+    """Return what a page shows of one workload."""
+    pool = solved.pools[i]
+    row = {
+        "workload": pool.workload, "name": pool.name, "model": pool.model, "model_name": pool.model_name,
+        "accelerator": pool.accelerator, "n_accelerators": pool.n_accelerators,
+        "configuration": pool.configuration_text,
+        "tensor_parallel": pool.tensor_parallel, "weight_precision": pool.weight_precision, "feasible": pool.feasible,
+        "reason": pool.reason, "offered_requests_per_s": float(pool.demand_per_s.mean()),
+        "served_requests_per_s": float(served.requests_per_s[:, i].mean()),
+        "target_ttft_s": pool.target_ttft_s, "target_itl_s": pool.target_itl_s, "confidence": pool.confidence,
+        "source": pool.source,
+    }  # fmt: skip
+    answered = pool.feasible
+    row["output_tokens_per_s"] = row["served_requests_per_s"] * pool.output_tokens if answered else 0.0
+    row["input_tokens_per_s"] = row["served_requests_per_s"] * pool.input_tokens if answered else 0.0
+    for which in ("ttft", "itl"):
+        for label, quantile in (("p50", 0.5), ("p95", 0.95)):
+            row[f"{which}_{label}_s"] = served.quantile(which, quantile, [i]) if answered else None
+    row["slo_attainment_frac"] = served.attainment([i])
+    row["goodput_tokens_per_s"] = served.goodput([i])
+    return row
+
+
+def limits(solved: "Solved") -> list[dict[str, Any]]:
+    """Return how close each object came to what it may do, worst hour each, tightest first."""
+    c, names = solved.coupled, equipment.names(solved.inputs)
+    site = solved.site
+    found: list[dict[str, Any]] = []
+
+    def add(label: str, kind: str, values: FloatArray, limit: float, unit: str) -> None:
+        if np.isfinite(limit) and np.any(np.isfinite(values)):
+            hour = int(np.nanargmax(values))
+            found.append(
+                {
+                    "object": label,
+                    "kind": kind,
+                    "value": float(values[hour]),
+                    "limit": float(limit),
+                    "unit": unit,
+                    "hour": hour,
+                }
+            )
+
+    add("Site", "grid connection", c.meter_power_w, solved.inputs["site"]["grid_limit_w"], "W")
+    tree = solved.feeds.tree
+    for i, name in enumerate(tree.names):
+        add(name, "feed load", c.feed_load_w[:, i], float(tree.rating_w[i] * tree.units[i]), "W")
+    if site.cdus is not None:
+        for i, name in enumerate(names.cdu_groups):
+            add(name, "CDU heat", c.cdu_heat_w[:, i], float(site.cdus.n_units[i] * site.cdus.capacity_w[i]), "W")
+            warmest = float(_warmest_supply(solved, i))
+            add(name, "rack coolant supply", c.cdu_supply_degc[:, i], warmest, "°C")
+    for i, name in enumerate(names.halls):
+        if site.halls.n_units[i] > 0:
+            capacity = float(site.halls.n_units[i] * site.halls.unit_capacity_w[i])
+            add(name, "air-unit heat", c.hall_load_frac[:, i] * capacity, capacity, "W")
+    hottest = int(np.nanargmax(np.where(site.racks.n_accelerators > 0, c.racks.max_junction_degc, -np.inf)))
+    add(
+        "Accelerators", "junction temperature", np.array([c.racks.max_junction_degc[hottest]]),
+        float(site.racks.throttle_degc[hottest]), "°C",
+    )  # fmt: skip
+    found[-1]["hour"] = None  # rack summaries keep the worst value, not its hour
+    return sorted(found, key=lambda row: -_used_frac(row))
+
+
+def _used_frac(row: dict[str, Any]) -> float:
+    """Return how much of a limit is used: of its watts, or of its kelvins above a cool room."""
+    if row["unit"] == "°C":
+        return (row["value"] - COOL_ROOM_DEGC) / (row["limit"] - COOL_ROOM_DEGC)
+    return row["value"] / row["limit"]
+
+
+def _warmest_supply(solved: "Solved", group: int) -> float:
+    """Return the warmest supply that every rack of a CDU group accepts [degC]."""
+    on_group = np.flatnonzero(solved.table.bank["cdu_index"] == group)
+    systems = set(solved.table.system[on_group]) - {""}
+    sheets = [p["facts"] for p in solved.inputs["products"]["by_id"].values() if p["slug"] in systems]
+    return min((s["liquid_supply_max_degc"] for s in sheets if s.get("liquid_supply_max_degc")), default=np.inf)
+
+
+def economiser_hours(solved: "Solved") -> dict[str, float]:
+    """Return the hours in which each plant rejects all its heat without chillers, by plant name."""
+    free = solved.coupled.economiser_mode == 0
+    return {name: float(np.count_nonzero(free[:, i])) for i, name in enumerate(equipment.names(solved.inputs).plants)}
+
+
+def money(solved: "Solved", served: Served):
+    """Return what the year used, at which prices, and the prices' bounds."""
+    inputs = solved.inputs
+    seconds_scale = S_PER_YEAR / (solved.weather.n_elements * S_PER_HOUR)
+    rent, known = 0.0, True
+    counts = {}
+    for slug in np.unique(solved.table.accelerator):
+        counts[slug] = float(solved.table.bank["n_accelerators"][solved.table.accelerator == slug].sum())
+        if slug:
+            entry = inputs["products"]["gpu_rental"].get(str(slug))
+            known &= entry is not None
+            rent += counts[slug] * entry["facts"]["reserved_1y_usd_per_gpu_h"] if entry else 0.0
+    racks = inputs["racks"]
+    capital = 0.0
+    for product_id, n_systems in zip(racks["product_id"], racks["n_systems"], strict=True):
+        if product_id is not None:
+            capital += n_systems * float(equipment.facts(inputs, product_id).get("price_estimate_usd") or 0.0)
+    used = economics.Quantities(
+        output_tokens=float(served.output_tokens_per_s.mean() * S_PER_YEAR * solved.uptime.availability_frac),
+        it_capital_usd=capital,
+        nameplate_power_w=float(solved.table.nameplate_w.sum()),
+        energy_j=float(solved.coupled.meter_power_w.mean() * S_PER_YEAR),
+        peak_power_w=float(solved.coupled.meter_power_w.max()),
+        water_m3=float(solved.coupled.water_kg_s.sum() * S_PER_HOUR * seconds_scale / 1e3),
+        n_accelerators=sum(count for slug, count in counts.items() if slug),
+        rent_usd_per_h=rent if known and rent > 0 else None,
+    )
+    return used, *economics.prices_of(inputs)
+
+
+def bands(solved: "Solved", figures: dict[str, float | None]) -> dict[str, list[float]]:
+    """Return the 80 % band of each figure that an uncertainty is known for.
+
+    Relative uncertainties of independent origin are added in quadrature, in logarithms.
+    """
+    output = np.array([max(float(p.demand_per_s.mean()) * p.output_tokens, 0.0) for p in solved.pools])
+    share = output / output.sum() if output.sum() > 0 else output
+    log_band = {
+        name: sum(s * p.log_band(name) for s, p in zip(share, solved.pools, strict=True) if p.feasible)
+        for name in ("throughput", "ttft", "itl", "power")
+    }
+    part = mean_power_by_part_w(solved)
+    total = sum(part.values())
+    chips = part["Accelerators"] / total
+    host = (part["CPU, network and storage"] + part["Server fans"] + part["Power shelves"]) / total
+    facility = 1 - chips - host
+    power = float(
+        np.hypot(np.hypot(chips * log_band["power"], host * ASSUMED_IT_POWER_BAND_FRAC),
+                 facility * ASSUMED_COOLING_BAND_FRAC)
+    )  # fmt: skip
+    tokens = float(log_band["throughput"])
+    per_joule = float(np.hypot(tokens, power))
+    log_half_width = {
+        "output_tokens_per_s": tokens, "input_tokens_per_s": tokens, "goodput_tokens_per_s": tokens,
+        "tokens_per_joule": per_joule, "it_tokens_per_joule": per_joule, "mean_power_w": power, "peak_power_w": power,
+        "cost_per_million_output_tokens_usd": tokens, "rented_cost_per_million_output_tokens_usd": tokens,
+        "ttft_p50_s": float(log_band["ttft"]), "ttft_p95_s": float(log_band["ttft"]),
+        "itl_p50_s": float(log_band["itl"]), "itl_p95_s": float(log_band["itl"]),
+    }  # fmt: skip
+    known = {
+        name: [figures[name] / np.exp(width), figures[name] * np.exp(width)]
+        for name, width in log_half_width.items()
+        if figures[name] is not None
+    }
+    overhead = figures["pue"] - 1
+    known["pue"] = [1 + overhead * (1 - ASSUMED_COOLING_BAND_FRAC), 1 + overhead * (1 + ASSUMED_COOLING_BAND_FRAC)]
+    lost = 1 - figures["availability_frac"]
+    known["availability_frac"] = [
+        max(0.0, 1 - lost * ASSUMED_FAILURE_RATE_FACTOR),
+        1 - lost / ASSUMED_FAILURE_RATE_FACTOR,
+    ]
+    return {name: [float(low), float(high)] for name, (low, high) in known.items()}
+
+
+def hourly_series(solved: "Solved", served: Served) -> dict[str, FloatArray]:
+    """Return the hourly series of `twin.merit.SERIES` by name, each of shape (n_hours,)."""
+    c, weather = solved.coupled, solved.weather
+    accelerators = np.array([pool.n_accelerators for pool in solved.pools], dtype=float)
+    share = accelerators / max(accelerators.sum(), 1.0)
+    on_liquid = c.cdu_supply_degc.shape[1] > 0
+    series = {
+        "meter_power_w": c.meter_power_w,
+        "it_power_w": c.it_power_w,
+        "accelerator_power_w": c.accelerator_power_w,
+        "electrical_loss_w": c.feed_loss_w + c.shelf_loss_w,
+        "heat_rejection_power_w": c.cooler_fan_power_w + c.tower_fan_power_w,
+        "chiller_power_w": c.chiller_power_w,
+        "pump_power_w": c.cdu_pump_power_w + c.plant_pump_power_w + c.tower_pump_power_w,
+        "air_unit_power_w": c.air_unit_fan_power_w,
+        "output_tokens_per_s": served.output_tokens_per_s,
+        "load_frac": np.minimum(solved.load_frac, 1.0) @ share,
+        "tokens_per_joule": served.output_tokens_per_s / c.meter_power_w,
+        "pue": c.meter_power_w / c.it_power_w,
+        "water_kg_per_s": c.water_kg_s,
+        "dry_bulb_degc": weather.dry_bulb_degc,
+        "wet_bulb_degc": wet_bulb_degc(weather.dry_bulb_degc, weather.humidity_ratio, weather.pressure_pa),
+        "facility_supply_degc": c.facility_supply_degc.max(axis=1),
+        "rack_supply_degc": c.cdu_supply_degc.max(axis=1) if on_liquid else np.full(weather.n_elements, np.nan),
+        "rack_inlet_air_degc": c.hall_inlet_max_degc.max(axis=1),
+        "clock_frac": c.pool_clock_frac.min(axis=1) if solved.pools else np.ones(weather.n_elements),
+        "economiser_frac": (c.economiser_mode == 0).mean(axis=1),
+    }
+    return {entry.name: np.asarray(series[entry.name], dtype=float) for entry in SERIES}
+
+
+def rack_arrays(solved: "Solved", served: Served) -> dict[str, np.ndarray]:
+    """Return per-rack results, arrays of shape (n_racks,) in the snapshot's order."""
+    summary, of = solved.coupled.racks, solved.rack_class
+    group = solved.table.bank["cdu_index"]
+    mean_supply = np.full(of.size, np.nan)
+    if np.any(group >= 0):
+        mean_supply[group >= 0] = solved.coupled.cdu_supply_degc.mean(axis=0)[group[group >= 0]]
+    tokens = np.zeros(of.size)
+    chips = solved.table.bank["n_accelerators"] * solved.table.load_share
+    for i in range(len(solved.pools)):
+        mine = solved.rack_pool == i
+        total = chips[mine].sum()
+        if total > 0:
+            made = served.requests_per_s[:, i].mean() * served.output_per_request[i]
+            tokens[mine] = made * chips[mine] / total
+    mean_power = summary.mean_power_w[of]
+    return {
+        "rack_id": solved.table.rack_id,
+        "mean_power_w": mean_power,
+        "max_power_w": summary.max_power_w[of],
+        "mean_supply_degc": mean_supply,
+        "max_supply_degc": summary.max_coolant_degc[of],
+        "max_junction_degc": np.where(solved.table.bank["n_accelerators"] > 0, summary.max_junction_degc[of], np.nan),
+        "min_clock_frac": summary.min_clock_frac[of],
+        "throttled_hours": summary.throttled_elements[of],
+        "output_tokens_per_s": tokens,
+        "tokens_per_joule": np.divide(tokens, mean_power, out=np.zeros(of.size), where=mean_power > 0),
+        "max_inlet_air_degc": summary.max_inlet_degc[of],
+    }
+
+
+def _plain(value: Any) -> float | None:
+    """Return a figure as JSON can hold it: no NumPy scalar, no NaN."""
+    return None if value is None or not np.isfinite(value) else float(value)

@@ -1,0 +1,169 @@
+"""The coupled twin: requests, batching, watts, heat, weather, clocks, tokens, money and failures, solved together.
+
+Reads a snapshot (`twin.snapshot`), returns everything a run stores. Knows nothing of the web or the database. In order:
+
+1. `equipment` turns the description into solver arrays, `feeds` the power tree, `pools` decides which racks serve what.
+2. `solve`: demand gives load, load gives watts, watts give temperatures and clocks (`power_cooling.coupled`); where a
+   clock falls, the same demand makes the accelerators busier, so load is taken again until it stands still.
+3. `outcome` turns the solved year into figures of merit, series, rack arrays, limits, costs and uncertainty.
+"""
+
+import time
+import zlib
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from power_cooling.coupled import CoupledResult, solve_coupled
+from power_cooling.psychrometrics import humidity_ratio_from_relative_humidity
+from power_cooling.site_arrays import FloatArray, PoolCurves, SiteArrays, SiteFeeds, Weather
+from twin import equipment, outcome
+from twin.feeds import rack_feeds as feeds_of_racks
+from twin.feeds import site_feeds
+from twin.pools import Pool, plan_pools
+from twin.uptime import Uptime, uptime
+
+SOLVER_VERSION = "0.1.0"
+MAX_LOAD_PASSES = 6  # clock and load settle by a factor of five or more per pass
+LOAD_TOLERANCE = 1e-4
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationResult:
+    """What a run stores. Series have shape (n_hours,), rack arrays (n_racks,)."""
+
+    figures: dict[str, float | None]
+    bands: dict[str, list[float]]
+    details: dict[str, Any]
+    series: dict[str, NDArray[np.float32]]
+    racks: dict[str, NDArray]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved:
+    """A layout under a scenario, solved. Arrays over hours have shape (n_hours, …)."""
+
+    inputs: Mapping[str, Any]
+    weather: Weather
+    table: equipment.RackTable
+    rack_class: NDArray[np.int64]
+    rack_pool: NDArray[np.int64]  # -1: no accelerators, or none of its workloads fits
+    site: SiteArrays
+    feeds: SiteFeeds
+    pools: list[Pool]
+    load_frac: FloatArray  # (n_hours, n_pools): demand over what the running, clocked accelerators can serve
+    coupled: CoupledResult
+    uptime: Uptime
+
+
+def simulate(inputs: Mapping[str, Any], progress: Progress = lambda stage, frac: None) -> SimulationResult:
+    """Simulate a year of a layout under a scenario.
+
+    Parameters
+    ----------
+    inputs : mapping
+        A snapshot as `twin.snapshot.snapshot` makes it.
+    progress : callable
+        Called with the stage's name and the share done; raising from it abandons the run.
+
+    Raises
+    ------
+    ValueError
+        If the description cannot be solved; the message names object, field, value and what is allowed.
+    """
+    started = time.perf_counter()
+    solved = solve(inputs, progress)
+    progress("figures", 0.95)
+    return outcome.result(solved, version=SOLVER_VERSION, elapsed_s=time.perf_counter() - started)
+
+
+def solve(inputs: Mapping[str, Any], progress: Progress) -> Solved:
+    """Solve a snapshot; `simulate` says what is raised."""
+    progress("reading", 0.02)
+    weather = weather_of(inputs)
+    table = equipment.rack_table(inputs)
+    progress("serving", 0.05)
+    pools, rack_pool = plan_pools(inputs, table, weather.n_elements)
+    progress("layout", 0.15)
+    rack_feeds = feeds_of_racks(inputs)
+    racks, rack_class = equipment.rack_classes(table, rack_pool, rack_feeds)
+    class_feeds = np.zeros((racks.n_racks, 2), dtype=np.int64)
+    class_feeds[rack_class] = rack_feeds
+    site = SiteArrays(
+        racks=racks,
+        pools=PoolCurves(
+            static_power_w=np.array([pool.static_power_w for pool in pools]),
+            dynamic_power_w=np.array([pool.dynamic_power_w for pool in pools]),
+        ),
+        cdus=equipment.cdu_bank(inputs),
+        halls=equipment.hall_bank(inputs),
+        plants=equipment.plant_bank(inputs, equipment.design_heat_w(inputs, table)),
+    )
+    feeds = site_feeds(inputs, class_feeds)
+    load, coupled = solve_year(site, feeds, pools, weather, progress)
+    progress("failures", 0.85)
+    return Solved(
+        inputs=inputs,
+        weather=weather,
+        table=table,
+        rack_class=rack_class,
+        rack_pool=rack_pool,
+        site=site,
+        feeds=feeds,
+        pools=pools,
+        load_frac=load,
+        coupled=coupled,
+        uptime=uptime(inputs, site, feeds, pools, weather, load),
+    )
+
+
+def solve_year(
+    site: SiteArrays, feeds: SiteFeeds, pools: list[Pool], weather: Weather, progress: Progress
+) -> tuple[FloatArray, CoupledResult]:
+    """Return load, demand over what the clocked accelerators can serve, and the year solved at that load.
+
+    A slower clock makes the same demand a higher load, which draws more power and may slow the clock further; both
+    settle because a clock falls by far less than the load that it answers to.
+    """
+    demand = np.stack([pool.demand_per_s for pool in pools], axis=1)
+    nominal = np.array([pool.capacity_per_s for pool in pools])
+    load = _over(demand, np.broadcast_to(nominal, demand.shape))
+    for k in range(MAX_LOAD_PASSES):
+        stage, start, share = ("power and cooling", 0.2, 0.45) if k == 0 else ("throttling", 0.65, 0.2)
+
+        def told(done: int, total: int, stage: str = stage, start: float = start, share: float = share) -> None:
+            progress(stage, start + share * done / total)
+
+        coupled = solve_coupled(site, np.minimum(load, 1.0), weather, feeds=feeds, progress=told)
+        speed = np.column_stack([pool.speed(coupled.pool_clock_frac[:, i]) for i, pool in enumerate(pools)])
+        capacity = nominal * np.nan_to_num(speed * coupled.pool_available_frac)
+        again = _over(demand, capacity)
+        moved = np.max(np.abs(np.minimum(again, 1.0) - np.minimum(load, 1.0)))
+        load = again
+        if moved < LOAD_TOLERANCE:
+            break
+    return load, coupled
+
+
+def weather_of(inputs: Mapping[str, Any]) -> Weather:
+    """Return the snapshot's year of weather."""
+    stored = inputs["weather"]
+    rows = np.frombuffer(zlib.decompress(b64decode(stored["rows"])), dtype="<f4")
+    dry_bulb, relative_humidity, pressure = rows.reshape(3, stored["n_hours"]).astype(float)
+    return Weather(
+        dry_bulb_degc=dry_bulb,
+        humidity_ratio=humidity_ratio_from_relative_humidity(dry_bulb, relative_humidity, pressure),
+        pressure_pa=pressure,
+    )
+
+
+def _over(demand: FloatArray, capacity: FloatArray) -> FloatArray:
+    """Return demand over capacity; where nothing runs, any demand is a full load."""
+    full = (demand > 0).astype(float)
+    return np.divide(demand, capacity, out=full, where=capacity > 0)

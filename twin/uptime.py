@@ -1,0 +1,340 @@
+"""What failures and repairs leave of a layout's token capacity over a year.
+
+Every described component may fail: its rate and repair time come from the catalogue. For each single failure, each
+pair within a group, and each common-cause loss of a whole group, the coupled solver says what capacity is left at the
+busiest hour's load in weather that only one hour in a hundred exceeds: a lost CDU is not a lost hall, flow and
+temperature redistribute. Expected loss is the sum over these states, exact to second order in the unavailabilities.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from power_cooling.coupled import solve_coupled
+from power_cooling.site_arrays import Failures, FloatArray, SiteArrays, SiteFeeds, Weather
+from twin import equipment
+from twin.pools import Pool
+
+Inputs = Mapping[str, Any]
+
+HOURS_PER_YEAR = 8760.0
+DESIGN_QUANTILE = 0.99  # weather of the states: exceeded in one hour of a hundred
+ASSUMED_COMMON_CAUSE_FRAC = 0.05  # of a component's failures that take its whole group: 1 to 10 % in IEEE 493 practice
+ASSUMED_ACCELERATOR_FAILURES_PER_YEAR = 0.173  # per accelerator, where none is catalogued: 419 in 54 days on 16,384
+# H100 (Llama 3 training report)
+
+FEED_RELIABILITY = {
+    "utility": "utility-single-feed", "generator": "genset-standby-1500kw", "transformer": "xfmr-liquid-3mva",
+    "ups": "ups-module", "bess": "li-ion-string", "switchboard": "switchgear-bare-bus-600v", "busway": "busway-ft",
+    "pdu": "pdu",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One described component: `n` alike units that fail independently but for the common cause."""
+
+    name: str
+    group: str  # components of one group back each other up and share a common cause
+    kind: str  # feed, cdus, air_units, coolers, towers or chillers: which part of `Failures` it is
+    index: int  # row in that part
+    n: int
+    failures_per_year: float  # of one unit
+    repair_h: float
+    start_failure_frac: float = 0.0  # of a standby unit, per demand
+
+    @property
+    def unavailability_frac(self) -> float:
+        """Share of the year that one unit is out of service, or fails to start."""
+        busy = self.failures_per_year * self.repair_h
+        return busy / (HOURS_PER_YEAR + busy) + self.start_failure_frac
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Some units out: (component, how many), its probability, and the share of capacity left."""
+
+    out: tuple[tuple[int, int], ...]
+    probability: float
+    kind: str  # "single", "pair" or "common cause"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Uptime:
+    """Availability of token capacity. Per-component arrays have shape (n_components,)."""
+
+    components: list[Component]
+    states: list[State]
+    capacity_frac: FloatArray  # (n_states,)
+    accelerator_unavailability_frac: float
+    availability_frac: float
+    lost_by_component_frac: FloatArray  # of capacity, single failures and half of each shared state
+    one_more_gain_frac: FloatArray
+    converged: bool
+
+    def as_details(self, output_tokens_per_year: float) -> dict[str, Any]:
+        """Return what a page shows, components that cost most first."""
+        groups: dict[tuple[str, str], dict[str, Any]] = {}
+        for i, component in enumerate(self.components):
+            row = groups.setdefault(
+                (component.kind, component.group),
+                {"name": component.group, "n": 0, "lost": 0.0, "gain": 0.0, "worst": 1.0},
+            )
+            row["n"] += component.n
+            row["lost"] += float(self.lost_by_component_frac[i])
+            row["gain"] += float(self.one_more_gain_frac[i])
+        for state, left in zip(self.states, self.capacity_frac, strict=True):
+            if state.kind == "single":
+                component = self.components[state.out[0][0]]
+                row = groups[component.kind, component.group]
+                row["worst"] = min(row["worst"], float(left))
+        rows = [
+            {
+                "name": row["name"],
+                "n": row["n"],
+                "capacity_after_one_failure_frac": row["worst"],
+                "availability_frac": 1 - row["lost"],
+                "lost_tokens_per_year": float(row["lost"] * output_tokens_per_year),
+                "one_more_gain_tokens_per_year": float(row["gain"] * output_tokens_per_year),
+            }
+            for row in groups.values()
+        ]
+        rows.append(
+            {
+                "name": "Accelerators",
+                "n": None,
+                "capacity_after_one_failure_frac": None,
+                "availability_frac": 1 - self.accelerator_unavailability_frac,
+                "lost_tokens_per_year": float(self.accelerator_unavailability_frac * output_tokens_per_year),
+                "one_more_gain_tokens_per_year": None,
+            }
+        )
+        rows.sort(key=lambda row: -row["lost_tokens_per_year"])
+        return {
+            "groups": rows,
+            "n_states": len(self.states),
+            "weather": f"each state at the {DESIGN_QUANTILE:.0%} hottest hour and the busiest hour's load",
+        }
+
+    def single_failures(self, output_tokens_per_s: float) -> list[dict[str, Any]]:
+        """Return every single failure with what is left, worst first."""
+        rows = []
+        for state, left in zip(self.states, self.capacity_frac, strict=True):
+            if state.kind == "single":
+                component = self.components[state.out[0][0]]
+                rows.append(
+                    {
+                        "object": component.name,
+                        "capacity_frac": float(left),
+                        "lost_tokens_per_s": float((1 - left) * output_tokens_per_s),
+                        "message": _said(component, float(left)),
+                    }
+                )
+        return sorted(rows, key=lambda row: row["capacity_frac"])
+
+
+def _said(component: Component, left: float) -> str:
+    unit = f"one of {component.n} units of {component.name}" if component.n > 1 else component.name
+    if left > 1 - 1e-6:
+        return f"Losing {unit} costs no tokens."
+    return f"Losing {unit} leaves {left:.1%} of the token capacity for about {component.repair_h:g} h."
+
+
+def uptime(
+    inputs: Inputs, site: SiteArrays, feeds: SiteFeeds, pools: list[Pool], weather: Weather, load_frac: FloatArray
+) -> Uptime:
+    """Return the availability of a layout's token capacity.
+
+    Parameters
+    ----------
+    inputs : mapping
+        A snapshot.
+    site, feeds
+        What the coupled solver solves.
+    pools : list of Pool
+    weather : Weather
+        The year.
+    load_frac : ndarray, shape (n_hours, n_pools)
+        The year's load; states are taken at its maximum.
+    """
+    found = components(inputs, site, feeds)
+    states = failure_states(found)
+    capacity, converged = capacity_left(site, feeds, pools, weather, load_frac, found, states)
+    lost = np.array([state.probability for state in states]) * (1 - capacity)
+    by_component, gain = np.zeros(len(found)), np.zeros(len(found))
+    for state, loss in zip(states, lost, strict=True):
+        for which, _ in state.out:
+            by_component[which] += loss / len(state.out)
+    for state, loss in zip(states, lost, strict=True):
+        if state.kind == "single":  # one more unit turns its single failures into pairs, which are as good as none
+            gain[state.out[0][0]] += loss
+    chips = accelerator_unavailability_frac(inputs)
+    return Uptime(
+        components=found,
+        states=states,
+        capacity_frac=capacity,
+        accelerator_unavailability_frac=chips,
+        availability_frac=float((1 - chips) * max(0.0, 1 - lost.sum())),
+        lost_by_component_frac=by_component,
+        one_more_gain_frac=gain,
+        converged=converged,
+    )
+
+
+def components(inputs: Inputs, site: SiteArrays, feeds: SiteFeeds) -> list[Component]:
+    """Return every component of a layout that may fail, with its catalogued rate and repair time."""
+    found = []
+    for feed in inputs["feeds"]:
+        rate, repair, start = _rates(inputs, FEED_RELIABILITY[feed["kind"]])
+        group = feed["redundancy_group"] or feed["name"]
+        index = feeds.tree.index(feed["name"])
+        found.append(Component(feed["name"], f"{feed['kind']}: {group}", "feed", index, feed["n_units"], rate, repair,
+                               start if feed["kind"] == "generator" else 0.0))  # fmt: skip
+    named = equipment.names(inputs)
+    if site.cdus is not None:
+        rate, repair, _ = _rates(inputs, "cdu")
+        for i, name in enumerate(named.cdu_groups):
+            found.append(Component(name, f"CDUs: {name}", "cdus", i, int(site.cdus.n_units[i]), rate, repair))
+    rate, repair, _ = _rates(inputs, "crah")
+    for i, name in enumerate(named.halls):
+        if site.halls.n_units[i] > 0:
+            n = int(site.halls.n_units[i])
+            found.append(Component(f"Air units of {name}", f"air units: {name}", "air_units", i, n, rate, repair))
+    water_cooled = site.plants.chiller_water_cooled
+    for kind, label, counts, slugs in (
+        ("coolers", "Dry coolers", site.plants.n_coolers, ["dry-cooler"] * len(named.plants)),
+        ("towers", "Cooling towers", site.plants.n_towers, ["cooling-tower"] * len(named.plants)),
+        ("chillers", "Chillers", site.plants.n_chillers,
+         ["chiller-centrifugal" if w else "chiller-screw-air" for w in water_cooled]),
+    ):  # fmt: skip
+        for i, name in enumerate(named.plants):
+            if counts[i] > 0:
+                rate, repair, _ = _rates(inputs, slugs[i])
+                label_here = f"{label} of {name}"
+                found.append(Component(label_here, label_here.lower(), kind, i, int(counts[i]), rate, repair))
+    return found
+
+
+def _rates(inputs: Inputs, slug: str) -> tuple[float, float, float]:
+    sheet = inputs["products"]["reliability"][slug]["facts"]
+    rate, repair = float(sheet["failures_per_unit_year"]), float(sheet["mttr_h"])
+    return rate, repair, float(sheet.get("start_failure_probability") or 0.0)
+
+
+def failure_states(found: list[Component]) -> list[State]:
+    """Return the states whose losses are summed: singles, pairs within a group, common cause of a group.
+
+    A utility and the generators behind it count as one group, since the second matters only after the first.
+    """
+    states = []
+    for i, component in enumerate(found):
+        q = component.unavailability_frac
+        states.append(State(((i, 1),), component.n * q * (1 - q) ** (component.n - 1), "single"))
+        if component.n > 1:
+            pairs = component.n * (component.n - 1) / 2
+            states.append(State(((i, 2),), pairs * q**2, "pair"))
+            states.append(State(((i, component.n),), ASSUMED_COMMON_CAUSE_FRAC * q, "common cause"))
+    groups: dict[str, list[int]] = {}
+    for i, component in enumerate(found):
+        groups.setdefault(component.group, []).append(i)
+    sources = [i for i, c in enumerate(found) if c.kind == "feed" and c.group.startswith(("utility", "generator"))]
+    for members in [*groups.values(), sources]:
+        for i, j in combinations(members, 2):
+            both = found[i].n * found[j].n * found[i].unavailability_frac * found[j].unavailability_frac
+            states.append(State(((i, 1), (j, 1)), both, "pair"))
+    for members in groups.values():
+        if len(members) > 1:
+            q = min(found[i].unavailability_frac for i in members)
+            everything = tuple((i, found[i].n) for i in members)
+            states.append(State(everything, ASSUMED_COMMON_CAUSE_FRAC * q, "common cause"))
+    return states
+
+
+def capacity_left(
+    site: SiteArrays,
+    feeds: SiteFeeds,
+    pools: list[Pool],
+    weather: Weather,
+    load_frac: FloatArray,
+    found: list[Component],
+    states: list[State],
+) -> tuple[FloatArray, bool]:
+    """Return the share of token capacity that each state leaves, shape (n_states,), and whether all converged.
+
+    The first element solved has nothing failed; what heat takes from it in that weather is no failure's fault.
+    A state that does not converge counts as lost whole.
+    """
+    n = len(states) + 1
+    hot = Weather(
+        dry_bulb_degc=np.full(n, np.quantile(weather.dry_bulb_degc, DESIGN_QUANTILE)),
+        humidity_ratio=np.full(n, np.quantile(weather.humidity_ratio, DESIGN_QUANTILE)),
+        pressure_pa=np.full(n, np.mean(weather.pressure_pa)),
+    )
+    busiest = np.broadcast_to(np.minimum(load_frac.max(axis=0), 1.0), (n, load_frac.shape[1]))
+    solved = solve_coupled(site, busiest, hot, feeds=feeds, failures=failures_of(site, feeds, found, states))
+    weight = np.array([p.capacity_per_s * p.output_tokens if p.feasible else 0.0 for p in pools])
+    speed = np.column_stack([p.speed(solved.pool_clock_frac[:, i]) for i, p in enumerate(pools)])
+    tokens = np.nan_to_num(solved.pool_available_frac * speed) @ weight
+    whole = tokens[0] if tokens[0] > 0 else 1.0
+    return np.clip(tokens[1:] / whole, 0.0, 1.0), solved.report.converged
+
+
+def failures_of(site: SiteArrays, feeds: SiteFeeds, found: list[Component], states: list[State]) -> Failures:
+    """Return the states as the solver's failure axis; element 0 has nothing failed."""
+    n = len(states) + 1
+    installed: dict[str, NDArray] = {
+        "air_units": site.halls.n_units, "coolers": site.plants.n_coolers, "towers": site.plants.n_towers,
+        "chillers": site.plants.n_chillers, "cdus": site.cdus.n_units if site.cdus is not None else np.zeros(0),
+    }  # fmt: skip
+    running = {kind: np.tile(counts.astype(float), (n, 1)) for kind, counts in installed.items()}
+    feed_out = np.zeros((n, feeds.tree.n_nodes), dtype=np.int64)
+    for k, state in enumerate(states, start=1):
+        for which, out in state.out:
+            component = found[which]
+            if component.kind == "feed":
+                feed_out[k, component.index] += out
+            else:
+                running[component.kind][k, component.index] -= out
+    return Failures(
+        cdus_running=running["cdus"] if site.cdus is not None else None,
+        air_units_running=running["air_units"],
+        coolers_running=running["coolers"],
+        towers_running=running["towers"],
+        chillers_running=running["chillers"],
+        feed_units_failed=feed_out,
+    )
+
+
+def accelerator_unavailability_frac(inputs: Inputs) -> float:
+    """Return the share of accelerators that are out for their own failures, mean over the layout.
+
+    A failure takes its tray (the accelerators that are swapped together) for the swap, and restarts the replicas on it.
+    """
+    products = inputs["products"]
+    swap_h = float(products["recovery_times"]["gpu-tray-swap"]["facts"]["duration_s"]) / 3600
+    lost, total = 0.0, 0.0
+    racks = inputs["racks"]
+    for product_id, n_systems in zip(racks["product_id"], racks["n_systems"], strict=True):
+        entry = equipment.product(inputs, product_id)
+        if entry is None or entry["kind"] != "systems":
+            continue
+        system = entry["facts"]
+        n = float(system["accelerators_per_system"] * n_systems)
+        trays = float(system.get("compute_trays") or 1.0) * n_systems
+        rate = _tray_failures_per_year(products, system["accelerator"], n / trays)
+        lost += trays * rate * swap_h / HOURS_PER_YEAR * (n / trays)
+        total += n
+    return lost / total if total else 0.0
+
+
+def _tray_failures_per_year(products: Mapping[str, Any], accelerator: str, accelerators_per_tray: float) -> float:
+    """Return interruptions of one tray a year: those published for its accelerator, else the assumed rate."""
+    for entry in products["accelerator_reliability"].values():
+        sheet = entry["facts"]
+        if sheet["accelerator"] == accelerator and sheet.get("failures_per_1000_tray_days"):
+            return float(sheet["failures_per_1000_tray_days"]) * 365 / 1000
+    return ASSUMED_ACCELERATOR_FAILURES_PER_YEAR * accelerators_per_tray
