@@ -124,7 +124,8 @@ def closed_loop(
     for _ in range(PASSES):
         step_s = step_time_s(costs, decode_sequences=np.maximum(decoding, 1e-9), context_tokens=context)
         generating_s = n_out * (step_s + stall_s)
-        decoding = admitted * generating_s / (generating_s + first_s)
+        # a step has at least the one request that it is for
+        decoding = np.maximum(admitted * generating_s / (generating_s + first_s), np.minimum(admitted, 1.0))
     itl_s = step_s + stall_s
     life_s = first_s + n_out * itl_s
     rate = admitted / life_s

@@ -1,0 +1,89 @@
+"""Step times against values worked by hand, and the steady state's own balances."""
+
+import numpy as np
+import pytest
+
+from compute.accelerators import accelerator_from_entry
+from compute.model_shapes import model_shape_from_entry
+from compute.power import clock_power_factor, clock_under_cap
+from compute.roofline import Efficiencies, Parallelism, deployment_work, step_costs, step_time_s
+from compute.steady_state import Scheduling, closed_loop
+from facility.catalogue import entries
+
+LIGHT = Efficiencies(*(np.float64(1.0),) * 6, *(np.float64(0.0),) * 5)  # data-sheet speed, no overhead
+
+
+def costs(model="llama-3.1-8b", accelerator="h100-sxm", precision="bf16", ranks=1, efficiencies=LIGHT):
+    work = deployment_work(
+        accelerator_from_entry(entries("accelerators")[accelerator]),
+        model_shape_from_entry(entries("models")[model]),
+        Parallelism(ranks),
+        weight_precision=precision,
+    )
+    return step_costs(work, efficiencies)
+
+
+def test_one_sequence_reads_all_weights_once_and_its_cache():
+    seconds = step_time_s(costs(), decode_sequences=1, context_tokens=1000)[0]
+    weights = 2 * (8.03e9 - 128256 * 4096) / 3.35e12  # the input table is looked up, not read
+    cache = 131_072 * 1000 / 3.35e12
+    assert seconds == pytest.approx(weights + cache, rel=1e-3)  # arithmetic of one token adds 5e-6 of it
+
+
+def test_a_long_prompt_takes_its_arithmetic():
+    n = 8192
+    seconds = step_time_s(costs(), decode_sequences=0, context_tokens=0, prefill_tokens=n, prefill_pairs=n * n / 2)[0]
+    linear = 2 * (8.03e9 - 2 * 128256 * 4096) * n / 989.4e12
+    attention = 32 * 2 * 32 * 256 * n * n / 2 / 989.4e12  # layers, multiply-add, heads, key and value dimensions
+    weights = 2 * (8.03e9 - 128256 * 4096) / 3.35e12
+    assert seconds == pytest.approx(np.hypot(linear, weights) + attention, rel=1e-3)
+
+
+def test_few_tokens_read_few_experts():
+    mixture = costs("deepseek-r1", "h200-sxm", "fp8", 8)
+    one = step_time_s(mixture, decode_sequences=1, context_tokens=0)[0]
+    many = step_time_s(mixture, decode_sequences=128, context_tokens=0)[0]
+    expert_s = 58 * 256 * 3 * 7168 * 2048 / 8 / 4.8e12
+    # uniform routing of 8 of 256: 3.1 % of the experts for one token, 98.3 % for 128
+    assert many - one == pytest.approx(expert_s * (0.983 - 0.031), rel=0.15)  # arithmetic and links add up to a tenth
+
+
+def test_token_table_and_step_time_are_the_same_formula():
+    c = costs(ranks=2, efficiencies=Efficiencies(*(np.float64(0.5),) * 6, *(np.float64(1e-5),) * 5))
+    table = c.token_table_s(0, 64)
+    for b in (1, 7, 64):
+        whole = step_time_s(c, decode_sequences=b, context_tokens=500)[0]
+        rest = b * (c.kv_token_s[0] * 500 + c.sequence_s[0])
+        assert table[b] + rest == pytest.approx(whole, rel=1e-12)
+
+
+def test_pipeline_stages_hold_the_step_and_share_the_batch():
+    entry, model = entries("accelerators")["h100-sxm"], entries("models")["llama-3.1-70b"]
+    a, m = accelerator_from_entry(entry), model_shape_from_entry(model)
+    plain = step_costs(deployment_work(a, m, Parallelism(2), weight_precision="fp8"), LIGHT)
+    piped = step_costs(deployment_work(a, m, Parallelism(2, 2), weight_precision="fp8"), LIGHT)
+    half = step_time_s(plain, decode_sequences=16, context_tokens=1000)[0]
+    assert step_time_s(piped, decode_sequences=32, context_tokens=1000)[0] == pytest.approx(half, rel=1e-2)  # hand-over
+
+
+def test_requests_that_memory_does_not_admit_wait_by_littles_law():
+    c = costs(efficiencies=Efficiencies(*(np.float64(0.5),) * 6, *(np.float64(1e-5),) * 5))
+    scheduling = Scheduling(*(np.float64(v) for v in (0.01, 1.5, 0.05, 0.8)))
+    loop = {"concurrency": 100.0, "input_tokens": 1000.0, "output_tokens": 200.0, "admitted_limit": 25.0}
+    state = closed_loop(c, scheduling, **loop)
+    assert state.admitted == 25
+    in_flight = state.requests_per_s * (state.ttft_s + 200 * state.itl_s)
+    assert in_flight[0] == pytest.approx(100, rel=1e-9)
+    assert state.wait_s[0] == pytest.approx(75 / state.requests_per_s[0])
+
+
+def test_the_clock_under_a_cap_draws_the_cap():
+    clock = clock_under_cap(np.array([500.0, 700.0, 120.0]), static_w=100.0, dynamic_w=600.0)
+    assert 100 + 600 * clock_power_factor(clock[0]) == pytest.approx(500)
+    assert clock[1] == pytest.approx(1)
+    assert clock[2] == 0.3  # below what the lowest clock draws
+
+
+def test_an_efficiency_above_one_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"Efficiencies.gemm_frac\[0\] is 1.2; must be in \(0, 1\]"):
+        Efficiencies(*(np.float64(v) for v in (1, 1, 1.2, 1, 1, 1)), *(np.float64(0.0),) * 5)
