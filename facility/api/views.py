@@ -59,13 +59,6 @@ class SiteViewSet(
         check_change_site(self.request.user, serializer.instance)
         serializer.instance = services.site_update(site=changed(serializer))
 
-    @extend_schema(responses={(200, "application/yaml"): OpenApiTypes.STR})
-    @action(detail=True, methods=["get"])
-    def export(self, request, slug: str):
-        """The site with its layouts as a YAML file."""
-        site = self.get_object()
-        return yaml_answer(site_document(site), site.slug)
-
     @extend_schema(request=serializers.WeatherUploadSerializer, responses={201: serializers.WeatherSerializer})
     @action(detail=True, methods=["post"], parser_classes=[MultiPartParser])
     def weather(self, request, slug: str):

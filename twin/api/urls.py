@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from twin.api import views
+from twin.api.site_files import SiteExportView, SiteImportView
 
 router = SimpleRouter()
 router.register("scenarios", views.ScenarioViewSet, basename="api-scenario")
@@ -16,6 +17,8 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="api-docs"), name="api-root"),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
+    path("sites/import/", SiteImportView.as_view(), name="api-site-import"),
+    path("sites/<slug:slug>/export/", SiteExportView.as_view(), name="api-site-export"),
     path("", include(router.urls)),
     path("", include("facility.api.urls")),
 ]
