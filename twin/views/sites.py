@@ -58,6 +58,7 @@ def site_detail(request: HttpRequest, site: str) -> HttpResponse:
     best = best_run((run for run in everything if run.scenario_id == chosen_id), site.grid_limit_w)
     context = {
         "site": site, "layouts": layouts, "scenarios": scenarios, "chosen_id": chosen_id, "best": best,
+        "chosen_slug": next((s.slug for s in scenarios if s.id == chosen_id), ""),
         "figures": HEADLINES, "may_change": may_change_site(request.user, site),
         "runs": recent_runs([site])[:8],
     }  # fmt: skip

@@ -1,0 +1,107 @@
+"""Take the pictures of docs/screenshots again, from the pages as they are."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.core.wsgi import get_wsgi_application
+from django.test import Client
+from django.urls import reverse
+
+from twin.models import Run
+
+FOLDER = settings.BASE_DIR / "docs" / "screenshots"
+SIZES = {1440: 800, 390: 844}
+MAX_BYTES = 150_000
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, *args) -> None:
+        """Keep the pictures' requests out of the console."""
+
+
+class Command(BaseCommand):
+    help = "Take screenshots of the main pages at both widths; needs Chromium, Playwright and two finished runs."
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to (default: docs/screenshots)")
+
+    def handle(self, *, out: Path, **options) -> None:
+        try:
+            from playwright.sync_api import sync_playwright
+        except ModuleNotFoundError as error:
+            raise CommandError("Playwright is not installed: pip install -r requirements-dev.lock") from error
+        chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+        if chromium is None:
+            raise CommandError("there is no Chromium on this machine: apt-get install chromium")
+        pages, session = list(main_pages()), session_of_a_superuser()
+        os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright keeps an event loop in this thread
+        out.mkdir(parents=True, exist_ok=True)
+        with local_server() as address, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            for width, height in SIZES.items():
+                context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
+                context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": address}])
+                page = context.new_page()
+                for name, path in pages:
+                    page.goto(address + path, wait_until="networkidle")
+                    page.wait_for_function("[...document.querySelectorAll('[data-chart]')].every(e => e.dataset.drawn)")
+                    self.write(page.screenshot(), out / f"{name}-{width}.png")
+            browser.close()
+
+    def write(self, picture: bytes, path: Path) -> None:
+        """Keep a picture, if it is small enough for the repository."""
+        if len(picture) > MAX_BYTES:
+            raise CommandError(f"{path.name} has {len(picture):,} bytes; pictures stay below {MAX_BYTES:,}.")
+        path.write_bytes(picture)
+        self.stdout.write(f"{path.name} {len(picture):,} bytes")
+
+
+def main_pages() -> Iterator[tuple[str, str]]:
+    """Yield names and addresses of the pages, on the site with the newest comparable runs."""
+    done = Run.objects.filter(status=Run.Status.DONE).select_related("layout__site").defer(*Run.HEAVY)
+    newest = done.first()
+    if newest is None:
+        raise CommandError("no run is finished yet; start `manage.py serve` and wait, or `manage.py simulate` one")
+    by_layout = {run.layout_id: run for run in done.filter(scenario=newest.scenario).order_by("finished_at")}
+    if len(by_layout) < 2:
+        raise CommandError(f"a comparison needs runs of two layouts under {newest.scenario}; there is one")
+    runs = sorted(by_layout.values(), key=lambda run: run.layout.name)
+    first = runs[0]
+    here = [first.layout.site.slug, first.layout.slug]
+    yield "sites", reverse("site-list")
+    yield "site", reverse("site-detail", args=here[:1])
+    yield "layout", reverse("layout-detail", args=here)
+    yield "run", reverse("run-detail", args=[first.id])
+    yield "compare", reverse("compare") + "?runs=" + ",".join(str(run.id) for run in runs[:3])
+
+
+def session_of_a_superuser() -> str:
+    """Return a session of the first superuser, who sees every site."""
+    user = get_user_model().objects.filter(is_superuser=True).order_by("pk").first()
+    if user is None:
+        raise CommandError("there is no superuser to look through the eyes of: manage.py createsuperuser")
+    client = Client()
+    client.force_login(user)
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
+@contextmanager
+def local_server() -> Iterator[str]:
+    """Serve the pages on a free port of this machine and yield the address."""
+    server = ThreadedWSGIServer(("127.0.0.1", 0), _QuietHandler)
+    server.set_app(get_wsgi_application())
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
