@@ -247,6 +247,7 @@ def _pump(path: Path) -> Iterator[Check]:
 _MODELICA_GLYCOL = "Buildings.Media.Antifreeze.Functions.Validation.PropyleneGlycolWater"
 _MODELICA_NTU = "Buildings.Fluid.HeatExchangers.BaseClasses.Examples.EpsilonNTUZ"
 _MODELICA_YORK = "Buildings.Fluid.HeatExchangers.CoolingTowers.Correlations.Examples.YorkCalc"
+_MODELICA_EIR = "Buildings.Fluid.Chillers.Examples.ElectricEIR"
 _MODELICA_MODE = "Buildings.Applications.DataCenters.ChillerCooled.Controls.Validation.CoolingMode"
 
 
@@ -265,6 +266,8 @@ def _modelica(path: Path) -> Iterator[Check]:
         by_air = york_towers.york_approach_k(25.55, 5.56, 1 / air)[0] / np.array(values["TApp_Air"]) - 1
         error = _worst(np.concatenate([by_water, by_air]))
         yield at_most("YorkCalc approach vs LBNL", GROUP, water.size + air.size, error, 1e-4, "relative")
+    if _MODELICA_EIR in models:
+        yield _modelica_chiller(models[_MODELICA_EIR])
     if _MODELICA_MODE in models:
         yield _modelica_mode(models[_MODELICA_MODE])
 
@@ -301,6 +304,30 @@ def _modelica_ntu(values: dict) -> Check:
         errors.append(heat_exchangers.ntu_from_effectiveness(wanted, ratio, flow) / expected - 1)
     joined = np.concatenate(errors)
     return at_most("NTU from effectiveness vs LBNL", GROUP, joined.size, _worst(joined), 1e-4, "relative")
+
+
+def _modelica_chiller(values: dict) -> Check:
+    # McQuay WSC 471 kW / 5.89 COP / vanes, EnergyPlus DataSets/Chillers.idf; LBNL does not hold inputs at the limits.
+    bank = chillers.EirChillers(
+        capacity_w=np.array([471200.0]),
+        reference_cop=np.array([5.89]),
+        capft=np.array([[0.252113, 0.01324053, -0.008637329, 0.08581056, -0.004261176, 0.008661899]]),
+        eirft=np.array([[0.4475238, -0.0258821, -0.001459053, 0.04342595, -0.001000651, 0.001920106]]),
+        eirfplr=np.array([[0.2778889, 0.2338363, 0.4883748]]),
+        leaving_range_degc=np.array([[-50.0, 80.0]]),
+        condenser_range_degc=np.array([[-50.0, 80.0]]),
+        part_load_range=np.array([[0.10, 1.15]]),
+        least_unloading_frac=np.array([0.10]),
+    )
+    leaving, entering, load, expected = (
+        np.array(values[f"chi.{key}"])[:, None] for key in ("TEvaLvg", "TConEnt", "PLR1", "COP")
+    )
+    leaving, entering = leaving - 273.15, entering - 273.15
+    running = expected[:, 0] > 0
+    available = bank.capacity_w * chillers.biquadratic(bank.capft, leaving, entering)
+    state = chillers.eir_chillers(bank, np.maximum(load * available, 0.0)[running], leaving[running], entering[running])
+    error = _worst(state.heat_w / state.power_w / expected[running] - 1)
+    return at_most("EIR chiller COP vs LBNL", GROUP, int(running.sum()), error, 1e-4, "relative")
 
 
 def _modelica_mode(values: dict) -> Check:
