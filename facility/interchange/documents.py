@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 MAX_BYTES = 20 * 2**20
+MAX_DEPTH = 20  # a site file has five levels
 
 
 class SiteFileError(ValueError):
@@ -56,7 +57,9 @@ def read(content: bytes | str) -> dict[str, Any]:
     if len(raw) > MAX_BYTES:
         raise SiteFileError(f"The file has {len(raw):,} bytes; at most {MAX_BYTES:,} are read.")
     try:
-        document = yaml.load(raw.decode("utf-8"), Loader=_Loader)
+        content = raw.decode("utf-8")
+        _check_shape(content)
+        document = yaml.load(content, Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         if isinstance(error, SiteFileError):
             raise
@@ -64,6 +67,20 @@ def read(content: bytes | str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise SiteFileError(f"The file holds {type(document).__name__}; it must be a mapping with site and layouts.")
     return document
+
+
+def _check_shape(content: str) -> None:
+    """Refuse deep nesting, on which libyaml's loader overflows the C stack, and aliases, which can grow without end."""
+    depth = 0
+    for event in yaml.parse(content, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise SiteFileError(f"Line {event.start_mark.line + 1}: nested more than {MAX_DEPTH} levels deep.")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.AliasEvent):
+            raise SiteFileError(f"Line {event.start_mark.line + 1}: *{event.anchor} is an alias; write the value out.")
 
 
 def write(document: dict[str, Any]) -> str:
