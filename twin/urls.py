@@ -1,7 +1,5 @@
 """Addresses of the whole site."""
 
-from importlib.util import find_spec
-
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
@@ -11,7 +9,6 @@ urlpatterns = [
     path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("api/", include("twin.api.urls")),
-]
-urlpatterns += [
-    path("", include(module)) for module in ("facility.urls", "twin.page_urls") if find_spec(module) is not None
+    path("", include("facility.urls")),
+    path("", include("twin.page_urls")),
 ]

@@ -212,7 +212,7 @@ def _web_command(host: str, port: int, threads: int) -> list[str]:
 
 
 def _worker_command(concurrency: int) -> list[str]:
-    as_root = "ignore::RuntimeWarning:celery.platforms"  # a container's only user is root
+    as_root = "ignore::UserWarning:celery.platforms"  # a container's only user is root
     return [
         sys.executable, "-W", as_root, "-m", "celery", "-A", "twin.celery", "--quiet", "worker",
         "--loglevel", "WARNING", "--pool", "prefork", "--concurrency", str(concurrency), "--without-gossip",

@@ -1,0 +1,298 @@
+"""Real processes: a web server and workers that are started, killed and stopped as they are in use."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+PATIENCE_S = 150.0  # only how long a broken machine is waited for; nothing is asserted about time
+PREPARE = """
+import sys, django
+django.setup()
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+from facility.models import ApiToken
+from tests.small_run import small_scenario
+from twin.models import Run
+layout, scenario = small_scenario()
+for _ in range(int(sys.argv[1])):
+    Run.objects.create(layout=layout, scenario=scenario)
+user = get_user_model().objects.create_superuser("root", password="x")
+print(ApiToken.issue(user=user, name="test", read_only=False)[1])
+"""
+
+
+class Home:
+    """A TWIN_HOME of a test with the processes that it started."""
+
+    def __init__(self, path: Path, n_runs: int, **environment: str) -> None:
+        self.path, self.processes = path, []
+        kept = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "CELERY_BROKER_URL")}
+        self.environment = kept | {
+            "TWIN_HOME": str(path), "DJANGO_SETTINGS_MODULE": "tests.process_settings", **environment,
+        }  # fmt: skip
+        ended = subprocess.run(
+            [sys.executable, "-c", PREPARE, str(n_runs)], env=self.environment, cwd=REPOSITORY, check=True,
+            capture_output=True, text=True,
+        )  # fmt: skip
+        self.token = ended.stdout.split()[-1]
+        self.port = free_port()
+
+    def start(self, *command: str) -> subprocess.Popen:
+        log = (self.path / f"log-{len(self.processes)}").open("w")
+        process = subprocess.Popen(
+            [sys.executable, *command], env=self.environment, cwd=REPOSITORY, stdout=log, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        log.close()
+        self.processes.append(process)
+        return process
+
+    def serve(self, *options: str) -> subprocess.Popen:
+        return self.start("manage.py", "serve", f"127.0.0.1:{self.port}", *options)
+
+    def worker(self) -> subprocess.Popen:
+        return self.start("-m", "celery", "-A", "twin.celery", "worker", "--concurrency", "1", "--loglevel", "WARNING")
+
+    def log(self) -> str:
+        return "\n".join(file.read_text() for file in sorted(self.path.glob("log-*")))
+
+    def runs(self) -> list[tuple[str, int, str]]:
+        """Return status, attempt and message of every run, in the order they were asked for."""
+        with sqlite3.connect(self.path / "twin.sqlite3", timeout=30) as connection:
+            rows = connection.execute("select status, attempt, message from twin_run order by created_at").fetchall()
+        connection.close()
+        return rows
+
+    def solving(self) -> set[int]:
+        """Return the living processes that are in the solver."""
+        started = {int(file.name.removeprefix("started-")) for file in self.path.glob("started-*")}
+        return {pid for pid in started if is_alive(pid)}
+
+    def go(self) -> None:
+        (self.path / "go").touch()
+
+    def wait_for(self, condition: Callable[[], object], what: str) -> object:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline_s:
+            if found := condition():
+                return found
+            if self.processes[-1].poll() not in (None, -signal.SIGKILL):
+                break
+            time.sleep(0.1)
+        pytest.fail(f"{what} did not happen; runs are {self.runs()}\n{self.log()}")
+
+    def next_solver(self, *before: int) -> int:
+        return self.wait_for(lambda: self.solving() - set(before), "a solver's start").pop()
+
+    def wait_until_open(self) -> None:
+        said = f"log-{len(self.processes) - 1}"
+        self.wait_for(lambda: "Open http" in (self.path / said).read_text(), "the web server")
+
+    def api(self, method: str, path: str) -> dict:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/api/{path}", method=method,
+            headers={"Authorization": f"Token {self.token}"},
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def stat(pid: int) -> tuple[str, int] | None:
+    """Return a process's state and parent."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return fields[0], int(fields[1])
+
+
+def is_alive(pid: int) -> bool:
+    found = stat(pid)
+    return found is not None and found[0] != "Z"
+
+
+def descendants(pid: int) -> set[int]:
+    parents = {int(entry.name): stat(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdecimal()}
+    found, fresh = set(), {pid}
+    while fresh:
+        fresh = {child for child, told in parents.items() if told and told[1] in fresh} - found
+        found |= fresh
+    return found
+
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in Linux's /proc"),
+]
+
+
+@pytest.fixture
+def new_home(tmp_path) -> Iterator[Callable[..., Home]]:
+    homes = []
+
+    def make(n_runs: int, **environment: str) -> Home:
+        homes.append(Home(tmp_path, n_runs, **environment))
+        return homes[-1]
+
+    yield make
+    for home in homes:
+        left = [process.pid for process in home.processes if process.poll() is None]
+        for pid in {child for parent in left for child in descendants(parent)} | set(left):
+            if is_alive(pid):
+                os.kill(pid, signal.SIGKILL)
+        for process in home.processes:
+            process.wait()
+
+
+def test_a_run_outlives_its_pool_process_and_its_worker_and_is_completed_once(new_home):
+    home = new_home(1)
+    serve = home.serve()
+    first = home.next_solver()
+    os.kill(first, signal.SIGKILL)
+    second = home.next_solver(first)
+    assert home.runs() == [("running", 2, "")]
+    worker = stat(second)[1]
+    os.kill(worker, signal.SIGKILL)
+    home.next_solver(first, second)
+    assert home.runs() == [("running", 3, "")]
+    assert not is_alive(second)  # the orphan of the killed worker does not go on solving
+    home.go()
+    home.wait_for(lambda: home.runs() == [("done", 3, "")], "the end of the run")
+    everybody = descendants(serve.pid)
+    assert len(everybody) >= 4  # web server and its process, worker and its process
+    serve.send_signal(signal.SIGINT)
+    assert serve.wait(PATIENCE_S) == 0
+    assert [pid for pid in everybody if is_alive(pid)] == []
+
+
+def test_stopping_leaves_no_process_and_no_run_that_only_seems_to_run(new_home):
+    home = new_home(2)
+    serve = home.serve()
+    home.wait_until_open()
+    solver = home.next_solver()
+    running = home.api("GET", "runs/?status=running")["results"]
+    assert [run["stage"] for run in running] == ["waiting"]
+    home.api("DELETE", f"runs/{running[0]['id']}/")
+    home.wait_for(lambda: home.runs()[0][0] == "cancelled", "the cancellation")
+    home.wait_for(lambda: home.runs()[1][0] == "running", "the next run")
+    everybody = descendants(serve.pid) | {solver}
+    serve.send_signal(signal.SIGINT)
+    assert serve.wait(PATIENCE_S) == 0
+    assert [pid for pid in everybody if is_alive(pid)] == []
+    assert home.runs()[1] == ("queued", 1, "restarted because its worker ended")
+    home.go()
+    again = home.serve()
+    home.wait_for(lambda: home.runs()[1] == ("done", 2, ""), "the rest of the work at the next start")
+    assert "1 unfinished run(s) go on." in home.log()
+    home.wait_until_open()
+    everybody = descendants(again.pid)
+    again.kill()  # not even this leaves anybody behind
+    home.wait_for(lambda: not any(is_alive(pid) for pid in everybody), "the end of the children")
+
+
+def test_a_second_server_on_the_same_home_is_refused(new_home):
+    home = new_home(0)
+    home.serve()
+    home.wait_until_open()
+    second = home.serve()
+    assert second.wait(PATIENCE_S) == 1
+    assert "another one runs already on" in home.log()
+
+
+def test_an_address_for_other_machines_needs_allowed_hosts(new_home):
+    home = new_home(0)
+    for bind, reason in (
+        ("0.0.0.0:8000", "say under which names in DJANGO_ALLOWED_HOSTS"),
+        ("127.0.0.1:port", "is not an address; write ADDR:PORT"),
+    ):
+        ended = home.start("manage.py", "serve", bind)
+        assert ended.wait(PATIENCE_S) == 1
+        assert reason in home.log().splitlines()[-1]
+
+
+@pytest.fixture
+def services(monkeypatch) -> Iterator[dict[str, str]]:
+    """Return addresses of a PostgreSQL database of the test's own and of Redis."""
+    psycopg = pytest.importorskip("psycopg")
+    redis = pytest.importorskip("redis")
+    server = os.environ.get("TWIN_TEST_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
+    broker = os.environ.get("TWIN_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
+    keys = redis.Redis.from_url(broker)
+    try:
+        admin = psycopg.connect(server, autocommit=True, connect_timeout=5)
+        keys.ping()
+    except (psycopg.OperationalError, redis.exceptions.ConnectionError) as error:
+        pytest.skip(f"no PostgreSQL at {urlsplit(server).hostname} or no Redis at {urlsplit(broker).hostname}: {error}")
+    name = prefix = f"twin_test_{os.getpid()}"
+    admin.execute(f"drop database if exists {name} with (force)")
+    admin.execute(f"create database {name}")
+    yield {
+        "DATABASE_URL": urlsplit(server)._replace(path=f"/{name}").geturl(),
+        "CELERY_BROKER_URL": broker,
+        "TWIN_TEST_KEY_PREFIX": prefix,
+    }
+    admin.execute(f"drop database {name} with (force)")
+    admin.close()
+    if left := list(keys.scan_iter(f"{prefix}*")):
+        keys.delete(*left)
+    keys.close()
+
+
+@pytest.mark.services
+def test_a_killed_worker_on_another_machine_loses_nothing_on_postgresql_and_redis(new_home, services, monkeypatch):
+    import psycopg
+
+    def runs(home: Home) -> list[tuple[str, int, str]]:
+        with psycopg.connect(services["DATABASE_URL"]) as connection:
+            return connection.execute("select status, attempt, message from twin_run order by created_at").fetchall()
+
+    monkeypatch.setattr(Home, "runs", runs)
+    home = new_home(0, **services)
+    home.serve("--no-worker")
+    home.wait_until_open()
+    worker = home.worker()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{home.port}/api/runs/", method="POST",
+        data=json.dumps({"layout": "small/first", "scenario": "assistants"}).encode(),
+        headers={"Authorization": f"Token {home.token}", "Content-Type": "application/json"},
+    )  # fmt: skip
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.status == 202
+    solver = home.next_solver()
+    for pid in (worker.pid, solver):
+        os.kill(pid, signal.SIGKILL)
+    home.worker()
+    home.next_solver(solver)
+    home.go()
+    home.wait_for(lambda: home.runs() == [("done", 2, "")], "the end of the run")
+
+
+@pytest.mark.services
+def test_services_and_api_hold_on_postgresql(services):
+    environment = os.environ | {"DATABASE_URL": services["DATABASE_URL"]}
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/twin/test_services.py",
+         "tests/api/test_runs.py", "tests/api/test_scenarios.py", "tests/api/test_comparisons.py"],
+        cwd=REPOSITORY, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout[-5000:]
