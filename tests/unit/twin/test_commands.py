@@ -141,3 +141,21 @@ def test_benchmark_prints_what_the_named_module_measures(monkeypatch):
 def test_benchmark_refuses_a_name_it_does_not_know():
     with pytest.raises(CommandError, match="there is no benchmark warp; there are: .*simulate"):
         output("benchmark", "warp")
+
+
+def test_create_token_prints_a_secret_that_signs_in(solved):
+    from django.contrib.auth import get_user_model
+
+    from facility.models import ApiToken
+
+    get_user_model().objects.create_user("buyer")
+    secret = output("create_token", "buyer").strip()
+    token = ApiToken.objects.get()
+    assert (token.digest, token.read_only) == (ApiToken.digest_of(secret), True)
+    output("create_token", "buyer", "--write")
+    assert ApiToken.objects.filter(read_only=False).count() == 1
+
+
+def test_create_token_refuses_an_unknown_user(db):
+    with pytest.raises(CommandError, match="there is no user buyer; there are: nobody yet"):
+        output("create_token", "buyer")
