@@ -54,10 +54,7 @@ def feed_loads(inventory: Inventory, mechanical_w: float) -> FeedLoads:
     caught = above[catcher].any(axis=0) if n else catcher
     pairs, which = np.unique(np.stack([racks.feed_a, racks.feed_b], axis=1).reshape(-1, 2), axis=0, return_inverse=True)
     power_w = np.bincount(which.reshape(-1), weights=racks.power_w, minlength=len(pairs))
-    failed = np.array(
-        [i for i, feed in enumerate(feeds) if feed.redundancy not in ("N", "N+1") and feed.kind not in feed.SOURCES],
-        dtype=np.int64,
-    )
+    failed = np.array([i for i, feed in enumerate(feeds) if _may_fail(feed)], dtype=np.int64)
     dead = np.vstack([np.zeros((1, n), dtype=bool), above[failed]])  # (1 + n_cases, n): the first case is no failure
     leaves = np.zeros((len(dead), n))
     for (a, b), group_w in zip(pairs.tolist(), power_w, strict=True):
@@ -73,6 +70,13 @@ def feed_loads(inventory: Inventory, mechanical_w: float) -> FeedLoads:
     rating = [feed.unit_rating_w for feed in feeds]
     capacity = np.array([np.inf if w is None else w * feed.n_units for w, feed in zip(rating, feeds, strict=True)])
     return FeedLoads(above, capacity, loads[0], failed, loads[1:], mechanical_w)
+
+
+def _may_fail(feed: PowerFeed) -> bool:
+    """Return whether a feed's stated redundancy says that the rest survives its loss."""
+    if feed.redundancy == "N+1" and (feed.n_units > 1 or not feed.redundancy_group):
+        return False  # the spare is one of its own units
+    return feed.redundancy != "N" and feed.kind not in feed.SOURCES
 
 
 def _add_mechanical(leaves: FloatArray, dead: np.ndarray, feeds: list, parent: list[int], mechanical_w: float) -> None:

@@ -108,6 +108,17 @@ def test_a_feed_of_another_layout_and_a_circle_of_feeds_are_refused(planner, lay
     assert PowerFeed.objects.get(pk=top.pk).parent.name == "Utility"
 
 
+def test_a_layout_is_deleted_with_everything_in_it(planner, layout):
+    services.part_save(part=new_rack(layout))
+    clone = services.layout_clone(layout=layout, name="Second")
+    assert planner.delete(f"/api/layouts/{layout.pk}/").status_code == 204
+    assert [hall.layout for hall in Hall.objects.all()] == [clone]
+    plant = clone.cooling_plants.get()
+    refused = planner.delete(f"/api/cooling-plants/{plant.pk}/")
+    assert refused.status_code == 400
+    assert "Plant Plant still cools CDU CDU-1, CDU CDU-2, hall Hall; connect them elsewhere" in refused.data["message"]
+
+
 def test_a_part_cannot_be_moved_to_another_layout(planner, layout):
     other = services.layout_clone(layout=layout, name="Second")
     hall = layout.halls.get()

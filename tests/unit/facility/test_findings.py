@@ -178,6 +178,13 @@ def test_four_blocks_share_what_three_can_carry(layout):
     assert len(of(layout, "after a failure")) == 4
 
 
+def test_one_of_several_single_units_is_the_spare(layout):
+    """UPS A and B as a group of N+1: either must carry everything alone."""
+    PowerFeed.objects.filter(kind="ups").update(redundancy="N+1", rating_w=100e3, product=None)
+    found = [finding for finding in of(layout, "after a failure") if finding.object_name.startswith("UPS")]
+    assert {(finding.object_name, finding.limit) for finding in found} == {("UPS-A", 100e3), ("UPS-B", 100e3)}
+
+
 def test_a_catcher_stands_by(layout):
     PowerFeed.objects.filter(name="UPS-B").update(redundancy="catcher")
     inventory = take_inventory(layout)
