@@ -73,9 +73,8 @@ def dynamic_power_share(coefficients: PowerCoefficients, activity: Activity, bus
 
     1 - exp(-x): contributions add while small and saturate towards the limit that the board's controller holds.
     """
-    drive = (
-        coefficients.running + coefficients.compute * activity.compute_frac + coefficients.memory * activity.memory_frac
-    )
+    running = coefficients.running * np.asarray(busy_frac, dtype=np.float64)
+    drive = running + coefficients.compute * activity.compute_frac + coefficients.memory * activity.memory_frac
     return -np.expm1(-drive)
 
 

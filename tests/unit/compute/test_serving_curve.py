@@ -1,0 +1,170 @@
+"""Choice of configuration, curves over clock and load, frontier, drafts and sessions."""
+
+import numpy as np
+import pytest
+
+from compute.accelerators import accelerator_from_entry
+from compute.agents import AgentSessions, cache_residence_s, solve_agents
+from compute.coefficients import coefficient_set
+from compute.frontier import serving_frontier
+from compute.instances import build_instances
+from compute.model_shapes import model_shape_from_entry
+from compute.roofline import Parallelism
+from compute.serving import Configuration, best_configuration, serving_curve
+from compute.speculation import speculative_itl_s, tokens_per_step
+from compute.workload import LatencyTargets, Workload, lognormal_variation, workload_from_entry
+from facility.catalogue import entries
+
+FITTED = coefficient_set()
+CLOCKS, LOADS = np.linspace(0.4, 1.0, 4), np.linspace(0.0, 1.0, 11)
+
+
+def part(name):
+    return accelerator_from_entry(entries("accelerators")[name])
+
+
+def shape(name):
+    return model_shape_from_entry(entries("models")[name])
+
+
+def chosen(model="llama-3.1-70b", accelerator="h200-sxm", use="enterprise_assistants", **options):
+    workload, targets = workload_from_entry(entries("workloads")[use])
+    return best_configuration(FITTED, part(accelerator), shape(model), workload, targets, **options), workload, targets
+
+
+@pytest.mark.parametrize(("accelerator", "limit"), [("h200-sxm", 8), ("gb300", 72)])
+def test_load_one_at_full_clock_is_where_a_target_is_just_kept(accelerator, limit):
+    choice, workload, targets = chosen(accelerator=accelerator, max_accelerators=limit)
+    curve = serving_curve(FITTED, choice.configuration, workload, targets, CLOCKS, LOADS)
+    ttft = curve.ttft_p95_s[-1, -1] / targets.ttft_s
+    itl = curve.itl_p95_s[-1, -1] / targets.itl_s
+    assert max(ttft, itl) <= 1 + 1e-6
+    # a jump of the last permille of load crosses one of them, or capacity itself binds
+    over = serving_curve(FITTED, choice.configuration, workload, targets, CLOCKS, np.array([1.0, 1.02]))
+    assert over.ttft_p95_s[-1, 1] > targets.ttft_s or over.itl_p95_s[-1, 1] > targets.itl_s
+    assert curve.output_tokens_per_s[-1, -1] == pytest.approx(choice.output_tokens_per_s, rel=1e-4)  # bisection
+
+
+def test_a_lower_clock_costs_latency_and_capacity_and_never_helps():
+    choice, workload, targets = chosen()
+    curve = serving_curve(FITTED, choice.configuration, workload, targets, CLOCKS, LOADS)
+    assert np.all(np.diff(curve.capacity_frac) >= -1e-6)
+    assert np.all(np.diff(curve.ttft_p95_s, axis=0) <= 1e-9)
+    assert np.all(np.diff(curve.slo_attainment_frac, axis=0) >= -1e-9)
+    assert np.all(np.diff(curve.dynamic_power_w) >= -1e-9)
+    assert curve.dynamic_power_w[0] == pytest.approx(0, abs=1e-6)
+    assert np.all(curve.static_power_w + curve.dynamic_power_w <= part("h200-sxm").tdp_w)
+
+
+def test_a_lower_clock_hurts_prompts_much_and_generation_little():
+    llama = Configuration(part("h100-sxm"), shape("llama-3.1-70b"), "vllm", "fp8", Parallelism(4))
+    workload = Workload(4000, 500)
+    targets = LatencyTargets(60.0, 1.0)
+    curve = serving_curve(FITTED, llama, workload, targets, np.array([0.5, 1.0]), np.array([1e-3]))
+    assert curve.ttft_p50_s[0, 0] / curve.ttft_p50_s[1, 0] > 1.6
+    assert curve.itl_p50_s[0, 0] / curve.itl_p50_s[1, 0] < 1.15
+
+
+def test_what_does_not_fit_says_what_is_missing():
+    choice, _, _ = chosen("deepseek-r1", "h100-sxm", max_accelerators=4)
+    assert choice.configuration is None
+    assert "weights need 67" in choice.reason
+    assert "4 x 86 GB" in choice.reason
+
+
+def test_targets_that_nothing_keeps_are_named_with_the_best_there_is():
+    choice = best_configuration(
+        FITTED, part("h200-sxm"), shape("llama-3.1-405b"), Workload(8000, 300), LatencyTargets(0.01, 0.0001)
+    )
+    assert choice.configuration is None
+    assert "TTFT p95 is" in choice.reason
+    assert "target 0.01 s" in choice.reason
+    assert "ITL p95 is" in choice.reason
+
+
+def test_bursts_lower_what_can_be_sustained():
+    targets = LatencyTargets(1.0, 0.05)
+    rates = [
+        best_configuration(
+            FITTED, part("h200-sxm"), shape("llama-3.1-70b"), Workload(2000, 300, dispersion=d), targets
+        ).output_tokens_per_s
+        for d in (1.0, 4.0, 16.0)
+    ]
+    assert rates[0] > rates[1] > rates[2] > 0
+
+
+def test_disaggregation_is_written_as_its_pools():
+    unit = Configuration(
+        part("gb300"), shape("deepseek-r1"), "", "fp4", Parallelism(1, 1, 32, 32), Parallelism(4), 2, 1
+    )
+    assert unit.n_accelerators == 40
+    assert unit.text() == "fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32"
+    workload, targets = Workload(8000, 1000), LatencyTargets(10.0, 0.05)
+    curve = serving_curve(FITTED, unit, workload, targets, np.ones(1), LOADS)
+    assert np.all(np.diff(curve.output_tokens_per_s[0]) > 0)
+
+
+def test_the_frontier_trades_speed_per_user_for_throughput():
+    frontier = serving_frontier(FITTED, part("gb300"), shape("deepseek-r1"), Workload(1024, 1024), max_accelerators=72)
+    assert np.all(np.diff(frontier.user_tokens_per_s) > 0)
+    assert np.all(np.diff(frontier.accelerator_tokens_per_s) < 0)
+    assert len(frontier.configuration) == frontier.itl_s.size
+    assert frontier.at_interactivity(1e9) is None
+    slow, fast = frontier.at_interactivity(20.0), frontier.at_interactivity(100.0)
+    assert frontier.joules_per_output_token[fast] > frontier.joules_per_output_token[slow]
+
+
+def test_drafts_accepted_always_give_one_token_more_each():
+    assert tokens_per_step(3, 1.0) == 4
+    assert tokens_per_step(2, 0.5) == 1.75  # 1 + 1/2 + 1/4
+    assert tokens_per_step(5, 0.0) == 1
+    with pytest.raises(ValueError, match=r"acceptance must be in \[0, 1\]"):
+        tokens_per_step(1, 1.5)
+
+
+def test_drafts_that_are_never_accepted_only_cost():
+    instances, _ = build_instances(
+        FITTED, part("h200-sxm"), shape("deepseek-r1"), Workload(1000, 1000), [Parallelism(8)], ["fp8"]
+    )
+    loads = np.array([1.0, 16.0, 256.0])
+    plain, drafted = (
+        speculative_itl_s(instances.costs, sequences=loads, context_tokens=1000, draft_tokens=g, acceptance=0.0)
+        for g in (0, 2)
+    )
+    assert np.all(drafted > plain)
+
+
+def test_a_session_cache_survives_while_memory_lasts():
+    assert cache_residence_s(1000.0, 10.0, 1.0, 60.0) == np.inf  # 60 idle contexts of 10 tokens
+    # half of what would be idle fits: contexts younger than Z ln 2
+    assert cache_residence_s(300.0, 10.0, 1.0, 60.0) == pytest.approx(60 * np.log(2))
+
+
+def test_sessions_obey_littles_law_and_more_of_them_wait_longer():
+    instances, _ = build_instances(
+        FITTED, part("h200-sxm"), shape("deepseek-r1"), Workload(24_500, 440), [Parallelism(1, 1, 8, 8)], ["fp8"]
+    )
+    few, many = (
+        solve_agents(instances.costs, instances.scheduling, AgentSessions(n, 45, 24_500, 705, 440, 10.0), kv_tokens=8e6)
+        for n in (5.0, 60.0)
+    )
+    for n, state in ((5.0, few), (60.0, many)):
+        assert state.turns_per_s * (10.0 + state.turn_s) == pytest.approx(n, rel=1e-6)
+    assert many.turn_s > few.turn_s
+    assert many.turns_per_s > few.turns_per_s
+    assert few.hit_frac == pytest.approx(1 - 1 / 45)
+
+
+def test_lognormal_spread_reproduces_the_ratio_it_came_from():
+    variation = lognormal_variation({"mean": 1155.0, "p95": 4083.0})
+    sigma = np.sqrt(np.log1p(variation**2))
+    assert np.exp(1.6448536 * sigma - sigma**2 / 2) == pytest.approx(4083 / 1155, rel=1e-6)
+
+
+def test_impossible_workloads_are_refused_by_name():
+    with pytest.raises(ValueError, match="Workload.output_tokens is 0; must be 1 token or more"):
+        Workload(100, 0)
+    with pytest.raises(ValueError, match="Workload.input_tokens is nan"):
+        Workload(float("nan"), 10)
+    with pytest.raises(ValueError, match="LatencyTargets.itl_s is -1 s; must be greater than 0"):
+        LatencyTargets(1.0, -1)
