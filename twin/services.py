@@ -10,6 +10,7 @@ import json
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from uuid import UUID
 
 import kombu.exceptions
@@ -19,6 +20,7 @@ from django.db import transaction
 from django.utils import timezone
 from numpy.typing import NDArray
 
+from facility.findings import findings
 from facility.models import Layout
 from facility.permissions import check_change_site
 from twin import snapshot
@@ -264,10 +266,11 @@ def _solve(run: Run, lease: Lease) -> None:
     result = simulate.simulate(snapshot.unpacked(run.inputs), progress=lease)
     lease.check()
     figures = {name: _figure(name, value) for name, value in result.figures.items()}
-    json.dumps([result.bands, result.details], allow_nan=False)  # a NaN is a solver's error, and PostgreSQL refuses it
+    details = result.details | {"findings": [asdict(finding) for finding in findings(run.layout)]}
+    json.dumps([result.bands, details], allow_nan=False)  # a NaN is a solver's error, and PostgreSQL refuses it
     with transaction.atomic():
         stored = lease.mine.update(
-            figures=figures, bands=result.bands, details=result.details, series=arrays_packed(result.series),
+            figures=figures, bands=result.bands, details=details, series=arrays_packed(result.series),
             racks=arrays_packed(result.racks), solver_version=simulate.SOLVER_VERSION,
         )  # fmt: skip
         if not stored:
