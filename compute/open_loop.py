@@ -35,6 +35,7 @@ class LoadLine:
     first_s: FloatArray  # (n,) first token of a lone request
     prefill_s: FloatArray  # (n, n_knots) engine time of one prompt
     prefill_servers: FloatArray  # (n,)
+    join_s: FloatArray  # (n, n_knots) wait for the step in work, and generation in the step that a prompt joins
     limit: FloatArray  # (n,) requests that memory admits
 
 
@@ -97,6 +98,7 @@ def load_line(
     itl_s = state.itl_s * decode_scale
     first_s = state.ttft_s - state.wait_s
     rate = in_service / (first_s + workload.output_tokens * itl_s)
+    busy = -np.expm1(1.0 - in_service)  # a step is in work when another request arrives, Poisson-many in service
     return LoadLine(
         in_service=in_service,
         requests_per_s=np.maximum.accumulate(rate, axis=1),
@@ -105,6 +107,7 @@ def load_line(
         first_s=first_s[:, 0],
         prefill_s=np.broadcast_to(state.prefill_s, in_service.shape),
         prefill_servers=np.ones(in_service.shape[0]),
+        join_s=busy * (0.5 * itl_s + state.decode_step_s * decode_scale),
         limit=most[:, 0],
     )
 
@@ -131,18 +134,22 @@ def open_arrivals(line: LoadLine, arrivals_per_s: FloatArray, workload: Workload
     prefill_capacity = line.prefill_servers[:, None] / np.maximum(line.prefill_s[:, -1:], 1e-12)
     ceiling = FULL * np.minimum(capacity, prefill_capacity)
     served = np.minimum(offered, ceiling)
-    in_service, itl, slope, prefill = (np.empty_like(served) for _ in range(4))
+    in_service, itl, slope, prefill, join = (np.empty_like(served) for _ in range(5))
+    # An arrival finds as many in service as there are on average, and makes one more: at the rate at which N - 1 are in
+    # service on average, a request shares its steps with N - 1 others, as in a closed loop of N.
+    others_frac = np.maximum(1.0 - 1.0 / line.state.admitted, 0.0)
     log_itl_slope = (
         np.gradient(np.log(line.itl_s), axis=1) / np.gradient(np.log(line.in_service), axis=1)
         if (line.in_service[:, -1] > 1.0).all()
         else np.zeros_like(line.itl_s)
     )
     for i in range(served.shape[0]):
-        knots = line.requests_per_s[i]
-        in_service[i] = np.interp(served[i], np.r_[0.0, knots], np.r_[0.0, line.in_service[i]])
+        knots = line.requests_per_s[i] * others_frac[i]
+        in_service[i] = np.interp(served[i], knots, line.in_service[i] * others_frac[i])
         itl[i] = np.interp(served[i], knots, line.itl_s[i])
         slope[i] = np.interp(served[i], knots, log_itl_slope[i])
         prefill[i] = np.interp(served[i], knots, line.prefill_s[i])
+        join[i] = np.interp(served[i], knots, line.join_s[i])
     servers = line.prefill_servers[:, None]
     prefill_load = np.minimum(served * prefill / servers, FULL)
     length = workload.input_variation
@@ -157,7 +164,7 @@ def open_arrivals(line: LoadLine, arrivals_per_s: FloatArray, workload: Workload
     place_s = place_spread * life_s * fill ** (np.sqrt(2.0 * (seats + 1.0)) - 1.0) / (seats * (1.0 - fill))
     overload_s = 0.5 * HORIZON_S * np.maximum(1.0 - ceiling / np.maximum(offered, 1e-30), 0.0)
     wait_s = queue_s + place_s + overload_s
-    base_s = line.first_s[:, None]
+    base_s = line.first_s[:, None] + join
     # waiting times of a busy server are close to exponential among those who wait
     waits = np.clip(np.maximum(prefill_load, fill), 1e-3, 1.0)
     variance = (base_s * length) ** 2 + wait_s**2 * (2.0 / waits - 1.0) * (overload_s == 0) + overload_s**2 / 3.0

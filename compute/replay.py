@@ -88,6 +88,9 @@ class ReplicaPool:
         Longest prompt and answer together that the model takes.
     max_waiting : float
         A replica with this many requests waiting refuses more.
+    frontend_s, frontend_token_s : float
+        Time of a request outside the engine's steps (client, tokeniser, first response), fixed and per prompt token;
+        it delays what the client sees, and takes nothing of the engine's time [s].
     accelerators_per_replica : int
     power : ActivityPower or None
     """
@@ -102,6 +105,8 @@ class ReplicaPool:
     draft_acceptance_frac: float = 0.0
     max_context_tokens: float = np.inf
     max_waiting: float = np.inf
+    frontend_s: float = 0.0
+    frontend_token_s: float = 0.0
     accelerators_per_replica: int = 1
     power: ActivityPower | None = None
 
@@ -112,6 +117,9 @@ class ReplicaPool:
         for name in ("kv_tokens", "max_context_tokens"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"ReplicaPool.{name} is {getattr(self, name)} tokens; must be greater than 0")
+        for name in ("frontend_s", "frontend_token_s"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(f"ReplicaPool.{name} is {getattr(self, name)} s; must be 0 or more and finite")
         if not self.max_waiting >= 0:
             raise ValueError(f"ReplicaPool.max_waiting is {self.max_waiting}; must be 0 or more")
         if not self.draft_tokens >= 0:
@@ -150,6 +158,8 @@ class ReplicaPool:
             block_tokens=block_tokens,
             max_context_tokens=float(self.max_context_tokens),
             max_waiting=float(self.max_waiting),
+            frontend_s=float(self.frontend_s),
+            frontend_token_s=float(self.frontend_token_s),
             prefill_only=prefill_only,
         )
 

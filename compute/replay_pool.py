@@ -1,12 +1,15 @@
 """Replicas for the replay from what they run on: the closed form's step times and memory."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from compute.accelerators import Accelerator
 from compute.kv_cache import memory_fit
 from compute.model_shapes import ModelShape
 from compute.replay import ActivityPower, ReplicaPool
-from compute.roofline import Efficiencies, Parallelism, deployment_work, step_costs
+from compute.roofline import Efficiencies, Parallelism, StepCosts, deployment_work, step_costs
+from compute.steady_state import Scheduling, prefill_time_s
 from compute.step_model import step_model
 
 DEFAULT_MEMORY_FRAC = 0.9  # vLLM's --gpu-memory-utilization
@@ -16,6 +19,45 @@ ASSUMED_WORKSPACE_BYTES = 1.0e9
 ASSUMED_WORKSPACE_BYTES_PER_TOKEN = 2.5e5
 # assumed: context at which a sliding-window model's KV memory is counted; windows are full long before
 ASSUMED_CONTEXT_TOKENS = 4096.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTimes:
+    """What a deployment's steps take, from timings of components or from a fit to served runs.
+
+    Attributes
+    ----------
+    efficiencies : Efficiencies
+    mixed_head_token_s : float
+        Time of decode attention in steps that also carry prompt tokens, per query head of 128, layer and token of
+        context; 0 if such steps read the cache as fast as others [s].
+    decode_scale : float
+        Fitted factor on what decoding takes.
+    scheduling : Scheduling or None
+        Fitted times of requests outside and inside the engine. Prompts then lengthen steps by the share that the fit
+        says others feel (`stall`), and what a request's own prompt takes beyond that delays its first token alone.
+    """
+
+    efficiencies: Efficiencies
+    mixed_head_token_s: float = 0.0
+    decode_scale: float = 1.0
+    scheduling: Scheduling | None = None
+
+    def prompt_scale(self) -> float | None:
+        """Return the share of a prompt's time alone by which it lengthens a step, as fitted; None where not fitted."""
+        if self.scheduling is None:
+            return None
+        return float(np.squeeze(self.scheduling.stall)) * self.decode_scale
+
+    def frontend(self, costs: StepCosts) -> tuple[float, float]:
+        """Return a request's time outside the steps: fixed, and per prompt token [s]."""
+        if self.scheduling is None:
+            return 0.0, 0.0
+        stall = float(np.squeeze(self.scheduling.stall)) * self.decode_scale
+        beyond = max(0.0, float(np.squeeze(self.scheduling.first)) - stall)
+        short_s, long_s = (float(prefill_time_s(costs, n)[0]) for n in (1.0, ASSUMED_CONTEXT_TOKENS))
+        per_token_s = (long_s - short_s) / (ASSUMED_CONTEXT_TOKENS - 1.0)
+        return float(np.squeeze(self.scheduling.request_s)) + beyond * short_s, beyond * per_token_s
 
 
 def kv_token_capacity(
@@ -57,7 +99,7 @@ def replica_pool(
     accelerator: Accelerator,
     model: ModelShape,
     parallelism: Parallelism,
-    efficiencies: Efficiencies,
+    times: EngineTimes,
     *,
     weight_precision: str,
     kv_precision: str = "bf16",
@@ -66,7 +108,6 @@ def replica_pool(
     token_budget: int = 2048,
     kv_tokens: float | None = None,
     claimed_frac: float = DEFAULT_MEMORY_FRAC,
-    mixed_head_token_s: float = 0.0,
     draft_tokens: int = 0,
     draft_acceptance_frac: float = 0.0,
     max_waiting: float = np.inf,
@@ -76,17 +117,16 @@ def replica_pool(
 
     Parameters
     ----------
-    accelerator, model, parallelism, efficiencies
-        As for `compute.roofline.step_costs`.
+    accelerator, model, parallelism
+        As for `compute.roofline.deployment_work`.
+    times : EngineTimes
+        How fast.
     weight_precision, kv_precision : str
         Stored precision of weights and KV cache.
     kv_tokens : float or None
         Tokens of context that a replica holds; None computes it from memory.
     claimed_frac : float
         Share of device memory that the engine claims.
-    mixed_head_token_s : float
-        Time of decode attention in steps that also carry prompt tokens, per query head of 128, layer and token of
-        context; 0 if such steps read the cache as fast as others [s].
     n_replicas, seats, token_budget, draft_tokens, draft_acceptance_frac, max_waiting, power
         As in `ReplicaPool`.
 
@@ -108,12 +148,19 @@ def replica_pool(
         claimed_frac=claimed_frac,
     )
     max_tokens = max(token_budget, seats * (1 + draft_tokens), 1)
-    costs = step_costs(work, efficiencies)
+    costs = step_costs(work, times.efficiencies)
     heads = model.layers * model.attention_heads / parallelism.stage_accelerators * model.head_dim / 128.0
     alone_s = float(costs.kv_token_s[0] + costs.window_kv_token_s[0])
-    mixed_kv_factor = max(1.0, heads * mixed_head_token_s / alone_s)
+    frontend_s, frontend_token_s = times.frontend(costs)
     return ReplicaPool(
-        step=step_model(work, costs, max_tokens, mixed_kv_factor=mixed_kv_factor),
+        step=step_model(
+            work,
+            costs,
+            max_tokens,
+            mixed_kv_factor=max(1.0, heads * times.mixed_head_token_s / alone_s),
+            decode_scale=times.decode_scale,
+            prompt_scale=times.prompt_scale(),
+        ),
         n_replicas=n_replicas,
         kv_tokens=capacity if kv_tokens is None else kv_tokens,
         seats=seats,
@@ -122,6 +169,8 @@ def replica_pool(
         draft_acceptance_frac=draft_acceptance_frac,
         max_context_tokens=float(model.max_context_tokens),
         max_waiting=max_waiting,
+        frontend_s=frontend_s,
+        frontend_token_s=frontend_token_s,
         accelerators_per_replica=parallelism.accelerators,
         power=power,
     )

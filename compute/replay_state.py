@@ -87,6 +87,8 @@ class Limits(NamedTuple):
     block_tokens: int  # of a prefix block
     max_context_tokens: float
     max_waiting: float  # per replica
+    frontend_s: float  # outside the engine's steps: added to first and last token
+    frontend_token_s: float  # the same per prompt token
     prefill_only: bool
 
 

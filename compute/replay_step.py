@@ -218,6 +218,12 @@ def admit(pool: PoolState, window: Window, r: int, who: int) -> bool:
 
 
 @compiled
+def frontend_delay_s(pool: PoolState, input_tokens: int) -> float:
+    """Return the time that a request spends outside the engine: client, tokeniser, first response [s]."""
+    return pool.limits.frontend_s + pool.limits.frontend_token_s * input_tokens
+
+
+@compiled
 def finish(pool: PoolState, window: Window, r: int, who: int, context_tokens: float) -> None:
     """End a request's stay at this pool, at the replica's present clock."""
     request = window.requests[who - window.base]
@@ -229,7 +235,7 @@ def finish(pool: PoolState, window: Window, r: int, who: int, context_tokens: fl
     pool.load[r] -= 1
     if not pool.limits.prefill_only or request.output_tokens <= 1:
         request.status = DONE
-        request.last_token_s = pool.replicas[r].clock_s
+        request.last_token_s = pool.replicas[r].clock_s + frontend_delay_s(pool, request.input_tokens)
     window.finished[window.n_finished[0]] = who
     window.n_finished[0] += 1
 
@@ -240,7 +246,7 @@ def start_decoding(pool: PoolState, window: Window, r: int, who: int) -> None:
     request = window.requests[who - window.base]
     replica = pool.replicas[r]
     if np.isnan(request.first_token_s):
-        request.first_token_s = replica.clock_s
+        request.first_token_s = replica.clock_s + frontend_delay_s(pool, request.input_tokens)
     context = request.prefill_target_tokens
     keep_blocks(pool, window, r, who, request.input_tokens, True)
     request.generated_tokens += 1
@@ -384,7 +390,7 @@ def advance(pool: PoolState, window: Window, r: int, until_s: float) -> None:
         n_decoding = replica.n_decoding
         budget = limits.token_budget - n_decoding * limits.scored_tokens
         n_prompt, n_completing = 0, 0
-        pairs, window_pairs, history = 0.0, 0.0, 0.0
+        pairs, window_pairs, history, prompts_s = 0.0, 0.0, 0.0, 0.0
         who = replica.prefilling
         full = False
         while True:
@@ -410,6 +416,7 @@ def advance(pool: PoolState, window: Window, r: int, until_s: float) -> None:
                 if step.window_tokens > 0:
                     window_pairs += pairs_in_chunk(request.prefilled_tokens, n, step.window_tokens)
                 history += request.prefilled_tokens
+                prompts_s += step.mixed_s[n]
                 request.prefilled_tokens += n
                 n_prompt += n
                 budget -= n
@@ -435,6 +442,10 @@ def advance(pool: PoolState, window: Window, r: int, until_s: float) -> None:
             in_window, n_growing, window_steps = windowed_context(pool, window, r)
         n_tokens = n_decoding * limits.scored_tokens + n_prompt
         fixed_s = step.mixed_s[n_tokens] if n_prompt > 0 else step.decode_s[n_tokens]
+        if step.prompts_add and n_prompt > 0:
+            fixed_s = prompts_s
+            if n_decoding > 0:
+                fixed_s += step.decode_s[n_decoding * limits.scored_tokens]
         first_s = (
             fixed_s
             + step.sequence_s * (n_decoding + n_completing)

@@ -391,6 +391,7 @@ def _paired_line(
         first_s=prefill.first_s + transfer_s,
         prefill_s=np.broadcast_to(prefill.prefill_s[:, :1], decode.prefill_s.shape),
         prefill_servers=prefill_instances,
+        join_s=np.zeros_like(decode.join_s),
         limit=decode.limit * decode_instances,
     )
 

@@ -20,6 +20,7 @@ class StepTables(NamedTuple):
     kv_token_s: float
     window_kv_token_s: float
     mixed_kv_factor: float
+    prompts_add: bool
     window_tokens: int
     prefill_pair_s: float
     window_prefill_pair_s: float
@@ -30,6 +31,9 @@ class StepTables(NamedTuple):
     window_kv_token_memory_s: float
     prefill_pair_compute_s: float
     window_prefill_pair_compute_s: float
+
+
+SCALAR_TYPES = {"window_tokens": int, "prompts_add": bool}  # of StepTables; the others are floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +47,9 @@ class StepModel:
         + tokens of context that the prompt chunks read again · prefill_kv_token_s.
 
     Everything that depends on the token count alone (matrix products, expert coverage, collectives, launches) sits in
-    the tables, so any step-time formula whose attention part is linear in context is represented exactly.
+    the tables, so any step-time formula whose attention part is linear in context is represented exactly. Where
+    `prompts_add`, `mixed_s` counts the tokens of one prompt, and each prompt's is added to `decode_s` of the decoding
+    sequences: they do not share the reading of weights.
 
     Attributes
     ----------
@@ -56,6 +62,8 @@ class StepModel:
     mixed_kv_factor : float
         Reading context takes this many times longer in a step that also carries prompt tokens: kernels that serve both
         at once split the work worse than those for decoding alone.
+    prompts_add : bool
+        Whether prompts take their own time beside decoding, or share the step's reading of weights.
     window_tokens : int
         Width of the sliding window [tokens]; 0 where the model has none.
     prefill_pair_s, window_prefill_pair_s : float
@@ -79,6 +87,7 @@ class StepModel:
     prefill_pair_compute_s: float
     prefill_kv_token_s: float = 0.0
     mixed_kv_factor: float = 1.0
+    prompts_add: bool = False
     window_tokens: int = 0
     window_kv_token_s: float = 0.0
     window_prefill_pair_s: float = 0.0
@@ -118,7 +127,7 @@ class StepModel:
             for name in ("decode_s", "mixed_s", "compute_activity_s", "memory_activity_s")
         }
         scalars = {
-            name: int(getattr(self, name)) if name == "window_tokens" else float(getattr(self, name))
+            name: SCALAR_TYPES.get(name, float)(getattr(self, name))
             for name in StepTables._fields
             if name not in arrays
         }
@@ -143,11 +152,10 @@ class StepModel:
         """
         n_tokens = np.asarray(decode_sequences, dtype=np.float64) + prefill_tokens
         index = np.arange(self.decode_s.size)
-        table = np.where(
-            np.asarray(prefill_tokens) > 0,
-            np.interp(n_tokens, index, self.mixed_s),
-            np.interp(n_tokens, index, self.decode_s),
-        )
+        mixed_s = np.interp(n_tokens, index, self.mixed_s)
+        if self.prompts_add:
+            mixed_s = np.interp(prefill_tokens, index, self.mixed_s) + np.interp(decode_sequences, index, self.decode_s)
+        table = np.where(np.asarray(prefill_tokens) > 0, mixed_s, np.interp(n_tokens, index, self.decode_s))
         return (
             table
             + self.sequence_s * np.asarray(decode_sequences)
@@ -157,7 +165,14 @@ class StepModel:
 
 
 def step_model(
-    work: DeploymentWork, costs: StepCosts, max_tokens: int, *, deployment: int = 0, mixed_kv_factor: float = 1.0
+    work: DeploymentWork,
+    costs: StepCosts,
+    max_tokens: int,
+    *,
+    deployment: int = 0,
+    mixed_kv_factor: float = 1.0,
+    decode_scale: float = 1.0,
+    prompt_scale: float | None = None,
 ) -> StepModel:
     """Return the step model of one deployment of the closed form, so that replay and closed form share step times.
 
@@ -177,28 +192,39 @@ def step_model(
         Index into both.
     mixed_kv_factor : float
         As in `StepModel`.
+    decode_scale : float
+        Fitted factor on what decoding takes.
+    prompt_scale : float or None
+        Fitted share of a prompt's time alone by which it lengthens a step; None where prompts and decoding share the
+        reading of weights, by the formula of one step.
     """
     one, at_peak = costs.take([deployment]), work.take([deployment])
     tokens = np.arange(max_tokens + 1, dtype=np.float64)
     stages = float(one.pipeline_parallel[0])
     decode_s = costs.token_table_s(deployment, max_tokens, is_generating=True)
     coverage = -np.expm1(at_peak.log_unrouted * np.maximum(tokens, 1e-12))
+    mixed_s = costs.token_table_s(deployment, max_tokens, is_generating=False)
+    pair_scale = 1.0
+    if prompt_scale is not None:
+        mixed_s, pair_scale = prompt_scale * mixed_s, prompt_scale
+    decode_s = decode_scale * decode_s
     window_tokens = one.window_tokens[0]
     has_window = bool(np.isfinite(window_tokens))
     return StepModel(
         decode_s=np.interp(tokens / stages, tokens, decode_s),
-        mixed_s=costs.token_table_s(deployment, max_tokens, is_generating=False),
-        sequence_s=float(one.sequence_s[0]) / stages,
-        kv_token_s=float(one.kv_token_s[0]) / stages,
-        prefill_pair_s=float(one.pair_s[0]),
+        mixed_s=mixed_s,
+        sequence_s=decode_scale * float(one.sequence_s[0]) / stages,
+        kv_token_s=decode_scale * float(one.kv_token_s[0]) / stages,
+        prefill_pair_s=pair_scale * float(one.pair_s[0]),
         compute_activity_s=tokens * (at_peak.dense_gemm_s + at_peak.expert_gemm_s)[0] / stages,
         memory_activity_s=(at_peak.dense_weight_s[0] + at_peak.expert_weight_s[0] * coverage) / stages,
         kv_token_memory_s=float(at_peak.kv_token_s[0]) / stages,
         prefill_pair_compute_s=float(at_peak.pair_s[0]) / stages,
         mixed_kv_factor=mixed_kv_factor,
+        prompts_add=prompt_scale is not None,
         window_tokens=int(window_tokens) if has_window else 0,
-        window_kv_token_s=float(one.window_kv_token_s[0]) / stages if has_window else 0.0,
-        window_prefill_pair_s=float(one.window_pair_s[0]) if has_window else 0.0,
+        window_kv_token_s=decode_scale * float(one.window_kv_token_s[0]) / stages if has_window else 0.0,
+        window_prefill_pair_s=pair_scale * float(one.window_pair_s[0]) if has_window else 0.0,
         window_kv_token_memory_s=float(at_peak.window_kv_token_s[0]) / stages if has_window else 0.0,
         window_prefill_pair_compute_s=float(at_peak.window_pair_s[0]) / stages if has_window else 0.0,
     )

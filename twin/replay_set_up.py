@@ -5,14 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compute.accelerators import PRECISIONS, accelerator_from_entry
+import numpy as np
+
+from compute.accelerators import PRECISIONS, Accelerator, accelerator_from_entry
+from compute.cases import engine_name
+from compute.coefficients import coefficient_set, split_values
 from compute.component_timings import component_efficiencies, timings_of
-from compute.model_shapes import KV_BYTES, model_shape_from_entry
+from compute.model_shapes import KV_BYTES, ModelShape, model_shape_from_entry
 from compute.replay import ActivityPower, ReplicaPool
-from compute.replay_pool import replica_pool
-from compute.roofline import ASSUMED_EFFICIENCIES, Parallelism
+from compute.replay_pool import EngineTimes, replica_pool
+from compute.roofline import Parallelism
 from facility.catalogue import entries
 
+CALIBRATED_PROTOCOL = "inferencex"  # whose client and lengths resemble production most among those fitted
 # assumed: arithmetic and memory traffic at peak rate add these shares of TDP above idle. Decoding (memory near 0.8 of
 # peak) draws about half of TDP and prompts run into the cap on public serving runs.
 ASSUMED_COMPUTE_FRAC_OF_RANGE = 1.5
@@ -27,6 +32,7 @@ class ReplicaOptions:
     """
 
     precision: str
+    engine: str = "vllm"
     kv_precision: str = "bf16"
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
@@ -65,6 +71,28 @@ def catalogue_entry(kind: str, name: str) -> Mapping[str, Any]:
     raise ValueError(f"no entry {name!r} under {kind}; there are {', '.join(sorted(catalogue))}")
 
 
+def engine_times(part: Accelerator, memory_type: str, model: ModelShape, precision: str, engine: str) -> EngineTimes:
+    """Return what steps take on an accelerator: from timings of its kernels where there are any, else as fitted.
+
+    The fit's coefficients for an accelerator that it has not seen are those of its generation or of all.
+    """
+    timings = timings_of(part.name, memory_type)
+    if timings is not None:
+        return EngineTimes(component_efficiencies(timings), mixed_head_token_s=timings.mixed_head_token_s)
+    attributes = {
+        "accelerator": part.name,
+        "generation": part.generation,
+        "engine": engine_name(engine),
+        "protocol": CALIBRATED_PROTOCOL,
+        "vintage": "",
+        "model": model.name,
+        "precision": precision,
+    }
+    latent_layers = np.array([float(model.layers if model.is_mla else 0)])
+    efficiencies, scheduling, rest = split_values(coefficient_set().log_values([attributes]), latent_layers)
+    return EngineTimes(efficiencies, decode_scale=float(rest["decode_scale"][0]), scheduling=scheduling)
+
+
 def replica_pool_for(accelerator: str | Mapping[str, Any], model: str, options: ReplicaOptions) -> ReplicaPool:
     """Return the replicas of a model on an accelerator, both by name; an accelerator may be given as an entry itself.
 
@@ -83,18 +111,19 @@ def replica_pool_for(accelerator: str | Mapping[str, Any], model: str, options: 
         raise ValueError(f"seats is {options.seats}; must be 1 or more")
     entry = catalogue_entry("accelerators", accelerator) if isinstance(accelerator, str) else accelerator
     part = accelerator_from_entry(entry)
-    timings = timings_of(part.name, str(entry.get("memory_type") or ""))
+    shape = model_shape_from_entry(catalogue_entry("models", model))
+    times = engine_times(part, str(entry.get("memory_type") or ""), shape, options.precision, options.engine)
     span_w = part.tdp_w - part.idle_w
     return replica_pool(
         part,
-        model_shape_from_entry(catalogue_entry("models", model)),
+        shape,
         Parallelism(
             tensor_parallel=options.tensor_parallel,
             pipeline_parallel=options.pipeline_parallel,
             attention_data_parallel=options.attention_data_parallel,
             expert_parallel=options.expert_parallel,
         ),
-        ASSUMED_EFFICIENCIES if timings is None else component_efficiencies(timings),
+        times,
         weight_precision=options.precision,
         kv_precision=options.kv_precision,
         n_replicas=options.replicas,
@@ -102,7 +131,6 @@ def replica_pool_for(accelerator: str | Mapping[str, Any], model: str, options: 
         token_budget=options.token_budget * options.attention_data_parallel,
         kv_tokens=options.kv_tokens,
         claimed_frac=options.memory_frac,
-        mixed_head_token_s=0.0 if timings is None else timings.mixed_head_token_s,
         draft_tokens=options.draft_tokens,
         draft_acceptance_frac=options.draft_acceptance_frac,
         max_waiting=options.max_waiting,

@@ -59,6 +59,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--model", required=True, help="catalogue id, name or repository")
         parser.add_argument("--precision", required=True, help="of the weights: bf16, fp8 or fp4")
+        parser.add_argument("--engine", default="vllm", help="whose calibration is used: vllm, sglang or trtllm")
         parser.add_argument("--kv-precision", default="bf16", help="of the KV cache: bf16 or fp8")
         parser.add_argument("--tensor-parallel", type=int, default=1, metavar="N")
         parser.add_argument("--pipeline-parallel", type=int, default=1, metavar="N")
@@ -100,6 +101,7 @@ class Command(BaseCommand):
     def _replay(self, options: dict[str, Any]) -> None:
         pool_options = ReplicaOptions(
             precision=options["precision"].lower(),
+            engine=options["engine"],
             kv_precision=options["kv_precision"].lower(),
             tensor_parallel=options["tensor_parallel"],
             pipeline_parallel=options["pipeline_parallel"],
