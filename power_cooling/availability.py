@@ -9,24 +9,23 @@ How to call it (stable)::
 
 A subsystem is a set of groups of alike repairable units, and the share of the site's token capacity that is left for
 each number of failed units in each group: ``capacity_frac(failed: (n_states, n_groups) int) -> (n_states,)``. It is
-called once with every state that matters, so that a failure enumeration or the coupled solver can answer them together
-(`capacity_by_failed` makes one from an array for a single group). Subsystems fail independently of each other and the
-site's capacity is the least of theirs.
+called once with every state that matters, so that a failure enumeration or the coupled solver can answer them together;
+`capacity_functions` makes one from arrays or from a table of solved states. Subsystems fail independently of each other
+and the site's capacity is the least of theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from power_cooling.capacity_functions import CapacityFunction, unit_codes
 from power_cooling.reliability import HOURS_PER_YEAR, failed_units_pmf
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-CapacityFunction = Callable[[IntArray], FloatArray]
 
 _FULL = 1 - 1e-12  # capacities from here on count as undisturbed
 _NEGLIGIBLE = 1e-13  # probability of all states left out of an enumeration
@@ -45,9 +44,7 @@ class RepairableGroups:
     crews: IntArray = 0  # repairs at the same time; 0 for as many as units
     maintenance_per_year: FloatArray = 0.0  # planned outages of one unit
     maintenance_h: FloatArray = 0.0  # mean length of one
-    event_loss_h: FloatArray = (
-        0.0  # hours of the site's full capacity lost by each unplanned failure, beside the repair
-    )
+    event_loss_h: FloatArray = 0.0  # of the site's full capacity, by each unplanned failure beside its repair
 
     def __post_init__(self) -> None:
         n = len(self.names)
@@ -119,42 +116,6 @@ class Subsystem:
             raise ValueError(f"Subsystem {self.name!r}: ride_through_s is {self.ride_through_s:g}; must be at least 0")
 
 
-def capacity_by_failed(capacity_frac: ArrayLike) -> CapacityFunction:
-    """Return the capacity function of a single group from the capacity left with 0, 1, 2 … failed units.
-
-    States beyond the table have its last value.
-    """
-    table = np.asarray(capacity_frac, dtype=np.float64)
-    if table.ndim != 1 or table.size == 0:
-        raise ValueError(f"capacity_frac has shape {table.shape}; one value for each number of failed units is needed")
-
-    def look_up(failed: IntArray) -> FloatArray:
-        if failed.shape[1] != 1:
-            raise ValueError(f"a table of one group was asked for {failed.shape[1]} groups")
-        return table[np.minimum(failed[:, 0], table.size - 1)]
-
-    return look_up
-
-
-def least_of_groups(tables: tuple[ArrayLike, ...]) -> CapacityFunction:
-    """Return the capacity function of several groups, each alone limiting capacity by its own table."""
-    columns = tuple(capacity_by_failed(table) for table in tables)
-
-    def look_up(failed: IntArray) -> FloatArray:
-        if failed.shape[1] != len(columns):
-            raise ValueError(f"{len(columns)} tables were asked for {failed.shape[1]} groups")
-        return np.min([column(failed[:, [i]]) for i, column in enumerate(columns)], axis=0)
-
-    return look_up
-
-
-def needed_units_capacity(units: int, needed: int) -> FloatArray:
-    """Return min(1, running / needed) for 0 … `units` failed units."""
-    if not 1 <= needed <= units:
-        raise ValueError(f"needed is {needed}; must be between 1 and units {units}")
-    return np.minimum(1.0, np.arange(units, -1, -1) / needed)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class AvailabilityResult:
     """Long-run token capacity. Component arrays are in the order of `component_names`."""
@@ -181,7 +142,7 @@ class AvailabilityResult:
 
 
 def solve_availability(
-    subsystems: tuple[Subsystem, ...], *, tokens_per_s: float = np.nan, max_states: int = 100_000
+    subsystems: tuple[Subsystem, ...], *, tokens_per_s: float = np.nan, max_states: int = 50_000
 ) -> AvailabilityResult:
     """Return the long-run distribution of token capacity, and what each group costs.
 
@@ -202,31 +163,34 @@ def solve_availability(
     if not subsystems:
         raise ValueError("at least one subsystem is needed")
     tables = [_tabulate(subsystem, max_states) for subsystem in subsystems]
-    survivals = [_weights(table, table.pmfs) for table in tables]
     levels = np.unique(np.concatenate([[0.0, 1.0], *(table.capacity for table in tables)]))
-    exceed = np.array([_exceedance(levels, *pair) for pair in survivals])
-    state_loss = _expected_loss(levels, exceed)
+    exceed = np.array([_exceedance(levels, table) for table in tables])
+    # A subsystem alone against all others: what the site serves where this one leaves capacity c is the integral of
+    # the others' chance to exceed each level up to c.
+    lost_frac = float(np.diff(levels) @ (1 - np.prod(exceed[:, 1:], axis=0)))
     event_h = sum(float(table.event_h.sum()) for table in tables)
     names, failures, lost, gain = [], [], [], []
     for at, table in enumerate(tables):
         groups = table.subsystem.groups
         others = np.prod(np.delete(exceed, at, axis=0), axis=0)
+        served = np.concatenate([[0.0], np.cumsum(np.diff(levels) * others[1:])])
+        short = (served[-1] - served[np.searchsorted(levels, table.capacity)]) * (1 - table.ridden)
         for g, name in enumerate(groups.names):
-            perfect = [*table.pmfs[:g], np.eye(1, table.pmfs[g].size)[0], *table.pmfs[g + 1 :]]
-            with_spare = groups.pmf(g, extra_units=1)
-            with_spare = np.array([with_spare[0] + with_spare[1], *with_spare[2:]])
-            spared = [*table.pmfs[:g], with_spare, *table.pmfs[g + 1 :]]
+            pmf, spared = table.pmfs[g], groups.pmf(g, extra_units=1)
+            # The group's own number of failed units re-weighted, all else as it is.
+            by_failed = np.bincount(table.states[:, g], table.probability * short, minlength=pmf.size)
+            given = np.divide(by_failed, pmf, out=np.zeros_like(pmf), where=pmf > 0)
+            usual = float(by_failed.sum())
             names.append(f"{table.subsystem.name}: {name}")
             failures.append(table.failures_per_year[g])
-            for pmfs, into, freed in ((perfect, lost, table.event_h[g]), (spared, gain, 0.0)):
-                changed = _exceedance(levels, *_weights(table, pmfs))
-                better = HOURS_PER_YEAR * (state_loss - _expected_loss(levels, (others * changed)[None]))
-                into.append(max(0.0, better) + freed)
+            lost.append(HOURS_PER_YEAR * max(0.0, usual - given[0]) + table.event_h[g])
+            with_spare = (spared[0] + spared[1]) * given[0] + float(spared[2:] @ given[1:])
+            gain.append(HOURS_PER_YEAR * max(0.0, usual - with_spare))
     joint = np.prod(exceed, axis=0)
     probability = joint - np.append(joint[1:], 0.0)
     held = probability > 0
     interruptions, full = _interruptions(tables)
-    lost_h = HOURS_PER_YEAR * state_loss + event_h
+    lost_h = HOURS_PER_YEAR * lost_frac + event_h
     return AvailabilityResult(
         availability_frac=1 - lost_h / HOURS_PER_YEAR,
         lost_h_per_year=lost_h,
@@ -237,7 +201,7 @@ def solve_availability(
         interruptions_per_year=interruptions,
         mean_interruption_h=HOURS_PER_YEAR * (1 - full) / interruptions if interruptions > 0 else 0.0,
         subsystem_names=tuple(subsystem.name for subsystem in subsystems),
-        subsystem_availability_frac=np.array([1 - _expected_loss(levels, row[None]) for row in exceed]),
+        subsystem_availability_frac=1 - (1 - exceed[:, 1:]) @ np.diff(levels),
         component_names=tuple(names),
         component_failures_per_year=np.array(failures),
         component_lost_h_per_year=np.array(lost),
@@ -253,24 +217,13 @@ class _Table:
     subsystem: Subsystem
     pmfs: list[FloatArray]
     states: IntArray  # (n_states, n_groups), sorted by code
-    codes: IntArray
-    radix: IntArray
+    codes: NDArray[np.uint64]
+    probability: FloatArray  # (n_states,)
     capacity: FloatArray  # (n_states,)
     ridden: FloatArray  # (n_states,), share of a degraded state's time that storage covers
     unexplored: float
     failures_per_year: FloatArray  # (n_groups,), unplanned
     event_h: FloatArray  # (n_groups,), capacity-hours per year
-
-
-def _radix(units: IntArray) -> IntArray:
-    """Return the value of one failed unit of each group in a state's code."""
-    sizes = units.astype(object) + 1  # Python integers: the product may exceed 64 bits
-    products = [1]
-    for size in sizes[:-1]:
-        products.append(products[-1] * size)
-    if products[-1] * sizes[-1] >= 2**62:
-        raise ValueError("the groups of one subsystem have more joint states than can be numbered; split the subsystem")
-    return np.array(products, dtype=np.int64)
 
 
 def _capacity(subsystem: Subsystem, states: IntArray) -> FloatArray:
@@ -294,8 +247,7 @@ def _tabulate(subsystem: Subsystem, max_states: int) -> _Table:
     n_groups = len(groups.names)
     pmfs = [groups.pmf(g) for g in range(n_groups)]
     states = _likely_states(pmfs, max_states)
-    radix = _radix(groups.units)
-    codes = states @ radix
+    codes = states.astype(np.uint64) @ unit_codes(n_groups)
     order = np.argsort(codes)
     states, codes = states[order], codes[order]
     probability = np.prod([pmf[states[:, g]] for g, pmf in enumerate(pmfs)], axis=0)
@@ -317,7 +269,7 @@ def _tabulate(subsystem: Subsystem, max_states: int) -> _Table:
         pmfs,
         states,
         codes,
-        radix,
+        probability,
         capacity,
         np.where(capacity < _FULL, ridden, 0.0),
         left_out if left_out > 1e-12 else 0.0,  # the rest is rounding
@@ -327,48 +279,29 @@ def _tabulate(subsystem: Subsystem, max_states: int) -> _Table:
 
 
 def _likely_states(pmfs: list[FloatArray], max_states: int) -> IntArray:
-    """Return joint states by falling probability of their groups until what is left is negligible or the limit."""
+    """Return the joint states, the least likely left out where they are negligible or too many."""
     kept = np.zeros((1, 0), dtype=np.int64)
     weight = np.ones(1)
     for pmf in pmfs:
-        joint = weight[:, None] * pmf[None, :]
-        flat = joint.ravel()
-        order = np.argsort(flat)[::-1]
-        left = 1.0 - np.cumsum(flat[order]) if flat.size > max_states else None
-        n = flat.size
-        if left is not None:
-            n = min(max_states, int(np.searchsorted(-left, -_NEGLIGIBLE)) + 1)
+        flat = (weight[:, None] * pmf[None, :]).ravel()
+        if flat.size > max_states:
+            floor = max(_NEGLIGIBLE / (flat.size * len(pmfs)), np.partition(flat, -max_states)[-max_states])
+            chosen = np.flatnonzero(flat >= floor)
         else:
-            n = max(1, int(np.count_nonzero(flat[order] > _NEGLIGIBLE**2)))
-        chosen = np.sort(order[:n])
+            chosen = np.flatnonzero(flat > _NEGLIGIBLE**2)
         row, failed = np.divmod(chosen, pmf.size)
         kept = np.column_stack([kept[row], failed])
         weight = flat[chosen]
     return kept
 
 
-def _weights(table: _Table, pmfs: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Return effective capacities and probabilities of a subsystem's states under these distributions."""
-    probability = np.prod([pmf[table.states[:, g]] for g, pmf in enumerate(pmfs)], axis=0)
-    short = (1 - table.ridden) * probability
-    capacity = np.append(table.capacity, 1.0)
-    return capacity, np.append(short, (table.ridden * probability).sum())
-
-
-def _exceedance(levels: FloatArray, capacity: FloatArray, probability: FloatArray) -> FloatArray:
-    """Return the probability that capacity is at least each level; what is left out counts as no capacity."""
-    at = np.searchsorted(levels, capacity)
-    mass = np.bincount(at, probability, minlength=levels.size)
-    below = np.concatenate([[0.0], np.cumsum(mass)[:-1]])
-    left_out = 1 - mass.sum()
-    exceed = 1 - below - (left_out if left_out > 1e-12 else 0.0)
+def _exceedance(levels: FloatArray, table: _Table) -> FloatArray:
+    """Return the probability that a subsystem leaves each level or more; states left out leave nothing."""
+    short = table.probability * (1 - table.ridden)
+    mass = np.bincount(np.searchsorted(levels, table.capacity), short, minlength=levels.size)
+    exceed = 1 - table.unexplored - np.concatenate([[0.0], np.cumsum(mass)[:-1]])
     exceed[0] = 1.0
     return np.clip(exceed, 0.0, 1.0)
-
-
-def _expected_loss(levels: FloatArray, exceed: FloatArray) -> float:
-    """Return 1 - E[least capacity] for exceedance rows (n, n_levels) of independent subsystems."""
-    return float(np.diff(levels) @ (1 - np.prod(exceed[:, 1:], axis=0)))
 
 
 def _interruptions(tables: list[_Table]) -> tuple[float, float]:
@@ -376,16 +309,15 @@ def _interruptions(tables: list[_Table]) -> tuple[float, float]:
     frequencies, fulls = [], []
     for table in tables:
         groups = table.subsystem.groups
-        probability = np.prod([pmf[table.states[:, g]] for g, pmf in enumerate(table.pmfs)], axis=0)
-        full = table.capacity >= _FULL
+        probability, full = table.probability, table.capacity >= _FULL
         rate = 0.0
         for g in range(len(groups.names)):
             running = groups.units[g] - table.states[:, g]
             alone = running * (1 - groups.common_frac[g]) * groups.outages_per_h[g]
             common = (running > 0) * groups.common_frac[g] * groups.outages_per_h[g]
-            for jump, chance in ((1, alone), (running, common)):
+            for jump, chance in ((np.ones_like(running), alone), (running, common)):
                 rows = full & (chance > 0)
-                to = table.codes[rows] + (jump * table.radix[g] if np.isscalar(jump) else jump[rows] * table.radix[g])
+                to = table.codes[rows] + jump[rows].astype(np.uint64) * unit_codes(len(groups.names))[g]
                 at = np.minimum(np.searchsorted(table.codes, to), table.codes.size - 1)
                 degraded = (table.codes[at] != to) | ~full[at]
                 rate += float((probability[rows] * chance[rows]) @ degraded)
@@ -436,7 +368,7 @@ def simulate_availability(
     """
     if n_years < 2:
         raise ValueError(f"n_years is {n_years}; a standard error needs at least 2")
-    tables = [_tabulate(subsystem, 100_000) for subsystem in subsystems]
+    tables = [_tabulate(subsystem, 2_000) for subsystem in subsystems]
     quiet = [table for table in tables if _degraded_frac(table) < _QUIET]
     drawn = tuple(table.subsystem for table in tables if _degraded_frac(table) >= _QUIET)
     blocks = [_draw_years(drawn, min(block_years, n_years - first), rng) for first in range(0, n_years, block_years)]
@@ -459,57 +391,60 @@ def simulate_availability(
 
 
 def _degraded_frac(table: _Table) -> float:
-    probability = np.prod([pmf[table.states[:, g]] for g, pmf in enumerate(table.pmfs)], axis=0)
-    return float(probability[table.capacity < _FULL].sum()) + table.unexplored
+    return float(table.probability[table.capacity < _FULL].sum()) + table.unexplored
 
 
 def _draw_years(subsystems: tuple[Subsystem, ...], n: int, rng: np.random.Generator) -> tuple[FloatArray, IntArray]:
     """Return lost capacity-hours and failures of `n` years."""
     lost, failures = np.zeros(n), np.zeros(n, dtype=np.int64)
-    year, time, which, step = [], [], [], []  # events of all subsystems: year, hour, subsystem, change of state code
+    # Events of all groups: year, hour, subsystem (-1: a mark that only splits an interval), group, change.
+    events: list[tuple[NDArray, ...]] = []
     for at, subsystem in enumerate(subsystems):
-        groups = subsystem.groups
-        radix = _radix(groups.units)
+        groups, ride_h = subsystem.groups, subsystem.ride_through_s / 3600.0
         for g in range(len(groups.names)):
-            years, hours, change, unplanned = _draw_group(groups, g, n, rng)
+            years, hours, changes, unplanned = _draw_group(groups, g, n, rng)
             lost += unplanned * groups.event_loss_h[g]
             failures += unplanned
-            year.append(years)
-            time.append(hours)
-            step.append(change * radix[g])
-            which.append(np.full(years.size, at))
-    # A mark at the year's end closes each last interval; marks at ride-through's end split the others.
-    year.append(np.arange(n))
-    time.append(np.full(n, HOURS_PER_YEAR))
-    step.append(np.zeros(n, dtype=np.int64))
-    which.append(np.full(n, -1))
-    rides = np.array([subsystem.ride_through_s / 3600.0 for subsystem in subsystems])
-    years, hours, changes, of = (np.concatenate(part) for part in (year, time, step, which))
-    for at in np.flatnonzero(rides > 0):
-        rows = (of == at) & (hours + rides[at] < HOURS_PER_YEAR)
-        years = np.append(years, years[rows])
-        hours = np.append(hours, hours[rows] + rides[at])
-        changes = np.append(changes, np.zeros(rows.sum(), dtype=np.int64))
-        of = np.append(of, np.full(rows.sum(), -1))
+            events.append((years, hours, np.full(years.size, at), np.full(years.size, g), changes))
+            if ride_h > 0:
+                marked = hours + ride_h < HOURS_PER_YEAR
+                events.append(_marks(years[marked], hours[marked] + ride_h))
+    events.append(_marks(np.arange(n), np.full(n, HOURS_PER_YEAR)))
+    years, hours, of, group, changes = (np.concatenate(part) for part in zip(*events, strict=True))
     order = np.lexsort((hours, years))
-    years, hours, changes, of = years[order], hours[order], changes[order], of[order]
+    years, hours, of, group, changes = years[order], hours[order], of[order], group[order], changes[order]
     length = np.diff(hours, append=HOURS_PER_YEAR)
     length[np.append(years[1:] != years[:-1], True)] = 0.0
-    least = np.ones(years.size)
+    lasting = np.flatnonzero(length > 0)
+    clock = years * HOURS_PER_YEAR + hours
+    least = np.ones(lasting.size)
     for at, subsystem in enumerate(subsystems):
         own = of == at
-        code = np.cumsum(np.where(own, changes, 0))  # starts of years carry the change from the year before, see below
-        distinct, index = np.unique(code, return_inverse=True)
-        units = subsystem.groups.units
-        states = (distinct[:, None] // _radix(units)) % (units + 1)
+        n_groups = len(subsystem.groups.names)
+        moved = np.where(own, changes, 0).astype(np.uint64) * np.where(own, unit_codes(n_groups)[group * own], 0)
+        _, first, index = np.unique(np.cumsum(moved)[lasting], return_index=True, return_inverse=True)
+        states = np.empty((first.size, n_groups), dtype=np.int64)
+        for g in range(n_groups):
+            rows = np.flatnonzero(own & (group == g))
+            counts = np.cumsum(changes[rows])  # each year begins with the change from the year before
+            states[:, g] = counts[np.searchsorted(rows, lasting[first], side="right") - 1]
         capacity = _capacity(subsystem, states)[index]
-        if rides[at] > 0:
-            since = np.maximum.accumulate(np.where(own, years * HOURS_PER_YEAR + hours, -np.inf))
-            # Half a microsecond: the mark was rounded when it was added to the hour of the change.
-            capacity[years * HOURS_PER_YEAR + hours < since + rides[at] - 1e-10 * n * HOURS_PER_YEAR] = 1.0
+        if subsystem.ride_through_s > 0:
+            since = np.maximum.accumulate(np.where(own, clock, -np.inf))[lasting]
+            # A microsecond of slack: the mark was rounded when it was added to the hour of the change.
+            rounding = 1e-13 * n * HOURS_PER_YEAR + 1e-9 / 3.6
+            ridden = clock[lasting] < since + subsystem.ride_through_s / 3600.0 - rounding
+            capacity[ridden] = 1.0
         least = np.minimum(least, capacity)
+    years, length = years[lasting], length[lasting]
     lost += np.bincount(years, length * (1 - least), minlength=n)
     return lost, failures
+
+
+def _marks(years: IntArray, hours: FloatArray) -> tuple[NDArray, ...]:
+    """Return events that change nothing but end the interval before them."""
+    nothing = np.zeros(years.size, dtype=np.int64)
+    return years, hours, nothing - 1, nothing, nothing
 
 
 def _draw_group(

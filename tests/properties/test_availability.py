@@ -4,13 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from power_cooling.availability import (
-    RepairableGroups,
-    Subsystem,
-    least_of_groups,
-    needed_units_capacity,
-    solve_availability,
-)
+from power_cooling.availability import RepairableGroups, Subsystem, solve_availability
+from power_cooling.capacity_functions import least_of_groups, needed_units_capacity
 from power_cooling.reliability import failed_units_pmf, k_of_n
 
 RATE = st.floats(1e-6, 1e-1)

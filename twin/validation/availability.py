@@ -7,14 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from power_cooling.availability import (
-    RepairableGroups,
-    Subsystem,
-    capacity_by_failed,
-    needed_units_capacity,
-    simulate_availability,
-    solve_availability,
-)
+from power_cooling.availability import RepairableGroups, Subsystem, simulate_availability, solve_availability
+from power_cooling.capacity_functions import capacity_by_failed, needed_units_capacity
 from power_cooling.reliability import (
     HOURS_PER_YEAR,
     failed_units_after,

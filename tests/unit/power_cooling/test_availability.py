@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 
-from power_cooling.availability import (
-    RepairableGroups,
-    Subsystem,
+from power_cooling.availability import RepairableGroups, Subsystem, simulate_availability, solve_availability
+from power_cooling.capacity_functions import (
     capacity_by_failed,
+    capacity_of_states,
     least_of_groups,
     needed_units_capacity,
-    simulate_availability,
-    solve_availability,
 )
 
 
@@ -152,3 +150,48 @@ def test_a_capacity_above_one_is_refused_with_its_state():
     groups = RepairableGroups(names=("a",), units=1, failures_per_year=1.0, repair_h=1.0)
     with pytest.raises(ValueError, match=r"'s' with \[1\] failed units is 1.5"):
         solve_availability((Subsystem("s", groups, capacity_by_failed([1.0, 1.5])),))
+
+
+def solved_states():
+    """Two feeds of one unit and a plant of three: singles, and both feeds together."""
+    failed = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [0, 0, 3]]
+    return capacity_of_states(failed, [1.0, 0.9, 0.8, 0.1, 0.95, 0.4], [1, 1, 3], cause_members=[[1, 1, 0]])
+
+
+def test_a_solved_state_is_looked_up_and_others_add_what_their_groups_lose():
+    look_up = solved_states()
+    asked = np.array([[0, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 2, 0], [1, 1, 1, 0]])
+    # The pair of feeds was solved; one feed and one of the plant adds 0.1 + 0.05; two of the plant are not better than
+    # three; the pair beside a third failure is not in the table, so its parts add up.
+    assert look_up(asked) == pytest.approx([1.0, 0.1, 0.85, 0.4, 0.65])
+
+
+def test_a_common_cause_takes_all_its_members():
+    look_up = solved_states()
+    assert look_up(np.array([[0, 0, 0, 1], [1, 0, 0, 1]])) == pytest.approx([0.1, 0.1])
+
+
+def test_a_shared_cause_costs_its_own_share_of_the_year():
+    groups = RepairableGroups(
+        names=("feed a", "feed b", "plant", "flood"), units=[1, 1, 3, 1], failures_per_year=[0.0, 0.0, 0.0, 0.5],
+        repair_h=[1.0, 1.0, 1.0, 48.0],
+    )  # fmt: skip
+    result = solve_availability((Subsystem("site", groups, solved_states()),))
+    assert result.lost_h_per_year == pytest.approx(8760 * 0.9 * unavailability(0.5, 48.0), rel=1e-9)
+    assert result.component_lost_h_per_year[:3] == pytest.approx(np.zeros(3), abs=1e-12)
+
+
+def test_many_components_agree_with_monte_carlo():
+    rng = np.random.default_rng(0)
+    n = 30
+    failed = np.vstack([np.zeros((1, n), dtype=int), np.eye(n, dtype=int)])
+    groups = RepairableGroups(
+        names=tuple(f"c{i}" for i in range(n)), units=1, failures_per_year=rng.uniform(0.1, 2.0, n),
+        repair_h=rng.uniform(5.0, 50.0, n),
+    )  # fmt: skip
+    capacity = capacity_of_states(failed, np.append(1.0, rng.uniform(0.5, 1.0, n)), np.ones(n, dtype=int))
+    site = (Subsystem("site", groups, capacity),)
+    exact = solve_availability(site)
+    draw = simulate_availability(site, n_years=2000, rng=np.random.default_rng(8))
+    assert abs(draw.availability_frac - exact.availability_frac) < 3.3 * draw.standard_error_frac
+    assert exact.unexplored_frac < 1e-6

@@ -1,0 +1,120 @@
+"""Token capacity left by numbers of failed units: what `availability.Subsystem` asks for.
+
+Each maker returns a function of failed units, shape (n_states, n_groups), that gives the share of the site's token
+capacity that is left, shape (n_states,).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+CapacityFunction = Callable[[IntArray], FloatArray]
+
+
+def unit_codes(n_groups: int) -> NDArray[np.uint64]:
+    """Return a number for one failed unit of each group; the sum over failed units, wrapped, stands for the state.
+
+    The numbers are random, so that of 100,000 states two share a sum with a chance of 3e-10, and the same in every run.
+    """
+    return np.random.default_rng(493).integers(1, 2**64, n_groups, dtype=np.uint64)
+
+
+def capacity_by_failed(capacity_frac: ArrayLike) -> CapacityFunction:
+    """Return the capacity function of a single group from the capacity left with 0, 1, 2 … failed units.
+
+    States beyond the table have its last value.
+    """
+    table = np.asarray(capacity_frac, dtype=np.float64)
+    if table.ndim != 1 or table.size == 0:
+        raise ValueError(f"capacity_frac has shape {table.shape}; one value for each number of failed units is needed")
+
+    def look_up(failed: IntArray) -> FloatArray:
+        if failed.shape[1] != 1:
+            raise ValueError(f"a table of one group was asked for {failed.shape[1]} groups")
+        return table[np.minimum(failed[:, 0], table.size - 1)]
+
+    return look_up
+
+
+def least_of_groups(tables: tuple[ArrayLike, ...]) -> CapacityFunction:
+    """Return the capacity function of several groups, each alone limiting capacity by its own table."""
+    columns = tuple(capacity_by_failed(table) for table in tables)
+
+    def look_up(failed: IntArray) -> FloatArray:
+        if failed.shape[1] != len(columns):
+            raise ValueError(f"{len(columns)} tables were asked for {failed.shape[1]} groups")
+        return np.min([column(failed[:, [i]]) for i, column in enumerate(columns)], axis=0)
+
+    return look_up
+
+
+def capacity_of_states(
+    failed: ArrayLike,
+    capacity_frac: ArrayLike,
+    units: ArrayLike,
+    cause_members: ArrayLike | None = None,
+) -> CapacityFunction:
+    """Return the capacity function of a table of solved failure states.
+
+    Other states than those in the table lose the sum of what their groups lose alone, each group by the least solved
+    number of failed units that is no fewer; a group whose number was not reached alone leaves nothing.
+
+    Parameters
+    ----------
+    failed : array_like of int, shape (n_states, n_groups)
+        Failed units of each solved state.
+    capacity_frac : array_like, shape (n_states,)
+        What each leaves, in [0, 1].
+    units : array_like of int, shape (n_groups,)
+        Units of each group.
+    cause_members : array_like of bool, shape (n_causes, n_groups), optional
+        Common causes across groups. The function then takes n_groups + n_causes columns, the last ones 0 or 1: describe
+        each cause as a group of one unit. An active cause takes all units of its members.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit.
+    """
+    table = np.asarray(failed, dtype=np.int64)
+    left = np.asarray(capacity_frac, dtype=np.float64)
+    size = np.asarray(units, dtype=np.int64)
+    if table.ndim != 2 or left.shape != (table.shape[0],) or size.shape != (table.shape[1],):
+        raise ValueError(f"{table.shape} failed units, {left.shape} capacities and {size.shape} units do not fit")
+    n_groups = size.size
+    members = np.zeros((0, n_groups), dtype=bool) if cause_members is None else np.asarray(cause_members, dtype=bool)
+    if members.ndim != 2 or members.shape[1] != n_groups:
+        raise ValueError(f"cause_members has shape {members.shape}; (n_causes, {n_groups}) is needed")
+    codes = table.astype(np.uint64) @ unit_codes(n_groups)
+    order = np.argsort(codes, kind="stable")
+    codes, known = codes[order], left[order]
+    alone = np.count_nonzero(table, axis=1) == 1
+    loss = np.ones((n_groups, int(size.max(initial=0)) + 1))
+    for g in range(n_groups):
+        loss[g, 0] = 0.0
+        rows = np.flatnonzero(alone & (table[:, g] > 0))
+        for row in rows[np.argsort(-table[rows, g], kind="stable")]:
+            loss[g, 1 : table[row, g] + 1] = 1 - left[row]
+
+    def look_up(asked: IntArray) -> FloatArray:
+        if asked.shape[1] != n_groups + len(members):
+            raise ValueError(f"a table of {n_groups} groups and {len(members)} causes was asked for {asked.shape[1]}")
+        out = asked[:, :n_groups]
+        for cause, taken in enumerate(members):
+            out = np.where((asked[:, [n_groups + cause]] > 0) & taken, size, out)
+        wanted = out.astype(np.uint64) @ unit_codes(n_groups)
+        at = np.minimum(np.searchsorted(codes, wanted), codes.size - 1)
+        summed = 1 - loss[np.arange(n_groups), out].sum(axis=1)
+        return np.where(codes[at] == wanted, known[at], np.maximum(0.0, summed))
+
+    return look_up
+
+
+def needed_units_capacity(units: int, needed: int) -> FloatArray:
+    """Return min(1, running / needed) for 0 … `units` failed units."""
+    if not 1 <= needed <= units:
+        raise ValueError(f"needed is {needed}; must be between 1 and units {units}")
+    return np.minimum(1.0, np.arange(units, -1, -1) / needed)
