@@ -136,7 +136,7 @@ def test_every_electrical_row_of_the_scoreboard_passes(data_dir):
 def test_missing_files_are_named_and_skipped(tmp_path):
     skipped = [row for row in scoreboard.checks(tmp_path) if row.status == "skipped"]
     assert {row.note for row in skipped} == {
-        "missing electrical_hall_pandapower.json",
-        "missing electrical_opendss.json",
-        "missing electrical_case33bw.json",
+        "missing electrical_hall_pandapower*.json",
+        "missing electrical_opendss*.json",
+        "missing electrical_case*.json",
     }
