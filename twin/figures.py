@@ -67,6 +67,15 @@ def daily_means(values: NDArray[np.floating] | None) -> list[float] | None:
     return None if values is None else np.nanmean(days_of(values), axis=1).tolist()
 
 
+def weekly_means(values: NDArray[np.floating] | None) -> list[float] | None:
+    """Return the mean of each whole week, for small lines that show the year and not its working days."""
+    if values is None or values.size < 2 * 7 * HOURS_PER_DAY:
+        return None
+    weeks = values.size // (7 * HOURS_PER_DAY)
+    whole = np.asarray(values[: weeks * 7 * HOURS_PER_DAY], dtype=float)
+    return whole.reshape(weeks, -1).mean(axis=1).tolist()
+
+
 def summary(values: NDArray[np.floating]) -> dict[str, float]:
     """Return the figures beside a series: least, mean, most, and what 5 and 95 of 100 hours do not exceed."""
     p5, p95 = np.nanpercentile(values, [5, 95])
@@ -208,7 +217,7 @@ def energy_flow(flows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
 def node_colour(name: str) -> int:
     """Return the category of an energy-flow node: losses and cooling apart from what ends in tokens."""
     lowered = name.lower()
-    for number, words in ((6, ("loss", "ups", "transformer", "shelf", "distribution")),
+    for number, words in ((6, ("loss", "ups", "transformer", "shel", "distribution")),
                           (5, ("cool", "fan", "pump", "chiller", "tower", "rejection", "air", "cdu")),
                           (3, ("token",)), (2, ("idle", "leak", "static"))):  # fmt: skip
         if any(word in lowered for word in words):

@@ -18,6 +18,7 @@ from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.latest import recent_runs
 from twin.merit import FIGURES, HEADLINES, SERIES, SERIES_BY_NAME
 from twin.models import Run
+from twin.templatetags.quantities import quantity_text
 
 #: The hourly series behind each headline, for the line under its figure.
 SPARKS = {
@@ -77,11 +78,12 @@ def result_context(run: Run) -> dict:
     details, series = run.details or {}, services.run_series(run)
     return {
         "details": details,
-        "headlines": [(f, figures.daily_means(series.get(SPARKS.get(f.name, "")))) for f in HEADLINES],
+        "headlines": [(f, figures.weekly_means(series.get(SPARKS.get(f.name, "")))) for f in HEADLINES],
         "all_figures": FIGURES,
         "assumptions": by_confidence(details.get("assumptions", [])),
         "cost_total": sum(cost["usd_per_year"] for cost in details.get("costs", [])),
-        "limits": tightest_first(details.get("limits", [])),
+        "limits": folded(with_margin(details.get("limits", []))),
+        "groups": folded((details.get("availability") or {}).get("groups", [])),
         "failures": sorted(details.get("failures", []), key=lambda row: -row["lost_tokens_per_s"])[:8],
         "economiser_hours": free_cooling_hours(details.get("economiser_hours")),
         "power_table": figures.power_table(series),
@@ -109,13 +111,23 @@ def series_context(run: Run, name: str) -> dict:
     }  # fmt: skip
 
 
-def tightest_first(limits: list[dict]) -> list[dict]:
-    """Return limits with the share used and whether it is exceeded, the tightest first."""
+def folded(rows: list[dict], n_open: int = 8) -> list[tuple[str, list[dict]]]:
+    """Return rows in two parts: those that are read first, and the rest under a heading to unfold."""
+    rest = rows[n_open:]
+    return [("", rows[:n_open])] + ([(f"{len(rest)} more", rest)] if rest else [])
+
+
+def with_margin(limits: list[dict]) -> list[dict]:
+    """Return limits, tightest first as they come, with what is used of them or, for temperatures, what is left."""
     rows = []
     for row in limits:
-        used = row["value"] / row["limit"] if row["limit"] else None
-        rows.append(row | {"used": used, "over": used is not None and used > 1.005})
-    return sorted(rows, key=lambda row: -(row["used"] or 0.0))
+        if row["unit"] == "°C":
+            margin = f"{quantity_text(row['limit'] - row['value'], 'K')} left"
+        else:
+            margin = quantity_text(row["value"] / row["limit"], "%") if row["limit"] else ""
+        # Half a percent above a limit is the solver's tolerance, not an overload.
+        rows.append(row | {"margin": margin, "over": row["value"] > row["limit"] * 1.005})
+    return rows
 
 
 def by_confidence(assumptions: list[dict]) -> list[dict]:
