@@ -1,4 +1,4 @@
-"""Load flow against pandapower, OpenDSS and a published feeder; the conversion chain of Frontier."""
+"""Load flow against pandapower, OpenDSS and a published feeder; the conversion chain of Frontier; failures of feeds."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from power_cooling.electrical import feed_losses, feed_tree
+from power_cooling.electrical import feed_losses, feed_tree, rack_loads
 from power_cooling.load_flow import (
     Branch,
     LoadFlowResult,
@@ -19,7 +19,9 @@ from power_cooling.load_flow import (
 )
 from power_cooling.loss_curves import LossCurve, line_curve, transformer_curve
 from power_cooling.power_electronics import ConverterStage, converter_chain
+from power_cooling.redundancy import failure_capacity, failure_states
 from power_cooling.unbalanced_load_flow import four_wire_network, solve_four_wire
+from twin.benchmarks.electrical import block_site
 from twin.validation.check import Check, at_most, skipped, within
 
 GROUP = "electrical"
@@ -39,6 +41,7 @@ def checks(data: Path) -> Iterator[Check]:
         if not paths:
             yield skipped(name, GROUP, [pattern])
     yield from _frontier()
+    yield from _failures()
 
 
 def hall_branches(parameters: dict, side: str, model: str) -> list[Branch]:
@@ -383,3 +386,29 @@ def _frontier() -> Iterator[Check]:
     mean_loss_w = idle_loss_w + (16.9e6 - idle_w) / (peak_w - idle_w) * (peak_loss_w - idle_loss_w)
     note = f"at 16.9 MW, the published mean; {idle_loss_w / idle_w:.2%} idle, {peak_loss_w / peak_w:.2%} peak"
     yield within("Frontier chain: loss", GROUP, 1, 100 * mean_loss_w / 16.9e6, (6.65, 6.75), "%", note)
+
+
+def _failures() -> Iterator[Check]:
+    tree, links, power_w = block_site(240)
+    states = failure_states(tree)
+    answer = failure_capacity(tree, links, power_w, states)
+    single = np.zeros(tree.n_nodes, dtype=np.int64)
+    alone = np.flatnonzero((states.first >= 0) & (states.second < 0))
+    single[states.first[alone]] = alone
+    double = np.flatnonzero(states.second >= 0)
+    rises = [
+        answer.capacity_frac[alone] - answer.capacity_frac[0],
+        answer.capacity_frac[double] - answer.capacity_frac[single[states.first[double]]],
+        answer.capacity_frac[double] - answer.capacity_frac[single[states.second[double]]],
+    ]
+    size = f"240 racks on 4N3 blocks, {tree.n_nodes} feeds"
+    name = "one more failure never raises capacity"
+    # Served shares are stored in single precision.
+    yield at_most(name, GROUP, states.first.size, max(rise.max() for rise in rises), 1e-6, "of capacity", size)
+    failed = states.units_failed(tree)
+    served = answer.class_served_frac[:, answer.rack_class].astype(np.float64)
+    result = feed_losses(tree, rack_loads(tree, links, served * power_w, failed).load_w, failed)
+    name = "power balance after every single and double failure"
+    yield at_most(name, GROUP, states.first.size, result.closure_rel.max(), 1e-9, "relative", size)
+    name = "no feed over its rating once racks are capped"
+    yield at_most(name, GROUP, states.first.size, result.load_frac.max(), 1 + 1e-5, "of rating", size)
