@@ -1,0 +1,137 @@
+"""Rows in, rows out: answers, bands and reasons."""
+
+import math
+
+import pytest
+
+from compute.accelerators import accelerator_from_entry
+from compute.coefficients import coefficient_set
+from compute.model_shapes import model_shape_from_entry
+from compute.prediction import COLUMNS, PREDICTED, predict_rows
+from facility.catalogue import entries
+
+FITTED = coefficient_set()
+ACCELERATORS = {name: accelerator_from_entry(entry) for name, entry in entries("accelerators").items()}
+MODELS = {name: model_shape_from_entry(entry) for name, entry in entries("models").items()}
+GOOD = {
+    "case_id": "a",
+    "source": "InferenceX",
+    "engine": "vllm",
+    "accelerator": "h200-sxm",
+    "n_accelerators": "4",
+    "model": "llama-3.1-70b",
+    "weight_precision": "fp8",
+    "mode": "aggregated",
+    "tensor_parallel": "4",
+    "input_tokens": "1024",
+    "output_tokens": "1024",
+    "concurrency": "64",
+}
+APART = {"mode": "disaggregated", "model": "deepseek-r1", "prefill_accelerators": "8", "decode_accelerators": "16"}
+
+
+def answers(*changes):
+    return predict_rows([GOOD | change for change in changes], ACCELERATORS, MODELS, FITTED)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"model": "gpt-9"}, "model 'gpt-9' is not in the catalogue"),
+        ({"accelerator": ""}, "accelerator is blank"),
+        ({"engine": "abacus"}, "engine 'abacus' is unknown"),
+        ({"weight_precision": "int3"}, "weight_precision is 'int3'; must be one of bf16, fp8, fp4"),
+        ({"input_tokens": "0"}, "input_tokens is 0; must be 1 or more"),
+        ({"output_tokens": "nan"}, "output_tokens is nan"),
+        ({"output_tokens": ""}, "output_tokens is blank"),
+        ({"concurrency": "-3"}, "concurrency is -3; must be greater than 0"),
+        ({"concurrency": "many"}, "concurrency is 'many'; must be a number"),
+        ({"tensor_parallel": "2.5"}, "tensor_parallel is 2.5; must be a whole number"),
+        ({"tensor_parallel": "8"}, "n_accelerators is 4; parallelism of 8 needs at least that many"),
+        ({"mode": "sideways"}, "mode is 'sideways'"),
+        ({"model": "llama-3.1-405b", "tensor_parallel": "1", "n_accelerators": "1"}, "weights need 410 GB"),
+        ({"input_tokens": "999999"}, "takes at most 131072 tokens of context"),
+        (APART | {"tensor_parallel": "8", "prefill_accelerators": "4"}, "prefill_accelerators is 4"),
+        (APART | {"decode_accelerators": ""}, "decode_accelerators is blank"),
+    ],
+)
+def test_a_row_without_an_answer_says_why_and_the_others_are_answered(change, reason):
+    first, bad, last = answers({}, change, {"case_id": "z"})
+    assert bad["feasible"] is False
+    assert reason in bad["reason"]
+    assert bad["itl_s"] == ""
+    assert first["feasible"]
+    assert last["feasible"]
+    assert first["itl_s"] == last["itl_s"]
+
+
+def test_every_column_is_there_and_bands_hold_the_prediction():
+    (row,) = answers({})
+    assert tuple(row) == COLUMNS
+    for name in PREDICTED:
+        assert 0 < row[f"{name}_low"] < row[name] < row[f"{name}_high"]
+
+
+def test_joules_per_token_are_watts_over_tokens_per_second():
+    (row,) = answers({})
+    assert row["joules_per_output_token"] == pytest.approx(4 * row["accelerator_power_w"] / row["output_tokens_per_s"])
+
+
+def test_missing_columns_and_stray_cells_are_reasons_not_crashes():
+    rows = [{"case_id": "a"}, {}, GOOD | {None: ["stray", "cells"]}, dict.fromkeys(GOOD)]
+    found = predict_rows(rows, ACCELERATORS, MODELS, FITTED)
+    assert [bool(row["feasible"]) for row in found] == [False, False, True, False]
+
+
+def test_blank_parallelism_is_chosen_so_that_the_model_fits():
+    (row,) = answers({"tensor_parallel": "", "n_accelerators": "", "model": "deepseek-r1"})
+    assert row["feasible"]
+    (row,) = answers({"tensor_parallel": "", "n_accelerators": "2", "model": "deepseek-r1"})
+    assert "2 x 151 GB leave 0 GB" in row["reason"]
+
+
+def test_saturated_has_throughput_and_no_time_to_first_token():
+    (row,) = answers({"concurrency": "saturated"})
+    assert row["ttft_s"] == ""
+    assert row["output_tokens_per_s"] > answers({})[0]["output_tokens_per_s"]
+
+
+def test_concurrency_beyond_memory_waits_and_adds_no_throughput():
+    some, more = answers({"concurrency": "4000"}, {"concurrency": "100000"})
+    assert more["output_tokens_per_s"] == pytest.approx(some["output_tokens_per_s"], rel=1e-9)
+    assert more["ttft_s"] > 10 * some["ttft_s"]
+
+
+def test_bands_are_wider_for_what_the_fit_has_not_seen():
+    def width(row):
+        return math.log(row["itl_s_high"] / row["itl_s_low"])
+
+    known, new_model, new_part = answers({}, {"model": "glm-4.6", "n_accelerators": "8", "tensor_parallel": "8"},
+                                         {"accelerator": "mi355x"})  # fmt: skip
+    assert width(new_model) > width(known)
+    assert width(new_part) > width(known)
+
+
+@pytest.mark.parametrize("accelerator", sorted(ACCELERATORS))
+def test_every_accelerator_serves_every_model_or_says_why_not(accelerator):
+    rows = answers(
+        *(
+            {"accelerator": accelerator, "model": model, "tensor_parallel": "", "n_accelerators": "8", "engine": ""}
+            for model in MODELS
+        )
+    )
+    for row in rows:
+        if row["feasible"]:
+            assert all(math.isfinite(row[name]) and row[name] > 0 for name in PREDICTED)
+            assert row["accelerator_power_w"] <= ACCELERATORS[accelerator].tdp_w
+        else:
+            assert "GB" in row["reason"]
+
+
+def test_prefill_apart_decodes_without_prompts_in_the_way():
+    apart = APART | {"tensor_parallel": "8", "concurrency": "256", "input_tokens": "8192"}
+    together = {"model": "deepseek-r1", "tensor_parallel": "8", "n_accelerators": "24", "input_tokens": "8192",
+                "concurrency": "256"}  # fmt: skip
+    separate, shared = answers(apart, together)
+    assert separate["feasible"]
+    assert separate["itl_s"] < shared["itl_s"]
