@@ -345,10 +345,10 @@ def end_finished(pool: PoolState, window: Window, r: int) -> None:
 
 
 @compiled
-def next_arrival(pool: PoolState, window: Window, r: int, after_s: float) -> float:
-    """Return the earliest arrival among queue heads that lies after a time, or infinity [s]."""
+def next_arrival(pool: PoolState, window: Window, r: int, after_s: float, n_classes: int) -> float:
+    """Return the earliest arrival after a time among the queue heads of the first classes, or infinity [s]."""
     earliest = np.inf
-    for p in range(pool.queue_head.shape[1]):
+    for p in range(n_classes):
         head = pool.queue_head[r, p]
         if head != NONE:
             arrival_s = window.requests[head - window.base].queued_here_s
@@ -372,7 +372,7 @@ def advance(pool: PoolState, window: Window, r: int, until_s: float) -> None:
                 head = pool.queue_head[r, p]
                 ready |= head != NONE and window.requests[head - window.base].queued_here_s <= replica.clock_s
             if not ready:
-                arrival_s = next_arrival(pool, window, r, replica.clock_s)
+                arrival_s = next_arrival(pool, window, r, replica.clock_s, n_classes)
                 if arrival_s >= until_s:
                     return
                 replica.clock_s = arrival_s
@@ -465,8 +465,10 @@ def advance(pool: PoolState, window: Window, r: int, until_s: float) -> None:
                 k = min(k, int((limits.kv_tokens - replica.used_tokens) / growth_tokens))
             k = max(k, 1)
             stop_s = until_s
-            if budget > 0 and n_decoding < limits.seats and not full and replica.n_waiting > 0:
-                stop_s = min(stop_s, next_arrival(pool, window, r, replica.clock_s))
+            if budget > 0 and n_decoding < limits.seats and replica.n_waiting > 0:
+                # Behind a request that does not fit only those of higher classes can be admitted.
+                admissible = window.requests[replica.blocked_head - window.base].priority if full else n_classes
+                stop_s = min(stop_s, next_arrival(pool, window, r, replica.clock_s, admissible))
             if preempted:
                 k = 1
             elif stop_s < np.inf:

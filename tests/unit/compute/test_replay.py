@@ -251,3 +251,11 @@ def test_an_impossible_pool_is_refused_by_name(options, complaint):
 def test_requests_out_of_order_are_refused_by_name():
     with pytest.raises(ValueError, match="request 1 arrives at 1.0 s, before"):
         replay([requests([2.0, 1.0], [10, 10], [1, 1])], pool())
+
+
+def test_a_higher_priority_is_admitted_past_a_request_that_does_not_fit():
+    # The second needs more memory than the first leaves and waits; the third is small, urgent, and comes in between.
+    batch = requests([0.0, 0.01, 0.5], [50, 125, 5], [101, 5, 5], priority=np.array([0, 1, 0]))
+    _, rows = run(batch, pool(kv_tokens=170))
+    assert rows["scheduled_s"][2] == pytest.approx(0.5, abs=0.01)  # one step
+    assert rows["scheduled_s"][1] > rows["last_token_s"][0] - 1e-9
