@@ -53,7 +53,9 @@ class Forcing:
                 raise ValueError("Forcing.sink_degc must be finite")
 
     @classmethod
-    def steady(cls, duration_s: float, *, step_s: float = 1.0, load_frac: ArrayLike = 1.0, sink_degc: float = 20.0):
+    def steady(
+        cls, duration_s: float, *, step_s: float = 1.0, load_frac: ArrayLike = 1.0, sink_degc: float = 20.0
+    ) -> Forcing:
         """Return everything running for a duration, loads per unit or one for all."""
         if not step_s > 0:
             raise ValueError(f"step_s is {step_s:g} s; must be greater than 0")
@@ -143,7 +145,9 @@ def pump_loss(
     return (Disturbance("rack_flow", at_s, remaining_frac, coast_s, restored_at_s, coast_s, units),)
 
 
-def cdu_loss(at_s: float, unit: int, *, group: tuple[int, ...] = (), group_flow_frac: float = 1.0):
+def cdu_loss(
+    at_s: float, unit: int, *, group: tuple[int, ...] = (), group_flow_frac: float = 1.0
+) -> tuple[Disturbance, ...]:
     """Return the loss of one CDU whose racks stay on the pipes of its group.
 
     Without a group its racks lose all flow. With one, every CDU of the group keeps `group_flow_frac` of the flow per
@@ -156,7 +160,9 @@ def cdu_loss(at_s: float, unit: int, *, group: tuple[int, ...] = (), group_flow_
     return (Disturbance("rack_flow", at_s, group_flow_frac, ASSUMED_PUMP_COAST_S, units=tuple(group)),)
 
 
-def facility_pump_loss(at_s: float, *, remaining_frac: float = 0.0, restored_at_s: float = math.inf):
+def facility_pump_loss(
+    at_s: float, *, remaining_frac: float = 0.0, restored_at_s: float = math.inf
+) -> tuple[Disturbance, ...]:
     """Return the loss of facility-water pumps."""
     coast = ASSUMED_FACILITY_COAST_S
     return (Disturbance("facility_flow", at_s, remaining_frac, coast, restored_at_s, coast),)
@@ -168,7 +174,7 @@ def plant_loss(
     remaining_frac: float = 0.0,
     restored_at_s: float = math.inf,
     ramp_s: float = ASSUMED_CHILLER_RAMP_S,
-):
+) -> tuple[Disturbance, ...]:
     """Return the loss of chillers or towers; `remaining_frac` is the share of the plant that is left."""
     return (Disturbance("plant", at_s, remaining_frac, 0.0, restored_at_s, ramp_s),)
 

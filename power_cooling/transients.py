@@ -25,7 +25,8 @@ FloatArray = NDArray[np.float64]
 
 VALVE_TIME_S = 15.0  # assumed: a CDU's primary valve restores its set point with this time constant
 NEWTON_TOLERANCE_FRAC = 1e-9  # of a unit's power
-_GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
+# Makes the two-stage method L-stable: R. Alexander, SIAM J. Numer. Anal. 14 (1977) 1006.
+GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -276,7 +277,7 @@ def _stage(width, base, out, loads, flows, duties, u, base_z, z, fixed, facility
             gap = abs(now - (assumed + slope * chip)) / max(abs(now), 1.0)
             worst = max(worst, gap)
             out[i, 0], out[i, 1], out[i, 2] = chip, rack, scratch[i, 0] + scratch[i, 1] * supply
-        if worst < 1e-9:
+        if worst < NEWTON_TOLERANCE_FRAC:
             break
     return worst, passes
 
@@ -290,7 +291,7 @@ def _run(
     layers = start_z.size - 2
     (return_c, tank_c, flow_rated, setpoint, capacity, per_kelvin, air_c, air_rated, air_limit, air_fixed) = loop
     series, shared = saved
-    gamma = 1.0 - 1.0 / math.sqrt(2.0)
+    gamma = GAMMA
     state, z = start.copy(), start_z.copy()
     first, second = state.copy(), state.copy()
     first_z, second_z = z.copy(), z.copy()
