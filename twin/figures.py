@@ -269,3 +269,43 @@ def waterfall(fall: Waterfall, start: str, end: str, n_steps: int = 7) -> dict[s
             "yaxis": {"title": {"text": f"[{unit}]"}},
         },
     }  # fmt: skip
+
+
+def frontier(points: Any, wanted_tokens_per_s: float) -> dict[str, dict[str, Any]]:
+    """Return the serving charts of a `compute.frontier.Frontier` over speed per user: throughput, TTFT, power."""
+    speed = rounded(points.user_tokens_per_s)
+    hover = list(points.configuration)
+    target = {"type": "line", "x0": wanted_tokens_per_s, "x1": wanted_tokens_per_s, "yref": "paper", "y0": 0, "y1": 1}
+    across = {"title": {"text": "Speed per user [tok/s]"}, "rangemode": "tozero"}
+
+    def line(values: NDArray[np.floating], name: str, unit: str, colour: int, **more: Any) -> dict[str, Any]:
+        return {
+            "type": "scatter", "mode": "lines+markers", "marker": {"size": 4}, "x": speed, "y": rounded(values),
+            "name": name, "colour": colour, "text": hover,
+            "hovertemplate": f"%{{x:.3~g}} tok/s per user: %{{y:.3~g}} {unit}<br>%{{text}}<extra></extra>", **more,
+        }  # fmt: skip
+
+    energy = line(points.joules_per_output_token, "Energy per token", "J/tok", 2, yaxis="y2")
+    throughput = line(points.accelerator_tokens_per_s, "Throughput", "tok/s per accelerator", 1)
+    right = {"title": {"text": "Energy [J/tok]"}, "overlaying": "y", "side": "right", "rangemode": "tozero"}
+    return {
+        "throughput": {
+            "data": [throughput, {**energy, "line": {"dash": "dot"}}],
+            "layout": {
+                "height": 380, "showlegend": True, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+                "margin": {"l": 56, "r": 56, "t": 24, "b": 44}, "xaxis": across, "shapes": [target],
+                "yaxis": {"title": {"text": "Output per accelerator [tok/s]"}, "rangemode": "tozero"},
+                "yaxis2": {**right, "showgrid": False},
+            },
+        },
+        "ttft": {
+            "data": [line(points.ttft_s, "Time to first token", "s", 3)],
+            "layout": {"height": 260, "xaxis": across, "shapes": [target],
+                       "yaxis": {"title": {"text": "Time to first token [s]"}, "rangemode": "tozero"}},
+        },
+        "power": {
+            "data": [line(points.accelerator_power_w, "Power", "W", 6)],
+            "layout": {"height": 260, "xaxis": across, "shapes": [target],
+                       "yaxis": {"title": {"text": "Power per accelerator [W]"}, "rangemode": "tozero"}},
+        },
+    }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from twin.views import comparisons, runs, scenarios, sites, validation
+from twin.views import comparisons, runs, scenarios, serving, sites, validation
 
 urlpatterns = [
     path("", sites.site_list, name="site-list"),
@@ -21,5 +21,6 @@ urlpatterns = [
     path("runs/<uuid:run>/retry/", runs.run_retry, name="run-retry"),
     path("runs/<uuid:run>/<slug:name>.csv", runs.run_table, name="run-table"),
     path("compare/", comparisons.compare_runs, name="compare"),
+    path("serving/", serving.serving, name="serving"),
     path("validation/", validation.scoreboard, name="validation"),
 ]

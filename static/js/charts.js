@@ -41,6 +41,7 @@ function layoutOf(given) {
     font: { family: token("--font"), size: 12, color: token("--ink-2") }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     hoverlabel: { font: { family: token("--font"), color: token("--ink") }, bgcolor: token("--panel"), bordercolor: token("--line-strong") },
   };
+  if (own.shapes) own.shapes = own.shapes.map((shape) => ({ ...shape, line: { color: token("--ink-2"), width: 1, dash: "dash" } }));
   for (const key of Object.keys(own)) if (/^[xy]axis/.test(key)) own[key] = axis(own[key]);
   return own;
 }
