@@ -16,15 +16,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from power_cooling import coupled_kernel as kernel
+from power_cooling.compiled import drop_stale
 from power_cooling.cooling import air_states
 from power_cooling.electrical import feed_losses, link_shares, live_nodes
 from power_cooling.psychrometrics import dew_point_degc
 from power_cooling.site_arrays import CduBank, Failures, FloatArray, SiteArrays, SiteFeeds, Weather, records
+
+COMPILED_MODULES = (
+    "psychrometrics", "heat_exchangers", "heat_rejection", "towers", "york_towers", "chillers", "chips", "cdus",
+    "it_load", "room_air", "cooling", "coupled_kernel",
+)  # fmt: skip
+drop_stale(Path(__file__).parent, COMPILED_MODULES)
 
 
 class Reason(IntEnum):

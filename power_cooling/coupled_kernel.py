@@ -472,6 +472,9 @@ def solve_elements(
                         residual = max(residual, 10.0 * abs(group_state[k, G_FLOW] - group_x[k, 1]))
                 for k in range(n_halls):
                     if runs_h[e, k] > 0.0:
+                        if np.isnan(hall_state[k, COLD]):
+                            residual = np.inf
+                            hall_state[k, COLD] = hall_x[k, 0]
                         residual = max(residual, abs(hall_state[k, COLD] - hall_x[k, 0]))
                         residual = max(residual, abs(hall_state[k, HOT] - hall_x[k, 1]))
                         spread = abs(hall_x[k, 1] - hall_x[k, 0])
@@ -503,6 +506,8 @@ def solve_elements(
                     stalled += 1
                 if stalled >= _STALLED_PASSES:
                     _latch(weight, off, scratch)
+                if stalled >= 2 * _STALLED_PASSES and _over_limit(racks, weight, off, scratch) > 0.0:
+                    break
                 step = 1.0 if stalled < 4 else (0.5 if stalled < 2 * _STALLED_PASSES else 0.3)
                 for j in range(n_plants):
                     plant_x[j] += _limited(step * (plant_state[j, P_SUPPLY] - plant_x[j]))
@@ -519,14 +524,15 @@ def solve_elements(
                     mechanical, group_node, hall_node, plant_node, group_state, hall_state, plant_state, halls,
                     runs_h[e], n_groups,
                 )  # fmt: skip
+            # Also without a solution what is over its limits goes off: there may be none with everything on.
+            if _trip(racks, weight, off, scratch):
+                continue
             if reason != CONVERGED:
                 # A fold of leakage that is jumped back and forth has no state to rest in.
                 for i in range(n_racks):
                     if weight[i] > 0.0 and off[i] == RUNNING and scratch[i, STATUS] != SETTLED:
                         reason = NO_STEADY
-                break
-            if not _trip(racks, weight, off, scratch):
-                break
+            break
         else:
             reason = NO_STEADY
         warm = reason == CONVERGED
@@ -598,12 +604,19 @@ def _lay_mechanical(
 
 
 @njit(cache=True)
-def _trip(racks, weight, off, scratch):
-    """Switch off what is over its limits, hottest half first; return whether anything was."""
+def _over_limit(racks, weight, off, scratch):
+    """Largest excess over a trip limit [K], 0 or less where there is none."""
     worst = 0.0
     for i in range(racks.shape[0]):
         if weight[i] > 0.0 and off[i] != ALL_OFF:
             worst = max(worst, _excess(racks[i], off[i], scratch, i))
+    return worst
+
+
+@njit(cache=True)
+def _trip(racks, weight, off, scratch):
+    """Switch off what is over its limits, hottest half first; return whether anything was."""
+    worst = _over_limit(racks, weight, off, scratch)
     if worst <= 0.0:
         return False
     for i in range(racks.shape[0]):

@@ -42,6 +42,7 @@ def hall_scalar(h, running, sums, cold0, hot0, own0, other_heat, outdoor, water,
     least_part = h.coil_water_film_frac * h.min_valve_frac**-h.coil_film_exponent
     most = running * h.unit_air_kg_s
     through = most * (1.0 - h.bypass_frac)
+    last_step, damping = 0.0, 1.0
     for _ in range(80):
         heat = sums[AIR_HEAT] + sums[BY_COLD] * (cold - cold0) + sums[BY_HOT] * (hot - hot0)
         heat = max(heat + heat_by_own * (own - own0), 0.0)
@@ -64,11 +65,20 @@ def hall_scalar(h, running, sums, cold0, hot0, own0, other_heat, outdoor, water,
             running * h.coil_ua_w_per_k, h.coil_air_film_frac * (air / most) ** -h.coil_film_exponent,
             h.coil_water_film_frac, least_part, 1.0 - h.coil_air_film_frac - h.coil_water_film_frac, 1,
         )  # fmt: skip
-        gain = 1.0 - slope * (sums[BY_COLD] + sums[BY_HOT])
+        envelope = h.envelope_ua_w_per_k if outdoor > cold else 0.0
+        gain = 1.0 - slope * (sums[BY_COLD] + sums[BY_HOT] - envelope)
         new_cold = cold + (leaving + fan / rate - cold) / max(gain, 0.3)
         # A held coil lands on the set point exactly, not on its rounded sum with the fans' rise.
         if state == 0:
             new_cold = h.supply_set_degc
+        # At a kink (valve at its least, outdoor air as warm as the room) full steps may jump to and fro.
+        if (new_cold - cold) * last_step < 0.0:
+            damping *= 0.5
+        elif damping < 1.0:
+            damping = min(1.0, 1.3 * damping)
+        if damping < 1.0:
+            new_cold = cold + damping * (new_cold - cold)
+        last_step = new_cold - cold
         new_hot = new_cold
         if net > 0.0:
             carried = net * AIR_CP_J_PER_KG_K
@@ -85,6 +95,7 @@ def hall_scalar(h, running, sums, cold0, hot0, own0, other_heat, outdoor, water,
         out[CONDUCTANCE], out[VALVE_STATE], out[FAN_W], out[OTHER_HEAT] = conductance, state, fan, warmth
         if moved < 2e-12:
             return
+    out[COLD] = np.nan  # never read as solved
 
 
 @dataclass(frozen=True, slots=True, eq=False)
