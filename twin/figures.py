@@ -280,14 +280,21 @@ def frontier(points: Any, wanted_tokens_per_s: float) -> dict[str, dict[str, Any
 
     def line(values: NDArray[np.floating], name: str, unit: str, colour: int, **more: Any) -> dict[str, Any]:
         return {
-            "type": "scatter", "mode": "lines+markers", "marker": {"size": 4}, "x": speed, "y": rounded(values),
+            "type": "scatter", "mode": "lines+markers", "marker": {"size": 5}, "x": speed, "y": rounded(values),
             "name": name, "colour": colour, "text": hover,
             "hovertemplate": f"%{{x:.3~g}} tok/s per user: %{{y:.3~g}} {unit}<br>%{{text}}<extra></extra>", **more,
         }  # fmt: skip
 
     energy = line(points.joules_per_output_token, "Energy per token", "J/tok", 2, yaxis="y2")
     throughput = line(points.accelerator_tokens_per_s, "Throughput", "tok/s per accelerator", 1)
-    right = {"title": {"text": "Energy [J/tok]"}, "overlaying": "y", "side": "right", "rangemode": "tozero"}
+    right = {
+        "title": {"text": "Energy, logarithmic [J/tok]"},
+        "overlaying": "y",
+        "side": "right",
+        "type": "log",
+        "tickmode": "array",
+        "tickvals": [m * 10.0**e for e in range(-3, 5) for m in (1, 2, 5)],
+    }
     return {
         "throughput": {
             "data": [throughput, {**energy, "line": {"dash": "dot"}}],
@@ -299,12 +306,12 @@ def frontier(points: Any, wanted_tokens_per_s: float) -> dict[str, dict[str, Any
             },
         },
         "ttft": {
-            "data": [line(points.ttft_s, "Time to first token", "s", 3)],
+            "data": [line(points.ttft_s, "Time to first token", "s", 3, mode="markers")],
             "layout": {"height": 260, "xaxis": across, "shapes": [target],
                        "yaxis": {"title": {"text": "Time to first token [s]"}, "rangemode": "tozero"}},
         },
         "power": {
-            "data": [line(points.accelerator_power_w, "Power", "W", 6)],
+            "data": [line(points.accelerator_power_w, "Power", "W", 6, mode="markers")],
             "layout": {"height": 260, "xaxis": across, "shapes": [target],
                        "yaxis": {"title": {"text": "Power per accelerator [W]"}, "rangemode": "tozero"}},
         },

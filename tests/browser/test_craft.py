@@ -55,6 +55,7 @@ def addresses(layout, scenario) -> list[str]:
         reverse("catalogue-kind", args=["systems"]),
         reverse("product", args=["systems", "dgx-gb200-nvl72"]),
         reverse("validation"),
+        reverse("serving"),
     ]
 
 

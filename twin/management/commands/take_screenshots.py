@@ -18,7 +18,7 @@ from django.urls import reverse
 from twin.models import Run
 
 FOLDER = settings.BASE_DIR / "docs" / "screenshots"
-SIZES = {1440: 800, 390: 844}
+SIZES = {1440: 720, 390: 844}
 MAX_BYTES = 150_000
 
 
@@ -80,6 +80,8 @@ def main_pages() -> Iterator[tuple[str, str]]:
     yield "site", reverse("site-detail", args=here[:1])
     yield "layout", reverse("layout-detail", args=here)
     yield "run", reverse("run-detail", args=[first.id])
+    yield "serving", reverse("serving")
+    yield "catalogue", reverse("product", args=["systems", "dgx-gb200-nvl72"])
     yield "compare", reverse("compare") + "?runs=" + ",".join(str(run.id) for run in runs[:3])
 
 
