@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute.latency_sketch import LatencySketch
+from compute.power import Activity, PowerCoefficients, accelerator_power_w
 from compute.replay_state import (
     AHEAD,
     BATCH_S,
@@ -51,17 +52,22 @@ QUANTA_BETWEEN_LOOKS = 2000  # of the router's clock, between two looks at progr
 
 @dataclass(frozen=True, slots=True)
 class ActivityPower:
-    """Watts of one accelerator by what it does: idle + compute_w · compute share + memory_w · memory share, capped."""
+    """What one accelerator draws by what it does, as `compute.power` has it at full clock."""
 
     idle_w: float
-    compute_w: float  # added by arithmetic at peak rate
-    memory_w: float  # added by memory traffic at peak bandwidth
-    cap_w: float
+    tdp_w: float
+    coefficients: PowerCoefficients
 
     def __post_init__(self) -> None:
-        for name in ("idle_w", "compute_w", "memory_w", "cap_w"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"ActivityPower.{name} is {getattr(self, name)} W; must be 0 or more")
+        if not 0 <= self.idle_w <= self.tdp_w:
+            raise ValueError(f"ActivityPower.idle_w is {self.idle_w} W; must be between 0 and tdp_w = {self.tdp_w} W")
+
+    def power_w(self, busy_frac: FloatArray, activity: Activity) -> FloatArray:
+        """Return the power over time from the share of time with steps in work and the activity over all time [W]."""
+        power_w = accelerator_power_w(
+            self.coefficients, activity, idle_w=self.idle_w, tdp_w=self.tdp_w, busy_frac=busy_frac
+        )
+        return np.asarray(power_w, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -482,8 +488,7 @@ def _pool_series(state: PoolState, pool: ReplicaPool, end_s: float) -> PoolSerie
     compute, memory = per_replica[:, COMPUTE_S], per_replica[:, MEMORY_S]
     power_w = None
     if pool.power is not None:
-        power = pool.power
-        power_w = np.minimum(power.idle_w + power.compute_w * compute + power.memory_w * memory, power.cap_w)
+        power_w = pool.power.power_w(per_replica[:, BUSY_S], Activity(compute_frac=compute, memory_frac=memory))
     return PoolSeries(
         bin_width_s=width_s,
         start_s=start_s,

@@ -12,16 +12,15 @@ from compute.cases import engine_name
 from compute.coefficients import coefficient_set, split_values
 from compute.component_timings import component_efficiencies, timings_of
 from compute.model_shapes import KV_BYTES, ModelShape, model_shape_from_entry
+from compute.power_fit import power_coefficients
 from compute.replay import ActivityPower, ReplicaPool
 from compute.replay_pool import EngineTimes, replica_pool
 from compute.roofline import Parallelism
 from facility.catalogue import entries
 
+# Other names of stored formats that take the same bytes and units.
+PRECISION_NAMES = {"bfloat16": "bf16", "fp16": "bf16", "float16": "bf16", "nvfp4": "fp4", "mxfp4": "fp4"}
 CALIBRATED_PROTOCOL = "inferencex"  # whose client and lengths resemble production most among those fitted
-# assumed: arithmetic and memory traffic at peak rate add these shares of TDP above idle. Decoding (memory near 0.8 of
-# peak) draws about half of TDP and prompts run into the cap on public serving runs.
-ASSUMED_COMPUTE_FRAC_OF_RANGE = 1.5
-ASSUMED_MEMORY_FRAC_OF_RANGE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,8 @@ def _plain(name: str) -> str:
 def catalogue_entry(kind: str, name: str) -> Mapping[str, Any]:
     """Return the entry that a name means: its id, its name or its repository, without regard to case and dashes.
 
+    A name that goes on after an entry's (Qwen3-30B-A3B-Instruct-2507) means that entry; the longest such counts.
+
     Raises
     ------
     ValueError
@@ -64,11 +65,29 @@ def catalogue_entry(kind: str, name: str) -> Mapping[str, Any]:
     if name in catalogue:
         return catalogue[name]
     wanted = _plain(name)
+    begins: list[tuple[int, Mapping[str, Any]]] = []
     for entry in catalogue.values():
-        names = (entry["id"], entry.get("name", ""), entry.get("hf_repo") or "")
-        if wanted and wanted in map(_plain, names):
-            return entry
+        for known in map(_plain, (entry["id"], entry.get("name", ""), entry.get("hf_repo") or "")):
+            if known and known == wanted:
+                return entry
+            if known and wanted.startswith(known):
+                begins.append((len(known), entry))
+    if begins:
+        return max(begins, key=lambda found: found[0])[1]
     raise ValueError(f"no entry {name!r} under {kind}; there are {', '.join(sorted(catalogue))}")
+
+
+def _attributes(part: Accelerator, model: ModelShape, precision: str, engine: str) -> dict[str, str]:
+    """Return the groups of the fit that a deployment belongs to."""
+    return {
+        "accelerator": part.name,
+        "generation": part.generation,
+        "engine": engine_name(engine),
+        "protocol": CALIBRATED_PROTOCOL,
+        "vintage": "",
+        "model": model.name,
+        "precision": precision,
+    }
 
 
 def engine_times(part: Accelerator, memory_type: str, model: ModelShape, precision: str, engine: str) -> EngineTimes:
@@ -79,17 +98,10 @@ def engine_times(part: Accelerator, memory_type: str, model: ModelShape, precisi
     timings = timings_of(part.name, memory_type)
     if timings is not None:
         return EngineTimes(component_efficiencies(timings), mixed_head_token_s=timings.mixed_head_token_s)
-    attributes = {
-        "accelerator": part.name,
-        "generation": part.generation,
-        "engine": engine_name(engine),
-        "protocol": CALIBRATED_PROTOCOL,
-        "vintage": "",
-        "model": model.name,
-        "precision": precision,
-    }
     latent_layers = np.array([float(model.layers if model.is_mla else 0)])
-    efficiencies, scheduling, rest = split_values(coefficient_set().log_values([attributes]), latent_layers)
+    efficiencies, scheduling, rest = split_values(
+        coefficient_set().log_values([_attributes(part, model, precision, engine)]), latent_layers
+    )
     return EngineTimes(efficiencies, decode_scale=float(rest["decode_scale"][0]), scheduling=scheduling)
 
 
@@ -101,7 +113,8 @@ def replica_pool_for(accelerator: str | Mapping[str, Any], model: str, options: 
     ValueError
         If a name is unknown, a value impossible, or the weights do not fit.
     """
-    if options.precision not in PRECISIONS:
+    precision = PRECISION_NAMES.get(options.precision, options.precision)
+    if precision not in PRECISIONS:
         raise ValueError(f"precision is {options.precision!r}; must be one of {', '.join(PRECISIONS)}")
     if options.kv_precision not in KV_BYTES:
         raise ValueError(f"KV precision is {options.kv_precision!r}; must be one of {', '.join(KV_BYTES)}")
@@ -112,8 +125,7 @@ def replica_pool_for(accelerator: str | Mapping[str, Any], model: str, options: 
     entry = catalogue_entry("accelerators", accelerator) if isinstance(accelerator, str) else accelerator
     part = accelerator_from_entry(entry)
     shape = model_shape_from_entry(catalogue_entry("models", model))
-    times = engine_times(part, str(entry.get("memory_type") or ""), shape, options.precision, options.engine)
-    span_w = part.tdp_w - part.idle_w
+    times = engine_times(part, str(entry.get("memory_type") or ""), shape, precision, options.engine)
     return replica_pool(
         part,
         shape,
@@ -124,7 +136,7 @@ def replica_pool_for(accelerator: str | Mapping[str, Any], model: str, options: 
             expert_parallel=options.expert_parallel,
         ),
         times,
-        weight_precision=options.precision,
+        weight_precision=precision,
         kv_precision=options.kv_precision,
         n_replicas=options.replicas,
         seats=options.seats * options.attention_data_parallel,
@@ -136,8 +148,10 @@ def replica_pool_for(accelerator: str | Mapping[str, Any], model: str, options: 
         max_waiting=options.max_waiting,
         power=ActivityPower(
             idle_w=part.idle_w,
-            compute_w=ASSUMED_COMPUTE_FRAC_OF_RANGE * span_w,
-            memory_w=ASSUMED_MEMORY_FRAC_OF_RANGE * span_w,
-            cap_w=part.tdp_w,
+            tdp_w=part.tdp_w,
+            coefficients=power_coefficients(
+                coefficient_set().record["power"],
+                [_attributes(part, shape, precision, options.engine)],
+            ),
         ),
     )

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from compute.power import PowerCoefficients
 from compute.replay import ActivityPower, AnsweredRows, ReplicaPool, RequestBatch, replay, request_batch
 from compute.step_model import StepModel
 
@@ -212,13 +213,17 @@ def test_sliding_window_layers_stop_growing():
     assert rows["last_token_s"] - rows["first_token_s"] == pytest.approx([300 * 0.01 + 1e-6 * read])
 
 
-def test_power_over_time_follows_activity_and_stays_under_the_cap():
-    power = ActivityPower(idle_w=100.0, compute_w=400.0, memory_w=200.0, cap_w=500.0)
+def test_power_over_time_follows_activity():
+    power = ActivityPower(
+        idle_w=100.0,
+        tdp_w=500.0,
+        coefficients=PowerCoefficients(running=np.array([0.1]), compute=np.array([3.0]), memory=np.array([0.8])),
+    )
     result, _ = run(requests([0.0], [10], [1001]), pool(power=power))
     series = result.series[0]
-    # Decoding reads memory half of the time.
-    assert series.accelerator_power_w[5] == pytest.approx(200.0, rel=1e-3)  # 10⁻⁶ s of arithmetic per 10 ms step
-    assert series.accelerator_power_w.max() <= 500.0
+    # Decoding one sequence: always busy, memory half of the time, 10⁻⁶ s of arithmetic per 10 ms step.
+    drive = 0.1 + 3.0 * 1e-4 + 0.8 * 0.5
+    assert series.accelerator_power_w[5] == pytest.approx(100.0 + 400.0 * (1 - np.exp(-drive)), rel=1e-6)
     assert (series.output_tokens_per_s * np.diff(series.start_s, append=result.end_s)).sum() == pytest.approx(1001)
 
 

@@ -1,0 +1,90 @@
+"""The command that replays a trace: what it writes, what it prints, and what it says when it cannot."""
+
+import csv
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from twin.replay_set_up import ReplicaOptions, catalogue_entry, replica_pool_for
+
+NAMES = {"accelerator": "RTX 4090", "model": "meta-llama/Llama-3.1-8B", "precision": "bf16"}
+
+
+def replayed(tmp_path, text, **options):
+    trace, out = tmp_path / "trace.csv", tmp_path / "out.csv"
+    trace.write_text(text, encoding="utf-8")
+    printed = StringIO()
+    call_command("replay_trace", str(trace), out=out, stdout=printed, **{**NAMES, **options})
+    with out.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file)), printed.getvalue()
+
+
+def test_it_writes_times_of_each_request_and_prints_percentiles(tmp_path):
+    rows, printed = replayed(tmp_path, "request_id,arrival_s,input_tokens,output_tokens\na,1.5,100,20\nb,2,50,1\n")
+    assert list(rows[0])[:4] == ["request_id", "queued_s", "first_token_s", "last_token_s"]
+    assert [row["request_id"] for row in rows] == ["a", "b"]
+    assert rows[0]["queued_s"] == "1.500000"
+    assert 1.5 < float(rows[0]["first_token_s"]) < float(rows[0]["last_token_s"])
+    assert rows[1]["first_token_s"] == rows[1]["last_token_s"]
+    assert "2 of 2 requests answered" in printed
+    assert "p99" in printed
+
+
+def test_bad_rows_come_back_with_a_reason_and_the_others_with_times(tmp_path):
+    rows, printed = replayed(tmp_path, "arrival_s,input_tokens,output_tokens\n0,100,20\n1,zero,20\n2,99999999,2\n")
+    reasons = {row["request_id"]: row["reason"] for row in rows}
+    assert "input_tokens is 'zero'" in reasons["1"]
+    assert "exceed the model's context" in reasons["2"]
+    assert reasons["0"] == ""
+    assert "2 of 3 requests were not answered" in printed
+
+
+def test_runs_in_one_file_are_replayed_each_on_its_own(tmp_path):
+    text = "run,request_id,arrival_s,input_tokens,output_tokens\nx,a,0,100,50\ny,a,0,100,50\n"
+    rows, printed = replayed(tmp_path, text)
+    assert rows[0]["last_token_s"] == rows[1]["last_token_s"]
+    assert "run x" in printed
+    assert "run y" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"accelerator": "abacus"}, "no entry 'abacus' under accelerators; there are"),
+        ({"model": "eliza"}, "no entry 'eliza' under models"),
+        ({"precision": "int3"}, "precision is 'int3'; must be one of bf16, fp8, fp4"),
+        ({"model": "llama-3.1-70b"}, "needs 141 GB for weights"),
+        ({"router": "random"}, "router is 'random'; must be one of round-robin"),
+        ({"replicas": 0}, "n_replicas is 0"),
+        ({"tensor_parallel": 0}, "tensor_parallel is 0"),
+        ({"run": "z"}, "has no run 'z'"),
+        ({"accelerator": None}, "give either --accelerator or --data-sheet"),
+    ],
+)
+def test_what_cannot_be_replayed_is_one_line_that_names_the_value(tmp_path, options, complaint):
+    with pytest.raises(CommandError, match="^[^\n]*$") as refusal:
+        replayed(tmp_path, "arrival_s,input_tokens,output_tokens\n0,100,20\n", **options)
+    assert complaint in str(refusal.value)
+
+
+def test_an_accelerator_outside_the_catalogue_comes_from_its_data_sheet(tmp_path):
+    sheet = tmp_path / "card.yaml"
+    sheet.write_text(
+        "id: new-card\nmemory_type: GDDR7\nhbm_bytes: 32.0e+9\nhbm_bandwidth_bytes_per_s: 1.0e+12\n"
+        "peak_bf16_dense_flops_per_s: 2.0e+14\ntdp_w: 400\n",
+        encoding="utf-8",
+    )
+    rows, _ = replayed(tmp_path, "arrival_s,input_tokens,output_tokens\n0,100,20\n", accelerator=None, data_sheet=sheet)
+    assert float(rows[0]["last_token_s"]) > 0
+
+
+def test_names_are_found_without_regard_to_case_dashes_and_endings():
+    assert catalogue_entry("accelerators", "RTXPRO6000")["id"] == "rtx-pro-6000"
+    assert catalogue_entry("models", "Qwen3-30B-A3B-Instruct-2507")["id"] == "qwen3-30b-a3b"
+
+
+def test_a_calibrated_accelerator_gets_fitted_times_and_a_client():
+    pool = replica_pool_for("h100-sxm", "llama-3.1-8b", ReplicaOptions(precision="bf16"))
+    assert pool.frontend_s > 0
+    assert pool.step.prompts_add
