@@ -15,8 +15,10 @@ from compute.cases import Case
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-LOW_QUANTILE, HIGH_QUANTILE = 0.10, 0.90
-PRIOR_COUNT = 12.0  # cases that a coarser group's quantiles count for in a finer group
+# Quantiles of small groups lie inside those of the law they are drawn from: 7.5 % and 92.5 % of what was seen hold
+# 10 % and 90 % of what is new, as cross-validated coverage shows.
+LOW_QUANTILE, HIGH_QUANTILE = 0.075, 0.925
+PRIOR_COUNT = 40.0  # cases that a coarser group's quantiles count for in a finer group
 QUANTITIES = ("itl", "ttft", "throughput", "power", "joules")
 NOVELTIES = ("known", "new_model", "new_accelerator")
 
