@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from django.urls import reverse
+from django.utils.html import escape
+from django.utils.safestring import SafeString
 
 from facility.models import Layout, Product, Rack
 from twin.templatetags.quantities import quantity_text
@@ -83,6 +85,17 @@ class HallPlan:
     row_labels: list[tuple] = field(default_factory=list)  # x, y, text
 
     @property
+    def rack_markup(self) -> SafeString:
+        """The racks as SVG. Joined here: a template's loop over a thousand racks takes longer than all the rest."""
+        return SafeString(
+            "".join(
+                f'<rect class="{("r " + kind).rstrip()}" data-id="{pk}" data-n="{escape(name)}" data-v="{value}" '
+                f'x="{x}" y="{y}" width="{width}" height="{depth}" fill="{fill}"/>'
+                for pk, name, x, y, width, depth, kind, fill, value in self.racks
+            )
+        )
+
+    @property
     def width(self) -> str:
         """Width of the floor as text."""
         return metres(self.width_m)
@@ -129,6 +142,18 @@ class Plan:
     n_over: int
     n_throttled: int
     n_without: int
+
+    @property
+    def table_markup(self) -> SafeString:
+        """The rows of the table below the drawing, joined here for the same reason as the racks."""
+        return SafeString("".join(self._table_row(*row) for row in self.table))
+
+    def _table_row(self, pk: int, name: str, hall: str, row: str, role: str, product: str, value: str, limit: str,
+                   href: str) -> str:  # fmt: skip
+        limit_cell = f'<td class="num">{limit}</td>' if self.quantity.limit_fact else ""
+        words = "".join(f"<td>{escape(text)}</td>" for text in (hall, row, role, product))
+        head = f'<th scope="row"><a href="{href}">{escape(name)}</a></th>'
+        return f'<tr>{head}{words}<td class="num">{value}</td>{limit_cell}</tr>'
 
 
 def metres(value: float) -> str:

@@ -46,6 +46,13 @@ function layoutOf(given) {
   return own;
 }
 
+// On a phone: names without their energy in the Sankey (the table has it), room for the legend above the axes.
+function narrow(traces, layout) {
+  layout.font = { ...layout.font, size: 10 };
+  for (const trace of traces) if (trace.node) trace.node.label = trace.node.label.map((text) => text.split("  ")[0]);
+  if (layout.showlegend) layout.height += 16 * traces.length;
+}
+
 const config = { responsive: true, displaylogo: false,
   modeBarButtons: [["zoom2d", "resetScale2d", "toImage"]] };
 
@@ -54,7 +61,9 @@ export function draw(element) {
   if (!source || !window.Plotly) return;
   const figure = JSON.parse(source.textContent);
   const sankey = figure.data.some((trace) => trace.type === "sankey");
-  window.Plotly.react(element, figure.data.map(themed), layoutOf(figure.layout),
+  const traces = figure.data.map(themed), layout = layoutOf(figure.layout);
+  if (element.clientWidth < 600) narrow(traces, layout);
+  window.Plotly.react(element, traces, layout,
     sankey ? { ...config, modeBarButtons: [["toImage"]] } : config);
   element.dataset.drawn = "true";
 }

@@ -82,3 +82,11 @@ def test_the_number_of_queries_does_not_grow_with_the_racks(layout, django_asser
     Rack.objects.bulk_create(new_rack(layout, name=f"D-{i}", row="D", x_m=2 + 0.6 * i, y_m=9.0) for i in range(20))
     with django_assert_num_queries(5):
         plan.draw(layout, plan.BY_NAME["rated_power_w"])
+
+
+def test_names_cannot_break_out_of_the_drawing_or_the_table(layout):
+    Rack.objects.filter(name="A-0").update(name='"><script>alert(1)</script>')
+    drawn = plan.draw(layout, plan.BY_NAME["rated_power_w"])
+    for markup in (drawn.halls[0].rack_markup, drawn.table_markup):
+        assert "<script>" not in markup
+        assert "&lt;script&gt;" in markup
