@@ -154,6 +154,7 @@ def junction_scalar(
     p = 0.0
     slope = 0.0
     state = 0
+    last_step = 2.0 * (high - low)
     for _ in range(200):
         x = alpha * (t - t_ref)
         known = growth_scalar(x, known_x, known)
@@ -171,8 +172,13 @@ def junction_scalar(
             new = t - f / gain
         else:
             new = low - 1.0
-        if not (low <= new <= high):
+        # Strictly inside, and half as far as the last step: at kinks Newton may jump between the bracket's own ends.
+        closing = abs(new - t) < 1e-12
+        if not closing and (not (low < new < high) or abs(new - t) > 0.5 * last_step):
             new = 0.5 * (low + high)
+            last_step = high - low
+        else:
+            last_step = abs(new - t)
         step = new - t
         smooth = state == 0 and new < throttle - 1e-3 and p < cap - 1e-3
         if smooth and abs(step) < 1e-3 and r * alpha * slope * step * step < 1e-12 * gain:

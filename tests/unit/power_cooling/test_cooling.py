@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+
+from power_cooling.chillers import CoolingMode
+from power_cooling.cooling import HOTTEST_WATER_DEGC, solve_plants
+from power_cooling.heat_rejection import DryCoolers, dry_cooler_supply
+from power_cooling.psychrometrics import humidity_ratio_from_relative_humidity, wet_bulb_degc
+from power_cooling.site_arrays import ChillerModel, PlantBank, Weather
+from power_cooling.towers import MerkelTowers, merkel_supply
+
+DRY_BULB = np.linspace(-10.0, 45.0, 12)
+WEATHER = Weather(DRY_BULB, humidity_ratio_from_relative_humidity(DRY_BULB, 0.5))
+HEAT_W, FLOW_KG_S = 4e6, 120.0
+DRY = {"n_coolers": 5.0, "cooler_ua_w_per_k": 120e3, "cooler_air_m3_per_s": 105.0, "cooler_fan_w": 22e3}
+TOWERS = {
+    "n_towers": 2.0, "tower_ua_w_per_k": 90e3, "tower_air_m3_per_s": 60.0, "tower_water_kg_s": 80.0,
+    "tower_fan_w": 24e3, "tower_pump_w": 20e3,
+}  # fmt: skip
+CHILLERS = {"n_chillers": 4.0, "chiller_model": int(ChillerModel.CARNOT), "chiller_capacity_w": 1.2e6}
+
+
+def plant(setpoint_degc, **parts):
+    return PlantBank(supply_set_degc=[setpoint_degc], design_flow_kg_s=FLOW_KG_S, **parts)
+
+
+def test_dry_coolers_agree_with_the_component():
+    solved = solve_plants(plant(35.0, **DRY), HEAT_W, FLOW_KG_S, WEATHER)
+    one = np.ones(1)
+    coolers = DryCoolers(120e3 * one, 105.0 * one, 22e3 * one, 0.6 * one, 3.0 * one, 0.1 * one)
+    by_hand = dry_cooler_supply(
+        coolers, HEAT_W / 5, FLOW_KG_S * 4180.0 / 5, WEATHER.dry_bulb_degc, 35.0, humidity_ratio=WEATHER.humidity_ratio
+    )
+    assert solved.supply_degc[:, 0] == pytest.approx(by_hand.supply_degc, abs=1e-9)
+    assert solved.cooler_fan_power_w[:, 0] == pytest.approx(5 * by_hand.fan_power_w, rel=1e-9)
+
+
+def test_direct_towers_agree_with_the_component():
+    solved = solve_plants(plant(22.0, **TOWERS), HEAT_W, FLOW_KG_S, WEATHER)
+    one = np.ones(1)
+    towers = MerkelTowers(
+        90e3 * one, 60.0 * one, 80.0 * one, 24e3 * one, 0.6 * one, 0.5 * one, 3.0 * one, 0.2 * one, 0.1 * one
+    )
+    wet_bulb = wet_bulb_degc(WEATHER.dry_bulb_degc, WEATHER.humidity_ratio)
+    by_hand, evaporation = merkel_supply(
+        towers, HEAT_W / 2, FLOW_KG_S / 2, WEATHER.dry_bulb_degc, wet_bulb, 22.0, water_cp_j_per_kg_k=4180.0
+    )
+    # The component takes the humidity from the wet bulb, as weather files give it.
+    assert solved.supply_degc[:, 0] == pytest.approx(by_hand.supply_degc, abs=1e-5)
+    assert solved.evaporation_kg_s[:, 0] == pytest.approx(2 * evaporation, rel=1e-3)
+
+
+def test_a_trim_chiller_takes_what_dry_coolers_leave():
+    solved = solve_plants(plant(30.0, **DRY, **CHILLERS), HEAT_W, FLOW_KG_S, WEATHER)
+    assert solved.supply_degc == pytest.approx(30.0, abs=1e-9)
+    mode = solved.mode[:, 0]
+    assert list(np.unique(mode)) == [CoolingMode.FREE, CoolingMode.PARTIAL, CoolingMode.MECHANICAL]
+    assert np.all(np.diff(mode) >= 0)
+    assert np.all(solved.chiller_power_w[mode == CoolingMode.FREE] == 0)
+
+
+def test_fans_and_chillers_together_never_draw_less_in_hotter_air():
+    for parts, setpoint in ((DRY, 35.0), (DRY | CHILLERS, 30.0), (CHILLERS, 18.0)):
+        solved = solve_plants(plant(setpoint, **parts), HEAT_W, FLOW_KG_S, WEATHER)
+        power = solved.cooler_fan_power_w + solved.chiller_power_w
+        assert np.all(np.diff(power[:, 0]) >= -1e-9 * power.max())
+
+
+def test_water_cooled_chillers_reject_through_their_towers():
+    parts = TOWERS | CHILLERS | {"chiller_water_cooled": 1, "economiser_ua_w_per_k": 1.2e6}
+    solved = solve_plants(plant(18.0, **parts), HEAT_W, FLOW_KG_S, WEATHER)
+    assert solved.supply_degc == pytest.approx(18.0, abs=1e-9)
+    # Hot dry air also gives sensible heat to the water, so evaporation may pass heat over latent heat.
+    rejected = HEAT_W + solved.chiller_power_w[:, 0]
+    assert np.all(solved.evaporation_kg_s[:, 0] < 1.35 * rejected / 2.45e6)
+    assert np.all(solved.water_kg_s >= solved.evaporation_kg_s)
+
+
+def test_pads_are_wetted_only_when_dry_fans_fall_short():
+    solved = solve_plants(plant(35.0, **DRY, pad_efficiency=0.8), HEAT_W, FLOW_KG_S, WEATHER)
+    dry = solve_plants(plant(35.0, **DRY), HEAT_W, FLOW_KG_S, WEATHER)
+    assert np.array_equal(solved.evaporation_kg_s > 0, dry.supply_degc > 35.0)
+    assert np.all(solved.supply_degc <= dry.supply_degc)
+
+
+def test_a_plant_too_small_lets_its_water_float_to_what_it_can_carry():
+    small = plant(18.0, **DRY | {"n_coolers": 1.0}, **CHILLERS | {"n_chillers": 1.0})
+    solved = solve_plants(small, HEAT_W, FLOW_KG_S, WEATHER)
+    hot = solved.supply_degc[-1, 0]
+    assert 18.0 < hot < HOTTEST_WATER_DEGC
+    assert solved.chiller_load_frac[-1, 0] == pytest.approx(1.0, rel=1e-9)
+
+
+def test_a_plant_without_chance_says_so_by_the_hottest_water():
+    hopeless = plant(18.0, **CHILLERS | {"n_chillers": 1.0})
+    assert np.all(solve_plants(hopeless, HEAT_W, FLOW_KG_S, WEATHER).supply_degc == HOTTEST_WATER_DEGC)
+
+
+def test_a_plant_with_nothing_that_rejects_heat_is_refused():
+    with pytest.raises(ValueError, match="nothing rejects its heat"):
+        plant(20.0)
