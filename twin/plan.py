@@ -228,7 +228,7 @@ def draw(layout: Layout, quantity: Quantity, run_racks: Mapping[str, np.ndarray]
          quantity_text(limit, quantity.unit), address.replace("/0/", f"/{r['id']}/"))
         for r, value, limit in zip(racks, values.tolist(), limits.tolist(), strict=True)
     ]  # fmt: skip
-    legend = legend_of(quantity, low, high, limits[np.isfinite(limits) & finite], colours) if finite.any() else None
+    legend = legend_of(quantity, low, high, nearest_limit(values, limits), colours) if finite.any() else None
     return Plan(quantity, legend, list(halls.values()), table, int(over.sum()), int(throttled.sum()),
                 int((~finite).sum()))  # fmt: skip
 
@@ -284,9 +284,14 @@ def rack_limits(quantity: Quantity, racks: list[dict], rated: np.ndarray, facts:
     return np.array([np.nan if limit is None else float(limit) for limit in stated])
 
 
-def legend_of(quantity: Quantity, low: float, high: float, limits: np.ndarray, colours: list[str]) -> Legend:
-    """Return the legend; the limit shown is the tightest one, its tick stands at the end where it lies outside."""
-    limit = float(limits.min()) if limits.size else None
+def nearest_limit(values: np.ndarray, limits: np.ndarray) -> float | None:
+    """Return the limit of the rack that is closest to its own, or furthest above it; None where none is stated."""
+    left = limits - values
+    return float(limits[np.nanargmin(left)]) if np.isfinite(left).any() else None
+
+
+def legend_of(quantity: Quantity, low: float, high: float, limit: float | None, colours: list[str]) -> Legend:
+    """Return the legend; the tick of the limit stands at the end where it lies outside."""
     at = None
     if limit is not None:
         at = 50.0 if high <= low else min(max((limit - low) / (high - low) * 100, 0.0), 100.0)
