@@ -5,6 +5,7 @@ Everything a data sheet does not give is derived here from what it does give, or
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from power_cooling.coolants import coolant_by_name
 from power_cooling.heat_exchangers import ntu_from_effectiveness
-from power_cooling.loss_curves import curve_from_efficiency
+from power_cooling.loss_curves import LossCurve, curve_from_efficiency
 from power_cooling.room_air import recirculation_by_position
 from power_cooling.site_arrays import (
     CduBank,
@@ -286,9 +287,14 @@ def shelf_loss(supply: Mapping[str, Any], max_power_w: float, n_systems: int) ->
         installed_w = supply["count"] * supply["unit_w"] * n_systems
     else:
         installed_w = ASSUMED_SHELF_OVERSIZE * max_power_w
-    curve = curve_from_efficiency([0.1, 0.5, 1.0], [tenth, half, full])
+    curve = _supply_curve(tenth, half, full)
     scale = installed_w / max_power_w
     return curve.no_load_frac * scale, curve.proportional_frac, curve.square_frac / scale
+
+
+@cache
+def _supply_curve(tenth: float, half: float, full: float) -> LossCurve:
+    return curve_from_efficiency([0.1, 0.5, 1.0], [tenth, half, full])
 
 
 def rack_classes(table: RackTable, pool_index: IntArray, feed_columns: NDArray) -> tuple[RackBank, IntArray]:
@@ -529,6 +535,7 @@ def names(inputs: Inputs) -> Names:
     )
 
 
+@cache
 def _coolant(name: str) -> tuple[float, float]:
     """Return density [kg/m³] and heat capacity [J/(kg K)] of a coolant at 40 degC, where loops of this kind run."""
     coolant = coolant_by_name(name)

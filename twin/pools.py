@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.accelerators import accelerator_from_entry
+from compute.accelerators import Accelerator, accelerator_from_entry
 from compute.coefficients import coefficient_set
-from compute.model_shapes import model_shape_from_entry
-from compute.serving import Configuration, ServingCurve, best_configuration, serving_curve
+from compute.model_shapes import ModelShape, model_shape_from_entry
+from compute.serving import Configuration, ConfigurationChoice, ServingCurve, best_configuration, serving_curve
 from compute.workload import LatencyTargets, Workload, workload_from_entry
 from power_cooling.site_arrays import FloatArray
 from twin import equipment
@@ -120,13 +121,19 @@ def plan_pools(inputs: Inputs, table: RackTable, n_hours: int) -> tuple[list[Poo
     of_rack = share_out(np.array([share["accelerator_share_frac"] for share in shares]), racks.size)
     rack_pool = np.full(table.accelerator.size, -1, dtype=np.int64)
     pools: list[Pool] = []
+    solved: dict[tuple, _Service] = {}  # systems with the same accelerators and links are served alike
     for i, share in enumerate(shares):
         mine = racks[of_rack == i]
         parts = []
         for system in dict.fromkeys(table.system[mine].tolist()):
             members = mine[table.system[mine] == system]
             rack_pool[members] = len(pools) + len(parts)
-            parts.append(_served(inputs, table, members, share))
+            slug = str(table.accelerator[members[0]])
+            n = float(table.bank["n_accelerators"][members].sum())
+            key = (i, slug, _domain(inputs, members[0], n))
+            if key not in solved:
+                solved[key] = _service(inputs, share, *key[1:])
+            parts.append(_Part(slug, n, solved[key]))
         if not parts:
             raise ValueError(
                 f"{share['workload']['name']} gets {share['accelerator_share_frac']:.0%} of {racks.size} racks, "
@@ -137,52 +144,80 @@ def plan_pools(inputs: Inputs, table: RackTable, n_hours: int) -> tuple[list[Poo
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """Racks of one system that serve one use case, before demand is shared out."""
+class _Service:
+    """How one kind of accelerator serves one use case."""
 
     model: str
-    accelerator: str
-    n_accelerators: float
     workload: Workload
     targets: LatencyTargets
     configuration: Configuration | None
     curve: ServingCurve | None
     reason: str
 
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Racks of one system that serve one use case, before demand is shared out."""
+
+    accelerator: str
+    n_accelerators: float
+    service: _Service
+
     @property
     def capacity_per_s(self) -> float:
         """Requests per second within the targets, at full clock."""
-        return 0.0 if self.curve is None else self.curve.sustainable_requests_per_s * self.n_accelerators
+        curve = self.service.curve
+        return 0.0 if curve is None else curve.sustainable_requests_per_s * self.n_accelerators
 
 
-def _served(inputs: Inputs, table: RackTable, members: IntArray, share: Mapping[str, Any]) -> _Part:
-    """Return how the racks `members`, all of one system, serve a use case: the first of its models that can."""
+def _domain(inputs: Inputs, rack: int, n_accelerators: float) -> int:
+    """Return how many accelerators one fast link joins in a rack's system."""
+    system = equipment.facts(inputs, inputs["racks"]["product_id"][rack])
+    return int(min(system.get("scaleup_domain") or system["accelerators_per_system"], n_accelerators))
+
+
+def _service(inputs: Inputs, share: Mapping[str, Any], slug: str, domain: int) -> _Service:
+    """Return how accelerators serve a use case: with the first of its models that keeps the targets."""
     products = inputs["products"]
-    slug = str(table.accelerator[members[0]])
-    system = equipment.facts(inputs, inputs["racks"]["product_id"][members[0]])
     accelerator = accelerator_from_entry(_flat(products["accelerators"][slug]))
     workload, targets = workload_from_entry(_flat(share["workload"]))
     precision = inputs["scenario"]["weight_precision"]
-    n = float(table.bank["n_accelerators"][members].sum())
-    domain = int(min(system.get("scaleup_domain") or system["accelerators_per_system"], n))
     wanted = [share["model"]] if share["model"] else share["workload"]["facts"]["recommended_models"]
-    coefficients = coefficient_set()
+    precisions = None if precision == "auto" else (precision,)
     reasons = []
     for model in wanted:
         if model not in products["models"]:
             raise ValueError(f"{share['workload']['name']}: model {model} is not in the catalogue")
-        choice = best_configuration(
-            coefficients, accelerator, model_shape_from_entry(_flat(products["models"][model])), workload, targets,
-            max_accelerators=domain, precisions=None if precision == "auto" else (precision,),
-            engine=inputs["scenario"]["engine"],
-        )  # fmt: skip
-        if choice.configuration is not None:
-            curve = serving_curve(
-                coefficients, choice.configuration, workload, targets, CLOCK_FRAC, np.linspace(0.0, 1.0, N_LOAD)
-            )
-            return _Part(model, slug, n, workload, targets, choice.configuration, curve, "")
+        shape = model_shape_from_entry(_flat(products["models"][model]))
+        choice, curve = _best_service(
+            accelerator, shape, workload, targets, domain, precisions, inputs["scenario"]["engine"]
+        )
+        if curve is not None:
+            return _Service(model, workload, targets, choice.configuration, curve, "")
         reasons.append(choice.reason)
-    return _Part(wanted[0], slug, n, workload, targets, None, None, "; ".join(reasons))
+    return _Service(wanted[0], workload, targets, None, None, "; ".join(reasons))
+
+
+@lru_cache(maxsize=256)  # the search is most of a small run's time, and edits of the floor do not change its inputs
+def _best_service(
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    targets: LatencyTargets,
+    domain: int,
+    precisions: tuple[str, ...] | None,
+    engine: str,
+) -> tuple[ConfigurationChoice, ServingCurve | None]:
+    """Return the best configuration on up to `domain` accelerators and its curve, or the reason why there is none."""
+    coefficients = coefficient_set()
+    choice = best_configuration(
+        coefficients, accelerator, model, workload, targets, max_accelerators=domain, precisions=precisions,
+        engine=engine,
+    )  # fmt: skip
+    if choice.configuration is None:
+        return choice, None
+    loads = np.linspace(0.0, 1.0, N_LOAD)
+    return choice, serving_curve(coefficients, choice.configuration, workload, targets, CLOCK_FRAC, loads)
 
 
 def _with_demand(inputs: Inputs, share: Mapping[str, Any], parts: list[_Part], n_hours: int) -> list[Pool]:
@@ -197,27 +232,28 @@ def _with_demand(inputs: Inputs, share: Mapping[str, Any], parts: list[_Part], n
 
 
 def _pool(inputs: Inputs, entry: Mapping[str, Any], part: _Part, demand_per_s: FloatArray) -> Pool:
-    products, configuration, curve = inputs["products"], part.configuration, part.curve
-    model, chip = products["models"][part.model], products["accelerators"][part.accelerator]
+    products, service = inputs["products"], part.service
+    configuration, curve = service.configuration, service.curve
+    model, chip = products["models"][service.model], products["accelerators"][part.accelerator]
     used = (entry, model, chip)
     return Pool(
         workload=entry["slug"],
         name=entry["name"],
-        model=part.model,
+        model=service.model,
         model_name=model["name"],
         accelerator=part.accelerator,
         n_accelerators=part.n_accelerators,
         feasible=curve is not None,
-        reason=part.reason,
+        reason=service.reason,
         configuration_text=configuration.text() if configuration else "",
         tensor_parallel=configuration.parallelism.tensor_parallel if configuration else None,
         weight_precision=configuration.weight_precision if configuration else "",
-        target_ttft_s=part.targets.ttft_s,
-        target_itl_s=part.targets.itl_s,
+        target_ttft_s=service.targets.ttft_s,
+        target_itl_s=service.targets.itl_s,
         confidence=max((one["confidence"] for one in used), key=CONFIDENCES.index),
         source="; ".join(one["source"] for one in used),
-        input_tokens=part.workload.input_tokens,
-        output_tokens=part.workload.output_tokens,
+        input_tokens=service.workload.input_tokens,
+        output_tokens=service.workload.output_tokens,
         capacity_per_s=part.capacity_per_s,
         demand_per_s=demand_per_s,
         static_power_w=curve.static_power_w if curve else np.full(N_LOAD, float(chip["facts"].get("idle_w") or 0.0)),

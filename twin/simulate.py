@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from power_cooling.coupled import CoupledResult, solve_coupled
+from power_cooling.coupled import CoupledResult, Reason, solve_coupled
 from power_cooling.psychrometrics import humidity_ratio_from_relative_humidity
 from power_cooling.site_arrays import FloatArray, PoolCurves, SiteArrays, SiteFeeds, Weather
 from twin import equipment, outcome
@@ -141,6 +141,7 @@ def solve_year(
             progress(stage, start + share * done / total)
 
         coupled = solve_coupled(site, np.minimum(load, 1.0), weather, feeds=feeds, progress=told)
+        refuse_unsolved(coupled)
         speed = np.column_stack([pool.speed(coupled.pool_clock_frac[:, i]) for i, pool in enumerate(pools)])
         capacity = nominal * np.nan_to_num(speed * coupled.pool_available_frac)
         again = _over(demand, capacity)
@@ -149,6 +150,20 @@ def solve_year(
         if moved < LOAD_TOLERANCE:
             break
     return load, coupled
+
+
+def refuse_unsolved(coupled: CoupledResult) -> None:
+    """Raise ValueError if an hour has no solution: naming how many, the first and why."""
+    failed = np.flatnonzero(coupled.report.reasons != Reason.CONVERGED)
+    if failed.size:
+        why = {
+            Reason.NOT_CONVERGED: "temperatures did not settle",
+            Reason.NO_STEADY_STATE: "leakage outruns the cooling even with everything over its limit switched off",
+        }[Reason(int(coupled.report.reasons[failed[0]]))]
+        raise ValueError(
+            f"{failed.size} of {coupled.report.reasons.size} hours have no steady state, first hour {failed[0]}: "
+            f"{why}. Give the racks more coolant, the CDUs more units or the plant more capacity."
+        )
 
 
 def weather_of(inputs: Mapping[str, Any]) -> Weather:
