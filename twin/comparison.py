@@ -170,6 +170,16 @@ def _winner(values: list[float | None], bands: list[list[float] | None], better:
     return index if abs(best - second) > 1e-6 * max(abs(best), abs(second)) else None
 
 
+def _doubt(winner: int | None, values: list[float | None], bands: list[list[float] | None], better: str) -> str:
+    """Return a warning where the winner's band reaches the next run's value: part of the error is its own."""
+    if winner is None or bands[winner] is None:
+        return ""
+    others = [v for i, v in enumerate(values) if i != winner and v is not None]
+    low, high = bands[winner]
+    inside = max(others) >= low if better == "higher" else min(others) <= high
+    return "not certain: the next is inside its 80 % band" if inside else ""
+
+
 def _why(name: str, winner: int | None, per_token: list[dict], cost: list[dict]) -> str:
     """Return what makes the winner win, computed from the parts of the figure; empty where parts are not kept."""
     if winner is None:

@@ -62,6 +62,16 @@ def test_the_better_run_wins_its_row_and_the_reason_names_the_largest_part():
     assert rows["nameplate_power_w"].winner is None
 
 
+def test_a_winner_whose_band_holds_the_next_is_not_certain():
+    a, b = {**A, "bands": {}}, {**B, "bands": {"tokens_per_joule": [1.2, 2.0]}}
+    rows = {row.name: row for row in compare([a, b]).rows}
+    assert "not certain" not in rows["tokens_per_joule"].why  # 1.0 lies below the band
+    b["bands"] = {"tokens_per_joule": [0.9, 2.2]}
+    rows = {row.name: row for row in compare([a, b]).rows}
+    assert rows["tokens_per_joule"].winner == 1
+    assert rows["tokens_per_joule"].why.endswith("not certain: the next is inside its 80 % band")
+
+
 def test_equal_runs_have_no_winner():
     assert all(row.winner is None for row in compare([A, A]).rows)
 
