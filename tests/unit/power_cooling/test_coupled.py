@@ -1,0 +1,270 @@
+import os
+import time
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from power_cooling.compiled import drop_stale
+from power_cooling.coupled import Reason, solve_coupled
+from power_cooling.site_arrays import CduBank, Failures, HallBank, RackBank, SiteArrays, Weather
+from twin.benchmarks.coupled import air_site, feeds_of, liquid_site
+
+N = 48
+HOUR = np.arange(N)
+MILD = Weather(15 + 8 * np.sin(2 * np.pi * HOUR / 24), 0.006)
+LOAD = (0.6 + 0.3 * np.cos(2 * np.pi * HOUR / 24))[:, None]
+
+
+@pytest.fixture(scope="module")
+def site():
+    return liquid_site(6, 2.0, 2, 0.1)
+
+
+@pytest.fixture(scope="module")
+def feeds(site):
+    return feeds_of(site)
+
+
+@pytest.fixture(scope="module")
+def solved(site, feeds):
+    return solve_coupled(site, LOAD, MILD, feeds=feeds, keep_rack_channels=True)
+
+
+def hot_weather(n, degc=30.0):
+    return Weather(np.full(n, degc), 0.008)
+
+
+def test_every_watt_at_the_meter_is_listed(solved):
+    parts = solved.it_power_w + solved.cooling_power_w + solved.lighting_power_w + solved.feed_loss_w
+    assert solved.report.converged
+    assert solved.meter_power_w == pytest.approx(parts, rel=1e-12)  # summation order only
+    assert np.max(solved.power_closure_rel) < 1e-12
+    chips = solved.accelerator_power_w + solved.other_it_power_w + solved.server_fan_power_w + solved.shelf_loss_w
+    assert solved.it_power_w == pytest.approx(chips, rel=1e-12)
+
+
+def test_heat_closes_from_temperatures_and_flows(solved):
+    assert solved.report.residual_k <= 1e-10
+    assert np.max(solved.heat_closure_rel) < 1e-9
+
+
+def test_rack_heat_leaves_by_liquid_or_air(solved):
+    # Air also takes the losses of feeds and pumps in the hall, which are not rack power.
+    assert np.all(solved.liquid_heat_w + solved.air_heat_w >= solved.it_power_w)
+    assert np.all(solved.liquid_heat_w < solved.it_power_w)
+
+
+def test_set_points_are_held_exactly_where_the_plant_can(site, solved):
+    assert np.all(solved.cdu_supply_degc == 38.0)
+    assert np.all(solved.facility_supply_degc == site.plants.supply_set_degc)
+    assert np.all(solved.hall_supply_degc == 24.0)
+
+
+def test_summaries_agree_with_the_channels(site, solved):
+    channels = solved.rack_channels
+    assert solved.racks.max_power_w == pytest.approx(channels.power_w.max(axis=0), rel=1e-6)  # float32 storage
+    assert solved.racks.max_junction_degc == pytest.approx(channels.junction_degc.max(axis=0), rel=1e-6)
+    assert channels.power_w @ site.racks.count == pytest.approx(solved.it_power_w, rel=1e-6)
+
+
+def test_feed_losses_warm_the_hall(site, feeds):
+    with_feeds = solve_coupled(site, LOAD, MILD, feeds=feeds)
+    without = solve_coupled(site, LOAD, MILD)
+    busways = [i for i, name in enumerate(feeds.tree.names) if name.startswith("busway")]
+    power = with_feeds.feed_load_w[:, busways]
+    loss = (0.05 / 2e8 * power**2).sum(axis=1)
+    more = with_feeds.hall_heat_w[:, 0] - without.hall_heat_w[:, 0]
+    # Rack power hardly moves; the units' fans answer a little.
+    assert more == pytest.approx(loss, rel=0.02)
+    assert np.all(without.feed_loss_w == 0)
+
+
+def test_elements_do_not_depend_on_their_neighbours_or_on_threads(site, solved, feeds):
+    n = 600
+    load = np.tile(LOAD, (13, 1))[:n]
+    weather = Weather(np.tile(MILD.dry_bulb_degc, 13)[:n], 0.006)
+    one = solve_coupled(site, load, weather, feeds=feeds)
+    two = solve_coupled(site, load, weather, feeds=feeds, n_threads=2)
+    assert np.array_equal(one.meter_power_w, two.meter_power_w)
+    # Another start of the iteration moves the answer by no more than the tolerance allows.
+    assert one.meter_power_w[300:324] == pytest.approx(solved.meter_power_w[12:36], rel=1e-9)
+
+
+def test_classes_weigh_as_many_racks(site):
+    names = [field.name for field in fields(RackBank)]
+    doubled = RackBank(**{name: np.repeat(getattr(site.racks, name), 2) for name in names})
+    single = replace(doubled, count=np.ones(12))
+    apart = SiteArrays(single, site.pools, site.cdus, site.halls, site.plants)
+    assert solve_coupled(apart, LOAD, MILD).meter_power_w == pytest.approx(
+        solve_coupled(site, LOAD, MILD).meter_power_w, rel=1e-12
+    )
+
+
+def test_permuted_racks_permute_results(site):
+    order = np.array([3, 0, 5, 1, 4, 2])
+    names = [field.name for field in fields(RackBank)]
+    racks = RackBank(**{name: getattr(site.racks, name)[order] for name in names})
+    permuted = solve_coupled(SiteArrays(racks, site.pools, site.cdus, site.halls, site.plants), LOAD, MILD)
+    assert permuted.racks.mean_power_w == pytest.approx(
+        solve_coupled(site, LOAD, MILD).racks.mean_power_w[order], rel=1e-12
+    )
+
+
+def test_a_lost_cdu_is_not_a_lost_group(site):
+    n_units = site.cdus.n_units
+    failures = Failures(cdus_running=np.stack([n_units, n_units - [1, 0]]))
+    load = np.ones((2, 1))
+    result = solve_coupled(site, load, hot_weather(2, 20.0), failures=failures)
+    assert result.report.converged
+    assert np.all(result.pool_available_frac == 1)
+    # The survivors take more each, on a wider approach or a wider valve.
+    assert result.cdu_load_frac[1, 0] > 1.5 * result.cdu_load_frac[0, 0]
+    assert result.cdu_valve_frac[1, 0] > result.cdu_valve_frac[0, 0]
+    assert result.cdu_load_frac[1, 1] == pytest.approx(result.cdu_load_frac[0, 1], rel=1e-3)
+
+
+def test_racks_without_any_cooling_or_power_are_off(site, feeds):
+    no_cdu = solve_coupled(site, np.ones((1, 1)), hot_weather(1), failures=Failures(cdus_running=[[0.0, 2.0]]))
+    assert no_cdu.tripped_frac[0] == pytest.approx(0.5)
+    assert no_cdu.pool_available_frac[0, 0] == pytest.approx(0.5)
+    dead = np.zeros((1, feeds.tree.n_nodes), dtype=int)
+    dead[0, feeds.tree.index("transformer")] = 1
+    dark = solve_coupled(site, np.ones((1, 1)), hot_weather(1), feeds=feeds, failures=Failures(feed_units_failed=dead))
+    assert dark.it_power_w[0] == 0
+    assert dark.tripped_frac[0] == 1
+    no_plant = Failures(coolers_running=[[0.0, site.plants.n_coolers[1]]])
+    assert solve_coupled(site, np.ones((1, 1)), hot_weather(1), failures=no_plant).pool_available_frac[0, 0] == 0
+
+
+def test_one_busway_less_keeps_racks_on_their_other(site, feeds):
+    failed = np.zeros((2, feeds.tree.n_nodes), dtype=int)
+    failed[1, feeds.tree.index("busway-1")] = 1
+    result = solve_coupled(
+        site, np.ones((2, 1)), hot_weather(2, 20.0), feeds=feeds, failures=Failures(feed_units_failed=failed)
+    )
+    assert np.all(result.pool_available_frac == 1)
+    assert result.feed_load_w[1, feeds.tree.index("busway-1")] == 0
+    assert result.feed_loss_w[1] > 0
+
+
+def test_a_plant_too_small_is_an_answer_with_throttled_or_tripped_racks(site):
+    small = replace(site.plants, n_coolers=np.maximum(1.0, site.plants.n_coolers // 4), chiller_capacity_w=2e5)
+    tight = SiteArrays(site.racks, site.pools, site.cdus, site.halls, small)
+    air = np.array([10.0, 25.0, 38.0, 48.0])
+    result = solve_coupled(tight, np.ones((4, 1)), Weather(air, 0.006))
+    assert result.report.converged
+    assert result.tripped_frac[0] == 0
+    assert result.throttled_frac[-1] + result.tripped_frac[-1] > 0
+    assert np.all(np.diff(result.facility_supply_degc[:2, 0]) >= 0)
+    assert np.max(result.heat_closure_rel) < 1e-9
+
+
+def test_capped_racks_keep_to_their_cap(site):
+    racks = replace(site.racks, power_limit_w=600.0)
+    result = solve_coupled(
+        SiteArrays(racks, site.pools, site.cdus, site.halls, site.plants), np.ones((1, 1)), hot_weather(1)
+    )
+    assert result.capped_frac[0] == 1
+    assert result.accelerator_power_w[0] == pytest.approx(600.0 * 72 * 12, rel=1e-12)
+    assert 0.3 < result.pool_clock_frac[0, 0] < 1
+
+
+def test_halls_whose_units_cannot_give_the_servers_air_recirculate():
+    site = air_site(10)
+    few = SiteArrays(site.racks, site.pools, None, replace(site.halls, n_units=[1.0]), site.plants)
+    result = solve_coupled(few, np.ones((1, 1)), hot_weather(1, 20.0))
+    plenty = solve_coupled(site, np.ones((1, 1)), hot_weather(1, 20.0))
+    assert result.report.converged
+    assert result.hall_air_frac[0, 0] == 1.0
+    assert result.hall_inlet_max_degc[0, 0] > plenty.hall_inlet_max_degc[0, 0] + 5
+    assert result.heat_closure_rel[0] < 1e-9
+
+
+def test_the_dew_point_lifts_the_supply(site):
+    cold = replace(site.cdus, supply_set_degc=12.0)
+    chilled = replace(site.plants, supply_set_degc=8.0, n_chillers=[3.0, 3.0], chiller_model=2)
+    humid = SiteArrays(site.racks, site.pools, cold, replace(site.halls, dew_point_limit_degc=18.0), chilled)
+    result = solve_coupled(humid, LOAD[:1], Weather([25.0], 0.018))
+    assert result.cdu_supply_degc[0, 0] == pytest.approx(20.0, abs=1e-9)
+    assert result.dew_point_margin_k[0, 0] == pytest.approx(2.0, abs=1e-9)
+
+
+def test_constant_rise_pumps_follow_the_heat(site):
+    cdus = replace(site.cdus, pump_control=1, rack_rise_set_k=10.0)
+    result = solve_coupled(SiteArrays(site.racks, site.pools, cdus, site.halls, site.plants), LOAD, MILD)
+    rise = result.cdu_return_degc - result.cdu_supply_degc
+    free = (result.cdu_flow_frac > 0.3) & (result.cdu_flow_frac < 1)
+    assert free.any()
+    assert rise[free] == pytest.approx(10.0, abs=1e-7)
+
+
+def test_an_element_that_cannot_be_solved_is_nan_with_a_reason(site):
+    result = solve_coupled(site, LOAD[:1], MILD_ONE, max_passes=1)
+    assert not result.report.converged
+    assert result.report.reasons[0] == Reason.NOT_CONVERGED
+    assert np.isnan(result.meter_power_w[0])
+    assert "still moving" in result.report.message
+
+
+MILD_ONE = Weather([15.0], 0.006)
+
+
+def test_progress_is_told_and_may_abandon(site):
+    told = []
+    solve_coupled(site, np.tile(LOAD, (8, 1)), Weather(np.full(8 * N, 15.0), 0.006), progress=lambda *a: told.append(a))
+    assert told == [(256, 384), (384, 384)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: solve_coupled(s, np.ones((2, 3)), MILD_ONE), r"pool_load_frac has shape \(2, 3\); \(1, 1\)"),
+        (lambda s: solve_coupled(s, np.full((1, 1), np.nan), MILD_ONE), r"pool_load_frac\[0, 0\] is not a number"),
+        (
+            lambda s: solve_coupled(s, np.ones((1, 1)), MILD_ONE, failures=Failures(cdus_running=[[9.0, 1.0]])),
+            r"Failures.cdus_running\[0, 0\] is 9; must be 0 to",
+        ),
+        (lambda s: replace(s.racks, cdu_index=np.full(6, -1)), "row 0 has heat into liquid but cdu_index -1"),
+        (lambda s: replace(s.racks, trip_degc=80.0), r"RackBank.trip_degc\[0\] is 80; must be above throttle_degc 87"),
+        (lambda s: replace(s.cdus, ua_w_per_k=[1.0, -2.0]), r"CduBank.ua_w_per_k\[1\] is -2; must be greater than 0"),
+        (lambda s: replace(s.racks, air_flow_kg_s=0.0), "puts heat into air but air_flow_kg_s is 0"),
+        (
+            lambda s: replace(s, racks=replace(s.racks, hall_index=3)),
+            r"RackBank.hall_index\[0\] is 3; there are 1 halls",
+        ),
+        (lambda s: replace(s.halls, unit_fan_w=np.nan), r"HallBank.unit_fan_w\[0\] is nan; must be a number"),
+        (lambda s: replace(s.cdus, pump_power_w=[1.0, 2.0, 3.0]), "CduBank.pump_power_w has shape"),
+        (lambda s: Weather([90.0], 0.006), r"Weather.dry_bulb_degc\[0\] is 90; must be at most 65"),
+    ],
+)
+def test_bad_input_is_named(site, change, message):
+    with pytest.raises(ValueError, match=message):
+        change(site)
+
+
+def test_banks_are_frozen_copies(site):
+    given = np.array([20.0, 30.0])
+    bank = HallBank(
+        n_units=[2.0, 2.0], supply_set_degc=given, unit_capacity_w=1.0, unit_air_kg_s=1.0, unit_fan_w=1.0,
+        coil_ua_w_per_k=1.0, coil_water_kg_s=1.0, plant_index=0,
+    )  # fmt: skip
+    given[0] = 99.0
+    assert bank.supply_set_degc[0] == 20.0
+    with pytest.raises(ValueError, match="read-only"):
+        bank.supply_set_degc[0] = 1.0
+    assert isinstance(site.cdus, CduBank)
+
+
+def test_compiled_code_older_than_a_source_is_dropped(tmp_path):
+    cache = tmp_path / "__pycache__"
+    cache.mkdir()
+    for name in ("loop.f-1.py311.nbi", "loop.f-1.py311.1.nbc", "other.g-1.py311.nbi"):
+        (cache / name).write_bytes(b"")
+    (tmp_path / "loop.py").write_text("")
+    (tmp_path / "part.py").write_text("")
+    later = time.time() + 60
+    assert drop_stale(tmp_path, ["loop", "part"]) == 0
+    os.utime(tmp_path / "part.py", (later, later))
+    assert drop_stale(tmp_path, ["loop", "part"]) == 2
+    assert [path.name for path in cache.iterdir()] == ["other.g-1.py311.nbi"]
