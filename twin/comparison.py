@@ -155,9 +155,9 @@ def _row(name: str, runs: Sequence[Run], per_token: list[dict], cost: list[dict]
     bands = [(run["bands"] or {}).get(name) for run in runs]
     deltas = [None if v is None or values[0] is None else v - values[0] for v in values]
     winner = _winner(values, bands, figure.better)
-    return FigureRow(
-        name, figure.label, figure.unit, values, bands, deltas, winner, _why(name, winner, per_token, cost)
-    )
+    reasons = [_why(name, winner, per_token, cost), _doubt(winner, values, bands, figure.better)]
+    why = "; ".join(reason for reason in reasons if reason)
+    return FigureRow(name, figure.label, figure.unit, values, bands, deltas, winner, why)
 
 
 def _winner(values: list[float | None], bands: list[list[float] | None], better: str) -> int | None:
