@@ -12,13 +12,14 @@ import time
 import zlib
 from base64 import b64decode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from power_cooling.coupled import CoupledResult, Reason, solve_coupled
+from power_cooling.coupled_parts import Parts
 from power_cooling.psychrometrics import humidity_ratio_from_relative_humidity
 from power_cooling.site_arrays import FloatArray, PoolCurves, SiteArrays, SiteFeeds, Weather
 from twin import equipment, outcome
@@ -30,6 +31,7 @@ from twin.uptime import Uptime, uptime
 SOLVER_VERSION = "0.1.0"
 MAX_LOAD_PASSES = 6  # clock and load settle by a factor of five or more per pass
 LOAD_TOLERANCE = 1e-4
+N_PARTS = 8  # of the year: a part's tables are what a solve holds beside the result
 
 Progress = Callable[[str, float], None]
 
@@ -128,23 +130,46 @@ def solve_year(
 ) -> tuple[FloatArray, CoupledResult]:
     """Return load, demand over what the clocked accelerators can serve, and the year solved at that load.
 
-    A slower clock makes the same demand a higher load, which draws more power and may slow the clock further; both
-    settle because a clock falls by far less than the load that it answers to.
+    Hours are taken in order of load, a part of the year at a time: alike hours warm-start each other, and only the
+    busiest parts, where caps and throttling act, have to be solved again.
     """
     demand = np.stack([pool.demand_per_s for pool in pools], axis=1)
     nominal = np.array([pool.capacity_per_s for pool in pools])
     load = _over(demand, np.broadcast_to(nominal, demand.shape))
-    for k in range(MAX_LOAD_PASSES):
-        stage, start, share = ("power and cooling", 0.2, 0.45) if k == 0 else ("throttling", 0.65, 0.2)
+    parts = Parts(weather.n_elements)
+    in_order = np.argsort(np.minimum(load, 1.0) @ np.maximum(nominal, 1e-12), kind="stable")
+    for k, hours in enumerate(np.array_split(in_order, N_PARTS)):
 
-        def told(done: int, total: int, stage: str = stage, start: float = start, share: float = share) -> None:
-            progress(stage, start + share * done / total)
+        def told(done: int, total: int, k: int = k) -> None:
+            progress("power and cooling", 0.2 + 0.65 * (k + done / total) / N_PARTS)
 
+        outdoors = Weather(*(getattr(weather, entry.name)[hours] for entry in fields(weather)))
+        load[hours], part = solve_hours(site, feeds, pools, outdoors, demand[hours], load[hours], told)
+        parts.add(hours, part)
+    return load, parts.result()
+
+
+def solve_hours(
+    site: SiteArrays,
+    feeds: SiteFeeds,
+    pools: list[Pool],
+    weather: Weather,
+    demand_per_s: FloatArray,
+    load_frac: FloatArray,
+    told: Callable[[int, int], None],
+) -> tuple[FloatArray, CoupledResult]:
+    """Return load and result of some hours, arrays of shape (n_hours, n_pools), at loads that agree with the clocks.
+
+    A slower clock makes the same demand a higher load, which draws more power and may slow the clock further; both
+    settle because a clock falls by far less than the load that it answers to.
+    """
+    nominal = np.array([pool.capacity_per_s for pool in pools])
+    load = load_frac
+    for _ in range(MAX_LOAD_PASSES):
         coupled = solve_coupled(site, np.minimum(load, 1.0), weather, feeds=feeds, progress=told)
         refuse_unsolved(coupled)
         speed = np.column_stack([pool.speed(coupled.pool_clock_frac[:, i]) for i, pool in enumerate(pools)])
-        capacity = nominal * np.nan_to_num(speed * coupled.pool_available_frac)
-        again = _over(demand, capacity)
+        again = _over(demand_per_s, nominal * speed * coupled.pool_available_frac)
         moved = np.max(np.abs(np.minimum(again, 1.0) - np.minimum(load, 1.0)))
         load = again
         if moved < LOAD_TOLERANCE:
