@@ -195,4 +195,4 @@ def _why(name: str, winner: int | None, per_token: list[dict], cost: list[dict])
     if gain <= 0 or total <= 0:
         return ""
     unit = "J/tok" if name == "tokens_per_joule" else "$/M tok"
-    return f"mostly {item.lower()}: {gain:.3g} of the {total:.3g} {unit} between it and the next"
+    return f"{item} {gain:.3g} {unit} less than the next, {total:.3g} in all"
