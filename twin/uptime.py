@@ -3,7 +3,9 @@
 Every described component may fail: its rate and repair time come from the catalogue. For each single failure, each
 pair within a group, and each common-cause loss of a whole group, the coupled solver says what capacity is left at the
 busiest hour's load in weather that only one hour in a hundred exceeds: a lost CDU is not a lost hall, flow and
-temperature redistribute. Expected loss is the sum over these states, exact to second order in the unavailabilities.
+temperature redistribute. Availability, how often the layout leaves full capacity and what one more unit would gain are
+exact over the joint states of all components; simulated years give the spread of what a year loses. What a component
+loses is its share of the solved states, exact to second order in the unavailabilities.
 """
 
 from collections.abc import Mapping
@@ -14,16 +16,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from power_cooling.availability import (
+    AvailabilityDraw,
+    AvailabilityResult,
+    RepairableGroups,
+    Subsystem,
+    simulate_availability,
+    solve_availability,
+)
+from power_cooling.capacity_functions import capacity_of_states
 from power_cooling.coupled import solve_coupled
+from power_cooling.reliability import HOURS_PER_YEAR, failed_units_pmf
 from power_cooling.site_arrays import Failures, FloatArray, SiteArrays, SiteFeeds, Weather
 from twin import equipment
 from twin.pools import Pool
 
 Inputs = Mapping[str, Any]
 
-HOURS_PER_YEAR = 8760.0
 DESIGN_QUANTILE = 0.99  # weather of the states: exceeded in one hour of a hundred
 ASSUMED_COMMON_CAUSE_FRAC = 0.05  # of a component's failures that take its whole group: 1 to 10 % in IEEE 493 practice
+NO_LOSS_FRAC = 1e-6  # of capacity: what the coupled solver's tolerance leaves of a state that costs nothing
+MAX_FAILED_SOLVED = 16  # units of one component that are taken out one by one; more at once are solved as all of them
+MAX_JOINT_STATES = 4_000  # of the exact distribution; what they leave out counts as no capacity
+N_DRAWN_YEARS = 1_000
+DRAW_SEED = 493  # the same years in every run, so that two runs differ by their layouts only
+N_SHOWN_LEVELS = 12  # of the capacity distribution
 ASSUMED_ACCELERATOR_FAILURES_PER_YEAR = 0.173  # per accelerator, where none is catalogued: 419 in 54 days on 16,384
 # H100 (Llama 3 training report)
 
@@ -53,6 +70,33 @@ class Component:
         busy = self.failures_per_year * self.repair_h
         return busy / (HOURS_PER_YEAR + busy) + self.start_failure_frac
 
+    def failed_units_pmf(self) -> FloatArray:
+        """Return the probability of 0 … n failed units, shape (n + 1,): independent failures and the common cause."""
+        common = ASSUMED_COMMON_CAUSE_FRAC if self.n > 1 else 0.0
+        return failed_units_pmf(self.n, self.failures_per_year / HOURS_PER_YEAR, 1 / self.outage_h, None, common)
+
+    @property
+    def outage_h(self) -> float:
+        """Mean outage that gives this unavailability at this rate: failures to start count as longer repairs."""
+        q = self.unavailability_frac
+        return q / (1 - q) * HOURS_PER_YEAR / self.failures_per_year if self.failures_per_year > 0 else self.repair_h
+
+
+@dataclass(frozen=True, slots=True)
+class Trays:
+    """Alike accelerator trays of a layout: each failure takes one of them until it is swapped."""
+
+    accelerator: str
+    n: float
+    failures_per_year: float  # of one tray
+    swap_h: float
+    accelerator_share: float  # of the layout's accelerators, one tray
+
+    @property
+    def lost_h_per_failure(self) -> float:
+        """Hours of the layout's full capacity that one failure costs [h]."""
+        return self.swap_h * self.accelerator_share
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -60,7 +104,7 @@ class State:
 
     out: tuple[tuple[int, int], ...]
     probability: float
-    kind: str  # "single", "pair" or "common cause"
+    kind: str  # "single", "pair" or "common cause", which is what takes three and more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,10 +115,16 @@ class Uptime:
     states: list[State]
     capacity_frac: FloatArray  # (n_states,)
     accelerator_unavailability_frac: float
-    availability_frac: float
+    long_run: AvailabilityResult
+    years: AvailabilityDraw
     lost_by_component_frac: FloatArray  # of capacity, single failures and half of each shared state
     one_more_gain_frac: FloatArray
     converged: bool
+
+    @property
+    def availability_frac(self) -> float:
+        """Expected share of token capacity."""
+        return self.long_run.availability_frac
 
     def as_details(self, output_tokens_per_year: float) -> dict[str, Any]:
         """Return what a page shows, components that cost most first."""
@@ -116,9 +166,33 @@ class Uptime:
         rows.sort(key=lambda row: -row["lost_tokens_per_year"])
         return {
             "groups": rows,
+            "lost_tokens_per_year": float((1 - self.availability_frac) * output_tokens_per_year),
+            "lost_tokens_p95_per_year": float(self.years.lost_h_p95 / HOURS_PER_YEAR * output_tokens_per_year),
+            "standard_error_frac": float(self.years.standard_error_frac),
+            "drawn_availability_frac": float(self.years.availability_frac),
+            "n_years_drawn": int(self.years.lost_h.size),
+            "interruptions_per_year": float(self.long_run.interruptions_per_year),
+            "mean_interruption_h": float(self.long_run.mean_interruption_h),
+            "unexplored_frac": float(self.long_run.unexplored_frac),
+            "capacity_distribution": self.capacity_distribution(),
             "n_states": len(self.states),
             "weather": f"each state at the {DESIGN_QUANTILE:.0%} hottest hour and the busiest hour's load",
         }
+
+    def capacity_distribution(self) -> list[dict[str, float]]:
+        """Return the likeliest levels of capacity and their probability, highest first; the rest in the level below.
+
+        Accelerators are not in it: some tray is always out, and a swap is not an interruption of the layout.
+        """
+        levels, probability = self.long_run.capacity_frac[::-1], self.long_run.probability[::-1]
+        shown = np.sort(np.argsort(-probability, kind="stable")[:N_SHOWN_LEVELS])
+        # A level that is not shown counts with the next lower one that is, or with the lowest.
+        to = np.minimum(np.searchsorted(shown, np.arange(levels.size)), shown.size - 1)
+        summed = np.bincount(to, probability, minlength=shown.size)
+        return [
+            {"capacity_frac": float(level), "probability": float(chance), "h_per_year": float(chance * HOURS_PER_YEAR)}
+            for level, chance in zip(levels[shown], summed, strict=True)
+        ]
 
     def single_failures(self, output_tokens_per_s: float) -> list[dict[str, Any]]:
         """Return every single failure with what is left, worst first."""
@@ -139,7 +213,7 @@ class Uptime:
 
 def _said(component: Component, left: float) -> str:
     unit = f"one of {component.n} units of {component.name}" if component.n > 1 else component.name
-    if left > 1 - 1e-6:
+    if left == 1.0:
         return f"Losing {unit} costs no tokens."
     return f"Losing {unit} leaves {left:.1%} of the token capacity for about {component.repair_h:g} h."
 
@@ -165,24 +239,108 @@ def uptime(
     states = failure_states(found)
     capacity, converged = capacity_left(site, feeds, pools, weather, load_frac, found, states)
     lost = np.array([state.probability for state in states]) * (1 - capacity)
-    by_component, gain = np.zeros(len(found)), np.zeros(len(found))
+    by_component = np.zeros(len(found))
     for state, loss in zip(states, lost, strict=True):
         for which, _ in state.out:
             by_component[which] += loss / len(state.out)
-    for state, loss in zip(states, lost, strict=True):
-        if state.kind == "single":  # one more unit turns its single failures into pairs, which are as good as none
-            gain[state.out[0][0]] += loss
-    chips = accelerator_unavailability_frac(inputs)
+    trays = accelerator_trays(inputs)
+    subsystems, kept = subsystems_of(found, states, capacity, trays)
+    long_run = solve_availability(subsystems, max_states=MAX_JOINT_STATES)
+    gain = np.zeros(len(found))
+    gain[kept] = long_run.component_gain_h_per_year[: kept.size] / HOURS_PER_YEAR
     return Uptime(
         components=found,
         states=states,
         capacity_frac=capacity,
-        accelerator_unavailability_frac=chips,
-        availability_frac=float((1 - chips) * max(0.0, 1 - lost.sum())),
+        accelerator_unavailability_frac=_lost_by_trays_frac(trays),
+        long_run=long_run,
+        years=simulate_availability(subsystems, n_years=N_DRAWN_YEARS, rng=np.random.default_rng(DRAW_SEED)),
         lost_by_component_frac=by_component,
         one_more_gain_frac=gain,
         converged=converged,
     )
+
+
+def subsystems_of(
+    found: list[Component], states: list[State], capacity_frac: FloatArray, trays: list[Trays]
+) -> tuple[tuple[Subsystem, ...], NDArray[np.intp]]:
+    """Return the layout as repairable groups for `power_cooling.availability`, and the components that are in it.
+
+    Each component is a group; a common cause across several is one more group, of one unit. Components that lose
+    nothing in any solved state are left out: they can cost nothing in the others either, which are sums of solved ones.
+
+    Parameters
+    ----------
+    found, states
+        As of `components` and `failure_states`.
+    capacity_frac : ndarray, shape (n_states,)
+        Capacity that each state leaves [-].
+    trays : list of Trays
+        Accelerators; their failures cost hours of capacity but are no interruptions.
+
+    Returns
+    -------
+    tuple
+        The subsystems, and the rows of `found` that are the first groups of the first one.
+    """
+    costly = capacity_frac < 1.0
+    kept = np.unique([which for state in np.flatnonzero(costly) for which, _ in states[state].out]).astype(np.intp)
+    column = {int(which): at for at, which in enumerate(kept)}
+    solved, left, members, causes = [], [], [], []
+    for state, remains in zip(states, capacity_frac, strict=True):
+        inside = [(column[which], out) for which, out in state.out if which in column]
+        if len(inside) < len(state.out):
+            continue  # costs nothing, by what was left out
+        failed = np.zeros(kept.size, dtype=np.int64)
+        failed[[at for at, _ in inside]] = [out for _, out in inside]
+        solved.append(failed)
+        left.append(remains)
+        if state.kind == "common cause" and len(state.out) > 1:
+            members.append(failed > 0)
+            causes.append(min((found[which] for which, _ in state.out), key=lambda c: c.unavailability_frac))
+    subsystems = []
+    if kept.size:
+        units = [found[which].n for which in kept]
+        alone = [found[which] for which in kept]
+        within = [ASSUMED_COMMON_CAUSE_FRAC if c.n > 1 else 0.0 for c in alone]
+        groups = RepairableGroups(
+            names=tuple(
+                [f"{which}: {found[which].name}" for which in kept]
+                + [f"common cause {at} of {cause.group}" for at, cause in enumerate(causes)]
+            ),
+            units=np.array(units + [1] * len(causes)),
+            failures_per_year=np.array(
+                [c.failures_per_year for c in alone]
+                + [ASSUMED_COMMON_CAUSE_FRAC * cause.failures_per_year for cause in causes]
+            ),
+            repair_h=np.array([c.outage_h for c in alone] + [cause.outage_h for cause in causes]),
+            common_cause_frac=np.array(within + [0.0] * len(causes)),
+        )
+        cause_members = np.array(members, dtype=bool).reshape(len(members), kept.size)
+        subsystems.append(Subsystem("site", groups, capacity_of_states(solved, left, units, cause_members)))
+    if trays:
+        subsystems.append(_accelerators(trays))
+    if not subsystems:  # nothing described may cost a token
+        idle = RepairableGroups(names=("nothing that fails",), units=1, failures_per_year=0.0, repair_h=1.0)
+        subsystems.append(Subsystem("site", idle, _undisturbed))
+    return tuple(subsystems), kept
+
+
+def _accelerators(trays: list[Trays]) -> Subsystem:
+    """Return the trays as groups whose failures cost capacity-hours and leave the layout undisturbed."""
+    groups = RepairableGroups(
+        names=tuple(f"{at}: {kind.accelerator}" for at, kind in enumerate(trays)),
+        # One unit that fails as often as all trays: without a loss of capacity only the number of failures counts.
+        units=1,
+        failures_per_year=np.array([kind.n * kind.failures_per_year for kind in trays]),
+        repair_h=1e-6,
+        event_loss_h=np.array([kind.lost_h_per_failure for kind in trays]),
+    )
+    return Subsystem("accelerators", groups, _undisturbed)
+
+
+def _undisturbed(failed: NDArray[np.int64]) -> FloatArray:
+    return np.ones(failed.shape[0])
 
 
 def components(inputs: Inputs, site: SiteArrays, feeds: SiteFeeds) -> list[Component]:
@@ -226,18 +384,22 @@ def _rates(inputs: Inputs, slug: str) -> tuple[float, float, float]:
 
 
 def failure_states(found: list[Component]) -> list[State]:
-    """Return the states whose losses are summed: singles, pairs within a group, common cause of a group.
+    """Return the states whose losses are summed: each number of failed units of a component, pairs, common causes.
+
+    Units lost to one cause are mended side by side, so that all of them are out for a part of the repair only: the
+    probabilities of a component's states are those of its Markov chain, not a share of its unavailability.
 
     A utility and the generators behind it count as one group, since the second matters only after the first.
     """
     states = []
     for i, component in enumerate(found):
-        q = component.unavailability_frac
-        states.append(State(((i, 1),), component.n * q * (1 - q) ** (component.n - 1), "single"))
-        if component.n > 1:
-            pairs = component.n * (component.n - 1) / 2
-            states.append(State(((i, 2),), pairs * q**2, "pair"))
-            states.append(State(((i, component.n),), ASSUMED_COMMON_CAUSE_FRAC * q, "common cause"))
+        chance = component.failed_units_pmf()
+        solved = range(1, component.n + 1) if component.n <= MAX_FAILED_SOLVED else (1, 2, component.n)
+        below = 0
+        for out in solved:
+            kind = {1: "single", 2: "pair"}.get(out, "common cause")
+            states.append(State(((i, out),), float(chance[below + 1 : out + 1].sum()), kind))
+            below = out
     groups: dict[str, list[int]] = {}
     for i, component in enumerate(found):
         groups.setdefault(component.group, []).append(i)
@@ -280,7 +442,8 @@ def capacity_left(
     speed = np.column_stack([p.speed(solved.pool_clock_frac[:, i]) for i, p in enumerate(pools)])
     tokens = np.nan_to_num(solved.pool_available_frac * speed) @ weight
     whole = tokens[0] if tokens[0] > 0 else 1.0
-    return np.clip(tokens[1:] / whole, 0.0, 1.0), solved.report.converged
+    left = np.clip(tokens[1:] / whole, 0.0, 1.0)
+    return np.where(left > 1 - NO_LOSS_FRAC, 1.0, left), solved.report.converged
 
 
 def failures_of(site: SiteArrays, feeds: SiteFeeds, found: list[Component], states: list[State]) -> Failures:
@@ -309,26 +472,34 @@ def failures_of(site: SiteArrays, feeds: SiteFeeds, found: list[Component], stat
     )
 
 
-def accelerator_unavailability_frac(inputs: Inputs) -> float:
-    """Return the share of accelerators that are out for their own failures, mean over the layout.
+def accelerator_trays(inputs: Inputs) -> list[Trays]:
+    """Return the accelerator trays of a layout, one entry per system and accelerator.
 
-    A failure takes its tray (the accelerators that are swapped together) for the swap, and restarts the replicas on it.
+    A failure takes its tray (the accelerators that are swapped together) for the swap.
     """
     products = inputs["products"]
     swap_h = float(products["recovery_times"]["gpu-tray-swap"]["facts"]["duration_s"]) / 3600
-    lost, total = 0.0, 0.0
     racks = inputs["racks"]
+    placed: dict[Any, float] = {}
     for product_id, n_systems in zip(racks["product_id"], racks["n_systems"], strict=True):
         entry = equipment.product(inputs, product_id)
-        if entry is None or entry["kind"] != "systems":
-            continue
-        system = entry["facts"]
-        n = float(system["accelerators_per_system"] * n_systems)
+        if entry is not None and entry["kind"] == "systems":
+            placed[product_id] = placed.get(product_id, 0.0) + n_systems
+    systems = {product_id: equipment.product(inputs, product_id)["facts"] for product_id in placed}
+    total = sum(float(systems[key]["accelerators_per_system"]) * n for key, n in placed.items())
+    found = []
+    for product_id, n_systems in placed.items():
+        system = systems[product_id]
         trays = float(system.get("compute_trays") or 1.0) * n_systems
-        rate = _tray_failures_per_year(products, system["accelerator"], n / trays)
-        lost += trays * rate * swap_h / HOURS_PER_YEAR * (n / trays)
-        total += n
-    return lost / total if total else 0.0
+        in_tray = float(system["accelerators_per_system"]) * n_systems / trays if trays else 0.0
+        if in_tray > 0:
+            rate = _tray_failures_per_year(products, system["accelerator"], in_tray)
+            found.append(Trays(str(system["accelerator"]), trays, rate, swap_h, in_tray / total))
+    return found
+
+
+def _lost_by_trays_frac(trays: list[Trays]) -> float:
+    return sum(kind.n * kind.failures_per_year * kind.lost_h_per_failure for kind in trays) / HOURS_PER_YEAR
 
 
 def _tray_failures_per_year(products: Mapping[str, Any], accelerator: str, accelerators_per_tray: float) -> float:

@@ -1,0 +1,169 @@
+"""Uptime of a layout from solved states: exact distribution, gains, drawn years and what a page shows."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from power_cooling.availability import simulate_availability, solve_availability
+from twin import uptime
+from twin.uptime import Component, State, Trays, Uptime, failure_states, subsystems_of
+
+CDUS = Component("Loop 1", "CDUs: Loop 1", "cdus", 0, 4, 0.5, 20.0)
+UPS_A = Component("UPS A", "ups: UPS", "feed", 0, 1, 0.2, 10.0)
+UPS_B = Component("UPS B", "ups: UPS", "feed", 1, 1, 0.2, 10.0)
+BUSWAY = Component("Busway", "busway: Busway", "feed", 2, 1, 0.1, 12.0)
+TRAYS = [Trays("some accelerator", 900.0, 2.0, 1.5, 1 / 900)]
+
+
+def capacity_of(states: list[State], found: list[Component]) -> np.ndarray:
+    """Return a described capacity: one CDU of four is spare, either UPS carries all, nothing runs without a busway."""
+    left = []
+    for state in states:
+        out = {found[which].name: units for which, units in state.out}
+        capacity = min(1.0, (4 - out.get("Loop 1", 0)) / 3)
+        if "Busway" in out or {"UPS A", "UPS B"} <= out.keys():
+            capacity = 0.0
+        left.append(capacity)
+    return np.array(left)
+
+
+def solved(found: list[Component], trays: list[Trays], *, n_years: int = 500) -> Uptime:
+    states = failure_states(found)
+    capacity = capacity_of(states, found)
+    subsystems, kept = subsystems_of(found, states, capacity, trays)
+    long_run = solve_availability(subsystems)
+    lost = np.zeros(len(found))
+    for state, left in zip(states, capacity, strict=True):
+        for which, _ in state.out:
+            lost[which] += state.probability * (1 - left) / len(state.out)
+    gain = np.zeros(len(found))
+    gain[kept] = long_run.component_gain_h_per_year[: kept.size] / 8760
+    return Uptime(
+        components=found,
+        states=states,
+        capacity_frac=capacity,
+        accelerator_unavailability_frac=uptime._lost_by_trays_frac(trays),
+        long_run=long_run,
+        years=simulate_availability(subsystems, n_years=n_years, rng=np.random.default_rng(3)),
+        lost_by_component_frac=lost,
+        one_more_gain_frac=gain,
+        converged=True,
+    )
+
+
+ALL = [CDUS, UPS_A, UPS_B, BUSWAY]
+
+
+def test_a_single_component_is_as_available_as_its_rate_and_repair_say():
+    alone = solved([BUSWAY], [])
+    down = 0.1 * 12 / (8760 + 0.1 * 12)
+    assert alone.availability_frac == pytest.approx(1 - down, rel=1e-12)  # closed form: alternating renewal
+    assert alone.long_run.interruptions_per_year == pytest.approx(0.1 * (1 - down), rel=1e-12)
+
+
+def test_the_sum_over_states_agrees_with_the_exact_value_to_second_order():
+    both = solved(ALL, [])
+    exact = 1 - both.availability_frac
+    # Products of three unavailabilities of some 1e-3 are left out of the sum.
+    assert both.lost_by_component_frac.sum() == pytest.approx(exact, rel=5e-3)
+
+
+def test_states_of_a_component_hold_all_of_its_chain():
+    chance = CDUS.failed_units_pmf()
+    states = [state for state in failure_states([CDUS]) if state.out[0][0] == 0]
+    assert sum(state.probability for state in states) == pytest.approx(1 - chance[0], rel=1e-12)
+    assert [state.out[0][1] for state in states] == [1, 2, 3, 4]
+
+
+def test_many_units_are_solved_for_one_two_and_all_of_them():
+    many = replace(CDUS, n=40)
+    states = failure_states([many])
+    assert [state.out[0][1] for state in states] == [1, 2, 40]
+    assert sum(state.probability for state in states) == pytest.approx(1 - many.failed_units_pmf()[0], rel=1e-12)
+
+
+def test_a_generator_that_fails_to_start_is_down_longer_but_not_more_often():
+    starts = Component("Generators", "generator: G", "feed", 0, 1, 0.3, 30.0)
+    fails = replace(starts, start_failure_frac=0.01)
+    assert starts.outage_h == pytest.approx(30.0, rel=1e-12)
+    assert 1 - fails.failed_units_pmf()[0] == pytest.approx(fails.unavailability_frac, rel=1e-9)
+    assert fails.outage_h > starts.outage_h
+
+
+def test_a_common_cause_takes_both_feeds_of_a_group():
+    feeds = [UPS_A, UPS_B]
+    lost = 1 - solved(feeds, []).availability_frac
+    q = UPS_A.unavailability_frac
+    # Both at once by chance is q², by one cause 5 % of q: the cause rules.
+    assert lost == pytest.approx(uptime.ASSUMED_COMMON_CAUSE_FRAC * q + q**2, rel=1e-3)
+
+
+def test_accelerators_cost_tokens_but_do_not_interrupt():
+    without, with_trays = solved(ALL, []), solved(ALL, TRAYS)
+    share = 900 * 2.0 * 1.5 / 900 / 8760
+    # Of 1,800 failures a year two overlap within a microhour with a chance of 2e-7.
+    assert without.availability_frac - with_trays.availability_frac == pytest.approx(share, rel=1e-6)
+    assert with_trays.long_run.interruptions_per_year == pytest.approx(without.long_run.interruptions_per_year)
+
+
+def test_components_that_cost_nothing_are_left_out_and_change_nothing():
+    spare = Component("Spare", "air units: Hall", "air_units", 0, 3, 1.0, 40.0)
+    found = [*ALL, spare]
+    states = failure_states(found)
+    _, kept = subsystems_of(found, states, capacity_of(states, found), TRAYS)
+    assert 4 not in kept
+    assert solved(found, TRAYS).availability_frac == pytest.approx(solved(ALL, TRAYS).availability_frac, rel=1e-14)
+
+
+def test_a_layout_in_which_nothing_costs_a_token_is_always_available():
+    spare = Component("Spare", "air units: Hall", "air_units", 0, 3, 1.0, 40.0)
+    calm = solved([spare], [])
+    assert calm.availability_frac == 1.0
+    levels = calm.as_details(1e12)["capacity_distribution"]
+    assert levels == [{"capacity_frac": 1.0, "probability": 1.0, "h_per_year": 8760.0}]
+
+
+def test_drawn_years_agree_with_the_exact_value():
+    drawn = solved(ALL, TRAYS, n_years=2000)
+    error = abs(drawn.years.availability_frac - drawn.availability_frac)
+    assert error < 3.3 * drawn.years.standard_error_frac  # 99.9 % of draws; this seed is one of them
+
+
+def test_one_more_unit_gains_no_more_than_its_component_loses():
+    both = solved(ALL, TRAYS)
+    regained = both.long_run.component_lost_h_per_year[: len(ALL)] / 8760
+    assert np.all(both.one_more_gain_frac >= 0)
+    assert np.all(both.one_more_gain_frac <= regained * (1 + 1e-9) + 1e-15)
+    assert both.one_more_gain_frac[3] > 0.9 * BUSWAY.unavailability_frac  # the only single point of failure
+
+
+def test_the_shown_distribution_sums_to_one_and_falls(monkeypatch):
+    both = solved(ALL, TRAYS)
+    for shown in (uptime.N_SHOWN_LEVELS, 2):
+        monkeypatch.setattr(uptime, "N_SHOWN_LEVELS", shown)
+        rows = both.capacity_distribution()
+        levels = [row["capacity_frac"] for row in rows]
+        assert len(rows) <= shown
+        assert sum(row["probability"] for row in rows) == pytest.approx(1.0, abs=1e-12)
+        assert levels == sorted(levels, reverse=True)
+        assert levels[0] == 1.0
+
+
+def test_details_scale_with_tokens_and_keep_their_keys():
+    both = solved(ALL, TRAYS)
+    one, ten = both.as_details(1e12), both.as_details(1e13)
+    assert {"name", "n", "capacity_after_one_failure_frac", "availability_frac", "lost_tokens_per_year",
+            "one_more_gain_tokens_per_year"} == set(one["groups"][0])  # fmt: skip
+    for key in ("lost_tokens_per_year", "lost_tokens_p95_per_year"):
+        assert ten[key] == pytest.approx(10 * one[key])
+    assert one["lost_tokens_p95_per_year"] > one["lost_tokens_per_year"] > 0
+    assert one["standard_error_frac"] > 0
+    assert one["interruptions_per_year"] > 0
+
+
+def test_single_failures_are_ranked_worst_first():
+    rows = solved(ALL, []).single_failures(1e6)
+    assert rows[0]["object"] == "Busway"
+    assert [row["capacity_frac"] for row in rows] == sorted(row["capacity_frac"] for row in rows)
+    assert "costs no tokens" in rows[-1]["message"]
