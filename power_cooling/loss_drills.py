@@ -334,10 +334,12 @@ def _facility(
     air_units = float((coil * counterflow_effectiveness(ntu, ratio))[mine].sum())
     capacity, per_kelvin, sink = _rejection(site, plant, flow, dry_degc, wet_degc)
     n_racks = float(racks.count[in_halls].sum())
-    supply_m3 = volumes.facility_supply_m3_per_w * all_power + volumes.tank_m3
+    # Racks may stand in halls whose air units another plant serves: this one's water is sized by their liquid heat.
+    carried = max(all_power, on_units)
+    supply_m3 = volumes.facility_supply_m3_per_w * carried + volumes.tank_m3
     return (
         FacilityLoop(
-            return_j_per_k=max(volumes.facility_return_m3_per_w * all_power, 1e-3) * 4.18e6,
+            return_j_per_k=max(volumes.facility_return_m3_per_w * carried, 1e-3) * 4.18e6,
             tank_j_per_k=max(supply_m3, 1e-3) * 4.18e6,
             tank_layers=volumes.tank_layers,
             flow_w_per_k=flow,
@@ -346,7 +348,7 @@ def _facility(
             plant_w_per_k=per_kelvin,
             air_j_per_k=max(n_racks, 1.0) * volumes.rack_metal_j_per_k,
             air_w_per_k=air_units,
-            air_limit_degc=volumes.air_limit_degc,
+            air_limit_degc=volumes.air_limit_degc if mine.size else math.inf,  # the air is another plant's
             # Racks without liquid and the halls' own heat warm the same air.
             fixed_air_heat_w=max(all_power - on_units, 0.0)
             + float((halls.lighting_w + halls.extra_heat_w + halls.n_units * halls.unit_fan_w)[mine].sum()),

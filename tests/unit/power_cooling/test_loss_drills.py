@@ -1,5 +1,7 @@
 """Losses of a described site: the lumped plant starts where the coupled solver stands, and losses rank as they do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -134,3 +136,14 @@ def test_a_plant_without_liquid_racks_is_refused():
         loss_drills.transient_plant(site, 3, np.ones(2), dry_bulb_degc=20.0, wet_bulb_degc=15.0)
     with pytest.raises(ValueError, match="Volumes.tank_m3 is -1; must be at least 0"):
         loss_drills.Volumes(tank_m3=-1.0)
+
+
+def test_liquid_racks_whose_air_another_plant_cools_keep_the_water_of_their_plant():
+    one = _site()
+    two = replace(
+        _site(supply_set_degc=np.array([30.0, 30.0])), halls=replace(one.halls, plant_index=np.ones(1, dtype=np.int64))
+    )
+    shared, apart = (_drills(site)["all chillers and coolers"] for site in (one, two))
+    # The plant without air units holds water for the liquid heat only, some tenth less, and takes as much less heat.
+    assert apart.first_throttle_s == pytest.approx(shared.first_throttle_s, rel=0.25)
+    assert np.isinf(apart.air_limit_s)  # its loss leaves the air cooled
