@@ -7,7 +7,7 @@ import numpy as np
 
 from power_cooling.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import FloatArray
-from twin import assumptions, economics, equipment
+from twin import assumptions, economics, equipment, margins
 from twin.feeds import provisioned_w
 from twin.latency import mixture_quantile
 from twin.merit import SERIES
@@ -61,6 +61,8 @@ def result(solved: "Solved", *, version: str, elapsed_s: float) -> "SimulationRe
         "sensitivities": [asdict(line) for line in economics.sensitivities(used, prices, bounds)],
         "availability": solved.uptime.as_details(served.output_tokens_per_s.mean() * S_PER_YEAR),
         "failures": solved.uptime.single_failures(served.output_tokens_per_s.mean()),
+        "margins": margins.margins(solved),
+        "drills": margins.drills(solved),
         "economiser_hours": economiser_hours(solved),
         "throttled_hours": float(np.count_nonzero(solved.coupled.throttled_frac > 0)),
         "assumptions": [asdict(row) for row in rows],

@@ -146,3 +146,34 @@ def test_whole_racks_follow_the_shares_all_along_the_row():
 def test_shares_of_nothing_are_refused():
     with pytest.raises(ValueError, match="accelerator_share_frac"):
         share_out(np.zeros(2), 4)
+
+
+def test_margins_and_drills_tell_what_gives_first(gb200):
+    margins, drills = gb200.details["margins"], gb200.details["drills"]
+    assert {"feed rating", "CDU heat rating", "supply above dew point", "junction below throttling"} <= {
+        row["kind"] for row in margins
+    }
+    used = {row["object"]: row for row in gb200.details["limits"] if row["kind"] == "feed load"}
+    for row in margins:
+        if row["kind"] == "feed rating":
+            worst = used[row["object"]]
+            assert row["value"] == pytest.approx(1 - worst["value"] / worst["limit"], abs=1e-9)
+    by_loss = {row["loss"]: row for row in drills}
+    pumps, chillers = by_loss["all rack-coolant pumps"], by_loss["all chillers and coolers"]
+    assert 1 < pumps["seconds_to_throttle"] < pumps["seconds_to_trip"]
+    # The coolant in the loops carries a plant loss for longer than the chips' own heat carries a pump loss.
+    assert chillers["seconds_to_throttle"] is None or chillers["seconds_to_throttle"] > pumps["seconds_to_trip"]
+    assert by_loss["one CDU of every group"]["seconds_to_throttle"] is None
+
+
+def test_availability_of_a_run_is_that_of_its_distribution_and_accelerators(gb200):
+    shown = gb200.details["availability"]
+    mean = sum(row["capacity_frac"] * row["probability"] for row in shown["capacity_distribution"])
+    swaps = next(row for row in shown["groups"] if row["name"] == "Accelerators")
+    # The shown levels join those beyond the twelve likeliest.
+    assert gb200.figures["availability_frac"] == pytest.approx(mean + swaps["availability_frac"] - 1, abs=1e-7)
+    assert shown["lost_tokens_per_year"] == pytest.approx(gb200.figures["lost_tokens_per_year"])
+    drawn = abs(shown["drawn_availability_frac"] - gb200.figures["availability_frac"])
+    # Rare long outages that no year drew are not in the standard error: their whole share is allowed.
+    assert drawn < 3.3 * shown["standard_error_frac"] + (1 - mean)
+    assert shown["lost_tokens_p95_per_year"] > shown["lost_tokens_per_year"]
