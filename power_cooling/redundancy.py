@@ -7,9 +7,10 @@ How to call it (stable)::
     answer.capacity_frac                                      # (n_states,) share of the racks' power that can be served
 
 Racks draw their shares from all live feeds at once. Where a node would exceed its limit the racks behind it are capped,
-fairly: all rise together until the first limit, those behind it stay, the others rise on. A failure state may also be
-operated by switching off one more feed where that serves more (`operated_as`), so that a further failure never raises
-capacity.
+fairly: all rise together until the first limit, those behind it stay, the others rise on. A node that losses and other
+loads alone put over its limit cannot be helped by capping: it is opened, what it feeds turns to its standby feeds or
+goes dark. A failure state may also be operated by switching off one more feed where that serves more (`operated_as`),
+so that a further failure never raises capacity.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ class FailureCapacity:
     """What each failure state leaves. Node arrays are in the tree's order."""
 
     capacity_frac: FloatArray  # (n_states,), weighted share of rack power served
-    lost_frac: FloatArray  # (n_states,), of it without any live feed
+    lost_frac: FloatArray  # (n_states,), of it without any live feed, opened ones not being live
     capped_frac: FloatArray  # (n_states,), of it held back by limits
     operated_as: IntArray  # (n_states,), the state whose switching serves most; its own number if none serves more
     worst_load_frac: FloatArray  # (n_states,), greatest load over limit before any capping
@@ -155,6 +156,14 @@ class FailureCapacity:
     node_intact_frac: FloatArray  # (n_nodes,), load over limit with nothing out
     node_worst_frac: FloatArray  # (n_nodes,), greatest over all single failures before capping
     node_worst_state: IntArray  # (n_nodes,)
+    opened_state: IntArray  # (n_opened,), states in which a node is opened, its limit exceeded with every rack at zero
+    opened_node: IntArray  # (n_opened,), that node
+
+    def units_out(self, tree: FeedTree, states: FailureStates) -> NDArray[np.int8]:
+        """Return units failed or opened, shape (n_states, n_nodes), as `electrical.feed_losses` takes them."""
+        out = states.units_failed(tree)
+        out[self.opened_state, self.opened_node] = tree.units[self.opened_node]
+        return out
 
     def rack_served_frac(self, state: int) -> FloatArray:
         """Return the share of each rack's power that is served in a state, shape (n_racks,)."""
@@ -211,7 +220,7 @@ def failure_capacity(
     worst, worst_node, unserved = np.empty(n), np.empty(n, dtype=np.int64), np.empty(n)
     ups_load, breaker_load = np.empty(n), np.empty(n)
     intact, node_worst, node_state = np.zeros(n_nodes), np.zeros(n_nodes), np.zeros(n_nodes, dtype=np.int64)
-    solve_states(
+    opened_state, opened_node = solve_states(
         states.first, states.second, tree.parent, tree.standby_parent, tree.units, tree.rating_w,
         tree.no_load_loss_frac, tree.proportional_loss_frac, tree.square_loss_frac, limit, other,
         np.searchsorted(classes.rack_index, np.arange(n_classes + 1)), classes.node_index, classes.share_frac,
@@ -236,6 +245,8 @@ def failure_capacity(
         node_intact_frac=intact,
         node_worst_frac=node_worst,
         node_worst_state=node_state,
+        opened_state=opened_state,
+        opened_node=opened_node,
     )
 
 

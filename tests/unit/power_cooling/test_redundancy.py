@@ -101,6 +101,39 @@ def test_cooling_on_a_full_feed_leaves_less_for_racks():
     assert answer.other_unserved_w.tolist() == [0.0, 30e3, 30e3]
 
 
+@pytest.mark.parametrize(("standby", "served", "unserved_w"), [(None, [0.0, 1.0], 5e3), ("utility", [1.0, 1.0], 0.0)])
+def test_a_feed_that_idle_losses_overload_is_opened_and_its_racks_turn_to_others(standby, served, unserved_w):
+    """A feed of 100 kW before a transformer that loses 6 % of 2 MW = 120 kW idle: no capping can relieve it."""
+    tree = feed_tree(
+        names=["utility", "feed", "transformer", "busway"], kinds=["utility", "busway", "transformer", "busway"],
+        parents=[None, "utility", "feed", "utility"], standby_parents=[None, None, standby, None],
+        rating_w=[1e9, 100e3, 2e6, 100e3], no_load_loss_frac=[0.0, 0.0, 0.06, 0.0],
+    )  # fmt: skip
+    # Rack 0 hangs on the transformer alone, rack 1 half on it and half on the other busway.
+    links = rack_links(tree, rack_index=[0, 1, 1], node_names=["transformer", "transformer", "busway"], n_racks=2)
+    other_w = np.where(np.array(tree.names) == "transformer", 5e3, 0.0)
+    states = failure_states(tree, order=1)
+    answer = failure_capacity(tree, links, [RACK_W, RACK_W], states, other_load_w=other_w)
+    # By hand, before anything is done: 100 + 50 + 5 kW and 120 kW lost, on 100 kW.
+    assert answer.worst_load_frac[0] == pytest.approx(2.75)
+    assert [tree.names[i] for i in answer.opened_node[answer.opened_state == 0]] == ["feed"]
+    assert answer.class_served_frac[0, answer.rack_class] == pytest.approx(served, abs=1e-6)  # the fill stops at 1e-6
+    assert answer.lost_frac[0] == (0.5 if standby is None else 0.0)
+    assert answer.other_unserved_w[0] == unserved_w
+    out = answer.units_out(tree, states)
+    loads = rack_loads(tree, links, answer.class_served_frac[:, answer.rack_class] * RACK_W, out)
+    assert feed_losses(tree, loads.load_w + other_w, out).load_frac.max() <= 1 + 1e-6
+
+
+def test_cooling_alone_above_a_limit_opens_the_feed_instead_of_overloading_it_for_good():
+    tree, links = blocks("N", 1, 1, RACK_W)
+    answer = failure_capacity(tree, links, [RACK_W], failure_states(tree, order=1), other_load_w=[0.0, 1.2 * RACK_W])
+    assert answer.opened_node[answer.opened_state == 0].tolist() == [tree.index("block 0")]
+    assert answer.lost_frac[0] == 1.0
+    assert answer.capped_frac[0] == 0.0
+    assert answer.other_unserved_w[0] == 1.2 * RACK_W
+
+
 def test_compiled_loads_equal_the_feed_tree_in_every_state():
     rng = np.random.default_rng(4)
     names = ["utility", "generator", "ups 0", "ups 1", "ups 2", *(f"busway {i}" for i in range(6))]
