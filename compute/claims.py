@@ -5,7 +5,7 @@ older system barely reaches it can be made as large as one likes. Each ratio the
 the band of both predictions, and with none where one side cannot serve that speed at all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from compute.accelerators import Accelerator
 from compute.coefficients import CoefficientSet
 from compute.frontier import Frontier, serving_frontier
 from compute.model_shapes import ModelShape
-from compute.uncertainty import band_logs
+from compute.uncertainty import half_bands
 from compute.workload import Workload
 
 
@@ -92,7 +92,9 @@ def claim_rows(
         )
         for side in (old, new)
     }
-    spread = np.hypot(*(_half_band(coefficients, side.accelerator, model) for side in (old, new)))
+    spread = np.hypot(
+        *(half_bands(coefficients.record, side.accelerator.name, model.name)["throughput"] for side in (old, new))
+    )
     rows = []
     for speed in user_tokens_per_s:
         points = [_point(sides[side.name], side, speed, electricity_usd_per_j) for side in (old, new)]
@@ -128,18 +130,3 @@ def _point(
     watts = float(frontier.accelerator_power_w[k]) + side.overhead_w
     usd_per_s = side.capital_usd / side.lifetime_s + watts * electricity_usd_per_j
     return rate / watts * 1e6, usd_per_s / rate, frontier.configuration[k]
-
-
-def _half_band(coefficients: CoefficientSet, accelerator: Accelerator, model: ModelShape) -> float:
-    """Return half the logarithmic width of the throughput band, as far as accelerator and model are new to the fit."""
-    record: Mapping = coefficients.record
-    kinds = ["known"]
-    if model.name not in record["models"]:
-        kinds.append("new_model")
-    if not any(system.startswith(f"{accelerator.name}|") for system in record["systems"]):
-        kinds.append("new_accelerator")
-    widths = []
-    for kind in kinds:
-        low, high = band_logs(record["bands"][kind].get("throughput", {}), ("all",))
-        widths.append(0.5 * (high - low))
-    return float(np.hypot(*widths[-2:])) if len(widths) > 2 else max(widths)

@@ -27,7 +27,7 @@ from compute.open_loop import LoadLine, OpenState, clocked, load_line, open_arri
 from compute.power import Activity, dynamic_power_share, steady_activity
 from compute.roofline import Parallelism
 from compute.steady_state import Scheduling
-from compute.uncertainty import QUANTITIES, band_logs
+from compute.uncertainty import half_bands
 from compute.workload import LatencyTargets, Workload
 
 FloatArray = NDArray[np.float64]
@@ -259,7 +259,7 @@ def serving_curve(
         memory_activity_frac=activity.memory_frac,
         static_power_w=np.full(loads.size, accelerator.idle_w),
         dynamic_power_w=(accelerator.tdp_w - accelerator.idle_w) * share[0],
-        log_bands=_half_bands(coefficients, configuration),
+        log_bands=half_bands(coefficients.record, accelerator.name, configuration.model.name),
     )
 
 
@@ -494,21 +494,3 @@ class _DecodingOnly:
     """The one figure of a steady state that activity needs."""
 
     decoding: FloatArray
-
-
-def _half_bands(coefficients: CoefficientSet, configuration: Configuration) -> dict[str, float]:
-    """Return half the logarithmic width of the 80 % band of each quantity, widest of what is new."""
-    record = coefficients.record
-    known_model = configuration.model.name in record["models"]
-    known_accelerator = any(s.startswith(f"{configuration.accelerator.name}|") for s in record["systems"])
-    kinds = ["known"]
-    kinds += [] if known_model else ["new_model"]
-    kinds += [] if known_accelerator else ["new_accelerator"]
-    half = {}
-    for quantity in QUANTITIES:
-        widths = []
-        for kind in kinds:
-            low, high = band_logs(record["bands"][kind].get(quantity, {}), ("all",))
-            widths.append(0.5 * (high - low))
-        half[quantity] = float(np.hypot(*widths[-2:])) if len(widths) > 2 else max(widths)
-    return half

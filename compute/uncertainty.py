@@ -6,6 +6,7 @@ case is: the same system under the same kind of load, the same system, the same 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,3 +118,26 @@ def case_band(
     low = min(known[0], -float(np.hypot(*(min(e[0], 0.0) for e in ends))) if len(ends) == 2 else ends[0][0])
     high = max(known[1], float(np.hypot(*(max(e[1], 0.0) for e in ends))) if len(ends) == 2 else ends[0][1])
     return low, high
+
+
+def half_bands(record: Mapping[str, Any], accelerator: str, model: str) -> dict[str, float]:
+    """Return half the logarithmic width of the 80 % band of each of `QUANTITIES`.
+
+    Parameters
+    ----------
+    record : mapping
+        Of a fitted set: the models and systems that it has seen, and `bands`.
+    accelerator, model : str
+        By catalogue id. What is new to the fit widens the band; where both are, the widths add in quadrature.
+    """
+    kinds = ["known"]
+    kinds += [] if model in record["models"] else ["new_model"]
+    kinds += [] if any(s.startswith(f"{accelerator}|") for s in record["systems"]) else ["new_accelerator"]
+    half = {}
+    for quantity in QUANTITIES:
+        widths = []
+        for kind in kinds:
+            low, high = band_logs(record["bands"][kind].get(quantity, {}), ("all",))
+            widths.append(0.5 * (high - low))
+        half[quantity] = float(np.hypot(*widths[-2:])) if len(widths) > 2 else max(widths)
+    return half
