@@ -1,5 +1,7 @@
 """What the OpenAPI document says about refusals: the same for every resource of the description."""
 
+from collections.abc import Iterable
+
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
@@ -32,9 +34,21 @@ class RefusalSchema(AutoSchema):
         if operation is None:
             return None
         body = {"application/json": {"schema": self.resolve_serializer(ErrorSerializer, "response").ref}}
-        for status in READS if self.method == "GET" else REFUSALS:
+        for status in self.refusals():
             operation["responses"].setdefault(status, {"description": REFUSALS[status], "content": body})
         return operation
+
+    def refusals(self) -> Iterable[str]:
+        """Return the statuses of the refusals of this operation."""
+        return READS if self.method == "GET" else REFUSALS
+
+
+class QuestionSchema(RefusalSchema):
+    """Of a question that changes nothing: whatever the method, only its input or its token can be wrong."""
+
+    def refusals(self) -> Iterable[str]:
+        """Return bad input and bad token."""
+        return ("400", "401")
 
 
 class TokenScheme(OpenApiAuthenticationExtension):

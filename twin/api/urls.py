@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from twin.api import views
+from twin.api.serving import PredictionView, ServingView
 from twin.api.site_files import SiteExportView, SiteImportView
 
 router = SimpleRouter()
@@ -17,6 +18,8 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="api-docs"), name="api-root"),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
+    path("serving/", ServingView.as_view(), name="api-serving"),
+    path("serving/predict/", PredictionView.as_view(), name="api-serving-predict"),
     path("sites/import/", SiteImportView.as_view(), name="api-site-import"),
     path("sites/<slug:slug>/export/", SiteExportView.as_view(), name="api-site-export"),
     path("", include(router.urls)),

@@ -7,6 +7,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from facility.models import Product
 from twin import figures
+from twin.catalogue_entries import accelerator_of, domain_size, entry_of
 from twin.models import Scenario
 
 #: What is chosen first: the pair most planners ask about.
@@ -29,28 +30,24 @@ def serving(request: HttpRequest) -> HttpResponse:
     context = {"choices": choices, "chosen": chosen, "engine": engine, "engines": ENGINES}
     if all(chosen.values()):
         context |= explored(chosen["systems"], chosen["models"], chosen["workloads"], engine)
+    if not request.htmx:
+        context["claims"] = recomputed_claims()
     return render(request, "twin/_serving.html" if request.htmx else "twin/serving.html", context)
 
 
 def explored(system: Product, model: Product, use: Product, engine: str) -> dict:
     """Return charts and table of the frontier, or why there is none."""
-    # Loads SciPy; only this page of the web process needs it.
-    from compute.accelerators import accelerator_from_entry
-    from compute.coefficients import coefficient_set
-    from compute.frontier import serving_frontier
-    from compute.model_shapes import model_shape_from_entry
+    # Loads SciPy; only explorers of the web process need it.
     from compute.workload import workload_from_entry
+    from twin.exploration import MOST_ACCELERATORS, Question, frontier_of, frontier_point
 
-    accelerator = Product.objects.filter(kind="accelerators", slug=system.fact("accelerator") or "").first()
+    accelerator = accelerator_of(system)
     if accelerator is None:
         return {"reason": f"{system.name} names no accelerator of the catalogue."}
-    domain = int(system.fact("scaleup_domain") or system.fact("accelerators_per_system") or 1)
     try:
         workload, targets = workload_from_entry(entry_of(use))
-        frontier = serving_frontier(
-            coefficient_set(), accelerator_from_entry(entry_of(accelerator)), model_shape_from_entry(entry_of(model)),
-            workload, max_accelerators=domain, engine=engine,
-        )  # fmt: skip
+        domain = min(domain_size(system), MOST_ACCELERATORS)
+        frontier = frontier_of(Question(entry_of(accelerator), entry_of(model), workload, domain, engine))
     except ValueError as refusal:
         return {"reason": str(refusal)}
     if frontier.user_tokens_per_s.size == 0:
@@ -61,20 +58,13 @@ def explored(system: Product, model: Product, use: Product, engine: str) -> dict
     shown = sorted({*range(0, frontier.user_tokens_per_s.size, step), *([at] if at is not None else [])})
     return {
         "accelerator": accelerator, "targets": targets, "wanted": wanted,
-        "point": point(frontier, at) if at is not None else None, "rows": [point(frontier, i) for i in shown],
-        "charts": figures.frontier(frontier, wanted),
+        "point": frontier_point(frontier, at) if at is not None else None,
+        "rows": [frontier_point(frontier, i) for i in shown], "charts": figures.frontier(frontier, wanted),
     }  # fmt: skip
 
 
-def entry_of(product: Product) -> dict:
-    """Return a product as the catalogue file writes it, which is what the solver's readers expect."""
-    return {"id": product.slug, "name": product.name, **product.facts}
+def recomputed_claims() -> list[dict]:
+    """Return published claims about generations with our ratios; they do not depend on what is chosen."""
+    from twin.exploration import claims
 
-
-def point(frontier, i: int) -> dict:
-    """Return one operating point of a frontier."""
-    names = (
-        "user_tokens_per_s", "accelerator_tokens_per_s", "ttft_s", "itl_s", "batch", "accelerator_power_w",
-        "joules_per_output_token",
-    )  # fmt: skip
-    return {name: float(getattr(frontier, name)[i]) for name in names} | {"configuration": frontier.configuration[i]}
+    return [{"claim": claim, "new": new, "old": old, "rows": rows} for claim, new, old, rows in claims()]

@@ -3,6 +3,7 @@ from django.contrib.auth import get_user_model
 from django.urls import reverse
 
 from tests.small_site import product
+from twin import exploration
 
 pytestmark = pytest.mark.django_db
 
@@ -25,10 +26,20 @@ def test_the_frontier_is_drawn_with_its_table_and_target(reader):
     assert "the speed that the use case wants" in page
 
 
+def test_published_claims_stand_beside_our_ratios_with_bands_and_what_is_measured(reader):
+    page = reader.get(reverse("serving")).content.decode()
+    assert "50x tokens per megawatt" in page
+    assert "MLPerf Inference v4.1" in page
+    for claim in exploration.claims():
+        for row in claim[3]:
+            assert f"{row.power_ratio_low:.1f} to {row.power_ratio_high:.1f}" in page
+
+
 def test_only_the_answer_is_swapped(reader):
     part = reader.get(
         reverse("serving"), {"system": "dgx-h100", "model": "llama-3.1-70b"}, headers={"HX-Request": "true"}
     )
+    assert "50x" not in part.content.decode()
     assert "<html" not in part.content.decode()
     assert 'data-chart="figure-throughput"' in part.content.decode()
 

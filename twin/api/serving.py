@@ -1,0 +1,270 @@
+"""The serving explorer for programs: best configuration, operating point and frontier; rows of cases."""
+
+import math
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from facility.api.schema import QuestionSchema
+from facility.api.serializers import ProductField
+from facility.models import Product
+from twin.catalogue_entries import accelerator_of, domain_size, entry_of
+
+ENGINES = ("trtllm", "vllm", "sglang")
+PRECISIONS = ("bf16", "fp8", "fp4")
+MAX_ROWS = 1000
+MOST_ACCELERATORS = 144  # what twin.exploration searches; importing it here would load SciPy into every web process
+
+
+class NumberField(serializers.FloatField):
+    """A finite number of `least` or more, or above `above`; a refusal names the value and what is allowed."""
+
+    def __init__(self, *, least: float | None = None, above: float | None = None, **options) -> None:
+        self.least, self.above = least, above
+        self.allowed = f"{least:g} or more" if least is not None else f"greater than {above:g}"
+        super().__init__(**options)
+
+    def to_internal_value(self, data: object) -> float:
+        try:
+            value = math.nan if isinstance(data, bool) else float(data)
+        except (TypeError, ValueError):
+            value = math.nan
+        enough = value >= self.least if self.least is not None else value > self.above
+        if not (math.isfinite(value) and enough and value < 1e9):
+            raise ValidationError(f"It is {str(data)[:40]}; must be a number, {self.allowed} and below 1e9.")
+        return value
+
+
+class WholeField(serializers.IntegerField):
+    """A whole number from `least` to `most`; a refusal names the value and what is allowed."""
+
+    def __init__(self, *, least: int, most: int, **options) -> None:
+        self.least, self.most = least, most
+        super().__init__(**options)
+
+    def to_internal_value(self, data: object) -> int:
+        try:
+            value = None if isinstance(data, bool) else super().to_internal_value(data)
+        except ValidationError:
+            value = None
+        if value is None or not self.least <= value <= self.most:
+            raise ValidationError(f"It is {str(data)[:40]}; must be a whole number, {self.least} to {self.most}.")
+        return value
+
+
+class EntryField(ProductField):
+    """A catalogue entry; a refusal says where those that there are can be read."""
+
+    default_error_messages = {
+        "does_not_exist": "{value} is no catalogue entry of kind {kinds}; /api/catalogue/?kind={kinds} lists them."
+    }
+
+
+class NameField(serializers.ChoiceField):
+    """One of a few names; a refusal lists them."""
+
+    def __init__(self, choices, **options) -> None:
+        message = "It is {input}; must be one of " + ", ".join(choices) + "."
+        super().__init__(choices, error_messages={"invalid_choice": message}, **options)
+
+
+class ServingQuestionSerializer(serializers.Serializer):
+    """What serves what to whom: a system or an accelerator; a use case, or lengths and targets of one's own."""
+
+    system = EntryField("systems", required=False, help_text="Gives the accelerator and how many are linked.")
+    accelerator = EntryField("accelerators", required=False, help_text="In place of a system.")
+    model = EntryField("models")
+    workload = EntryField("workloads", required=False, help_text="Use case; gives lengths, their spread and targets.")
+    input_tokens = NumberField(least=1, required=False, help_text="Mean prompt; with `output_tokens` in place of it.")
+    output_tokens = NumberField(least=1, required=False)
+    target_ttft_s = NumberField(above=0, required=False, help_text="95 % of requests; default: the use case's [s].")
+    target_itl_s = NumberField(above=0, required=False, help_text="95 % of requests; default: the use case's [s].")
+    engine = NameField(ENGINES, required=False, help_text="Default: the best calibrated on the accelerator.")
+    precision = NameField(PRECISIONS, required=False, help_text="Of the weights. Default: the best of those possible.")
+    max_accelerators = WholeField(
+        least=1, most=MOST_ACCELERATORS, required=False, help_text="Of one unit. Default: the scale-up domain."
+    )
+
+    def validate(self, asked: dict) -> dict:
+        """Refuse what is missing or said twice."""
+        if ("system" in asked) == ("accelerator" in asked):
+            raise ValidationError({"accelerator": "Give either a system or an accelerator."})
+        if "system" in asked:
+            asked["accelerator"] = accelerator_of(asked["system"])
+            if asked["accelerator"] is None:
+                raise ValidationError({"system": f"{asked['system'].name} names no accelerator of the catalogue."})
+        for name in ("input_tokens", "output_tokens"):
+            if ("workload" in asked) == (name in asked):
+                raise ValidationError({name: "Give either a workload, or both input_tokens and output_tokens."})
+        for name in ("target_ttft_s", "target_itl_s"):
+            if "workload" not in asked and name not in asked:
+                raise ValidationError({name: "It is missing; without a workload, must be greater than 0 s."})
+        return asked
+
+
+def banded(names: tuple[str, ...]) -> dict[str, serializers.Field]:
+    """Return fields of quantities with the ends of their 80 % band; units end the names and stand in `units`."""
+    return {f"{name}{end}": serializers.FloatField() for name in names for end in ("", "_low", "_high")}
+
+
+SHARED = ("user_tokens_per_s", "accelerator_tokens_per_s", "accelerator_power_w", "joules_per_output_token")
+
+
+class OperatingPointSerializer(serializers.Serializer):
+    """The highest load at which 95 % of requests keep the targets; rates and watts per accelerator."""
+
+    batch = serializers.FloatField(help_text="Requests in service per (decode) instance.")
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return super().get_fields() | banded((*SHARED, "ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s"))
+
+
+class FrontierPointSerializer(serializers.Serializer):
+    """A steady closed loop that no other configuration or batch beats; rates and watts per accelerator."""
+
+    configuration = serializers.CharField()
+    batch = serializers.FloatField(help_text="Requests in service per instance.")
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return super().get_fields() | banded((*SHARED, "ttft_s", "itl_s"))
+
+
+class FrontierSerializer(serializers.Serializer):
+    points = FrontierPointSerializer(many=True, help_text="Slowest user first.")
+    at_target = serializers.IntegerField(allow_null=True, help_text="Index of the best point at the target ITL.")
+    reason = serializers.CharField(help_text="Why there is no point.")
+
+
+class ConfigurationSerializer(serializers.Serializer):
+    text = serializers.CharField()
+    weight_precision = serializers.CharField()
+    n_accelerators = serializers.IntegerField()
+    is_disaggregated = serializers.BooleanField()
+    prefill_instances = serializers.IntegerField()
+    decode_instances = serializers.IntegerField()
+    candidates = serializers.IntegerField(help_text="Configurations that were solved.")
+
+
+class ServingAnswerSerializer(serializers.Serializer):
+    """The answer, with what was asked as it was understood."""
+
+    asked = serializers.DictField()
+    feasible = serializers.BooleanField()
+    reason = serializers.CharField(help_text="Why this configuration, or why none.")
+    configuration = ConfigurationSerializer(allow_null=True)
+    operating_point = OperatingPointSerializer(allow_null=True)
+    frontier = FrontierSerializer()
+    units = serializers.DictField(child=serializers.CharField())
+
+
+class ServingView(APIView):
+    """Explore serving: the best configuration under targets, and throughput per accelerator over speed per user."""
+
+    schema = QuestionSchema()
+    permission_classes = [IsAuthenticated]  # nothing is changed: a read-only token may ask by POST too
+
+    @extend_schema(parameters=[ServingQuestionSerializer], responses=ServingAnswerSerializer)
+    def get(self, request: Request) -> Response:
+        """Answer a question in the address."""
+        return self._answer({name: request.query_params[name] for name in request.query_params})
+
+    @extend_schema(request=ServingQuestionSerializer, responses=ServingAnswerSerializer)
+    def post(self, request: Request) -> Response:
+        """Answer a question in the body; changes nothing."""
+        return self._answer(request.data)
+
+    def _answer(self, data: object) -> Response:
+        serializer = ServingQuestionSerializer(data=data)
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(serializer.fields))):
+            allowed = ", ".join(serializer.fields)
+            raise ValidationError({unknown[0]: f"There is no such input; there are {allowed}."})
+        serializer.is_valid(raise_exception=True)
+        try:
+            return Response(answer(serializer.validated_data))
+        except ValueError as refusal:
+            raise ValidationError(str(refusal)) from refusal
+
+
+def answer(asked: dict) -> dict:
+    """Return the answer to a checked question.
+
+    Raises
+    ------
+    ValueError
+        If an entry lacks what the model needs, or a request is longer than the model's context; says which.
+    """
+    # Loads SciPy; only explorers of the web process need it.
+    from compute.workload import LatencyTargets, Workload, workload_from_entry
+    from twin.exploration import Question, explored
+
+    accelerator = entry_of(asked["accelerator"])
+    if "workload" in asked:
+        workload, targets = workload_from_entry(entry_of(asked["workload"]))
+        ttft_s, itl_s = asked.get("target_ttft_s", targets.ttft_s), asked.get("target_itl_s", targets.itl_s)
+    else:
+        workload = Workload(asked["input_tokens"], asked["output_tokens"])
+        ttft_s, itl_s = asked["target_ttft_s"], asked["target_itl_s"]
+    linked = domain_size(asked["system"]) if "system" in asked else int(accelerator.get("scaleup_domain_size") or 1)
+    n = asked.get("max_accelerators", min(linked, MOST_ACCELERATORS))
+    question = Question(
+        accelerator, entry_of(asked["model"]), workload, n, asked.get("engine", ""), asked.get("precision", "")
+    )
+    understood = {
+        "accelerator": accelerator["id"], "model": asked["model"].slug, "input_tokens": workload.input_tokens,
+        "output_tokens": workload.output_tokens, "target_ttft_s": ttft_s, "target_itl_s": itl_s,
+        "engine": question.engine, "precision": question.precision, "max_accelerators": n,
+    }  # fmt: skip
+    return {"asked": understood} | explored(question, LatencyTargets(ttft_s, itl_s))
+
+
+class PredictionRequestSerializer(serializers.Serializer):
+    rows = serializers.ListField(
+        child=serializers.DictField(), min_length=1, max_length=MAX_ROWS,
+        help_text="Each with the columns of `predict_serving`: accelerator, model, weight_precision, engine, mode, "
+        "tensor_parallel, input_tokens, output_tokens, concurrency (a number or `saturated`) and more.",
+    )  # fmt: skip
+
+
+class PredictionRowSerializer(serializers.Serializer):
+    """Numbers, or null with `feasible` false and the reason. TTFT is null where all requests queue at once."""
+
+    case_id = serializers.CharField()
+    feasible = serializers.BooleanField()
+    reason = serializers.CharField()
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        names = ("ttft_s", "itl_s", "output_tokens_per_s", "accelerator_power_w", "joules_per_output_token")
+        numbers = {name: serializers.FloatField(allow_null=True) for name in banded(names)}
+        return super().get_fields() | numbers
+
+
+class PredictionAnswerSerializer(serializers.Serializer):
+    rows = PredictionRowSerializer(many=True)
+    units = serializers.DictField(child=serializers.CharField())
+
+
+class PredictionView(APIView):
+    """Predictions for serving cases, each with 80 % bands or with the reason why there is none."""
+
+    schema = QuestionSchema()
+    permission_classes = [IsAuthenticated]  # nothing is changed: a read-only token may ask by POST too
+
+    @extend_schema(request=PredictionRequestSerializer, responses=PredictionAnswerSerializer)
+    def post(self, request: Request) -> Response:
+        """Answer up to 1,000 rows in their order; a bad row does not keep the others from an answer."""
+        # Loads SciPy; only explorers of the web process need it.
+        from twin.exploration import UNITS, predicted
+
+        asked = PredictionRequestSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        found = {
+            kind: {product.slug: entry_of(product) for product in Product.objects.filter(kind=kind)}
+            for kind in ("accelerators", "models")
+        }
+        rows = predicted(asked.validated_data["rows"], found["accelerators"], found["models"])
+        return Response({"rows": rows, "units": UNITS})

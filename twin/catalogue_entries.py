@@ -1,0 +1,20 @@
+"""Products of the database as the solver's readers expect them, and what a system is made of."""
+
+from typing import Any
+
+from facility.models import Product
+
+
+def entry_of(product: Product) -> dict[str, Any]:
+    """Return a product as the catalogue file writes it."""
+    return {"id": product.slug, "name": product.name, **product.facts}
+
+
+def accelerator_of(system: Product) -> Product | None:
+    """Return the accelerator that a system names, or None where the catalogue does not have it."""
+    return Product.objects.filter(kind="accelerators", slug=system.fact("accelerator") or "").first()
+
+
+def domain_size(system: Product) -> int:
+    """Return how many accelerators of a system one instance may span."""
+    return int(system.fact("scaleup_domain") or system.fact("accelerators_per_system") or 1)
