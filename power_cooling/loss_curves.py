@@ -70,7 +70,9 @@ def curve_from_efficiency(load_frac: ArrayLike, efficiency_frac: ArrayLike) -> L
     for i in range(1, load.size):
         if load[i] == load[i - 1]:
             raise ValueError(f"load_frac {load[i]:g} is given twice")
-        if loss[i] < loss[i - 1] * (1 - 1e-9):
+        # An efficiency near one holds its loss only to the rounding of one.
+        rounding = 8 * np.finfo(np.float64).eps * load[i]
+        if loss[i] < loss[i - 1] * (1 - 1e-9) - rounding:
             raise ValueError(
                 f"efficiency {efficiency[i]:g} at load {load[i]:g} means less loss than {efficiency[i - 1]:g} at "
                 f"{load[i - 1]:g}; a loss cannot fall as the load rises"

@@ -45,6 +45,13 @@ def test_an_impossible_data_sheet_is_refused(load, efficiency, message):
         curve_from_efficiency(load, efficiency)
 
 
+@pytest.mark.parametrize("no_load_frac", [1e-9, 6.356711708323535e-16])
+def test_a_constant_loss_near_the_rounding_of_one_is_not_refused_as_falling(no_load_frac):
+    load = np.array([0.1, 0.25, 0.5, 0.75, 1.0])
+    curve = curve_from_efficiency(load, load / (load + no_load_frac))
+    assert curve.no_load_frac == pytest.approx(no_load_frac, abs=1e-15)  # a few roundings of an efficiency near 1
+
+
 def test_transformer_and_line_curves_equal_their_losses_at_rating():
     assert transformer_curve(2.5e6, 3800, 14400).loss_frac(1.0) * 2.5e6 == pytest.approx(18200)
     current = 400e3 / (np.sqrt(3) * 415 * 0.98)
