@@ -33,10 +33,12 @@ from twin.pools import Pool
 
 Inputs = Mapping[str, Any]
 
+STATES_AT_ONCE = 255  # and the sound one: a block of the solver; more would only hold more memory
 DESIGN_QUANTILE = 0.99  # weather of the states: exceeded in one hour of a hundred
 ASSUMED_COMMON_CAUSE_FRAC = 0.05  # of a component's failures that take its whole group: 1 to 10 % in IEEE 493 practice
 NO_LOSS_FRAC = 1e-6  # of capacity: what the coupled solver's tolerance leaves of a state that costs nothing
 MAX_FAILED_SOLVED = 16  # units of one component that are taken out one by one; more at once are solved as all of them
+MAX_PAIRED_SOLVED = 8  # of each of two components that back each other up
 MAX_JOINT_STATES = 4_000  # of the exact distribution; what they leave out counts as no capacity
 N_DRAWN_YEARS = 1_000
 DRAW_SEED = 493  # the same years in every run, so that two runs differ by their layouts only
@@ -393,27 +395,33 @@ def failure_states(found: list[Component]) -> list[State]:
     """
     states = []
     for i, component in enumerate(found):
-        chance = component.failed_units_pmf()
-        solved = range(1, component.n + 1) if component.n <= MAX_FAILED_SOLVED else (1, 2, component.n)
-        below = 0
-        for out in solved:
+        for out, chance in _failed_units(component, MAX_FAILED_SOLVED):
             kind = {1: "single", 2: "pair"}.get(out, "common cause")
-            states.append(State(((i, out),), float(chance[below + 1 : out + 1].sum()), kind))
-            below = out
+            states.append(State(((i, out),), chance, kind))
     groups: dict[str, list[int]] = {}
     for i, component in enumerate(found):
         groups.setdefault(component.group, []).append(i)
     sources = [i for i, c in enumerate(found) if c.kind == "feed" and c.group.startswith(("utility", "generator"))]
     for members in [*groups.values(), sources]:
         for i, j in combinations(members, 2):
-            both = found[i].n * found[j].n * found[i].unavailability_frac * found[j].unavailability_frac
-            states.append(State(((i, 1), (j, 1)), both, "pair"))
+            # Spare units of one stand in for the other's: what both lose together is solved, number by number.
+            for one, chance in _failed_units(found[i], MAX_PAIRED_SOLVED):
+                for other, by in _failed_units(found[j], MAX_PAIRED_SOLVED):
+                    states.append(State(((i, one), (j, other)), chance * by, "pair"))
     for members in groups.values():
         if len(members) > 1:
             q = min(found[i].unavailability_frac for i in members)
             everything = tuple((i, found[i].n) for i in members)
             states.append(State(everything, ASSUMED_COMMON_CAUSE_FRAC * q, "common cause"))
     return states
+
+
+def _failed_units(component: Component, most: int) -> list[tuple[int, float]]:
+    """Return solved numbers of failed units and their chances; numbers in between count with the next higher."""
+    chance, n = component.failed_units_pmf(), component.n
+    solved = range(1, n + 1) if n <= most else sorted({1, 2, n})
+    below = [0, *solved]
+    return [(out, float(chance[low + 1 : out + 1].sum())) for low, out in zip(below, solved, strict=False)]
 
 
 def capacity_left(
@@ -430,6 +438,22 @@ def capacity_left(
     The first element solved has nothing failed; what heat takes from it in that weather is no failure's fault.
     A state that does not converge counts as lost whole.
     """
+    parts = [
+        _capacity_left(site, feeds, pools, weather, load_frac, found, states[first : first + STATES_AT_ONCE])
+        for first in range(0, len(states), STATES_AT_ONCE)
+    ]
+    return np.concatenate([np.zeros(0), *(left for left, _ in parts)]), all(converged for _, converged in parts)
+
+
+def _capacity_left(
+    site: SiteArrays,
+    feeds: SiteFeeds,
+    pools: list[Pool],
+    weather: Weather,
+    load_frac: FloatArray,
+    found: list[Component],
+    states: list[State],
+) -> tuple[FloatArray, bool]:
     n = len(states) + 1
     hot = Weather(
         dry_bulb_degc=np.full(n, np.quantile(weather.dry_bulb_degc, DESIGN_QUANTILE)),

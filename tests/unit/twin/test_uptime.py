@@ -167,3 +167,18 @@ def test_single_failures_are_ranked_worst_first():
     assert rows[0]["object"] == "Busway"
     assert [row["capacity_frac"] for row in rows] == sorted(row["capacity_frac"] for row in rows)
     assert "costs no tokens" in rows[-1]["message"]
+
+
+def test_a_utility_without_any_of_its_generators_is_solved():
+    utility = Component("Utility", "utility: Utility", "feed", 0, 1, 2.0, 3.0)
+    generators = Component("Generators", "generator: Standby", "feed", 1, 5, 0.3, 30.0, 0.005)
+    states = failure_states([utility, generators])
+    dark = [state for state in states if state.out == ((0, 1), (1, 5))]
+    chance = utility.unavailability_frac * generators.failed_units_pmf()[5]
+    assert [state.probability for state in dark] == [pytest.approx(chance, rel=1e-9)]
+    # Four of five generators carry the site; the exact distribution must find the dark hours, which no part has alone.
+    capacity = np.array([0.0 if len(s.out) == 2 and s.out[1][1] > 1 else 1.0 for s in states])
+    subsystems, _ = subsystems_of([utility, generators], states, capacity, [])
+    lost = 1 - solve_availability(subsystems).availability_frac
+    expected = utility.unavailability_frac * generators.failed_units_pmf()[2:].sum()
+    assert lost == pytest.approx(expected, rel=1e-9)
