@@ -163,14 +163,10 @@ def open_arrivals(line: LoadLine, arrivals_per_s: FloatArray, workload: Workload
     place_spread = 0.5 * (workload.dispersion + workload.output_variation**2)
     place_s = place_spread * life_s * fill ** (np.sqrt(2.0 * (seats + 1.0)) - 1.0) / (seats * (1.0 - fill))
     overload_s = 0.5 * HORIZON_S * np.maximum(1.0 - ceiling / np.maximum(offered, 1e-30), 0.0)
-    wait_s = queue_s + place_s + overload_s
     base_s = line.first_s[:, None] + join
-    # waiting times of a busy server are close to exponential among those who wait
     waits = np.clip(np.maximum(prefill_load, fill), 1e-3, 1.0)
-    variance = (base_s * length) ** 2 + wait_s**2 * (2.0 / waits - 1.0) * (overload_s == 0) + overload_s**2 / 3.0
-    mean = base_s + wait_s
+    ttft_log, ttft_sigma = _first_token_law(base_s, length, queue_s + place_s, waits, overload_s)
     itl_variation = np.hypot(slope * np.sqrt(workload.dispersion / np.maximum(in_service, 1.0)), STEP_VARIATION)
-    ttft_log, ttft_sigma = _lognormal(mean, variance)
     itl_log, itl_sigma = _lognormal(itl, (itl * np.minimum(itl_variation, 1.0)) ** 2)
     kept = ndtr((np.log(targets.ttft_s) - ttft_log) / ttft_sigma) * ndtr((np.log(targets.itl_s) - itl_log) / itl_sigma)
     return OpenState(
@@ -184,6 +180,34 @@ def open_arrivals(line: LoadLine, arrivals_per_s: FloatArray, workload: Workload
         attainment_frac=kept,
         utilisation=np.minimum(offered / ceiling, 1.0),
     )
+
+
+def _first_token_law(
+    base_s: FloatArray, variation: float, wait_s: FloatArray, waits_frac: FloatArray, overload_s: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return location and scale of the log-normal law through median and 95th percentile of the time to first token.
+
+    A request's own prefill varies with its length; on top comes a wait, which is none for those who find the server
+    free and exponential among the rest [1]_, and in overload a backlog that grows evenly over the horizon. Medians add;
+    what lies between median and 95th percentile adds in squares.
+
+    References
+    ----------
+    .. [1] Kleinrock, *Queueing Systems* I, 1975: exact for M/M/1, the heavy-traffic limit of G/G/1.
+    """
+    base_log, base_sigma = _lognormal(base_s, (base_s * variation) ** 2)
+    base_median_s = np.exp(base_log)
+    # P(wait > t) = waits exp(-t waits / mean wait)
+    scale_s = wait_s / waits_frac
+    wait_median_s = scale_s * np.log(np.maximum(waits_frac / 0.5, 1.0))
+    wait_95_s = scale_s * np.log(np.maximum(waits_frac / 0.05, 1.0))
+    median_s = base_median_s + wait_median_s + overload_s
+    above_s = np.sqrt(
+        (base_median_s * np.expm1(NORMAL_95 * base_sigma)) ** 2
+        + (wait_95_s - wait_median_s) ** 2
+        + (0.9 * overload_s) ** 2
+    )
+    return np.log(median_s), np.maximum(np.log1p(above_s / median_s) / NORMAL_95, 1e-6)
 
 
 def _lognormal(mean: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray]:
