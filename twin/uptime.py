@@ -33,6 +33,7 @@ from twin.pools import Pool
 
 Inputs = Mapping[str, Any]
 
+NEGLIGIBLE_PAIR = 1e-9  # of a year, 30 ms: thousands of such pairs together cost less than a second
 STATES_AT_ONCE = 255  # and the sound one: a block of the solver; more would only hold more memory
 DESIGN_QUANTILE = 0.99  # weather of the states: exceeded in one hour of a hundred
 ASSUMED_COMMON_CAUSE_FRAC = 0.05  # of a component's failures that take its whole group: 1 to 10 % in IEEE 493 practice
@@ -407,7 +408,8 @@ def failure_states(found: list[Component]) -> list[State]:
             # Spare units of one stand in for the other's: what both lose together is solved, number by number.
             for one, chance in _failed_units(found[i], MAX_PAIRED_SOLVED):
                 for other, by in _failed_units(found[j], MAX_PAIRED_SOLVED):
-                    states.append(State(((i, one), (j, other)), chance * by, "pair"))
+                    if chance * by > NEGLIGIBLE_PAIR:
+                        states.append(State(((i, one), (j, other)), chance * by, "pair"))
     for members in groups.values():
         if len(members) > 1:
             q = min(found[i].unavailability_frac for i in members)
