@@ -41,6 +41,7 @@ NO_LOSS_FRAC = 1e-6  # of capacity: what the coupled solver's tolerance leaves o
 MAX_FAILED_SOLVED = 16  # units of one component that are taken out one by one; more at once are solved as all of them
 MAX_PAIRED_SOLVED = 8  # of each of two components that back each other up
 MAX_JOINT_STATES = 4_000  # of the exact distribution; what they leave out counts as no capacity
+MAX_JOINT_COMPONENTS = 150  # of most loss; in larger layouts the others' losses are summed state by state
 N_DRAWN_YEARS = 1_000
 DRAW_SEED = 493  # the same years in every run, so that two runs differ by their layouts only
 N_SHOWN_LEVELS = 12  # of the capacity distribution
@@ -123,11 +124,12 @@ class Uptime:
     lost_by_component_frac: FloatArray  # of capacity, single failures and half of each shared state
     one_more_gain_frac: FloatArray
     converged: bool
+    minor_lost_frac: float = 0.0  # by components beyond MAX_JOINT_COMPONENTS, state by state, not in the distribution
 
     @property
     def availability_frac(self) -> float:
         """Expected share of token capacity."""
-        return self.long_run.availability_frac
+        return max(0.0, self.long_run.availability_frac - self.minor_lost_frac)
 
     def as_details(self, output_tokens_per_year: float) -> dict[str, Any]:
         """Return what a page shows, components that cost most first."""
@@ -177,6 +179,7 @@ class Uptime:
             "interruptions_per_year": float(self.long_run.interruptions_per_year),
             "mean_interruption_h": float(self.long_run.mean_interruption_h),
             "unexplored_frac": float(self.long_run.unexplored_frac),
+            "minor_lost_frac": self.minor_lost_frac,
             "capacity_distribution": self.capacity_distribution(),
             "n_states": len(self.states),
             "weather": f"each state at the {DESIGN_QUANTILE:.0%} hottest hour and the busiest hour's load",
@@ -247,7 +250,10 @@ def uptime(
         for which, _ in state.out:
             by_component[which] += loss / len(state.out)
     trays = accelerator_trays(inputs)
-    subsystems, kept = subsystems_of(found, states, capacity, trays)
+    minor = np.argsort(-by_component, kind="stable")[MAX_JOINT_COMPONENTS:]
+    minor_set = frozenset(minor.tolist())
+    is_minor = np.array([any(which in minor_set for which, _ in state.out) for state in states], dtype=bool)
+    subsystems, kept = subsystems_of(found, states, np.where(is_minor, 1.0, capacity), trays)
     long_run = solve_availability(subsystems, max_states=MAX_JOINT_STATES)
     gain = np.zeros(len(found))
     gain[kept] = long_run.component_gain_h_per_year[: kept.size] / HOURS_PER_YEAR
@@ -260,6 +266,7 @@ def uptime(
         years=simulate_availability(subsystems, n_years=N_DRAWN_YEARS, rng=np.random.default_rng(DRAW_SEED)),
         lost_by_component_frac=by_component,
         one_more_gain_frac=gain,
+        minor_lost_frac=float(lost[is_minor].sum()),
         converged=converged,
     )
 

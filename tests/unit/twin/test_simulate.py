@@ -121,6 +121,14 @@ def test_a_model_that_does_not_fit_is_told_and_serves_nothing(inputs):
     assert result.figures["cost_per_million_output_tokens_usd"] is None
 
 
+def test_components_beyond_the_joint_ones_still_cost_what_they_cost(inputs, gb200, monkeypatch):
+    monkeypatch.setattr("twin.uptime.MAX_JOINT_COMPONENTS", 2)
+    short = simulate(inputs("sterling/gb200-nvl72"))
+    assert short.details["availability"]["minor_lost_frac"] > 0
+    lost, same = (1 - result.figures["availability_frac"] for result in (short, gb200))
+    assert lost == pytest.approx(same, rel=0.01)
+
+
 def test_progress_is_told_and_can_stop_the_run(inputs):
     class Stop(Exception):
         pass
