@@ -19,6 +19,7 @@ from compute.workload import NORMAL_95, LatencyTargets, Workload
 FloatArray = NDArray[np.float64]
 
 N_KNOTS = 40  # of a load line, spaced by equal ratios of requests in service
+SHORTEST_S = 1e-9  # stands for no time in logarithms
 HORIZON_S = 3600.0  # an overload lasts an hour on average: its queue grows for that long
 STEP_VARIATION = 0.05  # assumed: coefficient of variation of latency between requests at constant load
 FULL = 0.98  # utilisation beyond which formulas for an infinite time would exceed the horizon
@@ -195,6 +196,7 @@ def _first_token_law(
     ----------
     .. [1] Kleinrock, *Queueing Systems* I, 1975: exact for M/M/1, the heavy-traffic limit of G/G/1.
     """
+    base_s = np.maximum(base_s, SHORTEST_S)  # instances that only generate have no first token of their own
     base_log, base_sigma = _lognormal(base_s, (base_s * variation) ** 2)
     base_median_s = np.exp(base_log)
     # P(wait > t) = waits exp(-t waits / mean wait)
