@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from twin.comparison import Waterfall
 from twin.merit import Series
-from twin.templatetags.quantities import FACTORS, PREFIXED, PREFIXES, quantity_text
+from twin.number_text import FACTORS, PREFIXED, PREFIXES, quantity_text
 
 HOURS_PER_DAY = 24
 N_DURATION_POINTS = 400

@@ -14,7 +14,7 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString
 
 from facility.models import Layout, Product, Rack
-from twin.templatetags.quantities import quantity_text
+from twin.number_text import quantity_text
 
 
 @dataclass(frozen=True, slots=True)

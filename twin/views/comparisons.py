@@ -14,8 +14,8 @@ from twin.comparison import Comparison, compare
 from twin.latest import recent_runs
 from twin.merit import BY_NAME
 from twin.models import Run
+from twin.number_text import indistinct
 from twin.tables import as_csv
-from twin.templatetags.quantities import indistinct
 
 MAX_RUNS = 6
 

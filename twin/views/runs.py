@@ -18,7 +18,7 @@ from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.latest import recent_runs
 from twin.merit import FIGURES, HEADLINES, SERIES, SERIES_BY_NAME
 from twin.models import Run
-from twin.templatetags.quantities import quantity_text
+from twin.number_text import quantity_text
 
 #: The hourly series behind each headline, for the line under its figure.
 SPARKS = {

@@ -9,7 +9,7 @@ from facility.models import Layout
 from twin import services
 from twin.merit import FIGURES
 from twin.models import Run, Scenario
-from twin.templatetags.quantities import quantity_text
+from twin.number_text import quantity_text
 
 
 class Command(BaseCommand):
