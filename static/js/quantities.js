@@ -1,0 +1,58 @@
+// Numbers as planners read them, as twin/templatetags/quantities.py writes them: three significant digits, SI prefix,
+// unit. Values come in SI; "%" takes a fraction, "Wh" takes joules.
+
+const GAP = "\u202f", MINUS = "\u2212", MISSING = "\u2014";
+const PREFIXES = ["n", "µ", "m", "", "k", "M", "G", "T", "P", "E"];
+// smallest and largest power of 1,000, and whether the prefix stands apart
+const PREFIXED = {
+  W: [-1, 4], VA: [0, 4], Hz: [0, 3], Wh: [0, 4], J: [-1, 6], Pa: [0, 3], s: [-2, 0], B: [0, 5], "B/s": [0, 5],
+  "FLOP/s": [0, 6], "op/s": [0, 6], "tok/s": [0, 6, true], tok: [0, 6, true], $: [0, 4, true], "$/year": [0, 4, true],
+};
+const FACTORS = { "%": 100, Wh: 1 / 3600 };
+
+export const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+
+function fixed(value, decimals) {
+  const text = Math.abs(value).toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return (value < 0 && /[1-9]/.test(text) ? MINUS : "") + text;
+}
+
+export function significant(value, digits = 3) {
+  if (value === 0) return "0";
+  const rounded = Number(value.toPrecision(digits));
+  return fixed(rounded, Math.max(digits - 1 - Math.floor(Math.log10(Math.abs(rounded))), 0));
+}
+
+// Near 100 % the distance to it keeps two digits: 99.95 and 99.995 are a factor ten apart.
+function percent(value) {
+  if (!(value > 99 && value < 100)) return significant(value);
+  const text = fixed(value, Math.min(Math.max(1 - Math.floor(Math.log10(100 - value)), 1), 6));
+  return Number(text) < 100 ? text : fixed(value, 6);
+}
+
+function scaled(given, unit) {
+  const value = given * (FACTORS[unit] ?? 1);
+  if (unit === "%") return [percent(value), unit];
+  const [smallest, largest, apart] = PREFIXED[unit] ?? [0, 0, false];
+  let power = 0;
+  if (value && (smallest || largest)) {
+    const shown = Number(Math.abs(value).toExponential(2)); // round first: 999.9 kW is 1 MW, not 1,000 kW
+    power = Math.min(Math.max(Math.floor(Math.log10(shown) / 3 + 1e-12), smallest), largest);
+  }
+  const prefix = PREFIXES[power + 3];
+  return [significant(value / 1000 ** power), prefix + (apart && prefix ? GAP : "") + unit];
+}
+
+export function quantityText(value, unit = "") {
+  if (!isNumber(value)) return MISSING;
+  if (unit.startsWith("$")) return dollars(value, unit);
+  const [digits, shown] = scaled(value, unit);
+  return shown ? digits + GAP + shown : digits;
+}
+
+function dollars(value, unit) {
+  const [digits, shown] = unit === "$" || unit === "$/year" ? scaled(value, "$") : [significant(value), "$"];
+  const sign = digits.startsWith(MINUS) ? MINUS : "", prefix = shown.replace("$", "").replaceAll(GAP, "");
+  const per = unit.slice(1).replace(/^\/+/, "");
+  return `${sign}$${digits.slice(sign.length)}` + (prefix ? GAP + prefix : "") + (per ? `${GAP}/${GAP}${per}` : "");
+}
