@@ -82,6 +82,7 @@ class RackChannels:
     junction_degc: NDArray[np.float32]
     clock_frac: NDArray[np.float32]
     inlet_degc: NDArray[np.float32]
+    liquid_heat_w: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,6 +125,8 @@ class CoupledResult:
     cdu_valve_frac: FloatArray  # of the open primary flow
     cdu_load_frac: FloatArray  # heat over the running units' rating
     dew_point_margin_k: FloatArray  # supply above the room's dew point
+    cdu_pump_w: FloatArray
+    cdu_primary_kg_s: FloatArray  # facility water through the group
     # (n_elements, n_halls)
     hall_supply_degc: FloatArray
     hall_hot_degc: FloatArray
@@ -134,6 +137,7 @@ class CoupledResult:
     hall_server_air_kg_s: FloatArray
     hall_unit_air_kg_s: FloatArray
     hall_load_frac: FloatArray  # coil heat over the running units' rating
+    hall_fan_w: FloatArray
     # (n_elements, n_plants)
     facility_supply_degc: FloatArray
     facility_return_degc: FloatArray
@@ -141,6 +145,13 @@ class CoupledResult:
     economiser_mode: NDArray[np.int8]  # `chillers.CoolingMode`
     chiller_load_frac: FloatArray  # over the running chillers' capacity at these temperatures
     curve_clamped: NDArray[np.bool_]  # a chiller or tower formula was held at the edge of its range
+    facility_flow_kg_s: FloatArray
+    facility_pump_w: FloatArray
+    cooler_fan_w: FloatArray
+    tower_fan_w: FloatArray
+    tower_pump_w: FloatArray
+    chiller_w: FloatArray
+    facility_water_kg_s: FloatArray  # used up: evaporation, blowdown, drift and bleed
     # (n_elements, n_feed_nodes)
     feed_load_w: FloatArray
     # closures of each element, worst of its nodes, from temperatures and flows
@@ -191,7 +202,7 @@ def solve_coupled(
     failures : Failures, optional
         What is out, per element.
     keep_rack_channels : bool
-        Keep every rack in every element (16 bytes each).
+        Keep every rack in every element (20 bytes each).
     tolerance_k : float
         Largest move of any temperature [K] (and a tenth of it of any relative flow) that counts as solved.
     max_passes : int
@@ -269,7 +280,9 @@ class _Tables:
             halls=np.empty((n, site.halls.n_halls, kernel.N_HALL_OUT)),
             plants=np.empty((n, site.plants.n_plants, kernel.N_PLANT_OUT)),
             nodes=np.empty((n, n_nodes)),
-            channels=np.empty((n, site.racks.n_racks, 4) if keep_rack_channels else (0, 0, 0), dtype=np.float32),
+            channels=np.empty(
+                (n, site.racks.n_racks, kernel.N_CHANNELS) if keep_rack_channels else (0, 0, 0), dtype=np.float32
+            ),
         )
 
 
@@ -530,7 +543,7 @@ def _result(
         power_closure = np.abs(meter + feeds.unserved_w - drawn - loss) / np.maximum(np.abs(meter), 1.0)
     channels = None
     if out.channels.size:
-        channels = RackChannels(*(out.channels[:, :, k] for k in range(4)))
+        channels = RackChannels(*(out.channels[:, :, k] for k in range(kernel.N_CHANNELS)))
     return CoupledResult(
         report=_report(series, tolerance_k),
         it_power_w=series[:, kernel.S_IT],
@@ -564,6 +577,8 @@ def _result(
         cdu_valve_frac=groups[:, :, kernel.OG_VALVE],
         cdu_load_frac=groups[:, :, kernel.OG_LOAD],
         dew_point_margin_k=groups[:, :, kernel.OG_DEW],
+        cdu_pump_w=groups[:, :, kernel.OG_PUMP],
+        cdu_primary_kg_s=groups[:, :, kernel.OG_PRIMARY],
         hall_supply_degc=halls[:, :, kernel.OH_SUPPLY],
         hall_hot_degc=halls[:, :, kernel.OH_HOT],
         hall_return_degc=halls[:, :, kernel.OH_RETURN],
@@ -573,12 +588,20 @@ def _result(
         hall_server_air_kg_s=halls[:, :, kernel.OH_SERVER_AIR],
         hall_unit_air_kg_s=halls[:, :, kernel.OH_UNIT_AIR],
         hall_load_frac=halls[:, :, kernel.OH_LOAD],
+        hall_fan_w=halls[:, :, kernel.OH_FAN],
         facility_supply_degc=plants[:, :, kernel.OP_SUPPLY],
         facility_return_degc=plants[:, :, kernel.OP_RETURN],
         facility_heat_w=plants[:, :, kernel.OP_HEAT],
         economiser_mode=np.nan_to_num(plants[:, :, kernel.OP_MODE], nan=-1).astype(np.int8),
         chiller_load_frac=plants[:, :, kernel.OP_LOAD],
         curve_clamped=plants[:, :, kernel.OP_CLAMPED] > 0,
+        facility_flow_kg_s=plants[:, :, kernel.OP_FLOW],
+        facility_pump_w=plants[:, :, kernel.OP_PUMP],
+        cooler_fan_w=plants[:, :, kernel.OP_COOLER],
+        tower_fan_w=plants[:, :, kernel.OP_TOWER],
+        tower_pump_w=plants[:, :, kernel.OP_TOWER_PUMP],
+        chiller_w=plants[:, :, kernel.OP_CHILLER],
+        facility_water_kg_s=plants[:, :, kernel.OP_WATER],
         feed_load_w=node_w,
         heat_closure_rel=series[:, kernel.S_CLOSURE],
         power_closure_rel=power_closure,

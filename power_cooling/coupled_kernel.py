@@ -68,18 +68,22 @@ N_PLANT_STATE = 14
     S_TRIPPED, S_CLOSURE, S_RESIDUAL, S_PASSES, S_REASON,
 ) = range(24)  # fmt: skip
 N_SERIES = 24
-OG_SUPPLY, OG_RETURN, OG_HEAT, OG_FLOW, OG_VALVE, OG_LOAD, OG_DEW = 0, 1, 2, 3, 4, 5, 6
-N_GROUP_OUT = 7
-OH_SUPPLY, OH_HOT, OH_RETURN, OH_INLET, OH_HEAT, OH_AIR, OH_SERVER_AIR, OH_UNIT_AIR, OH_LOAD = 0, 1, 2, 3, 4, 5, 6, 7, 8
-N_HALL_OUT = 9
-OP_SUPPLY, OP_RETURN, OP_HEAT, OP_MODE, OP_LOAD, OP_CLAMPED = 0, 1, 2, 3, 4, 5
-N_PLANT_OUT = 6
+OG_SUPPLY, OG_RETURN, OG_HEAT, OG_FLOW, OG_VALVE, OG_LOAD, OG_DEW, OG_PUMP, OG_PRIMARY = range(9)
+N_GROUP_OUT = 9
+OH_SUPPLY, OH_HOT, OH_RETURN, OH_INLET, OH_HEAT, OH_AIR, OH_SERVER_AIR, OH_UNIT_AIR, OH_LOAD, OH_FAN = range(10)
+N_HALL_OUT = 10
+(
+    OP_SUPPLY, OP_RETURN, OP_HEAT, OP_MODE, OP_LOAD, OP_CLAMPED, OP_FLOW, OP_PUMP, OP_COOLER, OP_TOWER, OP_TOWER_PUMP,
+    OP_CHILLER, OP_WATER,
+) = range(13)  # fmt: skip
+N_PLANT_OUT = 13
 # Accumulated per rack.
 (
     R_POWER, R_MAX_POWER, R_MAX_JUNCTION, R_MAX_INLET, R_MAX_COOLANT, R_MIN_CLOCK, R_CLOCK, R_RUNNING, R_THROTTLED,
     R_CAPPED, R_TRIPPED, R_ELEMENTS,
 ) = range(12)  # fmt: skip
 N_RACK_OUT = 12
+N_CHANNELS = 5  # per rack and element: power, junction, clock, inlet air, heat into the coolant
 
 CONVERGED, NOT_CONVERGED, NO_STEADY = 0, 1, 2
 
@@ -360,7 +364,7 @@ def solve_elements(
 ):  # fmt: skip
     """Solve the elements of one block in order, each from the last one's temperatures; fill the output tables.
 
-    `channels` has shape (n_elements, n_racks, 4), or (0, 0, 0) where they are not kept.
+    `channels` has shape (n_elements, n_racks, N_CHANNELS), or (0, 0, 0) where they are not kept.
     """
     n_elements = pool_load.shape[0]
     n_racks, n_groups, n_halls, n_plants = racks.shape[0], groups.shape[0], halls.shape[0], plants.shape[0]
@@ -724,6 +728,7 @@ def _write(
             channels[e, i, 1] = scratch[i, JUNCTION] if chip_on else np.nan
             channels[e, i, 2] = clock
             channels[e, i, 3] = scratch[i, INLET] if running else np.nan
+            channels[e, i, 4] = scratch[i, LIQUID] * powered[i] if running else 0.0
     if total > 0.0:
         s[S_THROTTLED] /= total
         s[S_CAPPED] /= total
@@ -752,6 +757,9 @@ def _write(
         out[OG_VALVE] = group_state[k, G_VALVE]
         out[OG_LOAD] = group_state[k, G_HEAT] / (runs_g[k] * g.capacity_w)
         out[OG_DEW] = group_x[k, 0] - min(dew_point, halls[g.hall_index].dew_point_limit_degc)
+        out[OG_PUMP] = pump
+        opened = runs_g[k] * g.primary_flow_kg_s * plant_state[g.plant_index, P_SCALE]
+        out[OG_PRIMARY] = opened * group_state[k, G_VALVE]
     for k in range(halls.shape[0]):
         h = halls[k]
         out = halls_out[e, k]
@@ -764,6 +772,7 @@ def _write(
         if not runs:
             out[OH_SUPPLY], out[OH_HOT], out[OH_RETURN] = np.nan, np.nan, np.nan
             out[OH_HEAT], out[OH_AIR], out[OH_SERVER_AIR], out[OH_UNIT_AIR], out[OH_LOAD] = 0.0, 0.0, 0.0, 0.0, 0.0
+            out[OH_FAN] = 0.0
             continue
         s[S_AIR] += other_heat[k]
         out[OH_SUPPLY], out[OH_HOT] = hall_x[k, 0], hall_x[k, 1]
@@ -774,6 +783,7 @@ def _write(
         out[OH_SERVER_AIR] = hall_sums[k, SERVER_AIR]
         out[OH_UNIT_AIR] = hall_state[k, UNIT_AIR]
         out[OH_LOAD] = hall_state[k, COIL_HEAT] / (runs_h[k] * h.unit_capacity_w)
+        out[OH_FAN] = fan
     for j in range(plants.shape[0]):
         p = plants[j]
         row = plant_state[j]
@@ -789,7 +799,11 @@ def _write(
         s[S_TOWER_FAN] += row[P_TOWER]
         s[S_CHILLER] += row[P_CHILLER]
         s[S_EVAPORATION] += row[P_EVAPORATION]
-        s[S_WATER] += water_scalar(p, runs_p[j, 1], row[P_EVAPORATION], row[P_TOWER] > 0.0 or row[P_TOWER_PUMP] > 0.0)
+        water = water_scalar(p, runs_p[j, 1], row[P_EVAPORATION], row[P_TOWER] > 0.0 or row[P_TOWER_PUMP] > 0.0)
+        s[S_WATER] += water
+        out[OP_FLOW], out[OP_PUMP], out[OP_CHILLER] = row[P_FLOW], row[P_PUMP], row[P_CHILLER]
+        out[OP_COOLER], out[OP_TOWER], out[OP_TOWER_PUMP] = row[P_COOLER], row[P_TOWER], row[P_TOWER_PUMP]
+        out[OP_WATER] = water
         if plant_node[j] >= 0:
             node_out[e, plant_node[j]] += (
                 row[P_PUMP] + row[P_TOWER_PUMP] + row[P_COOLER] + row[P_TOWER] + row[P_CHILLER]
