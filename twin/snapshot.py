@@ -25,7 +25,10 @@ HALL_FIELDS = (
     "id", "name", "width_m", "depth_m", "height_m", "containment", "supply_air_degc", "air_unit_id", "n_air_units",
     "n_air_units_spare", "leakage_frac", "recirculation_frac", "lighting_w", "plant_id",
 )  # fmt: skip
-CDU_FIELDS = ("id", "name", "product_id", "plant_id", "hall_id", "group", "redundant_units", "supply_degc", "coolant")
+CDU_FIELDS = (
+    "id", "name", "product_id", "plant_id", "hall_id", "group", "redundant_units", "supply_degc", "coolant", "x_m",
+    "y_m", "orientation_deg",
+)  # fmt: skip
 FEED_FIELDS = (
     "id", "name", "kind", "parent_id", "product_id", "rating_w", "n_units", "length_m", "redundancy_group",
     "redundancy", "eco_mode", "hall_id",
