@@ -32,7 +32,7 @@ def tree_of(inputs: Inputs) -> FeedTree:
     name_of = {feed["id"]: feed["name"] for feed in feeds}
     hall_of = {hall["id"]: i for i, hall in enumerate(inputs["halls"])}
     losses = [loss_curve(inputs, feed) for feed in feeds]
-    generator_of = _generators(feeds)
+    generator_of = standby_generators(feeds)
     return feed_tree(
         names=[feed["name"] for feed in feeds],
         kinds=[feed["kind"] for feed in feeds],
@@ -50,7 +50,7 @@ def tree_of(inputs: Inputs) -> FeedTree:
     )  # fmt: skip
 
 
-def _generators(feeds: list[Mapping[str, Any]]) -> dict[int, str]:
+def standby_generators(feeds: list[Mapping[str, Any]]) -> dict[int, str]:
     """Return which generator stands behind each utility: of the same redundancy group, else the only one there is."""
     generators = [feed for feed in feeds if feed["kind"] == "generator" and feed["parent_id"] is None]
     behind = {}
