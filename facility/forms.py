@@ -7,15 +7,18 @@ Forms of parts take the layout they belong to, offer only what stands in it, and
 from django import forms
 from django.core.exceptions import ValidationError
 
-from facility import services
+from facility import number_entry, services
+from facility.field_help import Described
 from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Product, Rack, Site, Weather
 from facility.models.floor import ORIENTATIONS
+from facility.number_entry import NumberField, WholeNumberField
 from facility.weather import MAX_EPW_BYTES, WeatherError, read_epw
 
 
-class SiteForm(forms.ModelForm):
+class SiteForm(Described, forms.ModelForm):
     class Meta:
         model = Site
+        formfield_callback = number_entry.formfield
         fields = [
             "name", "slug", "place", "latitude_deg", "longitude_deg", "elevation_m", "weather", "region",
             "grid_limit_w", "notes",
@@ -36,11 +39,12 @@ class SiteForm(forms.ModelForm):
         self.fields["weather"].queryset = (shipped | own).defer("rows")
 
 
-class LayoutForm(forms.ModelForm):
+class LayoutForm(Described, forms.ModelForm):
     """Name, status and notes of a layout; the site is set by the view before it is valid."""
 
     class Meta:
         model = Layout
+        formfield_callback = number_entry.formfield
         fields = ["name", "slug", "status", "notes"]
         help_texts = {"slug": "Name in addresses, files and commands."}
 
@@ -52,12 +56,13 @@ class LayoutForm(forms.ModelForm):
         return super()._get_validation_exclusions() - {"site"}  # a site has each slug once
 
 
-class LayoutCloneForm(forms.Form):
+class LayoutCloneForm(Described, forms.Form):
+    help_subjects = ("layout_clone",)
     name = forms.CharField(max_length=160, help_text="What the copy is called.")
     slug = forms.SlugField(max_length=80, required=False, help_text="Empty: made from the name.")
 
 
-class PartForm(forms.ModelForm):
+class PartForm(Described, forms.ModelForm):
     """A part of a layout: references stay inside the layout, and its version travels along."""
 
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
@@ -92,6 +97,7 @@ def parts_of(layout: Layout) -> dict[str, object]:
 class HallForm(PartForm):
     class Meta:
         model = Hall
+        formfield_callback = number_entry.formfield
         fields = [
             "name", "width_m", "depth_m", "height_m", "tile_m", "min_aisle_m", "floor_load_limit_kg_per_m2",
             "containment", "supply_air_degc", "air_unit", "n_air_units", "n_air_units_spare", "leakage_frac",
@@ -109,6 +115,7 @@ class HallForm(PartForm):
 class RackForm(PartForm):
     class Meta:
         model = Rack
+        formfield_callback = number_entry.formfield
         fields = [
             "name", "hall", "row", "role", "x_m", "y_m", "orientation_deg", "width_m", "depth_m", "product",
             "n_systems", "other_power_w", "accelerator_power_limit_w", "load_share", "coolant_flow_m3_per_s", "cdu",
@@ -129,6 +136,7 @@ class RackForm(PartForm):
 class CduForm(PartForm):
     class Meta:
         model = Cdu
+        formfield_callback = number_entry.formfield
         fields = [
             "name", "hall", "product", "plant", "group", "redundant_units", "x_m", "y_m", "orientation_deg",
             "supply_degc", "coolant",
@@ -143,6 +151,7 @@ class CduForm(PartForm):
 class PowerFeedForm(PartForm):
     class Meta:
         model = PowerFeed
+        formfield_callback = number_entry.formfield
         fields = [
             "name", "kind", "parent", "product", "rating_w", "n_units", "length_m", "redundancy_group", "redundancy",
             "eco_mode", "hall",
@@ -157,6 +166,7 @@ class PowerFeedForm(PartForm):
 class CoolingPlantForm(PartForm):
     class Meta:
         model = CoolingPlant
+        formfield_callback = number_entry.formfield
         fields = [
             "name", "supply_degc", "design_rise_k", "coolant", "economiser", "heat_rejection", "n_heat_rejection",
             "n_heat_rejection_spare", "chiller", "n_chillers", "n_chillers_spare", "pump", "n_pumps",
@@ -171,29 +181,30 @@ class CoolingPlantForm(PartForm):
         help_texts = {"coolant": "In the facility-water loop.", "economiser": "When chillers run."}
 
 
-class RackRowForm(forms.Form):
+class RackRowForm(Described, forms.Form):
     """A row of equal racks. `save` places them all or none."""
 
+    help_subjects = ("rack_row", "rack")
     hall = forms.ModelChoiceField(Hall.objects.none(), help_text="Hall that the row stands in.")
     row = forms.CharField(max_length=16, help_text="Name of the row, e.g. A; racks become A-01, A-02 …")
-    n_racks = forms.IntegerField(label="Racks", min_value=1, max_value=services.MAX_ROW_RACKS, initial=12,
-                                 help_text="How many stand side by side.")  # fmt: skip
+    n_racks = WholeNumberField(label="Racks", min_value=1, max_value=services.MAX_ROW_RACKS, initial=12,
+                               help_text="How many stand side by side.")  # fmt: skip
     role = forms.ChoiceField(choices=Rack.Role, initial=Rack.Role.COMPUTE, help_text="What the racks are for.")
     product = forms.ModelChoiceField(
         Product.objects.filter(kind__in=["systems", "network_switches"]), required=False,
         help_text="System in each rack; empty: only other power.",
     )  # fmt: skip
-    n_systems = forms.IntegerField(label="Systems", min_value=1, initial=1, help_text="In each rack.")
-    other_power_w = forms.FloatField(label="Other power [W]", min_value=0, initial=0, help_text="In each rack [W].")
-    x_m = forms.FloatField(label="x [m]", min_value=0, help_text="Left edge of the first rack [m].")
-    y_m = forms.FloatField(label="y [m]", min_value=0, help_text="Lower edge of the first rack [m].")
-    pitch_m = forms.FloatField(label="Pitch [m]", min_value=0.1, initial=0.6, help_text="From rack to rack [m].")
+    n_systems = WholeNumberField(label="Systems", min_value=1, initial=1, help_text="In each rack.")
+    other_power_w = NumberField(label="Other power [W]", min_value=0, initial=0, help_text="In each rack [W].")
+    x_m = NumberField(label="x [m]", min_value=0, help_text="Left edge of the first rack [m].")
+    y_m = NumberField(label="y [m]", min_value=0, help_text="Lower edge of the first rack [m].")
+    pitch_m = NumberField(label="Pitch [m]", min_value=0.1, initial=0.6, help_text="From rack to rack [m].")
     orientation_deg = forms.TypedChoiceField(
         label="Front faces", choices=ORIENTATIONS, coerce=int, initial=0,
         help_text="0° smaller y, 90° larger x, 180° larger y, 270° smaller x; the row runs across.",
     )  # fmt: skip
-    width_m = forms.FloatField(label="Width [m]", min_value=0.1, max_value=5, initial=0.6, help_text="Of a rack [m].")
-    depth_m = forms.FloatField(label="Depth [m]", min_value=0.1, max_value=5, initial=1.2, help_text="Of a rack [m].")
+    width_m = NumberField(label="Width [m]", min_value=0.1, max_value=5, initial=0.6, help_text="Of a rack [m].")
+    depth_m = NumberField(label="Depth [m]", min_value=0.1, max_value=5, initial=1.2, help_text="Of a rack [m].")
     cdu = forms.ModelChoiceField(Cdu.objects.none(), label="CDU", required=False, help_text="Empty: air only.")
     feed_a = forms.ModelChoiceField(PowerFeed.objects.none(), label="Feed A", required=False, help_text="Side A.")
     feed_b = forms.ModelChoiceField(PowerFeed.objects.none(), label="Feed B", required=False, help_text="Side B.")
@@ -228,9 +239,10 @@ class RackRowForm(forms.Form):
                 self.add_error(name if name in self.fields else None, message)
 
 
-class WeatherUploadForm(forms.Form):
+class WeatherUploadForm(Described, forms.Form):
     """An EPW file for one site, read and checked; `year` is in the cleaned data."""
 
+    help_subjects = ("weather",)
     name = forms.CharField(max_length=160, required=False, help_text="Empty: the station's name.")
     file = forms.FileField(
         label="EPW file", help_text="EnergyPlus weather: 8,760 or 8,784 hourly rows without gaps; may be gzip."

@@ -4,15 +4,18 @@ from django import forms
 from django.db.models import Q
 from django.forms import inlineformset_factory
 
+from facility import number_entry
+from facility.field_help import Described, describe
 from facility.models import Site, Weather
 from twin.models import Scenario, ScenarioWorkload
 
 
-class ScenarioForm(forms.ModelForm):
+class ScenarioForm(Described, forms.ModelForm):
     """A scenario of one site; weather is shipped or the site's own."""
 
     class Meta:
         model = Scenario
+        formfield_callback = number_entry.formfield
         fields = [
             "name", "slug", "weather", "engine", "weight_precision", "accelerator_power_limit_w",
             "electricity_usd_per_kwh", "notes",
@@ -37,10 +40,23 @@ class ScenarioForm(forms.ModelForm):
         return super()._get_validation_exclusions() - {"site"}  # a site has each short name once
 
 
+class ScenarioWorkloadForm(Described, forms.ModelForm):
+    """One use case of a scenario."""
+
+
+class WorkloadSet(forms.BaseInlineFormSet):
+    """The use cases of a scenario."""
+
+    def add_fields(self, form: forms.ModelForm, index: int | None) -> None:
+        """Say what the box does that takes one out."""
+        super().add_fields(form, index)
+        describe(form, {"DELETE"} & set(form.fields))
+
+
 WORKLOAD_FIELDS = ("workload", "model", "accelerator_share_frac", "requests_per_s", "peak_load_frac")
 ScenarioWorkloads = inlineformset_factory(
-    Scenario, ScenarioWorkload, extra=2, can_delete=True,
-    fields=WORKLOAD_FIELDS,
+    Scenario, ScenarioWorkload, form=ScenarioWorkloadForm, formset=WorkloadSet, extra=2, can_delete=True,
+    fields=WORKLOAD_FIELDS, formfield_callback=number_entry.formfield,
     labels={
         "workload": "Use case", "accelerator_share_frac": "Share of accelerators [0–1]",
         "requests_per_s": "Mean demand [1/s]", "peak_load_frac": "Busiest hour over capacity",

@@ -1,0 +1,205 @@
+"""What every field of every form means, what is usual there, and who says so: the one place for these facts.
+
+The table is read by "subject.field"; a form's subject is its model, or what it names (`help_subjects`). The meaning is
+the model's or the form's own help text where it has one, and stands here where it does not. Units stand in the labels
+and in the usual values. `Described` puts all of it under each field, linked to the input by `aria-describedby`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django import forms
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+OURS = "your own naming"
+SAMPLES = "the sample sites, which follow published reference designs"
+CATALOGUE = "the catalogue, each entry with its source"
+TIA = "ANSI/TIA-942"
+ASHRAE_AIR = "ASHRAE TC 9.9, classes A1 to A4"
+ASHRAE_WATER = "ASHRAE TC 9.9 liquid-cooling classes W17 to W45; see the catalogue"
+OCP = "Open Compute Project, guidance for cold plates"
+ASSUMED = "our assumption; measure it where you can"
+SURVEY = "the building's drawings"
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """Facts of one field: what is usual, from where, and what it means where the model does not say."""
+
+    typical: str
+    source: str
+    meaning: str = ""
+
+
+HELP: dict[str, Help] = {
+    # Site
+    "site.name": Help("a place, e.g. Golden, Colorado", OURS, "What people call the site."),
+    "site.slug": Help("lower case and hyphens, e.g. golden", OURS),
+    "site.place": Help("town and country", "any map"),
+    "site.latitude_deg": Help("−90° to 90°", "any map (WGS 84)"),
+    "site.longitude_deg": Help("−180° to 180°", "any map (WGS 84)"),
+    "site.elevation_m": Help("0 to 2,000 m; thin air weakens fans and coolers", "any map"),
+    "site.weather": Help("a typical year (TMY3), or one you upload", "the station named in the weather's own source"),
+    "site.region": Help("5 to 22 ¢/kWh; 0.02 to 0.7 kg CO2/kWh", CATALOGUE),
+    "site.grid_limit_w": Help("10000000 W (10 MW) at the sample sites", "your connection agreement with the utility"),
+    "site.notes": Help("which published design it follows", OURS, "Whatever the next reader should know."),
+    # Layout
+    "layout.name": Help("what sets it apart, e.g. GB300, dry coolers", OURS, "What people call this alternative."),
+    "layout.slug": Help("lower case and hyphens, e.g. gb300-dry", OURS),
+    "layout.status": Help("proposed until somebody approves it", OURS, "How far this alternative is decided."),
+    "layout.notes": Help("source of the design, what was sized by you", OURS),
+    "layout_clone.name": Help("the original's name and the difference", OURS),
+    "layout_clone.slug": Help("lower case and hyphens", OURS),
+    # Hall
+    "hall.name": Help("e.g. Data hall", OURS, "Name of the room; racks and CDUs refer to it."),
+    "hall.width_m": Help("15 to 60 m", SURVEY),
+    "hall.depth_m": Help("15 to 60 m", SURVEY),
+    "hall.height_m": Help("4 to 7 m", SAMPLES),
+    "hall.tile_m": Help("0.6 m", "raised floors are made in tiles of 600 mm"),
+    "hall.min_aisle_m": Help("1.0 to 1.8 m", f"{TIA}: 1.0 m before racks, better 1.2 m; 0.6 m behind, better 1.0 m"),
+    "hall.floor_load_limit_kg_per_m2": Help("1,200 to 2,500 kg/m²", f"{TIA}: 12 kPa, about 1,220 kg/m², recommended"),
+    "hall.containment": Help("hot aisle", SAMPLES, "What keeps cold and hot air apart."),
+    "hall.supply_air_degc": Help("18 to 27 °C", f"{ASHRAE_AIR}: recommended range"),
+    "hall.air_unit": Help("375 to 400 kW a unit", CATALOGUE, "Product of the air units that cool the room."),
+    "hall.n_air_units": Help("as many as carry the racks' air heat, and a spare", "the findings of the layout"),
+    "hall.n_air_units_spare": Help("1 (N+1)", SAMPLES),
+    "hall.leakage_frac": Help("0.03 to 0.15 with containment, up to 0.4 without", ASSUMED),
+    "hall.recirculation_frac": Help("0.01 to 0.1 with containment, up to 0.3 without", ASSUMED),
+    "hall.lighting_w": Help("5,000 to 15,000 W; about 10 W per m²", SAMPLES),
+    "hall.plant": Help("the plant with the colder water", SAMPLES),
+    # Rack
+    "rack.name": Help("row and number, e.g. A-01", OURS, "Name of the rack; unique in its hall."),
+    "rack.hall": Help("the room it stands in", SURVEY, "Hall whose floor and air it uses."),
+    "rack.row": Help("a letter, e.g. A", OURS),
+    "rack.role": Help("compute; network and storage beside it", SAMPLES),
+    "rack.x_m": Help("0 m to the hall's width", SURVEY),
+    "rack.y_m": Help("0 m to the hall's depth", SURVEY),
+    "rack.orientation_deg": Help("rows face each other by turns", SAMPLES),
+    "rack.width_m": Help("0.6 to 0.8 m", "the product's data sheet; see the catalogue"),
+    "rack.depth_m": Help("1.07 to 1.4 m", "the product's data sheet; see the catalogue"),
+    "rack.product": Help("40 to 230 kW a liquid-cooled rack", CATALOGUE),
+    "rack.n_systems": Help("1 whole rack, or 4 to 8 servers", "the product's data sheet; see the catalogue"),
+    "rack.other_power_w": Help("0 W, or 14,000 W in a support rack", SAMPLES),
+    "rack.accelerator_power_limit_w": Help("empty, or 60 to 100 % of the thermal design power", CATALOGUE),
+    "rack.load_share": Help("1; 0.5 for half the pool's mean load", ASSUMED),
+    "rack.coolant_flow_m3_per_s": Help("1.25 to 2.0 l/min per kW, which is 0.0000208 to 0.0000333 m³/s per kW", OCP),
+    "rack.cdu": Help("a CDU of the same hall", SAMPLES),
+    "rack.feed_a": Help("a busway or PDU of side A", SAMPLES),
+    "rack.feed_b": Help("a busway or PDU of side B, with no part shared", SAMPLES),
+    # CDU
+    "cdu.name": Help("e.g. CDU-1a", OURS, "Name of the unit; unique in the layout."),
+    "cdu.hall": Help("the hall of the racks it cools", SURVEY, "Hall it stands in."),
+    "cdu.product": Help("0.1 to 2.3 MW a unit", CATALOGUE, "Product: gives capacity, approach, flow and size."),
+    "cdu.plant": Help("the plant with the warmer water", SAMPLES),
+    "cdu.group": Help("one name per loop, e.g. Loop 1", SAMPLES),
+    "cdu.redundant_units": Help("1 (N+1)", SAMPLES),
+    "cdu.x_m": Help("0 m to the hall's width", SURVEY),
+    "cdu.y_m": Help("0 m to the hall's depth", SURVEY),
+    "cdu.orientation_deg": Help("service side to the aisle", SURVEY, "Direction its front faces."),
+    "cdu.supply_degc": Help("30 to 45 °C, 3 to 6 K above its plant's water", "the racks' limit; see the catalogue"),
+    "cdu.coolant": Help("PG25", "what the racks are released for; see the catalogue"),
+    # Air units and what else takes floor
+    "airunit.name": Help("e.g. CRAH-1", OURS, "Name of the unit; unique in the layout."),
+    "airunit.hall": Help("the hall it cools", SURVEY),
+    "airunit.x_m": Help("0 m to the hall's width", SURVEY),
+    "airunit.y_m": Help("0 m to the hall's depth", SURVEY),
+    "airunit.orientation_deg": Help("into the cold aisles", SURVEY),
+    "airunit.width_m": Help("2 to 4 m", "the product's data sheet"),
+    "airunit.depth_m": Help("0.9 to 1.2 m", "the product's data sheet"),
+    "floorfeature.name": Help("e.g. Column 3, Aisle A-B", OURS, "Name of the area; unique in the layout."),
+    "floorfeature.hall": Help("the room it lies in", SURVEY, "Hall whose floor it covers."),
+    "floorfeature.type": Help("walls and columns first, then keep-outs and aisles", SURVEY),
+    "floorfeature.x_m": Help("0 m to the hall's width", SURVEY),
+    "floorfeature.y_m": Help("0 m to the hall's depth", SURVEY),
+    "floorfeature.width_m": Help("0.1 m for a wall, 1.0 to 1.8 m for an aisle", SURVEY),
+    "floorfeature.depth_m": Help("0.1 m for a wall, 1.0 to 1.8 m for an aisle", SURVEY),
+    # Power feed
+    "powerfeed.name": Help("e.g. UPS 1, Busway A-A", OURS, "Name of the feed; unique in the layout."),
+    "powerfeed.kind": Help("utility, transformer, switchboard, UPS, busway from the top down", SAMPLES),
+    "powerfeed.parent": Help("the next feed towards the utility", SAMPLES),
+    "powerfeed.product": Help("UPS 1.5 MW, transformer 2.5 to 3 MVA, busway 1,250 A", CATALOGUE),
+    "powerfeed.rating_w": Help("empty, or the breaker's continuous rating", "the product's data sheet or nameplate"),
+    "powerfeed.n_units": Help("1 to 4", SAMPLES),
+    "powerfeed.length_m": Help("8 to 60 m for a busway over a row", SURVEY),
+    "powerfeed.redundancy_group": Help("one name for all feeds that back each other up", SAMPLES),
+    "powerfeed.redundancy": Help("2N at the racks, 4N3 or N+1 above", SAMPLES),
+    "powerfeed.eco_mode": Help("off", SAMPLES),
+    "powerfeed.hall": Help("the hall, for busways and PDUs", SURVEY),
+    # Cooling plant
+    "coolingplant.name": Help("e.g. Facility water", OURS, "Name of the plant; unique in the layout."),
+    "coolingplant.supply_degc": Help("17 to 45 °C; warmer water needs fewer chillers", ASHRAE_WATER),
+    "coolingplant.design_rise_k": Help("8 to 12 K", SAMPLES),
+    "coolingplant.coolant": Help("water; glycol where it may freeze", SAMPLES),
+    "coolingplant.economiser": Help("outside air only for warm water", SAMPLES),
+    "coolingplant.heat_rejection": Help("0.5 to 2 MW a unit", CATALOGUE),
+    "coolingplant.n_heat_rejection": Help("what the hottest hour takes, and a spare", "the findings of the layout"),
+    "coolingplant.n_heat_rejection_spare": Help("1 (N+1)", SAMPLES),
+    "coolingplant.chiller": Help("0.3 to 3 MW a unit, or none with warm water", CATALOGUE),
+    "coolingplant.n_chillers": Help("0 with outside air only", SAMPLES),
+    "coolingplant.n_chillers_spare": Help("1 (N+1), 0 without chillers", SAMPLES),
+    "coolingplant.pump": Help("15 to 110 kW a pump", CATALOGUE),
+    "coolingplant.n_pumps": Help("2 to 4", SAMPLES),
+    "coolingplant.n_pumps_spare": Help("1 (N+1)", SAMPLES),
+    "coolingplant.tank_m3": Help("20 to 30 m³; seconds of cooling when pumps stop", SAMPLES),
+    # A row of racks; what is not here is the rack's own
+    "rack_row.n_racks": Help("4 to 20", SAMPLES),
+    "rack_row.pitch_m": Help("the rack's width", "racks stand side by side without gaps"),
+    "rack_row.x_m": Help("0 m to the hall's width", SURVEY),
+    # Weather
+    "weather.name": Help("station and year", OURS),
+    "weather.file": Help("1.6 MB, 8,760 rows", "climate.onebuilding.org, energyplus.net or your own station"),
+    # Scenario
+    "scenario.name": Help("the use case, e.g. Assistants", OURS, "What this question is called."),
+    "scenario.slug": Help("lower case and hyphens", OURS),
+    "scenario.weather": Help("the site's own year", "the weather's own source"),
+    "scenario.engine": Help("TensorRT-LLM", "measured serving of that engine; see Validation"),
+    "scenario.weight_precision": Help("the lowest it runs", "measured serving at FP8 and FP4; see Validation"),
+    "scenario.accelerator_power_limit_w": Help("empty, or 60 to 100 % of the thermal design power", CATALOGUE),
+    "scenario.electricity_usd_per_kwh": Help("0.05 to 0.22 $/kWh", CATALOGUE),
+    "scenario.notes": Help("the question in a sentence", OURS),
+    "scenarioworkload.workload": Help("one of nine", CATALOGUE, "Use case: lengths, latency targets and daily shape."),
+    "scenarioworkload.model": Help("empty takes the recommended one", CATALOGUE),
+    "scenarioworkload.accelerator_share_frac": Help("shares of all use cases add up to 1", "your product plan"),
+    "scenarioworkload.requests_per_s": Help("empty, or the mean of your own log", "your own traffic"),
+    "scenarioworkload.peak_load_frac": Help("0.7 to 0.95", ASSUMED),
+    "scenarioworkload.DELETE": Help("empty", OURS, "Tick to take this use case out of the scenario."),
+}  # fmt: skip
+
+
+def subjects(form: forms.BaseForm) -> tuple[str, ...]:
+    """Return the subjects under which a form's fields are looked up, in order."""
+    model = getattr(getattr(form, "_meta", None), "model", None)
+    return getattr(form, "help_subjects", ()) or ((model._meta.model_name,) if model else ())
+
+
+def help_of(form: forms.BaseForm, name: str) -> Help | None:
+    """Return the facts of a form's field, or None where nobody has written them."""
+    return next((found for subject in subjects(form) if (found := HELP.get(f"{subject}.{name}"))), None)
+
+
+def told(meaning: str, known: Help) -> SafeString:
+    """Return meaning, usual value and source as the text under a field."""
+    meaning = meaning or known.meaning
+    return format_html(
+        '{} <span class="usual">Usual: {}. From: {}.</span>',
+        meaning, known.typical, known.source,
+    )  # fmt: skip
+
+
+class Described:
+    """Forms whose every field says what it means, what is usual and who says so."""
+
+    help_subjects: tuple[str, ...] = ()
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        describe(self, self.fields)
+
+
+def describe(form: forms.BaseForm, names: Iterable[str]) -> None:
+    """Put the facts under the visible fields of those names."""
+    for name in names:
+        known, field = help_of(form, name), form.fields[name]
+        if known and not field.widget.is_hidden:
+            field.help_text = told(field.help_text, known)

@@ -1,0 +1,105 @@
+"""Every field of every form says what it means, what is usual and who says so."""
+
+import inspect
+
+import pytest
+from django import forms as django_forms
+from django.contrib.auth import get_user_model
+from django.urls import reverse
+
+from facility import forms
+from facility.field_help import HELP, help_of
+from facility.number_entry import NumberField, WholeNumberField
+from facility.views.parts import PARTS
+from tests.small_run import small_scenario
+from twin import forms as twin_forms
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def layout():
+    return small_scenario()[0]
+
+
+def made(layout) -> list[django_forms.BaseForm]:
+    """Return one of every form that the two modules define, and one of each set of forms."""
+    site = layout.site
+    needs = {"layout": layout, "site": site}
+    found = []
+    for module in (forms, twin_forms):
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            if issubclass(kind, django_forms.BaseForm) and kind.__module__ == module.__name__:
+                if issubclass(kind, django_forms.BaseModelForm) and kind._meta.model is None:
+                    continue  # the base of others, or made whole by a set below
+                wanted = inspect.signature(kind.__init__).parameters
+                found.append(kind(**{name: value for name, value in needs.items() if name in wanted}))
+    scenario = site.scenarios.get()
+    return found + list(twin_forms.ScenarioWorkloads(instance=scenario).forms)
+
+
+def test_every_field_has_meaning_usual_value_and_source(layout):
+    shown = [(form, name) for form in made(layout) for name, f in form.fields.items() if not f.widget.is_hidden]
+    assert len(shown) > 100
+    without = [f"{type(form).__name__}.{name}" for form, name in shown if help_of(form, name) is None]
+    assert not without, f"write these in facility/field_help.py: {without}"
+    for form, name in shown:
+        text = form.fields[name].help_text
+        meaning = text.partition(' <span class="usual">')[0]
+        assert len(meaning) > 5, f"{type(form).__name__}.{name} does not say what it means"
+        assert "Usual: " in text
+        assert "From: " in text
+
+
+def test_no_fact_is_left_over(layout):
+    used = {(s, name) for form in made(layout) for name in form.fields for s in _subjects(form)}
+    left = [key for key in HELP if tuple(key.split(".")) not in used]
+    assert not left
+
+
+def _subjects(form) -> tuple[str, ...]:
+    from facility.field_help import subjects
+
+    return subjects(form)
+
+
+def test_every_number_is_read_in_either_spelling(layout):
+    plain = [
+        f"{type(form).__name__}.{name}"
+        for form in made(layout)
+        for name, field in form.fields.items()
+        if isinstance(field, django_forms.IntegerField) and not field.widget.is_hidden
+        and not isinstance(field, NumberField | WholeNumberField)
+    ]  # fmt: skip
+    assert not plain, f"give them formfield_callback = number_entry.formfield: {plain}"
+
+
+@pytest.fixture
+def pages(layout, client):
+    client.force_login(get_user_model().objects.create_superuser("planner"))
+    here = [layout.site.slug, layout.slug]
+    addresses = [reverse("site-new"), reverse("rack-row", args=here), reverse("weather-upload", args=here[:1]),
+                 reverse("scenario-new", args=here[:1])]  # fmt: skip
+    addresses += [reverse("part-new", args=[*here, kind]) for kind in PARTS]
+    return [client.get(address).content.decode() for address in addresses]
+
+
+def test_the_help_is_linked_to_its_input(pages):
+    for page in pages:
+        inputs = page.count('class="help"')
+        assert inputs
+        assert page.count("_helptext") == 2 * inputs  # the text's id and the input's aria-describedby
+
+
+def test_a_form_takes_a_german_number_and_refuses_one_with_two_readings(layout, client):
+    client.force_login(get_user_model().objects.create_superuser("planner"))
+    hall = layout.halls.get()
+    address = reverse("part-edit", args=[layout.site.slug, layout.slug, "halls", hall.pk])
+    form = forms.HallForm(instance=hall, layout=layout)
+    posted = {name: "" if (value := form[name].value()) is None else value for name in form.fields}
+    page = client.post(address, posted | {"lighting_w": "7,500"}).content.decode()
+    assert "“7,500” could be 7.5 or 7500. Write 7.5 or 7500." in page
+    assert 'value="7,500"' in page
+    assert client.post(address, posted | {"lighting_w": "7.500,5", "leakage_frac": "0,07"}).status_code == 302
+    hall.refresh_from_db()
+    assert (hall.lighting_w, hall.leakage_frac) == (7500.5, 0.07)
