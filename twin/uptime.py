@@ -10,7 +10,6 @@ loses is its share of the solved states, exact to second order in the unavailabi
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -25,21 +24,15 @@ from power_cooling.availability import (
     solve_availability,
 )
 from power_cooling.capacity_functions import capacity_of_states
-from power_cooling.coupled import solve_coupled
-from power_cooling.reliability import HOURS_PER_YEAR, failed_units_pmf
-from power_cooling.site_arrays import Failures, FloatArray, SiteArrays, SiteFeeds, Weather
+from power_cooling.reliability import HOURS_PER_YEAR
+from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds, Weather
 from twin import equipment
+from twin.capacity_left import DESIGN_QUANTILE, capacity_left
+from twin.failures import ASSUMED_COMMON_CAUSE_FRAC, Component, State, components, failure_states
 from twin.pools import Pool
 
 Inputs = Mapping[str, Any]
 
-NEGLIGIBLE_PAIR = 1e-9  # of a year, 30 ms: thousands of such pairs together cost less than a second
-STATES_AT_ONCE = 255  # and the sound one: a block of the solver; more would only hold more memory
-DESIGN_QUANTILE = 0.99  # weather of the states: exceeded in one hour of a hundred
-ASSUMED_COMMON_CAUSE_FRAC = 0.05  # of a component's failures that take its whole group: 1 to 10 % in IEEE 493 practice
-NO_LOSS_FRAC = 1e-6  # of capacity: what the coupled solver's tolerance leaves of a state that costs nothing
-MAX_FAILED_SOLVED = 16  # units of one component that are taken out one by one; more at once are solved as all of them
-MAX_PAIRED_SOLVED = 8  # of each of two components that back each other up
 MAX_JOINT_STATES = 4_000  # of the exact distribution; what they leave out counts as no capacity
 MAX_JOINT_COMPONENTS = 150  # of most loss; in larger layouts the others' losses are summed state by state
 N_DRAWN_YEARS = 1_000
@@ -47,43 +40,6 @@ DRAW_SEED = 493  # the same years in every run, so that two runs differ by their
 N_SHOWN_LEVELS = 12  # of the capacity distribution
 ASSUMED_ACCELERATOR_FAILURES_PER_YEAR = 0.173  # per accelerator, where none is catalogued: 419 in 54 days on 16,384
 # H100 (Llama 3 training report)
-
-FEED_RELIABILITY = {
-    "utility": "utility-single-feed", "generator": "genset-standby-1500kw", "transformer": "xfmr-liquid-3mva",
-    "ups": "ups-module", "bess": "li-ion-string", "switchboard": "switchgear-bare-bus-600v", "busway": "busway-ft",
-    "pdu": "pdu",
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """One described component: `n` alike units that fail independently but for the common cause."""
-
-    name: str
-    group: str  # components of one group back each other up and share a common cause
-    kind: str  # feed, cdus, air_units, coolers, towers or chillers: which part of `Failures` it is
-    index: int  # row in that part
-    n: int
-    failures_per_year: float  # of one unit
-    repair_h: float
-    start_failure_frac: float = 0.0  # of a standby unit, per demand
-
-    @property
-    def unavailability_frac(self) -> float:
-        """Share of the year that one unit is out of service, or fails to start."""
-        busy = self.failures_per_year * self.repair_h
-        return busy / (HOURS_PER_YEAR + busy) + self.start_failure_frac
-
-    def failed_units_pmf(self) -> FloatArray:
-        """Return the probability of 0 … n failed units, shape (n + 1,): independent failures and the common cause."""
-        common = ASSUMED_COMMON_CAUSE_FRAC if self.n > 1 else 0.0
-        return failed_units_pmf(self.n, self.failures_per_year / HOURS_PER_YEAR, 1 / self.outage_h, None, common)
-
-    @property
-    def outage_h(self) -> float:
-        """Mean outage that gives this unavailability at this rate: failures to start count as longer repairs."""
-        q = self.unavailability_frac
-        return q / (1 - q) * HOURS_PER_YEAR / self.failures_per_year if self.failures_per_year > 0 else self.repair_h
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +56,6 @@ class Trays:
     def lost_h_per_failure(self) -> float:
         """Hours of the layout's full capacity that one failure costs [h]."""
         return self.swap_h * self.accelerator_share
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Some units out: (component, how many), its probability, and the share of capacity left."""
-
-    out: tuple[tuple[int, int], ...]
-    probability: float
-    kind: str  # "single", "pair" or "common cause", which is what takes three and more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -351,158 +298,6 @@ def _accelerators(trays: list[Trays]) -> Subsystem:
 
 def _undisturbed(failed: NDArray[np.int64]) -> FloatArray:
     return np.ones(failed.shape[0])
-
-
-def components(inputs: Inputs, site: SiteArrays, feeds: SiteFeeds) -> list[Component]:
-    """Return every component of a layout that may fail, with its catalogued rate and repair time."""
-    found = []
-    for feed in inputs["feeds"]:
-        rate, repair, start = _rates(inputs, FEED_RELIABILITY[feed["kind"]])
-        group = feed["redundancy_group"] or feed["name"]
-        index = feeds.tree.index(feed["name"])
-        found.append(Component(feed["name"], f"{feed['kind']}: {group}", "feed", index, feed["n_units"], rate, repair,
-                               start if feed["kind"] == "generator" else 0.0))  # fmt: skip
-    named = equipment.names(inputs)
-    if site.cdus is not None:
-        rate, repair, _ = _rates(inputs, "cdu")
-        for i, name in enumerate(named.cdu_groups):
-            found.append(Component(name, f"CDUs: {name}", "cdus", i, int(site.cdus.n_units[i]), rate, repair))
-    rate, repair, _ = _rates(inputs, "crah")
-    for i, name in enumerate(named.halls):
-        if site.halls.n_units[i] > 0:
-            n = int(site.halls.n_units[i])
-            found.append(Component(f"Air units of {name}", f"air units: {name}", "air_units", i, n, rate, repair))
-    water_cooled = site.plants.chiller_water_cooled
-    for kind, label, counts, slugs in (
-        ("coolers", "Dry coolers", site.plants.n_coolers, ["dry-cooler"] * len(named.plants)),
-        ("towers", "Cooling towers", site.plants.n_towers, ["cooling-tower"] * len(named.plants)),
-        ("chillers", "Chillers", site.plants.n_chillers,
-         ["chiller-centrifugal" if w else "chiller-screw-air" for w in water_cooled]),
-    ):  # fmt: skip
-        for i, name in enumerate(named.plants):
-            if counts[i] > 0:
-                rate, repair, _ = _rates(inputs, slugs[i])
-                label_here = f"{label} of {name}"
-                found.append(Component(label_here, label_here.lower(), kind, i, int(counts[i]), rate, repair))
-    return found
-
-
-def _rates(inputs: Inputs, slug: str) -> tuple[float, float, float]:
-    sheet = inputs["products"]["reliability"][slug]["facts"]
-    rate, repair = float(sheet["failures_per_unit_year"]), float(sheet["mttr_h"])
-    return rate, repair, float(sheet.get("start_failure_probability") or 0.0)
-
-
-def failure_states(found: list[Component]) -> list[State]:
-    """Return the states whose losses are summed: each number of failed units of a component, pairs, common causes.
-
-    Units lost to one cause are mended side by side, so that all of them are out for a part of the repair only: the
-    probabilities of a component's states are those of its Markov chain, not a share of its unavailability.
-
-    A utility and the generators behind it count as one group, since the second matters only after the first.
-    """
-    states = []
-    for i, component in enumerate(found):
-        for out, chance in _failed_units(component, MAX_FAILED_SOLVED):
-            kind = {1: "single", 2: "pair"}.get(out, "common cause")
-            states.append(State(((i, out),), chance, kind))
-    groups: dict[str, list[int]] = {}
-    for i, component in enumerate(found):
-        groups.setdefault(component.group, []).append(i)
-    sources = [i for i, c in enumerate(found) if c.kind == "feed" and c.group.startswith(("utility", "generator"))]
-    for members in [*groups.values(), sources]:
-        for i, j in combinations(members, 2):
-            # Spare units of one stand in for the other's: what both lose together is solved, number by number.
-            for one, chance in _failed_units(found[i], MAX_PAIRED_SOLVED):
-                for other, by in _failed_units(found[j], MAX_PAIRED_SOLVED):
-                    if chance * by > NEGLIGIBLE_PAIR:
-                        states.append(State(((i, one), (j, other)), chance * by, "pair"))
-    for members in groups.values():
-        if len(members) > 1:
-            q = min(found[i].unavailability_frac for i in members)
-            everything = tuple((i, found[i].n) for i in members)
-            states.append(State(everything, ASSUMED_COMMON_CAUSE_FRAC * q, "common cause"))
-    return states
-
-
-def _failed_units(component: Component, most: int) -> list[tuple[int, float]]:
-    """Return solved numbers of failed units and their chances; numbers in between count with the next higher."""
-    chance, n = component.failed_units_pmf(), component.n
-    solved = range(1, n + 1) if n <= most else sorted({1, 2, n})
-    below = [0, *solved]
-    return [(out, float(chance[low + 1 : out + 1].sum())) for low, out in zip(below, solved, strict=False)]
-
-
-def capacity_left(
-    site: SiteArrays,
-    feeds: SiteFeeds,
-    pools: list[Pool],
-    weather: Weather,
-    load_frac: FloatArray,
-    found: list[Component],
-    states: list[State],
-) -> tuple[FloatArray, bool]:
-    """Return the share of token capacity that each state leaves, shape (n_states,), and whether all converged.
-
-    The first element solved has nothing failed; what heat takes from it in that weather is no failure's fault.
-    A state that does not converge counts as lost whole.
-    """
-    parts = [
-        _capacity_left(site, feeds, pools, weather, load_frac, found, states[first : first + STATES_AT_ONCE])
-        for first in range(0, len(states), STATES_AT_ONCE)
-    ]
-    return np.concatenate([np.zeros(0), *(left for left, _ in parts)]), all(converged for _, converged in parts)
-
-
-def _capacity_left(
-    site: SiteArrays,
-    feeds: SiteFeeds,
-    pools: list[Pool],
-    weather: Weather,
-    load_frac: FloatArray,
-    found: list[Component],
-    states: list[State],
-) -> tuple[FloatArray, bool]:
-    n = len(states) + 1
-    hot = Weather(
-        dry_bulb_degc=np.full(n, np.quantile(weather.dry_bulb_degc, DESIGN_QUANTILE)),
-        humidity_ratio=np.full(n, np.quantile(weather.humidity_ratio, DESIGN_QUANTILE)),
-        pressure_pa=np.full(n, np.mean(weather.pressure_pa)),
-    )
-    busiest = np.broadcast_to(np.minimum(load_frac.max(axis=0), 1.0), (n, load_frac.shape[1]))
-    solved = solve_coupled(site, busiest, hot, feeds=feeds, failures=failures_of(site, feeds, found, states))
-    weight = np.array([p.capacity_per_s * p.output_tokens if p.feasible else 0.0 for p in pools])
-    speed = np.column_stack([p.speed(solved.pool_clock_frac[:, i]) for i, p in enumerate(pools)])
-    tokens = np.nan_to_num(solved.pool_available_frac * speed) @ weight
-    whole = tokens[0] if tokens[0] > 0 else 1.0
-    left = np.clip(tokens[1:] / whole, 0.0, 1.0)
-    return np.where(left > 1 - NO_LOSS_FRAC, 1.0, left), solved.report.converged
-
-
-def failures_of(site: SiteArrays, feeds: SiteFeeds, found: list[Component], states: list[State]) -> Failures:
-    """Return the states as the solver's failure axis; element 0 has nothing failed."""
-    n = len(states) + 1
-    installed: dict[str, NDArray] = {
-        "air_units": site.halls.n_units, "coolers": site.plants.n_coolers, "towers": site.plants.n_towers,
-        "chillers": site.plants.n_chillers, "cdus": site.cdus.n_units if site.cdus is not None else np.zeros(0),
-    }  # fmt: skip
-    running = {kind: np.tile(counts.astype(float), (n, 1)) for kind, counts in installed.items()}
-    feed_out = np.zeros((n, feeds.tree.n_nodes), dtype=np.int64)
-    for k, state in enumerate(states, start=1):
-        for which, out in state.out:
-            component = found[which]
-            if component.kind == "feed":
-                feed_out[k, component.index] += out
-            else:
-                running[component.kind][k, component.index] -= out
-    return Failures(
-        cdus_running=running["cdus"] if site.cdus is not None else None,
-        air_units_running=running["air_units"],
-        coolers_running=running["coolers"],
-        towers_running=running["towers"],
-        chillers_running=running["chillers"],
-        feed_units_failed=feed_out,
-    )
 
 
 def accelerator_trays(inputs: Inputs) -> list[Trays]:

@@ -1,0 +1,67 @@
+"""Failures solved on the part of a site that they can reach cost what they cost on the whole site."""
+
+import io
+
+import numpy as np
+import pytest
+from django.core.management import call_command
+
+from facility.models import PowerFeed
+from power_cooling.coupled import solve_coupled
+from power_cooling.islands import islands
+from power_cooling.site_arrays import Weather
+from twin import capacity_left, simulate
+from twin.benchmarks.big_layout import big_layout
+from twin.failures import components, failure_states
+from twin.snapshot import snapshot
+
+HOT = Weather(dry_bulb_degc=[38.0], humidity_ratio=[0.012])
+
+
+@pytest.fixture
+def layout_and_scenario(db):
+    """Return a layout of two halls with 200 racks that all differ."""
+    call_command("load_catalogue", stdout=io.StringIO())
+    return big_layout(200, n_classes=None)
+
+
+def solved_layout(layout_and_scenario) -> simulate.Solved:
+    return simulate.solve(snapshot(*layout_and_scenario), lambda stage, frac: None)
+
+
+def parted(solved) -> int:
+    load = np.minimum(solved.load_frac.max(axis=0), 1.0)[None]
+    sound = solve_coupled(solved.site, load, HOT, feeds=solved.feeds)
+    return islands(solved.site, solved.feeds, sound.feed_load_w[0])
+
+
+def test_halls_with_own_plants_are_islands_and_the_utility_is_shared(layout_and_scenario):
+    roomy = solved_layout(layout_and_scenario)
+    found = parted(roomy)
+    assert found.n == 2
+    shared = [name for name, island in zip(roomy.feeds.tree.names, found.nodes, strict=True) if island < 0]
+    assert shared == ["Utility"]
+    assert np.bincount(found.halls).tolist() == [1, 1]
+
+
+def test_a_utility_without_room_for_a_shift_binds_the_halls_together(layout_and_scenario):
+    draw_w = solved_layout(layout_and_scenario).coupled.meter_power_w.max()
+    PowerFeed.objects.filter(name="Utility").update(rating_w=1.2 * draw_w)  # a hall may shift half of it
+    assert parted(solved_layout(layout_and_scenario)).n == 1
+
+
+def test_states_cost_on_an_island_what_they_cost_on_the_whole_site(layout_and_scenario, monkeypatch):
+    roomy = solved_layout(layout_and_scenario)
+    found = components(roomy.inputs, roomy.site, roomy.feeds)
+    states = failure_states(found)
+    given = (roomy.site, roomy.feeds, roomy.pools, roomy.weather, roomy.load_frac, found, states)
+    apart, converged = capacity_left.capacity_left(*given)
+    monkeypatch.setattr(capacity_left, "islands", lambda site, feeds, load_w: one_island(site, feeds))
+    whole, _ = capacity_left.capacity_left(*given)
+    assert converged
+    assert np.count_nonzero(whole < 1) > 10
+    np.testing.assert_allclose(apart, whole, rtol=0, atol=1e-9)  # the solver's tolerance
+
+
+def one_island(site, feeds):
+    return islands(site, feeds, np.full(feeds.tree.n_nodes, np.inf))
