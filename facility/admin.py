@@ -11,9 +11,12 @@ from django.utils.text import slugify
 from facility import services
 from facility.findings import findings
 from facility.models import (
+    AirUnit,
     ApiToken,
     Cdu,
     CoolingPlant,
+    EditRecord,
+    FloorFeature,
     Hall,
     Layout,
     Membership,
@@ -146,6 +149,38 @@ class CoolingPlantAdmin(PartAdmin):
     list_select_related = ["layout__site", "heat_rejection"]
     list_filter = ["economiser"]
     raw_id_fields = ["layout", "heat_rejection", "chiller", "pump"]
+
+
+@admin.register(AirUnit)
+class AirUnitAdmin(PartAdmin):
+    list_display = ["name", "layout", "hall", "x_m", "y_m", "orientation_deg", "width_m", "depth_m"]
+    list_select_related = ["layout__site", "hall"]
+    raw_id_fields = ["layout", "hall"]
+
+
+@admin.register(FloorFeature)
+class FloorFeatureAdmin(PartAdmin):
+    list_display = ["name", "layout", "hall", "type", "x_m", "y_m", "width_m", "depth_m"]
+    list_select_related = ["layout__site", "hall"]
+    list_filter = ["type"]
+    raw_id_fields = ["layout", "hall"]
+
+
+@admin.register(EditRecord)
+class EditRecordAdmin(admin.ModelAdmin):
+    """Written by edits only."""
+
+    list_display = ["layout", "version", "user", "made_at"]
+    list_select_related = ["layout__site", "user"]
+    search_fields = ["layout__name", "user__username"]
+    readonly_fields = ["layout", "version", "user", "made_at", "changes"]
+
+    def get_queryset(self, request: HttpRequest):
+        rows = super().get_queryset(request)
+        return rows if request.resolver_match.url_name.endswith("_change") else rows.defer("changes")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
 
 
 @admin.register(Product)

@@ -9,7 +9,19 @@ from django.core.exceptions import ValidationError
 
 from facility import number_entry, services
 from facility.field_help import Described
-from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Product, Rack, Site, Weather
+from facility.models import (
+    AirUnit,
+    Cdu,
+    CoolingPlant,
+    FloorFeature,
+    Hall,
+    Layout,
+    PowerFeed,
+    Product,
+    Rack,
+    Site,
+    Weather,
+)
 from facility.models.floor import ORIENTATIONS
 from facility.number_entry import NumberField, WholeNumberField
 from facility.weather import MAX_EPW_BYTES, WeatherError, read_epw
@@ -179,6 +191,26 @@ class CoolingPlantForm(PartForm):
             "tank_m3": "Buffer tank [m³]",
         }  # fmt: skip
         help_texts = {"coolant": "In the facility-water loop.", "economiser": "When chillers run."}
+
+
+class AirUnitForm(PartForm):
+    class Meta:
+        model = AirUnit
+        formfield_callback = number_entry.formfield
+        fields = ["name", "hall", "x_m", "y_m", "orientation_deg", "width_m", "depth_m"]
+        labels = {
+            "x_m": "x [m]", "y_m": "y [m]", "orientation_deg": "Blows to", "width_m": "Width [m]",
+            "depth_m": "Depth [m]",
+        }  # fmt: skip
+        help_texts = {"hall": "Says how many units are installed and which product they are."}
+
+
+class FloorFeatureForm(PartForm):
+    class Meta:
+        model = FloorFeature
+        formfield_callback = number_entry.formfield
+        fields = ["name", "hall", "type", "x_m", "y_m", "width_m", "depth_m"]
+        labels = {"x_m": "x [m]", "y_m": "y [m]", "width_m": "Width [m]", "depth_m": "Depth [m]"}
 
 
 class RackRowForm(Described, forms.Form):

@@ -15,8 +15,10 @@ from django.utils.text import slugify
 
 from facility.floor_plan import check_place
 from facility.models import (
+    AirUnit,
     Cdu,
     CoolingPlant,
+    FloorFeature,
     Hall,
     Layout,
     Membership,
@@ -29,7 +31,7 @@ from facility.models import (
 from facility.models.site import listed
 from facility.weather import Year, weather_fields
 
-Part = Hall | Rack | Cdu | PowerFeed | CoolingPlant
+Part = Hall | Rack | Cdu | PowerFeed | CoolingPlant | AirUnit | FloorFeature
 MAX_ROW_RACKS = 500
 
 
@@ -100,11 +102,11 @@ def layout_bump(*, layout: Layout, version: int | None = None) -> None:
 
 @transaction.atomic
 def part_save(*, part: Part, version: int | None = None) -> Part:
-    """Check and save a new or changed hall, rack, CDU, feed or plant.
+    """Check and save a new or changed part.
 
     Parameters
     ----------
-    part : Hall, Rack, Cdu, PowerFeed or CoolingPlant
+    part : Hall, Rack, Cdu, PowerFeed, CoolingPlant, AirUnit or FloorFeature
         New or changed, not yet saved.
     version : int, optional
         Version of the layout that the change was made on; none: whatever is newest.
@@ -244,6 +246,8 @@ def layout_clone(*, layout: Layout, name: str, slug: str | None = None) -> Layou
     halls = _copied(Hall.objects.filter(layout=layout), {"layout_id": copy.pk}, plant_id=plants)
     cdus = _copied(Cdu.objects.filter(layout=layout), {"layout_id": copy.pk}, hall_id=halls, plant_id=plants)
     feeds = _copied(PowerFeed.objects.filter(layout=layout), {"layout_id": copy.pk}, hall_id=halls)
+    for model in (AirUnit, FloorFeature):
+        _copied(model.objects.filter(layout=layout), {"layout_id": copy.pk}, hall_id=halls)
     for feed in PowerFeed.objects.filter(layout=copy).exclude(parent=None):
         feed.parent_id = feeds[feed.parent_id]
         feed.save(update_fields=["parent"])

@@ -1,7 +1,19 @@
-"""A small described site for tests: one hall, one plant, two CDUs, feeds A and B, no racks."""
+"""A small described site for tests: one hall with walls and air units, one plant, two CDUs, feeds A and B, no racks."""
 
 from facility.catalogue import entries, schema
-from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Product, Rack, Site, Weather
+from facility.models import (
+    AirUnit,
+    Cdu,
+    CoolingPlant,
+    FloorFeature,
+    Hall,
+    Layout,
+    PowerFeed,
+    Product,
+    Rack,
+    Site,
+    Weather,
+)
 from facility.weather import CLIMATES, read_climate, weather_fields
 
 
@@ -57,6 +69,12 @@ def small_layout(slug: str = "small") -> Layout:
             layout=layout, hall=hall, name=f"CDU-{i}", product=product("cdus", "vertiv-xdu1350"), plant=plant,
             group="A", redundant_units=1, x_m=18, y_m=2 + 2 * i, supply_degc=41,
         )  # fmt: skip
+    for i in range(3):
+        AirUnit.objects.create(layout=layout, hall=hall, name=f"CRAH-{i + 1}", x_m=3 + 4 * i, y_m=11, orientation_deg=0)
+    FloorFeature.objects.create(layout=layout, hall=hall, name="W-1", type="wall", x_m=0, y_m=0, width_m=0.2, depth_m=2)
+    FloorFeature.objects.create(
+        layout=layout, hall=hall, name="Cold", type="cold_aisle", x_m=1.8, y_m=2.4, width_m=12, depth_m=1.5
+    )
     utility = PowerFeed.objects.create(layout=layout, name="Utility", kind="utility", rating_w=10e6)
     for side in "AB":
         transformer = PowerFeed.objects.create(

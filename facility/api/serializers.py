@@ -4,7 +4,19 @@ from django.db.models import Q
 from rest_framework import serializers
 
 from facility.interchange import site_file
-from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Product, Rack, Site, Weather
+from facility.models import (
+    AirUnit,
+    Cdu,
+    CoolingPlant,
+    FloorFeature,
+    Hall,
+    Layout,
+    PowerFeed,
+    Product,
+    Rack,
+    Site,
+    Weather,
+)
 from facility.permissions import visible_sites
 
 
@@ -155,6 +167,18 @@ class CoolingPlantSerializer(PartSerializer):
     class Meta:
         model = CoolingPlant
         fields = ["id", "layout", *site_file.PLANT_FIELDS, "version"]
+
+
+class AirUnitSerializer(PartSerializer):
+    class Meta:
+        model = AirUnit
+        fields = ["id", "layout", *site_file.AIR_UNIT_FIELDS, "version"]
+
+
+class FloorFeatureSerializer(PartSerializer):
+    class Meta:
+        model = FloorFeature
+        fields = ["id", "layout", *site_file.FEATURE_FIELDS, "version"]
 
 
 class ProductSerializer(serializers.ModelSerializer):

@@ -13,6 +13,8 @@ router.register("racks", views.RackViewSet, basename="api-rack")
 router.register("cdus", views.CduViewSet, basename="api-cdu")
 router.register("power-feeds", views.PowerFeedViewSet, basename="api-power-feed")
 router.register("cooling-plants", views.CoolingPlantViewSet, basename="api-cooling-plant")
+router.register("air-units", views.AirUnitViewSet, basename="api-air-unit")
+router.register("floor-features", views.FloorFeatureViewSet, basename="api-floor-feature")
 router.register("weather", views.WeatherViewSet, basename="api-weather")
 
 urlpatterns = [

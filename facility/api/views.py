@@ -21,7 +21,19 @@ from facility.catalogue import schema as catalogue_schema
 from facility.findings import findings
 from facility.interchange import documents
 from facility.interchange.site_file import site_document
-from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Product, Rack, Site, Weather
+from facility.models import (
+    AirUnit,
+    Cdu,
+    CoolingPlant,
+    FloorFeature,
+    Hall,
+    Layout,
+    PowerFeed,
+    Product,
+    Rack,
+    Site,
+    Weather,
+)
 from facility.permissions import check_change_site, visible_sites
 from facility.weather import MAX_EPW_BYTES, WeatherError, read_epw
 
@@ -224,6 +236,22 @@ class CoolingPlantViewSet(PartViewSet):
 
     queryset = CoolingPlant.objects.select_related("heat_rejection", "chiller", "pump").order_by("layout_id", "name")
     serializer_class = serializers.CoolingPlantSerializer
+    filterset_class = PartFilter
+
+
+class AirUnitViewSet(PartViewSet):
+    """Where air units stand. The hall says how many there are and which product they are."""
+
+    queryset = AirUnit.objects.order_by("layout_id", "name")
+    serializer_class = serializers.AirUnitSerializer
+    filterset_class = PartFilter
+
+
+class FloorFeatureViewSet(PartViewSet):
+    """Walls, keep-outs and aisles."""
+
+    queryset = FloorFeature.objects.order_by("layout_id", "name")
+    serializer_class = serializers.FloorFeatureSerializer
     filterset_class = PartFilter
 
 

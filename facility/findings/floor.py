@@ -5,8 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from facility.findings.inventory import Inventory
-from facility.findings.report import BLOCKING, RISK, Finding
+from facility.findings.report import BLOCKING, HINT, RISK, Finding
 from facility.floor_plan import TOUCH_M, clearances, overlapping_pairs
+from facility.models import FloorFeature
+
+REACH_M = 0.1  # an aisle that begins within this of a rack's front is the one it draws from
+CALLED = {"cdu": "CDU", "air_unit": "air unit", "floor_feature": "wall or keep-out"}
 
 
 def floor_findings(inventory: Inventory) -> list[Finding]:
@@ -24,12 +28,16 @@ def _hall(inventory: Inventory, h: int, hall) -> Iterator[Finding]:
         cdu for cdu in inventory.cdus
         if cdu.hall_id == hall.pk and inventory.facts(cdu.product_id)["type"] != "liquid_to_liquid_in_rack"
     ]  # fmt: skip
+    units = [unit for unit in inventory.air_units if unit.hall_id == hall.pk]
     objects = [("rack", racks.ids[i], racks.names[i]) for i in mine] + [("cdu", cdu.pk, cdu.name) for cdu in cdus]
+    n_fronts = len(objects)  # what has a front that people work at
+    objects += [("air_unit", unit.pk, unit.name) for unit in units]
     sheets = [inventory.facts(cdu.product_id) for cdu in cdus]
-    width = np.append(racks.width_m[mine], [sheet["width_m"] for sheet in sheets])
-    depth = np.append(racks.depth_m[mine], [sheet["depth_m"] for sheet in sheets])
-    front = np.append(racks.orientation_deg[mine], [cdu.orientation_deg for cdu in cdus]).astype(np.int64)
-    x, y = np.append(racks.x_m[mine], [c.x_m for c in cdus]), np.append(racks.y_m[mine], [c.y_m for c in cdus])
+    others = [*cdus, *units]
+    width = np.append(racks.width_m[mine], [s["width_m"] for s in sheets] + [unit.width_m for unit in units])
+    depth = np.append(racks.depth_m[mine], [s["depth_m"] for s in sheets] + [unit.depth_m for unit in units])
+    front = np.append(racks.orientation_deg[mine], [thing.orientation_deg for thing in others]).astype(np.int64)
+    x, y = np.append(racks.x_m[mine], [t.x_m for t in others]), np.append(racks.y_m[mine], [t.y_m for t in others])
     turned = front % 180 == 90
     corners = np.stack([x, y, x + np.where(turned, depth, width), y + np.where(turned, width, depth)], axis=1)
     for i in np.flatnonzero((corners[:, 2] > hall.width_m + TOUCH_M) | (corners[:, 3] > hall.depth_m + TOUCH_M)):
@@ -39,20 +47,34 @@ def _hall(inventory: Inventory, h: int, hall) -> Iterator[Finding]:
             f"Reaches ({corners[i, 2]:.2f}, {corners[i, 3]:.2f}) m; hall {hall.name} ends at "
             f"({hall.width_m:g}, {hall.depth_m:g}) m.",
         )  # fmt: skip
+    features = [feature for feature in inventory.features if feature.hall_id == hall.pk]
+    solid = [feature for feature in features if feature.is_solid]
+    objects += [("floor_feature", feature.pk, feature.name) for feature in solid]
+    corners = np.concatenate([corners, _corners(solid)])
+    n_standing = len(objects) - len(solid)
     for i, j in overlapping_pairs(corners):
-        yield Finding(
-            *objects[j], "overlap", BLOCKING, None, None, "m", f"Stands on the same floor as {_called(objects[i])}."
-        )
-    yield from _aisles(hall, objects, corners, front)
+        if i < n_standing:  # walls may meet walls
+            yield Finding(
+                *objects[j], "overlap", BLOCKING, None, None, "m", f"Stands on the same floor as {_called(objects[i])}."
+            )
+    yield from _aisles(hall, objects, corners, np.append(front, np.zeros(len(solid), np.int64)), n_fronts)
+    yield from _drawn_aisles(features, objects[:n_fronts], corners[:n_fronts], front[:n_fronts], len(mine))
+    yield from _placed_air_units(hall, units)
     yield from _floor_load(inventory, hall, mine)
 
 
-def _aisles(hall, objects: list[tuple], corners: np.ndarray, front: np.ndarray) -> Iterator[Finding]:
-    """Report each aisle that is too narrow once, at the first object beside it."""
+def _corners(features: list[FloorFeature]) -> np.ndarray:
+    """Return x0, y0, x1, y1 of each feature [m], shape (n, 4)."""
+    boxes = [(f.x_m, f.y_m, f.x_m + f.width_m, f.y_m + f.depth_m) for f in features]
+    return np.array(boxes, dtype=float).reshape(-1, 4)
+
+
+def _aisles(hall, objects: list[tuple], corners: np.ndarray, front: np.ndarray, n_fronts: int) -> Iterator[Finding]:
+    """Report each aisle that is too narrow once, at the first object beside it; the first `n_fronts` have fronts."""
     clear_m, nearest = clearances(corners, front)
     reported: set[frozenset[int]] = set()
     for side, word in ((0, "in front of"), (1, "behind")):
-        for i in np.flatnonzero(clear_m[side] < hall.min_aisle_m - TOUCH_M):
+        for i in np.flatnonzero(clear_m[side, :n_fronts] < hall.min_aisle_m - TOUCH_M):
             pair = frozenset((int(i), int(nearest[side, i])))
             if pair in reported:
                 continue
@@ -62,6 +84,51 @@ def _aisles(hall, objects: list[tuple], corners: np.ndarray, front: np.ndarray) 
                 f"{clear_m[side, i]:.2f} m are clear {word} it, up to {_called(objects[nearest[side, i]])}; hall "
                 f"{hall.name} asks for {hall.min_aisle_m:g} m.",
             )  # fmt: skip
+
+
+def _drawn_aisles(
+    features: list[FloorFeature], objects: list[tuple], corners: np.ndarray, front: np.ndarray, n_racks: int
+) -> Iterator[Finding]:
+    """Report what stands in a drawn aisle, and racks that draw their air from a drawn hot aisle."""
+    # What lies within a hand's breadth before each front, in the order of 0°, 90°, 180°, 270°.
+    x0, y0, x1, y1 = corners.T
+    before = np.stack(
+        [
+            np.stack([x0, y0 - REACH_M, x1, y0], axis=1), np.stack([x1, y0, x1 + REACH_M, y1], axis=1),
+            np.stack([x0, y1, x1, y1 + REACH_M], axis=1), np.stack([x0 - REACH_M, y0, x0, y1], axis=1),
+        ]
+    )[front // 90, np.arange(len(front))]  # fmt: skip
+    for feature in features:
+        if feature.is_solid:
+            continue
+        aisle = _corners([feature])[0]
+        called = f"{feature.get_type_display()} {feature.name}"
+        for i in np.flatnonzero(_covers(corners, aisle)):
+            yield Finding(*objects[i], "clear aisle", RISK, None, None, "", f"Stands in {called}.")
+        if feature.type == FloorFeature.Type.HOT_AISLE:
+            for i in np.flatnonzero(_covers(before[:n_racks], aisle)):
+                yield Finding(
+                    *objects[i], "front in hot aisle", RISK, None, None, "",
+                    f"Faces {called} and would draw in exhaust air; turn it round.",
+                )  # fmt: skip
+
+
+def _covers(rectangles: np.ndarray, one: np.ndarray) -> np.ndarray:
+    """Return which rectangles overlap one other by more than a millimetre."""
+    x_m = np.minimum(rectangles[:, 2], one[2]) - np.maximum(rectangles[:, 0], one[0])
+    y_m = np.minimum(rectangles[:, 3], one[3]) - np.maximum(rectangles[:, 1], one[1])
+    return (x_m > TOUCH_M) & (y_m > TOUCH_M)
+
+
+def _placed_air_units(hall, units: list) -> Iterator[Finding]:
+    """Report where the drawing and the hall's number of air units differ; a hall that draws none says nothing."""
+    if units and len(units) != hall.n_air_units:
+        severity = RISK if len(units) > hall.n_air_units else HINT
+        yield Finding(
+            "hall", hall.pk, hall.name, "placed air units", severity, float(len(units)), float(hall.n_air_units),
+            "units", f"{len(units)} air units are drawn, but the hall has {hall.n_air_units}; only those of the hall "
+            "are solved and bought.",
+        )  # fmt: skip
 
 
 def _floor_load(inventory: Inventory, hall, mine: np.ndarray) -> Iterator[Finding]:
@@ -95,4 +162,4 @@ def _too_small(inventory: Inventory) -> Iterator[Finding]:
 
 
 def _called(thing: tuple) -> str:
-    return f"CDU {thing[2]}" if thing[0] == "cdu" else f"{thing[0]} {thing[2]}"
+    return f"{CALLED.get(thing[0], thing[0])} {thing[2]}"

@@ -7,7 +7,7 @@ import numpy as np
 from django.db.models import Q
 from numpy.typing import NDArray
 
-from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Product, Rack, Site
+from facility.models import AirUnit, Cdu, CoolingPlant, FloorFeature, Hall, Layout, PowerFeed, Product, Rack, Site
 from facility.weather import unpack
 
 FloatArray = NDArray[np.float64]
@@ -57,6 +57,8 @@ class Inventory:
     cdus: list[Cdu]
     feeds: list[PowerFeed]
     plants: list[CoolingPlant]
+    air_units: list[AirUnit]
+    features: list[FloorFeature]
     racks: RackTable
     products: dict[int, Product]
     max_dry_bulb_degc: float
@@ -68,7 +70,7 @@ class Inventory:
 
 
 def take_inventory(layout: Layout) -> Inventory:
-    """Read a layout in seven queries."""
+    """Read a layout in nine queries."""
     site = Site.objects.select_related("weather").get(pk=layout.site_id)
     halls = list(layout.halls.order_by("pk"))
     cdus = list(layout.cdus.order_by("pk"))
@@ -86,6 +88,7 @@ def take_inventory(layout: Layout) -> Inventory:
     dry_bulb, humidity, _ = unpack(site.weather.rows)
     return Inventory(
         site=site, halls=halls, cdus=cdus, feeds=feeds, plants=plants,
+        air_units=list(layout.air_units.order_by("pk")), features=list(layout.floor_features.order_by("pk")),
         racks=_rack_table(rows, halls, cdus, feeds, by_id), products=by_id,
         max_dry_bulb_degc=float(dry_bulb.max()), max_wet_bulb_degc=float(wet_bulb_degc(dry_bulb, humidity).max()),
     )  # fmt: skip

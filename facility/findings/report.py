@@ -9,7 +9,7 @@ BLOCKING, RISK, HINT = "blocking", "risk", "hint"
 class Finding:
     """One object that breaks one rule, with its value against the limit."""
 
-    object_kind: str  # rack, cdu, power_feed, hall, cooling_plant or site
+    object_kind: str  # rack, cdu, power_feed, hall, cooling_plant, air_unit, floor_feature or site
     object_id: int | None
     object_name: str
     rule: str

@@ -18,7 +18,19 @@ from django.db import models, transaction
 from facility import services
 from facility.floor_plan import check_place, overlapping_pairs
 from facility.interchange.documents import Line, SiteFileError, flag, listing, mapping, number, text, whole
-from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Product, Rack, Site, Weather
+from facility.models import (
+    AirUnit,
+    Cdu,
+    CoolingPlant,
+    FloorFeature,
+    Hall,
+    Layout,
+    PowerFeed,
+    Product,
+    Rack,
+    Site,
+    Weather,
+)
 
 FORMAT = "ai-factory-site/1"
 SITE_FIELDS = (
@@ -47,6 +59,8 @@ FEED_FIELDS = (
     "name", "kind", "parent", "product", "rating_w", "n_units", "length_m", "redundancy_group", "redundancy",
     "eco_mode", "hall",
 )  # fmt: skip
+AIR_UNIT_FIELDS = ("name", "hall", "x_m", "y_m", "orientation_deg", "width_m", "depth_m")
+FEATURE_FIELDS = ("name", "hall", "type", "x_m", "y_m", "width_m", "depth_m")
 RACK_FIELDS = (
     "hall", "name", "row", "role", "x_m", "y_m", "orientation_deg", "width_m", "depth_m", "product", "n_systems",
     "other_power_w", "accelerator_power_limit_w", "load_share", "coolant_flow_m3_per_s", "cdu", "feed_a", "feed_b",
@@ -54,9 +68,14 @@ RACK_FIELDS = (
 # A row stands for equal racks; files that people write use it, the export always writes the racks.
 ROW_FIELDS = (*RACK_FIELDS, "n_racks", "first", "pitch_m")
 PARTS = (
-    ("cooling_plants", CoolingPlant, PLANT_FIELDS), ("halls", Hall, HALL_FIELDS), ("cdus", Cdu, CDU_FIELDS),
+    ("cooling_plants", CoolingPlant, PLANT_FIELDS),
+    ("halls", Hall, HALL_FIELDS),
+    ("cdus", Cdu, CDU_FIELDS),
     ("power_feeds", PowerFeed, FEED_FIELDS),
-)  # fmt: skip
+    ("air_units", AirUnit, AIR_UNIT_FIELDS),
+    ("floor_features", FloorFeature, FEATURE_FIELDS),
+)
+YOUNGER_SECTIONS = ("air_units", "floor_features")  # left out where empty: older files stay as they are  # fmt: skip
 RACK_REFERENCES = ("hall", "product", "cdu", "feed_a", "feed_b")
 READERS = {
     models.FloatField: number, models.IntegerField: whole, models.CharField: text, models.TextField: text,
@@ -85,8 +104,10 @@ def _layout_document(layout: Layout, ids: dict[int, str]) -> dict[str, Any]:
         if section == "power_feeds":
             rows = _from_the_source(rows.select_related("parent", "hall"))
         elif model is not CoolingPlant:
-            rows = rows.select_related("plant", *(["hall"] if model is Cdu else []))
-        document[section] = [Line(_written(row, fields, ids)) for row in rows]
+            rows = rows.select_related(*(name for name in ("plant", "hall") if name in fields))
+        written = [Line(_written(row, fields, ids)) for row in rows]
+        if written or section not in YOUNGER_SECTIONS:
+            document[section] = written
     racks = Rack.objects.filter(hall__layout=layout).select_related("hall", "cdu", "feed_a", "feed_b")
     document["racks"] = [Line(_written(rack, RACK_FIELDS, ids)) for rack in racks.order_by("hall__name", "row", "name")]
     return document
@@ -443,19 +464,26 @@ def _rack(values: Any, place: str, fields: tuple[str, ...], made: dict, catalogu
     return rack, place
 
 
+STANDS = {"cdus": "stands_on_floor", "floor_features": "is_solid"}  # what says whether it excludes racks
+
+
 def _check_places(racks: list[tuple[Rack, str]], made: dict, where: str) -> None:
-    """Raise if racks leave their hall or overlap each other or a CDU."""
+    """Raise if racks leave their hall or overlap each other or anything that stands there."""
     for hall in made["halls"].values():
         mine = [(rack.footprint, place) for rack, place in racks if rack.hall_id == hall.pk]
         for footprint, place in mine:
             with described(place):
                 check_place(footprint, hall, [])
+        n_racks = len(mine)
         mine += [
-            (cdu.footprint, f"{where}.cdus[{cdu.name}]")
-            for cdu in made["cdus"].values()
-            if cdu.hall_id == hall.pk and cdu.stands_on_floor
+            (thing.footprint, f"{where}.{section}[{thing.name}]")
+            for section in ("cdus", "air_units", "floor_features")
+            for thing in made[section].values()
+            if thing.hall_id == hall.pk and getattr(thing, STANDS.get(section, ""), True)
         ]
         corners = np.array([(f.x0_m, f.y0_m, f.x1_m, f.y1_m) for f, _ in mine]).reshape(-1, 4)
         for i, j in overlapping_pairs(corners):
+            if i >= n_racks:
+                continue  # neither is a rack: their own rules have been asked
             with described(mine[j][1]):
                 check_place(mine[j][0], hall, [mine[i][0]])

@@ -2,15 +2,20 @@
 
 from facility.models.access import ApiToken, Membership
 from facility.models.cooling import Cdu, CoolingPlant
+from facility.models.edit_record import EditRecord
+from facility.models.features import AirUnit, FloorFeature
 from facility.models.floor import Hall, Rack
 from facility.models.power import PowerFeed
 from facility.models.product import Product
 from facility.models.site import Layout, Site, Weather
 
 __all__ = [
+    "AirUnit",
     "ApiToken",
     "Cdu",
     "CoolingPlant",
+    "EditRecord",
+    "FloorFeature",
     "Hall",
     "Layout",
     "Membership",

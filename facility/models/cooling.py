@@ -130,6 +130,12 @@ class Cdu(models.Model):
         strays = list(self.racks.exclude(hall_id=self.hall_id).values_list("name", flat=True)) if self.pk else []
         if strays:
             raise ValidationError({"hall": f"CDU {self.name} cools {listed(strays)} in another hall."})
+        self.check_references()
+        if self.stands_on_floor:
+            check_place(self.footprint, self.hall, self.hall.footprints(without=self))
+
+    def check_references(self) -> None:
+        """Raise if hall or plant are of another layout or the plant's water is too warm; names both sides."""
         for name, other in (("hall", self.hall), ("plant", self.plant)):
             if other.layout_id != self.layout_id:
                 raise ValidationError({name: f"{other.name} belongs to another layout than CDU {self.name}."})
@@ -142,5 +148,3 @@ class Cdu(models.Model):
                     f"{self.plant.supply_degc + approach_k:g} °C or more (approach {approach_k:g} K)."
                 }
             )
-        if self.stands_on_floor:
-            check_place(self.footprint, self.hall, self.hall.footprints(without=self))

@@ -6,6 +6,7 @@ from django.db import models
 
 from facility.floor_plan import Footprint, check_place
 from facility.models.cooling import Cdu, CoolingPlant
+from facility.models.features import FloorFeature
 from facility.models.power import PowerFeed
 from facility.models.product import product_field
 from facility.models.site import Layout, check_stays
@@ -67,15 +68,21 @@ class Hall(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def footprints(self, *, without: models.Model | None = None) -> list[Footprint]:
-        """Return what stands in the hall, except one object (two queries)."""
+    def standing(self, *, without: models.Model | None = None) -> list[Footprint]:
+        """Return what stands in the hall, except one object (three queries)."""
         racks = self.racks.all() if self.pk else []
         cdus = self.cdus.select_related("product") if self.pk else []
+        air_units = self.placed_air_units.all() if self.pk else []
         return [
             thing.footprint
-            for thing in (*racks, *(cdu for cdu in cdus if cdu.stands_on_floor))
+            for thing in (*racks, *(cdu for cdu in cdus if cdu.stands_on_floor), *air_units)
             if without is None or (type(thing), thing.pk) != (type(without), without.pk)
         ]
+
+    def footprints(self, *, without: models.Model | None = None) -> list[Footprint]:
+        """Return what stands in the hall, except one object, and its walls and keep-outs (four queries)."""
+        solid = self.features.filter(type__in=FloorFeature.SOLID) if self.pk else []
+        return self.standing(without=without) + [feature.footprint for feature in solid]
 
     def clean(self) -> None:
         """Air units and plant fit, and what stands in the hall still fits inside."""
@@ -91,7 +98,7 @@ class Hall(models.Model):
         if self.plant is not None and self.plant.layout_id != self.layout_id:
             raise ValidationError({"plant": f"{self.plant.name} belongs to another layout than hall {self.name}."})
         if self.pk and self.width_m is not None and self.depth_m is not None:
-            for footprint in self.footprints():
+            for footprint in (*self.standing(), *(feature.footprint for feature in self.features.all())):
                 check_place(footprint, self, [])
 
 

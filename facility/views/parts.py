@@ -1,4 +1,4 @@
-"""The parts of a layout in lists and forms: one set of views for halls, racks, CDUs, feeds and plants.
+"""The parts of a layout in lists and forms: one set of views for all of them.
 
 Every change goes through `facility.services`, which checks, counts the edit and refuses one made on an older version.
 """
@@ -14,7 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from facility import forms, services
-from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Rack
+from facility.models import AirUnit, Cdu, CoolingPlant, FloorFeature, Hall, Layout, PowerFeed, Rack
 from facility.permissions import check_change_site, may_change_site
 from facility.views.lookup import visible_layout_or_404
 
@@ -30,7 +30,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class PartKind:
-    """What the addresses call halls, racks, CDUs, power-feeds and cooling-plants."""
+    """What the addresses call halls, racks, CDUs, power-feeds, cooling-plants, air-units and floor-features."""
 
     slug: str
     singular: str
@@ -97,6 +97,18 @@ PARTS = {
             Column("Chillers", lambda p: f"{p.n_chillers} × {p.chiller}" if p.chiller else "none"),
             Column("Pumps", lambda p: f"{p.n_pumps} × {p.pump}")),
             ("heat_rejection", "chiller", "pump"), "A plant brings the heat of CDUs and air units to the sky."),
+        PartKind("air-units", "air unit", "Air units", AirUnit, forms.AirUnitForm, (
+            Column("Hall", lambda a: a.hall), Column("Product", lambda a: a.hall.air_unit or "none"),
+            Column("x", lambda a: a.x_m, "m"), Column("y", lambda a: a.y_m, "m"),
+            Column("Width", lambda a: a.width_m, "m"), Column("Depth", lambda a: a.depth_m, "m"),
+            Column("Blows to", lambda a: a.get_orientation_deg_display())),
+            ("hall__air_unit",), "The hall says how many air units there are; place them to see where they stand."),
+        PartKind("floor-features", "wall, keep-out or aisle", "Walls and aisles", FloorFeature,
+            forms.FloorFeatureForm, (
+            Column("Type", lambda f: f.get_type_display()), Column("Hall", lambda f: f.hall),
+            Column("x", lambda f: f.x_m, "m"), Column("y", lambda f: f.y_m, "m"),
+            Column("Width", lambda f: f.width_m, "m"), Column("Depth", lambda f: f.depth_m, "m")),
+            ("hall",), "Nothing may stand on walls and keep-outs; aisles should stay clear."),
     )
 }  # fmt: skip
 
