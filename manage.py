@@ -8,8 +8,15 @@ import sys
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "twin.settings")
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError, ProgrammingError
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except (OperationalError, ProgrammingError) as error:
+        missing = ("no such table", "no such column", "does not exist")  # as SQLite and PostgreSQL say it
+        if not any(words in str(error) for words in missing):
+            raise
+        sys.exit(f"The database is not up to date ({str(error).splitlines()[0]}). Run: manage.py migrate")
 
 
 if __name__ == "__main__":

@@ -203,4 +203,6 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
+    # A mistyped address or form is the visitor's to mend; the console tells what is ours.
+    "loggers": {"django.request": {"level": "ERROR"}, "django.security": {"level": "WARNING"}},
 }

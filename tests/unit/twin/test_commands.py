@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -14,6 +16,9 @@ from twin.benchmarks.measure import Benchmark
 from twin.merit import FIGURES
 from twin.models import Run
 from twin.validation.check import Check, at_most
+
+
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def output(*command: str, **options) -> str:
@@ -159,3 +164,13 @@ def test_create_token_prints_a_secret_that_signs_in(solved):
 def test_create_token_refuses_an_unknown_user(db):
     with pytest.raises(CommandError, match="there is no user buyer; there are: nobody yet"):
         output("create_token", "buyer")
+
+
+def test_a_database_without_tables_is_said_in_one_line_with_the_cure(tmp_path):
+    home = {"TWIN_HOME": str(tmp_path), "DJANGO_SETTINGS_MODULE": "twin.settings", "DATABASE_URL": ""}
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "simulate", "--list"], cwd=REPOSITORY,
+        env={k: v for k, v in (os.environ | home).items() if v}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stderr == ("The database is not up to date (no such table: facility_layout). Run: manage.py migrate\n")
