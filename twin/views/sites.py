@@ -1,6 +1,8 @@
 """Sites, their layouts, and the plan of a layout with its racks."""
 
 from dataclasses import asdict
+from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count
@@ -14,9 +16,12 @@ from facility.models import Cdu, Layout, Rack
 from facility.permissions import may_change_site, visible_sites
 from facility.views.lookup import visible_layout_or_404, visible_site_or_404
 from twin import plan, services
+from twin.colouring import MODES, colouring, offered, read_question
+from twin.floor import read_floor
 from twin.latest import LatestRun, best_run, latest_runs, recent_runs, shared_scenario
 from twin.merit import HEADLINES
 from twin.models import Run
+from twin.rack_quantities import QUANTITIES
 from twin.site_file import site_export
 
 
@@ -70,27 +75,30 @@ def site_detail(request: HttpRequest, site: str) -> HttpResponse:
 def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     """Show the plan of a layout, coloured by a chosen quantity of its last run, with findings and figures."""
     layout = visible_layout_or_404(request.user, site, layout)
-    runs = latest_runs([layout.id]).get(layout.id, [])
-    shown = next((run for run in runs if str(run.id) == request.GET.get("run")), runs[0] if runs else None)
-    fallback = plan.BY_NAME["mean_power_w" if shown else "rated_power_w"]
-    quantity = plan.BY_NAME.get(request.GET.get("colour", ""), fallback)
-    arrays = None
-    if shown:
-        arrays = services.run_racks(Run.objects.only("id", "racks").get(id=shown.id))
-    drawn = plan.draw(layout, quantity, arrays)
-    context = {
-        "layout": layout, "site": layout.site, "runs": runs, "run": shown, "plan": drawn,
-        "quantities": [q for q in plan.QUANTITIES if shown or not q.needs_run], "figures": HEADLINES,
-    }  # fmt: skip
+    context = coloured_floor(request, layout) | {"figures": HEADLINES, "here": request.path}
     if request.htmx:
         return render(request, "twin/_plan.html", context)
     found = findings(layout)
     context |= {
         "findings": [with_address(layout, finding) for finding in found[:12]],
         "n_findings": len(found), "may_change": may_change_site(request.user, layout.site),
-        "scenarios": layout.site.scenarios.all(),
     }  # fmt: skip
     return render(request, "twin/layout_detail.html", context)
+
+
+def coloured_floor(request: HttpRequest, layout: Layout) -> dict[str, Any]:
+    """Return what every drawing of a layout's floors shows: the plan in the asked colouring, and what may be asked."""
+    runs = latest_runs([layout.id]).get(layout.id, [])
+    scenarios = list(layout.site.scenarios.all())
+    question = read_question(request.GET, layout, runs=runs, scenarios=scenarios)
+    floor = read_floor(layout)
+    drawn = plan.draw(floor, colouring(floor, question))
+    return {
+        "layout": layout, "site": layout.site, "runs": runs, "run": question.run, "scenarios": scenarios,
+        "floor": floor, "plan": drawn, "modes": MODES, "offered": offered(question), "query": urlencode(question.query),
+        "slider_hour": question.hour if question.when == "hour" else question.n_hours // 2,
+        "when_text": "the last run" if question.when == "year" else "",
+    }  # fmt: skip
 
 
 @login_required
@@ -105,7 +113,10 @@ def site_file(request: HttpRequest, site: str) -> HttpResponse:
 
 
 #: Kinds of part as the rules name them, and as the addresses of lists do.
-PART_LISTS = {"hall": "halls", "power_feed": "power-feeds", "cooling_plant": "cooling-plants"}
+PART_LISTS = {
+    "hall": "halls", "power_feed": "power-feeds", "cooling_plant": "cooling-plants", "air_unit": "air-units",
+    "floor_feature": "floor-features",
+}  # fmt: skip
 
 
 def with_address(layout: Layout, finding: Finding) -> dict:
@@ -149,13 +160,14 @@ def rack_detail(request: HttpRequest, site: str, layout: str, pk: int) -> HttpRe
     return render(request, "twin/_rack.html" if request.htmx else "twin/rack_detail.html", context)
 
 
-def rack_results(rack: Rack, run: Run) -> list[tuple[plan.Quantity, float | None]]:
-    """Return what a run says about one rack, empty where it stood elsewhere or not yet."""
+def rack_results(rack: Rack, run: Run) -> list[tuple[str, float, str]]:
+    """Return label, value and unit of what a run says about one rack; empty where it stood elsewhere or not yet."""
     arrays = services.run_racks(run)
     at = (arrays["rack_id"] == rack.id).nonzero()[0]
     if not at.size:
         return []
-    return [(q, float(arrays[q.name][at[0]])) for q in plan.QUANTITIES if q.needs_run and q.name in arrays]
+    known = [q for q in QUANTITIES if q.year in arrays]
+    return [(q.label_at("year"), float(arrays[q.year][at[0]]), q.unit) for q in known]
 
 
 @login_required
