@@ -17,7 +17,6 @@ from twin.merit import FIGURES
 from twin.models import Run
 from twin.validation.check import Check, at_most
 
-
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
