@@ -21,16 +21,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from power_cooling import coupled_kernel as kernel
+from power_cooling import coupled_columns as columns
 from power_cooling.compiled import drop_stale
 from power_cooling.cooling import air_states
+from power_cooling.coupled_kernel import solve_elements
 from power_cooling.electrical import feed_losses, link_shares, live_nodes
 from power_cooling.psychrometrics import dew_point_degc
 from power_cooling.site_arrays import CduBank, Failures, FloatArray, SiteArrays, SiteFeeds, Weather, records
 
 COMPILED_MODULES = (
     "psychrometrics", "heat_exchangers", "heat_rejection", "towers", "york_towers", "chillers", "chips", "cdus",
-    "it_load", "room_air", "cooling", "coupled_kernel",
+    "it_load", "room_air", "cooling", "plant_loop", "load_shedding", "coupled_columns", "coupled_output",
+    "coupled_kernel",
 )  # fmt: skip
 drop_stale(Path(__file__).parent, COMPILED_MODULES)
 
@@ -230,9 +232,9 @@ def solve_coupled(
     load, tables = _inputs(site, pool_load_frac, weather, feeds, failures)
     n = load.shape[0]
     out = _Tables.empty(site, tables.n_nodes, n, keep_rack_channels)
-    racks = np.zeros((-(-n // BLOCK), site.racks.n_racks, kernel.N_RACK_OUT))
-    racks[:, :, kernel.R_MIN_CLOCK] = np.inf
-    for column in (kernel.R_MAX_JUNCTION, kernel.R_MAX_INLET, kernel.R_MAX_COOLANT):
+    racks = np.zeros((-(-n // BLOCK), site.racks.n_racks, columns.N_RACK_OUT))
+    racks[:, :, columns.R_MIN_CLOCK] = np.inf
+    for column in (columns.R_MAX_JUNCTION, columns.R_MAX_INLET, columns.R_MAX_COOLANT):
         racks[:, :, column] = -np.inf
 
     def solve_block(block: int) -> int:
@@ -259,7 +261,7 @@ BLOCK = 256  # elements that warm-start each other
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tables:
-    """Output tables of the kernel, filled block by block; columns are named in `coupled_kernel`."""
+    """Output tables of the kernel, filled block by block; columns are named in `coupled_columns`."""
 
     series: FloatArray
     pools: FloatArray
@@ -274,14 +276,14 @@ class _Tables:
         n_groups = 0 if site.cdus is None else site.cdus.n_groups
         n_pools = site.pools.static_power_w.shape[0]
         return cls(
-            series=np.empty((n, kernel.N_SERIES)),
+            series=np.empty((n, columns.N_SERIES)),
             pools=np.empty((n, n_pools, 3)),
-            groups=np.empty((n, n_groups, kernel.N_GROUP_OUT)),
-            halls=np.empty((n, site.halls.n_halls, kernel.N_HALL_OUT)),
-            plants=np.empty((n, site.plants.n_plants, kernel.N_PLANT_OUT)),
+            groups=np.empty((n, n_groups, columns.N_GROUP_OUT)),
+            halls=np.empty((n, site.halls.n_halls, columns.N_HALL_OUT)),
+            plants=np.empty((n, site.plants.n_plants, columns.N_PLANT_OUT)),
             nodes=np.empty((n, n_nodes)),
             channels=np.empty(
-                (n, site.racks.n_racks, kernel.N_CHANNELS) if keep_rack_channels else (0, 0, 0), dtype=np.float32
+                (n, site.racks.n_racks, columns.N_CHANNELS) if keep_rack_channels else (0, 0, 0), dtype=np.float32
             ),
         )
 
@@ -315,7 +317,7 @@ class _Inputs:
         """Solve the elements `rows` into the output tables."""
         n = rows.stop - rows.start
         feed = self._feed_arrays(rows)
-        kernel.solve_elements(
+        solve_elements(
             self.racks,
             self.static_w,
             self.dynamic_w,
@@ -468,18 +470,18 @@ _ONE_GROUP = CduBank(1.0, 1.0, 1.0, 1.0, 1.0, 20.0, 0, 0)
 
 
 def _report(series: FloatArray, tolerance_k: float) -> SolveReport:
-    reasons = series[:, kernel.S_REASON].astype(np.int8)
-    passes = series[:, kernel.S_PASSES].astype(np.int16)
+    reasons = series[:, columns.S_REASON].astype(np.int8)
+    passes = series[:, columns.S_PASSES].astype(np.int16)
     solved = reasons == Reason.CONVERGED
     failed = int(np.sum(~solved))
-    residual = float(np.max(series[solved, kernel.S_RESIDUAL], initial=0.0))
+    residual = float(np.max(series[solved, columns.S_RESIDUAL], initial=0.0))
     message = f"{reasons.size} elements solved to {residual:.1e} K in at most {passes.max(initial=0)} passes"
     if failed:
         first = int(np.argmax(~solved))
         message = (
             f"{failed} of {reasons.size} elements have no solution; the first is element {first}: "
             f"{Reason(int(reasons[first])).name.lower().replace('_', ' ')}, still moving "
-            f"{series[first, kernel.S_RESIDUAL]:.3g} K after {passes[first]} passes"
+            f"{series[first, columns.S_RESIDUAL]:.3g} K after {passes[first]} passes"
         )
     return SolveReport(
         converged=failed == 0,
@@ -498,23 +500,23 @@ def _rack_summary(racks: FloatArray, site: SiteArrays) -> RackSummary:
     """Join the blocks' sums and extremes, in order."""
     highest, lowest = racks.max(axis=0), racks.min(axis=0)
     total = racks.sum(axis=0)
-    elements, running = total[:, kernel.R_ELEMENTS], total[:, kernel.R_RUNNING]
+    elements, running = total[:, columns.R_ELEMENTS], total[:, columns.R_RUNNING]
     junction, inlet, coolant = (
         np.where(np.isfinite(highest[:, c]), highest[:, c], np.nan)
-        for c in (kernel.R_MAX_JUNCTION, kernel.R_MAX_INLET, kernel.R_MAX_COOLANT)
+        for c in (columns.R_MAX_JUNCTION, columns.R_MAX_INLET, columns.R_MAX_COOLANT)
     )
     none = np.full(elements.shape, np.nan)
     return RackSummary(
-        mean_power_w=np.divide(total[:, kernel.R_POWER], elements, out=none.copy(), where=elements > 0),
-        max_power_w=highest[:, kernel.R_MAX_POWER],
+        mean_power_w=np.divide(total[:, columns.R_POWER], elements, out=none.copy(), where=elements > 0),
+        max_power_w=highest[:, columns.R_MAX_POWER],
         max_junction_degc=junction,
         max_inlet_degc=inlet,
         max_coolant_degc=np.where(site.racks.cdu_index >= 0, coolant, np.nan),
-        min_clock_frac=np.where(np.isfinite(lowest[:, kernel.R_MIN_CLOCK]), lowest[:, kernel.R_MIN_CLOCK], 1.0),
-        mean_clock_frac=np.divide(total[:, kernel.R_CLOCK], running, out=none, where=running > 0),
-        throttled_elements=total[:, kernel.R_THROTTLED],
-        capped_elements=total[:, kernel.R_CAPPED],
-        tripped_elements=total[:, kernel.R_TRIPPED],
+        min_clock_frac=np.where(np.isfinite(lowest[:, columns.R_MIN_CLOCK]), lowest[:, columns.R_MIN_CLOCK], 1.0),
+        mean_clock_frac=np.divide(total[:, columns.R_CLOCK], running, out=none, where=running > 0),
+        throttled_elements=total[:, columns.R_THROTTLED],
+        capped_elements=total[:, columns.R_CAPPED],
+        tripped_elements=total[:, columns.R_TRIPPED],
     )
 
 
@@ -527,8 +529,8 @@ def _result(
 ) -> CoupledResult:
     series, groups, halls, plants = out.series, out.groups, out.halls, out.plants
     at_site = (
-        kernel.S_IT, kernel.S_CDU_PUMP, kernel.S_PLANT_PUMP, kernel.S_TOWER_PUMP, kernel.S_AIR_FAN,
-        kernel.S_COOLER_FAN, kernel.S_TOWER_FAN, kernel.S_CHILLER, kernel.S_LIGHTING,
+        columns.S_IT, columns.S_CDU_PUMP, columns.S_PLANT_PUMP, columns.S_TOWER_PUMP, columns.S_AIR_FAN,
+        columns.S_COOLER_FAN, columns.S_TOWER_FAN, columns.S_CHILLER, columns.S_LIGHTING,
     )  # fmt: skip
     drawn = series[:, at_site].sum(axis=1)
     if tables.feeds is None:
@@ -543,67 +545,67 @@ def _result(
         power_closure = np.abs(meter + feeds.unserved_w - drawn - loss) / np.maximum(np.abs(meter), 1.0)
     channels = None
     if out.channels.size:
-        channels = RackChannels(*(out.channels[:, :, k] for k in range(kernel.N_CHANNELS)))
+        channels = RackChannels(*(out.channels[:, :, k] for k in range(columns.N_CHANNELS)))
     return CoupledResult(
         report=_report(series, tolerance_k),
-        it_power_w=series[:, kernel.S_IT],
-        accelerator_power_w=series[:, kernel.S_ACCELERATORS],
-        other_it_power_w=series[:, kernel.S_OTHER],
-        server_fan_power_w=series[:, kernel.S_SERVER_FAN],
-        shelf_loss_w=series[:, kernel.S_SHELF],
-        cdu_pump_power_w=series[:, kernel.S_CDU_PUMP],
-        plant_pump_power_w=series[:, kernel.S_PLANT_PUMP],
-        tower_pump_power_w=series[:, kernel.S_TOWER_PUMP],
-        air_unit_fan_power_w=series[:, kernel.S_AIR_FAN],
-        cooler_fan_power_w=series[:, kernel.S_COOLER_FAN],
-        tower_fan_power_w=series[:, kernel.S_TOWER_FAN],
-        chiller_power_w=series[:, kernel.S_CHILLER],
-        lighting_power_w=series[:, kernel.S_LIGHTING],
+        it_power_w=series[:, columns.S_IT],
+        accelerator_power_w=series[:, columns.S_ACCELERATORS],
+        other_it_power_w=series[:, columns.S_OTHER],
+        server_fan_power_w=series[:, columns.S_SERVER_FAN],
+        shelf_loss_w=series[:, columns.S_SHELF],
+        cdu_pump_power_w=series[:, columns.S_CDU_PUMP],
+        plant_pump_power_w=series[:, columns.S_PLANT_PUMP],
+        tower_pump_power_w=series[:, columns.S_TOWER_PUMP],
+        air_unit_fan_power_w=series[:, columns.S_AIR_FAN],
+        cooler_fan_power_w=series[:, columns.S_COOLER_FAN],
+        tower_fan_power_w=series[:, columns.S_TOWER_FAN],
+        chiller_power_w=series[:, columns.S_CHILLER],
+        lighting_power_w=series[:, columns.S_LIGHTING],
         feed_loss_w=loss,
         meter_power_w=meter,
-        liquid_heat_w=series[:, kernel.S_LIQUID],
-        air_heat_w=series[:, kernel.S_AIR],
-        water_kg_s=series[:, kernel.S_WATER],
-        evaporation_kg_s=series[:, kernel.S_EVAPORATION],
-        throttled_frac=series[:, kernel.S_THROTTLED],
-        capped_frac=series[:, kernel.S_CAPPED],
-        tripped_frac=series[:, kernel.S_TRIPPED],
+        liquid_heat_w=series[:, columns.S_LIQUID],
+        air_heat_w=series[:, columns.S_AIR],
+        water_kg_s=series[:, columns.S_WATER],
+        evaporation_kg_s=series[:, columns.S_EVAPORATION],
+        throttled_frac=series[:, columns.S_THROTTLED],
+        capped_frac=series[:, columns.S_CAPPED],
+        tripped_frac=series[:, columns.S_TRIPPED],
         pool_clock_frac=out.pools[:, :, 0],
         pool_available_frac=out.pools[:, :, 1],
-        cdu_supply_degc=groups[:, :, kernel.OG_SUPPLY],
-        cdu_return_degc=groups[:, :, kernel.OG_RETURN],
-        cdu_heat_w=groups[:, :, kernel.OG_HEAT],
-        cdu_flow_frac=groups[:, :, kernel.OG_FLOW],
-        cdu_valve_frac=groups[:, :, kernel.OG_VALVE],
-        cdu_load_frac=groups[:, :, kernel.OG_LOAD],
-        dew_point_margin_k=groups[:, :, kernel.OG_DEW],
-        cdu_pump_w=groups[:, :, kernel.OG_PUMP],
-        cdu_primary_kg_s=groups[:, :, kernel.OG_PRIMARY],
-        hall_supply_degc=halls[:, :, kernel.OH_SUPPLY],
-        hall_hot_degc=halls[:, :, kernel.OH_HOT],
-        hall_return_degc=halls[:, :, kernel.OH_RETURN],
-        hall_inlet_max_degc=halls[:, :, kernel.OH_INLET],
-        hall_heat_w=halls[:, :, kernel.OH_HEAT],
-        hall_air_frac=halls[:, :, kernel.OH_AIR],
-        hall_server_air_kg_s=halls[:, :, kernel.OH_SERVER_AIR],
-        hall_unit_air_kg_s=halls[:, :, kernel.OH_UNIT_AIR],
-        hall_load_frac=halls[:, :, kernel.OH_LOAD],
-        hall_fan_w=halls[:, :, kernel.OH_FAN],
-        facility_supply_degc=plants[:, :, kernel.OP_SUPPLY],
-        facility_return_degc=plants[:, :, kernel.OP_RETURN],
-        facility_heat_w=plants[:, :, kernel.OP_HEAT],
-        economiser_mode=np.nan_to_num(plants[:, :, kernel.OP_MODE], nan=-1).astype(np.int8),
-        chiller_load_frac=plants[:, :, kernel.OP_LOAD],
-        curve_clamped=plants[:, :, kernel.OP_CLAMPED] > 0,
-        facility_flow_kg_s=plants[:, :, kernel.OP_FLOW],
-        facility_pump_w=plants[:, :, kernel.OP_PUMP],
-        cooler_fan_w=plants[:, :, kernel.OP_COOLER],
-        tower_fan_w=plants[:, :, kernel.OP_TOWER],
-        tower_pump_w=plants[:, :, kernel.OP_TOWER_PUMP],
-        chiller_w=plants[:, :, kernel.OP_CHILLER],
-        facility_water_kg_s=plants[:, :, kernel.OP_WATER],
+        cdu_supply_degc=groups[:, :, columns.OG_SUPPLY],
+        cdu_return_degc=groups[:, :, columns.OG_RETURN],
+        cdu_heat_w=groups[:, :, columns.OG_HEAT],
+        cdu_flow_frac=groups[:, :, columns.OG_FLOW],
+        cdu_valve_frac=groups[:, :, columns.OG_VALVE],
+        cdu_load_frac=groups[:, :, columns.OG_LOAD],
+        dew_point_margin_k=groups[:, :, columns.OG_DEW],
+        cdu_pump_w=groups[:, :, columns.OG_PUMP],
+        cdu_primary_kg_s=groups[:, :, columns.OG_PRIMARY],
+        hall_supply_degc=halls[:, :, columns.OH_SUPPLY],
+        hall_hot_degc=halls[:, :, columns.OH_HOT],
+        hall_return_degc=halls[:, :, columns.OH_RETURN],
+        hall_inlet_max_degc=halls[:, :, columns.OH_INLET],
+        hall_heat_w=halls[:, :, columns.OH_HEAT],
+        hall_air_frac=halls[:, :, columns.OH_AIR],
+        hall_server_air_kg_s=halls[:, :, columns.OH_SERVER_AIR],
+        hall_unit_air_kg_s=halls[:, :, columns.OH_UNIT_AIR],
+        hall_load_frac=halls[:, :, columns.OH_LOAD],
+        hall_fan_w=halls[:, :, columns.OH_FAN],
+        facility_supply_degc=plants[:, :, columns.OP_SUPPLY],
+        facility_return_degc=plants[:, :, columns.OP_RETURN],
+        facility_heat_w=plants[:, :, columns.OP_HEAT],
+        economiser_mode=np.nan_to_num(plants[:, :, columns.OP_MODE], nan=-1).astype(np.int8),
+        chiller_load_frac=plants[:, :, columns.OP_LOAD],
+        curve_clamped=plants[:, :, columns.OP_CLAMPED] > 0,
+        facility_flow_kg_s=plants[:, :, columns.OP_FLOW],
+        facility_pump_w=plants[:, :, columns.OP_PUMP],
+        cooler_fan_w=plants[:, :, columns.OP_COOLER],
+        tower_fan_w=plants[:, :, columns.OP_TOWER],
+        tower_pump_w=plants[:, :, columns.OP_TOWER_PUMP],
+        chiller_w=plants[:, :, columns.OP_CHILLER],
+        facility_water_kg_s=plants[:, :, columns.OP_WATER],
         feed_load_w=node_w,
-        heat_closure_rel=series[:, kernel.S_CLOSURE],
+        heat_closure_rel=series[:, columns.S_CLOSURE],
         power_closure_rel=power_closure,
         racks=_rack_summary(racks, site),
         rack_channels=channels,
