@@ -105,12 +105,19 @@ def indistinct(value: float, other: float) -> bool:
     return abs(value - other) <= 5e-4 * max(abs(value), abs(other))
 
 
+def same_text(value: float, other: float, unit: str = "") -> bool:
+    """Return whether two values read the same; percentages near 100 count by their distance to it."""
+    if unit == "%" and min(value, other) > 0.99:
+        return indistinct(1 - value, 1 - other)
+    return indistinct(value, other)
+
+
 def delta_text(value: float | None, reference: float | None, unit: str = "", better: str = "") -> str:
     """Return the difference to a reference with sign, unit and a word, e.g. "+0.31 tok/J, better"."""
     if is_missing(value) or is_missing(reference):
         return MISSING
     change = value - reference
-    if indistinct(value, reference):
+    if same_text(value, reference, unit):
         return "same"
     if unit == "%":
         size = f"{significant(abs(change) * 100)}{GAP}pp"

@@ -75,7 +75,7 @@ class Difference:
         words = []
         if self.state in (ONLY_A, ONLY_B):
             of = self.thing.properties
-            words.append(of.get("Product") or of.get("Kind") or "")
+            words.append(of.get("Product") or of.get("Kind") or of.get("Role") or "")
         if any(self.moved_m):
             words.append("moved by " + ", ".join(
                 f"{significant(abs(d))} m {towards[d > 0]}"

@@ -1,0 +1,63 @@
+"""Which runs nobody beats: as many tokens for less is better, more tokens for as much is better."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Run = Mapping[str, Any]
+
+#: What tokens per second are bought with: figure, label, unit.
+PRICES = (
+    ("cost_per_million_output_tokens_usd", "Cost of a million output tokens", "$/M tok"),
+    ("mean_power_w", "Mean power at the meter", "W"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One run: its tokens per second against what they take; bands are [low, high] or None."""
+
+    name: str
+    output_tokens_per_s: float
+    output_band: list[float] | None
+    price: float
+    price_band: list[float] | None
+    efficient: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFrontier:
+    """Runs in the plane of tokens per second and one price; runs without one of the two are left out."""
+
+    price: str
+    label: str
+    unit: str
+    points: list[Point]
+
+
+def token_frontiers(runs: Sequence[Run]) -> list[TokenFrontier]:
+    """Return the plane of every price of `PRICES` in which at least one run can be placed."""
+    found = [TokenFrontier(price, label, unit, points(runs, price)) for price, label, unit in PRICES]
+    return [frontier for frontier in found if frontier.points]
+
+
+def points(runs: Sequence[Run], price: str) -> list[Point]:
+    """Return the runs that have tokens and this price, and whether each is Pareto-efficient among them."""
+    known = [run for run in runs if run["figures"].get("output_tokens_per_s") and run["figures"].get(price) is not None]
+    places = [(run["figures"]["output_tokens_per_s"], run["figures"][price]) for run in known]
+    return [
+        Point(
+            run["name"], *_banded(run, "output_tokens_per_s"), *_banded(run, price),
+            not any(dominates(other, place) for other in places),
+        )
+        for run, place in zip(known, places, strict=True)
+    ]  # fmt: skip
+
+
+def dominates(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Return whether `one`, (tokens, price), has at least the tokens for no more, and is not the same."""
+    return one[0] >= other[0] and one[1] <= other[1] and one != other
+
+
+def _banded(run: Run, name: str) -> tuple[float, list[float] | None]:
+    return run["figures"][name], (run["bands"] or {}).get(name)
