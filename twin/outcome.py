@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from power_cooling.coupled import CoupledResult
 from power_cooling.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import FloatArray
 from twin import assumptions, economics, equipment, margins
@@ -183,10 +184,9 @@ def figures_of_merit(solved: "Solved", served: Served) -> dict[str, float | None
     }
 
 
-def mean_power_by_part_w(solved: "Solved") -> dict[str, float]:
-    """Return the mean power at the meter by what draws it [W]; the parts sum to the mean at the meter."""
-    c = solved.coupled
-    parts = {
+def power_by_part_w(c: CoupledResult) -> dict[str, FloatArray]:
+    """Return the power at the meter by what draws it [W], shape (n_hours,); the parts sum to the meter."""
+    return {
         "Accelerators": c.accelerator_power_w,
         "CPU, network and storage": c.other_it_power_w,
         "Server fans": c.server_fan_power_w,
@@ -199,7 +199,11 @@ def mean_power_by_part_w(solved: "Solved") -> dict[str, float]:
         "Air units": c.air_unit_fan_power_w,
         "Lighting": c.lighting_power_w,
     }
-    return {name: float(values.mean()) for name, values in parts.items()}
+
+
+def mean_power_by_part_w(solved: "Solved") -> dict[str, float]:
+    """Return the mean power at the meter by what draws it [W]; the parts sum to the mean at the meter."""
+    return {name: float(values.mean()) for name, values in power_by_part_w(solved.coupled).items()}
 
 
 def energy_flow(solved: "Solved") -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from power_cooling.coupled import CoupledResult, Reason, solve_coupled
 from power_cooling.coupled_parts import Parts
 from power_cooling.psychrometrics import humidity_ratio_from_relative_humidity
-from power_cooling.site_arrays import FloatArray, PoolCurves, SiteArrays, SiteFeeds, Weather
+from power_cooling.site_arrays import Failures, FloatArray, PoolCurves, SiteArrays, SiteFeeds, Weather
 from twin import equipment, outcome
 from twin.feeds import rack_feeds as feeds_of_racks
 from twin.feeds import site_feeds
@@ -48,8 +48,8 @@ class SimulationResult:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Solved:
-    """A layout under a scenario, solved. Arrays over hours have shape (n_hours, …)."""
+class Described:
+    """A layout under a scenario as the solvers read it. Weather and the pools' demand are those of some hours."""
 
     inputs: Mapping[str, Any]
     weather: Weather
@@ -59,6 +59,12 @@ class Solved:
     site: SiteArrays
     feeds: SiteFeeds
     pools: list[Pool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved(Described):
+    """A layout under a scenario, solved for the year. Arrays over hours have shape (n_hours, …)."""
+
     load_frac: FloatArray  # (n_hours, n_pools): demand over what the running, clocked accelerators can serve
     coupled: CoupledResult
     uptime: Uptime
@@ -87,6 +93,19 @@ def simulate(inputs: Mapping[str, Any], progress: Progress = lambda stage, frac:
 
 def solve(inputs: Mapping[str, Any], progress: Progress) -> Solved:
     """Solve a snapshot; `simulate` says what is raised."""
+    year = described(inputs, progress)
+    load, coupled = solve_year(year.site, year.feeds, year.pools, year.weather, progress)
+    progress("failures", 0.85)
+    return Solved(
+        **{entry.name: getattr(year, entry.name) for entry in fields(Described)},
+        load_frac=load,
+        coupled=coupled,
+        uptime=uptime(inputs, year.site, year.feeds, year.pools, year.weather, load),
+    )
+
+
+def described(inputs: Mapping[str, Any], progress: Progress = lambda stage, frac: None) -> Described:
+    """Return a snapshot as the solvers read it, over its year; `simulate` says what is raised."""
     progress("reading", 0.02)
     weather = weather_of(inputs)
     table = equipment.rack_table(inputs)
@@ -107,21 +126,15 @@ def solve(inputs: Mapping[str, Any], progress: Progress) -> Solved:
         halls=equipment.hall_bank(inputs),
         plants=equipment.plant_bank(inputs, equipment.design_heat_w(inputs, table)),
     )
-    feeds = site_feeds(inputs, class_feeds)
-    load, coupled = solve_year(site, feeds, pools, weather, progress)
-    progress("failures", 0.85)
-    return Solved(
+    return Described(
         inputs=inputs,
         weather=weather,
         table=table,
         rack_class=rack_class,
         rack_pool=rack_pool,
         site=site,
-        feeds=feeds,
+        feeds=site_feeds(inputs, class_feeds),
         pools=pools,
-        load_frac=load,
-        coupled=coupled,
-        uptime=uptime(inputs, site, feeds, pools, weather, load),
     )
 
 
@@ -145,6 +158,7 @@ def solve_year(
 
         outdoors = Weather(*(getattr(weather, entry.name)[hours] for entry in fields(weather)))
         load[hours], part = solve_hours(site, feeds, pools, outdoors, demand[hours], load[hours], told)
+        refuse_unsolved(part)
         parts.add(hours, part)
     return load, parts.result()
 
@@ -156,20 +170,32 @@ def solve_hours(
     weather: Weather,
     demand_per_s: FloatArray,
     load_frac: FloatArray,
-    told: Callable[[int, int], None],
+    told: Callable[[int, int], None] | None = None,
+    *,
+    failures: Failures | None = None,
+    keep_rack_channels: bool = False,
 ) -> tuple[FloatArray, CoupledResult]:
     """Return load and result of some hours, arrays of shape (n_hours, n_pools), at loads that agree with the clocks.
 
     A slower clock makes the same demand a higher load, which draws more power and may slow the clock further; both
-    settle because a clock falls by far less than the load that it answers to.
+    settle because a clock falls by far less than the load that it answers to. So does what failures leave running.
+    Hours without a solution are NaN, and keep the load that they were given.
     """
     nominal = np.array([pool.capacity_per_s for pool in pools])
     load = load_frac
     for _ in range(MAX_LOAD_PASSES):
-        coupled = solve_coupled(site, np.minimum(load, 1.0), weather, feeds=feeds, progress=told)
-        refuse_unsolved(coupled)
+        coupled = solve_coupled(
+            site,
+            np.minimum(load, 1.0),
+            weather,
+            feeds=feeds,
+            failures=failures,
+            keep_rack_channels=keep_rack_channels,
+            progress=told,
+        )
         speed = np.column_stack([pool.speed(coupled.pool_clock_frac[:, i]) for i, pool in enumerate(pools)])
         again = _over(demand_per_s, nominal * speed * coupled.pool_available_frac)
+        again = np.where(np.isnan(again), load, again)
         moved = np.max(np.abs(np.minimum(again, 1.0) - np.minimum(load, 1.0)))
         load = again
         if moved < LOAD_TOLERANCE:

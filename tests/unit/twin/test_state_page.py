@@ -1,0 +1,105 @@
+"""The JSON that drawing pages live on: who may read it, what it refuses and how many queries it takes."""
+
+import json
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.urls import reverse
+
+from facility.models import Membership
+from tests.small_run import small_scenario
+from tests.small_site import new_rack
+from twin.json_numbers import plain
+
+pytestmark = pytest.mark.django_db
+
+N_QUERIES_STATE = 14  # session, user, layout, scenarios, and the snapshot's own
+
+
+@pytest.fixture
+def layout():
+    call_command("load_catalogue", verbosity=0)
+    return small_scenario()[0]
+
+
+@pytest.fixture
+def viewer(client, layout):
+    user = get_user_model().objects.create_user("somebody", password="somebody")
+    Membership.objects.create(site=layout.site, user=user, role=Membership.Role.VIEWER)
+    client.force_login(user)
+    return client
+
+
+def address(layout, name: str = "layout-state") -> str:
+    return reverse(name, args=[layout.site.slug, layout.slug])
+
+
+def test_a_stranger_finds_nothing(client, layout):
+    client.force_login(get_user_model().objects.create_user("stranger", password="stranger"))
+    assert client.get(address(layout)).status_code == 404
+
+
+def test_nobody_is_sent_to_sign_in(client, layout):
+    assert client.get(address(layout)).status_code == 302
+
+
+def test_a_state_has_every_object_at_every_hour(viewer, layout):
+    cdu = layout.cdus.first()
+    answer = viewer.get(address(layout), {"hours": "design,12", "out": f"cdu:{cdu.pk}", "scenario": "assistants"})
+    body = json.loads(answer.content)
+    assert answer.status_code == 200, body
+    assert body["layout_version"] == layout.version
+    assert body["converged"] is True
+    assert [hour["label"] for hour in body["hours"]] == ["Design hour", "1 Jan 12:00"]
+    assert [len(row) for row in body["racks"]["power_w"]] == [2, 2]
+    assert len(body["totals"]["meter_power_w"]) == 2
+    at = body["cdus"]["id"].index(cdu.pk)
+    assert [row[at] for row in body["cdus"]["state"]] == ["dead", "dead"]
+    assert body["racks"]["power_limit_w"] == [132000.0, 132000.0]
+
+
+def test_only_asked_quantities_are_sent(viewer, layout):
+    body = json.loads(viewer.get(address(layout), {"quantities": "power_w,heat_w"}).content)
+    assert [q["name"] for q in body["quantities"]["racks"]] == ["power_w"]
+    assert "junction_degc" not in body["racks"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "field", "said"),
+    [
+        ({"scenario": "none"}, "scenario", "scenario is none; Small has assistants"),
+        ({"hours": "noon"}, "hours", "hours has noon; must be design or 0 to 8759"),
+        ({"hours": "8760"}, "hours", "hours has 8760"),
+        ({"hours": ",".join(map(str, range(25)))}, "hours", "hours has 25 entries"),
+        ({"out": "cdu:0"}, "out", "no cdu of id 0"),
+        ({"quantities": "colour"}, "quantities", "quantities has colour"),
+    ],
+)
+def test_what_cannot_be_answered_is_said(viewer, layout, asked, field, said):
+    answer = viewer.get(address(layout), asked)
+    body = json.loads(answer.content)
+    assert answer.status_code == 400
+    assert said in body["message"]
+    assert body["extra"]["field"] == field
+
+
+def test_a_layout_without_racks_says_so(viewer, layout):
+    layout.halls.get().racks.all().delete()
+    answer = viewer.get(address(layout))
+    assert answer.status_code == 422
+    assert "has no racks" in json.loads(answer.content)["message"]
+
+
+def test_queries_do_not_grow_with_racks(viewer, layout, django_assert_num_queries):
+    with django_assert_num_queries(N_QUERIES_STATE):
+        assert viewer.get(address(layout)).status_code == 200
+    for i in range(6):
+        new_rack(layout, name=f"B-{i:02}", row="B", x_m=2.0 + 0.6 * i, y_m=8.0).save()
+    with django_assert_num_queries(N_QUERIES_STATE):
+        assert viewer.get(address(layout)).status_code == 200
+
+
+def test_numbers_are_short_and_nothing_is_null():
+    assert plain([1.23456789, 123456789.0, float("nan"), 0.0, -2.5e-7]) == [1.23457, 123457000.0, None, 0.0, -2.5e-7]
+    assert json.dumps(plain([0.1 + 0.2, 1e6 / 3])) == "[0.3, 333333.0]"

@@ -1,0 +1,183 @@
+"""Chosen hours with chosen units out: the same answers as a year's run and as the failure states of uptime."""
+
+import json
+
+import numpy as np
+import pytest
+from django.core.management import call_command
+
+from facility.models import Layout
+from twin import snapshot
+from twin.capacity_left import capacity_left
+from twin.failures import State, components
+from twin.models import Scenario
+from twin.object_states import DEAD, QUANTITIES, STATES, object_tables, totals
+from twin.outcome import Served
+from twin.simulate import described, solve_year
+from twin.steady import DESIGN, hour_label, outages, solve_steady
+
+HOURS = [0, 2000, 4711, 8759]
+
+
+@pytest.fixture(scope="module")
+def inputs(django_db_setup, django_db_blocker):
+    """Return a sample's snapshot, as JSON so that a test may change it."""
+    with django_db_blocker.unblock():
+        from django.db import transaction
+
+        with transaction.atomic():
+            call_command("load_catalogue", verbosity=0)
+            call_command("load_samples", verbosity=0)
+            layout = Layout.objects.select_related("site").get(site__slug="sterling", slug="gb200-nvl72")
+            scenario = Scenario.objects.get(site=layout.site, slug="assistants")
+            taken = json.dumps(snapshot.snapshot(layout, scenario))
+            transaction.set_rollback(True)
+    return lambda: json.loads(taken)
+
+
+@pytest.fixture(scope="module")
+def year(inputs):
+    return described(inputs())
+
+
+@pytest.fixture(scope="module")
+def solved_year(year):
+    load, coupled = solve_year(year.site, year.feeds, year.pools, year.weather, lambda stage, frac: None)
+    return load, coupled
+
+
+def out_of(year, text: str):
+    return outages(year, text)
+
+
+def test_chosen_hours_are_those_of_the_year(year, solved_year):
+    load, coupled = solved_year
+    steady = solve_steady(year, HOURS)
+    # both are solved to 1e-10 K, from different starting points
+    for name in ("meter_power_w", "it_power_w", "cdu_supply_degc", "facility_return_degc", "hall_return_degc",
+                 "pool_clock_frac", "feed_load_w", "chiller_power_w", "water_kg_s"):  # fmt: skip
+        expected = getattr(coupled, name)[HOURS]
+        np.testing.assert_allclose(getattr(steady.coupled, name), expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(steady.load_frac, load[HOURS], rtol=1e-9)
+
+
+def test_racks_sum_to_the_site(year):
+    steady = solve_steady(year, [DESIGN, 12])
+    racks = object_tables(steady)["racks"]
+    site = totals(steady)
+    np.testing.assert_allclose(racks.values["power_w"].sum(axis=1), site["it_power_w"], rtol=1e-6)  # float32 channels
+    made = np.nansum(racks.values["tokens_per_s"], axis=1)
+    np.testing.assert_allclose(made, site["output_tokens_per_s"], rtol=1e-9)
+
+
+def test_parts_of_objects_sum_to_the_meter(year):
+    steady = solve_steady(year, [DESIGN])
+    tables, site = object_tables(steady), totals(steady)
+    c = steady.coupled
+    plants, cdus, halls, feeds = (tables[kind].values for kind in ("plants", "cdus", "halls", "feeds"))
+    cooling = plants["chiller_power_w"].sum() + plants["fan_power_w"].sum() + plants["pump_power_w"].sum()
+    cooling += cdus["pump_power_w"].sum() + halls["fan_power_w"].sum()
+    assert cooling == pytest.approx(float(c.cooling_power_w[0]), rel=1e-9)
+    assert feeds["loss_w"].sum() == pytest.approx(float(c.feed_loss_w[0]), rel=1e-9)
+    assert plants["water_kg_s"].sum() == pytest.approx(float(c.water_kg_s[0]), rel=1e-9)
+    assert cdus["heat_w"].sum() == pytest.approx(float(c.cdu_heat_w.sum()), rel=1e-9)
+    losses = sum(values[0] for values in site["loss_w"].values())
+    useful = c.accelerator_power_w[0] + c.other_it_power_w[0]
+    assert losses + useful == pytest.approx(float(site["meter_power_w"][0]), rel=1e-9)
+
+
+def test_units_out_leave_what_uptime_says(year, solved_year):
+    load, _ = solved_year
+    found = components(year.inputs, year.site, year.feeds)
+    cdu = year.inputs["cdus"][0]
+    group_units = sum(other["group"] == cdu["group"] for other in year.inputs["cdus"])
+    which = next(i for i, c in enumerate(found) if c.kind == "cdus" and c.name == cdu["group"])
+    states = [State(((which, units),), 0.0, "single") for units in (1, group_units)]
+    left, converged = capacity_left(year.site, year.feeds, year.pools, year.weather, load, found, states)
+    out = [(), *(out_of(year, f"cdu:{cdu['id']}:{units}") for units in (1, group_units))]
+    steady = solve_steady(year, [DESIGN] * 3, out)
+    served = Served(steady)
+    possible = served.servable_per_s @ served.output_per_request
+    # Here the survivors carry the whole demand, in uptime only their share: where they throttle this is less.
+    assert converged
+    np.testing.assert_allclose(possible[1:] / possible[0], left, rtol=1e-6, atol=1e-9)
+    assert left[1] < 0.9
+
+
+def test_a_lost_group_is_dead_and_its_racks_with_it(year):
+    cdu = year.inputs["cdus"][0]
+    group_units = sum(other["group"] == cdu["group"] for other in year.inputs["cdus"])
+    tables = object_tables(solve_steady(year, [DESIGN], [out_of(year, f"cdu:{cdu['id']}:{group_units}")]))
+    state = dict(zip(tables["cdus"].ids, STATES[tables["cdus"].state[0]], strict=True))
+    members = [other["id"] for other in year.inputs["cdus"] if other["group"] == cdu["group"]]
+    assert {state[pk] for pk in members} == {DEAD}
+    on_group = [i for i, own in enumerate(year.inputs["racks"]["cdu_id"]) if own in members]
+    assert set(STATES[tables["racks"].state[0]][on_group]) == {DEAD}
+    assert np.all(tables["racks"].values["power_w"][0][on_group] == 0)
+
+
+def test_one_cdu_out_leaves_its_share_to_the_others(year):
+    cdu = year.inputs["cdus"][2]
+    calm, lost = (object_tables(solve_steady(year, [DESIGN], [out]))["cdus"]
+                  for out in ((), out_of(year, f"cdu:{cdu['id']}")))  # fmt: skip
+    at = calm.ids.index(cdu["id"])
+    group = [i for i, name in enumerate(calm.beside["group"]) if name == cdu["group"]]
+    others = [i for i in group if i != at]
+    assert lost.values["heat_w"][0, at] == 0
+    expected = calm.values["heat_w"][0, at] * len(group) / len(others)
+    # a little pump heat differs
+    np.testing.assert_allclose(lost.values["heat_w"][0, others], expected, rtol=0.02)
+
+
+def test_permuted_racks_permute_the_answer(inputs, year):
+    changed = inputs()
+    order = np.random.default_rng(5).permutation(len(changed["racks"]["id"])).tolist()
+    changed["racks"] = {name: [column[i] for i in order] for name, column in changed["racks"].items()}
+    # a workload takes whole racks in turn, so with one workload the order changes nothing
+    changed["scenario"]["workloads"] = changed["scenario"]["workloads"][:1]
+    straight = inputs()
+    straight["scenario"]["workloads"] = straight["scenario"]["workloads"][:1]
+    one, other = (object_tables(solve_steady(described(x), [DESIGN]))["racks"] for x in (straight, changed))
+    assert [one.ids[i] for i in order] == other.ids
+    for name in ("power_w", "supply_degc", "junction_degc", "tokens_per_s", "inlet_air_degc"):
+        np.testing.assert_allclose(other.values[name], one.values[name][:, order], rtol=1e-6)
+
+
+def test_every_quantity_is_there_with_its_limit(year):
+    tables = object_tables(solve_steady(year, [DESIGN, 7]))
+    for kind, quantities in QUANTITIES.items():
+        n = len(tables[kind].ids)
+        for quantity in quantities:
+            assert tables[kind].values[quantity.name].shape == (2, n)
+            if quantity.limit:
+                assert tables[kind].limits[quantity.limit].shape == (n,)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rack:1", "rack cannot fail here; there are feed, cdu"),
+        ("cdu:999999", "no cdu of id 999999"),
+        ("cdu:x", "write cdu:id or cdu:id:units"),
+        ("cdu:{cdu}:0", "units of 1 or more"),
+        ("cdu:{cdu}:99", "99 units of Loop 1 out in all; there are 5"),
+        ("cdu:{cdu}:3,cdu:{cdu}:3", "6 units of Loop 1 out in all; there are 5"),
+    ],
+)
+def test_impossible_outages_are_refused(year, text, said):
+    with pytest.raises(ValueError, match=said):
+        outages(year, text.format(cdu=year.inputs["cdus"][0]["id"]))
+
+
+def test_an_hour_beyond_the_year_is_refused(year):
+    with pytest.raises(ValueError, match="hours has 8760; must be design or 0 to 8759"):
+        solve_steady(year, [8760])
+
+
+@pytest.mark.parametrize(
+    ("hour", "n_hours", "label"),
+    [(0, 8760, "1 Jan 00:00"), (4719, 8760, "16 Jul 15:00"), (8759, 8760, "31 Dec 23:00"), (1416, 8784, "29 Feb 00:00"),
+     (DESIGN, 8760, "Design hour")],
+)  # fmt: skip
+def test_hours_are_named_by_their_local_time(hour, n_hours, label):
+    assert hour_label(hour, n_hours) == label

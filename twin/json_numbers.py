@@ -1,0 +1,24 @@
+"""Arrays as plain JSON lists: six significant digits, null where there is no number."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+N_DIGITS = 6
+
+
+def plain(values: ArrayLike) -> Any:
+    """Return numbers as (nested) lists of Python numbers rounded to six significant digits, None for NaN."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "f":
+        return array.tolist()
+    finite = np.isfinite(array)
+    known = np.where(finite, array, 0.0).astype(float)
+    magnitude = np.floor(np.log10(np.maximum(np.abs(known), 1e-300)))
+    # Divided by a power of ten the nearest double is that of the decimal number, so it is written short.
+    scale = 10.0 ** np.clip(N_DIGITS - 1 - magnitude, -300, 22)
+    rounded = np.where(scale >= 1, np.rint(known * scale) / scale, np.rint(known * scale) * (1 / scale))
+    if finite.all():
+        return rounded.tolist()
+    return np.where(finite, rounded.astype(object), None).tolist()

@@ -1,0 +1,185 @@
+"""The layout as it is described now, solved while one waits: states of all objects at chosen hours, as JSON."""
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from facility.models import Layout
+from facility.views.lookup import visible_layout_or_404
+from twin import snapshot
+from twin.exceptions import CannotSimulate
+from twin.models import Scenario
+
+MAX_HOURS = 24
+
+
+class BadQuestion(Exception):
+    """A parameter that cannot be answered: which one, what was given and what is allowed."""
+
+    def __init__(self, message: str, field: str, allowed: Any = None) -> None:
+        super().__init__(message)
+        self.extra = {"field": field, "allowed": allowed}
+
+
+def answers_json(view: Callable) -> Callable:
+    """Let a page's script read refusals: 400 for a parameter, 422 for a layout that cannot be solved."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *args, **kwargs) -> JsonResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except BadQuestion as bad:
+            return JsonResponse({"message": str(bad), "extra": bad.extra}, status=400)
+        except (CannotSimulate, ValueError) as refusal:
+            return JsonResponse({"message": str(refusal), "extra": {"field": "layout"}}, status=422)
+
+    return login_required(require_GET(never_cache(answered)))
+
+
+class Watch:
+    """Milliseconds by stage of one answer."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.perf_counter()
+        self._ms: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """Note the time since the last lap under a stage."""
+        now = time.perf_counter()
+        self._ms[stage] = round((now - self._last) * 1e3, 1)
+        self._last = now
+
+    def ms(self) -> dict[str, float]:
+        """Return the stages and all."""
+        return self._ms | {"all": round((time.perf_counter() - self._start) * 1e3, 1)}
+
+
+@answers_json
+def layout_state(request: HttpRequest, site: str, layout: str) -> JsonResponse:
+    """Return every object's state at the asked hours with the asked units out of service."""
+    from twin.object_states import object_tables, totals
+    from twin.steady import solve_steady
+
+    watch = Watch()
+    layout = visible_layout_or_404(request.user, site, layout)
+    scenario = asked_scenario(request, layout)
+    year = read(layout, scenario)
+    hours, out = asked_hours(request, year), asked_outages(request, year)
+    wanted = asked_quantities(request)
+    watch.lap("read")
+    steady = solve_steady(year, hours, [out] * len(hours))
+    watch.lap("solve")
+    body = head(layout, scenario, steady) | {"totals": nested_plain(totals(steady))}
+    body |= objects_json(object_tables(steady), wanted)
+    watch.lap("write")
+    return JsonResponse(body | {"ms": watch.ms()})
+
+
+def read(layout: Layout, scenario: Scenario):
+    """Return the description as the solvers read it."""
+    from twin.simulate import described
+
+    return described(snapshot.snapshot(layout, scenario))
+
+
+def asked_scenario(request: HttpRequest, layout: Layout) -> Scenario:
+    """Return the scenario that is asked for, or the site's first."""
+    scenarios = list(layout.site.scenarios.select_related("weather"))
+    slug = request.GET.get("scenario", "")
+    found = next((s for s in scenarios if s.slug == slug or not slug), None)
+    if found is None:
+        known = [s.slug for s in scenarios]
+        if not known:
+            raise BadQuestion(f"{layout.site.name} has no scenario; add one before asking for a state", "scenario", [])
+        raise BadQuestion(f"scenario is {slug}; {layout.site.name} has {', '.join(known)}", "scenario", known)
+    return found
+
+
+def asked_hours(request: HttpRequest, year) -> list[int]:
+    """Return the hours that are asked for; the design hour where none is."""
+    from twin.steady import DESIGN
+
+    last = year.weather.n_elements - 1
+    allowed = f"design or 0 to {last}, at most {MAX_HOURS}, separated by commas"
+    text = request.GET.get("hours") or request.GET.get("hour") or "design"
+    hours = []
+    for part in text.split(","):
+        if part.strip() == "design":
+            hours.append(DESIGN)
+        elif part.strip().isdecimal() and int(part) <= last:
+            hours.append(int(part))
+        else:
+            raise BadQuestion(f"hours has {part.strip() or 'an empty entry'}; must be {allowed}", "hours", allowed)
+    if len(hours) > MAX_HOURS:
+        raise BadQuestion(f"hours has {len(hours)} entries; at most {MAX_HOURS} are answered at once", "hours", allowed)
+    return hours
+
+
+def asked_outages(request: HttpRequest, year) -> tuple:
+    """Return what is asked to be out of service."""
+    from twin.steady import OUTAGE_KINDS, outages
+
+    try:
+        return outages(year, request.GET.get("out", ""))
+    except ValueError as refusal:
+        raise BadQuestion(str(refusal), "out", list(OUTAGE_KINDS)) from refusal
+
+
+def asked_quantities(request: HttpRequest) -> set[str] | None:
+    """Return the names of the quantities that are asked for; None for all."""
+    from twin.object_states import QUANTITIES
+
+    asked = {name for name in request.GET.get("quantities", "").split(",") if name}
+    known = {quantity.name for of_kind in QUANTITIES.values() for quantity in of_kind}
+    if unknown := sorted(asked - known):
+        raise BadQuestion(
+            f"quantities has {', '.join(unknown)}; there are {', '.join(sorted(known))}", "quantities", sorted(known)
+        )
+    return asked or None
+
+
+def head(layout: Layout, scenario: Scenario, steady) -> dict[str, Any]:
+    """Return what was solved and how it went."""
+    from twin.steady import hour_rows
+
+    report = steady.coupled.report
+    return {
+        "layout_version": layout.version, "scenario": scenario.slug, "converged": report.converged,
+        "message": report.message, "hours": nested_plain(hour_rows(steady)),
+        "out": [str(outage) for outage in steady.out[-1]],
+    }  # fmt: skip
+
+
+def objects_json(tables: dict, wanted: set[str] | None) -> dict[str, Any]:
+    """Return the objects' columns by kind, beside what the columns mean."""
+    from twin.json_numbers import plain
+    from twin.object_states import QUANTITIES, STATES
+
+    body: dict[str, Any] = {"quantities": {}}
+    for kind, table in tables.items():
+        shown = [q for q in QUANTITIES[kind] if wanted is None or q.name in wanted]
+        body["quantities"][kind] = [quantity.as_json() for quantity in shown]
+        columns: dict[str, Any] = {"id": table.ids, "name": table.names, "state": STATES[table.state].tolist()}
+        for quantity in shown:
+            columns[quantity.name] = plain(table.values[quantity.name])
+            if quantity.limit:
+                columns[quantity.limit] = plain(table.limits[quantity.limit])
+        body[kind] = columns | table.beside
+    return body
+
+
+def nested_plain(value: Any) -> Any:
+    """Return arrays and floats inside lists and mappings as JSON writes them."""
+    from twin.json_numbers import plain
+
+    if isinstance(value, dict):
+        return {name: nested_plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [nested_plain(inner) for inner in value]
+    return plain(value) if not isinstance(value, (str, int, bool, type(None))) else value
