@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from twin.views import comparisons, runs, scenarios, serving, sites, state, validation
+from twin.views import comparisons, halls, runs, scenarios, serving, sites, state, validation
 
 urlpatterns = [
     path("", sites.site_list, name="site-list"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("sites/<slug:site>/-/scenarios/<slug:scenario>/", scenarios.scenario_edit, name="scenario-edit"),
     path("sites/<slug:site>/<slug:layout>/", sites.layout_detail, name="layout-detail"),
     path("sites/<slug:site>/<slug:layout>/state/", state.layout_state, name="layout-state"),
+    path("sites/<slug:site>/<slug:layout>/3d/", halls.layout_3d, name="layout-3d"),
     path("sites/<slug:site>/<slug:layout>/findings/", sites.layout_findings, name="layout-findings"),
     path("sites/<slug:site>/<slug:layout>/racks/<int:pk>/", sites.rack_detail, name="rack-detail"),
     path("sites/<slug:site>/<slug:layout>/cdus/<int:pk>/", sites.cdu_detail, name="cdu-detail"),

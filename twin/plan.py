@@ -5,48 +5,25 @@ up, so every y is mirrored here and nowhere else.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from django.urls import reverse
 from django.utils.html import escape
 from django.utils.safestring import SafeString
 
-from facility.models import Layout, Product, Rack
+from facility.models import FloorFeature
+from twin.colouring import MODES, Colouring, links, unit_in, without_value
+from twin.floor import FloatArray, Floor, footprint
 from twin.number_text import quantity_text
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """One quantity to colour racks by. `limit_fact` names the product's fact that must not be exceeded."""
-
-    name: str
-    label: str
-    unit: str
-    needs_run: bool = True
-    limit_fact: str = ""
-
-
-QUANTITIES = (
-    Quantity("rated_power_w", "Rated power", "W", needs_run=False),
-    Quantity("mean_power_w", "Mean power", "W"),
-    Quantity("max_power_w", "Highest power", "W", limit_fact="max_power_w"),
-    Quantity("max_junction_degc", "Hottest accelerator", "°C", limit_fact="throttle_degc"),
-    Quantity("max_supply_degc", "Warmest coolant supply", "°C", limit_fact="liquid_supply_max_degc"),
-    Quantity("mean_supply_degc", "Mean coolant supply", "°C", limit_fact="liquid_supply_max_degc"),
-    Quantity("max_inlet_air_degc", "Warmest inlet air", "°C", limit_fact="air_inlet_max_degc"),
-    Quantity("min_clock_frac", "Slowest clock", "%"),
-    Quantity("throttled_hours", "Throttled hours", "h"),
-    Quantity("output_tokens_per_s", "Output tokens", "tok/s"),
-    Quantity("tokens_per_joule", "Tokens per watt", "tok/J"),
-)
-BY_NAME = {quantity.name: quantity for quantity in QUANTITIES}
 
 #: Viridis (matplotlib, CC0) at nine even steps: perceptually even and readable without red-green vision.
 VIRIDIS = ((68, 1, 84), (71, 45, 123), (59, 82, 139), (44, 114, 142), (33, 145, 140), (40, 174, 128), (94, 201, 98),
            (173, 220, 48), (253, 231, 37))  # fmt: skip
 N_STEPS = 33
+NO_STEP = -1
+STATE_WORDS = {"over": "above limit", "throttled": "throttled", "dead": "dead", "": ""}
 
 
 def ramp() -> list[str]:
@@ -56,9 +33,24 @@ def ramp() -> list[str]:
     return ["#{:02x}{:02x}{:02x}".format(*(int(c) for c in colour)) for colour in channels.T]
 
 
+RAMP = ramp()
+
+
+def ramp_steps(values: FloatArray, low: float, high: float) -> np.ndarray:
+    """Return each value's place on the ramp, the middle where all are equal and `NO_STEP` where there is none."""
+    finite = np.isfinite(values)
+    steps = np.full(values.shape, NO_STEP)
+    if high > low:
+        share = np.clip((values[finite] - low) / (high - low), 0, 1)
+        steps[finite] = np.round(share * (N_STEPS - 1)).astype(int)
+    else:
+        steps[finite] = N_STEPS // 2
+    return steps
+
+
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """What the colours mean. Ticks are (position in percent, text)."""
+    """What the colours mean: both ends and the limit's tick, placed in percent."""
 
     label: str
     low: str
@@ -78,9 +70,11 @@ class HallPlan:
     depth_m: float
     tile_m: float
     racks: list[tuple] = field(default_factory=list)  # id, name, x, y, width, depth, class, fill, value text
-    hatches: list[tuple] = field(default_factory=list)  # x, y, width, depth of racks above their limit
+    hatches: list[tuple] = field(default_factory=list)  # x, y, width, depth, middle x, middle y of those above a limit
     notches: list[tuple] = field(default_factory=list)  # x, y of throttled racks' corner
     cdus: list[tuple] = field(default_factory=list)  # id, name, x, y, width, depth, middle x, middle y
+    air_units: list[tuple] = field(default_factory=list)  # the same
+    features: list[tuple] = field(default_factory=list)  # x, y, width, depth, type, name and type in words
     aisles: list[tuple] = field(default_factory=list)  # x, y, width, depth, kind, text, middle x, middle y
     row_labels: list[tuple] = field(default_factory=list)  # x, y, text
 
@@ -94,6 +88,17 @@ class HallPlan:
                 for pk, name, x, y, width, depth, kind, fill, value in self.racks
             )
         )
+
+    @property
+    def mark_markup(self) -> SafeString:
+        """Hatching and "!" over racks above a limit, a notch at throttled ones; `colour.js` draws the same."""
+        hatches = (
+            f'<rect class="hatch" x="{x}" y="{y}" width="{w}" height="{h}"/>'
+            f'<text class="over" x="{cx}" y="{cy}">!</text>'
+            for x, y, w, h, cx, cy in self.hatches
+        )
+        notches = (f'<path class="notch" transform="translate({x} {y})" d="M-.32 0H0V.32z"/>' for x, y in self.notches)
+        return SafeString("".join([*hatches, *notches]))
 
     @property
     def width(self) -> str:
@@ -135,25 +140,32 @@ class HallPlan:
 class Plan:
     """All halls of a layout in one colouring."""
 
-    quantity: Quantity
+    colouring: Colouring
     legend: Legend | None
     halls: list[HallPlan]
-    table: list[tuple]  # id, name, hall, row, role, product, value text, limit text, address
+    table: list[tuple]  # id, name, hall, row, role, product, used, limit, remaining, state, address
     n_over: int
     n_throttled: int
+    n_dead: int
     n_without: int
+    data: dict[str, Any]  # what `colour.js` needs to draw another hour
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether the quantity has a limit at all."""
+        return bool(self.colouring.question.quantity.limit)
 
     @property
     def table_markup(self) -> SafeString:
         """The rows of the table below the drawing, joined here for the same reason as the racks."""
         return SafeString("".join(self._table_row(*row) for row in self.table))
 
-    def _table_row(self, pk: int, name: str, hall: str, row: str, role: str, product: str, value: str, limit: str,
-                   href: str) -> str:  # fmt: skip
-        limit_cell = f'<td class="num">{limit}</td>' if self.quantity.limit_fact else ""
+    def _table_row(self, pk: int, name: str, hall: str, row: str, role: str, product: str, used: str, limit: str,
+                   remaining: str, state: str, href: str) -> str:  # fmt: skip
         words = "".join(f"<td>{escape(text)}</td>" for text in (hall, row, role, product))
         head = f'<th scope="row"><a href="{href}">{escape(name)}</a></th>'
-        return f'<tr>{head}{words}<td class="num">{value}</td>{limit_cell}</tr>'
+        limits = f'<td class="num">{limit}</td><td class="num">{remaining}</td>' if self.has_limits else ""
+        return f'<tr data-row="{pk}">{head}{words}<td class="num">{used}</td>{limits}<td>{state}</td></tr>'
 
 
 def metres(value: float) -> str:
@@ -161,143 +173,136 @@ def metres(value: float) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
-def footprint(orientation_deg: int, width_m: float, depth_m: float) -> tuple[float, float]:
-    """Return the extent along x and y; a quarter turn swaps width and depth."""
-    return (depth_m, width_m) if orientation_deg in (90, 270) else (width_m, depth_m)
+def draw(floor: Floor, coloured: Colouring) -> Plan:
+    """Return the plan of a layout in one colouring."""
+    halls = {hall.id: HallPlan(hall.id, hall.name, hall.width_m, hall.depth_m, hall.tile_m) for hall in floor.halls}
+    _add_racks(halls, floor, coloured)
+    _add_equipment(halls, floor)
+    shown, state = coloured.shown, coloured.state
+    dead = state == "dead"
+    return Plan(
+        colouring=coloured,
+        legend=legend_of(coloured) if np.isfinite(shown).any() else None,
+        halls=list(halls.values()),
+        table=_table(floor, coloured, {hall.id: hall.name for hall in floor.halls}),
+        n_over=int(coloured.is_over.sum()),
+        n_throttled=int((state == "throttled").sum()),
+        n_dead=int(dead.sum()),
+        n_without=int((~np.isfinite(shown) & ~dead).sum()),
+        data=_data(floor, coloured),
+    )
 
 
-def draw(layout: Layout, quantity: Quantity, run_racks: Mapping[str, np.ndarray] | None = None) -> Plan:
-    """Return the plan of a layout in one colouring, by five queries whatever the number of racks."""
-    halls = {
-        hall.id: HallPlan(hall.id, hall.name, hall.width_m, hall.depth_m, hall.tile_m) for hall in layout.halls.all()
-    }
-    racks = list(
-        Rack.objects.filter(hall__layout=layout).order_by("hall", "row", "name").values(
-            "id", "hall_id", "name", "row", "role", "x_m", "y_m", "orientation_deg", "width_m", "depth_m",
-            "product_id", "n_systems", "other_power_w",
-        )
-    )  # fmt: skip
-    cdus = list(layout.cdus.values("id", "name", "hall_id", "product_id", "x_m", "y_m", "orientation_deg"))
-    facts = product_facts({row["product_id"] for row in (*racks, *cdus)} - {None})
+def state_text(coloured: Colouring) -> list[str]:
+    """Return each rack's state in words."""
+    return [
+        STATE_WORDS["over"] if over and state != "dead" else STATE_WORDS[state]
+        for over, state in zip(coloured.is_over.tolist(), coloured.state.tolist(), strict=True)
+    ]
 
-    rated = np.array([rated_power_w(rack, facts) for rack in racks])
-    values = rack_values(quantity, racks, rated, run_racks)
-    limits = rack_limits(quantity, racks, rated, facts)
-    throttled = rack_array("throttled_hours", racks, run_racks) > 0
-    # Half a percent above a limit is the solver's tolerance, not an overload.
-    over = (values > limits * 1.005) & np.isfinite(limits) if quantity.limit_fact else np.zeros(len(racks), bool)
-    finite = np.isfinite(values)
-    low, high = (float(values[finite].min()), float(values[finite].max())) if finite.any() else (0.0, 0.0)
-    colours = ramp()
-    steps = np.zeros(len(racks), int)
-    if high > low:
-        steps[finite] = np.round((values[finite] - low) / (high - low) * (N_STEPS - 1)).astype(int)
-    elif finite.any():
-        steps[finite] = N_STEPS // 2
 
+def rack_colours(coloured: Colouring) -> list[str]:
+    """Return each rack's colour; empty for dead racks and those without a value."""
+    steps = ramp_steps(coloured.shown, coloured.low, coloured.high)
+    steps[coloured.state == "dead"] = NO_STEP
+    return ["" if step == NO_STEP else RAMP[step] for step in steps.tolist()]
+
+
+def value_texts(coloured: Colouring) -> list[str]:
+    """Return what is said of each rack: the value in this mode, and its state."""
+    unit = coloured.question.unit
+    said = zip(coloured.shown.tolist(), state_text(coloured), strict=True)
+    return [
+        ", ".join(filter(None, (quantity_text(value, unit) if np.isfinite(value) else "no value", state)))
+        for value, state in said
+    ]
+
+
+def _add_racks(halls: dict[int, HallPlan], floor: Floor, coloured: Colouring) -> None:
+    texts, fills = value_texts(coloured), rack_colours(coloured)
+    over, state = coloured.is_over.tolist(), coloured.state.tolist()
     boxes = []
-    for i, rack in enumerate(racks):
+    for i, rack in enumerate(floor.racks):
         hall = halls[rack["hall_id"]]
         width, depth = footprint(rack["orientation_deg"], rack["width_m"], rack["depth_m"])
-        top = hall.depth_m - rack["y_m"] - depth
-        fill = colours[steps[i]] if finite[i] else ""
-        kind = "" if finite[i] else rack["role"]
-        text = quantity_text(float(values[i]), quantity.unit) if finite[i] else "no value"
-        hall.racks.append(
-            (rack["id"], rack["name"], metres(rack["x_m"]), metres(top), metres(width), metres(depth), kind, fill, text)
-        )
-        if over[i]:
-            hall.hatches.append(hall.racks[-1][2:6])
-        if throttled[i]:
-            hall.notches.append((metres(rack["x_m"] + width), metres(top)))
-        boxes.append((rack["hall_id"], rack["row"], rack["orientation_deg"], rack["x_m"], rack["y_m"], width, depth))
-    for cdu in cdus:
-        hall = halls[cdu["hall_id"]]
-        of = facts.get(cdu["product_id"], {})
-        width, depth = footprint(cdu["orientation_deg"], of.get("width_m") or 0.6, of.get("depth_m") or 1.2)
-        top = hall.depth_m - cdu["y_m"] - depth
-        middle = (cdu["x_m"] + width / 2, top + depth / 2)
-        hall.cdus.append((cdu["id"], cdu["name"], *map(metres, (cdu["x_m"], top, width, depth, *middle))))
+        x, top = rack["x_m"], hall.depth_m - rack["y_m"] - depth
+        kind = "" if fills[i] else "dead" if state[i] == "dead" else rack["role"]
+        box = tuple(map(metres, (x, top, width, depth)))
+        hall.racks.append((rack["id"], rack["name"], *box, kind, fills[i], texts[i]))
+        if over[i] and state[i] != "dead":
+            hall.hatches.append((*box, metres(x + width / 2), metres(top + depth / 2)))
+        if state[i] == "throttled":
+            hall.notches.append((metres(x + width), metres(top)))
+        boxes.append((rack["hall_id"], rack["row"], rack["orientation_deg"], x, rack["y_m"], width, depth))
     for hall_id, rows in rows_of(boxes).items():
         add_rows(halls[hall_id], rows)
 
-    address = reverse("rack-detail", args=[layout.site.slug, layout.slug, 0])
-    table = [
-        (r["id"], r["name"], halls[r["hall_id"]].name, r["row"], r["role"],
-         facts.get(r["product_id"], {}).get("name", ""), quantity_text(value, quantity.unit),
-         quantity_text(limit, quantity.unit), address.replace("/0/", f"/{r['id']}/"))
-        for r, value, limit in zip(racks, values.tolist(), limits.tolist(), strict=True)
+
+def _add_equipment(halls: dict[int, HallPlan], floor: Floor) -> None:
+    """Add CDUs, air units where they are placed, and what else takes floor."""
+    for cdu in floor.cdus:
+        _add_box(halls[cdu["hall_id"]], "cdus", cdu, floor.cdu_size_m(cdu))
+    for unit in floor.air_units:
+        _add_box(halls[unit["hall_id"]], "air_units", unit, (unit["width_m"], unit["depth_m"]))
+    words = dict(FloorFeature.Type.choices)
+    for feature in floor.features:
+        hall = halls[feature["hall_id"]]
+        top = hall.depth_m - feature["y_m"] - feature["depth_m"]
+        box = map(metres, (feature["x_m"], top, feature["width_m"], feature["depth_m"]))
+        hall.features.append((*box, feature["type"], f"{feature['name']}: {words[feature['type']]}"))
+
+
+def _add_box(hall: HallPlan, to: str, row: dict, size_m: tuple[float, float]) -> None:
+    width, depth = footprint(row["orientation_deg"], *size_m)
+    top = hall.depth_m - row["y_m"] - depth
+    middle = (row["x_m"] + width / 2, top + depth / 2)
+    getattr(hall, to).append((row["id"], row["name"], *map(metres, (row["x_m"], top, width, depth, *middle))))
+
+
+def _table(floor: Floor, coloured: Colouring, hall_names: dict[int, str]) -> list[tuple]:
+    unit = coloured.question.quantity.unit
+    unit_left = unit_in("remaining", unit)
+    site, layout = floor.layout.site.slug, floor.layout.slug
+    address = reverse("rack-detail", args=[site, layout, 0])
+    left = (coloured.limit - coloured.used).tolist()
+    columns = zip(floor.racks, coloured.used.tolist(), coloured.limit.tolist(), left, state_text(coloured), strict=True)
+    return [
+        (r["id"], r["name"], hall_names[r["hall_id"]], r["row"], r["role"], floor.fact(r, "name") or "",
+         quantity_text(used, unit), quantity_text(limit, unit), quantity_text(remaining, unit_left), state,
+         address.replace("/0/", f"/{r['id']}/"))
+        for r, used, limit, remaining, state in columns
     ]  # fmt: skip
-    legend = legend_of(quantity, low, high, nearest_limit(values, limits), colours) if finite.any() else None
-    return Plan(quantity, legend, list(halls.values()), table, int(over.sum()), int(throttled.sum()),
-                int((~finite).sum()))  # fmt: skip
 
 
-def product_facts(ids: set[int]) -> dict[int, dict]:
-    """Return the facts of the products that stand on the floor, with their accelerator's limit beside them."""
-    facts = {p.id: {**p.facts, "name": p.name} for p in Product.objects.filter(id__in=ids).only("id", "name", "facts")}
-    accelerators = dict(
-        Product.objects.filter(kind="accelerators", slug__in={f.get("accelerator") for f in facts.values()} - {None})
-        .values_list("slug", "facts")
-    )  # fmt: skip
-    for of in facts.values():
-        of["throttle_degc"] = accelerators.get(of.get("accelerator"), {}).get("throttle_degc")
-    return facts
+def _data(floor: Floor, coloured: Colouring) -> dict[str, Any]:
+    """Return what the browser needs to colour the same racks at another hour."""
+    question = coloured.question
+    limits = [None if np.isnan(limit) else limit for limit in coloured.limit.tolist()]
+    return {
+        "racks": [rack["id"] for rack in floor.racks],
+        "links": links(floor, question.quantity) if question.quantity.part != "racks" else [],
+        "limits": limits[0] if len(set(limits)) == 1 else limits,
+        "part": question.quantity.part, "column": question.quantity.hour, "unit": question.quantity.unit,
+        "unit_left": unit_in("remaining", question.quantity.unit),
+        "label": question.quantity.label, "mode": question.mode, "ramp": RAMP,
+        "hour": question.hour, "n_hours": question.n_hours, "follows": question.follows_hours,
+        "scenario": question.scenario.slug if question.scenario else "",
+        "blank": np.flatnonzero(without_value(floor, question.quantity)).tolist(),
+    }  # fmt: skip
 
 
-def rated_power_w(rack: dict, facts: dict[int, dict]) -> float:
-    """Return a rack's nameplate power: its systems at their rated input and what else is in it."""
-    return (facts.get(rack["product_id"], {}).get("max_power_w") or 0.0) * rack["n_systems"] + rack["other_power_w"]
-
-
-def rack_array(name: str, racks: list[dict], run_racks: Mapping[str, np.ndarray] | None) -> np.ndarray:
-    """Return one of the run's per-rack arrays in the order of `racks`; NaN for racks that the run did not know."""
-    values = np.full(len(racks), np.nan)
-    if run_racks is None or name not in run_racks:
-        return values
-    at = {int(rack_id): i for i, rack_id in enumerate(run_racks["rack_id"])}
-    known = [(i, at[rack["id"]]) for i, rack in enumerate(racks) if rack["id"] in at]
-    if known:
-        here, there = np.array(known).T
-        values[here] = np.asarray(run_racks[name], dtype=float)[there]
-    return values
-
-
-def rack_values(quantity: Quantity, racks: list[dict], rated: np.ndarray,
-                run_racks: Mapping[str, np.ndarray] | None) -> np.ndarray:  # fmt: skip
-    """Return the quantity per rack, NaN where there is none."""
-    if quantity.name == "rated_power_w":
-        return np.where(rated > 0, rated, np.nan)
-    values = rack_array(quantity.name, racks, run_racks)
-    if quantity.name in ("output_tokens_per_s", "tokens_per_joule"):  # racks that make no tokens are not bad at it
-        values[[rack["role"] != Rack.Role.COMPUTE for rack in racks]] = np.nan
-    return values
-
-
-def rack_limits(quantity: Quantity, racks: list[dict], rated: np.ndarray, facts: dict[int, dict]) -> np.ndarray:
-    """Return the limit of the quantity per rack, NaN where the product states none."""
-    if not quantity.limit_fact:
-        return np.full(len(racks), np.nan)
-    if quantity.limit_fact == "max_power_w":
-        return np.where(rated > 0, rated, np.nan)
-    stated = [facts.get(rack["product_id"], {}).get(quantity.limit_fact) for rack in racks]
-    return np.array([np.nan if limit is None else float(limit) for limit in stated])
-
-
-def nearest_limit(values: np.ndarray, limits: np.ndarray) -> float | None:
-    """Return the limit of the rack that is closest to its own, or furthest above it; None where none is stated."""
-    left = limits - values
-    return float(limits[np.nanargmin(left)]) if np.isfinite(left).any() else None
-
-
-def legend_of(quantity: Quantity, low: float, high: float, limit: float | None, colours: list[str]) -> Legend:
+def legend_of(coloured: Colouring) -> Legend:
     """Return the legend; the tick of the limit stands at the end where it lies outside."""
+    unit, low, high, tick = coloured.question.unit, coloured.low, coloured.high, coloured.tick
     at = None
-    if limit is not None:
-        at = 50.0 if high <= low else min(max((limit - low) / (high - low) * 100, 0.0), 100.0)
+    if tick is not None:
+        at = 50.0 if high <= low else min(max((tick - low) / (high - low) * 100, 0.0), 100.0)
+    label = coloured.question.label
+    if coloured.question.mode != "used":
+        label = f"{label}, {MODES[coloured.question.mode]}"
     return Legend(
-        quantity.label, quantity_text(low, quantity.unit), quantity_text(high, quantity.unit),
-        quantity_text(limit, quantity.unit) if limit is not None else "", at, colours[::2],
+        label, quantity_text(low, unit), quantity_text(high, unit), quantity_text(tick, unit) if at is not None else "",
+        at, RAMP[::2],
     )  # fmt: skip
 
 
