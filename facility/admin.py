@@ -91,14 +91,14 @@ class PartAdmin(admin.ModelAdmin):
     search_fields = ["name"]
 
     def save_model(self, request: HttpRequest, obj, form, change: bool) -> None:
-        services.part_save(part=obj)
+        services.part_save(part=obj, user=request.user)
 
     def delete_model(self, request: HttpRequest, obj) -> None:
-        services.part_delete(part=obj)
+        services.part_delete(part=obj, user=request.user)
 
     def delete_queryset(self, request: HttpRequest, queryset) -> None:
         for part in queryset:
-            services.part_delete(part=part)
+            services.part_delete(part=part, user=request.user)
 
 
 @admin.register(Hall)

@@ -249,7 +249,7 @@ class RackRowForm(Described, forms.Form):
             if name in self.fields:
                 self.fields[name].queryset = queryset
 
-    def save(self) -> list[Rack] | None:
+    def save(self, *, user=None) -> list[Rack] | None:
         """Place the row; on a refusal put its sentences on the form and return None.
 
         Raises
@@ -258,7 +258,7 @@ class RackRowForm(Described, forms.Form):
             If the layout has changed since the form was shown.
         """
         try:
-            return services.racks_create_row(**self.cleaned_data)
+            return services.racks_create_row(**self.cleaned_data, user=user)
         except ValidationError as error:
             self.add_errors(error)
             return None

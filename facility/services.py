@@ -13,6 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.text import slugify
 
+from facility.edit_records import change_of, record, record_part, shown_values, stored
 from facility.floor_plan import check_place
 from facility.models import (
     AirUnit,
@@ -101,7 +102,7 @@ def layout_bump(*, layout: Layout, version: int | None = None) -> None:
 
 
 @transaction.atomic
-def part_save(*, part: Part, version: int | None = None) -> Part:
+def part_save(*, part: Part, version: int | None = None, user=None) -> Part:
     """Check and save a new or changed part.
 
     Parameters
@@ -110,6 +111,8 @@ def part_save(*, part: Part, version: int | None = None) -> Part:
         New or changed, not yet saved.
     version : int, optional
         Version of the layout that the change was made on; none: whatever is newest.
+    user : User, optional
+        Who does it, for the record of edits.
 
     Raises
     ------
@@ -118,15 +121,18 @@ def part_save(*, part: Part, version: int | None = None) -> Part:
     StaleLayout
         If the layout has changed since `version`.
     """
-    layout_bump(layout=_layout_checked(part), version=version)
+    layout = _layout_checked(part)
+    layout_bump(layout=layout, version=version)
     check_finite(part)
     part.full_clean()
+    before = shown_values(stored(part))
     part.save()
+    record_part(layout, part, before, shown_values(part), user)
     return part
 
 
 @transaction.atomic
-def part_delete(*, part: Part, version: int | None = None) -> None:
+def part_delete(*, part: Part, version: int | None = None, user=None) -> None:
     """Remove a part. Feeds take the feeds below them along; racks lose the CDU or feed that goes.
 
     Raises
@@ -134,11 +140,13 @@ def part_delete(*, part: Part, version: int | None = None) -> None:
     ValidationError
         If a plant is still used by CDUs or halls; names them.
     """
-    layout_bump(layout=layout_of(part), version=version)
+    layout = layout_of(part)
+    layout_bump(layout=layout, version=version)
     if isinstance(part, CoolingPlant):
         users = [f"CDU {cdu.name}" for cdu in part.cdus.all()] + [f"hall {hall.name}" for hall in part.halls.all()]
         if users:
             raise ValidationError(f"Plant {part.name} still cools {listed(users)}; connect them elsewhere first.")
+    record_part(layout, part, shown_values(part), {}, user)
     part.delete()
 
 
@@ -179,6 +187,7 @@ def racks_create_row(
     feed_a: PowerFeed | None = None,
     feed_b: PowerFeed | None = None,
     version: int | None = None,
+    user=None,
 ) -> list[Rack]:
     """Place a row of equal racks: "12 racks of GB300 in row A from x = 2 m, pitch 0.6 m".
 
@@ -225,7 +234,9 @@ def racks_create_row(
         check_place(rack.footprint, hall, standing)
         standing.append(rack.footprint)
     layout_bump(layout=hall.layout, version=version)
-    return Rack.objects.bulk_create(racks)
+    made = Rack.objects.bulk_create(racks)
+    record(hall.layout, [change_of("rack", rack.pk, rack.name, {}, shown_values(rack)) for rack in made], user)
+    return made
 
 
 @transaction.atomic

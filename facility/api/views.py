@@ -185,7 +185,7 @@ class PartViewSet(viewsets.ModelViewSet):
             setattr(part, name, value)
         if part.pk is None:  # a new part's layout comes with its values
             check_change_site(self.request.user, services.layout_of(part).site)
-        serializer.instance = services.part_save(part=part, version=version)
+        serializer.instance = services.part_save(part=part, version=version, user=self.request.user)
 
     def perform_create(self, serializer: Serializer) -> None:
         where = {
@@ -198,7 +198,7 @@ class PartViewSet(viewsets.ModelViewSet):
 
     def perform_destroy(self, instance) -> None:
         check_change_site(self.request.user, services.layout_of(instance).site)
-        services.part_delete(part=instance)
+        services.part_delete(part=instance, user=self.request.user)
 
 
 class PartFilter(filters.FilterSet):
@@ -284,7 +284,7 @@ class RackViewSet(PartViewSet):
         form = serializers.RackRowSerializer(data=request.data, context=self.get_serializer_context())
         form.is_valid(raise_exception=True)
         check_change_site(request.user, form.validated_data["hall"].layout.site)
-        racks = services.racks_create_row(**form.validated_data)
+        racks = services.racks_create_row(**form.validated_data, user=request.user)
         return Response(self.get_serializer(racks, many=True).data, status=status.HTTP_201_CREATED)
 
 

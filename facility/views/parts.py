@@ -141,7 +141,9 @@ def part_edit(request: HttpRequest, site: str, layout: str, kind: str, pk: int |
     form = kind.form(request.POST or None, instance=part, layout=layout)
     if request.method == "POST" and form.is_valid():
         try:
-            saved = services.part_save(part=form.save(commit=False), version=form.cleaned_data["version"])
+            saved = services.part_save(
+                part=form.save(commit=False), version=form.cleaned_data["version"], user=request.user
+            )
         except ValidationError as error:
             put_on_form(form, error)
         except services.StaleLayout as stale:
@@ -186,7 +188,9 @@ def part_delete(request: HttpRequest, site: str, layout: str, kind: str, pk: int
     context = {"layout": layout, "site": layout.site, "kind": kind, "part": part}
     if request.method == "POST":
         try:
-            services.part_delete(part=part, version=int(request.POST.get("version") or layout.version))
+            services.part_delete(
+                part=part, version=int(request.POST.get("version") or layout.version), user=request.user
+            )
         except (ValidationError, services.StaleLayout) as refusal:
             context["refusal"] = " ".join(getattr(refusal, "messages", [str(refusal)]))
         else:
@@ -203,7 +207,7 @@ def rack_row(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     form = forms.RackRowForm(request.POST or None, layout=layout)
     if request.method == "POST" and form.is_valid():
         try:
-            racks = form.save()
+            racks = form.save(user=request.user)
         except services.StaleLayout as stale:
             return conflict(request, layout, PARTS["racks"], form, stale)
         if racks:
