@@ -208,7 +208,7 @@ def uptime(
         components=found,
         states=states,
         capacity_frac=capacity,
-        accelerator_unavailability_frac=_lost_by_trays_frac(trays),
+        accelerator_unavailability_frac=lost_by_trays_frac(trays),
         long_run=long_run,
         years=simulate_availability(subsystems, n_years=N_DRAWN_YEARS, rng=np.random.default_rng(DRAW_SEED)),
         lost_by_component_frac=by_component,
@@ -326,7 +326,8 @@ def accelerator_trays(inputs: Inputs) -> list[Trays]:
     return found
 
 
-def _lost_by_trays_frac(trays: list[Trays]) -> float:
+def lost_by_trays_frac(trays: list[Trays]) -> float:
+    """Return the share of token capacity that failed accelerators cost."""
     return sum(kind.n * kind.failures_per_year * kind.lost_h_per_failure for kind in trays) / HOURS_PER_YEAR
 
 

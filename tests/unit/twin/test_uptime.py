@@ -43,7 +43,7 @@ def solved(found: list[Component], trays: list[Trays], *, n_years: int = 500) ->
         components=found,
         states=states,
         capacity_frac=capacity,
-        accelerator_unavailability_frac=uptime._lost_by_trays_frac(trays),
+        accelerator_unavailability_frac=uptime.lost_by_trays_frac(trays),
         long_run=long_run,
         years=simulate_availability(subsystems, n_years=n_years, rng=np.random.default_rng(3)),
         lost_by_component_frac=lost,
