@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from twin.views import comparisons, halls, runs, scenarios, serving, sites, state, validation
+from twin.views import comparisons, halls, reports, runs, scenarios, serving, sites, state, validation
 
 urlpatterns = [
     path("", sites.site_list, name="site-list"),
@@ -21,8 +21,14 @@ urlpatterns = [
     path("runs/<uuid:run>/", runs.run_detail, name="run-detail"),
     path("runs/<uuid:run>/cancel/", runs.run_cancel, name="run-cancel"),
     path("runs/<uuid:run>/retry/", runs.run_retry, name="run-retry"),
+    path("runs/<uuid:run>/report/", reports.run_report_page, name="run-report"),
+    path("runs/<uuid:run>/report.pdf", reports.run_report_pdf, name="run-report-pdf"),
+    path("runs/<uuid:run>/report.xlsx", reports.run_report_xlsx, name="run-report-xlsx"),
     path("runs/<uuid:run>/<slug:name>.csv", runs.run_table, name="run-table"),
     path("compare/", comparisons.compare_runs, name="compare"),
+    path("compare/report/", reports.compare_report_page, name="compare-report"),
+    path("compare/report.pdf", reports.compare_report_pdf, name="compare-report-pdf"),
+    path("compare/report.xlsx", reports.compare_report_xlsx, name="compare-report-xlsx"),
     path("serving/", serving.serving, name="serving"),
     path("validation/", validation.scoreboard, name="validation"),
 ]

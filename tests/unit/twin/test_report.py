@@ -1,0 +1,245 @@
+"""A report says what the run says, and page, PDF and spreadsheet say the same."""
+
+import io
+import re
+import time
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.urls import reverse
+from openpyxl import load_workbook
+
+from facility import services as facility_services
+from facility.bill_of_materials import bill_of_materials
+from facility.models import Membership
+from tests.full_run import full_run
+from tests.small_run import small_scenario
+from twin.benchmarks.big_layout import big_layout
+from twin.comparison import compare
+from twin.merit import FIGURES, HEADLINES
+from twin.models import Run
+from twin.number_text import quantity_text
+from twin.report import Report
+from twin.report_comparison import comparison_report
+from twin.report_html import html
+from twin.report_pdf import drawable, pdf
+from twin.report_run import ReportedRun, run_report
+from twin.report_xlsx import head_text, xlsx
+from twin.reported import reported
+from twin.views.comparisons import as_compared
+
+
+@pytest.fixture
+def run(db) -> Run:
+    return full_run(*small_scenario())
+
+
+@pytest.fixture
+def told(run) -> ReportedRun:
+    return reported(run)
+
+
+@pytest.fixture
+def report(told) -> Report:
+    return run_report(told, made="2026-11-23 12:00 UTC")
+
+
+def table(report: Report, name: str):
+    return next(table for table in report.tables if table.name == name)
+
+
+def test_the_cover_says_what_was_solved(report, run):
+    facts = dict(report.facts)
+    assert facts["Site"] == "Small"
+    assert facts["Layout"] == "First, version 1, proposed"
+    assert facts["Scenario"] == "Assistants"
+    assert facts["Inputs"] == f"sha256 {run.inputs_sha256}"
+    assert facts["Run"] == str(run.id)
+    assert not report.warnings
+
+
+def test_the_figures_are_the_runs(report, run):
+    cards = {card.label: card for card in report.sections[0].cards}
+    assert [f.label for f in HEADLINES] == list(cards)
+    assert cards["Tokens per watt"].value == quantity_text(run.figures["tokens_per_joule"], "tok/J")
+    assert cards["Output tokens"].band == "±\N{NARROW NO-BREAK SPACE}10\N{NARROW NO-BREAK SPACE}%"
+    rows = {row[0]: row[1:5] for row in table(report, "Figures").rows}
+    assert len(rows) == len(FIGURES)
+    for figure in FIGURES:
+        low, high = run.bands.get(figure.name) or (None, None)
+        assert rows[figure.label] == [run.figures.get(figure.name), low, high, figure.unit]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "fields"),
+    [
+        ("Limits", "limits", ("object", "kind", "value", "limit", "unit", "hour")),
+        ("Margins", "margins", ("object", "kind", "value", "unit")),
+        ("Energy flow", "energy_flow", ("source", "target", "energy_j")),
+        ("Failures", "failures", ("object", "capacity_frac", "lost_tokens_per_s", "message")),
+        ("Findings", "findings", ("severity", "object_name", "rule", "message", "value", "limit", "unit")),
+    ],
+)
+def test_the_tables_hold_what_the_run_kept(report, run, name, key, fields):
+    assert table(report, name).rows == [[row.get(f) for f in fields] for row in run.details[key]]
+
+
+def test_months_are_means_of_the_series(report):
+    rows = table(report, "Months").rows
+    assert [row[0] for row in rows][:2] == ["Jan", "Feb"]
+    assert len(rows) == 12
+    assert rows[0][3] == pytest.approx(1.1)
+
+
+def test_the_bill_of_the_snapshot_is_the_bill_of_the_layout(report, run):
+    bill = bill_of_materials(run.layout)
+    rows = table(report, "Bill of materials").rows
+    ours = {row[0]: (row[3], row[5], row[6], row[7]) for row in rows[:-1]}
+    theirs = {i.product.name: (i.quantity, i.unit_price_usd, i.total_usd, i.price_confidence) for i in bill.items}
+    assert ours == theirs
+    assert rows[-1][6] == pytest.approx(bill.total_usd)
+
+
+def test_a_layout_that_has_changed_since_is_said_first_and_the_snapshot_is_reported(run):
+    rack = run.layout.halls.get().racks.first()
+    rack.name = "Renamed"
+    facility_services.part_save(part=rack)
+    run.layout.refresh_from_db()
+    report = run_report(reported(run), made="now")
+    assert "version 1 was solved and is reported here, it is at version 2 now" in report.warnings[0]
+    assert "Renamed" not in [row[0] for row in table(report, "Racks").rows]
+    assert "edited since" in html(report)
+
+
+def test_the_plan_has_every_rack_and_cdu_to_scale(told, report):
+    section = next(section for section in report.sections if section.title == "Drawings")
+    (plan,) = section.drawings
+    floor = plan.shapes[0]
+    hall = told.inputs["halls"][0]
+    scale = floor.width / hall["width_m"]
+    assert floor.height == pytest.approx(hall["depth_m"] * scale)
+    racks = [s for s in plan.shapes if getattr(s, "width", 0) == pytest.approx(0.6 * scale) and s.stroke == "#ffffff"]
+    assert len(racks) == len(told.inputs["racks"]["id"])
+    assert [s.text for s in plan.shapes if getattr(s, "text", "") in ("1", "2")] == ["1", "2"]
+
+
+def test_page_pdf_and_spreadsheet_say_the_same(report):
+    page, book = html(report), load_workbook(io.BytesIO(xlsx(report)))
+    assert book.sheetnames == ["Cover", *(t.name for t in report.tables)]
+    for one in report.tables:
+        sheet = book[one.name]
+        assert [cell.value for cell in sheet[1]] == [head_text(column) for column in one.columns]
+        assert sheet.max_row == len(one.rows) + 1
+        for row, kept in zip(sheet.iter_rows(min_row=2, values_only=True), one.rows, strict=True):
+            for cell, value in zip(row, kept, strict=True):
+                if isinstance(value, int | float):
+                    assert cell == pytest.approx(value, rel=1e-12)
+        body = re.search(rf'<table data-name="{one.name}">(.*?)</table>', page, re.DOTALL)
+        assert (body is not None) == bool(one.shown)
+        if body:
+            assert body.group(1).count("<tr>") == len(one.shown) + 1
+    assert pdf(report).startswith(b"%PDF-")
+
+
+def test_the_page_needs_nothing_else_and_escapes_names(report):
+    page = html(report)
+    assert not re.findall(r'(?:src|href)="(?!#)', page)
+    assert "url(" not in page
+    assert "<script" not in page
+    assert "Assistants &lt;i&gt;" in page
+    assert page.count("<svg") == sum(len(section.drawings) for section in report.sections) >= 5
+    assert "● published" in page
+    assert "◇ assumed by the model" in page
+
+
+def test_the_spreadsheet_runs_no_formula(report):
+    sheet = load_workbook(io.BytesIO(xlsx(report)))["Findings"]
+    cell = next(cell for cell in sheet[2] if isinstance(cell.value, str) and cell.value.startswith("="))
+    assert cell.data_type == "s"
+    assert cell.quotePrefix
+
+
+def test_units_stand_in_heads_and_fractions_say_so(report):
+    book = load_workbook(io.BytesIO(xlsx(report)))
+    assert "Mean power [W]" in [cell.value for cell in book["Racks"][1]]
+    assert "Share [fraction]" in [cell.value for cell in book["Costs"][1]]
+    assert "Energy a year [J]" in [cell.value for cell in book["Energy flow"][1]]
+
+
+def test_the_pdf_has_words_for_signs_its_fonts_lack():
+    assert drawable("A → B ●\N{NARROW NO-BREAK SPACE}5") == "A to B \N{NO-BREAK SPACE}5"
+    assert drawable("Ångström, ≤ 5 °C, ±") == "Ångström, ≤ 5 °C, ±"
+    assert drawable("札") == "?"
+
+
+def test_a_comparison_reports_differences_winners_and_steps(run):
+    copy = facility_services.layout_clone(layout=run.layout, name="Second")
+    other = full_run(copy, run.scenario, tokens_per_joule=5.0)
+    runs = [run, other]
+    compared = compare([as_compared(one) for one in runs])
+    report = comparison_report([reported(one) for one in runs], compared, made="now")
+    assert [name for name, _ in report.facts] == ["Run A", "Run B", "Report made"]
+    assert any(row[0] == "Layout" for row in table(report, "Differences").rows)
+    figures = {row[0]: row for row in table(report, "Figures").rows}
+    assert figures["Tokens per watt"][1:5] == [4.0, 5.0, "tok/J", "B"]
+    assert table(report, "Totals").rows[0][1] == pytest.approx(bill_of_materials(run.layout).total_usd)
+    assert pdf(report).startswith(b"%PDF-")
+    assert "Comparison" in html(report)
+    assert len(load_workbook(io.BytesIO(xlsx(report))).sheetnames) == len(report.tables) + 1
+
+
+@pytest.fixture
+def planner(client, run):
+    user = get_user_model().objects.create_user("planner")
+    Membership.objects.create(site=run.layout.site, user=user, role=Membership.Role.VIEWER)
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("run-report", "text/html"), ("run-report-pdf", "pdf"), ("run-report-xlsx", "sheet")]
+)
+def test_each_form_is_sent_to_who_may_see_the_site_only(planner, run, client, name, kind):
+    address = reverse(name, args=[run.id])
+    answer = planner.get(address, {"save": "1"})
+    assert answer.status_code == 200
+    assert kind in answer["Content-Type"]
+    assert f"small-first-{str(run.id)[:8]}." in answer["Content-Disposition"]
+    client.force_login(get_user_model().objects.create_user("stranger"))
+    assert client.get(address).status_code == 404
+    client.logout()
+    assert client.get(address).status_code == 302
+
+
+def test_the_page_links_to_the_other_forms_and_the_saved_file_to_nothing(planner, run):
+    address = reverse("run-report", args=[run.id])
+    assert reverse("run-report-pdf", args=[run.id]) in planner.get(address).content.decode()
+    assert reverse("run-report-pdf", args=[run.id]) not in planner.get(address, {"save": "1"}).content.decode()
+
+
+def test_a_run_that_has_not_ended_has_no_report(planner, run):
+    open_run = Run.objects.create(layout=run.layout, scenario=run.scenario)
+    assert planner.get(reverse("run-report", args=[open_run.id])).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["compare-report", "compare-report-pdf", "compare-report-xlsx"])
+def test_a_comparison_is_reported_in_each_form(planner, run, name):
+    other = full_run(run.layout, run.scenario)
+    assert planner.get(reverse(name), {"runs": f"{run.id},{other.id}"}).status_code == 200
+    assert planner.get(reverse(name), {"runs": str(run.id)}).status_code == 404
+    assert planner.get(reverse(name)).status_code == 404
+
+
+def test_a_thousand_racks_make_a_report_that_can_be_mailed(db, capsys):
+    call_command("load_catalogue", stdout=io.StringIO())
+    run = full_run(*big_layout(1000, n_classes=None))
+    made = {}
+    for name, make in (("html", html), ("pdf", pdf), ("xlsx", xlsx)):
+        start = time.process_time()
+        body = make(run_report(reported(run), made="now"))
+        made[name] = (time.process_time() - start, len(body))
+    with capsys.disabled():
+        for name, (seconds, size) in made.items():
+            print(f"\nreport of 1,000 racks as {name}: {seconds:.2f} CPU s, {size / 1e3:,.0f} kB", end="")  # noqa: T201
+    assert all(size < 1_000_000 for _, size in made.values())
