@@ -2,7 +2,9 @@
 
 from django.urls import path
 
-from twin.views import comparisons, halls, reports, runs, scenarios, serving, sites, state, validation
+from twin.views import comparisons, diagrams, halls, reports, runs, scenarios, serving, sites, state, validation
+
+LAYOUT = "sites/<slug:site>/<slug:layout>/"
 
 urlpatterns = [
     path("", sites.site_list, name="site-list"),
@@ -13,6 +15,10 @@ urlpatterns = [
     path("sites/<slug:site>/<slug:layout>/", sites.layout_detail, name="layout-detail"),
     path("sites/<slug:site>/<slug:layout>/state/", state.layout_state, name="layout-state"),
     path("sites/<slug:site>/<slug:layout>/3d/", halls.layout_3d, name="layout-3d"),
+    path(LAYOUT + "one-line/", diagrams.diagram_page, {"kind": diagrams.ONE_LINE}, name="layout-one-line"),
+    path(LAYOUT + "one-line/values/", diagrams.diagram_values, {"kind": diagrams.ONE_LINE}, name="layout-one-line-values"),
+    path(LAYOUT + "loop/", diagrams.diagram_page, {"kind": diagrams.LOOP}, name="layout-loop"),
+    path(LAYOUT + "loop/values/", diagrams.diagram_values, {"kind": diagrams.LOOP}, name="layout-loop-values"),
     path("sites/<slug:site>/<slug:layout>/findings/", sites.layout_findings, name="layout-findings"),
     path("sites/<slug:site>/<slug:layout>/racks/<int:pk>/", sites.rack_detail, name="rack-detail"),
     path("sites/<slug:site>/<slug:layout>/cdus/<int:pk>/", sites.cdu_detail, name="cdu-detail"),

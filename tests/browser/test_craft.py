@@ -37,6 +37,8 @@ def addresses(layout, scenario) -> list[str]:
         reverse("scenario-edit", args=[here[0], scenario.slug]),
         reverse("layout-new", args=here[:1]),
         reverse("layout-detail", args=here),
+        reverse("layout-one-line", args=here),
+        reverse("layout-loop", args=here),
         reverse("layout-edit", args=here),
         reverse("layout-findings", args=here),
         reverse("bill-of-materials", args=here),

@@ -1,0 +1,256 @@
+"""The one-line diagram of power and the loop diagram of cooling, with what the solved hour says beside each symbol."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from facility.models import Layout
+from facility.permissions import may_change_site
+from facility.views.lookup import visible_layout_or_404
+from twin import diagram_rows as described
+from twin.exceptions import CannotSimulate
+from twin.loop_diagram import loop_diagram
+from twin.number_text import quantity_text
+from twin.one_line import one_line
+from twin.schematic import Node, Reading, Schematic, Slot, Square
+from twin.views import state
+from twin.views.state import BadQuestion, answers_json
+
+PART_SLUGS = {"cdu": "cdus", "feed": "power-feeds", "plant": "cooling-plants", "hall": "halls"}
+#: Figures above a drawing: name of the total, label, unit.
+FIGURES = (
+    ("meter_power_w", "At the meter", "W"), ("it_power_w", "IT", "W"), ("cooling_power_w", "Cooling", "W"),
+    ("pue", "PUE", ""), ("output_tokens_per_s", "Output tokens", "tok/s"),
+    ("tokens_per_joule", "Tokens per watt", "tok/J"),
+)  # fmt: skip
+
+
+def draw_one_line(layout: Layout) -> Schematic:
+    """Return the one-line diagram of a layout."""
+    return one_line(described.feed_rows(layout), described.rack_rows(layout))
+
+
+def draw_loop(layout: Layout) -> Schematic:
+    """Return the loop diagram of a layout."""
+    return loop_diagram(
+        described.plant_rows(layout), described.cdu_rows(layout), described.hall_rows(layout),
+        described.rack_rows(layout),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class DiagramKind:
+    """One of the two diagrams: how it is drawn, what tables stand below it, what an empty one says next."""
+
+    slug: str
+    title: str
+    draw: Callable[[Layout], Schematic]
+    tables: tuple[str, ...]  # of the state
+    empty: str
+    first_part: str  # what to add first, as addresses of parts name it
+    first_words: str
+
+
+ONE_LINE = DiagramKind(
+    "one-line", "One-line diagram", draw_one_line, ("feeds",),
+    "No power feed is described yet. Start at the utility and go down to what the racks plug into.",
+    "power-feeds", "Add the utility",
+)  # fmt: skip
+LOOP = DiagramKind(
+    "loop", "Loop diagram", draw_loop, ("plants", "cdus", "halls"),
+    "No cooling is described yet. Start with a plant that brings heat outdoors; CDUs and air units hang on it.",
+    "cooling-plants", "Add a cooling plant",
+)  # fmt: skip
+PARTS = {"feeds": ("Feeds", "feed"), "plants": ("Plants", "plant"), "cdus": ("CDUs", "cdu"), "halls": ("Halls", "hall")}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A solved question, or why it cannot be answered."""
+
+    steady: Any = None
+    scenario: Any = None
+    refusal: str = ""
+    bad: bool = False  # the address is wrong, not the layout
+
+    @property
+    def status(self) -> int:
+        """HTTP status of a page with this answer."""
+        return 400 if self.bad else 200
+
+
+def ask(request: HttpRequest, layout: Layout, *, out: bool = False) -> Answer:
+    """Return the layout solved at the hours that the address names, with what it takes out of service."""
+    from twin.steady import solve_steady
+
+    scenario = None
+    try:
+        scenario = state.asked_scenario(request, layout)
+        year = state.read(layout, scenario)
+        hours = state.asked_hours(request, year)
+        lost = state.asked_outages(request, year) if out else ()
+        return Answer(solve_steady(year, hours, [lost] * len(hours)), scenario)
+    except BadQuestion as bad:
+        return Answer(None, scenario, str(bad), bad=bool(bad.extra["allowed"]))
+    except (CannotSimulate, ValueError) as refusal:
+        return Answer(None, scenario, str(refusal))
+
+
+def readings_of(steady):
+    """Return the solved hours as drawings read them."""
+    from twin.object_states import object_tables, totals
+    from twin.readings import Readings
+
+    return Readings(object_tables(steady), totals(steady))
+
+
+@login_required
+def diagram_page(request: HttpRequest, site: str, layout: str, *, kind: DiagramKind) -> HttpResponse:
+    """Show a diagram at one hour; without a scenario to solve, the drawing alone."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    drawing, may_change = kind.draw(layout), may_change_site(request.user, layout.site)
+    answer = ask(request, layout)
+    href = partial(object_address, layout, may_change)
+    context = {
+        "layout": layout, "site": layout.site, "kind": kind, "drawing": drawing, "answer": answer,
+        "may_change": may_change, "scenarios": list(layout.site.scenarios.all()),
+        "values_url": reverse(f"layout-{kind.slug}-values", args=[layout.site.slug, layout.slug]),
+    } | shown_context(answer, drawing, kind, href)  # fmt: skip
+    return render(request, "twin/diagram.html", context, status=answer.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A symbol as a template writes it. Squares are (square, is out, address, what it fails)."""
+
+    node: Node
+    state: str
+    lines: list[tuple[Slot, str]]
+    bar_width: float
+    href: str
+    token: str = ""
+    squares: Sequence[tuple[Square, bool, str, str]] = ()
+
+
+def shown_context(answer: Answer, drawing: Schematic, kind: DiagramKind, href: Callable) -> dict[str, Any]:
+    """Return what a page needs to write a drawing at the first of the solved hours."""
+    if answer.steady is None:
+        items = [unsolved(node, href(node.kind, node.ids)) for node in drawing.nodes]
+        return {"items": items, "wires": [(wire, "") for wire in drawing.wires], "hour": None}
+    from twin.steady import hour_rows
+
+    readings, [hour] = readings_of(answer.steady), hour_rows(answer.steady)[:1]
+    items = [linked(node, readings.shown(node, 0), href) for node in drawing.nodes]
+    return {
+        "items": items, "wires": wires(drawing, items), "hour": hour | {"text": weather_text(hour)},
+        "n_hours": answer.steady.inputs["weather"]["n_hours"], "figures": figures(readings, 0),
+        "tables": [table(readings, name, href) for name in kind.tables],
+    }  # fmt: skip
+
+
+def unsolved(node: Node, href: str) -> Item:
+    """Return a symbol with its name only."""
+    return Item(node, "unsolved", [(slot, slot.pattern if not slot.readings else "") for slot in node.slots], 0.0, href)
+
+
+def linked(node: Node, shown, href: Callable) -> Item:
+    """Return a symbol that leads to its object; the squares of CDUs lead to each of them."""
+    squares = [
+        (square, out, href("cdu", (int(square.token.partition(":")[2]),)) if node.kind == "cdu" else "", "")
+        for square, out in zip(node.squares, shown.out, strict=True)
+    ]
+    return item(node, shown, href(node.kind, node.ids), squares=squares)
+
+
+def item(node: Node, shown, href: str, token: str = "", squares: Sequence[tuple] = ()) -> Item:
+    """Return a symbol with what it says."""
+    lines = list(zip(node.slots, shown.texts, strict=True))
+    width = round(shown.bar * node.bar[2], 1) if node.bar else 0.0
+    return Item(node, shown.state, lines, width, href, token, squares)
+
+
+def wires(drawing: Schematic, items: Sequence[Item]) -> list[tuple]:
+    """Return each wire with the state of what it feeds."""
+    state_of = {item.node.key: item.state for item in items}
+    return [(wire, state_of[wire.key]) for wire in drawing.wires]
+
+
+def object_address(layout: Layout, may_change: bool, kind: str, ids: tuple[int, ...]) -> str:
+    """Return the page of what a symbol stands for: the object itself, or the list or plan that holds several."""
+    here = [layout.site.slug, layout.slug]
+    if kind == "cdu":
+        return (
+            reverse("cdu-detail", args=[*here, ids[0]]) if len(ids) == 1 else reverse("part-list", args=[*here, "cdus"])
+        )
+    if kind in PART_SLUGS:
+        slug = PART_SLUGS[kind]
+        if len(ids) == 1 and may_change:
+            return reverse("part-edit", args=[*here, slug, ids[0]])
+        return reverse("part-list", args=[*here, slug])
+    if kind == "racks" and len(ids) == 1:
+        return reverse("rack-detail", args=[*here, ids[0]])
+    return reverse("layout-detail", args=here) if kind == "racks" else ""
+
+
+def figures(readings, hour: int) -> list[tuple[str, str, str]]:
+    """Return the site's figures at an hour as (name, label, text)."""
+    return [
+        (name, label, quantity_text(readings.value(Reading("totals", (), name, unit), hour), unit))
+        for name, label, unit in FIGURES
+    ]
+
+
+def table(readings, name: str, href: Callable) -> dict[str, Any]:
+    """Return a table of all objects of one kind at the first solved hour."""
+    label, kind = PARTS[name]
+    heads, cells = readings.rows(name, 0)
+    named = readings.names(name)
+    rows = [
+        (pk, named[pk], href(kind, (pk,)), texts[0], list(zip(heads, texts[1:], strict=True)))
+        for pk, texts in cells.items()
+    ]
+    return {"name": name, "label": label, "heads": heads, "rows": rows}
+
+
+@answers_json
+def diagram_values(request: HttpRequest, site: str, layout: str, *, kind: DiagramKind) -> JsonResponse:
+    """Return the texts of a diagram at some hours, for its script to put in place."""
+    from twin.steady import hour_rows
+
+    layout = visible_layout_or_404(request.user, site, layout)
+    answer = ask(request, layout)
+    if answer.steady is None:
+        raise BadQuestion(answer.refusal, "hours") if answer.bad else CannotSimulate(answer.refusal)
+    drawing, readings = kind.draw(layout), readings_of(answer.steady)
+    hours = range(len(answer.steady.hours))
+    return JsonResponse(
+        {
+            "layout_version": layout.version,
+            "hours": [hour_text(row) for row in state.nested_plain(hour_rows(answer.steady))],
+            "figures": [[text for _, _, text in figures(readings, hour)] for hour in hours],
+            "nodes": [
+                {node.key: readings.shown(node, hour).as_json() for node in drawing.nodes} for hour in hours
+            ],
+            "rows": [
+                {f"{name}-{pk}": cells for name in kind.tables for pk, cells in readings.rows(name, hour)[1].items()}
+                for hour in hours
+            ],
+        }
+    )  # fmt: skip
+
+
+def hour_text(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an hour as its label and its weather in words."""
+    return {"index": row["index"], "label": row["label"], "text": weather_text(row)}
+
+
+def weather_text(row: Mapping[str, Any]) -> str:
+    """Return weather and load of an hour, such as "33.1 °C, wet bulb 24.0 °C, load 93 %"."""
+    dry, wet = quantity_text(row["dry_bulb_degc"], "°C"), quantity_text(row["wet_bulb_degc"], "°C")
+    return f"{dry}, wet bulb {wet}, load {quantity_text(row['load_frac'], '%')}"
