@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from compute.roofline import StepCosts
-from compute.steady_state import Scheduling, SteadyState, closed_loop
+from compute.steady_state import ASSUMED_CHUNK_TOKENS, Scheduling, SteadyState, closed_loop
 from compute.workload import NORMAL_95, LatencyTargets, Workload
 
 FloatArray = NDArray[np.float64]
@@ -36,7 +36,7 @@ class LoadLine:
     first_s: FloatArray  # (n,) first token of a lone request
     prefill_s: FloatArray  # (n, n_knots) engine time of one prompt
     prefill_servers: FloatArray  # (n,)
-    join_s: FloatArray  # (n, n_knots) wait for the step in work, and generation in the step that a prompt joins
+    join_s: FloatArray  # (n, n_knots) wait for the step in work, and generation in the steps that a prompt joins
     limit: FloatArray  # (n,) requests that memory admits
 
 
@@ -100,6 +100,10 @@ def load_line(
     first_s = state.ttft_s - state.wait_s
     rate = in_service / (first_s + workload.output_tokens * itl_s)
     busy = -np.expm1(1.0 - in_service)  # a step is in work when another request arrives, Poisson-many in service
+    # decoding tokens come first in a step's budget: a prompt that would fill it spills into one more
+    new = workload.input_tokens * (1.0 - workload.cached_frac)
+    left = np.maximum(ASSUMED_CHUNK_TOKENS - state.decoding, 1.0)
+    spilled = np.ceil(new / left) - np.ceil(new / ASSUMED_CHUNK_TOKENS)
     return LoadLine(
         in_service=in_service,
         requests_per_s=np.maximum.accumulate(rate, axis=1),
@@ -108,7 +112,7 @@ def load_line(
         first_s=first_s[:, 0],
         prefill_s=np.broadcast_to(state.prefill_s, in_service.shape),
         prefill_servers=np.ones(in_service.shape[0]),
-        join_s=busy * (0.5 * itl_s + state.decode_step_s * decode_scale),
+        join_s=busy * (0.5 * itl_s + (1.0 + spilled) * state.decode_step_s * decode_scale),
         limit=most[:, 0],
     )
 

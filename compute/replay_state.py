@@ -46,6 +46,7 @@ REQUEST = np.dtype(
         ("cached_tokens", np.int64),  # prompt tokens that the prefix cache saved, at first admission
         ("n_shared_blocks", np.int64),  # leading blocks pinned in the prefix cache
         ("prefilled_tokens", np.int64),
+        ("prefilled_at_admission_tokens", np.int64),  # found in a cache; the rest is computed
         ("prefill_target_tokens", np.int64),
         ("generated_tokens", np.int64),  # before the present residence
         ("context_at_start", np.int64),  # context when decoding began

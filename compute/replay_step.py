@@ -206,6 +206,7 @@ def admit(pool: PoolState, window: Window, r: int, who: int) -> bool:
     if transferred:
         saved = target
     request.prefilled_tokens = saved
+    request.prefilled_at_admission_tokens = saved
     request.prefill_target_tokens = target
     request.replica = r
     request.admission = replica.n_admitted
@@ -317,6 +318,18 @@ def pairs_in_chunk(history: int, n: int, window_tokens: int) -> float:
 
 
 @compiled
+def whole_prompt_s(pool: PoolState, n: int) -> float:
+    """Return how much a prompt's first `n` tokens lengthen the steps that carry them, in as few chunks as there can be.
+
+    What is left of a prompt that another step's decoding tokens crowded out shares that step's reading of weights.
+    """
+    budget = pool.limits.token_budget
+    if n <= 0:
+        return 0.0
+    return pool.step.mixed_s[n] if n <= budget else pool.step.mixed_s[budget] * n / budget
+
+
+@compiled
 def steps_to_reach(first_s: float, growth_s: float, span_s: float, most: int) -> int:
     """Return the least number of steps (1 … most) whose durations first, first + growth, … sum to `span_s` or more."""
     if span_s <= first_s:
@@ -416,7 +429,9 @@ def advance(pool: PoolState, window: Window, r: int, until_s: float) -> None:
                 if step.window_tokens > 0:
                     window_pairs += pairs_in_chunk(request.prefilled_tokens, n, step.window_tokens)
                 history += request.prefilled_tokens
-                prompts_s += step.mixed_s[n]
+                if step.prompts_add:
+                    done = request.prefilled_tokens - request.prefilled_at_admission_tokens
+                    prompts_s += whole_prompt_s(pool, done + n) - whole_prompt_s(pool, done)
                 request.prefilled_tokens += n
                 n_prompt += n
                 budget -= n
