@@ -31,7 +31,8 @@ class FigureRow:
     values: list[float | None]
     bands: list[list[float] | None]
     deltas: list[float | None]  # against the reference
-    winner: int | None  # None: neither is better, or the best two cannot be told apart
+    winner: int | None  # None: neither is better, or the best ones cannot be told apart
+    winners: list[int]  # all that read the same as the best, where somebody is worse
     why: str
 
 
@@ -45,7 +46,7 @@ class AnswerRow:
     better: str
     values: list[float | None]
     about: list[str]  # the object, or why there is no value
-    winner: int | None
+    winners: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +151,10 @@ def answer_rows(runs: Sequence[Run]) -> list[AnswerRow]:
 
 def _answer_row(known: Answer, found: list[Answer | None]) -> AnswerRow:
     ranks = [answer.rank if answer else None for answer in found]
-    winner = _best(ranks, known.better, known.unit)
+    winners, _ = _best(ranks, known.better, known.unit)
     return AnswerRow(
         known.name, known.label, known.unit, known.better, [answer.value if answer else None for answer in found],
-        [answer.about if answer else "not kept by this run" for answer in found], winner[0] if winner else None,
+        [answer.about if answer else "not kept by this run" for answer in found], winners,
     )  # fmt: skip
 
 
@@ -168,32 +169,33 @@ def _row(figure: Figure, runs: Sequence[Run], reference: int) -> FigureRow:
     bands = [(run["bands"] or {}).get(figure.name) for run in runs]
     start = values[reference]
     deltas = [None if v is None or start is None else v - start for v in values]
-    best = _best(values, figure.better, figure.unit)
+    winners, after = _best(values, figure.better, figure.unit)
     why = []
-    if best:
-        winner, second = best
-        why = [reason(figure.name, runs[winner], runs[second]), _doubt(winner, values, bands, figure.better)]
-    return FigureRow(figure.name, figure.label, figure.unit, values, bands, deltas, best[0] if best else None,
+    if winners:
+        doubt = _doubt(winners, values, bands, figure.better)
+        why = [reason(figure.name, runs[winners[0]], runs[after]), doubt]
+    return FigureRow(figure.name, figure.label, figure.unit, values, bands, deltas,
+                     winners[0] if len(winners) == 1 else None, winners,
                      "; ".join(text for text in why if text))  # fmt: skip
 
 
-def _best(values: Sequence[float | None], better: str, unit: str) -> tuple[int, int] | None:
-    """Return the best run and the next, or None where none is better or the best two read the same."""
-    known = [(v, i) for i, v in enumerate(values) if v is not None]
-    if not better or len(known) < 2:
-        return None
-    known.sort(key=lambda pair: pair[0], reverse=better == "higher")
-    (best, index), (second, next_index) = known[:2]
-    if best == second or (isfinite(best) and same_text(best, second, unit)):
-        return None
-    return index, next_index
+def _best(values: Sequence[float | None], better: str, unit: str) -> tuple[list[int], int | None]:
+    """Return the runs that read the same as the best, and the next after them; none where nobody is worse."""
+    known = sorted(((v, i) for i, v in enumerate(values) if v is not None), reverse=better == "higher")
+    if not better or not known:
+        return [], None
+    best = known[0][0]
+    winners = [i for value, i in known if value == best or (isfinite(best) and same_text(best, value, unit))]
+    if len(winners) == len(known):
+        return [], None
+    return sorted(winners), known[len(winners)][1]
 
 
-def _doubt(winner: int, values: list[float | None], bands: list[list[float] | None], better: str) -> str:
-    """Return a warning where the winner's band reaches the next run's value: part of the error is its own."""
-    if bands[winner] is None:
+def _doubt(winners: list[int], values: list[float | None], bands: list[list[float] | None], better: str) -> str:
+    """Return a warning where a winner's band reaches the next run's value: part of the error is its own."""
+    band = bands[winners[0]]
+    if band is None:
         return ""
-    others = [v for i, v in enumerate(values) if i != winner and v is not None]
-    low, high = bands[winner]
-    inside = max(others) >= low if better == "higher" else min(others) <= high
+    others = [v for i, v in enumerate(values) if i not in winners and v is not None]
+    inside = max(others) >= band[0] if better == "higher" else min(others) <= band[1]
     return "not certain: the next is inside its 80 % band" if inside else ""

@@ -158,11 +158,24 @@ def _activity(winner: Run, other: Run, rate: Callable[[Run], float], peak: str, 
     if not chips or not other_chips:
         return ""
     each, other_each = rate(winner) / chips, rate(other) / other_chips
-    said = f"{quantity_text(each, 'tok/s')} through each accelerator against {quantity_text(other_each, 'tok/s')}"
     peaks = _mean_peak(winner, peak), _mean_peak(other, peak)
+    use, other_use = (each / peaks[0], other_each / peaks[1]) if all(peaks) else (each, other_each)
+    if use <= other_use:  # then each token takes more of the peak: another configuration or precision
+        return _configurations(winner, other)
+    said = f"{quantity_text(each, 'tok/s')} through each accelerator against {quantity_text(other_each, 'tok/s')}"
     if all(peaks) and not indistinct(*peaks):
         said += f", peak {quantity_text(peaks[0], unit)} against {quantity_text(peaks[1], unit)}"
     return said
+
+
+def _configurations(winner: Run, other: Run) -> str:
+    """Return the first workload that the two runs serve in another way."""
+    mine, theirs = _workloads(winner), _workloads(other)
+    for name in mine.keys() & theirs.keys():
+        how, other_how = (f"{row['accelerator']}, {row['configuration']}" for row in (mine[name], theirs[name]))
+        if how != other_how:
+            return f"{name}: each token takes more of the peak on {how} than on {other_how}"
+    return ""
 
 
 def _accelerators(run: Run) -> float:
@@ -199,8 +212,8 @@ def _stranded(winner: Run, other: Run) -> str:
     )
     less, more = provisioned[1] - provisioned[0], peak[0] - peak[1]
     if less >= more:
-        return f"provisions {quantity_text(less, 'W')} less" if less > 0 else ""
-    return f"uses {quantity_text(more, 'W')} more in its busiest hour"
+        return f"provisions {quantity_text(less, 'W')} less than the next" if less > 0 else ""
+    return f"uses {quantity_text(more, 'W')} more than the next in its busiest hour"
 
 
 def _rent(winner: Run, other: Run) -> str:

@@ -17,6 +17,7 @@ PRICES = (
 class Point:
     """One run: its tokens per second against what they take; bands are [low, high] or None."""
 
+    run: int  # its place among the compared runs
     name: str
     output_tokens_per_s: float
     output_band: list[float] | None
@@ -43,14 +44,18 @@ def token_frontiers(runs: Sequence[Run]) -> list[TokenFrontier]:
 
 def points(runs: Sequence[Run], price: str) -> list[Point]:
     """Return the runs that have tokens and this price, and whether each is Pareto-efficient among them."""
-    known = [run for run in runs if run["figures"].get("output_tokens_per_s") and run["figures"].get(price) is not None]
-    places = [(run["figures"]["output_tokens_per_s"], run["figures"][price]) for run in known]
+    known = [
+        (i, run)
+        for i, run in enumerate(runs)
+        if run["figures"].get("output_tokens_per_s") and run["figures"].get(price) is not None
+    ]
+    places = [(run["figures"]["output_tokens_per_s"], run["figures"][price]) for _, run in known]
     return [
         Point(
-            run["name"], *_banded(run, "output_tokens_per_s"), *_banded(run, price),
+            i, run["name"], *_banded(run, "output_tokens_per_s"), *_banded(run, price),
             not any(dominates(other, place) for other in places),
         )
-        for run, place in zip(known, places, strict=True)
+        for (i, run), place in zip(known, places, strict=True)
     ]  # fmt: skip
 
 

@@ -87,3 +87,56 @@ def test_the_list_takes_a_fixed_number_of_queries(planner, runs, django_assert_n
         planner.post(ADDRESS, body(runs))
     with django_assert_num_queries(n_queries):
         assert planner.get(ADDRESS).json()["count"] == 4
+
+
+def test_columns_stand_in_the_order_asked_for(planner, runs):
+    made = planner.post(ADDRESS, body(runs[::-1])).json()
+    assert made["runs"] == [str(run.id) for run in runs[::-1]]
+    answer = planner.get(f"{ADDRESS}{made['id']}/").json()
+    rows = {row["name"]: row for row in answer["compared"]["rows"]}
+    assert rows["tokens_per_joule"]["values"] == [5.0, 4.0]
+    assert rows["tokens_per_joule"]["winners"] == [0]
+
+
+def test_the_reference_of_deltas_can_be_chosen(planner, runs):
+    address = f"{ADDRESS}{planner.post(ADDRESS, body(runs)).json()['id']}/"
+    rows = {row["name"]: row for row in planner.get(address, {"reference": 1}).json()["compared"]["rows"]}
+    assert rows["tokens_per_joule"]["deltas"] == [-1.0, 0.0]
+    refused = planner.get(address, {"reference": 2})
+    assert refused.status_code == 400
+    assert refused.json()["message"] == "reference: It is 2; this comparison has places 0 to 1."
+
+
+def test_frontiers_answers_and_assumptions_come_with_it(planner, runs):
+    compared = planner.get(f"{ADDRESS}{planner.post(ADDRESS, body(runs)).json()['id']}/").json()["compared"]
+    assert {"frontiers", "answers", "assumptions", "questions", "waterfall_usd_per_year"} <= set(compared)
+    assert compared["frontiers"][0]["points"][0]["efficient"] is True
+
+
+def test_the_difference_of_plans_is_told(asked, planner, runs):
+    spelled = snapshot.snapshot(asked.layout, asked.scenario)
+    spelled["racks"]["x_m"][0] += 1.2
+    Run.objects.filter(id=runs[1].id).update(inputs=snapshot.packed(snapshot.canonical(spelled)))
+    address = f"{ADDRESS}{planner.post(ADDRESS, body(runs)).json()['id']}/plan-difference/"
+    answer = planner.get(address).json()
+    assert answer["counts"]["moved"] == 1
+    assert answer["rows"][0]["said"] == ["moved by 1.20 m to the right"]
+    assert planner.get(address, {"start": 1, "end": 1}).json()["rows"] == []
+    assert planner.get(address, {"end": 5}).status_code == 400
+
+
+def test_a_revoked_comparison_is_gone(planner, viewer, runs):
+    made = planner.post(ADDRESS, body(runs)).json()
+    assert "/compare/shared/" in made["address"]
+    assert viewer.post(f"{ADDRESS}{made['id']}/revoke/").status_code == 403
+    assert planner.post(f"{ADDRESS}{made['id']}/revoke/").status_code == 204
+    assert planner.get(f"{ADDRESS}{made['id']}/").status_code == 404
+    assert planner.get(ADDRESS).json()["count"] == 0
+
+
+def test_a_comparison_that_lost_its_runs_says_so(planner, runs):
+    made = planner.post(ADDRESS, body(runs)).json()
+    runs[0].delete()
+    answer = planner.get(f"{ADDRESS}{made['id']}/")
+    assert answer.status_code == 409
+    assert "deleted" in answer.json()["message"]

@@ -1,10 +1,12 @@
 """What if as JSON: scenarios, runs, comparisons. Names of figures and series are those of `twin.merit`."""
 
 from rest_framework import serializers
+from rest_framework.reverse import reverse
 
 from facility.api.serializers import ProductField
 from facility.models import Layout, Site, Weather
 from facility.permissions import visible_sites
+from twin import sharing
 from twin.comparison import Comparison as Compared
 from twin.merit import SERIES_BY_NAME
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
@@ -128,12 +130,15 @@ class SeriesQuerySerializer(serializers.Serializer):
 
 
 class ComparisonSerializer(serializers.ModelSerializer):
-    runs = serializers.PrimaryKeyRelatedField(many=True, queryset=Run.objects.none(), help_text="Two to six, finished.")
+    runs = serializers.PrimaryKeyRelatedField(
+        many=True, queryset=Run.objects.none(), help_text="Two to six, finished; columns stand in this order."
+    )
     created_by = serializers.SlugRelatedField(slug_field="username", read_only=True)
+    address = serializers.SerializerMethodField(help_text="Page to share; opens for who may see every site in it.")
 
     class Meta:
         model = Comparison
-        fields = ["id", "name", "runs", "created_by", "created_at"]
+        fields = ["id", "name", "runs", "address", "created_by", "created_at"]
         read_only_fields = ["created_at"]
 
     def get_fields(self) -> dict[str, serializers.Field]:
@@ -141,16 +146,25 @@ class ComparisonSerializer(serializers.ModelSerializer):
         request = self.context.get("request")
         if request:
             done = Run.objects.filter(layout__site__in=visible_sites(request.user), status=Run.Status.DONE)
-            fields["runs"].child_relation.queryset = done.only("id")
+            fields["runs"].child_relation.queryset = done.only("id", "status")
         return fields
 
+    def get_address(self, comparison: Comparison) -> str:
+        return reverse("comparison-shared", args=[comparison.token], request=self.context.get("request"))
+
+    def to_representation(self, instance: Comparison) -> dict:
+        shown = super().to_representation(instance)
+        shown["runs"] = [str(run.id) for run in sharing.in_order(instance, list(instance.runs.all()))]
+        return shown
+
     def validate_runs(self, runs: list[Run]) -> list[Run]:
-        if not 2 <= len({run.id for run in runs}) <= 6:
+        if not Comparison.MIN_RUNS <= len({run.id for run in runs}) <= Comparison.MAX_RUNS:
             raise serializers.ValidationError(f"{len(runs)} runs given; a comparison takes two to six different ones.")
         return runs
 
 
 class AssumptionRowSerializer(serializers.Serializer):
+    group = serializers.CharField()
     name = serializers.CharField()
     values = serializers.ListField(child=serializers.CharField())
 
@@ -162,8 +176,38 @@ class FigureRowSerializer(serializers.Serializer):
     values = serializers.ListField(child=serializers.FloatField(allow_null=True))
     bands = serializers.ListField(child=serializers.ListField(child=serializers.FloatField(), allow_null=True))
     deltas = serializers.ListField(child=serializers.FloatField(allow_null=True))
-    winner = serializers.IntegerField(allow_null=True)
+    winner = serializers.IntegerField(allow_null=True, help_text="Null where the best ones read the same.")
+    winners = serializers.ListField(child=serializers.IntegerField())
     why = serializers.CharField()
+
+
+class AnswerRowSerializer(serializers.Serializer):
+    """An answer of power, cooling or failures; `about` names the object, or says why there is no value."""
+
+    name = serializers.CharField()
+    label = serializers.CharField()
+    unit = serializers.CharField()
+    better = serializers.CharField()
+    values = serializers.ListField(child=serializers.FloatField(allow_null=True))
+    about = serializers.ListField(child=serializers.CharField())
+    winners = serializers.ListField(child=serializers.IntegerField())
+
+
+class PointSerializer(serializers.Serializer):
+    run = serializers.IntegerField(help_text="Its place in `names`.")
+    name = serializers.CharField()
+    output_tokens_per_s = serializers.FloatField()
+    output_band = serializers.ListField(child=serializers.FloatField(), allow_null=True)
+    price = serializers.FloatField()
+    price_band = serializers.ListField(child=serializers.FloatField(), allow_null=True)
+    efficient = serializers.BooleanField(help_text="No other run makes at least as many tokens for no more.")
+
+
+class FrontierSerializer(serializers.Serializer):
+    price = serializers.CharField(help_text="The figure of merit that tokens are bought with.")
+    label = serializers.CharField()
+    unit = serializers.CharField()
+    points = PointSerializer(many=True)
 
 
 class StepSerializer(serializers.Serializer):
@@ -180,16 +224,51 @@ class WaterfallSerializer(serializers.Serializer):
 
 
 class ComparedSerializer(serializers.Serializer):
+    """Deltas and waterfalls start from the run at `reference`, in the order of `names`."""
+
     names = serializers.ListField(child=serializers.CharField())
+    reference = serializers.IntegerField()
     assumptions = AssumptionRowSerializer(many=True)
+    questions = AssumptionRowSerializer(many=True)
     rows = FigureRowSerializer(many=True)
+    answers = AnswerRowSerializer(many=True)
+    frontiers = FrontierSerializer(many=True)
     waterfall_w = WaterfallSerializer(many=True)
     waterfall_j_per_token = WaterfallSerializer(many=True)
     waterfall_usd = WaterfallSerializer(many=True)
+    waterfall_usd_per_year = WaterfallSerializer(many=True)
+
+
+class ReferenceSerializer(serializers.Serializer):
+    """Which run deltas and waterfalls start from, by its place in `runs`."""
+
+    reference = serializers.IntegerField(default=0, min_value=0, max_value=Comparison.MAX_RUNS - 1)
+
+
+class PairSerializer(serializers.Serializer):
+    """Two runs of a comparison, by their places in `runs`."""
+
+    start = serializers.IntegerField(default=0, min_value=0, max_value=Comparison.MAX_RUNS - 1)
+    end = serializers.IntegerField(default=1, min_value=0, max_value=Comparison.MAX_RUNS - 1)
+
+
+class DifferenceRowSerializer(serializers.Serializer):
+    state = serializers.CharField()
+    kind = serializers.CharField()
+    hall = serializers.CharField()
+    names = serializers.ListField(child=serializers.CharField())
+    said = serializers.ListField(child=serializers.CharField(), help_text="What is different, as words.")
+
+
+class PlanDifferenceSerializer(serializers.Serializer):
+    """What differs between the layouts of two runs, alike differences together."""
+
+    counts = serializers.DictField(child=serializers.IntegerField(), help_text="Racks and CDUs by state.")
+    rows = DifferenceRowSerializer(many=True)
 
 
 class ComparisonDetailSerializer(ComparisonSerializer):
-    """A comparison with what came out: lists have one entry per run, in the order of `runs`, the oldest first."""
+    """A comparison with what came out: lists have one entry per run, in the order of `runs`."""
 
     compared = serializers.SerializerMethodField()
 

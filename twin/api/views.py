@@ -13,12 +13,13 @@ from rest_framework.reverse import reverse
 
 from facility.api.schema import RefusalSchema
 from facility.permissions import check_change_site, visible_sites
-from twin import services, snapshot
+from twin import services, sharing, snapshot
 from twin.api import serializers
 from twin.comparison import compare
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
 from twin.merit import SERIES_BY_NAME
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
+from twin.plan_difference import plan_difference
 
 REPEATABLE = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, description="Repeat a lost request without a second run."
@@ -191,39 +192,71 @@ class ComparisonViewSet(
     mixins.CreateModelMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin,
     viewsets.GenericViewSet,
 ):  # fmt: skip
-    """Two to six finished runs side by side; visible to whoever may see every site it touches."""
+    """Two to six finished runs side by side; visible to whoever may see every site it touches, until it is revoked."""
 
     schema = RefusalSchema()
     serializer_class = serializers.ComparisonSerializer
     queryset = Comparison.objects.none()
 
     def get_queryset(self) -> QuerySet[Comparison]:
-        hidden = Run.objects.exclude(layout__site__in=visible_sites(self.request.user))
-        rows = Comparison.objects.exclude(runs__in=hidden.values("pk")).select_related("created_by")
-        oldest_first = Run.objects.only("id").order_by("created_at", "id")
-        return rows.prefetch_related(Prefetch("runs", oldest_first)).order_by("-created_at", "id")
+        order = Run.objects.only("id", "created_at").order_by("created_at", "id")
+        return sharing.visible_comparisons(self.request.user).prefetch_related(Prefetch("runs", order))
 
     def perform_create(self, serializer) -> None:
-        serializer.save(created_by=self.request.user)
+        serializer.instance = sharing.comparison_create(user=self.request.user, **serializer.validated_data)
 
     def perform_destroy(self, instance: Comparison) -> None:
         if instance.created_by != self.request.user and not self.request.user.is_superuser:
             raise exceptions.PermissionDenied("Only who made a comparison may delete it.")
         instance.delete()
 
-    @extend_schema(responses=serializers.ComparisonDetailSerializer)
+    @extend_schema(responses=serializers.ComparisonDetailSerializer, parameters=[serializers.ReferenceSerializer])
     def retrieve(self, request: Request, *args, **kwargs) -> Response:
-        comparison = self.get_object()
-        runs = Run.objects.filter(comparisons=comparison).select_related("layout__site", "scenario")
-        compared = compare(
-            [
-                {"id": str(run.id), "name": f"{run.layout.name}, {run.scenario.name}", "figures": run.figures,
-                 "bands": run.bands, "details": run.details, "inputs": snapshot.unpacked(run.inputs)}
-                for run in runs.defer("series", "racks").order_by("created_at", "id")
-            ]
-        )  # fmt: skip
-        context = self.get_serializer_context() | {"compared": compared}
+        comparison, runs = self._read()
+        asked = _query(serializers.ReferenceSerializer, request)
+        _check_places(runs, asked)
+        context = self.get_serializer_context() | {"compared": compare(runs, **asked)}
         return Response(serializers.ComparisonDetailSerializer(comparison, context=context).data)
+
+    @extend_schema(responses=serializers.PlanDifferenceSerializer, parameters=[serializers.PairSerializer])
+    @action(detail=True, url_path="plan-difference")
+    def plan_difference(self, request: Request, pk: str | None = None) -> Response:
+        """What differs between the layouts of two of its runs, on the plan and beside it."""
+        _, runs = self._read()
+        asked = _query(serializers.PairSerializer, request)
+        _check_places(runs, asked)
+        difference = plan_difference(runs[asked["start"]]["inputs"], runs[asked["end"]]["inputs"])
+        return Response(serializers.PlanDifferenceSerializer(difference).data)
+
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=True, methods=["post"])
+    def revoke(self, request: Request, pk: str | None = None) -> Response:
+        """Close its address for everybody; it is no longer listed."""
+        sharing.comparison_revoke(comparison=self.get_object(), user=request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _read(self) -> tuple[Comparison, list[dict]]:
+        """Return the comparison and its runs as `twin.comparison` reads them."""
+        comparison = self.get_object()
+        found = Run.objects.filter(comparisons=comparison).select_related("layout__site", "scenario")
+        runs = sharing.in_order(comparison, list(found.defer("series", "racks")))
+        if len(runs) < Comparison.MIN_RUNS:
+            raise Conflict("Runs of this comparison have been deleted; fewer than two are left.")
+        return comparison, [sharing.as_compared(run) for run in runs]
+
+
+def _query(serializer: type, request: Request) -> dict:
+    asked = serializer(data=request.query_params)
+    asked.is_valid(raise_exception=True)
+    return asked.validated_data
+
+
+def _check_places(runs: list[dict], asked: dict) -> None:
+    """Refuse places that the comparison does not have."""
+    wrong = {name: f"It is {place}; this comparison has places 0 to {len(runs) - 1}." for name, place in asked.items()
+             if place >= len(runs)}  # fmt: skip
+    if wrong:
+        raise exceptions.ValidationError(wrong)
 
 
 def _array(name: str, values: np.ndarray) -> dict:

@@ -1,4 +1,6 @@
-"""Runs that somebody put side by side, at an address that can be shared."""
+"""Runs that somebody put side by side, at an address that can be shared and needs permission to open."""
+
+import secrets
 
 from django.conf import settings
 from django.db import models
@@ -6,15 +8,27 @@ from django.db import models
 from twin.models.run import Run
 
 
+def new_token() -> str:
+    """Return a short address that nobody guesses: 72 random bits."""
+    return secrets.token_urlsafe(9)
+
+
 class Comparison(models.Model):
     """Two to six runs. Seeing it needs permission on every site it touches."""
 
+    MIN_RUNS, MAX_RUNS = 2, 6
+
     name = models.CharField(max_length=160, blank=True)
     runs = models.ManyToManyField(Run, related_name="comparisons")
+    run_order = models.JSONField(default=list, blank=True, help_text="Ids of the runs as their columns stand.")
+    token = models.CharField(
+        max_length=24, unique=True, default=new_token, editable=False, help_text="Its part of the shared address."
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    revoked_at = models.DateTimeField(null=True, blank=True, help_text="When its address was closed; empty: open.")
 
     class Meta:
         ordering = ["-created_at"]

@@ -1,61 +1,175 @@
-"""Runs side by side, at an address that can be shared and needs permission on every site it touches."""
+"""Runs and layouts side by side; kept comparisons open only for whoever may see every site in them."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.views.decorators.http import require_POST
 
+from facility.models import Layout
 from facility.permissions import visible_sites
-from twin import figures, snapshot
-from twin.comparison import Comparison, compare
+from twin import comparison_charts, plan_difference, plan_difference_drawing, sharing
+from twin.comparison import Comparison as Compared
+from twin.comparison import compare, falls_between
+from twin.comparison_assumptions import DATA
+from twin.comparison_charts import LETTERS
+from twin.comparison_choice import runs_of_layouts
 from twin.latest import recent_runs
 from twin.merit import BY_NAME
-from twin.models import Run
-from twin.number_text import indistinct
+from twin.models import Comparison, Run, Scenario
+from twin.sharing import as_compared
 from twin.tables import as_csv
 
-MAX_RUNS = 6
+MAX_RUNS = Comparison.MAX_RUNS
 
 
-def asked_ids(request: HttpRequest) -> list[UUID]:
-    """Return the runs that the address names, in its order, each once.
+@login_required
+def compare_runs(request: HttpRequest) -> HttpResponse:
+    """Show the named runs side by side, or what can be picked while there are fewer than two."""
+    if request.GET.getlist("layout"):
+        return redirect(address(ids_of_layouts(request)))
+    ids = asked_ids(request)
+    if request.GET.getlist("run"):  # from ticked boxes to the one address of these runs
+        return redirect(address(ids))
+    runs = visible_runs_or_404(request, ids)
+    if len(runs) > 1:
+        return compared_page(request, runs)
+    sites = visible_sites(request.user)
+    layouts = Layout.objects.filter(site__in=sites).select_related("site").order_by("site__name", "name")
+    context = {
+        "runs": runs, "ids": joined(ids), "pickable": pickable(request, ids), "layouts": layouts,
+        "scenarios": Scenario.objects.filter(site__in=sites).order_by("slug").values_list("slug", flat=True).distinct(),
+        "n_shared": sharing.visible_comparisons(request.user).count(),
+    }  # fmt: skip
+    return render(request, "twin/compare.html", context)
+
+
+@login_required
+@require_POST
+def comparison_share(request: HttpRequest) -> HttpResponse:
+    """Keep the posted runs under an address of their own and show it."""
+    ids = parsed(request.POST.get("runs", ""))
+    runs = visible_runs_or_404(request, ids)
+    try:
+        kept = sharing.comparison_create(runs=runs, user=request.user, name=request.POST.get("name", ""))
+    except ValidationError as refusal:
+        messages.error(request, " ".join(refusal.messages))
+        return redirect(address(ids))
+    messages.success(request, "The comparison is kept. Its address opens for whoever may see every site in it.")
+    return redirect("comparison-shared", kept.token)
+
+
+@login_required
+def comparison_shared(request: HttpRequest, token: str) -> HttpResponse:
+    """Show a kept comparison, or what stands in the way without saying what it is about."""
+    kept = get_object_or_404(Comparison.objects.select_related("created_by"), token=token)
+    access = sharing.access(request.user, kept)
+    if kept.revoked_at or not access.granted:
+        context = {"revoked": kept.revoked_at is not None, "access": access}
+        return render(request, "twin/comparison_refused.html", context, status=410 if kept.revoked_at else 403)
+    runs = sharing.in_order(kept, list(readable_runs().filter(comparisons=kept)))
+    if len(runs) < Comparison.MIN_RUNS:
+        return render(request, "twin/comparison_refused.html", {"gone": True}, status=410)
+    return compared_page(request, runs, kept)
+
+
+@login_required
+def shared_comparisons(request: HttpRequest) -> HttpResponse:
+    """List the kept comparisons that the user may open, newest first."""
+    rows = list(
+        sharing.visible_comparisons(request.user).prefetch_related("runs__layout__site", "runs__scenario")[:200]
+    )
+    for kept in rows:
+        kept.ordered = sharing.in_order(kept, list(kept.runs.all()))
+        kept.address = request.build_absolute_uri(reverse("comparison-shared", args=[kept.token]))
+        kept.may_revoke = sharing.may_revoke(request.user, kept)
+    return render(request, "twin/shared_comparisons.html", {"comparisons": rows})
+
+
+@login_required
+@require_POST
+def comparison_revoke(request: HttpRequest, token: str) -> HttpResponse:
+    """Close the address of a kept comparison."""
+    kept = get_object_or_404(sharing.visible_comparisons(request.user), token=token)
+    try:
+        sharing.comparison_revoke(comparison=kept, user=request.user)
+    except PermissionDenied as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, f"The address of {kept} is closed; nobody can open it any more.")
+    return redirect("shared-comparisons")
+
+
+def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None = None) -> HttpResponse:
+    """Return the page of two or more runs; `kept` is the comparison that the address names, if it names one."""
+    read = [as_compared(run) for run in runs]
+    compared = compare(read)
+    if request.GET.get("format") == "csv":
+        return csv_answer(compared)
+    ids = [run.id for run in runs]
+    columns = [column(run, i, [other for other in ids if other != run.id]) for i, run in enumerate(runs)]
+    start, end = chosen_pair(request, len(runs))
+    context = {
+        "kept": kept, "ids": joined(ids), "columns": columns, "compared": compared, "full": len(runs) >= MAX_RUNS,
+        "pickable": [] if kept else pickable(request, ids), "start": columns[start], "end": columns[end],
+        "assumptions": assumption_groups(compared, columns), "rows": table_rows(compared, columns),
+        "answers": answer_rows(compared, columns), "frontiers": frontiers(compared),
+        "frontier_rows": frontier_rows(compared, columns),
+        "questions": [row.name for row in compared.questions],
+        "falls": waterfalls(read[start], read[end], columns[start], columns[end]),
+        **difference_context(read[start], read[end], columns[start], columns[end]),
+    }  # fmt: skip
+    if kept:
+        context |= {
+            "address": request.build_absolute_uri(request.path),
+            "may_revoke": sharing.may_revoke(request.user, kept),
+        }
+    return render(request, "twin/compare.html", context)
+
+
+def parsed(text: str) -> list[UUID]:
+    """Return run ids that stand in a text with commas, each once.
 
     Raises
     ------
     Http404
         If a name is no run's.
     """
-    names = [name for name in request.GET.get("runs", "").split(",") if name] + request.GET.getlist("run")
     try:
-        return list(dict.fromkeys(UUID(name) for name in names))[:MAX_RUNS]
+        return list(dict.fromkeys(UUID(name) for name in text.split(",") if name))[:MAX_RUNS]
     except ValueError as error:
         raise Http404("The address names something that is no run.") from error
 
 
-@login_required
-def compare_runs(request: HttpRequest) -> HttpResponse:
-    """Show the named runs side by side, or what can be picked while there are fewer than two."""
-    ids = asked_ids(request)
-    if request.GET.getlist("run"):  # from ticked boxes to the one address that is shared
-        return redirect(address(ids))
-    runs = visible_runs_or_404(request, ids)
-    compared = compare([as_compared(run) for run in runs]) if len(runs) > 1 else None
-    if compared and request.GET.get("format") == "csv":
-        return csv_answer(compared)
-    pickable = recent_runs(visible_sites(request.user)).filter(status=Run.Status.DONE).exclude(pk__in=ids)[:50]
-    context = {
-        "runs": runs, "compared": compared, "pickable": pickable, "full": len(runs) >= MAX_RUNS, "ids": joined(ids),
-        "without": [(run, address([i for i in ids if i != run.id])) for run in runs],
-        "assumptions": [
-            {"name": row.name, "cells": list(zip(compared.names, row.values, strict=True))}
-            for row in (compared.assumptions if compared else [])
-        ],
-        "rows": table_rows(compared) if compared else [], "waterfalls": waterfalls(compared, runs) if compared else [],
-    }  # fmt: skip
-    return render(request, "twin/compare.html", context)
+def asked_ids(request: HttpRequest) -> list[UUID]:
+    """Return the runs that the address names, in its order, each once."""
+    return parsed(",".join([request.GET.get("runs", ""), *request.GET.getlist("run")]))
+
+
+def ids_of_layouts(request: HttpRequest) -> list[UUID]:
+    """Return the runs of the layouts that were ticked; say which have none, and what they have in common."""
+    wanted = [pk for pk in request.GET.getlist("layout") if pk.isdigit()]
+    visible = Layout.objects.select_related("site").filter(site__in=visible_sites(request.user))
+    layouts = list(visible.filter(pk__in=wanted).order_by("site__name", "name"))
+    if len(layouts) > MAX_RUNS:
+        messages.warning(request, f"{len(layouts)} layouts were ticked; the first {MAX_RUNS} are shown.")
+    choice = runs_of_layouts(layouts[:MAX_RUNS], request.GET.get("scenario", ""))
+    for layout in choice.without_run:
+        messages.warning(request, f"{layout.name} has no finished run; open it and press “Run year”.")
+    if len(choice.runs) < Comparison.MIN_RUNS:
+        messages.warning(request, "A comparison needs two layouts with a finished run.")
+    return [run.id for run in choice.runs]
+
+
+def pickable(request: HttpRequest, without: Sequence[UUID]) -> list[Run]:
+    """Return the newest finished runs that the user may add."""
+    found = recent_runs(visible_sites(request.user)).filter(status=Run.Status.DONE).exclude(pk__in=without)
+    return list(found[:50])
 
 
 def joined(ids: Sequence[UUID]) -> str:
@@ -68,72 +182,117 @@ def address(ids: Sequence[UUID]) -> str:
     return reverse("compare") + (f"?runs={joined(ids)}" if ids else "")
 
 
+def readable_runs():
+    """Return finished runs with what a comparison reads, without their arrays."""
+    done = Run.objects.filter(status=Run.Status.DONE)
+    return done.select_related("layout__site", "scenario").defer("series", "racks")
+
+
 def visible_runs_or_404(request: HttpRequest, ids: Sequence[UUID]) -> list[Run]:
     """Return the runs in the order asked for; one that is not visible or not done hides the whole page."""
-    found = (
-        Run.objects.filter(pk__in=ids, status=Run.Status.DONE, layout__site__in=visible_sites(request.user))
-        .select_related("layout__site", "scenario")
-        .defer("series", "racks")
-        .in_bulk()
-    )
+    found = readable_runs().filter(pk__in=ids, layout__site__in=visible_sites(request.user)).in_bulk()
     if len(found) < len(ids):
         raise Http404("One of these runs does not exist, is not finished, or is on a site that you may not see.")
     return [found[i] for i in ids]
 
 
-def as_compared(run: Run) -> dict:
-    """Return a run as `twin.comparison` reads it."""
-    return {"id": str(run.id), "name": run_name(run), "figures": run.figures, "bands": run.bands,
-            "details": run.details, "inputs": snapshot.unpacked(run.inputs)}  # fmt: skip
+def column(run: Run, i: int, others: Sequence[UUID]) -> dict:
+    """Return the head of one column: a letter that charts and tables share, and the run behind it."""
+    return {"letter": LETTERS[i], "run": run, "name": run.layout.name, "label": f"{LETTERS[i]} {run.layout.name}",
+            "without": address(others)}  # fmt: skip
 
 
-def run_name(run: Run) -> str:
-    """Return what tells runs apart in a table head."""
-    return f"{run.layout.name}, {run.scenario.name}"
+def chosen_pair(request: HttpRequest, n: int) -> tuple[int, int]:
+    """Return from which run to which the waterfalls and the drawing lead; from the first to the second by default."""
+    asked = [LETTERS[:n].find(request.GET.get(name) or "?") for name in ("from", "to")]
+    start = asked[0] if asked[0] >= 0 else 0
+    end = asked[1] if asked[1] >= 0 else (1 if start == 0 else 0)
+    return start, end
 
 
-def table_rows(compared: Comparison) -> list[dict]:
+def assumption_groups(compared: Compared, columns: list[dict]) -> list[dict]:
+    """Return the assumptions that differ, by subject; data of products come folded."""
+    groups: dict[str, list[dict]] = {}
+    for row in compared.assumptions:
+        cells = [(of["letter"], value) for of, value in zip(columns, row.values, strict=True)]
+        groups.setdefault(row.group, []).append({"name": row.name, "cells": cells})
+    return [{"name": name, "rows": rows, "folded": name == DATA and len(rows) > 6} for name, rows in groups.items()]
+
+
+def table_rows(compared: Compared, columns: list[dict]) -> list[dict]:
     """Return the figures as rows of cells for the table; rows that no run has a value for are left out."""
     rows = []
     for row in compared.rows:
         if all(value is None for value in row.values):
             continue
-        figure = BY_NAME[row.name]
         cells = [
-            {"name": name, "value": value, "ends": ends, "wins": i == row.winner and stands_out(row.values, i)}
-            for i, (name, value, ends) in enumerate(zip(compared.names, row.values, row.bands, strict=True))
+            {"letter": of["letter"], "value": value, "ends": ends, "wins": i in row.winners}
+            for i, (of, value, ends) in enumerate(zip(columns, row.values, row.bands, strict=True))
         ]
+        figure = BY_NAME[row.name]
         rows.append({"label": row.label, "unit": row.unit, "why": row.why, "reference": row.values[0], "cells": cells,
                      "better": figure.better, "meaning": figure.meaning})  # fmt: skip
     return rows
 
 
-def stands_out(values: Sequence[float | None], i: int) -> bool:
-    """Return whether one value differs from all others by more than the page would call the same."""
-    return not any(v is not None and indistinct(v, values[i]) for j, v in enumerate(values) if j != i)
+def answer_rows(compared: Compared, columns: list[dict]) -> list[dict]:
+    """Return the answers of power and cooling as rows of cells."""
+    return [
+        {"label": row.label, "unit": row.unit, "cells": [
+            {"letter": of["letter"], "value": value, "about": about, "wins": i in row.winners}
+            for i, (of, value, about) in enumerate(zip(columns, row.values, row.about, strict=True))
+        ]}
+        for row in compared.answers
+    ]  # fmt: skip
 
 
-def waterfalls(compared: Comparison, runs: Sequence[Run]) -> list[dict]:
-    """Return the charts from the first run to each other one, with the table behind each."""
-    first = runs[0].layout.name
-    drawn = []
-    for title, unit, steps in (
-        ("Energy per token", "J/tok", compared.waterfall_j_per_token),
-        ("Cost per million tokens", "$/M tok", compared.waterfall_usd),
-        ("Mean power", "W", compared.waterfall_w),
-    ):
-        for run, fall in zip(runs[1:], steps, strict=False):
-            name = f"fall-{len(drawn)}"
-            drawn.append({
-                "title": f"{title}: {first} → {run.layout.name}", "name": name, "id": f"figure-{name}", "fall": fall,
-                "figure": figures.waterfall(fall, first, run.layout.name), "unit": unit,
-            })  # fmt: skip
-    return drawn
+def frontiers(compared: Compared) -> list[dict]:
+    """Return the frontier charts."""
+    return [
+        {
+            "frontier": frontier, "name": f"frontier-{i}", "id": f"figure-frontier-{i}",
+            "title": f"Tokens per second over {frontier.label[:1].lower()}{frontier.label[1:]}",
+            "figure": comparison_charts.token_frontier(frontier),
+        }
+        for i, frontier in enumerate(compared.frontiers)
+    ]  # fmt: skip
 
 
-def csv_answer(compared: Comparison) -> HttpResponse:
-    """Return the figures side by side as CSV."""
-    body = [[row.name, row.label, row.unit, *row.values] for row in compared.rows]
+def frontier_rows(compared: Compared, columns: list[dict]) -> list[dict]:
+    """Return the table behind the frontier charts, one row per run."""
+    points = [{point.run: point for point in frontier.points} for frontier in compared.frontiers]
+    return [
+        {"of": of, "places": [(frontier, by_run.get(i)) for frontier, by_run in zip(compared.frontiers, points,
+                                                                                     strict=True)]}
+        for i, of in enumerate(columns)
+    ]  # fmt: skip
+
+
+def waterfalls(start: dict, end: dict, a: dict, b: dict) -> list[dict]:
+    """Return the charts from one run to another, with the table behind each."""
+    return [
+        {
+            "title": title, "name": f"fall-{i}", "id": f"figure-fall-{i}", "fall": fall,
+            "figure": comparison_charts.waterfall(fall, a["label"], b["label"]),
+        }
+        for i, (title, fall) in enumerate(falls_between(start, end))
+    ]  # fmt: skip
+
+
+def difference_context(start: dict, end: dict, a: dict, b: dict) -> dict:
+    """Return the drawing of what differs between two layouts, its legend and its table."""
+    difference = plan_difference.plan_difference(start["inputs"], end["inputs"])
+    rows = difference.rows
+    return {
+        "halls": plan_difference_drawing.drawings(difference), "difference_rows": rows[:25],
+        "more_difference_rows": rows[25:],
+        "difference_legend": plan_difference_drawing.legend(difference, a["letter"], b["letter"]),
+    }  # fmt: skip
+
+
+def csv_answer(compared: Compared) -> HttpResponse:
+    """Return the figures and answers side by side as CSV."""
+    body = [[row.name, row.label, row.unit, *row.values] for row in (*compared.rows, *compared.answers)]
     text = as_csv(["name", "label", "unit", *compared.names], body)
     return HttpResponse(text, content_type="text/csv; charset=utf-8",
                         headers={"Content-Disposition": 'attachment; filename="comparison.csv"'})  # fmt: skip

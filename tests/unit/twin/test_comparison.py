@@ -41,6 +41,12 @@ def test_equal_runs_have_no_winner():
     assert all(row.winner is None for row in compare([A, A]).rows)
 
 
+def test_runs_that_read_the_same_win_together_against_a_worse_one():
+    row = {row.name: row for row in compare([A, B, B]).rows}["tokens_per_joule"]
+    assert (row.winner, row.winners) == (None, [1, 2])
+    assert plain(row.why) == "Accelerators: 0.233 J/tok less than the next, 0.400 J/tok in all"
+
+
 def test_only_differing_assumptions_are_told():
     names = {row.name for row in compare([A, B]).assumptions}
     assert names == {"Layout"}
@@ -149,15 +155,15 @@ def test_never_throttling_beats_any_number_of_seconds():
 
     rows = {row.name: row for row in answer_rows([drilled("a", 12.0), drilled("b", None)])}
     assert rows["seconds_to_throttle"].values == [12.0, None]
-    assert rows["seconds_to_throttle"].winner == 1
+    assert rows["seconds_to_throttle"].winners == [1]
     assert rows["seconds_to_throttle"].about == ["pumps, Water", "never within 3,600 s"]
-    assert rows["seconds_to_trip"].winner is None
+    assert rows["seconds_to_trip"].winners == []
 
 
 def test_a_run_that_kept_no_answer_does_not_win_it():
     rows = {row.name: row for row in answer_rows([with_details("a", throttled_hours=4.0), with_details("b")])}
     assert rows["throttled_hours"].values == [4.0, None]
-    assert rows["throttled_hours"].winner is None
+    assert rows["throttled_hours"].winners == []
 
 
 def test_the_efficient_runs_are_those_that_none_beats():
