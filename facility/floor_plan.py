@@ -4,7 +4,7 @@ x runs along the hall's width, y along its depth; the origin is the lower left c
 at 0°, larger x at 90°, larger y at 180° and smaller x at 270°; at 90° and 270° its width runs along y.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from numpy.typing import NDArray
 
 TOUCH_M = 1e-3  # racks of a row touch; positions typed in millimetres must not count as overlap
-BLOCK = 512  # rows of the pairwise comparisons at a time: 4,000 racks stay within some 20 MB
+MOST_PAIRS = 200_000  # compared at a time: some 20 MB
 
 
 class Floor(Protocol):
@@ -83,13 +83,11 @@ def overlapping_pairs(rectangles: NDArray[np.float64]) -> list[tuple[int, int]]:
         x0, y0, x1, y1 of each [m].
     """
     pairs: list[tuple[int, int]] = []
-    for start in range(0, len(rectangles), BLOCK):
-        part = rectangles[start : start + BLOCK, None, :]
-        x_m = np.minimum(part[..., 2], rectangles[:, 2]) - np.maximum(part[..., 0], rectangles[:, 0])
-        y_m = np.minimum(part[..., 3], rectangles[:, 3]) - np.maximum(part[..., 1], rectangles[:, 1])
-        i, j = np.nonzero((x_m > TOUCH_M) & (y_m > TOUCH_M))
-        pairs += [(int(a) + start, int(b)) for a, b in zip(i, j, strict=True) if a + start < b]
-    return pairs
+    for i, j in _side_by_side(rectangles[:, 0], rectangles[:, 2], np.arange(len(rectangles))):
+        y_m = np.minimum(rectangles[i, 3], rectangles[j, 3]) - np.maximum(rectangles[i, 1], rectangles[j, 1])
+        found = (y_m > TOUCH_M) & (i < j)
+        pairs += zip(i[found].tolist(), j[found].tolist(), strict=True)
+    return sorted(pairs)
 
 
 def clearances(
@@ -113,27 +111,51 @@ def clearances(
     """
     n = len(rectangles)
     clear_m, nearest = np.full((2, n), np.inf), np.full((2, n), -1)
-    for start in range(0, n, BLOCK):
-        part = rectangles[start : start + BLOCK, None, :]
-        own = np.arange(start, start + len(part))
-        beside_x = np.minimum(part[..., 2], rectangles[:, 2]) - np.maximum(part[..., 0], rectangles[:, 0]) > TOUCH_M
-        beside_y = np.minimum(part[..., 3], rectangles[:, 3]) - np.maximum(part[..., 1], rectangles[:, 1]) > TOUCH_M
-        # Gap towards smaller y, larger x, larger y, smaller x: the order of 0°, 90°, 180°, 270°.
-        gaps = np.stack(
-            [
-                np.where(beside_x, part[..., 1] - rectangles[:, 3], np.inf),
-                np.where(beside_y, rectangles[:, 0] - part[..., 2], np.inf),
-                np.where(beside_x, rectangles[:, 1] - part[..., 3], np.inf),
-                np.where(beside_y, part[..., 0] - rectangles[:, 2], np.inf),
-            ]
-        )
-        gaps[gaps < -TOUCH_M] = np.inf  # on the other side
-        gaps[:, np.arange(len(part)), own] = np.inf
-        quarter = front_deg[own] // 90
-        for side, turn in ((0, 0), (1, 2)):
-            chosen = gaps[(quarter + turn) % 4, np.arange(len(part))]
-            closest = chosen.argmin(axis=1)
-            width = chosen[np.arange(len(part)), closest]
-            clear_m[side, own] = np.maximum(width, 0)
-            nearest[side, own] = np.where(np.isfinite(width), closest, -1)
-    return clear_m, nearest
+    quarter = np.asarray(front_deg) // 90
+    # Objects that face along y are passed by what stands beside them in x, and the other way round.
+    for across, along, first in ((0, 1, 0), (1, 0, 3)):
+        facing = np.flatnonzero(quarter % 2 == across)
+        low, high = rectangles[:, along], rectangles[:, along + 2]
+        for i, j in _side_by_side(rectangles[:, across], rectangles[:, across + 2], facing):
+            for gap, towards in ((low[i] - high[j], first), (low[j] - high[i], (first + 2) % 4)):
+                seen = gap >= -TOUCH_M  # else it is on the other side
+                side = np.where(quarter[i[seen]] == towards, 0, 1)
+                _keep_closest(clear_m, nearest, side, i[seen], j[seen], gap[seen])
+    return np.maximum(clear_m, 0), nearest
+
+
+def _side_by_side(
+    low: NDArray[np.float64], high: NDArray[np.float64], rows: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield, in parts, the pairs (i, j) of different objects, i of `rows`, whose intervals share over a millimetre."""
+    if not len(low):
+        return
+    order = np.argsort(low, kind="stable")
+    sorted_low, widest = low[order], float((high - low).max())
+    start = np.searchsorted(sorted_low, low[rows] - widest, side="left")
+    stop = np.searchsorted(sorted_low, high[rows], side="right")
+    count = stop - start
+    n_parts = max(1, -(-int(count.sum()) // MOST_PAIRS))
+    for part in np.array_split(np.arange(rows.size), n_parts):
+        each = count[part]
+        i = np.repeat(rows[part], each)
+        within = np.arange(each.sum()) - np.repeat(np.cumsum(each) - each, each)
+        j = order[np.repeat(start[part], each) + within]
+        beside = (np.minimum(high[i], high[j]) - np.maximum(low[i], low[j]) > TOUCH_M) & (i != j)
+        yield i[beside], j[beside]
+
+
+def _keep_closest(
+    clear_m: NDArray[np.float64],
+    nearest: NDArray[np.int64],
+    side: NDArray[np.int64],
+    i: NDArray[np.int64],
+    j: NDArray[np.int64],
+    gap_m: NDArray[np.float64],
+) -> None:
+    """Note the closest object of each (side, i), the first of several that are equally close."""
+    order = np.lexsort((j, gap_m, i, side))
+    side, i, j, gap_m = side[order], i[order], j[order], gap_m[order]
+    first = np.flatnonzero(np.diff(side * clear_m.shape[1] + i, prepend=-1))
+    clear_m[side[first], i[first]] = gap_m[first]
+    nearest[side[first], i[first]] = j[first]
