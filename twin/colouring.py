@@ -75,6 +75,7 @@ class Colouring:
     low: float  # ends of the colours, over all hours asked at once
     high: float
     state: NDArray[np.str_]  # "", "over", "throttled" or "dead"
+    is_compute: NDArray[np.bool_]
     time_label: str = ""  # "16 Jul 15:00 · 33.1 °C · load 93 %"
     notes: list[str] = field(default_factory=list)
 
@@ -91,8 +92,13 @@ class Colouring:
 
     @property
     def tick(self) -> float | None:
-        """Where the legend marks the limit: of the rack closest to its own, or nothing left."""
+        """Where the legend marks the limit: of the compute rack closest to its own, or nothing left.
+
+        Other racks are described by their rating, which they always draw; where no compute rack has a limit they count.
+        """
         left = self.limit - self.used
+        if np.isfinite(left[self.is_compute]).any():
+            left = np.where(self.is_compute, left, np.nan)
         if self.question.mode == "limit" or not np.isfinite(left).any():
             return None
         return 0.0 if self.question.mode == "remaining" else float(self.limit[np.nanargmin(left)])
@@ -181,24 +187,26 @@ def colouring(floor: Floor, question: Question) -> Colouring:
     nothing = np.full(len(floor.racks), np.nan)
     state = np.full(len(floor.racks), "", dtype="<U9")
     label, notes = "", list(question.notes)
-    if question.quantity.is_described:
-        block = described(floor, question.quantity)[None]
-    elif question.hour == "year":
+    block = nothing[None]
+    if question.hour == "year" and not question.quantity.is_described:
         arrays = run_arrays(question.run)
         block = _possible(floor, question.quantity, rack_array(question.quantity.year, floor, arrays))[None]
         state[rack_array("throttled_hours", floor, arrays) > 0] = "throttled"
     else:
         try:
-            block, state, label, said = at_hour(floor, question)
-            notes += said
+            if question.quantity.is_described:
+                block = described(floor, question.quantity)[None]
+            else:
+                block, state, label, said = at_hour(floor, question)
+                notes += said
         except (CannotSimulate, ValueError) as error:
-            block = nothing[None]
-            notes.append(f"This hour cannot be solved: {error}")
+            notes.append(f"{question.label} cannot be computed: {error}")
     at = question.hour % HOURS_AT_ONCE if isinstance(question.hour, int) and len(block) > 1 else 0
     spread = in_mode(question.mode, block, limit)
     finite = spread[np.isfinite(spread)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    return Colouring(question, block[at], limit, low, high, state, label, notes)
+    is_compute = np.array([rack["role"] == Rack.Role.COMPUTE for rack in floor.racks], dtype=bool)
+    return Colouring(question, block[at], limit, low, high, state, is_compute, label, notes)
 
 
 def run_arrays(run: LatestRun | None) -> Mapping[str, np.ndarray]:

@@ -1,8 +1,8 @@
 """The halls as boxes in metres for Plotly: racks in the plan's colours, CDUs, air units, aisles, pipes and busways.
 
-Everything of one colour is one merged mesh, so that a thousand racks are some thirty traces. Colours that are not of the
-ramp are names of the page's tokens, which the script resolves for light and dark. The routes of pipes and busways are
-not described: they are drawn over the rows that they serve, and the page says so.
+Everything of one colour is one merged mesh, so that a thousand racks are some thirty traces. Colours that are not of
+the ramp are names of the page's tokens, which the script resolves for light and dark. The routes of pipes and busways
+are not described: they are drawn over the rows that they serve, and the page says so.
 """
 
 import base64
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facility.models import PowerFeed
 from twin.colouring import Colouring
-from twin.floor import Floor, FloatArray, footprint
+from twin.floor import FloatArray, Floor, footprint
 from twin.plan import Plan, rack_colours, value_texts
 
 ASSUMED_RACK_HEIGHT_M = 2.236  # 48 rack units in a frame, for racks whose product is not a whole rack
@@ -32,6 +32,8 @@ TRIANGLES = np.array(
     [[0, 2, 1], [1, 2, 3], [4, 5, 6], [5, 7, 6], [0, 1, 4], [1, 5, 4], [2, 6, 3], [3, 6, 7], [0, 4, 2], [2, 4, 6],
      [1, 3, 5], [3, 7, 5]]
 )  # fmt: skip
+#: One line that parts a rack from its neighbours: up at its left front, round the top, down at its left back.
+OUTLINE = (0, 4, 5, 7, 6, 2)
 EDGES = ((0, 1), (1, 3), (3, 2), (2, 0), (4, 5), (5, 7), (7, 6), (6, 4), (0, 4), (1, 5), (2, 6), (3, 7))
 
 
@@ -61,7 +63,7 @@ def figure(floor: Floor, plan: Plan) -> dict[str, Any]:
     racks = rack_boxes(floor, plan.colouring, offset)
     traces = [*_rack_traces(racks, plan.colouring), *_mark_traces(racks, plan.colouring)]
     for token, name, opacity, boxes in (
-        ("floor", "Floor", 1.0, floor_boxes(floor, offset)),
+        ("sunken", "Floor", 1.0, floor_boxes(floor, offset)),
         ("cat-6", "Hot aisles", 0.35, aisle_boxes(plan, offset, "hot")),
         ("cat-5", "Cold aisles", 0.35, aisle_boxes(plan, offset, "cold")),
         ("cat-1", "CDUs", 1.0, cdu_boxes(floor, offset)),
@@ -176,7 +178,7 @@ def air_unit_boxes(floor: Floor, offset: dict[int, float]) -> list[Box]:
 def floor_boxes(floor: Floor, offset: dict[int, float]) -> list[Box]:
     """Return each hall's floor as a slab below zero."""
     return [
-        Box(offset[h.id], 0.0, -0.08, offset[h.id] + h.width_m, h.depth_m, -0.01,
+        Box(offset[h.id], 0.0, -0.3, offset[h.id] + h.width_m, h.depth_m, -0.1,
             f"{h.name}<br>{h.width_m:g} × {h.depth_m:g} m, {h.height_m:g} m high")
         for h in floor.halls
     ]  # fmt: skip
@@ -245,7 +247,7 @@ def _duct(run: _Run, offset: dict[int, float], *, first_m: float, last_m: float,
 
 
 def busway_boxes(floor: Floor, offset: dict[int, float]) -> list[Box]:
-    """Return the feeds that racks plug into as busways over the racks that they serve: A on one side, B on the other."""
+    """Return the feeds that racks plug into as busways over the racks that they serve, A and B side by side."""
     names = dict(PowerFeed.objects.filter(layout=floor.layout).values_list("id", "name"))
     boxes = []
     for side, column in ((-1, "feed_a_id"), (1, "feed_b_id")):
@@ -321,20 +323,25 @@ def _mark_traces(boxes: Sequence[Box], coloured: Colouring) -> list[dict]:
     alive = coloured.state != "dead"
     over = [box for box, is_over in zip(boxes, coloured.is_over & alive, strict=True) if is_over]
     throttled = [box for box, state in zip(boxes, coloured.state, strict=True) if state == "throttled"]
-    traces = []
+    traces = [_points("lines", _lines(boxes, [OUTLINE]), "panel", name="Outlines", line={"width": 2})] if boxes else []
     if over:
-        lines = np.full((len(over), len(EDGES), 3, 3), np.nan)  # the third point lifts the pen
-        lines[:, :, :2] = corners_m(over).reshape(len(over), 8, 3)[:, np.array(EDGES)]
-        traces.append(_points("lines", lines.reshape(-1, 3), name="Above limit", line={"width": 4}))
+        traces.append(_points("lines", _lines(over, EDGES), "bad", name="Above limit", line={"width": 4}))
     for name, sign, own in (("Above limit", "!", over), ("Throttled", "▼", throttled)):
         if own:
             tops = np.array([((b.x0 + b.x1) / 2, (b.y0 + b.y1) / 2, b.z1 + 0.2) for b in own])
-            traces.append(_points("text", tops, name=name, text=sign))
+            traces.append(_points("text", tops, "bad", name=name, text=sign))
     return traces
 
 
-def _points(mode: str, at: FloatArray, **more: Any) -> dict:
-    trace = {"type": "scatter3d", "mode": mode, "hoverinfo": "skip", "meta": {"token": "bad", "texts": []}}
+def _lines(boxes: Sequence[Box], paths: Sequence[Sequence[int]]) -> FloatArray:
+    """Return lines through the corners of each box, with a gap after each, shape (n_points, 3)."""
+    corners = corners_m(boxes).reshape(len(boxes), 1, 8, 3)
+    drawn = corners[:, np.zeros(len(paths), int)[:, None], np.array(paths)]
+    return np.concatenate([drawn, np.full_like(drawn[:, :, :1], np.nan)], axis=2).reshape(-1, 3)
+
+
+def _points(mode: str, at: FloatArray, token: str, **more: Any) -> dict:
+    trace = {"type": "scatter3d", "mode": mode, "hoverinfo": "skip", "meta": {"token": token, "texts": []}}
     return trace | {axis: typed(at[:, i], "f4") for i, axis in enumerate("xyz")} | more
 
 
@@ -343,12 +350,12 @@ def scene(floor: Floor, plan: Plan, offset: dict[int, float]) -> dict[str, Any]:
     width = max((offset[h.id] + h.width_m for h in floor.halls), default=1.0)
     depth = max((h.depth_m for h in floor.halls), default=1.0)
     height = max((h.height_m for h in floor.halls), default=1.0)
-    low, size = np.array([-1.0, -1.0, -0.1]), np.array([width + 2.0, depth + 2.0, height + 0.1])
+    low, size = np.array([-1.0, -1.0, -0.3]), np.array([width + 2.0, depth + 2.0, height + 0.3])
     scale = float(np.cbrt(size.prod()))
     hidden = {"visible": False, "showspikes": False}
     axes = {f"{axis}axis": hidden | {"range": [float(low[i]), float(low[i] + size[i])]} for i, axis in enumerate("xyz")}
     labels = [
-        {"x": float(x) + offset[hall.id], "y": hall.depth_m - float(y), "z": 0.0, "text": text, "showarrow": False}
+        {"x": float(x) + offset[hall.id], "y": hall.depth_m - float(y), "z": 0.3, "text": text, "showarrow": False}
         for hall in plan.halls
         for x, y, text in hall.row_labels
     ]
@@ -371,8 +378,8 @@ def cameras(plan: Plan, offset: dict[int, float], middle: FloatArray, size: Floa
     span = float(max(size[0], size[1]))
     x, y, _ = middle
     views = {
-        "corner": camera((x - 0.62 * span, y - 0.75 * span, 0.55 * span), (x, y, 0.5)),
-        "top": camera((x, y, 1.05 * span), (x, y, 0), up=(0, 1, 0)),
+        "corner": camera((x - 0.55 * span, y - 0.88 * span, 0.66 * span), (x, y - 0.09 * span, 0)),
+        "top": camera((x, y, 1.3 * span), (x, y, 0), up=(0, 1, 0)),
     }
     aisles = [
         (float(a[2]), float(a[3]), float(a[0]) + offset[h.id], h.depth_m - float(a[1]) - float(a[3]))

@@ -23,6 +23,7 @@ VIRIDIS = ((68, 1, 84), (71, 45, 123), (59, 82, 139), (44, 114, 142), (33, 145, 
            (173, 220, 48), (253, 231, 37))  # fmt: skip
 N_STEPS = 33
 NO_STEP = -1
+BEYOND_PERCENT = 2.0  # of the ramp's length: room for a tick that is seen to stand outside
 STATE_WORDS = {"over": "above limit", "throttled": "throttled", "dead": "dead", "": ""}
 
 
@@ -287,23 +288,28 @@ def _data(floor: Floor, coloured: Colouring) -> dict[str, Any]:
         "label": question.quantity.label, "mode": question.mode, "ramp": RAMP,
         "hour": question.hour, "n_hours": question.n_hours, "follows": question.follows_hours,
         "scenario": question.scenario.slug if question.scenario else "",
+        "passive": np.flatnonzero(~coloured.is_compute).tolist(),
         "blank": np.flatnonzero(without_value(floor, question.quantity)).tolist(),
     }  # fmt: skip
 
 
 def legend_of(coloured: Colouring) -> Legend:
-    """Return the legend; the tick of the limit stands at the end where it lies outside."""
+    """Return what the colours mean."""
     unit, low, high, tick = coloured.question.unit, coloured.low, coloured.high, coloured.tick
-    at = None
-    if tick is not None:
-        at = 50.0 if high <= low else min(max((tick - low) / (high - low) * 100, 0.0), 100.0)
     label = coloured.question.label
     if coloured.question.mode != "used":
         label = f"{label}, {MODES[coloured.question.mode]}"
-    return Legend(
-        label, quantity_text(low, unit), quantity_text(high, unit), quantity_text(tick, unit) if at is not None else "",
-        at, RAMP[::2],
-    )  # fmt: skip
+    ends = quantity_text(low, unit), quantity_text(high, unit)
+    if tick is None:
+        return Legend(label, *ends, "", None, RAMP[::2])
+    return Legend(label, *ends, quantity_text(tick, unit), tick_percent(tick, low, high), RAMP[::2])
+
+
+def tick_percent(tick: float, low: float, high: float) -> float:
+    """Return where the limit's tick stands along the ramp [%], just beyond the end where it lies outside."""
+    if tick < low or tick > high:
+        return -BEYOND_PERCENT if tick < low else 100.0 + BEYOND_PERCENT
+    return 50.0 if high <= low else (tick - low) / (high - low) * 100
 
 
 def rows_of(boxes: list[tuple]) -> dict[int, list[tuple]]:

@@ -37,6 +37,11 @@ def rack_availability_frac(
     -------
     ndarray, shape (n_racks,)
         Availability [-]; 0 for a rack on no feed.
+
+    Raises
+    ------
+    ValueError
+        If `reliability` lacks an entry that a described part needs.
     """
     paths = _Paths(feeds, cdus, halls, plants, reliability)
     keys = [(r["hall_id"], r["cdu_id"], r["feed_a_id"], r["feed_b_id"]) for r in racks]
@@ -135,7 +140,9 @@ class _Paths:
         return float(self.component(slug, n).failed_units_pmf()[min(spare, n - 1) + 1 :].sum())
 
     def component(self, slug: str, n: int) -> Component:
-        sheet = self.reliability[slug]
+        sheet = self.reliability.get(slug)
+        if sheet is None:
+            raise ValueError(f"the catalogue has no reliability figures for {slug}")
         return Component(
             slug, slug, "", 0, n, float(sheet["failures_per_unit_year"]), float(sheet["mttr_h"]),
             float(sheet.get("start_failure_probability") or 0.0),

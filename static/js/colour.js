@@ -27,7 +27,7 @@ function setUp() {
   plan = { data, panel, form, shapes, rows, blocks: new Map(), boxes: boxesOf(shapes) };
   plan.limits = data.racks.map((_, i) => (Array.isArray(data.limits) ? data.limits[i] : data.limits));
   plan.blank = new Set(data.blank);
-  plan.roles = data.racks.map((id) => shapes.get(id)?.dataset.role ?? "");
+  plan.passive = new Set(data.passive); // described by their rating, which they always draw
   for (const part of form.querySelectorAll("[data-play], [data-step], [data-script]")) part.hidden = false;
   form.querySelector("[data-play]")?.addEventListener("click", () => (playing ? stop() : play()));
 }
@@ -114,7 +114,7 @@ async function follow(hour) {
     }
   } catch (error) {
     stop();
-    note(`This hour cannot be solved: ${error.message}`);
+    note(`${plan.data.label} cannot be computed: ${error.message}`);
   }
   following = false;
 }
@@ -150,13 +150,16 @@ function show(block, hour) {
   const { data, panel, limits } = plan, at = block.hours.indexOf(hour);
   const unit = data.mode === "remaining" ? data.unit_left : data.unit, last = data.ramp.length - 1;
   const counts = { over: 0, throttled: 0, dead: 0, without: 0 }, marks = new Map();
-  let nearest = null, least = Infinity;
+  let nearest = null, least = Infinity, ofPassive = null, leastOfPassive = Infinity;
   data.racks.forEach((id, i) => {
     const used = block.used[at][i], limit = limits[i], value = inMode(used, limit, data.mode);
     const dead = block.states[at][i] === "dead", throttled = block.states[at][i] === "throttled";
     const over = !dead && (block.states[at][i] === "over" || (isNumber(used) && isNumber(limit) && used > limit * OVER));
     const state = dead ? "dead" : over ? "over" : throttled ? "throttled" : "";
-    if (isNumber(used) && isNumber(limit) && limit - used < least) [nearest, least] = [limit, limit - used];
+    const left = isNumber(used) && isNumber(limit) ? limit - used : Infinity;
+    if (plan.passive.has(i)) {
+      if (left < leastOfPassive) [ofPassive, leastOfPassive] = [limit, left];
+    } else if (left < least) [nearest, least] = [limit, left];
     counts.over += over; counts.throttled += throttled; counts.dead += dead; counts.without += !dead && value === null;
     const share = block.high > block.low ? (value - block.low) / (block.high - block.low) : 0.5;
     paint(id, dead || value === null ? "" : data.ramp[Math.round(share * last)], dead);
@@ -166,7 +169,7 @@ function show(block, hour) {
     if (over || throttled) marks.set(id, { over, throttled });
   });
   drawMarks(marks);
-  legend(block, nearest, unit);
+  legend(block, nearest ?? ofPassive, unit);
   count(counts);
   label(block.labels[at]);
   note(block.warning);
@@ -219,8 +222,14 @@ function legend(block, nearest, unit) {
   part("legend-high").textContent = quantityText(high, unit);
   const mark = part("legend-mark");
   mark.hidden = tick === null;
-  if (tick !== null) mark.style.left = `${high > low ? Math.min(Math.max(((tick - low) / (high - low)) * 100, 0), 100) : 50}%`;
+  if (tick !== null) mark.style.left = `${tickPercent(tick, low, high)}%`;
   plan.panel.querySelector("[data-value-head]").textContent = data.label;
+}
+
+// As tick_percent of the plan: just beyond the end where the limit lies outside.
+function tickPercent(tick, low, high) {
+  if (tick < low || tick > high) return tick < low ? -2 : 102;
+  return high > low ? ((tick - low) / (high - low)) * 100 : 50;
 }
 
 function count(counts) {

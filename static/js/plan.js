@@ -21,7 +21,10 @@ function nearest(from, all, [dx, dy]) {
   return best;
 }
 
+let lastRead = null; // so that the readout follows when the hour moves on
+
 function read(plan, shape) {
+  lastRead = shape;
   const readout = plan.closest("[data-plan]").querySelector("[data-readout]");
   if (readout) readout.textContent = shape ? `${shape.dataset.n} · ${shape.dataset.v}` : "";
 }
@@ -31,10 +34,13 @@ function select(plan, shape, open) {
   shape.classList.add("selected");
   shape.parentNode.append(shape); // drawn last, so that its outline is not covered by neighbours
   read(plan, shape);
-  if (!open) return;
+  if (!open || shape.dataset.k === "air") return;
   const address = plan.dataset[shape.dataset.k === "cdu" ? "cduUrl" : "rackUrl"].replace("/0/", `/${shape.dataset.id}/`);
+  if (!document.getElementById("inspector")) return location.assign(address);
   window.htmx.ajax("GET", address, { target: "#inspector", swap: "innerHTML" });
 }
+
+document.addEventListener("recoloured", () => { if (lastRead?.isConnected) read(lastRead.closest("svg.plan"), lastRead); });
 
 const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 

@@ -9,7 +9,6 @@ from facility.views.lookup import visible_layout_or_404
 from twin import hall_3d
 from twin.views.sites import coloured_floor
 
-
 VIEWS = (("corner", "From the corner"), ("top", "From above"), ("aisle", "In an aisle"))
 
 

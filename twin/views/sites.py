@@ -97,7 +97,7 @@ def coloured_floor(request: HttpRequest, layout: Layout) -> dict[str, Any]:
         "layout": layout, "site": layout.site, "runs": runs, "run": question.run, "scenarios": scenarios,
         "floor": floor, "plan": drawn, "modes": MODES, "offered": offered(question), "query": urlencode(question.query),
         "slider_hour": question.hour if question.when == "hour" else question.n_hours // 2,
-        "when_text": "the last run" if question.when == "year" else "",
+        "when_text": f"the last run's {question.n_hours:,} hours" if question.when == "year" else "",
     }  # fmt: skip
 
 
