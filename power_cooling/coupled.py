@@ -116,6 +116,9 @@ class CoupledResult:
     throttled_frac: FloatArray
     capped_frac: FloatArray
     tripped_frac: FloatArray  # switched off by heat, for want of cooling, or without power
+    # levels: 1 unrestrained, to 1/2 accelerators held back, to 0 racks off as well (`load_shedding`)
+    feed_level: FloatArray  # the lowest of any feed
+    short_feed: NDArray[np.int64]  # that feed's node; -1 where none is too small
     # (n_elements, n_pools)
     pool_clock_frac: FloatArray  # mean clock of the pool's running accelerators (1 where none runs)
     pool_available_frac: FloatArray  # share of the pool's accelerators that run
@@ -127,6 +130,7 @@ class CoupledResult:
     cdu_valve_frac: FloatArray  # of the open primary flow
     cdu_load_frac: FloatArray  # heat over the running units' rating
     dew_point_margin_k: FloatArray  # supply above the room's dew point
+    cdu_level: FloatArray  # how far its racks are held back for want of coolant
     cdu_pump_w: FloatArray
     cdu_primary_kg_s: FloatArray  # facility water through the group
     # (n_elements, n_halls)
@@ -139,6 +143,7 @@ class CoupledResult:
     hall_server_air_kg_s: FloatArray
     hall_unit_air_kg_s: FloatArray
     hall_load_frac: FloatArray  # coil heat over the running units' rating
+    hall_level: FloatArray  # how far its racks are held back for want of air
     hall_fan_w: FloatArray
     # (n_elements, n_plants)
     facility_supply_degc: FloatArray
@@ -226,8 +231,9 @@ def solve_coupled(
 
     Notes
     -----
-    Racks over a trip limit are switched off, hottest half first, until none is left over it. Elements are solved in
-    blocks of fixed size, each starting cold, so that results do not depend on threads.
+    Where a CDU group, hall or feed is too small for its racks their accelerators are held back and racks go off until
+    the rest fits (`load_shedding`). Elements are solved in blocks of fixed size, each starting cold, so that results do
+    not depend on threads.
     """
     load, tables = _inputs(site, pool_load_frac, weather, feeds, failures)
     n = load.shape[0]
@@ -570,6 +576,8 @@ def _result(
         throttled_frac=series[:, columns.S_THROTTLED],
         capped_frac=series[:, columns.S_CAPPED],
         tripped_frac=series[:, columns.S_TRIPPED],
+        feed_level=series[:, columns.S_FEED_LEVEL],
+        short_feed=np.nan_to_num(series[:, columns.S_SHORT_FEED], nan=-1).astype(np.int64),
         pool_clock_frac=out.pools[:, :, 0],
         pool_available_frac=out.pools[:, :, 1],
         cdu_supply_degc=groups[:, :, columns.OG_SUPPLY],
@@ -579,6 +587,7 @@ def _result(
         cdu_valve_frac=groups[:, :, columns.OG_VALVE],
         cdu_load_frac=groups[:, :, columns.OG_LOAD],
         dew_point_margin_k=groups[:, :, columns.OG_DEW],
+        cdu_level=groups[:, :, columns.OG_LEVEL],
         cdu_pump_w=groups[:, :, columns.OG_PUMP],
         cdu_primary_kg_s=groups[:, :, columns.OG_PRIMARY],
         hall_supply_degc=halls[:, :, columns.OH_SUPPLY],
@@ -590,6 +599,7 @@ def _result(
         hall_server_air_kg_s=halls[:, :, columns.OH_SERVER_AIR],
         hall_unit_air_kg_s=halls[:, :, columns.OH_UNIT_AIR],
         hall_load_frac=halls[:, :, columns.OH_LOAD],
+        hall_level=halls[:, :, columns.OH_LEVEL],
         hall_fan_w=halls[:, :, columns.OH_FAN],
         facility_supply_degc=plants[:, :, columns.OP_SUPPLY],
         facility_return_degc=plants[:, :, columns.OP_RETURN],

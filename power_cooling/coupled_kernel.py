@@ -39,11 +39,23 @@ from power_cooling.it_load import (
     rack_pass,
     start_racks,
 )
-from power_cooling.load_shedding import latch, over_limit, trip
+from power_cooling.load_shedding import (
+    N_LEVEL_ROWS,
+    apply_levels,
+    clear_levels,
+    hottest_first,
+    latch,
+    mark_short,
+    next_levels,
+    over_limit,
+    trip_alone,
+    within_limits,
+)
 from power_cooling.plant_loop import plant_image, plant_pass
 from power_cooling.room_air import COLD, FAN_W, HOT, LINEAR_K, N_HALL_STATE, OWN
 
-_TRIP_ROUNDS = 80
+_TRIP_ROUNDS = 120
+_BISECTION_ROUNDS = 60  # then everything that was found too small goes off
 _STALLED_PASSES = 10  # without halving the residual: then what can run away is taken to have run away
 
 
@@ -80,6 +92,10 @@ def solve_elements(
     n_nodes = parent.shape[1]
     scratch = np.zeros((n_racks, N_SCRATCH))
     weight = np.zeros(n_racks)
+    whole = np.zeros(n_racks)
+    levels = np.zeros((N_LEVEL_ROWS, n_groups + n_halls + n_nodes))
+    short = np.zeros(n_groups + n_halls + n_nodes, dtype=np.bool_)
+    order = hottest_first(racks)
     off = np.zeros(n_racks, dtype=np.int64)
     design = np.zeros(n_groups)
     group_x = np.zeros((n_groups, 2))
@@ -122,7 +138,8 @@ def solve_elements(
         design[:] = 0.0
         for i in range(n_racks):
             r = racks[i]
-            weight[i] = r.count * powered[e, i]
+            whole[i] = r.count * powered[e, i]
+            weight[i] = whole[i]
             off[i] = RUNNING
             g = r.cdu_index
             hot = r.air_flow_kg_s > 0.0 and not hall_cools[r.hall_index]
@@ -133,21 +150,15 @@ def solve_elements(
             if g >= 0:
                 design[g] += weight[i] * r.coolant_flow_kg_s
         if not warm:
-            for k in range(n_groups):
-                group_x[k, 0], group_x[k, 1] = group_set[k], 1.0
-                group_state[k, G_VALVE] = 0.5
-            for k in range(n_halls):
-                cold = halls[k].supply_set_degc
-                hall_x[k, 0], hall_x[k, 1], hall_x[k, 2] = cold, cold + 10.0, 1.0
-            for j in range(n_plants):
-                plant_x[j] = plants[j].supply_set_degc
-                plant_state[j, P_FLOATS] = 0.0
-            mechanical[:] = 0.0
+            _start_cold(
+                groups, halls, plants, group_set, group_x, group_state, hall_x, plant_x, plant_state, mechanical
+            )  # fmt: skip
         start_racks(racks, static_w, dynamic_w, pool_load[e], off, scratch)
         reason = NOT_CONVERGED
         passes = 0
         residual = np.inf
-        for _ in range(_TRIP_ROUNDS):
+        clear_levels(levels, short)
+        for trips in range(_TRIP_ROUNDS):
             reason = NOT_CONVERGED
             best = np.inf
             stalled = 0
@@ -238,7 +249,25 @@ def solve_elements(
                     runs_h[e], n_groups,
                 )  # fmt: skip
             # Also without a solution what is over its limits goes off: there may be none with everything on.
-            if trip(racks, weight, off, scratch):
+            if reason == CONVERGED and within_limits(
+                racks, weight, off, scratch, node_load, rating[state], levels
+            ):  # fmt: skip
+                break
+            if trip_alone(racks, weight, off, scratch, group_set, hall_x, halls):
+                continue
+            mark_short(
+                racks, weight, off, scratch, node_load, rating[state], link_start, link_node, link_share[state],
+                parent[state], levels, short, n_groups, n_halls, reason == CONVERGED,
+            )  # fmt: skip
+            if next_levels(levels, short, trips >= _BISECTION_ROUNDS):
+                if reason != CONVERGED:
+                    _start_cold(
+                        groups, halls, plants, group_set, group_x, group_state, hall_x, plant_x, plant_state, mechanical
+                    )  # fmt: skip
+                apply_levels(
+                    racks, whole, off, scratch, weight, levels, order, link_start, link_node, link_share[state],
+                    parent[state], n_groups, n_halls,
+                )  # fmt: skip
                 continue
             if reason != CONVERGED:
                 # A fold of leakage that is jumped back and forth has no state to rest in.
@@ -250,14 +279,29 @@ def solve_elements(
             reason = NO_STEADY
         warm = reason == CONVERGED
         write_element(
-            e, racks, groups, halls, plants, weight, off, scratch, design, group_x, hall_x, plant_x, group_sums,
-            hall_sums, group_state, hall_state, hall_valve, plant_state, other_heat, runs_g[e], runs_h[e], runs_p[e],
-            weather, dew_point[e], powered[e], reason, passes, residual, group_node, hall_node, plant_node, link_start,
-            link_node, link_share[state], series, pools_out, groups_out, halls_out, plants_out, node_out, racks_out,
-            channels,
+            e, racks, groups, halls, plants, weight, whole, levels, off, scratch, design, group_x, hall_x, plant_x,
+            group_sums, hall_sums, group_state, hall_state, hall_valve, plant_state, other_heat, runs_g[e], runs_h[e],
+            runs_p[e], weather, dew_point[e], powered[e], reason, passes, residual, group_node, hall_node, plant_node,
+            link_start, link_node, link_share[state], series, pools_out, groups_out, halls_out, plants_out, node_out,
+            racks_out, channels,
         )  # fmt: skip
-        if np.any(off == ACCELERATORS_OFF):
+        if np.any(off == ACCELERATORS_OFF) or levels[0].min() < 1.0:
             warm = False
+
+
+@njit(cache=True)
+def _start_cold(groups, halls, plants, group_set, group_x, group_state, hall_x, plant_x, plant_state, mechanical):
+    """Start everything at its set point."""
+    for k in range(groups.shape[0]):
+        group_x[k, 0], group_x[k, 1] = group_set[k], 1.0
+        group_state[k, G_VALVE] = 0.5
+    for k in range(halls.shape[0]):
+        cold = halls[k].supply_set_degc
+        hall_x[k, 0], hall_x[k, 1], hall_x[k, 2] = cold, cold + 10.0, 1.0
+    for j in range(plants.shape[0]):
+        plant_x[j] = plants[j].supply_set_degc
+        plant_state[j, P_FLOATS] = 0.0
+    mechanical[:] = 0.0
 
 
 @njit(cache=True)

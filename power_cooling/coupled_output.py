@@ -12,6 +12,7 @@ from power_cooling.coupled_columns import (
     OG_DEW,
     OG_FLOW,
     OG_HEAT,
+    OG_LEVEL,
     OG_LOAD,
     OG_PRIMARY,
     OG_PUMP,
@@ -23,6 +24,7 @@ from power_cooling.coupled_columns import (
     OH_HEAT,
     OH_HOT,
     OH_INLET,
+    OH_LEVEL,
     OH_LOAD,
     OH_RETURN,
     OH_SERVER_AIR,
@@ -74,6 +76,7 @@ from power_cooling.coupled_columns import (
     S_CLOSURE,
     S_COOLER_FAN,
     S_EVAPORATION,
+    S_FEED_LEVEL,
     S_IT,
     S_LIGHTING,
     S_LIQUID,
@@ -84,6 +87,7 @@ from power_cooling.coupled_columns import (
     S_RESIDUAL,
     S_SERVER_FAN,
     S_SHELF,
+    S_SHORT_FEED,
     S_THROTTLED,
     S_TOWER_FAN,
     S_TOWER_PUMP,
@@ -95,6 +99,8 @@ from power_cooling.it_load import (
     ALL_OFF,
     FAN,
     HEAT,
+    HELD,
+    HELD_BY_COOLING,
     INLET,
     JUNCTION,
     LIMIT,
@@ -106,16 +112,18 @@ from power_cooling.it_load import (
     SHELF,
     rack_clock,
 )
+from power_cooling.load_shedding import LEVEL
 from power_cooling.plant_loop import heat_closure
 from power_cooling.room_air import AIR_CP_J_PER_KG_K, COIL_HEAT, FAN_W, UNIT_AIR
 
 
 @njit(cache=True)
 def write_element(
-    e, racks, groups, halls, plants, weight, off, scratch, design, group_x, hall_x, plant_x, group_sums, hall_sums,
-    group_state, hall_state, hall_valve, plant_state, other_heat, runs_g, runs_h, runs_p, weather, dew_point, powered,
-    reason, passes, residual, group_node, hall_node, plant_node, link_start, link_node, link_share, series, pools_out,
-    groups_out, halls_out, plants_out, node_out, racks_out, channels,
+    e, racks, groups, halls, plants, weight, whole, levels, off, scratch, design, group_x, hall_x, plant_x,
+    group_sums, hall_sums, group_state, hall_state, hall_valve, plant_state, other_heat, runs_g, runs_h,
+    runs_p, weather, dew_point, powered, reason, passes, residual, group_node, hall_node, plant_node,
+    link_start, link_node, link_share, series, pools_out, groups_out, halls_out, plants_out, node_out,
+    racks_out, channels,
 ):  # fmt: skip
     """Fill the output rows of element e."""
     s = series[e]
@@ -148,8 +156,8 @@ def write_element(
         if r.pool_index >= 0:
             pools_out[e, r.pool_index, 2] += accelerators
         racks_out[i, R_ELEMENTS] += 1.0
-        if not running or off[i] != RUNNING:
-            racks_out[i, R_TRIPPED] += 1.0
+        on = w / whole[i] if whole[i] > 0.0 else 0.0  # share of the class that was not switched off
+        racks_out[i, R_TRIPPED] += 1.0 - on if running and off[i] == RUNNING else 1.0
         if running:
             power = scratch[i, POWER]
             clock = rack_clock(r, scratch, i, off[i])
@@ -162,18 +170,22 @@ def write_element(
             s[S_ACCELERATORS] += w * scratch[i, ACCELERATORS]
             if not halls_out[e, r.hall_index, OH_INLET] >= scratch[i, INLET]:
                 halls_out[e, r.hall_index, OH_INLET] = scratch[i, INLET]
-            racks_out[i, R_POWER] += power
+            racks_out[i, R_POWER] += on * power
             racks_out[i, R_MAX_POWER] = max(racks_out[i, R_MAX_POWER], power)
             racks_out[i, R_MAX_INLET] = max(racks_out[i, R_MAX_INLET], scratch[i, INLET])
             if r.cdu_index >= 0:
                 racks_out[i, R_MAX_COOLANT] = max(racks_out[i, R_MAX_COOLANT], group_x[r.cdu_index, 0])
             if off[i] == RUNNING:
-                racks_out[i, R_RUNNING] += 1.0
-                racks_out[i, R_CLOCK] += clock if r.n_accelerators > 0.0 else 1.0
+                racks_out[i, R_RUNNING] += on
+                racks_out[i, R_CLOCK] += on * (clock if r.n_accelerators > 0.0 else 1.0)
                 if r.n_accelerators > 0.0:
                     live = w * r.n_accelerators
-                    hot = clock < 1.0 and scratch[i, JUNCTION] > r.throttle_degc
-                    capped = scratch[i, LIMIT] == 1 or (scratch[i, LIMIT] == 3 and not hot)
+                    # Held back for want of cooling it is throttled, even where that brings it below its own limit.
+                    warm = scratch[i, JUNCTION] > r.throttle_degc or scratch[i, HELD] == HELD_BY_COOLING
+                    hot = clock < 1.0 and warm
+                    capped = not (hot and scratch[i, HELD] == HELD_BY_COOLING) and (
+                        scratch[i, LIMIT] == 1 or (scratch[i, LIMIT] == 3 and not hot)
+                    )
                     racks_out[i, R_MAX_JUNCTION] = max(racks_out[i, R_MAX_JUNCTION], scratch[i, JUNCTION])
                     racks_out[i, R_MIN_CLOCK] = min(racks_out[i, R_MIN_CLOCK], clock)
                     if hot:
@@ -188,12 +200,12 @@ def write_element(
             for k in range(link_start[i], link_start[i + 1]):
                 node_out[e, link_node[k]] += link_share[k] * w * power
         if channels.shape[0] > 0:
-            channels[e, i, 0] = power * powered[i]
+            channels[e, i, 0] = power * powered[i] * on
             chip_on = running and off[i] == RUNNING and r.n_accelerators > 0.0
             channels[e, i, 1] = scratch[i, JUNCTION] if chip_on else np.nan
             channels[e, i, 2] = clock
             channels[e, i, 3] = scratch[i, INLET] if running else np.nan
-            channels[e, i, 4] = scratch[i, LIQUID] * powered[i] if running else 0.0
+            channels[e, i, 4] = scratch[i, LIQUID] * powered[i] * on if running else 0.0
     if total > 0.0:
         s[S_THROTTLED] /= total
         s[S_CAPPED] /= total
@@ -213,9 +225,10 @@ def write_element(
         if not runs:
             out[:] = 0.0
             out[OG_SUPPLY], out[OG_RETURN], out[OG_DEW] = np.nan, np.nan, np.nan
+            out[OG_LEVEL] = levels[LEVEL, k]
             continue
         rate = group_x[k, 1] * design[k] * g.secondary_cp_j_per_kg_k
-        out[OG_SUPPLY] = group_x[k, 0]
+        out[OG_SUPPLY], out[OG_LEVEL] = group_x[k, 0], levels[LEVEL, k]
         out[OG_RETURN] = group_x[k, 0] + group_sums[k, HEAT] / rate
         out[OG_HEAT] = group_state[k, G_HEAT]
         out[OG_FLOW] = group_x[k, 1]
@@ -228,6 +241,7 @@ def write_element(
     for k in range(halls.shape[0]):
         h = halls[k]
         out = halls_out[e, k]
+        out[OH_LEVEL] = levels[LEVEL, groups.shape[0] + k]
         runs = runs_h[k] > 0.0
         fan = hall_state[k, FAN_W] if runs else 0.0
         s[S_AIR_FAN] += fan
@@ -249,6 +263,11 @@ def write_element(
         out[OH_UNIT_AIR] = hall_state[k, UNIT_AIR]
         out[OH_LOAD] = hall_state[k, COIL_HEAT] / (runs_h[k] * h.unit_capacity_w)
         out[OH_FAN] = fan
+    s[S_FEED_LEVEL], s[S_SHORT_FEED] = 1.0, -1.0
+    first_node = groups.shape[0] + halls.shape[0]
+    for n in range(levels.shape[1] - first_node):
+        if levels[LEVEL, first_node + n] < s[S_FEED_LEVEL]:
+            s[S_FEED_LEVEL], s[S_SHORT_FEED] = levels[LEVEL, first_node + n], n
     for j in range(plants.shape[0]):
         p = plants[j]
         row = plant_state[j]

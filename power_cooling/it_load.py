@@ -16,8 +16,9 @@ RUNNING, ACCELERATORS_OFF, ALL_OFF = 0, 1, 2
 STATIC, DYNAMIC, LEAK, LOAD, OTHER = 0, 1, 2, 3, 4
 COOLANT, RESISTANCE, JUNCTION, CHIP, SLOPE, LIMIT, STATUS = 5, 6, 7, 8, 9, 10, 11
 POWER, ACCELERATORS, FAN, SHELF, INLET, LIQUID, RAN_AWAY = 12, 13, 14, 15, 16, 17, 18
-EXPONENT, GROWTH, TOP_GROWTH = 19, 20, 21
-N_SCRATCH = 22
+EXPONENT, GROWTH, TOP_GROWTH, CAP, HELD = 19, 20, 21, 22, 23
+N_SCRATCH = 24
+HELD_BY_COOLING, HELD_BY_FEED = 1.0, 2.0  # why a cap is below the board's own
 
 # Columns of the sums per CDU group and per hall.
 HEAT, HEAT_BY_SUPPLY, HEAT_BY_FLOW = 0, 1, 2
@@ -74,6 +75,7 @@ def start_racks(racks, static_w, dynamic_w, pool_load, off, scratch):
         scratch[i, OTHER] = r.fixed_w + r.per_load_w * load
         scratch[i, COOLANT] = np.nan  # nothing solved yet
         scratch[i, RAN_AWAY] = 0.0
+        scratch[i, CAP], scratch[i, HELD] = r.power_limit_w, 0.0
 
 
 @njit(cache=True)
@@ -122,7 +124,7 @@ def rack_pass(
                     start += (coolant - scratch[i, COOLANT]) / max(1.0 - resistance * scratch[i, SLOPE], _LEAST_GAIN)
                 t, chip, slope, limit, status, exponent, growth = junction_scalar(
                     coolant, resistance, scratch[i, STATIC], scratch[i, DYNAMIC], scratch[i, LEAK], r.leakage_per_k,
-                    r.reference_degc, r.power_limit_w, r.throttle_degc, r.throttle_frac_per_k, r.min_clock_frac,
+                    r.reference_degc, scratch[i, CAP], r.throttle_degc, r.throttle_frac_per_k, r.min_clock_frac,
                     r.clock_linear_frac, r.trip_degc, scratch[i, TOP_GROWTH], start, scratch[i, RAN_AWAY] > 0.0,
                     scratch[i, EXPONENT], scratch[i, GROWTH],
                 )  # fmt: skip

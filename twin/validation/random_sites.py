@@ -1,4 +1,7 @@
-"""Random sites for the coupled solver: mostly sound, some too hot, too small or far too leaky."""
+"""Random sites for the coupled solver: mostly sound, some too hot, far too small or far too leaky."""
+
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,7 +28,10 @@ def random_elements(rng: np.random.Generator, n: int, n_pools: int = N_POOLS) ->
 
 
 def random_site(rng: np.random.Generator) -> SiteArrays:
-    """Return a site of a few rack classes, CDU groups, halls and two plants of any kind, sized 0.5 to 1.4 of need."""
+    """Return a site of a few rack classes, CDU groups, halls and two plants of any kind, sized 0.5 to 1.4 of need.
+
+    In every fourth CDUs, air units and plants are each a further 1 to 30 times too small.
+    """
     n = int(rng.integers(3, 10))
     n_groups, n_halls = int(rng.integers(1, 4)), int(rng.integers(1, 3))
     racks, pools = _racks(rng, n, n_groups, n_halls)
@@ -33,13 +39,28 @@ def random_site(rng: np.random.Generator) -> SiteArrays:
     by_air = np.where(racks.cdu_index < 0, 1.0, 0.25)
     liquid_w = np.array([rack_w[racks.cdu_index == g].sum() for g in range(n_groups)]) + 1e3
     air_w = np.array([(rack_w * by_air)[racks.hall_index == h].sum() for h in range(n_halls)]) + 1e4
-    return SiteArrays(
-        racks,
-        pools,
-        _cdus(rng, liquid_w, n_halls),
-        _halls(rng, air_w),
-        _plants(rng, float(liquid_w.sum() + air_w.sum())),
-    )
+    cdus, halls = _cdus(rng, liquid_w, n_halls), _halls(rng, air_w)
+    plants = _plants(rng, float(liquid_w.sum() + air_w.sum()))
+    if rng.random() < 0.25:
+        cdus, halls, plants = (
+            _of_size(bank, 10 ** rng.uniform(-1.5, 0, n))
+            for bank, n in ((cdus, n_groups), (halls, n_halls), (plants, 2))
+        )
+    return SiteArrays(racks, pools, cdus, halls, plants)
+
+
+_SIZES = (
+    "capacity_w", "ua_w_per_k", "secondary_flow_kg_s", "primary_flow_kg_s", "pump_power_w", "unit_capacity_w",
+    "unit_air_kg_s", "unit_fan_w", "coil_ua_w_per_k", "coil_water_kg_s", "design_flow_kg_s", "cooler_ua_w_per_k",
+    "cooler_air_m3_per_s", "cooler_fan_w", "tower_ua_w_per_k", "tower_air_m3_per_s", "tower_water_kg_s", "tower_fan_w",
+    "tower_pump_w", "economiser_ua_w_per_k", "chiller_capacity_w",
+)  # fmt: skip
+Bank = TypeVar("Bank", CduBank, HallBank, PlantBank)
+
+
+def _of_size(bank: Bank, size: FloatArray) -> Bank:
+    """Return equipment of the same kind with ratings, flows and conductances scaled by `size`."""
+    return replace(bank, **{name: getattr(bank, name) * size for name in _SIZES if hasattr(bank, name)})
 
 
 def _racks(rng: np.random.Generator, n: int, n_groups: int, n_halls: int) -> tuple[RackBank, PoolCurves]:

@@ -160,6 +160,59 @@ def test_a_plant_too_small_is_an_answer_with_throttled_or_tripped_racks(site):
     assert np.max(result.heat_closure_rel) < 1e-9
 
 
+def test_a_cdu_group_at_many_times_its_rating_holds_chips_back_then_drops_racks(site):
+    answers = [
+        solve_coupled(cdus_of_size(site, size), np.ones((2, 1)), hot_weather(2)) for size in (1, 0.1, 0.03, 0.008)
+    ]
+    assert all(answer.report.converged for answer in answers)
+    assert all(np.max(answer.heat_closure_rel) < 1e-9 for answer in answers)
+    assert np.all(answers[0].cdu_level == 1)
+    assert np.all(answers[-1].cdu_level < 0.5)
+    assert 0 < answers[-1].pool_available_frac[0, 0] < 1
+    assert answers[-1].pool_clock_frac == pytest.approx(0.3)  # what is left on stays at its lowest clock
+    assert np.nanmax(answers[-1].racks.max_junction_degc) <= 105.0
+    capacity = [float(answer.pool_clock_frac[0, 0] * answer.pool_available_frac[0, 0]) for answer in answers]
+    assert capacity == sorted(capacity, reverse=True)
+
+
+def cdus_of_size(site, size):
+    rated = ("capacity_w", "ua_w_per_k", "secondary_flow_kg_s", "primary_flow_kg_s", "pump_power_w")
+    cdus = replace(site.cdus, **{name: getattr(site.cdus, name) * size for name in rated})
+    return SiteArrays(site.racks, site.pools, cdus, site.halls, site.plants)
+
+
+def test_air_units_too_small_leave_the_racks_that_they_can_cool():
+    room = air_site(20)
+    rated = ("unit_capacity_w", "unit_air_kg_s", "unit_fan_w", "coil_ua_w_per_k", "coil_water_kg_s")
+    halls = replace(room.halls, **{name: getattr(room.halls, name) * 0.1 for name in rated})
+    result = solve_coupled(SiteArrays(room.racks, room.pools, None, halls, room.plants), np.ones((1, 1)), MILD_ONE)
+    assert result.report.converged
+    assert result.hall_level[0, 0] < 0.5
+    assert 0 < result.pool_available_frac[0, 0] < 1
+    assert np.nanmax(result.hall_inlet_max_degc) <= 60.0
+    # One rack more would be over: the level is the highest of its grid.
+    assert np.nanmax(result.hall_inlet_max_degc) > 55.0
+
+
+def test_a_feed_too_small_caps_its_racks_to_its_rating(site, feeds):
+    free = solve_coupled(site, np.ones((1, 1)), MILD_ONE, feeds=feeds)
+    busway = feeds.tree.index("busway-1")
+    for share, off in ((0.8, False), (0.2, True)):
+        rating = feeds.tree.rating_w.copy()
+        rating[busway] = share * free.feed_load_w[0, busway]
+        small = replace(feeds, tree=replace(feeds.tree, rating_w=rating))
+        held = solve_coupled(site, np.ones((1, 1)), MILD_ONE, feeds=small)
+        assert held.report.converged
+        assert held.short_feed[0] == busway
+        assert held.feed_load_w[0, busway] <= rating[busway] * (1 + 1e-5)
+        assert held.feed_load_w[0, busway] > 0.5 * rating[busway]
+        assert (held.tripped_frac[0] > 0) == off
+        assert held.capped_frac[0] > 0
+        assert held.power_closure_rel[0] < 1e-9
+    assert free.short_feed[0] == -1
+    assert free.feed_level[0] == 1
+
+
 def test_capped_racks_keep_to_their_cap(site):
     racks = replace(site.racks, power_limit_w=600.0)
     result = solve_coupled(
