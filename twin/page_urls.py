@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from twin.views import comparisons, diagrams, halls, reports, runs, scenarios, serving, sites, state, validation
+from twin.views import comparisons, diagrams, draw, halls, reports, runs, scenarios, serving, sites, state, validation
 
 LAYOUT = "sites/<slug:site>/<slug:layout>/"
 
@@ -19,6 +19,7 @@ urlpatterns = [
     path(LAYOUT + "one-line/values/", diagrams.diagram_values, {"kind": diagrams.ONE_LINE}, name="layout-one-line-values"),
     path(LAYOUT + "loop/", diagrams.diagram_page, {"kind": diagrams.LOOP}, name="layout-loop"),
     path(LAYOUT + "loop/values/", diagrams.diagram_values, {"kind": diagrams.LOOP}, name="layout-loop-values"),
+    path("sites/<slug:site>/<slug:layout>/draw/", draw.layout_draw, name="layout-draw"),
     path("sites/<slug:site>/<slug:layout>/findings/", sites.layout_findings, name="layout-findings"),
     path("sites/<slug:site>/<slug:layout>/racks/<int:pk>/", sites.rack_detail, name="rack-detail"),
     path("sites/<slug:site>/<slug:layout>/cdus/<int:pk>/", sites.cdu_detail, name="cdu-detail"),

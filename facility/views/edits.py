@@ -1,32 +1,18 @@
-"""The drawing board: its page, the drawing as data, and the batches of edits that it sends."""
+"""The drawing as data, and the batches of edits that the drawing board sends."""
 
 import json
 from dataclasses import asdict
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_http_methods
 
 from facility.drawing import drawing
 from facility.edits import EditConflict, EditRefused, edits_apply
-from facility.models import FloorFeature, Layout, Rack
-from facility.permissions import check_change_site, may_change_site
+from facility.models import Layout
+from facility.permissions import check_change_site
 from facility.views.lookup import visible_layout_or_404
-
-
-@login_required
-@require_safe
-def layout_draw(request: HttpRequest, site: str, layout: str) -> HttpResponse:
-    """Show the drawing board; what stands on it comes as data from `layout_edits`."""
-    layout = visible_layout_or_404(request.user, site, layout)
-    context = {
-        "layout": layout, "site": layout.site, "may_change": may_change_site(request.user, layout.site),
-        "halls": layout.halls.order_by("name"), "roles": Rack.Role.choices, "types": FloorFeature.Type.choices,
-        "scenarios": layout.site.scenarios.order_by("name"),
-    }  # fmt: skip
-    return render(request, "facility/draw.html", context)
 
 
 @login_required

@@ -1,0 +1,30 @@
+"""The drawing board's page. What stands on it comes as data from `layout-edits`, its answers from `layout-answer`."""
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from facility.models import FloorFeature, Rack
+from facility.models.floor import ORIENTATIONS
+from facility.permissions import may_change_site
+from facility.views.lookup import visible_layout_or_404
+from twin.latest import latest_runs
+
+
+@login_required
+@require_safe
+def layout_draw(request: HttpRequest, site: str, layout: str) -> HttpResponse:
+    """Show the drawing board of a layout, to draw on or only to read."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    scenarios = list(layout.site.scenarios.order_by("name"))
+    runs = latest_runs([layout.id]).get(layout.id, [])
+    chosen = request.GET.get("scenario") or next(
+        (s.slug for s in scenarios if runs and s.id == runs[0].scenario_id), scenarios[0].slug if scenarios else ""
+    )
+    context = {
+        "layout": layout, "site": layout.site, "may_change": may_change_site(request.user, layout.site),
+        "halls": layout.halls.order_by("name"), "roles": Rack.Role.choices, "types": FloorFeature.Type.choices,
+        "orientations": ORIENTATIONS, "scenarios": scenarios, "chosen": chosen,
+    }  # fmt: skip
+    return render(request, "twin/draw.html", context)
