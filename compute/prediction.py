@@ -15,6 +15,7 @@ from compute.disaggregation import disaggregated_loop
 from compute.fitting import Solved, solve_cases
 from compute.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit
 from compute.model_shapes import ModelShape
+from compute.open_prediction import with_open_arrivals
 from compute.power_fit import power_coefficients
 from compute.roofline import step_costs
 from compute.uncertainty import case_band, novelty
@@ -42,6 +43,7 @@ class Prediction:
     joules_per_output_token: FloatArray
     low: FloatArray
     high: FloatArray
+    reasons: tuple[str, ...]  # why a case has no steady state, or blank
 
 
 def predict_rows(
@@ -55,7 +57,8 @@ def predict_rows(
     Parameters
     ----------
     rows : sequence of mappings
-        Columns of the measured serving cases, values as text; missing columns count as blank.
+        Columns of the measured serving cases, values as text; missing columns count as blank. `request_rate_per_s`
+        in place of `concurrency` asks for open (Poisson) arrivals at the whole deployment.
     accelerators, models : mapping
         What the catalogue has, by id.
     coefficients : CoefficientSet
@@ -84,6 +87,9 @@ def predict_rows(
         return answers
     prediction = predict_cases(case_table(cases), coefficients)
     for k, i in enumerate(places):
+        if prediction.reasons[k]:
+            answers[i] |= {"feasible": False, "reason": prediction.reasons[k]}
+            continue
         for j, name in enumerate(PREDICTED):
             value = float(getattr(prediction, name)[k])
             if not np.isfinite(value):
@@ -104,6 +110,12 @@ def predict_cases(table: CaseTable, coefficients: CoefficientSet) -> Prediction:
     apart = np.array([c.prefill_accelerators > 0 for c in table.cases])
     if apart.any():
         solved = _with_disaggregated(table, log_values, solved, np.flatnonzero(apart))
+    reasons = [""] * len(table.cases)
+    is_open = np.isfinite([c.request_rate_per_s for c in table.cases])
+    if is_open.any():
+        solved, refusals = with_open_arrivals(table, log_values, solved, np.flatnonzero(is_open))
+        for i, reason in refusals.items():
+            reasons[i] = reason
     activity = predicted_activity(table, solved, solved.itl_s, solved.output_tokens_per_s)
     watts = case_power_w(
         table, power_coefficients(coefficients.record["power"], [c.attributes for c in table.cases]), activity
@@ -124,7 +136,7 @@ def predict_cases(table: CaseTable, coefficients: CoefficientSet) -> Prediction:
         for j, name in enumerate(PREDICTED):
             ends = case_band(bands, BAND_OF[name], case, bool(queued[k]), new_model, new_system)
             low[j, k], high[j, k] = values[name][k] * np.exp(ends)
-    return Prediction(**values, low=low, high=high)
+    return Prediction(**values, low=low, high=high, reasons=tuple(reasons))
 
 
 def _with_disaggregated(table: CaseTable, log_values: FloatArray, solved: Solved, rows: NDArray[np.int64]) -> Solved:

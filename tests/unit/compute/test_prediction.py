@@ -53,6 +53,11 @@ def answers(*changes):
         ({"input_tokens": "999999"}, "takes at most 131072 tokens of context"),
         (APART | {"tensor_parallel": "8", "prefill_accelerators": "4"}, "prefill_accelerators is 4"),
         (APART | {"decode_accelerators": ""}, "decode_accelerators is blank"),
+        ({"concurrency": "", "request_rate_per_s": "-1"}, "request_rate_per_s is -1; must be greater than 0"),
+        ({"concurrency": "", "request_rate_per_s": "inf"}, "request_rate_per_s is inf; must be"),
+        ({"request_rate_per_s": "2"}, "leave one of them blank"),
+        ({"concurrency": "", "request_rate_per_s": "1e5"}, "4 x h200-sxm sustain at most"),
+        (APART | {"concurrency": "", "request_rate_per_s": "1"}, "open arrivals need mode aggregated"),
     ],
 )
 def test_a_row_without_an_answer_says_why_and_the_others_are_answered(change, reason):
@@ -135,3 +140,24 @@ def test_prefill_apart_decodes_without_prompts_in_the_way():
     separate, shared = answers(apart, together)
     assert separate["feasible"]
     assert separate["itl_s"] < shared["itl_s"]
+
+
+def test_open_arrivals_serve_their_rate_and_wait_longer_with_it():
+    calm, busy = answers(*({"concurrency": "", "request_rate_per_s": rate} for rate in ("0.5", "3")))
+    assert calm["feasible"]
+    assert calm["output_tokens_per_s"] == pytest.approx(0.5 * 1024 * 0.9)
+    assert busy["output_tokens_per_s"] == pytest.approx(6 * calm["output_tokens_per_s"])
+    assert busy["ttft_s"] > calm["ttft_s"]
+    assert busy["itl_s"] > calm["itl_s"]
+    assert busy["accelerator_power_w"] > calm["accelerator_power_w"]
+    for row in (calm, busy):
+        for name in PREDICTED:
+            assert 0 < row[f"{name}_low"] < row[name] < row[f"{name}_high"]
+
+
+def test_arrivals_and_a_closed_loop_of_what_they_put_in_service_agree_on_generation():
+    (arriving,) = answers({"concurrency": "", "request_rate_per_s": "2"})
+    life_s = arriving["ttft_s"] + 0.9 * 1024 * arriving["itl_s"]
+    (closed,) = answers({"concurrency": str(2 * life_s)})
+    assert arriving["itl_s"] == pytest.approx(closed["itl_s"], rel=0.08)
+    assert arriving["output_tokens_per_s"] == pytest.approx(closed["output_tokens_per_s"], rel=0.08)

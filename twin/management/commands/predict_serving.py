@@ -19,7 +19,12 @@ class Command(BaseCommand):
     help = "Predict TTFT, ITL, tokens/s, watts and J/token of the cases in CASES.csv, with 80 % bands."
 
     def add_arguments(self, parser):
-        parser.add_argument("cases", type=Path, help="CSV in the columns of the measured serving cases")
+        parser.add_argument(
+            "cases",
+            type=Path,
+            help="CSV in the columns of the measured serving cases; a column "
+            "request_rate_per_s in place of concurrency asks for open arrivals",
+        )
         parser.add_argument("out", type=Path, help="CSV to write, one row per case")
         parser.add_argument("--coefficients", type=Path, default=SHIPPED, help="a set that fit_serving wrote")
 
