@@ -33,6 +33,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "model": ("model",),
     "model_precision": ("model", "precision"),
     "model_system": ("accelerator", "engine", "protocol", "model"),
+    "model_vintage": ("accelerator", "engine", "protocol", "model", "vintage"),
 }
 
 
@@ -53,6 +54,7 @@ _PRECISION = {"generation": 0.15, "engine": 0.15, "generation_precision": 0.15}
 _LAUNCH = {"generation": 0.2, "engine": 0.15, "system": 0.15}
 _SCHEDULER = {"generation": 0.2, "engine_protocol": 0.5, "system": 0.3, "vintage": 0.4}
 _STALL = {"generation": 0.1, "engine_protocol": 0.3, "system": 0.15, "vintage": 0.15}
+_MODEL = {"model": 0.04, "model_precision": 0.04}  # a release may draft tokens for one model and not for another
 
 # First values of launch times are physics, not a fit: some ten kernels of 2 microseconds per layer replayed from a CUDA
 # graph, a few more for routing experts and for latent attention, a tenth of a millisecond of host time per step. What
@@ -76,7 +78,7 @@ COEFFICIENTS: tuple[Coefficient, ...] = (
     Coefficient("stall", 0.9, 0.05, 1.5, 0.7, _STALL),
     Coefficient("reserve", 0.75, 0.5, 1.0, 0.2, {"engine": 0.1}),
     Coefficient("workspace_bytes", 3e9, 3e8, 1.2e10, 0.5, {"engine": 0.3, "system": 0.3}),
-    Coefficient("decode_scale", 1.0, 0.5, 2.0, 0.0, {"model": 0.04, "model_precision": 0.04, "model_system": 0.12}),
+    Coefficient("decode_scale", 1.0, 0.5, 2.0, 0.0, _MODEL | {"model_system": 0.12, "model_vintage": 0.12}),
     Coefficient("prefill_scale", 1.0, 0.5, 2.0, 0.0, {"model": 0.07, "model_precision": 0.05, "model_system": 0.15}),
 )
 INDEX = {coefficient.name: j for j, coefficient in enumerate(COEFFICIENTS)}

@@ -43,6 +43,7 @@ class ModelShape:
     experts: int
     active_experts: int
     moe_layers: int
+    shared_experts: int  # of each expert layer, beside the routed ones
     native_precision: str
     has_native_fp4_experts: bool
     max_context_tokens: int
@@ -191,6 +192,7 @@ def model_shape_from_entry(entry: Mapping[str, Any]) -> ModelShape:
         experts=experts,
         active_experts=int(moe.get("active_experts") or 0),
         moe_layers=moe_layers,
+        shared_experts=int(moe.get("shared_experts") or 0),
         native_precision="fp4" if "fp4" in native else "fp8" if "fp8" in native else "bf16",
         has_native_fp4_experts="mxfp4" in native,
         max_context_tokens=int(entry.get("max_context_tokens") or 131072),

@@ -77,7 +77,9 @@ class DeploymentWork:
     exchange_hops: FloatArray  # the same, weighted by log2(ranks)
     exchange_token_s: FloatArray  # wire time per token
     layers: FloatArray
-    moe_layers: FloatArray
+    expert_launches: (
+        FloatArray  # expert layers; counted twice where a shared expert's kernels run beside the routed ones
+    )
     pipeline_parallel: FloatArray
     gemm_precision: FloatArray  # index into PRECISIONS of the bulk of the arithmetic
     weight_bytes: FloatArray  # resident per accelerator
@@ -282,7 +284,7 @@ def deployment_work(
         "exchange_hops": exchange_hops,
         "exchange_token_s": exchange_token_s,
         "layers": model.layers,
-        "moe_layers": model.moe_layers,
+        "expert_launches": model.moe_layers * (2.0 if model.shared_experts else 1.0),
         "pipeline_parallel": parallelism.pipeline_parallel,
         "gemm_precision": PRECISIONS.index(accelerator.compute_precision(weight_precision)),
         "weight_bytes": (attention_bytes / tensor + (mlp_bytes + expert_bytes + embedding_bytes) / ranks)
@@ -310,7 +312,10 @@ def step_costs(work: DeploymentWork, efficiencies: Efficiencies) -> StepCosts:
         pair_s=work.pair_s / e.attention_frac,
         window_pair_s=work.window_pair_s / e.attention_frac,
         exchange_token_s=work.exchange_token_s / e.link_frac,
-        step_s=e.step_s + work.layers * e.layer_s + work.moe_layers * e.moe_layer_s + work.exchange_hops * e.exchange_s,
+        step_s=e.step_s
+        + work.layers * e.layer_s
+        + work.expert_launches * e.moe_layer_s
+        + work.exchange_hops * e.exchange_s,
         sequence_s=e.sequence_s + np.zeros_like(work.layers),
         pipeline_parallel=work.pipeline_parallel,
     )
