@@ -2,7 +2,21 @@
 
 from django.urls import path
 
-from twin.views import comparisons, diagrams, draw, halls, reports, runs, scenarios, serving, sites, state, validation
+from twin.views import (
+    comparisons,
+    diagrams,
+    draw,
+    glossary,
+    guide,
+    halls,
+    reports,
+    runs,
+    scenarios,
+    serving,
+    sites,
+    state,
+    validation,
+)
 
 LAYOUT = "sites/<slug:site>/<slug:layout>/"
 
@@ -40,6 +54,10 @@ urlpatterns = [
     path("compare/report/", reports.compare_report_page, name="compare-report"),
     path("compare/report.pdf", reports.compare_report_pdf, name="compare-report-pdf"),
     path("compare/report.xlsx", reports.compare_report_xlsx, name="compare-report-xlsx"),
+    path("guide/", guide.guide_page, name="guide"),
+    path("guide/start/", guide.guide_start, name="guide-start"),
+    path("guide/skip/", guide.guide_skip, name="guide-skip"),
+    path("glossary/", glossary.glossary, name="glossary"),
     path("serving/", serving.serving, name="serving"),
     path("validation/", validation.scoreboard, name="validation"),
 ]

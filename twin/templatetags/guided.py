@@ -1,0 +1,23 @@
+"""The way back to the guided start, on every page of the user's own hall."""
+
+from django import template
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def guide_banner(context: template.Context) -> SafeString:
+    """`{% guide_banner %}`: a link back to the steps where the page is of the user's guided start."""
+    from twin.guide import site_slug
+
+    request, site = context.get("request"), context.get("site")
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated or getattr(site, "slug", "") != site_slug(user):
+        return SafeString("")
+    return format_html(
+        '<p class="guide-banner">This is the hall of your guided start. <a href="{}">Back to the steps</a></p>',
+        reverse("guide"),
+    )
