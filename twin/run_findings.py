@@ -40,6 +40,7 @@ class RunFinding:
     limit: float | None = None
     unit: str = ""
     object_id: int | None = None  # a run names objects; those of today may be others
+    against: str = ""  # words between value and limit, e.g. "of" or "left, thin below"; empty: the value says it all
 
 
 def run_findings(details: Details) -> list[RunFinding]:
@@ -77,14 +78,15 @@ def _unserved(details: Details) -> Iterator[RunFinding]:
     for row in details.get("per_workload") or []:
         if not row["feasible"]:
             yield RunFinding("run", row["name"], "run-does-not-fit", BLOCKING, f"It does not fit: {row['reason']}",
-                             "workloads", 0.0, row["offered_requests_per_s"], "req/s")  # fmt: skip
+                             "workloads", 0.0, row["offered_requests_per_s"], "req/s", against="served of")  # fmt: skip
         elif row["offered_requests_per_s"] - row["served_requests_per_s"] > (
             TURNED_AWAY_FRAC * row["offered_requests_per_s"]
         ):
             away = 1 - row["served_requests_per_s"] / row["offered_requests_per_s"]
             message = f"{quantity_text(away, '%')} of its requests are turned away over the year."
             yield RunFinding("run", row["name"], "run-turned-away", RISK, message, "workloads",
-                             row["served_requests_per_s"], row["offered_requests_per_s"], "req/s")  # fmt: skip
+                             row["served_requests_per_s"], row["offered_requests_per_s"], "req/s",
+                             against="served of")  # fmt: skip
 
 
 def _over(details: Details) -> Iterator[RunFinding]:
@@ -93,7 +95,7 @@ def _over(details: Details) -> Iterator[RunFinding]:
             when = "" if row.get("hour") is None else f" in hour {row['hour']} of the year"
             message = f"Its {row['kind']} passes its limit{when}."
             yield RunFinding(kind_of(row["kind"]), row["object"], "run-limit", BLOCKING, message, "limits",
-                             row["value"], row["limit"], row["unit"])  # fmt: skip
+                             row["value"], row["limit"], row["unit"], against="of")  # fmt: skip
 
 
 def _thin(details: Details) -> Iterator[RunFinding]:
@@ -103,7 +105,7 @@ def _thin(details: Details) -> Iterator[RunFinding]:
             severity = RISK if row["value"] < 0 or (row["value"] == 0 and row["unit"] == "%") else HINT
             message = f"Little is left in its worst hour: {row['kind']}."
             yield RunFinding(kind_of(row["kind"]), row["object"], "run-margin", severity, message, "margins",
-                             row["value"], least, row["unit"])  # fmt: skip
+                             row["value"], least, row["unit"], against="left, thin below")  # fmt: skip
 
 
 def _coolant_margins(details: Details) -> list[Mapping[str, Any]]:
@@ -145,4 +147,4 @@ def _drills(details: Details) -> Iterator[RunFinding]:
         message = f"After losing {row['loss']}, racks {', '.join(happens)}{ends}."
         yield RunFinding("cooling_plant", row["plant"], "run-drill", RISK if quick else HINT, message, "drills",
                          trip if trip is not None else throttle, QUICK_TRIP_S if quick else row["followed_s"],
-                         "s")  # fmt: skip
+                         "s", against="sooner than" if quick else "within")  # fmt: skip

@@ -3,12 +3,14 @@
 import csv
 import io
 from collections.abc import Iterable
+from dataclasses import asdict
 
 import numpy as np
 
 from twin import services
 from twin.merit import FIGURES, Figure
 from twin.models import Run
+from twin.run_findings import run_findings
 
 #: Name of the table in its address, and what it is called.
 NAMES = {
@@ -21,6 +23,11 @@ NAMES = {
     "findings": "Findings",
     "assumptions": "Assumptions",
     "costs": "Costs",
+    "margins": "Margins",
+    "drills": "Seconds after a loss",
+    "failures": "Single failures",
+    "availability": "Availability by group",
+    "run-findings": "Findings of the run",
 }
 #: Tables that are lists of dictionaries in the run's details.
 DETAILS = {
@@ -30,6 +37,9 @@ DETAILS = {
     "findings": "findings",
     "assumptions": "assumptions",
     "costs": "costs",
+    "margins": "margins",
+    "drills": "drills",
+    "failures": "failures",
 }
 
 
@@ -42,9 +52,18 @@ def rows(run: Run, name: str) -> tuple[list[str], Iterable[list]]:
         return columns(services.run_series(run), index="hour")
     if name == "racks":
         return columns(services.run_racks(run))
-    found = (run.details or {}).get(DETAILS[name]) or []
+    found = dictionaries(run.details or {}, name)
     header = list(dict.fromkeys(key for row in found for key in row))
     return header, ([row.get(key) for key in header] for row in found)
+
+
+def dictionaries(details: dict, name: str) -> list[dict]:
+    """Return a table of the run's details as dictionaries."""
+    if name == "availability":
+        return (details.get("availability") or {}).get("groups") or []
+    if name == "run-findings":
+        return [asdict(finding) for finding in run_findings(details)]
+    return details.get(DETAILS[name]) or []
 
 
 def figure_row(run: Run, figure: Figure) -> list:

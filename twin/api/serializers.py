@@ -193,7 +193,7 @@ class AnswerRowSerializer(serializers.Serializer):
     winners = serializers.ListField(child=serializers.IntegerField())
 
 
-class PointSerializer(serializers.Serializer):
+class FrontierPointSerializer(serializers.Serializer):
     run = serializers.IntegerField(help_text="Its place in `names`.")
     name = serializers.CharField()
     output_tokens_per_s = serializers.FloatField()
@@ -203,11 +203,11 @@ class PointSerializer(serializers.Serializer):
     efficient = serializers.BooleanField(help_text="No other run makes at least as many tokens for no more.")
 
 
-class FrontierSerializer(serializers.Serializer):
+class TokenFrontierSerializer(serializers.Serializer):
     price = serializers.CharField(help_text="The figure of merit that tokens are bought with.")
     label = serializers.CharField()
     unit = serializers.CharField()
-    points = PointSerializer(many=True)
+    points = FrontierPointSerializer(many=True)
 
 
 class StepSerializer(serializers.Serializer):
@@ -232,7 +232,7 @@ class ComparedSerializer(serializers.Serializer):
     questions = AssumptionRowSerializer(many=True)
     rows = FigureRowSerializer(many=True)
     answers = AnswerRowSerializer(many=True)
-    frontiers = FrontierSerializer(many=True)
+    frontiers = TokenFrontierSerializer(many=True)
     waterfall_w = WaterfallSerializer(many=True)
     waterfall_j_per_token = WaterfallSerializer(many=True)
     waterfall_usd = WaterfallSerializer(many=True)

@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from twin.api import views
+from twin.api.findings import LayoutFindingsView
 from twin.api.serving import PredictionView, ServingView
 from twin.api.site_files import SiteExportView, SiteImportView
 
@@ -22,6 +23,7 @@ urlpatterns = [
     path("serving/predict/", PredictionView.as_view(), name="api-serving-predict"),
     path("sites/import/", SiteImportView.as_view(), name="api-site-import"),
     path("sites/<slug:slug>/export/", SiteExportView.as_view(), name="api-site-export"),
+    path("layouts/<int:pk>/findings/", LayoutFindingsView.as_view(), name="api-layout-findings"),  # adds to facility's
     path("", include(router.urls)),
     path("", include("facility.api.urls")),
 ]

@@ -1,5 +1,6 @@
 """Runs: start, watch, stop, and read what came out."""
 
+from dataclasses import asdict
 from uuid import UUID
 
 import numpy as np
@@ -15,10 +16,12 @@ from facility.permissions import check_change_site, may_change_site, visible_sit
 from facility.views.lookup import visible_layout_or_404
 from twin import figures, services, tables
 from twin.exceptions import CannotSimulate, InvalidTransition
+from twin.last_run import href
 from twin.latest import recent_runs
 from twin.merit import FIGURES, HEADLINES, SERIES, SERIES_BY_NAME
 from twin.models import Run
 from twin.number_text import quantity_text
+from twin.run_findings import run_findings, tightest_margins
 
 #: The hourly series behind each headline, for the line under its figure.
 SPARKS = {
@@ -84,7 +87,9 @@ def result_context(run: Run) -> dict:
         "cost_total": sum(cost["usd_per_year"] for cost in details.get("costs", [])),
         "limits": folded(with_margin(details.get("limits", []))),
         "groups": folded((details.get("availability") or {}).get("groups", [])),
-        "failures": sorted(details.get("failures", []), key=lambda row: -row["lost_tokens_per_s"])[:8],
+        "failures": costly_failures(details.get("failures", [])),
+        "tightest": tightest_margins(details),
+        "found": [asdict(finding) | {"href": href(run.layout, run, finding)} for finding in run_findings(details)],
         "economiser_hours": free_cooling_hours(details.get("economiser_hours")),
         "power_table": figures.power_table(series),
         "took": run.finished_at - run.started_at if run.started_at else None,
@@ -128,6 +133,12 @@ def with_margin(limits: list[dict]) -> list[dict]:
         # Half a percent above a limit is the solver's tolerance, not an overload.
         rows.append(row | {"margin": margin, "over": row["value"] > row["limit"] * 1.005})
     return rows
+
+
+def costly_failures(failures: list[dict], n: int = 8) -> list[dict]:
+    """Return the single failures that cost tokens, worst first."""
+    costly = [row for row in failures if row["lost_tokens_per_s"] > 0]
+    return sorted(costly, key=lambda row: -row["lost_tokens_per_s"])[:n]
 
 
 def by_confidence(assumptions: list[dict]) -> list[dict]:

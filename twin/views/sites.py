@@ -18,6 +18,7 @@ from facility.views.lookup import visible_layout_or_404, visible_site_or_404
 from twin import plan, services
 from twin.colouring import MODES, colouring, offered, read_question
 from twin.floor import read_floor
+from twin.last_run import last_run
 from twin.latest import LatestRun, best_run, latest_runs, recent_runs, shared_scenario
 from twin.merit import HEADLINES
 from twin.models import Run
@@ -82,6 +83,7 @@ def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     context |= {
         "findings": [with_address(layout, finding) for finding in found[:12]],
         "n_findings": len(found), "may_change": may_change_site(request.user, layout.site),
+        "last_run": last_run(layout),
     }  # fmt: skip
     return render(request, "twin/layout_detail.html", context)
 
@@ -141,7 +143,8 @@ def layout_findings(request: HttpRequest, site: str, layout: str) -> HttpRespons
     """List everything the rules find in a layout, gravest first."""
     layout = visible_layout_or_404(request.user, site, layout)
     found = [with_address(layout, finding) for finding in findings(layout)]
-    return render(request, "twin/layout_findings.html", {"layout": layout, "site": layout.site, "findings": found})
+    context = {"layout": layout, "site": layout.site, "findings": found, "last_run": last_run(layout)}
+    return render(request, "twin/layout_findings.html", context)
 
 
 @login_required

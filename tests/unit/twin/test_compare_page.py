@@ -160,3 +160,29 @@ def test_a_comparison_of_names_with_markup_is_escaped(runs):
     text = page_of(runs, signed_in(*sites(runs)))
     assert "<b>Hall" not in text
     assert "<i>" not in text
+
+
+def test_the_findings_page_tells_what_the_last_run_found(runs):
+    run = runs[0]
+    here = [run.layout.site.slug, run.layout.slug]
+    client = signed_in(run.layout.site)
+    text = client.get(reverse("layout-findings", args=here)).content.decode()
+    assert "From the last run" in text
+    assert "The worst single failure. Losing it." in text
+    assert f"{reverse('run-detail', args=[run.id])}#availability" in text
+    run.delete()
+    assert "No run of this layout has finished" in client.get(reverse("layout-findings", args=here)).content.decode()
+
+
+def test_the_run_page_says_when_no_single_failure_costs_tokens(runs):
+    run = runs[0]
+    run.details["failures"] = [{"object": "UPS", "capacity_frac": 1.0, "lost_tokens_per_s": 0.0, "message": "None."}]
+    run.details["margins"] = [{"object": "Loop 1", "kind": "supply above dew point", "value": 9.0, "unit": "K"}]
+    run.save()
+    client = signed_in(run.layout.site)
+    text = client.get(reverse("run-detail", args=[run.id])).content.decode()
+    assert "No single failure costs tokens" in text
+    assert "Loop 1, supply above dew point" in text
+    table = client.get(reverse("run-table", args=[run.id, "margins"])).content.decode()
+    assert table.splitlines() == ["object,kind,value,unit", "Loop 1,supply above dew point,9.0,K"]
+    assert client.get(reverse("run-table", args=[run.id, "drills"])).status_code == 200
