@@ -193,7 +193,7 @@ class AnswerRowSerializer(serializers.Serializer):
     winners = serializers.ListField(child=serializers.IntegerField())
 
 
-class FrontierPointSerializer(serializers.Serializer):
+class ComparedPointSerializer(serializers.Serializer):
     run = serializers.IntegerField(help_text="Its place in `names`.")
     name = serializers.CharField()
     output_tokens_per_s = serializers.FloatField()
@@ -207,7 +207,7 @@ class TokenFrontierSerializer(serializers.Serializer):
     price = serializers.CharField(help_text="The figure of merit that tokens are bought with.")
     label = serializers.CharField()
     unit = serializers.CharField()
-    points = FrontierPointSerializer(many=True)
+    points = ComparedPointSerializer(many=True)
 
 
 class StepSerializer(serializers.Serializer):
