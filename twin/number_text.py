@@ -140,16 +140,20 @@ def band_text(band: list[float] | tuple[float, float] | None, value: float | Non
     if not band or is_missing(value) or any(is_missing(end) for end in band) or not value:
         return ""
     below, above = (value - band[0]) / abs(value) * 100, (band[1] - value) / abs(value) * 100
-    if max(below, above) < 0.05:
-        return f"±{GAP}0{GAP}%"
     if abs(below - above) <= 0.25 * max(below, above):
         return f"±{GAP}{two_digits((below + above) / 2)}{GAP}%"
     return f"{MINUS}{two_digits(below)}{GAP}/{GAP}+{two_digits(above)}{GAP}%"
 
 
 def two_digits(value: float) -> str:
-    """Return a percentage of uncertainty: whole numbers from 2 % on."""
-    return f"{value:.0f}" if value >= 1.95 else f"{value:.1f}"
+    """Return a percentage of uncertainty: whole numbers from 2 % on, one digit that counts below a tenth."""
+    if value >= 1.95:
+        return f"{value:.0f}"
+    if value >= 0.095:
+        return f"{value:.1f}"
+    if value < 5e-5:
+        return "0"
+    return f"{float(f'{value:.1g}'):f}".rstrip("0")
 
 
 #: Suffixes of field names and the units they stand for, longest first so that `_w_per_k` is not taken for kelvin.

@@ -100,6 +100,7 @@ def test_the_style_of_a_difference_follows_its_word():
         ([98.6, 101.4], 100.0, "± 1.4 %"),
         ([90.0, 130.0], 100.0, "-10 / +30 %"),
         ([100.0, 100.0], 100.0, "± 0 %"),
+        ([99.955, 99.985], 99.97, "± 0.02 %"),  # of an availability, where hundredths count
         (None, 100.0, ""),
         ([90.0, 110.0], None, ""),
     ],
