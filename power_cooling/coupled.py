@@ -116,6 +116,7 @@ class CoupledResult:
     throttled_frac: FloatArray
     capped_frac: FloatArray
     tripped_frac: FloatArray  # switched off by heat, for want of cooling, or without power
+    hottest_junction_degc: FloatArray  # of any running accelerator
     # levels: 1 unrestrained, to 1/2 accelerators held back, to 0 racks off as well (`load_shedding`)
     feed_level: FloatArray  # the lowest of any feed
     short_feed: NDArray[np.int64]  # that feed's node; -1 where none is too small
@@ -576,6 +577,7 @@ def _result(
         throttled_frac=series[:, columns.S_THROTTLED],
         capped_frac=series[:, columns.S_CAPPED],
         tripped_frac=series[:, columns.S_TRIPPED],
+        hottest_junction_degc=series[:, columns.S_JUNCTION],
         feed_level=series[:, columns.S_FEED_LEVEL],
         short_feed=np.nan_to_num(series[:, columns.S_SHORT_FEED], nan=-1).astype(np.int64),
         pool_clock_frac=out.pools[:, :, 0],

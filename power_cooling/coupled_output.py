@@ -78,6 +78,7 @@ from power_cooling.coupled_columns import (
     S_EVAPORATION,
     S_FEED_LEVEL,
     S_IT,
+    S_JUNCTION,
     S_LIGHTING,
     S_LIQUID,
     S_OTHER,
@@ -139,6 +140,7 @@ def write_element(
         if channels.shape[0] > 0:
             channels[e] = np.nan
         return
+    s[S_JUNCTION] = np.nan
     n_pools = pools_out.shape[1]
     pools_out[e] = 0.0
     node_out[e] = 0.0
@@ -187,6 +189,8 @@ def write_element(
                         scratch[i, LIMIT] == 1 or (scratch[i, LIMIT] == 3 and not hot)
                     )
                     racks_out[i, R_MAX_JUNCTION] = max(racks_out[i, R_MAX_JUNCTION], scratch[i, JUNCTION])
+                    if not s[S_JUNCTION] >= scratch[i, JUNCTION]:
+                        s[S_JUNCTION] = scratch[i, JUNCTION]
                     racks_out[i, R_MIN_CLOCK] = min(racks_out[i, R_MIN_CLOCK], clock)
                     if hot:
                         racks_out[i, R_THROTTLED] += 1.0

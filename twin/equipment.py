@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from power_cooling.chillers import carnot_frac_from_rating
 from power_cooling.coolants import coolant_by_name
 from power_cooling.heat_exchangers import ntu_from_effectiveness
 from power_cooling.loss_curves import LossCurve, curve_from_efficiency
@@ -48,7 +49,10 @@ ASSUMED_COIL_WATER_RISE_K = 10.0
 ASSUMED_TOWER_WATER_TO_AIR = 1.2  # kg/s per kg/s, induced-draft counterflow cells
 ASSUMED_ECONOMISER_APPROACH_K = 2.0  # plate exchanger between tower and facility water
 END_RACKS = 3  # places from a row end that are told apart
-ASSUMED_CARNOT_COP_DEGC = (20.0, 45.0)  # leaving water and condensing temperature behind a sheet's COP at 35 degC
+RATED_CONDENSER_DEGC = {"cop_at_35_degc": 35.0, "cop_at_25_degc": 25.0, "cop_at_29_degc_condenser": 29.0}
+ASSUMED_RATED_LEAVING_DEGC = {"air_cooled_trim": 40.0}  # the sheets' names: trim chillers for 40-45 degC loops
+ASSUMED_OTHER_LEAVING_DEGC = 20.0  # and 20/30 degC water for all others
+ASSUMED_CONDENSER_APPROACH_K = {"air": 12.0, "water": 2.0}  # condensing above entering air 10-15 K, above water 2 K
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -486,7 +490,7 @@ def _chiller(entry: Mapping[str, Any] | None, n_units: int) -> dict[str, Any]:
         "chiller_capacity_w": 1.0, "chiller_cop": 5.0,
         "chiller_capft": (1.0, 0, 0, 0, 0, 0), "chiller_eirft": (1.0, 0, 0, 0, 0, 0),
         "chiller_eirfplr": (0.0, 1.0, 0.0), "chiller_range_degc": (-50.0, 80.0, -50.0, 80.0), "chiller_min_plr": 0.1,
-        "chiller_carnot_frac": 0.5, "chiller_water_cooled": 0,
+        "chiller_carnot_frac": 0.5, "chiller_condenser_approach_k": 6.0, "chiller_water_cooled": 0,
     }  # fmt: skip
     if entry is None or n_units == 0:
         return row
@@ -500,12 +504,17 @@ def _chiller(entry: Mapping[str, Any] | None, n_units: int) -> dict[str, Any]:
             "chiller_min_plr": float(sheet["min_part_load_ratio"]),
             "chiller_water_cooled": int(sheet["type"].startswith("water_cooled")),
         }  # fmt: skip
-    leaving_k, condensing_k = (t + 273.15 for t in ASSUMED_CARNOT_COP_DEGC)
-    cop = float(sheet.get("cop_at_35_degc") or sheet.get("cop_at_25_degc") or sheet["cop_at_29_degc_condenser"])
+    rated = next(name for name in RATED_CONDENSER_DEGC if sheet.get(name))
+    water_cooled = str(sheet["type"]).startswith("water_cooled")
+    approach_k = ASSUMED_CONDENSER_APPROACH_K["water" if water_cooled else "air"]
+    leaving_degc = ASSUMED_RATED_LEAVING_DEGC.get(sheet["type"], ASSUMED_OTHER_LEAVING_DEGC)
+    share = carnot_frac_from_rating(
+        float(sheet[rated]), leaving_degc, RATED_CONDENSER_DEGC[rated], condenser_approach_k=approach_k
+    )
     return row | {
-        "chiller_model": int(ChillerModel.CARNOT), "chiller_capacity_w": float(sheet["capacity_w"]), "chiller_cop": cop,
-        "chiller_carnot_frac": min(0.7, cop * (condensing_k - leaving_k) / leaving_k),
-        "chiller_water_cooled": int(str(sheet["type"]).startswith("water_cooled")),
+        "chiller_model": int(ChillerModel.CARNOT), "chiller_capacity_w": float(sheet["capacity_w"]),
+        "chiller_cop": float(sheet[rated]), "chiller_carnot_frac": float(share),
+        "chiller_condenser_approach_k": approach_k, "chiller_water_cooled": int(water_cooled),
     }  # fmt: skip
 
 

@@ -127,6 +127,7 @@ SERIES = (
     Series("facility_supply_degc", "Facility water supply", "°C"),
     Series("rack_supply_degc", "Warmest rack coolant supply", "°C"),
     Series("rack_inlet_air_degc", "Warmest rack inlet air", "°C"),
+    Series("junction_degc", "Hottest accelerator junction", "°C"),
     Series("clock_frac", "Slowest accelerator clock", "%"),
     Series("economiser_frac", "Heat rejected without chillers", "%"),
 )

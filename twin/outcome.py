@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from power_cooling.coupled import CoupledResult
+from power_cooling.metrics import SiteAccount, site_metrics
 from power_cooling.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import FloatArray
-from twin import assumptions, economics, equipment, margins
+from twin import assumptions, economics, equipment, limits, margins
 from twin.feeds import provisioned_w
 from twin.latency import mixture_quantile
 from twin.merit import SERIES
@@ -21,7 +22,6 @@ S_PER_YEAR = 8760 * 3600.0
 ASSUMED_COOLING_BAND_FRAC = 0.2  # of everything between IT and meter: component models agree to a few percent, but
 # fouling, controls and part load of real plants do not
 ASSUMED_IT_POWER_BAND_FRAC = 0.06  # of host, switch and drive power, estimated in most data sheets
-COOL_ROOM_DEGC = 20.0  # where the use of a temperature limit is counted from
 ASSUMED_FAILURE_RATE_FACTOR = 2.0  # published rates of one component differ by about this
 
 
@@ -40,7 +40,7 @@ def result(solved: "Solved", *, version: str, elapsed_s: float) -> "SimulationRe
     used, prices, bounds = money(solved, served)
     details = {
         "per_workload": [workload_row(solved, served, i) for i in range(len(solved.pools))],
-        "limits": limits(solved),
+        "limits": limits.limits(solved),
         "balance": {
             "power_rel": float(np.nanmax(solved.coupled.power_closure_rel)),
             "heat_rel": float(np.nanmax(solved.coupled.heat_closure_rel)),
@@ -154,7 +154,7 @@ def figures_of_merit(solved: "Solved", served: Served) -> dict[str, float | None
     provisioned = provisioned_w(inputs, solved.feeds.tree)
     carbon = inputs["site"]["region"]["facts"]["grid_carbon_kg_per_kwh"]
     availability = solved.uptime.availability_frac
-    pue = meter.mean() / it.mean()
+    whole = site_metrics(site_account(coupled, carbon))
     return {
         "output_tokens_per_s": output.mean(),
         "input_tokens_per_s": served.input_tokens_per_s.mean(),
@@ -174,14 +174,27 @@ def figures_of_merit(solved: "Solved", served: Served) -> dict[str, float | None
         "itl_p95_s": served.quantile("itl", 0.95, everything),
         "slo_attainment_frac": served.attainment(everything),
         "goodput_tokens_per_s": served.goodput(everything),
-        "pue": pue,
-        "wue_l_per_kwh": coupled.water_kg_s.sum() * S_PER_HOUR / (it.sum() / 1e3),
-        "cue_kg_per_kwh": carbon * pue,
+        "pue": whole.pue,
+        "wue_l_per_kwh": whole.wue_l_per_kwh,
+        "cue_kg_per_kwh": whole.cue_kg_per_kwh,
         "nameplate_power_w": solved.table.nameplate_w.sum(),
         "provisioned_power_w": provisioned,
         "peak_power_w": meter.max(),
         "mean_power_w": meter.mean(),
     }
+
+
+def site_account(c: CoupledResult, carbon_kg_per_kwh: float) -> SiteAccount:
+    """Return where the meter's power goes in each hour, as ISO/IEC 30134 counts it."""
+    return SiteAccount(
+        it_w=c.it_power_w,
+        cooling_w=c.cooling_power_w,
+        electrical_loss_w=c.feed_loss_w,
+        other_w=c.lighting_power_w,
+        water_kg_s=c.water_kg_s,
+        carbon_kg_per_kwh=carbon_kg_per_kwh,
+        duration_s=S_PER_HOUR,
+    )
 
 
 def power_by_part_w(c: CoupledResult) -> dict[str, FloatArray]:
@@ -249,63 +262,6 @@ def workload_row(solved: "Solved", served: Served, i: int) -> dict[str, Any]:
     row["slo_attainment_frac"] = served.attainment([i])
     row["goodput_tokens_per_s"] = served.goodput([i])
     return row
-
-
-def limits(solved: "Solved") -> list[dict[str, Any]]:
-    """Return how close each object came to what it may do, worst hour each, tightest first."""
-    c, names = solved.coupled, equipment.names(solved.inputs)
-    site = solved.site
-    found: list[dict[str, Any]] = []
-
-    def add(label: str, kind: str, values: FloatArray, limit: float, unit: str) -> None:
-        if np.isfinite(limit) and np.any(np.isfinite(values)):
-            hour = int(np.nanargmax(values))
-            found.append(
-                {
-                    "object": label,
-                    "kind": kind,
-                    "value": float(values[hour]),
-                    "limit": float(limit),
-                    "unit": unit,
-                    "hour": hour,
-                }
-            )
-
-    add("Site", "grid connection", c.meter_power_w, solved.inputs["site"]["grid_limit_w"], "W")
-    tree = solved.feeds.tree
-    for i, name in enumerate(tree.names):
-        add(name, "feed load", c.feed_load_w[:, i], float(tree.rating_w[i] * tree.units[i]), "W")
-    if site.cdus is not None:
-        for i, name in enumerate(names.cdu_groups):
-            add(name, "CDU heat", c.cdu_heat_w[:, i], float(site.cdus.n_units[i] * site.cdus.capacity_w[i]), "W")
-            warmest = float(_warmest_supply(solved, i))
-            add(name, "rack coolant supply", c.cdu_supply_degc[:, i], warmest, "°C")
-    for i, name in enumerate(names.halls):
-        if site.halls.n_units[i] > 0:
-            capacity = float(site.halls.n_units[i] * site.halls.unit_capacity_w[i])
-            add(name, "air-unit heat", c.hall_load_frac[:, i] * capacity, capacity, "W")
-    hottest = int(np.nanargmax(np.where(site.racks.n_accelerators > 0, c.racks.max_junction_degc, -np.inf)))
-    add(
-        "Accelerators", "junction temperature", np.array([c.racks.max_junction_degc[hottest]]),
-        float(site.racks.throttle_degc[hottest]), "°C",
-    )  # fmt: skip
-    found[-1]["hour"] = None  # rack summaries keep the worst value, not its hour
-    return sorted(found, key=lambda row: -_used_frac(row))
-
-
-def _used_frac(row: dict[str, Any]) -> float:
-    """Return how much of a limit is used: of its watts, or of its kelvins above a cool room."""
-    if row["unit"] == "°C":
-        return (row["value"] - COOL_ROOM_DEGC) / (row["limit"] - COOL_ROOM_DEGC)
-    return row["value"] / row["limit"]
-
-
-def _warmest_supply(solved: "Solved", group: int) -> float:
-    """Return the warmest supply that every rack of a CDU group accepts [degC]."""
-    on_group = np.flatnonzero(solved.table.bank["cdu_index"] == group)
-    systems = set(solved.table.system[on_group]) - {""}
-    sheets = [p["facts"] for p in solved.inputs["products"]["by_id"].values() if p["slug"] in systems]
-    return min((s["liquid_supply_max_degc"] for s in sheets if s.get("liquid_supply_max_degc")), default=np.inf)
 
 
 def economiser_hours(solved: "Solved") -> dict[str, float]:
@@ -411,8 +367,9 @@ def hourly_series(solved: "Solved", served: Served) -> dict[str, FloatArray]:
         "dry_bulb_degc": weather.dry_bulb_degc,
         "wet_bulb_degc": wet_bulb_degc(weather.dry_bulb_degc, weather.humidity_ratio, weather.pressure_pa),
         "facility_supply_degc": c.facility_supply_degc.max(axis=1),
-        "rack_supply_degc": c.cdu_supply_degc.max(axis=1) if on_liquid else np.full(weather.n_elements, np.nan),
-        "rack_inlet_air_degc": c.hall_inlet_max_degc.max(axis=1),
+        "rack_supply_degc": _highest(c.cdu_supply_degc) if on_liquid else np.full(weather.n_elements, np.nan),
+        "rack_inlet_air_degc": _highest(c.hall_inlet_max_degc),
+        "junction_degc": c.hottest_junction_degc,
         "clock_frac": c.pool_clock_frac.min(axis=1) if solved.pools else np.ones(weather.n_elements),
         "economiser_frac": (c.economiser_mode == 0).mean(axis=1),
     }
@@ -448,6 +405,12 @@ def rack_arrays(solved: "Solved", served: Served) -> dict[str, np.ndarray]:
         "tokens_per_joule": np.divide(tokens, mean_power, out=np.zeros(of.size), where=mean_power > 0),
         "max_inlet_air_degc": summary.max_inlet_degc[of],
     }
+
+
+def _highest(values: FloatArray) -> FloatArray:
+    """Return the highest of each row, leaving out what does not run; NaN where nothing does."""
+    highest = np.max(np.nan_to_num(values, nan=-np.inf), axis=1)
+    return np.where(np.isfinite(highest), highest, np.nan)
 
 
 def _plain(value: Any) -> float | None:

@@ -1,6 +1,8 @@
 """The whole coupled run on the shipped samples."""
 
 import json
+import zlib
+from base64 import b64decode, b64encode
 
 import numpy as np
 import pytest
@@ -106,6 +108,35 @@ def test_a_plant_too_small_is_an_answer_with_hours_and_limits(inputs):
     assert result.figures["utilisation_frac"] <= 1
     whole = simulate(inputs("golden/vera-rubin-nvl72"))
     assert result.figures["output_tokens_per_s"] < whole.figures["output_tokens_per_s"]
+
+
+def test_what_is_too_small_is_named_with_its_hour(inputs):
+    hot = inputs("golden/vera-rubin-nvl72")
+    take_hours(hot, every=40)
+    for plant in hot["plants"]:
+        plant["n_heat_rejection"] = 1
+    for feed in hot["feeds"]:
+        if feed["kind"] == "utility":
+            feed["rating_w"] = 1e6
+    result = simulate(hot)
+    rows = result.details["limits"]
+    short = [row for row in rows if row["limit"] == 0]
+    assert result.details["solver"]["converged"]
+    assert result.details["balance"]["heat_rel"] < 1e-9
+    assert rows[: len(short)] == short
+    assert any("want of feed rating" in row["kind"] for row in short)
+    assert all(0 <= row["hour"] < 219 and row["value"] > 0 for row in short)
+    utility = next(row for row in rows if row["kind"] == "feed load" and row["limit"] == 1e6)
+    assert 0.9e6 < utility["value"] <= 1e6 * (1 + 1e-4)
+    json.dumps([result.figures, result.bands, result.details], allow_nan=False)
+
+
+def take_hours(inputs, every):
+    """Keep each so many-th hour of the year's weather."""
+    weather = inputs["weather"]
+    rows = np.frombuffer(zlib.decompress(b64decode(weather["rows"])), dtype="<f4").reshape(3, -1)[:, ::every]
+    weather["rows"] = b64encode(zlib.compress(rows.tobytes())).decode()
+    weather["n_hours"] = rows.shape[1]
 
 
 def test_a_model_that_does_not_fit_is_told_and_serves_nothing(inputs):
