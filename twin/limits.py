@@ -71,22 +71,22 @@ def shortfalls(solved: "Solved") -> Iterator[Row]:
     """
     c, names, site = solved.coupled, equipment.names(solved.inputs), solved.site
     water = c.facility_supply_degc - site.plants.supply_set_degc
-    found: dict[str, list[FloatArray]] = {}
+    found: dict[tuple[str, str], list[FloatArray]] = {}
 
-    def lay(labels: list[str], levels: FloatArray, excess_k: FloatArray, plant_index: Any) -> None:
+    def lay(labels: list[str], why: str, levels: FloatArray, excess_k: FloatArray, plant_index: Any) -> None:
         for i, label in enumerate(labels):
             plant = int(plant_index[i])
             by_plant = water[:, plant] > 0.5 * excess_k[:, i] if plant >= 0 else np.zeros(levels.shape[0], bool)
-            for name, hours in ((names.plants[plant], by_plant), (label, ~by_plant)):
-                found.setdefault(name, []).append(np.where(hours, levels[:, i], 1.0))
+            for key, hours in (((names.plants[plant], "facility water"), by_plant), ((label, why), ~by_plant)):
+                found.setdefault(key, []).append(np.where(hours, levels[:, i], 1.0))
 
     if site.cdus is not None:
         over = c.cdu_supply_degc - site.cdus.supply_set_degc
-        lay(names.cdu_groups, c.cdu_level, np.nan_to_num(over), site.cdus.plant_index)
+        lay(names.cdu_groups, "coolant", c.cdu_level, np.nan_to_num(over), site.cdus.plant_index)
     over = c.hall_supply_degc - site.halls.supply_set_degc
-    lay(names.halls, c.hall_level, np.nan_to_num(over), site.halls.plant_index)
-    for name, levels in found.items():
-        yield from _held(name, "want of cooling", np.min(levels, axis=0))
+    lay(names.halls, "air-unit cooling", c.hall_level, np.nan_to_num(over), site.halls.plant_index)
+    for (name, why), levels in found.items():
+        yield from _held(name, f"want of {why}", np.min(levels, axis=0))
     for node in np.unique(c.short_feed[c.short_feed >= 0]):
         level = np.where(c.short_feed == node, c.feed_level, 1.0)
         yield from _held(solved.feeds.tree.names[node], "want of feed rating", level)

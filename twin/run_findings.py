@@ -22,7 +22,8 @@ COOLANT_LEFT = "rack coolant below its limit"
 #: Which kind of object a margin or a limit is about, by words in its name.
 KINDS = (
     ("grid", "site"), ("feed", "power_feed"), ("air-unit", "hall"), ("chiller", "cooling_plant"), ("CDU", "cdu"),
-    ("coolant", "cdu"), ("dew point", "cdu"), ("junction", "rack"),
+    ("coolant", "cdu"), ("dew point", "cdu"), ("junction", "rack"), ("facility water", "cooling_plant"),
+    ("curves", "cooling_plant"),
 )  # fmt: skip
 
 
@@ -93,6 +94,13 @@ def _over(details: Details) -> Iterator[RunFinding]:
     for row in details.get("limits") or []:
         if row["value"] > row["limit"] * (1 + OVER_FRAC):
             when = "" if row.get("hour") is None else f" in hour {row['hour']} of the year"
+            if not row["limit"]:  # of nothing: something was too small, or outside what its formula knows
+                message = f"{row['kind'].capitalize()}; worst{when}."
+                small = row["unit"] == "%"
+                rule, severity = ("run-too-small", BLOCKING) if small else ("run-out-of-range", HINT)
+                yield RunFinding(kind_of(row["kind"]), row["object"], rule, severity, message, "limits",
+                                 row["value"], 0.0, row["unit"])  # fmt: skip
+                continue
             message = f"Its {row['kind']} passes its limit{when}."
             yield RunFinding(kind_of(row["kind"]), row["object"], "run-limit", BLOCKING, message, "limits",
                              row["value"], row["limit"], row["unit"], against="of")  # fmt: skip
