@@ -2,11 +2,13 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth import get_user_model
 from django.urls import reverse
 from playwright.sync_api import expect
 
 from facility.models import Rack
 from tests.small_run import done_run
+from twin import sharing
 from twin.models import Run
 
 pytestmark = [
@@ -24,6 +26,7 @@ def addresses(layout, scenario) -> list[str]:
     """Return the address of every kind of page."""
     copy = scenario.site.layouts.exclude(pk=layout.pk).get()
     runs = [finished(one, scenario) for one in (layout, copy)]
+    kept = sharing.comparison_create(runs=runs, user=get_user_model().objects.get(username="planner"), name="Which?")
     failed = Run.objects.create(layout=layout, scenario=scenario)
     Run.objects.filter(pk=failed.pk).update(status="failed", message="Nothing fits.", finished_at=runs[0].finished_at)
     here = [layout.site.slug, layout.slug]
@@ -53,6 +56,8 @@ def addresses(layout, scenario) -> list[str]:
         reverse("run-detail", args=[failed.id]),
         reverse("compare"),
         reverse("compare") + f"?runs={runs[0].id},{runs[1].id}",
+        reverse("comparison-shared", args=[kept.token]),
+        reverse("shared-comparisons"),
         reverse("catalogue"),
         reverse("catalogue-kind", args=["systems"]),
         reverse("product", args=["systems", "dgx-gb200-nvl72"]),
