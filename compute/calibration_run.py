@@ -22,7 +22,7 @@ from compute.fitting import (
 from compute.model_shapes import ModelShape
 from compute.power import Activity, PowerCoefficients, accelerator_power_w, steady_activity
 from compute.power_fit import fit_power, measured_activity, power_coefficients
-from compute.uncertainty import QUANTITIES, case_band, group_path, residual_quantiles
+from compute.uncertainty import QUANTITIES, case_band, few_groups_factor, group_path, residual_quantiles
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -98,14 +98,14 @@ def _column(rows: Sequence[Mapping[str, str]], name: str) -> FloatArray:
 
 
 def _deployment(case: Case) -> str:
-    """Return the name of a deployment and request shape; measured answer lengths count by octave."""
-    p = case.parallelism
-    shape = f"{case.input_tokens:.0f}x{np.log2(case.output_tokens):.0f}"
-    if case.attributes["protocol"] != "ml_energy":
-        shape = f"{case.input_tokens:.0f}x{case.output_tokens:.0f}"
-    parts = [case.attributes[k] for k in ("accelerator", "engine", "protocol", "model", "precision")]
-    ranks = f"{case.n_accelerators}.{p.tensor_parallel}.{p.attention_data_parallel}.{p.expert_parallel}"
-    return "|".join([*parts, ranks, shape])
+    """Return the name of a deployment and request shape: a sweep over load, whose cases stay together.
+
+    Where answer lengths were measured they differ from run to run of a sweep; chat and reasoning are told apart.
+    """
+    a = case.attributes
+    shape = f"{case.input_tokens:.0f}x{case.output_tokens:.0f}" if a["protocol"] != "ml_energy" else a["shape"]
+    parts = [a[k] for k in ("accelerator", "engine", "protocol", "model", "precision")]
+    return "|".join([*parts, f"{case.n_accelerators} {a['ranks']}", shape])
 
 
 def cross_validate(evidence: Evidence) -> CrossValidation:
@@ -236,34 +236,48 @@ def bands_of(evidence: Evidence, validation: CrossValidation, use: BoolArray | N
     """Return residual quantiles by novelty and quantity, from the cases of `use`."""
     cases = evidence.table.cases
     paths = [group_path(case, bool(q)) for case, q in zip(cases, validation.queued, strict=True)]
-    kinds = {
-        "known": validation.by_deployment,
-        "new_model": validation.by_model,
-        "new_accelerator": validation.by_accelerator,
-    }
     keep = np.ones(len(cases), dtype=bool) if use is None else use
+    n_models, n_accelerators = (
+        len({c.attributes[name] for c, kept in zip(cases, keep, strict=True) if kept})
+        for name in ("model", "accelerator")
+    )
+    kinds = {
+        "known": (validation.by_deployment, 1.0),
+        "new_model": (validation.by_model, few_groups_factor(n_models)),
+        "new_accelerator": (validation.by_accelerator, few_groups_factor(n_accelerators)),
+    }
     return {
         kind: {
-            quantity: residual_quantiles(paths, np.where(keep, -errors[j], np.nan))
+            quantity: residual_quantiles(paths, np.where(keep, -errors[j], np.nan), widening)
             for j, quantity in enumerate(QUANTITIES)
         }
-        for kind, errors in kinds.items()
+        for kind, (errors, widening) in kinds.items()
     }
 
 
-def band_coverage(evidence: Evidence, validation: CrossValidation) -> FloatArray:
-    """Return 1 where a case lies in its band from other deployments, else 0, NaN if unmeasured, shape (5, n_cases)."""
+def band_coverage(evidence: Evidence, validation: CrossValidation, unseen: str = "deployment") -> FloatArray:
+    """Return 1 where a case lies in its band from others, else 0, NaN if unmeasured, shape (5, n_cases).
+
+    Parameters
+    ----------
+    evidence, validation : Evidence, CrossValidation
+        Cases and their errors.
+    unseen : str
+        What neither the prediction nor its band has seen: the "deployment", the "model" or the "accelerator".
+    """
     cases = evidence.table.cases
-    folds = _folds_of(evidence.deployments)
-    covered = np.full(validation.by_deployment.shape, np.nan)
-    for k in range(N_FOLDS):
+    names = evidence.deployments if unseen == "deployment" else [c.attributes[unseen] for c in cases]
+    folds = _folds_of(names) if unseen == "deployment" else np.unique(names, return_inverse=True)[1]
+    errors = getattr(validation, f"by_{unseen}")
+    covered = np.full(errors.shape, np.nan)
+    for k in np.unique(folds):
         bands = bands_of(evidence, validation, folds != k)
         for i in np.flatnonzero(folds == k):
             for j, quantity in enumerate(QUANTITIES):
-                error = validation.by_deployment[j, i]
-                if np.isfinite(error):
-                    low, high = case_band(bands, quantity, cases[i], bool(validation.queued[i]), False, False)
-                    covered[j, i] = low <= -error <= high
+                if np.isfinite(errors[j, i]):
+                    queued = bool(validation.queued[i])
+                    low, high = case_band(bands, quantity, cases[i], queued, unseen == "model", unseen == "accelerator")
+                    covered[j, i] = low <= -errors[j, i] <= high
     return covered
 
 

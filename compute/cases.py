@@ -23,6 +23,8 @@ ENGINES = {"vllm": "vllm", "sglang": "sglang", "trt": "trtllm", "tensorrt": "trt
 # Engines that exist and that no case calibrates: they get the average of those that are calibrated.
 UNCALIBRATED_ENGINES = ("atom", "dynamo", "tgi", "lmdeploy", "llama.cpp", "max", "jetstream", "lightllm", "neuron", "")
 
+CHAT_TOKENS = 4096.0  # answers of chat stay below, those of reasoning lie above in all published sweeps
+
 MODES = ("aggregated", "disaggregated")
 
 
@@ -35,7 +37,7 @@ class Case:
     """
 
     case_id: str
-    attributes: Mapping[str, str]  # accelerator, generation, engine, protocol, vintage, model, precision
+    attributes: Mapping[str, str]  # accelerator, generation, engine, protocol, vintage, model, precision and more
     accelerator: Accelerator
     model: ModelShape
     parallelism: Parallelism
@@ -151,6 +153,9 @@ def parse_case(
             "vintage": case_vintage(text.get("engine_version", ""), text.get("measured_on", "")),
             "model": model.name,
             "precision": precision,
+            "arithmetic": accelerator.compute_precision(precision),
+            "ranks": ranks_text(parallelism),
+            "shape": f"{input_tokens:.0f} in, {'long' if output_tokens > CHAT_TOKENS else 'short'} answers",
         },
         accelerator=accelerator,
         model=model,
@@ -167,6 +172,12 @@ def parse_case(
         work=work,
         request_rate_per_s=request_rate_per_s,
     )
+
+
+def ranks_text(parallelism: Parallelism) -> str:
+    """Return the ranks of an instance as one word: tensor, pipeline, attention data and expert parallelism."""
+    p = parallelism
+    return f"{p.tensor_parallel}.{p.pipeline_parallel}.{p.attention_data_parallel}.{p.expert_parallel}"
 
 
 def case_protocol(source: str, case_id: str) -> str:

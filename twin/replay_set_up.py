@@ -87,6 +87,7 @@ def _attributes(part: Accelerator, model: ModelShape, precision: str, engine: st
         "vintage": "",
         "model": model.name,
         "precision": precision,
+        "arithmetic": part.compute_precision(precision),
     }
 
 
