@@ -6,6 +6,7 @@ All relations assume constant properties and no loss to the room. `c_ratio` is C
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -184,7 +185,14 @@ def ntu_from_effectiveness(value: ArrayLike, c_ratio: ArrayLike, flow: FlowType 
         return np.where(small, -np.log1p(-eff), -np.log1p(safe * np.log1p(-eff)) / safe)
     if flow == "crossflow, mixed Cmax":
         return np.where(small, -np.log1p(-eff), -np.log1p(np.log1p(-eff * safe) / safe))
+    if eff.ndim == 0:
+        return np.asarray(_ntu_of_one(float(eff), float(cr), flow))
     return _invert_monotone(eff, cr, flow)
+
+
+@lru_cache(maxsize=256)  # a description sizes the same coils and coolers again and again
+def _ntu_of_one(effectiveness_frac: float, c_ratio: float, flow: FlowType) -> float:
+    return float(_invert_monotone(np.asarray(effectiveness_frac), np.asarray(c_ratio), flow))
 
 
 def exchange(

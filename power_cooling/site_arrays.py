@@ -49,12 +49,10 @@ def _spread(bank: object, *, trailing: dict[str, int] | None = None) -> int:
         value = np.asarray(getattr(bank, entry.name), dtype=np.int64 if is_index else np.float64)
         shape = (n_rows, trailing[entry.name]) if entry.name in trailing else (n_rows,)
         try:
-            column = np.ascontiguousarray(np.broadcast_to(value, shape))
+            column = np.array(value if value.shape == shape else np.broadcast_to(value, shape), order="C")
         except ValueError as error:
             raise ValueError(f"{name}.{entry.name} has shape {value.shape}; {shape} is needed") from error
         _check(f"{name}.{entry.name}", column, entry.metadata)
-        if column is value or column.base is not None:
-            column = column.copy()
         column.setflags(write=False)
         object.__setattr__(bank, entry.name, column)
     return n_rows
@@ -74,6 +72,17 @@ def records(bank: object) -> NDArray:
 
 def _check(label: str, values: NDArray, bounds: dict[str, float | None]) -> None:
     """Raise ValueError naming the first value of `label` that is outside `bounds` or not a number."""
+    if not values.size:
+        return
+    least, most = values.min(), values.max()  # not a number where one is none: then every comparison is false
+    low, above, high = (bounds.get(name) for name in ("low", "above", "high"))
+    if (
+        least == least
+        and (low is None or least >= low)
+        and (above is None or least > above)
+        and (high is None or most <= high)
+    ):
+        return
     tests = [(np.isnan(values.astype(float)), "a number")]
     if bounds.get("low") is not None:
         tests.append((values < bounds["low"], f"at least {bounds['low']:g}"))

@@ -1,5 +1,6 @@
 """The share of token capacity that failure states leave, solved on the part of the site that each can reach."""
 
+from collections.abc import Callable
 from dataclasses import fields
 
 import numpy as np
@@ -24,11 +25,12 @@ def capacity_left(
     load_frac: FloatArray,
     found: list[Component],
     states: list[State],
+    solve: Callable[..., CoupledResult] = solve_coupled,
 ) -> tuple[FloatArray, bool]:
     """Return the share of token capacity that each state leaves, shape (n_states,), and whether all converged.
 
     What heat takes from the sound site in that weather is no failure's fault. A state that does not converge counts as
-    lost whole, with all of its island.
+    lost whole, with all of its island. `solve` may remember what it solved before.
     """
     hot = Weather(
         dry_bulb_degc=np.quantile(weather.dry_bulb_degc, [DESIGN_QUANTILE]),
@@ -36,7 +38,7 @@ def capacity_left(
         pressure_pa=np.mean(weather.pressure_pa, keepdims=True),
     )
     busiest = np.minimum(load_frac.max(axis=0), 1.0)
-    sound = solve_coupled(site, busiest[None], hot, feeds=feeds)
+    sound = solve(site, busiest[None], hot, feeds=feeds)
     parted = islands(site, feeds, np.nan_to_num(sound.feed_load_w[0], nan=np.inf))
     tokens = PoolTokens(site, pools, sound)
     reached = np.array([island_of(parted, found, state) for state in states], dtype=np.int64)
@@ -51,7 +53,7 @@ def capacity_left(
             n = block.size + 1
             outdoors = Weather(*(np.repeat(getattr(hot, entry.name), n) for entry in fields(hot)))
             load = np.broadcast_to(busiest, (n, busiest.size))
-            solved = solve_coupled(part[0], load, outdoors, feeds=part[1], failures=failed)
+            solved = solve(part[0], load, outdoors, feeds=part[1], failures=failed)
             left[block] = tokens.left(part[0], solved)
             converged &= solved.report.converged
     return np.where(left > 1 - NO_LOSS_FRAC, 1.0, left), bool(converged)

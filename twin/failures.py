@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -47,14 +48,20 @@ class Component:
 
     def failed_units_pmf(self) -> FloatArray:
         """Return the probability of 0 … n failed units, shape (n + 1,): independent failures and the common cause."""
-        common = ASSUMED_COMMON_CAUSE_FRAC if self.n > 1 else 0.0
-        return failed_units_pmf(self.n, self.failures_per_year / HOURS_PER_YEAR, 1 / self.outage_h, None, common)
+        return _pmf(self.n, self.failures_per_year / HOURS_PER_YEAR, 1 / self.outage_h)
 
     @property
     def outage_h(self) -> float:
         """Mean outage that gives this unavailability at this rate: failures to start count as longer repairs."""
         q = self.unavailability_frac
         return q / (1 - q) * HOURS_PER_YEAR / self.failures_per_year if self.failures_per_year > 0 else self.repair_h
+
+
+@lru_cache(maxsize=1024)  # a layout has many components of few kinds
+def _pmf(n: int, failures_per_h: float, repairs_per_h: float) -> FloatArray:
+    chance = failed_units_pmf(n, failures_per_h, repairs_per_h, None, ASSUMED_COMMON_CAUSE_FRAC if n > 1 else 0.0)
+    chance.setflags(write=False)
+    return chance
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from power_cooling.coupled import CoupledResult
 from power_cooling.metrics import SiteAccount, site_metrics
@@ -13,6 +14,7 @@ from twin import assumptions, economics, equipment, limits, margins
 from twin.feeds import provisioned_w
 from twin.latency import mixture_quantile
 from twin.merit import SERIES
+from twin.pools import Pool
 
 if TYPE_CHECKING:
     from twin.simulate import SimulationResult, Solved
@@ -79,7 +81,10 @@ def result(solved: "Solved", *, version: str, elapsed_s: float) -> "SimulationRe
 
 
 class Served:
-    """Tokens and latencies per hour and pool, from load and clock. Arrays have shape (n_hours, n_pools)."""
+    """Tokens and latencies per hour and pool, from load and clock. Arrays have shape (n_hours, n_pools).
+
+    Demand repeats by the week and clocks seldom fall: the curves are read once for each kind of hour that occurs.
+    """
 
     def __init__(self, solved: "Solved") -> None:
         pools, coupled = solved.pools, solved.coupled
@@ -91,42 +96,55 @@ class Served:
         self.slo_attainment = np.zeros(shape)
         self.flop_activity = np.zeros(shape)
         self.byte_activity = np.zeros(shape)
+        self._kind_of_hour = np.zeros(shape, dtype=np.int64)
+        self._first_of_kind: list[NDArray[np.int64]] = []
         for i, pool in enumerate(pools):
+            self.offered_per_s[:, i] = pool.demand_per_s
             if not pool.feasible:
-                self.offered_per_s[:, i] = pool.demand_per_s
+                self._first_of_kind.append(np.zeros(1, dtype=np.int64))
                 continue
             clock = np.nan_to_num(coupled.pool_clock_frac[:, i], nan=1.0)
             running = np.nan_to_num(coupled.pool_available_frac[:, i])
-            capacity = pool.capacity_per_s * pool.speed(clock) * running
-            # the curves' load is what arrives over what the running accelerators serve at full clock
-            load = np.divide(pool.demand_per_s, pool.capacity_per_s * running, out=np.ones(shape[0]), where=running > 0)
-            self.offered_per_s[:, i] = pool.demand_per_s
-            self.servable_per_s[:, i] = capacity
-            self.requests_per_s[:, i] = np.minimum(pool.demand_per_s, capacity)
-            for name in LATENCIES:
-                self.latency[name][:, i] = pool.at(name, clock, load)
-            within = pool.at("slo_attainment_frac", clock, load)
-            # what is turned away met no target
-            share = np.divide(
-                self.requests_per_s[:, i], pool.demand_per_s, out=np.ones(shape[0]), where=pool.demand_per_s > 0
-            )
-            self.slo_attainment[:, i] = within * share
-            self.flop_activity[:, i] = pool.at("compute_activity_frac", clock, load) * running
-            self.byte_activity[:, i] = pool.at("memory_activity_frac", clock, load) * running
+            first, kind = _kinds(pool.demand_per_s, clock, running)
+            self._first_of_kind.append(first)
+            self._kind_of_hour[:, i] = kind
+            for values, of_kind in self._columns(i, pool, clock[first], running[first], pool.demand_per_s[first]):
+                values[:, i] = of_kind[kind]
         self.output_per_request = np.array([pool.output_tokens for pool in pools])
         self.input_per_request = np.array([pool.input_tokens for pool in pools])
         self.output_tokens_per_s = self.requests_per_s @ self.output_per_request  # (n_hours,)
         self.input_tokens_per_s = self.requests_per_s @ self.input_per_request
 
+    def _columns(
+        self, i: int, pool: Pool, clock: FloatArray, running: FloatArray, demand: FloatArray
+    ) -> list[tuple[FloatArray, FloatArray]]:
+        """Return each of this object's arrays with what it holds of a pool at each kind of hour."""
+        capacity = pool.capacity_per_s * pool.speed(clock) * running
+        # the curves' load is what arrives over what the running accelerators serve at full clock
+        load = np.divide(demand, pool.capacity_per_s * running, out=np.ones(clock.size), where=running > 0)
+        requests = np.minimum(demand, capacity)
+        # what is turned away met no target
+        taken = np.divide(requests, demand, out=np.ones(clock.size), where=demand > 0)
+        return [
+            (self.servable_per_s, capacity),
+            (self.requests_per_s, requests),
+            *((self.latency[name], pool.at(name, clock, load)) for name in LATENCIES),
+            (self.slo_attainment, pool.at("slo_attainment_frac", clock, load) * taken),
+            (self.flop_activity, pool.at("compute_activity_frac", clock, load) * running),
+            (self.byte_activity, pool.at("memory_activity_frac", clock, load) * running),
+        ]
+
     def quantile(self, which: str, quantile: float, pools: slice | list[int]) -> float | None:
         """Return a latency quantile over the year and some pools; `which` is "ttft" or "itl"."""
-        tokens = self.output_per_request[pools] if which == "itl" else 1.0
-        return mixture_quantile(
-            self.latency[f"{which}_p50_s"][:, pools].ravel(),
-            self.latency[f"{which}_p95_s"][:, pools].ravel(),
-            (self.requests_per_s[:, pools] * tokens).ravel(),
-            quantile,
-        )
+        p50, p95, weight = [], [], []
+        for i in np.arange(self.requests_per_s.shape[1])[pools]:
+            first = self._first_of_kind[i]
+            hours = np.bincount(self._kind_of_hour[:, i], minlength=first.size)
+            tokens = self.output_per_request[i] if which == "itl" else 1.0
+            p50.append(self.latency[f"{which}_p50_s"][first, i])
+            p95.append(self.latency[f"{which}_p95_s"][first, i])
+            weight.append(self.requests_per_s[first, i] * hours * tokens)
+        return mixture_quantile(np.concatenate(p50), np.concatenate(p95), np.concatenate(weight), quantile)
 
     def attainment(self, pools: slice | list[int]) -> float | None:
         """Return the share of offered requests inside their targets."""
@@ -140,6 +158,17 @@ class Served:
 
 
 LATENCIES = ("ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s")
+
+
+def _kinds(*columns: FloatArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first hour of each kind that occurs, and the kind of each hour; hours of a kind are equal in all."""
+    kind = np.zeros(columns[0].size, dtype=np.int64)
+    for values in columns:
+        if values.min() < values.max():
+            alike, number = np.unique(values, return_inverse=True)
+            kind = kind * alike.size + number.reshape(-1)
+    _, first, kind = np.unique(kind, return_index=True, return_inverse=True)
+    return first, kind.reshape(-1)
 
 
 def figures_of_merit(solved: "Solved", served: Served) -> dict[str, float | None]:

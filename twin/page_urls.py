@@ -28,6 +28,7 @@ urlpatterns = [
     path("sites/<slug:site>/-/scenarios/<slug:scenario>/", scenarios.scenario_edit, name="scenario-edit"),
     path("sites/<slug:site>/<slug:layout>/", sites.layout_detail, name="layout-detail"),
     path("sites/<slug:site>/<slug:layout>/state/", state.layout_state, name="layout-state"),
+    path("sites/<slug:site>/<slug:layout>/answer/", state.layout_answer, name="layout-answer"),
     path("sites/<slug:site>/<slug:layout>/3d/", halls.layout_3d, name="layout-3d"),
     path(LAYOUT + "one-line/", diagrams.diagram_page, {"kind": diagrams.ONE_LINE}, name="layout-one-line"),
     path(LAYOUT + "one-line/values/", diagrams.diagram_values, {"kind": diagrams.ONE_LINE}, name="layout-one-line-values"),

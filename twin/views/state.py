@@ -1,22 +1,29 @@
 """The layout as it is described now, solved while one waits: states of all objects at chosen hours, as JSON."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, JsonResponse
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from facility.findings import Finding, findings
 from facility.models import Layout
 from facility.views.lookup import visible_layout_or_404
 from twin import snapshot
 from twin.exceptions import CannotSimulate
 from twin.models import Scenario
+from twin.number_text import quantity_text
+from twin.views.sites import with_address
 
 MAX_HOURS = 24
+N_MARGINS_OF_KIND = 3  # tightest ones that an answer carries
+N_FINDINGS = 100  # gravest ones
 
 
 class BadQuestion(Exception):
@@ -79,6 +86,69 @@ def layout_state(request: HttpRequest, site: str, layout: str) -> JsonResponse:
     body |= objects_json(object_tables(steady), wanted)
     watch.lap("write")
     return JsonResponse(body | {"ms": watch.ms()})
+
+
+@answers_json
+def layout_answer(request: HttpRequest, site: str, layout: str) -> JsonResponse:
+    """Return the headline figures, margins and findings of the layout as it is described now, estimated at once."""
+    from twin.instant_answer import APPROXIMATION, instant_answer
+
+    watch = Watch()
+    layout = visible_layout_or_404(request.user, site, layout)
+    scenario = asked_scenario(request, layout)
+    year = read(layout, scenario)
+    watch.lap("read")
+    found = findings(layout)
+    watch.lap("findings")
+    answer = instant_answer(year)
+    watch.lap("solve")
+    body = {
+        "layout_version": layout.version, "scenario": scenario.slug, "converged": answer.converged,
+        "message": answer.message, "approximation": APPROXIMATION, "figures": nested_plain(answer.shown()),
+        "margins": [margin_json(layout, year, row) for row in tightest(answer.margins)],
+        "n_margins": len(answer.margins),
+        "findings": [finding_json(layout, finding) for finding in found[:N_FINDINGS]], "n_findings": len(found),
+        "n_by_severity": dict(Counter(finding.severity for finding in found)),
+    }  # fmt: skip
+    watch.lap("write")
+    return JsonResponse(body | {"ms": watch.ms()})
+
+
+def tightest(margins: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the tightest margins of each kind, in the order they come."""
+    seen: Counter[str] = Counter()
+    found = []
+    for margin in margins:
+        seen[margin["kind"]] += 1
+        if seen[margin["kind"]] <= N_MARGINS_OF_KIND:
+            found.append(margin)
+    return found
+
+
+def finding_json(layout: Layout, finding: Finding) -> dict[str, Any]:
+    """Return a finding with the name and address of its object."""
+    return {"object": finding.object_name} | with_address(layout, finding)
+
+
+def margin_json(layout: Layout, year, margin: dict[str, Any]) -> dict[str, Any]:
+    """Return a margin with its text and the address of its object."""
+    unit = margin["unit"]
+    return {
+        "object": margin["object"], "kind": margin["kind"], "value": nested_plain(margin["value"]),
+        "text": quantity_text(margin["value"], unit), "unit": unit, "href": margin_address(layout, year, margin),
+    }  # fmt: skip
+
+
+def margin_address(layout: Layout, year, margin: dict[str, Any]) -> str:
+    """Return the page of the object that a margin is of, or of the list that it stands in."""
+    here = [layout.site.slug, layout.slug]
+    for kind, table, key in (
+        ("power-feeds", "feeds", "name"), ("cdus", "cdus", "group"), ("halls", "halls", "name"),
+        ("cooling-plants", "plants", "name"),
+    ):  # fmt: skip
+        if any(row[key] == margin["object"] for row in year.inputs[table]):
+            return reverse("part-list", args=[*here, kind])
+    return reverse("layout-detail", args=here)
 
 
 def read(layout: Layout, scenario: Scenario):

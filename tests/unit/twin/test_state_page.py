@@ -11,10 +11,12 @@ from facility.models import Membership
 from tests.small_run import small_scenario
 from tests.small_site import new_rack
 from twin.json_numbers import plain
+from twin.merit import HEADLINES
 
 pytestmark = pytest.mark.django_db
 
 N_QUERIES_STATE = 14  # session, user, layout, scenarios, and the snapshot's own
+N_QUERIES_ANSWER = N_QUERIES_STATE + 9  # and the findings'
 
 
 @pytest.fixture
@@ -98,6 +100,30 @@ def test_queries_do_not_grow_with_racks(viewer, layout, django_assert_num_querie
         new_rack(layout, name=f"B-{i:02}", row="B", x_m=2.0 + 0.6 * i, y_m=8.0).save()
     with django_assert_num_queries(N_QUERIES_STATE):
         assert viewer.get(address(layout)).status_code == 200
+
+
+def test_an_answer_has_figures_margins_and_findings(viewer, layout, django_assert_num_queries):
+    with django_assert_num_queries(N_QUERIES_ANSWER):
+        answer = viewer.get(address(layout, "layout-answer"), {"scenario": "assistants"})
+    body = json.loads(answer.content)
+    assert answer.status_code == 200, body
+    names = [row["name"] for row in body["figures"]]
+    assert names == [figure.name for figure in HEADLINES] + ["peak_power_w", "pue"]
+    assert all(row["text"] and row["low"] <= row["value"] <= row["high"] for row in body["figures"] if row["low"])
+    assert {row["unit"] for row in body["margins"]} == {"K", "%"}
+    assert all(row["href"].startswith("/sites/small/") for row in (*body["margins"], *body["findings"]))
+    assert body["n_findings"] == len(body["findings"]) == sum(body["n_by_severity"].values())
+    assert "solved hours instead of 8,760" in body["approximation"]
+
+
+def test_an_answer_follows_the_drawing(viewer, layout):
+    before = json.loads(viewer.get(address(layout, "layout-answer")).content)
+    new_rack(layout, name="B-01", row="B", x_m=2.0, y_m=8.0).save()
+    after = json.loads(viewer.get(address(layout, "layout-answer")).content)
+    tokens = [
+        next(row["value"] for row in b["figures"] if row["name"] == "output_tokens_per_s") for b in (before, after)
+    ]
+    assert tokens[1] == pytest.approx(1.5 * tokens[0], rel=1e-5)  # three racks for two, as busy
 
 
 def test_numbers_are_short_and_nothing_is_null():
