@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from facility.models import Layout
 from twin.models import Run
+from twin.run_answers import Answer, answers
 from twin.run_findings import RunFinding, run_findings, tightest_margins
 
 #: Kinds of object as findings name them, and the lists that hold them. Runs know names, which may since have gone.
@@ -21,6 +22,7 @@ class LastRun:
     run: Run
     findings: list[dict[str, Any]]
     tightest: list[dict[str, Any]]  # margins, for a run without findings
+    answers: list[Answer]
 
     @property
     def stale(self) -> bool:
@@ -33,13 +35,18 @@ def last_run(layout: Layout, run_id: UUID | None = None) -> LastRun | None:
     runs = Run.objects.filter(layout=layout, status=Run.Status.DONE).order_by("-finished_at")
     if run_id:
         runs = runs.filter(id=run_id)
-    run = runs.select_related("scenario").only("id", "details", "finished_at", "layout_id", "scenario__name").first()
+    run = (
+        runs.select_related("scenario")
+        .only("id", "details", "figures", "finished_at", "layout_id", "scenario__name")
+        .first()
+    )
     if run is None:
         return None
     run.layout = layout
     details = run.details or {}
     rows = [asdict(finding) | {"href": href(layout, run, finding)} for finding in run_findings(details)]
-    return LastRun(run, rows, [dict(row) for row in tightest_margins(details)])
+    tightest = [dict(row) for row in tightest_margins(details)]
+    return LastRun(run, rows, tightest, answers(details, run.figures or {}))
 
 
 def href(layout: Layout, run: Run, finding: RunFinding) -> str:

@@ -26,6 +26,7 @@ from twin.sharing import as_compared
 from twin.tables import as_csv
 
 MAX_RUNS = Comparison.MAX_RUNS
+N_OPEN_ROWS = 15  # of the table of differences; the rest unfolds
 
 
 @login_required
@@ -284,8 +285,8 @@ def difference_context(start: dict, end: dict, a: dict, b: dict) -> dict:
     difference = plan_difference.plan_difference(start["inputs"], end["inputs"])
     rows = difference.rows
     return {
-        "halls": plan_difference_drawing.drawings(difference), "difference_rows": rows[:25],
-        "more_difference_rows": rows[25:],
+        "halls": plan_difference_drawing.drawings(difference), "difference_rows": rows[:N_OPEN_ROWS],
+        "more_difference_rows": rows[N_OPEN_ROWS:],
         "difference_legend": plan_difference_drawing.legend(difference, a["letter"], b["letter"]),
     }  # fmt: skip
 

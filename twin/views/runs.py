@@ -21,6 +21,7 @@ from twin.latest import recent_runs
 from twin.merit import FIGURES, HEADLINES, SERIES, SERIES_BY_NAME
 from twin.models import Run
 from twin.number_text import quantity_text
+from twin.run_answers import answers
 from twin.run_findings import run_findings, tightest_margins
 
 #: The hourly series behind each headline, for the line under its figure.
@@ -89,6 +90,7 @@ def result_context(run: Run) -> dict:
         "groups": folded((details.get("availability") or {}).get("groups", [])),
         "failures": costly_failures(details.get("failures", [])),
         "tightest": tightest_margins(details),
+        "answers": answers(details, run.figures or {}),
         "found": [asdict(finding) | {"href": href(run.layout, run, finding)} for finding in run_findings(details)],
         "economiser_hours": free_cooling_hours(details.get("economiser_hours")),
         "power_table": figures.power_table(series),

@@ -72,7 +72,7 @@ def test_the_worst_failure_is_the_one_that_costs_most():
 def test_a_quick_trip_is_a_risk_and_a_slow_one_a_hint():
     found = run_findings({"drills": [DRILL | {"seconds_to_trip": 900.0}, DRILL]})
     assert [(one.severity, one.value, one.limit) for one in found] == [("risk", 22.0, 60.0), ("hint", 900.0, 3600.0)]
-    assert plain(found[0].message) == "After losing all pumps, racks throttle after 12.0 s, trip after 22.0 s."
+    assert plain(found[0].message) == "Loss of all pumps: racks throttle after 12.0 s, trip after 22.0 s."
 
 
 def test_throttling_and_requests_turned_away_are_told():
