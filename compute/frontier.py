@@ -8,15 +8,25 @@ from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator
 from compute.coefficients import CoefficientSet
+from compute.collectives import SCALEOUT_BYTES_PER_S
+from compute.disaggregation import ASSUMED_EXPOSED_TRANSFER_FRAC, DECODE_DERATE, PREFILL_DERATE
 from compute.instances import Instances, build_instances, candidate_parallelisms
 from compute.model_shapes import ModelShape
-from compute.open_loop import load_line
-from compute.power import accelerator_power_w, steady_activity
-from compute.serving import allowed_precisions
-from compute.steady_state import Scheduling
+from compute.open_loop import LoadLine, clocked, load_line
+from compute.power import (
+    Activity,
+    clock_power_factor,
+    dynamic_power_share,
+    steady_activity,
+)
+from compute.serving import Configuration, allowed_precisions, capped_clock
+from compute.speculation import draft_choices, tokens_per_step
+from compute.steady_state import Scheduling, prefill_time_s
 from compute.workload import Workload
 
 FloatArray = NDArray[np.float64]
+
+MOST_DECODE_INSTANCES = 8  # of one disaggregated unit; more of them repeat the same ratio
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +49,18 @@ class Frontier:
         return int(fast[np.argmax(self.accelerator_tokens_per_s[fast])]) if fast.size else None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Points:
+    """Operating points before any is left out; arrays of one shape, `configurations` by its first axis."""
+
+    user_tokens_per_s: FloatArray
+    accelerator_tokens_per_s: FloatArray
+    ttft_s: FloatArray
+    batch: FloatArray
+    accelerator_power_w: FloatArray
+    configurations: tuple[Configuration, ...]
+
+
 def serving_frontier(
     coefficients: CoefficientSet,
     accelerator: Accelerator,
@@ -48,11 +70,14 @@ def serving_frontier(
     max_accelerators: int = 8,
     precisions: Sequence[str] | None = None,
     engine: str = "",
+    allow_disaggregated: bool = False,
+    allow_drafts: bool = False,
+    power_cap_w: float | None = None,
 ) -> Frontier:
     """Return the Pareto frontier of throughput per accelerator over tokens per second and user.
 
-    All aggregated configurations at 40 loads each, from a lone request to what memory admits. Points are those of a
-    steady closed loop: waiting of open arrivals is left to `serving_curve`.
+    All configurations at 40 loads each, from a lone request to what memory admits. Points are those of a steady closed
+    loop: waiting of open arrivals is left to `serving_curve`.
 
     Parameters
     ----------
@@ -61,9 +86,18 @@ def serving_frontier(
     accelerator, model, workload : Accelerator, ModelShape, Workload
         What serves what to whom.
     max_accelerators : int
-        Of one instance.
-    precisions, engine
+        Of one unit.
+    precisions, engine, allow_drafts
         As for `compute.serving.best_configuration`.
+    allow_disaggregated : bool
+        Whether prefill may run on instances of its own, in the ratio that keeps up with decoding.
+    power_cap_w : float, optional
+        Cap on each accelerator [W]: points that would draw more run at a lower clock.
+
+    Raises
+    ------
+    ValueError
+        If the accelerator cannot be set to the cap.
     """
     instances, reason = build_instances(
         coefficients,
@@ -73,13 +107,86 @@ def serving_frontier(
         candidate_parallelisms(accelerator, model, max_accelerators),
         tuple(precisions) if precisions else allowed_precisions(accelerator, model),
         engine=engine,
+        draft_tokens=draft_choices(model.mtp_layers) if allow_drafts else (0,),
     )
     if instances is None:
         nothing = np.zeros(0)
         return Frontier(*(nothing,) * 7, configuration=(), reason=reason)
-    n = len(instances.parallelisms)
-    column = _as_columns(instances, n)
-    line = load_line(column.costs, column.scheduling, workload, limit=column.limit, decode_scale=column.decode_scale)
+    found = [_together(instances, accelerator, model, workload, engine, power_cap_w)]
+    if allow_disaggregated and max_accelerators > 1:
+        found += _apart(instances, accelerator, model, workload, engine, power_cap_w, max_accelerators)
+    return _best_of(found)
+
+
+def _best_of(found: Sequence[_Points]) -> Frontier:
+    """Return the points that no other beats in speed and throughput."""
+
+    def joined(name: str) -> FloatArray:
+        return np.concatenate([np.ravel(getattr(points, name)) for points in found])
+
+    speed, rate, watts = (
+        joined(name) for name in ("user_tokens_per_s", "accelerator_tokens_per_s", "accelerator_power_w")
+    )
+    owners = np.concatenate(
+        [
+            np.repeat(np.arange(p.user_tokens_per_s.shape[0]), p.user_tokens_per_s.shape[1]) + first
+            for p, first in zip(found, np.cumsum([0, *(len(p.configurations) for p in found)]), strict=False)
+        ]
+    )
+    every = [configuration for points in found for configuration in points.configurations]
+    flat = np.lexsort((-rate, -speed))  # fastest users first
+    best_so_far = np.maximum.accumulate(rate[flat])
+    chosen = flat[np.r_[best_so_far[0] > 0, best_so_far[1:] > best_so_far[:-1]]][::-1]
+    return Frontier(
+        user_tokens_per_s=speed[chosen],
+        accelerator_tokens_per_s=rate[chosen],
+        ttft_s=joined("ttft_s")[chosen],
+        itl_s=1.0 / speed[chosen],
+        batch=joined("batch")[chosen],
+        accelerator_power_w=watts[chosen],
+        joules_per_output_token=watts[chosen] / rate[chosen],
+        configuration=tuple(every[i].text() for i in owners[chosen]),
+        reason="",
+    )
+
+
+def _together(
+    instances: Instances,
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    engine: str,
+    power_cap_w: float | None,
+) -> _Points:
+    """Return the points of instances that do both phases."""
+    column = _as_columns(instances)
+    line, activity = _line(column, workload)
+    dynamic_w = (accelerator.tdp_w - accelerator.idle_w) * dynamic_power_share(column.power, activity)
+    clock = np.ones_like(dynamic_w)
+    if power_cap_w is not None:
+        clock = capped_clock(accelerator, dynamic_w, power_cap_w)
+        line, _ = _line(replace(column, costs=clocked(column.costs, clock)), workload)
+    return _Points(
+        user_tokens_per_s=1.0 / line.itl_s,
+        accelerator_tokens_per_s=line.requests_per_s * workload.output_tokens / column.work.accelerators,
+        ttft_s=np.broadcast_to(line.state.ttft_s, line.itl_s.shape),
+        batch=line.in_service,
+        accelerator_power_w=accelerator.idle_w + dynamic_w * clock_power_factor(clock),
+        configurations=tuple(
+            Configuration(accelerator, model, engine, precision, parallelism, draft_tokens=drafts)
+            for precision, parallelism, drafts in zip(
+                instances.precisions, instances.parallelisms, instances.drafts, strict=True
+            )
+        ),
+    )
+
+
+def _line(column: Instances, workload: Workload, *, only_decode: bool = False) -> tuple[LoadLine, Activity]:
+    """Return instances over load and what they do at it; `only_decode` where prompts come over from others."""
+    nothing = np.zeros_like(column.decode_scale)
+    scheduling = Scheduling(nothing, nothing, nothing, nothing) if only_decode else column.scheduling
+    line = load_line(column.costs, scheduling, workload, limit=column.limit, decode_scale=column.decode_scale)
+    cached = 1.0 - 1e-9 if only_decode else workload.cached_frac
     activity = steady_activity(
         column.work,
         line.state,
@@ -87,31 +194,125 @@ def serving_frontier(
         output_tokens=workload.output_tokens,
         requests_per_s=line.requests_per_s,
         itl_s=line.itl_s,
-        cached_tokens=workload.input_tokens * workload.cached_frac,
+        cached_tokens=workload.input_tokens * cached,
+        draft_tokens=column.costs.draft_tokens,
+        tokens_per_step=tokens_per_step(column.costs.draft_tokens, column.costs.draft_acceptance),
     )
-    watts = accelerator_power_w(column.power, activity, idle_w=accelerator.idle_w, tdp_w=accelerator.tdp_w)
-    per_accelerator = line.requests_per_s * workload.output_tokens / column.work.accelerators
-    speed = 1.0 / line.itl_s
-    flat = np.lexsort((-per_accelerator.ravel(), -speed.ravel()))  # fastest users first
-    best_so_far = np.maximum.accumulate(per_accelerator.ravel()[flat])
-    kept = np.r_[True, best_so_far[1:] > best_so_far[:-1]]
-    chosen = flat[kept][::-1]
-    which = np.unravel_index(chosen, speed.shape)
-    return Frontier(
-        user_tokens_per_s=speed[which],
-        accelerator_tokens_per_s=per_accelerator[which],
-        ttft_s=np.broadcast_to(line.state.ttft_s, speed.shape)[which],
-        itl_s=line.itl_s[which],
-        batch=line.in_service[which],
-        accelerator_power_w=watts[which],
-        joules_per_output_token=(watts / per_accelerator)[which],
-        configuration=tuple(_text(instances, i) for i in which[0]),
-        reason="",
-    )
+    return line, activity
 
 
-def _as_columns(instances: Instances, n: int) -> Instances:
+def _apart(
+    instances: Instances,
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    engine: str,
+    power_cap_w: float | None,
+    max_accelerators: int,
+) -> list[_Points]:
+    """Return the points of units whose prefill and decode instances are separate.
+
+    Beside every decode instance stands the prefill instance of its precision with most prompts per accelerator, in the
+    least number that keeps up at each load; pools lose what `PREFILL_DERATE` and `DECODE_DERATE` say.
+    """
+    found = []
+    for precision in dict.fromkeys(instances.precisions):
+        of = np.array([i for i, name in enumerate(instances.precisions) if name == precision])
+        first = instances.take([_fastest_prefill(instances, of, workload)])
+        decode = instances.take(of[instances.work.accelerators[of] + first.work.accelerators[0] <= max_accelerators])
+        if decode.parallelisms:
+            found += _units(first, decode, accelerator, model, workload, engine, power_cap_w, max_accelerators)
+    return found
+
+
+def _fastest_prefill(instances: Instances, of: NDArray[np.int64], workload: Workload) -> int:
+    """Return which of the instances `of` prefills most prompts per accelerator."""
+    prefill_s, _ = _prefill(instances, workload)
+    return int(of[np.argmin((prefill_s * instances.work.accelerators)[of])])
+
+
+def _prefill(instances: Instances, workload: Workload) -> tuple[FloatArray, FloatArray]:
+    """Return a prompt's time on each instance, and until its first token reaches the user, cache sent [s]."""
+    cached = workload.input_tokens * workload.cached_frac
+    prefill_s = prefill_time_s(instances.costs, workload.input_tokens - cached, cached)
+    links = SCALEOUT_BYTES_PER_S * instances.work.accelerators
+    first_s = instances.scheduling.request_s + instances.scheduling.first * prefill_s
+    return prefill_s, first_s + ASSUMED_EXPOSED_TRANSFER_FRAC * instances.kv_bytes / links
+
+
+def _units(
+    first: Instances,
+    decode: Instances,
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    engine: str,
+    power_cap_w: float | None,
+    max_accelerators: int,
+) -> list[_Points]:
+    """Return the points of units of one kind of prefill instance with each of the decode instances."""
+    column = _as_columns(decode)
+    span_w = accelerator.tdp_w - accelerator.idle_w
+    line, activity = _line(column, workload, only_decode=True)
+    dynamic_w = span_w * dynamic_power_share(column.power, activity)
+    busy_w = span_w * float(_prefill_share(first, workload))
+    clock, prefill_clock = np.ones_like(dynamic_w), 1.0
+    if power_cap_w is not None:
+        clock = capped_clock(accelerator, dynamic_w, power_cap_w)
+        prefill_clock = float(capped_clock(accelerator, np.array(busy_w), power_cap_w))
+        line, _ = _line(replace(column, costs=clocked(column.costs, clock)), workload, only_decode=True)
+        first = replace(first, costs=clocked(first.costs, np.array([prefill_clock])))
+    prefill_s, first_s = (float(values[0]) for values in _prefill(first, workload))
+    ranks_p, ranks_d = float(first.work.accelerators[0]), column.work.accelerators
+    found = []
+    for n_decode in range(1, min(MOST_DECODE_INSTANCES, max_accelerators) + 1):
+        rate = DECODE_DERATE * n_decode * line.requests_per_s
+        n_prefill = np.maximum(np.ceil(rate * prefill_s / PREFILL_DERATE), 1.0)
+        ranks = n_prefill * ranks_p + n_decode * ranks_d
+        busy = rate * prefill_s / n_prefill
+        watts = (
+            n_prefill * ranks_p * busy * busy_w * clock_power_factor(prefill_clock)
+            + n_decode * ranks_d * dynamic_w * clock_power_factor(clock)
+        ) / ranks
+        fits = ranks <= max_accelerators
+        for i, parallelism in enumerate(decode.parallelisms):
+            if not fits[i].any():
+                continue
+            # a unit's size changes with load: every count of prefill instances is a configuration of its own
+            for count in np.unique(n_prefill[i][fits[i]]):
+                at = fits[i] & (n_prefill[i] == count)
+                unit = Configuration(
+                    accelerator, model, engine, decode.precisions[i], parallelism, first.parallelisms[0],
+                    int(count), n_decode, decode.drafts[i],
+                )  # fmt: skip
+                found.append(
+                    _Points(
+                        user_tokens_per_s=1.0 / line.itl_s[i][at][None],
+                        accelerator_tokens_per_s=(rate[i] / ranks[i])[at][None] * workload.output_tokens,
+                        ttft_s=np.full((1, int(at.sum())), first_s),
+                        batch=line.in_service[i][at][None],
+                        accelerator_power_w=accelerator.idle_w + watts[i][at][None],
+                        configurations=(unit,),
+                    )
+                )
+    return found
+
+
+def _prefill_share(first: Instances, workload: Workload) -> FloatArray:
+    """Return the share of (TDP - idle) that an instance draws while it prefills prompts back to back."""
+    prefill_s, _ = _prefill(first, workload)
+    new = workload.input_tokens * (1.0 - workload.cached_frac)
+    pairs = workload.input_tokens * workload.cached_frac * new + 0.5 * new * new
+    work = first.work
+    seconds = (work.dense_gemm_s + work.expert_gemm_s) * new + work.pair_s * pairs
+    seconds = seconds + work.window_pair_s * np.minimum(pairs, new * np.nan_to_num(work.window_tokens, posinf=0.0))
+    chunk_frac = np.minimum(seconds / prefill_s, 1.0)
+    return dynamic_power_share(first.power, Activity(compute_frac=chunk_frac, memory_frac=np.zeros_like(chunk_frac)))[0]
+
+
+def _as_columns(instances: Instances) -> Instances:
     """Return the instances with arrays of shape (n, 1), to be spread over loads."""
+    n = len(instances.parallelisms)
 
     def columns(group):
         return replace(group, **{f: np.reshape(getattr(group, f), (n, 1)) for f in group.__dataclass_fields__})
@@ -120,19 +321,8 @@ def _as_columns(instances: Instances, n: int) -> Instances:
         instances,
         work=columns(instances.work),
         costs=columns(instances.costs),
-        scheduling=Scheduling(*(np.reshape(getattr(instances.scheduling, f), (n, 1)) for f in _SCHEDULING)),
+        scheduling=columns(instances.scheduling),
         decode_scale=instances.decode_scale.reshape(n, 1),
         limit=instances.limit.reshape(n, 1),
         power=columns(instances.power),
     )
-
-
-_SCHEDULING = tuple(Scheduling.__dataclass_fields__)
-
-
-def _text(instances: Instances, index: int) -> str:
-    p = instances.parallelisms[index]
-    ranks = f"TP {p.tensor_parallel}" if p.attention_data_parallel == 1 else f"DP {p.attention_data_parallel}"
-    ranks += f" PP {p.pipeline_parallel}" if p.pipeline_parallel > 1 else ""
-    ranks += f" EP {p.expert_parallel}" if p.expert_parallel > 1 else ""
-    return f"{instances.precisions[index]}, {ranks}"

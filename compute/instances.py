@@ -1,13 +1,13 @@
 """Candidate instances of one model on one accelerator, with fitted coefficients applied: arrays over candidates."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator
-from compute.cases import engine_name
+from compute.cases import engine_name, ranks_text
 from compute.coefficients import CoefficientSet, split_values
 from compute.fitting import SEATS
 from compute.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, memory_reason
@@ -15,6 +15,7 @@ from compute.model_shapes import ModelShape
 from compute.power import PowerCoefficients
 from compute.power_fit import power_coefficients
 from compute.roofline import DeploymentWork, Parallelism, StepCosts, deployment_work, step_costs
+from compute.speculation import ASSUMED_ACCEPTANCE
 from compute.steady_state import Scheduling
 from compute.workload import Workload
 
@@ -29,6 +30,7 @@ class Instances:
 
     parallelisms: tuple[Parallelism, ...]
     precisions: tuple[str, ...]
+    drafts: tuple[int, ...]  # tokens drafted per step
     work: DeploymentWork
     costs: StepCosts
     scheduling: Scheduling
@@ -43,6 +45,7 @@ class Instances:
         return Instances(
             parallelisms=tuple(self.parallelisms[i] for i in index),
             precisions=tuple(self.precisions[i] for i in index),
+            drafts=tuple(self.drafts[i] for i in index),
             work=self.work.take(index),
             costs=self.costs.take(index),
             scheduling=Scheduling(*(getattr(self.scheduling, f.name)[index] for f in fields(Scheduling))),
@@ -93,8 +96,9 @@ def build_instances(
     *,
     engine: str = "",
     vintage: str = "",
+    draft_tokens: Sequence[int] = (0,),
 ) -> tuple[Instances | None, str]:
-    """Return the candidates (every parallelism in every precision) that fit, or None and why the roomiest does not.
+    """Return the candidates (every parallelism, precision and draft) that fit, or None and why the roomiest does not.
 
     Parameters
     ----------
@@ -108,6 +112,8 @@ def build_instances(
         Candidates.
     engine, vintage : str
         Serving software; blank means the one with most calibrated cases on this accelerator, and no known release.
+    draft_tokens : sequence of int
+        Tokens drafted per step to try, by a prediction module of `model.mtp_layers` layers or as cheap as one.
 
     Raises
     ------
@@ -145,8 +151,10 @@ def build_instances(
             "vintage": vintage,
             "model": model.name,
             "precision": precision,
+            "arithmetic": accelerator.compute_precision(precision),
+            "ranks": ranks_text(parallelism),
         }
-        for precision in chosen
+        for precision, parallelism in zip(chosen, spread, strict=True)
     ]
     work = DeploymentWork.stack(works)
     latent_layers = np.full(len(works), float(model.layers if model.is_mla else 0))
@@ -156,6 +164,7 @@ def build_instances(
     instances = Instances(
         parallelisms=tuple(spread),
         precisions=tuple(chosen),
+        drafts=(0,) * len(chosen),
         work=work,
         costs=step_costs(work, efficiencies),
         scheduling=scheduling,
@@ -164,7 +173,21 @@ def build_instances(
         kv_bytes=kv_bytes_per_request(work, workload.input_tokens) / work.kv_copies,
         power=power_coefficients(coefficients.record["power"], attributes),
     )
-    return instances, ""
+    return (instances if tuple(draft_tokens) == (0,) else _drafting(instances, model, draft_tokens)), ""
+
+
+def _drafting(instances: Instances, model: ModelShape, draft_tokens: Sequence[int]) -> Instances:
+    """Return every candidate with every number of drafted tokens."""
+    n = len(instances.parallelisms)
+    many = instances.take(np.tile(np.arange(n), len(draft_tokens)))
+    drafts = np.repeat(np.asarray(draft_tokens, dtype=np.float64), n)
+    costs = replace(
+        many.costs,
+        draft_tokens=drafts,
+        draft_acceptance=np.where(drafts > 0, ASSUMED_ACCEPTANCE, 0.0),
+        draft_cost_frac=np.full(drafts.size, max(model.mtp_layers, 1) / model.layers),
+    )
+    return replace(many, drafts=tuple(int(g) for g in drafts), costs=costs)
 
 
 def usual_engine(coefficients: CoefficientSet, accelerator: str) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from compute.roofline import StepCosts
+from compute.speculation import tokens_per_step
 from compute.steady_state import ASSUMED_CHUNK_TOKENS, Scheduling, SteadyState, closed_loop
 from compute.workload import NORMAL_95, LatencyTargets, Workload
 
@@ -100,9 +101,10 @@ def load_line(
     first_s = state.ttft_s - state.wait_s
     rate = in_service / (first_s + workload.output_tokens * itl_s)
     busy = -np.expm1(1.0 - in_service)  # a step is in work when another request arrives, Poisson-many in service
+    per_step = tokens_per_step(costs.draft_tokens, costs.draft_acceptance)
     # decoding tokens come first in a step's budget: a prompt that would fill it spills into one more
     new = workload.input_tokens * (1.0 - workload.cached_frac)
-    left = np.maximum(ASSUMED_CHUNK_TOKENS - state.decoding, 1.0)
+    left = np.maximum(ASSUMED_CHUNK_TOKENS - state.decoding * (1.0 + costs.draft_tokens), 1.0)
     spilled = np.ceil(new / left) - np.ceil(new / ASSUMED_CHUNK_TOKENS)
     return LoadLine(
         in_service=in_service,
@@ -112,7 +114,7 @@ def load_line(
         first_s=first_s[:, 0],
         prefill_s=np.broadcast_to(state.prefill_s, in_service.shape),
         prefill_servers=np.ones(in_service.shape[0]),
-        join_s=busy * (0.5 * itl_s + (1.0 + spilled) * state.decode_step_s * decode_scale),
+        join_s=busy * per_step * (0.5 * itl_s + (1.0 + spilled) * state.decode_step_s * decode_scale),
         limit=most[:, 0],
     )
 

@@ -44,11 +44,14 @@ def steady_activity(
     requests_per_s: ArrayLike,
     itl_s: ArrayLike,
     cached_tokens: ArrayLike = 0.0,
+    draft_tokens: ArrayLike = 0.0,
+    tokens_per_step: ArrayLike = 1.0,
 ) -> Activity:
     """Return mean activity over time of a deployment that generates steadily.
 
     Decoding reads weights and cache once per step; prompts add their arithmetic. Both are counted at data-sheet speed
-    per second of the engine's time, so neither can exceed 1.
+    per second of the engine's time, so neither can exceed 1. A step with drafts reads once for `tokens_per_step` tokens
+    and computes 1 + `draft_tokens` per sequence.
     """
     rate = np.asarray(requests_per_s, dtype=np.float64)
     n_out = np.asarray(output_tokens, dtype=np.float64)
@@ -56,15 +59,16 @@ def steady_activity(
     context = np.asarray(input_tokens, dtype=np.float64) + n_out / 2.0
     stages = work.pipeline_parallel
     batch = np.maximum(state.decoding / stages, 1e-9)
-    steps_per_s = np.minimum(rate * n_out / np.maximum(batch, 1.0), 1.0 / np.asarray(itl_s))
-    coverage = -np.expm1(work.log_unrouted * np.maximum(batch, 1.0))
+    steps_per_s = np.minimum(rate * n_out / np.maximum(batch, 1.0), 1.0 / np.asarray(itl_s)) / tokens_per_step
+    coverage = -np.expm1(work.log_unrouted * np.maximum(batch, 1.0) * (1.0 + np.asarray(draft_tokens)))
+    computed = n_out * (1.0 + np.asarray(draft_tokens)) / tokens_per_step
     cache_s = batch * (work.kv_token_s * context + work.window_kv_token_s * np.minimum(context, work.window_tokens))
     memory = steps_per_s * (work.dense_weight_s + work.expert_weight_s * coverage + cache_s)
     gemm = work.dense_gemm_s + work.expert_gemm_s
     pairs = new * cached_tokens + new * new / 2.0
     window_pairs = np.minimum(pairs, new * np.where(np.isinf(work.window_tokens), 0.0, work.window_tokens))
     attention = work.pair_s * pairs + work.window_pair_s * window_pairs
-    compute = rate * (gemm * (new + n_out) + work.head_gemm_s * n_out + attention)
+    compute = rate * (gemm * (new + computed) + work.head_gemm_s * computed + attention)
     return Activity(compute_frac=np.clip(compute, 0.0, 1.0), memory_frac=np.clip(memory, 0.0, 1.0))
 
 

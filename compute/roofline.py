@@ -161,6 +161,9 @@ class StepCosts:
     step_s: FloatArray
     sequence_s: FloatArray
     pipeline_parallel: FloatArray
+    draft_tokens: FloatArray  # drafted and verified per step and sequence; 0 where there is no speculation
+    draft_acceptance: FloatArray
+    draft_cost_frac: FloatArray  # time of one drafted token over that of a plain step
 
     def take(self, index: ArrayLike) -> Self:
         """Return the costs at `index`, in that order."""
@@ -318,6 +321,9 @@ def step_costs(work: DeploymentWork, efficiencies: Efficiencies) -> StepCosts:
         + work.exchange_hops * e.exchange_s,
         sequence_s=e.sequence_s + np.zeros_like(work.layers),
         pipeline_parallel=work.pipeline_parallel,
+        draft_tokens=np.zeros_like(work.layers),
+        draft_acceptance=np.zeros_like(work.layers),
+        draft_cost_frac=np.zeros_like(work.layers),
     )
 
 

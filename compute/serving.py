@@ -1,9 +1,9 @@
 """Steady state of serving for the twin: the best configuration under latency targets, its curve over clock and load.
 
     best_configuration(coefficients, accelerator, model, workload, targets, max_accelerators=8,
-                       precisions=None, engine="", allow_disaggregated=True)
+                       precisions=None, engine="", allow_disaggregated=True, allow_drafts=False)
         -> ConfigurationChoice(configuration | None, reason, candidates)
-    serving_curve(coefficients, configuration, workload, targets, clock_frac, load_frac)
+    serving_curve(coefficients, configuration, workload, targets, clock_frac, load_frac, power_cap_w=None)
         -> ServingCurve: arrays (n_clock, n_load), per accelerator
 
 `load_frac` is the arrival rate over `ServingCurve.sustainable_requests_per_s`: the rate per accelerator at full clock
@@ -12,7 +12,7 @@ clock are static + dynamic · `compute.power.clock_power_factor(clock)`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,9 @@ from compute.disaggregation import ASSUMED_EXPOSED_TRANSFER_FRAC
 from compute.instances import Instances, build_instances, candidate_parallelisms
 from compute.model_shapes import ModelShape
 from compute.open_loop import LoadLine, OpenState, clocked, load_line, open_arrivals
-from compute.power import Activity, dynamic_power_share, steady_activity
+from compute.power import Activity, clock_power_factor, clock_under_cap, dynamic_power_share, steady_activity
 from compute.roofline import Parallelism
+from compute.speculation import draft_choices, tokens_per_step
 from compute.steady_state import Scheduling
 from compute.uncertainty import half_bands
 from compute.workload import LatencyTargets, Workload
@@ -49,6 +50,7 @@ class Configuration:
     prefill_parallelism: Parallelism | None = None  # where prefill runs apart
     prefill_instances: int = 0
     decode_instances: int = 1
+    draft_tokens: int = 0  # per decoding step, verified with the next token
 
     @property
     def is_disaggregated(self) -> bool:
@@ -62,12 +64,13 @@ class Configuration:
         return prefill + self.decode_instances * self.parallelism.accelerators
 
     def text(self) -> str:
-        """Return the configuration in words: `fp8, TP 4` or `fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32`."""
+        """Return the configuration in words: `fp8, TP 4` or `fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, MTP 2`."""
+        drafts = f", MTP {self.draft_tokens}" if self.draft_tokens else ""
         if self.prefill_parallelism is None:
-            return f"{self.weight_precision}, {_ranks_text(self.parallelism)}"
+            return f"{self.weight_precision}, {_ranks_text(self.parallelism)}{drafts}"
         return (
             f"{self.weight_precision}, prefill {self.prefill_instances} x {_ranks_text(self.prefill_parallelism)} : "
-            f"decode {self.decode_instances} x {_ranks_text(self.parallelism)}"
+            f"decode {self.decode_instances} x {_ranks_text(self.parallelism)}{drafts}"
         )
 
 
@@ -102,7 +105,13 @@ class ServingCurve:
     memory_activity_frac: FloatArray
     static_power_w: FloatArray  # (n_load,)
     dynamic_power_w: FloatArray  # (n_load,)
+    held_clock_frac: FloatArray  # clock that runs: that asked for, or what a cap leaves of it
     log_bands: dict[str, float]  # half width of the 80 % band in logarithms: throughput, ttft, itl, power
+
+    @property
+    def accelerator_power_w(self) -> FloatArray:
+        """Power of one accelerator at the clock that runs, shape (n_clock, n_load) [W]."""
+        return self.static_power_w + self.dynamic_power_w * clock_power_factor(self.held_clock_frac)
 
 
 def allowed_precisions(accelerator: Accelerator, model: ModelShape) -> tuple[str, ...]:
@@ -128,6 +137,7 @@ def best_configuration(
     precisions: Sequence[str] | None = None,
     engine: str = "",
     allow_disaggregated: bool = True,
+    allow_drafts: bool = False,
 ) -> ConfigurationChoice:
     """Return the configuration with most tokens per second and accelerator within the targets.
 
@@ -147,6 +157,9 @@ def best_configuration(
         Serving software; blank for the best calibrated.
     allow_disaggregated : bool
         Whether prefill may run on accelerators of its own.
+    allow_drafts : bool
+        Whether a model's built-in prediction module may draft tokens (MTP). How many of them are kept is assumed
+        (`compute.speculation.ASSUMED_ACCEPTANCE`), not calibrated, so this is asked for and not the default.
 
     Returns
     -------
@@ -155,14 +168,24 @@ def best_configuration(
     """
     tried = tuple(precisions) if precisions else allowed_precisions(accelerator, model)
     spread = candidate_parallelisms(accelerator, model, max_accelerators)
-    instances, reason = build_instances(coefficients, accelerator, model, workload, spread, tried, engine=engine)
+    drafts = draft_choices(model.mtp_layers) if allow_drafts else (0,)
+    instances, reason = build_instances(
+        coefficients, accelerator, model, workload, spread, tried, engine=engine, draft_tokens=drafts
+    )
     if instances is None:
         return ConfigurationChoice(None, f"{model.name} on {max_accelerators} x {accelerator.name}: {reason}", 0.0, 0)
     line = _aggregated_line(instances, workload)
     rates = sustainable_rate(line, workload, targets)
     per_accelerator = rates / instances.work.accelerators
     best = int(np.argmax(per_accelerator))
-    found = Configuration(accelerator, model, engine, instances.precisions[best], instances.parallelisms[best])
+    found = Configuration(
+        accelerator,
+        model,
+        engine,
+        instances.precisions[best],
+        instances.parallelisms[best],
+        draft_tokens=instances.drafts[best],
+    )
     top = float(per_accelerator[best])
     candidates = len(instances.parallelisms)
     if allow_disaggregated and max_accelerators >= 2:
@@ -196,6 +219,7 @@ def serving_curve(
     targets: LatencyTargets,
     clock_frac: FloatArray,
     load_frac: FloatArray,
+    power_cap_w: float | None = None,
 ) -> ServingCurve:
     """Return latency, throughput, activity and watts over clock and load.
 
@@ -211,11 +235,14 @@ def serving_curve(
         Clock over full clock, in (0, 1].
     load_frac : ndarray, shape (n_load,)
         Arrival rate over the sustainable rate at full clock, 0 or more.
+    power_cap_w : float, optional
+        Cap on each accelerator [W]: the clock is lowered, load by load, until what it draws keeps the cap.
 
     Raises
     ------
     ValueError
-        If the configuration does not fit its accelerators, or keeps the targets at no rate; says why.
+        If the configuration does not fit its accelerators, keeps the targets at no rate, or the cap lies below what the
+        accelerator can be set to; says why.
     """
     clocks = np.asarray(clock_frac, dtype=np.float64)
     loads = np.asarray(load_frac, dtype=np.float64)
@@ -232,13 +259,22 @@ def serving_curve(
             f"targets at no load: TTFT p95 {light.ttft_p95_s[0, 0]:.3g} s (target {targets.ttft_s:.3g}), "
             f"ITL p95 {light.itl_p95_s[0, 0]:.3g} s (target {targets.itl_s:.3g})"
         )
-    line = _unit_line(configuration, decode, prefill, workload, clocks)
-    state = open_arrivals(line, np.broadcast_to(top * loads, (clocks.size, loads.size)), workload, targets)
-    capacity = sustainable_rate(line, workload, targets) / top
-    activity, _ = _activity_and_share(configuration, decode, prefill, workload, state)
     at_full = open_arrivals(full, (top * loads)[None, :], workload, targets)
     _, share = _activity_and_share(configuration, decode, prefill, workload, at_full)
     accelerator = configuration.accelerator
+    dynamic_w = (accelerator.tdp_w - accelerator.idle_w) * share[0]
+    line = _unit_line(configuration, decode, prefill, workload, clocks)
+    capacity = sustainable_rate(line, workload, targets) / top
+    held = np.broadcast_to(clocks[:, None], (clocks.size, loads.size))
+    rates = np.broadcast_to(top * loads, held.shape)
+    if power_cap_w is None:
+        state = open_arrivals(line, rates, workload, targets)
+    else:
+        held = np.minimum(held, capped_clock(accelerator, dynamic_w, power_cap_w))
+        # every pair of clock and load is a line of its own, at one rate
+        line = _unit_line(configuration, decode, prefill, workload, held.ravel())
+        state = _reshaped(open_arrivals(line, rates.reshape(-1, 1), workload, targets), held.shape)
+    activity, _ = _activity_and_share(configuration, decode, prefill, workload, state)
     served = state.served_per_s / n
     output = served * workload.output_tokens
     return ServingCurve(
@@ -258,9 +294,31 @@ def serving_curve(
         compute_activity_frac=activity.compute_frac,
         memory_activity_frac=activity.memory_frac,
         static_power_w=np.full(loads.size, accelerator.idle_w),
-        dynamic_power_w=(accelerator.tdp_w - accelerator.idle_w) * share[0],
+        dynamic_power_w=dynamic_w,
+        held_clock_frac=held,
         log_bands=half_bands(coefficients.record, accelerator.name, configuration.model.name),
     )
+
+
+def capped_clock(accelerator: Accelerator, dynamic_w: FloatArray, power_cap_w: float) -> FloatArray:
+    """Return the highest clock that keeps a cap at what work draws at full clock, as a share of full clock [-].
+
+    Work at the lower clock takes longer and is as dense, so its draw at full clock stands for it: a memory-bound step
+    hardly draws, hence hardly slows; prompts draw most and slow most.
+
+    Raises
+    ------
+    ValueError
+        If the accelerator cannot be set to that cap.
+    """
+    low, high = accelerator.min_power_w, accelerator.max_power_w
+    if not low <= power_cap_w <= high:
+        raise ValueError(f"power_cap_w is {power_cap_w:g}; {accelerator.name} can be set to {low:g} W to {high:g} W")
+    return clock_under_cap(power_cap_w, static_w=accelerator.idle_w, dynamic_w=dynamic_w)
+
+
+def _reshaped(state: OpenState, shape: tuple[int, ...]) -> OpenState:
+    return replace(state, **{f.name: getattr(state, f.name).reshape(shape) for f in fields(OpenState)})
 
 
 def sustainable_rate(line: LoadLine, workload: Workload, targets: LatencyTargets) -> FloatArray:
@@ -338,6 +396,7 @@ def _configured(
             [parallelism],
             [configuration.weight_precision],
             engine=configuration.engine,
+            draft_tokens=(configuration.draft_tokens,),
         )
         if instances is None:
             raise ValueError(f"{configuration.model.name} on {configuration.accelerator.name}: {reason}")
@@ -414,7 +473,8 @@ def _best_disaggregated(
     in_time = prefill_line.first_s + _transfer_s(instances) <= targets.ttft_s
     prefill_rate = np.where(in_time, MATCHED_LOAD / prefill_line.prefill_s[:, 0], 0.0)
     ranked: list[tuple[float, int, int, int, int]] = []
-    for p in np.flatnonzero(prefill_rate > 0):
+    # a prompt is prefilled alike with any draft
+    for p in np.flatnonzero((prefill_rate > 0) & (np.asarray(instances.drafts) == 0)):
         for d in np.flatnonzero(decode_rate > 0):
             if instances.precisions[p] != instances.precisions[d]:
                 continue
@@ -447,6 +507,7 @@ def _best_disaggregated(
         instances.parallelisms[p[k]],
         int(x[k]),
         int(y[k]),
+        instances.drafts[d[k]],
     )
     return unit, float(per_accelerator[k]), len(best)
 
@@ -479,6 +540,8 @@ def _activity_and_share(
             requests_per_s=rate,
             itl_s=state.itl_p50_s,
             cached_tokens=n_in * (1.0 - 1e-9) if prefill is not None and not is_prefill else cached,
+            draft_tokens=instances.costs.draft_tokens,
+            tokens_per_step=tokens_per_step(instances.costs.draft_tokens, instances.costs.draft_acceptance),
         )
         busy = -np.expm1(-batch)
         groups.append((here, dynamic_power_share(instances.power, here, busy), ranks))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compute.roofline import StepCosts, step_time_s
+from compute.speculation import generation_gap_s
 
 FloatArray = NDArray[np.float64]
 
@@ -52,7 +53,7 @@ class SteadyState:
     itl_s: FloatArray
     wait_s: FloatArray  # part of ttft_s spent before admission
     prefill_s: FloatArray  # a lone request's prefill
-    decode_step_s: FloatArray  # a step without prompts in it
+    decode_step_s: FloatArray  # per token of a step without prompts in it
     admitted: FloatArray  # requests inside the engine
     decoding: FloatArray  # of those, generating
     requests_per_s: FloatArray
@@ -122,7 +123,7 @@ def closed_loop(
     stall_s = scheduling.stall * shared_s * others / n_out
     decoding = admitted
     for _ in range(PASSES):
-        step_s = step_time_s(costs, decode_sequences=np.maximum(decoding, 1e-9), context_tokens=context)
+        step_s = generation_gap_s(costs, sequences=np.maximum(decoding, 1e-9), context_tokens=context)
         generating_s = n_out * (step_s + stall_s)
         # a step has at least the one request that it is for
         decoding = np.maximum(admitted * generating_s / (generating_s + first_s), np.minimum(admitted, 1.0))
