@@ -13,8 +13,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 OURS = "your own naming"
-SAMPLES = "the sample sites, which follow published reference designs"
-CATALOGUE = "the catalogue, each entry with its source"
+SAMPLES = "the sample sites"
+CATALOGUE = "the catalogue, with a source per entry"
 TIA = "ANSI/TIA-942"
 ASHRAE_AIR = "ASHRAE TC 9.9, classes A1 to A4"
 ASHRAE_WATER = "ASHRAE TC 9.9 liquid-cooling classes W17 to W45; see the catalogue"

@@ -120,7 +120,7 @@ STEPS = (
         "Enlarge CDU-1", part_address("cdus", "CDU-1", "product"),
     ),
     Step(
-        "spare", "No CDU may fail",
+        "spare", "No CDU is spare",
         tuple(("cdu", rule, ANY) for rule in ("CDU redundancy", "CDU capacity", "CDU flow", "CDU group")),
         "The group states N+1: one unit may fail at design load. That takes a second unit of the same product, set "
         "point, plant and group.",

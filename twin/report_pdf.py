@@ -8,7 +8,7 @@ from html import escape
 
 from reportlab.lib.colors import HexColor
 from reportlab.lib.enums import TA_RIGHT
-from reportlab.lib.pagesizes import A4
+from reportlab.lib.pagesizes import A4, landscape
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
@@ -20,6 +20,7 @@ from reportlab.platypus import (
     Flowable,
     Frame,
     KeepTogether,
+    NextPageTemplate,
     PageBreak,
     PageTemplate,
     Paragraph,
@@ -47,6 +48,7 @@ from twin.report_shapes import (
 REGULAR, BOLD = "Vera", "VeraBd"
 MARGIN, SIZE, HEAD_SIZE, CELL_PAD = 16 * mm, 7.0, 6.8, 2.5
 WIDTH = A4[0] - 2 * MARGIN
+TALLEST, LYING = 640.0, (A4[1] - 2 * MARGIN, A4[0] - MARGIN - 18 * mm - 24)  # what a drawing may take on its page
 MOST_WIDE, LONGEST_NUMBER = 320.0, 96.0  # of a column; longer texts, also those in number columns, break into lines
 #: Signs that Vera has no glyph for, as text that it has.
 INSTEAD = {"\N{NARROW NO-BREAK SPACE}": "\N{NO-BREAK SPACE}", "→": "to", "←": "from", "₂": "2", "★": "*", "✎": "",
@@ -104,15 +106,17 @@ class _Document(BaseDocTemplate):
         )  # fmt: skip
         self.n_sections = 0
         self.foot = drawable(f"{report.title} · {report.subtitle}")
-        frame = Frame(MARGIN, 18 * mm, WIDTH, A4[1] - MARGIN - 18 * mm, 0, 0, 0, 0)
-        self.addPageTemplates(PageTemplate("page", [frame], onPage=self.draw_foot))
+        for name, (width, height) in (("page", A4), ("wide", landscape(A4))):
+            frame = Frame(MARGIN, 18 * mm, width - 2 * MARGIN, height - MARGIN - 18 * mm, 0, 0, 0, 0)
+            template = PageTemplate(name, [frame], onPage=self.draw_foot, pagesize=(width, height))
+            self.addPageTemplates(template)
 
-    def draw_foot(self, canvas: Canvas, _document: BaseDocTemplate) -> None:
+    def draw_foot(self, canvas: Canvas, document: BaseDocTemplate) -> None:
         """Draw the line below a page: what the report is of, and the number of the page."""
         canvas.setFont(REGULAR, 7)
         canvas.setFillColor(HexColor(FAINT))
         canvas.drawString(MARGIN, 11 * mm, self.foot[:110])
-        canvas.drawRightString(A4[0] - MARGIN, 11 * mm, f"{canvas.getPageNumber()}")
+        canvas.drawRightString(document.pageTemplate.pagesize[0] - MARGIN, 11 * mm, f"{canvas.getPageNumber()}")
 
     def afterFlowable(self, flowable: Flowable) -> None:  # noqa: N802 (reportlab's name)
         """Put a section's title into the outline."""
@@ -172,11 +176,12 @@ def _section(section: Section, *, cards: bool) -> list[Flowable]:
     head = [_paragraph(section.title, "section"), *(_paragraph(text, "text") for text in section.texts)]
     if cards and section.cards:
         head.append(_cards(section.cards))
-    blocks = [[_paragraph(d.title, "table"), _Picture(d)] for d in section.drawings]
+    upright = [[_paragraph(d.title, "table"), _Picture(d, WIDTH, TALLEST)] for d in section.drawings if not _lies(d)]
     story: list[Flowable] = []
-    if blocks:
-        story = [KeepTogether([*head, *blocks[0]]), *(KeepTogether(block) for block in blocks[1:])]
+    if upright:
+        story = [KeepTogether([*head, *upright[0]]), *(KeepTogether(block) for block in upright[1:])]
         head = []
+    story += _lying([d for d in section.drawings if _lies(d)])
     for table in section.tables:
         title = [*head, _paragraph(table.title, "table")]
         head = []
@@ -184,6 +189,21 @@ def _section(section: Section, *, cards: bool) -> list[Flowable]:
         story += [KeepTogether([*title, body])] if len(table.shown) < 12 else [CondPageBreak(120), *title, body]
         story += [_paragraph(note, "note") for note in (table.note, table.left_out if table.shown else "") if note]
     return story + head
+
+
+def _lies(drawing: Drawing) -> bool:
+    """Return whether a drawing is so wide that its letters need a page turned to its side."""
+    return drawing.width > 1.4 * WIDTH
+
+
+def _lying(drawings: Sequence[Drawing]) -> list[Flowable]:
+    """Return wide drawings, each on a page of its own."""
+    if not drawings:
+        return []
+    story: list[Flowable] = [NextPageTemplate("wide")]
+    for drawing in drawings:
+        story += [PageBreak(), _paragraph(drawing.title, "table"), _Picture(drawing, *LYING)]
+    return [*story, NextPageTemplate("page"), PageBreak()]
 
 
 def _cards(cards: Sequence[Card]) -> Grid:
@@ -292,10 +312,10 @@ def _polygon(canvas: Canvas, points: Sequence[tuple[float, float]], *, fill: int
 class _Picture(Flowable):
     """A drawing, made smaller where it is wider or higher than the page."""
 
-    def __init__(self, drawing: Drawing) -> None:
+    def __init__(self, drawing: Drawing, width: float, height: float) -> None:
         super().__init__()
         self.drawing = drawing
-        self.scale = min(WIDTH / drawing.width, 640 / drawing.height, 1.3)
+        self.scale = min(width / drawing.width, height / drawing.height, 1.3)
 
     def wrap(self, _width: float, _height: float) -> tuple[float, float]:
         return self.drawing.width * self.scale, self.drawing.height * self.scale

@@ -17,8 +17,10 @@ from twin.merit import BY_NAME, FIGURES, HEADLINES, SERIES_BY_NAME
 from twin.number_text import band_text, field_words, quantity_text
 from twin.report import COUNT, MARK, NUMBER, UNIT, Card, Column, Report, Section, Table, numbers, rows_of
 from twin.report_bill import bill_rows
+from twin.report_diagrams import LETTERS
 from twin.report_plan import plans
 from twin.report_shapes import CATEGORIES, Drawing
+from twin.run_findings import run_findings
 
 N_SHOWN = 16  # rows of long tables in page and PDF
 WEAKEST_FIRST = ("assumed", "estimated", "derived", "entered", "published")
@@ -158,6 +160,10 @@ def drawings_section(run: ReportedRun) -> Section:
     text = "Plans are to scale; the 5 m bar says which."
     if run.inputs["cdus"] and not run.cdu_places and "x_m" not in run.inputs["cdus"][0]:
         text += " CDUs are not on it: this run did not keep where they stand, and the layout has changed since."
+    if run.diagrams:
+        text += f" {LETTERS} Bars show load over rating."
+    else:
+        text += " The one-line diagram and the loops are missing: this version of the solver cannot read this snapshot."
     return Section("Drawings", [text], drawings=[*drawn, *run.diagrams])
 
 
@@ -212,17 +218,23 @@ def workloads_section(run: ReportedRun) -> Section:
 
 
 def findings_section(run: ReportedRun) -> Section:
-    """Return what the rules found when it ran."""
+    """Return what the rules found in the layout when it ran, and what its solved year shows beyond them."""
     columns = (
         Column("Severity"), Column("Object"), Column("Rule"), Column("What is wrong"),
         *(Column(head, NUMBER, unit_from="Unit") for head in ("Value", "Limit")), Column("Unit", UNIT),
     )  # fmt: skip
     names = ("severity", "object_name", "rule", "message", "value", "limit", "unit")
     rows = rows_of(run.details.get("findings") or [], *names)
-    tally = Counter(row[0] for row in rows)
+    solved = [
+        [f.severity, f.object_name, f.rule, f.message, f.value, f.limit, f.unit] for f in run_findings(run.details)
+    ]
+    tally = Counter(row[0] for row in (*rows, *solved))
     text = ", ".join(f"{tally[word]} {word}" for word in ("blocking", "risk", "hint"))
-    table = Table("Findings", "Rules that were broken", columns, rows, n_shown=60, empty="No rule was broken.")
-    return Section("Findings", [f"When it ran: {text}."], tables=[table])
+    return Section("Findings", [f"When it ran: {text}."], tables=[
+        Table("Findings", "Rules that the layout broke", columns, rows, n_shown=60, empty="No rule was broken."),
+        Table("Findings of the year", "What the solved year shows", columns, solved, n_shown=60,
+              empty="Nothing beyond the rules."),
+    ])  # fmt: skip
 
 
 def failures_section(run: ReportedRun) -> Section:
