@@ -300,3 +300,31 @@ def test_the_schema_documents_each_refusal(layout):
         for method, operation in operations.items():
             wanted = {"401", "404"} if method == "get" else {"400", "401", "403", "404", "409"}
             assert wanted <= set(operation["responses"]), (method, path)
+
+
+@pytest.mark.parametrize(
+    ("address", "own"),
+    [
+        ("air-units", {"name": "CRAH-9", "x_m": 2.0, "y_m": 8.0, "orientation_deg": 90}),
+        ("floor-features", {"name": "W-9", "type": "wall", "x_m": 2.0, "y_m": 8.0, "width_m": 3.0, "depth_m": 0.2}),
+    ],
+)
+def test_air_units_and_floor_features_are_created_changed_deleted_and_guarded(layout, hidden, planner, address, own):
+    viewer = client_of(layout, "viewer")
+    body = own | {"layout": layout.pk, "hall": layout.halls.get().pk, "version": 1}
+    assert viewer.post(f"/api/{address}/", body).status_code == 403
+    made = planner.post(f"/api/{address}/", body)
+    assert made.status_code == 201, made.data
+    one = f"/api/{address}/{made.data['id']}/"
+    assert viewer.get(one).data["name"] == own["name"]
+    assert planner.patch(one, {"x_m": 3.0, "version": 1}).status_code == 409
+    refused = planner.patch(one, {"x_m": 19.5})
+    assert refused.status_code == 400
+    assert "but hall Hall is 20 m wide" in refused.data["message"]
+    assert planner.patch(one, {"x_m": 3.0, "version": 2}).data["x_m"] == 3.0
+    assert planner.delete(one).status_code == 204
+    listed = planner.get(f"/api/{address}/").data["results"]
+    assert {row["layout"] for row in listed} == {layout.pk}
+    elsewhere = hidden.floor_features.first() if address == "floor-features" else hidden.air_units.first()
+    assert planner.get(f"/api/{address}/{elsewhere.pk}/").status_code == 404
+    assert planner.post(f"/api/{address}/", body | {"hall": hidden.halls.get().pk}).status_code == 400
