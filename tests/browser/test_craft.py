@@ -62,6 +62,10 @@ def addresses(layout, scenario) -> list[str]:
         reverse("catalogue-kind", args=["systems"]),
         reverse("product", args=["systems", "dgx-gb200-nvl72"]),
         reverse("validation"),
+        reverse("guide"),
+        reverse("glossary"),
+        reverse("run-report", args=[runs[0].id]),
+        reverse("compare-report") + f"?runs={runs[0].id},{runs[1].id}",
         reverse("serving"),
     ]
 
