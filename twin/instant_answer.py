@@ -52,6 +52,7 @@ class YearOfPower:
     chiller_power_w: FloatArray
     air_unit_fan_power_w: FloatArray
     lighting_power_w: FloatArray
+    cooling_power_w: FloatArray
     water_kg_s: FloatArray
     pool_clock_frac: FloatArray
     pool_available_frac: FloatArray

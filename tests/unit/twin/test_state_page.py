@@ -37,13 +37,20 @@ def address(layout, name: str = "layout-state") -> str:
     return reverse(name, args=[layout.site.slug, layout.slug])
 
 
+NAMES = ("layout-state", "layout-answer", "layout-drill-result", "layout-drill-ranking")
+
+
 def test_a_stranger_finds_nothing(client, layout):
     client.force_login(get_user_model().objects.create_user("stranger", password="stranger"))
-    assert client.get(address(layout)).status_code == 404
+    assert {client.get(address(layout, name)).status_code for name in NAMES} == {404}
 
 
 def test_nobody_is_sent_to_sign_in(client, layout):
-    assert client.get(address(layout)).status_code == 302
+    assert {client.get(address(layout, name)).status_code for name in NAMES} == {302}
+
+
+def test_nothing_is_written_through_them(viewer, layout):
+    assert {viewer.post(address(layout, name)).status_code for name in NAMES} == {405}
 
 
 def test_a_state_has_every_object_at_every_hour(viewer, layout):
@@ -124,6 +131,35 @@ def test_an_answer_follows_the_drawing(viewer, layout):
         next(row["value"] for row in b["figures"] if row["name"] == "output_tokens_per_s") for b in (before, after)
     ]
     assert tokens[1] == pytest.approx(1.5 * tokens[0], rel=1e-5)  # three racks for two, as busy
+
+
+def test_a_drill_shows_before_and_after(viewer, layout, django_assert_num_queries):
+    cdu = layout.cdus.first()
+    with django_assert_num_queries(N_QUERIES_STATE):
+        answer = viewer.get(address(layout, "layout-drill-result"), {"hour": "4711", "out": f"cdu:{cdu.pk}:2"})
+    body = json.loads(answer.content)
+    assert answer.status_code == 200, body
+    assert [hour["index"] for hour in body["hours"]] == [4711]
+    assert body["out"] == [f"cdu:{cdu.pk}:2"]
+    assert body["lost_output_tokens_per_s"] > 0
+    assert body["totals"]["output_tokens_per_s"] == [0.0]
+    assert body["before"]["output_tokens_per_s"][0] == pytest.approx(body["lost_output_tokens_per_s"], rel=1e-5)
+    assert body["racks"]["state"] == [["dead", "dead"]]
+    assert len(body["racks"]["power_w"]) == 1
+    assert [event["at_s"] for event in body["events"]] == sorted(event["at_s"] for event in body["events"])
+    assert body["n_affected"] == len(body["affected"]) >= 4
+
+
+def test_a_ranking_has_every_single_failure(viewer, layout, django_assert_num_queries):
+    with django_assert_num_queries(N_QUERIES_STATE):
+        answer = viewer.get(address(layout, "layout-drill-ranking"))
+    body = json.loads(answer.content)
+    assert answer.status_code == 200, body
+    assert {row["kind"] for row in body["failures"]} == {"feed", "cdu", "air_unit", "cooler"}
+    assert body["n_costly"] == sum(row["lost_tokens_per_s"] > 0 for row in body["failures"])
+    assert body["message"]
+    asked = viewer.get(address(layout, "layout-drill-result"), {"out": body["failures"][0]["out"]})
+    assert asked.status_code == 200
 
 
 def test_numbers_are_short_and_nothing_is_null():

@@ -1,0 +1,155 @@
+"""What a loss does, when, which single failures hurt most, and whether the suggested repairs repair."""
+
+import json
+
+import numpy as np
+import pytest
+from django.core.management import call_command
+
+from facility.models import Layout
+from twin import drill, repairs, snapshot
+from twin.models import Scenario
+from twin.simulate import described
+from twin.steady import DESIGN, outages, solve_steady
+
+
+@pytest.fixture(scope="module")
+def inputs(django_db_setup, django_db_blocker):
+    """Return a function that gives a sample's snapshot, to be changed by a test."""
+    with django_db_blocker.unblock():
+        from django.db import transaction
+
+        with transaction.atomic():
+            call_command("load_catalogue", verbosity=0)
+            call_command("load_samples", verbosity=0)
+            layout = Layout.objects.select_related("site").get(site__slug="sterling", slug="gb200-nvl72")
+            scenario = Scenario.objects.get(site=layout.site, slug="assistants")
+            taken = json.dumps(snapshot.snapshot(layout, scenario))
+            transaction.set_rollback(True)
+    return lambda: json.loads(taken)
+
+
+@pytest.fixture(scope="module")
+def sound(inputs):
+    return described(inputs())
+
+
+def few_cdus(inputs, left: int = 2) -> dict:
+    """Return the sample with only so many CDUs in the first group: too few once one is out."""
+    changed = inputs()
+    group = changed["cdus"][0]["group"]
+    mine = [cdu for cdu in changed["cdus"] if cdu["group"] == group]
+    gone = {cdu["id"] for cdu in mine[left:]}
+    changed["cdus"] = [cdu for cdu in changed["cdus"] if cdu["id"] not in gone]
+    heir = mine[0]["id"]
+    changed["racks"]["cdu_id"] = [heir if pk in gone else pk for pk in changed["racks"]["cdu_id"]]
+    return changed
+
+
+@pytest.fixture(scope="module")
+def weak(inputs):
+    return described(few_cdus(inputs))
+
+
+def whole_group(year, row: int = 0) -> str:
+    cdu = year.inputs["cdus"][row]
+    return f"cdu:{cdu['id']}:{sum(other['group'] == cdu['group'] for other in year.inputs['cdus'])}"
+
+
+def test_losing_nothing_changes_nothing(sound):
+    done = drill.drill(sound, DESIGN, ())
+    assert done.lost_output_tokens_per_s == 0
+    assert done.affected == []
+    assert done.events == []
+
+
+def test_a_lost_group_trips_first_and_is_counted(sound):
+    done = drill.drill(sound, DESIGN, outages(sound, whole_group(sound)))
+    served = done.steady.served.output_tokens_per_s
+    assert done.lost_output_tokens_per_s == pytest.approx(served[0] - served[1])
+    assert done.lost_output_tokens_per_s > 0.2 * served[0]
+    group = sound.inputs["cdus"][0]["group"]
+    instants = {event["what"]: event["at_s"] for event in done.events if event["object"] == group}
+    assert 0 < instants["throttles"] < instants["trips"] < 600  # no coolant moves: minutes, not hours
+    assert "recovers" not in instants
+    dead = [row for row in done.affected if row["what"] == "dead" and row["kind"] == "racks"]
+    assert {row["kind"] for row in done.affected[: done.n_affected]} >= {"racks", "cdus"}
+    assert len(dead) == sum(
+        sound.inputs["racks"]["cdu_id"][i] in {c["id"] for c in sound.inputs["cdus"] if c["group"] == group}
+        for i in range(len(sound.inputs["racks"]["id"]))
+    )
+
+
+def test_a_feed_whose_other_side_carries_costs_nothing(sound):
+    busway = next(feed for feed in sound.inputs["feeds"] if feed["kind"] == "busway")
+    done = drill.drill(sound, DESIGN, outages(sound, f"feed:{busway['id']}"))
+    assert done.lost_output_tokens_per_s == pytest.approx(0, abs=1e-6)
+    assert [row["object"] for row in done.affected] == [busway["name"]]
+
+
+def test_both_sides_of_a_row_leave_it_dark_at_once(sound):
+    racks = sound.inputs["racks"]
+    sides = f"feed:{racks['feed_a_id'][0]},feed:{racks['feed_b_id'][0]}"
+    done = drill.drill(sound, DESIGN, outages(sound, sides))
+    # others have room for the row's load at the design hour, but the capacity is gone
+    assert done.lost_capacity_tokens_per_s > 0
+    assert done.events[0]["at_s"] == 0
+    assert "no live feed" in done.events[0]["text"]
+
+
+def test_every_single_failure_is_ranked_by_what_it_costs(weak):
+    ranked = drill.ranking(weak)
+    assert len(ranked.failures) == len(drill.parts_that_fail(weak))
+    lost = [failure.lost_tokens_per_s for failure in ranked.failures]
+    assert lost == sorted(lost, reverse=True)
+    worst = ranked.failures[0]
+    assert worst.out == f"cdu:{weak.inputs['cdus'][0]['id']}"
+    assert worst.capacity_frac < 1
+    alone = drill.drill(weak, DESIGN, outages(weak, worst.out))
+    assert alone.lost_capacity_tokens_per_s == pytest.approx(worst.lost_tokens_per_s, rel=1e-6)
+    assert alone.lost_output_tokens_per_s == pytest.approx(worst.served_lost_tokens_per_s, rel=1e-6)
+    calm = [failure for failure in ranked.failures if failure.lost_tokens_per_s == 0]
+    assert all(failure.expected_lost_tokens_per_year == 0 for failure in calm if failure.capacity_frac == 1)
+    assert "costs no tokens" in calm[-1].text
+
+
+def test_suggestions_repair_what_they_say(weak):
+    ranked = drill.ranking(weak)
+    found = repairs.suggestions(weak, ranked.failures)
+    assert found
+    for one in found:
+        changed = described({**weak.inputs, **one.change.tables})
+        tried = solve_steady(changed, [DESIGN] * 2, [(), outages(changed, one.failure.out)])
+        possible = drill.capacity_tokens_per_s(tried)
+        still_lost = max(0.0, possible[0] - possible[1])
+        assert one.recovers_tokens_per_s == pytest.approx(one.failure.lost_tokens_per_s - still_lost, rel=1e-9)
+        assert one.recovers_tokens_per_s > 0
+    spare = next(one for one in found if one.change.edit["op"] == "create")
+    sheet = weak.inputs["products"]["by_id"][str(weak.inputs["cdus"][0]["product_id"])]
+    assert spare.change.capital_usd == sheet["facts"].get("price_estimate_usd")
+    assert sheet["name"] in spare.change.capital_source
+    per_usd = [one.per_usd for one in found if one.per_usd is not None]
+    assert per_usd == sorted(per_usd, reverse=True)
+
+
+def test_racks_with_one_feed_are_offered_a_second(inputs):
+    changed = inputs()
+    changed["racks"]["feed_b_id"] = [None if i < 8 else pk for i, pk in enumerate(changed["racks"]["feed_b_id"])]
+    year = described(changed)
+    ranked = drill.ranking(year)
+    lone = changed["racks"]["feed_a_id"][0]
+    assert any(f.out == f"feed:{lone}" and f.lost_tokens_per_s > 0 for f in ranked.failures)
+    second = [s for s in repairs.suggestions(year, ranked.failures) if s.change.edit.get("op") == "assign"]
+    assert second
+    assert second[0].change.capital_usd is None
+    assert "no price in the catalogue" in second[0].change.capital_source
+    assert second[0].recovers_all
+
+
+def test_a_layout_that_nothing_hurts_is_offered_nothing(sound):
+    ranked = drill.ranking(sound)
+    if any(failure.lost_tokens_per_s > 0 for failure in ranked.failures):
+        pytest.skip("the sample loses tokens to a single failure")
+    assert repairs.suggestions(sound, ranked.failures) == []
+    assert ranked.margins
+    assert np.isfinite([margin["value"] for margin in ranked.margins]).all()
