@@ -1,7 +1,10 @@
 """Load flow against a published feeder and a hall solved by another program, on retyped tables."""
 
+import json
+
 import numpy as np
 import pytest
+from scipy.optimize import fsolve
 
 from power_cooling.load_flow import double_conversion_ups, line, radial_network, solve_load_flow, transformer
 from power_cooling.unbalanced_load_flow import four_wire_network, solve_four_wire
@@ -140,3 +143,64 @@ def test_missing_files_are_named_and_skipped(tmp_path):
         "missing electrical_opendss*.json",
         "missing electrical_case*.json",
     }
+
+
+def nodal_solution(branches, loads_va, nominal_v, source_v):
+    """Voltages by SciPy's root finder on the nodal current balance: no tree, no sweep."""
+    n = len(branches) + 1
+    admittance = np.zeros((n, n), dtype=complex)
+    for a, b, ohms in branches:
+        y = 1 / ohms
+        admittance[a, a] += y
+        admittance[b, b] += y
+        admittance[a, b] -= y
+        admittance[b, a] -= y
+
+    def balance(x):
+        v = np.concatenate([[source_v], x[: n - 1] + 1j * x[n - 1 :]])
+        rest = v * np.conj(admittance @ v) + loads_va
+        return np.concatenate([rest[1:].real, rest[1:].imag]) / nominal_v**2
+
+    flat = np.concatenate([np.full(n - 1, source_v), np.zeros(n - 1)])
+    x = fsolve(balance, flat, xtol=1e-13)
+    return np.concatenate([[source_v], x[: n - 1] + 1j * x[n - 1 :]])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_feeders_of_any_shape_and_load_are_met_on_the_scoreboard(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    n, nominal_v = int(rng.integers(5, 25)), 11e3
+    ends = [(int(rng.integers(0, b)), b) for b in range(1, n)]
+    ohms = rng.uniform(0.05, 0.6, n - 1) + 1j * rng.uniform(0.05, 0.6, n - 1)
+    loads = np.concatenate([[0], rng.uniform(0, 2e5, n - 1) + 1j * rng.uniform(0, 1e5, n - 1)])
+    branches = [(a, b, z) for (a, b), z in zip(ends, ohms, strict=True)]
+    volts = nodal_solution(branches, loads, nominal_v, 1.02 * nominal_v)
+    loss_w = sum(abs((volts[a] - volts[b]) / z) ** 2 * z.real for a, b, z in branches)
+    folder = tmp_path / "oracles"
+    folder.mkdir()
+    oracle = {
+        "base_kv": nominal_v / 1e3,
+        "branches": [{"f": a, "t": b, "r_ohm": z.real, "x_ohm": z.imag} for a, b, z in branches[::-1]],
+        "loads": [{"bus": k, "p_kw": s.real / 1e3, "q_kvar": s.imag / 1e3} for k, s in enumerate(loads) if k],
+        "vm_pu": list(np.abs(volts) / nominal_v),
+        "loss_kw": loss_w / 1e3,
+    }
+    (folder / "electrical_case_random.json").write_text(json.dumps(oracle))
+    rows = [row for row in scoreboard.checks(tmp_path) if "feeder" in row.check and row.status != "skipped"]
+    assert [row.status for row in rows] == ["pass", "pass"]
+    assert rows[0].check == f"{n}-bus feeder: voltage"
+
+
+def test_a_file_that_cannot_be_read_is_one_miss_and_stops_nothing(tmp_path):
+    folder = tmp_path / "oracles"
+    folder.mkdir()
+    (folder / "electrical_case_looped.json").write_text(
+        json.dumps({"base_kv": 11, "branches": [{"f": 1, "t": 2, "r_ohm": 1, "x_ohm": 1},
+                                                {"f": 2, "t": 1, "r_ohm": 1, "x_ohm": 1}],
+                    "loads": [], "vm_pu": [1, 1], "loss_kw": 0})
+    )  # fmt: skip
+    (folder / "electrical_opendss.json").write_text("{}")
+    rows = list(scoreboard.checks(tmp_path))
+    missed = [row for row in rows if row.status == "miss"]
+    assert any("electrical_case_looped.json does not serve: ValueError" in row.note for row in missed)
+    assert any(row.check.startswith("Frontier chain") and row.status == "pass" for row in rows)

@@ -20,7 +20,7 @@ from power_cooling.reliability import (
     unit_availability_frac,
     unit_reliability_frac,
 )
-from twin.validation.check import Check, at_most, skipped
+from twin.validation.check import Check, at_most, of_file, skipped
 
 GROUP = "availability"
 _EXPECTED_OUTAGES = 300  # in all drawn years: enough for the mean of their number to be near normal
@@ -31,7 +31,9 @@ def checks(data: Path) -> Iterator[Check]:
     """Yield one check per kind of case in the reliability oracle under `data`."""
     paths = sorted((data / "oracles").glob("reliability*.json"))
     for path in paths:
-        yield from _oracle(json.loads(path.read_text()))
+        yield from of_file(
+            "Markov chains and block diagrams", GROUP, path, lambda p: _oracle(json.loads(p.read_text()))
+        )
     if not paths:
         yield skipped("Markov chains and block diagrams", GROUP, ["reliability_markov_rbd.json"])
 
@@ -53,7 +55,7 @@ def _oracle(oracle: dict) -> Iterator[Check]:
 
 def _worst(errors: list[float]) -> float:
     """Return the largest error; NaN stays NaN and misses."""
-    return float(np.max(np.abs(errors)))
+    return float(np.max(np.abs(errors), initial=0.0))
 
 
 def _k_of_n(cases: list[dict], reach: float) -> Iterator[Check]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from power_cooling import comfort
-from twin.validation.check import Check, at_most, skipped
+from twin.validation.check import Check, at_most, of_file, skipped
 
 GROUP = "people"
 
@@ -29,7 +29,7 @@ def checks(data: Path) -> Iterator[Check]:
         if importlib.util.find_spec("pythermalcomfort") is None:
             yield Check(name, GROUP, 0, None, None, "", "skipped", "pythermalcomfort is not installed")
             continue
-        yield from compare(json.loads(path.read_text()))
+        yield from of_file(name, GROUP, path, lambda path, compare=compare: compare(json.loads(path.read_text())))
 
 
 def _differences(outputs: dict, values: dict, tolerance: dict) -> list[float]:

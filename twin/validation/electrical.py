@@ -22,7 +22,7 @@ from power_cooling.power_electronics import ConverterStage, converter_chain
 from power_cooling.redundancy import failure_capacity, failure_states
 from power_cooling.unbalanced_load_flow import four_wire_network, solve_four_wire
 from twin.benchmarks.electrical import block_site
-from twin.validation.check import Check, at_most, skipped, within
+from twin.validation.check import Check, at_most, of_file, skipped, within
 
 GROUP = "electrical"
 
@@ -37,7 +37,7 @@ def checks(data: Path) -> Iterator[Check]:
     ):
         paths = sorted(oracles.glob(pattern))
         for path in paths:
-            yield from run(json.loads(path.read_text()))
+            yield from of_file(name, GROUP, path, lambda path, run=run: run(json.loads(path.read_text())))
         if not paths:
             yield skipped(name, GROUP, [pattern])
     yield from _frontier()
@@ -339,7 +339,9 @@ def _feeder(oracle: dict) -> Iterator[Check]:
     nominal_v = 1e3 * oracle["base_kv"]
     branches = [line(str(b["t"]), str(b["f"]), nominal_v, b["r_ohm"], b["x_ohm"]) for b in oracle["branches"]]
     fed = {branch.bus for branch in branches}
-    source = next(branch.fed_by for branch in branches if branch.fed_by not in fed)
+    source = next((branch.fed_by for branch in branches if branch.fed_by not in fed), "")
+    if not source:
+        raise ValueError("branches form a loop or are missing: no bus feeds the others")
     numbers = sorted({end for b in oracle["branches"] for end in (b["f"], b["t"])})
     network = radial_network(source, nominal_v, branches, source_pu=oracle["vm_pu"][numbers.index(int(source))])
     p, q = np.zeros((1, len(network.buses))), np.zeros((1, len(network.buses)))

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from power_cooling import chillers, coolants, heat_exchangers, heat_rejection, psychrometrics, towers, york_towers
-from twin.validation.check import Check, at_most, skipped
+from twin.validation.check import Check, at_most, of_file, skipped
 
 GROUP = "EnergyPlus"
 STEP_S = 600.0  # the point files report volumes per 10-minute step
@@ -39,7 +39,7 @@ def checks(data: Path) -> Iterator[Check]:
         if not path.is_file():
             yield skipped(name, GROUP, [path])
             continue
-        yield from run(path)
+        yield from of_file(name, GROUP, path, run)
 
 
 class _Device:

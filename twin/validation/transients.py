@@ -11,7 +11,7 @@ import numpy as np
 
 from power_cooling import ride_through, transients
 from power_cooling.disturbances import Forcing
-from twin.validation.check import Check, at_most, skipped, within
+from twin.validation.check import Check, at_most, of_file, skipped, within
 
 GROUP = "transients"
 FRONTIER_DAY = Path("telemetry") / "frontier_cdu_power_20240407" / "input_04-07-24.csv.gz"
@@ -21,18 +21,21 @@ def checks(data: Path) -> Iterator[Check]:
     """Yield the checks whose files exist under `data`."""
     path = data / "oracles" / "transient_ride_through.json"
     if path.is_file():
-        yield from _ride_through(path)
+        yield from of_file("ride-through", GROUP, path, _ride_through)
     else:
         yield skipped("ride-through", GROUP, [path])
     path = data / FRONTIER_DAY
     if path.is_file():
-        yield from _frontier_day(path)
+        yield from of_file("Frontier day", GROUP, path, _frontier_day)
     else:
         yield skipped("Frontier day", GROUP, [path])
 
 
 def _ride_through(path: Path) -> Iterator[Check]:
     cases = json.loads(path.read_text())["cases"]
+    if not cases:
+        yield skipped("ride-through", GROUP, ["any case"])
+        return
 
     def column(key: str) -> np.ndarray:
         return np.array([case[key] for case in cases], dtype=float)
