@@ -33,8 +33,10 @@ OPERATING_BANDS = {
 UNITS = {
     "user_tokens_per_s": "tok/s", "accelerator_tokens_per_s": "tok/s", "ttft_s": "s", "ttft_p50_s": "s",
     "ttft_p95_s": "s", "itl_s": "s", "itl_p50_s": "s", "itl_p95_s": "s", "batch": "requests per instance",
-    "accelerator_power_w": "W", "joules_per_output_token": "J/tok", "output_tokens_per_s": "tok/s",
+    "accelerator_power_w": "W", "joules_per_output_token": "J/tok", "output_tokens_per_s": "tok/s", "clock_frac": "-",
 }  # fmt: skip
+#: Loads, over what is sustained at full clock, among which a capped system's highest is found.
+LOADS = np.linspace(0.02, 1.0, 50)
 #: The widest unit that is searched: the largest scale-up domain that holds one copy of any model we know.
 MOST_ACCELERATORS = 144
 #: (claim, new system and its weight precision, old system and its): the widest-known statements about a generation.
@@ -61,6 +63,8 @@ class Question:
     max_accelerators: int
     engine: str = ""
     precision: str = ""
+    power_cap_w: float | None = None  # of each accelerator
+    allow_drafts: bool = False  # a model's prediction module may draft tokens; how many are kept is assumed
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_accelerators <= MOST_ACCELERATORS:
@@ -78,7 +82,7 @@ def frontier_of(question: Question) -> Frontier:
     Raises
     ------
     ValueError
-        If an entry lacks what the model needs; names it.
+        If an entry lacks what the model needs, or the accelerator cannot be set to the cap; names it.
     """
     return serving_frontier(
         coefficient_set(),
@@ -88,6 +92,9 @@ def frontier_of(question: Question) -> Frontier:
         max_accelerators=question.max_accelerators,
         precisions=(question.precision,) if question.precision else None,
         engine=question.engine,
+        allow_disaggregated=True,
+        allow_drafts=question.allow_drafts,
+        power_cap_w=question.power_cap_w,
     )
 
 
@@ -130,16 +137,27 @@ def _best(question: Question, targets: LatencyTargets, bands: Mapping[str, float
         max_accelerators=question.max_accelerators,
         precisions=(question.precision,) if question.precision else None,
         engine=question.engine,
+        allow_drafts=question.allow_drafts,
     )
     found = choice.configuration
     if found is None:
         return {"feasible": False, "reason": choice.reason, "configuration": None, "operating_point": None}
-    curve = serving_curve(fitted, found, question.workload, targets, np.ones(1), np.ones(1))
+    # a cap slows prompts, so less than the uncapped rate may keep the targets
+    loads = LOADS if question.power_cap_w is not None else np.ones(1)
+    curve = serving_curve(
+        fitted, found, question.workload, targets, np.ones(1), loads, power_cap_w=question.power_cap_w
+    )
+    keeps = (curve.ttft_p95_s[0] <= targets.ttft_s) & (curve.itl_p95_s[0] <= targets.itl_s)
+    if question.power_cap_w is not None and not keeps.any():
+        reason = f"{found.text()} keeps the targets at no load under a cap of {question.power_cap_w:g} W"
+        return {"feasible": False, "reason": reason, "configuration": None, "operating_point": None}
+    at = int(np.flatnonzero(keeps)[-1]) if question.power_cap_w is not None else 0
     names = ("ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s", "batch")
-    point = {name: float(getattr(curve, name)[0, 0]) for name in names}
+    point = {name: float(getattr(curve, name)[0, at]) for name in names}
+    point["clock_frac"] = float(curve.held_clock_frac[0, at])
     point["user_tokens_per_s"] = 1 / point["itl_p50_s"]
-    point["accelerator_tokens_per_s"] = float(curve.output_tokens_per_s[0, 0])
-    point["accelerator_power_w"] = float(curve.static_power_w[0] + curve.dynamic_power_w[0])
+    point["accelerator_tokens_per_s"] = float(curve.output_tokens_per_s[0, at])
+    point["accelerator_power_w"] = float(curve.accelerator_power_w[0, at])
     point["joules_per_output_token"] = point["accelerator_power_w"] / point["accelerator_tokens_per_s"]
     reason = (
         f"Most output per accelerator of {choice.candidates} configurations while 95 % of requests keep TTFT within "
@@ -148,7 +166,8 @@ def _best(question: Question, targets: LatencyTargets, bands: Mapping[str, float
     configuration = {
         "text": found.text(), "weight_precision": found.weight_precision, "n_accelerators": found.n_accelerators,
         "is_disaggregated": found.is_disaggregated, "prefill_instances": found.prefill_instances,
-        "decode_instances": found.decode_instances, "candidates": choice.candidates,
+        "decode_instances": found.decode_instances, "draft_tokens": found.draft_tokens,
+        "candidates": choice.candidates,
     }  # fmt: skip
     return {
         "feasible": True, "reason": reason, "configuration": configuration,

@@ -202,3 +202,23 @@ def test_the_limits_are_those_of_the_solver():
 
     assert serving.MOST_ACCELERATORS == MOST_ACCELERATORS
     assert set(serving.PRECISIONS) == set(PRECISIONS)
+
+
+def test_a_power_cap_is_kept_and_costs_output(viewer):
+    free, capped = (viewer.post(ADDRESS, LENGTHS | extra).json() for extra in ({}, {"power_cap_w": 400}))
+    assert capped["asked"]["power_cap_w"] == 400
+    assert capped["operating_point"]["accelerator_power_w"] <= 400 + 1e-6
+    assert capped["operating_point"]["clock_frac"] < free["operating_point"]["clock_frac"] == 1
+    rates = [answer["operating_point"]["accelerator_tokens_per_s"] for answer in (capped, free)]
+    assert rates[0] < rates[1]
+    assert max(point["accelerator_power_w"] for point in capped["frontier"]["points"]) <= 400 + 1e-6
+    refused = viewer.post(ADDRESS, LENGTHS | {"power_cap_w": 20})
+    assert refused.status_code == 400
+    assert "power_cap_w is 20; h100-sxm can be set to" in refused.content.decode()
+
+
+def test_arrivals_may_be_asked_for_in_place_of_requests_in_flight(viewer):
+    row = {name: value for name, value in ROW.items() if name != "concurrency"} | {"request_rate_per_s": 2}
+    (answer,) = viewer.post(PREDICT, {"rows": [row]}, format="json").json()["rows"]
+    assert answer["feasible"]
+    assert answer["output_tokens_per_s"] == pytest.approx(512)

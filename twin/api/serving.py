@@ -89,6 +89,15 @@ class ServingQuestionSerializer(serializers.Serializer):
     max_accelerators = WholeField(
         least=1, most=MOST_ACCELERATORS, required=False, help_text="Of one unit. Default: the scale-up domain."
     )
+    power_cap_w = NumberField(
+        above=0,
+        required=False,
+        help_text="Cap on each accelerator, which lowers its clock where it would draw more [W].",
+    )
+    drafts = serializers.BooleanField(
+        required=False,
+        help_text="Whether a model's prediction module may draft tokens. How many are kept is assumed, not measured.",
+    )
 
     def validate(self, asked: dict) -> dict:
         """Refuse what is missing or said twice."""
@@ -119,6 +128,7 @@ class OperatingPointSerializer(serializers.Serializer):
     """The highest load at which 95 % of requests keep the targets; rates and watts per accelerator."""
 
     batch = serializers.FloatField(help_text="Requests in service per (decode) instance.")
+    clock_frac = serializers.FloatField(help_text="Clock over full clock, lower where a cap asks for it.")
 
     def get_fields(self) -> dict[str, serializers.Field]:
         return super().get_fields() | banded((*SHARED, "ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s"))
@@ -147,6 +157,7 @@ class ConfigurationSerializer(serializers.Serializer):
     is_disaggregated = serializers.BooleanField()
     prefill_instances = serializers.IntegerField()
     decode_instances = serializers.IntegerField()
+    draft_tokens = serializers.IntegerField(help_text="Drafted per decoding step.")
     candidates = serializers.IntegerField(help_text="Configurations that were solved.")
 
 
@@ -212,12 +223,14 @@ def answer(asked: dict) -> dict:
     linked = domain_size(asked["system"]) if "system" in asked else int(accelerator.get("scaleup_domain_size") or 1)
     n = asked.get("max_accelerators", min(linked, MOST_ACCELERATORS))
     question = Question(
-        accelerator, entry_of(asked["model"]), workload, n, asked.get("engine", ""), asked.get("precision", "")
-    )
+        accelerator, entry_of(asked["model"]), workload, n, asked.get("engine", ""), asked.get("precision", ""),
+        asked.get("power_cap_w"), asked.get("drafts", False),
+    )  # fmt: skip
     understood = {
         "accelerator": accelerator["id"], "model": asked["model"].slug, "input_tokens": workload.input_tokens,
         "output_tokens": workload.output_tokens, "target_ttft_s": ttft_s, "target_itl_s": itl_s,
         "engine": question.engine, "precision": question.precision, "max_accelerators": n,
+        "power_cap_w": question.power_cap_w, "drafts": question.allow_drafts,
     }  # fmt: skip
     return {"asked": understood} | explored(question, LatencyTargets(ttft_s, itl_s))
 
@@ -226,7 +239,8 @@ class PredictionRequestSerializer(serializers.Serializer):
     rows = serializers.ListField(
         child=serializers.DictField(), min_length=1, max_length=MAX_ROWS,
         help_text="Each with the columns of `predict_serving`: accelerator, model, weight_precision, engine, mode, "
-        "tensor_parallel, input_tokens, output_tokens, concurrency (a number or `saturated`) and more.",
+        "tensor_parallel, input_tokens, output_tokens, concurrency (a number or `saturated`) or request_rate_per_s, "
+        "and more.",
     )  # fmt: skip
 
 

@@ -27,15 +27,17 @@ def serving(request: HttpRequest) -> HttpResponse:
         chosen[kind] = next((p for p in choices[kind] if p.slug == asked), choices[kind][0] if choices[kind] else None)
     asked = request.GET.get("engine", "")
     engine = asked if asked in dict(ENGINES) else ENGINES[0][0]
-    context = {"choices": choices, "chosen": chosen, "engine": engine, "engines": ENGINES}
+    cap = request.GET.get("power_cap_w", "").strip()
+    drafts = request.GET.get("drafts") == "on"
+    context = {"choices": choices, "chosen": chosen, "engine": engine, "engines": ENGINES, "cap": cap, "drafts": drafts}
     if all(chosen.values()):
-        context |= explored(chosen["systems"], chosen["models"], chosen["workloads"], engine)
+        context |= explored(chosen["systems"], chosen["models"], chosen["workloads"], engine, cap, drafts)
     if not request.htmx:
         context["claims"] = recomputed_claims()
     return render(request, "twin/_serving.html" if request.htmx else "twin/serving.html", context)
 
 
-def explored(system: Product, model: Product, use: Product, engine: str) -> dict:
+def explored(system: Product, model: Product, use: Product, engine: str, cap: str = "", drafts: bool = False) -> dict:
     """Return charts and table of the frontier, or why there is none."""
     # Loads SciPy; only explorers of the web process need it.
     from compute.workload import workload_from_entry
@@ -47,9 +49,13 @@ def explored(system: Product, model: Product, use: Product, engine: str) -> dict
     try:
         workload, targets = workload_from_entry(entry_of(use))
         domain = min(domain_size(system), MOST_ACCELERATORS)
-        frontier = frontier_of(Question(entry_of(accelerator), entry_of(model), workload, domain, engine))
+        question = Question(
+            entry_of(accelerator), entry_of(model), workload, domain, engine,
+            power_cap_w=watts(cap), allow_drafts=drafts,
+        )  # fmt: skip
+        frontier = frontier_of(question)
     except ValueError as refusal:
-        return {"reason": str(refusal)}
+        return {"reason": str(refusal), "refused": True}
     if frontier.user_tokens_per_s.size == 0:
         return {"reason": frontier.reason, "accelerator": accelerator}
     wanted = 1 / targets.itl_s
@@ -61,6 +67,22 @@ def explored(system: Product, model: Product, use: Product, engine: str) -> dict
         "point": frontier_point(frontier, at) if at is not None else None,
         "rows": [frontier_point(frontier, i) for i in shown], "charts": figures.frontier(frontier, wanted),
     }  # fmt: skip
+
+
+def watts(text: str) -> float | None:
+    """Return a power cap as it was typed, None where blank.
+
+    Raises
+    ------
+    ValueError
+        If it is no number; names it.
+    """
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"The power cap is {text[:40]!r}; must be a number of watts.") from None
 
 
 def recomputed_claims() -> list[dict]:

@@ -57,3 +57,21 @@ def test_unknown_names_fall_back_to_the_first(reader):
 def test_an_empty_catalogue_says_how_to_load_it(client):
     client.force_login(get_user_model().objects.create_user("reader"))
     assert "load_catalogue" in client.get(reverse("serving")).content.decode()
+
+
+def test_a_cap_that_cannot_be_set_says_what_can(reader):
+    asked = {"system": "dgx-h100", "model": "llama-3.1-70b", "power_cap_w": "30"}
+    page = reader.get(reverse("serving"), asked).content.decode()
+    assert "power_cap_w is 30; h100-sxm can be set to" in page
+    assert "It does not fit." not in page
+    assert (
+        "must be a number of watts" in reader.get(reverse("serving"), asked | {"power_cap_w": "lots"}).content.decode()
+    )
+
+
+def test_a_cap_and_drafts_change_the_frontier(reader):
+    plain = reader.get(reverse("serving")).content.decode()
+    drafting = reader.get(reverse("serving"), {"drafts": "on", "power_cap_w": "800"}).content.decode()
+    assert ", MTP " not in plain
+    assert ", MTP " in drafting
+    assert 'value="800"' in drafting
