@@ -168,3 +168,68 @@ def test_impossible_workloads_are_refused_by_name():
         Workload(float("nan"), 10)
     with pytest.raises(ValueError, match="LatencyTargets.itl_s is -1 s; must be greater than 0"):
         LatencyTargets(1.0, -1)
+
+
+def test_a_cap_is_kept_and_slows_prompts_more_than_generation():
+    choice, workload, targets = chosen()
+    names = ("ttft_p50_s", "itl_p50_s", "accelerator_power_w", "held_clock_frac")
+    # at a tenth of the load nobody queues: what changes is the clock
+    free, capped = (
+        serving_curve(
+            FITTED, choice.configuration, workload, targets, np.ones(1), np.array([0.1, 0.5]), power_cap_w=cap
+        )
+        for cap in (None, 350.0)
+    )
+    free, capped = ({name: getattr(curve, name)[0] for name in names} for curve in (free, capped))
+    assert np.all(capped["accelerator_power_w"] <= 350.0 + 1e-6)
+    assert np.all(capped["held_clock_frac"] < free["held_clock_frac"])
+    assert capped["ttft_p50_s"][0] / free["ttft_p50_s"][0] > capped["itl_p50_s"][0] / free["itl_p50_s"][0] > 1.0
+    with pytest.raises(ValueError, match="power_cap_w is 20; h200-sxm can be set to"):
+        serving_curve(FITTED, choice.configuration, workload, targets, np.ones(1), np.ones(1), power_cap_w=20.0)
+
+
+def test_a_cap_above_what_is_drawn_changes_nothing():
+    choice, workload, targets = chosen()
+    free, capped = (
+        serving_curve(FITTED, choice.configuration, workload, targets, CLOCKS, LOADS, power_cap_w=cap)
+        for cap in (None, part("h200-sxm").tdp_w)
+    )
+    np.testing.assert_allclose(capped.itl_p95_s, free.itl_p95_s, rtol=1e-9)
+    np.testing.assert_allclose(capped.held_clock_frac, free.held_clock_frac)
+
+
+def test_more_ways_to_serve_never_lower_the_frontier():
+    workload = Workload(8192, 1024)
+    plain, apart, drafting = (
+        serving_frontier(FITTED, part("gb300"), shape("deepseek-r1"), workload, max_accelerators=72, **options)
+        for options in ({}, {"allow_disaggregated": True}, {"allow_disaggregated": True, "allow_drafts": True})
+    )
+    for speed in (20.0, 50.0, 100.0):
+        rates = [f.accelerator_tokens_per_s[f.at_interactivity(speed)] for f in (plain, apart, drafting)]
+        assert rates == sorted(rates)
+    assert any("prefill" in text for text in apart.configuration)
+    assert any("MTP" in text for text in drafting.configuration)
+    assert not any("MTP" in text for text in apart.configuration)
+
+
+def test_the_frontier_keeps_a_cap():
+    options = {"max_accelerators": 72, "allow_disaggregated": True}
+    free, capped = (
+        serving_frontier(FITTED, part("gb300"), shape("deepseek-r1"), Workload(8192, 1024), power_cap_w=cap, **options)
+        for cap in (None, 800.0)
+    )
+    assert capped.accelerator_power_w.max() <= 800.0 + 1e-6 < free.accelerator_power_w.max()
+    rates = [f.accelerator_tokens_per_s[f.at_interactivity(50.0)] for f in (capped, free)]
+    assert rates[0] < rates[1]
+
+
+def test_drafts_are_tried_only_where_asked_for_and_built_in():
+    plain, _, _ = chosen("deepseek-r1", "gb300", max_accelerators=72)
+    drafting, workload, targets = chosen("deepseek-r1", "gb300", max_accelerators=72, allow_drafts=True)
+    assert plain.configuration.draft_tokens == 0
+    assert drafting.configuration.draft_tokens > 0
+    assert drafting.output_tokens_per_s > plain.output_tokens_per_s
+    curve = serving_curve(FITTED, drafting.configuration, workload, targets, np.ones(1), np.ones(1))
+    assert curve.output_tokens_per_s[0, 0] == pytest.approx(drafting.output_tokens_per_s, rel=1e-4)
+    llama, _, _ = chosen(allow_drafts=True)
+    assert llama.configuration.draft_tokens == 0  # no prediction module
