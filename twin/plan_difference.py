@@ -17,6 +17,8 @@ Properties = dict[str, str]
 SAME_PLACE_M = 0.3  # half a floor tile: nearer centres are one place
 STILL_M = 1e-3  # below this nothing was moved: positions are kept to the millimetre
 
+FLOOR_KINDS = ("rack", "CDU", "air unit", "floor feature")
+
 ONLY_A, ONLY_B, MOVED, CHANGED, SAME = "only in A", "only in B", "moved", "changed", "unchanged"
 STATES = (ONLY_A, ONLY_B, MOVED, CHANGED, SAME)
 
@@ -115,7 +117,7 @@ class PlanDifference:
 
     halls: list[HallDifference]
     parts: list[Difference]
-    counts: dict[str, int] = field(default_factory=dict)  # of racks and CDUs by state
+    counts: dict[str, int] = field(default_factory=dict)  # of what stands on the floor, by state
 
     @property
     def rows(self) -> list[Row]:
@@ -144,7 +146,7 @@ def plan_difference(a: Inputs, b: Inputs) -> PlanDifference:
         name = (new or old)["name"]
         own = [
             difference
-            for kind in ("rack", "CDU")
+            for kind in FLOOR_KINDS
             for difference in _matched(before.get((name, kind), []), after.get((name, kind), []))
         ]
         sizes = [hall for hall in (old, new) if hall]
@@ -172,7 +174,7 @@ def floor(inputs: Inputs, renamed: Mapping[str, str]) -> dict[tuple[str, str], l
     """Return what stands on the floor by hall and kind; `renamed` says under which name a hall is matched."""
     hall_name = {hall["id"]: renamed.get(hall["name"], hall["name"]) for hall in inputs["halls"]}
     found: dict[tuple[str, str], list[Thing]] = defaultdict(list)
-    for thing, hall_id in (*_racks(inputs), *_cdus(inputs)):
+    for thing, hall_id in (*_racks(inputs), *_cdus(inputs), *_air_units(inputs), *_features(inputs)):
         hall = hall_name.get(hall_id, "")
         found[hall, thing.kind].append(Thing(thing.kind, hall, thing.name, thing.properties, thing.box))
     return found
@@ -215,6 +217,19 @@ def _cdus(inputs: Inputs) -> Iterable[tuple[Thing, int]]:
         placed = "x_m" in cdu  # runs of earlier versions kept no places of CDUs
         box = _box(cdu, facts.get("width_m") or 0.6, facts.get("depth_m") or 1.2) if placed else None
         yield Thing("CDU", "", cdu["name"], properties, box), cdu["hall_id"]
+
+
+def _air_units(inputs: Inputs) -> Iterable[tuple[Thing, int]]:
+    for unit in inputs.get("air_units", ()):  # older runs kept none
+        size = {"Size": f"{unit['width_m']:g} × {unit['depth_m']:g} m"}
+        yield Thing("air unit", "", unit["name"], size, _box(unit, unit["width_m"], unit["depth_m"])), unit["hall_id"]
+
+
+def _features(inputs: Inputs) -> Iterable[tuple[Thing, int]]:
+    for part in inputs.get("features", ()):
+        said = {"Kind": part["type"].replace("_", " "), "Size": f"{part['width_m']:g} × {part['depth_m']:g} m"}
+        box = Box(part["x_m"], part["y_m"], part["width_m"], part["depth_m"], 0)
+        yield Thing("floor feature", "", part["name"], said, box), part["hall_id"]
 
 
 def _halls(inputs: Inputs, renamed: Mapping[str, str]) -> list[Thing]:

@@ -23,7 +23,7 @@ MARGIN_M = 0.4
 
 @dataclass(frozen=True, slots=True)
 class LegendEntry:
-    """One state of the legend, with how many racks and CDUs have it."""
+    """One state of the legend, with how many things have it."""
 
     css: str
     sign: str
@@ -59,13 +59,14 @@ def legend(difference: PlanDifference, a: str, b: str) -> list[LegendEntry]:
 def drawn(hall: HallDifference) -> HallDrawing:
     """Return one hall with everything that stands in it, what stays below what differs."""
     order = {SAME: 0, CHANGED: 1, MOVED: 2, ONLY_A: 3, ONLY_B: 4}
-    things = sorted(hall.things, key=lambda thing: order[thing.state])
+    # aisles and walls lie under what stands on the floor
+    things = sorted(hall.things, key=lambda one: (one.thing.kind != "floor feature", order[one.state]))
     markup = "".join(_thing(thing, hall.depth_m) for thing in things)
     differing = sum(thing.state != SAME for thing in things)
     view = f"{-MARGIN_M} {-MARGIN_M} {_m(hall.width_m + 2 * MARGIN_M)} {_m(hall.depth_m + 2 * MARGIN_M)}"
     return HallDrawing(
         hall.name, view, max(min(hall.width_m, hall.depth_m) / 60, 0.22), (hall.width_m, hall.depth_m),
-        SafeString(markup), f"{differing} of {len(things)} racks and CDUs differ",
+        SafeString(markup), f"{differing} of {len(things)} things on the floor differ",
     )  # fmt: skip
 
 
@@ -74,7 +75,7 @@ def _thing(one: Difference, depth_m: float) -> str:
     title = ": ".join([f"{one.thing.kind} {one.thing.name}, {one.state}", "; ".join(one.said)]).removesuffix(": ")
     moved = one.before is not None and one.after is not None and any(one.moved_m)
     parts = [_ghost(one.before.box, one.after.box, depth_m)] if moved and one.before.box and one.after.box else []
-    kind = " cdu" if one.thing.kind == "CDU" else ""
+    kind = {"CDU": " cdu", "floor feature": " feature"}.get(one.thing.kind, "")
     parts.append(_rect(one.thing.box, depth_m, f"{css}{kind}"))
     if sign:
         x, y = one.thing.box.centre_m

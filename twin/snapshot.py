@@ -29,6 +29,9 @@ CDU_FIELDS = (
     "id", "name", "product_id", "plant_id", "hall_id", "group", "redundant_units", "supply_degc", "coolant", "x_m",
     "y_m", "orientation_deg",
 )  # fmt: skip
+# What is drawn but not solved, so that a comparison shows the floor as it was.
+AIR_UNIT_FIELDS = ("id", "name", "hall_id", "x_m", "y_m", "orientation_deg", "width_m", "depth_m")
+FEATURE_FIELDS = ("id", "name", "type", "hall_id", "x_m", "y_m", "width_m", "depth_m")
 FEED_FIELDS = (
     "id", "name", "kind", "parent_id", "product_id", "rating_w", "n_units", "length_m", "redundancy_group",
     "redundancy", "eco_mode", "hall_id",
@@ -101,6 +104,8 @@ def snapshot(layout: Layout, scenario: Scenario) -> dict[str, Any]:
         "cdus": cdus,
         "feeds": feeds,
         "plants": plants,
+        "air_units": _rows(layout.air_units.order_by("id"), AIR_UNIT_FIELDS),
+        "features": _rows(layout.floor_features.order_by("id"), FEATURE_FIELDS),
         "products": _products(racks, halls, cdus, feeds, plants),
     }  # fmt: skip
 

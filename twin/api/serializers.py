@@ -263,7 +263,7 @@ class DifferenceRowSerializer(serializers.Serializer):
 class PlanDifferenceSerializer(serializers.Serializer):
     """What differs between the layouts of two runs, alike differences together."""
 
-    counts = serializers.DictField(child=serializers.IntegerField(), help_text="Racks and CDUs by state.")
+    counts = serializers.DictField(child=serializers.IntegerField(), help_text="What stands on the floor, by state.")
     rows = DifferenceRowSerializer(many=True)
 
 

@@ -23,6 +23,10 @@ def after(before):
     return copy.deepcopy(before)
 
 
+def n_standing(inputs) -> int:
+    return len(inputs["racks"]["id"]) + sum(len(inputs[kind]) for kind in ("cdus", "air_units", "features"))
+
+
 def states(a, b) -> dict[str, str]:
     return {d.thing.name: d.state for hall in pd.plan_difference(a, b).halls for d in hall.things}
 
@@ -30,7 +34,7 @@ def states(a, b) -> dict[str, str]:
 def test_a_layout_does_not_differ_from_itself(before, after):
     difference = pd.plan_difference(before, after)
     assert difference.same
-    assert difference.counts[pd.SAME] == len(before["racks"]["id"]) + len(before["cdus"])
+    assert difference.counts[pd.SAME] == n_standing(before)
 
 
 def test_a_rack_that_stands_elsewhere_has_moved(before, after):
@@ -95,7 +99,7 @@ def test_a_renamed_hall_of_equal_size_is_the_same_hall(before, after):
     after["halls"][0]["name"] = "Renamed"
     difference = pd.plan_difference(before, after)
     assert [hall.name for hall in difference.halls] == ["Renamed"]
-    assert difference.counts[pd.SAME] == len(before["racks"]["id"]) + len(before["cdus"])
+    assert difference.counts[pd.SAME] == n_standing(before)
     assert [row.said for row in difference.rows] == [(f"Name: {before['halls'][0]['name']} → Renamed",)]
 
 
@@ -110,3 +114,19 @@ def test_a_new_rack_is_counted(before):
     layout, scenario = small_scenario("bigger")
     new_rack(layout, name="A-09", x_m=9.0).save()
     assert pd.plan_difference(before, snapshot.snapshot(layout, scenario)).counts[pd.ONLY_B] == 1
+
+
+def test_air_units_and_walls_are_compared_where_both_runs_kept_them(before, after):
+    from facility.models import AirUnit, FloorFeature
+
+    layout, scenario = small_scenario("walled")
+    hall = layout.halls.get()
+    AirUnit.objects.create(layout=layout, hall=hall, name="CRAH-9", x_m=12, y_m=6)
+    FloorFeature.objects.create(layout=layout, hall=hall, name="W", type="wall", x_m=10, y_m=0, width_m=1, depth_m=1)
+    rows = pd.plan_difference(before, snapshot.snapshot(layout, scenario)).rows
+    found = {row.kind: (row.state, row.said) for row in rows}
+    assert found["air unit"] == (pd.ONLY_B, ())
+    assert found["floor feature"] == (pd.ONLY_B, ("wall",))
+    for kept_none in (before, after):
+        del kept_none["air_units"], kept_none["features"]
+    assert pd.plan_difference(before, after).same
