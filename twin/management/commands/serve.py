@@ -207,7 +207,7 @@ def _web_command(host: str, port: int, threads: int) -> list[str]:
     return [
         sys.executable, "-m", "gunicorn", "twin.wsgi:application", "--bind", bind, "--workers", "1",
         "--threads", str(threads), "--worker-tmp-dir", memory, "--graceful-timeout", "2", "--log-level", "warning",
-        "--no-control-socket",
+        "--no-control-socket", "--config", "python:twin.web_server",
     ]  # fmt: skip
 
 

@@ -1,0 +1,50 @@
+"""What the web process loads ahead of the first answer, and that nothing it meets there ends it."""
+
+import logging
+
+import pytest
+from django.core.management import call_command
+
+from facility.models import Rack
+from tests.small_run import small_scenario
+from twin import warm_up, web_server
+from twin.management.commands import serve
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def layout():
+    call_command("load_catalogue", verbosity=0)
+    return small_scenario()[0]
+
+
+@pytest.fixture(autouse=True)
+def _kept_connection(monkeypatch):
+    monkeypatch.setattr(warm_up.connection, "close", lambda: None)  # the test's own
+
+
+def test_the_latest_drawing_is_answered_and_its_pools_stay_planned(layout, caplog):
+    from twin.pools import _best_service
+
+    _best_service.cache_clear()
+    with caplog.at_level(logging.INFO, logger="twin.warm_up"):
+        warm_up.warm_up()
+    assert _best_service.cache_info().currsize >= 1
+    assert caplog.records == []
+
+
+def test_a_drawing_that_cannot_be_solved_is_left_to_whoever_asks(layout, caplog):
+    Rack.objects.all().delete()
+    with caplog.at_level(logging.INFO, logger="twin.warm_up"):
+        warm_up.warm_up()
+    assert "has no racks" in caplog.text
+    assert {record.levelno for record in caplog.records} == {logging.INFO}
+
+
+def test_the_server_loads_in_a_thread_that_ends_with_it(monkeypatch):
+    started = []
+    monkeypatch.setattr(web_server.threading.Timer, "start", lambda timer: started.append(timer))
+    web_server.post_worker_init(None)
+    assert [timer.daemon for timer in started] == [True]
+    assert "python:twin.web_server" in serve._web_command("127.0.0.1", 8000, 8)

@@ -1,0 +1,60 @@
+"""Load what the first answers of a web process would wait for: compiled solvers, serving configurations, claims."""
+
+import logging
+from collections.abc import Callable
+
+from django.db import connection
+
+from facility.findings import findings
+from facility.models import Layout
+from twin import snapshot
+from twin.exceptions import CannotSimulate
+
+logger = logging.getLogger(__name__)
+
+N_LAYOUTS = 4  # latest drawings whose pools are planned; each takes a second or two
+
+
+def warm_up() -> None:
+    """Answer for the latest drawings, and for the serving explorer's first choice; nothing is kept but caches.
+
+    Whatever cannot be solved is left to whoever asks for it.
+    """
+    try:
+        for layout in Layout.objects.select_related("site").order_by("-updated_at")[:N_LAYOUTS]:
+            _tried(f"layout {layout.path}", lambda layout=layout: _answer(layout))
+        _tried("serving explorer", _explore)
+    finally:
+        connection.close()
+
+
+def _tried(what: str, work: Callable[[], None]) -> None:
+    try:
+        work()
+    except (CannotSimulate, ValueError) as refusal:
+        logger.info("%s is not loaded ahead: %s", what, refusal)
+    except Exception:
+        logger.exception("%s could not be loaded ahead", what)
+
+
+def _answer(layout: Layout) -> None:
+    from twin.instant_answer import instant_answer
+    from twin.object_states import object_tables
+    from twin.simulate import described
+    from twin.steady import DESIGN, solve_steady
+
+    findings(layout)
+    for scenario in layout.site.scenarios.select_related("weather").order_by("-id")[:1]:
+        year = described(snapshot.snapshot(layout, scenario))
+        instant_answer(year)
+        object_tables(solve_steady(year, [DESIGN]))
+
+
+def _explore() -> None:
+    from facility.models import Product
+    from twin.views.serving import ENGINES, FIRST, explored, recomputed_claims
+
+    chosen = [Product.objects.filter(kind=kind, slug=slug).first() for kind, slug in FIRST.items()]
+    if all(chosen):
+        explored(*chosen, ENGINES[0][0])
+    recomputed_claims()
