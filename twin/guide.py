@@ -17,6 +17,7 @@ from facility.findings import Finding, findings
 from facility.interchange import documents
 from facility.models import Layout, Rack, Site
 from twin.models import Run
+from twin.run_findings import run_findings
 from twin.site_file import site_import
 
 HALL = Path(facility.__file__).parent / "samples" / "guide" / "hall.yaml"
@@ -237,6 +238,16 @@ class Outcome:
         """Whether there is something to compare."""
         ended = (self.before, self.after)
         return all(run is not None and run.status == Run.Status.DONE for run in ended) and not self.after_is_stale
+
+
+def troubles(run: Run) -> dict[str, int]:
+    """Return how many faults the rules found in a run's layout, and how many its year shows beyond them."""
+    details = Run.objects.values_list("details", flat=True).get(pk=run.pk) or {}
+    grave = ("blocking", "risk")
+    return {
+        "Faults that the rules find": sum(f["severity"] in grave for f in details.get("findings", [])),
+        "Faults that the year shows": sum(f.severity in grave for f in run_findings(details)),
+    }
 
 
 def outcome(site: Site) -> Outcome | None:

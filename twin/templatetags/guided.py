@@ -17,6 +17,8 @@ def guide_banner(context: template.Context) -> SafeString:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated or getattr(site, "slug", "") != site_slug(user):
         return SafeString("")
+    if request.path == reverse("guide"):
+        return SafeString("")
     return format_html(
         '<p class="guide-banner">This is the hall of your guided start. <a href="{}">Back to the steps</a></p>',
         reverse("guide"),

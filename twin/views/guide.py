@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from twin import guide
-from twin.merit import HEADLINES
+from twin.merit import BY_NAME, HEADLINES
 
 SKIPPED = "guide_skipped"  # in the session
 
@@ -23,7 +23,12 @@ def guide_page(request: HttpRequest) -> HttpResponse:
         outcome = guide.outcome(site)
         context["outcome"] = outcome
         if outcome and outcome.is_complete:
-            context |= {"figures": HEADLINES, "compare": compare_address(outcome)}
+            before, after = guide.troubles(outcome.before), guide.troubles(outcome.after)
+            context |= {
+                "figures": [*HEADLINES, *(BY_NAME[name] for name in ("goodput_tokens_per_s", "slo_attainment_frac"))],
+                "compare": compare_address(outcome),
+                "troubles": [(label, count, after[label]) for label, count in before.items()],
+            }
     return render(request, "twin/guide.html", context)
 
 
