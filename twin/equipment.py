@@ -191,6 +191,8 @@ def _rack_kind(
     other_w = max(system["non_accelerator_power_w"] * n_systems - fan_w - loss_w, 0.0)
     max_power_w = system["max_power_w"] * n_systems + other_power_w
     liquid_frac = float(system["liquid_heat_frac"] or 0.0) if coolant else 0.0
+    if liquid_frac > 0 and flow_m3_per_s == 0:
+        raise ValueError(f"Rack {name}: coolant_flow_m3_per_s is 0; give it a flow above 0, or leave it empty")
     if not coolant and system["liquid_heat_frac"]:
         liquid_frac = float(system["liquid_heat_frac"])  # rack_table refuses it: liquid-cooled, but on no CDU
     heat_w = n_accelerators * tdp_w + other_w

@@ -190,6 +190,9 @@ class Rack(models.Model):
                 )
         if self.feed_a_id is not None and self.feed_a_id == self.feed_b_id:
             raise ValidationError({"feed_b": f"Rack {self.name} has feed {self.feed_a.name} on both sides."})
+        if self.cdu is not None and self.coolant_flow_m3_per_s == 0:
+            said = f"Rack {self.name} on CDU {self.cdu.name} takes no coolant; give a flow above 0 or leave it empty."
+            raise ValidationError({"coolant_flow_m3_per_s": said})
 
     def check_contents(self) -> None:
         """Raise if the systems cannot be mounted in one rack."""
