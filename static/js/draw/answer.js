@@ -3,6 +3,7 @@
 
 import { isNumber, quantityText } from "../quantities.js";
 
+const LATE_MS = 4000;
 const SIGN = { blocking: "⛔", risk: "⚠", hint: "ⓘ" };
 
 function node(name, text = "", className = "") {
@@ -28,6 +29,7 @@ export class Answer {
     this.asking?.abort();
     const asking = (this.asking = new AbortController());
     this.figures.setAttribute("aria-busy", "true");
+    const late = setTimeout(() => { this.note.textContent = "Still solving; the first answer after a start takes longest."; }, LATE_MS);
     try {
       const answer = await fetch(`${this.url}?scenario=${encodeURIComponent(this.scenario)}`, { signal: asking.signal });
       const body = await answer.json().catch(() => ({}));
@@ -38,6 +40,8 @@ export class Answer {
     } catch (error) {
       if (error.name === "AbortError") return;
       this.note.textContent = `No instant answer: ${error.message}`;
+    } finally {
+      clearTimeout(late);
     }
     if (this.asking === asking) this.figures.removeAttribute("aria-busy");
   }

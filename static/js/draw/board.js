@@ -79,14 +79,18 @@ class Board {
       if (button?.dataset.do) this.act(button.dataset.do);
       else if (button?.dataset.tool) this.use(button.dataset.tool);
       else if (button?.dataset.add) this.add(button.dataset.add);
+      // After a click the keys go on where the drawing is; who pressed the button by key stays on it.
+      if (event.detail && (button?.dataset.do || button?.dataset.tool) && button.dataset.do !== "help") this.stage.focus({ preventScroll: true });
     });
     byId("draw-align")?.addEventListener("change", (event) => {
       if (event.target.value) this.align(event.target.value);
       event.target.value = "";
+      this.stage.focus({ preventScroll: true });
     });
     byId("draw-feature")?.addEventListener("change", (event) => {
       if (event.target.value) this.use(event.target.value);
       event.target.value = "";
+      this.stage.focus({ preventScroll: true });
     });
   }
 

@@ -2,6 +2,7 @@
 // the svg element: nothing is drawn anew); when it rests, the drawing is drawn sharp at its place (a transform of one <g>).
 
 const REST_MS = 140;
+const KEPT_PX = 90;
 const MARGIN = 0.5; // of the stage, drawn beyond each side, so that a pan meets no blank edge
 
 export class Camera {
@@ -28,6 +29,7 @@ export class Camera {
   }
 
   fit(hall, box = null) {
+    this.hall = hall;
     this.depth = hall.depth_m;
     const shown = box ?? { x0: 0, y0: 0, x1: hall.width_m, y1: hall.depth_m };
     const pad = box ? 3 : 1;
@@ -52,7 +54,16 @@ export class Camera {
     this.move();
   }
 
+  // Some of the hall stays in sight, so that nobody gets lost on empty ground.
+  keep() {
+    const { width, height, scale, hall } = this;
+    if (!hall) return;
+    this.x = Math.min(Math.max(this.x, KEPT_PX - hall.width_m * scale), width - KEPT_PX);
+    this.y = Math.min(Math.max(this.y, KEPT_PX - hall.depth_m * scale), height - KEPT_PX);
+  }
+
   move() {
+    this.keep();
     if (!this.frame) this.frame = requestAnimationFrame(() => this.shift());
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.settle(), REST_MS);

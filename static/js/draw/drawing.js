@@ -66,7 +66,8 @@ export class Drawing {
   }
 
   called(object) {
-    return `${object.kind === "feature" ? TYPES[object.type] : CALLED[object.kind]} ${object.name}`;
+    const kind = object.kind === "feature" ? TYPES[object.type] : CALLED[object.kind], { name } = object;
+    return name.toLowerCase().startsWith(kind.toLowerCase()) ? name : `${kind} ${name}`; // not "wall Wall 1"
   }
 
   // Squares of everything in a hall that others may not stand on, without some.

@@ -32,6 +32,8 @@ export class Keys {
     });
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && board.placing) board.use("select"); // from the fields of its form, too
+      const isTyping = event.target.closest?.("input, select, textarea, dialog, .draw-stage");
+      if (!isTyping && (event.ctrlKey || event.metaKey) && /^[zy]$/i.test(event.key) && this.control(event)) event.preventDefault();
     });
     this.list();
   }

@@ -2,6 +2,7 @@
 
 import { CALLED, TYPES } from "./drawing.js";
 import { numberTyped } from "./floor.js";
+import { quantityText } from "../quantities.js";
 
 const byId = (id) => document.getElementById(id);
 const FACING = [["0", "down, 0°"], ["90", "right, 90°"], ["180", "up, 180°"], ["270", "left, 270°"]];
@@ -85,14 +86,29 @@ export class Panel {
       return [`${floor.name}: ${floor.width_m} × ${floor.depth_m} m, ${n("rack")} racks, ${n("cdu")} CDUs; ${floor.n_air_units} air units, `
         + `${n("air_unit")} of them drawn. Click or lasso things to change them.`];
     }
-    if (objects.length > 1) return [Object.entries(Object.groupBy ? Object.groupBy(objects, (one) => one.kind) : {})
-      .map(([kind, some]) => `${some.length} ${CALLED[kind]}${some.length > 1 ? "s" : ""}`).join(", ")];
+    if (objects.length > 1) return [this.several(objects)];
     const [object] = objects, link = document.createElement("a");
     if (typeof object.id === "string") return ["Being saved."];
     link.href = `${this.board.root.dataset.parts.replace("KIND", PARTS[object.kind])}${object.id}/edit/`;
     link.textContent = "All fields by form";
-    const racks = object.kind === "cdu" ? `Cools ${drawing.racksOn("cdu", object.id).length} racks. ` : "";
-    return [racks, link];
+    const racks = object.kind === "cdu" ? drawing.racksOn("cdu", object.id) : [];
+    const load = racks.reduce((sum, rack) => sum + this.rated_w(rack), 0);
+    const text = object.kind === "cdu" ? `Cools ${racks.length} racks rated ${quantityText(load, "W")}. `
+      : object.kind === "rack" ? `Rated ${quantityText(this.rated_w(object), "W")}. ` : "";
+    return [text, link];
+  }
+
+  several(objects) {
+    const n = new Map(), power_w = objects.reduce((sum, object) => sum + this.rated_w(object), 0);
+    for (const { kind } of objects) n.set(kind, (n.get(kind) ?? 0) + 1);
+    const kinds = [...n].map(([kind, count]) => `${count} ${CALLED[kind]}${count > 1 ? "s" : ""}`).join(", ");
+    return kinds + (power_w ? `, ${quantityText(power_w, "W")} rated` : "");
+  }
+
+  rated_w(object) {
+    if (object.kind !== "rack") return 0;
+    const product = this.board.drawing.products.rack.find((one) => one.slug === object.product);
+    return (product?.power_w ?? 0) * object.n_systems + object.other_power_w;
   }
 
   fields(kind, objects) {
