@@ -31,7 +31,8 @@ X_OF = (
 CHANGE = """([id, power]) => document.getElementById("draw").board.change("Changed rack",
   [{ op: "update", kind: "rack", id, other_power_w: power }])"""
 FRAMES = """async ([kind, n]) => {
-  const { board } = document.getElementById("draw"), { stage } = board, box = stage.getBoundingClientRect(), deltas = [];
+  const { board } = document.getElementById("draw"), { stage } = board, deltas = [];
+  const box = stage.getBoundingClientRect();
   const at = { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2, bubbles: true, cancelable: true };
   const turn = (more) => stage.dispatchEvent(new WheelEvent("wheel", { ...at, ...more }));
   const frame = () => new Promise(requestAnimationFrame);
