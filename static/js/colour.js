@@ -217,7 +217,7 @@ function legend(block, nearest, unit) {
   if (!known) return;
   const tick = data.mode === "limit" || nearest === null ? null : data.mode === "remaining" ? 0 : nearest;
   part("legend-label").textContent = data.mode === "used" ? data.label : `${data.label}, ${data.mode}`;
-  part("legend-limit").textContent = tick === null ? "" : `, nearest limit ${quantityText(tick, unit)}`;
+  part("legend-limit").textContent = tick === null ? "" : `, ${data.mode === "remaining" ? "the limit is at" : "nearest limit"} ${quantityText(tick, unit)}`;
   part("legend-low").textContent = quantityText(low, unit);
   part("legend-high").textContent = quantityText(high, unit);
   const mark = part("legend-mark");

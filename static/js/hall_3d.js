@@ -27,7 +27,7 @@ function themed(trace) {
 // A narrow window sees less to either side: stand further back, except among the racks.
 function placed(scene, name, element) {
   const { eye, center, up } = scene.meta.cameras[name];
-  const back = name === "aisle" ? 1 : Math.max(1, (1.6 * element.clientHeight) / element.clientWidth);
+  const back = name === "aisle" ? 1 : Math.max(1, (0.95 * element.clientHeight) / element.clientWidth);
   const away = (axis) => center[axis] + (eye[axis] - center[axis]) * back;
   return { eye: { x: away("x"), y: away("y"), z: away("z") }, center, up };
 }
@@ -47,7 +47,8 @@ async function draw() {
   const figure = JSON.parse(source.textContent), canvas = frame.querySelector("[data-canvas]");
   frame.hidden = false;
   try {
-    const config = { responsive: true, displaylogo: false, modeBarButtons: [["resetCameraDefault3d", "toImage"]] };
+    // Plotly would draw twice the pixels of the screen in each direction, which only a strong graphics card does smoothly.
+    const config = { responsive: true, displaylogo: false, plotGlPixelRatio: Math.min(window.devicePixelRatio, 2), modeBarButtons: [["resetCameraDefault3d", "toImage"]] };
     await window.Plotly.react(canvas, figure.data.map(themed), layoutOf(figure.layout, canvas), config);
   } catch {
     return fallBack(); // a context was promised and not given

@@ -43,6 +43,7 @@ def addresses(layout, scenario) -> list[str]:
         reverse("layout-one-line", args=here),
         reverse("layout-loop", args=here),
         reverse("layout-edit", args=here),
+        reverse("layout-3d", args=here),
         reverse("layout-findings", args=here),
         reverse("bill-of-materials", args=here),
         *(reverse("part-list", args=[*here, kind]) for kind in ("halls", "racks", "power-feeds")),
