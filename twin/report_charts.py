@@ -13,6 +13,7 @@ from twin.report_shapes import BAD, CATEGORIES, FAINT, GRID, INK, Band, Cells, D
 
 WIDTH = 500.0  # points; an A4 page between its margins
 HOURS_PER_DAY = 24
+ALIKE_FRAC = 5e-3
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MONTH_STARTS = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 #: Viridis (matplotlib, CC0) at nine even steps: perceptually even and readable without red-green vision.
@@ -34,7 +35,7 @@ def levels_of(values: NDArray[np.floating], n_levels: int) -> tuple[NDArray[np.i
         return np.full(values.shape, -1), math.nan, math.nan
     low, high = float(values[finite].min()), float(values[finite].max())
     level = np.full(values.shape, n_levels // 2)
-    if high > low:
+    if high - low > ALIKE_FRAC * max(abs(high), abs(low)):  # else colours would tell differences that nobody can read
         level = np.nan_to_num((values - low) / (high - low) * (n_levels - 1)).round().astype(int)
     return np.where(finite, level, -1), low, high
 

@@ -42,7 +42,7 @@ def report_of_comparison(request: HttpRequest) -> tuple[Report, str]:
         raise Http404("A report of a comparison needs at least two runs in its address: ?runs=…,…")
     runs = visible_runs_or_404(request, ids)
     compared = compare([as_compared(run) for run in runs])
-    content = comparison_report([reported(run) for run in runs], compared, made=made_now())
+    content = comparison_report([reported(run, drawn=False) for run in runs], compared, made=made_now())
     return content, f"comparison-{'-'.join(str(run.id)[:4] for run in runs)}"
 
 

@@ -4,6 +4,7 @@ import io
 import re
 import time
 
+import numpy as np
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
@@ -21,6 +22,7 @@ from twin.merit import FIGURES, HEADLINES
 from twin.models import Run
 from twin.number_text import quantity_text
 from twin.report import Report
+from twin.report_charts import levels_of
 from twin.report_comparison import comparison_report
 from twin.report_html import html
 from twin.report_pdf import drawable, pdf
@@ -122,6 +124,11 @@ def test_the_plan_has_every_rack_and_cdu_to_scale(told, report):
     racks = [s for s in plan.shapes if getattr(s, "width", 0) == pytest.approx(0.6 * scale) and s.stroke == "#ffffff"]
     assert len(racks) == len(told.inputs["racks"]["id"])
     assert [s.text for s in plan.shapes if getattr(s, "text", "") in ("1", "2")] == ["1", "2"]
+
+
+def test_values_that_read_the_same_have_one_colour():
+    assert set(levels_of(np.array([102.1, 102.2, np.nan]), 17)[0]) == {8, -1}
+    assert levels_of(np.array([10.0, 20.0]), 17)[0].tolist() == [0, 16]
 
 
 def test_page_pdf_and_spreadsheet_say_the_same(report):
