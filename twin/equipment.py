@@ -102,22 +102,21 @@ def rack_table(inputs: Inputs) -> RackTable:
     group_of_cdu = {cdu["id"]: group_index[cdu["group"]] for cdu in inputs["cdus"]}
     coolant_of_cdu = {cdu["id"]: cdu["coolant"] for cdu in inputs["cdus"]}
     kinds: dict[tuple, dict[str, Any]] = {}  # racks of the same make-up share one calculation
-    columns: dict[str, list] = {}
-    extra: dict[str, list] = {"accelerator": [], "system": [], "nameplate_w": []}
+    number: dict[tuple, int] = {}
+    which = np.empty(n_racks, dtype=np.int64)
     for i in range(n_racks):
-        cdu_id = racks["cdu_id"][i]
         key = (
             racks["product_id"][i], racks["n_systems"][i], racks["other_power_w"][i],
-            racks["accelerator_power_limit_w"][i], racks["coolant_flow_m3_per_s"][i], coolant_of_cdu.get(cdu_id),
+            racks["accelerator_power_limit_w"][i], racks["coolant_flow_m3_per_s"][i],
+            coolant_of_cdu.get(racks["cdu_id"][i]),
         )  # fmt: skip
         if key not in kinds:
             kinds[key] = _rack_kind(inputs, racks["name"][i], *key)
-        kind = kinds[key]
-        for name in extra:
-            extra[name].append(kind[name])
-        for name, value in kind["bank"].items():
-            columns.setdefault(name, []).append(value)
-    bank = {name: np.array(values, dtype=float) for name, values in columns.items()}
+            number[key] = len(number)
+        which[i] = number[key]
+    made_up = list(kinds.values())
+    banks = [kind["bank"] for kind in made_up]
+    bank = {name: np.array([one[name] for one in banks], dtype=float)[which] for name in banks[0]}
     bank["cdu_index"] = np.array([group_of_cdu.get(c, -1) for c in racks["cdu_id"]], dtype=np.int64)
     bank["hall_index"] = np.array([hall_of[h] for h in racks["hall_id"]], dtype=np.int64)
     bank["recirculation_frac"] = recirculation_frac(inputs)
@@ -129,9 +128,9 @@ def rack_table(inputs: Inputs) -> RackTable:
         rack_id=np.array(racks["id"], dtype=np.int64),
         bank=bank,
         load_share=np.array(racks["load_share"], dtype=float),
-        accelerator=np.array(extra["accelerator"]),
-        system=np.array(extra["system"]),
-        nameplate_w=np.array(extra["nameplate_w"], dtype=float),
+        accelerator=np.array([kind["accelerator"] for kind in made_up])[which],
+        system=np.array([kind["system"] for kind in made_up])[which],
+        nameplate_w=np.array([kind["nameplate_w"] for kind in made_up], dtype=float)[which],
     )
 
 

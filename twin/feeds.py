@@ -1,6 +1,7 @@
 """The described power feeds as the solver's tree, and which racks hang on which feed."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def loss_curve(inputs: Inputs, feed: Mapping[str, Any]) -> LossCurve:
     if entry["kind"] == "ups":
         points = sheet["efficiency_eco_mode" if feed["eco_mode"] else "efficiency_double_conversion"]
         shares = [float(name.removeprefix("load_").replace("_", ".")) for name in points]
-        return curve_from_efficiency(shares, list(points.values()))
+        return _fitted(tuple(shares), tuple(points.values()))
     if entry["kind"] == "transformers":
         return transformer_curve(rated, sheet["no_load_loss_w"], sheet["load_loss_full_w"])
     if entry["kind"] == "busways":
@@ -97,8 +98,13 @@ def loss_curve(inputs: Inputs, feed: Mapping[str, Any]) -> LossCurve:
             rated, sheet["resistance_ohm_per_m"] * feed["length_m"], sheet["voltage_v"], n_taps=ASSUMED_BUSWAY_TAPS
         )
     if entry["kind"] == "distribution":
-        return curve_from_efficiency([0.5, 1.0], [sheet["efficiency_at_50pct"], sheet["efficiency_full"]])
+        return _fitted((0.5, 1.0), (sheet["efficiency_at_50pct"], sheet["efficiency_full"]))
     return LossCurve(0.0, 0.0, 0.0)
+
+
+@cache
+def _fitted(load_frac: tuple[float, ...], efficiency_frac: tuple[float, ...]) -> LossCurve:
+    return curve_from_efficiency(load_frac, efficiency_frac)
 
 
 def rack_feeds(inputs: Inputs) -> IntArray:
@@ -128,20 +134,29 @@ def class_links(inputs: Inputs, tree: FeedTree, class_feeds: IntArray) -> RackLi
         Feed ids A and B of each class, -1 for none.
     """
     by_id = {feed["id"]: feed for feed in inputs["feeds"]}
+    shared_by: dict[tuple[int, ...], list[tuple[str, float, float]]] = {}  # classes on the same feeds draw alike
     rack_index, names, shares, standby = [], [], [], []
-    for i, pair in enumerate(class_feeds):
-        mine = [by_id[int(feed)] for feed in pair if feed >= 0]
-        caught = len(mine) == 2 and _is_catcher(by_id, mine[1])
-        for k, feed in enumerate(mine):
+    for i, pair in enumerate(class_feeds.tolist()):
+        if (key := tuple(pair)) not in shared_by:
+            shared_by[key] = _shares(by_id, pair)
+        for name, share, in_reserve in shared_by[key]:
             rack_index.append(i)
-            names.append(feed["name"])
-            reserve = caught and k == 1
-            shares.append(0.0 if reserve else 1.0 if caught else 1.0 / len(mine))
-            standby.append(1.0 if reserve else 0.0)
+            names.append(name)
+            shares.append(share)
+            standby.append(in_reserve)
     return rack_links(
         tree, rack_index=rack_index, node_names=names, n_racks=len(class_feeds), share_frac=shares,
         standby_share_frac=standby,
     )  # fmt: skip
+
+
+def _shares(by_id: Mapping[int, Mapping[str, Any]], pair: list[int]) -> list[tuple[str, float, float]]:
+    """Return name, share and standby share of each feed of a rack."""
+    mine = [by_id[feed] for feed in pair if feed >= 0]
+    caught = len(mine) == 2 and _is_catcher(by_id, mine[1])
+    if caught:
+        return [(mine[0]["name"], 1.0, 0.0), (mine[1]["name"], 0.0, 1.0)]
+    return [(feed["name"], 1.0 / len(mine), 0.0) for feed in mine]
 
 
 def _is_catcher(by_id: Mapping[int, Mapping[str, Any]], feed: Mapping[str, Any] | None) -> bool:

@@ -1,6 +1,7 @@
 """Sites, their layouts, and the plan of a layout with its racks."""
 
-from dataclasses import asdict
+from dataclasses import fields
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -114,6 +115,7 @@ def site_file(request: HttpRequest, site: str) -> HttpResponse:
     )
 
 
+FINDING_FIELDS = tuple(entry.name for entry in fields(Finding))
 #: Kinds of part as the rules name them, and as the addresses of lists do.
 PART_LISTS = {
     "hall": "halls", "power_feed": "power-feeds", "cooling_plant": "cooling-plants", "air_unit": "air-units",
@@ -121,16 +123,22 @@ PART_LISTS = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=4096)  # a big layout's findings name hundreds of objects
+def address(name: str, *args: str | int) -> str:
+    """Return the address of a page."""
+    return reverse(name, args=args)
+
+
 def with_address(layout: Layout, finding: Finding) -> dict:
     """Return a finding as templates show it, with the address of its object or of the list it stands in."""
     here = [layout.site.slug, layout.slug]
     if finding.object_kind in ("rack", "cdu") and finding.object_id:
-        href = reverse(f"{finding.object_kind}-detail", args=[*here, finding.object_id])
+        href = address(f"{finding.object_kind}-detail", *here, finding.object_id)
     elif finding.object_kind in PART_LISTS:
-        href = reverse("part-list", args=[*here, PART_LISTS[finding.object_kind]])
+        href = address("part-list", *here, PART_LISTS[finding.object_kind])
     else:
-        href = reverse("site-detail", args=here[:1])
-    return asdict(finding) | {"href": href}
+        href = address("site-detail", here[0])
+    return {name: getattr(finding, name) for name in FINDING_FIELDS} | {"href": href}
 
 
 def findings_of(layout: Layout, kind: str, pk: int) -> list[dict]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, JsonResponse
-from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
@@ -19,7 +18,7 @@ from twin import snapshot
 from twin.exceptions import CannotSimulate
 from twin.models import Scenario
 from twin.number_text import quantity_text
-from twin.views.sites import with_address
+from twin.views.sites import address, with_address
 
 MAX_HOURS = 24
 N_MARGINS_OF_KIND = 3  # tightest ones that an answer carries
@@ -147,8 +146,8 @@ def margin_address(layout: Layout, year, margin: dict[str, Any]) -> str:
         ("cooling-plants", "plants", "name"),
     ):  # fmt: skip
         if any(row[key] == margin["object"] for row in year.inputs[table]):
-            return reverse("part-list", args=[*here, kind])
-    return reverse("layout-detail", args=here)
+            return address("part-list", *here, kind)
+    return address("layout-detail", *here)
 
 
 def read(layout: Layout, scenario: Scenario):
