@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 MARGIN, INSET = 14.0, 16.0  # of the drawing, and of a loop's frame
 TITLE = 30.0  # of a loop's frame
 PITCH = BLOCK_HEIGHT + 34  # of branches, with room for the label of a box
-BLOCK_GAP, MAIN_GAP, BRANCH_GAP, RACK_GAP = 30.0, 100.0, 86.0, 92.0
+BLOCK_GAP, MAIN_GAP, BRANCH_GAP, RACK_GAP = 30.0, 104.0, 116.0, 98.0
 HALF_PIPES = 13.0  # supply above the middle, return below
 HEADERS = 16.0  # between the two headers
 MOST_BRANCHES = 40  # beyond, the CDU groups of one hall on one loop share a symbol
@@ -248,7 +248,7 @@ def _cdus(branch: _Branch, x: float, y: float) -> Node:
         ("load {}", (load,)),
         ("pumps {}", (Reading("cdus", ids, "pump_power_w", "W"),)),
     ]
-    left, right = x - BRANCH_GAP + 20, x + BLOCK_WIDTH + 10
+    left, right = x - BRANCH_GAP + 6, x + BLOCK_WIDTH + 10
     beside = (
         Slot(
             left, y - HALF_PIPES - 5, "{}", (Reading("cdus", ids, "facility_flow_kg_s", "kg/s"),), kind="value supply"

@@ -16,7 +16,7 @@ from twin.schematic import BLOCK_HEIGHT, BLOCK_WIDTH, STATE, Box, Node, Reading,
 
 Row = Mapping[str, Any]
 
-ROW_HEIGHT, ROW_WIDTH, RACKS_WIDTH = 26.0, 320.0, 224.0
+ROW_HEIGHT, ROW_WIDTH, RACKS_WIDTH = 26.0, 320.0, 250.0
 BLOCK_PITCH = BLOCK_HEIGHT + 34  # leaves room for the label of a box
 COLUMN_GAP = 28.0
 MARGIN = 14.0
@@ -352,7 +352,7 @@ def _rack_node(branch: _Branch, x: float) -> Node:
     else:
         reading = Reading("racks", branch.racks, "power_w", "W")
     if not note_only:
-        slots.append(Slot(x + 172, base, "{}", (reading,), anchor="end", kind="flat"))
+        slots.append(Slot(x + 184, base, "{}", (reading,), anchor="end", kind="flat"))
         slots.append(Slot(x + RACKS_WIDTH - 4, base, "", anchor="end", kind=STATE))
     return Node(
         key=branch.key, symbol={"racks": "racks", COOLING: "fan"}.get(kind, ""), kind=kind, ids=branch.racks,

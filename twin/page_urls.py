@@ -6,6 +6,7 @@ from twin.views import (
     comparisons,
     diagrams,
     draw,
+    drill,
     drill_answers,
     glossary,
     guide,
@@ -34,9 +35,14 @@ urlpatterns = [
     path(LAYOUT + "drill/ranking/", drill_answers.drill_ranking, name="layout-drill-ranking"),
     path("sites/<slug:site>/<slug:layout>/3d/", halls.layout_3d, name="layout-3d"),
     path(LAYOUT + "one-line/", diagrams.diagram_page, {"kind": diagrams.ONE_LINE}, name="layout-one-line"),
-    path(LAYOUT + "one-line/values/", diagrams.diagram_values, {"kind": diagrams.ONE_LINE}, name="layout-one-line-values"),
+    path(
+        LAYOUT + "one-line/values/", diagrams.diagram_values, {"kind": diagrams.ONE_LINE}, name="layout-one-line-values"
+    ),
     path(LAYOUT + "loop/", diagrams.diagram_page, {"kind": diagrams.LOOP}, name="layout-loop"),
     path(LAYOUT + "loop/values/", diagrams.diagram_values, {"kind": diagrams.LOOP}, name="layout-loop-values"),
+    path(LAYOUT + "drill/", drill.drill_page, name="layout-drill"),
+    path(LAYOUT + "drill/shown/", drill.drill_shown, name="layout-drill-shown"),
+    path(LAYOUT + "drill/list/", drill.drill_list, name="layout-drill-list"),
     path("sites/<slug:site>/<slug:layout>/draw/", draw.layout_draw, name="layout-draw"),
     path("sites/<slug:site>/<slug:layout>/findings/", sites.layout_findings, name="layout-findings"),
     path("sites/<slug:site>/<slug:layout>/racks/<int:pk>/", sites.rack_detail, name="rack-detail"),

@@ -63,6 +63,11 @@ class Readings:
         found = self._tables[table].state[hour, self.columns(table, ids)]
         return Counter(STATES[found].tolist())
 
+    def each_state(self, table: str, ids: Iterable[int], hour: int) -> list[str]:
+        """Return the state of each row, "unknown" of rows that were not solved."""
+        at, state = self._column[table], self._tables[table].state[hour]
+        return [str(STATES[state[at[pk]]]) if pk in at else "unknown" for pk in ids]
+
     def beside(self, table: str, column: str, pk: int, hour: int) -> int:
         """Return a whole number that stands beside the quantities, 0 where there is none."""
         rows = self._tables[table].beside.get(column)
@@ -122,7 +127,7 @@ class Readings:
         words = [f"{n_out}/{node.n_units} out"] if n_out else []
         state = PARTLY if n_out else OK
         for kind, said in ((THROTTLED, "throttled"), (DEAD, "dead")):
-            if found[kind] and node.kind != "cdu":
+            if found[kind] and node.kind not in ("cdu", "plant"):  # of these, units out say it better
                 state = kind if kind == THROTTLED else PARTLY
                 words.append(f"{found[kind]}/{n} {said}" if n > 1 else said)
         if found[BEYOND] and node.over_word:

@@ -21,6 +21,12 @@ export function show(root, nodes) {
   }
 }
 
+/** Mark the design hour as the one shown, or not. */
+export function mark(link, current) {
+  if (current) link.setAttribute("aria-current", "true");
+  else link.removeAttribute("aria-current");
+}
+
 function showRows(cells) {
   for (const [row, texts] of Object.entries(cells)) {
     document.querySelectorAll(`[data-row="${row}"] [data-c]`).forEach((cell, i) => {
@@ -33,7 +39,7 @@ class Times {
   constructor(panel) {
     this.panel = panel;
     this.form = panel.querySelector("[data-when]");
-    this.slider = this.form.elements.namedItem("hour").length ? this.form.querySelector("[type=range]") : this.form.hour;
+    this.slider = this.form.querySelector("[type=range]");
     this.play = this.form.querySelector("[data-play]");
     this.design = this.form.querySelector("[data-design]");
     this.known = new Map(); // day of the year, or "design" → answer of the server, or its promise
@@ -44,7 +50,7 @@ class Times {
     this.play.addEventListener("click", () => (this.timer ? this.stop() : this.start()));
     this.form.addEventListener("submit", (event) => { event.preventDefault(); this.go(Number(this.slider.value)); });
     this.form.scenario?.addEventListener?.("change", () => location.assign(this.address(this.at)));
-    this.at = this.design.getAttribute("aria-pressed") === "true" ? "design" : Number(this.slider.value);
+    this.at = this.design.hasAttribute("aria-current") ? "design" : Number(this.slider.value);
   }
 
   address(hour) {
@@ -74,7 +80,7 @@ class Times {
 
   async go(hour) {
     const turn = ++this.wanted;
-    this.design.setAttribute("aria-pressed", String(hour === "design"));
+    mark(this.design, hour === "design");
     this.panel.setAttribute("aria-busy", "true");
     try {
       const [answer, i] = await this.answer(hour);

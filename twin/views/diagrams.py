@@ -1,6 +1,6 @@
 """The one-line diagram of power and the loop diagram of cooling, with what the solved hour says beside each symbol."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,11 +14,12 @@ from facility.models import Layout
 from facility.permissions import may_change_site
 from facility.views.lookup import visible_layout_or_404
 from twin import diagram_rows as described
+from twin.drawn_symbols import Symbol, symbol, unsolved, weather_text, wires
 from twin.exceptions import CannotSimulate
 from twin.loop_diagram import loop_diagram
 from twin.number_text import quantity_text
 from twin.one_line import one_line
-from twin.schematic import Node, Reading, Schematic, Slot, Square
+from twin.schematic import Node, Reading, Schematic
 from twin.views import state
 from twin.views.state import BadQuestion, answers_json
 
@@ -125,60 +126,29 @@ def diagram_page(request: HttpRequest, site: str, layout: str, *, kind: DiagramK
     return render(request, "twin/diagram.html", context, status=answer.status)
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A symbol as a template writes it. Squares are (square, is out, address, what it fails)."""
-
-    node: Node
-    state: str
-    lines: list[tuple[Slot, str]]
-    bar_width: float
-    href: str
-    token: str = ""
-    squares: Sequence[tuple[Square, bool, str, str]] = ()
-
-
 def shown_context(answer: Answer, drawing: Schematic, kind: DiagramKind, href: Callable) -> dict[str, Any]:
     """Return what a page needs to write a drawing at the first of the solved hours."""
     if answer.steady is None:
-        items = [unsolved(node, href(node.kind, node.ids)) for node in drawing.nodes]
-        return {"items": items, "wires": [(wire, "") for wire in drawing.wires], "hour": None}
+        symbols = [unsolved(node, href(node.kind, node.ids)) for node in drawing.nodes]
+        return {"symbols": symbols, "wires": [(wire, "") for wire in drawing.wires], "hour": None}
     from twin.steady import hour_rows
 
     readings, [hour] = readings_of(answer.steady), hour_rows(answer.steady)[:1]
-    items = [linked(node, readings.shown(node, 0), href) for node in drawing.nodes]
+    symbols = [linked(node, readings.shown(node, 0), href) for node in drawing.nodes]
     return {
-        "items": items, "wires": wires(drawing, items), "hour": hour | {"text": weather_text(hour)},
+        "symbols": symbols, "wires": wires(drawing, symbols), "hour": hour | {"text": weather_text(hour)},
         "n_hours": answer.steady.inputs["weather"]["n_hours"], "figures": figures(readings, 0),
         "tables": [table(readings, name, href) for name in kind.tables],
     }  # fmt: skip
 
 
-def unsolved(node: Node, href: str) -> Item:
-    """Return a symbol with its name only."""
-    return Item(node, "unsolved", [(slot, slot.pattern if not slot.readings else "") for slot in node.slots], 0.0, href)
-
-
-def linked(node: Node, shown, href: Callable) -> Item:
+def linked(node: Node, shown, href: Callable) -> Symbol:
     """Return a symbol that leads to its object; the squares of CDUs lead to each of them."""
     squares = [
-        (square, out, href("cdu", (int(square.token.partition(":")[2]),)) if node.kind == "cdu" else "", "")
+        (square, out, href("cdu", (int(square.token.partition(":")[2]),)) if node.kind == "cdu" else "", square.name)
         for square, out in zip(node.squares, shown.out, strict=True)
     ]
-    return item(node, shown, href(node.kind, node.ids), squares=squares)
-
-
-def item(node: Node, shown, href: str, token: str = "", squares: Sequence[tuple] = ()) -> Item:
-    """Return a symbol with what it says."""
-    lines = list(zip(node.slots, shown.texts, strict=True))
-    width = round(shown.bar * node.bar[2], 1) if node.bar else 0.0
-    return Item(node, shown.state, lines, width, href, token, squares)
-
-
-def wires(drawing: Schematic, items: Sequence[Item]) -> list[tuple]:
-    """Return each wire with the state of what it feeds."""
-    state_of = {item.node.key: item.state for item in items}
-    return [(wire, state_of[wire.key]) for wire in drawing.wires]
+    return symbol(node, shown, href(node.kind, node.ids), squares)
 
 
 def object_address(layout: Layout, may_change: bool, kind: str, ids: tuple[int, ...]) -> str:
@@ -248,9 +218,3 @@ def diagram_values(request: HttpRequest, site: str, layout: str, *, kind: Diagra
 def hour_text(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return an hour as its label and its weather in words."""
     return {"index": row["index"], "label": row["label"], "text": weather_text(row)}
-
-
-def weather_text(row: Mapping[str, Any]) -> str:
-    """Return weather and load of an hour, such as "33.1 °C, wet bulb 24.0 °C, load 93 %"."""
-    dry, wet = quantity_text(row["dry_bulb_degc"], "°C"), quantity_text(row["wet_bulb_degc"], "°C")
-    return f"{dry}, wet bulb {wet}, load {quantity_text(row['load_frac'], '%')}"

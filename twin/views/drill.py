@@ -1,0 +1,151 @@
+"""The failure drill: what fails, what moves, what it costs. Its address holds the whole state."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from facility.models import Layout
+from facility.permissions import may_change_site
+from facility.views.lookup import visible_layout_or_404
+from twin.drill_plan import hall_drawings
+from twin.exceptions import CannotSimulate
+from twin.floor import read_floor
+from twin.views import diagrams, state
+from twin.views.state import BadQuestion, answers_json
+
+N_RANKED = 12  # shown at once; the others unfold
+#: Where a suggested change is made, by the kind of object that it names.
+PART_SLUGS = {"hall": "halls", "cooling_plant": "cooling-plants", "power_feed": "power-feeds"}
+
+
+@login_required
+def drill_page(request: HttpRequest, site: str, layout: str) -> HttpResponse:
+    """Show the drill of an address, or why there is none."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    context = {"layout": layout, "site": layout.site, "scenarios": list(layout.site.scenarios.all())}
+    try:
+        shown, scenario = run_drill(request, layout)
+    except BadQuestion as bad:
+        return render(request, "twin/drill.html", context | {"refusal": str(bad), "bad": True}, status=400)
+    except (CannotSimulate, ValueError) as refusal:
+        return render(request, "twin/drill.html", context | {"refusal": str(refusal)})
+    if "add" in request.GET:
+        return redirect(request.path + shown.address(shown.choice))
+    from twin.drill_shown import result
+
+    context |= {"answer": {"scenario": scenario}} | result(shown) | drawings(shown, layout)
+    return render(request, "twin/drill.html", context)
+
+
+def run_drill(request: HttpRequest, layout: Layout) -> tuple[Any, Any]:
+    """Return the drill that an address asks for and its scenario.
+
+    Raises
+    ------
+    BadQuestion
+        If a parameter cannot be followed.
+    CannotSimulate, ValueError
+        If the layout cannot be solved.
+    """
+    from twin.drill import drill
+    from twin.drill_shown import ShownDrill
+    from twin.outage_choice import choice
+    from twin.steady import outages
+
+    scenario = state.asked_scenario(request, layout)
+    year = state.read(layout, scenario)
+    hour = state.asked_hours(request, year)[0]
+    chosen = choice(year, state.asked_outages(request, year))
+    if added := request.GET.get("add"):
+        chosen = with_added(chosen, added, request.GET.get("units", ""))
+    return ShownDrill(drill(year, hour, outages(year, chosen.text())), chosen, scenario.slug), scenario
+
+
+def with_added(chosen, added: str, units: str):
+    """Return the choice with what the page's form adds to it."""
+    kind, _, pk = added.partition(":")
+    part = chosen.parts.get((kind, int(pk))) if pk.isdecimal() else None
+    if part is None:
+        raise BadQuestion(f"add is {added}: the layout has no such part that can fail", "add", [])
+    if units and not (units.isdecimal() and 1 <= int(units) <= part.n):
+        raise BadQuestion(f"units is {units}; {part.name} has {part.n}, so 1 to {part.n}", "units", [1, part.n])
+    return chosen.with_units(part.key, int(units or part.n))
+
+
+def drawings(shown, layout: Layout) -> dict[str, Any]:
+    """Return floor, one-line and loop diagram of a drill."""
+    from twin.drill_shown import drawing_shown, hall_shown
+
+    return {
+        "halls": [hall_shown(shown, hall) for hall in hall_drawings(read_floor(layout))],
+        "power": drawing_shown(shown, diagrams.draw_one_line(layout)),
+        "cooling": drawing_shown(shown, diagrams.draw_loop(layout)),
+    }
+
+
+@answers_json
+def drill_shown(request: HttpRequest, site: str, layout: str) -> JsonResponse:
+    """Return what the page's script puts in place after a click: the drawings' texts and addresses, the result."""
+    from twin.drill_shown import result
+
+    layout = visible_layout_or_404(request.user, site, layout)
+    shown, _ = run_drill(request, layout)
+    drawn, found = drawings(shown, layout), result(shown)
+    symbols = [*drawn["power"]["symbols"], *drawn["cooling"]["symbols"]]
+    return JsonResponse(
+        {
+            "address": shown.address(shown.choice), "out": found["out"], "said": found["said"], "hour": shown.hour,
+            "html": render_to_string("twin/_drill_result.html", found, request),
+            "nodes": {one.node.key: one.shown.as_json() for one in symbols},
+            "links": {
+                one.node.key: [one.href, one.label, [square[2:] for square in one.squares]]
+                for one in symbols
+                if one.href
+            },
+            "halls": [
+                {"states": hall.states, "text": hall.text, "parts": [part[2:] for part in hall.parts]}
+                for hall in drawn["halls"]
+            ],
+        }
+    )  # fmt: skip
+
+
+@login_required
+def drill_list(request: HttpRequest, site: str, layout: str) -> HttpResponse:
+    """Rank every single failure and suggest repairs; the drill's page loads it after the drawings."""
+    from twin.drill import ranking
+    from twin.repairs import suggestions
+    from twin.views.drill_answers import ranking_text
+
+    layout = visible_layout_or_404(request.user, site, layout)
+    context: dict[str, Any] = {"layout": layout, "site": layout.site}
+    try:
+        scenario = state.asked_scenario(request, layout)
+        year = state.read(layout, scenario)
+        ranked = ranking(year)
+    except (BadQuestion, CannotSimulate, ValueError) as refusal:
+        context["refusal"] = str(refusal)
+    else:
+        costly = [failure for failure in ranked.failures if failure.lost_tokens_per_s > 0]
+        may_change = may_change_site(request.user, layout.site)
+        context |= {
+            "scenario": scenario, "message": ranking_text(ranked, len(costly)), "converged": ranked.converged,
+            "first": ranked.failures[:N_RANKED], "rest": ranked.failures[N_RANKED:],
+            "suggestions": [
+                (one, change_address(layout, one.change.edit) if may_change else "")
+                for one in suggestions(year, ranked.failures)
+            ],
+        }  # fmt: skip
+    return render(request, "twin/_drill_ranking.html" if request.htmx else "twin/drill_ranking.html", context)
+
+
+def change_address(layout: Layout, edit: dict[str, Any]) -> str:
+    """Return the page on which a suggested change is made."""
+    here = [layout.site.slug, layout.slug]
+    if edit["op"] == "update" and edit["kind"] in PART_SLUGS:
+        return reverse("part-edit", args=[*here, PART_SLUGS[edit["kind"]], edit["id"]])
+    return reverse("layout-draw", args=here)
