@@ -51,7 +51,7 @@ from power_cooling.load_shedding import (
     trip_alone,
     within_limits,
 )
-from power_cooling.plant_loop import plant_image, plant_pass
+from power_cooling.plant_loop import air_groups_pass, plant_image, plant_pass
 from power_cooling.room_air import COLD, FAN_W, HOT, LINEAR_K, N_HALL_STATE, OWN
 
 _TRIP_ROUNDS = 120
@@ -121,7 +121,7 @@ def solve_elements(
         for j in range(n_plants):
             opened = 0.0
             for k in range(n_groups):
-                if groups[k].plant_index == j:
+                if groups[k].plant_index == j and groups[k].to_air == 0:
                     opened += runs_g[e, k] * groups[k].primary_flow_kg_s
             for k in range(n_halls):
                 if halls[k].plant_index == j:
@@ -135,6 +135,9 @@ def solve_elements(
         for k in range(n_halls):
             j = halls[k].plant_index
             hall_cools[k] = runs_h[e, k] > 0.0 and _rejects(plants[j], runs_p[e, j])
+        for k in range(n_groups):
+            if groups[k].to_air == 1:
+                group_cools[k] = runs_g[e, k] > 0.0 and hall_cools[groups[k].hall_index]
         design[:] = 0.0
         for i in range(n_racks):
             r = racks[i]
@@ -177,6 +180,9 @@ def solve_elements(
                         other_heat[g.hall_index] += (1.0 - g.pump_heat_frac) * group_state[k, G_PUMP]
                     else:
                         group_state[k, G_PUMP] = 0.0
+                air_groups_pass(
+                    groups, runs_g[e], design, group_sums, group_x, group_set, hall_x, hall_sums, group_state
+                )  # fmt: skip
                 _feed_heat(node_load, parent[state], rating[state], feed_a, feed_b, feed_c, feed_hall, other_heat)
                 for j in range(n_plants):
                     plant_state[j, P_SUPPLY] = plant_pass(

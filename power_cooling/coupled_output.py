@@ -241,7 +241,7 @@ def write_element(
         out[OG_DEW] = group_x[k, 0] - min(dew_point, halls[g.hall_index].dew_point_limit_degc)
         out[OG_PUMP] = pump
         opened = runs_g[k] * g.primary_flow_kg_s * plant_state[g.plant_index, P_SCALE]
-        out[OG_PRIMARY] = opened * group_state[k, G_VALVE]
+        out[OG_PRIMARY] = opened * group_state[k, G_VALVE] if g.to_air == 0 else 0.0
     for k in range(halls.shape[0]):
         h = halls[k]
         out = halls_out[e, k]

@@ -30,7 +30,7 @@ from power_cooling.coupled_columns import (
     P_TOWER,
     P_TOWER_PUMP,
 )
-from power_cooling.it_load import HEAT, HEAT_BY_FLOW, HEAT_BY_SUPPLY, NET_AIR
+from power_cooling.it_load import AIR_HEAT, HEAT, HEAT_BY_FLOW, HEAT_BY_SUPPLY, NET_AIR, SERVER_AIR
 from power_cooling.room_air import (
     AIR_CP_J_PER_KG_K,
     COIL_HEAT,
@@ -126,7 +126,7 @@ def plant_image(
     cp = p.cp_j_per_kg_k
     for k in range(groups.shape[0]):
         g = groups[k]
-        if g.plant_index != j or design[k] <= 0.0 or runs_g[k] <= 0.0:
+        if g.plant_index != j or g.to_air == 1 or design[k] <= 0.0 or runs_g[k] <= 0.0:
             continue
         opened = runs_g[k] * g.primary_flow_kg_s * scale
         group_scalar(
@@ -219,6 +219,41 @@ def plant_pass(
 
 
 @njit(cache=True)
+def air_groups_pass(
+    groups, running, design, group_sums, group_x, group_set, hall_x, hall_sums, group_state
+):  # fmt: skip
+    """Solve CDUs that reject into their hall's air and add their heat and air to the hall's."""
+    for k in range(groups.shape[0]):
+        g = groups[k]
+        if g.to_air == 0 or design[k] <= 0.0 or running[k] <= 0.0:
+            continue
+        h = g.hall_index
+        opened = running[k] * g.primary_flow_kg_s
+        group_scalar(
+            g, running[k], design[k], group_sums[k], group_x[k, 0], group_x[k, 1], group_set[k], hall_x[h, 0],
+            opened * AIR_CP_J_PER_KG_K, True, group_state[k],
+        )  # fmt: skip
+        air = opened * group_state[k, G_VALVE]
+        hall_sums[h, AIR_HEAT] += group_state[k, G_HEAT]
+        hall_sums[h, SERVER_AIR] += air
+        hall_sums[h, NET_AIR] += air
+
+
+@njit(cache=True)
+def _air_group_closure(g, running, design, sums, x, state, cold):
+    """Relative heat imbalance of a CDU that rejects into air."""
+    given = sums[HEAT] + g.pump_heat_frac * state[G_PUMP]
+    rate = x[1] * design * g.secondary_cp_j_per_kg_k
+    air = running * g.primary_flow_kg_s * AIR_CP_J_PER_KG_K * state[G_VALVE]
+    per_unit = x[1] * design / (running * g.secondary_flow_kg_s)
+    ua = part_flow_ua_scalar(
+        running * g.ua_w_per_k, per_unit, state[G_VALVE], g.secondary_film_frac, g.primary_film_frac, g.film_exponent
+    )
+    taken = conductance_scalar(ua, rate, air) * (x[0] + given / rate - cold)
+    return abs(taken - given) / max(given, 1.0)
+
+
+@njit(cache=True)
 def heat_closure(
     plants, groups, halls, runs_g, runs_h, design, group_sums, hall_sums, group_x, hall_x, plant_x, other_heat,
     group_state, hall_state, hall_valve, plant_state, outdoor,
@@ -229,6 +264,12 @@ def heat_closure(
     conductance times the difference between inlets. The two agree only where the temperatures are right.
     """
     worst = 0.0
+    for k in range(groups.shape[0]):
+        if groups[k].to_air == 1 and design[k] > 0.0 and runs_g[k] > 0.0:
+            worst = max(worst, _air_group_closure(
+                groups[k], runs_g[k], design[k], group_sums[k], group_x[k], group_state[k],
+                hall_x[groups[k].hall_index, 0],
+            ))  # fmt: skip
     for j in range(plants.shape[0]):
         p = plants[j]
         t = plant_x[j]
@@ -239,7 +280,7 @@ def heat_closure(
         scale = plant_state[j, P_SCALE]
         for k in range(groups.shape[0]):
             g = groups[k]
-            if g.plant_index != j or design[k] <= 0.0 or runs_g[k] <= 0.0:
+            if g.plant_index != j or g.to_air == 1 or design[k] <= 0.0 or runs_g[k] <= 0.0:
                 continue
             pump = g.pump_heat_frac * group_state[k, G_PUMP]
             given = group_sums[k, HEAT] + pump

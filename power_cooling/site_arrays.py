@@ -247,7 +247,7 @@ class CduBank:
     capacity_w: FloatArray = _bounded(above=0)  # rating, per unit
     ua_w_per_k: FloatArray = _bounded(above=0)  # per unit, at both rated flows
     secondary_flow_kg_s: FloatArray = _bounded(above=0)  # rated, per unit
-    primary_flow_kg_s: FloatArray = _bounded(above=0)  # valve open, per unit
+    primary_flow_kg_s: FloatArray = _bounded(above=0)  # valve open, per unit; of air where `to_air`
     supply_set_degc: FloatArray
     plant_index: IntArray
     hall_index: IntArray  # whose air takes the pumps' motor loss, and whose dew point guards the supply
@@ -261,6 +261,7 @@ class CduBank:
     secondary_cp_j_per_kg_k: FloatArray = _bounded(3950.0, above=0)  # PG25 near 40 degC
     holds_supply: IntArray = _bounded(1, low=0, high=1)  # 0: valve stays open and the supply floats
     min_valve_frac: FloatArray = _bounded(0.05, above=0, high=1)  # of primary flow
+    to_air: IntArray = _bounded(0, low=0, high=1)  # 1: rejects into its hall's cold-aisle air, fans in place of valve
     dew_point_margin_k: FloatArray = _bounded(2.0, low=0)
     film_exponent: FloatArray = _bounded(0.7, low=0, high=1)  # chevron plates 0.6-0.8
     secondary_film_frac: FloatArray = _bounded(0.45, low=0, high=1)  # assumed

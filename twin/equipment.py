@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from power_cooling.cdus import cdu_ua_from_rating
 from power_cooling.chillers import carnot_frac_from_rating
 from power_cooling.coolants import coolant_by_name
 from power_cooling.heat_exchangers import ntu_from_effectiveness
@@ -46,6 +47,7 @@ ASSUMED_SHELF_EFFICIENCY = (0.965, 0.95)  # Titanium class at half and full load
 ASSUMED_SHELF_OVERSIZE = 1.5  # installed supplies over rated draw, where a sheet does not count them
 ASSUMED_RACK_AIR_RISE_K = 15.0  # of racks described by their power only
 ASSUMED_COIL_WATER_RISE_K = 10.0
+ASSUMED_CDU_AIR_RISE_K = 15.0  # of the hall air through a liquid-to-air CDU at its rating
 ASSUMED_TOWER_WATER_TO_AIR = 1.2  # kg/s per kg/s, induced-draft counterflow cells
 ASSUMED_ECONOMISER_APPROACH_K = 2.0  # plate exchanger between tower and facility water
 END_RACKS = 3  # places from a row end that are told apart
@@ -356,18 +358,43 @@ def cdu_bank(inputs: Inputs) -> CduBank | None:
         density, cp = _coolant(head["coolant"])
         flow_kg_s = sheet["secondary_flow_m3_per_s"] * density
         capacity_w = float(sheet["capacity_w"])
-        ua = sheet.get("heat_exchanger_ua_w_per_k") or capacity_w / float(sheet["approach_temp_k"])
-        rows.append(
-            {
-                "n_units": len(units), "capacity_w": capacity_w, "ua_w_per_k": ua, "secondary_flow_kg_s": flow_kg_s,
-                # sheets state UA = capacity / approach, which holds for equal capacity rates on both sides
+        row = {
+            "n_units": len(units), "capacity_w": capacity_w, "secondary_flow_kg_s": flow_kg_s,
+            "supply_set_degc": head["supply_degc"], "plant_index": plant_of[head["plant_id"]],
+            "hall_index": hall_of[head["hall_id"]], "pump_power_w": float(sheet["power_draw_w"] or 0.0),
+            "secondary_cp_j_per_kg_k": cp, "to_air": int(rejects_to_air(inputs, head)),
+        }  # fmt: skip
+        if row["to_air"]:
+            air_kg_s = capacity_w / (AIR_CP_J_PER_KG_K * ASSUMED_CDU_AIR_RISE_K)
+            ua = cdu_ua_from_rating(capacity_w, sheet["approach_temp_k"], flow_kg_s * cp, air_kg_s * AIR_CP_J_PER_KG_K)
+            hall = inputs["halls"][row["hall_index"]]
+            row |= {"ua_w_per_k": float(ua), "primary_flow_kg_s": air_kg_s,
+                    "plant_index": plant_of.get(hall["plant_id"], row["plant_index"])}  # fmt: skip
+        else:
+            # sheets state UA = capacity / approach, which holds for equal capacity rates on both sides
+            row |= {
+                "ua_w_per_k": sheet.get("heat_exchanger_ua_w_per_k") or capacity_w / float(sheet["approach_temp_k"]),
                 "primary_flow_kg_s": flow_kg_s * cp / WATER_CP_J_PER_KG_K,
-                "supply_set_degc": head["supply_degc"], "plant_index": plant_of[head["plant_id"]],
-                "hall_index": hall_of[head["hall_id"]], "pump_power_w": float(sheet["power_draw_w"] or 0.0),
-                "secondary_cp_j_per_kg_k": cp,
             }
-        )  # fmt: skip
+        rows.append(row)
     return CduBank(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
+
+
+def rejects_to_air(inputs: Inputs, cdu: Mapping[str, Any]) -> bool:
+    """Return whether a CDU gives its heat to the air of its hall, not to facility water.
+
+    Raises
+    ------
+    ValueError
+        If it gives it to a refrigerant, which is not modelled.
+    """
+    kind = facts(inputs, cdu["product_id"])["type"]
+    if kind == "liquid_to_refrigerant":
+        raise ValueError(
+            f"CDU {cdu['name']} rejects to a refrigerant, which is not modelled; choose a liquid-to-liquid or "
+            "liquid-to-air one"
+        )
+    return kind == "liquid_to_air"
 
 
 def hall_bank(inputs: Inputs) -> HallBank:
@@ -529,7 +556,10 @@ def design_heat_w(inputs: Inputs, table: RackTable) -> FloatArray:
         + bank["other_liquid_frac"] * (bank["fixed_w"] + bank["per_load_w"])
     )  # fmt: skip
     for i, units in enumerate(cdu_groups(inputs).values()):
-        heat[plant_of[units[0]["plant_id"]]] += liquid[bank["cdu_index"] == i].sum()
+        if rejects_to_air(inputs, units[0]):
+            liquid[bank["cdu_index"] == i] = 0.0  # it reaches the plant through the hall
+        else:
+            heat[plant_of[units[0]["plant_id"]]] += liquid[bank["cdu_index"] == i].sum()
     for i, hall in enumerate(inputs["halls"]):
         if hall["plant_id"] is not None:
             heat[plant_of[hall["plant_id"]]] += (table.nameplate_w - liquid)[bank["hall_index"] == i].sum()

@@ -181,6 +181,31 @@ def cdus_of_size(site, size):
     return SiteArrays(site.racks, site.pools, cdus, site.halls, site.plants)
 
 
+def test_a_cdu_that_rejects_into_air_loads_the_hall_and_spares_the_plant(site):
+    room = replace(
+        site.halls, n_units=[16.0], coil_ua_w_per_k=8e4, coil_water_kg_s=8.0, unit_air_kg_s=20.0, supply_set_degc=22.0
+    )
+    big = replace(site.plants, design_flow_kg_s=site.plants.design_flow_kg_s * 8, n_coolers=site.plants.n_coolers * 8)
+    to_water = SiteArrays(site.racks, site.pools, site.cdus, room, big)
+    air_w_per_k = 1.3e6 / 15.0
+    side_car = replace(
+        site.cdus, to_air=1, plant_index=1, primary_flow_kg_s=air_w_per_k / 1010, ua_w_per_k=1.5 * air_w_per_k
+    )
+    to_air = SiteArrays(site.racks, site.pools, side_car, room, big)
+    water, air = (solve_coupled(one, np.full((2, 1), 0.5), hot_weather(2, 20.0)) for one in (to_water, to_air))
+    assert air.report.converged
+    assert np.max(air.heat_closure_rel) < 1e-9
+    assert np.all(air.cdu_heat_w.sum(axis=1) > 1e5)
+    # Fans and chips answer the warmer room a little; the liquid's heat is in the hall's coils.
+    gained = air.hall_heat_w[:, 0] - water.hall_heat_w[:, 0]
+    assert gained == pytest.approx(air.cdu_heat_w.sum(axis=1), rel=0.03)
+    assert np.all(air.facility_heat_w[:, 0] == 0) or np.all(
+        air.facility_heat_w[:, 0] < 1e-2 * water.facility_heat_w[:, 0]
+    )
+    assert np.all(air.cdu_primary_kg_s == 0)
+    assert np.all(air.cdu_supply_degc >= air.hall_supply_degc)
+
+
 def test_air_units_too_small_leave_the_racks_that_they_can_cool():
     room = air_site(20)
     rated = ("unit_capacity_w", "unit_air_kg_s", "unit_fan_w", "coil_ua_w_per_k", "coil_water_kg_s")

@@ -5,6 +5,7 @@ import pytest
 
 from facility.catalogue import entries
 from power_cooling.electrical import feed_losses
+from power_cooling.heat_exchangers import exchange
 from power_cooling.heat_rejection import dry_cooler_outlet_degc
 from twin import equipment, feeds
 
@@ -34,6 +35,8 @@ PRODUCTS = {
     "7": entry("systems", "dgx-h200"),
     "8": entry("air_units", "crah-cw-200"),
     "9": entry("cooling_towers", "cooling-tower-3500"),
+    "10": entry("cdus", "vertiv-xdu070"),
+    "11": entry("cdus", "vertiv-coolphase-cdu"),
 }
 
 
@@ -178,3 +181,27 @@ def test_a_feed_without_rating_or_product_is_refused_by_name():
     inputs["feeds"][3]["rating_w"] = None
     with pytest.raises(ValueError, match="Feed Board has neither rating_w nor a product"):
         feeds.tree_of(inputs)
+
+
+def test_a_liquid_to_air_cdu_meets_its_rating_in_the_air_of_its_hall():
+    taken = snapshot()
+    taken["cdus"][0]["product_id"] = 10
+    bank = equipment.cdu_bank(taken)
+    assert bank.to_air[0] == 1
+    assert bank.primary_flow_kg_s[0] * 1006 * 15 == pytest.approx(70e3, rel=1e-6)
+    warm = exchange(
+        bank.ua_w_per_k[0], bank.secondary_flow_kg_s[0] * bank.secondary_cp_j_per_kg_k[0],
+        bank.primary_flow_kg_s[0] * 1006.0, 25.0 + 15.0 + 70e3 / (bank.secondary_flow_kg_s[0]
+        * bank.secondary_cp_j_per_kg_k[0]), 25.0,
+    )  # fmt: skip
+    assert warm.heat_w == pytest.approx(70e3, rel=1e-9)  # 15 K from room air to coolant, as its sheet says
+    table = equipment.rack_table(taken)
+    liquid_cooled = equipment.design_heat_w(taken, table)
+    assert liquid_cooled[0] == pytest.approx(table.nameplate_w.sum())
+
+
+def test_a_cdu_that_rejects_to_refrigerant_is_refused_by_name():
+    taken = snapshot()
+    taken["cdus"][0]["product_id"] = 11
+    with pytest.raises(ValueError, match="rejects to a refrigerant, which is not modelled"):
+        equipment.cdu_bank(taken)
