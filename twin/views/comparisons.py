@@ -26,6 +26,7 @@ from twin.sharing import as_compared
 from twin.tables import as_csv
 
 MAX_RUNS = Comparison.MAX_RUNS
+N_WIDE_COLUMNS = 3  # beside which the reasons have a column of their own; with more they stand below their row
 N_OPEN_ROWS = 15  # of the table of differences; the rest unfolds
 
 
@@ -117,6 +118,7 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
     start, end = chosen_pair(request, len(runs))
     context = {
         "kept": kept, "ids": joined(ids), "columns": columns, "compared": compared, "full": len(runs) >= MAX_RUNS,
+        "many": len(runs) > N_WIDE_COLUMNS,
         "pickable": [] if kept else pickable(request, ids), "start": columns[start], "end": columns[end],
         "assumptions": assumption_groups(compared, columns), "rows": table_rows(compared, columns),
         "answers": answer_rows(compared, columns), "frontiers": frontiers(compared),
