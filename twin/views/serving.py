@@ -1,11 +1,13 @@
 """The serving explorer: how fast, how hot, at which batch, before anything is drawn."""
 
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.vary import vary_on_headers
 
 from facility.models import Product
+from facility.number_entry import number_read
 from twin import figures
 from twin.catalogue_entries import accelerator_of, domain_size, entry_of
 from twin.models import Scenario
@@ -80,9 +82,9 @@ def watts(text: str) -> float | None:
     if not text:
         return None
     try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"The power cap is {text[:40]!r}; must be a number of watts.") from None
+        return number_read(text, low=10)  # no accelerator runs on less, so 1,200 is no 1.2
+    except ValidationError as error:
+        raise ValueError(f"The power cap is {text[:40]!r}; must be a number of watts. {error.messages[0]}") from None
 
 
 def recomputed_claims() -> list[dict]:

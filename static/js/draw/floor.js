@@ -66,9 +66,12 @@ export class Squares {
   }
 }
 
-// Numbers as people type them: 2.4 and 2,4 are the same.
-export function numberTyped(text) {
-  const plain = String(text).trim().replace(/\s/g, "");
-  const value = Number(plain.includes(".") ? plain.replaceAll(",", "") : plain.replace(",", "."));
+// Numbers as people type them, in German or English: of point and comma the last is the decimal mark, the other groups.
+// Alone before three digits, as in 1,234, it can be either: a decimal mark, or with isStrict no number at all.
+export function numberTyped(text, isStrict = false) {
+  const plain = String(text).trim().replace(/[\s'’]/g, "");
+  if (isStrict && /^[-+]?[1-9]\d{0,2}[.,]\d{3}$/.test(plain)) return null;
+  const isGerman = plain.lastIndexOf(",") > plain.lastIndexOf(".");
+  const value = Number(isGerman ? plain.replaceAll(".", "").replace(",", ".") : plain.replaceAll(",", ""));
   return plain === "" || !Number.isFinite(value) ? null : value;
 }

@@ -142,9 +142,9 @@ export class Panel {
     if (value === MIXED) return;
     let given = value;
     if (dataset.type === "number" || NUMBERED.has(name)) {
-      given = numberTyped(value);
+      given = numberTyped(value, !name.endsWith("_m")); // metres are shown to the millimetre, so 4.125 is no group
       if (given === null) {
-        board.say(`${name} is “${value}”; type a number.`);
+        board.say(`${name} is “${value}”; type a number, and none that could be two: 1234 or 1.2340.`);
         this.show();
         return;
       }

@@ -85,3 +85,11 @@ def test_the_input_keeps_what_was_typed_and_brings_up_a_number_keyboard():
     assert 'inputmode="decimal"' in html
     assert 'value="1.2340"' in NumberInput().render("x", 1.234)
     assert 'value="10000000"' in NumberInput().render("x", 1e7)
+
+
+def test_a_power_cap_in_an_address_is_read_likewise():
+    from twin.views.serving import watts
+
+    assert [watts(text) for text in ("", "1,200", "1.200", "700,5", "1.000,0")] == [None, 1200, 1200, 700.5, 1000]
+    with pytest.raises(ValueError, match="must be a number of watts"):
+        watts("a lot")
