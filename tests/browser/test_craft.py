@@ -22,8 +22,10 @@ WIDTHS = (1440, 390)
 
 
 @pytest.fixture
-def addresses(layout, scenario) -> list[str]:
+def addresses(layout, scenario, signed_in) -> list[str]:
     """Return the address of every kind of page."""
+    # The drawing board asks for its answer by itself; solving has tests of its own.
+    signed_in.route("**/answer/?*", lambda route: route.fulfill(json={}))
     copy = scenario.site.layouts.exclude(pk=layout.pk).get()
     runs = [finished(one, scenario) for one in (layout, copy)]
     kept = sharing.comparison_create(runs=runs, user=get_user_model().objects.get(username="planner"), name="Which?")
@@ -40,6 +42,7 @@ def addresses(layout, scenario) -> list[str]:
         reverse("scenario-edit", args=[here[0], scenario.slug]),
         reverse("layout-new", args=here[:1]),
         reverse("layout-detail", args=here),
+        reverse("layout-draw", args=here),
         reverse("layout-one-line", args=here),
         reverse("layout-loop", args=here),
         reverse("layout-drill", args=here),
@@ -49,7 +52,7 @@ def addresses(layout, scenario) -> list[str]:
         reverse("layout-3d", args=here),
         reverse("layout-findings", args=here),
         reverse("bill-of-materials", args=here),
-        *(reverse("part-list", args=[*here, kind]) for kind in ("halls", "racks", "power-feeds")),
+        *(reverse("part-list", args=[*here, kind]) for kind in ("halls", "racks", "power-feeds", "floor-features")),
         reverse("rack-row", args=here),
         reverse("rack-detail", args=[*here, rack.pk]),
         reverse("cdu-detail", args=[*here, layout.cdus.first().pk]),
@@ -129,7 +132,7 @@ def test_the_dark_scheme_keeps_the_contrast(live_server, signed_in, addresses):
 
 def with_colour(addresses: list[str]) -> list[str]:
     """Return the pages that between them use every colour: lists, a plan, a form, a run, a comparison."""
-    ends = ("/sites/small/", "/first/", "/edit/", "/delete/")
+    ends = ("/sites/small/", "/first/", "/draw/", "/edit/", "/delete/")
     return [a for a in addresses if a.startswith(("/runs/", "/compare/")) or a.endswith(ends)]
 
 

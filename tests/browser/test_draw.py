@@ -263,7 +263,9 @@ def test_two_people_see_both_versions_and_lose_nothing(live_server, browser, pla
     drag(mine, middle(mine, "B-03"), px(mine, 13.6, 9.2))
     saved(mine, 4)
     drag(hers, px(hers, 4.1, 8.6), px(hers, 16.1, 9.2))
+    hers.keyboard.press("r")  # waits in line behind the move: the dialog tells of both
     dialog = hers.get_by_role("dialog")
+    expect(dialog.locator("#conflict-yours")).to_contain_text("front [°] 0 → 270")
     expect(dialog.locator("#conflict-yours .clash").first).to_contain_text("both changed it")
     dialog.get_by_role("button", name="Take theirs").click()
     expect(hers.locator("#draw-saved")).to_have_text("Version 4")

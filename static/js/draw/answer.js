@@ -1,7 +1,7 @@
 // The instant answer: after each saved edit the design hour is solved anew; figures, margins and findings beside the
 // drawing follow. Only the newest question counts; what was asked before it is dropped.
 
-import { isNumber, quantityText } from "../quantities.js";
+import { isNumber, quantityText, significant } from "../quantities.js";
 
 const LATE_MS = 4000;
 const SIGN = { blocking: "⛔", risk: "⚠", hint: "ⓘ" };
@@ -64,11 +64,20 @@ export class Answer {
     term.append(node("span", figure.label));
     const value = node("dd", figure.text ?? quantityText(figure.value, figure.unit), "value"), under = node("dd", "", "under");
     if (isNumber(figure.low) && isNumber(figure.high)) {
-      under.append(node("span", `${quantityText(figure.low, figure.unit)} to ${quantityText(figure.high, figure.unit)}`, "band"));
+      under.append(this.band(figure));
     }
     under.append(this.change(figure));
     box.append(term, value, under);
     return box;
+  }
+
+  // How far off it may be, in short; the ends in full on hover.
+  band({ value, low, high, unit }) {
+    const share = (end) => significant(Math.abs(end / value - 1) * 100, 2);
+    const text = value > 0 ? `−${share(low)} to +${share(high)} %` : `${quantityText(low, unit)} to ${quantityText(high, unit)}`;
+    const band = node("span", text, "band");
+    band.title = `${quantityText(low, unit)} to ${quantityText(high, unit)}`;
+    return band;
   }
 
   // What the last edit did to a figure, with sign, unit and a word.

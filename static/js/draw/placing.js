@@ -20,7 +20,7 @@ export class Placing {
     this.form.querySelector("[data-cancel]").addEventListener("click", () => board.use("select"), { signal: this.leave.signal });
     board.select([], true);
     this.fill();
-    board.panel.only(this.form, kind === "row" ? "Add a row of racks" : `Place a ${kind === "cdu" ? "CDU" : "n air unit".slice(2)}`);
+    board.panel.only(this.form, kind === "row" ? "Add a row of racks" : `Place ${kind === "cdu" ? "a CDU" : "an air unit"}`);
     this.form.querySelector("input, select").focus();
     this.start();
     board.say(`${kind === "row" ? "The row" : `The ${CALLED[kind]}`} follows the pointer: click to place, R turns, Enter takes the place typed, Escape leaves.`);

@@ -71,6 +71,12 @@ export class Saver {
   async answered(answer, batch) {
     if (answer.status === 409 || answer.status === 422 || answer.status === 403) {
       const body = await answer.json();
+      if (answer.status === 409 && this.line.length > 1) { // ask again with all that waits, so that both sides are whole
+        const operations = this.line.flatMap((waiting) => waiting.operations);
+        this.line = [{ ...batch, way: "do", merge: "", label: `${this.line.length} changes`, operations }];
+        this.send();
+        return;
+      }
       this.isStopped = true;
       this.on.state("Not saved");
       if (answer.status === 409) this.on.conflict(body);
