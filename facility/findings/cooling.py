@@ -54,14 +54,14 @@ def _rack_flows(inventory: Inventory) -> Iterator[Finding]:
     low, high = (limit * racks.liquid_w for limit in FLOW_RANGE_M3_PER_J)
     flow = racks.coolant_flow_m3_per_s
     changed = wet & ~np.isclose(flow, racks.design_flow_m3_per_s)  # the product's own design flow is the vendor's word
-    for i in np.flatnonzero(changed & ((flow < low) | (flow > high))):
-        limit = low[i] if flow[i] < low[i] else high[i]
-        rise_k = racks.liquid_w[i] / max(flow[i] * WATER_J_PER_M3_K, 1.0)
-        word = f"too little: its coolant warms by {rise_k:.0f} K" if flow[i] < low[i] else "so much that plates erode"
+    found = np.flatnonzero(changed & ((flow < low) | (flow > high)))
+    columns = (found, flow[found], low[found], high[found], racks.liquid_w[found])
+    for i, own, least, most, heat_w in zip(*(column.tolist() for column in columns), strict=True):
+        rise_k = heat_w / max(own * WATER_J_PER_M3_K, 1.0)
+        word = f"too little: its coolant warms by {rise_k:.0f} K" if own < least else "so much that plates erode"
         yield Finding(
-            "rack", racks.ids[i], racks.names[i], "coolant flow", RISK, float(flow[i]), float(limit), "m³/s",
-            f"{flow[i] * 60e3:.0f} l/min for {kilowatts(racks.liquid_w[i])} is {word}; cold plates take 1.25 to 2.0 "
-            "l/min per kW.",
+            "rack", racks.ids[i], racks.names[i], "coolant flow", RISK, own, least if own < least else most, "m³/s",
+            f"{own * 60e3:.0f} l/min for {kilowatts(heat_w)} is {word}; cold plates take 1.25 to 2.0 l/min per kW.",
         )  # fmt: skip
 
 

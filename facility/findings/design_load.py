@@ -28,7 +28,9 @@ def cdu_groups(inventory: Inventory) -> dict[str, list[int]]:
 
 def group_sum(inventory: Inventory, members: list[int], values: FloatArray) -> float:
     """Return the sum over the racks of a CDU group."""
-    return float(values[np.isin(inventory.racks.cdu, members)].sum())
+    on_group = np.zeros(len(inventory.cdus) + 1, dtype=bool)  # the last entry is that of racks without a CDU, -1
+    on_group[members] = True
+    return float(values[on_group[inventory.racks.cdu]].sum())
 
 
 def air_unit_w(inventory: Inventory, hall: Hall) -> float:
