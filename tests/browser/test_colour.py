@@ -117,15 +117,15 @@ def test_racks_above_a_limit_are_hatched_and_said_to_be(signed_in, address):
     Cdu.objects.update(supply_degc=55)  # GB200 takes 45 °C at most
     page.goto(f"{address}?colour=supply_degc&hour=4720")
     expect(page.locator("svg.plan .hatch")).to_have_count(6)
-    expect(page.locator("[data-count=over]")).to_contain_text("6 above limit")
+    expect(page.locator("[data-count=over]")).to_contain_text("6 above a limit")
     slide(page, 4721)
     expect(page.locator("[data-time]")).to_contain_text("16 Jul 17:00 · ")
     expect(page.locator("svg.plan .hatch")).to_have_count(6)
     assert page.locator("svg.plan text.over").all_text_contents() == ["!"] * 6
     page.locator("svg.plan [data-n='B-00']").hover()
-    expect(page.locator("[data-readout]")).to_contain_text("above limit")
+    expect(page.locator("[data-readout]")).to_contain_text("above a limit")
     page.get_by_text("Table of the 6 racks").click()
-    expect(page.locator("[data-row]").first).to_contain_text("above limit")
+    expect(page.locator("[data-row]").first).to_contain_text("above a limit")
 
 
 def test_what_cannot_be_solved_is_said_beside_the_plan(signed_in, address):
