@@ -4,6 +4,10 @@ Return water meets dry or adiabatic coolers, or towers (through a plate exchange
 Three modes are weighed for each element and the feasible one of least power is taken: the outdoor device alone, the
 device at full speed with chillers taking the rest, chillers alone. Where none holds the set point the supply floats up
 to the temperature at which the plant, flat out, takes the heat.
+
+An hour takes its mode without memory. Controls wait seconds to minutes before they change (`chillers.
+controlled_economiser_modes` has their dead band and hold, for steps of that size), and where modes change places their
+powers are equal, so that a band around the change-over moves an hour's energy by less than the models know it.
 """
 
 from dataclasses import dataclass

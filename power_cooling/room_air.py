@@ -4,6 +4,9 @@ Servers draw N = sum m (1 - r) of supply air and r m of hot air; the units blow 
 unused (pressure control), between their limits. Where the units cannot give N the servers draw more hot air: every
 rack's own share (1 - r) shrinks by the same factor. Hot aisle T_hot = T_supply + Q / (N cp); lighting, pumps and feeds
 warm the return air. Fans sit behind the coil (draw-through), so their heat is in the supply.
+
+Coils are dry. A hall has no source of moisture that is described (no people's, no outdoor air's), so a coil colder than
+the dew point dries the room until it no longer wets: the steady state of an hour carries no latent heat.
 """
 
 from dataclasses import dataclass
