@@ -103,3 +103,21 @@ def test_a_layout_without_a_run_is_named(runs):
     assert [run.id for run in choice.runs] == [runs[0].id]
     assert choice.without_run == [empty]
     assert runs_of_layouts([empty]).runs == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_comparisons_kept_before_there_were_addresses_get_one_each():
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    try:
+        before = MigrationExecutor(connection).migrate([("twin", "0001_initial")]).apps
+        old = before.get_model("twin", "Comparison").objects.bulk_create([
+            before.get_model("twin", "Comparison")(name=name) for name in ("one", "two")
+        ])  # fmt: skip
+    finally:
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
+    tokens = set(Comparison.objects.values_list("token", flat=True))
+    assert len(tokens) == len(old) == 2
+    assert all(tokens)
