@@ -64,8 +64,8 @@ def figure(floor: Floor, plan: Plan) -> dict[str, Any]:
     traces = [*_rack_traces(racks, plan.colouring), *_mark_traces(racks, plan.colouring)]
     for token, name, opacity, boxes in (
         ("sunken", "Floor", 1.0, floor_boxes(floor, offset)),
-        ("cat-6", "Hot aisles", 0.35, aisle_boxes(plan, offset, "hot")),
-        ("cat-5", "Cold aisles", 0.35, aisle_boxes(plan, offset, "cold")),
+        ("cat-6", "Hot aisles", 0.35, aisle_boxes(floor, plan, offset, "hot")),
+        ("cat-5", "Cold aisles", 0.35, aisle_boxes(floor, plan, offset, "cold")),
         ("cat-1", "CDUs", 1.0, cdu_boxes(floor, offset)),
         ("cat-3", "Air units", 1.0, air_unit_boxes(floor, offset)),
         ("line-strong", "Walls", 0.3, feature_boxes(floor, offset, ("wall",))),
@@ -184,9 +184,9 @@ def floor_boxes(floor: Floor, offset: dict[int, float]) -> list[Box]:
     ]  # fmt: skip
 
 
-def aisle_boxes(plan: Plan, offset: dict[int, float], kind: str) -> list[Box]:
-    """Return the plan's aisles of a kind as strips on the floor."""
-    boxes = []
+def aisle_boxes(floor: Floor, plan: Plan, offset: dict[int, float], kind: str) -> list[Box]:
+    """Return the described aisles of a kind, and those between rows, as strips on the floor."""
+    boxes = feature_boxes(floor, offset, (f"{kind}_aisle",))
     for hall in plan.halls:
         for aisle in hall.aisles:
             x, top, width, depth = map(float, aisle[:4])

@@ -251,6 +251,14 @@ def _add_equipment(halls: dict[int, HallPlan], floor: Floor) -> None:
         top = hall.depth_m - feature["y_m"] - feature["depth_m"]
         box = map(metres, (feature["x_m"], top, feature["width_m"], feature["depth_m"]))
         hall.features.append((*box, feature["type"], f"{feature['name']}: {words[feature['type']]}"))
+    for hall in halls.values():
+        aisles = [tuple(map(float, f[:4])) for f in hall.features if f[4].endswith("aisle")]
+        hall.aisles = [a for a in hall.aisles if not any(_overlap(tuple(map(float, a[:4])), own) for own in aisles)]
+
+
+def _overlap(one: tuple, other: tuple) -> bool:
+    """Return whether two boxes (x, y, width, depth) share floor; a described aisle takes the place of a found one."""
+    return all(one[i] < other[i] + other[i + 2] and other[i] < one[i] + one[i + 2] for i in (0, 1))
 
 
 def _add_box(hall: HallPlan, to: str, row: dict, size_m: tuple[float, float]) -> None:

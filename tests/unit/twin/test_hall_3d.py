@@ -71,7 +71,11 @@ def test_every_rack_is_a_box_of_its_described_place_and_size(layout):
 def test_cdus_air_units_and_walls_are_boxes_too(layout):
     hall = layout.halls.get()
     FloorFeature.objects.create(layout=layout, hall=hall, name="East", type="wall", x_m=19, y_m=0, width_m=1, depth_m=2)
+    FloorFeature.objects.create(
+        layout=layout, hall=hall, name="HA-1", type="hot_aisle", x_m=1, y_m=2.2, width_m=4, depth_m=1.2
+    )
     figure, _ = drawn(layout)
+    np.testing.assert_allclose(boxes(figure, "Hot aisles")["HA-1"], [[1, 2.2, 0], [5, 3.4, 0.03]], atol=1e-5)
     cdu = layout.cdus.select_related("product").get(name="CDU-1")
     size = [cdu.product.facts[name] for name in ("width_m", "depth_m", "height_m")]
     place = np.array([cdu.x_m, cdu.y_m, 0])

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def layout():
     layout = small_layout()
+    layout.floor_features.all().delete()  # aisles here are those between the rows
     for row, y_m, orientation_deg in (("A", 1.0, 0), ("B", 3.4, 180), ("C", 6.4, 0)):
         Rack.objects.bulk_create(
             new_rack(layout, name=f"{row}-{i}", row=row, x_m=2 + 0.6 * i, y_m=y_m, orientation_deg=orientation_deg)
@@ -141,3 +142,14 @@ def test_walls_keep_outs_and_placed_air_units_are_on_the_plan(layout):
     made = drawn(layout, "rated_power_w").halls[0]
     assert ("0", "10", "1", "2", "wall", "Shaft: wall or column") in made.features
     assert ("CRAH-9", "10", "0.6", "1", "2.4") in [unit[1:6] for unit in made.air_units]
+
+
+def test_a_described_aisle_takes_the_place_of_the_one_found_between_rows(layout):
+    before = drawn(layout, "rated_power_w").halls[0]
+    assert [aisle[4] for aisle in before.aisles] == ["hot", "cold"]
+    FloorFeature.objects.create(
+        layout=layout, hall=layout.halls.get(), name="HA-1", type="hot_aisle", x_m=1, y_m=2.2, width_m=4, depth_m=1.2
+    )
+    after = drawn(layout, "rated_power_w").halls[0]
+    assert [aisle[4] for aisle in after.aisles] == ["cold"]
+    assert ("1", "8.6", "4", "1.2", "hot_aisle", "HA-1: hot aisle") in after.features
