@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from facility.models import AirUnit, Cdu, FloorFeature, Hall, Layout, Rack
+from facility.models import AirUnit, Cdu, FloorFeature, Hall, Layout, Membership, Rack
 from tests.small_site import new_rack
 
 pytestmark = [
@@ -345,7 +345,17 @@ def test_who_may_not_change_it_can_look_and_a_narrow_screen_reads(live_server, s
     drag(page, start, (start[0] + 60, start[1] - 60))
     page.mouse.click(*middle(page, "A-00"))
     expect(page.locator("#draw-title")).to_have_text("Rack A-00")
+
+    viewer = get_user_model().objects.create_user("viewer")
+    Membership.objects.create(site=layout.site, user=viewer, role=Membership.Role.VIEWER)
+    page = opened(session(browser, live_server, viewer), live_server, layout)
+    expect(page.get_by_role("button", name="Row of racks")).to_have_count(0)
+    page.mouse.click(*middle(page, "B-01"))
+    expect(page.locator("#draw-title")).to_have_text("Rack B-01")
+    page.keyboard.press("Delete")
+    drag(page, middle(page, "B-01"), middle(page, "A-00"))  # moves the view
     assert Layout.objects.get(pk=layout.pk).version == 1
+    page.context.close()
 
 
 def test_a_finding_shows_its_object(live_server, signed_in, layout):

@@ -227,7 +227,7 @@ class Board {
   // Somebody else may have drawn while this window was away.
   async look() {
     if (!this.saver.isIdle || this.saver.isStopped) return;
-    const { version } = await (await fetch(this.root.dataset.edits)).json().catch(() => ({}));
+    const { version } = await fetch(this.root.dataset.edits).then((answer) => answer.json()).catch(() => ({}));
     if (!version || version === this.saver.version || !this.saver.isIdle) return;
     await this.reload();
     this.saver.version = this.drawing.version;

@@ -43,6 +43,7 @@ export class Conflict {
     byId("conflict-take").addEventListener("click", () => this.takeTheirs());
     byId("conflict-mine").addEventListener("click", () => this.applyMine());
     this.dialog.addEventListener("cancel", (event) => event.preventDefault()); // it must be decided
+    this.dialog.addEventListener("close", () => this.answer && this.dialog.showModal()); // a second Escape closes it all the same
   }
 
   open(answer) {
@@ -58,9 +59,10 @@ export class Conflict {
 
   // What both have, and what is theirs alone: undo must not reach it.
   async catchUp() {
-    const { board } = this;
+    const { board } = this, { theirs } = this.answer;
+    this.answer = null;
     this.dialog.close();
-    board.saver.forget(new Set(this.answer.theirs.flatMap((edit) => edit.changes).map((change) => `${change.kind}:${change.id}`)));
+    board.saver.forget(new Set(theirs.flatMap((edit) => edit.changes).map((change) => `${change.kind}:${change.id}`)));
     await board.reload();
   }
 

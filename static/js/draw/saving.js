@@ -83,6 +83,7 @@ export class Saver {
       else this.on.refused(body, batch);
       return;
     }
+    if (answer.redirected) throw new Error("you are signed out; sign in again in another window");
     if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
     const body = await answer.json();
     this.line.shift();
