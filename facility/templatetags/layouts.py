@@ -10,5 +10,8 @@ register = template.Library()
 
 @register.inclusion_tag("facility/_layout_tabs.html")
 def layout_tabs(layout: Layout, current: str) -> dict:
-    """`{% layout_tabs layout "plan" %}`: links to plan, parts, findings and settings of a layout."""
-    return {"layout": layout, "site": layout.site, "parts": PARTS.values(), "current": current}
+    """`{% layout_tabs layout "plan" %}`: links to the pages of a layout, and to its kinds of parts while one is shown."""
+    return {
+        "layout": layout, "site": layout.site, "parts": PARTS.values(), "current": current,
+        "current_part": current in PARTS,
+    }  # fmt: skip
