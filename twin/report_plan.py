@@ -14,6 +14,9 @@ Inputs = Mapping[str, Any]
 N_COLOURS = 17
 TALLEST = 560.0  # points: a hall fits on one page with its title
 NO_VALUE = "#b4bac1"
+#: Fill of each type of floor feature, and whether it is hatched.
+FEATURES = {"wall": ("#6b7178", False), "keep_out": (PAPER, True), "hot_aisle": ("#f8e4d8", False),
+            "cold_aisle": ("#e0f0fa", False)}  # fmt: skip
 
 
 def plans(inputs: Inputs, racks: Mapping[str, NDArray], places: Mapping[int, tuple] | None = None) -> list[Drawing]:
@@ -54,6 +57,7 @@ def _hall(inputs: Inputs, hall: Mapping[str, Any], level: NDArray, over: NDArray
         return left + x_m * scale, top + (hall["depth_m"] - y_m - depth_m) * scale, width_m * scale, depth_m * scale
 
     drawing.add(Rect(*box(0, 0, hall["width_m"], hall["depth_m"]), PAPER, INK, 0.8))
+    _features(drawing, inputs, hall, box)
     colours, rows = ramp(N_COLOURS), {}
     for i in mine:
         corner = _rack_box(inputs["racks"], i)
@@ -90,6 +94,22 @@ def _cdu(drawing: Drawing, inputs: Inputs, hall: Mapping[str, Any], cdu: Mapping
     drawing.add(Rect(x, y, width, depth, PAPER, CATEGORIES[0], 0.9))
     drawing.add(Text(x + width / 2, y + depth / 2 + 2.5, shortened(cdu["name"].removeprefix("CDU-"), 4), 6, "middle",
                      CATEGORIES[0], bold=True))  # fmt: skip
+
+
+def _features(drawing: Drawing, inputs: Inputs, hall: Mapping[str, Any], box) -> None:
+    """Draw walls, keep-outs, aisles and placed air units; older snapshots did not keep them."""
+    for feature in inputs.get("features", ()):
+        if feature["hall_id"] == hall["id"]:
+            fill, hatched = FEATURES.get(feature["type"], ("", False))
+            place = box(feature["x_m"], feature["y_m"], feature["width_m"], feature["depth_m"])
+            drawing.add(Rect(*place, fill, FAINT, 0.3, hatched))
+    for unit in inputs.get("air_units", ()):
+        if unit["hall_id"] == hall["id"]:
+            size = (unit["width_m"], unit["depth_m"])
+            width_m, depth_m = size[::-1] if unit["orientation_deg"] in (90, 270) else size
+            x, y, width, depth = box(unit["x_m"], unit["y_m"], width_m, depth_m)
+            drawing.add(Rect(x, y, width, depth, PAPER, CATEGORIES[4], 0.9))
+            drawing.add(Text(x + width / 2, y + depth / 2 + 2.5, "A", 6, "middle", FAINT, bold=True))
 
 
 def _rack_box(table: Mapping[str, Sequence], i: int) -> tuple[float, float, float, float]:

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 def reported(run: Run, *, drawn: bool = True) -> ReportedRun:
     """Return a finished run with its snapshot and arrays as plain values, with `drawn` also its diagrams.
 
-    CDUs stand where the layout has them now, as long as it is the version that was solved: snapshots do not say where.
+    CDUs stand where the layout has them now, as long as it is the version that was solved: older snapshots do not say.
     """
     inputs = snapshot.unpacked(run.inputs)
     layout = run.layout

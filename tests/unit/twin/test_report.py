@@ -26,6 +26,7 @@ from twin.report_charts import levels_of
 from twin.report_comparison import comparison_report
 from twin.report_html import html
 from twin.report_pdf import drawable, pdf
+from twin.report_plan import plans
 from twin.report_run import ReportedRun, run_report
 from twin.report_xlsx import head_text, xlsx
 from twin.reported import reported
@@ -124,6 +125,19 @@ def test_the_plan_has_every_rack_and_cdu_to_scale(told, report):
     racks = [s for s in plan.shapes if getattr(s, "width", 0) == pytest.approx(0.6 * scale) and s.stroke == "#ffffff"]
     assert len(racks) == len(told.inputs["racks"]["id"])
     assert [s.text for s in plan.shapes if getattr(s, "text", "") in ("1", "2")] == ["1", "2"]
+
+
+def test_walls_and_air_units_are_on_the_plan(run):
+    told = reported(run, drawn=False)
+    hall = told.inputs["halls"][0]["id"]
+    told.inputs["features"] = [{"id": 1, "name": "Column", "type": "keep_out", "hall_id": hall, "x_m": 1.0, "y_m": 1.0,
+                                "width_m": 0.5, "depth_m": 0.5}]  # fmt: skip
+    told.inputs["air_units"] = [{"id": 1, "name": "CRAH", "hall_id": hall, "x_m": 5.0, "y_m": 0.0, "width_m": 2.4,
+                                 "orientation_deg": 180, "depth_m": 1.0}]  # fmt: skip
+    (plan,) = plans(told.inputs, told.racks)
+    kept_out = [shape for shape in plan.shapes if getattr(shape, "hatched", False) and shape.fill == "#ffffff"]
+    assert len(kept_out) == 1
+    assert [shape.text for shape in plan.shapes if getattr(shape, "size", 0) == 6][0] == "A"
 
 
 def test_values_that_read_the_same_have_one_colour():
