@@ -187,7 +187,7 @@ def _racks(steady: Steady) -> ObjectTable:
         "flow_design_kg_s": np.where(bank["coolant_flow_kg_s"] > 0, bank["coolant_flow_kg_s"], np.nan),
     }
     dead = ~(power > 0) | ((bank["n_accelerators"] > 0) & ~np.isfinite(junction))
-    throttled = (clock < 1.0) & (junction > bank["throttle_degc"])
+    throttled = (clock < 1.0) & ((junction > bank["throttle_degc"]) | _held_back(steady))
     over = _beyond(values, limits, {"power_w": "power_limit_w", "supply_degc": "supply_limit_degc",
                                     "inlet_air_degc": "inlet_air_limit_degc"})  # fmt: skip
     racks = steady.inputs["racks"]
@@ -196,6 +196,16 @@ def _racks(steady: Steady) -> ObjectTable:
         racks["id"], racks["name"], values, limits, _state(over=over, throttled=throttled, dead=dead),
         {"workload": pools},
     )  # fmt: skip
+
+
+def _held_back(steady: Steady) -> BoolArray:
+    """Return which racks hang on a CDU group or hall, or in which hours on a feed, too small for them."""
+    c, bank = steady.coupled, steady.table.bank
+    group = bank["cdu_index"]
+    held = c.hall_level[:, bank["hall_index"]] < 1.0
+    if c.cdu_level.shape[1]:
+        held |= (group >= 0) & (c.cdu_level[:, np.maximum(group, 0)] < 1.0)
+    return held | (c.feed_level < 1.0)[:, None]
 
 
 def rack_tokens_per_s(steady: Steady, clock_frac: FloatArray, running: BoolArray) -> FloatArray:
@@ -273,7 +283,8 @@ def _cdus(steady: Steady) -> ObjectTable:
         minlength=len(groups),
     )
     on = np.where(runs, 1.0, np.nan)
-    water_in = c.facility_supply_degc[:, plant] * on
+    on_water = np.where(site.cdus.to_air[group] == 0, on, np.nan)  # others reject into their hall's air
+    water_in = c.facility_supply_degc[:, plant] * on_water
     heat, water = c.cdu_heat_w[:, group] * share, c.cdu_primary_kg_s[:, group] * share
     values = {
         "heat_w": heat,
@@ -284,7 +295,7 @@ def _cdus(steady: Steady) -> ObjectTable:
         "facility_return_degc": water_in + _over(heat, water * site.plants.cp_j_per_kg_k[plant]),
         "flow_kg_s": np.nan_to_num(c.cdu_flow_frac[:, group]) * design[group] * share,
         "facility_flow_kg_s": water,
-        "valve_frac": c.cdu_valve_frac[:, group] * on,
+        "valve_frac": c.cdu_valve_frac[:, group] * on_water,
         "dew_point_margin_k": c.dew_point_margin_k[:, group] * on,
         "pump_power_w": c.cdu_pump_w[:, group] * share,
     }
@@ -300,6 +311,7 @@ def _cdus(steady: Steady) -> ObjectTable:
         "valve_limit_frac": np.ones(group.size),
     }
     over = _beyond(values, limits, {"load_frac": "load_limit_frac", "supply_degc": "supply_limit_degc"})
+    over |= c.cdu_level[:, group] < 1.0
     return ObjectTable(
         [cdu["id"] for cdu in cdus], [cdu["name"] for cdu in cdus], values, limits, _state(over=over, dead=~runs),
         {"group": [cdu["group"] for cdu in cdus], "group_units": site.cdus.n_units[group].astype(int).tolist()},
@@ -342,6 +354,7 @@ def _feeds(steady: Steady) -> ObjectTable:
     installed = (tree.rating_w * tree.units)[node]
     limits = {"power_limit_w": installed, "load_limit_frac": np.ones(node.size)}
     over = _beyond(values, limits, {"load_frac": "load_limit_frac"})
+    over |= steady.coupled.short_feed[:, None] == node
     parents = [feed["parent_id"] for feed in inputs["feeds"]]
     return ObjectTable(
         [feed["id"] for feed in inputs["feeds"]], [feed["name"] for feed in inputs["feeds"]], values, limits,
@@ -373,7 +386,7 @@ def _halls(steady: Steady) -> ObjectTable:
         "load_limit_frac": cooled,
         "air_flow_limit_kg_s": halls.n_units * halls.unit_air_kg_s * cooled,
     }
-    over = _beyond(values, limits, {"load_frac": "load_limit_frac"})
+    over = _beyond(values, limits, {"load_frac": "load_limit_frac"}) | (c.hall_level < 1.0)
     rows = steady.inputs["halls"]
     dead = (halls.n_units > 0) & (running <= 0)
     return ObjectTable(
