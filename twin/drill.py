@@ -4,7 +4,7 @@ Knows no Django. Before and after are two elements of one solve, so that they di
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from power_cooling import disturbances
 from power_cooling.disturbances import Disturbance, Forcing
 from power_cooling.loss_drills import transient_plant
 from power_cooling.psychrometrics import wet_bulb_degc
-from power_cooling.site_arrays import FloatArray
+from power_cooling.site_arrays import FloatArray, SiteArrays
 from power_cooling.transients import TransientResult, simulate_transient
 from twin import equipment, margins
 from twin.capacity_left import NO_LOSS_FRAC
@@ -27,6 +27,8 @@ BEFORE, AFTER = 0, 1
 CALM_S = 10.0  # a few steps before the loss
 FOLLOWED_S = 3600.0
 GENERATOR_START_S = 10.0
+HELD_K = 0.05  # above its set point a plant still counts as holding it
+HELD_BY_CHILLERS = 100.0  # times its free cooling: what holds a plant at its set point whatever the weather
 S_PER_YEAR = 8760 * 3600.0
 N_AFFECTED = 200
 SAID = {
@@ -106,9 +108,9 @@ def events(steady: Steady, out: Sequence[Outage], racks: ObjectTable) -> list[di
         return found
     carries = (site.racks.cdu_index >= 0) & (site.racks.count > 0)
     for plant in np.unique(site.cdus.plant_index[site.racks.cdu_index[carries]]):
-        hits = plant_disturbances(steady, out, int(plant))
+        hits = (*plant_disturbances(steady, out, int(plant)), *heat_rejection_loss(steady, out, int(plant)))
         if hits:
-            found += _plant_events(steady, int(plant), hits)
+            found += _plant_events(steady, int(plant), hits, _free_cooling_is_left(steady, out, int(plant)))
     return sorted(found, key=lambda row: row["at_s"])
 
 
@@ -126,10 +128,10 @@ def _dark_racks(steady: Steady, out: Sequence[Outage], racks: ObjectTable) -> li
 
 
 def plant_disturbances(steady: Steady, out: Sequence[Outage], plant: int) -> tuple[Disturbance, ...]:
-    """Return what a loss takes from one plant and its CDU groups, as the transient model reads it.
+    """Return what a loss takes of the flow and the power of one plant and its CDU groups.
 
-    Of units in parallel the rest carries its share: pumps up to their largest flow, coolers, towers and chillers in
-    proportion to the units left. Without the grid the plant stops until generators carry it.
+    Of pumps in parallel the rest carries up to its largest flow. Without the grid the plant stops until generators
+    carry it.
     """
     site = steady.site
     carries = (site.racks.cdu_index >= 0) & (site.racks.count > 0)
@@ -146,13 +148,53 @@ def plant_disturbances(steady: Steady, out: Sequence[Outage], plant: int) -> tup
             found += disturbances.pump_loss(CALM_S, units=(at,), remaining_frac=flow)
         elif component.kind == "pumps" and component.index == plant:
             found += disturbances.facility_pump_loss(CALM_S, remaining_frac=left)
-        elif component.kind in ("coolers", "towers", "chillers") and component.index == plant:
-            found += disturbances.plant_loss(CALM_S, remaining_frac=left)
     if _grid_is_lost(steady, parts, lost):
         generators = [which for which, part in enumerate(parts) if _feed_kind(steady, part) == "generator"]
         carry = any(lost.get(which, 0) < parts[which].n for which in generators)
         found += disturbances.grid_loss(CALM_S, generator_start_s=GENERATOR_START_S, generators_carry=carry)
     return tuple(found)
+
+
+def heat_rejection_loss(steady: Steady, out: Sequence[Outage], plant: int) -> tuple[Disturbance, ...]:
+    """Return what a loss takes of a plant's heat rejection; nothing where what is left holds the set point in the end.
+
+    Units of a kind carry alike, so the share that is left is that of the kind hit hardest. Chillers carry what lost
+    coolers did; where all chillers are lost, coolers and towers go on by themselves.
+    """
+    plants = steady.site.plants
+    supply_degc = float(steady.coupled.facility_supply_degc[AFTER, plant])
+    if supply_degc <= float(plants.supply_set_degc[plant]) + HELD_K:
+        return ()
+    left = _rejection_left(steady, out, plant)
+    if _free_cooling_is_left(steady, out, plant):
+        return disturbances.plant_loss(CALM_S, remaining_frac=min(left["coolers"], left["towers"]) / HELD_BY_CHILLERS)
+    if plants.n_chillers[plant] > 0:
+        left.pop("coolers")
+    share = min(left.values())
+    return disturbances.plant_loss(CALM_S, remaining_frac=share) if share < 1 else ()
+
+
+def _rejection_left(steady: Steady, out: Sequence[Outage], plant: int) -> dict[str, float]:
+    """Return the share of a plant's coolers, towers and chillers that is left; 1 of what it has none of."""
+    parts, left = parts_that_fail(steady), {"coolers": 1.0, "towers": 1.0, "chillers": 1.0}
+    for which, units in _units_by_part(out).items():
+        part = parts[which]
+        if part.kind in left and part.index == plant:
+            left[part.kind] = (part.n - units) / part.n
+    return left
+
+
+def _free_cooling_is_left(steady: Steady, out: Sequence[Outage], plant: int) -> bool:
+    """Return whether a plant has lost all its chillers but has coolers or towers that cool by themselves."""
+    plants, left = steady.site.plants, _rejection_left(steady, out, plant)
+    free = plants.n_coolers[plant] * left["coolers"] + plants.n_towers[plant] * left["towers"]
+    return bool(plants.n_chillers[plant] > 0 and left["chillers"] == 0 and free > 0 and plants.economiser[plant] == 1)
+
+
+def _without_chillers(site: SiteArrays, plant: int) -> SiteArrays:
+    n_chillers = site.plants.n_chillers.copy()
+    n_chillers[plant] = 0.0
+    return replace(site, plants=replace(site.plants, n_chillers=n_chillers))
 
 
 def _units_by_part(out: Sequence[Outage]) -> dict[int, int]:
@@ -172,17 +214,25 @@ def _grid_is_lost(year: Described, parts: Sequence[Component], lost: dict[int, i
     return bool(utilities) and all(lost.get(which, 0) >= parts[which].n for which in utilities)
 
 
-def _plant_events(steady: Steady, plant: int, hits: tuple[Disturbance, ...]) -> list[dict[str, Any]]:
-    """Follow one plant's CDU groups after the loss."""
+def _plant_events(
+    steady: Steady, plant: int, hits: tuple[Disturbance, ...], free_cooling_only: bool
+) -> list[dict[str, Any]]:
+    """Follow one plant's CDU groups after the loss.
+
+    Where only free cooling is left the plant is followed without its chillers, held at its set point until the loss.
+    """
     weather, pool = steady.weather, steady.site.racks.pool_index
     dry = float(weather.dry_bulb_degc[BEFORE])
     wet = min(dry, float(wet_bulb_degc(dry, float(weather.humidity_ratio[BEFORE]), float(weather.pressure_pa[BEFORE]))))
     load = np.minimum(steady.load_frac[BEFORE], 1.0)
     of_rack = np.where(pool >= 0, load[np.maximum(pool, 0)] * steady.site.racks.load_share, 0.0)
+    site = _without_chillers(steady.site, plant) if free_cooling_only else steady.site
     units, loop, groups, sink = transient_plant(
-        steady.site, plant, np.clip(of_rack, 0.0, 1.0), dry_bulb_degc=dry, wet_bulb_degc=wet
+        site, plant, np.clip(of_rack, 0.0, 1.0), dry_bulb_degc=dry, wet_bulb_degc=wet
     )
     calm = Forcing.steady(FOLLOWED_S + CALM_S, sink_degc=sink)
+    if free_cooling_only:
+        calm = replace(calm, plant_frac=calm.plant_frac * HELD_BY_CHILLERS)
     done = simulate_transient(units, loop, calm.with_disturbances(*hits, n_units=groups.size))
     names = equipment.names(steady.inputs)
     found = []

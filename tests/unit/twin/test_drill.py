@@ -87,6 +87,33 @@ def test_a_feed_whose_other_side_carries_costs_nothing(sound):
     assert [row["object"] for row in done.affected] == [busway["name"]]
 
 
+def plant_text(year, kind: str, column: str) -> str:
+    """Return all units of a kind of the plant that cools the first CDU, as addresses write them."""
+    plant = next(row for row in year.inputs["plants"] if row["id"] == year.inputs["cdus"][0]["plant_id"])
+    return f"{kind}:{plant['id']}:{plant[column]}"
+
+
+def test_what_the_plant_makes_up_for_throttles_nobody(sound):
+    # the chillers carry what the coolers did
+    done = drill.drill(sound, DESIGN, outages(sound, plant_text(sound, "cooler", "n_heat_rejection")))
+    assert done.lost_capacity_tokens_per_s == 0
+    assert done.events == []
+
+
+def test_without_chillers_the_way_there_ends_where_the_steady_state_is(sound):
+    done = drill.drill(sound, DESIGN, outages(sound, plant_text(sound, "chiller", "n_chillers")))
+    throttled = [event for event in done.events if event["what"] in ("throttles", "trips")]
+    states = {row["what"] for row in done.affected if row["kind"] == "racks"}
+    assert bool(throttled) == bool(states)
+
+
+def test_without_coolers_and_chillers_all_racks_of_the_plant_trip_in_the_end(sound):
+    text = ",".join([plant_text(sound, "cooler", "n_heat_rejection"), plant_text(sound, "chiller", "n_chillers")])
+    done = drill.drill(sound, DESIGN, outages(sound, text))
+    assert done.lost_capacity_tokens_per_s > 0
+    assert {"throttles", "trips"} <= {event["what"] for event in done.events}
+
+
 def test_both_sides_of_a_row_leave_it_dark_at_once(sound):
     racks = sound.inputs["racks"]
     sides = f"feed:{racks['feed_a_id'][0]},feed:{racks['feed_b_id'][0]}"
