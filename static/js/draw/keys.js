@@ -7,7 +7,7 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowD
 const HELP = [
   ["Tab, Shift-Tab", "next and previous object; Escape, then Tab leaves the drawing"],
   ["Shift-click, Space", "add to or take from the selection (Space on the last one passed)"],
-  ["Ctrl-A", "select everything in the hall"], ["S", "select the whole row of what is selected"],
+  ["Ctrl-A", "select everything in the hall"], ["S", "select the whole row, or the CDUs of the group"],
   ["Arrows", "move the selection by the snap step; with Shift by 1 cm"],
   ["Arrows with nothing selected", "move the view"],
   ["R", "rotate by 90°"], ["Ctrl-C, Ctrl-V, Ctrl-D", "copy, paste, duplicate"], ["Del", "delete"],
@@ -159,9 +159,12 @@ export class Keys {
     else document.querySelector("#draw-fields:not([hidden]) input, #draw-assign:not([hidden]) select")?.focus();
   }
 
+  // Racks of the same rows, CDUs of the same groups.
   row() {
-    const { board } = this, rows = new Set(board.selected().map((object) => object.row).filter(Boolean));
-    board.select([...board.drawing.inHall(board.hall)].filter((object) => rows.has(object.row)).map((object) => object.key));
+    const { board } = this, of = (object) => object.kind === "rack" && object.row ? `row ${object.row}` : object.kind === "cdu" ? `group ${object.group}` : "";
+    const wanted = new Set(board.selected().map(of).filter(Boolean));
+    if (!wanted.size) return board.say("Select a rack of the row, or a CDU of the group, first.");
+    return board.select([...board.drawing.inHall(board.hall)].filter((object) => wanted.has(of(object))).map((object) => object.key));
   }
 
   zoomTo() {
