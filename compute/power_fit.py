@@ -17,9 +17,11 @@ IntArray = NDArray[np.int64]
 
 INITIAL = np.log([0.2, 8.0, 1.3])  # running, compute, memory
 SIGMA_TERM, SIGMA_ACCELERATOR, SIGMA_UNPACKED = 0.7, 0.25, 0.5  # of logarithms
-# Cards, cooling and settings of the engine differ between sweeps of the same model on the same card: at equal speed and
-# batch two such sweeps draw 399 W and 519 W. What is common to them is what an unseen sweep is predicted by.
-SIGMA_GROUPS = {"model": 0.2, "system": 0.15, "sweep": 0.15}
+# While ranks exchange they wait: on Hopper an instance of several accelerators draws less than its activity says, on
+# Blackwell more, and single ones the reverse ("spread"). Cards, cooling and engine settings differ between sweeps
+# of the same model on the same card: at equal speed and batch two such sweeps draw 399 W and 519 W. What is common to
+# them is what an unseen sweep is predicted by.
+SIGMA_GROUPS = {"spread": 0.2, "model": 0.2, "system": 0.15, "sweep": 0.15}
 SIGMA_POWER = 0.05
 
 
@@ -39,7 +41,7 @@ def measured_activity(table: CaseTable, solved: Solved, measured: Measured) -> A
 def fit_power(
     table: CaseTable, activity: Activity, power_w: FloatArray, use: BoolArray
 ) -> dict[str, dict[str, list[float]] | list[float]]:
-    """Return power coefficients: global terms, deviations by accelerator, and scales of model, system and sweep.
+    """Return power coefficients: global terms, deviations by accelerator, and scales of the groups of `SIGMA_GROUPS`.
 
     Parameters
     ----------
@@ -98,7 +100,15 @@ def power_coefficients(fitted: Mapping[str, Any], attributes: Sequence[Mapping[s
 
 
 def group_name(group: str, attributes: Mapping[str, str]) -> str:
-    """Return the name of a case's model, of its system (model and accelerator), or of its sweep over load."""
+    """Return the name of the group that a case belongs to.
+
+    `spread` is the generation with whether an instance spans several accelerators, `model` the model, `system` model
+    and accelerator, `sweep` the deployment whose runs differ in load alone.
+    """
+    if group == "spread":
+        ranks = attributes.get("ranks", "")
+        spans = "one" if set(ranks.split(".")) == {"1"} else "several" if ranks else ""
+        return f"{attributes.get('generation', '')}|{spans}"
     depth = {"model": ("model",), "system": ("model", "accelerator")}.get(
         group, ("model", "accelerator", "ranks", "precision", "shape")
     )

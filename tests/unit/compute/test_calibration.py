@@ -7,11 +7,12 @@ import pytest
 
 from compute.accelerators import accelerator_from_entry
 from compute.calibration_run import read_evidence
-from compute.cases import case_table, parse_case
+from compute.cases import case_table, case_vintage, parse_case
 from compute.coefficients import COEFFICIENTS, INDEX, LOG_INITIAL, coefficient_set
 from compute.fitting import coefficient_set_of, fit_layout, fit_unknowns, solve_cases, unknown_log_values
 from compute.model_shapes import model_shape_from_entry
-from compute.uncertainty import residual_quantiles
+from compute.power_fit import power_coefficients
+from compute.uncertainty import few_groups_factor, residual_quantiles
 from facility.catalogue import entries
 
 ACCELERATORS = {name: accelerator_from_entry(entry) for name, entry in entries("accelerators").items()}
@@ -149,3 +150,36 @@ def test_quantiles_of_small_groups_lean_on_the_larger_one():
     assert found["all"][0] == 201
     assert found["common"][2] == pytest.approx(0.17, abs=0.01)  # 92.5 % of a uniform law on ±0.2
     assert found["rare"][2] < 0.3  # one odd row of 3.0 counts for a fortieth
+
+
+def test_power_falls_back_where_a_group_is_unknown_and_unpacking_costs_memory_power():
+    fitted = {
+        "global_log": [0.0, 1.0, 2.0],
+        "unpacked_log": [0.5],
+        "accelerator_log": {"h100-sxm": [0.1, 0.2, 0.3]},
+        "spread_log": {"hopper|one": [0.25], "hopper|several": [-0.25]},
+        "model_log": {"m": [0.05]},
+    }
+    known = {"accelerator": "h100-sxm", "generation": "hopper", "model": "m", "precision": "fp4", "arithmetic": "fp8",
+             "ranks": "1.1.1.1"}  # fmt: skip
+    cases = [
+        known,
+        known | {"ranks": "2.1.1.1"},
+        {"accelerator": "rtx-4090", "model": "n", "precision": "fp4", "arithmetic": "fp4"},
+    ]
+    found = power_coefficients(fitted, cases)
+    np.testing.assert_allclose(np.log(found.running), [0.4, -0.1, 0.0])
+    np.testing.assert_allclose(np.log(found.compute), [1.5, 1.0, 1.0])
+    np.testing.assert_allclose(np.log(found.memory), [3.1, 2.6, 2.0])  # the first two unpack their weights
+
+
+def test_bands_widen_the_fewer_groups_they_come_from():
+    factors = [few_groups_factor(n) for n in (2, 4, 11, 1000)]
+    assert factors == sorted(factors, reverse=True)
+    assert factors[1] == pytest.approx(1.638 / 1.2816 * np.sqrt(1.25), rel=1e-3)  # t table: 90 % point, 3 degrees
+    assert factors[-1] == pytest.approx(1.0, abs=2e-3)
+
+
+def test_a_post_release_is_a_vintage_of_its_own():
+    assert case_vintage("1.2.0rc6.post3", "2026-02-06") != case_vintage("1.2.0rc6.post2", "2026-02-03")
+    assert case_vintage("", "2025-11-02") == "2025-11"
