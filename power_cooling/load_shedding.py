@@ -5,7 +5,8 @@ feed behind it is too small and is lowered to a level. From 1 down to 1/2 the ac
 falling share of what they want (never below their lowest clock); from 1/2 down to 0 a growing share of its racks, by
 rated power and hottest first, is off as well. Halving the range finds the highest level on a fixed grid at which
 nothing is over its limit. Held-back chips stay at the lowest clock while racks are off, as protection leaves them: so a
-smaller plant never serves more.
+smaller plant never serves more with the same racks. It is what protection does, not the best there is: where racks that
+share a too small hall or plant lose their own CDUs, those left may run faster than all did together.
 """
 
 import numpy as np
