@@ -322,7 +322,7 @@ def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[Row]]) -> N
     feed, n = branch.feeds[0], len(branch.feeds)
     ids = tuple(one["id"] for one in branch.feeds)
     power, load = Reading("feeds", ids, "power_w", "W"), Reading("feeds", ids, "load_frac", "%", "max")
-    title = feed["name"] if n == 1 else f"{n} × {feed['kind']}, fullest"
+    title = feed["name"] if n == 1 else f"{n} × {feed['kind']}"
     tag = feed["redundancy"] if feed["redundancy"] != "N" else ""
     base = branch.y + 4
     slots = (
@@ -332,7 +332,11 @@ def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[Row]]) -> N
         Slot(x + 268, base, "{}", (power,), anchor="end", kind="flat"),
         Slot(x + ROW_WIDTH - 4, base, "{}", (Reading("feeds", ids, "loss_w", "W"),), anchor="end", kind=STATE),
     )
-    note = _note(feed, partners) if n == 1 else f"{n} feeds: {', '.join(one['name'] for one in branch.feeds)}"
+    note = (
+        _note(feed, partners)
+        if n == 1
+        else f"{n} feeds, load of the fullest: {', '.join(one['name'] for one in branch.feeds)}"
+    )
     return Node(
         key=branch.key, symbol=SYMBOLS[feed["kind"]], kind="feed", ids=ids, title=title, x=x,
         y=branch.y - ROW_HEIGHT / 2 + 1, width=ROW_WIDTH, height=ROW_HEIGHT - 2, symbol_size=18, slots=slots,

@@ -63,6 +63,7 @@ async function go(query, { push = true } = {}) {
   }
 }
 
+const queryAt = (link) => new URL(link.getAttribute("href"), location).search; // links in drawings have no .search
 const queryOf = (form, submitter) => `?${new URLSearchParams([...new FormData(form, submitter)].filter(([, value]) => value !== ""))}`;
 
 if (root) {
@@ -78,11 +79,11 @@ if (root) {
     const link = event.target.closest("a[data-fail], [data-design]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    go(link === design ? asked("design") : link.search);
+    go(link === design ? asked("design") : queryAt(link));
   });
   root.addEventListener("keydown", (event) => {
     const link = event.key === " " && event.target.closest("svg a[data-fail]");
-    if (link) { event.preventDefault(); go(link.getAttribute("href")); }
+    if (link) { event.preventDefault(); go(queryAt(link)); }
   });
   root.addEventListener("submit", (event) => {
     event.preventDefault();
