@@ -146,7 +146,7 @@ def dry_cooler_supply_scalar(
     return setpoint_degc, speed, speed**fan_exponent
 
 
-@vectorize(cache=True)
+@vectorize(["float64(float64, float64, float64, float64, float64)"], cache=True)
 def _dry_cooler_outlet(inlet_degc, fluid_w_per_k, air_degc, air_w_per_k, ua_w_per_k):
     least = min(fluid_w_per_k, air_w_per_k)
     if least <= 0.0:

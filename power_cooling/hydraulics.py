@@ -125,17 +125,17 @@ def pressure_drop_scalar(flow_kg_s, length_m, diameter_m, roughness_m, minor_los
     return math.copysign(factor * 0.5 * density_kg_m3 * speed * speed, flow_kg_s)
 
 
-@vectorize(cache=True)
+@vectorize(["float64(float64, float64)"], cache=True)
 def _colebrook(reynolds, roughness_ratio):
     return colebrook_scalar(reynolds, roughness_ratio)
 
 
-@vectorize(cache=True)
+@vectorize(["float64(float64, float64)"], cache=True)
 def _friction(reynolds, roughness_ratio):
     return friction_scalar(reynolds, roughness_ratio)
 
 
-@vectorize(cache=True)
+@vectorize(["float64(float64, float64, float64, float64, float64, float64, float64)"], cache=True)
 def _pressure_drop(flow_kg_s, length_m, diameter_m, roughness_m, minor_loss, density_kg_m3, viscosity_pa_s):
     return pressure_drop_scalar(flow_kg_s, length_m, diameter_m, roughness_m, minor_loss, density_kg_m3, viscosity_pa_s)
 

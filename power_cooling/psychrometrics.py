@@ -144,22 +144,22 @@ def wet_bulb_scalar(dry_bulb_degc, humidity_ratio, pressure_pa):
     return t
 
 
-@vectorize(cache=True)
+@vectorize(["float64(float64)"], cache=True)
 def _saturation_pressure(temperature_degc):
     return saturation_pressure_scalar(temperature_degc)
 
 
-@vectorize(cache=True)
+@vectorize(["float64(float64, float64, float64)"], cache=True)
 def _wet_bulb(dry_bulb_degc, humidity_ratio, pressure_pa):
     return wet_bulb_scalar(dry_bulb_degc, humidity_ratio, pressure_pa)
 
 
-@vectorize(cache=True)
+@vectorize(["float64(float64, float64)"], cache=True)
 def _dew_point(humidity_ratio, pressure_pa):
     return dew_point_scalar(humidity_ratio, pressure_pa)
 
 
-@vectorize(cache=True)
+@vectorize(["float64(float64, float64, float64)"], cache=True)
 def _humidity_ratio_from_wet_bulb(dry_bulb_degc, wet_bulb_degc, pressure_pa):
     return humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, wet_bulb_degc, pressure_pa)
 

@@ -296,12 +296,12 @@ def evaporation_scalar(heat_w, air_kg_s, humidity_ratio, wet_bulb_degc, pressure
     return max(air_kg_s * (saturated_humidity_ratio_scalar(leaving_degc, pressure_pa) - humidity_ratio), 0.0)
 
 
-@vectorize(cache=True)
+@vectorize(["float64(float64, float64, float64, float64, float64, float64, float64)"], cache=True)
 def _merkel_heat(inlet_degc, water_w_per_k, wet_bulb_degc, pressure_pa, air_kg_s, air_cp, ua_w_per_k):
     return merkel_heat_scalar(inlet_degc, water_w_per_k, wet_bulb_degc, pressure_pa, air_kg_s, air_cp, ua_w_per_k)
 
 
-@vectorize(cache=True)
+@vectorize(["float64(float64, float64, float64, float64, float64)"], cache=True)
 def _evaporation(heat_w, air_kg_s, humidity_ratio, wet_bulb_degc, pressure_pa):
     return evaporation_scalar(heat_w, air_kg_s, humidity_ratio, wet_bulb_degc, pressure_pa)
 
