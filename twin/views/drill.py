@@ -30,7 +30,10 @@ def drill_page(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     try:
         shown, scenario = run_drill(request, layout)
     except BadQuestion as bad:
-        return render(request, "twin/drill.html", context | {"refusal": str(bad), "bad": True}, status=400)
+        wrong = bool(context["scenarios"])  # else the address is right and the site lacks a scenario
+        return render(
+            request, "twin/drill.html", context | {"refusal": str(bad), "bad": wrong}, status=400 if wrong else 200
+        )
     except (CannotSimulate, ValueError) as refusal:
         return render(request, "twin/drill.html", context | {"refusal": str(refusal)})
     if "add" in request.GET:

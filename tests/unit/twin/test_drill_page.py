@@ -119,7 +119,9 @@ def test_more_units_than_there_are_get_a_sentence(viewer, layout):
 def test_without_a_scenario_the_drill_says_what_comes_next(viewer, layout):
     layout.site.scenarios.all().delete()
     answer = viewer.get(address(layout))
+    assert answer.status_code == 200
     assert "has no scenario" in answer.content.decode()
+    assert "add a scenario" in answer.content.decode()
     assert viewer.get(address(layout, "layout-drill-list")).status_code == 200
 
 
