@@ -21,7 +21,7 @@ from twin.models import Run
 FOLDER = settings.BASE_DIR / "docs" / "screenshots"
 SIZES = {1440: 800, 390: 844}
 MAX_BYTES = 150_000
-
+CHROMIUM = ["--no-sandbox", "--enable-unsafe-swiftshader"]  # the second draws 3D without a graphics card
 
 #: Rounds colours to 16 levels a channel, which keeps charts below the limit and is hardly seen.
 ROUND_COLOURS = """async (picture) => {
@@ -61,7 +61,7 @@ class Command(BaseCommand):
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright keeps an event loop in this thread
         out.mkdir(parents=True, exist_ok=True)
         with local_server() as address, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
             for width, height in SIZES.items():
                 context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
                 context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": address}])
@@ -96,9 +96,17 @@ def main_pages() -> Iterator[tuple[str, str]]:
     yield "sites", reverse("site-list")
     yield "site", reverse("site-detail", args=here[:1])
     yield "layout", reverse("layout-detail", args=here)
+    yield "draw", reverse("layout-draw", args=here)
+    yield "one-line", reverse("layout-one-line", args=here)
+    yield "loop", reverse("layout-loop", args=here)
+    yield "drill", reverse("layout-drill", args=here)
+    yield "3d", reverse("layout-3d", args=here)
+    yield "findings", reverse("layout-findings", args=here)
     yield "run", reverse("run-detail", args=[first.id])
     yield "serving", reverse("serving")
+    yield "report", reverse("run-report", args=[first.id])
     yield "compare", reverse("compare") + "?runs=" + ",".join(str(run.id) for run in runs[:3])
+    yield "guide", reverse("guide")
 
 
 def session_of_a_superuser() -> str:
