@@ -248,7 +248,8 @@ def block_of(hour: int | str, n_hours: int) -> list[int | str]:
 def at_hour(floor: Floor, question: Question) -> tuple[FloatArray, NDArray[np.str_], str, list[str]]:
     """Return values of the hour's whole day, shape (n_hours, n_racks), and the hour's states, label and warnings."""
     # These load the compiled solvers, which the stored year does without.
-    from twin.object_states import STATES, object_tables
+    from twin.object_quantities import STATES
+    from twin.object_states import object_tables
     from twin.simulate import described as solvable
     from twin.steady import DESIGN, hour_rows, solve_steady
 

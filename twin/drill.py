@@ -19,7 +19,8 @@ from twin import equipment, margins
 from twin.capacity_left import NO_LOSS_FRAC
 from twin.failures import Component
 from twin.number_text import quantity_text
-from twin.object_states import BEYOND, DEAD, STATES, THROTTLED, ObjectTable, object_tables
+from twin.object_quantities import BEYOND, DEAD, STATES, THROTTLED, ObjectTable
+from twin.object_states import object_tables
 from twin.simulate import Described
 from twin.steady import DESIGN, OUTAGE_KINDS, Outage, Steady, parts_that_fail, solve_steady
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from twin.feeds import standby_generators
+from twin.feed_ratings import standby_generators
 from twin.number_text import quantity_text
 from twin.schematic import BLOCK_HEIGHT, BLOCK_WIDTH, STATE, Box, Node, Reading, Schematic, Slot, Wire, block, cut
 

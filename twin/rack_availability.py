@@ -14,7 +14,7 @@ import numpy as np
 
 from power_cooling.site_arrays import FloatArray
 from twin.failures import ASSUMED_COMMON_CAUSE_FRAC, FEED_RELIABILITY, Component
-from twin.feeds import standby_generators
+from twin.feed_ratings import standby_generators
 
 Rows = Sequence[Mapping[str, Any]]
 

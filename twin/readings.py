@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from twin.number_text import indistinct, quantity_text
-from twin.object_states import BEYOND, DEAD, OK, QUANTITIES, STATES, THROTTLED, ObjectQuantity, ObjectTable
+from twin.object_quantities import BEYOND, DEAD, OK, QUANTITIES, STATES, THROTTLED, ObjectQuantity, ObjectTable
 from twin.schematic import STATE, Node, Reading, Slot
 
 PARTLY = "partly"  # some of a node's units or racks are out, the rest works

@@ -6,7 +6,7 @@ The drawings are those of the pages (`twin.one_line`, `twin.loop_diagram`), set 
 from collections.abc import Mapping
 from typing import Any
 
-from twin.feeds import rating_w
+from twin.feed_ratings import rating_w
 from twin.loop_diagram import loop_diagram
 from twin.one_line import one_line
 from twin.readings import Readings

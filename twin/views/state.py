@@ -202,7 +202,7 @@ def asked_outages(request: HttpRequest, year) -> tuple:
 
 def asked_quantities(request: HttpRequest) -> set[str] | None:
     """Return the names of the quantities that are asked for; None for all."""
-    from twin.object_states import QUANTITIES
+    from twin.object_quantities import QUANTITIES
 
     asked = {name for name in request.GET.get("quantities", "").split(",") if name}
     known = {quantity.name for of_kind in QUANTITIES.values() for quantity in of_kind}
@@ -228,7 +228,7 @@ def head(layout: Layout, scenario: Scenario, steady) -> dict[str, Any]:
 def objects_json(tables: dict, wanted: set[str] | None) -> dict[str, Any]:
     """Return the objects' columns by kind, beside what the columns mean."""
     from twin.json_numbers import plain
-    from twin.object_states import QUANTITIES, STATES
+    from twin.object_quantities import QUANTITIES, STATES
 
     body: dict[str, Any] = {"quantities": {}}
     for kind, table in tables.items():

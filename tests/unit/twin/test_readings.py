@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twin.object_states import ObjectTable
+from twin.object_quantities import ObjectTable
 from twin.readings import Readings, change_text, moved
 from twin.schematic import Reading, block
 

@@ -12,7 +12,8 @@ from twin import snapshot
 from twin.capacity_left import capacity_left
 from twin.failures import State, components
 from twin.models import Scenario
-from twin.object_states import DEAD, QUANTITIES, STATES, object_tables, totals
+from twin.object_quantities import DEAD, QUANTITIES, STATES
+from twin.object_states import object_tables, totals
 from twin.outcome import Served
 from twin.simulate import described, solve_year
 from twin.steady import DESIGN, hour_label, outages, solve_steady

@@ -1,0 +1,38 @@
+"""What feeds carry and what stands behind them, from the description alone.
+
+Loads no solver, so that drawings may ask without waiting for one.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+Inputs = Mapping[str, Any]
+
+
+def standby_generators(feeds: list[Mapping[str, Any]]) -> dict[int, str]:
+    """Return which generator stands behind each utility: of the same redundancy group, else the only one there is."""
+    generators = [feed for feed in feeds if feed["kind"] == "generator" and feed["parent_id"] is None]
+    behind = {}
+    for feed in feeds:
+        if feed["kind"] == "utility":
+            mine = [g for g in generators if g["redundancy_group"] == feed["redundancy_group"]]
+            chosen = mine or (generators if len(generators) == 1 else [])
+            if chosen:
+                behind[feed["id"]] = chosen[0]["name"]
+    return behind
+
+
+def rating_w(inputs: Inputs, feed: Mapping[str, Any]) -> float:
+    """Return the continuous rating of one unit of a feed: its own, else its product's, else the grid limit [W]."""
+    if feed["rating_w"] is not None:
+        return float(feed["rating_w"])
+    entry = None if feed["product_id"] is None else inputs["products"]["by_id"][str(feed["product_id"])]
+    sheet = {} if entry is None else entry["facts"]
+    if "rating_va" in sheet:
+        return float(sheet["rating_va"]) * float(sheet.get("output_power_factor") or 1.0)
+    for name in ("continuous_power_w", "rating_w", "power_w"):
+        if sheet.get(name):
+            return float(sheet[name])
+    if feed["kind"] == "utility":
+        return float(inputs["site"]["grid_limit_w"])
+    raise ValueError(f"Feed {feed['name']} has neither rating_w nor a product; give it one of them")
