@@ -165,7 +165,7 @@ class _Inputs:
     powered: FloatArray  # (n_elements or 1, n_racks)
     runs_g: FloatArray  # (n_elements or 1, n_groups), and so on
     runs_h: FloatArray
-    runs_p: FloatArray  # (n_elements or 1, n_plants, 3): coolers, towers, chillers
+    runs_p: FloatArray  # (n_elements or 1, n_plants, 4): coolers, towers, chillers, pumps
     feeds: SiteFeeds | None
     units_failed: NDArray | None  # (n_elements or 1, n_nodes)
 
@@ -295,6 +295,7 @@ def _inputs(
             ("coolers_running", fails.coolers_running, plants.n_coolers),
             ("towers_running", fails.towers_running, plants.n_towers),
             ("chillers_running", fails.chillers_running, plants.n_chillers),
+            ("pumps_running", fails.pumps_running, plants.n_pumps),
         )
     ]
     most = max(part.shape[0] for part in parts)

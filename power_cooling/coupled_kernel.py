@@ -51,7 +51,7 @@ from power_cooling.load_shedding import (
     trip_alone,
     within_limits,
 )
-from power_cooling.plant_loop import air_groups_pass, plant_image, plant_pass
+from power_cooling.plant_loop import air_groups_pass, plant_image, plant_pass, pumped_flow_kg_s
 from power_cooling.room_air import COLD, FAN_W, HOT, LINEAR_K, N_HALL_STATE, OWN
 
 _TRIP_ROUNDS = 120
@@ -126,7 +126,9 @@ def solve_elements(
             for k in range(n_halls):
                 if halls[k].plant_index == j:
                     opened += runs_h[e, k] * halls[k].coil_water_kg_s
-            plant_state[j, P_SCALE] = min(1.0, plants[j].design_flow_kg_s / opened) if opened > 0.0 else 1.0
+            plant_state[j, P_SCALE] = (
+                min(1.0, pumped_flow_kg_s(plants[j], runs_p[e, j]) / opened) if opened > 0.0 else 1.0
+            )
         for k in range(n_groups):
             g = groups[k]
             guard = min(dew_point[e], halls[g.hall_index].dew_point_limit_degc) + g.dew_point_margin_k
@@ -312,7 +314,9 @@ def _start_cold(groups, halls, plants, group_set, group_x, group_state, hall_x, 
 
 @njit(cache=True)
 def _rejects(p, running):
-    """Whether a plant has anything left that takes heat."""
+    """Whether a plant has anything left that takes heat, and a pump that brings it."""
+    if running[3] <= 0.0:
+        return False
     if running[0] > 0.0:
         return True
     if running[1] > 0.0 and (p.n_chillers <= 0.0 or running[2] > 0.0 or p.economiser == 1):

@@ -95,7 +95,8 @@ def failures_in(failures: Failures, parted: Islands, island: int) -> Failures:
     """Return the failures of one island's parts, for `part_of` of the same island."""
     of_field = {
         "cdus_running": parted.groups, "air_units_running": parted.halls, "coolers_running": parted.plants,
-        "towers_running": parted.plants, "chillers_running": parted.plants, "racks_powered": parted.racks,
+        "towers_running": parted.plants, "chillers_running": parted.plants, "pumps_running": parted.plants,
+        "racks_powered": parted.racks,
     }  # fmt: skip
     given = {name: getattr(failures, name) for name in of_field}
     own = {name: all_of[..., of_field[name] == island] for name, all_of in given.items() if all_of is not None}

@@ -111,6 +111,15 @@ def _hall_valve(h, running, row, water_w_per_k):
 
 
 @njit(cache=True)
+def pumped_flow_kg_s(p, running):
+    """Largest facility-water flow of a plant's running pumps; `running` counts coolers, towers, chillers, pumps.
+
+    Where none runs the racks behind it are off, and the flow of what little heat is left does not matter.
+    """
+    return p.design_flow_kg_s * (min(1.0, running[3] / p.needed_pumps) if running[3] > 0.0 else 1.0)
+
+
+@njit(cache=True)
 def plant_image(
     j, t, full, plants, groups, halls, runs_p, runs_g, runs_h, design, group_sums, hall_sums, group_x, hall_x,
     group_set, other_heat, air, group_state, hall_state, hall_valve, plant_state,
@@ -151,7 +160,8 @@ def plant_image(
         flow += opened * hall_valve[k]
     if not full:
         return p.supply_set_degc
-    flow = p.design_flow_kg_s if p.constant_flow == 1 else max(flow, p.min_flow_frac * p.design_flow_kg_s)
+    most = pumped_flow_kg_s(p, runs_p[j])
+    flow = most if p.constant_flow == 1 else max(flow, min(p.min_flow_frac * p.design_flow_kg_s, most))
     pump = pump_power_scalar(p.pump_power_w, flow / p.design_flow_kg_s, p.pump_static_frac)
     heat += p.pump_heat_frac * pump
     row = plant_state[j]

@@ -333,6 +333,8 @@ class PlantBank:
     supply_set_degc: FloatArray
     design_flow_kg_s: FloatArray = _bounded(above=0)
     cp_j_per_kg_k: FloatArray = _bounded(4180.0, above=0)
+    n_pumps: FloatArray = _bounded(1.0, above=0)
+    needed_pumps: FloatArray = _bounded(1.0, above=0)  # for the design flow; fewer give their share of it
     pump_power_w: FloatArray = _bounded(0.0, low=0)  # all pumps at design flow
     pump_heat_frac: FloatArray = _bounded(0.9, low=0, high=1)
     pump_static_frac: FloatArray = _bounded(0.3, low=0, high=1)
@@ -481,5 +483,6 @@ class Failures:
     coolers_running: FloatArray | None = None  # (n_elements, n_plants)
     towers_running: FloatArray | None = None  # (n_elements, n_plants)
     chillers_running: FloatArray | None = None  # (n_elements, n_plants)
+    pumps_running: FloatArray | None = None  # (n_elements, n_plants), of the facility water
     racks_powered: FloatArray | None = None  # (n_elements, n_racks): share of the class that has power, 0..1
     feed_units_failed: IntArray | None = None  # (n_elements, n_feed_nodes), in the order of the FeedTree

@@ -148,7 +148,8 @@ def plant_disturbances(steady: Steady, out: Sequence[Outage], plant: int) -> tup
             at = groups.index(component.index)
             found += disturbances.pump_loss(CALM_S, units=(at,), remaining_frac=flow)
         elif component.kind == "pumps" and component.index == plant:
-            found += disturbances.facility_pump_loss(CALM_S, remaining_frac=left)
+            flow = min((component.n - units) / float(site.plants.needed_pumps[plant]), 1.0)
+            found += disturbances.facility_pump_loss(CALM_S, remaining_frac=flow)
     if _grid_is_lost(steady, parts, lost):
         generators = [which for which, part in enumerate(parts) if _feed_kind(steady, part) == "generator"]
         carry = any(lost.get(which, 0) < parts[which].n for which in generators)

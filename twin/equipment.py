@@ -459,6 +459,7 @@ def _plant(inputs: Inputs, plant: Mapping[str, Any], heat_w: float) -> dict[str,
     efficiency = pump["pump_efficiency"] * pump["motor_efficiency"] * pump["vfd_efficiency"]
     row = {
         "supply_set_degc": plant["supply_degc"], "design_flow_kg_s": flow_kg_s, "cp_j_per_kg_k": cp,
+        "n_pumps": max(plant["n_pumps"], 1), "needed_pumps": duty_pumps,
         "pump_power_w": flow_kg_s / density * pump["head_pa"] / efficiency,
         "min_flow_frac": pump["min_speed_frac"], "economiser": int(plant["economiser"] != "none"),
     }  # fmt: skip

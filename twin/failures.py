@@ -33,7 +33,7 @@ class Component:
 
     name: str
     group: str  # components of one group back each other up and share a common cause
-    kind: str  # feed, cdus, air_units, coolers, towers or chillers: which part of `Failures` it is
+    kind: str  # feed, cdus, air_units, coolers, towers, chillers or pumps: which part of `Failures` it is
     index: int  # row in that part
     n: int
     failures_per_year: float  # of one unit
@@ -98,6 +98,7 @@ def components(inputs: Inputs, site: SiteArrays, feeds: SiteFeeds) -> list[Compo
         ("towers", "Cooling towers", site.plants.n_towers, ["cooling-tower"] * len(named.plants)),
         ("chillers", "Chillers", site.plants.n_chillers,
          ["chiller-centrifugal" if w else "chiller-screw-air" for w in water_cooled]),
+        ("pumps", "Pumps", site.plants.n_pumps, ["pump-centrifugal"] * len(named.plants)),
     ):  # fmt: skip
         for i, name in enumerate(named.plants):
             if counts[i] > 0:
@@ -158,7 +159,8 @@ def failures_of(site: SiteArrays, feeds: SiteFeeds, found: list[Component], stat
     n = len(states) + 1
     installed: dict[str, NDArray] = {
         "air_units": site.halls.n_units, "coolers": site.plants.n_coolers, "towers": site.plants.n_towers,
-        "chillers": site.plants.n_chillers, "cdus": site.cdus.n_units if site.cdus is not None else np.zeros(0),
+        "chillers": site.plants.n_chillers, "pumps": site.plants.n_pumps,
+        "cdus": site.cdus.n_units if site.cdus is not None else np.zeros(0),
     }  # fmt: skip
     running = {kind: np.tile(counts.astype(float), (n, 1)) for kind, counts in installed.items()}
     feed_out = np.zeros((n, feeds.tree.n_nodes), dtype=np.int64)
@@ -175,5 +177,6 @@ def failures_of(site: SiteArrays, feeds: SiteFeeds, found: list[Component], stat
         coolers_running=running["coolers"],
         towers_running=running["towers"],
         chillers_running=running["chillers"],
+        pumps_running=running["pumps"],
         feed_units_failed=feed_out,
     )

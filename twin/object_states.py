@@ -329,10 +329,11 @@ def _plants(steady: Steady) -> ObjectTable:
     units, out, gone = {}, {}, np.ones((c.meter_power_w.size, plants.n_plants), dtype=bool)
     for kind, installed in (
         ("coolers", plants.n_coolers), ("towers", plants.n_towers), ("chillers", plants.n_chillers),
+        ("pumps", plants.n_pumps),
     ):  # fmt: skip
         lost = _units_out(steady, f"{kind}_running", installed)
         units[kind], out[f"{kind}_out"] = installed.astype(int).tolist(), lost.astype(int).tolist()
-        gone &= lost >= installed
+        gone = gone | (lost >= installed) if kind == "pumps" else gone & (lost >= installed)
     rows = steady.inputs["plants"]
     return ObjectTable(
         [plant["id"] for plant in rows], [plant["name"] for plant in rows], values, limits,

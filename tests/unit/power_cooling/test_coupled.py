@@ -137,6 +137,24 @@ def test_racks_without_any_cooling_or_power_are_off(site, feeds):
     assert solve_coupled(site, np.ones((1, 1)), hot_weather(1), failures=no_plant).pool_available_frac[0, 0] == 0
 
 
+def test_spare_facility_pumps_may_fail_and_fewer_give_their_share_of_the_flow(site):
+    n_plants = site.plants.n_plants
+    three = replace(
+        site, plants=replace(site.plants, n_pumps=np.full(n_plants, 3.0), needed_pumps=np.full(n_plants, 2.0))
+    )
+    running = np.array([3.0, 2.0, 1.0, 0.0])[:, None] * np.ones(n_plants)
+    answer = solve_coupled(three, np.ones((4, 1)), hot_weather(4), failures=Failures(pumps_running=running))
+    assert answer.report.converged
+    assert answer.facility_flow_kg_s[1] == pytest.approx(answer.facility_flow_kg_s[0])
+    half = site.plants.design_flow_kg_s / 2
+    assert np.all(answer.facility_flow_kg_s[2] <= half + 1e-9)
+    warmer = (answer.facility_return_degc - answer.facility_supply_degc)[[0, 2]]
+    assert np.all(warmer[1] > warmer[0])  # the same heat in less water, or heat held back
+    assert np.max(answer.heat_closure_rel) < 1e-9
+    assert answer.pool_available_frac[3, 0] == 0  # water that does not move cools nothing
+    assert np.all(np.diff(answer.pool_available_frac[:, 0]) <= 1e-9)
+
+
 def test_one_busway_less_keeps_racks_on_their_other(site, feeds):
     failed = np.zeros((2, feeds.tree.n_nodes), dtype=int)
     failed[1, feeds.tree.index("busway-1")] = 1

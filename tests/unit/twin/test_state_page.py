@@ -162,7 +162,7 @@ def test_a_ranking_has_every_single_failure(viewer, layout):
     answer = viewer.get(address(layout, "layout-drill-ranking"))
     body = json.loads(answer.content)
     assert answer.status_code == 200, body
-    assert {row["kind"] for row in body["failures"]} == {"feed", "cdu", "air_unit", "cooler"}
+    assert {row["kind"] for row in body["failures"]} == {"feed", "cdu", "air_unit", "cooler", "plant_pump"}
     assert body["n_costly"] == sum(row["lost_tokens_per_s"] > 0 for row in body["failures"])
     assert body["message"]
     asked = viewer.get(address(layout, "layout-drill-result"), {"out": body["failures"][0]["out"]})
