@@ -361,11 +361,13 @@ def scene(floor: Floor, plan: Plan, offset: dict[int, float]) -> dict[str, Any]:
     ]
     return axes | {
         "aspectmode": "manual", "aspectratio": dict(zip("xyz", (size / scale).tolist(), strict=True)),
-        "annotations": labels, "meta": {"cameras": cameras(plan, offset, low + size / 2, size, scale)},
+        "annotations": labels, "meta": {"cameras": cameras(floor, plan, offset, low + size / 2, size, scale)},
     }  # fmt: skip
 
 
-def cameras(plan: Plan, offset: dict[int, float], middle: FloatArray, size: FloatArray, scale: float) -> dict[str, Any]:
+def cameras(
+    floor: Floor, plan: Plan, offset: dict[int, float], middle: FloatArray, size: FloatArray, scale: float
+) -> dict[str, Any]:
     """Return where to look from: above, a corner, and standing at the end of the longest aisle."""
 
     def camera(eye: Sequence[float], at: Sequence[float], up: Sequence[float] = (0, 0, 1)) -> dict[str, Any]:
@@ -381,13 +383,10 @@ def cameras(plan: Plan, offset: dict[int, float], middle: FloatArray, size: Floa
         "corner": camera((x - 0.55 * span, y - 0.88 * span, 0.66 * span), (x, y - 0.09 * span, 0)),
         "top": camera((x, y, 1.3 * span), (x, y, 0), up=(0, 1, 0)),
     }
-    aisles = [
-        (float(a[2]), float(a[3]), float(a[0]) + offset[h.id], h.depth_m - float(a[1]) - float(a[3]))
-        for h in plan.halls
-        for a in h.aisles
-    ]
+    aisles = aisle_boxes(floor, plan, offset, "cold") or aisle_boxes(floor, plan, offset, "hot")
     if aisles:
-        width, depth, x0, y0 = max(aisles, key=lambda aisle: max(aisle[:2]))
+        longest = max(aisles, key=lambda box: max(box.x1 - box.x0, box.y1 - box.y0))
+        width, depth, x0, y0 = longest.x1 - longest.x0, longest.y1 - longest.y0, longest.x0, longest.y0
         along = np.array([1.0, 0.0, 0.0]) if width >= depth else np.array([0.0, 1.0, 0.0])
         start = np.array([x0, y0, 1.7]) + (np.array([0, depth / 2, 0]) if width >= depth else [width / 2, 0, 0])
         views["aisle"] = camera(start - 2.0 * along, start + max(width, depth) / 2 * along - [0, 0, 0.5])

@@ -16,7 +16,7 @@ from facility.models import Layout
 from facility.views.lookup import visible_layout_or_404
 from twin import snapshot
 from twin.exceptions import CannotSimulate
-from twin.models import Scenario
+from twin.models import Run, Scenario
 from twin.number_text import quantity_text
 from twin.views.sites import address, with_address
 
@@ -158,9 +158,9 @@ def read(layout: Layout, scenario: Scenario):
 
 
 def asked_scenario(request: HttpRequest, layout: Layout) -> Scenario:
-    """Return the scenario that is asked for, or the site's first."""
+    """Return the scenario that is asked for, else that of the layout's last finished run, else the site's first."""
     scenarios = list(layout.site.scenarios.select_related("weather"))
-    slug = request.GET.get("scenario", "")
+    slug = request.GET.get("scenario", "") or last_scenario(layout)
     found = next((s for s in scenarios if s.slug == slug or not slug), None)
     if found is None:
         known = [s.slug for s in scenarios]
@@ -168,6 +168,12 @@ def asked_scenario(request: HttpRequest, layout: Layout) -> Scenario:
             raise BadQuestion(f"{layout.site.name} has no scenario; add one before asking for a state", "scenario", [])
         raise BadQuestion(f"scenario is {slug}; {layout.site.name} has {', '.join(known)}", "scenario", known)
     return found
+
+
+def last_scenario(layout: Layout) -> str:
+    """Return the scenario of a layout's last finished run, as the plan shows it; empty where there is none."""
+    done = layout.runs.filter(status=Run.Status.DONE, scenario__site_id=layout.site_id).order_by("-finished_at")
+    return done.values_list("scenario__slug", flat=True).first() or ""
 
 
 def asked_hours(request: HttpRequest, year) -> list[int]:
