@@ -12,6 +12,8 @@ from twin.models import Scenario
 from twin.simulate import described
 from twin.steady import DESIGN, outages, solve_steady
 
+pytestmark = pytest.mark.django_db  # makes the database that `inputs` fills, when this file runs alone
+
 
 @pytest.fixture(scope="module")
 def inputs(django_db_setup, django_db_blocker):

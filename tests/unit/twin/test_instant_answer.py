@@ -17,6 +17,9 @@ from twin.year_estimate import N_SOLVED, accelerator_watts, hour_space
 SAMPLES = [("sterling", "gb200-nvl72", "agents"), ("sterling", "hgx-h200", "assistants")]
 
 
+pytestmark = pytest.mark.django_db  # makes the database that `inputs` fills, when this file runs alone
+
+
 @pytest.fixture(scope="module")
 def inputs(django_db_setup, django_db_blocker):
     """Return snapshots of samples by name."""

@@ -21,6 +21,9 @@ from twin.steady import DESIGN, hour_label, outages, solve_steady
 HOURS = [0, 2000, 4711, 8759]
 
 
+pytestmark = pytest.mark.django_db  # makes the database that `inputs` fills, when this file runs alone
+
+
 @pytest.fixture(scope="module")
 def inputs(django_db_setup, django_db_blocker):
     """Return a sample's snapshot, as JSON so that a test may change it."""
