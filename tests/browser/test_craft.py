@@ -19,6 +19,9 @@ pytestmark = [
 ]
 
 WIDTHS = (1440, 390)
+COUNT_SHIFTS = """window.layoutShift = 0;
+new PerformanceObserver((list) => { for (const e of list.getEntries()) window.layoutShift += e.value; })
+  .observe({ type: "layout-shift", buffered: true });"""
 
 
 @pytest.fixture
@@ -146,6 +149,19 @@ def test_no_page_is_wider_than_the_window(live_server, signed_in, addresses):
             if overflow > 0:
                 found.append(f"{address} is {overflow} px wider than {width} px")
     assert not found, "\n".join(found)
+
+
+def test_nothing_jumps_while_a_page_loads(live_server, signed_in, addresses):
+    page, moved = signed_in, []
+    page.add_init_script(COUNT_SHIFTS)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 844})
+        for address in addresses:
+            page.goto(live_server.url + address, wait_until="networkidle")
+            shift = page.evaluate("window.layoutShift")
+            if shift > 0.1:  # what Web Vitals calls good
+                moved.append(f"{address} shifts by {shift:.2f} at {width} px")
+    assert not moved, "\n".join(moved)
 
 
 def test_pages_can_be_read_without_javascript(live_server, signed_in, addresses, browser):
