@@ -353,12 +353,12 @@ def test_banks_are_frozen_copies(site):
 
 
 def test_compiled_code_older_than_a_source_is_dropped(tmp_path):
+    (tmp_path / "loop.py").write_text("")
+    (tmp_path / "part.py").write_text("")
     cache = tmp_path / "__pycache__"
     cache.mkdir()
     for name in ("loop.f-1.py311.nbi", "loop.f-1.py311.1.nbc", "other.g-1.py311.nbi"):
-        (cache / name).write_bytes(b"")
-    (tmp_path / "loop.py").write_text("")
-    (tmp_path / "part.py").write_text("")
+        (cache / name).write_bytes(b"")  # after the sources, as a compiler does
     later = time.time() + 60
     assert drop_stale(tmp_path, ["loop", "part"]) == 0
     os.utime(tmp_path / "part.py", (later, later))
