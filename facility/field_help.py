@@ -203,3 +203,16 @@ def describe(form: forms.BaseForm, names: Iterable[str]) -> None:
         known, field = help_of(form, name), form.fields[name]
         if known and not field.widget.is_hidden:
             field.help_text = told(field.help_text, known)
+
+
+def plain_texts(models: Iterable[type]) -> dict[str, str]:
+    """Return the facts of some models' fields as plain text by "model.field", for inputs that are not a form's."""
+    texts = {}
+    for model in models:
+        meant = {field.name: getattr(field, "help_text", "") for field in model._meta.get_fields()}
+        for key, known in HELP.items():
+            subject, _, name = key.partition(".")
+            if subject == model._meta.model_name and name in meant:
+                meaning = meant[name] or known.meaning
+                texts[key] = f"{meaning} Usual: {known.typical}. From: {known.source}.".strip()
+    return texts

@@ -287,6 +287,19 @@ def test_what_the_server_refuses_is_said_and_taken_back(live_server, browser, pl
     page.context.close()
 
 
+def test_each_field_says_what_it_means(live_server, signed_in, layout):
+    page = opened(signed_in, live_server, layout)
+    page.mouse.click(*middle(page, "B-00"))
+    page.locator("#field-x_m").focus()
+    explained = page.locator("#draw-field-help")
+    expect(explained).to_contain_text("Left edge")
+    expect(explained).to_contain_text("Usual: 0 m to the hall's width.")
+    expect(page.locator("#field-x_m")).to_have_attribute("aria-describedby", "draw-field-help")
+    page.get_by_role("button", name="Row of racks").click()
+    page.locator("#row-n").focus()
+    expect(explained).to_contain_text("Usual: 4 to 20.")
+
+
 def test_the_keyboard_does_it_all(live_server, signed_in, layout):
     page = opened(signed_in, live_server, layout)
     stage = page.locator("#draw-stage")

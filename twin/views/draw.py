@@ -5,7 +5,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from facility.models import FloorFeature, Rack
+from facility.field_help import HELP, plain_texts
+from facility.models import AirUnit, Cdu, FloorFeature, Rack
 from facility.models.floor import ORIENTATIONS
 from facility.permissions import may_change_site
 from facility.views.lookup import visible_layout_or_404
@@ -26,5 +27,7 @@ def layout_draw(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         "layout": layout, "site": layout.site, "may_change": may_change_site(request.user, layout.site),
         "halls": layout.halls.order_by("name"), "roles": Rack.Role.choices, "types": FloorFeature.Type.choices,
         "orientations": ORIENTATIONS, "scenarios": scenarios, "chosen": chosen,
+        "field_texts": plain_texts([Rack, Cdu, AirUnit, FloorFeature])
+        | {f"rack_row.{n}": f"Usual: {HELP[f'rack_row.{n}'].typical}." for n in ("n_racks", "pitch_m")},
     }  # fmt: skip
     return render(request, "twin/draw.html", context)

@@ -7,6 +7,7 @@ import { align, airUnits, copies, freeShift, moveBy, moved, newRef, remove, rota
 import { Conflict } from "./conflict.js";
 import { CALLED, Drawing, TYPES } from "./drawing.js";
 import { around, boxOf, millimetres } from "./floor.js";
+import { explainFields } from "./help.js";
 import { Keys } from "./keys.js";
 import { Panel } from "./panel.js";
 import { Placing } from "./placing.js";
@@ -41,6 +42,7 @@ class Board {
     this.answer = new Answer({ url: root.dataset.answer, scenario: root.dataset.scenario, onPick: (finding) => this.pick(finding) });
     this.conflict = new Conflict(this);
     this.panel = new Panel(this);
+    explainFields(document.getElementById("draw-panel"));
     this.pointer = new Pointer(this);
     this.keys = new Keys(this);
     this.hall = Number(byId("draw-hall").value);

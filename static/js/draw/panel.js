@@ -10,6 +10,7 @@ const ROLES = ["compute", "network", "storage", "support"].map((role) => [role, 
 const MIXED = "\u0000mixed";
 const ASSIGNED = ["cdu", "feed_a", "feed_b"];
 
+export const SUBJECTS = { air_unit: "airunit", feature: "floorfeature" };
 const number = (name, label) => ({ name, label, type: "number" });
 const choice = (name, label, choices) => ({ name, label, type: "choice", choices });
 const PLACE = [number("x_m", "x [m]"), number("y_m", "y [m]")];
@@ -114,6 +115,7 @@ export class Panel {
   fields(kind, objects) {
     const wanted = FIELDS[kind].filter((field) => objects.length === 1 || SHARED[kind].includes(field.name));
     this.form.replaceChildren(...wanted.flatMap((field) => this.field(field, objects)));
+    this.form.dataset.subject = SUBJECTS[kind] ?? kind;
     this.form.hidden = false;
   }
 

@@ -4,7 +4,7 @@
 import { airUnits, freeShift, moved, newRef, rowOfRacks } from "./commands.js";
 import { CALLED } from "./drawing.js";
 import { around, boxOf, millimetres, numberTyped } from "./floor.js";
-import { fillChoices } from "./panel.js";
+import { fillChoices, SUBJECTS } from "./panel.js";
 import { Snapping } from "./snapping.js";
 
 const NUMBERS = ["n_racks", "pitch_m", "x_m", "y_m", "other_power_w", "supply_degc", "width_m", "depth_m", "orientation_deg"];
@@ -44,6 +44,7 @@ export class Placing {
       return;
     }
     for (const one of this.form.querySelectorAll("[data-for]")) one.hidden = one.dataset.for !== this.kind;
+    this.form.dataset.subject = SUBJECTS[this.kind] ?? this.kind;
     const like = [...drawing.objects.values()].filter((object) => object.kind === this.kind).at(-1);
     set("name", drawing.freeName(this.kind, hall, like?.name ?? (this.kind === "cdu" ? "CDU-1" : "CRAH-1")));
     if (this.kind === "cdu") {
