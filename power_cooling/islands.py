@@ -7,14 +7,14 @@ fails within an island leaves every other as it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from power_cooling.electrical import RackLinks
-from power_cooling.site_arrays import Failures, FloatArray, IntArray, SiteArrays, SiteFeeds
+from power_cooling.site_arrays import Failures, FloatArray, IntArray, SiteArrays, SiteFeeds, rows_of
 
 _SHARED = -1  # island of a feed that serves several
 _NONE = -2  # and of one that serves nothing
@@ -59,10 +59,9 @@ def part_of(site: SiteArrays, feeds: SiteFeeds, parted: Islands, island: int) ->
     }
 
     def some(bank, which: str):
-        taken = {entry.name: getattr(bank, entry.name)[rows[which]] for entry in fields(bank)}
-        for name in renumbered.keys() & taken.keys():
-            taken[name] = np.where(taken[name] >= 0, renumbered[name][taken[name]], -1)
-        return type(bank)(**taken)
+        moved = {name: getattr(bank, name)[rows[which]] for name in renumbered if hasattr(bank, name)}
+        places = {name: np.where(old >= 0, renumbered[name][old], -1) for name, old in moved.items()}
+        return rows_of(bank, rows[which], **places)
 
     links, tree = feeds.links, feeds.tree
     mine = np.isin(links.rack_index, rows["racks"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from power_cooling.electrical import FeedTree, RackLinks
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+Bank = TypeVar("Bank")
 
 # Bounds a field may carry: metadata {"low": x} means >= x, {"above": x} means > x, {"high": x} means <= x.
 
@@ -68,6 +70,25 @@ def records(bank: object) -> NDArray:
     for name, column in zip(names, columns, strict=True):
         table[name] = column
     return table
+
+
+def rows_of(bank: Bank, rows: IntArray, **changed: IntArray) -> Bank:
+    """Return some rows of a bank, without checking again what its making has checked.
+
+    Parameters
+    ----------
+    bank : dataclass of arrays
+        A bank of this module.
+    rows : ndarray of int, shape (n_rows,)
+    **changed : ndarray, shape (n_rows,)
+        Columns that differ from the bank's: indices into other banks that lost rows too.
+    """
+    taken = object.__new__(type(bank))
+    for entry in fields(bank):
+        column = changed[entry.name] if entry.name in changed else getattr(bank, entry.name)[rows]
+        column.setflags(write=False)
+        object.__setattr__(taken, entry.name, column)
+    return taken
 
 
 def _check(label: str, values: NDArray, bounds: dict[str, float | None]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from power_cooling.compiled import drop_stale
 from power_cooling.coupled import Reason, solve_coupled
-from power_cooling.site_arrays import CduBank, Failures, HallBank, RackBank, SiteArrays, Weather
+from power_cooling.site_arrays import CduBank, Failures, HallBank, RackBank, SiteArrays, Weather, rows_of
 from twin.benchmarks.coupled import air_site, feeds_of, liquid_site
 
 N = 48
@@ -101,10 +101,19 @@ def test_classes_weigh_as_many_racks(site):
     )
 
 
+def test_rows_of_a_bank_are_as_if_made_of_them(site):
+    rows, elsewhere = np.array([4, 1]), np.array([0, 0])
+    taken = rows_of(site.racks, rows, cdu_index=elsewhere)
+    columns = {field.name: getattr(site.racks, field.name)[rows] for field in fields(RackBank)}
+    made = RackBank(**(columns | {"cdu_index": elsewhere}))
+    for name in columns:
+        assert np.array_equal(getattr(taken, name), getattr(made, name))
+        assert not getattr(taken, name).flags.writeable
+
+
 def test_permuted_racks_permute_results(site):
     order = np.array([3, 0, 5, 1, 4, 2])
-    names = [field.name for field in fields(RackBank)]
-    racks = RackBank(**{name: getattr(site.racks, name)[order] for name in names})
+    racks = rows_of(site.racks, order)
     permuted = solve_coupled(SiteArrays(racks, site.pools, site.cdus, site.halls, site.plants), LOAD, MILD)
     assert permuted.racks.mean_power_w == pytest.approx(
         solve_coupled(site, LOAD, MILD).racks.mean_power_w[order], rel=1e-12
