@@ -18,7 +18,6 @@ from facility.api import serializers
 from facility.api.schema import RefusalSchema
 from facility.bill_of_materials import bill_of_materials
 from facility.catalogue import schema as catalogue_schema
-from facility.findings import findings
 from facility.interchange import documents
 from facility.interchange.site_file import site_document
 from facility.models import (
@@ -155,12 +154,6 @@ class LayoutViewSet(viewsets.ModelViewSet):
     def bill_of_materials(self, request, pk: str):
         """Products with counts, prices, and alternatives of the same kind and size."""
         return Response(serializers.BillOfMaterialsSerializer(bill_of_materials(self.get_object())).data)
-
-    @extend_schema(responses=serializers.FindingSerializer(many=True), filters=False)
-    @action(detail=True, methods=["get"], pagination_class=None)
-    def findings(self, request, pk: str):
-        """What the rules say about the layout, gravest first."""
-        return Response(serializers.FindingSerializer(findings(self.get_object()), many=True).data)
 
     @extend_schema(responses={(200, "application/yaml"): OpenApiTypes.STR}, filters=False)
     @action(detail=True, methods=["get"])

@@ -23,7 +23,7 @@ urlpatterns = [
     path("serving/predict/", PredictionView.as_view(), name="api-serving-predict"),
     path("sites/import/", SiteImportView.as_view(), name="api-site-import"),
     path("sites/<slug:slug>/export/", SiteExportView.as_view(), name="api-site-export"),
-    path("layouts/<int:pk>/findings/", LayoutFindingsView.as_view(), name="api-layout-findings"),  # adds to facility's
+    path("layouts/<int:pk>/findings/", LayoutFindingsView.as_view(), name="api-layout-findings"),
     path("", include(router.urls)),
     path("", include("facility.api.urls")),
 ]
