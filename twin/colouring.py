@@ -190,6 +190,8 @@ def colouring(floor: Floor, question: Question) -> Colouring:
     block = nothing[None]
     if question.hour == "year" and not question.quantity.is_described:
         arrays = run_arrays(question.run)
+        if arrays and question.quantity.year not in arrays:
+            notes.append(f"The last run does not hold “{question.label}”; run the year again.")
         block = _possible(floor, question.quantity, rack_array(question.quantity.year, floor, arrays))[None]
         state[rack_array("throttled_hours", floor, arrays) > 0] = "throttled"
     else:

@@ -11,7 +11,7 @@ from power_cooling.metrics import SiteAccount, site_metrics
 from power_cooling.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import FloatArray
 from twin import assumptions, economics, equipment, limits, margins
-from twin.feeds import provisioned_w
+from twin.feeds import provisioned_w, rack_feeds
 from twin.latency import mixture_quantile
 from twin.merit import SERIES
 from twin.pools import Pool
@@ -433,7 +433,25 @@ def rack_arrays(solved: "Solved", served: Served) -> dict[str, np.ndarray]:
         "output_tokens_per_s": tokens,
         "tokens_per_joule": np.divide(tokens, mean_power, out=np.zeros(of.size), where=mean_power > 0),
         "max_inlet_air_degc": summary.max_inlet_degc[of],
+        **rack_supply_loads(solved),
     }
+
+
+def rack_supply_loads(solved: "Solved") -> dict[str, FloatArray]:
+    """Return highest and mean load over the year of what serves each rack [0-1 of its rating], shape (n_racks,).
+
+    Of two feeds the one with more load counts; NaN without a CDU.
+    """
+    c, inputs, tree = solved.coupled, solved.inputs, solved.feeds.tree
+    node_of = {feed["id"]: tree.index(feed["name"]) for feed in inputs["feeds"]}
+    node = np.array([[node_of.get(feed, -1) for feed in pair] for pair in rack_feeds(inputs).tolist()])
+    group, rating = solved.table.bank["cdu_index"], np.maximum(tree.rating_w * tree.units, 1e-9)
+    loads = {}
+    for name, over_year in (("max", np.max), ("mean", np.mean)):
+        on_feed = np.append(over_year(c.feed_load_w, axis=0) / rating, np.nan)  # the last is of no feed
+        loads[f"{name}_feed_load_frac"] = np.fmax.reduce(on_feed[node], axis=1)
+        loads[f"{name}_cdu_load_frac"] = np.append(over_year(c.cdu_load_frac, axis=0), np.nan)[group]
+    return loads
 
 
 def _highest(values: FloatArray) -> FloatArray:

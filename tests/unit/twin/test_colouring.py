@@ -13,7 +13,7 @@ from django.urls import reverse
 from facility.models import Rack
 from tests.small_run import done_run, small_scenario
 from tests.small_site import new_rack
-from twin import colouring
+from twin import colouring, services
 from twin.floor import read_floor
 from twin.latest import latest_runs
 from twin.rack_quantities import BY_NAME, QUANTITIES
@@ -110,6 +110,20 @@ def test_a_rack_takes_the_load_of_what_serves_it(catalogue, layout):
     assert (here.limit == 1).all()
     cdus = coloured(layout, colour="cdu_load_frac", hour="12")
     assert (cdus.used > 0).all()
+
+
+def test_the_year_knows_the_load_of_what_serves_a_rack_and_an_older_run_says_that_it_does_not(layout, scenario):
+    run = done_run(layout, scenario)
+    older = coloured(layout, colour="feed_load_frac")
+    assert older.question.hour == "year"
+    assert "does not hold “Highest feed load”; run the year again" in older.notes[0]
+    ids = np.array(Rack.objects.filter(hall__layout=layout).order_by("name").values_list("id", flat=True))
+    run.racks = services.arrays_packed({"rack_id": ids, "max_feed_load_frac": np.array([0.4, 1.1])})
+    run.save()
+    here = coloured(layout, colour="feed_load_frac", mode="remaining")
+    assert here.shown == pytest.approx([0.6, -0.1])
+    assert here.is_over.tolist() == [False, True]
+    assert not here.notes
 
 
 def test_racks_that_make_no_tokens_have_no_tokens(catalogue, layout):

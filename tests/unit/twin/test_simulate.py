@@ -69,6 +69,28 @@ def test_figures_agree_with_the_series_they_come_from(gb200):
     assert gb200.racks["output_tokens_per_s"].sum() == pytest.approx(gb200.figures["output_tokens_per_s"], rel=1e-9)
 
 
+def test_a_rack_takes_the_years_highest_load_of_its_busiest_feed_and_of_its_cdu_group(inputs, gb200):
+    taken = inputs("sterling/gb200-nvl72")
+    racks = taken["racks"]
+    feeds = {feed["id"]: feed["name"] for feed in taken["feeds"]}
+    groups = {cdu["id"]: cdu["group"] for cdu in taken["cdus"]}
+    used = {(row["object"], row["kind"]): row["value"] / row["limit"] for row in gb200.details["limits"]}
+    arrays = gb200.racks
+    for i, (a, b, cdu) in enumerate(zip(racks["feed_a_id"], racks["feed_b_id"], racks["cdu_id"], strict=True)):
+        on_feeds = max(used[feeds[feed], "feed load"] for feed in (a, b))
+        assert arrays["max_feed_load_frac"][i] == pytest.approx(on_feeds, rel=1e-12)
+        if cdu is None:
+            assert np.isnan(arrays["max_cdu_load_frac"][i])
+        else:
+            on_cdu = used[groups[cdu], "CDU heat"]
+            assert arrays["max_cdu_load_frac"][i] == pytest.approx(on_cdu, rel=1e-6)  # solved loads are float32
+    for part in ("feed", "cdu"):
+        highest, mean = arrays[f"max_{part}_load_frac"], arrays[f"mean_{part}_load_frac"]
+        known = np.isfinite(highest)
+        assert np.all(mean[known] < highest[known])
+        assert np.all(mean[known] > 0)
+
+
 def test_bands_hold_their_figure(gb200):
     for name, (low, high) in gb200.bands.items():
         assert low <= gb200.figures[name] <= high, name
