@@ -1,14 +1,9 @@
 """What a loss does, when, which single failures hurt most, and whether the suggested repairs repair."""
 
-import json
-
 import numpy as np
 import pytest
-from django.core.management import call_command
 
-from facility.models import Layout
-from twin import drill, repairs, snapshot
-from twin.models import Scenario
+from twin import drill, repairs
 from twin.simulate import described
 from twin.steady import DESIGN, outages, solve_steady
 
@@ -16,19 +11,9 @@ pytestmark = pytest.mark.django_db  # makes the database that `inputs` fills, wh
 
 
 @pytest.fixture(scope="module")
-def inputs(django_db_setup, django_db_blocker):
-    """Return a function that gives a sample's snapshot, to be changed by a test."""
-    with django_db_blocker.unblock():
-        from django.db import transaction
-
-        with transaction.atomic():
-            call_command("load_catalogue", verbosity=0)
-            call_command("load_samples", verbosity=0)
-            layout = Layout.objects.select_related("site").get(site__slug="sterling", slug="gb200-nvl72")
-            scenario = Scenario.objects.get(site=layout.site, slug="assistants")
-            taken = json.dumps(snapshot.snapshot(layout, scenario))
-            transaction.set_rollback(True)
-    return lambda: json.loads(taken)
+def inputs(sample_inputs):
+    """Return a function that gives one sample's snapshot, to be changed by a test."""
+    return lambda: sample_inputs("sterling/gb200-nvl72")
 
 
 @pytest.fixture(scope="module")

@@ -1,41 +1,24 @@
 """The instant answer against a whole year of the same layout, and what it remembers between edits."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from django.core.management import call_command
 
-from facility.models import Layout
-from twin import instant_answer, outcome, snapshot
-from twin.models import Scenario
+from twin import instant_answer, outcome
 from twin.remembered import content_key, remembered
 from twin.simulate import described, solve
 from twin.year_estimate import N_SOLVED, accelerator_watts, hour_space
 
 SAMPLES = [("sterling", "gb200-nvl72", "agents"), ("sterling", "hgx-h200", "assistants")]
 
-
 pytestmark = pytest.mark.django_db  # makes the database that `inputs` fills, when this file runs alone
 
 
 @pytest.fixture(scope="module")
-def inputs(django_db_setup, django_db_blocker):
+def inputs(sample_inputs):
     """Return snapshots of samples by name."""
-    with django_db_blocker.unblock():
-        from django.db import transaction
-
-        with transaction.atomic():
-            call_command("load_catalogue", verbosity=0)
-            call_command("load_samples", verbosity=0)
-            taken = {}
-            for site, slug, scenario in SAMPLES:
-                layout = Layout.objects.select_related("site").get(site__slug=site, slug=slug)
-                chosen = Scenario.objects.get(site=layout.site, slug=scenario)
-                taken[site, slug, scenario] = json.dumps(snapshot.snapshot(layout, chosen))
-            transaction.set_rollback(True)
-    return {name: json.loads(text) for name, text in taken.items()}
+    return {name: sample_inputs("/".join(name[:2]), name[2]) for name in SAMPLES}
 
 
 @pytest.mark.parametrize("name", SAMPLES)

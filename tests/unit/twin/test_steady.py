@@ -1,17 +1,11 @@
 """Chosen hours with chosen units out: the same answers as a year's run and as the failure states of uptime."""
 
-import json
-
 import numpy as np
 import pytest
-from django.core.management import call_command
 
-from facility.models import Layout
 from power_cooling.coupled import solve_coupled
-from twin import snapshot
 from twin.capacity_left import capacity_left
 from twin.failures import State, components
-from twin.models import Scenario
 from twin.object_quantities import DEAD, QUANTITIES, STATES
 from twin.object_states import object_tables, totals
 from twin.outcome import Served
@@ -20,24 +14,13 @@ from twin.steady import DESIGN, hour_label, outages, solve_steady
 
 HOURS = [0, 2000, 4711, 8759]
 
-
 pytestmark = pytest.mark.django_db  # makes the database that `inputs` fills, when this file runs alone
 
 
 @pytest.fixture(scope="module")
-def inputs(django_db_setup, django_db_blocker):
-    """Return a sample's snapshot, as JSON so that a test may change it."""
-    with django_db_blocker.unblock():
-        from django.db import transaction
-
-        with transaction.atomic():
-            call_command("load_catalogue", verbosity=0)
-            call_command("load_samples", verbosity=0)
-            layout = Layout.objects.select_related("site").get(site__slug="sterling", slug="gb200-nvl72")
-            scenario = Scenario.objects.get(site=layout.site, slug="assistants")
-            taken = json.dumps(snapshot.snapshot(layout, scenario))
-            transaction.set_rollback(True)
-    return lambda: json.loads(taken)
+def inputs(sample_inputs):
+    """Return a function that gives one sample's snapshot, to be changed by a test."""
+    return lambda: sample_inputs("sterling/gb200-nvl72")
 
 
 @pytest.fixture(scope="module")
