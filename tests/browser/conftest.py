@@ -1,9 +1,14 @@
 """Fixtures of the browser tests: a planner who is signed in, a site with two layouts, finished runs."""
 
+import io
+
 import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.core.management import call_command
 from django.test import Client
+from django.urls import reverse
+from playwright.sync_api import expect
 
 from facility import services as facility_services
 from facility.models import Layout, Rack
@@ -42,3 +47,21 @@ def signed_in(page, live_server, planner):
     session = client.cookies[settings.SESSION_COOKIE_NAME].value
     page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
     return page
+
+
+@pytest.fixture
+def patience():
+    """Wait longer than usual: each change is solved, and a busy machine is not a failure."""
+    expect.set_options(timeout=30_000)
+    yield
+    expect.set_options(timeout=5_000)
+
+
+@pytest.fixture
+def solvable(planner, layout, patience) -> Layout:
+    """The layout with the catalogue it is solved from, and the solvers loaded before the browser counts seconds."""
+    call_command("load_catalogue", stdout=io.StringIO())
+    warm = Client()
+    warm.force_login(planner)
+    assert warm.get(reverse("layout-drill", args=[layout.site.slug, layout.slug])).status_code == 200
+    return layout

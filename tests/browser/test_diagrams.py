@@ -1,11 +1,8 @@
 """The diagrams under slider, play, mouse and keyboard."""
 
-import io
 import re
 
 import pytest
-from django.core.management import call_command
-from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import expect
 
@@ -17,24 +14,12 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def patience():
-    """Wait longer than usual: each change is solved, and a busy machine is not a failure."""
-    expect.set_options(timeout=30_000)
-    yield
-    expect.set_options(timeout=5_000)
-
-
 @pytest.fixture
-def opened(live_server, signed_in, planner, layout):
+def opened(live_server, signed_in, solvable):
     """Return a function that opens one of the diagrams of a layout that can be solved."""
-    call_command("load_catalogue", stdout=io.StringIO())
-    warm = Client()  # loads the solvers before the browser counts seconds
-    warm.force_login(planner)
-    assert warm.get(reverse("layout-drill", args=[layout.site.slug, layout.slug])).status_code == 200
 
     def open_page(name, **query):
-        signed_in.goto(live_server.url + reverse(name, args=[layout.site.slug, layout.slug], query=query))
+        signed_in.goto(live_server.url + reverse(name, args=[solvable.site.slug, solvable.slug], query=query))
         return signed_in
 
     return open_page

@@ -1,11 +1,8 @@
 """The failure drill: fail things by mouse, keyboard and form, see what moves, undo it, read ranking and repairs."""
 
-import io
 import re
 
 import pytest
-from django.core.management import call_command
-from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import expect
 
@@ -17,22 +14,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def patience():
-    """Wait longer than usual: each change is solved, and a busy machine is not a failure."""
-    expect.set_options(timeout=30_000)
-    yield
-    expect.set_options(timeout=5_000)
-
-
 @pytest.fixture
-def drill(live_server, signed_in, planner, layout):
+def drill(live_server, signed_in, solvable):
     """Return the page of a drill with nothing out."""
-    call_command("load_catalogue", stdout=io.StringIO())
-    warm = Client()  # loads the solvers before the browser counts seconds
-    warm.force_login(planner)
-    assert warm.get(reverse("layout-drill", args=[layout.site.slug, layout.slug])).status_code == 200
-    signed_in.goto(live_server.url + reverse("layout-drill", args=[layout.site.slug, layout.slug]))
+    signed_in.goto(live_server.url + reverse("layout-drill", args=[solvable.site.slug, solvable.slug]))
     return signed_in
 
 
