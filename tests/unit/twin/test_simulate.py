@@ -6,12 +6,8 @@ from base64 import b64decode, b64encode
 
 import numpy as np
 import pytest
-from django.core.management import call_command
 
-from facility.models import Layout
-from twin import snapshot
 from twin.merit import BY_NAME, SERIES
-from twin.models import Scenario
 from twin.pools import share_out
 from twin.simulate import simulate
 
@@ -19,27 +15,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(scope="module")
-def inputs(django_db_setup, django_db_blocker):
-    """Return a function that gives the snapshot of a sample layout under a scenario."""
-    with django_db_blocker.unblock():
-        from django.db import transaction
-
-        with transaction.atomic():
-            call_command("load_catalogue", verbosity=0)
-            call_command("load_samples", verbosity=0)
-            taken = {}
-            for layout in Layout.objects.select_related("site"):
-                for scenario in Scenario.objects.filter(site=layout.site):
-                    found = snapshot.snapshot(layout, scenario)
-                    # through the stored form, as a worker reads it
-                    taken[layout.path, scenario.slug] = snapshot.unpacked(snapshot.packed(snapshot.canonical(found)))
-            transaction.set_rollback(True)
-    return lambda path, slug="assistants": json.loads(json.dumps(taken[path, slug]))
-
-
-@pytest.fixture(scope="module")
-def gb200(inputs):
-    return simulate(inputs("sterling/gb200-nvl72"))
+def gb200(sample_inputs):
+    return simulate(sample_inputs("sterling/gb200-nvl72"))
 
 
 def test_every_figure_of_merit_is_there_and_fits_json(gb200):
@@ -69,8 +46,8 @@ def test_figures_agree_with_the_series_they_come_from(gb200):
     assert gb200.racks["output_tokens_per_s"].sum() == pytest.approx(gb200.figures["output_tokens_per_s"], rel=1e-9)
 
 
-def test_a_rack_takes_the_years_highest_load_of_its_busiest_feed_and_of_its_cdu_group(inputs, gb200):
-    taken = inputs("sterling/gb200-nvl72")
+def test_a_rack_takes_the_years_highest_load_of_its_busiest_feed_and_of_its_cdu_group(sample_inputs, gb200):
+    taken = sample_inputs("sterling/gb200-nvl72")
     racks = taken["racks"]
     feeds = {feed["id"]: feed["name"] for feed in taken["feeds"]}
     groups = {cdu["id"]: cdu["group"] for cdu in taken["cdus"]}
@@ -96,44 +73,44 @@ def test_bands_hold_their_figure(gb200):
         assert low <= gb200.figures[name] <= high, name
 
 
-def test_the_same_snapshot_gives_the_same_figures(inputs, gb200):
-    again = simulate(inputs("sterling/gb200-nvl72"))
+def test_the_same_snapshot_gives_the_same_figures(sample_inputs, gb200):
+    again = simulate(sample_inputs("sterling/gb200-nvl72"))
     assert again.figures == gb200.figures
     assert again.bands == gb200.bands
     assert all(np.array_equal(again.series[name], gb200.series[name]) for name in again.series)
 
 
-def test_newer_systems_serve_more_tokens_per_joule_on_the_same_use_cases(inputs, gb200):
+def test_newer_systems_serve_more_tokens_per_joule_on_the_same_use_cases(sample_inputs, gb200):
     """Order of Hopper, GB200, GB300 per MLPerf Inference v5.1 and InferenceMAX: each generation above the last."""
     per_joule = [
-        simulate(inputs(f"sterling/{slug}")).figures["tokens_per_joule"]
+        simulate(sample_inputs(f"sterling/{slug}")).figures["tokens_per_joule"]
         for slug in ("hgx-h200", "gb200-nvl72", "gb300-nvl72", "vera-rubin-nvl72")
     ]
     assert per_joule == sorted(per_joule)
 
 
-def test_a_cap_takes_power_and_never_adds_tokens(inputs, gb200):
-    capped = inputs("sterling/gb200-nvl72")
+def test_a_cap_takes_power_and_never_adds_tokens(sample_inputs, gb200):
+    capped = sample_inputs("sterling/gb200-nvl72")
     capped["scenario"]["accelerator_power_limit_w"] = 700.0
     result = simulate(capped)
     assert result.figures["peak_power_w"] < gb200.figures["peak_power_w"]
     assert result.figures["output_tokens_per_s"] <= gb200.figures["output_tokens_per_s"] * (1 + 1e-9)
 
 
-def test_a_plant_too_small_is_an_answer_with_hours_and_limits(inputs):
-    hot = inputs("golden/vera-rubin-nvl72")
+def test_a_plant_too_small_is_an_answer_with_hours_and_limits(sample_inputs):
+    hot = sample_inputs("golden/vera-rubin-nvl72")
     for plant in hot["plants"]:
         if plant["economiser"] == "only":
             plant["n_heat_rejection"] = 1
     result = simulate(hot)
     assert result.details["throttled_hours"] > 0
     assert result.figures["utilisation_frac"] <= 1
-    whole = simulate(inputs("golden/vera-rubin-nvl72"))
+    whole = simulate(sample_inputs("golden/vera-rubin-nvl72"))
     assert result.figures["output_tokens_per_s"] < whole.figures["output_tokens_per_s"]
 
 
-def test_what_is_too_small_is_named_with_its_hour(inputs):
-    hot = inputs("golden/vera-rubin-nvl72")
+def test_what_is_too_small_is_named_with_its_hour(sample_inputs):
+    hot = sample_inputs("golden/vera-rubin-nvl72")
     take_hours(hot, every=40)
     for plant in hot["plants"]:
         plant["n_heat_rejection"] = 1
@@ -161,8 +138,8 @@ def take_hours(inputs, every):
     weather["n_hours"] = rows.shape[1]
 
 
-def test_a_model_that_does_not_fit_is_told_and_serves_nothing(inputs):
-    tight = inputs("sterling/hgx-h200")
+def test_a_model_that_does_not_fit_is_told_and_serves_nothing(sample_inputs):
+    tight = sample_inputs("sterling/hgx-h200")
     for share in tight["scenario"]["workloads"]:
         share["model"] = "deepseek-r1"  # 1.3 TB in BF16
     tight["scenario"]["weight_precision"] = "bf16"
@@ -174,15 +151,15 @@ def test_a_model_that_does_not_fit_is_told_and_serves_nothing(inputs):
     assert result.figures["cost_per_million_output_tokens_usd"] is None
 
 
-def test_components_beyond_the_joint_ones_still_cost_what_they_cost(inputs, gb200, monkeypatch):
+def test_components_beyond_the_joint_ones_still_cost_what_they_cost(sample_inputs, gb200, monkeypatch):
     monkeypatch.setattr("twin.uptime.MAX_JOINT_COMPONENTS", 2)
-    short = simulate(inputs("sterling/gb200-nvl72"))
+    short = simulate(sample_inputs("sterling/gb200-nvl72"))
     assert short.details["availability"]["minor_lost_frac"] > 0
     lost, same = (1 - result.figures["availability_frac"] for result in (short, gb200))
     assert lost == pytest.approx(same, rel=0.01)
 
 
-def test_progress_is_told_and_can_stop_the_run(inputs):
+def test_progress_is_told_and_can_stop_the_run(sample_inputs):
     class Stop(Exception):
         pass
 
@@ -194,7 +171,7 @@ def test_progress_is_told_and_can_stop_the_run(inputs):
             raise Stop
 
     with pytest.raises(Stop):
-        simulate(inputs("sterling/gb200-nvl72"), progress)
+        simulate(sample_inputs("sterling/gb200-nvl72"), progress)
     assert told == sorted(told)
 
 
