@@ -1,8 +1,9 @@
 """The halls as boxes in metres for Plotly: racks in the plan's colours, CDUs, air units, aisles, pipes and busways.
 
-Everything of one colour is one merged mesh, so that a thousand racks are some thirty traces. Colours that are not of
-the ramp are names of the page's tokens, which the script resolves for light and dark. The routes of pipes and busways
-are not described: they are drawn over the rows that they serve, and the page says so.
+Everything of one kind is one merged mesh, so that a thousand racks are some fifteen traces. Colours that are not of
+the ramp are names of the page's tokens, which the script resolves for light and dark; it also colours the racks' faces
+and marks those above a limit or throttled, for the hour of this answer and for those that the slider asks for. The
+routes of pipes and busways are not described: they are drawn over the rows that they serve, and the page says so.
 """
 
 import base64
@@ -34,7 +35,6 @@ TRIANGLES = np.array(
 )  # fmt: skip
 #: One line that parts a rack from its neighbours: up at its left front, round the top, down at its left back.
 OUTLINE = (0, 4, 5, 7, 6, 2)
-EDGES = ((0, 1), (1, 3), (3, 2), (2, 0), (4, 5), (5, 7), (7, 6), (6, 4), (0, 4), (1, 5), (2, 6), (3, 7))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,12 @@ def figure(floor: Floor, plan: Plan) -> dict[str, Any]:
     -------
     dict
         `data` and `layout` as Plotly takes them; arrays are base64 typed arrays. `meta.texts` of a mesh has one text
-        per box, and `meta.token` the page's colour; the script spreads the texts over the boxes' eight corners.
+        per box, and `meta.token` the page's colour; the script spreads the texts over the boxes' eight corners. The
+        racks' `meta` has each rack's colour too, empty for neutral, and which racks are marked.
     """
     offset = hall_offsets(floor)
     racks = rack_boxes(floor, plan.colouring, offset)
-    traces = [*_rack_traces(racks, plan.colouring), *_mark_traces(racks, plan.colouring)]
+    traces = _rack_traces(racks, plan.colouring)
     for token, name, opacity, boxes in (
         ("sunken", "Floor", 1.0, floor_boxes(floor, offset)),
         ("cat-6", "Hot aisles", 0.35, aisle_boxes(floor, plan, offset, "hot")),
@@ -92,7 +93,7 @@ def assumed_text(floor: Floor) -> str:
     return text + "."
 
 
-def mesh(name: str, boxes: Sequence[Box], *, colour: str = "", token: str = "", opacity: float = 1.0) -> dict:
+def mesh(name: str, boxes: Sequence[Box], *, token: str, opacity: float = 1.0) -> dict:
     """Return boxes of one colour as one mesh."""
     corners = corners_m(boxes)
     triangles = (TRIANGLES[None] + 8 * np.arange(len(boxes))[:, None, None]).reshape(-1, 3)
@@ -104,7 +105,7 @@ def mesh(name: str, boxes: Sequence[Box], *, colour: str = "", token: str = "", 
     }  # fmt: skip
     trace |= {axis: typed(corners[:, i], "f4") for i, axis in enumerate("xyz")}
     trace |= {axis: typed(triangles[:, i], kind) for i, axis in enumerate("ijk")}
-    return trace | ({"color": colour} if colour else {})
+    return trace
 
 
 def corners_m(boxes: Sequence[Box]) -> FloatArray:
@@ -308,29 +309,17 @@ def _pipes(floor: Floor, offset: dict[int, float], group: str, units: list[dict]
 
 
 def _rack_traces(boxes: Sequence[Box], coloured: Colouring) -> list[dict]:
-    """Return the racks, one mesh per colour; racks that are dead or have no value are neutral."""
-    by_colour: dict[str, list[Box]] = {}
-    for box, colour in zip(boxes, rack_colours(coloured), strict=True):
-        by_colour.setdefault(colour, []).append(box)
-    return [
-        mesh("Racks" if colour else "Racks without a value", own, colour=colour, token="" if colour else "dead")
-        for colour, own in by_colour.items()
-    ]
-
-
-def _mark_traces(boxes: Sequence[Box], coloured: Colouring) -> list[dict]:
-    """Return edges and a "!" at racks above a limit and a mark over throttled ones: colour alone says neither."""
+    """Return the racks in the floor's order as one mesh with their colours and states, and lines that part them."""
+    if not boxes:
+        return []
     alive = coloured.state != "dead"
-    over = [box for box, is_over in zip(boxes, coloured.is_over & alive, strict=True) if is_over]
-    throttled = [box for box, state in zip(boxes, coloured.state, strict=True) if state == "throttled"]
-    traces = [_points("lines", _lines(boxes, [OUTLINE]), "panel", name="Outlines", line={"width": 2})] if boxes else []
-    if over:
-        traces.append(_points("lines", _lines(over, EDGES), "bad", name="Above limit", line={"width": 4}))
-    for name, sign, own in (("Above limit", "!", over), ("Throttled", "▼", throttled)):
-        if own:
-            tops = np.array([((b.x0 + b.x1) / 2, (b.y0 + b.y1) / 2, b.z1 + 0.2) for b in own])
-            traces.append(_points("text", tops, "bad", name=name, text=sign))
-    return traces
+    trace = mesh("Racks", boxes, token="dead")
+    trace["meta"] |= {
+        "colours": rack_colours(coloured),
+        "over": np.flatnonzero(coloured.is_over & alive).tolist(),
+        "throttled": np.flatnonzero(coloured.state == "throttled").tolist(),
+    }
+    return [trace, _points("lines", _lines(boxes, [OUTLINE]), "panel", name="Outlines", line={"width": 2})]
 
 
 def _lines(boxes: Sequence[Box], paths: Sequence[Sequence[int]]) -> FloatArray:
@@ -380,7 +369,7 @@ def cameras(
     span = float(max(size[0], size[1]))
     x, y, _ = middle
     views = {
-        "corner": camera((x - 0.55 * span, y - 0.88 * span, 0.66 * span), (x, y - 0.09 * span, 0)),
+        "corner": camera((x - 0.57 * span, y - 0.96 * span, 0.70 * span), (x - 0.03 * span, y - 0.14 * span, 0)),
         "top": camera((x, y, 1.3 * span), (x, y, 0), up=(0, 1, 0)),
     }
     aisles = aisle_boxes(floor, plan, offset, "cold") or aisle_boxes(floor, plan, offset, "hot")

@@ -1,4 +1,4 @@
-// Colours the plan at any hour of the year: the slider and the play button ask for the steady state of a whole day (or
+// Colours the plan, or the halls in three dimensions, at any hour of the year: the slider and the play button ask for the steady state of a whole day (or
 // of one hour on 24 days) at once, so that moving on is a matter of colours. Without this script the form does the same.
 
 import { isNumber, quantityText } from "./quantities.js";
@@ -22,9 +22,9 @@ function setUp() {
   plan = null;
   if (!panel) return;
   const data = JSON.parse(source.textContent);
-  const shapes = new Map([...panel.querySelectorAll("svg.plan .r")].map((shape) => [Number(shape.dataset.id), shape]));
   const rows = new Map([...panel.querySelectorAll("[data-row]")].map((row) => [Number(row.dataset.row), row.cells]));
-  plan = { data, panel, form, shapes, rows, blocks: new Map(), boxes: boxesOf(shapes) };
+  plan = { data, panel, form, rows, blocks: new Map() };
+  findShapes();
   plan.limits = data.racks.map((_, i) => (Array.isArray(data.limits) ? data.limits[i] : data.limits));
   plan.blank = new Set(data.blank);
   plan.passive = new Set(data.passive); // described by their rating, which they always draw
@@ -32,10 +32,11 @@ function setUp() {
   form.querySelector("[data-play]")?.addEventListener("click", () => (playing ? stop() : play()));
 }
 
-function boxesOf(shapes) {
-  const boxes = new Map();
-  for (const [id, shape] of shapes) boxes.set(id, ["x", "y", "width", "height"].map((name) => Number(shape.getAttribute(name))));
-  return boxes;
+// The plan's shapes; beside three dimensions there are none, unless the plan has taken their place.
+function findShapes() {
+  plan.shapes = new Map([...plan.panel.querySelectorAll("svg.plan .r")].map((shape) => [Number(shape.dataset.id), shape]));
+  plan.boxes = new Map();
+  for (const [id, shape] of plan.shapes) plan.boxes.set(id, ["x", "y", "width", "height"].map((name) => Number(shape.getAttribute(name))));
 }
 
 // Which hours are asked for together: the hour's day, or the same hour on 24 days.
@@ -150,7 +151,9 @@ function show(block, hour) {
   const { data, panel, limits } = plan, at = block.hours.indexOf(hour);
   const unit = data.mode === "remaining" ? data.unit_left : data.unit, last = data.ramp.length - 1;
   const counts = { over: 0, throttled: 0, dead: 0, without: 0 }, marks = new Map();
+  const drawn = { colours: [], texts: [], over: [], throttled: [] };
   let nearest = null, least = Infinity, ofPassive = null, leastOfPassive = Infinity;
+  if (!plan.shapes.size) findShapes();
   data.racks.forEach((id, i) => {
     const used = block.used[at][i], limit = limits[i], value = inMode(used, limit, data.mode);
     const dead = block.states[at][i] === "dead", throttled = block.states[at][i] === "throttled";
@@ -162,11 +165,16 @@ function show(block, hour) {
     } else if (left < least) [nearest, least] = [limit, left];
     counts.over += over; counts.throttled += throttled; counts.dead += dead; counts.without += !dead && value === null;
     const share = block.high > block.low ? (value - block.low) / (block.high - block.low) : 0.5;
-    paint(id, dead || value === null ? "" : data.ramp[Math.round(share * last)], dead);
-    const text = value === null ? "no value" : quantityText(value, unit);
-    plan.shapes.get(id)?.setAttribute("data-v", state ? `${text}, ${WORDS[state]}` : text);
+    const fill = dead || value === null ? "" : data.ramp[Math.round(share * last)];
+    const text = value === null ? "no value" : quantityText(value, unit), said = state ? `${text}, ${WORDS[state]}` : text;
+    paint(id, fill, dead);
+    plan.shapes.get(id)?.setAttribute("data-v", said);
+    drawn.colours.push(fill);
+    drawn.texts.push(said);
     write(plan.rows.get(id), used, limit, state);
     if (over || throttled) marks.set(id, { over, throttled });
+    if (over) drawn.over.push(i);
+    if (throttled) drawn.throttled.push(i);
   });
   drawMarks(marks);
   legend(block, nearest ?? ofPassive, unit);
@@ -174,7 +182,7 @@ function show(block, hour) {
   label(block.labels[at]);
   note(block.warning);
   keepAddress(hour);
-  panel.dispatchEvent(new CustomEvent("recoloured", { bubbles: true }));
+  panel.dispatchEvent(new CustomEvent("recoloured", { bubbles: true, detail: { ...drawn, label: data.label } }));
 }
 
 function paint(id, fill, dead) {
@@ -217,7 +225,7 @@ function legend(block, nearest, unit) {
   if (!known) return;
   const tick = data.mode === "limit" || nearest === null ? null : data.mode === "remaining" ? 0 : nearest;
   part("legend-label").textContent = data.mode === "used" ? data.label : `${data.label}, ${data.mode}`;
-  part("legend-limit").textContent = tick === null ? "" : `, ${data.mode === "remaining" ? "the limit is at" : "nearest limit"} ${quantityText(tick, unit)}`;
+  part("legend-limit").textContent = tick === null ? "" : `${data.mode === "remaining" ? "the limit is at" : "nearest limit"} ${quantityText(tick, unit)}`;
   part("legend-low").textContent = quantityText(low, unit);
   part("legend-high").textContent = quantityText(high, unit);
   const mark = part("legend-mark");

@@ -2,8 +2,11 @@
 // from. Where WebGL is missing the plan, which the page carries for readers without scripts, takes its place.
 
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-const CORNERS = 8;
+const CORNERS = 8, TRIANGLES = 12; // of a box, as twin/hall_3d.py makes them
+const EDGES = [[0, 1], [1, 3], [3, 2], [2, 0], [4, 5], [5, 7], [7, 6], [6, 4], [0, 4], [1, 5], [2, 6], [3, 7]];
+const ABOVE_M = 0.2; // of a sign over its rack
 let camera = null; // kept when the colouring changes
+let shown = null; // what is drawn: canvas, figure, traces
 
 function hasWebGl() {
   const context = document.createElement("canvas").getContext("webgl");
@@ -14,6 +17,7 @@ function hasWebGl() {
 function themed(trace) {
   const { token: name, texts } = trace.meta, own = { ...trace };
   if (name) own.color = token(name);
+  if (trace.meta.colours) own.facecolor = trace.meta.colours.flatMap((colour) => Array(TRIANGLES).fill(colour || token(name)));
   if (texts.length) own.hovertext = texts.flatMap((text) => Array(CORNERS).fill(text));
   if (trace.type === "scatter3d") {
     own.line = { ...trace.line, color: token(name) };
@@ -23,6 +27,26 @@ function themed(trace) {
   own.hoverlabel = { bgcolor: token("panel"), bordercolor: token("line-strong"), font: { color: token("ink"), family: token("font") } };
   return own;
 }
+
+const floats = ({ bdata }) => new Float32Array(Uint8Array.from(atob(bdata), (letter) => letter.charCodeAt(0)).buffer);
+
+// Edges and a "!" at racks above a limit and a sign over throttled ones: colour alone says neither.
+function marks(racks) {
+  if (!racks) return [];
+  const { over, throttled } = racks.meta, [x, y, z] = ["x", "y", "z"].map((axis) => floats(racks[axis]));
+  const corners = over.flatMap((i) => EDGES.flatMap(([a, b]) => [CORNERS * i + a, CORNERS * i + b, -1]));
+  const at = (axis) => corners.map((corner) => (corner < 0 ? null : axis[corner]));
+  const plain = { type: "scatter3d", hoverinfo: "skip", meta: { token: "bad", texts: [] } };
+  const signs = (name, text, own) => ({
+    ...plain, name, mode: "text", text,
+    x: own.map((i) => (x[CORNERS * i] + x[CORNERS * i + 7]) / 2), y: own.map((i) => (y[CORNERS * i] + y[CORNERS * i + 7]) / 2),
+    z: own.map((i) => z[CORNERS * i + 7] + ABOVE_M),
+  });
+  const edges = { ...plain, name: "Above limit", mode: "lines", x: at(x), y: at(y), z: at(z), line: { width: 4 } };
+  return [edges, signs("Above limit", "!", over), signs("Throttled", "▼", throttled)];
+}
+
+const isRacks = (trace) => Boolean(trace.meta.colours);
 
 // A narrow window sees less to either side: stand further back, except among the racks.
 function placed(scene, name, element) {
@@ -49,7 +73,9 @@ async function draw() {
   try {
     // Plotly would draw twice the pixels of the screen in each direction, which only a strong graphics card does smoothly.
     const config = { responsive: true, displaylogo: false, plotGlPixelRatio: Math.min(window.devicePixelRatio, 2), modeBarButtons: [["resetCameraDefault3d", "toImage"]] };
-    await window.Plotly.react(canvas, figure.data.map(themed), layoutOf(figure.layout, canvas), config);
+    const traces = [...figure.data, ...marks(figure.data.find(isRacks))].map(themed);
+    await window.Plotly.react(canvas, traces, layoutOf(figure.layout, canvas), config);
+    shown = { canvas, figure, traces, config };
   } catch {
     return fallBack(); // a context was promised and not given
   }
@@ -63,6 +89,17 @@ async function draw() {
   }
 }
 
+// Another hour: the racks and their marks in other colours, all else as it stands.
+async function recolour({ colours, texts, over, throttled, label }) {
+  if (!shown?.canvas.isConnected) return;
+  const { canvas, figure, traces, config } = shown, at = figure.data.findIndex(isRacks), racks = figure.data[at];
+  const named = racks.meta.texts.map((text, i) => `${text.split("<br>")[0]}<br>${label}: ${texts[i]}`);
+  figure.data[at] = { ...racks, meta: { ...racks.meta, colours, texts: named, over, throttled } };
+  const changed = [figure.data[at], ...marks(figure.data[at])].map(themed);
+  shown.traces = traces.map((trace, i) => (i === at ? changed[0] : i >= figure.data.length ? changed[i - figure.data.length + 1] : trace));
+  await window.Plotly.react(canvas, shown.traces, layoutOf(figure.layout, canvas), config);
+}
+
 function fallBack() {
   const place = document.querySelector("[data-fallback]"), plain = place?.querySelector("noscript");
   document.querySelector("[data-hall-3d]").hidden = true;
@@ -74,6 +111,7 @@ function fallBack() {
   place.replaceChildren(said, ...parsed.body.childNodes);
 }
 
+document.addEventListener("recoloured", (event) => recolour(event.detail));
 document.addEventListener("htmx:afterSettle", (event) => { if (event.detail.target?.id === "plan") draw(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 draw();

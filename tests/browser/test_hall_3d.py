@@ -1,8 +1,10 @@
 """The halls in three dimensions: drawn, turned, recoloured; and the plan where WebGL is missing."""
 
+import io
 import sys
 
 import pytest
+from django.core.management import call_command
 from django.urls import reverse
 from playwright.sync_api import expect
 
@@ -18,6 +20,10 @@ pytestmark = [
 
 DRAWN = {"timeout": 60_000}  # WebGL in software on a busy machine
 EYE = "document.querySelector('[data-canvas]').layout.scene.camera.eye.z"
+RACKS = """(() => {
+  const trace = document.querySelector("[data-canvas]").data.find((one) => one.name === "Racks");
+  return { faces: trace.facecolor, texts: trace.hovertext };
+})()"""
 # Says of itself that it has no WebGL, as a browser with a blocked driver does.
 WITHOUT_WEBGL = """
 const real = HTMLCanvasElement.prototype.getContext;
@@ -57,6 +63,38 @@ def test_the_hall_is_drawn_turned_and_recoloured(signed_in, address):
     )
     assert len(texts) == 6 * 8
     assert any("B-00<br>Weight: 1" in text for text in texts)
+
+
+def test_the_slider_and_play_colour_the_hall_by_the_hour(signed_in, address):
+    call_command("load_catalogue", stdout=io.StringIO())
+    page = signed_in
+    page.goto(f"{address}?colour=power_w&hour=4720")
+    expect(page.locator("[data-canvas][data-drawn]")).to_be_visible(**DRAWN)
+    expect(page.locator("[data-time]")).to_contain_text("16 Jul 16:00")
+    eye, afternoon = page.evaluate(EYE), page.evaluate(RACKS)
+    page.get_by_label("Hour of the year").evaluate(
+        "(slider) => { slider.value = 4731; slider.dispatchEvent(new Event('input', { bubbles: true })); }"
+    )
+    expect(page.locator("[data-time]")).to_contain_text("17 Jul 03:00 · ", **DRAWN)
+    until(page, lambda: page.evaluate(RACKS) != afternoon)
+    night = page.evaluate(RACKS)
+    assert len(night["faces"]) == 6 * 12
+    assert night["texts"][0].startswith("A-00<br>Rack power: ")
+    assert "hour=4731" in page.url
+    assert page.evaluate(EYE) == pytest.approx(eye)
+    page.get_by_role("button", name="Play").click()
+    until(page, lambda: page.evaluate("Number(document.getElementById('hour').value)") >= 4733)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+def until(page, happened) -> None:
+    """Wait; `wait_for_function` would need an eval that the pages forbid."""
+    for _ in range(300):
+        if happened():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("nothing changed within half a minute")
 
 
 def test_without_webgl_the_plan_takes_its_place(signed_in, address):

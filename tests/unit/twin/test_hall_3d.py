@@ -57,7 +57,7 @@ def boxes(figure: dict, *names: str) -> dict[str, np.ndarray]:
 
 def test_every_rack_is_a_box_of_its_described_place_and_size(layout):
     figure, racks = drawn(layout)
-    found = boxes(figure, "Racks", "Racks without a value")
+    found = boxes(figure, "Racks")
     assert len(found) == len(racks) == 7
     for rack in racks:
         ends = next(ends for text, ends in found.items() if text.startswith(f"{rack.name}<br>"))
@@ -97,7 +97,7 @@ def test_halls_stand_side_by_side(layout):
 
 
 def test_triangles_cover_each_face_of_a_box_once_and_face_outward():
-    trace = hall_3d.mesh("one", [hall_3d.Box(0, 0, 0, 1, 2, 3)])
+    trace = hall_3d.mesh("one", [hall_3d.Box(0, 0, 0, 1, 2, 3)], token="ink")
     corners = np.stack([array(trace[axis]) for axis in "xyz"], axis=1)
     triangles = corners[np.stack([array(trace[axis]) for axis in "ijk"], axis=1).astype(int)]
     normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
@@ -117,14 +117,15 @@ def test_pipes_and_busways_run_over_the_racks_they_serve_and_no_lower(layout):
     assert any("Busway-B" in text for text in busways)
 
 
-def test_racks_of_one_colour_are_one_mesh_and_dead_ones_are_neutral(layout):
-    figure, _ = drawn(layout, {"A-0": "dead", "A-1": "throttled", "A-2": "over"})
-    meshes = [trace for trace in figure["data"] if trace["name"] in ("Racks", "Racks without a value")]
-    assert len({trace.get("color") for trace in meshes}) == len(meshes)
-    neutral = next(trace for trace in meshes if trace["meta"]["token"] == "dead")
-    assert [text.split("<br>")[0] for text in neutral["meta"]["texts"]] == ["A-0"]
-    marks = {trace["text"] for trace in figure["data"] if trace.get("mode") == "text"}
-    assert marks == {"!", "▼"}
+def test_the_racks_are_one_mesh_with_a_colour_each_and_dead_ones_are_neutral(layout):
+    figure, racks = drawn(layout, {"A-0": "dead", "A-1": "throttled", "A-2": "over"})
+    (trace,) = (trace for trace in figure["data"] if "colours" in trace["meta"])
+    assert [text.split("<br>")[0] for text in trace["meta"]["texts"]] == [rack.name for rack in racks]
+    by_name = dict(zip([rack.name for rack in racks], trace["meta"]["colours"], strict=True))
+    assert (trace["meta"]["token"], by_name["A-0"]) == ("dead", "")
+    assert all(colour.startswith("#") for name, colour in by_name.items() if name != "A-0")
+    assert [racks[i].name for i in trace["meta"]["over"]] == ["A-2"]
+    assert [racks[i].name for i in trace["meta"]["throttled"]] == ["A-1"]
 
 
 def test_a_thousand_racks_stay_a_small_figure(layout):
