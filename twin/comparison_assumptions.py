@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twin.number_text import field_words, quantity_text
+from twin.field_names import assumption_words, fact_text
+from twin.number_text import quantity_text
 
 Run = Mapping[str, Any]  # id, name, figures, bands, details, inputs
 
@@ -39,23 +40,19 @@ def differing_questions(rows: Sequence[AssumptionRow]) -> list[AssumptionRow]:
 
 def differing_product_data(runs: Sequence[Run]) -> list[AssumptionRow]:
     """Return data of one and the same product that had another value in some run: the catalogue changed between."""
-    read = [
-        {(row["object"], row["field"]): _value(row) for row in run["details"].get("assumptions", [])} for run in runs
-    ]
-    keys = dict.fromkeys(key for one in read for key in one)
+    read = [dict(map(_datum, run["details"].get("assumptions", []))) for run in runs]
     rows = []
-    for name, field in keys:
-        values = [one.get((name, field)) for one in read]
+    for name in dict.fromkeys(name for one in read for name in one):
+        values = [one.get(name) for one in read]
         if len({value for value in values if value is not None}) > 1:
-            rows.append(AssumptionRow(DATA, f"{name}: {field_words(field)}", [value or ABSENT for value in values]))
+            rows.append(AssumptionRow(DATA, name, [value or ABSENT for value in values]))
     return rows
 
 
-def _value(row: Mapping[str, Any]) -> str:
-    value = row["value"]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return quantity_text(value, "" if row["unit"] == "1" else row["unit"])
-    return f"{value}"
+def _datum(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return an input's name and its value as text."""
+    of, label, unit = assumption_words(row)
+    return f"{of}: {label}", fact_text(row["value"], unit)
 
 
 def _assumptions(run: Run) -> dict[tuple[str, str], str]:
@@ -69,11 +66,12 @@ def _assumptions(run: Run) -> dict[tuple[str, str], str]:
         (PLACE, "Site"): site["name"],
         (PLACE, "Weather"): inputs["weather"]["name"],
         (PLACE, "Region"): region["name"],
-        (PLACE, "Electricity"): f"{facts['electricity_usd_per_kwh'] if price is None else price:g} $/kWh",
+        (PLACE, "Electricity"): quantity_text(facts["electricity_usd_per_kwh"] if price is None else price, "$/kWh"),
         (PLACE, "Grid carbon"): _given(facts.get("grid_carbon_kg_per_kwh"), "kg/kWh"),
         (PLACE, "Water"): _given(facts.get("water_usd_per_m3"), "$/m³"),
         (PLACE, "Grid limit"): quantity_text(site["grid_limit_w"], "W"),
-        (LAYOUT, "Layout"): f"{inputs['layout']['name']} (edit {inputs['layout']['version']})",
+        (PLACE, "Repair crews"): f"{site.get('repair_crews') or 'as many as are broken'}",
+        (LAYOUT, "Layout"): f"{inputs['layout']['name']} (version {inputs['layout']['version']})",
     }
     said |= {(LAYOUT, name): text for name, text in _equipment(inputs).items()}
     for row in run["details"]["per_workload"]:
@@ -135,4 +133,4 @@ def _equipment(inputs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _given(value: float | None, unit: str) -> str:
-    return ABSENT if value is None else f"{value:g} {unit}"
+    return ABSENT if value is None else quantity_text(value, unit)

@@ -25,6 +25,8 @@ PREFIXED = {
     "FLOP/s": (0, 6, False),
     "tok/s": (0, 6, True),
     "tok": (0, 6, True),
+    "parameters": (0, 4, True),
+    "Ω/m": (-2, 0, False),
     "$": (0, 4, True),
     "$/year": (0, 4, True),
 }
@@ -63,7 +65,7 @@ def scaled(value: float, unit: str) -> tuple[str, str]:
 def percent(value: float) -> str:
     """Return a percentage; near 100 the distance to it keeps two digits: 99.95 and 99.995 are a factor ten apart."""
     if 99 < value < 100:
-        gap = 100 - value
+        gap = round(100 - value, 9)  # 99.9 lies a tenth away, not 0.0999…
         decimals = min(max(1 - math.floor(math.log10(gap)), 1), 6)
         text = f"{value:.{decimals}f}"
         return text if float(text) < 100 else f"{value:.6f}"
@@ -154,30 +156,3 @@ def two_digits(value: float) -> str:
     if value < 5e-5:
         return "0"
     return f"{float(f'{value:.1g}'):f}".rstrip("0")
-
-
-#: Suffixes of field names and the units they stand for, longest first so that `_w_per_k` is not taken for kelvin.
-SUFFIX_UNITS = tuple(sorted({
-    "usd_per_kwh": "$/kWh", "usd_per_gpu_h": "$/GPU h", "usd_per_kw_month": "$/kW month", "usd_per_w": "$/W",
-    "usd_per_m3": "$/m³", "usd_per_m": "$/m", "usd": "$", "flops_per_s": "FLOP/s", "ops_per_s": "op/s",
-    "bytes_per_s": "B/s", "bytes": "B", "m3_per_s": "m³/s", "kg_per_s": "kg/s", "kg_s": "kg/s", "l_per_kwh": "L/kWh",
-    "kg_per_kwh": "kg/kWh", "kg_per_m2": "kg/m²", "w_per_k": "W/K", "w_per_m2": "W/m²", "k_per_w": "K/W",
-    "tokens_per_s": "tok/s", "per_s": "1/s", "m_per_s": "m/s", "degc": "°C", "frac": "%", "share": "%", "pa": "Pa",
-    "kg": "kg", "va": "VA", "hz": "Hz", "deg": "°", "m2": "m²", "m3": "m³", "m": "m", "s": "s", "h": "h", "w": "W",
-    "k": "K", "j": "J", "v": "V", "a": "A",
-}.items(), key=lambda pair: -len(pair[0])))  # fmt: skip
-
-
-def suffix_of(name: str) -> tuple[str, str]:
-    """Return the suffix of a field name and its unit, e.g. ("_degc", "°C"); two empty texts where there is none."""
-    last = name.rpartition(".")[2]
-    for suffix, unit in SUFFIX_UNITS:
-        if last.endswith(f"_{suffix}"):
-            return f"_{suffix}", unit
-    return "", ""
-
-
-def field_words(name: str) -> str:
-    """Return a field name as words, without the suffix that became a unit: "Liquid supply max"."""
-    words = name.removesuffix(suffix_of(name)[0]).replace("_", " ").replace(".", ": ")
-    return words[:1].upper() + words[1:]

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin import report_charts as charts
+from twin.field_names import assumption_words, fact_text, field_unit, field_words
 from twin.merit import BY_NAME, FIGURES, HEADLINES, SERIES_BY_NAME
-from twin.number_text import band_text, field_words, quantity_text
+from twin.number_text import band_text, is_missing, quantity_text
 from twin.report import COUNT, MARK, NUMBER, UNIT, Card, Column, Report, Section, Table, numbers, rows_of
 from twin.report_bill import bill_rows
 from twin.report_diagrams import LETTERS
@@ -294,9 +295,10 @@ def costs_section(run: ReportedRun) -> Section:
     rows.append(["Total", total, 1.0 if total else None])
     drawn = charts.bars("Cost a year by item", [(row["item"], row["usd_per_year"]) for row in costs], "$/year")
     sensitivities = [
-        [field_words(row["input"]), row["low"], row["high"], row["unit"], row["cost_low_usd"], row["cost_high_usd"]]
+        [field_words(row["input"]), row["low"], row["high"], field_unit(row["input"]), row["cost_low_usd"],
+         row["cost_high_usd"]]
         for row in run.details.get("sensitivities") or []
-    ]
+    ]  # fmt: skip
     cost = BY_NAME["cost_per_million_output_tokens_usd"]
     rent = (run.details.get("rent") or {}).get("cost_per_million_output_tokens_usd")
     text = f"Built and owned {quantity_text(run.figures.get(cost.name), cost.unit)}; "
@@ -371,17 +373,12 @@ def by_product(products: Iterable[str], rows: list[list[Any]], first: int, known
 def assumptions_section(run: ReportedRun) -> Section:
     """Return every input with source and confidence, the weakest first."""
     found = sorted(run.details.get("assumptions") or [], key=lambda row: WEAKEST_FIRST.index(row["confidence"]))
-    rows = [
-        [
-            r["object"],
-            field_words(r["field"]),
-            r["value"],
-            "" if r["unit"] == "1" else r["unit"],
-            r["confidence"],
-            r["source"],
-        ]
-        for r in found
-    ]
+    rows = []
+    for row in found:
+        of, label, unit = assumption_words(row)
+        is_text = is_missing(row["value"])
+        value = [fact_text(row["value"], unit), ""] if is_text else [row["value"], unit]
+        rows.append([of, label, *value, row["confidence"], row["source"]])
     columns = (
         Column("Object"), Column("Input"), Column("Value", NUMBER, unit_from="Unit"),
         Column("Unit", UNIT), Column("Confidence", MARK), Column("Source"),

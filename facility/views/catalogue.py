@@ -10,8 +10,11 @@ from facility.models import Product
 
 def kind_label(kind: str) -> str:
     """Return a kind's file name as words: power_feeds becomes Power feeds; short forms stay capital."""
-    capitals = {"cdus": "CDUs", "ups": "UPS", "bess": "Battery storage", "slo_references": "Latency targets"}
-    return capitals.get(kind, kind.replace("_", " ").replace("gpu", "GPU").replace("tco", "TCO").capitalize())
+    named = {
+        "ashrae_classes": "ASHRAE classes", "bess": "Battery storage", "cdus": "CDUs", "gpu_rental": "GPU rental",
+        "published_tco": "Published cost of ownership", "slo_references": "Latency targets", "ups": "UPS",
+    }  # fmt: skip
+    return named.get(kind, kind.replace("_", " ").capitalize())
 
 
 @login_required

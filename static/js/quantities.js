@@ -6,7 +6,7 @@ const PREFIXES = ["n", "µ", "m", "", "k", "M", "G", "T", "P", "E"];
 // smallest and largest power of 1,000, and whether the prefix stands apart
 const PREFIXED = {
   W: [-1, 4], VA: [0, 4], Hz: [0, 3], Wh: [0, 4], J: [-1, 6], Pa: [0, 3], s: [-2, 0], B: [0, 5], "B/s": [0, 5],
-  "FLOP/s": [0, 6], "op/s": [0, 6], "tok/s": [0, 6, true], tok: [0, 6, true], $: [0, 4, true], "$/year": [0, 4, true],
+  "FLOP/s": [0, 6], "op/s": [0, 6], "tok/s": [0, 6, true], tok: [0, 6, true], parameters: [0, 4, true], "Ω/m": [-2, 0], $: [0, 4, true], "$/year": [0, 4, true],
 };
 const FACTORS = { "%": 100, Wh: 1 / 3600 };
 
@@ -26,7 +26,7 @@ export function significant(value, digits = 3) {
 // Near 100 % the distance to it keeps two digits: 99.95 and 99.995 are a factor ten apart.
 function percent(value) {
   if (!(value > 99 && value < 100)) return significant(value);
-  const text = fixed(value, Math.min(Math.max(1 - Math.floor(Math.log10(100 - value)), 1), 6));
+  const text = fixed(value, Math.min(Math.max(1 - Math.floor(Math.log10(Number((100 - value).toFixed(9)))), 1), 6));
   return Number(text) < 100 ? text : fixed(value, 6);
 }
 

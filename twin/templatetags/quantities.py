@@ -9,6 +9,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from twin.field_names import assumption_words, fact_text, field_unit, field_words
 from twin.number_text import (
     GAP,
     MISSING,
@@ -16,11 +17,9 @@ from twin.number_text import (
     delta_kind,
     delta_text,
     exact_text,
-    field_words,
     is_missing,
     quantity_text,
     significant,
-    suffix_of,
 )
 
 register = template.Library()
@@ -90,30 +89,26 @@ def fact_label(name: str) -> str:
 @register.filter
 def fact(value: object, name: str) -> SafeString | str:
     """`{{ value|fact:"liquid_supply_max_degc" }}`: a catalogue value in the unit that its name states."""
-    if value is None:
-        return MISSING
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(str(entry) for entry in value)
-    unit = suffix_of(name)[1]
-    if isinstance(value, int | float) and unit:
+    unit = field_unit(name)
+    if unit and not is_missing(value):
         return quantity(value, unit)
-    if isinstance(value, int) and "year" not in name:
-        return f"{value:,}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if "year" in name else f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else fact_text(value, unit)
+
+
+@register.inclusion_tag("twin/_assumption.html")
+def assumption(row: dict) -> dict:
+    """`{% assumption row %}`: cells of one input of a run: of what, which, its value in its unit, its source."""
+    of, label, unit = assumption_words(row)
+    number = None if is_missing(row["value"]) else row["value"]
+    return {"row": row, "of": of, "label": label, "unit": unit, "number": number, "text": fact_text(row["value"], unit)}
 
 
 @register.filter
-def assumption(value: object, unit: str = "") -> SafeString | str:
-    """`{{ row.value|assumption:row.unit }}`: a number in its unit, a list or a group of numbers as words."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name.replace('_', ' ')} {entry}" for name, entry in value.items() if entry is not None)
-    if isinstance(value, list):
-        return ", ".join(str(entry) for entry in value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return quantity(value, unit)
-    return MISSING if value is None else str(value)
+def price_end(value: float, name: str) -> str:
+    """`{{ row.low|price_end:row.input }}`: one end of a price's range in the unit of its input."""
+    return fact_text(value, field_unit(name))
 
 
 @register.filter
