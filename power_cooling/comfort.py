@@ -26,6 +26,7 @@ WATTS_PER_M2_PER_MET = 58.15
 # ISO 7933 and ISO 7243 hold for these; pythermalcomfort gives no value outside ISO 7933's.
 ASSUMED_CLOTHING_CLO = 0.6  # long trousers and shirt; ISO 9920 work clothing
 ASSUMED_METABOLIC_MET = 2.6  # lifting and walking, ISO 8996 class 2
+ASSUMED_AISLE_AIR_M_PER_S = 1.0  # of the servers' outlets, at arm's length
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -258,7 +259,7 @@ def hot_aisle(
     air_degc: ArrayLike,
     relative_humidity_frac: ArrayLike,
     *,
-    air_m_per_s: ArrayLike = 1.0,
+    air_m_per_s: ArrayLike = ASSUMED_AISLE_AIR_M_PER_S,
     radiant_degc: ArrayLike | None = None,
     metabolic_met: float = ASSUMED_METABOLIC_MET,
     clothing_clo: float = ASSUMED_CLOTHING_CLO,

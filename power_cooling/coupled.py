@@ -452,6 +452,7 @@ def _result(
         hall_hot_degc=halls[:, :, columns.OH_HOT],
         hall_return_degc=halls[:, :, columns.OH_RETURN],
         hall_inlet_max_degc=halls[:, :, columns.OH_INLET],
+        hall_inlet_mean_degc=halls[:, :, columns.OH_MEAN_INLET],
         hall_heat_w=halls[:, :, columns.OH_HEAT],
         hall_air_frac=halls[:, :, columns.OH_AIR],
         hall_server_air_kg_s=halls[:, :, columns.OH_SERVER_AIR],

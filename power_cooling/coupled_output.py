@@ -26,6 +26,7 @@ from power_cooling.coupled_columns import (
     OH_INLET,
     OH_LEVEL,
     OH_LOAD,
+    OH_MEAN_INLET,
     OH_RETURN,
     OH_SERVER_AIR,
     OH_SUPPLY,
@@ -106,6 +107,7 @@ from power_cooling.it_load import (
     JUNCTION,
     LIMIT,
     LIQUID,
+    NET_AIR,
     OTHER,
     POWER,
     RUNNING,
@@ -255,7 +257,7 @@ def write_element(
         if not runs:
             out[OH_SUPPLY], out[OH_HOT], out[OH_RETURN] = np.nan, np.nan, np.nan
             out[OH_HEAT], out[OH_AIR], out[OH_SERVER_AIR], out[OH_UNIT_AIR], out[OH_LOAD] = 0.0, 0.0, 0.0, 0.0, 0.0
-            out[OH_FAN] = 0.0
+            out[OH_FAN], out[OH_MEAN_INLET] = 0.0, np.nan
             continue
         s[S_AIR] += other_heat[k]
         out[OH_SUPPLY], out[OH_HOT] = hall_x[k, 0], hall_x[k, 1]
@@ -265,6 +267,10 @@ def write_element(
         out[OH_AIR] = hall_state[k, UNIT_AIR] / (runs_h[k] * h.unit_air_kg_s)
         out[OH_SERVER_AIR] = hall_sums[k, SERVER_AIR]
         out[OH_UNIT_AIR] = hall_state[k, UNIT_AIR]
+        out[OH_MEAN_INLET] = np.nan
+        if hall_sums[k, SERVER_AIR] > 0.0:
+            own = hall_x[k, 2] * hall_sums[k, NET_AIR] / hall_sums[k, SERVER_AIR]
+            out[OH_MEAN_INLET] = hall_x[k, 1] - own * (hall_x[k, 1] - hall_x[k, 0])
         out[OH_LOAD] = hall_state[k, COIL_HEAT] / (runs_h[k] * h.unit_capacity_w)
         out[OH_FAN] = fan
     s[S_FEED_LEVEL], s[S_SHORT_FEED] = 1.0, -1.0

@@ -112,7 +112,8 @@ class CoupledResult:
     hall_supply_degc: FloatArray
     hall_hot_degc: FloatArray
     hall_return_degc: FloatArray
-    hall_inlet_max_degc: FloatArray
+    hall_inlet_max_degc: FloatArray  # of any rack
+    hall_inlet_mean_degc: FloatArray  # over the servers' air; NaN where they draw none
     hall_heat_w: FloatArray
     hall_air_frac: FloatArray  # air units' flow over that of the running units
     hall_server_air_kg_s: FloatArray

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from facility.catalogue.schema import unit_of
+from power_cooling import comfort
 from twin import equipment
 
 Inputs = Mapping[str, Any]
@@ -90,7 +91,7 @@ def _entry_rows(entry: Mapping[str, Any]) -> Iterator[Assumption]:
 
 def _model_rows() -> Iterator[Assumption]:
     """Yield what the model itself assumes where no data sheet speaks."""
-    for name, value in vars(equipment).items():
+    for name, value in (*vars(equipment).items(), *vars(comfort).items()):
         if name.startswith("ASSUMED_"):
             field = name.removeprefix("ASSUMED_").lower()
             shown = list(value) if isinstance(value, tuple) else value

@@ -12,6 +12,7 @@ from power_cooling.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import FloatArray
 from twin import assumptions, economics, equipment, limits, margins
 from twin.feeds import provisioned_w, rack_feeds
+from twin.hall_air import hall_air
 from twin.latency import mixture_quantile
 from twin.merit import SERIES
 from twin.pools import Pool
@@ -66,6 +67,7 @@ def result(solved: "Solved", *, version: str, elapsed_s: float) -> "SimulationRe
         "failures": solved.uptime.single_failures(served.output_tokens_per_s.mean()),
         "margins": margins.margins(solved),
         "drills": margins.drills(solved),
+        "hall_air": hall_air(solved),
         "economiser_hours": economiser_hours(solved),
         "throttled_hours": float(np.count_nonzero(solved.coupled.throttled_frac > 0)),
         "assumptions": [asdict(row) for row in rows],

@@ -40,7 +40,8 @@ NEVER = "never"
 
 def answers(details: Details, figures: Figures) -> list[Answer]:
     """Return the answers that a run kept; old runs kept fewer."""
-    return [*_failures(details), *_margins(details), *_supply(details), *_seconds(details), *_year(details, figures)]
+    return [*_failures(details), *_margins(details), *_supply(details), *_seconds(details), *_hall_air(details),
+            *_year(details, figures)]  # fmt: skip
 
 
 def _failures(details: Details) -> Iterator[Answer]:
@@ -94,6 +95,17 @@ def _seconds(details: Details) -> Iterator[Answer]:
             yield Answer(name, label, "s", "higher", soonest[name], f"{soonest['loss']}, {soonest['plant']}")
         else:
             yield Answer(name, label, "s", "higher", None, f"{NEVER} within {rows[0]['followed_s']:,.0f} s")
+
+
+def _hall_air(details: Details) -> Iterator[Answer]:
+    rows = details.get("hall_air") or []
+    if rows:
+        worst = max(rows, key=lambda row: row["wbgt_degc"])
+        yield Answer("hot_aisle_wbgt_degc", "Hottest work place, wet-bulb globe", "°C", "lower", worst["wbgt_degc"],
+                     f"hot aisle of {worst['hall']}")  # fmt: skip
+        worst = max(rows, key=lambda row: row["shi_frac"])
+        yield Answer("recirculated_frac", "Hot air recirculated into inlets", "%", "lower", worst["shi_frac"],
+                     worst["hall"])  # fmt: skip
 
 
 def _year(details: Details, figures: Figures) -> Iterator[Answer]:

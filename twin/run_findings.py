@@ -50,7 +50,7 @@ def run_findings(details: Details) -> list[RunFinding]:
     named = {(finding.object_kind, finding.object_name) for finding in over}
     thin = [f for f in _thin(details) if (f.object_kind, f.object_name) not in named]
     found = [*_unsolved(details), *_unserved(details), *over, *_throttled(details), *_failures(details),
-             *_drills(details), *thin]  # fmt: skip
+             *_hot_aisles(details), *_drills(details), *thin]  # fmt: skip
     return sorted(found, key=lambda finding: (BLOCKING, RISK, HINT).index(finding.severity))
 
 
@@ -140,6 +140,17 @@ def _failures(details: Details) -> Iterator[RunFinding]:
         yield RunFinding("run", worst["object"], "run-worst-failure", RISK,
                          f"The worst single failure. {worst['message']}{others}", "availability",
                          worst["lost_tokens_per_s"], 0.0, "tok/s")  # fmt: skip
+
+
+def _hot_aisles(details: Details) -> Iterator[RunFinding]:
+    for row in details.get("hall_air") or []:
+        if row["wbgt_degc"] > row["exposure_limit_degc"]:
+            minutes = row["allowed_minutes"]
+            stay = "" if minutes is None else f" ISO {row['edition']} allows {minutes:.0f} min of a shift of 480."
+            hot = quantity_text(row["hot_aisle_degc"], "°C")
+            message = f"Its hot aisle, {hot}, is too hot to work a shift in.{stay}"
+            yield RunFinding("hall", row["hall"], "run-hot-aisle", RISK, message, "hall-air", row["wbgt_degc"],
+                             row["exposure_limit_degc"], "°C", against="wet-bulb globe, limit")  # fmt: skip
 
 
 def _drills(details: Details) -> Iterator[RunFinding]:

@@ -25,6 +25,7 @@ NAMES = {
     "costs": "Costs",
     "margins": "Margins",
     "drills": "Seconds after a loss",
+    "hall-air": "Air of the halls",
     "failures": "Single failures",
     "availability": "Availability by group",
     "run-findings": "Findings of the run",
@@ -39,6 +40,7 @@ DETAILS = {
     "costs": "costs",
     "margins": "margins",
     "drills": "drills",
+    "hall-air": "hall_air",
     "failures": "failures",
 }
 

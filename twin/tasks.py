@@ -23,6 +23,7 @@ def simulate_run(self, run_id: str) -> None:
 @shared_task
 def warm_up() -> None:
     """Load the solvers, so that the first run of a worker does not wait for imports and compilation."""
-    import pythermalcomfort.models  # noqa: F401
-
     import twin.simulate  # noqa: F401
+    from power_cooling.comfort import hot_aisle
+
+    hot_aisle(35.0, 0.3)
