@@ -272,6 +272,16 @@ def failures_section(run: ReportedRun) -> Section:
                     "recovers_s", "hottest_degc"),
             note="At the busiest load in weather exceeded one hour in a hundred, followed for an hour; a dash: it does "
                  "not happen within that hour."),
+        Table("Hall air", "Air of the halls, and work in the hot aisle", (
+            Column("Hall"),
+            *numbers(("Supply", "°C"), ("Inlets, mean", "°C"), ("Warmest inlet", "°C"), ("Hot aisle", "°C"),
+                     ("SHI", "%"), ("RTI", "%"), ("RCI high", "%"), ("Wet-bulb globe", "°C"),
+                     ("Limit, used to heat", "°C"), ("Work allowed", "min"))),
+            rows_of(run.details.get("hall_air") or [], "hall", "supply_degc", "inlet_mean_degc", "inlet_max_degc",
+                    "hot_aisle_degc", "shi_frac", "rti_frac", "rci_high_frac", "wbgt_degc", "exposure_limit_degc",
+                    "allowed_minutes"),
+            note="In the hour in which each hot aisle is hottest. Wet-bulb globe temperature by ISO 7243 with NIOSH's "
+                 "exposure limit; minutes of a shift of 480 by ISO 7933:2023; a dash: outside what that holds for."),
     ])  # fmt: skip
 
 
