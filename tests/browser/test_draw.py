@@ -253,7 +253,7 @@ def test_two_people_see_both_versions_and_lose_nothing(live_server, browser, pla
     dialog = mine.get_by_role("dialog", name="Somebody else changed this layout")
     expect(dialog).to_contain_text("anna has saved version 2")
     expect(dialog.locator("#conflict-theirs")).to_contain_text("rack A-01: x [m] 2.6 → 10.2")
-    expect(dialog.locator("#conflict-yours")).to_contain_text("rack B-00: other_power_w 0 → 750")
+    expect(dialog.locator("#conflict-yours")).to_contain_text("rack B-00: Other power [W] 0 → 750")
     dialog.get_by_role("button", name="Apply mine again").click()
     saved(mine, 3)
     assert place(layout, "A-01") == (10.2, 6.0)
@@ -265,7 +265,7 @@ def test_two_people_see_both_versions_and_lose_nothing(live_server, browser, pla
     drag(hers, px(hers, 4.1, 8.6), px(hers, 16.1, 9.2))
     hers.keyboard.press("r")  # waits in line behind the move: the dialog tells of both
     dialog = hers.get_by_role("dialog")
-    expect(dialog.locator("#conflict-yours")).to_contain_text("front [°] 0 → 270")
+    expect(dialog.locator("#conflict-yours")).to_contain_text("Front [°] 0 → 270")
     expect(dialog.locator("#conflict-yours .clash").first).to_contain_text("both changed it")
     dialog.get_by_role("button", name="Take theirs").click()
     expect(hers.locator("#draw-saved")).to_have_text("Version 4")

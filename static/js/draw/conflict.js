@@ -1,10 +1,13 @@
 // Two people changed the same layout: show both sides, and let the second decide. Nothing of either is lost before that.
 
 import { CALLED } from "./drawing.js";
+import { LABELS } from "./panel.js";
 
 const byId = (id) => document.getElementById(id);
-const LABELS = { x_m: "x [m]", y_m: "y [m]", orientation_deg: "front [°]", cdu: "CDU", feed_a: "feed A", feed_b: "feed B", product: "product" };
+const ALSO = { orientation_deg: "Front [°]", cdu: "CDU", feed_a: "Feed A", feed_b: "Feed B", hall: "Hall" };
 const MAX_LINES = 40;
+
+const label = (kind, name) => ALSO[name] ?? LABELS[kind]?.[name] ?? name.replaceAll("_", " ");
 
 function told(value) {
   if (value === null || value === "") return "none";
@@ -14,7 +17,7 @@ function told(value) {
 function line(change) {
   const item = document.createElement("li");
   const called = `${CALLED[change.kind] ?? change.kind.replaceAll("_", " ")} ${change.name}`.trim();
-  const fields = Object.entries(change.fields).map(([name, [before, after]]) => `${LABELS[name] ?? name} ${told(before)} → ${told(after)}`);
+  const fields = Object.entries(change.fields).map(([name, [before, after]]) => `${label(change.kind, name)} ${told(before)} → ${told(after)}`);
   item.textContent = change.message ?? (change.action === "changed" ? `${called}: ${fields.join(", ")}` : `${called}: ${change.action}`);
   if (change.clash) {
     const sign = document.createElement("strong");

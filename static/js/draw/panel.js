@@ -30,6 +30,8 @@ const FIELDS = {
   air_unit: [{ name: "name", label: "Name" }, ...PLACE, choice("orientation_deg", "Blows", FACING), ...SIZE],
   feature: [{ name: "name", label: "Name" }, choice("type", "Type", Object.entries(TYPES)), ...PLACE, ...SIZE],
 };
+// What the fields are called, by kind and name, where changes are told.
+export const LABELS = Object.fromEntries(Object.entries(FIELDS).map(([kind, fields]) => [kind, Object.fromEntries(fields.map((field) => [field.name, field.label]))]));
 const SHARED = { rack: ["orientation_deg", "product", "role", "row"], cdu: ["orientation_deg", "product", "group", "supply_degc", "plant"],
   air_unit: ["orientation_deg", "width_m", "depth_m"], feature: ["type"] }; // what several may have alike
 const NUMBERED = new Set(["orientation_deg", "plant"]);
