@@ -104,8 +104,16 @@ WORDS = (
          used=(SERVING,)),
     Term("prefix-cache", "Prefix cache", "Keeping what was read of a prompt's beginning, so that it is not read again.",
          "%", "hit rate = tokens found ÷ tokens read", (SERVING,)),
+    Term("rci", "RCI, rack cooling index", "How far inlets stay in ASHRAE's range: 100 % where none passes the "
+         "recommended 27 °C, 0 % where all sit at the allowable 32 °C (class A1).", "%",
+         "1 − Σ (inlet − 27)⁺ ÷ (racks × 5 K)", (RUN,)),
     Term("roofline", "Roofline", "The least time a step can take: arithmetic over peak rate or bytes over bandwidth, "
          "whichever is longer.", "s", "max(FLOP ÷ FLOP/s, bytes ÷ B/s)", (SERVING, VALIDATION)),
+    Term("rti", "RTI, return temperature index", "Air of the units against air of the servers: above 100 % servers "
+         "draw back their own hot air, below it air passes them unused.", "%",
+         "(return − supply) ÷ (hot aisle − inlet)", (RUN,)),
+    Term("shi", "SHI, supply heat index", "Share of the servers' heat that their inlet air already carries: hot air "
+         "that is drawn in again. RHI is the rest.", "%", "(inlet − supply) ÷ (hot aisle − supply)", (RUN,)),
     Term("slo", "SLO, latency target", "What a use case promises its users: TTFT and ITL at a percentile.", "s",
          used=(RUN,)),
     Term("snapshot", "Snapshot", "Everything a run depends on, frozen when it starts and named by its sha256: the same "
@@ -122,6 +130,10 @@ WORDS = (
          "queueing + prefill", (SERVING, RUN)),
     Term("ups", "UPS", "Uninterruptible power supply: batteries and converters between transformer and racks.", "W",
          "loss = no-load + linear + quadratic in load", (SITES, CATALOGUE)),
+    Term("wbgt", "WBGT, wet-bulb globe temperature", "What heat, humidity and radiation ask of a person at work "
+         "(ISO 7243). NIOSH's alert limit is for people new to heat, its exposure limit for those used to it; the "
+         "minutes of a shift come from predicted heat strain (ISO 7933).", "°C",
+         "0.7 natural wet bulb + 0.3 globe, indoors", (RUN,)),
 )  # fmt: skip
 
 
