@@ -43,6 +43,7 @@ HELP: dict[str, Help] = {
     "site.weather": Help("a typical year (TMY3), or one you upload", "the station named in the weather's own source"),
     "site.region": Help("5 to 22 ¢/kWh; 0.02 to 0.7 kg CO2/kWh", CATALOGUE),
     "site.grid_limit_w": Help("10000000 W (10 MW) at the sample sites", "your connection agreement with the utility"),
+    "site.repair_crews": Help("1 to 4; assumed 2: one on site, one on call", "your service contracts"),
     "site.notes": Help("which published design it follows", OURS, "Whatever the next reader should know."),
     # Layout
     "layout.name": Help("what sets it apart, e.g. GB300, dry coolers", OURS, "What people call this alternative."),

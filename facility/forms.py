@@ -33,11 +33,11 @@ class SiteForm(Described, forms.ModelForm):
         formfield_callback = number_entry.formfield
         fields = [
             "name", "slug", "place", "latitude_deg", "longitude_deg", "elevation_m", "weather", "region",
-            "grid_limit_w", "notes",
+            "grid_limit_w", "repair_crews", "notes",
         ]  # fmt: skip
         labels = {
             "latitude_deg": "Latitude [°]", "longitude_deg": "Longitude [°]", "elevation_m": "Elevation [m]",
-            "grid_limit_w": "Grid limit [W]",
+            "grid_limit_w": "Grid limit [W]", "repair_crews": "Repair crews",
         }  # fmt: skip
         help_texts = {
             "slug": "Name in addresses, files and commands.", "latitude_deg": "North is positive.",
@@ -49,6 +49,7 @@ class SiteForm(Described, forms.ModelForm):
         shipped = Weather.objects.filter(site=None)
         own = Weather.objects.filter(site=self.instance) if self.instance.pk else Weather.objects.none()
         self.fields["weather"].queryset = (shipped | own).defer("rows")
+        self.fields["repair_crews"].required = False  # a form of before it was asked keeps what is assumed
 
 
 class LayoutForm(Described, forms.ModelForm):

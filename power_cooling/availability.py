@@ -247,7 +247,7 @@ def _draw_years(tables: list[StateTable], n: int, rng: np.random.Generator) -> t
         events.append((years, hours, np.full(years.size, at), column, changes))
         for ride_s in np.unique(table.subsystem.ride_through_s):
             ends = hours + ride_s / 3600.0
-            marked = (ride_s > 0) & (ends < HOURS_PER_YEAR)
+            marked = (ride_s > 0) & (ends < HOURS_PER_YEAR)  # whichever of these the state is covered for
             events.append(_marks(years[marked], ends[marked]))
     events.append(_marks(np.arange(n), np.full(n, HOURS_PER_YEAR)))
     years, hours, of, column, changes = (np.concatenate(part) for part in zip(*events, strict=True))
@@ -264,10 +264,12 @@ def _draw_years(tables: list[StateTable], n: int, rng: np.random.Generator) -> t
         moved = np.where(own, changes, 0).astype(np.uint64) * np.where(own, unit_codes(n_columns)[column * own], 0)
         _, first, index = np.unique(np.cumsum(moved)[lasting], return_index=True, return_inverse=True)
         states = np.empty((first.size, n_columns), dtype=np.int64)
-        for k in range(n_columns):
-            rows = np.flatnonzero(own & (column == k))
-            counts = np.cumsum(changes[rows])  # each year begins with the change from the year before
-            states[:, k] = counts[np.searchsorted(rows, lasting[first], side="right") - 1]
+        mine = np.flatnonzero(own)
+        by_column = np.argsort(column[mine], kind="stable")
+        ends = np.cumsum(np.bincount(column[mine], minlength=n_columns))
+        for k, rows in enumerate(np.split(mine[by_column], ends[:-1])):
+            values = np.append(0, np.cumsum(changes[rows]))  # each year begins with the change from the year before
+            states[:, k] = values[np.searchsorted(rows, lasting[first], side="right")]
         capacity = capacity_of(table.subsystem, states)[index]
         ride_h = ride_through_s(table.subsystem, states)[index] / 3600.0
         if ride_h.any():
@@ -292,8 +294,8 @@ def _draw_events(
 ) -> tuple[IntArray, FloatArray, IntArray, IntArray, IntArray]:
     """Return years, hours, columns and changes of a subsystem's events, and each group's unplanned failures per year.
 
-    Each year begins with an event of every column at hour 0 that sets the state, as the change from the last state of
-    the year before.
+    Each year begins at hour 0 with events that set its state, as changes from the last state of the year before: one of
+    the first column even where that stays, so that every year begins with one.
     """
     chance = np.cumsum(table.probability)
     rows = np.searchsorted(chance, rng.random(n) * chance[-1], side="right").clip(0, chance.size - 1)
@@ -303,9 +305,10 @@ def _draw_events(
     for c, planned in enumerate(table.subsystem.groups.calendars()):
         parts += _draw_calendar(table, n_groups + c, planned, last, rng)
     first = start - np.vstack([np.zeros_like(start[:1]), last[:-1]])
-    n_columns = start.shape[1]
-    parts.append((np.repeat(np.arange(n), n_columns), np.zeros(start.size), np.tile(np.arange(n_columns), n),
-                  first.ravel()))  # fmt: skip
+    moved = first != 0
+    moved[:, 0] = True
+    year, column = np.nonzero(moved)
+    parts.append((year, np.zeros(year.size), column, first[moved]))
     years, hours, columns, changes = (np.concatenate(part) for part in zip(*parts, strict=True))
     return years, hours, columns, changes, unplanned
 

@@ -94,18 +94,6 @@ def tabulate(subsystem: Subsystem, max_states: int) -> StateTable:
 
 def outages(groups: RepairableGroups, states: IntArray) -> list[Moves]:
     """Return how states are left by failures, common causes and the beginning of planned outages."""
-    found = _failures(groups, states)
-    for c, planned in enumerate(groups.calendars()):
-        column = len(groups.names) + c
-        free, pmf = states[:, column] == 0, calendar_pmf(groups, planned)
-        for k, g in enumerate(planned, start=1):
-            per_h = pmf[k] / pmf[0] / groups.maintenance_h[g]
-            found.append(Moves(column, np.full(len(states), k), free * per_h))
-    return found
-
-
-def _failures(groups: RepairableGroups, states: IntArray) -> list[Moves]:
-    """Return how states are left by failures of one unit and by common causes."""
     found = []
     alone = (1 - groups.common_cause_frac) * groups.failures_per_h
     common = groups.common_cause_frac * groups.failures_per_h
@@ -114,6 +102,12 @@ def _failures(groups: RepairableGroups, states: IntArray) -> list[Moves]:
         found.append(Moves(g, np.ones_like(running), running * alone[g]))
         if common[g] > 0:
             found.append(Moves(g, running, (running > 0) * common[g]))
+    for c, planned in enumerate(groups.calendars()):
+        column = len(groups.names) + c
+        free, pmf = states[:, column] == 0, calendar_pmf(groups, planned)
+        for k, g in enumerate(planned, start=1):
+            per_h = pmf[k] / pmf[0] / groups.maintenance_h[g]
+            found.append(Moves(column, np.full(len(states), k), free * per_h))
     return found
 
 
@@ -204,23 +198,29 @@ def _with_shared_crews(subsystem: Subsystem, states: IntArray, weight: FloatArra
     moves every state halfway to its inflow over its rate of leaving. Nothing leaves for the states left out.
     """
     n, n_groups = states.shape
-    steps = unit_codes(n_groups)
+    groups, steps = subsystem.groups, unit_codes(n_groups)
     codes = states.astype(np.uint64) @ steps
     order = np.argsort(codes)
     mended = subsystem.repairs_per_h(states)
-    one_less = np.full(n, -1, dtype=np.int64)
-    repairs = [Moves(g, one_less, mended[:, g]) for g in range(n_groups)]
-    origin, target, per_h = [], [], []
-    for moves in (*_failures(subsystem.groups, states), *repairs):
-        to = codes + moves.jump.astype(np.uint64) * steps[moves.column]
+    links: list[tuple[IntArray, IntArray, FloatArray]] = []  # origin, target, per hour
+
+    def with_fewer_failed(rows: IntArray, g: int, fewer: int) -> tuple[IntArray, IntArray]:
+        to = codes[rows] - np.uint64(fewer) * steps[g : g + 1]  # of one element: a scalar would warn as it wraps
         at = order[np.minimum(np.searchsorted(codes, to, sorter=order), n - 1)]
-        rows = np.flatnonzero((moves.per_h > 0) & (codes[at] == to))
-        origin.append(rows)
-        target.append(at[rows])
-        per_h.append(moves.per_h[rows])
-    flow = coo_array(
-        (np.concatenate(per_h), (np.concatenate(target), np.concatenate(origin))), shape=(n, n)
-    ).tocsr()  # fmt: skip
+        known = codes[at] == to
+        return rows[known], at[known]
+
+    for g in range(n_groups):
+        rate, beta = groups.failures_per_h[g], groups.common_cause_frac[g]
+        rows, at = with_fewer_failed(np.flatnonzero(states[:, g]), g, 1)
+        links.append((rows, at, mended[rows, g]))
+        links.append((at, rows, (groups.units[g] - states[at, g]) * (1 - beta) * rate))
+        everything = np.flatnonzero(states[:, g] == groups.units[g])
+        for fewer in range(1, int(groups.units[g]) + 1 if beta > 0 else 1):
+            rows, at = with_fewer_failed(everything, g, fewer)
+            links.append((at, rows, np.full(rows.size, beta * rate)))
+    origin, target, per_h = (np.concatenate(part) for part in zip(*links, strict=True))
+    flow = coo_array((per_h, (target, origin)), shape=(n, n)).tocsr()
     leaving = np.asarray(flow.sum(axis=0)).ravel()
     if not np.all(leaving > 0):  # a single state
         return weight

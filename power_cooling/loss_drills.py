@@ -37,7 +37,6 @@ class Volumes:
     loop_coolant_m3_per_w: float = 5.0e-6  # row pipes and CDU: 5-8 L per kW with the racks
     facility_return_m3_per_w: float = 5.0e-6
     facility_supply_m3_per_w: float = 5.0e-6
-    tank_m3: float = 0.0  # chilled-water storage in the supply
     tank_layers: int = 10
     rack_metal_j_per_k: float = 150e3  # sheet metal and boards that follow the air, per rack
     air_limit_degc: float = 45.0  # of common servers' inlets (ASHRAE class A4)
@@ -46,8 +45,6 @@ class Volumes:
         for name in ("chip_j_per_k_per_w", "rack_coolant_m3_per_w", "loop_coolant_m3_per_w", "rack_metal_j_per_k"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"Volumes.{name} is {getattr(self, name):g}; must be greater than 0")
-        if self.tank_m3 < 0:
-            raise ValueError(f"Volumes.tank_m3 is {self.tank_m3:g}; must be at least 0")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -336,7 +333,7 @@ def _facility(
     n_racks = float(racks.count[in_halls].sum())
     # Racks may stand in halls whose air units another plant serves: this one's water is sized by their liquid heat.
     carried = max(all_power, on_units)
-    supply_m3 = volumes.facility_supply_m3_per_w * carried + volumes.tank_m3
+    supply_m3 = volumes.facility_supply_m3_per_w * carried + float(plants.tank_m3[plant])
     return (
         FacilityLoop(
             return_j_per_k=max(volumes.facility_return_m3_per_w * carried, 1e-3) * 4.18e6,

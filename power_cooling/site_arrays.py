@@ -361,6 +361,7 @@ class PlantBank:
     pump_static_frac: FloatArray = _bounded(0.3, low=0, high=1)
     min_flow_frac: FloatArray = _bounded(0.3, above=0, high=1)  # of design flow; a bypass carries the rest
     constant_flow: IntArray = _bounded(0, low=0, high=1)
+    tank_m3: FloatArray = _bounded(0.0, low=0)  # chilled water stored in the supply, for what happens in seconds
     # dry and adiabatic coolers
     n_coolers: FloatArray = _bounded(0.0, low=0)
     cooler_ua_w_per_k: FloatArray = _bounded(1.0, above=0)  # per unit, fans at full speed

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from facility import assumed
 from facility.catalogue.schema import unit_of
 from power_cooling import comfort
-from twin import equipment
+from twin import equipment, failures
 
 Inputs = Mapping[str, Any]
 
@@ -28,12 +29,13 @@ FIELDS_BY_KIND = {
     "chillers": ("reference_capacity_w", "reference_cop"),
     "warm_water_chillers": ("capacity_w", "cop_at_35_degc"),
     "pumps": ("flow_m3_per_s", "head_pa", "pump_efficiency"),
-    "ups": ("rating_va", "efficiency_double_conversion"),
+    "ups": ("rating_va", "efficiency_double_conversion", "battery_autonomy_s"),
     "transformers": ("rating_va", "no_load_loss_w", "load_loss_full_w"),
     "busways": ("continuous_power_w", "resistance_ohm_per_m"),
     "distribution": ("rating_w", "efficiency_at_50pct", "efficiency_full"),
     "generators": ("rating_w", "start_time_s"),
     "bess": ("power_w", "energy_j"),
+    "reliability": ("failures_per_unit_year", "mttr_h", "maintenance_per_unit_year", "maintenance_h"),
     "regions": ("electricity_usd_per_kwh", "grid_carbon_kg_per_kwh", "water_usd_per_m3"),
     "gpu_rental": ("reserved_1y_usd_per_gpu_h",),
     "finance": ("value",),
@@ -53,7 +55,9 @@ class Assumption:
     confidence: str
 
 
-def assumptions(inputs: Inputs, used_models: set[str], used_accelerators: set[str]) -> list[Assumption]:
+def assumptions(
+    inputs: Inputs, used_models: set[str], used_accelerators: set[str], used_reliability: set[str]
+) -> list[Assumption]:
     """Return everything that a run of this snapshot rests on.
 
     Parameters
@@ -62,6 +66,8 @@ def assumptions(inputs: Inputs, used_models: set[str], used_accelerators: set[st
         A snapshot.
     used_models, used_accelerators : set of str
         Catalogue slugs of what is served and on what.
+    used_reliability : set of str
+        Catalogue slugs of what may fail.
     """
     products = inputs["products"]
     entries = [*products["by_id"].values(), inputs["site"]["region"]]
@@ -69,11 +75,12 @@ def assumptions(inputs: Inputs, used_models: set[str], used_accelerators: set[st
     entries += [products["models"][slug] for slug in sorted(used_models)]
     entries += [products["accelerators"][slug] for slug in sorted(used_accelerators)]
     entries += [products["gpu_rental"][s] for s in sorted(used_accelerators) if s in products["gpu_rental"]]
+    entries += [products["reliability"][slug] for slug in sorted(used_reliability)]
     entries += [*products["finance"].values(), products["facility_capex"]["us_range"]]
     rows = [row for entry in entries for row in _entry_rows(entry)]
     weather = inputs["weather"]
     rows.append(Assumption(weather["name"], "hourly weather", weather["n_hours"], "h", weather["source"], "published"))
-    return rows + list(_model_rows())
+    return rows + list(_site_rows(inputs["site"])) + list(_model_rows())
 
 
 def weakest(rows: list[Assumption]) -> str:
@@ -89,9 +96,17 @@ def _entry_rows(entry: Mapping[str, Any]) -> Iterator[Assumption]:
             yield Assumption(entry["name"], field, value, unit_of(field)[0], entry["source"], confidence)
 
 
+def _site_rows(site: Mapping[str, Any]) -> Iterator[Assumption]:
+    if "repair_crews" in site:  # snapshots of older versions have none
+        crews = site["repair_crews"]
+        is_assumed = crews == assumed.REPAIR_CREWS
+        source = "assumed: one at hand, one on call" if is_assumed else "the site's description"
+        yield Assumption(site["name"], "repair_crews", crews, "1", source, "assumed" if is_assumed else "entered")
+
+
 def _model_rows() -> Iterator[Assumption]:
     """Yield what the model itself assumes where no data sheet speaks."""
-    for name, value in (*vars(equipment).items(), *vars(comfort).items()):
+    for name, value in (*vars(equipment).items(), *vars(failures).items(), *vars(comfort).items()):
         if name.startswith("ASSUMED_"):
             field = name.removeprefix("ASSUMED_").lower()
             shown = list(value) if isinstance(value, tuple) else value

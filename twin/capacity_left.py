@@ -32,11 +32,7 @@ def capacity_left(
     What heat takes from the sound site in that weather is no failure's fault. A state that does not converge counts as
     lost whole, with all of its island. `solve` may remember what it solved before.
     """
-    hot = Weather(
-        dry_bulb_degc=np.quantile(weather.dry_bulb_degc, [DESIGN_QUANTILE]),
-        humidity_ratio=np.quantile(weather.humidity_ratio, [DESIGN_QUANTILE]),
-        pressure_pa=np.mean(weather.pressure_pa, keepdims=True),
-    )
+    hot = hot_weather(weather)
     busiest = np.minimum(load_frac.max(axis=0), 1.0)
     sound = solve(site, busiest[None], hot, feeds=feeds)
     parted = islands(site, feeds, np.nan_to_num(sound.feed_load_w[0], nan=np.inf))
@@ -57,6 +53,15 @@ def capacity_left(
             left[block] = tokens.left(part[0], solved)
             converged &= solved.report.converged
     return np.where(left > 1 - NO_LOSS_FRAC, 1.0, left), bool(converged)
+
+
+def hot_weather(weather: Weather) -> Weather:
+    """Return the one element of weather that states are solved in."""
+    return Weather(
+        dry_bulb_degc=np.quantile(weather.dry_bulb_degc, [DESIGN_QUANTILE]),
+        humidity_ratio=np.quantile(weather.humidity_ratio, [DESIGN_QUANTILE]),
+        pressure_pa=np.mean(weather.pressure_pa, keepdims=True),
+    )
 
 
 def island_of(parted: Islands, found: list[Component], state: State) -> int:

@@ -462,6 +462,7 @@ def _plant(inputs: Inputs, plant: Mapping[str, Any], heat_w: float) -> dict[str,
         "n_pumps": max(plant["n_pumps"], 1), "needed_pumps": duty_pumps,
         "pump_power_w": flow_kg_s / density * pump["head_pa"] / efficiency,
         "min_flow_frac": pump["min_speed_frac"], "economiser": int(plant["economiser"] != "none"),
+        "tank_m3": plant["tank_m3"],
     }  # fmt: skip
     row |= _rejection(facts(inputs, plant["heat_rejection_id"]), product(inputs, plant["heat_rejection_id"])["kind"],
                       plant["n_heat_rejection"])  # fmt: skip

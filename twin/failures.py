@@ -1,14 +1,15 @@
 """What of a layout may fail: its components, how often and for how long, and the states of several that are solved."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from power_cooling.electrical import FeedTree
 from power_cooling.reliability import HOURS_PER_YEAR, failed_units_pmf
 from power_cooling.site_arrays import Failures, FloatArray, SiteArrays, SiteFeeds
 from twin import equipment
@@ -19,6 +20,8 @@ NEGLIGIBLE_PAIR = 1e-9  # of a year, 30 ms: thousands of such pairs together cos
 ASSUMED_COMMON_CAUSE_FRAC = 0.05  # of a component's failures that take its whole group: 1 to 10 % in IEEE 493 practice
 MAX_FAILED_SOLVED = 16  # units of one component that are taken out one by one; more at once are solved as all of them
 MAX_PAIRED_SOLVED = 8  # of each of two components that back each other up
+
+MAX_PLANNED_FRAC = 0.5  # of a year that one group's units are out by plan: beyond, several are served at a time
 
 FEED_RELIABILITY = {
     "utility": "utility-single-feed", "generator": "genset-standby-1500kw", "transformer": "xfmr-liquid-3mva",
@@ -39,6 +42,9 @@ class Component:
     failures_per_year: float  # of one unit
     repair_h: float
     start_failure_frac: float = 0.0  # of a standby unit, per demand
+    maintenance_per_year: float = 0.0  # planned outages of one unit
+    maintenance_h: float = 0.0
+    source: str = ""  # slug of the catalogue entry that these figures are of
 
     @property
     def unavailability_frac(self) -> float:
@@ -49,6 +55,23 @@ class Component:
     def failed_units_pmf(self) -> FloatArray:
         """Return the probability of 0 … n failed units, shape (n + 1,): independent failures and the common cause."""
         return _pmf(self.n, self.failures_per_year / HOURS_PER_YEAR, 1 / self.outage_h)
+
+    @property
+    def planned_frac(self) -> float:
+        """Share of the year in which one of the units is out by plan, one after the other."""
+        return self.n * self.maintenance_per_year * self.maintenance_h / HOURS_PER_YEAR
+
+    def units_out_pmf(self, planned: bool | None = None) -> FloatArray:
+        """Return the probability of 0 … n units out, shape (n + 1,): over the year, or while one is out by plan or not.
+
+        The one that is out by plan may be any, also one that has failed.
+        """
+        failed = self.failed_units_pmf()
+        if planned is False:
+            return failed
+        same = failed * np.arange(self.n + 1) / self.n
+        beside = same + np.append(0.0, (failed - same)[:-1])
+        return beside if planned else failed + self.planned_frac * (beside - failed)
 
     @property
     def outage_h(self) -> float:
@@ -74,24 +97,30 @@ class State:
 
 
 def components(inputs: Inputs, site: SiteArrays, feeds: SiteFeeds) -> list[Component]:
-    """Return every component of a layout that may fail, with its catalogued rate and repair time."""
+    """Return every component of a layout that may fail, with what the catalogue says of failures and maintenance."""
     found = []
+
+    def add(slug: str, name: str, group: str, kind: str, index: int, n: int) -> None:
+        sheet = inputs["products"]["reliability"][slug]["facts"]
+        found.append(
+            Component(
+                name, group, kind, index, n, float(sheet["failures_per_unit_year"]), float(sheet["mttr_h"]),
+                float(sheet.get("start_failure_probability") or 0.0),
+                float(sheet.get("maintenance_per_unit_year") or 0.0), float(sheet.get("maintenance_h") or 0.0), slug,
+            )
+        )  # fmt: skip
+
     for feed in inputs["feeds"]:
-        rate, repair, start = _rates(inputs, FEED_RELIABILITY[feed["kind"]])
-        group = feed["redundancy_group"] or feed["name"]
+        group = f"{feed['kind']}: {feed['redundancy_group'] or feed['name']}"
         index = feeds.tree.index(feed["name"])
-        found.append(Component(feed["name"], f"{feed['kind']}: {group}", "feed", index, feed["n_units"], rate, repair,
-                               start if feed["kind"] == "generator" else 0.0))  # fmt: skip
+        add(FEED_RELIABILITY[feed["kind"]], feed["name"], group, "feed", index, feed["n_units"])
     named = equipment.names(inputs)
     if site.cdus is not None:
-        rate, repair, _ = _rates(inputs, "cdu")
         for i, name in enumerate(named.cdu_groups):
-            found.append(Component(name, f"CDUs: {name}", "cdus", i, int(site.cdus.n_units[i]), rate, repair))
-    rate, repair, _ = _rates(inputs, "crah")
+            add("cdu", name, f"CDUs: {name}", "cdus", i, int(site.cdus.n_units[i]))
     for i, name in enumerate(named.halls):
         if site.halls.n_units[i] > 0:
-            n = int(site.halls.n_units[i])
-            found.append(Component(f"Air units of {name}", f"air units: {name}", "air_units", i, n, rate, repair))
+            add("crah", f"Air units of {name}", f"air units: {name}", "air_units", i, int(site.halls.n_units[i]))
     water_cooled = site.plants.chiller_water_cooled
     for kind, label, counts, slugs in (
         ("coolers", "Dry coolers", site.plants.n_coolers, ["dry-cooler"] * len(named.plants)),
@@ -102,20 +131,24 @@ def components(inputs: Inputs, site: SiteArrays, feeds: SiteFeeds) -> list[Compo
     ):  # fmt: skip
         for i, name in enumerate(named.plants):
             if counts[i] > 0:
-                rate, repair, _ = _rates(inputs, slugs[i])
                 label_here = f"{label} of {name}"
-                found.append(Component(label_here, label_here.lower(), kind, i, int(counts[i]), rate, repair))
-    return found
+                add(slugs[i], label_here, label_here.lower(), kind, i, int(counts[i]))
+    return _within_a_year(found)
 
 
-def _rates(inputs: Inputs, slug: str) -> tuple[float, float, float]:
-    sheet = inputs["products"]["reliability"][slug]["facts"]
-    rate, repair = float(sheet["failures_per_unit_year"]), float(sheet["mttr_h"])
-    return rate, repair, float(sheet.get("start_failure_probability") or 0.0)
+def _within_a_year(found: list[Component]) -> list[Component]:
+    """Return components whose planned outages fit into a year one after the other, in each group."""
+    planned: dict[str, float] = {}
+    for component in found:
+        planned[component.group] = planned.get(component.group, 0.0) + component.planned_frac
+    fits = {group: MAX_PLANNED_FRAC / max(share, MAX_PLANNED_FRAC) for group, share in planned.items()}
+    return [replace(c, maintenance_per_year=c.maintenance_per_year * fits[c.group]) for c in found]
 
 
-def failure_states(found: list[Component]) -> list[State]:
-    """Return the states whose losses are summed: each number of failed units of a component, pairs, common causes.
+def failure_states(found: list[Component], tree: FeedTree | None = None) -> list[State]:
+    """Return the states whose losses are summed: each number of units out of a component, pairs, common causes.
+
+    Pairs are of components of one group and, given the feed tree, of feeds on different sides of it.
 
     Units lost to one cause are mended side by side, so that all of them are out for a part of the repair only: the
     probabilities of a component's states are those of its Markov chain, not a share of its unavailability.
@@ -124,20 +157,18 @@ def failure_states(found: list[Component]) -> list[State]:
     """
     states = []
     for i, component in enumerate(found):
-        for out, chance in _failed_units(component, MAX_FAILED_SOLVED):
+        for out, chance in _solved_numbers(component.n, MAX_FAILED_SOLVED, component.units_out_pmf()):
             kind = {1: "single", 2: "pair"}.get(out, "common cause")
             states.append(State(((i, out),), chance, kind))
     groups: dict[str, list[int]] = {}
     for i, component in enumerate(found):
         groups.setdefault(component.group, []).append(i)
-    sources = [i for i, c in enumerate(found) if c.kind == "feed" and c.group.startswith(("utility", "generator"))]
-    for members in [*groups.values(), sources]:
-        for i, j in combinations(members, 2):
-            # Spare units of one stand in for the other's: what both lose together is solved, number by number.
-            for one, chance in _failed_units(found[i], MAX_PAIRED_SOLVED):
-                for other, by in _failed_units(found[j], MAX_PAIRED_SOLVED):
-                    if chance * by > NEGLIGIBLE_PAIR:
-                        states.append(State(((i, one), (j, other)), chance * by, "pair"))
+    pairs = {pair for members in [*groups.values(), sources_of(found)] for pair in combinations(members, 2)}
+    if tree is not None:
+        pairs |= set(_feeds_apart(found, tree))
+    for i, j in sorted(pairs):
+        # Spare units of one stand in for the other's: what both lose together is solved, number by number.
+        states += _pair_states(found, i, j)
     for members in groups.values():
         if len(members) > 1:
             q = min(found[i].unavailability_frac for i in members)
@@ -146,9 +177,43 @@ def failure_states(found: list[Component]) -> list[State]:
     return states
 
 
-def _failed_units(component: Component, most: int) -> list[tuple[int, float]]:
-    """Return solved numbers of failed units and their chances; numbers in between count with the next higher."""
-    chance, n = component.failed_units_pmf(), component.n
+def sources_of(found: list[Component]) -> list[int]:
+    """Return the utilities and generators: one matters only after the other, so that they count as one group."""
+    return [i for i, c in enumerate(found) if c.kind == "feed" and c.group.startswith(("utility", "generator"))]
+
+
+def _feeds_apart(found: list[Component], tree: FeedTree) -> Iterator[tuple[int, int]]:
+    """Yield the feeds that stand in for each other from different groups: neither hangs on the other."""
+    above = [{node} for node in range(tree.n_nodes)]
+    for node in range(tree.n_nodes):  # parents come first
+        if tree.parent[node] >= 0:
+            above[node] |= above[tree.parent[node]]
+    feeds = [i for i, c in enumerate(found) if c.kind == "feed" and i not in sources_of(found)]
+    out = np.array([1 - found[i].units_out_pmf()[0] for i in feeds])
+    for a, b in np.argwhere(np.triu(np.outer(out, out) > NEGLIGIBLE_PAIR, k=1)):
+        i, j = feeds[a], feeds[b]
+        if found[i].index not in above[found[j].index] and found[j].index not in above[found[i].index]:
+            yield i, j
+
+
+def _pair_states(found: list[Component], i: int, j: int) -> Iterator[State]:
+    """Yield what two components lose together; they are never both out by plan."""
+    one, other = found[i], found[j]
+    calm = 1 - one.planned_frac - other.planned_frac
+    cases = ((calm, False, False), (one.planned_frac, True, False), (other.planned_frac, False, True))
+    chances = [
+        (share, dict(_solved_numbers(one.n, MAX_PAIRED_SOLVED, one.units_out_pmf(by_plan))),
+         dict(_solved_numbers(other.n, MAX_PAIRED_SOLVED, other.units_out_pmf(beside))))
+        for share, by_plan, beside in cases
+    ]  # fmt: skip
+    for a, b in product(chances[0][1], chances[0][2]):
+        chance = sum(share * of_one[a] * of_other[b] for share, of_one, of_other in chances)
+        if chance > NEGLIGIBLE_PAIR:
+            yield State(((i, a), (j, b)), chance, "pair")
+
+
+def _solved_numbers(n: int, most: int, chance: FloatArray) -> list[tuple[int, float]]:
+    """Return solved numbers of units out and their chances; numbers in between count with the next higher."""
     solved = range(1, n + 1) if n <= most else sorted({1, 2, n})
     below = [0, *solved]
     return [(out, float(chance[low + 1 : out + 1].sum())) for low, out in zip(below, solved, strict=False)]

@@ -162,7 +162,7 @@ def _year_of_power(table: FloatArray, n_pools: int) -> YearOfPower:
 def availability_frac(year: Described, load_frac: FloatArray) -> float:
     """Return the expected share of token capacity: one less what single failures and accelerators cost."""
     found = components(year.inputs, year.site, year.feeds)
-    single = [State(((i, 1),), float(c.failed_units_pmf()[1]), "single") for i, c in enumerate(found)]
+    single = [State(((i, 1),), float(c.units_out_pmf()[1]), "single") for i, c in enumerate(found)]
     left, _ = capacity_left(
         year.site, year.feeds, year.pools, year.weather, load_frac, found, single, solve=_remembered_solve
     )

@@ -39,6 +39,7 @@ def result(solved: "Solved", *, version: str, elapsed_s: float) -> "SimulationRe
         solved.inputs,
         used_models={pool.model for pool in solved.pools if pool.feasible},
         used_accelerators={pool.accelerator for pool in solved.pools},
+        used_reliability={component.source for component in solved.uptime.components},
     )
     used, prices, bounds = money(solved, served)
     details = {

@@ -4,7 +4,8 @@ Series over what a rack needs, parallel where it has two: feed A beside feed B a
 behind its utility, spare units within a node, a CDU group or a plant. Rates and repair times are the catalogue's, as
 `twin.failures` takes them; so is the common cause, which takes units of one node, and feeds of one redundancy group,
 together. The rack's own accelerators do not count, nor what a degraded but running part takes from the clock: that is
-the availability of token capacity, which the run computes. Units count as needed all year, chillers also in winter.
+the availability of token capacity, which the run computes with planned outages, crews and storage. Units count as
+needed all year, chillers also in winter.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -253,10 +253,11 @@ def failures_section(run: ReportedRun) -> Section:
                    tables=[
         Table("Availability", "Groups of parts that back each other up", (
             Column("Group"), Column("Units", COUNT),
-            *numbers(("Capacity after one fails", "%"), ("Available", "%"), ("Tokens lost a year", "tok"),
-                     ("One more unit saves", "tok"))),
+            *numbers(("Capacity after one fails", "%"), ("Available", "%"), ("Planned outages a year", "h"),
+                     ("Storage lasts", "s"), ("Tokens lost a year", "tok"), ("One more unit saves", "tok"))),
             rows_of(uptime.get("groups") or [], "name", "n", "capacity_after_one_failure_frac", "availability_frac",
-                    "lost_tokens_per_year", "one_more_gain_tokens_per_year"), n_shown=N_SHOWN),
+                    "planned_h_per_year", "ride_through_s", "lost_tokens_per_year", "one_more_gain_tokens_per_year"),
+            n_shown=N_SHOWN),
         Table("Capacity", "Share of the time at a capacity", numbers(
             ("Capacity left", "%"), ("Share of the time", "%"), ("Hours a year", "h")),
             rows_of(levels, "capacity_frac", "probability", "h_per_year"), n_shown=8),
@@ -294,6 +295,17 @@ def failure_texts(uptime: Mapping[str, Any]) -> list[str]:
         f"twenty {quantity_text(uptime['lost_tokens_p95_per_year'], 'tok')} or more. Full capacity is interrupted "
         f"{quantity_text(uptime.get('interruptions_per_year'))} times a year, "
         f"{quantity_text(uptime.get('mean_interruption_h'), 'h')} each."
+    ] + planned_texts(uptime)
+
+
+def planned_texts(uptime: Mapping[str, Any]) -> list[str]:
+    """Return the sentence about planned outages and repairs, which runs of older versions do not have."""
+    if "planned_lost_tokens_per_year" not in uptime:
+        return []
+    crews = uptime["repair_crews"]
+    return [
+        f"Of these tokens planned outages cost {quantity_text(uptime['planned_lost_tokens_per_year'], 'tok')} a year; "
+        f"{f'at most {crews}' if crews else 'any number of'} repairs go on at the same time."
     ]
 
 

@@ -96,11 +96,12 @@ def solve(inputs: Mapping[str, Any], progress: Progress) -> Solved:
     year = described(inputs, progress)
     load, coupled = solve_year(year.site, year.feeds, year.pools, year.weather, progress)
     progress("failures", 0.85)
+    busiest_w = np.nan_to_num(coupled.feed_load_w).max(axis=0)
     return Solved(
         **{entry.name: getattr(year, entry.name) for entry in fields(Described)},
         load_frac=load,
         coupled=coupled,
-        uptime=uptime(inputs, year.site, year.feeds, year.pools, year.weather, load),
+        uptime=uptime(inputs, year.site, year.feeds, year.pools, year.weather, load, busiest_w),
     )
 
 

@@ -76,7 +76,7 @@ def snapshot(layout: Layout, scenario: Scenario) -> dict[str, Any]:
         "format": FORMAT,
         "site": {
             "slug": site.slug, "name": site.name, "latitude_deg": site.latitude_deg, "elevation_m": site.elevation_m,
-            "grid_limit_w": site.grid_limit_w, "region": _product(site.region),
+            "grid_limit_w": site.grid_limit_w, "repair_crews": site.repair_crews, "region": _product(site.region),
         },
         "layout": {"slug": layout.slug, "name": layout.name, "version": layout.version},
         "scenario": {

@@ -6,6 +6,9 @@ busiest hour's load in weather that only one hour in a hundred exceeds: a lost C
 temperature redistribute. Availability, how often the layout leaves full capacity and what one more unit would gain are
 exact over the joint states of all components; simulated years give the spread of what a year loses. What a component
 loses is its share of the solved states, exact to second order in the unavailabilities.
+
+The site's repair crews share what is broken. Planned outages follow one another within what backs each other up, so
+that they cost redundancy where there is some. Storage covers what is out for a while (`twin.ride_through`).
 """
 
 from collections.abc import Mapping
@@ -27,13 +30,22 @@ from power_cooling.capacity_functions import capacity_of_states
 from power_cooling.reliability import HOURS_PER_YEAR
 from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds, Weather
 from twin import equipment
-from twin.capacity_left import DESIGN_QUANTILE, capacity_left
-from twin.failures import ASSUMED_COMMON_CAUSE_FRAC, Component, State, components, failure_states
+from twin.capacity_left import DESIGN_QUANTILE, capacity_left, hot_weather
+from twin.failures import (
+    ASSUMED_COMMON_CAUSE_FRAC,
+    MAX_PLANNED_FRAC,
+    Component,
+    State,
+    components,
+    failure_states,
+    sources_of,
+)
 from twin.pools import Pool
+from twin.ride_through import ride_through_s
 
 Inputs = Mapping[str, Any]
 
-MAX_JOINT_STATES = 4_000  # of the exact distribution; what they leave out counts as no capacity
+MAX_JOINT_STATES = 10_000  # of the exact distribution; what they leave out counts as no capacity
 MAX_JOINT_COMPONENTS = 150  # of most loss; in larger layouts the others' losses are summed state by state
 N_DRAWN_YEARS = 1_000
 DRAW_SEED = 493  # the same years in every run, so that two runs differ by their layouts only
@@ -71,6 +83,8 @@ class Uptime:
     lost_by_component_frac: FloatArray  # of capacity, single failures and half of each shared state
     one_more_gain_frac: FloatArray
     converged: bool
+    covered_s: FloatArray  # (n_components,), how long storage covers the loss of each
+    repair_crews: int
     minor_lost_frac: float = 0.0  # by components beyond MAX_JOINT_COMPONENTS, state by state, not in the distribution
 
     @property
@@ -84,9 +98,11 @@ class Uptime:
         for i, component in enumerate(self.components):
             row = groups.setdefault(
                 (component.kind, component.group),
-                {"name": component.group, "n": 0, "lost": 0.0, "gain": 0.0, "worst": 1.0},
+                {"name": component.group, "n": 0, "lost": 0.0, "gain": 0.0, "worst": 1.0, "planned": 0.0, "s": np.inf},
             )
             row["n"] += component.n
+            row["planned"] += HOURS_PER_YEAR * component.planned_frac
+            row["s"] = min(row["s"], float(self.covered_s[i]))
             row["lost"] += float(self.lost_by_component_frac[i])
             row["gain"] += float(self.one_more_gain_frac[i])
         for state, left in zip(self.states, self.capacity_frac, strict=True):
@@ -100,6 +116,8 @@ class Uptime:
                 "n": row["n"],
                 "capacity_after_one_failure_frac": row["worst"],
                 "availability_frac": 1 - row["lost"],
+                "planned_h_per_year": row["planned"],
+                "ride_through_s": row["s"],
                 "lost_tokens_per_year": float(row["lost"] * output_tokens_per_year),
                 "one_more_gain_tokens_per_year": float(row["gain"] * output_tokens_per_year),
             }
@@ -111,6 +129,8 @@ class Uptime:
                 "n": None,
                 "capacity_after_one_failure_frac": None,
                 "availability_frac": 1 - self.accelerator_unavailability_frac,
+                "planned_h_per_year": None,
+                "ride_through_s": None,
                 "lost_tokens_per_year": float(self.accelerator_unavailability_frac * output_tokens_per_year),
                 "one_more_gain_tokens_per_year": None,
             }
@@ -120,6 +140,10 @@ class Uptime:
             "groups": rows,
             "lost_tokens_per_year": float((1 - self.availability_frac) * output_tokens_per_year),
             "lost_tokens_p95_per_year": float(self.years.lost_h_p95 / HOURS_PER_YEAR * output_tokens_per_year),
+            "planned_lost_tokens_per_year": float(
+                self.long_run.planned_lost_h_per_year / HOURS_PER_YEAR * output_tokens_per_year
+            ),
+            "repair_crews": self.repair_crews or None,
             "standard_error_frac": float(self.years.standard_error_frac),
             "drawn_availability_frac": float(self.years.availability_frac),
             "n_years_drawn": int(self.years.lost_h.size),
@@ -172,7 +196,13 @@ def _said(component: Component, left: float) -> str:
 
 
 def uptime(
-    inputs: Inputs, site: SiteArrays, feeds: SiteFeeds, pools: list[Pool], weather: Weather, load_frac: FloatArray
+    inputs: Inputs,
+    site: SiteArrays,
+    feeds: SiteFeeds,
+    pools: list[Pool],
+    weather: Weather,
+    load_frac: FloatArray,
+    feed_load_w: FloatArray,
 ) -> Uptime:
     """Return the availability of a layout's token capacity.
 
@@ -187,9 +217,11 @@ def uptime(
         The year.
     load_frac : ndarray, shape (n_hours, n_pools)
         The year's load; states are taken at its maximum.
+    feed_load_w : ndarray, shape (n_nodes,)
+        What each feed carries at most [W].
     """
     found = components(inputs, site, feeds)
-    states = failure_states(found)
+    states = failure_states(found, feeds.tree)
     capacity, converged = capacity_left(site, feeds, pools, weather, load_frac, found, states)
     lost = np.array([state.probability for state in states]) * (1 - capacity)
     by_component = np.zeros(len(found))
@@ -200,7 +232,12 @@ def uptime(
     minor = np.argsort(-by_component, kind="stable")[MAX_JOINT_COMPONENTS:]
     minor_set = frozenset(minor.tolist())
     is_minor = np.array([any(which in minor_set for which, _ in state.out) for state in states], dtype=bool)
-    subsystems, kept = subsystems_of(found, states, np.where(is_minor, 1.0, capacity), trays)
+    busiest = np.minimum(load_frac.max(axis=0), 1.0)
+    covered_s = ride_through_s(inputs, site, feeds, hot_weather(weather), busiest, feed_load_w, found)
+    crews = int(inputs["site"].get("repair_crews", 0))
+    subsystems, kept = subsystems_of(
+        found, states, np.where(is_minor, 1.0, capacity), trays, covered_s=covered_s, crews=crews
+    )
     long_run = solve_availability(subsystems, max_states=MAX_JOINT_STATES)
     gain = np.zeros(len(found))
     gain[kept] = long_run.component_gain_h_per_year[: kept.size] / HOURS_PER_YEAR
@@ -213,13 +250,21 @@ def uptime(
         years=simulate_availability(subsystems, n_years=N_DRAWN_YEARS, rng=np.random.default_rng(DRAW_SEED)),
         lost_by_component_frac=by_component,
         one_more_gain_frac=gain,
+        covered_s=covered_s,
+        repair_crews=crews,
         minor_lost_frac=float(lost[is_minor].sum()),
         converged=converged,
     )
 
 
 def subsystems_of(
-    found: list[Component], states: list[State], capacity_frac: FloatArray, trays: list[Trays]
+    found: list[Component],
+    states: list[State],
+    capacity_frac: FloatArray,
+    trays: list[Trays],
+    *,
+    covered_s: FloatArray | None = None,
+    crews: int = 0,
 ) -> tuple[tuple[Subsystem, ...], NDArray[np.intp]]:
     """Return the layout as repairable groups for `power_cooling.availability`, and the components that are in it.
 
@@ -234,6 +279,10 @@ def subsystems_of(
         Capacity that each state leaves [-].
     trays : list of Trays
         Accelerators; their failures cost hours of capacity but are no interruptions.
+    covered_s : ndarray, shape (n_components,), optional
+        How long storage covers the loss of each component [s]; of a common cause, the least of what it takes.
+    crews : int
+        Repairs at the same time; 0: as many as are broken.
 
     Returns
     -------
@@ -243,7 +292,8 @@ def subsystems_of(
     costly = capacity_frac < 1.0
     kept = np.unique([which for state in np.flatnonzero(costly) for which, _ in states[state].out]).astype(np.intp)
     column = {int(which): at for at, which in enumerate(kept)}
-    solved, left, members, causes = [], [], [], []
+    covered_s = np.zeros(len(found)) if covered_s is None else covered_s
+    solved, left, members, causes, caused_s = [], [], [], [], []
     for state, remains in zip(states, capacity_frac, strict=True):
         inside = [(column[which], out) for which, out in state.out if which in column]
         if len(inside) < len(state.out):
@@ -255,6 +305,7 @@ def subsystems_of(
         if state.kind == "common cause" and len(state.out) > 1:
             members.append(failed > 0)
             causes.append(min((found[which] for which, _ in state.out), key=lambda c: c.unavailability_frac))
+            caused_s.append(min(covered_s[which] for which, _ in state.out))
     subsystems = []
     if kept.size:
         units = [found[which].n for which in kept]
@@ -272,15 +323,40 @@ def subsystems_of(
             ),
             repair_h=np.array([c.outage_h for c in alone] + [cause.outage_h for cause in causes]),
             common_cause_frac=np.array(within + [0.0] * len(causes)),
+            maintenance_per_year=np.array([c.maintenance_per_year for c in alone] + [0.0] * len(causes)),
+            maintenance_h=np.array([c.maintenance_h for c in alone] + [0.0] * len(causes)),
+            calendar=np.array(calendars(alone) + [0] * len(causes)),
         )
         cause_members = np.array(members, dtype=bool).reshape(len(members), kept.size)
-        subsystems.append(Subsystem("site", groups, capacity_of_states(solved, left, units, cause_members)))
+        subsystems.append(
+            Subsystem(
+                "site",
+                groups,
+                capacity_of_states(solved, left, units, cause_members),
+                ride_through_s=np.append(covered_s[kept], caused_s),
+                crews=crews,
+            )
+        )
     if trays:
         subsystems.append(_accelerators(trays))
     if not subsystems:  # nothing described may cost a token
         idle = RepairableGroups(names=("nothing that fails",), units=1, failures_per_year=0.0, repair_h=1.0)
         subsystems.append(Subsystem("site", idle, _undisturbed))
     return tuple(subsystems), kept
+
+
+def calendars(found: list[Component]) -> list[int]:
+    """Return the calendar of planned outages of each component: components that back each other up share one."""
+    sources = set(sources_of(found))
+    group_of = ["sources" if i in sources else component.group for i, component in enumerate(found)]
+    filled, number = [0.0], {}
+    for group in dict.fromkeys(group_of):
+        share = sum(c.planned_frac for c, of in zip(found, group_of, strict=True) if of == group)
+        if filled[-1] > 0 and filled[-1] + share > MAX_PLANNED_FRAC:
+            filled.append(0.0)
+        filled[-1] += share
+        number[group] = len(filled) - 1
+    return [number[group] for group in group_of]
 
 
 def _accelerators(trays: list[Trays]) -> Subsystem:

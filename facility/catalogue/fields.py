@@ -262,6 +262,8 @@ FIELDS: dict[str, tuple] = {
     "mtbf_h": (N, "Mean time between failures."),
     "mttr_h": (N, "Mean time to repair."),
     "mttr_without_spare_h": (N, "Mean time to repair without a spare at hand."),
+    "maintenance_per_unit_year": (N, "Planned outages of one unit in a year; none where it is not given."),
+    "maintenance_h": (N, "Mean length of a planned outage.", 0, 1000),
     "inherent_availability": (N, "mtbf / (mtbf + mttr).", 0.5, 1),
     "load_drop_frac": (N, "Share of failures that drop the load."),
     "availability": (N, "Share of the year that it is up.", 0.5, 1),

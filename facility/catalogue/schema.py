@@ -338,7 +338,7 @@ KINDS: dict[str, Kind] = dict(
         ),
         _kind(
             "reliability", "Reliability of components", "failures_per_unit_year mtbf_h mttr_h inherent_availability",
-            "start_failure_probability mttr_without_spare_h load_drop_frac",
+            "start_failure_probability mttr_without_spare_h load_drop_frac maintenance_per_unit_year maintenance_h",
         ),
         _kind("slo_references", "Latency limits of benchmarks", "benchmark scenario percentile",
               "ttft_s tpot_s end_to_end_s"),

@@ -35,7 +35,7 @@ from facility.models import (
 FORMAT = "ai-factory-site/1"
 SITE_FIELDS = (
     "slug", "name", "place", "latitude_deg", "longitude_deg", "elevation_m", "weather", "region", "grid_limit_w",
-    "notes",
+    "repair_crews", "notes",
 )  # fmt: skip
 WEATHER_FIELDS = (
     "slug", "name", "source", "latitude_deg", "longitude_deg", "elevation_m", "utc_offset_h", "n_hours", "rows",

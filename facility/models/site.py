@@ -4,6 +4,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from facility import assumed
 from facility.models.product import product_field
 
 
@@ -50,6 +51,10 @@ class Site(models.Model):
     grid_limit_w = models.FloatField(
         validators=[MinValueValidator(1)], help_text="Power the utility connection may draw at most [W]."
     )
+    repair_crews = models.PositiveSmallIntegerField(
+        default=assumed.REPAIR_CREWS, validators=[MaxValueValidator(100)],
+        help_text="Repairs of power and cooling that can go on at the same time; 0: as many as are broken.",
+    )  # fmt: skip
     notes = models.TextField(blank=True)
 
     class Meta:

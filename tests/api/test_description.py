@@ -265,7 +265,10 @@ def test_who_creates_a_site_becomes_its_planner(layout):
         "region": "us-virginia-pjm", "grid_limit_w": 1e6,
     }  # fmt: skip
     assert newcomer.post("/api/sites/", values | {"grid_limit_w": -1}).status_code == 400
-    assert newcomer.post("/api/sites/", values).status_code == 201
+    made = newcomer.post("/api/sites/", values)
+    assert (made.status_code, made.data["repair_crews"]) == (201, 2)
+    assert newcomer.patch("/api/sites/mine/", {"repair_crews": 5}).data["repair_crews"] == 5
+    assert newcomer.patch("/api/sites/mine/", {"repair_crews": -1}).status_code == 400
     assert newcomer.post("/api/layouts/", {"site": "mine", "slug": "a", "name": "A"}).status_code == 201
     assert Site.objects.get(slug="mine").memberships.get().role == "planner"
 

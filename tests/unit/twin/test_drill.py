@@ -94,11 +94,23 @@ def test_without_chillers_the_way_there_ends_where_the_steady_state_is(sound):
     assert bool(throttled) == bool(states)
 
 
-def test_without_coolers_and_chillers_all_racks_of_the_plant_trip_in_the_end(sound):
-    text = ",".join([plant_text(sound, "cooler", "n_heat_rejection"), plant_text(sound, "chiller", "n_chillers")])
-    done = drill.drill(sound, DESIGN, outages(sound, text))
-    assert done.lost_capacity_tokens_per_s > 0
-    assert {"throttles", "trips"} <= {event["what"] for event in done.events}
+def test_without_coolers_and_chillers_racks_throttle_once_the_tank_is_warm_and_without_a_tank_trip(sound, inputs):
+    def first_instants(year) -> dict[str, float]:
+        text = ",".join([plant_text(year, "cooler", "n_heat_rejection"), plant_text(year, "chiller", "n_chillers")])
+        done = drill.drill(year, DESIGN, outages(year, text))
+        assert done.lost_capacity_tokens_per_s > 0
+        instants: dict[str, float] = {}
+        for event in done.events:
+            instants.setdefault(event["what"], event["at_s"])
+        return instants
+
+    bare = inputs()
+    for plant in bare["plants"]:
+        plant["tank_m3"] = 0.0
+    with_tank, without = first_instants(sound), first_instants(described(bare))
+    assert {"throttles", "trips"} <= without.keys()
+    # 30 m³ that 7 MW warm by some 30 K last ten minutes, and more once racks hold back.
+    assert with_tank["throttles"] > without["throttles"] + 500
 
 
 def test_both_sides_of_a_row_leave_it_dark_at_once(sound):

@@ -27,6 +27,8 @@ def site():
     layout, scenario = small_scenario()
     ScenarioWorkload.objects.filter(scenario=scenario).update(requests_per_s=1.5)
     services.layout_clone(layout=layout, name="Second")
+    Site.objects.filter(pk=layout.site_id).update(repair_crews=0)  # as many as are broken
+    layout.site.refresh_from_db()
     return layout.site
 
 
@@ -121,6 +123,7 @@ BAD = [
     ("n_heat_rejection: 4", "n_heat_rejection: 4.5", "n_heat_rejection is 4.5; must be a whole number."),
     ("weather: sterling-va", "weather: moon", "site.weather is 'moon'; must be one of sterling-va"),
     ("grid_limit_w: 10000000", "grid_limit_w: 0", "site.grid_limit_w: Ensure this value is greater than or"),
+    ("repair_crews: 0", "repair_crews: 1.5", "site.repair_crews is 1.5; must be a whole"),
     ("region: us-virginia-pjm", "region: atlantis", "site.region is 'atlantis'; must be a catalogue entry of regions"),
     ("format: ai-factory-site/1", "format: other/9", "format is 'other/9'; must be 'ai-factory-site/1'."),
     ("slug: second\n", "slug: first\n", "layouts: slug 'first' is given twice; each must be unique."),

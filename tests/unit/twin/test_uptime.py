@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from power_cooling.availability import simulate_availability, solve_availability
+from power_cooling.electrical import feed_tree
 from twin import uptime
 from twin.uptime import Component, State, Trays, Uptime, failure_states, subsystems_of
 
@@ -48,6 +49,8 @@ def solved(found: list[Component], trays: list[Trays], *, n_years: int = 500) ->
         years=simulate_availability(subsystems, n_years=n_years, rng=np.random.default_rng(3)),
         lost_by_component_frac=lost,
         one_more_gain_frac=gain,
+        covered_s=np.zeros(len(found)),
+        repair_crews=0,
         converged=True,
     )
 
@@ -153,8 +156,8 @@ def test_the_shown_distribution_sums_to_one_and_falls(monkeypatch):
 def test_details_scale_with_tokens_and_keep_their_keys():
     both = solved(ALL, TRAYS)
     one, ten = both.as_details(1e12), both.as_details(1e13)
-    assert {"name", "n", "capacity_after_one_failure_frac", "availability_frac", "lost_tokens_per_year",
-            "one_more_gain_tokens_per_year"} == set(one["groups"][0])  # fmt: skip
+    assert {"name", "n", "capacity_after_one_failure_frac", "availability_frac", "planned_h_per_year", "ride_through_s",
+            "lost_tokens_per_year", "one_more_gain_tokens_per_year"} == set(one["groups"][0])  # fmt: skip
     for key in ("lost_tokens_per_year", "lost_tokens_p95_per_year"):
         assert ten[key] == pytest.approx(10 * one[key])
     assert one["lost_tokens_p95_per_year"] > one["lost_tokens_per_year"] > 0
@@ -182,3 +185,71 @@ def test_a_utility_without_any_of_its_generators_is_solved():
     lost = 1 - solve_availability(subsystems).availability_frac
     expected = utility.unavailability_frac * generators.failed_units_pmf()[2:].sum()
     assert lost == pytest.approx(expected, rel=1e-9)
+
+
+def served(found: list[Component], planned: bool) -> float:
+    """Return the availability with two weeks a year of planned outages of everything, or none."""
+    days = 14.0 if planned else 0.0
+    return solved([replace(c, maintenance_per_year=days, maintenance_h=24.0) for c in found], []).availability_frac
+
+
+def test_planned_outages_of_two_sides_cost_redundancy_and_of_one_its_capacity():
+    days = 14 / 365
+    lost = served([UPS_A, UPS_B], planned=False) - served([UPS_A, UPS_B], planned=True)
+    q = UPS_A.unavailability_frac
+    # Never both sides by plan: one by plan while the other has failed, or by the cause that takes both.
+    assert lost == pytest.approx(2 * days * q * (1 - q), rel=0.02)
+    assert lost < 1e-4 < days**2
+    lone = served([BUSWAY], planned=False) - served([BUSWAY], planned=True)
+    assert lone == pytest.approx(days * (1 - BUSWAY.unavailability_frac), rel=1e-9)
+
+
+def test_the_sum_over_states_counts_planned_outages_too():
+    found = [replace(c, maintenance_per_year=2.0, maintenance_h=8.0) for c in ALL]
+    both = solved(found, [])
+    assert both.lost_by_component_frac.sum() == pytest.approx(1 - both.availability_frac, rel=5e-3)
+
+
+def test_units_out_hold_failures_and_what_is_out_by_plan():
+    pumps = Component("Pumps", "pumps", "pumps", 0, 2, 0.5, 20.0, maintenance_per_year=4.0, maintenance_h=10.0)
+    failed, p = pumps.failed_units_pmf(), 80 / 8760
+    out = pumps.units_out_pmf()
+    assert out.sum() == pytest.approx(1.0, rel=1e-12)
+    assert out[0] == pytest.approx((1 - p) * failed[0], rel=1e-12)
+    # By plan the one that runs, or the one that has failed, with the same chance.
+    assert out[2] == pytest.approx((1 - p) * failed[2] + p * (failed[2] + 0.5 * failed[1]), rel=1e-12)
+
+
+def test_components_that_back_each_other_up_share_a_calendar_and_others_fill_their_own():
+    busy = [replace(c, maintenance_per_year=100.0, maintenance_h=16.0) for c in (UPS_A, BUSWAY, UPS_B)]
+    # 1,600 h each: both UPS fill 0.37 of a year, beside which the busway's do not fit into half of it.
+    assert uptime.calendars(busy) == [0, 1, 0]
+    assert uptime.calendars(ALL) == [0, 0, 0, 0]
+
+
+def test_storage_and_crews_of_the_site_reach_its_groups():
+    found = [replace(BUSWAY, failures_per_year=20.0), replace(UPS_A, failures_per_year=300.0, group="other")]
+    states = failure_states(found)
+    left = np.array([0.5 if len(state.out) == 1 else 0.0 for state in states])
+
+    def lost_frac(**more) -> float:
+        subsystems, _ = subsystems_of(found, states, left, [], **more)
+        return 1 - solve_availability(subsystems).availability_frac
+
+    # Two units never wait for a second crew.
+    assert lost_frac(crews=2) == pytest.approx(lost_frac(), rel=1e-12)
+    assert lost_frac(crews=1) > 1.03 * lost_frac()
+    assert lost_frac(covered_s=np.array([3600.0, 3600.0])) < 0.95 * lost_frac()
+
+
+def test_the_two_sides_of_a_layout_are_solved_across_their_groups():
+    kinds = {"Utility": "utility", "UPS A": "ups", "UPS B": "ups", "Busway A": "busway"}
+    names = list(kinds)
+    tree = feed_tree(
+        names=names, kinds=list(kinds.values()), parents=[None, "Utility", "Utility", "UPS A"], rating_w=1e6
+    )
+    found = [Component(name, f"{kinds[name]}: {name}", "feed", tree.index(name), 1, 1.0, 50.0) for name in names]
+    apart = {tuple(found[which].name for which, _ in state.out) for state in failure_states(found, tree)}
+    pairs = {pair for pair in apart if len(pair) == 2}
+    # The busway hangs on UPS A and everything on the utility: those pairs lose what one of them loses.
+    assert pairs == {("UPS A", "UPS B"), ("UPS B", "Busway A")}
