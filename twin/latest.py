@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -26,10 +26,16 @@ class LatestRun:
     bands: dict
     findings: list
     confidence: str
+    n_found: dict = field(default_factory=dict)  # findings of its solved year by severity; older runs kept none
 
     def tally(self, severity: str) -> int:
-        """Return the number of findings of one severity when it ran."""
-        return sum(finding.get("severity") == severity for finding in self.findings)
+        """Return the number of findings of one severity: of the rules when it ran, and of its solved year."""
+        return sum(one.get("severity") == severity for one in self.findings) + self.n_found.get(severity, 0)
+
+    @property
+    def n_findings(self) -> int:
+        """Findings of all severities."""
+        return len(self.findings) + sum(self.n_found.values())
 
     @property
     def blocking(self) -> int:
@@ -56,12 +62,12 @@ def latest_runs(layout_ids: Iterable[int]) -> dict[int, list[LatestRun]]:
         .filter(rank=1)
         .order_by("-finished_at")
         .values_list("id", "layout_id", "scenario_id", "scenario__name", "finished_at", "figures", "bands",
-                     "details__findings", "details__confidence")
+                     "details__findings", "details__confidence", "details__n_found")
     )  # fmt: skip
     latest = defaultdict(list)
     for row in rows:
-        *head, bands, findings, confidence = row
-        run = LatestRun(*head, bands or {}, findings or [], confidence or "")
+        *head, bands, findings, confidence, n_found = row
+        run = LatestRun(*head, bands or {}, findings or [], confidence or "", n_found or {})
         latest[run.layout_id].append(run)
     return dict(latest)
 

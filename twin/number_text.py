@@ -5,6 +5,7 @@ em dash. Knows nothing of templates, so that pure modules can put numbers into s
 """
 
 import math
+from datetime import datetime, timedelta
 
 MISSING = "—"
 MINUS = "\N{MINUS SIGN}"
@@ -156,3 +157,9 @@ def two_digits(value: float) -> str:
     if value < 5e-5:
         return "0"
     return f"{float(f'{value:.1g}'):f}".rstrip("0")
+
+
+def date_text(hour: int, n_hours: int) -> str:
+    """Return the local time of an hour of a typical year of so many hours, e.g. "16 Jul 15:00"."""
+    at = datetime(2024 if n_hours > 8760 else 2025, 1, 1) + timedelta(hours=hour)
+    return f"{at.day} {at:%b %H}:00"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from twin import report_charts as charts
 from twin.field_names import assumption_words, fact_text, field_unit, field_words
 from twin.merit import BY_NAME, FIGURES, HEADLINES, SERIES_BY_NAME
-from twin.number_text import band_text, is_missing, quantity_text
+from twin.number_text import band_text, date_text, is_missing, quantity_text
 from twin.report import COUNT, MARK, NUMBER, UNIT, Card, Column, Report, Section, Table, numbers, rows_of
 from twin.report_bill import bill_rows
 from twin.report_diagrams import LETTERS
@@ -138,9 +138,13 @@ def limits_section(run: ReportedRun) -> Section:
     columns = (
         Column("Object"), Column("Quantity"),
         *(Column(head, NUMBER, unit_from="Unit") for head in ("Worst hour", "Limit")), Column("Unit", UNIT),
-        Column("Hour of the year", COUNT),
+        Column("When"),
     )  # fmt: skip
-    limits = rows_of(run.details.get("limits") or [], "object", "kind", "value", "limit", "unit", "hour")
+    n_hours = run.inputs["weather"]["n_hours"]
+    limits = [
+        [*row, "" if hour is None else date_text(hour, n_hours)]
+        for *row, hour in rows_of(run.details.get("limits") or [], "object", "kind", "value", "limit", "unit", "hour")
+    ]
     margins = rows_of(run.details.get("margins") or [], "object", "kind", "value", "unit")
     margin_columns = (
         Column("Object"), Column("Quantity"), Column("Least left", NUMBER, unit_from="Unit"),
@@ -227,8 +231,11 @@ def findings_section(run: ReportedRun) -> Section:
     names = ("severity", "object_name", "rule", "message", "value", "limit", "unit")
     rows = rows_of(run.details.get("findings") or [], *names)
     solved = [
-        [f.severity, f.object_name, f.rule, f.message, f.value, f.limit, f.unit] for f in run_findings(run.details)
+        [f.severity, f.object_name, f.rule.removeprefix("run-"), f.message, f.value, f.limit, f.unit]
+        for f in run_findings(run.details)
     ]
+    for row in (*rows, *solved):
+        row[2] = row[2].replace("-", " ")
     tally = Counter(row[0] for row in (*rows, *solved))
     text = ", ".join(f"{tally[word]} {word}" for word in ("blocking", "risk", "hint"))
     return Section("Findings", [f"When it ran: {text}."], tables=[

@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from uuid import UUID
@@ -27,6 +28,7 @@ from twin import snapshot
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused, RunCancelled, RunLost
 from twin.leases import Lease, lease_left_s, run_claim
 from twin.models import IdempotencyKey, Run, Scenario, ScenarioWorkload
+from twin.run_findings import run_findings
 
 logger = logging.getLogger(__name__)
 
@@ -267,6 +269,7 @@ def _solve(run: Run, lease: Lease) -> None:
     lease.check()
     figures = {name: _figure(name, value) for name, value in result.figures.items()}
     details = result.details | {"findings": [asdict(finding) for finding in findings(run.layout)]}
+    details["n_found"] = dict(Counter(finding.severity for finding in run_findings(details)))  # for lists of runs
     json.dumps([result.bands, details], allow_nan=False)  # a NaN is a solver's error, and PostgreSQL refuses it
     with transaction.atomic():
         stored = lease.mine.update(

@@ -20,7 +20,7 @@ from twin.last_run import href
 from twin.latest import recent_runs
 from twin.merit import FIGURES, HEADLINES, SERIES, SERIES_BY_NAME
 from twin.models import Run
-from twin.number_text import quantity_text
+from twin.number_text import date_text, quantity_text
 from twin.run_answers import answers
 from twin.run_findings import run_findings, tightest_margins
 
@@ -86,7 +86,7 @@ def result_context(run: Run) -> dict:
         "all_figures": FIGURES,
         "assumptions": by_confidence(details.get("assumptions", [])),
         "cost_total": sum(cost["usd_per_year"] for cost in details.get("costs", [])),
-        "limits": folded(with_margin(details.get("limits", []))),
+        "limits": folded(with_margin(details.get("limits", []), n_hours=len(series.get("meter_power_w", ())))),
         "groups": folded((details.get("availability") or {}).get("groups", [])),
         "failures": costly_failures(details.get("failures", [])),
         "tightest": tightest_margins(details),
@@ -124,8 +124,8 @@ def folded(rows: list[dict], n_open: int = 8) -> list[tuple[str, list[dict]]]:
     return [("", rows[:n_open])] + ([(f"{len(rest)} more", rest)] if rest else [])
 
 
-def with_margin(limits: list[dict]) -> list[dict]:
-    """Return limits, tightest first as they come, with what is used of them or, for temperatures, what is left."""
+def with_margin(limits: list[dict], n_hours: int) -> list[dict]:
+    """Return limits, tightest first as they come: what is used of them or, for temperatures, what is left; and when."""
     rows = []
     for row in limits:
         if row["unit"] == "°C":
@@ -133,7 +133,8 @@ def with_margin(limits: list[dict]) -> list[dict]:
         else:
             margin = quantity_text(row["value"] / row["limit"], "%") if row["limit"] else ""
         # Half a percent above a limit is the solver's tolerance, not an overload.
-        rows.append(row | {"margin": margin, "over": row["value"] > row["limit"] * 1.005})
+        when = "" if row.get("hour") is None else date_text(row["hour"], n_hours)
+        rows.append(row | {"margin": margin, "over": row["value"] > row["limit"] * 1.005, "when": when})
     return rows
 
 

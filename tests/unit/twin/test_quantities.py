@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from twin.number_text import date_text
 from twin.templatetags.quantities import (
     band_text,
     delta_kind,
@@ -113,3 +114,9 @@ def test_a_time_span_is_said_in_seconds_or_minutes():
     assert spaced(duration(timedelta(seconds=4.21))) == "4.2 s"
     assert spaced(duration(timedelta(seconds=185))) == "3 min 05 s"
     assert duration(None) == "—"
+
+
+def test_an_hour_of_the_year_is_a_date():
+    assert date_text(4720, 8760) == "16 Jul 16:00"
+    assert date_text(1416, 8784) == "29 Feb 00:00"
+    assert date_text(1416, 8760) == "1 Mar 00:00"

@@ -77,7 +77,6 @@ def test_the_figures_are_the_runs(report, run):
 @pytest.mark.parametrize(
     ("name", "key", "fields"),
     [
-        ("Limits", "limits", ("object", "kind", "value", "limit", "unit", "hour")),
         ("Margins", "margins", ("object", "kind", "value", "unit")),
         ("Energy flow", "energy_flow", ("source", "target", "energy_j")),
         ("Failures", "failures", ("object", "capacity_frac", "lost_tokens_per_s", "message")),
@@ -86,6 +85,14 @@ def test_the_figures_are_the_runs(report, run):
 )
 def test_the_tables_hold_what_the_run_kept(report, run, name, key, fields):
     assert table(report, name).rows == [[row.get(f) for f in fields] for row in run.details[key]]
+
+
+def test_limits_say_when_they_were_closest(report, run):
+    rows = table(report, "Limits").rows
+    assert [row[:5] for row in rows] == [
+        [row[f] for f in ("object", "kind", "value", "limit", "unit")] for row in run.details["limits"]
+    ]
+    assert [row[5] for row in rows] == ["1 Jan 04:00", "1 Jan 00:00"]
 
 
 def test_months_are_means_of_the_series(report):

@@ -14,6 +14,7 @@ from facility.models import Membership
 from tests.small_run import small_result, small_scenario, use_solver
 from twin import leases, services, snapshot, tasks
 from twin.exceptions import CannotSimulate, InvalidTransition, RunHeld
+from twin.latest import latest_runs
 from twin.models import Run
 
 pytestmark = pytest.mark.django_db
@@ -93,6 +94,24 @@ def test_a_solved_run_keeps_its_inputs_figures_and_arrays(asked, monkeypatch):
     assert services.run_series(run)["meter_power_w"].dtype == np.float32
     assert services.run_series(run)["pue"].shape == (8760,)
     assert services.run_racks(run)["rack_id"].tolist() == [0, 1]
+
+
+def test_lists_count_what_the_solved_year_shows_too(asked, monkeypatch):
+    def solve(inputs, progress):
+        result = small_result()
+        result.details["drills"] = [{"plant": "Plant", "loss": "all pumps", "seconds_to_throttle": 20.0,
+                                     "seconds_to_trip": 26.0, "recovers_s": None, "hottest_degc": 95.0,
+                                     "followed_s": 3600.0}]  # fmt: skip
+        return result
+
+    use_solver(monkeypatch, solve)
+    run = new_run(asked)
+    services.run_execute(run_id=run.id)
+    run.refresh_from_db()
+    (listed,) = latest_runs([run.layout_id])[run.layout_id]
+    rules = [finding["severity"] for finding in run.details["findings"]]
+    assert listed.risks == rules.count("risk") + 1
+    assert listed.n_findings == len(rules) + 1
 
 
 def test_the_same_description_gives_the_same_hash(asked, monkeypatch):
