@@ -8,6 +8,7 @@ from facility import assumed
 from facility.catalogue.schema import unit_of
 from power_cooling import comfort
 from twin import equipment, failures
+from twin.field_names import OF_MODEL
 
 Inputs = Mapping[str, Any]
 
@@ -74,7 +75,11 @@ def assumptions(
     entries += [share["workload"] for share in inputs["scenario"]["workloads"]]
     entries += [products["models"][slug] for slug in sorted(used_models)]
     entries += [products["accelerators"][slug] for slug in sorted(used_accelerators)]
-    entries += [products["gpu_rental"][s] for s in sorted(used_accelerators) if s in products["gpu_rental"]]
+    entries += [
+        products["gpu_rental"][slug] | {"name": products["accelerators"][slug]["name"]}  # it has none of its own
+        for slug in sorted(used_accelerators)
+        if slug in products["gpu_rental"]
+    ]
     entries += [products["reliability"][slug] for slug in sorted(used_reliability)]
     entries += [*products["finance"].values(), products["facility_capex"]["us_range"]]
     rows = [row for entry in entries for row in _entry_rows(entry)]
@@ -89,11 +94,13 @@ def weakest(rows: list[Assumption]) -> str:
 
 
 def _entry_rows(entry: Mapping[str, Any]) -> Iterator[Assumption]:
+    basis = entry["facts"].get("field_basis") or {}  # sources of single fields
     for field in FIELDS_BY_KIND.get(entry["kind"], ()):
         value = entry["facts"].get(field)
         if value is not None:
             confidence = entry["field_confidence"].get(field, entry["confidence"])
-            yield Assumption(entry["name"], field, value, unit_of(field)[0], entry["source"], confidence)
+            source = basis.get(field, entry["source"])
+            yield Assumption(entry["name"], field, value, unit_of(field)[0], source, confidence)
 
 
 def _site_rows(site: Mapping[str, Any]) -> Iterator[Assumption]:
@@ -110,6 +117,6 @@ def _model_rows() -> Iterator[Assumption]:
         if name.startswith("ASSUMED_"):
             field = name.removeprefix("ASSUMED_").lower()
             shown = list(value) if isinstance(value, tuple) else value
-            yield Assumption(
-                "Model", field, shown, unit_of(field)[0], "assumed; reason beside it in the code", "assumed"
-            )
+            _, unit, reason = OF_MODEL[field]
+            stored = "1" if unit in ("%", "times") else unit
+            yield Assumption("Model", field, shown, stored, f"assumed: {reason}", "assumed")

@@ -31,14 +31,18 @@ FIELDS = {
     "efficiency_double_conversion": ("Efficiency, double conversion", "%"),
     "efficiency_eco_mode": ("Efficiency, eco mode", "%"),
     "efficiency_full": ("Efficiency at full load", "%"),
+    "failures_per_unit_year": ("Failures of a unit a year", "1/year"),
     "hbm_bytes": ("Memory", "B"),
     "hbm_bandwidth_bytes_per_s": ("Memory bandwidth", "B/s"),
     "idle_w": ("Idle power", "W"),
     "input_tokens": ("Prompt length", "tok"),
     "liquid_heat_frac": ("Heat into liquid", "%"),
     "load_loss_full_w": ("Load loss at full load", "W"),
+    "maintenance_h": ("A planned outage takes", "h"),
+    "maintenance_per_unit_year": ("Planned outages of a unit a year", "1/year"),
     "max_context_tokens": ("Longest context", "tok"),
     "max_power_w": ("Highest power", "W"),
+    "mttr_h": ("A repair takes", "h"),
     "non_accelerator_power_w": ("Power beside accelerators", "W"),
     "output_tokens": ("Answer length", "tok"),
     "output_v_dc": ("Output, direct current", "V"),
@@ -50,6 +54,7 @@ FIELDS = {
     "prefix_cache_hit": ("Prefix-cache hits", "%"),
     "price_estimate_usd": ("Price, estimated", "$"),
     "reference_cop": ("COP at its reference", ""),
+    "repair_crews": ("Repairs at the same time", ""),
     "reserved_1y_usd_per_gpu_h": ("Rent, reserved for a year", "$/GPU h"),
     "scaleup_bandwidth_bidir_bytes_per_s": ("Scale-up bandwidth, both ways", "B/s"),
     "secondary_flow_m3_per_s": ("Rack-coolant flow", "m³/s"),
@@ -88,26 +93,41 @@ VALUES = {
     "wacc": ("Cost of capital", "%"),
 }
 
-#: Assumptions of the model itself, where words beyond the field's own help: words and unit.
+#: Assumptions of the model itself, by the name of the constant: words, unit and reason.
 OF_MODEL = {
-    "coil_water_rise_k": ("Water rise through coils", "K"),
-    "cold_plate_flow_share": ("Share of a cold plate's resistance that falls with flow", "%"),
-    "cold_plate_margin_k": ("Cold plates stay below throttling by", "K"),
-    "cold_plate_max_k_per_w": ("Highest resistance of a cold plate", "K/W"),
-    "condenser_approach_k": ("Condensing above what enters", "K"),
-    "economiser_approach_k": ("Approach of the economiser's exchanger", "K"),
-    "fixed_share": ("Power of hosts and switches that does not follow load", "%"),
-    "heat_sink_flow_share": ("Share of a heat sink's resistance that falls with flow", "%"),
-    "heat_sink_margin_k": ("Heat sinks stay below throttling by", "K"),
-    "other_leaving_degc": ("Rated leaving water of other chillers", "°C"),
-    "rack_air_rise_k": ("Air rise through racks without a sheet", "K"),
-    "rated_leaving_degc": ("Rated leaving water of chillers", "°C"),
-    "shelf_efficiency": ("Power-shelf efficiency at half and full load", "%"),
-    "shelf_efficiency_at_tenth": ("Power-shelf efficiency at a tenth of the load", "%"),
-    "shelf_oversize": ("Power shelves over rated draw", ""),
-    "tower_water_to_air": ("Water over air through a cooling tower", "kg/kg"),
-    "trip_margin_k": ("Shutdown above throttling", "K"),
-}
+    "aisle_air_m_per_s": ("Air speed in hot aisles", "m/s", "of the servers' outlets, at arm's length"),
+    "cdu_air_rise_k": ("Air rise through liquid-to-air CDUs", "K", "of the hall's air, at their rating"),
+    "clothing_clo": ("Clothing in hot aisles", "clo", "long trousers and shirt; ISO 9920 work clothing"),
+    "coil_water_rise_k": ("Water rise through coils", "K", "common design of chilled-water coils"),
+    "cold_plate_flow_share": ("Share of a cold plate's resistance that falls with flow", "%",
+                              "the rest is interface and spreading"),
+    "cold_plate_margin_k": ("Cold plates stay below throttling by", "K",
+                            "they are sized for full power and the warmest supply"),
+    "cold_plate_max_k_per_w": ("Highest resistance of a cold plate", "K/W",
+                               "700 W parts do better than the margin asks for: single-phase plates"),
+    "common_cause_frac": ("Failures that take a whole group", "%", "1 to 10 % in IEEE 493 practice"),
+    "condenser_approach_k": ("Condensing above what enters", "K", "air 10 to 15 K, water 2 K"),
+    "economiser_approach_k": ("Approach of the economiser's exchanger", "K",
+                              "plate exchanger between tower and facility water"),
+    "fixed_share": ("Power of hosts and switches that does not follow load", "%", "CPU, NIC, switches and drives"),
+    "heat_sink_flow_share": ("Share of a heat sink's resistance that falls with flow", "%",
+                             "the rest is interface and spreading"),
+    "heat_sink_margin_k": ("Heat sinks stay below throttling by", "K",
+                           "air-cooled servers are sized for the warmest permitted inlet"),
+    "metabolic_met": ("Work in hot aisles", "met", "lifting and walking; ISO 8996 class 2"),
+    "other_leaving_degc": ("Rated leaving water of other chillers", "°C", "20/30 °C water in their sheets"),
+    "rack_air_rise_k": ("Air rise through racks without a sheet", "K", "racks described by their power only"),
+    "rated_leaving_degc": ("Rated leaving water of trim chillers", "°C", "their sheets: loops of 40 to 45 °C"),
+    "shelf_efficiency": ("Power-shelf efficiency at half and full load", "%",
+                         "Titanium class, where a system's sheet gives none"),
+    "shelf_efficiency_at_tenth": ("Power-shelf efficiency at a tenth of the load", "%",
+                                  "ORv3 HPR shelf, for sheets that start at half load"),
+    "shelf_oversize": ("Power shelves over rated draw", "times", "where a sheet does not count them"),
+    "throttle_degc": ("Accelerators throttle from", "°C",
+                      "NVIDIA parts of the same family; where the catalogue has none"),
+    "tower_water_to_air": ("Water over air through a cooling tower", "kg/kg", "induced-draft counterflow cells"),
+    "trip_margin_k": ("Shutdown above throttling", "K", "NVIDIA boards report 5 to 10 K"),
+}  # fmt: skip
 
 CAPITALS = {
     word.lower(): word
@@ -179,7 +199,7 @@ def assumption_words(row: Mapping[str, Any]) -> tuple[str, str, str]:
     if field == "value" and row["object"] in VALUES:
         return "Finance and operation", *VALUES[row["object"]]
     if row["object"] == "Model" and field in OF_MODEL:
-        return "Model", *OF_MODEL[field]
+        return "Model", *OF_MODEL[field][:2]
     known = field in FIELDS or suffix_of(field)[1] or "efficiency" in field
     return row["object"], field_words(field), field_unit(field) if known else _plain(row["unit"])
 
