@@ -16,20 +16,12 @@ and the site's capacity is the least of theirs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from power_cooling.availability_states import (
-    FULL,
-    StateTable,
-    capacity_of,
-    outages,
-    ride_through_s,
-    tabulate,
-)
+from power_cooling.availability_draws import draw_years
+from power_cooling.availability_states import FULL, StateTable, outages, tabulate
 from power_cooling.capacity_functions import unit_codes
 from power_cooling.reliability import HOURS_PER_YEAR
 from power_cooling.repairable import FloatArray, IntArray, RepairableGroups, Subsystem
@@ -212,7 +204,7 @@ def simulate_availability(
     tables = [tabulate(subsystem, 2_000) for subsystem in subsystems]
     quiet = [table for table in tables if _degraded_frac(table) < _QUIET]
     drawn = [table for table in tables if _degraded_frac(table) >= _QUIET]
-    blocks = [_draw_years(drawn, min(block_years, n_years - first), rng) for first in range(0, n_years, block_years)]
+    blocks = [draw_years(drawn, min(block_years, n_years - first), rng) for first in range(0, n_years, block_years)]
     lost = np.concatenate([block[0] for block in blocks])
     failures = np.concatenate([block[1] for block in blocks])
     for table in quiet:
@@ -233,132 +225,3 @@ def simulate_availability(
 
 def _degraded_frac(table: StateTable) -> float:
     return float(table.probability[table.capacity < FULL].sum()) + table.unexplored
-
-
-def _draw_years(tables: list[StateTable], n: int, rng: np.random.Generator) -> tuple[FloatArray, IntArray]:
-    """Return lost capacity-hours and failures of `n` years."""
-    lost, failures = np.zeros(n), np.zeros(n, dtype=np.int64)
-    # Events of all columns: year, hour, subsystem (-1: a mark that only splits an interval), column, change.
-    events: list[tuple[NDArray, ...]] = []
-    for at, table in enumerate(tables):
-        years, hours, column, changes, unplanned = _draw_events(table, n, rng)
-        lost += unplanned @ table.subsystem.groups.event_loss_h
-        failures += unplanned.sum(axis=1)
-        events.append((years, hours, np.full(years.size, at), column, changes))
-        for ride_s in np.unique(table.subsystem.ride_through_s):
-            ends = hours + ride_s / 3600.0
-            marked = (ride_s > 0) & (ends < HOURS_PER_YEAR)  # whichever of these the state is covered for
-            events.append(_marks(years[marked], ends[marked]))
-    events.append(_marks(np.arange(n), np.full(n, HOURS_PER_YEAR)))
-    years, hours, of, column, changes = (np.concatenate(part) for part in zip(*events, strict=True))
-    order = np.lexsort((hours, years))
-    years, hours, of, column, changes = years[order], hours[order], of[order], column[order], changes[order]
-    length = np.diff(hours, append=HOURS_PER_YEAR)
-    length[np.append(years[1:] != years[:-1], True)] = 0.0
-    lasting = np.flatnonzero(length > 0)
-    clock = years * HOURS_PER_YEAR + hours
-    least = np.ones(lasting.size)
-    for at, table in enumerate(tables):
-        own = of == at
-        n_columns = table.states.shape[1]
-        moved = np.where(own, changes, 0).astype(np.uint64) * np.where(own, unit_codes(n_columns)[column * own], 0)
-        _, first, index = np.unique(np.cumsum(moved)[lasting], return_index=True, return_inverse=True)
-        states = np.empty((first.size, n_columns), dtype=np.int64)
-        mine = np.flatnonzero(own)
-        by_column = np.argsort(column[mine], kind="stable")
-        ends = np.cumsum(np.bincount(column[mine], minlength=n_columns))
-        for k, rows in enumerate(np.split(mine[by_column], ends[:-1])):
-            values = np.append(0, np.cumsum(changes[rows]))  # each year begins with the change from the year before
-            states[:, k] = values[np.searchsorted(rows, lasting[first], side="right")]
-        capacity = capacity_of(table.subsystem, states)[index]
-        ride_h = ride_through_s(table.subsystem, states)[index] / 3600.0
-        if ride_h.any():
-            since = np.maximum.accumulate(np.where(own, clock, -np.inf))[lasting]
-            # A microsecond of slack: the mark was rounded when it was added to the hour of the change.
-            rounding = 1e-13 * n * HOURS_PER_YEAR + 1e-9 / 3.6
-            capacity[clock[lasting] < since + ride_h - rounding] = 1.0
-        least = np.minimum(least, capacity)
-    years, length = years[lasting], length[lasting]
-    lost += np.bincount(years, length * (1 - least), minlength=n)
-    return lost, failures
-
-
-def _marks(years: IntArray, hours: FloatArray) -> tuple[NDArray, ...]:
-    """Return events that change nothing but end the interval before them."""
-    nothing = np.zeros(years.size, dtype=np.int64)
-    return years, hours, nothing - 1, nothing, nothing
-
-
-def _draw_events(
-    table: StateTable, n: int, rng: np.random.Generator
-) -> tuple[IntArray, FloatArray, IntArray, IntArray, IntArray]:
-    """Return years, hours, columns and changes of a subsystem's events, and each group's unplanned failures per year.
-
-    Each year begins at hour 0 with events that set its state, as changes from the last state of the year before: one of
-    the first column even where that stays, so that every year begins with one.
-    """
-    chance = np.cumsum(table.probability)
-    rows = np.searchsorted(chance, rng.random(n) * chance[-1], side="right").clip(0, chance.size - 1)
-    start, n_groups = table.states[rows], len(table.subsystem.groups.names)
-    last, unplanned = start.copy(), np.zeros((n, n_groups), dtype=np.int64)
-    parts = list(_draw_failures(table.subsystem, last, unplanned, rng))
-    for c, planned in enumerate(table.subsystem.groups.calendars()):
-        parts += _draw_calendar(table, n_groups + c, planned, last, rng)
-    first = start - np.vstack([np.zeros_like(start[:1]), last[:-1]])
-    moved = first != 0
-    moved[:, 0] = True
-    year, column = np.nonzero(moved)
-    parts.append((year, np.zeros(year.size), column, first[moved]))
-    years, hours, columns, changes = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return years, hours, columns, changes, unplanned
-
-
-Events = tuple[IntArray, FloatArray, IntArray, IntArray]  # years, hours, columns, changes
-
-
-def _draw_failures(
-    subsystem: Subsystem, last: IntArray, unplanned: IntArray, rng: np.random.Generator
-) -> Iterator[Events]:
-    """Yield failures and repairs, one of each year at a time; `last` is moved and `unplanned` counts failures.
-
-    All groups are drawn together, because they may share crews.
-    """
-    groups, n_groups = subsystem.groups, unplanned.shape[1]
-    alone = (1 - groups.common_cause_frac) * groups.failures_per_h
-    common = groups.common_cause_frac * groups.failures_per_h
-    clock, active = np.zeros(len(last)), np.arange(len(last))
-    while active.size:
-        failed = last[active, :n_groups]
-        running = groups.units - failed
-        rates = np.hstack([running * alone, (running > 0) * common, subsystem.repairs_per_h(failed)]).cumsum(axis=1)
-        with np.errstate(divide="ignore"):
-            clock[active] += rng.standard_exponential(active.size) / rates[:, -1]
-        within = clock[active] < HOURS_PER_YEAR
-        active, running, rates = active[within], running[within], rates[within]
-        event = np.argmax(rates > (rng.random(active.size) * rates[:, -1])[:, None], axis=1)
-        kind, column = np.divmod(event, n_groups)
-        change = np.choose(kind, [1, running[np.arange(active.size), column], -1])
-        last[active, column] += change
-        unplanned[active, column] += kind < 2
-        yield active, clock[active], column, change
-
-
-def _draw_calendar(
-    table: StateTable, column: int, planned: IntArray, last: IntArray, rng: np.random.Generator
-) -> Iterator[Events]:
-    """Yield beginnings and ends of planned outages, one of each year at a time; `last` is moved."""
-    length_h = table.subsystem.groups.maintenance_h[planned]
-    share = table.pmfs[column]
-    begin_per_h = share[1:] / share[0] / length_h
-    turn = np.cumsum(begin_per_h)
-    mean_h = np.append(1 / turn[-1], length_h)  # in each value of the column
-    clock, active = np.zeros(len(last)), np.arange(len(last))
-    while active.size:
-        now = last[active, column]
-        clock[active] += rng.standard_exponential(active.size) * mean_h[now]
-        within = clock[active] < HOURS_PER_YEAR
-        active, now = active[within], now[within]
-        drawn = 1 + np.searchsorted(turn, rng.random(active.size) * turn[-1], side="right").clip(0, turn.size - 1)
-        change = np.where(now > 0, -now, drawn)
-        last[active, column] += change
-        yield active, clock[active], np.full(active.size, column), change
