@@ -21,8 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from power_cooling.availability_draws import draw_years
-from power_cooling.availability_states import FULL, StateTable, outages, tabulate
-from power_cooling.capacity_functions import unit_codes
+from power_cooling.availability_states import FULL, StateTable, outages, rows_after, tabulate
 from power_cooling.reliability import HOURS_PER_YEAR
 from power_cooling.repairable import FloatArray, IntArray, RepairableGroups, Subsystem
 
@@ -95,9 +94,11 @@ def solve_availability(
         for column, pmf in enumerate(table.pmfs):
             # The column's own value re-weighted, all else as it is.
             by_value = np.bincount(table.states[:, column], table.probability * short, minlength=pmf.size)
+            if column >= len(groups.names):  # plans that do not stand apart count as none
+                pmf = np.bincount(table.states[:, column], table.probability, minlength=pmf.size)
             given = np.divide(by_value, pmf, out=np.zeros_like(pmf), where=pmf > 0)
             usual = float(by_value.sum())
-            regained = HOURS_PER_YEAR * max(0.0, usual - given[0])
+            regained = HOURS_PER_YEAR * max(0.0, usual - float(given[0]))
             if column >= len(groups.names):
                 planned_lost += regained
                 continue
@@ -146,13 +147,11 @@ def _interruptions(tables: list[StateTable]) -> tuple[float, float]:
     frequencies, fulls = [], []
     for table in tables:
         probability, full = table.probability, table.capacity >= FULL
-        steps = unit_codes(table.states.shape[1])
         rate = 0.0
         for moves in outages(table.subsystem.groups, table.states):
             rows = full & (moves.per_h > 0)
-            to = table.codes[rows] + moves.jump[rows].astype(np.uint64) * steps[moves.column]
-            at = np.minimum(np.searchsorted(table.codes, to), table.codes.size - 1)
-            degraded = (table.codes[at] != to) | ~full[at]
+            at = rows_after(table, rows, moves)
+            degraded = (at < 0) | ~full[at]
             rate += float((probability[rows] * moves.per_h[rows]) @ degraded)
         frequencies.append(rate)
         fulls.append(float(probability[full].sum()))

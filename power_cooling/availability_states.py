@@ -62,7 +62,11 @@ def tabulate(subsystem: Subsystem, max_states: int) -> StateTable:
         probability = _with_shared_crews(subsystem, states, probability)
         pmfs = [np.bincount(states[:, g], probability, minlength=pmf.size) for g, pmf in enumerate(pmfs)]
     pmfs += [calendar_pmf(groups, planned) for planned in groups.calendars()]
-    states, probability = _likely_states(states, probability, pmfs[n_groups:], max_states)
+    too_many = len(states) * np.prod([float(pmf.size) for pmf in pmfs[n_groups:]]) > max_states
+    if groups.calendars() and too_many:
+        states, probability = _with_plans_that_matter(subsystem, states, probability, max_states)
+    else:
+        states, probability = _likely_states(states, probability, pmfs[n_groups:], max_states)
     codes = states.astype(np.uint64) @ unit_codes(len(pmfs))
     order = np.argsort(codes)
     states, codes, probability = states[order], codes[order], probability[order]
@@ -108,6 +112,24 @@ def outages(groups: RepairableGroups, states: IntArray) -> list[Moves]:
         for k, g in enumerate(planned, start=1):
             per_h = pmf[k] / pmf[0] / groups.maintenance_h[g]
             found.append(Moves(column, np.full(len(states), k), free * per_h))
+    return found
+
+
+def rows_after(table: StateTable, rows: NDArray[np.bool_], moves: Moves) -> IntArray:
+    """Return the rows of the states that some rows move to, -1 where the table has none.
+
+    A planned outage that does not stand apart there is looked for among the same failures beside none.
+    """
+    n_columns, n_groups = table.states.shape[1], len(table.subsystem.groups.names)
+    steps = unit_codes(n_columns)
+    to = table.codes[rows] + moves.jump[rows].astype(np.uint64) * steps[moves.column]
+    plans = table.states[rows, n_groups:].astype(np.uint64) @ steps[n_groups:]
+    if moves.column >= n_groups:
+        plans = plans + moves.jump[rows].astype(np.uint64) * steps[moves.column]
+    found = np.full(to.size, -1, dtype=np.int64)
+    for codes in (to - plans, to):
+        at = np.minimum(np.searchsorted(table.codes, codes), table.codes.size - 1)
+        found = np.where(table.codes[at] == codes, at, found)
     return found
 
 
@@ -189,6 +211,42 @@ def _likely_states(
         kept = np.column_stack([kept[row], value])
         weight = flat[chosen]
     return kept, weight
+
+
+def _with_plans_that_matter(
+    subsystem: Subsystem, failed: IntArray, weight: FloatArray, max_states: int
+) -> tuple[IntArray, FloatArray]:
+    """Return failure states beside none and beside one planned outage, for what is too many beside all of them.
+
+    A planned outage stands apart only in failure states in which it adds to what it and a group that has failed cost by
+    themselves; all others count with the same failures beside no planned outage.
+    """
+    groups, n_groups = subsystem.groups, failed.shape[1]
+    calendars = groups.calendars()
+    plans = [(n_groups + c, k) for c, planned in enumerate(calendars) for k in range(1, planned.size + 1)]
+    share = np.concatenate([groups.planned_frac[planned] for planned in calendars])
+    columns = n_groups + len(calendars)
+    # Every plan beside every group with one, two, three and all of its units failed, and each of both by itself.
+    tried = [(g, v) for g in range(n_groups) for v in sorted({1, 2, 3, int(groups.units[g])}) if v <= groups.units[g]]
+    probe = np.zeros((1 + len(plans), 1 + len(tried), columns), dtype=np.int64)
+    for p, (column, k) in enumerate(plans, start=1):
+        probe[p, :, column] = k
+    for t, (g, v) in enumerate(tried, start=1):
+        probe[:, t, g] = v
+    left = capacity_of(subsystem, probe.reshape(-1, columns)).reshape(probe.shape[:2])
+    adds = np.abs(left[1:] - left[:1]) > 1 - FULL
+    matters = np.zeros((len(plans), n_groups), dtype=bool)
+    for t, (g, _) in enumerate(tried, start=1):
+        matters[:, g] |= adds[:, t]
+    row, plan = np.nonzero(((failed > 0) @ matters.T) | adds[:, 0])
+    chance = weight[row] * share[plan]
+    kept = np.argsort(-chance, kind="stable")[:max_states]
+    row, plan, chance = row[kept], plan[kept], chance[kept]
+    states = np.zeros((len(failed) + kept.size, columns), dtype=np.int64)
+    states[:, :n_groups] = np.vstack([failed, failed[row]])
+    place = np.array(plans)[plan]
+    states[len(failed) + np.arange(kept.size), place[:, 0]] = place[:, 1]
+    return states, np.append(weight - np.bincount(row, chance, minlength=len(failed)), chance)
 
 
 def _with_shared_crews(subsystem: Subsystem, states: IntArray, weight: FloatArray) -> FloatArray:

@@ -332,3 +332,22 @@ def test_many_components_agree_with_monte_carlo():
     draw = simulate_availability(site, n_years=2000, rng=np.random.default_rng(8))
     assert abs(draw.availability_frac - exact.availability_frac) < 3.3 * draw.standard_error_frac
     assert exact.unexplored_frac < 1e-6
+
+
+def test_plans_that_change_nothing_need_no_states_of_their_own():
+    n = 10
+    rng = np.random.default_rng(4)
+    groups = RepairableGroups(
+        names=tuple(f"c{i}" for i in range(n)), units=1, failures_per_year=rng.uniform(0.5, 2.0, n),
+        repair_h=rng.uniform(5.0, 50.0, n), maintenance_per_year=2.0, maintenance_h=rng.uniform(4.0, 16.0, n),
+    )  # fmt: skip
+    singles, partners = np.eye(n, dtype=int), np.eye(n, dtype=int) + np.roll(np.eye(n, dtype=int), 1, axis=1)
+    # The first costs by itself, every other only beside its neighbour.
+    left = np.concatenate([[1.0], np.append(0.9, np.ones(n - 1)), rng.uniform(0.3, 0.8, n)])
+    capacity = capacity_of_states(np.vstack([np.zeros((1, n), dtype=int), singles, partners]), left, np.ones(n, int))
+    site = (Subsystem("site", groups, capacity, crews=2),)
+    whole, folded = solve_availability(site), solve_availability(site, max_states=1_200)
+    assert folded.unexplored_frac < 1e-9
+    assert folded.lost_h_per_year == pytest.approx(whole.lost_h_per_year, rel=1e-4)
+    assert folded.planned_lost_h_per_year == pytest.approx(whole.planned_lost_h_per_year, rel=1e-3)
+    assert folded.interruptions_per_year == pytest.approx(whole.interruptions_per_year, rel=1e-3)
