@@ -22,7 +22,7 @@ from compute.fitting import (
 from compute.model_shapes import ModelShape
 from compute.power import Activity, PowerCoefficients, accelerator_power_w, steady_activity
 from compute.power_fit import fit_power, measured_activity, power_coefficients
-from compute.uncertainty import QUANTITIES, case_band, few_groups_factor, group_path, residual_quantiles
+from compute.uncertainty import QUANTITIES, case_band, group_path, residual_quantiles, widening_that_covers
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -48,6 +48,7 @@ class CrossValidation:
     """Logarithms of predicted over measured by quantity (rows as `QUANTITIES`), each case unseen by its fit."""
 
     by_deployment: FloatArray  # (5, n_cases)
+    by_case: FloatArray  # other loads of the same deployment are known, as after measuring a few of one's own
     by_model: FloatArray
     by_accelerator: FloatArray
     by_date: FloatArray  # later half from the earlier half; NaN for undated and earlier cases
@@ -113,31 +114,27 @@ def cross_validate(evidence: Evidence) -> CrossValidation:
     table, measured = evidence.table, evidence.measured
     logs = measured.logs()
     layout = fit_layout(table)
-    full = fit_unknowns(table, logs, layout)
-    by_deployment = _folds_of(evidence.deployments)
-    folds = [by_deployment == k for k in range(N_FOLDS)]
-    models = np.array([c.model.name for c in table.cases])
-    accelerators = np.array([c.accelerator.name for c in table.cases])
     dated = np.array(evidence.months)
     known = np.sort(dated[dated != ""])
     late = dated > known[known.size // 2] if known.size else np.zeros(dated.size, dtype=bool)
     splits: dict[str, list[BoolArray]] = {
-        "deployment": folds,
-        "model": [models == name for name in np.unique(models)],
-        "accelerator": [accelerators == name for name in np.unique(accelerators)],
+        "deployment": _masks(_left_out(evidence, "deployment")),
+        "case": _masks(_folds_of([str(i) for i in range(dated.size)])),
+        "model": _masks(_left_out(evidence, "model")),
+        "accelerator": _masks(_left_out(evidence, "accelerator")),
         "date": [late] if late.any() and not late.all() else [],
     }
     results = {}
     for kind, masks in splits.items():
-        # leaving out a tenth of the deployments moves little: few steps from the full fit lead there
-        start, steps = (full, 6) if kind == "deployment" else (None, 12)
-        predicted, used = out_of_fold_logs(table, logs, layout, masks, start=start, max_iterations=steps)
+        predicted, used = out_of_fold_logs(table, logs, layout, masks)
         watts = _power_out_of_fold(table, measured, predicted, solve_cases(table, used), masks)
         results[kind] = (predicted, watts)
     errors = {kind: _errors(table, measured, *result) for kind, result in results.items()}
+    full = fit_unknowns(table, logs, layout)
     fitted = solve_cases(table, unknown_log_values(layout, full, len(table.cases)))
     return CrossValidation(
         by_deployment=errors["deployment"],
+        by_case=errors["case"],
         by_model=errors["model"],
         by_accelerator=errors["accelerator"],
         by_date=errors["date"],
@@ -149,6 +146,17 @@ def cross_validate(evidence: Evidence) -> CrossValidation:
 def _folds_of(names: Sequence[str]) -> IntArray:
     unique, inverse = np.unique(np.array(names), return_inverse=True)
     return (np.random.default_rng(SEED).permutation(unique.size) % N_FOLDS)[inverse]
+
+
+def _left_out(evidence: Evidence, unseen: str) -> IntArray:
+    """Return the fold of each case in which its deployment, its model or its accelerator is left out."""
+    if unseen == "deployment":
+        return _folds_of(evidence.deployments)
+    return np.unique([c.attributes[unseen] for c in evidence.table.cases], return_inverse=True)[1]
+
+
+def _masks(folds: IntArray) -> list[BoolArray]:
+    return [folds == k for k in np.unique(folds)]
 
 
 def _power_out_of_fold(
@@ -237,22 +245,20 @@ def bands_of(evidence: Evidence, validation: CrossValidation, use: BoolArray | N
     cases = evidence.table.cases
     paths = [group_path(case, bool(q)) for case, q in zip(cases, validation.queued, strict=True)]
     keep = np.ones(len(cases), dtype=bool) if use is None else use
-    n_models, n_accelerators = (
-        len({c.attributes[name] for c, kept in zip(cases, keep, strict=True) if kept})
-        for name in ("model", "accelerator")
-    )
     kinds = {
-        "known": (validation.by_deployment, 1.0),
-        "new_model": (validation.by_model, few_groups_factor(n_models)),
-        "new_accelerator": (validation.by_accelerator, few_groups_factor(n_accelerators)),
+        "known": (validation.by_deployment, "deployment"),
+        "new_model": (validation.by_model, "model"),
+        "new_accelerator": (validation.by_accelerator, "accelerator"),
     }
-    return {
-        kind: {
-            quantity: residual_quantiles(paths, np.where(keep, -errors[j], np.nan), widening)
-            for j, quantity in enumerate(QUANTITIES)
+    bands: dict[str, dict] = {}
+    for kind, (errors, unseen) in kinds.items():
+        left_out = _left_out(evidence, unseen)
+        residuals = dict(zip(QUANTITIES, np.where(keep, -errors, np.nan), strict=True))
+        bands[kind] = {
+            quantity: residual_quantiles(paths, values, widening_that_covers(paths, values, left_out))
+            for quantity, values in residuals.items()
         }
-        for kind, (errors, widening) in kinds.items()
-    }
+    return bands
 
 
 def band_coverage(evidence: Evidence, validation: CrossValidation, unseen: str = "deployment") -> FloatArray:
@@ -266,8 +272,7 @@ def band_coverage(evidence: Evidence, validation: CrossValidation, unseen: str =
         What neither the prediction nor its band has seen: the "deployment", the "model" or the "accelerator".
     """
     cases = evidence.table.cases
-    names = evidence.deployments if unseen == "deployment" else [c.attributes[unseen] for c in cases]
-    folds = _folds_of(names) if unseen == "deployment" else np.unique(names, return_inverse=True)[1]
+    folds = _left_out(evidence, unseen)
     errors = getattr(validation, f"by_{unseen}")
     covered = np.full(errors.shape, np.nan)
     for k in np.unique(folds):
@@ -285,6 +290,7 @@ def residual_summary(evidence: Evidence, validation: CrossValidation) -> dict[st
     """Return count, median and mean absolute relative error by kind of cross-validation and quantity."""
     kinds = {
         "deployment": validation.by_deployment,
+        "case": validation.by_case,
         "model": validation.by_model,
         "accelerator": validation.by_accelerator,
         "date": validation.by_date,

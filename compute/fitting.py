@@ -145,7 +145,6 @@ def fit_unknowns(
     layout: Layout,
     *,
     use: BoolArray | None = None,
-    start: FloatArray | None = None,
     max_iterations: int = 20,
 ) -> FloatArray:
     """Return the unknowns of least robust cost (Levenberg-Marquardt on residuals weighted by Student's t).
@@ -160,8 +159,6 @@ def fit_unknowns(
         From `fit_layout`.
     use : ndarray of bool, shape (n_cases,), optional
         Cases to fit to; the others have no influence.
-    start : ndarray, optional
-        First guess; zeros where omitted.
     max_iterations : int
         Steps at most. Deterministic: same cases, same result.
     """
@@ -172,7 +169,7 @@ def fit_unknowns(
     quantity, case = np.nonzero(counted)
     target = measured_logs[quantity, case]
     scale = 1.0 / SIGMA[quantity]
-    unknowns = np.zeros_like(layout.sigma) if start is None else start.copy()
+    unknowns = np.zeros_like(layout.sigma)
     prior = 1.0 / layout.sigma**2
 
     def residuals(log_values: FloatArray) -> FloatArray:
@@ -252,18 +249,18 @@ def out_of_fold_logs(
     layout: Layout,
     folds: Sequence[BoolArray],
     *,
-    start: FloatArray | None = None,
     max_iterations: int = 12,
 ) -> tuple[FloatArray, FloatArray]:
     """Return predictions of each fold from a fit without it, shape (3, n_cases), and the coefficients used.
 
-    NaN for cases in no fold. `start` speeds up; leave it out where the fit may not converge back from having seen the
-    fold. The second array has shape (n_cases, n_coefficients).
+    NaN for cases in no fold. Each fit starts from the first values: the robust cost has several minima, and a fit that
+    starts from one of all cases ends in the minimum that the left-out cases chose. The second array has shape
+    (n_cases, n_coefficients).
     """
     predicted = np.full_like(measured_logs, np.nan)
     used = np.tile(LOG_INITIAL, (len(table.cases), 1))
     for fold in folds:
-        unknowns = fit_unknowns(table, measured_logs, layout, use=~fold, start=start, max_iterations=max_iterations)
+        unknowns = fit_unknowns(table, measured_logs, layout, use=~fold, max_iterations=max_iterations)
         used[fold] = unknown_log_values(layout, unknowns, len(table.cases))[fold]
         predicted[:, fold] = solve_cases(table, used).logs()[:, fold]
     return predicted, used

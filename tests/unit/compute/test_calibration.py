@@ -12,7 +12,7 @@ from compute.coefficients import COEFFICIENTS, INDEX, LOG_INITIAL, coefficient_s
 from compute.fitting import coefficient_set_of, fit_layout, fit_unknowns, solve_cases, unknown_log_values
 from compute.model_shapes import model_shape_from_entry
 from compute.power_fit import power_coefficients
-from compute.uncertainty import few_groups_factor, residual_quantiles
+from compute.uncertainty import band_logs, few_groups_factor, residual_quantiles, widening_that_covers
 from facility.catalogue import entries
 
 ACCELERATORS = {name: accelerator_from_entry(entry) for name, entry in entries("accelerators").items()}
@@ -178,6 +178,31 @@ def test_bands_widen_the_fewer_groups_they_come_from():
     assert factors == sorted(factors, reverse=True)
     assert factors[1] == pytest.approx(1.638 / 1.2816 * np.sqrt(1.25), rel=1e-3)  # t table: 90 % point, 3 degrees
     assert factors[-1] == pytest.approx(1.0, abs=2e-3)
+
+
+def test_widened_bands_cover_groups_that_they_have_not_seen():
+    chance = np.random.default_rng(7)
+
+    def groups(n):
+        """Return residuals of n groups of 8 cases: what a group has in common spreads as much as its cases do."""
+        return (chance.normal(size=(n, 1)) + chance.normal(size=(n, 8))).ravel()
+
+    paths = [("all", f"group {i // 8}") for i in range(8 * 8)]
+    covered = []
+    for _ in range(40):
+        seen, unseen = groups(8), groups(500)
+        bands = residual_quantiles(paths, seen, widening_that_covers(paths, seen, np.arange(seen.size) // 8))
+        low, high = band_logs(bands, ("all", "another group"))
+        covered.append(np.mean((low <= unseen) & (unseen <= high)))
+    # eight groups place a band's ends so that coverage scatters by some 10 points; the mean of 40 draws by 1.6
+    assert np.mean(covered) == pytest.approx(0.8, abs=0.04)
+
+
+def test_a_single_group_says_as_little_as_students_t_allows():
+    paths, residuals = [("all",)] * 6, np.array([0.1, -0.1, 0.0, 0.2, np.nan, 5.0])
+    lone = np.array([3, 3, 3, 3, 3, 4])
+    assert widening_that_covers(paths, np.where(lone == 3, residuals, np.nan), lone) == few_groups_factor(1)
+    assert widening_that_covers(paths, residuals, lone) >= few_groups_factor(2)
 
 
 def test_a_post_release_is_a_vintage_of_its_own():
