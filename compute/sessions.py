@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from compute.replay import NONE, RequestBatch
+from compute.replay_requests import RequestBatch
+from compute.replay_state import NONE
 from compute.traces import ArrivalProcess, numbers, read_rows, token_counts, trace_columns
 
 SESSION_BLOCK_TOKENS = 64  # granularity of cached_tokens in the public session traces

@@ -17,7 +17,7 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.replay import N_PRIORITIES, RequestBatch, request_batch
+from compute.replay_requests import N_PRIORITIES, RequestBatch, request_batch
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

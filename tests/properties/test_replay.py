@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compute.prefix_cache import empty_prefix_cache, evict_oldest, find_block, insert_block, pin_block, release_block
-from compute.replay import ReplicaPool, replay, request_batch
+from compute.replay import ReplicaPool, replay
+from compute.replay_requests import request_batch
 from compute.step_model import StepModel
 
 TOKENS = np.arange(1025, dtype=np.float64)

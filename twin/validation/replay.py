@@ -10,7 +10,8 @@ import numpy as np
 from compute.accelerators import accelerator_from_entry
 from compute.model_shapes import model_shape_from_entry
 from compute.open_loop import LoadLine, load_line, open_arrivals
-from compute.replay import AnsweredRows, ReplicaPool, replay, request_batch
+from compute.replay import ReplicaPool, replay
+from compute.replay_requests import AnsweredRows, request_batch
 from compute.roofline import Parallelism, StepCosts, deployment_work, step_costs
 from compute.steady_state import Scheduling
 from compute.traces import ArrivalProcess, numbers, open_trace, read_trace

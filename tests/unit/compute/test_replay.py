@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from compute.power import PowerCoefficients
-from compute.replay import ActivityPower, AnsweredRows, ReplicaPool, RequestBatch, replay, request_batch
+from compute.replay import ActivityPower, ReplicaPool, replay
+from compute.replay_requests import AnsweredRows, RequestBatch, request_batch
 from compute.step_model import StepModel
 
 TOKENS = np.arange(4097, dtype=np.float64)

@@ -12,7 +12,8 @@ import numpy as np
 import yaml
 from django.core.management.base import BaseCommand, CommandError
 
-from compute.replay import PREFIX_BLOCK_TOKENS, AnsweredRows, PoolSeries, Progress, ReplayResult, RequestBatch, replay
+from compute.replay import PREFIX_BLOCK_TOKENS, PoolSeries, Progress, ReplayResult, replay
+from compute.replay_requests import AnsweredRows, RequestBatch
 from compute.routing import ROUTERS
 from compute.sessions import SESSION_BLOCK_TOKENS, has_sessions, read_closed_sessions, read_open_sessions
 from compute.traces import (
