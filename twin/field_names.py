@@ -70,7 +70,7 @@ FIELDS = {
     "hardware_maintenance_frac": ("Hardware maintenance, of its price a year", "%"),
     "network_frac": ("Network, of the systems' price", "%"),
     "demand_charge_usd_per_kw_month": ("Demand charge", "$/kW month"),
-    "staff_fte_per_mw": ("Staff per MW", "full-time posts"),
+    "staff_fte_per_mw": ("Full-time posts per MW", "posts"),
     "wacc_frac": ("Cost of capital", "%"),
 }  # fmt: skip
 
@@ -88,7 +88,7 @@ VALUES = {
     "residual-value-frac-after-3y": ("Value left after three years", "%"),
     "software-licence-usd-per-gpu-year": ("Software licence", "$/GPU year"),
     "staff-cost-usd-per-fte-year": ("Cost of a full-time post", "$/year"),
-    "staff-fte-per-mw": ("Staff per MW", "full-time posts"),
+    "staff-fte-per-mw": ("Full-time posts per MW", "posts"),
     "storage-frac-of-gpu-capex": ("Storage, of the systems' price", "%"),
     "wacc": ("Cost of capital", "%"),
 }
@@ -178,6 +178,8 @@ def fact_text(value: Any, unit: str) -> str:
         return ", ".join(_named(name, entry, unit) for name, entry in value.items() if entry is not None)
     if isinstance(value, list | tuple):
         return ", ".join(fact_text(entry, unit) for entry in value)
+    if isinstance(value, int) and not unit:
+        return f"{value:,}"  # a count
     if not is_missing(value):
         return quantity_text(value, unit)
     return value.replace("_", " ") if isinstance(value, str) and SLUG.fullmatch(value) else str(value)

@@ -14,6 +14,8 @@ from twin.run_findings import RunFinding, run_findings, tightest_margins
 #: Kinds of object as findings name them, and the lists that hold them. Runs know names, which may since have gone.
 LISTS = {"power_feed": "power-feeds", "cdu": "cdus", "hall": "halls", "cooling_plant": "cooling-plants"}
 
+N_TIGHTEST = 9  # there are that many kinds of margin
+
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
@@ -21,7 +23,7 @@ class LastRun:
 
     run: Run
     findings: list[dict[str, Any]]
-    tightest: list[dict[str, Any]]  # margins, for a run without findings
+    tightest: list[dict[str, Any]]  # margins, scarcest first
     answers: list[Answer]
 
     @property
@@ -45,7 +47,7 @@ def last_run(layout: Layout, run_id: UUID | None = None) -> LastRun | None:
     run.layout = layout
     details = run.details or {}
     rows = [asdict(finding) | {"href": href(layout, run, finding)} for finding in run_findings(details)]
-    tightest = [dict(row) for row in tightest_margins(details)]
+    tightest = [dict(row) for row in tightest_margins(details, N_TIGHTEST)]
     return LastRun(run, rows, tightest, answers(details, run.figures or {}))
 
 

@@ -92,6 +92,12 @@ def quantity_text(value: float | None, unit: str = "") -> str:
     return f"{digits}{GAP}{shown}" if shown else digits
 
 
+def joined_text(first: str, sign: str, second: str) -> str:
+    """Return two quantities in a row, their unit once where both have the same: "4.00 to 6.00 years"."""
+    digits, _, unit = first.partition(GAP)
+    return f"{digits if unit and second.partition(GAP)[2] == unit else first}{sign}{second}"
+
+
 def exact_text(value: float | None, unit: str = "") -> str:
     """Return the full value in the unit it is stored in, for `title` and for copying."""
     if is_missing(value):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from twin.number_text import indistinct, quantity_text
+from twin.number_text import indistinct, joined_text, quantity_text
 from twin.object_quantities import BEYOND, DEAD, OK, QUANTITIES, STATES, THROTTLED, ObjectQuantity, ObjectTable
 from twin.schematic import STATE, Node, Reading, Slot
 
@@ -92,14 +92,14 @@ class Readings:
     def rows(self, table: str, hour: int) -> tuple[list[str], dict[int, list[str]]]:
         """Return the heads of a table, and by id each row's state and values as text, with their limits."""
         of = self._tables[table]
-        heads = [f"{q.label} / limit" if _has_limit(q) else q.label for q in QUANTITIES[table]]
+        heads = [f"{q.label} / {_limit_word(q)}" if _has_limit(q) else q.label for q in QUANTITIES[table]]
         cells: dict[int, list[str]] = {pk: [str(STATES[of.state[hour, i]])] for i, pk in enumerate(of.ids)}
         for q in QUANTITIES[table]:
             values = np.asarray(of.values[q.name], dtype=float)[hour]
             for i, pk in enumerate(of.ids):
                 text = quantity_text(float(values[i]), q.unit)
                 if _has_limit(q):
-                    text += f" / {quantity_text(float(of.limits[q.limit][i]), q.unit)}"
+                    text = joined_text(text, " / ", quantity_text(float(of.limits[q.limit][i]), q.unit))
                 cells[pk].append(text)
         return heads, cells
 
@@ -155,6 +155,10 @@ def _has_limit(quantity: ObjectQuantity) -> bool:
     return bool(quantity.limit) and not quantity.limit.endswith("_frac")
 
 
+def _limit_word(quantity: ObjectQuantity) -> str:
+    return "set point" if "_set_" in quantity.limit else "limit"
+
+
 def moved(before: float | None, after: float | None) -> bool:
     """Return whether a value has changed by more than what three digits show."""
     if before is None or after is None:
@@ -164,6 +168,4 @@ def moved(before: float | None, after: float | None) -> bool:
 
 def change_text(before: float | None, after: float | None, unit: str) -> str:
     """Return both values, the unit once where both are in the same: "359 → 719 kW"."""
-    was, now = quantity_text(before, unit), quantity_text(after, unit)
-    digits, _, shown = was.rpartition("\N{NARROW NO-BREAK SPACE}")
-    return f"{digits if digits and now.endswith(shown) else was} → {now}"
+    return joined_text(quantity_text(before, unit), " → ", quantity_text(after, unit))

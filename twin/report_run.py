@@ -405,7 +405,7 @@ def assumptions_section(run: ReportedRun) -> Section:
     rows = []
     for row in found:
         of, label, unit = assumption_words(row)
-        is_text = is_missing(row["value"])
+        is_text = is_missing(row["value"]) or (isinstance(row["value"], int) and not unit)
         value = [fact_text(row["value"], unit), ""] if is_text else [row["value"], unit]
         rows.append([of, label, *value, row["confidence"], row["source"]])
     columns = (

@@ -28,7 +28,6 @@ function setUp() {
   plan.limits = data.racks.map((_, i) => (Array.isArray(data.limits) ? data.limits[i] : data.limits));
   plan.blank = new Set(data.blank);
   plan.passive = new Set(data.passive); // described by their rating, which they always draw
-  for (const part of form.querySelectorAll("[data-play], [data-step], [data-script]")) part.hidden = false;
   form.querySelector("[data-play]")?.addEventListener("click", () => (playing ? stop() : play()));
 }
 

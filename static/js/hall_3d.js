@@ -69,7 +69,6 @@ async function draw() {
   if (!source || !frame) return;
   if (!window.Plotly || !hasWebGl()) return fallBack();
   const figure = JSON.parse(source.textContent), canvas = frame.querySelector("[data-canvas]");
-  frame.hidden = false;
   try {
     // Plotly would draw twice the pixels of the screen in each direction, which only a strong graphics card does smoothly.
     const config = { responsive: true, displaylogo: false, plotGlPixelRatio: Math.min(window.devicePixelRatio, 2), modeBarButtons: [["resetCameraDefault3d", "toImage"]] };

@@ -18,6 +18,7 @@ from twin.number_text import (
     delta_text,
     exact_text,
     is_missing,
+    joined_text,
     quantity_text,
     significant,
 )
@@ -101,14 +102,22 @@ def fact(value: object, name: str) -> SafeString | str:
 def assumption(row: dict) -> dict:
     """`{% assumption row %}`: cells of one input of a run: of what, which, its value in its unit, its source."""
     of, label, unit = assumption_words(row)
-    number = None if is_missing(row["value"]) else row["value"]
+    is_count = isinstance(row["value"], int) and not unit
+    number = None if is_count or is_missing(row["value"]) else row["value"]
     return {"row": row, "of": of, "label": label, "unit": unit, "number": number, "text": fact_text(row["value"], unit)}
 
 
 @register.filter
-def price_end(value: float, name: str) -> str:
-    """`{{ row.low|price_end:row.input }}`: one end of a price's range in the unit of its input."""
-    return fact_text(value, field_unit(name))
+def input_range(row: dict) -> str:
+    """`{{ row|input_range }}`: from which to which value a price is varied, in the unit of its input."""
+    unit = field_unit(row["input"])
+    return joined_text(quantity_text(row["low"], unit), " to ", quantity_text(row["high"], unit))
+
+
+@register.filter
+def share(value: float) -> str:
+    """`{{ row.accelerator_share_frac|share }}`: a share as somebody stated it, "7 %", not as if it were measured."""
+    return f"{value * 100:.6g}{GAP}%"
 
 
 @register.filter

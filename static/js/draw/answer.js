@@ -4,6 +4,7 @@
 import { isNumber, quantityText, significant } from "../quantities.js";
 
 const LATE_MS = 4000;
+const SHORT = { ttft_p95_s: "TTFT, p95" }; // what does not fit above its figure
 const SIGN = { blocking: "⛔", risk: "⚠", hint: "ⓘ" };
 
 function node(name, text = "", className = "") {
@@ -61,7 +62,8 @@ export class Answer {
 
   figure(figure) {
     const box = node("div", "", "figure"), term = node("dt");
-    term.append(node("span", figure.label));
+    term.append(node("span", SHORT[figure.name] ?? figure.label));
+    term.title = figure.label;
     const value = node("dd", figure.text ?? quantityText(figure.value, figure.unit), "value"), under = node("dd", "", "under");
     if (isNumber(figure.low) && isNumber(figure.high)) {
       under.append(this.band(figure));
