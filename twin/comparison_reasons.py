@@ -28,6 +28,12 @@ def reason(figure: str, winner: Run, other: Run) -> str:
     return find(winner, other) if find else ""
 
 
+def chip_text(slug: str) -> str:
+    """Return a catalogue name of an accelerator as its makers write it: "rubin-r200" is Rubin R200."""
+    words = slug.split("-")
+    return " ".join(w.upper() if len(w) <= 4 or any(c.isdigit() for c in w) else w.capitalize() for w in words)
+
+
 def mean_power_w(run: Run) -> Parts:
     """Return the mean power at the meter by what draws it [W]."""
     return dict(run["details"]["mean_power_by_part_w"])
@@ -130,7 +136,7 @@ def _more_chips_or_faster(mine: Mapping[str, Any], theirs: Mapping[str, Any]) ->
     number = f"{chips:,.0f} accelerators against {other_chips:,.0f}"
     speed = f"{quantity_text(each, 'tok/s')} from each against {quantity_text(other_each, 'tok/s')}"
     if mine["accelerator"] != theirs["accelerator"]:
-        speed += f" ({mine['accelerator']} against {theirs['accelerator']})"
+        speed += f" ({chip_text(mine['accelerator'])} against {chip_text(theirs['accelerator'])})"
     elif mine["configuration"] != theirs["configuration"]:
         speed += f" ({mine['configuration']} against {theirs['configuration']})"
     return ", ".join([number, speed] if _moves(chips, other_chips) > _moves(each, other_each) else [speed, number])
@@ -172,7 +178,9 @@ def _configurations(winner: Run, other: Run) -> str:
     """Return the first workload that the two runs serve in another way."""
     mine, theirs = _workloads(winner), _workloads(other)
     for name in mine.keys() & theirs.keys():
-        how, other_how = (f"{row['accelerator']}, {row['configuration']}" for row in (mine[name], theirs[name]))
+        how, other_how = (
+            f"{chip_text(row['accelerator'])}, {row['configuration']}" for row in (mine[name], theirs[name])
+        )
         if how != other_how:
             return f"{name}: each token takes more of the peak on {how} than on {other_how}"
     return ""
@@ -241,9 +249,9 @@ def _latency(key: str) -> Callable[[Run, Run], str]:
 
 def _speed_cause(mine: Mapping[str, Any], theirs: Mapping[str, Any], winner: Run, other: Run) -> str:
     """Return what answers faster: other accelerators, another configuration, or more room in the busy hours."""
-    for field in ("accelerator", "configuration"):
+    for field, said in (("accelerator", chip_text), ("configuration", str)):
         if mine[field] != theirs[field]:
-            return f"on {mine[field]} instead of {theirs[field]}"
+            return f"on {said(mine[field])} instead of {said(theirs[field])}"
     loads = [run["figures"]["utilisation_frac"] for run in (winner, other)]
     if all(loads) and not indistinct(*loads):
         return f"at {quantity_text(loads[0], '%')} of what could be served instead of {quantity_text(loads[1], '%')}"

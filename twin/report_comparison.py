@@ -6,7 +6,7 @@ from typing import Any
 from twin import report_charts as charts
 from twin.comparison import Comparison
 from twin.merit import BY_NAME
-from twin.number_text import quantity_text
+from twin.number_text import band_text, quantity_text
 from twin.report import COUNT, NUMBER, UNIT, Column, Report, Section, Table, numbers
 from twin.report_bill import bill_rows
 from twin.report_plan import plans
@@ -59,12 +59,16 @@ def figures_side_by_side(compared: Comparison, names: list[str]) -> Section:
     for row in compared.rows:
         if all(value is None for value in row.values):
             continue
-        winner = "" if row.winner is None else names[row.winner].partition(":")[0]
-        rows.append([row.label, *row.values, row.unit, winner, row.why])
+        winners = ", ".join(names[i].partition(":")[0] for i in row.winners)
+        rows.append([row.label, *row.values, row.unit, winners, row.why])
     columns = (
         Column("Figure"), *(Column(name, NUMBER, unit_from="Unit") for name in names), Column("Unit", UNIT),
         Column("Best"), Column("Why"),
     )  # fmt: skip
+    relative = [
+        [BY_NAME[row.name].label, *(band_text(*ends) for ends in zip(row.bands, row.values, strict=True))]
+        for row in compared.rows if any(row.bands)
+    ]  # fmt: skip
     bands = [
         [BY_NAME[row.name].label, *(end for band in row.bands for end in (band or (None, None))), row.unit]
         for row in compared.rows if any(row.bands)
@@ -72,7 +76,9 @@ def figures_side_by_side(compared: Comparison, names: list[str]) -> Section:
     ends = (Column(f"{n[0]} {end}", NUMBER, unit_from="Unit") for n in names for end in ("from", "to"))
     return Section("Figures of merit", tables=[
         Table("Figures", "Side by side", columns, rows),
-        Table("Bands", "80 % bands", (Column("Figure"), *ends, Column("Unit", UNIT)), bands),
+        Table("Bands", "80 % bands", (Column("Figure"), *(Column(n[0]) for n in names)), relative),
+        Table("Ends of bands", "Ends of the 80 % bands", (Column("Figure"), *ends, Column("Unit", UNIT)), bands,
+              n_shown=0),
     ])  # fmt: skip
 
 

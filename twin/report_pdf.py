@@ -251,22 +251,32 @@ def _cell(text: str, column: Column, width: float) -> str | Flowable:
 
 
 def _widths(columns: Sequence[Column], heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[float]:
-    """Return column widths that fill the page: numbers on one line, texts share what is left by their length."""
-    wanted, least = [], []
+    """Return column widths that fill the page: numbers on one line, texts share what is left by their mean length."""
+    wanted, least, usual = [], [], []
     for i, column in enumerate(columns):
-        cells = [pdfmetrics.stringWidth(row[i], REGULAR, SIZE) for row in rows]
+        texts = [_short(row[i]) if column.kind == MARK else row[i] for row in rows]
+        cells = [pdfmetrics.stringWidth(text, REGULAR, SIZE) for text in texts]
         word = max((pdfmetrics.stringWidth(w, BOLD, HEAD_SIZE) for w in heads[i].split()), default=0)
         mark = 11 if column.kind == MARK else 0
         widest = max([*cells, word]) + 2 * CELL_PAD + mark + 1
         wanted.append(min(widest, MOST_WIDE))
+        usual.append(sum(cells) / max(len(cells), 1) + 1)
         whole = column.is_number or mark
         least.append(min(widest, LONGEST_NUMBER if whole else max(word, 42) + 2 * CELL_PAD))
     if sum(wanted) <= WIDTH:
         return wanted
-    room = [w - low for w, low in zip(wanted, least, strict=True)]
-    share = max(WIDTH - sum(least), 0.0) / max(sum(room), 1e-9)
-    found = [low + share * more for low, more in zip(least, room, strict=True)]
+    found, growing = list(least), set(range(len(columns)))
+    while growing and WIDTH - sum(found) > 1:
+        share = (WIDTH - sum(found)) / sum(usual[i] for i in growing)
+        for i in growing:
+            found[i] = min(found[i] + share * usual[i], wanted[i])
+        growing = {i for i in growing if found[i] < wanted[i]}
     return [w * min(1.0, WIDTH / sum(found)) for w in found]
+
+
+def _short(mark: str) -> str:
+    """Return a mark's word as it is drawn: "assumed" of "assumed by the model"."""
+    return mark.partition(" by ")[0]
 
 
 class _Mark(Flowable):
@@ -297,7 +307,7 @@ class _Mark(Flowable):
         elif first == "entered":
             _polygon(canvas, [(x - r, y - r), (x + r, y - r), (x, y + r)], fill=0)
         canvas.setFont(REGULAR, SIZE)
-        canvas.drawString(9, SIZE * 0.35, self.word.partition(" by ")[0])
+        canvas.drawString(9, SIZE * 0.35, _short(self.word))
 
 
 def _polygon(canvas: Canvas, points: Sequence[tuple[float, float]], *, fill: int, stroke: int = 1) -> None:

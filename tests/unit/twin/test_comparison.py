@@ -4,6 +4,7 @@ import pytest
 
 from tests.compared_runs import plain, pool, run
 from twin.comparison import answer_rows, compare, falls_between
+from twin.comparison_reasons import chip_text
 
 A = run("A", tokens=1000.0, parts_w={"Accelerators": 800.0, "Chillers": 200.0}, usd={"Energy": 600.0, "Staff": 400.0})
 B = run("B", tokens=1500.0, parts_w={"Accelerators": 850.0, "Chillers": 50.0}, usd={"Energy": 500.0, "Staff": 400.0})
@@ -190,3 +191,10 @@ def test_product_data_that_changed_between_runs_is_told():
     compared = compare([with_details("a", assumptions=sheet(1e6)), with_details("b", assumptions=sheet(2e6))])
     row = next(row for row in compared.assumptions if row.group == "Product data")
     assert (row.name, [plain(value) for value in row.values]) == ("UPS: Rating", ["1.00 MVA", "2.00 MVA"])
+
+
+@pytest.mark.parametrize(
+    ("slug", "text"), [("rubin-r200", "Rubin R200"), ("h200-sxm", "H200 SXM"), ("gb300", "GB300"), ("mi355x", "MI355X")]
+)
+def test_accelerators_are_called_as_their_makers_write_them(slug, text):
+    assert chip_text(slug) == text

@@ -211,6 +211,8 @@ def test_a_comparison_reports_differences_winners_and_steps(run):
     assert any(row[0] == "Layout" for row in table(report, "Differences").rows)
     figures = {row[0]: row for row in table(report, "Figures").rows}
     assert figures["Tokens per watt"][1:5] == [4.0, 5.0, "tok/J", "B"]
+    band = next(row for row in table(report, "Bands").rows if row[0] == "Output tokens")
+    assert band[1] == "±\N{NARROW NO-BREAK SPACE}10\N{NARROW NO-BREAK SPACE}%"
     assert table(report, "Totals").rows[0][1] == pytest.approx(bill_of_materials(run.layout).total_usd)
     assert pdf(report).startswith(b"%PDF-")
     assert "Comparison" in html(report)
