@@ -21,7 +21,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from power_cooling.availability_draws import draw_years
-from power_cooling.availability_states import FULL, StateTable, outages, rows_after, tabulate
+from power_cooling.availability_states import (
+    FULL,
+    StateTable,
+    outages,
+    rows_after,
+    rows_without_plans,
+    tabulate,
+)
 from power_cooling.reliability import HOURS_PER_YEAR
 from power_cooling.repairable import FloatArray, IntArray, RepairableGroups, Subsystem
 
@@ -91,20 +98,15 @@ def solve_availability(
         others = np.prod(np.delete(exceed, at, axis=0), axis=0)
         served = np.concatenate([[0.0], np.cumsum(np.diff(levels) * others[1:])])
         short = (served[-1] - served[np.searchsorted(levels, table.capacity)]) * (1 - table.ridden)
-        for column, pmf in enumerate(table.pmfs):
+        planned_lost += _planned_lost_frac(table, short) * HOURS_PER_YEAR
+        for column, (name, pmf) in enumerate(zip(groups.names, table.pmfs, strict=False)):
             # The column's own value re-weighted, all else as it is.
             by_value = np.bincount(table.states[:, column], table.probability * short, minlength=pmf.size)
-            if column >= len(groups.names):  # plans that do not stand apart count as none
-                pmf = np.bincount(table.states[:, column], table.probability, minlength=pmf.size)
             given = np.divide(by_value, pmf, out=np.zeros_like(pmf), where=pmf > 0)
             usual = float(by_value.sum())
-            regained = HOURS_PER_YEAR * max(0.0, usual - float(given[0]))
-            if column >= len(groups.names):
-                planned_lost += regained
-                continue
-            names.append(f"{table.subsystem.name}: {groups.names[column]}")
+            names.append(f"{table.subsystem.name}: {name}")
             failures.append(table.failures_per_year[column])
-            lost.append(regained + table.event_h[column])
+            lost.append(HOURS_PER_YEAR * max(0.0, usual - given[0]) + table.event_h[column])
             spared = groups.pmf(column, extra_units=1)
             with_spare = (spared[0] + spared[1]) * given[0] + float(spared[2:] @ given[1:])
             gain.append(HOURS_PER_YEAR * max(0.0, usual - with_spare))
@@ -140,6 +142,15 @@ def _exceedance(levels: FloatArray, table: StateTable) -> FloatArray:
     exceed = 1 - table.unexplored - np.concatenate([[0.0], np.cumsum(mass)[:-1]])
     exceed[0] = 1.0
     return np.clip(exceed, 0.0, 1.0)
+
+
+def _planned_lost_frac(table: StateTable, short: FloatArray) -> float:
+    """Return what states with planned outages lose beyond the same failures without."""
+    planned = np.flatnonzero(table.states[:, len(table.subsystem.groups.names) :].any(axis=1))
+    alone = rows_without_plans(table, planned)
+    known = alone >= 0
+    more = short[planned[known]] - short[alone[known]]
+    return float(table.probability[planned[known]] @ np.maximum(more, 0.0))
 
 
 def _interruptions(tables: list[StateTable]) -> tuple[float, float]:

@@ -122,15 +122,23 @@ def rows_after(table: StateTable, rows: NDArray[np.bool_], moves: Moves) -> IntA
     """
     n_columns, n_groups = table.states.shape[1], len(table.subsystem.groups.names)
     steps = unit_codes(n_columns)
-    to = table.codes[rows] + moves.jump[rows].astype(np.uint64) * steps[moves.column]
+    step = moves.jump[rows].astype(np.uint64) * steps[moves.column]
+    found = _rows_of(table, table.codes[rows] + step)
     plans = table.states[rows, n_groups:].astype(np.uint64) @ steps[n_groups:]
-    if moves.column >= n_groups:
-        plans = plans + moves.jump[rows].astype(np.uint64) * steps[moves.column]
-    found = np.full(to.size, -1, dtype=np.int64)
-    for codes in (to - plans, to):
-        at = np.minimum(np.searchsorted(table.codes, codes), table.codes.size - 1)
-        found = np.where(table.codes[at] == codes, at, found)
-    return found
+    without = table.codes[rows] - plans + (step if moves.column < n_groups else np.uint64(0))
+    return np.where(found >= 0, found, _rows_of(table, without))
+
+
+def rows_without_plans(table: StateTable, rows: IntArray) -> IntArray:
+    """Return the rows of the same failures beside no planned outage, -1 where the table has none."""
+    n_groups = len(table.subsystem.groups.names)
+    steps = unit_codes(table.states.shape[1])[n_groups:]
+    return _rows_of(table, table.codes[rows] - table.states[rows, n_groups:].astype(np.uint64) @ steps)
+
+
+def _rows_of(table: StateTable, codes: NDArray[np.uint64]) -> IntArray:
+    at = np.minimum(np.searchsorted(table.codes, codes), table.codes.size - 1)
+    return np.where(table.codes[at] == codes, at, -1)
 
 
 def capacity_of(subsystem: Subsystem, states: IntArray) -> FloatArray:

@@ -60,7 +60,8 @@ def capacity_of_states(
     """Return the capacity function of a table of solved failure states.
 
     Other states than those in the table lose the sum of what their groups lose alone, each group by the least solved
-    number of failed units that is no fewer; a group whose number was not reached alone leaves nothing.
+    number of failed units that is no fewer, and of what pairs of them that were solved lose beyond that; never less
+    than any solved state with no more failed units. A group whose number was not reached alone leaves nothing.
 
     Parameters
     ----------
@@ -99,6 +100,8 @@ def capacity_of_states(
         for row in rows[np.argsort(-table[rows, g], kind="stable")]:
             loss[g, 1 : table[row, g] + 1] = 1 - left[row]
 
+    clusters = _clusters(table, 1 - left, loss)
+
     def look_up(asked: IntArray) -> FloatArray:
         if asked.shape[1] != n_groups + len(members):
             raise ValueError(f"a table of {n_groups} groups and {len(members)} causes was asked for {asked.shape[1]}")
@@ -107,10 +110,46 @@ def capacity_of_states(
             out = np.where((asked[:, [n_groups + cause]] > 0) & taken, size, out)
         wanted = out.astype(np.uint64) @ unit_codes(n_groups)
         at = np.minimum(np.searchsorted(codes, wanted), codes.size - 1)
-        summed = 1 - loss[np.arange(n_groups), out].sum(axis=1)
-        return np.where(codes[at] == wanted, known[at], np.maximum(0.0, summed))
+        lost = loss[np.arange(n_groups), out].sum(axis=1)
+        unsolved = np.flatnonzero((codes[at] != wanted) & (np.count_nonzero(out, axis=1) > 1))
+        lost[unsolved] = _lost_together(out[unsolved], lost[unsolved], clusters)
+        return np.where(codes[at] == wanted, known[at], np.maximum(0.0, 1 - lost))
 
     return look_up
+
+
+Cluster = tuple[NDArray[np.intp], list[tuple[IntArray, float, float]]]
+
+
+def _clusters(table: IntArray, lost: FloatArray, alone: FloatArray) -> list[Cluster]:
+    """Return the solved states of several groups that lose more than these alone, by their groups.
+
+    Each as its numbers of failed units, what it loses, and what of that is beyond its groups alone.
+    """
+    found: dict[tuple[int, ...], list[tuple[IntArray, float, float]]] = {}
+    for failed, loss in zip(table, lost, strict=True):
+        groups = np.flatnonzero(failed)
+        beyond = float(loss - alone[groups, failed[groups]].sum())
+        if groups.size > 1 and beyond > 1e-12:
+            found.setdefault(tuple(groups.tolist()), []).append((failed[groups], float(loss), beyond))
+    return [(np.array(groups), states) for groups, states in found.items()]
+
+
+def _lost_together(out: IntArray, lost: FloatArray, clusters: list[Cluster]) -> FloatArray:
+    """Return what unsolved states lose, from what their groups lose alone and from the solved states they hold."""
+    most, total = lost.copy(), lost.copy()
+    for groups, states in clusters:
+        rows = np.flatnonzero(np.all(out[:, groups] > 0, axis=1))
+        if not rows.size:
+            continue
+        beyond = np.zeros(rows.size)
+        for failed, loss, more in states:
+            holds = np.all(out[np.ix_(rows, groups)] >= failed, axis=1)
+            most[rows] = np.where(holds, np.maximum(most[rows], loss), most[rows])
+            beyond = np.where(holds, np.maximum(beyond, more), beyond)
+        if groups.size == 2:
+            total[rows] += beyond
+    return np.maximum(total, most)
 
 
 def needed_units_capacity(units: int, needed: int) -> FloatArray:

@@ -8,6 +8,7 @@ assumed unless the site says otherwise.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,6 +144,7 @@ def loss_drills(
     generator_start_s: float = 10.0,
     pumps_on_ups: bool = True,
     fans_on_ups: bool = False,
+    only: Collection[str] | None = None,
 ) -> tuple[LossDrill, ...]:
     """Return what each kind of loss does to the liquid-cooled racks of a plant, and how soon.
 
@@ -156,6 +158,8 @@ def loss_drills(
         From the loss of the grid until generators carry the site [s].
     pumps_on_ups, fans_on_ups : bool
         What rides on the UPS when the grid is lost.
+    only : collection of str, optional
+        Names of the losses that are wanted; by default all.
 
     Returns
     -------
@@ -189,6 +193,8 @@ def loss_drills(
     }
     drills = []
     for name, events in cases.items():
+        if only is not None and name not in only:
+            continue
         done = simulate_transient(units, loop, calm.with_disturbances(*events, n_units=n))
         drills.append(
             LossDrill(

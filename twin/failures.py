@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from power_cooling.electrical import FeedTree
 from power_cooling.reliability import HOURS_PER_YEAR, failed_units_pmf
 from power_cooling.site_arrays import Failures, FloatArray, SiteArrays, SiteFeeds
 from twin import equipment
@@ -17,6 +16,7 @@ from twin import equipment
 Inputs = Mapping[str, Any]
 
 NEGLIGIBLE_PAIR = 1e-9  # of a year, 30 ms: thousands of such pairs together cost less than a second
+NEGLIGIBLE_ACROSS = 1e-8  # of a year, 0.3 s, of feeds of different groups: they are many
 ASSUMED_COMMON_CAUSE_FRAC = 0.05  # of a component's failures that take its whole group: 1 to 10 % in IEEE 493 practice
 MAX_FAILED_SOLVED = 16  # units of one component that are taken out one by one; more at once are solved as all of them
 MAX_PAIRED_SOLVED = 8  # of each of two components that back each other up
@@ -145,10 +145,10 @@ def _within_a_year(found: list[Component]) -> list[Component]:
     return [replace(c, maintenance_per_year=c.maintenance_per_year * fits[c.group]) for c in found]
 
 
-def failure_states(found: list[Component], tree: FeedTree | None = None) -> list[State]:
+def failure_states(found: list[Component], feeds: SiteFeeds | None = None) -> list[State]:
     """Return the states whose losses are summed: each number of units out of a component, pairs, common causes.
 
-    Pairs are of components of one group and, given the feed tree, of feeds on different sides of it.
+    Pairs are of components of one group and, given the feeds, of those on the two sides of a rack.
 
     Units lost to one cause are mended side by side, so that all of them are out for a part of the repair only: the
     probabilities of a component's states are those of its Markov chain, not a share of its unavailability.
@@ -164,8 +164,8 @@ def failure_states(found: list[Component], tree: FeedTree | None = None) -> list
     for i, component in enumerate(found):
         groups.setdefault(component.group, []).append(i)
     pairs = {pair for members in [*groups.values(), sources_of(found)] for pair in combinations(members, 2)}
-    if tree is not None:
-        pairs |= set(_feeds_apart(found, tree))
+    if feeds is not None:
+        pairs |= set(_feeds_apart(found, feeds))
     for i, j in sorted(pairs):
         # Spare units of one stand in for the other's: what both lose together is solved, number by number.
         states += _pair_states(found, i, j)
@@ -182,18 +182,24 @@ def sources_of(found: list[Component]) -> list[int]:
     return [i for i, c in enumerate(found) if c.kind == "feed" and c.group.startswith(("utility", "generator"))]
 
 
-def _feeds_apart(found: list[Component], tree: FeedTree) -> Iterator[tuple[int, int]]:
-    """Yield the feeds that stand in for each other from different groups: neither hangs on the other."""
-    above = [{node} for node in range(tree.n_nodes)]
-    for node in range(tree.n_nodes):  # parents come first
+def _feeds_apart(found: list[Component], feeds: SiteFeeds) -> Iterator[tuple[int, int]]:
+    """Yield the feeds of different groups on the two sides of some rack, where neither hangs on the other."""
+    tree, links = feeds.tree, feeds.links
+    serves = np.zeros((tree.n_nodes, links.n_racks), dtype=np.float32)
+    serves[links.node_index, links.rack_index] = 1
+    above = np.eye(tree.n_nodes, dtype=bool)
+    for node in range(tree.n_nodes - 1, -1, -1):  # deepest first
         if tree.parent[node] >= 0:
-            above[node] |= above[tree.parent[node]]
-    feeds = [i for i, c in enumerate(found) if c.kind == "feed" and i not in sources_of(found)]
-    out = np.array([1 - found[i].units_out_pmf()[0] for i in feeds])
-    for a, b in np.argwhere(np.triu(np.outer(out, out) > NEGLIGIBLE_PAIR, k=1)):
-        i, j = feeds[a], feeds[b]
-        if found[i].index not in above[found[j].index] and found[j].index not in above[found[i].index]:
-            yield i, j
+            serves[tree.parent[node]] = np.maximum(serves[tree.parent[node]], serves[node])
+            above[tree.parent[node]] |= above[node]
+    sources = set(sources_of(found))
+    own = [i for i, c in enumerate(found) if c.kind == "feed" and i not in sources]
+    nodes = np.array([found[i].index for i in own], dtype=np.int64)
+    out = np.array([1 - found[i].units_out_pmf()[0] for i in own])
+    apart = (serves @ serves.T > 0) & ~above & ~above.T
+    likely = np.outer(out, out) > NEGLIGIBLE_ACROSS
+    for a, b in np.argwhere(np.triu(apart[np.ix_(nodes, nodes)] & likely, k=1)):
+        yield own[a], own[b]
 
 
 def _pair_states(found: list[Component], i: int, j: int) -> Iterator[State]:

@@ -80,7 +80,13 @@ def plant_drills(site: SiteArrays, hot: Weather, load_frac: FloatArray) -> dict[
         int(plant): {
             drill.name: drill
             for drill in loss_drills(
-                site, int(plant), load, dry_bulb_degc=dry, wet_bulb_degc=wet, duration_s=FOLLOWED_S
+                site,
+                int(plant),
+                load,
+                dry_bulb_degc=dry,
+                wet_bulb_degc=wet,
+                duration_s=FOLLOWED_S,
+                only=DRILL_OF.values(),
             )
         }
         for plant in plants

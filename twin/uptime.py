@@ -45,8 +45,8 @@ from twin.ride_through import ride_through_s
 
 Inputs = Mapping[str, Any]
 
-MAX_JOINT_STATES = 10_000  # of the exact distribution; what they leave out counts as no capacity
-MAX_JOINT_COMPONENTS = 150  # of most loss; in larger layouts the others' losses are summed state by state
+MAX_JOINT_STATES = 6_000  # of the exact distribution; what they leave out counts as no capacity
+MAX_JOINT_COMPONENTS = 64  # of most loss; in larger layouts the others' losses are summed state by state
 N_DRAWN_YEARS = 1_000
 DRAW_SEED = 493  # the same years in every run, so that two runs differ by their layouts only
 N_SHOWN_LEVELS = 12  # of the capacity distribution
@@ -221,7 +221,7 @@ def uptime(
         What each feed carries at most [W].
     """
     found = components(inputs, site, feeds)
-    states = failure_states(found, feeds.tree)
+    states = failure_states(found, feeds)
     capacity, converged = capacity_left(site, feeds, pools, weather, load_frac, found, states)
     lost = np.array([state.probability for state in states]) * (1 - capacity)
     by_component = np.zeros(len(found))

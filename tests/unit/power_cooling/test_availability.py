@@ -299,8 +299,19 @@ def test_a_solved_state_is_looked_up_and_others_add_what_their_groups_lose():
     look_up = solved_states()
     asked = np.array([[0, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 2, 0], [1, 1, 1, 0]])
     # The pair of feeds was solved; one feed and one of the plant adds 0.1 + 0.05; two of the plant are not better than
-    # three; the pair beside a third failure is not in the table, so its parts add up.
-    assert look_up(asked) == pytest.approx([1.0, 0.1, 0.85, 0.4, 0.65])
+    # three; the pair beside a third failure is not in the table, so what the pair and the third lose adds up.
+    assert look_up(asked) == pytest.approx([1.0, 0.1, 0.85, 0.4, 0.05])
+
+
+def test_one_more_failure_never_raises_the_capacity_of_states_that_were_not_solved():
+    failed = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 2, 0], [0, 0, 1], [0, 0, 2], [1, 1, 0], [0, 2, 1], [1, 2, 2]]
+    look_up = capacity_of_states(failed, [1.0, 0.95, 1.0, 0.9, 1.0, 0.9, 0.7, 0.6, 0.2], [1, 2, 2])
+    states = np.array([(i, j, k) for i in range(2) for j in range(3) for k in range(3)])
+    left = {tuple(state): value for state, value in zip(states, look_up(states), strict=True)}
+    for state in states:
+        for more in np.eye(3, dtype=int):
+            if tuple(state + more) in left:
+                assert left[tuple(state + more)] <= left[tuple(state)] + 1e-12, state
 
 
 def test_a_common_cause_takes_all_its_members():

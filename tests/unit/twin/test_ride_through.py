@@ -10,6 +10,8 @@ from twin.capacity_left import hot_weather
 from twin.failures import components
 from twin.ride_through import DRILL_OF, plant_drills, powered_s, ride_through_s
 
+pytestmark = pytest.mark.django_db  # makes the database that `sample_inputs` fills, when this file runs alone
+
 UPS = {"kind": "ups", "facts": {"battery_autonomy_s": 300.0}}
 BESS = {"kind": "bess", "facts": {"power_w": 2e6, "energy_j": 3.6e9}}
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from power_cooling.availability import simulate_availability, solve_availability
-from power_cooling.electrical import feed_tree
+from power_cooling.electrical import RackLinks, feed_tree
+from power_cooling.site_arrays import SiteFeeds
 from twin import uptime
 from twin.uptime import Component, State, Trays, Uptime, failure_states, subsystems_of
 
@@ -249,7 +250,11 @@ def test_the_two_sides_of_a_layout_are_solved_across_their_groups():
         names=names, kinds=list(kinds.values()), parents=[None, "Utility", "Utility", "UPS A"], rating_w=1e6
     )
     found = [Component(name, f"{kinds[name]}: {name}", "feed", tree.index(name), 1, 1.0, 50.0) for name in names]
-    apart = {tuple(found[which].name for which, _ in state.out) for state in failure_states(found, tree)}
+    sides = RackLinks(2, np.array([0, 0, 1]), np.array([tree.index(n) for n in ("Busway A", "UPS B", "UPS B")]),
+                      np.array([0.5, 0.5, 1.0]), np.zeros(3))  # fmt: skip
+    none = np.zeros(0, dtype=np.int64)
+    feeds = SiteFeeds(tree, sides, none, none, none)
+    apart = {tuple(found[which].name for which, _ in state.out) for state in failure_states(found, feeds)}
     pairs = {pair for pair in apart if len(pair) == 2}
     # The busway hangs on UPS A and everything on the utility: those pairs lose what one of them loses.
     assert pairs == {("UPS A", "UPS B"), ("UPS B", "Busway A")}
