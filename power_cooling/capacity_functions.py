@@ -157,3 +157,27 @@ def needed_units_capacity(units: int, needed: int) -> FloatArray:
     if not 1 <= needed <= units:
         raise ValueError(f"needed is {needed}; must be between 1 and units {units}")
     return np.minimum(1.0, np.arange(units, -1, -1) / needed)
+
+
+def best_switching(failed: ArrayLike, capacity_frac: ArrayLike) -> FloatArray:
+    """Return what solved states leave if operators may also switch off what still works.
+
+    A state then leaves at least what any state with the same and more failed units does, so that one more failure
+    never raises capacity. Where a plant is far too small, protection alone may leave less with more of it running.
+
+    Parameters
+    ----------
+    failed : array_like of int, shape (n_states, n_groups)
+        Failed units of each solved state.
+    capacity_frac : array_like, shape (n_states,)
+        What protection leaves of each.
+    """
+    table, left = np.asarray(failed, dtype=np.int64), np.asarray(capacity_frac, dtype=np.float64)
+    best = left.copy()
+    with_group = [np.flatnonzero(column) for column in table.T]
+    for i, row in enumerate(table):
+        groups = np.flatnonzero(row)
+        rows = min((with_group[g] for g in groups), key=len, default=np.arange(left.size))
+        more = np.all(table[np.ix_(rows, groups)] >= row[groups], axis=1)
+        best[i] = left[rows[more]].max()
+    return best

@@ -6,7 +6,8 @@ falling share of what they want (never below their lowest clock); from 1/2 down 
 rated power and hottest first, is off as well. Halving the range finds the highest level on a fixed grid at which
 nothing is over its limit. Held-back chips stay at the lowest clock while racks are off, as protection leaves them: so a
 smaller plant never serves more with the same racks. It is what protection does, not the best there is: where racks that
-share a too small hall or plant lose their own CDUs, those left may run faster than all did together.
+share a too small hall or plant lose their own CDUs, those left may run faster than all did together. Who asks for the
+capacity of failure states lets operators switch those off as well (`capacity_functions.best_switching`).
 """
 
 import numpy as np

@@ -5,6 +5,7 @@ from dataclasses import fields
 
 import numpy as np
 
+from power_cooling.capacity_functions import best_switching
 from power_cooling.coupled import CoupledResult, solve_coupled
 from power_cooling.islands import Islands, failures_in, islands, part_of
 from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds, Weather
@@ -30,7 +31,8 @@ def capacity_left(
     """Return the share of token capacity that each state leaves, shape (n_states,), and whether all converged.
 
     What heat takes from the sound site in that weather is no failure's fault. A state that does not converge counts as
-    lost whole, with all of its island. `solve` may remember what it solved before.
+    lost whole, with all of its island. Operators may switch off what still works: a state leaves at least what any of
+    the states with more failures does. `solve` may remember what it solved before.
     """
     hot = hot_weather(weather)
     busiest = np.minimum(load_frac.max(axis=0), 1.0)
@@ -52,6 +54,11 @@ def capacity_left(
             solved = solve(part[0], load, outdoors, feeds=part[1], failures=failed)
             left[block] = tokens.left(part[0], solved)
             converged &= solved.report.converged
+    failed_units = np.zeros((len(states), len(found)), dtype=np.int64)
+    for k, state in enumerate(states):
+        for which, out in state.out:
+            failed_units[k, which] = out
+    left = best_switching(failed_units, left)
     return np.where(left > 1 - NO_LOSS_FRAC, 1.0, left), bool(converged)
 
 

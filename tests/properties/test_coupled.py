@@ -6,10 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from power_cooling.capacity_functions import best_switching
 from power_cooling.coupled import Reason, solve_coupled
 from power_cooling.site_arrays import Failures, SiteArrays, Weather
 from twin.benchmarks.coupled import air_site, liquid_site
-from twin.validation.random_sites import random_elements, random_site
+from twin.validation.random_sites import of_size, random_elements, random_site
 
 few = settings(max_examples=15, deadline=None)  # each example solves tens of elements
 seeds = st.integers(0, 10**6)
@@ -79,3 +80,31 @@ def test_one_more_failure_never_raises_capacity(seed, kind, dry_bulb):
     assert solved.report.converged
     capacity = (solved.pool_clock_frac * solved.pool_available_frac)[:, 0]
     assert np.all(np.diff(capacity) <= 1e-9)
+
+
+@few
+@given(seeds, st.floats(5, 42))
+def test_one_more_failure_never_raises_capacity_of_far_too_small_sites_that_operators_switch(seed, dry_bulb):
+    rng = np.random.default_rng(seed)
+    site = random_site(rng)
+    site = replace(
+        site, **{name: of_size(getattr(site, name), 10 ** rng.uniform(-1.5, -0.3)) for name in ("halls", "plants")}
+    )
+    there = np.concatenate([site.cdus.n_units, site.halls.n_units]).astype(int)
+    cut = site.cdus.n_groups
+    # All numbers of lost units of two parts, whichever they are, beside each other.
+    one, other = rng.choice(there.size, 2, replace=False)
+    lost = np.array([(i, j) for i in range(there[one] + 1) for j in range(there[other] + 1)])[:60]
+    running = np.tile(there.astype(float), (len(lost), 1))
+    running[:, one] -= lost[:, 0]
+    running[:, other] -= lost[:, 1]
+    solved = solve_coupled(
+        site, np.ones((len(lost), 2)), Weather(np.full(len(lost), dry_bulb), 0.006),
+        failures=Failures(cdus_running=running[:, :cut], air_units_running=running[:, cut:]),
+    )  # fmt: skip
+    protected = np.nan_to_num(solved.pool_clock_frac * solved.pool_available_frac).sum(axis=1)
+    capacity = best_switching(lost, protected)
+    assert np.all(capacity >= protected)
+    assert np.all(np.isin(capacity, protected))  # nothing but what was solved
+    fewer = np.all(lost[:, None] <= lost[None, :], axis=2)
+    assert np.all(np.where(fewer, capacity[:, None] - capacity[None, :], 0.0) >= 0)

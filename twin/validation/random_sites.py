@@ -43,7 +43,7 @@ def random_site(rng: np.random.Generator) -> SiteArrays:
     plants = _plants(rng, float(liquid_w.sum() + air_w.sum()))
     if rng.random() < 0.25:
         cdus, halls, plants = (
-            _of_size(bank, 10 ** rng.uniform(-1.5, 0, n))
+            of_size(bank, 10 ** rng.uniform(-1.5, 0, n))
             for bank, n in ((cdus, n_groups), (halls, n_halls), (plants, 2))
         )
     return SiteArrays(racks, pools, cdus, halls, plants)
@@ -58,7 +58,7 @@ _SIZES = (
 Bank = TypeVar("Bank", CduBank, HallBank, PlantBank)
 
 
-def _of_size(bank: Bank, size: FloatArray) -> Bank:
+def of_size(bank: Bank, size: FloatArray) -> Bank:
     """Return equipment of the same kind with ratings, flows and conductances scaled by `size`."""
     return replace(bank, **{name: getattr(bank, name) * size for name in _SIZES if hasattr(bank, name)})
 

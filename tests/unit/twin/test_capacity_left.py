@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from django.core.management import call_command
 
-from facility.models import PowerFeed
+from facility.models import CoolingPlant, PowerFeed
 from power_cooling.coupled import solve_coupled
 from power_cooling.islands import islands
 from power_cooling.site_arrays import Weather
@@ -65,3 +65,23 @@ def test_states_cost_on_an_island_what_they_cost_on_the_whole_site(layout_and_sc
 
 def one_island(site, feeds):
     return islands(site, feeds, np.full(feeds.tree.n_nodes, np.inf))
+
+
+def test_what_is_left_of_a_far_too_small_site_falls_with_every_further_failure(layout_and_scenario):
+    CoolingPlant.objects.update(n_heat_rejection=3, n_heat_rejection_spare=0)
+    small = solved_layout(layout_and_scenario)
+    found = components(small.inputs, small.site, small.feeds)
+    states = failure_states(found)
+    left, _ = capacity_left.capacity_left(
+        small.site, small.feeds, small.pools, small.weather, small.load_frac, found, states
+    )
+    out = np.zeros((len(states), len(found)), dtype=int)
+    for k, state in enumerate(states):
+        for which, units in state.out:
+            out[k, which] = units
+    n_compared = 0
+    for k in range(len(states)):
+        more = np.all(out >= out[k], axis=1)
+        n_compared += np.count_nonzero(more) - 1
+        assert np.all(left[more] <= left[k] + capacity_left.NO_LOSS_FRAC), states[k]
+    assert n_compared > 500
