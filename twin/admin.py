@@ -12,6 +12,9 @@ from twin import services
 from twin.exceptions import InvalidTransition
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
 
+admin.site.site_header = admin.site.site_title = "AI-factory twin"
+admin.site.index_title = "Sites, catalogue and runs"
+
 
 class ScenarioWorkloadInline(admin.TabularInline):
     model = ScenarioWorkload

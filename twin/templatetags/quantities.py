@@ -20,7 +20,6 @@ from twin.number_text import (
     is_missing,
     joined_text,
     quantity_text,
-    significant,
 )
 
 register = template.Library()
@@ -118,9 +117,3 @@ def input_range(row: dict) -> str:
 def share(value: float) -> str:
     """`{{ row.accelerator_share_frac|share }}`: a share as somebody stated it, "7 %", not as if it were measured."""
     return f"{value * 100:.6g}{GAP}%"
-
-
-@register.filter
-def digits(value: float | None) -> str:
-    """Three significant digits without a unit, where the unit stands in words beside it."""
-    return MISSING if is_missing(value) else significant(value)

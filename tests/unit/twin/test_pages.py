@@ -10,6 +10,7 @@ from facility.models import Membership, Rack
 from tests.small_run import done_run, small_scenario
 from tests.small_site import new_rack
 from twin.models import Run
+from twin.views import validation
 
 pytestmark = pytest.mark.django_db
 
@@ -203,13 +204,28 @@ def test_a_scenario_is_saved_with_its_use_cases(planner, layout, scenario):
     assert scenario.workloads.get().accelerator_share_frac == 0.5
 
 
-def test_the_scoreboard_says_how_to_make_one_and_then_shows_it(planner, settings, tmp_path):
-    settings.TWIN_HOME = tmp_path
-    assert "validate --json" in planner.get(reverse("validation")).content.decode()
+def test_the_scoreboard_is_made_by_a_worker_and_then_shown(planner, admin_client, settings, tmp_path, monkeypatch):
+    settings.TWIN_HOME, settings.TWIN_DATA_DIR = tmp_path, tmp_path / "nothing"
+    asked = []
+    monkeypatch.setattr(validation.scoreboard_make, "delay", lambda: asked.append(True))
+    address = reverse("validation")
+    assert "there is no folder" in planner.get(address).content.decode()
+    admin_client.post(address)
+    assert not asked
+    settings.TWIN_DATA_DIR = tmp_path
+    assert planner.post(address).status_code == 403
+    assert "Measure now" not in planner.get(address).content.decode()
+    assert "Measure now" in admin_client.get(address).content.decode()
+    assert admin_client.post(address).status_code == 302
+    assert asked == [True]
     (tmp_path / "validation.json").write_text(
         '[{"check": "Fan laws", "group": "power", "n": 12, "value": 1.234, "reach": [0, 2], "unit": "%", '
-        '"status": "pass", "note": ""}]'
+        '"status": "pass", "note": ""}, {"check": "Balance", "group": "power", "n": 12000, "value": 1.32e-14, '
+        '"reach": 1e-10, "unit": "relative", "status": "miss", "note": "on purpose"}]'
     )
-    page = planner.get(reverse("validation")).content.decode()
+    page = planner.get(address).content.decode()
     assert "Fan laws" in page
     assert "0 to 2 %" in page
+    assert "10⁻¹⁴ relative" in page
+    assert "12,000" in page
+    assert "What misses its target" in page

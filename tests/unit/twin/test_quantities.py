@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from twin.number_text import date_text
+from twin.number_text import date_text, significant
 from twin.templatetags.quantities import (
     band_text,
     delta_kind,
@@ -11,7 +11,6 @@ from twin.templatetags.quantities import (
     exact_text,
     quantity,
     quantity_text,
-    significant,
 )
 
 
