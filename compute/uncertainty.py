@@ -24,7 +24,9 @@ IntArray = NDArray[np.int64]
 
 COVERED_FRAC = 0.8
 LOW_QUANTILE, HIGH_QUANTILE = 0.5 - COVERED_FRAC / 2.0, 0.5 + COVERED_FRAC / 2.0
-FEW_GROUPS = 4  # below it the largest of the groups' errors says too little of the next one's
+# A lone group has no other to be held against. Student's t of one degree of freedom, the least that a spread can be
+# estimated with, predicts the next draw from the mean of two: t / z * sqrt(1 + 1/2).
+LONE_GROUP_WIDENING = float(student_t.ppf(HIGH_QUANTILE, 1) / norm.ppf(HIGH_QUANTILE) * np.sqrt(1.5))
 PRIOR_COUNT = 40.0  # cases that a coarser group's quantiles count for in a finer group
 QUANTITIES = ("itl", "ttft", "throughput", "power", "joules")
 NOVELTIES = ("known", "new_model", "new_accelerator")
@@ -50,16 +52,6 @@ def group_path(case: Case, queued: bool) -> tuple[str, ...]:
         f"{a['accelerator']}|{a['engine']}|{a['protocol']}|{load}",
         f"{a['accelerator']}|{a['engine']}|{a['protocol']}|{a['model']}|{load}",
     )
-
-
-def few_groups_factor(n_groups: int) -> float:
-    """Return by how much 80 % bands must widen that come from the errors of a few left-out groups [-].
-
-    The next group's error is a draw of its own: mean and spread over n groups predict it by Student's t with n - 1
-    degrees of freedom, times sqrt(1 + 1/n) for the uncertain mean.
-    """
-    n = max(n_groups, 2)
-    return float(student_t.ppf(0.9, n - 1) / norm.ppf(0.9) * np.sqrt(1.0 + 1.0 / n))
 
 
 def residual_quantiles(
@@ -103,8 +95,7 @@ def widening_that_covers(paths: Sequence[tuple[str, ...]], residuals: FloatArray
     """Return the widening with which bands cover `COVERED_FRAC` of the cases of groups that they have not seen [-].
 
     A case's score is the distance of its residual from the middle of the band that the other groups give it, over half
-    that band's width; the widening is the scores' quantile. From fewer than `FEW_GROUPS` groups it is at least what
-    Student's t asks for.
+    that band's width; the widening is the scores' quantile, or `LONE_GROUP_WIDENING` where there is no other group.
 
     Parameters
     ----------
@@ -122,7 +113,7 @@ def widening_that_covers(paths: Sequence[tuple[str, ...]], residuals: FloatArray
     measured = np.isfinite(residuals)
     groups = np.unique(left_out[measured])
     if groups.size < 2:
-        return few_groups_factor(groups.size)
+        return LONE_GROUP_WIDENING
     scores = np.full(residuals.shape, np.nan)
     for group in groups:
         inside = left_out == group
@@ -130,8 +121,7 @@ def widening_that_covers(paths: Sequence[tuple[str, ...]], residuals: FloatArray
         for i in np.flatnonzero(inside & measured):
             low, high = band_logs(table, paths[i])
             scores[i] = abs(residuals[i] - (low + high) / 2.0) / max((high - low) / 2.0, 1e-9)
-    widening = float(np.quantile(scores[measured], COVERED_FRAC))
-    return max(widening, few_groups_factor(groups.size)) if groups.size < FEW_GROUPS else widening
+    return float(np.quantile(scores[measured], COVERED_FRAC))
 
 
 def _depth(group: str, parents: Mapping[str, str | None]) -> int:

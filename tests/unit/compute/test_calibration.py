@@ -12,7 +12,7 @@ from compute.coefficients import COEFFICIENTS, INDEX, LOG_INITIAL, coefficient_s
 from compute.fitting import coefficient_set_of, fit_layout, fit_unknowns, solve_cases, unknown_log_values
 from compute.model_shapes import model_shape_from_entry
 from compute.power_fit import power_coefficients
-from compute.uncertainty import band_logs, few_groups_factor, residual_quantiles, widening_that_covers
+from compute.uncertainty import LONE_GROUP_WIDENING, band_logs, residual_quantiles, widening_that_covers
 from facility.catalogue import entries
 
 ACCELERATORS = {name: accelerator_from_entry(entry) for name, entry in entries("accelerators").items()}
@@ -173,13 +173,6 @@ def test_power_falls_back_where_a_group_is_unknown_and_unpacking_costs_memory_po
     np.testing.assert_allclose(np.log(found.memory), [3.1, 2.6, 2.0])  # the first two unpack their weights
 
 
-def test_bands_widen_the_fewer_groups_they_come_from():
-    factors = [few_groups_factor(n) for n in (2, 4, 11, 1000)]
-    assert factors == sorted(factors, reverse=True)
-    assert factors[1] == pytest.approx(1.638 / 1.2816 * np.sqrt(1.25), rel=1e-3)  # t table: 90 % point, 3 degrees
-    assert factors[-1] == pytest.approx(1.0, abs=2e-3)
-
-
 def test_widened_bands_cover_groups_that_they_have_not_seen():
     chance = np.random.default_rng(7)
 
@@ -198,11 +191,12 @@ def test_widened_bands_cover_groups_that_they_have_not_seen():
     assert np.mean(covered) == pytest.approx(0.8, abs=0.04)
 
 
-def test_a_single_group_says_as_little_as_students_t_allows():
-    paths, residuals = [("all",)] * 6, np.array([0.1, -0.1, 0.0, 0.2, np.nan, 5.0])
-    lone = np.array([3, 3, 3, 3, 3, 4])
-    assert widening_that_covers(paths, np.where(lone == 3, residuals, np.nan), lone) == few_groups_factor(1)
-    assert widening_that_covers(paths, residuals, lone) >= few_groups_factor(2)
+def test_a_lone_group_says_as_little_as_students_t_allows():
+    paths, residuals = [("all",)] * 6, np.array([0.1, -0.1, 0.0, 0.2, np.nan, np.nan])
+    groups = np.array([3, 3, 3, 3, 3, 4])  # the other group was not measured
+    widening = widening_that_covers(paths, residuals, groups)
+    assert widening == LONE_GROUP_WIDENING
+    assert widening == pytest.approx(3.078 / 1.2816 * np.sqrt(1.5), rel=1e-3)  # t table: 90 %, one degree of freedom
 
 
 def test_a_post_release_is_a_vintage_of_its_own():
