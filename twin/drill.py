@@ -37,6 +37,7 @@ SAID = {
     BEYOND: "is loaded beyond its limit",
     THROTTLED: "slows its clock: its junctions are too hot",
 }
+DARK = "goes dark: nothing feeds it"
 GRAVITY = {name: i for i, name in enumerate(STATES.tolist())}
 
 
@@ -87,7 +88,7 @@ def affected(tables: dict[str, ObjectTable]) -> list[dict[str, Any]]:
         before, after = table.state[BEFORE], table.state[AFTER]
         for i in np.flatnonzero(after > before):
             what = str(STATES[after[i]])
-            said = SAID[what]
+            said = DARK if (what, kind) == (DEAD, "feeds") else SAID[what]
             if what == THROTTLED:
                 said = f"slows its clock to {quantity_text(float(table.values['clock_frac'][AFTER, i]), '%')}"
             found.append(

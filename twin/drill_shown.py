@@ -14,7 +14,7 @@ from twin.drill_plan import HallDrawing, Place, count_text
 from twin.number_text import delta_kind, delta_text, quantity_text
 from twin.object_states import object_tables, totals
 from twin.outage_choice import Choice, Key
-from twin.readings import Readings
+from twin.readings import Readings, moved
 from twin.schematic import Node, Reading, Schematic, Square
 from twin.steady import hour_rows
 
@@ -152,6 +152,8 @@ def chosen(shown: ShownDrill) -> list[dict[str, Any]]:
 def figure(shown: ShownDrill, name: str, label: str, unit: str, better: str) -> dict[str, str]:
     """Return one of the site's figures before and after, with the difference in words."""
     before, after = shown.total(name, BEFORE), shown.total(name, AFTER)
+    if not moved(before, after):  # as the drawings say it: less is not seen in the figures beside it
+        after = before
     return {
         "label": label, "before": quantity_text(before, unit), "after": quantity_text(after, unit),
         "delta": delta_text(after, before, unit, better), "kind": delta_kind(after, before, better),
