@@ -313,7 +313,9 @@ def capped_clock(accelerator: Accelerator, dynamic_w: FloatArray, power_cap_w: f
     """
     low, high = accelerator.min_power_w, accelerator.max_power_w
     if not low <= power_cap_w <= high:
-        raise ValueError(f"power_cap_w is {power_cap_w:g}; {accelerator.name} can be set to {low:g} W to {high:g} W")
+        raise ValueError(
+            f"the power cap is {power_cap_w:g} W; {accelerator.name} can be set to {low:g} W to {high:g} W"
+        )
     return clock_under_cap(power_cap_w, static_w=accelerator.idle_w, dynamic_w=dynamic_w)
 
 

@@ -113,7 +113,7 @@ def explored(question: Question, targets: LatencyTargets) -> dict[str, Any]:
         As `frontier_of`.
     """
     frontier = frontier_of(question)
-    bands = half_bands(coefficient_set().record, str(question.accelerator["id"]), str(question.model["id"]))
+    bands = _half_bands(question)
     points = [frontier_point(frontier, i) for i in range(frontier.itl_s.size)]
     return _best(question, targets, bands) | {
         "units": UNITS,
@@ -173,6 +173,16 @@ def _best(question: Question, targets: LatencyTargets, bands: Mapping[str, float
         "feasible": True, "reason": reason, "configuration": configuration,
         "operating_point": _with_bands(point, OPERATING_BANDS, bands),
     }  # fmt: skip
+
+
+def point_bands(question: Question, point: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Return the ends of the 80 % band of each quantity of a frontier's point."""
+    ends = _with_bands(point, FRONTIER_BANDS, _half_bands(question))
+    return {name: (ends[f"{name}_low"], ends[f"{name}_high"]) for name in FRONTIER_BANDS}
+
+
+def _half_bands(question: Question) -> dict[str, float]:
+    return half_bands(coefficient_set().record, str(question.accelerator["id"]), str(question.model["id"]))
 
 
 def _with_bands(point: Mapping[str, Any], names: Mapping[str, str], bands: Mapping[str, float]) -> dict[str, Any]:

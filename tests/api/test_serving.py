@@ -214,7 +214,7 @@ def test_a_power_cap_is_kept_and_costs_output(viewer):
     assert max(point["accelerator_power_w"] for point in capped["frontier"]["points"]) <= 400 + 1e-6
     refused = viewer.post(ADDRESS, LENGTHS | {"power_cap_w": 20})
     assert refused.status_code == 400
-    assert "power_cap_w is 20; h100-sxm can be set to" in refused.content.decode()
+    assert "the power cap is 20 W; h100-sxm can be set to" in refused.content.decode()
 
 
 def test_arrivals_may_be_asked_for_in_place_of_requests_in_flight(viewer):

@@ -43,7 +43,7 @@ def explored(system: Product, model: Product, use: Product, engine: str, cap: st
     """Return charts and table of the frontier, or why there is none."""
     # Loads SciPy; only explorers of the web process need it.
     from compute.workload import workload_from_entry
-    from twin.exploration import MOST_ACCELERATORS, Question, frontier_of, frontier_point
+    from twin.exploration import MOST_ACCELERATORS, Question, frontier_of, frontier_point, point_bands
 
     accelerator = accelerator_of(system)
     if accelerator is None:
@@ -62,11 +62,12 @@ def explored(system: Product, model: Product, use: Product, engine: str, cap: st
         return {"reason": frontier.reason, "accelerator": accelerator}
     wanted = 1 / targets.itl_s
     at = frontier.at_interactivity(wanted)
+    point = frontier_point(frontier, at) if at is not None else None
     step = max(1, frontier.user_tokens_per_s.size // N_TABLE_ROWS)
     shown = sorted({*range(0, frontier.user_tokens_per_s.size, step), *([at] if at is not None else [])})
     return {
         "accelerator": accelerator, "targets": targets, "wanted": wanted,
-        "point": frontier_point(frontier, at) if at is not None else None,
+        "point": point, "bands": point_bands(question, point) if point else {},
         "rows": [frontier_point(frontier, i) for i in shown], "charts": figures.frontier(frontier, wanted),
     }  # fmt: skip
 

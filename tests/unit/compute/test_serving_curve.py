@@ -184,7 +184,7 @@ def test_a_cap_is_kept_and_slows_prompts_more_than_generation():
     assert np.all(capped["accelerator_power_w"] <= 350.0 + 1e-6)
     assert np.all(capped["held_clock_frac"] < free["held_clock_frac"])
     assert capped["ttft_p50_s"][0] / free["ttft_p50_s"][0] > capped["itl_p50_s"][0] / free["itl_p50_s"][0] > 1.0
-    with pytest.raises(ValueError, match="power_cap_w is 20; h200-sxm can be set to"):
+    with pytest.raises(ValueError, match="the power cap is 20 W; h200-sxm can be set to"):
         serving_curve(FITTED, choice.configuration, workload, targets, np.ones(1), np.ones(1), power_cap_w=20.0)
 
 

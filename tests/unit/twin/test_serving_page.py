@@ -26,6 +26,11 @@ def test_the_frontier_is_drawn_with_its_table_and_target(reader):
     assert "the speed that the use case wants" in page
 
 
+def test_the_chosen_point_stands_with_its_bands(reader):
+    page = reader.get(reverse("serving")).content.decode()
+    assert page.count('class="band" title="80 % band: ') == 4  # throughput, TTFT, energy and power; a batch has none
+
+
 def test_published_claims_stand_beside_our_ratios_with_bands_and_what_is_measured(reader):
     page = reader.get(reverse("serving")).content.decode()
     assert "50x tokens per megawatt" in page
@@ -62,7 +67,7 @@ def test_an_empty_catalogue_says_how_to_load_it(client):
 def test_a_cap_that_cannot_be_set_says_what_can(reader):
     asked = {"system": "dgx-h100", "model": "llama-3.1-70b", "power_cap_w": "30"}
     page = reader.get(reverse("serving"), asked).content.decode()
-    assert "power_cap_w is 30; h100-sxm can be set to" in page
+    assert "the power cap is 30 W; h100-sxm can be set to" in page
     assert "It does not fit." not in page
     assert (
         "must be a number of watts" in reader.get(reverse("serving"), asked | {"power_cap_w": "lots"}).content.decode()
