@@ -112,6 +112,7 @@ def solve_elements(
     hall_cools = np.zeros(n_halls, dtype=np.bool_)
     other_heat = np.zeros(n_halls)
     mechanical = np.zeros(n_nodes)
+    laid = np.zeros(n_nodes)
     node_load = np.zeros(n_nodes)
     cold_racks(racks, scratch)
     warm = False
@@ -227,6 +228,12 @@ def solve_elements(
                         elif plant_state[j, P_SUPPLY] <= plants[j].supply_set_degc:
                             plant_state[j, P_FLOATS] = 0.0
                     if held:
+                        laid[:] = mechanical
+                        _lay_mechanical(
+                            mechanical, group_node, hall_node, plant_node, group_state, hall_state, plant_state, halls,
+                            runs_h[e], n_groups,
+                        )  # fmt: skip
+                        _catch_up(node_load, laid, mechanical, parent[state])
                         reason = CONVERGED
                         break
                     best = np.inf
@@ -334,6 +341,16 @@ def _move(row, column, to, step):
     # A full step lands on the value itself, so that a set point stays exact.
     change = to - row[column]
     row[column] = to if step == 1.0 and abs(change) < LINEAR_K else row[column] + _limited(step * change)
+
+
+@njit(cache=True)
+def _catch_up(node_load, laid, mechanical, parent):
+    """Add to the feeds what plants taken on trust were found to draw in the end, without the loss that this adds."""
+    for n in range(laid.size):
+        more = mechanical[n] - laid[n]
+        while more != 0.0 and n >= 0:
+            node_load[n] += more
+            n = parent[n]
 
 
 @njit(cache=True)

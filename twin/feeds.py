@@ -145,7 +145,7 @@ def site_feeds(inputs: Inputs, class_feeds: IntArray) -> SiteFeeds:
     """Return the tree with everything that hangs on it.
 
     Cooling draws from the boards that feed nothing else: switchboards, PDUs and transformers without racks or further
-    feeds below them, taken in turn; where there is none, from the utility directly.
+    feeds below them, taken in turn; where there is none, from the utilities, whose load and rating then count it.
     """
     tree = tree_of(inputs)
     boards = mechanical_nodes(inputs, tree)
@@ -169,7 +169,8 @@ def mechanical_nodes(inputs: Inputs, tree: FeedTree) -> IntArray:
     used |= {*inputs["racks"]["feed_a_id"], *inputs["racks"]["feed_b_id"]}
     kinds = ("switchboard", "pdu", "transformer")
     free = [feed["name"] for feed in inputs["feeds"] if feed["id"] not in used and feed["kind"] in kinds]
-    return np.array([tree.index(name) for name in free] or [-1], dtype=np.int64)
+    at_the_root = tree.metered if tree.metered.size else tree.roots
+    return np.array([tree.index(name) for name in free] or at_the_root, dtype=np.int64)
 
 
 def provisioned_w(inputs: Inputs, tree: FeedTree) -> float:

@@ -129,12 +129,12 @@ def _standby(feeds: Sequence[Row], below: Mapping[int | None, list[Row]]) -> dic
 
 
 def _add_cooling(feeds: Sequence[Row], racks: Sequence[Row], roots: list[_Branch]) -> None:
-    """Add the load of cooling at the meter where no board is kept for it; see `feeds.mechanical_nodes`."""
+    """Add the load of cooling beside the utility where no board is kept for it; see `feeds.mechanical_nodes`."""
     used = {feed["parent_id"] for feed in feeds} | {rack[side] for rack in racks for side in ("feed_a_id", "feed_b_id")}
     boards = [f for f in feeds if f["id"] not in used and f["kind"] in ("switchboard", "pdu", "transformer")]
     if roots and not boards:
         note = (
-            "Fans, pumps, chillers and lights: drawn at the meter beside the feeds, as no board is described for them"
+            "Fans, pumps, chillers and lights: in the utility's load, as no board is described for them"
         )
         roots.append(_Branch(COOLING, title="Cooling, lighting", note=note, in_row=True))
 

@@ -115,8 +115,6 @@ def powered_s(inputs: Inputs, feeds: SiteFeeds, load_w: FloatArray, cooled_s: Ma
         while at >= 0:
             covered[at] = min(covered[at], cooled_s.get(plant, 0.0))
             at = int(tree.parent[at])
-        if node < 0:  # cooling draws from the utility directly
-            covered[tree.metered] = np.minimum(covered[tree.metered], cooled_s.get(plant, 0.0))
     by_id = {feed["id"]: feed["name"] for feed in inputs["feeds"]}
     for utility, generator in standby_generators(inputs["feeds"]).items():
         covered[tree.index(generator)] = covered[tree.index(by_id[utility])]

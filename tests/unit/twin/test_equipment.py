@@ -171,6 +171,13 @@ def test_cooling_hangs_on_the_board_that_feeds_nothing_else():
     assert [tree.names[i] for i in feeds.mechanical_nodes(inputs, tree)] == ["Board"]
 
 
+def test_cooling_without_a_board_counts_in_the_load_of_the_utility():
+    inputs = snapshot()
+    inputs["feeds"] = [feed for feed in inputs["feeds"] if feed["name"] != "Board"]
+    tree = feeds.tree_of(inputs)
+    assert [tree.names[i] for i in feeds.mechanical_nodes(inputs, tree)] == ["Utility"]
+
+
 def test_a_rack_without_feed_is_refused_by_name():
     with pytest.raises(ValueError, match="Rack A4 is on no power feed"):
         feeds.rack_feeds(snapshot(feed_a_id=[3, 3, 3, 3, None, 3]))

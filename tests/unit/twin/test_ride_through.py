@@ -21,7 +21,7 @@ def feed(row_id: int, name: str, kind: str, parent_id: int | None, **more) -> di
             "redundancy_group": ""} | more  # fmt: skip
 
 
-def chain(*rows: dict, racks_on: str, plant_on: str | None = None) -> tuple[dict, SiteFeeds]:
+def chain(*rows: dict, racks_on: str, plant_on: str = "Utility") -> tuple[dict, SiteFeeds]:
     """Return feeds of 1 MW a unit with one rack on one of them and a plant on another."""
     by_id = {row["id"]: row["name"] for row in rows}
     tree = feed_tree(
@@ -33,7 +33,7 @@ def chain(*rows: dict, racks_on: str, plant_on: str | None = None) -> tuple[dict
         standby_share_frac=np.zeros(1),
     )  # fmt: skip
     none = np.zeros(0, dtype=np.int64)
-    plant = np.array([-1 if plant_on is None else tree.index(plant_on)])
+    plant = np.array([tree.index(plant_on)])
     inputs = {"feeds": list(rows), "products": {"by_id": {"5": UPS, "6": BESS}}}
     return inputs, SiteFeeds(tree, links, none, none, plant)
 

@@ -178,3 +178,20 @@ def test_an_hour_beyond_the_year_is_refused(year):
 )  # fmt: skip
 def test_hours_are_named_by_their_local_time(hour, n_hours, label):
     assert hour_label(hour, n_hours) == label
+
+
+def test_the_rating_of_the_utility_counts_cooling_where_no_board_is_described(sample_inputs):
+    def loads_w(rating_w: float | None) -> tuple[float, float]:
+        inputs = sample_inputs("golden/gb300-nvl72")
+        for feed in inputs["feeds"]:
+            if feed["kind"] == "utility" and rating_w is not None:
+                feed["rating_w"] = rating_w
+        coupled = solve_steady(described(inputs), [DESIGN], [()]).coupled
+        return float(coupled.meter_power_w[0]), float(coupled.feed_load_w[0].max())
+
+    meter_w, utility_w = loads_w(None)
+    assert utility_w == pytest.approx(meter_w, rel=1e-6)
+    # One percent short: less than cooling draws, so that racks alone would still fit.
+    limit_w = 0.99 * meter_w
+    capped_w, _ = loads_w(limit_w)
+    assert 0.97 * limit_w < capped_w <= limit_w * (1 + 1e-6)
