@@ -256,7 +256,7 @@ def _group(
 ) -> dict[str, float]:
     racks, cdus = site.racks, site.cdus
     power, liquid = float(watts.total[members].sum()), float(watts.liquid[members].sum())
-    units = max(float(cdus.n_units[group]), 1.0)
+    units, to_air = max(float(cdus.n_units[group]), 1.0), bool(cdus.to_air[group])
     stream = float((racks.coolant_flow_kg_s * racks.count)[members].sum()) * cdus.secondary_cp_j_per_kg_k[group]
     stream = min(
         stream,
@@ -297,7 +297,10 @@ def _group(
         "still_w_per_k": 0.05 * plate,
         "coolant_w_per_k": stream,
         "exchanger_w_per_k": units * float(cdus.ua_w_per_k[group]),
-        "facility_w_per_k": units * float(cdus.primary_flow_kg_s[group]) * facility_cp,
+        "facility_w_per_k": units
+        * float(cdus.primary_flow_kg_s[group])
+        * (AIR_CP_J_PER_KG_K if to_air else facility_cp),
+        "to_air": float(to_air),
         "supply_setpoint_degc": float(cdus.supply_set_degc[group]),
         "static_w": float(watts.static[members].sum()),
         "dynamic_w": float(watts.dynamic[members].sum()),
@@ -339,6 +342,7 @@ def _facility(
     n_racks = float(racks.count[in_halls].sum())
     # Racks may stand in halls whose air units another plant serves: this one's water is sized by their liquid heat.
     carried = max(all_power, on_units)
+    blown = float(air_rate[mine].sum())
     supply_m3 = volumes.facility_supply_m3_per_w * carried + float(plants.tank_m3[plant])
     return (
         FacilityLoop(
@@ -351,6 +355,7 @@ def _facility(
             plant_w_per_k=per_kelvin,
             air_j_per_k=max(n_racks, 1.0) * volumes.rack_metal_j_per_k,
             air_w_per_k=air_units,
+            air_cooled_frac=min(air_units / blown, 1.0) if blown > 0 else 1.0,
             air_limit_degc=volumes.air_limit_degc if mine.size else math.inf,  # the air is another plant's
             # Racks without liquid and the halls' own heat warm the same air.
             fixed_air_heat_w=max(all_power - on_units, 0.0)

@@ -1,10 +1,11 @@
 """Chips, rack coolant, loops, tank and hall air through the seconds after a loss.
 
 Every unit is a CDU with its racks: chips with their cold plates, the coolant held in the racks, the rest of the coolant
-loop. Units share one facility loop with its return pipe, a stratified tank or supply pipe in layers, the plant, and one
-hall's air. Steps are an L-stable implicit Runge-Kutta method of second order (two stages), so that neither a stiff cold
-plate nor a long step can blow up; each stage eliminates the units onto the facility loop and is solved by Newton,
-because throttling and leakage make power follow temperature.
+loop. It rejects to the facility water or, `to_air`, to the air that the air units blow. Units share one facility loop
+with its return pipe, a stratified tank or supply pipe in layers, the plant, and one hall's air. Steps are an L-stable
+implicit Runge-Kutta method of second order (two stages), so that neither a stiff plate nor a long step can blow up;
+each stage eliminates the units onto the facility loop and the air and is solved by Newton, because throttling and
+leakage make power follow temperature.
 
 Forcing (what still runs) is in `disturbances`; exact linear answers are in `ride_through`.
 """
@@ -54,9 +55,12 @@ class TransientUnits:
     least_clock_frac: FloatArray
     trip_degc: FloatArray
     liquid_frac: FloatArray  # share of the heat into the coolant; the rest goes to the hall's air
+    to_air: FloatArray = None  # 1 where `facility_w_per_k` is of the hall's air and not of water; by default nowhere
 
     def __post_init__(self) -> None:
         n = np.shape(self.chip_j_per_k)[0]
+        if self.to_air is None:
+            object.__setattr__(self, "to_air", np.zeros(n))
         positive = {
             "chip_j_per_k",
             "rack_coolant_j_per_k",
@@ -81,7 +85,7 @@ class TransientUnits:
                 i = int(np.flatnonzero(bad)[0])
                 allowed = "greater than 0" if field.name in positive else "at least 0"
                 raise ValueError(f"TransientUnits.{field.name}[{i}] is {array[i]:g}; must be {allowed}")
-        for name in ("least_clock_frac", "liquid_frac", "linear_frac"):
+        for name in ("least_clock_frac", "liquid_frac", "linear_frac", "to_air"):
             bad = np.flatnonzero(getattr(self, name) > 1)
             if bad.size:
                 raise ValueError(
@@ -111,6 +115,7 @@ class FacilityLoop:
     air_w_per_k: float  # air units, hall air to facility water, at full air flow
     air_limit_degc: float  # of the air at the racks' inlets
     fixed_air_heat_w: float = 0.0  # lights, losses, other equipment
+    air_cooled_frac: float = 1.0  # of the way from hall air to facility water that the air units' air comes out at
 
     def __post_init__(self) -> None:
         for name in (
@@ -195,16 +200,18 @@ def _stage(width, base, out, loads, flows, duties, u, base_z, z, fixed, facility
     """Solve one implicit stage of length `width`; return the worst residual over a unit's power, and the passes.
 
     base, out: (n, 3) chip, rack coolant, loop. base_z, z: facility return, layers, air. fixed: plant line p0, p1,
-    facility flow m·cp, air-unit conductance, heat into the air. scratch: (n + layers, 4).
+    facility flow m·cp, air-unit conductance, heat into the air, share of the water in what `to_air` units breathe.
+    scratch: (n + layers, 4).
     """
     n = base.shape[0]
     layers = z.size - 2
     return_c, layer_c, air_c = facility
-    p0, p1, flow, air_unit, air_fixed = fixed
+    p0, p1, flow, air_unit, air_fixed, of_water = fixed
     worst = 0.0
     passes = 0
     for passes in range(1, 41):  # noqa: B007 - the count is returned
         total_a, total_b, air_heat, air_slope = 0.0, 0.0, air_fixed, 0.0
+        breathed = 0.0  # heat into the air per kelvin of what `to_air` units breathe
         supply = z[layers]
         for i in range(n):
             plate, stream, duty = flows[i, 0], flows[i, 1], duties[i]
@@ -232,11 +239,16 @@ def _stage(width, base, out, loads, flows, duties, u, base_z, z, fixed, facility
             rack_a, rack_b = (r2 + stream * loop_a) / a22, stream * loop_b / a22
             scratch[i, 0], scratch[i, 1] = loop_a, loop_b
             scratch[i, 2], scratch[i, 3] = rack_a, rack_b
-            total_a += duty * rack_a
-            total_b += duty * (rack_b - 1.0)
             # Power at the chip temperature that this pass will find, so that the balance closes with it.
             air_heat += (1.0 - liquid) * (heat0 + slope * (r1 + plate * rack_a) / a11)
-            air_slope += (1.0 - liquid) * slope * plate * rack_b / a11
+            onto_air = (1.0 - liquid) * slope * plate * rack_b / a11
+            if u[i, 21] > 0.0:
+                air_heat += duty * rack_a
+                breathed += duty * (rack_b - 1.0) + onto_air
+            else:
+                total_a += duty * rack_a
+                total_b += duty * (rack_b - 1.0)
+                air_slope += onto_air
         # layers in series: z_j = c_j + d_j z_0
         c, d = p0, p1
         for j in range(layers):
@@ -246,9 +258,10 @@ def _stage(width, base, out, loads, flows, duties, u, base_z, z, fixed, facility
             z[1 + j] = c  # kept until the return is known
             scratch[n + j, 0] = d
         air_per = air_c / width
-        # air: (C/w + k) Ta = C/w b + q + k Tf
-        air_a = (air_per * base_z[layers + 1] + air_heat) / (air_per + air_unit)
-        air_b = (air_unit + air_slope) / (air_per + air_unit)
+        # air: (C/w + k) Ta = C/w b + q + k Tf + breathed ((1 - e) Ta + e Tf)
+        held_back = air_per + air_unit - breathed * (1.0 - of_water)
+        air_a = (air_per * base_z[layers + 1] + air_heat) / held_back
+        air_b = (air_unit + air_slope + breathed * of_water) / held_back
         # return: (C/w + F) z0 = C/w b + F Tf + sum k (Tr - Tf) + ka (Ta - Tf)
         onto = flow + total_b + air_unit * (air_b - 1.0)
         per = return_c / width
@@ -257,12 +270,14 @@ def _stage(width, base, out, loads, flows, duties, u, base_z, z, fixed, facility
             z[1 + j] += scratch[n + j, 0] * z[0]
         supply = z[layers]
         z[layers + 1] = air_a + air_b * supply
+        cold_air = of_water * supply + (1.0 - of_water) * z[layers + 1]
         worst = 0.0
         for i in range(n):
             power, slope, _ = _power(out[i, 0], loads[i], u[i])
             if on[i] == 0:
                 power, slope = 0.0, 0.0
-            rack = scratch[i, 2] + scratch[i, 3] * supply
+            cold = cold_air if u[i, 21] > 0.0 else supply
+            rack = scratch[i, 2] + scratch[i, 3] * cold
             chip_c = u[i, 0] / width
             liquid = u[i, 20]
             assumed = power - slope * out[i, 0]
@@ -276,7 +291,7 @@ def _stage(width, base, out, loads, flows, duties, u, base_z, z, fixed, facility
                 now = 0.0
             gap = abs(now - (assumed + slope * chip)) / max(abs(now), 1.0)
             worst = max(worst, gap)
-            out[i, 0], out[i, 1], out[i, 2] = chip, rack, scratch[i, 0] + scratch[i, 1] * supply
+            out[i, 0], out[i, 1], out[i, 2] = chip, rack, scratch[i, 0] + scratch[i, 1] * cold
         if worst < NEWTON_TOLERANCE_FRAC:
             break
     return worst, passes
@@ -289,7 +304,9 @@ def _run(
     """March; fills `saved` (n_saved, n, 4) and its facility twin, and `late` (n, 5); returns balances and worst."""
     n = u.shape[0]
     layers = start_z.size - 2
-    (return_c, tank_c, flow_rated, setpoint, capacity, per_kelvin, air_c, air_rated, air_limit, air_fixed) = loop
+    (return_c, tank_c, flow_rated, setpoint, capacity, per_kelvin, air_c, air_rated, air_limit, air_fixed, cooled) = (
+        loop
+    )
     series, shared = saved
     gamma = GAMMA
     state, z = start.copy(), start_z.copy()
@@ -297,7 +314,7 @@ def _run(
     first_z, second_z = z.copy(), z.copy()
     base, base_z = state.copy(), z.copy()
     flows, duties = np.empty((n, 2)), np.empty(n)
-    last_flow, last_cold, open_duty = np.full(n, -1.0), -1.0, np.zeros(n)
+    last_flow, last_cold, open_duty = np.full(n, -1.0), np.full(n, -1.0), np.zeros(n)
     scratch = np.zeros((n + layers, 4))
     on = np.ones(n, dtype=np.int64)
     facility = (return_c, tank_c / layers, air_c)
@@ -305,24 +322,24 @@ def _run(
     heat_in, heat_out = 0.0, 0.0
     air_crossed = np.inf
     for step in range(loads.shape[0]):
-        cold_flow = facility_flow[step]
         for i in range(n):
             share = rack_flow[step, i]
-            if share != last_flow[i] or cold_flow != last_cold:
-                last_flow[i] = share
+            cold_flow = air_flow[step] if u[i, 21] > 0.0 else facility_flow[step]
+            if share != last_flow[i] or cold_flow != last_cold[i]:
+                last_flow[i], last_cold[i] = share, cold_flow
                 flows[i, 0] = u[i, 5] + max(u[i, 3] - u[i, 5], 0.0) * share ** u[i, 4]
                 flows[i, 1] = u[i, 6] * share
                 open_duty[i] = _exchanger(u[i, 7], u[i, 6], u[i, 8], share, cold_flow)
-        last_cold = cold_flow
-        flow = max(flow_rated * cold_flow, 1e-6 * flow_rated)
+        flow = max(flow_rated * facility_flow[step], 1e-6 * flow_rated)
         air_unit = air_rated * air_flow[step]
+        of_water = cooled * min(air_flow[step], 1.0)
         most_heat = capacity * plant[step]
         conductance = per_kelvin * plant[step]
         for sub in range(substeps):
-            supply = z[layers]
+            cold_air = of_water * z[layers] + (1.0 - of_water) * z[layers + 1]
             for i in range(n):
                 # The valve passes what holds the set point, within what the exchanger can do.
-                above = state[i, 1] - supply
+                above = state[i, 1] - (cold_air if u[i, 21] > 0.0 else z[layers])
                 wanted = flows[i, 1] * (state[i, 1] - state[i, 2]) + u[i, 2] * (state[i, 2] - u[i, 9]) / VALVE_TIME_S
                 duties[i] = min(max(wanted / above, 0.0), open_duty[i]) if above > 1e-6 else open_duty[i]
             # The plant holds its set point until capacity or the sink limits it: a line p0 + p1 · return.
@@ -338,7 +355,7 @@ def _run(
             else:
                 share = min(conductance / flow, 1.0)
                 p0, p1 = share * sink[step], 1.0 - share
-            fixed = (p0, p1, flow, air_unit, air_fixed)
+            fixed = (p0, p1, flow, air_unit, air_fixed, of_water)
             width = gamma * step_s
             base[:] = state
             base_z[:] = z
@@ -444,20 +461,23 @@ def steady_start(units: TransientUnits, loop: FacilityLoop, load_frac: FloatArra
     """
     u = _columns(units)
     open_duty = np.array([_exchanger(row[7], row[6], row[8], 1.0, 1.0) for row in u])
+    into_air = units.to_air > 0
     chip = units.throttle_degc - 20.0
     supply = loop.setpoint_degc
     settled = False
     for _ in range(400):
         power = np.array([_power(t, load, row)[0] for t, load, row in zip(chip, load_frac, u, strict=True)])
         liquid = units.liquid_frac * power
-        air_heat = float(np.sum(power - liquid)) + loop.fixed_air_heat_w
-        heat = float(liquid.sum()) + air_heat
+        air_heat = float(np.sum(power - liquid) + np.sum(liquid[into_air])) + loop.fixed_air_heat_w
+        heat = float(liquid[~into_air].sum()) + air_heat
         coming = supply + heat / loop.flow_w_per_k
         floating = sink_degc + heat / loop.plant_w_per_k
         held = heat <= loop.plant_capacity_w and floating <= loop.setpoint_degc + heat / loop.flow_w_per_k
         following = loop.setpoint_degc if held else max(floating - heat / loop.flow_w_per_k, loop.setpoint_degc)
         rack = units.supply_setpoint_degc + liquid / units.coolant_w_per_k
-        rack = np.maximum(rack, following + liquid / open_duty)
+        air = following + air_heat / loop.air_w_per_k if loop.air_w_per_k > 0 else following
+        cold_air = air + loop.air_cooled_frac * (following - air)
+        rack = np.maximum(rack, np.where(into_air, cold_air, following) + liquid / open_duty)
         new_chip = rack + liquid / units.plate_w_per_k
         change = max(float(np.max(np.abs(new_chip - chip))), abs(following - supply))
         chip, supply = chip + 0.7 * (new_chip - chip), following
@@ -524,6 +544,7 @@ def simulate_transient(
         loop.air_w_per_k,
         loop.air_limit_degc,
         loop.fixed_air_heat_w,
+        loop.air_cooled_frac,
     )
     worst, most, heat_in, heat_out, stored, air_crossed = _run(
         forcing.step_s / substeps,

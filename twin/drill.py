@@ -151,6 +151,9 @@ def plant_disturbances(steady: Steady, out: Sequence[Outage], plant: int) -> tup
         elif component.kind == "pumps" and component.index == plant:
             flow = min((component.n - units) / float(site.plants.needed_pumps[plant]), 1.0)
             found += disturbances.facility_pump_loss(CALM_S, remaining_frac=flow)
+        elif component.kind == "air_units" and site.halls.plant_index[component.index] == plant:
+            installed = float(site.halls.n_units[site.halls.plant_index == plant].sum())
+            found.append(Disturbance("air_flow", CALM_S, (installed - units) / installed))
     if _grid_is_lost(steady, parts, lost):
         generators = [which for which, part in enumerate(parts) if _feed_kind(steady, part) == "generator"]
         carry = any(lost.get(which, 0) < parts[which].n for which in generators)

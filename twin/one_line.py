@@ -133,9 +133,7 @@ def _add_cooling(feeds: Sequence[Row], racks: Sequence[Row], roots: list[_Branch
     used = {feed["parent_id"] for feed in feeds} | {rack[side] for rack in racks for side in ("feed_a_id", "feed_b_id")}
     boards = [f for f in feeds if f["id"] not in used and f["kind"] in ("switchboard", "pdu", "transformer")]
     if roots and not boards:
-        note = (
-            "Fans, pumps, chillers and lights: in the utility's load, as no board is described for them"
-        )
+        note = "Fans, pumps, chillers and lights: in the utility's load, as no board is described for them"
         roots.append(_Branch(COOLING, title="Cooling, lighting", note=note, in_row=True))
 
 

@@ -262,3 +262,46 @@ def test_results_are_as_wide_as_the_units():
         value = getattr(done, field.name)
         if isinstance(value, np.ndarray) and value.ndim == 2:
             assert value.shape == (5, 4)
+
+
+def _airy(**loop):
+    """Return one CDU into water and one into air beside each other, and a hall with cold water and large air units."""
+    both = {"exchanger_w_per_k": 3e5, "facility_w_per_k": HEAT_W * 0.85 / 8}
+    units = dataclasses.replace(_units(2, **both), to_air=np.array([0.0, 1.0]))
+    given = {"air_w_per_k": 1.2e5, "air_cooled_frac": 0.8, "setpoint_degc": 18.0, "plant_capacity_w": 3e6} | loop
+    return units, _loop(2, **given)
+
+
+def test_a_cdu_into_air_starts_where_what_it_breathes_lets_it():
+    units, loop = _airy()
+    state, z, settled = transients.steady_start(units, loop, np.ones(2), 20.0)
+    assert settled
+    power = 0.2e6 + 0.8e6 + 1e5 * (np.exp(0.01 * (state[:, 0] - 65.0)) - 1)
+    into_air = 0.15 * power[0] + power[1]  # all that the second gives ends in the air
+    air = 18.0 + into_air / 1.2e5
+    breathed = 0.8 * 18.0 + 0.2 * air
+    assert z[-1] == pytest.approx(air, abs=1e-6)
+    # Too little air for the set point: the rack returns by its whole exchanger above what the CDU breathes.
+    open_duty = transients._exchanger(3e5, HEAT_W * 0.85 / 10, HEAT_W * 0.85 / 8, 1.0, 1.0)
+    assert state[1, 1] == pytest.approx(max(45.0, breathed + 0.85 * power[1] / open_duty), rel=0.01)
+
+
+def test_losing_the_water_reaches_a_cdu_into_air_through_the_air_and_heat_is_kept():
+    units, loop = _airy()
+    done = _run(units, loop, *disturbances.plant_loss(60), seconds=1800, n_units=2)
+    assert done.report.converged
+    assert done.report.heat_balance_frac < 1e-8
+    assert np.all(np.diff(done.air_degc[70:300]) > 0)
+    assert np.all(np.isfinite(done.throttle_s))
+
+
+def test_stopping_air_units_heats_the_cdu_into_air_and_not_its_neighbour_on_water():
+    units, loop = _airy()
+    stopped = disturbances.Disturbance("air_flow", 60.0)
+    done = _run(units, loop, stopped, seconds=240, n_units=2)
+    assert done.report.converged
+    assert done.report.heat_balance_frac < 1e-8
+    assert done.throttle_s[1] < 240 < done.throttle_s[0]
+    pumps = _run(units, loop, *disturbances.facility_pump_loss(60), seconds=240, n_units=2)
+    # Without water the neighbour feels it first: the other has the hall's air and metal before it.
+    assert pumps.throttle_s[0] < pumps.throttle_s[1]

@@ -179,3 +179,18 @@ def test_a_layout_that_nothing_hurts_is_offered_nothing(sound):
     assert repairs.suggestions(sound, ranked.failures) == []
     assert ranked.margins
     assert np.isfinite([margin["value"] for margin in ranked.margins]).all()
+
+
+def test_racks_on_a_liquid_to_air_cdu_feel_the_loss_of_the_air_units(inputs):
+    taken = inputs()
+    by_id = taken["products"]["by_id"]
+    for cdu in taken["cdus"]:
+        sheet = by_id[str(cdu["product_id"])]["facts"]
+        sheet["type"] = "liquid_to_air"
+    year = described(taken)
+    assert year.site.cdus.to_air.all()
+    hall = taken["halls"][0]
+    plant = next(i for i, row in enumerate(taken["plants"]) if row["id"] == hall["plant_id"])
+    assert set(year.site.cdus.plant_index) == {plant}  # their heat ends in the water of the hall's air units
+    done = drill.drill(year, DESIGN, outages(year, f"air_unit:{hall['id']}:{hall['n_air_units']}"))
+    assert {"throttles", "trips"} & {event["what"] for event in done.events}
