@@ -51,7 +51,7 @@ const isRacks = (trace) => Boolean(trace.meta.colours);
 // A narrow window sees less to either side: stand further back, except among the racks.
 function placed(scene, name, element) {
   const { eye, center, up } = scene.meta.cameras[name];
-  const back = name === "aisle" ? 1 : Math.max(1, (0.95 * element.clientHeight) / element.clientWidth);
+  const back = name === "aisle" ? 1 : Math.max(1, (1.2 * element.clientHeight) / element.clientWidth);
   const away = (axis) => center[axis] + (eye[axis] - center[axis]) * back;
   return { eye: { x: away("x"), y: away("y"), z: away("z") }, center, up };
 }

@@ -57,6 +57,8 @@ class Command(BaseCommand):
                 for name, path in pages:
                     page.goto(address + path, wait_until="networkidle")
                     page.wait_for_function("[...document.querySelectorAll('[data-chart]')].every(e => e.dataset.drawn)")
+                    page.evaluate("document.querySelector('[data-canvas]')?.scrollIntoView({ block: 'center' })")
+                    page.wait_for_timeout(300)
                     few_colours = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(N_COLOURS)
                     few_colours.save(picture := io.BytesIO(), "PNG", optimize=True)
                     self.write(picture.getvalue(), out / f"{name}-{width}.png")
