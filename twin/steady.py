@@ -4,7 +4,6 @@
 what is out in each. Knows no Django.
 """
 
-import calendar
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -16,11 +15,11 @@ from power_cooling.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import Failures, FloatArray, Weather
 from twin.capacity_left import DESIGN_QUANTILE
 from twin.failures import Component, State, components, failures_of
+from twin.number_text import date_text
 from twin.outcome import Served
 from twin.simulate import Described, solve_hours
 
 DESIGN = -1  # the hour that a design is judged at: every pool's busiest demand, in weather exceeded 1 % of the year
-FEBRUARY = 1
 #: What may be taken out, by the name that addresses use: the components' kind, and the rows whose id is given.
 OUTAGE_KINDS = {
     "feed": ("feed", "feeds"), "cdu": ("cdus", "cdus"), "air_unit": ("air_units", "halls"),
@@ -218,22 +217,10 @@ def hour_rows(steady: Steady) -> list[dict[str, Any]]:
     n_hours = steady.inputs["weather"]["n_hours"]
     return [
         {
-            "index": hour if hour != DESIGN else "design", "label": hour_label(hour, n_hours),
+            "index": hour if hour != DESIGN else "design",
+            "label": date_text(hour, n_hours) if hour != DESIGN else "Design hour",
             "dry_bulb_degc": float(weather.dry_bulb_degc[i]), "wet_bulb_degc": float(wet[i]),
             "load_frac": float(load[i]),
         }
         for i, hour in enumerate(steady.hours)
     ]  # fmt: skip
-
-
-def hour_label(hour: int, n_hours: int) -> str:
-    """Return the local time of an hour of a typical year, such as 16 Jul 15:00."""
-    if hour == DESIGN:
-        return "Design hour"
-    day, clock = divmod(hour, 24)
-    for month in range(12):
-        length = calendar.mdays[month + 1] + (month == FEBRUARY and n_hours > 8760)
-        if day < length:
-            return f"{day + 1} {calendar.month_abbr[month + 1]} {clock:02}:00"
-        day -= length
-    raise ValueError(f"hour {hour} is beyond a year")

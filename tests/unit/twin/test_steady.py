@@ -10,7 +10,7 @@ from twin.object_quantities import DEAD, QUANTITIES, STATES
 from twin.object_states import object_tables, totals
 from twin.outcome import Served
 from twin.simulate import described, solve_year
-from twin.steady import DESIGN, hour_label, outages, solve_steady
+from twin.steady import DESIGN, hour_rows, outages, solve_steady
 
 HOURS = [0, 2000, 4711, 8759]
 
@@ -171,13 +171,9 @@ def test_an_hour_beyond_the_year_is_refused(year):
         solve_steady(year, [8760])
 
 
-@pytest.mark.parametrize(
-    ("hour", "n_hours", "label"),
-    [(0, 8760, "1 Jan 00:00"), (4719, 8760, "16 Jul 15:00"), (8759, 8760, "31 Dec 23:00"), (1416, 8784, "29 Feb 00:00"),
-     (DESIGN, 8760, "Design hour")],
-)  # fmt: skip
-def test_hours_are_named_by_their_local_time(hour, n_hours, label):
-    assert hour_label(hour, n_hours) == label
+def test_hours_are_named_by_their_local_time(year):
+    rows = hour_rows(solve_steady(year, [DESIGN, 0, 4719, 8759]))
+    assert [row["label"] for row in rows] == ["Design hour", "1 Jan 00:00", "16 Jul 15:00", "31 Dec 23:00"]
 
 
 def test_the_rating_of_the_utility_counts_cooling_where_no_board_is_described(sample_inputs):
