@@ -45,6 +45,7 @@ class Component:
     maintenance_per_year: float = 0.0  # planned outages of one unit
     maintenance_h: float = 0.0
     source: str = ""  # slug of the catalogue entry that these figures are of
+    crews: int = 0  # of the site, which all of them work on this where nothing else is broken; 0 for as many as units
 
     @property
     def unavailability_frac(self) -> float:
@@ -54,7 +55,7 @@ class Component:
 
     def failed_units_pmf(self) -> FloatArray:
         """Return the probability of 0 … n failed units, shape (n + 1,): independent failures and the common cause."""
-        return _pmf(self.n, self.failures_per_year / HOURS_PER_YEAR, 1 / self.outage_h)
+        return _pmf(self.n, self.failures_per_year / HOURS_PER_YEAR, 1 / self.outage_h, self.crews)
 
     @property
     def planned_frac(self) -> float:
@@ -81,8 +82,9 @@ class Component:
 
 
 @lru_cache(maxsize=1024)  # a layout has many components of few kinds
-def _pmf(n: int, failures_per_h: float, repairs_per_h: float) -> FloatArray:
-    chance = failed_units_pmf(n, failures_per_h, repairs_per_h, None, ASSUMED_COMMON_CAUSE_FRAC if n > 1 else 0.0)
+def _pmf(n: int, failures_per_h: float, repairs_per_h: float, crews: int) -> FloatArray:
+    common = ASSUMED_COMMON_CAUSE_FRAC if n > 1 else 0.0
+    chance = failed_units_pmf(n, failures_per_h, repairs_per_h, crews or None, common)
     chance.setflags(write=False)
     return chance
 
@@ -107,6 +109,7 @@ def components(inputs: Inputs, site: SiteArrays, feeds: SiteFeeds) -> list[Compo
                 name, group, kind, index, n, float(sheet["failures_per_unit_year"]), float(sheet["mttr_h"]),
                 float(sheet.get("start_failure_probability") or 0.0),
                 float(sheet.get("maintenance_per_unit_year") or 0.0), float(sheet.get("maintenance_h") or 0.0), slug,
+                int(inputs["site"].get("repair_crews", 0)),
             )
         )  # fmt: skip
 
@@ -150,7 +153,7 @@ def failure_states(found: list[Component], feeds: SiteFeeds | None = None) -> li
 
     Pairs are of components of one group and, given the feeds, of those on the two sides of a rack.
 
-    Units lost to one cause are mended side by side, so that all of them are out for a part of the repair only: the
+    Units lost to one cause are mended one by one, so that all of them are out for a part of the repair only: the
     probabilities of a component's states are those of its Markov chain, not a share of its unavailability.
 
     A utility and the generators behind it count as one group, since the second matters only after the first.
