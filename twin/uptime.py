@@ -98,7 +98,15 @@ class Uptime:
         for i, component in enumerate(self.components):
             row = groups.setdefault(
                 (component.kind, component.group),
-                {"name": component.group, "n": 0, "lost": 0.0, "gain": 0.0, "worst": 1.0, "planned": 0.0, "s": np.inf},
+                {
+                    "name": group_text(component),
+                    "n": 0,
+                    "lost": 0.0,
+                    "gain": 0.0,
+                    "worst": 1.0,
+                    "planned": 0.0,
+                    "s": np.inf,
+                },
             )
             row["n"] += component.n
             row["planned"] += HOURS_PER_YEAR * component.planned_frac
@@ -343,6 +351,16 @@ def subsystems_of(
         idle = RepairableGroups(names=("nothing that fails",), units=1, failures_per_year=0.0, repair_h=1.0)
         subsystems.append(Subsystem("site", idle, _undisturbed))
     return tuple(subsystems), kept
+
+
+def group_text(component: Component) -> str:
+    """Return what pages call the group of a component: "UPS", "Transformers: A", "Pumps of Facility water"."""
+    kind, _, own = component.group.partition(": ")
+    if not own:  # alone in its group
+        return component.name
+    if own.casefold().startswith(kind.casefold()):
+        return own
+    return f"{kind.upper() if kind in ('ups', 'bess') else kind[:1].upper() + kind[1:]}: {own}"
 
 
 def calendars(found: list[Component]) -> list[int]:

@@ -9,7 +9,7 @@ from power_cooling.availability import simulate_availability, solve_availability
 from power_cooling.electrical import RackLinks, feed_tree
 from power_cooling.site_arrays import SiteFeeds
 from twin import uptime
-from twin.uptime import Component, State, Trays, Uptime, failure_states, subsystems_of
+from twin.uptime import Component, State, Trays, Uptime, failure_states, group_text, subsystems_of
 
 CDUS = Component("Loop 1", "CDUs: Loop 1", "cdus", 0, 4, 0.5, 20.0)
 UPS_A = Component("UPS A", "ups: UPS", "feed", 0, 1, 0.2, 10.0)
@@ -258,3 +258,13 @@ def test_the_two_sides_of_a_layout_are_solved_across_their_groups():
     pairs = {pair for pair in apart if len(pair) == 2}
     # The busway hangs on UPS A and everything on the utility: those pairs lose what one of them loses.
     assert pairs == {("UPS A", "UPS B"), ("UPS B", "Busway A")}
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "text"),
+    [("ups: UPS", "UPS A", "UPS"), ("ups: A", "UPS A1", "UPS: A"), ("transformer: Transformers", "T1", "Transformers"),
+     ("switchboard: A", "MSB 1", "Switchboard: A"), ("CDUs: Loop 1", "Loop 1", "CDUs: Loop 1"),
+     ("air units: Hall", "Air units of Hall", "Air units: Hall"), ("pumps of west", "Pumps of West", "Pumps of West")],
+)  # fmt: skip
+def test_groups_are_called_what_is_drawn(group, name, text):
+    assert group_text(Component(name, group, "feed", 0, 1, 0.1, 1.0)) == text
