@@ -235,6 +235,11 @@ def feed_loss(at_s: float, *, units: tuple[int, ...], carried_frac: float = 0.0)
     return (Disturbance("load", at_s, carried_frac, units=units),)
 
 
+def load_burst(at_s: float) -> tuple[Disturbance, ...]:
+    """Return racks that idle from the start and are loaded at once."""
+    return (Disturbance("load", 0.0, 0.0, restored_at_s=at_s),)
+
+
 def load_step(at_s: float, remaining_frac: float, *, units: tuple[int, ...] | None = None) -> tuple[Disturbance, ...]:
     """Return a step of load to a multiple of what it was; above 1 it is a burst."""
     return (Disturbance("load", at_s, remaining_frac, units=units),)

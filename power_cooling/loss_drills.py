@@ -27,6 +27,7 @@ FloatArray = NDArray[np.float64]
 
 AIR_CP_J_PER_KG_K = 1006.0
 COOLANT_J_PER_M3_K = 4.0e6  # PG25 near 40 °C
+BURST = "burst of load, from idle to busiest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,10 @@ class Volumes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LossDrill:
-    """One kind of loss. Arrays have shape (n_groups,): one value per CDU group of the plant."""
+    """One kind of loss, or a burst of load. Arrays have shape (n_groups,): one value per CDU group of the plant."""
 
     name: str
+    is_loss: bool
     throttle_s: FloatArray  # after the loss; infinite if never
     trip_s: FloatArray
     recovered_s: FloatArray
@@ -165,7 +167,7 @@ def loss_drills(
     -------
     tuple of LossDrill
         One pump of every CDU, all pumps of the first group, one unit of every group, all chillers and coolers, half of
-        them, the facility pumps, the grid, and the grid with generators that fail.
+        them, the facility pumps, the grid, the grid with generators that fail, and a burst of load, which is no loss.
     """
     units, loop, groups, sink = transient_plant(
         site, plant, rack_load_frac, dry_bulb_degc=dry_bulb_degc, wet_bulb_degc=wet_bulb_degc, volumes=volumes
@@ -190,6 +192,7 @@ def loss_drills(
         "grid, generators fail": disturbances.grid_loss(
             at, generators_carry=False, pumps_on_ups=pumps_on_ups, fans_on_ups=fans_on_ups
         ),
+        BURST: disturbances.load_burst(at),
     }
     drills = []
     for name, events in cases.items():
@@ -199,6 +202,7 @@ def loss_drills(
         drills.append(
             LossDrill(
                 name=name,
+                is_loss=name != BURST,
                 throttle_s=np.maximum(done.throttle_s - at, 0.0),
                 trip_s=np.maximum(done.trip_s - at, 0.0),
                 recovered_s=np.maximum(done.recovered_s - at, 0.0),

@@ -90,9 +90,10 @@ def drills(solved: "Solved") -> list[dict[str, Any]]:
 def _row(drill: LossDrill) -> dict[str, Any]:
     return {
         "loss": drill.name,
+        "is_loss": drill.is_loss,
         "seconds_to_throttle": _within(drill.first_throttle_s),
         "seconds_to_trip": _within(drill.first_trip_s),
-        "recovers_s": _within(float(np.max(drill.recovered_s))),
+        "recovers_s": _within(float(np.max(drill.recovered_s))) if drill.is_loss else None,  # a burst stays
         "hottest_degc": float(np.max(drill.hottest_degc)),
         "followed_s": FOLLOWED_S,
     }

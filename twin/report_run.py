@@ -272,8 +272,8 @@ def failures_section(run: ReportedRun) -> Section:
             Column("Fails"), *numbers(("Capacity left", "%"), ("Tokens lost", "tok/s")),
             Column("What happens")),
             rows_of(failures, "object", "capacity_frac", "lost_tokens_per_s", "message"), n_shown=N_SHOWN),
-        Table("Drills", "Seconds after a loss", (
-            Column("Lost"), Column("Plant"),
+        Table("Drills", "Seconds after a loss or a burst of load", (
+            Column("Lost, or loaded"), Column("Plant"),
             *numbers(("Throttles after", "s"), ("Trips after", "s"), ("Recovered after", "s"),
                      ("Hottest accelerator", "°C"))),
             rows_of(run.details.get("drills") or [], "loss", "plant", "seconds_to_throttle", "seconds_to_trip",

@@ -85,7 +85,7 @@ def _supply(details: Details) -> Iterator[Answer]:
 
 def _seconds(details: Details) -> Iterator[Answer]:
     """Yield the seconds until the first rack throttles and trips, over all losses that were followed."""
-    rows = details.get("drills") or []
+    rows = [row for row in details.get("drills") or [] if row.get("is_loss", True)]
     for name, label in (("seconds_to_throttle", "First throttling after a loss"),
                         ("seconds_to_trip", "First trip after a loss")):  # fmt: skip
         if not rows:

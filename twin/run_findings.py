@@ -163,7 +163,8 @@ def _drills(details: Details) -> Iterator[RunFinding]:
                    if at is not None]  # fmt: skip
         ends = "" if row.get("recovers_s") is None else f" and recover after {quantity_text(row['recovers_s'], 's')}"
         quick = trip is not None and trip < QUICK_TRIP_S
-        message = f"Loss of {row['loss']}: racks {', '.join(happens)}{ends}."
+        event = f"Loss of {row['loss']}" if row.get("is_loss", True) else row["loss"].capitalize()
+        message = f"{event}: racks {', '.join(happens)}{ends}."
         yield RunFinding("cooling_plant", row["plant"], "run-drill", RISK if quick else HINT, message, "drills",
                          trip if trip is not None else throttle, QUICK_TRIP_S if quick else row["followed_s"],
                          "s", against="sooner than" if quick else "within")  # fmt: skip

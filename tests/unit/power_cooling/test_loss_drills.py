@@ -98,6 +98,20 @@ def test_the_lumped_plant_starts_near_the_coupled_solution():
     assert z[1] == pytest.approx(30.0, abs=0.01)
 
 
+def test_a_burst_of_load_ends_where_steady_load_is():
+    drills = _drills(_site(), duration_s=3600)
+    burst, calm = drills[loss_drills.BURST], drills["one CDU of every group"]
+    assert not burst.is_loss
+    assert all(drill.is_loss for name, drill in drills.items() if name != loss_drills.BURST)
+    power = burst.result.power_w.sum(axis=1)
+    assert power[8] < 0.5 * power[12]  # idle until the tenth second
+    assert burst.result.chip_degc[8, 0] < burst.result.chip_degc[-1, 0] - 5
+    assert burst.result.chip_degc[-1] == pytest.approx(calm.result.chip_degc[8], abs=0.05)  # before its loss
+    # No valve is so slow that chips pass the temperature that the load will keep them at.
+    assert burst.hottest_degc == pytest.approx(burst.result.chip_degc[-1], abs=1.0)
+    assert np.isinf(burst.first_throttle_s)
+
+
 def test_losing_all_pumps_is_the_fastest_and_one_cdu_of_three_is_harmless():
     drills = _drills(_site())
     pumps = drills["all rack-coolant pumps"]
