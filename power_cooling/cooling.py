@@ -5,9 +5,10 @@ Three modes are weighed for each element and the feasible one of least power is 
 device at full speed with chillers taking the rest, chillers alone. Where none holds the set point the supply floats up
 to the temperature at which the plant, flat out, takes the heat.
 
-An hour takes its mode without memory. Controls wait seconds to minutes before they change (`chillers.
-controlled_economiser_modes` has their dead band and hold, for steps of that size), and where modes change places their
-powers are equal, so that a band around the change-over moves an hour's energy by less than the models know it.
+An hour takes its mode and its running units without memory. Controls wait seconds to minutes before they change
+(`chillers.controlled_economiser_modes` has their dead band and hold, for steps of that size), and where modes change
+places their powers are equal, so that a band around the change-over moves an hour's energy by less than the models
+know it.
 """
 
 from dataclasses import dataclass
