@@ -5,16 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from power_cooling.loss_drills import LossDrill, loss_drills
-from power_cooling.psychrometrics import wet_bulb_degc
+from power_cooling.loss_drills import LossDrill
 from power_cooling.site_arrays import FloatArray
 from twin import equipment
-from twin.uptime import DESIGN_QUANTILE
+from twin.capacity_left import hot_weather
+from twin.ride_through import FOLLOWED_S, plant_drills
 
 if TYPE_CHECKING:
     from twin.simulate import Solved
-
-FOLLOWED_S = 3600.0  # after a loss: longer than a start of generators, chillers or a switch-over takes
 
 
 def margins(solved: "Solved") -> list[dict[str, Any]]:
@@ -65,23 +63,11 @@ def drills(solved: "Solved") -> list[dict[str, Any]]:
     group that throttles or trips, or to hot air, and to the last group that recovers; None where that does not happen
     within `followed_s`. Hot air is told of plants that serve air units.
     """
-    site, weather = solved.site, solved.weather
-    if site.cdus is None or not solved.pools:
-        return []
-    dry = float(np.quantile(weather.dry_bulb_degc, DESIGN_QUANTILE))
-    humidity = float(np.quantile(weather.humidity_ratio, DESIGN_QUANTILE))
-    wet = min(dry, float(wet_bulb_degc(dry, humidity, float(np.mean(weather.pressure_pa)))))
-    busiest = np.minimum(solved.load_frac.max(axis=0), 1.0)
-    pool = site.racks.pool_index
-    load = np.where(pool >= 0, busiest[pool], 0.0)
-    rows = []
-    carries = (site.racks.cdu_index >= 0) & (site.racks.count > 0)
-    with_racks = np.unique(site.cdus.plant_index[site.racks.cdu_index[carries]])
-    for plant in with_racks:
-        name = equipment.names(solved.inputs).plants[plant]
-        for drill in loss_drills(site, int(plant), load, dry_bulb_degc=dry, wet_bulb_degc=wet, duration_s=FOLLOWED_S):
-            row = {"plant": name} | _row(drill)
-            if np.any(site.halls.plant_index == plant):
+    names, busiest, rows = equipment.names(solved.inputs).plants, np.minimum(solved.load_frac.max(axis=0), 1.0), []
+    for plant, by_name in plant_drills(solved.site, hot_weather(solved.weather), busiest).items():
+        for drill in by_name.values():
+            row = {"plant": names[plant]} | _row(drill)
+            if np.any(solved.site.halls.plant_index == plant):
                 row["seconds_to_hot_air"] = _within(drill.air_limit_s)
             rows.append(row)
     return rows

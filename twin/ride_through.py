@@ -6,7 +6,7 @@ Whatever loses cooling and power lasts as long as the shorter of both; what neit
 no time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ from twin.feed_ratings import standby_generators
 
 Inputs = Mapping[str, Any]
 
-FOLLOWED_S = 3600.0  # after a loss; what lasts longer is counted as lasting this long
+# After a loss: longer than a start of generators, chillers or a switch-over takes; what lasts longer counts as this.
+FOLLOWED_S = 3600.0
 OF_PLANT = "all chillers and coolers"
 DRILL_OF = {
     "cdus": "all rack-coolant pumps", "pumps": "facility-water pumps", "coolers": OF_PLANT, "towers": OF_PLANT,
@@ -53,7 +54,7 @@ def ride_through_s(
         What each feed then carries [W]; batteries last their energy over it.
     found : list of Component
     """
-    drills = plant_drills(site, hot, load_frac)
+    drills = plant_drills(site, hot, load_frac, only=DRILL_OF.values())
     cooled = {plant: _seconds(by_name, DRILL_OF["feed"]) for plant, by_name in drills.items()}
     powered = powered_s(inputs, feeds, feed_load_w, cooled)
     covered = np.zeros(len(found))
@@ -66,8 +67,10 @@ def ride_through_s(
     return covered
 
 
-def plant_drills(site: SiteArrays, hot: Weather, load_frac: FloatArray) -> dict[int, dict[str, LossDrill]]:
-    """Return the losses of each plant whose CDUs carry racks, by plant and name of the loss."""
+def plant_drills(
+    site: SiteArrays, hot: Weather, load_frac: FloatArray, *, only: Collection[str] | None = None
+) -> dict[int, dict[str, LossDrill]]:
+    """Return the losses of each plant whose CDUs carry racks, by plant and name of the loss; of all losses or some."""
     if site.cdus is None or not load_frac.size:
         return {}
     dry = float(hot.dry_bulb_degc[0])
@@ -86,7 +89,7 @@ def plant_drills(site: SiteArrays, hot: Weather, load_frac: FloatArray) -> dict[
                 dry_bulb_degc=dry,
                 wet_bulb_degc=wet,
                 duration_s=FOLLOWED_S,
-                only=DRILL_OF.values(),
+                only=only,
             )
         }
         for plant in plants
