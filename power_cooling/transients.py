@@ -62,15 +62,9 @@ class TransientUnits:
         if self.to_air is None:
             object.__setattr__(self, "to_air", np.zeros(n))
         positive = {
-            "chip_j_per_k",
-            "rack_coolant_j_per_k",
-            "loop_j_per_k",
-            "plate_w_per_k",
-            "coolant_w_per_k",
-            "exchanger_w_per_k",
-            "facility_w_per_k",
-            "liquid_frac",
-        }
+            "chip_j_per_k", "rack_coolant_j_per_k", "loop_j_per_k", "plate_w_per_k", "coolant_w_per_k",
+            "exchanger_w_per_k", "facility_w_per_k", "liquid_frac",
+        }  # fmt: skip
         anything = {"supply_setpoint_degc", "reference_degc", "throttle_degc", "trip_degc"}
         for field in fields(self):
             array = np.asarray(getattr(self, field.name), dtype=float)
@@ -119,13 +113,8 @@ class FacilityLoop:
 
     def __post_init__(self) -> None:
         for name in (
-            "return_j_per_k",
-            "tank_j_per_k",
-            "flow_w_per_k",
-            "air_j_per_k",
-            "plant_capacity_w",
-            "plant_w_per_k",
-        ):
+            "return_j_per_k", "tank_j_per_k", "flow_w_per_k", "air_j_per_k", "plant_capacity_w", "plant_w_per_k",
+        ):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise ValueError(f"FacilityLoop.{name} is {getattr(self, name):g}; must be greater than 0")
         if self.tank_layers < 1:
