@@ -35,6 +35,7 @@ from power_cooling.repairable import FloatArray, IntArray, RepairableGroups, Sub
 __all__ = ["AvailabilityDraw", "AvailabilityResult", "RepairableGroups", "Subsystem", "simulate_availability",
            "solve_availability"]  # fmt: skip
 
+ASSUMED_INTERRUPTION_FRAC = 0.01  # of token capacity lost, at least: chips that throttle a little lose less
 _QUIET = 1e-10  # a subsystem degraded for less than this share of time (3 ms a year) is not drawn state by state
 
 
@@ -48,7 +49,7 @@ class AvailabilityResult:
     lost_tokens_per_year: float  # NaN without tokens_per_s
     capacity_frac: FloatArray  # (n_levels,), rising
     probability: FloatArray  # (n_levels,) of each level
-    interruptions_per_year: float  # times the site leaves full capacity, ride-through not counted
+    interruptions_per_year: float  # losses of ASSUMED_INTERRUPTION_FRAC or more, ride-through not counted
     mean_interruption_h: float
     subsystem_names: tuple[str, ...]
     subsystem_availability_frac: FloatArray  # (n_subsystems,), expected capacity of each alone
@@ -113,7 +114,7 @@ def solve_availability(
     joint = np.prod(exceed, axis=0)
     probability = joint - np.append(joint[1:], 0.0)
     held = probability > 0
-    interruptions, full = _interruptions(tables)
+    interruptions, undisturbed = _interruptions(tables)
     lost_h = HOURS_PER_YEAR * lost_frac + event_h
     return AvailabilityResult(
         availability_frac=1 - lost_h / HOURS_PER_YEAR,
@@ -123,7 +124,7 @@ def solve_availability(
         capacity_frac=levels[held],
         probability=probability[held],
         interruptions_per_year=interruptions,
-        mean_interruption_h=HOURS_PER_YEAR * (1 - full) / interruptions if interruptions > 0 else 0.0,
+        mean_interruption_h=HOURS_PER_YEAR * (1 - undisturbed) / interruptions if interruptions > 0 else 0.0,
         subsystem_names=tuple(subsystem.name for subsystem in subsystems),
         subsystem_availability_frac=1 - (1 - exceed[:, 1:]) @ np.diff(levels),
         component_names=tuple(names),
@@ -154,21 +155,21 @@ def _planned_lost_frac(table: StateTable, short: FloatArray) -> float:
 
 
 def _interruptions(tables: list[StateTable]) -> tuple[float, float]:
-    """Return how often a year the site leaves full capacity, and the share of time at full capacity."""
-    frequencies, fulls = [], []
+    """Return how often a year the site is interrupted, and the share of time in which it is not."""
+    frequencies, shares = [], []
     for table in tables:
-        probability, full = table.probability, table.capacity >= FULL
+        probability, undisturbed = table.probability, table.capacity > 1 - ASSUMED_INTERRUPTION_FRAC
         rate = 0.0
         for moves in outages(table.subsystem.groups, table.states):
-            rows = full & (moves.per_h > 0)
+            rows = undisturbed & (moves.per_h > 0)
             at = rows_after(table, rows, moves)
-            degraded = (at < 0) | ~full[at]
-            rate += float((probability[rows] * moves.per_h[rows]) @ degraded)
+            interrupted = (at < 0) | ~undisturbed[at]
+            rate += float((probability[rows] * moves.per_h[rows]) @ interrupted)
         frequencies.append(rate)
-        fulls.append(float(probability[full].sum()))
-    share = float(np.prod(fulls))
-    others = [share / full if full > 0 else 0.0 for full in fulls]
-    return HOURS_PER_YEAR * float(np.dot(frequencies, others)), share
+        shares.append(float(probability[undisturbed].sum()))
+    all_undisturbed = float(np.prod(shares))
+    others = [all_undisturbed / share if share > 0 else 0.0 for share in shares]
+    return HOURS_PER_YEAR * float(np.dot(frequencies, others)), all_undisturbed
 
 
 @dataclass(frozen=True, slots=True, eq=False)

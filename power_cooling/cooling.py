@@ -342,7 +342,7 @@ def plant_scalar(p, n_coolers, n_towers, n_chillers, heat, c_water, air):
     """Solve one plant.
 
     Returns supply [°C], mode, cooler fans, tower fans, tower pumps, chillers [W], evaporation [kg/s], chiller load
-    fraction, clamped flag.
+    fraction, clamped flag, heat rejected without chillers [W].
     """
     setpoint = p.supply_set_degc
     has_chiller = n_chillers > 0.0 and (p.chiller_water_cooled == 0 or n_towers > 0.0)
@@ -351,9 +351,9 @@ def plant_scalar(p, n_coolers, n_towers, n_chillers, heat, c_water, air):
     )
     has_free = outdoor and (not has_chiller or p.economiser == 1)
     if heat <= 0.0:
-        return setpoint, FREE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False
+        return setpoint, FREE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, 0.0
     if not has_free and not has_chiller:
-        return HOTTEST_WATER_DEGC, MECHANICAL, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False
+        return HOTTEST_WATER_DEGC, MECHANICAL, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, 0.0
     if has_free:
         supply, cooler_fan, tower_fan, evaporation, pump, clamped = _free_hold(
             p, n_coolers, n_towers, heat, c_water, air, setpoint
@@ -362,7 +362,7 @@ def plant_scalar(p, n_coolers, n_towers, n_chillers, heat, c_water, air):
             supply = setpoint
         if supply == setpoint or not has_chiller:
             supply = min(supply, HOTTEST_WATER_DEGC)
-            return supply, FREE, cooler_fan, tower_fan, pump, 0.0, evaporation, 0.0, clamped
+            return supply, FREE, cooler_fan, tower_fan, pump, 0.0, evaporation, 0.0, clamped, heat
     pump = p.tower_pump_w * n_towers / p.n_towers if p.chiller_water_cooled == 1 else 0.0
     supply = setpoint
     mechanical_w = HOPELESS_W
@@ -414,11 +414,11 @@ def plant_scalar(p, n_coolers, n_towers, n_chillers, heat, c_water, air):
             evaporation += n_coolers * p.cooler_air_m3_per_s * air[4] * p.pad_efficiency * rise
         if short > 0.0 or both[0] + cooler_fan + tower_fan + partial_pump <= mechanical_w:
             return (
-                supply, PARTIAL, cooler_fan, tower_fan, partial_pump, both[0], evaporation, both[2], both[3],
+                supply, PARTIAL, cooler_fan, tower_fan, partial_pump, both[0], evaporation, both[2], both[3], free,
             )  # fmt: skip
     if short > 0.0:
         alone = _mechanical(p, n_towers, n_chillers, heat, 0.0, supply, air)
-    return supply, MECHANICAL, 0.0, alone[4], pump, alone[0], alone[5], alone[2], alone[3]
+    return supply, MECHANICAL, 0.0, alone[4], pump, alone[0], alone[5], alone[2], alone[3], 0.0
 
 
 @njit(cache=True)
@@ -444,6 +444,7 @@ class PlantState:
     water_kg_s: FloatArray
     chiller_load_frac: FloatArray
     clamped: NDArray[np.bool_]
+    economiser_heat_w: FloatArray  # rejected without chillers
 
 
 def solve_plants(plants: PlantBank, heat_w: ArrayLike, flow_kg_s: ArrayLike, weather: Weather) -> PlantState:
@@ -476,7 +477,7 @@ def solve_plants(plants: PlantBank, heat_w: ArrayLike, flow_kg_s: ArrayLike, wea
         raise ValueError(f"heat_w is {heat[~(heat >= 0)].flat[0]:g} W; must be at least 0")
     if np.any(~(flow > 0)):
         raise ValueError(f"flow_kg_s is {flow[~(flow > 0)].flat[0]:g} kg/s; must be greater than 0")
-    out = np.empty((*shape, 10))
+    out = np.empty((*shape, 11))
     _solve_plants(records(plants), heat, flow, air_states(weather), out)
     return PlantState(
         supply_degc=out[..., 0],
@@ -489,6 +490,7 @@ def solve_plants(plants: PlantBank, heat_w: ArrayLike, flow_kg_s: ArrayLike, wea
         water_kg_s=out[..., 9],
         chiller_load_frac=out[..., 7],
         clamped=out[..., 8] > 0,
+        economiser_heat_w=out[..., 10],
     )
 
 
@@ -505,10 +507,11 @@ def _solve_plants(plants, heat, flow, air, out):
         state = (air[e, 0], air[e, 1], air[e, 2], air[e, 3], air[e, 4])
         for j in range(heat.shape[1]):
             p = plants[j]
-            supply, mode, cooler, tower, pump, chiller, evaporation, load, clamped = plant_scalar(
+            supply, mode, cooler, tower, pump, chiller, evaporation, load, clamped, free = plant_scalar(
                 p, p.n_coolers, p.n_towers, p.n_chillers, heat[e, j], flow[e, j] * p.cp_j_per_kg_k, state
             )
             row = out[e, j]
             row[0], row[1], row[2], row[3], row[4] = supply, mode, cooler, tower, pump
             row[5], row[6], row[7], row[8] = chiller, evaporation, load, clamped
             row[9] = water_scalar(p, p.n_towers, evaporation, tower > 0.0 or pump > 0.0)
+            row[10] = free

@@ -25,7 +25,7 @@ from power_cooling.compiled import drop_stale
 from power_cooling.cooling import air_states
 from power_cooling.coupled_kernel import solve_elements
 from power_cooling.coupled_result import CoupledResult, RackChannels, RackSummary, Reason, SolveReport
-from power_cooling.electrical import feed_losses, link_shares, live_nodes
+from power_cooling.electrical import feed_losses, link_shares, live_nodes, stand_ins
 from power_cooling.psychrometrics import dew_point_degc
 from power_cooling.site_arrays import CduBank, Failures, FloatArray, SiteArrays, SiteFeeds, Weather, records
 
@@ -214,7 +214,7 @@ class _Inputs:
                 *(np.zeros(n_racks + 1, dtype=np.int64), none, np.zeros((1, 0))),
                 *(np.zeros(n, dtype=np.int64), np.zeros((1, n_racks), dtype=np.bool_)),
                 *(np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0)), empty, empty, empty, none),
-                *(np.full(k, -1, dtype=np.int64) for k in (n_groups, n_halls, n_plants)),
+                *(np.full((1, k), -1, dtype=np.int64) for k in (n_groups, n_halls, n_plants)),
             )
         tree, links = self.feeds.tree, self.feeds.links
         if self.units_failed is None:
@@ -227,11 +227,17 @@ class _Inputs:
         on_parent = (tree.parent >= 0) & live[:, tree.parent]
         parent = np.where(live, np.where(on_parent, tree.parent, tree.standby_parent), -1)
         rating = tree.rating_w * (tree.units - states) * live
+        behind = stand_ins(tree)
+        carries = np.where(live | (behind < 0), np.arange(tree.n_nodes), behind)
+        drawn_from = (
+            np.where(node >= 0, carries[:, node], -1)
+            for node in (self.feeds.group_node, self.feeds.hall_node, self.feeds.plant_node)
+        )
         return (
             *(np.searchsorted(links.rack_index, np.arange(n_racks + 1)), links.node_index, shares),
             *(of_element.reshape(-1).astype(np.int64), dark, np.ascontiguousarray(parent), rating),
             *(tree.no_load_loss_frac, tree.proportional_loss_frac, tree.square_loss_frac, tree.hall_index),
-            *(self.feeds.group_node, self.feeds.hall_node, self.feeds.plant_node),
+            *(np.ascontiguousarray(node) for node in drawn_from),
         )
 
 
@@ -464,6 +470,7 @@ def _result(
         facility_return_degc=plants[:, :, columns.OP_RETURN],
         facility_heat_w=plants[:, :, columns.OP_HEAT],
         economiser_mode=np.nan_to_num(plants[:, :, columns.OP_MODE], nan=-1).astype(np.int8),
+        economiser_heat_w=plants[:, :, columns.OP_FREE],
         chiller_load_frac=plants[:, :, columns.OP_LOAD],
         curve_clamped=plants[:, :, columns.OP_CLAMPED] > 0,
         facility_flow_kg_s=plants[:, :, columns.OP_FLOW],

@@ -230,8 +230,8 @@ def solve_elements(
                     if held:
                         laid[:] = mechanical
                         _lay_mechanical(
-                            mechanical, group_node, hall_node, plant_node, group_state, hall_state, plant_state, halls,
-                            runs_h[e], n_groups,
+                            mechanical, group_node[state], hall_node[state], plant_node[state], group_state, hall_state,
+                            plant_state, halls, runs_h[e], n_groups,
                         )  # fmt: skip
                         _catch_up(node_load, laid, mechanical, parent[state])
                         reason = CONVERGED
@@ -260,8 +260,8 @@ def solve_elements(
                         _move(hall_x[k], 1, hall_state[k, HOT], step)
                         _move(hall_x[k], 2, hall_state[k, OWN], step)
                 _lay_mechanical(
-                    mechanical, group_node, hall_node, plant_node, group_state, hall_state, plant_state, halls,
-                    runs_h[e], n_groups,
+                    mechanical, group_node[state], hall_node[state], plant_node[state], group_state, hall_state,
+                    plant_state, halls, runs_h[e], n_groups,
                 )  # fmt: skip
             # Also without a solution what is over its limits goes off: there may be none with everything on.
             if reason == CONVERGED and within_limits(
@@ -296,9 +296,9 @@ def solve_elements(
         write_element(
             e, racks, groups, halls, plants, weight, whole, levels, off, scratch, design, group_x, hall_x, plant_x,
             group_sums, hall_sums, group_state, hall_state, hall_valve, plant_state, other_heat, runs_g[e], runs_h[e],
-            runs_p[e], weather, dew_point[e], powered[e], reason, passes, residual, group_node, hall_node, plant_node,
-            link_start, link_node, link_share[state], series, pools_out, groups_out, halls_out, plants_out, node_out,
-            racks_out, channels,
+            runs_p[e], weather, dew_point[e], powered[e], reason, passes, residual, group_node[state], hall_node[state],
+            plant_node[state], link_start, link_node, link_share[state], series, pools_out, groups_out, halls_out,
+            plants_out, node_out, racks_out, channels,
         )  # fmt: skip
         if np.any(off == ACCELERATORS_OFF) or levels[0].min() < 1.0:
             warm = False

@@ -35,6 +35,7 @@ from power_cooling.coupled_columns import (
     OP_CLAMPED,
     OP_COOLER,
     OP_FLOW,
+    OP_FREE,
     OP_HEAT,
     OP_LOAD,
     OP_MODE,
@@ -49,6 +50,7 @@ from power_cooling.coupled_columns import (
     P_COOLER,
     P_EVAPORATION,
     P_FLOW,
+    P_FREE,
     P_HEAT,
     P_LOAD,
     P_MODE,
@@ -297,7 +299,7 @@ def write_element(
         s[S_WATER] += water
         out[OP_FLOW], out[OP_PUMP], out[OP_CHILLER] = row[P_FLOW], row[P_PUMP], row[P_CHILLER]
         out[OP_COOLER], out[OP_TOWER], out[OP_TOWER_PUMP] = row[P_COOLER], row[P_TOWER], row[P_TOWER_PUMP]
-        out[OP_WATER] = water
+        out[OP_WATER], out[OP_FREE] = water, row[P_FREE]
         if plant_node[j] >= 0:
             node_out[e, plant_node[j]] += (
                 row[P_PUMP] + row[P_TOWER_PUMP] + row[P_COOLER] + row[P_TOWER] + row[P_CHILLER]

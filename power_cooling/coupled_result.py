@@ -126,6 +126,7 @@ class CoupledResult:
     facility_return_degc: FloatArray
     facility_heat_w: FloatArray
     economiser_mode: NDArray[np.int8]  # `chillers.CoolingMode`
+    economiser_heat_w: FloatArray  # rejected without chillers
     chiller_load_frac: FloatArray  # over the running chillers' capacity at these temperatures
     curve_clamped: NDArray[np.bool_]  # a chiller or tower formula was held at the edge of its range
     facility_flow_kg_s: FloatArray

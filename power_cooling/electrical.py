@@ -335,6 +335,17 @@ def live_nodes(tree: FeedTree, units_failed: ArrayLike) -> BoolArray:
     return _live_rows(tree, failed)[0].T
 
 
+def stand_ins(tree: FeedTree) -> IntArray:
+    """Return what takes over the loads laid on each node while it is dead, shape (n_nodes,); -1 for nothing.
+
+    That is the standby of the feeds below it: a generator carries all that its utility does.
+    """
+    found = np.full(tree.n_nodes, -1, dtype=np.int64)
+    moving = (tree.parent >= 0) & (tree.standby_parent >= 0)
+    found[tree.parent[moving]] = tree.standby_parent[moving]
+    return found
+
+
 def _levels(tree: FeedTree) -> list[slice]:
     edges = np.searchsorted(tree.depth, np.arange(tree.depth[-1] + 2))
     return [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]

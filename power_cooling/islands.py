@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from power_cooling.electrical import RackLinks
+from power_cooling.electrical import RackLinks, stand_ins
 from power_cooling.site_arrays import Failures, FloatArray, IntArray, SiteArrays, SiteFeeds, rows_of
 
 _SHARED = -1  # island of a feed that serves several
@@ -142,8 +142,9 @@ def _served(site: SiteArrays, feeds: SiteFeeds, parted: Islands) -> np.ndarray:
         (np.where(tree.hall_index >= 0, np.arange(tree.n_nodes), -1), parted.halls[np.maximum(tree.hall_index, 0)]),
     ):  # fmt: skip
         serves[node[node >= 0], island[node >= 0]] = True
+    behind = stand_ins(tree)
     for node in range(tree.n_nodes - 1, -1, -1):  # deepest first
-        for above in (tree.parent[node], tree.standby_parent[node]):
+        for above in (tree.parent[node], tree.standby_parent[node], behind[node]):
             if above >= 0:
                 serves[above] |= serves[node]
     return serves

@@ -8,7 +8,6 @@ assumed unless the site says otherwise.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,7 @@ from power_cooling.heat_rejection import air_w_per_k
 from power_cooling.psychrometrics import humidity_ratio_from_wet_bulb, specific_volume_m3_per_kg
 from power_cooling.site_arrays import SiteArrays
 from power_cooling.towers import merkel_outlet_degc
-from power_cooling.transients import FacilityLoop, TransientResult, TransientUnits, simulate_transient
+from power_cooling.transients import FacilityLoop, TransientReport, TransientUnits, simulate_transient
 
 FloatArray = NDArray[np.float64]
 
@@ -60,7 +59,7 @@ class LossDrill:
     recovered_s: FloatArray
     hottest_degc: FloatArray
     air_limit_s: float
-    result: TransientResult
+    report: TransientReport
 
     @property
     def first_throttle_s(self) -> float:
@@ -146,7 +145,6 @@ def loss_drills(
     generator_start_s: float = 10.0,
     pumps_on_ups: bool = True,
     fans_on_ups: bool = False,
-    only: Collection[str] | None = None,
 ) -> tuple[LossDrill, ...]:
     """Return what each kind of loss does to the liquid-cooled racks of a plant, and how soon.
 
@@ -160,14 +158,12 @@ def loss_drills(
         From the loss of the grid until generators carry the site [s].
     pumps_on_ups, fans_on_ups : bool
         What rides on the UPS when the grid is lost.
-    only : collection of str, optional
-        Names of the losses that are wanted; by default all.
 
     Returns
     -------
     tuple of LossDrill
-        One pump of every CDU, all pumps of the first group, one unit of every group, all chillers and coolers, half of
-        them, the facility pumps, the grid, the grid with generators that fail, and a burst of load, which is no loss.
+        One CDU of every group, all rack-coolant pumps, the facility pumps, all chillers and coolers, half of them, the
+        grid, the grid with generators that fail, and a burst of load, which is no loss.
     """
     units, loop, groups, sink = transient_plant(
         site, plant, rack_load_frac, dry_bulb_degc=dry_bulb_degc, wet_bulb_degc=wet_bulb_degc, volumes=volumes
@@ -196,8 +192,6 @@ def loss_drills(
     }
     drills = []
     for name, events in cases.items():
-        if only is not None and name not in only:
-            continue
         done = simulate_transient(units, loop, calm.with_disturbances(*events, n_units=n))
         drills.append(
             LossDrill(
@@ -208,7 +202,7 @@ def loss_drills(
                 recovered_s=np.maximum(done.recovered_s - at, 0.0),
                 hottest_degc=done.hottest_degc,
                 air_limit_s=max(done.air_limit_s - at, 0.0),
-                result=done,
+                report=done.report,
             )
         )
     return tuple(drills)
@@ -316,7 +310,7 @@ def _group(
         "throttle_per_k": per_k,
         "least_clock_frac": least,
         "trip_degc": trip,
-        "liquid_frac": liquid / power,
+        "liquid_frac": min(liquid / power, 1.0),  # sums of the same watts in another order may differ in the last digit
     }
 
 

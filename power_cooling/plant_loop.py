@@ -21,6 +21,7 @@ from power_cooling.coupled_columns import (
     P_EVAPORATION,
     P_FLOATS,
     P_FLOW,
+    P_FREE,
     P_HEAT,
     P_LOAD,
     P_MODE,
@@ -166,11 +167,11 @@ def plant_image(
     heat += p.pump_heat_frac * pump
     row = plant_state[j]
     row[P_HEAT], row[P_FLOW], row[P_PUMP] = heat, flow, pump
-    supply, mode, cooler, tower, tower_pump, chiller, evaporation, load, clamped = plant_scalar(
+    supply, mode, cooler, tower, tower_pump, chiller, evaporation, load, clamped, free = plant_scalar(
         p, runs_p[j, 0], runs_p[j, 1], runs_p[j, 2], heat, flow * cp, air
     )
     row[P_MODE], row[P_COOLER], row[P_TOWER] = mode, cooler, tower
-    row[P_TOWER_PUMP], row[P_CHILLER] = tower_pump, chiller
+    row[P_TOWER_PUMP], row[P_CHILLER], row[P_FREE] = tower_pump, chiller, free
     row[P_EVAPORATION], row[P_LOAD], row[P_CLAMPED] = evaporation, load, 1.0 if clamped else 0.0
     return supply
 

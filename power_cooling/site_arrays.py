@@ -481,7 +481,10 @@ class SiteArrays:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SiteFeeds:
-    """The feed tree and what hangs on it. Node indices are into the tree; -1 draws straight from the meter."""
+    """The feed tree and what hangs on it. Node indices are into the tree; -1 draws straight from the meter.
+
+    What hangs on a dead node draws from the standby of the feeds below it, as `electrical.stand_ins` names it.
+    """
 
     tree: FeedTree
     links: RackLinks  # over the rows of RackBank; shares are of a class's whole power

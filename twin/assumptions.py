@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from facility import assumed
 from facility.catalogue.schema import unit_of
-from power_cooling import comfort
+from power_cooling import availability, comfort
 from twin import equipment, failures
 from twin.field_names import OF_MODEL
 
@@ -113,7 +114,7 @@ def _site_rows(site: Mapping[str, Any]) -> Iterator[Assumption]:
 
 def _model_rows() -> Iterator[Assumption]:
     """Yield what the model itself assumes where no data sheet speaks."""
-    for name, value in (*vars(equipment).items(), *vars(failures).items(), *vars(comfort).items()):
+    for name, value in chain.from_iterable(vars(read).items() for read in (equipment, failures, comfort, availability)):
         if name.startswith("ASSUMED_"):
             field = name.removeprefix("ASSUMED_").lower()
             shown = list(value) if isinstance(value, tuple) else value

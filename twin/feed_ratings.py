@@ -30,7 +30,7 @@ def rating_w(inputs: Inputs, feed: Mapping[str, Any]) -> float:
     sheet = {} if entry is None else entry["facts"]
     if "rating_va" in sheet:
         return float(sheet["rating_va"]) * float(sheet.get("output_power_factor") or 1.0)
-    for name in ("continuous_power_w", "rating_w", "power_w"):
+    for name in ("continuous_power_w", "continuous_w", "rating_w", "power_w"):
         if sheet.get(name):
             return float(sheet[name])
     if feed["kind"] == "utility":

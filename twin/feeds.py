@@ -145,7 +145,8 @@ def site_feeds(inputs: Inputs, class_feeds: IntArray) -> SiteFeeds:
     """Return the tree with everything that hangs on it.
 
     Cooling draws from the boards that feed nothing else: switchboards, PDUs and transformers without racks or further
-    feeds below them, taken in turn; where there is none, from the utilities, whose load and rating then count it.
+    feeds below them, taken in turn; where there is none, from the utilities, whose load and rating then count it, and
+    from the generators behind them while they are lost.
     """
     tree = tree_of(inputs)
     boards = mechanical_nodes(inputs, tree)

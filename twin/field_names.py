@@ -114,6 +114,8 @@ OF_MODEL = {
                              "the rest is interface and spreading"),
     "heat_sink_margin_k": ("Heat sinks stay below throttling by", "K",
                            "air-cooled servers are sized for the warmest permitted inlet"),
+    "interruption_frac": ("Loss of token capacity that is an interruption, at least", "%",
+                          "chips that throttle a little lose less"),
     "metabolic_met": ("Work in hot aisles", "met", "lifting and walking; ISO 8996 class 2"),
     "other_leaving_degc": ("Rated leaving water of other chillers", "°C", "20/30 °C water in their sheets"),
     "rack_air_rise_k": ("Air rise through racks without a sheet", "K", "racks described by their power only"),

@@ -57,7 +57,7 @@ def hall_air(solved: "Solved") -> list[dict[str, Any]]:
                 "wbgt_degc": float(people.wbgt_degc[i]), "alert_limit_degc": float(people.alert_limit_degc),
                 "exposure_limit_degc": float(people.exposure_limit_degc),
                 "allowed_minutes": float(allowed[i]) if np.isfinite(allowed[i]) else None,
-                "edition": people.strain.edition,
+                "edition": people.strain.edition.replace("-", ":"),  # as ISO writes it
             }
         )  # fmt: skip
     return rows

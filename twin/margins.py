@@ -8,8 +8,7 @@ import numpy as np
 from power_cooling.loss_drills import LossDrill
 from power_cooling.site_arrays import FloatArray
 from twin import equipment
-from twin.capacity_left import hot_weather
-from twin.ride_through import FOLLOWED_S, plant_drills
+from twin.ride_through import FOLLOWED_S
 
 if TYPE_CHECKING:
     from twin.simulate import Solved
@@ -63,8 +62,8 @@ def drills(solved: "Solved") -> list[dict[str, Any]]:
     group that throttles or trips, or to hot air, and to the last group that recovers; None where that does not happen
     within `followed_s`. Hot air is told of plants that serve air units.
     """
-    names, busiest, rows = equipment.names(solved.inputs).plants, np.minimum(solved.load_frac.max(axis=0), 1.0), []
-    for plant, by_name in plant_drills(solved.site, hot_weather(solved.weather), busiest).items():
+    names, rows = equipment.names(solved.inputs).plants, []
+    for plant, by_name in solved.drills.items():
         for drill in by_name.values():
             row = {"plant": names[plant]} | _row(drill)
             if np.any(solved.site.halls.plant_index == plant):

@@ -316,7 +316,7 @@ def _plants(steady: Steady) -> ObjectTable:
         "chiller_load_frac": c.chiller_load_frac * np.where(plants.n_chillers > 0, 1.0, np.nan),
         "fan_power_w": c.cooler_fan_w + c.tower_fan_w,
         "pump_power_w": c.facility_pump_w + c.tower_pump_w,
-        "economiser_frac": np.where(c.economiser_mode < 0, np.nan, c.economiser_mode == 0),
+        "economiser_frac": _over(c.economiser_heat_w, c.facility_heat_w),
         "water_kg_s": c.facility_water_kg_s,
     }
     limits = {

@@ -382,6 +382,7 @@ def hourly_series(solved: "Solved", served: Served) -> dict[str, FloatArray]:
     accelerators = np.array([pool.n_accelerators for pool in solved.pools], dtype=float)
     share = accelerators / max(accelerators.sum(), 1.0)
     on_liquid = c.cdu_supply_degc.shape[1] > 0
+    heat_w, free_w = c.facility_heat_w.sum(axis=1), c.economiser_heat_w.sum(axis=1)
     series = {
         "meter_power_w": c.meter_power_w,
         "it_power_w": c.it_power_w,
@@ -403,7 +404,7 @@ def hourly_series(solved: "Solved", served: Served) -> dict[str, FloatArray]:
         "rack_inlet_air_degc": _highest(c.hall_inlet_max_degc),
         "junction_degc": c.hottest_junction_degc,
         "clock_frac": c.pool_clock_frac.min(axis=1) if solved.pools else np.ones(weather.n_elements),
-        "economiser_frac": (c.economiser_mode == 0).mean(axis=1),
+        "economiser_frac": np.divide(free_w, heat_w, out=np.ones(heat_w.size), where=heat_w > 0),
     }
     return {entry.name: np.asarray(series[entry.name], dtype=float) for entry in SERIES}
 

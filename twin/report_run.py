@@ -299,10 +299,17 @@ def failure_texts(uptime: Mapping[str, Any]) -> list[str]:
         return []
     return [
         f"Failures are expected to cost {quantity_text(uptime['lost_tokens_per_year'], 'tok')} a year; in one year of "
-        f"twenty {quantity_text(uptime['lost_tokens_p95_per_year'], 'tok')} or more. Full capacity is interrupted "
+        f"twenty {quantity_text(uptime['lost_tokens_p95_per_year'], 'tok')} or more. {_interruptions_text(uptime)} "
         f"{quantity_text(uptime.get('interruptions_per_year'))} times a year, "
         f"{quantity_text(uptime.get('mean_interruption_h'), 'h')} each."
     ] + planned_texts(uptime)
+
+
+def _interruptions_text(uptime: Mapping[str, Any]) -> str:
+    if "interruption_frac" not in uptime:  # runs of older versions count any loss
+        return "Full capacity is interrupted"
+    least = quantity_text(uptime["interruption_frac"], "%")
+    return f"Interruptions, assumed to be losses of {least} of capacity or more, come"
 
 
 def planned_texts(uptime: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ Whatever loses cooling and power lasts as long as the shorter of both; what neit
 no time.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from twin.failures import Component
 from twin.feed_ratings import standby_generators
 
 Inputs = Mapping[str, Any]
+PlantDrills = Mapping[int, Mapping[str, LossDrill]]  # by plant and name of the loss
 
 # After a loss: longer than a start of generators, chillers or a switch-over takes; what lasts longer counts as this.
 FOLLOWED_S = 3600.0
@@ -33,8 +34,7 @@ def ride_through_s(
     inputs: Inputs,
     site: SiteArrays,
     feeds: SiteFeeds,
-    hot: Weather,
-    load_frac: FloatArray,
+    drills: PlantDrills,
     feed_load_w: FloatArray,
     found: list[Component],
 ) -> FloatArray:
@@ -46,15 +46,12 @@ def ride_through_s(
         A snapshot.
     site, feeds
         What the coupled solver solves.
-    hot : Weather
-        One element.
-    load_frac : ndarray, shape (n_pools,)
-        The busiest load.
+    drills : mapping
+        Of `plant_drills`.
     feed_load_w : ndarray, shape (n_nodes,)
         What each feed then carries [W]; batteries last their energy over it.
     found : list of Component
     """
-    drills = plant_drills(site, hot, load_frac, only=DRILL_OF.values())
     cooled = {plant: _seconds(by_name, DRILL_OF["feed"]) for plant, by_name in drills.items()}
     powered = powered_s(inputs, feeds, feed_load_w, cooled)
     covered = np.zeros(len(found))
@@ -67,10 +64,17 @@ def ride_through_s(
     return covered
 
 
-def plant_drills(
-    site: SiteArrays, hot: Weather, load_frac: FloatArray, *, only: Collection[str] | None = None
-) -> dict[int, dict[str, LossDrill]]:
-    """Return the losses of each plant whose CDUs carry racks, by plant and name of the loss; of all losses or some."""
+def plant_drills(site: SiteArrays, hot: Weather, load_frac: FloatArray) -> PlantDrills:
+    """Return the losses of each plant whose CDUs carry racks, at the busiest load and in hot weather.
+
+    Parameters
+    ----------
+    site : SiteArrays
+    hot : Weather
+        One element.
+    load_frac : ndarray, shape (n_pools,)
+        The busiest load.
+    """
     if site.cdus is None or not load_frac.size:
         return {}
     dry = float(hot.dry_bulb_degc[0])
@@ -89,7 +93,6 @@ def plant_drills(
                 dry_bulb_degc=dry,
                 wet_bulb_degc=wet,
                 duration_s=FOLLOWED_S,
-                only=only,
             )
         }
         for plant in plants

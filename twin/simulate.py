@@ -23,9 +23,11 @@ from power_cooling.coupled_parts import Parts
 from power_cooling.psychrometrics import humidity_ratio_from_relative_humidity
 from power_cooling.site_arrays import Failures, FloatArray, PoolCurves, SiteArrays, SiteFeeds, Weather
 from twin import equipment, outcome
+from twin.capacity_left import hot_weather
 from twin.feeds import rack_feeds as feeds_of_racks
 from twin.feeds import site_feeds
 from twin.pools import Pool, plan_pools
+from twin.ride_through import PlantDrills, plant_drills
 from twin.uptime import Uptime, uptime
 
 SOLVER_VERSION = "0.1.0"
@@ -67,6 +69,7 @@ class Solved(Described):
 
     load_frac: FloatArray  # (n_hours, n_pools): demand over what the running, clocked accelerators can serve
     coupled: CoupledResult
+    drills: PlantDrills
     uptime: Uptime
 
 
@@ -97,11 +100,13 @@ def solve(inputs: Mapping[str, Any], progress: Progress) -> Solved:
     load, coupled = solve_year(year.site, year.feeds, year.pools, year.weather, progress)
     progress("failures", 0.85)
     busiest_w = np.nan_to_num(coupled.feed_load_w).max(axis=0)
+    drills = plant_drills(year.site, hot_weather(year.weather), np.minimum(load.max(axis=0), 1.0))
     return Solved(
         **{entry.name: getattr(year, entry.name) for entry in fields(Described)},
         load_frac=load,
         coupled=coupled,
-        uptime=uptime(inputs, year.site, year.feeds, year.pools, year.weather, load, busiest_w),
+        drills=drills,
+        uptime=uptime(inputs, year.site, year.feeds, year.pools, year.weather, load, busiest_w, drills),
     )
 
 

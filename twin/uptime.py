@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from power_cooling.availability import (
+    ASSUMED_INTERRUPTION_FRAC,
     AvailabilityDraw,
     AvailabilityResult,
     RepairableGroups,
@@ -30,7 +31,7 @@ from power_cooling.capacity_functions import capacity_of_states
 from power_cooling.reliability import HOURS_PER_YEAR
 from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds, Weather
 from twin import equipment
-from twin.capacity_left import DESIGN_QUANTILE, capacity_left, hot_weather
+from twin.capacity_left import DESIGN_QUANTILE, capacity_left
 from twin.failures import (
     ASSUMED_COMMON_CAUSE_FRAC,
     MAX_PLANNED_FRAC,
@@ -41,7 +42,7 @@ from twin.failures import (
     sources_of,
 )
 from twin.pools import Pool
-from twin.ride_through import ride_through_s
+from twin.ride_through import PlantDrills, ride_through_s
 
 Inputs = Mapping[str, Any]
 
@@ -157,11 +158,13 @@ class Uptime:
             "n_years_drawn": int(self.years.lost_h.size),
             "interruptions_per_year": float(self.long_run.interruptions_per_year),
             "mean_interruption_h": float(self.long_run.mean_interruption_h),
+            "interruption_frac": ASSUMED_INTERRUPTION_FRAC,
             "unexplored_frac": float(self.long_run.unexplored_frac),
             "minor_lost_frac": self.minor_lost_frac,
             "capacity_distribution": self.capacity_distribution(),
             "n_states": len(self.states),
-            "weather": f"each state at the {DESIGN_QUANTILE:.0%} hottest hour and the busiest hour's load",
+            "weather": "each state at the busiest hour's load in weather that "
+            f"{1 - DESIGN_QUANTILE:.0%} of hours exceed",
         }
 
     def capacity_distribution(self) -> list[dict[str, float]]:
@@ -211,6 +214,7 @@ def uptime(
     weather: Weather,
     load_frac: FloatArray,
     feed_load_w: FloatArray,
+    drills: PlantDrills,
 ) -> Uptime:
     """Return the availability of a layout's token capacity.
 
@@ -227,6 +231,8 @@ def uptime(
         The year's load; states are taken at its maximum.
     feed_load_w : ndarray, shape (n_nodes,)
         What each feed carries at most [W].
+    drills : mapping
+        Of `ride_through.plant_drills`.
     """
     found = components(inputs, site, feeds)
     states = failure_states(found, feeds)
@@ -240,8 +246,7 @@ def uptime(
     minor = np.argsort(-by_component, kind="stable")[MAX_JOINT_COMPONENTS:]
     minor_set = frozenset(minor.tolist())
     is_minor = np.array([any(which in minor_set for which, _ in state.out) for state in states], dtype=bool)
-    busiest = np.minimum(load_frac.max(axis=0), 1.0)
-    covered_s = ride_through_s(inputs, site, feeds, hot_weather(weather), busiest, feed_load_w, found)
+    covered_s = ride_through_s(inputs, site, feeds, drills, feed_load_w, found)
     crews = int(inputs["site"].get("repair_crews", 0))
     subsystems, kept = subsystems_of(
         found, states, np.where(is_minor, 1.0, capacity), trays, covered_s=covered_s, crews=crews

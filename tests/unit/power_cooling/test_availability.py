@@ -5,6 +5,7 @@ from math import comb
 import numpy as np
 import pytest
 
+from power_cooling import availability
 from power_cooling.availability import RepairableGroups, Subsystem, simulate_availability, solve_availability
 from power_cooling.capacity_functions import (
     capacity_by_failed,
@@ -95,6 +96,29 @@ def test_maintenance_of_a_lone_unit_costs_its_planned_hours():
     result = solve_availability((both,))
     assert result.availability_frac == pytest.approx(up, rel=1e-14)
     assert result.planned_lost_h_per_year == pytest.approx(8 * (1 - unavailability(2.0, 10.0)), rel=1e-12)
+
+
+def test_a_planned_outage_that_costs_next_to_nothing_is_no_interruption():
+    def two_boards(lost_by_plan_frac: float):
+        groups = RepairableGroups(
+            names=("fed twice", "fed once"), units=1, failures_per_year=[0.0, 2.0], repair_h=10.0,
+            maintenance_per_year=[4.0, 0.0], maintenance_h=[2.0, 0.0],
+        )  # fmt: skip
+        one = Subsystem(
+            "boards", groups, lambda failed: (1 - lost_by_plan_frac * failed[:, 0]) * (1 - 0.5 * failed[:, 1])
+        )
+        return solve_availability((one,))
+
+    up, planned = 1 - unavailability(2, 10), 4 * 2 / 8760
+    least = availability.ASSUMED_INTERRUPTION_FRAC
+    small, large = two_boards(0.9 * least), two_boards(least)
+    assert small.interruptions_per_year == pytest.approx(2.0 * up, rel=1e-12)
+    assert small.mean_interruption_h == pytest.approx(8760 * (1 - up) / (2.0 * up), rel=1e-12)
+    # An outage begins 4 times a year while none is, and either is an interruption where the other is not already.
+    assert large.interruptions_per_year == pytest.approx((2.0 * (1 - planned) + 4.0) * up, rel=1e-12)
+    # The tokens that it costs are lost all the same.
+    assert small.planned_lost_h_per_year == pytest.approx(0.9 * large.planned_lost_h_per_year, rel=1e-9)
+    assert small.planned_lost_h_per_year > 0
 
 
 def pair(capacity_frac, **more) -> Subsystem:

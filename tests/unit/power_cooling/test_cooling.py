@@ -56,6 +56,14 @@ def test_a_trim_chiller_takes_what_dry_coolers_leave():
     assert list(np.unique(mode)) == [CoolingMode.FREE, CoolingMode.PARTIAL, CoolingMode.MECHANICAL]
     assert np.all(np.diff(mode) >= 0)
     assert np.all(solved.chiller_power_w[mode == CoolingMode.FREE] == 0)
+    # What is rejected without chillers and what they take are the heat; theirs do not lose capacity in the heat.
+    chilled_w = solved.chiller_load_frac * CHILLERS["n_chillers"] * CHILLERS["chiller_capacity_w"]
+    assert solved.economiser_heat_w + chilled_w == pytest.approx(np.full((12, 1), HEAT_W), rel=1e-9)
+    share = solved.economiser_heat_w[:, 0] / HEAT_W
+    assert np.all(share[mode == CoolingMode.FREE] == 1)
+    part = share[mode == CoolingMode.PARTIAL]
+    assert np.all((part > 0) & (part < 1))
+    assert np.all(share[mode == CoolingMode.MECHANICAL] == 0)
 
 
 def test_fans_and_chillers_together_never_draw_less_in_hotter_air():

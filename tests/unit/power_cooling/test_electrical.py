@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from power_cooling.electrical import FeedTree, feed_losses, feed_tree, live_nodes, rack_links, rack_loads
+from power_cooling.electrical import FeedTree, feed_losses, feed_tree, live_nodes, rack_links, rack_loads, stand_ins
 
 
 def two_sided(**changes) -> FeedTree:
@@ -81,6 +81,13 @@ def test_generator_carries_the_board_when_the_utility_is_out():
     assert result.source_w[1].sum() == pytest.approx(result.meter_w[0] + 3e6 * 0.002, rel=1e-14)  # rounding
     assert result.source_w[2].sum() == 0
     assert loads.lost_w[:, 0].tolist() == [0, 0, 800e3]
+
+
+def test_a_generator_stands_in_for_what_draws_straight_from_its_utility():
+    tree = two_sided()
+    behind = stand_ins(tree)
+    assert behind[tree.index("utility")] == tree.index("generator")
+    assert np.flatnonzero(behind >= 0).tolist() == [tree.index("utility")]
 
 
 def test_units_of_a_pooled_group_share_the_load_of_a_failed_one():

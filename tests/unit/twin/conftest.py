@@ -1,13 +1,16 @@
-"""What several tests of the coupled twin start from: the shipped samples as the solvers read them."""
+"""What several tests start from: the shipped samples as the solvers read them, and a small site with a reader."""
 
 import json
 from collections.abc import Callable
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import transaction
+from django.test import Client
 
-from facility.models import Layout
+from facility.models import Layout, Membership
+from tests.small_run import small_scenario
 from twin import snapshot
 from twin.models import Scenario
 
@@ -24,3 +27,24 @@ def sample_inputs(django_db_setup, django_db_blocker) -> Callable[..., dict]:
                 taken[layout.path, scenario.slug] = snapshot.canonical(snapshot.snapshot(layout, scenario))
         transaction.set_rollback(True)
     return lambda path, scenario="assistants": json.loads(taken[path, scenario])
+
+
+@pytest.fixture
+def catalogue(db) -> None:
+    """Load the whole catalogue, for pages that solve."""
+    call_command("load_catalogue", verbosity=0)
+
+
+@pytest.fixture
+def layout(db) -> Layout:
+    """Return the layout of `small_scenario`."""
+    return small_scenario()[0]
+
+
+@pytest.fixture
+def viewer(client, layout) -> Client:
+    """Return the browser of somebody who may read the layout's site and change nothing."""
+    user = get_user_model().objects.create_user("viewer")
+    Membership.objects.create(site=layout.site, user=user, role=Membership.Role.VIEWER)
+    client.force_login(user)
+    return client

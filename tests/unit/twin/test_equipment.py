@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from facility.catalogue import entries
+from facility.models import PowerFeed, Product
 from power_cooling.electrical import feed_losses
 from power_cooling.heat_exchangers import exchange
 from power_cooling.heat_rejection import dry_cooler_outlet_degc
 from twin import equipment, feeds
+from twin.feed_ratings import rating_w
 
 META = ("id", "name", "vendor", "source", "confidence", "field_confidence", "notes")
 
@@ -212,3 +214,13 @@ def test_a_cdu_that_rejects_to_refrigerant_is_refused_by_name():
     taken["cdus"][0]["product_id"] = 11
     with pytest.raises(ValueError, match="rejects to a refrigerant, which is not modelled"):
         equipment.cdu_bank(taken)
+
+
+def test_every_product_of_a_feed_has_the_rating_that_forms_and_drawings_show():
+    pairs = [(feed_kind, kind) for feed_kind, kinds in PowerFeed.PRODUCT_KINDS.items() for kind in kinds]
+    for feed_kind, kind in pairs:
+        for slug in entries(kind):
+            sheet = entry(kind, slug)
+            shown = PowerFeed(kind=feed_kind, product=Product(pk=1, facts=sheet["facts"])).unit_rating_w
+            row = {"name": slug, "kind": feed_kind, "rating_w": None, "product_id": 1}
+            assert rating_w({"products": {"by_id": {"1": sheet}}}, row) == shown, slug

@@ -7,7 +7,7 @@ import yaml
 from django.conf import settings
 
 from facility.catalogue.schema import KINDS
-from power_cooling import comfort
+from power_cooling import availability, comfort
 from twin import assumptions, equipment, failures, field_names
 from twin.field_names import assumption_words, fact_text, field_unit, field_words
 
@@ -63,7 +63,7 @@ def test_every_price_and_every_assumption_of_equipment_has_words():
     folder = settings.BASE_DIR / "facility" / "catalogue"
     prices = {entry["id"] for entry in yaml.safe_load((folder / "finance.yaml").read_text())["entries"]}
     assert set(field_names.VALUES) == prices
-    read = (equipment, failures, comfort)
+    read = (equipment, failures, comfort, availability)
     assumed = {n.removeprefix("ASSUMED_").lower() for one in read for n in vars(one) if n.startswith("ASSUMED_")}
     assert assumed <= set(field_names.OF_MODEL)
 

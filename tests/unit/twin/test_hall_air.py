@@ -48,6 +48,7 @@ def test_people_are_allowed_less_than_a_shift_where_it_is_hot_and_humid(solved):
     assert row["dew_point_degc"] == solved.site.halls.dew_point_limit_degc[0]  # Virginia's summer is above it
     assert row["exposure_limit_degc"] == pytest.approx(float(recommended_exposure_limit_degc(row["metabolic_w"])))
     assert row["dew_point_degc"] < row["wbgt_degc"] < row["hot_aisle_degc"]
+    assert row["edition"] == "7933:2023"
     assert 0 < row["allowed_minutes"] < 480
     (found,) = [f for f in run_findings({"hall_air": [row]}) if f.rule == "run-hot-aisle"]
     assert f"{row['allowed_minutes']:.0f} min" in found.message

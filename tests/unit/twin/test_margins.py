@@ -1,14 +1,12 @@
 """The run page shows what is lost in a year, how soon after a loss racks throttle, and what margin is left."""
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.urls import reverse
 
-from facility.models import Membership
-from tests.small_run import done_run, small_scenario
+from tests.small_run import done_run
 
 AVAILABILITY = {
-    "groups": [], "weather": "each state at the 99% hottest hour", "lost_tokens_per_year": 2.5e9,
+    "groups": [], "weather": "each state in hot weather", "lost_tokens_per_year": 2.5e9,
     "lost_tokens_p95_per_year": 4.5e9, "standard_error_frac": 2.8e-6, "n_years_drawn": 1000,
     "interruptions_per_year": 0.0144, "mean_interruption_h": 3.73,
     "capacity_distribution": [{"capacity_frac": 1.0, "probability": 0.999, "h_per_year": 8751.24},
@@ -21,17 +19,13 @@ DRILL = {
 
 
 @pytest.fixture
-def page(client, run):
-    return lambda **details: _page(client, run, details)
+def page(viewer, run):
+    return lambda **details: _page(viewer, run, details)
 
 
 @pytest.fixture
-def run(db, client):
-    layout, scenario = small_scenario()
-    user = get_user_model().objects.create_user("somebody", password="somebody")
-    Membership.objects.create(site=layout.site, user=user, role=Membership.Role.VIEWER)
-    client.force_login(user)
-    run = done_run(layout, scenario)
+def run(layout):
+    run = done_run(layout, layout.site.scenarios.get())
     run.details |= {"mean_power_by_part_w": {"Accelerators": 2e5}, "costs": [], "assumptions": []}
     return run
 
@@ -48,6 +42,14 @@ def test_what_a_year_of_twenty_loses_stands_beside_the_expected_loss(page):
     assert 'value="4500000000.0"' in html
     assert "1,000 simulated years" in html
     assert html.index("Distribution of capacity") < html.index('value="8.76"')
+
+
+def test_what_counts_as_an_interruption_is_said_beside_their_number(page):
+    counted = page(availability=AVAILABILITY | {"interruption_frac": 0.02})
+    assert "Interruptions: losses of" in counted
+    assert 'title="2 %"' in counted
+    assert "smaller losses and swaps of accelerator trays count as lost tokens only" in counted
+    assert "Interruptions of full capacity" in page(availability=AVAILABILITY)  # a run from before
 
 
 def test_a_loss_that_never_trips_says_so(page):

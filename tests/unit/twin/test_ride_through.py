@@ -80,9 +80,8 @@ def test_a_larger_tank_covers_the_plant_for_longer(sample_inputs):
             plant["tank_m3"] = tank_m3
         year = simulate.described(inputs)
         found, hot = components(inputs, year.site, year.feeds), hot_weather(year.weather)
-        load = np.full(len(year.pools), 0.9)
-        seconds = ride_through_s(inputs, year.site, year.feeds, hot, load, year.feeds.tree.rating_w, found)
-        drills = plant_drills(year.site, hot, load)
+        drills = plant_drills(year.site, hot, np.full(len(year.pools), 0.9))
+        seconds = ride_through_s(inputs, year.site, year.feeds, drills, year.feeds.tree.rating_w, found)
         for component, lasts_s in zip(found, seconds, strict=True):
             if component.kind == "pumps" and component.index in drills:
                 drill = drills[component.index][DRILL_OF["pumps"]]

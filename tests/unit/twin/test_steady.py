@@ -191,3 +191,38 @@ def test_the_rating_of_the_utility_counts_cooling_where_no_board_is_described(sa
     limit_w = 0.99 * meter_w
     capped_w, _ = loads_w(limit_w)
     assert 0.97 * limit_w < capped_w <= limit_w * (1 + 1e-6)
+
+
+def test_the_rating_of_the_generator_counts_cooling_while_the_utility_is_lost(sample_inputs):
+    def lost(rating_w: float | None = None):
+        inputs = sample_inputs("golden/gb300-nvl72")
+        for feed in inputs["feeds"]:
+            if feed["kind"] == "generator":
+                feed["rating_w"] = feed["rating_w"] if rating_w is None else rating_w / feed["n_units"]
+        year = described(inputs)
+        out = outages(year, ",".join(f"feed:{feed['id']}" for feed in inputs["feeds"] if feed["kind"] == "utility"))
+        coupled = solve_steady(year, [DESIGN, DESIGN], [(), out]).coupled
+        load_w = dict(zip(year.feeds.tree.names, coupled.feed_load_w.T, strict=True))
+        names = {feed["kind"]: feed["name"] for feed in inputs["feeds"] if feed["parent_id"] is None}
+        return coupled, load_w[names["utility"]], load_w[names["generator"]]
+
+    coupled, utility_w, generator_w = lost()
+    assert generator_w[0] == utility_w[1] == 0
+    assert generator_w[1] == pytest.approx(utility_w[0], rel=1e-6)  # racks, cooling and light alike
+    assert coupled.power_closure_rel.max() < 1e-9
+    # One percent short: less than cooling draws, so that racks alone would still fit.
+    limit_w = 0.99 * generator_w[1]
+    _, _, capped_w = lost(limit_w)
+    assert 0.97 * limit_w < capped_w[1] <= limit_w * (1 + 1e-6)
+
+
+def test_a_plant_says_which_share_of_its_heat_goes_without_chillers(year):
+    steady = solve_steady(year, [DESIGN, 12])  # the hot hour, and one of January
+    table = object_tables(steady)["plants"]
+    share = table.values["economiser_frac"]
+    trimmed = year.site.plants.n_coolers > 0
+    hot = share[0, trimmed]
+    assert np.all((hot > 0.5) & (hot < 1))  # coolers first: chillers trim the rest
+    assert np.all(table.values["chiller_power_w"][0, trimmed] > 0)
+    assert np.all(share[1, trimmed] == 1)
+    assert np.all(table.values["chiller_power_w"][1, trimmed] == 0)

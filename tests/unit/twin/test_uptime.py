@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from power_cooling.availability import simulate_availability, solve_availability
+from power_cooling.availability import ASSUMED_INTERRUPTION_FRAC, simulate_availability, solve_availability
 from power_cooling.electrical import RackLinks, feed_tree
 from power_cooling.site_arrays import SiteFeeds
 from twin import uptime
@@ -164,6 +164,7 @@ def test_details_scale_with_tokens_and_keep_their_keys():
     assert one["lost_tokens_p95_per_year"] > one["lost_tokens_per_year"] > 0
     assert one["standard_error_frac"] > 0
     assert one["interruptions_per_year"] > 0
+    assert one["interruption_frac"] == ASSUMED_INTERRUPTION_FRAC
 
 
 def test_single_failures_are_ranked_worst_first():
