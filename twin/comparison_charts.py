@@ -22,7 +22,7 @@ def waterfall(fall: Waterfall, start: str, end: str) -> dict[str, Any]:
     floor = low - 1.5 * span
     if span and floor > ZOOMED_FRAC * levels.max():
         scale, unit = display_scale(np.array([fall.start, fall.end]), fall.unit)
-        axis = figure["layout"]["yaxis"]
+        axis = figure["layout"]["xaxis"]
         axis["range"] = rounded(np.array([floor, levels.max() + 0.25 * span]) * scale)
         axis["title"] = {"text": f"[{unit}], not from 0"}
     return figure

@@ -5,6 +5,7 @@ light and dark need no second set of figures.
 """
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from twin.number_text import FACTORS, PREFIXED, PREFIXES, quantity_text
 
 HOURS_PER_DAY = 24
 N_DURATION_POINTS = 400
+NAME_WIDTH = 20  # characters in a line beside a bar: leaves half of a phone to the bars
 #: What the meter's power goes to, bottom to top; the second and the last are what the named series leave.
 POWER_PARTS = (
     ("accelerator_power_w", "Accelerators"),
@@ -234,19 +236,25 @@ def costs(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     factor, unit = display_scale(values, "$")
     return {
         "data": [{
-            "type": "bar", "orientation": "h", "x": rounded(values * factor), "y": [row["item"] for row in ordered],
-            "colour": 1, "hovertemplate": f"%{{y}}: %{{x:.3~g}} {unit} a year<extra></extra>",
+            "type": "bar", "orientation": "h", "x": rounded(values * factor),
+            "y": [_in_lines(row["item"]) for row in ordered], "hovertext": [row["item"] for row in ordered],
+            "colour": 1, "hovertemplate": f"%{{hovertext}}: %{{x:.3~g}} {unit} a year<extra></extra>",
         }],
         "layout": {
-            "height": 90 + 26 * len(ordered), "bargap": 0.35,
+            "height": 70 + 32 * len(ordered), "bargap": 0.35,
             "xaxis": {"title": {"text": f"Cost a year [{unit}]"}, "rangemode": "tozero"},
             "yaxis": {"automargin": True},
         },
     }  # fmt: skip
 
 
+def _in_lines(name: str) -> str:
+    """Return a name as Plotly breaks it beside a bar."""
+    return "<br>".join(wrap(name, NAME_WIDTH))
+
+
 def waterfall(fall: Waterfall, start: str, end: str, n_steps: int = 7) -> dict[str, Any]:
-    """Return the waterfall from one run's figure to another's; small steps are gathered in one."""
+    """Return the waterfall from one run's figure to another's, downwards; small steps are gathered in one."""
     shown, rest = fall.steps[:n_steps], fall.steps[n_steps:]
     steps = [(step.name, step.change) for step in shown]
     if rest:
@@ -258,15 +266,40 @@ def waterfall(fall: Waterfall, start: str, end: str, n_steps: int = 7) -> dict[s
     factor, unit = display_scale(np.array([fall.start, fall.end]), fall.unit)
     return {
         "data": [{
-            "type": "waterfall", "x": list(range(len(names))), "y": rounded(np.array(changes) * factor),
-            "measure": ["absolute", *(["relative"] * len(steps)), "total"],
-            "hovertemplate": f"%{{x}}: %{{y:.3~g}} {unit}<extra></extra>",
+            "type": "waterfall", "orientation": "h", "x": rounded(np.array(changes) * factor),
+            "y": list(range(len(names))), "measure": ["absolute", *(["relative"] * len(steps)), "total"],
+            "hovertext": names, "hovertemplate": f"%{{hovertext}}: %{{x:.3~g}} {unit}<extra></extra>",
         }],
         "layout": {
-            "height": 320, "waterfallgap": 0.35,
-            "xaxis": {"tickvals": list(range(len(names))), "ticktext": names, "tickangle": -30, "showgrid": False,
-                      "zeroline": False, "ticklabeloverflow": "allow", "range": [-0.6, len(names) - 0.4]},
-            "yaxis": {"title": {"text": f"[{unit}]"}},
+            "height": 70 + 32 * len(names), "waterfallgap": 0.35,
+            "xaxis": {"title": {"text": f"[{unit}]"}},
+            "yaxis": {"tickvals": list(range(len(names))), "range": [len(names) - 0.4, -0.6], "showgrid": False,
+                      "zeroline": False, "ticktext": [_in_lines(name) for name in names]},
+        },
+    }  # fmt: skip
+
+
+def sessions(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the chart of `twin.exploration.session_load`: a request's time and cache hits over sessions under way."""
+
+    def line(name: str, label: str, unit: str, colour: int, scale: float = 1.0, **more: Any) -> dict[str, Any]:
+        return {
+            "type": "scatter", "mode": "lines+markers", "marker": {"size": 5}, "name": label, "colour": colour,
+            "x": [point["sessions"] for point in found["points"]],
+            "y": [point[name] * scale for point in found["points"]],
+            "hovertemplate": f"%{{x:.3~g}} sessions per accelerator: %{{y:.3~g}} {unit}<extra></extra>", **more,
+        }  # fmt: skip
+
+    cached = line("cached_frac", "Prompt found in the cache", "%", 2, 100.0, yaxis="y2")
+    return {
+        "data": [line("request_s", "One request", "s", 1), {**cached, "line": {"dash": "dot"}}],
+        "layout": {
+            "height": 300, "showlegend": True, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+            "margin": {"l": 56, "r": 56, "t": 24, "b": 44},
+            "xaxis": {"title": {"text": "Sessions under way per accelerator"}, "rangemode": "tozero"},
+            "yaxis": {"title": {"text": "One request, to its last token [s]"}, "rangemode": "tozero"},
+            "yaxis2": {"title": {"text": "Found in the cache [%]"}, "overlaying": "y", "side": "right",
+                       "range": [0, 100], "tickmode": "array", "tickvals": [0, 20, 40, 60, 80, 100], "showgrid": False},
         },
     }  # fmt: skip
 

@@ -16,7 +16,7 @@ from twin import margins, outcome
 from twin.capacity_left import capacity_left
 from twin.failures import State, components
 from twin.merit import BY_NAME, HEADLINES
-from twin.number_text import quantity_text
+from twin.number_text import band_text, quantity_text
 from twin.remembered import remembered
 from twin.simulate import Described
 from twin.steady import Steady, solve_steady
@@ -98,6 +98,7 @@ class Answer:
                 {
                     "name": figure.name, "label": figure.label, "unit": figure.unit, "better": figure.better,
                     "value": value, "text": quantity_text(value, figure.unit), "low": low, "high": high,
+                    "band": band_text(None if low is None else (low, high), value),
                 }
             )  # fmt: skip
         return rows

@@ -26,7 +26,8 @@ SIGNS = {"utility": "~", "generator": "G", "transformer": "T", "ups": "U", "batt
          "busway": "=", "pdu": "L", "racks": "R", "fan": "F", "tower": "K", "dry-cooler": "D", "chiller": "C",
          "pump": "P", "exchanger": "X", "coil": "A"}  # fmt: skip
 TEXT_SIZE = 9.5
-LETTERS = "Letters: " + ", ".join(f"{sign} {name.replace('-', ' ')}" for name, sign in SIGNS.items()) + "."
+CALLED = {"ups": "UPS", "pdu": "PDU", "dry-cooler": "dry cooler"}
+LETTERS = "Letters: " + ", ".join(f"{sign} {CALLED.get(name, name)}" for name, sign in SIGNS.items()) + "."
 
 
 def diagrams(inputs: Inputs) -> tuple[Drawing, ...]:

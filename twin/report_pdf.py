@@ -48,6 +48,7 @@ from twin.report_shapes import (
 REGULAR, BOLD = "Vera", "VeraBd"
 MARGIN, SIZE, HEAD_SIZE, CELL_PAD = 16 * mm, 7.0, 6.8, 2.5
 WIDTH = A4[0] - 2 * MARGIN
+TABLE_START = 180.0  # room for the titles of section and table, a head, and a first row of six lines
 TALLEST, LYING = 640.0, (A4[1] - 2 * MARGIN, A4[0] - MARGIN - 18 * mm - 24)  # what a drawing may take on its page
 MOST_WIDE, LONGEST_NUMBER = 320.0, 96.0  # of a column; longer texts, also those in number columns, break into lines
 #: Signs that Vera has no glyph for, as text that it has.
@@ -186,7 +187,7 @@ def _section(section: Section, *, cards: bool) -> list[Flowable]:
         title = [*head, _paragraph(table.title, "table")]
         head = []
         body = _grid(table) if table.shown else _paragraph(table.empty if not table.rows else table.left_out, "note")
-        story += [KeepTogether([*title, body])] if len(table.shown) < 12 else [CondPageBreak(120), *title, body]
+        story += [KeepTogether([*title, body])] if len(table.shown) < 12 else [CondPageBreak(TABLE_START), *title, body]
         story += [_paragraph(note, "note") for note in (table.note, table.left_out if table.shown else "") if note]
     return story + head
 

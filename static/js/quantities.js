@@ -17,10 +17,10 @@ function fixed(value, decimals) {
   return (value < 0 && /[1-9]/.test(text) ? MINUS : "") + text;
 }
 
-export function significant(value, digits = 3) {
+function significant(value) {
   if (value === 0) return "0";
-  const rounded = Number(value.toPrecision(digits));
-  return fixed(rounded, Math.max(digits - 1 - Math.floor(Math.log10(Math.abs(rounded))), 0));
+  const rounded = Number(value.toPrecision(3));
+  return fixed(rounded, Math.max(2 - Math.floor(Math.log10(Math.abs(rounded))), 0));
 }
 
 // Near 100 % the distance to it keeps two digits: 99.95 and 99.995 are a factor ten apart.

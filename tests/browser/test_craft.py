@@ -182,3 +182,9 @@ def test_pages_stay_small_beside_plotly(live_server, signed_in, addresses):
         page.goto(live_server.url + address, wait_until="networkidle")
         total = sum(size for url, size in sizes.items() if "plotly.min.js" not in url)
         assert total < 450_000, f"{address} loads {total} bytes uncompressed beside Plotly: {sizes}"
+
+
+def test_the_tab_of_a_page_is_in_sight_on_a_phone(signed_in, live_server, layout):
+    signed_in.set_viewport_size({"width": 390, "height": 844})
+    signed_in.goto(live_server.url + reverse("layout-edit", args=[layout.site.slug, layout.slug]))
+    expect(signed_in.locator("nav.tabs [aria-current]")).to_be_in_viewport(ratio=0.99)

@@ -1,7 +1,7 @@
 // The instant answer: after each saved edit the design hour is solved anew; figures, margins and findings beside the
 // drawing follow. Only the newest question counts; what was asked before it is dropped.
 
-import { isNumber, quantityText, significant } from "../quantities.js";
+import { isNumber, quantityText } from "../quantities.js";
 
 const LATE_MS = 4000;
 const SHORT = { ttft_p95_s: "TTFT, p95" }; // what does not fit above its figure
@@ -65,18 +65,14 @@ export class Answer {
     term.append(node("span", SHORT[figure.name] ?? figure.label));
     term.title = figure.label;
     const value = node("dd", figure.text ?? quantityText(figure.value, figure.unit), "value"), under = node("dd", "", "under");
-    if (isNumber(figure.low) && isNumber(figure.high)) {
-      under.append(this.band(figure));
-    }
+    if (figure.band) under.append(this.band(figure));
     under.append(this.change(figure));
     box.append(term, value, under);
     return box;
   }
 
   // How far off it may be, in short; the ends in full on hover.
-  band({ value, low, high, unit }) {
-    const share = (end) => significant(Math.abs(end / value - 1) * 100, 2);
-    const text = value > 0 ? `−${share(low)} to +${share(high)} %` : `${quantityText(low, unit)} to ${quantityText(high, unit)}`;
+  band({ band: text, low, high, unit }) {
     const band = node("span", text, "band");
     band.title = `${quantityText(low, unit)} to ${quantityText(high, unit)}`;
     return band;

@@ -1,32 +1,14 @@
 """The diagrams as pages: what they say at an hour, who may see them, and what they answer to a bad address."""
 
-import io
-
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.urls import reverse
 
-from facility.models import Cdu, Membership, Rack
-from tests.small_run import small_scenario
+from facility.models import Cdu, Rack
 from tests.small_site import new_rack
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 PAGES = ("layout-one-line", "layout-loop")
-
-
-@pytest.fixture
-def layout():
-    call_command("load_catalogue", stdout=io.StringIO())
-    return small_scenario()[0]
-
-
-@pytest.fixture
-def viewer(client, layout):
-    user = get_user_model().objects.create_user("viewer")
-    Membership.objects.create(site=layout.site, user=user, role=Membership.Role.VIEWER)
-    client.force_login(user)
-    return client
 
 
 def address(layout, name, **query):

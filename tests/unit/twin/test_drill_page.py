@@ -4,28 +4,10 @@ import re
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.urls import reverse
 
-from facility.models import Membership
-from tests.small_run import small_scenario
-
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 PAGES = ("layout-drill", "layout-drill-shown", "layout-drill-list")
-
-
-@pytest.fixture
-def layout():
-    call_command("load_catalogue", verbosity=0)
-    return small_scenario()[0]
-
-
-@pytest.fixture
-def viewer(client, layout):
-    user = get_user_model().objects.create_user("viewer")
-    Membership.objects.create(site=layout.site, user=user, role=Membership.Role.VIEWER)
-    client.force_login(user)
-    return client
 
 
 def address(layout, name="layout-drill", **query):

@@ -1,27 +1,10 @@
 """What a reader sees where a page is missing, forbidden, too old or broken: the reason and a way on."""
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 
-from facility.models import Membership
-from tests.small_run import small_scenario
-
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def layout():
-    return small_scenario()[0]
-
-
-@pytest.fixture
-def viewer(client, layout):
-    user = get_user_model().objects.create_user("viewer")
-    Membership.objects.create(site=layout.site, user=user, role=Membership.Role.VIEWER)
-    client.force_login(user)
-    return client
 
 
 @pytest.mark.parametrize("address", ["/sites/nothing/", "/no/such/page/"])

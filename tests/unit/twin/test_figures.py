@@ -81,8 +81,22 @@ def test_months_cover_the_year_and_a_leap_year():
 def test_small_steps_of_a_waterfall_are_gathered_and_the_sum_is_kept():
     fall = waterfall({f"part {i}": 1.0 for i in range(12)}, {f"part {i}": 2.0 + i for i in range(12)}, "W")
     chart = figures.waterfall(fall, "A", "B", n_steps=4)["data"][0]
-    assert len(chart["y"]) == 7
-    assert chart["y"][0] + sum(chart["y"][1:-1]) == pytest.approx(chart["y"][-1])
+    assert len(chart["x"]) == 7
+    assert chart["x"][0] + sum(chart["x"][1:-1]) == pytest.approx(chart["x"][-1])
+
+
+def test_long_names_of_costs_are_laid_in_lines_too():
+    item = "Building, electrical and mechanical plant"
+    bars = figures.costs([{"item": item, "usd_per_year": 5e6}])["data"][0]
+    assert (bars["y"], bars["hovertext"]) == (["Building, electrical<br>and mechanical plant"], [item])
+
+
+def test_long_names_of_a_waterfall_are_laid_in_lines_that_a_phone_has_room_for():
+    part = "Building, electrical and mechanical plant"
+    figure = figures.waterfall(waterfall({part: 1.0}, {part: 2.0}, "W"), "A GB300 NVL72, 7 MW", "B")
+    shown = ["A GB300 NVL72, 7 MW", "Building, electrical<br>and mechanical plant", "B"]
+    assert figure["layout"]["yaxis"]["ticktext"] == shown
+    assert figure["data"][0]["hovertext"][1] == part
 
 
 def test_rounding_keeps_four_digits_and_turns_gaps_into_none():

@@ -16,11 +16,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def layout():
-    return small_scenario()[0]
-
-
-@pytest.fixture
 def scenario(layout):
     return layout.site.scenarios.get()
 
@@ -44,11 +39,6 @@ def signed_in(client, layout=None, role=None):
 @pytest.fixture
 def planner(client, layout):
     return signed_in(client, layout, Membership.Role.PLANNER)
-
-
-@pytest.fixture
-def viewer(client, layout):
-    return signed_in(client, layout, Membership.Role.VIEWER)
 
 
 def addresses(layout, run) -> list[str]:

@@ -4,36 +4,20 @@ import json
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from facility.models import Membership
-from tests.small_run import small_scenario
 from tests.small_site import new_rack
 from twin.json_numbers import plain
 from twin.merit import HEADLINES
+from twin.number_text import band_text
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 
 MOST_QUERIES = {  # session, user, layout, scenarios and the snapshot's own; the answer's findings read the layout again
     "layout-state": 18, "layout-drill-result": 18, "layout-drill-ranking": 18, "layout-answer": 28,
 }  # fmt: skip
-
-
-@pytest.fixture
-def layout():
-    call_command("load_catalogue", verbosity=0)
-    return small_scenario()[0]
-
-
-@pytest.fixture
-def viewer(client, layout):
-    user = get_user_model().objects.create_user("somebody", password="somebody")
-    Membership.objects.create(site=layout.site, user=user, role=Membership.Role.VIEWER)
-    client.force_login(user)
-    return client
 
 
 def address(layout, name: str = "layout-state") -> str:
@@ -126,6 +110,8 @@ def test_an_answer_has_figures_margins_and_findings(viewer, layout):
     names = [row["name"] for row in body["figures"]]
     assert names == [figure.name for figure in HEADLINES] + ["peak_power_w", "pue"]
     assert all(row["text"] and row["low"] <= row["value"] <= row["high"] for row in body["figures"] if row["low"])
+    for row in body["figures"]:
+        assert row["band"] == band_text((row["low"], row["high"]) if row["low"] else None, row["value"])
     assert {row["unit"] for row in body["margins"]} == {"K", "%"}
     assert all(row["href"].startswith("/sites/small/") for row in (*body["margins"], *body["findings"]))
     assert body["n_findings"] == len(body["findings"]) == sum(body["n_by_severity"].values())

@@ -3,20 +3,12 @@
 import logging
 
 import pytest
-from django.core.management import call_command
 
 from facility.models import Rack
-from tests.small_run import small_scenario
 from twin import warm_up, web_server
 from twin.management.commands import serve
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def layout():
-    call_command("load_catalogue", verbosity=0)
-    return small_scenario()[0]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 
 
 @pytest.fixture(autouse=True)

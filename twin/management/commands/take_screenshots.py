@@ -55,7 +55,8 @@ class Command(BaseCommand):
                 context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": address}])
                 page = context.new_page()
                 for name, path in pages:
-                    page.goto(address + path, wait_until="networkidle")
+                    for _ in range(2):  # the first visit loads solvers, which a picture of waiting would show
+                        page.goto(address + path, wait_until="networkidle")
                     page.wait_for_function("[...document.querySelectorAll('[data-chart]')].every(e => e.dataset.drawn)")
                     page.evaluate("document.querySelector('[data-canvas]')?.scrollIntoView({ block: 'center' })")
                     page.wait_for_timeout(300)
