@@ -59,9 +59,10 @@ class Accelerator:
     min_power_w: float
     max_power_w: float
     launch_year: int
+    cache_tier_bytes: float = 0.0  # of slower memory beside it that keeps what paused sessions had cached
 
     def __post_init__(self) -> None:
-        may_be_zero = {"peak_fp8_flops_per_s", "peak_fp4_flops_per_s"}
+        may_be_zero = {"peak_fp8_flops_per_s", "peak_fp4_flops_per_s", "cache_tier_bytes"}
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, str):

@@ -8,20 +8,21 @@ from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator
 from compute.coefficients import CoefficientSet
-from compute.collectives import SCALEOUT_BYTES_PER_S
-from compute.disaggregation import ASSUMED_EXPOSED_TRANSFER_FRAC, DECODE_DERATE, PREFILL_DERATE
-from compute.instances import Instances, build_instances, candidate_parallelisms
+from compute.disaggregation import DECODE_DERATE, PREFILL_DERATE
+from compute.instances import Instances, build_instances, candidate_parallelisms, within_context
+from compute.load_lines import both_phases_line, decode_line, fixed_s, kept_when_busy
 from compute.model_shapes import ModelShape
-from compute.open_loop import LoadLine, clocked, load_line
+from compute.open_loop import LoadLine, clocked
 from compute.power import (
     Activity,
     clock_power_factor,
     dynamic_power_share,
     steady_activity,
 )
+from compute.prompt_law import prompt_times
 from compute.serving import Configuration, allowed_precisions, capped_clock
+from compute.session_cache import cached_frac
 from compute.speculation import draft_choices, tokens_per_step
-from compute.steady_state import Scheduling, prefill_time_s
 from compute.workload import Workload
 
 FloatArray = NDArray[np.float64]
@@ -99,6 +100,7 @@ def serving_frontier(
     ValueError
         If the accelerator cannot be set to the cap.
     """
+    workload = within_context(workload, model)
     instances, reason = build_instances(
         coefficients,
         accelerator,
@@ -159,7 +161,7 @@ def _together(
     power_cap_w: float | None,
 ) -> _Points:
     """Return the points of instances that do both phases."""
-    column = _as_columns(instances)
+    column = instances.columns()
     line, activity = _line(column, workload)
     dynamic_w = (accelerator.tdp_w - accelerator.idle_w) * dynamic_power_share(column.power, activity)
     clock = np.ones_like(dynamic_w)
@@ -183,10 +185,8 @@ def _together(
 
 def _line(column: Instances, workload: Workload, *, only_decode: bool = False) -> tuple[LoadLine, Activity]:
     """Return instances over load and what they do at it; `only_decode` where prompts come over from others."""
-    nothing = np.zeros_like(column.decode_scale)
-    scheduling = Scheduling(nothing, nothing, nothing, nothing) if only_decode else column.scheduling
-    line = load_line(column.costs, scheduling, workload, limit=column.limit, decode_scale=column.decode_scale)
-    cached = 1.0 - 1e-9 if only_decode else workload.cached_frac
+    line = (decode_line if only_decode else both_phases_line)(column, workload)
+    cached = 1.0 - 1e-9 if only_decode else cached_frac(workload, line.kept)
     activity = steady_activity(
         column.work,
         line.state,
@@ -194,6 +194,7 @@ def _line(column: Instances, workload: Workload, *, only_decode: bool = False) -
         output_tokens=workload.output_tokens,
         requests_per_s=line.requests_per_s,
         itl_s=line.itl_s,
+        context_tokens=workload.input_tokens + workload.generated_tokens,
         cached_tokens=workload.input_tokens * cached,
         draft_tokens=column.costs.draft_tokens,
         tokens_per_step=tokens_per_step(column.costs.draft_tokens, column.costs.draft_acceptance),
@@ -233,11 +234,9 @@ def _fastest_prefill(instances: Instances, of: NDArray[np.int64], workload: Work
 
 def _prefill(instances: Instances, workload: Workload) -> tuple[FloatArray, FloatArray]:
     """Return a prompt's time on each instance, and until its first token reaches the user, cache sent [s]."""
-    cached = workload.input_tokens * workload.cached_frac
-    prefill_s = prefill_time_s(instances.costs, workload.input_tokens - cached, cached)
-    links = SCALEOUT_BYTES_PER_S * instances.work.accelerators
-    first_s = instances.scheduling.request_s + instances.scheduling.first * prefill_s
-    return prefill_s, first_s + ASSUMED_EXPOSED_TRANSFER_FRAC * instances.kv_bytes / links
+    column = instances.columns()
+    prefill_s = prompt_times(column.costs, workload).moment(kept_when_busy(column, workload), 1)
+    return prefill_s[:, 0], (fixed_s(column) + column.scheduling.first * prefill_s)[:, 0]
 
 
 def _units(
@@ -251,7 +250,7 @@ def _units(
     max_accelerators: int,
 ) -> list[_Points]:
     """Return the points of units of one kind of prefill instance with each of the decode instances."""
-    column = _as_columns(decode)
+    column = decode.columns()
     span_w = accelerator.tdp_w - accelerator.idle_w
     line, activity = _line(column, workload, only_decode=True)
     dynamic_w = span_w * dynamic_power_share(column.power, activity)
@@ -301,28 +300,11 @@ def _units(
 def _prefill_share(first: Instances, workload: Workload) -> FloatArray:
     """Return the share of (TDP - idle) that an instance draws while it prefills prompts back to back."""
     prefill_s, _ = _prefill(first, workload)
-    new = workload.input_tokens * (1.0 - workload.cached_frac)
-    pairs = workload.input_tokens * workload.cached_frac * new + 0.5 * new * new
+    cached = cached_frac(workload, kept_when_busy(first.columns(), workload))[:, 0]
+    new = workload.input_tokens * (1.0 - cached)
+    pairs = workload.input_tokens * cached * new + 0.5 * new * new
     work = first.work
     seconds = (work.dense_gemm_s + work.expert_gemm_s) * new + work.pair_s * pairs
     seconds = seconds + work.window_pair_s * np.minimum(pairs, new * np.nan_to_num(work.window_tokens, posinf=0.0))
     chunk_frac = np.minimum(seconds / prefill_s, 1.0)
     return dynamic_power_share(first.power, Activity(compute_frac=chunk_frac, memory_frac=np.zeros_like(chunk_frac)))[0]
-
-
-def _as_columns(instances: Instances) -> Instances:
-    """Return the instances with arrays of shape (n, 1), to be spread over loads."""
-    n = len(instances.parallelisms)
-
-    def columns(group):
-        return replace(group, **{f: np.reshape(getattr(group, f), (n, 1)) for f in group.__dataclass_fields__})
-
-    return replace(
-        instances,
-        work=columns(instances.work),
-        costs=columns(instances.costs),
-        scheduling=columns(instances.scheduling),
-        decode_scale=instances.decode_scale.reshape(n, 1),
-        limit=instances.limit.reshape(n, 1),
-        power=columns(instances.power),
-    )

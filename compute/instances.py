@@ -21,6 +21,8 @@ from compute.workload import Workload
 
 FloatArray = NDArray[np.float64]
 
+# assumed: of a tier below each accelerator's memory; a PCIe Gen5 x16 slot moves 64e9 one way, less in practice
+ASSUMED_TIER_BYTES_PER_S = 50e9
 PROTOCOL = "inferencex"  # of the calibrated ones, its clients and lengths resemble production most
 
 
@@ -37,6 +39,8 @@ class Instances:
     decode_scale: FloatArray
     limit: FloatArray  # requests that memory and seats admit
     kv_bytes: FloatArray  # one prompt's cache, one copy
+    tier: FloatArray  # contexts that a slower tier of memory keeps of paused sessions
+    fetch_s: FloatArray  # to bring one of them back
     power: PowerCoefficients
 
     def take(self, index: Sequence[int] | NDArray[np.int64]) -> "Instances":
@@ -52,8 +56,40 @@ class Instances:
             decode_scale=self.decode_scale[index],
             limit=self.limit[index],
             kv_bytes=self.kv_bytes[index],
+            tier=self.tier[index],
+            fetch_s=self.fetch_s[index],
             power=PowerCoefficients(*(getattr(self.power, f.name)[index] for f in fields(PowerCoefficients))),
         )
+
+    def columns(self) -> "Instances":
+        """Return the candidates with arrays of shape (n, 1), to be spread over loads."""
+
+        def column(group):
+            return replace(group, **{f.name: getattr(group, f.name).reshape(-1, 1) for f in fields(group)})
+
+        return replace(
+            self,
+            work=column(self.work),
+            costs=column(self.costs),
+            scheduling=column(self.scheduling),
+            decode_scale=self.decode_scale.reshape(-1, 1),
+            limit=self.limit.reshape(-1, 1),
+            kv_bytes=self.kv_bytes.reshape(-1, 1),
+            tier=self.tier.reshape(-1, 1),
+            fetch_s=self.fetch_s.reshape(-1, 1),
+            power=column(self.power),
+        )
+
+
+def within_context(workload: Workload, model: ModelShape) -> Workload:
+    """Return the requests of a workload that a model takes: none is longer than its context."""
+    return replace(
+        workload,
+        most_input_tokens=max(min(workload.most_input_tokens, float(model.max_context_tokens)), workload.input_tokens),
+        most_output_tokens=max(
+            min(workload.most_output_tokens, float(model.max_context_tokens)), workload.output_tokens
+        ),
+    )
 
 
 def kv_precision_of(weight_precision: str) -> str:
@@ -160,7 +196,8 @@ def build_instances(
     latent_layers = np.full(len(works), float(model.layers if model.is_mla else 0))
     efficiencies, scheduling, rest = split_values(coefficients.log_values(attributes), latent_layers)
     memory = memory_fit(work, accelerator.hbm_bytes, workspace_bytes=rest["workspace_bytes"])
-    held = workload.input_tokens + rest["reserve"] * workload.output_tokens
+    held = workload.input_tokens + 2.0 * rest["reserve"] * workload.generated_tokens
+    kv_bytes = kv_bytes_per_request(work, workload.input_tokens) / work.kv_copies
     instances = Instances(
         parallelisms=tuple(spread),
         precisions=tuple(chosen),
@@ -170,7 +207,9 @@ def build_instances(
         scheduling=scheduling,
         decode_scale=rest["decode_scale"],
         limit=np.clip(admitted_requests(work, memory, held), 1.0, SEATS * work.accelerators),
-        kv_bytes=kv_bytes_per_request(work, workload.input_tokens) / work.kv_copies,
+        kv_bytes=kv_bytes,
+        tier=accelerator.cache_tier_bytes * work.accelerators / kv_bytes_per_request(work, held),
+        fetch_s=workload.cached_frac * kv_bytes / (ASSUMED_TIER_BYTES_PER_S * work.accelerators),
         power=power_coefficients(coefficients.record["power"], attributes),
     )
     return (instances if tuple(draft_tokens) == (0,) else _drafting(instances, model, draft_tokens)), ""

@@ -12,7 +12,7 @@ from compute.fitting import SEATS, Solved
 from compute.kv_cache import admitted_requests, memory_fit
 from compute.open_loop import load_line, open_arrivals
 from compute.roofline import step_costs
-from compute.workload import NORMAL_95, LatencyTargets, Workload
+from compute.workload import LatencyTargets, Workload
 
 FloatArray = NDArray[np.float64]
 
@@ -87,17 +87,11 @@ def _instance(table: CaseTable, log_values: FloatArray, i: int, rate_per_s: floa
     state = open_arrivals(line, np.array([[rate_per_s]]), workload, NO_TARGETS)
     offered = rate_per_s * float(probe.utilisation[0, 0]) / 1e-9
     return {
-        "ttft_s": _mean(state.ttft_p50_s[0, 0], state.ttft_p95_s[0, 0]),
-        "itl_s": _mean(state.itl_p50_s[0, 0], state.itl_p95_s[0, 0]),
+        "ttft_s": float(state.ttft_mean_s[0, 0]),
+        "itl_s": float(state.itl_mean_s[0, 0]),
         "in_service": float(state.in_service[0, 0]),
         "utilisation": offered,
     }
-
-
-def _mean(median: float, p95: float) -> float:
-    """Return the mean of the log-normal law through median and 95th percentile."""
-    sigma = np.log(p95 / median) / NORMAL_95
-    return float(median * np.exp(0.5 * sigma**2))
 
 
 def _column(group: Any) -> Any:

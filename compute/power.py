@@ -44,6 +44,7 @@ def steady_activity(
     requests_per_s: ArrayLike,
     itl_s: ArrayLike,
     cached_tokens: ArrayLike = 0.0,
+    context_tokens: ArrayLike | None = None,
     draft_tokens: ArrayLike = 0.0,
     tokens_per_step: ArrayLike = 1.0,
 ) -> Activity:
@@ -51,12 +52,13 @@ def steady_activity(
 
     Decoding reads weights and cache once per step; prompts add their arithmetic. Both are counted at data-sheet speed
     per second of the engine's time, so neither can exceed 1. A step with drafts reads once for `tokens_per_step` tokens
-    and computes 1 + `draft_tokens` per sequence.
+    and computes 1 + `draft_tokens` per sequence. `context_tokens` is the mean over the steps of generation: prompt and
+    half the answer where answers are alike.
     """
     rate = np.asarray(requests_per_s, dtype=np.float64)
     n_out = np.asarray(output_tokens, dtype=np.float64)
     new = np.asarray(input_tokens, dtype=np.float64) - cached_tokens
-    context = np.asarray(input_tokens, dtype=np.float64) + n_out / 2.0
+    context = np.asarray(input_tokens, dtype=np.float64) + n_out / 2.0 if context_tokens is None else context_tokens
     stages = work.pipeline_parallel
     batch = np.maximum(state.decoding / stages, 1e-9)
     steps_per_s = np.minimum(rate * n_out / np.maximum(batch, 1.0), 1.0 / np.asarray(itl_s)) / tokens_per_step

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from compute.cases import CaseTable
-from compute.fitting import Measured, Solved
+from compute.fitting import FREEDOM, Measured, Solved
 from compute.power import Activity, PowerCoefficients, accelerator_power_w, steady_activity
 
 FloatArray = NDArray[np.float64]
@@ -22,6 +22,7 @@ SIGMA_TERM, SIGMA_ACCELERATOR, SIGMA_UNPACKED = 0.7, 0.25, 0.5  # of logarithms
 # of the same model on the same card: at equal speed and batch two such sweeps draw 399 W and 519 W. What is common to
 # them is what an unseen sweep is predicted by.
 SIGMA_GROUPS = {"spread": 0.2, "model": 0.2, "system": 0.15, "sweep": 0.15}
+SIGMA_SWEEP_TERM = 0.2  # a few measured loads of a deployment say how its watts rise with load, too
 SIGMA_POWER = 0.05
 
 
@@ -41,7 +42,7 @@ def measured_activity(table: CaseTable, solved: Solved, measured: Measured) -> A
 def fit_power(
     table: CaseTable, activity: Activity, power_w: FloatArray, use: BoolArray
 ) -> dict[str, dict[str, list[float]] | list[float]]:
-    """Return power coefficients: global terms, deviations by accelerator, and scales of the groups of `SIGMA_GROUPS`.
+    """Return power coefficients: global terms, deviations by accelerator and sweep, scales of the other groups.
 
     Parameters
     ----------
@@ -58,34 +59,43 @@ def fit_power(
     chosen = [table.cases[i] for i in rows]
     attributes = [c.attributes for c in chosen]
     accelerators, by_accelerator = _members([a["accelerator"] for a in attributes])
+    sweeps, by_sweep = _members([group_name("sweep", a) for a in attributes])
     groups = {name: _members([group_name(name, a) for a in attributes]) for name in SIGMA_GROUPS}
     idle = np.array([c.accelerator.idle_w for c in chosen])
     tdp = np.array([c.accelerator.tdp_w for c in chosen])
     unpacked = np.array([_is_unpacked(a) for a in attributes], dtype=bool)
     here = Activity(activity.compute_frac[rows], activity.memory_frac[rows])
-    sizes = [3, 1, 3 * len(accelerators), *(len(names) for names, _ in groups.values())]
+    sizes = [3, 1, 3 * len(accelerators), 3 * len(sweeps), *(len(names) for names, _ in groups.values())]
     ends = np.cumsum(sizes)
-    sigma = np.repeat([SIGMA_TERM, SIGMA_UNPACKED, SIGMA_ACCELERATOR, *SIGMA_GROUPS.values()], sizes)
+    sigma = np.repeat([SIGMA_TERM, SIGMA_UNPACKED, SIGMA_ACCELERATOR, SIGMA_SWEEP_TERM, *SIGMA_GROUPS.values()], sizes)
 
     def residuals(x: FloatArray) -> FloatArray:
         terms = INITIAL + x[:3] + x[4 : ends[2]].reshape(-1, 3)[by_accelerator]
+        terms += x[ends[2] : ends[3]].reshape(-1, 3)[by_sweep]
         terms[:, 2] += np.where(unpacked, x[3], 0.0)
-        for (_, members), first in zip(groups.values(), ends[2:], strict=False):
+        for (_, members), first in zip(groups.values(), ends[3:], strict=False):
             terms = terms + x[first + members][:, None]
         watts = accelerator_power_w(PowerCoefficients(*np.exp(terms).T), here, idle_w=idle, tdp_w=tdp)
-        return np.concatenate([np.log(watts / power_w[rows]) / SIGMA_POWER, x / sigma])
+        miss = np.log(watts / power_w[rows]) / SIGMA_POWER
+        # squares of these are twice the negative logarithm of Student's t: rows that disagree with all hardly pull
+        robust = np.sign(miss) * np.sqrt((FREEDOM + 1.0) * np.log1p(miss**2 / FREEDOM))
+        return np.concatenate([robust, x / sigma])
 
-    x = least_squares(residuals, np.zeros(sigma.size), loss="soft_l1").x if rows.size else np.zeros(4)
+    x = least_squares(residuals, np.zeros(sigma.size)).x if rows.size else np.zeros(4)
     found: dict[str, dict[str, list[float]] | list[float]] = {
         "global_log": np.round(INITIAL + x[:3], 4).tolist(),
         "unpacked_log": [round(float(x[3]), 4)],
-        "accelerator_log": {
-            name: np.round(x[4 + 3 * i : 7 + 3 * i], 4).tolist() for i, name in enumerate(accelerators)
-        },
+        "accelerator_log": _triples(accelerators, x[4 : ends[2]]),
+        "sweep_terms_log": _triples(sweeps, x[ends[2] : ends[3]]),
     }
-    for (name, (names, _)), first in zip(groups.items(), ends[2:], strict=False):
+    for (name, (names, _)), first in zip(groups.items(), ends[3:], strict=False):
         found[f"{name}_log"] = {member: [round(float(x[first + i]), 4)] for i, member in enumerate(names)}
     return found
+
+
+def _triples(names: Sequence[str], values: FloatArray) -> dict[str, list[float]]:
+    """Return the three deviations of each name, of running, compute and memory."""
+    return {name: np.round(values[3 * i : 3 * i + 3], 4).tolist() for i, name in enumerate(names)}
 
 
 def power_coefficients(fitted: Mapping[str, Any], attributes: Sequence[Mapping[str, str]]) -> PowerCoefficients:
@@ -95,6 +105,7 @@ def power_coefficients(fitted: Mapping[str, Any], attributes: Sequence[Mapping[s
     for i, case in enumerate(attributes):
         terms[i] += accelerator.get(case["accelerator"], _generation_mean(accelerator, case))
         terms[i, 2] += fitted.get("unpacked_log", [0.0])[0] * _is_unpacked(case)
+        terms[i] += fitted.get("sweep_terms_log", {}).get(group_name("sweep", case), [0.0])
         terms[i] += sum(fitted.get(f"{name}_log", {}).get(group_name(name, case), [0.0])[0] for name in SIGMA_GROUPS)
     return PowerCoefficients(*np.exp(terms).T)
 

@@ -95,7 +95,7 @@ class ReplicaPool:
     max_waiting : float
         A replica with this many requests waiting refuses more.
     frontend_s, frontend_token_s : float
-        Time of a request outside the engine's steps (client, tokeniser, first response), fixed and per prompt token;
+        Time of a request outside the engine's steps (client, first response), fixed and per uncached prompt token;
         it delays what the client sees, and takes nothing of the engine's time [s].
     accelerators_per_replica : int
     power : ActivityPower or None

@@ -50,7 +50,7 @@ class EngineTimes:
         return float(np.squeeze(self.scheduling.stall)) * self.decode_scale
 
     def frontend(self, costs: StepCosts) -> tuple[float, float]:
-        """Return a request's time outside the steps: fixed, and per prompt token [s]."""
+        """Return a request's time outside the steps: fixed, and per uncached prompt token [s]."""
         if self.scheduling is None:
             return 0.0, 0.0
         stall = float(np.squeeze(self.scheduling.stall)) * self.decode_scale

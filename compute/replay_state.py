@@ -89,7 +89,7 @@ class Limits(NamedTuple):
     max_context_tokens: float
     max_waiting: float  # per replica
     frontend_s: float  # outside the engine's steps: added to first and last token
-    frontend_token_s: float  # the same per prompt token
+    frontend_token_s: float  # the same per uncached prompt token
     prefill_only: bool
 
 

@@ -219,9 +219,9 @@ def admit(pool: PoolState, window: Window, r: int, who: int) -> bool:
 
 
 @compiled
-def frontend_delay_s(pool: PoolState, input_tokens: int) -> float:
-    """Return the time that a request spends outside the engine: client, tokeniser, first response [s]."""
-    return pool.limits.frontend_s + pool.limits.frontend_token_s * input_tokens
+def frontend_delay_s(pool: PoolState, new_tokens: int) -> float:
+    """Return the time that a request spends outside the engine: client, first response, own prompt's delay [s]."""
+    return pool.limits.frontend_s + pool.limits.frontend_token_s * new_tokens
 
 
 @compiled
@@ -236,7 +236,9 @@ def finish(pool: PoolState, window: Window, r: int, who: int, context_tokens: fl
     pool.load[r] -= 1
     if not pool.limits.prefill_only or request.output_tokens <= 1:
         request.status = DONE
-        request.last_token_s = pool.replicas[r].clock_s + frontend_delay_s(pool, request.input_tokens)
+        request.last_token_s = pool.replicas[r].clock_s + frontend_delay_s(
+            pool, request.input_tokens - request.cached_tokens
+        )
     window.finished[window.n_finished[0]] = who
     window.n_finished[0] += 1
 
@@ -247,7 +249,7 @@ def start_decoding(pool: PoolState, window: Window, r: int, who: int) -> None:
     request = window.requests[who - window.base]
     replica = pool.replicas[r]
     if np.isnan(request.first_token_s):
-        request.first_token_s = replica.clock_s + frontend_delay_s(pool, request.input_tokens)
+        request.first_token_s = replica.clock_s + frontend_delay_s(pool, request.input_tokens - request.cached_tokens)
     context = request.prefill_target_tokens
     keep_blocks(pool, window, r, who, request.input_tokens, True)
     request.generated_tokens += 1

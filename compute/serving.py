@@ -19,15 +19,14 @@ from numpy.typing import NDArray
 
 from compute.accelerators import PRECISIONS, Accelerator
 from compute.coefficients import CoefficientSet
-from compute.collectives import SCALEOUT_BYTES_PER_S
-from compute.disaggregation import ASSUMED_EXPOSED_TRANSFER_FRAC
-from compute.instances import Instances, build_instances, candidate_parallelisms
+from compute.instances import Instances, build_instances, candidate_parallelisms, within_context
+from compute.load_lines import both_phases_line, decode_line, fixed_s, paired_line
 from compute.model_shapes import ModelShape
-from compute.open_loop import LoadLine, OpenState, clocked, load_line, open_arrivals
+from compute.open_loop import LoadLine, OpenState, clocked, keeps_targets, open_arrivals
 from compute.power import Activity, clock_power_factor, clock_under_cap, dynamic_power_share, steady_activity
+from compute.prompt_law import prompt_times
 from compute.roofline import Parallelism
 from compute.speculation import draft_choices, tokens_per_step
-from compute.steady_state import Scheduling
 from compute.uncertainty import half_bands
 from compute.workload import LatencyTargets, Workload
 
@@ -35,6 +34,8 @@ FloatArray = NDArray[np.float64]
 
 RATE_HALVINGS = 22  # of the bracket around the sustainable rate: 2e-7 of it
 MATCHED_LOAD = 0.75  # of the prefill pool, where its queue is still short
+# assumed: two pools are more to run than one, and no measured run checks what they gain
+ASSUMED_LEAST_GAIN_FRAC = 0.1
 MOST_PAIRS = 24  # disaggregated pairs that are solved exactly, after a ranking by matched rates
 
 
@@ -101,6 +102,8 @@ class ServingCurve:
     slo_attainment_frac: FloatArray
     goodput_tokens_per_s: FloatArray
     batch: FloatArray  # requests in service per instance
+    cached_frac: FloatArray  # of a prompt, found in the prefix cache
+    sessions: FloatArray  # under way per accelerator, answered or paused; 0 where requests stand alone
     compute_activity_frac: FloatArray
     memory_activity_frac: FloatArray
     static_power_w: FloatArray  # (n_load,)
@@ -166,6 +169,7 @@ def best_configuration(
     ConfigurationChoice
         With a reason in place of a configuration where nothing fits or keeps the targets.
     """
+    workload = within_context(workload, model)
     tried = tuple(precisions) if precisions else allowed_precisions(accelerator, model)
     spread = candidate_parallelisms(accelerator, model, max_accelerators)
     drafts = draft_choices(model.mtp_layers) if allow_drafts else (0,)
@@ -174,7 +178,7 @@ def best_configuration(
     )
     if instances is None:
         return ConfigurationChoice(None, f"{model.name} on {max_accelerators} x {accelerator.name}: {reason}", 0.0, 0)
-    line = _aggregated_line(instances, workload)
+    line = both_phases_line(instances.columns(), workload)
     rates = sustainable_rate(line, workload, targets)
     per_accelerator = rates / instances.work.accelerators
     best = int(np.argmax(per_accelerator))
@@ -193,8 +197,7 @@ def best_configuration(
             instances, accelerator, model, workload, targets, max_accelerators, engine
         )
         candidates += solved
-        # an assumed 2 % must be gained: two pools are more to run, and their coefficients are derived, not fitted
-        if apart is not None and apart_rate > 1.02 * top:
+        if apart is not None and apart_rate > (1.0 + ASSUMED_LEAST_GAIN_FRAC) * top:
             found, top = apart, apart_rate
     if top <= 0.0:
         easy = LatencyTargets(ttft_s=1e6, itl_s=1e6)
@@ -248,6 +251,7 @@ def serving_curve(
     loads = np.asarray(load_frac, dtype=np.float64)
     if np.any((clocks <= 0) | (clocks > 1)) or np.any(loads < 0):
         raise ValueError("clock_frac must be in (0, 1] and load_frac 0 or more")
+    workload = within_context(workload, configuration.model)
     decode, prefill = _configured(coefficients, configuration, workload)
     n = configuration.n_accelerators
     full = _unit_line(configuration, decode, prefill, workload, np.ones(1))
@@ -291,6 +295,8 @@ def serving_curve(
         slo_attainment_frac=state.attainment_frac,
         goodput_tokens_per_s=output * state.attainment_frac,
         batch=state.in_service / configuration.decode_instances,
+        cached_frac=state.cached_frac,
+        sessions=sessions_under_way(workload, served, state.in_service / n),
         compute_activity_frac=activity.compute_frac,
         memory_activity_frac=activity.memory_frac,
         static_power_w=np.full(loads.size, accelerator.idle_w),
@@ -298,6 +304,16 @@ def serving_curve(
         held_clock_frac=held,
         log_bands=half_bands(coefficients.record, accelerator.name, configuration.model.name),
     )
+
+
+def sessions_under_way(workload: Workload, requests_per_s: FloatArray, in_service: FloatArray) -> FloatArray:
+    """Return the sessions that send requests at a rate: those with one in service and those that pause [-].
+
+    Little's law over the closed network; agents that run side by side in a session count as one.
+    """
+    if workload.sessions is None:
+        return np.zeros_like(in_service)
+    return (in_service + requests_per_s * workload.sessions.mean_pause_s) / workload.sessions.streams
 
 
 def capped_clock(accelerator: Accelerator, dynamic_w: FloatArray, power_cap_w: float) -> FloatArray:
@@ -332,8 +348,7 @@ def sustainable_rate(line: LoadLine, workload: Workload, targets: LatencyTargets
     high = line.requests_per_s[:, -1:].copy()
     for _ in range(RATE_HALVINGS):
         middle = 0.5 * (low + high)
-        state = open_arrivals(line, middle, workload, targets)
-        keeps = (state.ttft_p95_s <= targets.ttft_s) & (state.itl_p95_s <= targets.itl_s)
+        keeps = keeps_targets(line, middle, workload, targets)
         low = np.where(keeps, middle, low)
         high = np.where(keeps, high, middle)
     return np.where(low < 1e-5 * line.requests_per_s[:, -1:], 0.0, low)[:, 0]
@@ -354,31 +369,6 @@ def _ranks_text(parallelism: Parallelism) -> str:
     if p.expert_parallel > 1:
         parts.append(f"EP {p.expert_parallel}")
     return " ".join(parts)
-
-
-def _column(instances: Instances) -> tuple:
-    """Return costs, scheduling, limit and scale with a trailing axis for knots."""
-    n = len(instances.parallelisms)
-    costs = replace(
-        instances.costs,
-        **{name: getattr(instances.costs, name).reshape(n, 1) for name in instances.costs.__dataclass_fields__},
-    )
-    s = instances.scheduling
-    scheduling = Scheduling(*(v.reshape(n, 1) for v in (s.request_s, s.first, s.wave, s.stall)))
-    return costs, scheduling, instances.limit.reshape(n, 1), instances.decode_scale.reshape(n, 1)
-
-
-def _aggregated_line(instances: Instances, workload: Workload) -> LoadLine:
-    costs, scheduling, limit, scale = _column(instances)
-    return load_line(costs, scheduling, workload, limit=limit, decode_scale=scale)
-
-
-def _decode_line(instances: Instances, workload: Workload) -> LoadLine:
-    """Return the load line of instances that only generate."""
-    costs, scheduling, limit, scale = _column(instances)
-    nothing = np.zeros_like(scale)
-    only = Scheduling(request_s=nothing, first=nothing, wave=nothing, stall=nothing)
-    return load_line(costs, only, workload, limit=limit, decode_scale=scale)
 
 
 def _configured(
@@ -418,42 +408,15 @@ def _unit_line(
     slowed = decode.take(many)
     slowed = replace(slowed, costs=clocked(slowed.costs, clocks))
     if prefill is None:
-        return _aggregated_line(slowed, workload)
+        return both_phases_line(slowed.columns(), workload)
     first = prefill.take(many)
     first = replace(first, costs=clocked(first.costs, clocks))
-    return _paired_line(
-        _aggregated_line(first, workload),
-        _decode_line(slowed, workload),
+    return paired_line(
+        first.columns(),
+        decode_line(slowed.columns(), workload),
+        workload,
         prefill_instances=np.full(clocks.size, float(configuration.prefill_instances)),
         decode_instances=np.full(clocks.size, float(configuration.decode_instances)),
-        transfer_s=_transfer_s(first),
-    )
-
-
-def _transfer_s(prefill: Instances) -> FloatArray:
-    links = SCALEOUT_BYTES_PER_S * prefill.work.accelerators
-    return ASSUMED_EXPOSED_TRANSFER_FRAC * prefill.kv_bytes / links
-
-
-def _paired_line(
-    prefill: LoadLine,
-    decode: LoadLine,
-    *,
-    prefill_instances: FloatArray,
-    decode_instances: FloatArray,
-    transfer_s: FloatArray,
-) -> LoadLine:
-    """Return units of prefill and decode instances as one line: decode gives rates, prefill the first token."""
-    y = decode_instances[:, None]
-    return replace(
-        decode,
-        in_service=decode.in_service * y,
-        requests_per_s=decode.requests_per_s * y,
-        first_s=prefill.first_s + transfer_s,
-        prefill_s=np.broadcast_to(prefill.prefill_s[:, :1], decode.prefill_s.shape),
-        prefill_servers=prefill_instances,
-        join_s=np.zeros_like(decode.join_s),
-        limit=decode.limit * decode_instances,
     )
 
 
@@ -467,13 +430,13 @@ def _best_disaggregated(
     engine: str,
 ) -> tuple[Configuration | None, float, int]:
     """Return the best unit of separate prefill and decode instances, its rate per accelerator, and units solved."""
-    prefill_line = _aggregated_line(instances, workload)
-    decode_line = _decode_line(instances, workload)
+    column = instances.columns()
+    prefill_s = prompt_times(column.costs, workload).moment(np.ones((1, 1)), 1)
+    first_s = fixed_s(column) + column.scheduling.first * prefill_s
     size = instances.work.accelerators
     easy = LatencyTargets(ttft_s=1e6, itl_s=targets.itl_s)
-    decode_rate = sustainable_rate(decode_line, workload, easy)
-    in_time = prefill_line.first_s + _transfer_s(instances) <= targets.ttft_s
-    prefill_rate = np.where(in_time, MATCHED_LOAD / prefill_line.prefill_s[:, 0], 0.0)
+    decode_rate = sustainable_rate(decode_line(column, workload), workload, easy)
+    prefill_rate = np.where(first_s <= targets.ttft_s, MATCHED_LOAD / prefill_s, 0.0)[:, 0]
     ranked: list[tuple[float, int, int, int, int]] = []
     # a prompt is prefilled alike with any draft
     for p in np.flatnonzero((prefill_rate > 0) & (np.asarray(instances.drafts) == 0)):
@@ -491,12 +454,12 @@ def _best_disaggregated(
     if not best:
         return None, 0.0, 0
     _, p, d, x, y = (np.array(column) for column in zip(*best, strict=True))
-    line = _paired_line(
-        _aggregated_line(instances.take(p), workload),
-        _decode_line(instances.take(d), workload),
+    line = paired_line(
+        instances.take(p).columns(),
+        decode_line(instances.take(d).columns(), workload),
+        workload,
         prefill_instances=x.astype(np.float64),
         decode_instances=y.astype(np.float64),
-        transfer_s=_transfer_s(instances.take(p)),
     )
     per_accelerator = sustainable_rate(line, workload, targets) / (x * size[p] + y * size[d])
     k = int(np.argmax(per_accelerator))
@@ -522,7 +485,7 @@ def _activity_and_share(
     state: OpenState,
 ) -> tuple[Activity, FloatArray]:
     """Return mean activity per accelerator and the share of (TDP - idle) drawn, shape (n_clock, n_load)."""
-    cached = workload.input_tokens * workload.cached_frac
+    cached = workload.input_tokens * state.cached_frac
     n_decode = configuration.decode_instances
     groups = []
     whole = (workload.input_tokens, workload.output_tokens)
@@ -540,7 +503,8 @@ def _activity_and_share(
             input_tokens=n_in,
             output_tokens=1e-9 if is_prefill else n_out,
             requests_per_s=rate,
-            itl_s=state.itl_p50_s,
+            itl_s=state.itl_mean_s,
+            context_tokens=n_in + workload.generated_tokens,
             cached_tokens=n_in * (1.0 - 1e-9) if prefill is not None and not is_prefill else cached,
             draft_tokens=instances.costs.draft_tokens,
             tokens_per_step=tokens_per_step(instances.costs.draft_tokens, instances.costs.draft_acceptance),

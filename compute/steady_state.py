@@ -92,6 +92,7 @@ def closed_loop(
     input_tokens: ArrayLike,
     output_tokens: ArrayLike,
     cached_tokens: ArrayLike = 0.0,
+    context_tokens: ArrayLike | None = None,
     admitted_limit: ArrayLike = np.inf,
 ) -> SteadyState:
     """Return the steady state with a fixed number of requests in flight per instance.
@@ -106,6 +107,8 @@ def closed_loop(
         Requests in flight per instance; inf where all requests are queued at once (needs a finite limit).
     input_tokens, output_tokens, cached_tokens : array_like
         Mean prompt, answer, and the part of the prompt found in the prefix cache.
+    context_tokens : array_like, optional
+        Mean over the steps of generation; prompt and half the answer where answers are alike.
     admitted_limit : array_like
         Requests that memory and seats admit.
     """
@@ -115,7 +118,7 @@ def closed_loop(
     admitted = np.minimum(in_flight, np.maximum(admitted_limit, 1e-9))
     new = n_in - cached_tokens
     alone_s = prefill_time_s(costs, new, cached_tokens)
-    context = n_in + n_out / 2.0
+    context = n_in + n_out / 2.0 if context_tokens is None else context_tokens
     others = np.maximum(admitted - 1.0, 0.0)
     bunch = np.maximum(1.0, np.minimum(1.0 + 2.0 * scheduling.wave * others, ASSUMED_CHUNK_TOKENS / new))
     shared_s = prefill_time_s(costs, new, cached_tokens, bunch)

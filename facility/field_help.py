@@ -157,6 +157,7 @@ HELP: dict[str, Help] = {
     "scenario.engine": Help("TensorRT-LLM", "measured serving of that engine; see Validation"),
     "scenario.weight_precision": Help("the lowest it runs", "measured serving at FP8 and FP4; see Validation"),
     "scenario.accelerator_power_limit_w": Help("empty, or 60 to 100 % of the thermal design power", CATALOGUE),
+    "scenario.cache_tier_bytes": Help("empty, or 1e11 to 1e12", "your engine's settings; data sheet of the host"),
     "scenario.electricity_usd_per_kwh": Help("0.05 to 0.22 $/kWh", CATALOGUE),
     "scenario.notes": Help("the question in a sentence", OURS),
     "scenarioworkload.workload": Help("one of nine", CATALOGUE, "Use case: lengths, latency targets and daily shape."),

@@ -46,6 +46,7 @@ def run(name: str, *, tokens: float, parts_w: dict[str, float], usd: dict[str, f
                 "engine": "vllm",
                 "weight_precision": "auto",
                 "accelerator_power_limit_w": None,
+                "cache_tier_bytes": None,
                 "electricity_usd_per_kwh": None,
                 "workloads": [],
             },

@@ -62,6 +62,7 @@ def details() -> dict:
                           "served_requests_per_s": 9.5, "workload": "enterprise_assistants", "model": "llama",
                           "accelerator": "gb200", "tensor_parallel": 1, "weight_precision": "fp4", "reason": "",
                           "itl_p50_s": 0.01, "input_tokens_per_s": 9000.0, "goodput_tokens_per_s": 980.0,
+                          "cached_prompt_frac": 0.41, "sessions_peak": 2150.0,
                           "confidence": "derived", "source": "fit"}],
         "limits": [{"object": "Site", "kind": "grid connection", "value": 3e5, "limit": 1e7, "unit": "W", "hour": 4},
                    {"object": "Loop A", "kind": "rack coolant supply", "value": 41.0, "limit": 45.0, "unit": "°C",

@@ -23,7 +23,10 @@ FIELDS_BY_KIND = {
         "hbm_bandwidth_bytes_per_s", "scaleup_bandwidth_bidir_bytes_per_s", "tdp_w", "idle_w", "throttle_degc",
     ),
     "models": ("total_params", "active_params", "max_context_tokens"),
-    "workloads": ("input_tokens", "output_tokens", "prefix_cache_hit", "slo", "peak_to_mean"),
+    "workloads": (
+        "input_tokens", "output_tokens", "prefix_cache_hit", "shared_prefix_frac", "user_turns_per_task",
+        "llm_calls_per_turn", "sub_agent_fan_out", "tool_delay_s", "think_time_between_turns_s", "slo", "peak_to_mean",
+    ),
     "cdus": ("capacity_w", "approach_temp_k", "secondary_flow_m3_per_s", "power_draw_w"),
     "air_units": ("capacity_w", "airflow_m3_per_s", "fan_power_w"),
     "dry_coolers": ("capacity_w", "approach_k", "fan_power_w", "airflow_m3_per_s"),

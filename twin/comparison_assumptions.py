@@ -84,11 +84,13 @@ def _assumptions(run: Run) -> dict[tuple[str, str], str]:
 def _question(inputs: Mapping[str, Any]) -> dict[str, str]:
     scenario = inputs["scenario"]
     limit_w = scenario["accelerator_power_limit_w"]
+    tier_bytes = scenario.get("cache_tier_bytes")  # runs of before it could be said have none
     said = {
         "Scenario": scenario["name"],
         "Engine": scenario["engine"],
         "Weight precision": scenario["weight_precision"],
         "Power cap": "none" if limit_w is None else f"{quantity_text(limit_w, 'W')} per accelerator",
+        "Cache tier": f"{quantity_text(tier_bytes, 'B')} per accelerator" if tier_bytes else "none",
     }
     for share in scenario["workloads"]:
         parts = [f"{quantity_text(share['accelerator_share_frac'], '%')} of accelerators"]

@@ -4,19 +4,20 @@ Knows no Django. Takes catalogue entries as mappings; quantities are in the unit
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from compute.accelerators import accelerator_from_entry
+from compute.accelerators import Accelerator, accelerator_from_entry
 from compute.claims import ClaimRow, System, claim_rows
 from compute.coefficients import coefficient_set
 from compute.frontier import Frontier, serving_frontier
 from compute.model_shapes import model_shape_from_entry
 from compute.prediction import COLUMNS, predict_rows
-from compute.serving import best_configuration, serving_curve
+from compute.serving import Configuration, ConfigurationChoice, ServingCurve, best_configuration, serving_curve
 from compute.uncertainty import half_bands
 from compute.workload import LatencyTargets, Workload
 from facility.catalogue import entries
@@ -34,9 +35,12 @@ UNITS = {
     "user_tokens_per_s": "tok/s", "accelerator_tokens_per_s": "tok/s", "ttft_s": "s", "ttft_p50_s": "s",
     "ttft_p95_s": "s", "itl_s": "s", "itl_p50_s": "s", "itl_p95_s": "s", "batch": "requests per instance",
     "accelerator_power_w": "W", "joules_per_output_token": "J/tok", "output_tokens_per_s": "tok/s", "clock_frac": "-",
+    "sessions": "sessions per accelerator", "cached_frac": "-", "request_s": "s", "session_s": "s", "mean_pause_s": "s",
 }  # fmt: skip
 #: Loads, over what is sustained at full clock, among which a capped system's highest is found.
 LOADS = np.linspace(0.02, 1.0, 50)
+#: The same, at which sessions are shown.
+SESSION_LOADS = np.linspace(0.1, 1.0, 10)
 #: The widest unit that is searched: the largest scale-up domain that holds one copy of any model we know.
 MOST_ACCELERATORS = 144
 #: (claim, new system and its weight precision, old system and its): the widest-known statements about a generation.
@@ -64,6 +68,7 @@ class Question:
     engine: str = ""
     precision: str = ""
     power_cap_w: float | None = None  # of each accelerator
+    cache_tier_bytes: float = 0.0  # of slower memory per accelerator, for what paused sessions had cached
     allow_drafts: bool = False  # a model's prediction module may draft tokens; how many are kept is assumed
 
     def __post_init__(self) -> None:
@@ -86,7 +91,7 @@ def frontier_of(question: Question) -> Frontier:
     """
     return serving_frontier(
         coefficient_set(),
-        accelerator_from_entry(question.accelerator),
+        _accelerator(question),
         model_shape_from_entry(question.model),
         question.workload,
         max_accelerators=question.max_accelerators,
@@ -98,6 +103,10 @@ def frontier_of(question: Question) -> Frontier:
     )
 
 
+def _accelerator(question: Question) -> Accelerator:
+    return replace(accelerator_from_entry(question.accelerator), cache_tier_bytes=question.cache_tier_bytes)
+
+
 def frontier_point(frontier: Frontier, i: int) -> dict[str, Any]:
     """Return one operating point of a frontier."""
     values = {name: float(getattr(frontier, name)[i]) for name in (*FRONTIER_BANDS, "batch")}
@@ -105,7 +114,7 @@ def frontier_point(frontier: Frontier, i: int) -> dict[str, Any]:
 
 
 def explored(question: Question, targets: LatencyTargets) -> dict[str, Any]:
-    """Return the best configuration with its operating point, and the frontier, as JSON takes them.
+    """Return the best configuration with its operating point, the frontier and the sessions, as JSON takes them.
 
     Raises
     ------
@@ -122,32 +131,20 @@ def explored(question: Question, targets: LatencyTargets) -> dict[str, Any]:
             "at_target": frontier.at_interactivity(1 / targets.itl_s) if points else None,
             "reason": frontier.reason,
         },
+        "sessions": session_load(question, targets),
     }
 
 
 def _best(question: Question, targets: LatencyTargets, bands: Mapping[str, float]) -> dict[str, Any]:
     """Return the best configuration and what it does at the highest load that keeps the targets."""
-    fitted = coefficient_set()
-    choice = best_configuration(
-        fitted,
-        accelerator_from_entry(question.accelerator),
-        model_shape_from_entry(question.model),
-        question.workload,
-        targets,
-        max_accelerators=question.max_accelerators,
-        precisions=(question.precision,) if question.precision else None,
-        engine=question.engine,
-        allow_drafts=question.allow_drafts,
-    )
+    choice = _choice(question, targets)
     found = choice.configuration
     if found is None:
         return {"feasible": False, "reason": choice.reason, "configuration": None, "operating_point": None}
     # a cap slows prompts, so less than the uncapped rate may keep the targets
     loads = LOADS if question.power_cap_w is not None else np.ones(1)
-    curve = serving_curve(
-        fitted, found, question.workload, targets, np.ones(1), loads, power_cap_w=question.power_cap_w
-    )
-    keeps = (curve.ttft_p95_s[0] <= targets.ttft_s) & (curve.itl_p95_s[0] <= targets.itl_s)
+    curve = _curve(question, targets, found, loads)
+    keeps = _keeps(curve, targets)
     if question.power_cap_w is not None and not keeps.any():
         reason = f"{found.text()} keeps the targets at no load under a cap of {question.power_cap_w:g} W"
         return {"feasible": False, "reason": reason, "configuration": None, "operating_point": None}
@@ -173,6 +170,64 @@ def _best(question: Question, targets: LatencyTargets, bands: Mapping[str, float
         "feasible": True, "reason": reason, "configuration": configuration,
         "operating_point": _with_bands(point, OPERATING_BANDS, bands),
     }  # fmt: skip
+
+
+def _choice(question: Question, targets: LatencyTargets) -> ConfigurationChoice:
+    return best_configuration(
+        coefficient_set(),
+        _accelerator(question),
+        model_shape_from_entry(question.model),
+        question.workload,
+        targets,
+        max_accelerators=question.max_accelerators,
+        precisions=(question.precision,) if question.precision else None,
+        engine=question.engine,
+        allow_drafts=question.allow_drafts,
+    )
+
+
+def _curve(
+    question: Question, targets: LatencyTargets, configuration: Configuration, loads: NDArray[np.float64]
+) -> ServingCurve:
+    return serving_curve(
+        coefficient_set(), configuration, question.workload, targets, np.ones(1), loads,
+        power_cap_w=question.power_cap_w,
+    )  # fmt: skip
+
+
+def _keeps(curve: ServingCurve, targets: LatencyTargets) -> NDArray[np.bool_]:
+    """Return at which loads 95 % of requests keep both targets."""
+    return (curve.ttft_p95_s[0] <= targets.ttft_s) & (curve.itl_p95_s[0] <= targets.itl_s)
+
+
+def session_load(question: Question, targets: LatencyTargets) -> dict[str, Any] | None:
+    """Return how the best configuration carries sessions, from few to as many as keep the targets.
+
+    None where requests stand alone, or nothing keeps the targets. Of each point: sessions under way per accelerator,
+    the share of a prompt found in the prefix cache, the first token and the gap between tokens, and what one request
+    and a whole session take on average.
+    """
+    sessions = question.workload.sessions
+    configuration = _choice(question, targets).configuration if sessions else None
+    if sessions is None or configuration is None:
+        return None
+    curve = _curve(question, targets, configuration, SESSION_LOADS)
+    request_s = curve.ttft_p50_s[0] + question.workload.output_tokens * curve.itl_p50_s[0]
+    session_s = sessions.requests * request_s + (sessions.requests - 1.0) * sessions.mean_pause_s
+    columns = {
+        "sessions": curve.sessions[0], "cached_frac": curve.cached_frac[0], "ttft_p50_s": curve.ttft_p50_s[0],
+        "ttft_p95_s": curve.ttft_p95_s[0], "itl_p50_s": curve.itl_p50_s[0], "request_s": request_s,
+        "session_s": session_s, "accelerator_tokens_per_s": curve.output_tokens_per_s[0],
+    }  # fmt: skip
+    kept = np.flatnonzero(_keeps(curve, targets) | (question.power_cap_w is None))
+    return {
+        "configuration": configuration.text(),
+        "requests": sessions.requests,
+        "streams": sessions.streams,
+        "mean_pause_s": sessions.mean_pause_s,
+        "cacheable_frac": question.workload.cached_frac,
+        "points": [{name: float(values[i]) for name, values in columns.items()} for i in kept],
+    }
 
 
 def point_bands(question: Question, point: Mapping[str, Any]) -> dict[str, tuple[float, float]]:

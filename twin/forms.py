@@ -18,11 +18,11 @@ class ScenarioForm(Described, forms.ModelForm):
         formfield_callback = number_entry.formfield
         fields = [
             "name", "slug", "weather", "engine", "weight_precision", "accelerator_power_limit_w",
-            "electricity_usd_per_kwh", "notes",
+            "cache_tier_bytes", "electricity_usd_per_kwh", "notes",
         ]  # fmt: skip
         labels = {
             "slug": "Short name", "accelerator_power_limit_w": "Power cap per accelerator [W]",
-            "electricity_usd_per_kwh": "Electricity [$/kWh]",
+            "cache_tier_bytes": "Cache tier per accelerator [B]", "electricity_usd_per_kwh": "Electricity [$/kWh]",
         }  # fmt: skip
         help_texts = {
             "slug": "Name in addresses, files and commands.",

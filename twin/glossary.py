@@ -104,8 +104,9 @@ WORDS = (
          "to, what feeds and plant are rated to carry, the highest hour, the mean hour.", "W", used=(RUN,)),
     Term("prefill", "Prefill", "Reading the prompt; bound by arithmetic, sets the time to first token.", "tok/s",
          used=(SERVING,)),
-    Term("prefix-cache", "Prefix cache", "Keeping what was read of a prompt's beginning, so that it is not read again.",
-         "%", "hit rate = tokens found ÷ tokens read", (SERVING,)),
+    Term("prefix-cache", "Prefix cache", "Keeping what was read of a prompt's beginning, so that it is not read again. "
+         "Memory holds the contexts in service first; of those that pause, the least recently used goes first.",
+         "%", "hit rate = tokens found ÷ tokens read", (SERVING, RUN)),
     Term("rci", "RCI, rack cooling index", "How far inlets stay in ASHRAE's range: 100 % where none passes the "
          "recommended 27 °C, 0 % where all sit at the allowable 32 °C (class A1).", "%",
          "1 − Σ (inlet − 27)⁺ ÷ (racks × 5 K)", (RUN,)),
@@ -114,6 +115,9 @@ WORDS = (
     Term("rti", "RTI, return temperature index", "Air of the units against air of the servers: above 100 % servers "
          "draw back their own hot air, below it air passes them unused.", "%",
          "(return − supply) ÷ (hot aisle − inlet)", (RUN,)),
+    Term("session", "Session", "Requests that follow each other with the same, growing context: a chat, or an agent "
+         "that thinks and calls tools. Between two it pauses.", "sessions",
+         "under way = requests in service + requests per second × mean pause", (SERVING, RUN)),
     Term("shi", "SHI, supply heat index", "Share of the servers' heat that their inlet air already carries: hot air "
          "that is drawn in again. RHI is the rest.", "%", "(inlet − supply) ÷ (hot aisle − supply)", (RUN,)),
     Term("slo", "SLO, latency target", "What a use case promises its users: TTFT and ITL at a percentile.", "s",

@@ -97,6 +97,8 @@ class Served:
         self.servable_per_s = np.zeros(shape)
         self.latency = {name: np.full(shape, np.nan) for name in LATENCIES}
         self.slo_attainment = np.zeros(shape)
+        self.cached_frac = np.zeros(shape)
+        self.sessions = np.zeros(shape)
         self.flop_activity = np.zeros(shape)
         self.byte_activity = np.zeros(shape)
         self._kind_of_hour = np.zeros(shape, dtype=np.int64)
@@ -133,6 +135,8 @@ class Served:
             (self.requests_per_s, requests),
             *((self.latency[name], pool.at(name, clock, load)) for name in LATENCIES),
             (self.slo_attainment, pool.at("slo_attainment_frac", clock, load) * taken),
+            (self.cached_frac, pool.at("cached_frac", clock, load)),
+            (self.sessions, pool.at("sessions", clock, load) * pool.n_accelerators * running),
             (self.flop_activity, pool.at("compute_activity_frac", clock, load) * running),
             (self.byte_activity, pool.at("memory_activity_frac", clock, load) * running),
         ]
@@ -293,6 +297,9 @@ def workload_row(solved: "Solved", served: Served, i: int) -> dict[str, Any]:
             row[f"{which}_{label}_s"] = served.quantile(which, quantile, [i]) if answered else None
     row["slo_attainment_frac"] = served.attainment([i])
     row["goodput_tokens_per_s"] = served.goodput([i])
+    requests = served.requests_per_s[:, i]
+    row["cached_prompt_frac"] = float(served.cached_frac[:, i] @ requests / requests.sum()) if requests.any() else None
+    row["sessions_peak"] = float(served.sessions[:, i].max()) if answered and pool.has_sessions else None
     return row
 
 

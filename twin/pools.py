@@ -1,7 +1,7 @@
 """Which racks serve what: pools of identical accelerators, each with one model for one use case."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -26,7 +26,7 @@ N_LOAD = 33  # knots of the load axis: between them watts and latencies are inte
 CLOCK_FRAC = np.linspace(0.3, 1.0, 8)
 CURVES = (
     "ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s", "slo_attainment_frac", "compute_activity_frac",
-    "memory_activity_frac",
+    "memory_activity_frac", "cached_frac", "sessions",
 )  # fmt: skip
 
 
@@ -49,6 +49,7 @@ class Pool:
     target_itl_s: float
     confidence: str
     source: str
+    has_sessions: bool
     input_tokens: float  # per request, mean
     output_tokens: float
     capacity_per_s: float  # requests per second of the whole pool within its targets, at full clock
@@ -179,7 +180,10 @@ def _domain(inputs: Inputs, rack: int, n_accelerators: float) -> int:
 def _service(inputs: Inputs, share: Mapping[str, Any], slug: str, domain: int) -> _Service:
     """Return how accelerators serve a use case: with the first of its models that keeps the targets."""
     products = inputs["products"]
-    accelerator = accelerator_from_entry(_flat(products["accelerators"][slug]))
+    accelerator = replace(
+        accelerator_from_entry(_flat(products["accelerators"][slug])),
+        cache_tier_bytes=inputs["scenario"].get("cache_tier_bytes") or 0.0,
+    )
     workload, targets = workload_from_entry(_flat(share["workload"]))
     precision = inputs["scenario"]["weight_precision"]
     wanted = [share["model"]] if share["model"] else share["workload"]["facts"]["recommended_models"]
@@ -252,6 +256,7 @@ def _pool(inputs: Inputs, entry: Mapping[str, Any], part: _Part, demand_per_s: F
         target_itl_s=service.targets.itl_s,
         confidence=max((one["confidence"] for one in used), key=CONFIDENCES.index),
         source="; ".join(one["source"] for one in used),
+        has_sessions=service.workload.sessions is not None,
         input_tokens=service.workload.input_tokens,
         output_tokens=service.workload.output_tokens,
         capacity_per_s=part.capacity_per_s,

@@ -219,7 +219,18 @@ def workloads_section(run: ReportedRun) -> Section:
         names = ("n_accelerators", "offered_requests_per_s", "output_tokens_per_s", "ttft_p50_s", "ttft_p95_s",
                  "target_ttft_s", "itl_p95_s", "target_itl_s", "slo_attainment_frac")  # fmt: skip
         rows.append([row["name"], row.get("model_name"), told, *(row.get(name) for name in names)])
-    return Section("Who is served", tables=[Table("Workloads", "Use cases", columns, rows, empty="No one is served.")])
+    table = Table("Workloads", "Use cases", columns, rows, empty="No one is served.")
+    return Section("Who is served", sessions_texts(run), tables=[table])
+
+
+def sessions_texts(run: ReportedRun) -> list[str]:
+    """Return of each use case whose requests join into sessions how many there are, and what they find cached."""
+    return [
+        f"{row['name']}: {quantity_text(row['cached_prompt_frac'], '%')} of its prompts are found in the prefix cache; "
+        f"at most {quantity_text(row['sessions_peak'], '')} sessions are under way, answered or paused."
+        for row in run.details.get("per_workload") or []
+        if row.get("sessions_peak")
+    ]
 
 
 def findings_section(run: ReportedRun) -> Section:

@@ -12,8 +12,9 @@ from twin.models import Scenario, ScenarioWorkload
 
 SCENARIO_FIELDS = (
     "slug", "name", "notes", "weather", "engine", "weight_precision", "accelerator_power_limit_w",
-    "electricity_usd_per_kwh", "workloads",
+    "cache_tier_bytes", "electricity_usd_per_kwh", "workloads",
 )  # fmt: skip
+OPTIONAL_NUMBERS = ("accelerator_power_limit_w", "cache_tier_bytes", "electricity_usd_per_kwh")
 WORKLOAD_FIELDS = ("workload", "model", "accelerator_share_frac", "requests_per_s", "peak_load_frac")
 
 
@@ -32,7 +33,7 @@ def _scenario_document(scenario: Scenario) -> dict[str, Any]:
     if scenario.weather_id:
         found["weather"] = scenario.weather.slug
     found |= {"engine": scenario.engine, "weight_precision": scenario.weight_precision}
-    for name in ("accelerator_power_limit_w", "electricity_usd_per_kwh"):
+    for name in OPTIONAL_NUMBERS:
         if getattr(scenario, name) is not None:
             found[name] = float(getattr(scenario, name))
     found["workloads"] = [
@@ -81,7 +82,7 @@ def _scenario_load(site: Site, slug: str, entry: dict[str, Any]) -> None:
     for name in ("notes", "engine", "weight_precision"):
         default = Scenario._meta.get_field(name).get_default()
         setattr(scenario, name, default if entry.get(name) is None else text(entry[name], f"{where}.{name}"))
-    for name in ("accelerator_power_limit_w", "electricity_usd_per_kwh"):
+    for name in OPTIONAL_NUMBERS:
         setattr(scenario, name, None if entry.get(name) is None else number(entry[name], f"{where}.{name}"))
     scenario.weather = None
     if entry.get("weather") is not None:

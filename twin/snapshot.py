@@ -83,6 +83,7 @@ def snapshot(layout: Layout, scenario: Scenario) -> dict[str, Any]:
             "slug": scenario.slug, "name": scenario.name, "engine": scenario.engine,
             "weight_precision": scenario.weight_precision,
             "accelerator_power_limit_w": scenario.accelerator_power_limit_w,
+            "cache_tier_bytes": scenario.cache_tier_bytes,
             "electricity_usd_per_kwh": scenario.electricity_usd_per_kwh,
             "workloads": [
                 {

@@ -17,6 +17,7 @@ def body(asked) -> dict:
         "name": "Night",
         "engine": "vllm",
         "accelerator_power_limit_w": 900.0,
+        "cache_tier_bytes": 240e9,
         "workloads": [{"workload": "enterprise_assistants", "model": "llama-3.1-70b", "accelerator_share_frac": 0.5}],
     }
 
@@ -26,6 +27,7 @@ def test_a_scenario_is_made_with_its_use_cases(asked, planner, body):
     assert answer.status_code == 201
     made = Scenario.objects.get(slug="night")
     assert (made.site, made.accelerator_power_limit_w) == (asked.site, 900.0)
+    assert made.cache_tier_bytes == 240e9
     assert made.workloads.get().model.slug == "llama-3.1-70b"
     shown = answer.json()
     assert shown["workloads"][0]["workload"] == "enterprise_assistants"
@@ -50,6 +52,7 @@ def test_given_use_cases_replace_the_old_ones(asked, planner):
         ({"workloads": []}, "workloads: Name at least one use case; without demand there is nothing to solve."),
         ({"workloads": [{"workload": "gardening"}]}, "workloads.0.workload: gardening is no catalogue entry of kind"),
         ({"engine": "steam"}, 'engine: "steam" is not a valid choice.'),
+        ({"cache_tier_bytes": -5}, "cache_tier_bytes: Ensure this value is greater than"),
         ({"accelerator_power_limit_w": -5}, "accelerator_power_limit_w: Ensure this value is greater than"),
         ({"slug": "assistants"}, "The fields site, slug must make a unique set."),
         ({"site": "atlantis"}, "site: Object with slug=atlantis does not exist."),

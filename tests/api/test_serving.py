@@ -63,6 +63,35 @@ def test_the_frontier_is_the_one_of_the_page(viewer):
     assert rates == sorted(rates, reverse=True)
 
 
+def test_sessions_cost_cache_hits_as_they_grow_in_number(viewer):
+    answer = viewer.get(ADDRESS, QUESTION).json()
+    found = answer["sessions"]
+    points = found["points"]
+    assert found["configuration"] == answer["configuration"]["text"]
+    assert found["cacheable_frac"] == 0.45
+    assert all(one["sessions"] < more["sessions"] for one, more in zip(points, points[1:], strict=False))
+    assert all(one["cached_frac"] >= more["cached_frac"] for one, more in zip(points, points[1:], strict=False))
+    assert 0.08 <= points[-1]["cached_frac"] < points[0]["cached_frac"] <= 0.45
+    for point in points:
+        pauses_s = (found["requests"] - 1) * found["mean_pause_s"]
+        assert point["session_s"] == pytest.approx(found["requests"] * point["request_s"] + pauses_s)
+        assert all(answer["units"][name] for name in point)
+    rate = answer["operating_point"]["accelerator_tokens_per_s"]
+    assert points[-1]["accelerator_tokens_per_s"] == pytest.approx(rate, rel=1e-6)
+    assert viewer.post(ADDRESS, LENGTHS).json()["sessions"] is None  # requests of one's own lengths stand alone
+
+
+def test_a_cache_tier_keeps_what_paused_sessions_had_cached(viewer):
+    bare, tiered = (viewer.get(ADDRESS, QUESTION | {"cache_tier_bytes": size}).json() for size in (0, 1e12))
+    assert tiered["asked"]["cache_tier_bytes"] == 1e12
+    assert tiered["sessions"]["points"][-1]["cached_frac"] > bare["sessions"]["points"][-1]["cached_frac"]
+    rates = [answer["operating_point"]["accelerator_tokens_per_s"] for answer in (bare, tiered)]
+    assert rates[1] > rates[0]
+    refused = viewer.get(ADDRESS, QUESTION | {"cache_tier_bytes": -1})
+    assert refused.status_code == 400
+    assert "must be a number, 0 or more and below 1e15" in refused.content.decode()
+
+
 def test_get_and_post_give_the_same_answer_and_a_read_only_token_may_ask(viewer, reading_token):
     assert viewer.get(ADDRESS, LENGTHS).json() == reading_token.post(ADDRESS, LENGTHS).json()
 

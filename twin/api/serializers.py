@@ -49,7 +49,7 @@ class ScenarioSerializer(serializers.ModelSerializer):
         model = Scenario
         fields = [
             "id", "site", "slug", "name", "notes", "weather", "engine", "weight_precision",
-            "accelerator_power_limit_w", "electricity_usd_per_kwh", "workloads",
+            "accelerator_power_limit_w", "cache_tier_bytes", "electricity_usd_per_kwh", "workloads",
         ]  # fmt: skip
 
     def get_fields(self) -> dict[str, serializers.Field]:

@@ -24,9 +24,10 @@ MOST_ACCELERATORS = 144  # what twin.exploration searches; importing it here wou
 class NumberField(serializers.FloatField):
     """A finite number of `least` or more, or above `above`; a refusal names the value and what is allowed."""
 
-    def __init__(self, *, least: float | None = None, above: float | None = None, **options) -> None:
-        self.least, self.above = least, above
-        self.allowed = f"{least:g} or more" if least is not None else f"greater than {above:g}"
+    def __init__(self, *, least: float | None = None, above: float | None = None, most: float = 1e9, **options) -> None:
+        self.least, self.above, self.most = least, above, most
+        lowest = f"{least:g} or more" if least is not None else f"greater than {above:g}"
+        self.allowed = f"{lowest} and below 1e{round(math.log10(most))}"
         super().__init__(**options)
 
     def to_internal_value(self, data: object) -> float:
@@ -35,8 +36,8 @@ class NumberField(serializers.FloatField):
         except (TypeError, ValueError):
             value = math.nan
         enough = value >= self.least if self.least is not None else value > self.above
-        if not (math.isfinite(value) and enough and value < 1e9):
-            raise ValidationError(f"It is {str(data)[:40]}; must be a number, {self.allowed} and below 1e9.")
+        if not (math.isfinite(value) and enough and value < self.most):
+            raise ValidationError(f"It is {str(data)[:40]}; must be a number, {self.allowed}.")
         return value
 
 
@@ -94,6 +95,12 @@ class ServingQuestionSerializer(serializers.Serializer):
         required=False,
         help_text="Cap on each accelerator, which lowers its clock where it would draw more [W].",
     )
+    cache_tier_bytes = NumberField(
+        least=0,
+        most=1e15,
+        required=False,
+        help_text="Slower memory per accelerator that keeps what paused sessions had cached. Default: none [B].",
+    )
     drafts = serializers.BooleanField(
         required=False,
         help_text="Whether a model's prediction module may draft tokens. How many are kept is assumed, not measured.",
@@ -150,6 +157,30 @@ class FrontierSerializer(serializers.Serializer):
     reason = serializers.CharField(help_text="Why there is no point.")
 
 
+class SessionPointSerializer(serializers.Serializer):
+    """The best configuration with some number of sessions under way, answered or paused."""
+
+    sessions = serializers.FloatField(help_text="Under way per accelerator.")
+    cached_frac = serializers.FloatField(help_text="Of a prompt, found in the prefix cache.")
+    ttft_p50_s = serializers.FloatField()
+    ttft_p95_s = serializers.FloatField()
+    itl_p50_s = serializers.FloatField()
+    request_s = serializers.FloatField(help_text="One request, to its last token.")
+    session_s = serializers.FloatField(help_text="All requests of a session and the pauses between them.")
+    accelerator_tokens_per_s = serializers.FloatField()
+
+
+class SessionsSerializer(serializers.Serializer):
+    """Sessions as a closed network: requests, and pauses in which memory may give their context up."""
+
+    configuration = serializers.CharField()
+    requests = serializers.FloatField(help_text="Of one session, one after another.")
+    streams = serializers.FloatField(help_text="Side by side in a session: its main agent and sub-agents.")
+    mean_pause_s = serializers.FloatField()
+    cacheable_frac = serializers.FloatField(help_text="Of a prompt, found in a cache that gives nothing up.")
+    points = SessionPointSerializer(many=True, help_text="Fewest sessions first; the last still keeps the targets.")
+
+
 class ConfigurationSerializer(serializers.Serializer):
     text = serializers.CharField()
     weight_precision = serializers.CharField()
@@ -170,6 +201,7 @@ class ServingAnswerSerializer(serializers.Serializer):
     configuration = ConfigurationSerializer(allow_null=True)
     operating_point = OperatingPointSerializer(allow_null=True)
     frontier = FrontierSerializer()
+    sessions = SessionsSerializer(allow_null=True, help_text="Null where requests stand alone.")
     units = serializers.DictField(child=serializers.CharField())
 
 
@@ -224,13 +256,14 @@ def answer(asked: dict) -> dict:
     n = asked.get("max_accelerators", min(linked, MOST_ACCELERATORS))
     question = Question(
         accelerator, entry_of(asked["model"]), workload, n, asked.get("engine", ""), asked.get("precision", ""),
-        asked.get("power_cap_w"), asked.get("drafts", False),
+        asked.get("power_cap_w"), asked.get("cache_tier_bytes", 0.0), asked.get("drafts", False),
     )  # fmt: skip
     understood = {
         "accelerator": accelerator["id"], "model": asked["model"].slug, "input_tokens": workload.input_tokens,
         "output_tokens": workload.output_tokens, "target_ttft_s": ttft_s, "target_itl_s": itl_s,
         "engine": question.engine, "precision": question.precision, "max_accelerators": n,
-        "power_cap_w": question.power_cap_w, "drafts": question.allow_drafts,
+        "power_cap_w": question.power_cap_w, "cache_tier_bytes": question.cache_tier_bytes,
+        "drafts": question.allow_drafts,
     }  # fmt: skip
     return {"asked": understood} | explored(question, LatencyTargets(ttft_s, itl_s))
 

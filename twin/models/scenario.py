@@ -28,6 +28,10 @@ class Scenario(models.Model):
     accelerator_power_limit_w = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(1)], help_text="Cap per accelerator [W]; empty: none."
     )
+    cache_tier_bytes = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0)],
+        help_text="Slower memory that keeps what paused sessions had cached, per accelerator [B]; empty: none.",
+    )  # fmt: skip
     electricity_usd_per_kwh = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0)], help_text="Empty: the region's price."
     )
@@ -57,7 +61,7 @@ class ScenarioWorkload(models.Model):
     )  # fmt: skip
     requests_per_s = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0)],
-        help_text="Mean demand over the year [1/s]; empty: peak_load_frac of what the layout can serve.",
+        help_text="Mean demand over the year [1/s]; empty: follows from the busiest hour over capacity.",
     )  # fmt: skip
     peak_load_frac = models.FloatField(
         default=0.9, validators=[MinValueValidator(0.01), MaxValueValidator(2)],

@@ -59,6 +59,9 @@ def _errors(evidence: Evidence, validation: CrossValidation) -> Iterator[Check]:
     powered = np.isfinite(evidence.measured.accelerator_power_w)
     by_deployment, by_model, by_case = validation.by_deployment, validation.by_model, validation.by_case
     unseen = "none of the cases was fitted to"
+    # Sweeps of one model on one card at equal speed and batch differ by up to 30 % in watts (399 W and 519 W): clocks,
+    # cooling and settings that no column states. With measured speed put in, a left-out sweep is still 7 to 8 % off.
+    unstated = f"{unseen}; with measured speed still 7 to 8 %: clocks and cooling of a sweep are not published"
     same_sweep = "the left-out cases' deployments were measured at other loads"
     # name, errors, quantity, cases, statistic, reach, note
     plan = (
@@ -67,8 +70,8 @@ def _errors(evidence: Evidence, validation: CrossValidation) -> Iterator[Check]:
         ("ITL by left-out model, median", by_model, "itl", all_cases, np.median, 0.14, unseen),
         ("TTFT by deployment, median", by_deployment, "ttft", all_cases, np.median, 0.22, unseen),
         ("saturated throughput by deployment, median", by_deployment, "throughput", saturated, np.median, 0.10, unseen),
-        ("accelerator watts by deployment, median", by_deployment, "power", powered, np.median, 0.05, unseen),
-        ("joules per token by deployment, median", by_deployment, "joules", powered, np.median, 0.09, unseen),
+        ("accelerator watts by deployment, median", by_deployment, "power", powered, np.median, 0.05, unstated),
+        ("joules per token by deployment, median", by_deployment, "joules", powered, np.median, 0.09, unstated),
         ("accelerator watts by case, median", by_case, "power", powered, np.median, 0.05, same_sweep),
         ("joules per token by case, median", by_case, "joules", powered, np.median, 0.09, same_sweep),
     )

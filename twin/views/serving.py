@@ -30,20 +30,26 @@ def serving(request: HttpRequest) -> HttpResponse:
     asked = request.GET.get("engine", "")
     engine = asked if asked in dict(ENGINES) else ENGINES[0][0]
     cap = request.GET.get("power_cap_w", "").strip()
+    tier = request.GET.get("cache_tier_bytes", "").strip()
     drafts = request.GET.get("drafts") == "on"
-    context = {"choices": choices, "chosen": chosen, "engine": engine, "engines": ENGINES, "cap": cap, "drafts": drafts}
+    context = {
+        "choices": choices, "chosen": chosen, "engine": engine, "engines": ENGINES, "cap": cap, "tier": tier,
+        "drafts": drafts,
+    }  # fmt: skip
     if all(chosen.values()):
-        context |= explored(chosen["systems"], chosen["models"], chosen["workloads"], engine, cap, drafts)
+        context |= explored(chosen["systems"], chosen["models"], chosen["workloads"], engine, cap, tier, drafts)
     if not request.htmx:
         context["claims"] = recomputed_claims()
     return render(request, "twin/_serving.html" if request.htmx else "twin/serving.html", context)
 
 
-def explored(system: Product, model: Product, use: Product, engine: str, cap: str = "", drafts: bool = False) -> dict:
+def explored(
+    system: Product, model: Product, use: Product, engine: str, cap: str = "", tier: str = "", drafts: bool = False
+) -> dict:
     """Return charts and table of the frontier, or why there is none."""
     # Loads SciPy; only explorers of the web process need it.
     from compute.workload import workload_from_entry
-    from twin.exploration import MOST_ACCELERATORS, Question, frontier_of, frontier_point, point_bands
+    from twin.exploration import MOST_ACCELERATORS, Question, frontier_of, frontier_point, point_bands, session_load
 
     accelerator = accelerator_of(system)
     if accelerator is None:
@@ -53,7 +59,8 @@ def explored(system: Product, model: Product, use: Product, engine: str, cap: st
         domain = min(domain_size(system), MOST_ACCELERATORS)
         question = Question(
             entry_of(accelerator), entry_of(model), workload, domain, engine,
-            power_cap_w=watts(cap), allow_drafts=drafts,
+            power_cap_w=amount(cap, "power cap", "watts", 10),  # no accelerator runs on less, so 1,200 is no 1.2
+            cache_tier_bytes=amount(tier, "cache tier", "bytes", 0) or 0.0, allow_drafts=drafts,
         )  # fmt: skip
         frontier = frontier_of(question)
     except ValueError as refusal:
@@ -63,17 +70,20 @@ def explored(system: Product, model: Product, use: Product, engine: str, cap: st
     wanted = 1 / targets.itl_s
     at = frontier.at_interactivity(wanted)
     point = frontier_point(frontier, at) if at is not None else None
+    sessions = session_load(question, targets)
     step = max(1, frontier.user_tokens_per_s.size // N_TABLE_ROWS)
     shown = sorted({*range(0, frontier.user_tokens_per_s.size, step), *([at] if at is not None else [])})
     return {
         "accelerator": accelerator, "targets": targets, "wanted": wanted,
         "point": point, "bands": point_bands(question, point) if point else {},
-        "rows": [frontier_point(frontier, i) for i in shown], "charts": figures.frontier(frontier, wanted),
+        "rows": [frontier_point(frontier, i) for i in shown], "n_points": frontier.user_tokens_per_s.size,
+        "charts": figures.frontier(frontier, wanted),
+        "sessions": sessions, "session_chart": figures.sessions(sessions) if sessions else None,
     }  # fmt: skip
 
 
-def watts(text: str) -> float | None:
-    """Return a power cap as it was typed, None where blank.
+def amount(text: str, name: str, unit: str, least: float) -> float | None:
+    """Return an amount as it was typed, None where blank.
 
     Raises
     ------
@@ -83,9 +93,9 @@ def watts(text: str) -> float | None:
     if not text:
         return None
     try:
-        return number_read(text, low=10)  # no accelerator runs on less, so 1,200 is no 1.2
+        return number_read(text, low=least)
     except ValidationError as error:
-        raise ValueError(f"The power cap is {text[:40]!r}; must be a number of watts. {error.messages[0]}") from None
+        raise ValueError(f"The {name} is {text[:40]!r}; must be a number of {unit}. {error.messages[0]}") from None
 
 
 def recomputed_claims() -> list[dict]:

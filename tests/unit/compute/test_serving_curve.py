@@ -1,10 +1,9 @@
-"""Choice of configuration, curves over clock and load, frontier, drafts and sessions."""
+"""Choice of configuration, curves over clock and load, frontier and drafts."""
 
 import numpy as np
 import pytest
 
 from compute.accelerators import accelerator_from_entry
-from compute.agents import AgentSessions, cache_residence_s, solve_agents
 from compute.coefficients import coefficient_set
 from compute.frontier import serving_frontier
 from compute.instances import build_instances
@@ -43,6 +42,18 @@ def test_load_one_at_full_clock_is_where_a_target_is_just_kept(accelerator, limi
     over = serving_curve(FITTED, choice.configuration, workload, targets, CLOCKS, np.array([1.0, 1.02]))
     assert over.ttft_p95_s[-1, 1] > targets.ttft_s or over.itl_p95_s[-1, 1] > targets.itl_s
     assert curve.output_tokens_per_s[-1, -1] == pytest.approx(choice.output_tokens_per_s, rel=1e-4)  # bisection
+
+
+@pytest.mark.parametrize(
+    ("model", "engine", "use"),
+    [("glm-4.5-air", "trtllm", "manufacturing"), ("llama-3.1-70b", "trtllm", "autonomous_systems")],
+)
+def test_no_load_that_outgrows_capacity_counts_as_sustained(model, engine, use):
+    # a backlog of a permille stays within a target of seconds for a while
+    choice, workload, targets = chosen(model, "gb200", use, max_accelerators=72, engine=engine, allow_drafts=True)
+    curve = serving_curve(FITTED, choice.configuration, workload, targets, CLOCKS, np.array([0.5, 1.0]))
+    assert curve.ttft_p95_s[-1, -1] <= targets.ttft_s * (1 + 1e-6)
+    assert curve.itl_p95_s[-1, -1] <= targets.itl_s * (1 + 1e-6)
 
 
 def test_a_lower_clock_costs_latency_and_capacity_and_never_helps():
@@ -134,27 +145,6 @@ def test_drafts_that_are_never_accepted_only_cost():
     assert np.all(drafted > plain)
 
 
-def test_a_session_cache_survives_while_memory_lasts():
-    assert cache_residence_s(1000.0, 10.0, 1.0, 60.0) == np.inf  # 60 idle contexts of 10 tokens
-    # half of what would be idle fits: contexts younger than Z ln 2
-    assert cache_residence_s(300.0, 10.0, 1.0, 60.0) == pytest.approx(60 * np.log(2))
-
-
-def test_sessions_obey_littles_law_and_more_of_them_wait_longer():
-    instances, _ = build_instances(
-        FITTED, part("h200-sxm"), shape("deepseek-r1"), Workload(24_500, 440), [Parallelism(1, 1, 8, 8)], ["fp8"]
-    )
-    few, many = (
-        solve_agents(instances.costs, instances.scheduling, AgentSessions(n, 45, 24_500, 705, 440, 10.0), kv_tokens=8e6)
-        for n in (5.0, 60.0)
-    )
-    for n, state in ((5.0, few), (60.0, many)):
-        assert state.turns_per_s * (10.0 + state.turn_s) == pytest.approx(n, rel=1e-6)
-    assert many.turn_s > few.turn_s
-    assert many.turns_per_s > few.turns_per_s
-    assert few.hit_frac == pytest.approx(1 - 1 / 45)
-
-
 def test_lognormal_spread_reproduces_the_ratio_it_came_from():
     variation = lognormal_variation({"mean": 1155.0, "p95": 4083.0})
     sigma = np.sqrt(np.log1p(variation**2))
@@ -171,19 +161,18 @@ def test_impossible_workloads_are_refused_by_name():
 
 
 def test_a_cap_is_kept_and_slows_prompts_more_than_generation():
-    choice, workload, targets = chosen()
+    choice, workload, targets = chosen(allow_disaggregated=False)
     names = ("ttft_p50_s", "itl_p50_s", "accelerator_power_w", "held_clock_frac")
-    # at a tenth of the load nobody queues: what changes is the clock
     free, capped = (
         serving_curve(
             FITTED, choice.configuration, workload, targets, np.ones(1), np.array([0.1, 0.5]), power_cap_w=cap
         )
-        for cap in (None, 350.0)
+        for cap in (None, 300.0)
     )
     free, capped = ({name: getattr(curve, name)[0] for name in names} for curve in (free, capped))
-    assert np.all(capped["accelerator_power_w"] <= 350.0 + 1e-6)
+    assert np.all(capped["accelerator_power_w"] <= 300.0 + 1e-6)
     assert np.all(capped["held_clock_frac"] < free["held_clock_frac"])
-    assert capped["ttft_p50_s"][0] / free["ttft_p50_s"][0] > capped["itl_p50_s"][0] / free["itl_p50_s"][0] > 1.0
+    assert capped["ttft_p50_s"][1] / free["ttft_p50_s"][1] > capped["itl_p50_s"][1] / free["itl_p50_s"][1] > 1.0
     with pytest.raises(ValueError, match="the power cap is 20 W; h200-sxm can be set to"):
         serving_curve(FITTED, choice.configuration, workload, targets, np.ones(1), np.ones(1), power_cap_w=20.0)
 

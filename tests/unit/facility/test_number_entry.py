@@ -88,7 +88,10 @@ def test_the_input_keeps_what_was_typed_and_brings_up_a_number_keyboard():
 
 
 def test_a_power_cap_in_an_address_is_read_likewise():
-    from twin.views.serving import watts
+    from twin.views.serving import amount
+
+    def watts(text):
+        return amount(text, "power cap", "watts", 10)
 
     assert [watts(text) for text in ("", "1,200", "1.200", "700,5", "1.000,0")] == [None, 1200, 1200, 700.5, 1000]
     with pytest.raises(ValueError, match="must be a number of watts"):

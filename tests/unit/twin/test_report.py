@@ -27,7 +27,7 @@ from twin.report_comparison import comparison_report
 from twin.report_html import html
 from twin.report_pdf import drawable, pdf
 from twin.report_plan import plans
-from twin.report_run import ReportedRun, run_report
+from twin.report_run import ReportedRun, failure_texts, run_report
 from twin.report_xlsx import head_text, xlsx
 from twin.reported import reported
 from twin.views.comparisons import as_compared
@@ -85,6 +85,22 @@ def test_the_figures_are_the_runs(report, run):
 )
 def test_the_tables_hold_what_the_run_kept(report, run, name, key, fields):
     assert table(report, name).rows == [[row.get(f) for f in fields] for row in run.details[key]]
+
+
+def test_sessions_are_told_with_what_they_find_cached(report, run, planner):
+    told = "Assistants <i>: 41.0 % of its prompts are found in the prefix cache; at most 2,150 sessions are under way"
+    texts = [" ".join(text.split()) for section in report.sections for text in section.texts]
+    assert any(text.startswith(told) for text in texts), texts
+    page = planner.get(reverse("run-detail", args=[run.id])).content.decode()
+    assert "of prompts found cached, at most" in page
+
+
+def test_the_report_says_what_counts_as_an_interruption():
+    lost = {"lost_tokens_per_year": 1e9, "lost_tokens_p95_per_year": 2e9, "interruptions_per_year": 0.02,
+            "mean_interruption_h": 5.0}  # fmt: skip
+    assert "Full capacity is interrupted 0.0200 times a year" in failure_texts(lost)[0]
+    counted = failure_texts(lost | {"interruption_frac": 0.02})[0]
+    assert f"assumed to be losses of {quantity_text(0.02, '%')} of capacity or more, come 0.0200 times" in counted
 
 
 def test_limits_say_when_they_were_closest(report, run):

@@ -31,6 +31,26 @@ def test_the_chosen_point_stands_with_its_bands(reader):
     assert page.count('class="band" title="80 % band: ') == 4  # throughput, TTFT, energy and power; a batch has none
 
 
+def test_sessions_are_drawn_where_a_use_case_has_them(reader):
+    page = reader.get(reverse("serving")).content.decode()
+    assert 'data-chart="figure-sessions"' in page
+    assert "Sessions under way per accelerator" in page
+    entry = product("workloads", "enterprise_assistants")
+    entry.facts |= {"user_turns_per_task": 1, "llm_calls_per_turn": 1}
+    entry.save()
+    assert "figure-sessions" not in reader.get(reverse("serving")).content.decode()
+
+
+def test_a_cache_tier_is_said_where_it_is_used(reader):
+    asked = {"workload": "enterprise_assistants"}
+    page = reader.get(reverse("serving"), asked).content.decode()
+    assert "no slower tier of memory keeps what does not fit" in page
+    page = reader.get(reverse("serving"), asked | {"cache_tier_bytes": "240e9"}).content.decode()
+    assert "comes back at an assumed 50 GB/s per accelerator" in page
+    page = reader.get(reverse("serving"), asked | {"cache_tier_bytes": "much"}).content.decode()
+    assert "must be a number of bytes" in page
+
+
 def test_published_claims_stand_beside_our_ratios_with_bands_and_what_is_measured(reader):
     page = reader.get(reverse("serving")).content.decode()
     assert "50x tokens per megawatt" in page

@@ -7,6 +7,8 @@ from base64 import b64decode, b64encode
 import numpy as np
 import pytest
 
+from compute.workload import workload_from_entry
+from facility.catalogue import entries
 from twin.merit import BY_NAME, SERIES
 from twin.pools import share_out
 from twin.simulate import simulate
@@ -149,6 +151,25 @@ def test_a_model_that_does_not_fit_is_told_and_serves_nothing(sample_inputs):
     assert "GB" in row["reason"]
     assert result.figures["output_tokens_per_s"] == 0
     assert result.figures["cost_per_million_output_tokens_usd"] is None
+
+
+def test_agents_under_way_are_counted_and_their_caches_shrink(gb200):
+    (row,) = gb200.details["per_workload"]
+    workload, _ = workload_from_entry(entries("workloads")[row["workload"]])
+    sessions = workload.sessions
+    assert sessions.shared_frac < row["cached_prompt_frac"] < workload.cached_frac
+    # at least those that pause at the mean rate, by Little's law; peaks have more, and some are being answered
+    pausing = row["served_requests_per_s"] * sessions.mean_pause_s / sessions.streams
+    assert pausing < row["sessions_peak"] < 4 * pausing
+
+
+def test_a_cache_tier_keeps_more_of_what_agents_had_cached(sample_inputs, gb200):
+    tiered = sample_inputs("sterling/gb200-nvl72")
+    tiered["scenario"]["cache_tier_bytes"] = 480e9
+    result = simulate(tiered)
+    (row,), (bare,) = result.details["per_workload"], gb200.details["per_workload"]
+    assert row["cached_prompt_frac"] > bare["cached_prompt_frac"]
+    assert result.figures["output_tokens_per_s"] > gb200.figures["output_tokens_per_s"]
 
 
 def test_components_beyond_the_joint_ones_still_cost_what_they_cost(sample_inputs, gb200, monkeypatch):
