@@ -18,6 +18,8 @@ from compute.replay_state import (
     AHEAD,
     BATCH_S,
     BUSY_S,
+    CAME,
+    CAME_AT_S,
     COMPUTE_S,
     DONE,
     EXCEEDS_CONTEXT,
@@ -31,7 +33,6 @@ from compute.replay_state import (
     REFUSED,
     REQUEST,
     UNREADABLE,
-    WAITING_S,
     WAITS_FOR_RELEASE,
     Limits,
     PoolState,
@@ -358,6 +359,12 @@ class _Stream:
             self.end_s = max(self.end_s, float(rows.last_token_s[done].max()))
 
 
+def _waiting_s(series: FloatArray, start_s: FloatArray, span_s: FloatArray) -> FloatArray:
+    """Return the time that requests waited in each bin: of those before it all, of those who came in it the rest."""
+    came = series[:, CAME]
+    return (np.cumsum(came) - came) * span_s + came * (start_s + span_s) - series[:, CAME_AT_S]
+
+
 def _pool_series(state: PoolState, pool: ReplicaPool, end_s: float) -> PoolSeries:
     width_s, origin_s = (float(value) for value in state.bins_s)
     n_bins = max(1, min(int(np.ceil((end_s - origin_s) / width_s)), state.series.shape[0]))
@@ -373,7 +380,7 @@ def _pool_series(state: PoolState, pool: ReplicaPool, end_s: float) -> PoolSerie
         start_s=start_s,
         busy_frac=per_replica[:, BUSY_S],
         batch=per_replica[:, BATCH_S],
-        waiting=per_replica[:, WAITING_S],
+        waiting=_waiting_s(state.series[:n_bins], start_s - origin_s, span_s) / (span_s * pool.n_replicas),
         kv_used_frac=per_replica[:, KV_TOKEN_S] / pool.kv_tokens,
         compute_activity_frac=compute,
         memory_activity_frac=memory,

@@ -42,7 +42,7 @@ REQUEST = np.dtype(
         ("scheduled_s", np.float64),
         ("first_token_s", np.float64),
         ("last_token_s", np.float64),
-        ("queued_here_s", np.float64),  # arrival at the present stage
+        ("queued_here_s", np.float64),  # arrival at the present stage, or when it was preempted there
         ("cached_tokens", np.int64),  # prompt tokens that the prefix cache saved, at first admission
         ("n_shared_blocks", np.int64),  # leading blocks pinned in the prefix cache
         ("prefilled_tokens", np.int64),
@@ -71,9 +71,10 @@ REPLICA = np.dtype(
     ]
 )
 
-# Columns of the time series, summed over the replicas of a pool.
-BUSY_S, BATCH_S, KV_TOKEN_S, WAITING_S, COMPUTE_S, MEMORY_S, OUTPUT_TOKENS, PROMPT_TOKENS = range(8)
-N_SERIES = 8
+# Columns of the time series, summed over the replicas of a pool. Of those who wait, the bin counts who came less who
+# went, and sums their times alike: a request may wait in more bins than there is time to visit.
+BUSY_S, BATCH_S, KV_TOKEN_S, COMPUTE_S, MEMORY_S, OUTPUT_TOKENS, PROMPT_TOKENS, CAME, CAME_AT_S = range(9)
+N_SERIES = 9
 
 
 class Limits(NamedTuple):

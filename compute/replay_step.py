@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from compute.compiled import compiled
 from compute.prefix_cache import evict_oldest, find_block, insert_block, pin_block, release_block
 from compute.replay_state import (
+    CAME,
+    CAME_AT_S,
     DONE,
     NONE,
     PoolState,
@@ -20,19 +22,35 @@ from compute.replay_state import (
 
 
 @compiled
-def record(
-    series: NDArray[np.float64], bins_s: NDArray[np.float64], start_s: float, end_s: float, amounts: tuple[float, ...]
-) -> None:
-    """Spread amounts evenly over the bins between two times; when the last bin is passed, bins are merged in pairs."""
+def widen_bins(series: NDArray[np.float64], bins_s: NDArray[np.float64], end_s: float) -> None:
+    """Merge bins in pairs until the last one reaches a time, counted from the start of the first."""
     n_bins = series.shape[0]
-    start_s -= bins_s[1]
-    end_s -= bins_s[1]
     while end_s >= n_bins * bins_s[0]:
         for i in range(n_bins // 2):
             for column in range(series.shape[1]):
                 series[i, column] = series[2 * i, column] + series[2 * i + 1, column]
         series[n_bins // 2 :] = 0.0
         bins_s[0] *= 2.0
+
+
+@compiled
+def record_wait(series: NDArray[np.float64], bins_s: NDArray[np.float64], start_s: float, end_s: float) -> None:
+    """Count a request among those who wait between two times."""
+    widen_bins(series, bins_s, end_s - bins_s[1])
+    for at_s, came in ((start_s - bins_s[1], 1.0), (end_s - bins_s[1], -1.0)):
+        i = int(at_s / bins_s[0])
+        series[i, CAME] += came
+        series[i, CAME_AT_S] += came * at_s
+
+
+@compiled
+def record(
+    series: NDArray[np.float64], bins_s: NDArray[np.float64], start_s: float, end_s: float, amounts: tuple[float, ...]
+) -> None:
+    """Spread amounts evenly over the bins between two times."""
+    start_s -= bins_s[1]
+    end_s -= bins_s[1]
+    widen_bins(series, bins_s, end_s)
     width_s = bins_s[0]
     first, last = int(start_s / width_s), int(end_s / width_s)
     for i in range(first, last + 1):
@@ -98,6 +116,7 @@ def enqueue(pool: PoolState, window: Window, r: int, who: int, front: bool) -> N
 def dequeue(pool: PoolState, window: Window, r: int, p: int) -> None:
     """Take the head of a class's queue out."""
     request = window.requests[pool.queue_head[r, p] - window.base]
+    record_wait(pool.series, pool.bins_s, request.queued_here_s, pool.replicas[r].clock_s)
     pool.queue_head[r, p] = request.next_in_queue
     if request.next_in_queue == NONE:
         pool.queue_tail[r, p] = NONE
@@ -290,6 +309,7 @@ def preempt_one(pool: PoolState, window: Window, r: int) -> None:
         replica.n_decoding -= 1
         replica.context_tokens -= context
     request.n_preemptions += 1
+    request.queued_here_s = replica.clock_s
     release_memory(pool, window, r, victim, context)
     enqueue(pool, window, r, victim, True)
 
@@ -507,7 +527,6 @@ def advance(pool: PoolState, window: Window, r: int, until_s: float) -> None:
                 duration_s,
                 duration_s * (n_decoding + n_completing + (replica.prefilling != NONE)),
                 duration_s * (replica.used_tokens - 0.5 * k * growth_tokens),
-                duration_s * replica.n_waiting,
                 k * step.compute_activity_s[n_tokens]
                 + step.prefill_pair_compute_s * pairs
                 + step.window_prefill_pair_compute_s * window_pairs,

@@ -109,6 +109,12 @@ def test_tokens_are_conserved(batch, pool, router):
         # Draft tokens past the end and recomputed prompts only add.
         assert generated >= result.output_tokens * (1 - 1e-9)
         assert computed >= (result.input_tokens - result.cached_tokens) * (1 - 1e-9)
+    waited = float((series.waiting * span_s).sum()) * pool.n_replicas
+    queued = float((rows["scheduled_s"] - rows["queued_s"])[done].sum())
+    if result.n_preemptions == 0:
+        assert waited == pytest.approx(queued, rel=1e-9, abs=1e-9)
+    else:
+        assert waited >= queued * (1 - 1e-9)
 
 
 @settings(max_examples=25, deadline=None)

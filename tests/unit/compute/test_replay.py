@@ -54,6 +54,13 @@ def requests(arrival_s, input_tokens, output_tokens, **options):
     return request_batch(np.array(arrival_s), np.array(input_tokens), np.array(output_tokens), **options)
 
 
+def waited_s(result) -> float:
+    """Time that requests waited, all together."""
+    series = result.series[0]
+    span_s = np.minimum(series.bin_width_s, result.end_s - series.start_s)
+    return float((series.waiting * span_s).sum())
+
+
 def test_a_lone_request_takes_one_prompt_step_and_one_step_per_further_token():
     _, rows = run(requests([1.0], [100], [5]), pool())
     # Prompt step 10 ms + 100 · 1 ms; then four steps of 10 ms.
@@ -115,6 +122,21 @@ def test_memory_shortage_preempts_the_latest_and_recomputes_it():
     assert rows["last_token_s"][0] == pytest.approx(first_end)
     # The second computes its 20 + 12 tokens again (which yields token 13) and then the 18 that are left.
     assert rows["last_token_s"][1] == pytest.approx(first_end + 0.01 + 0.032 + 18 * 0.01)
+    # In between it waits; nobody else does.
+    assert waited_s(result) == pytest.approx(first_end - (0.05 + 11 * 0.01))
+
+
+def test_requests_wait_from_their_arrival_and_not_before():
+    arrivals = np.arange(100.0)
+    result, rows = run(requests(arrivals, [10] * 100, [3] * 100), pool(n_replicas=4))
+    assert rows["scheduled_s"] == pytest.approx(arrivals)
+    assert waited_s(result) == pytest.approx(0.0, abs=1e-9)
+    # All at once on one seat: the k-th waits for k others, 40 ms each.
+    result, rows = run(requests([0.0] * 50, [10] * 50, [3] * 50), pool(seats=1))
+    assert waited_s(result) == pytest.approx(0.04 * 49 * 50 / 2)
+    series = result.series[0]
+    middle_s = series.start_s + 0.5 * np.minimum(series.bin_width_s, result.end_s - series.start_s)
+    assert series.waiting == pytest.approx(np.interp(middle_s, [0.0, 2.0], [49.5, -0.5]), abs=0.6)
 
 
 def test_a_request_that_can_never_fit_is_refused_with_the_figures():

@@ -48,6 +48,13 @@ def test_runs_in_one_file_are_replayed_each_on_its_own(tmp_path):
     assert "run y" in printed
 
 
+def test_pools_that_prefill_and_decode_apart_are_told_apart(tmp_path):
+    text = "arrival_s,input_tokens,output_tokens\n0,1000,20\n1,1000,20\n"
+    rows, printed = replayed(tmp_path, text, accelerator="h100-sxm", model="llama-3.1-8b", decode_replicas=1)
+    assert float(rows[1]["last_token_s"]) > float(rows[1]["first_token_s"])
+    assert [line.split()[0] for line in printed.splitlines() if "power" in line] == ["prefill", "decode"]
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [

@@ -185,12 +185,14 @@ class Command(BaseCommand):
                 if sketch.n:
                     values = [sketch.mean_s, *(sketch.percentile_s(p) for p in (50, 90, 95, 99))]
                     self.stdout.write(f"{name:<14}" + "".join(f"{value:>10.4f}" for value in values))
-        for series in result.series:
+        pools = ("",) if len(result.series) == 1 else ("prefill ", "decode ")
+        for pool, series in zip(pools, result.series, strict=True):
             if series.accelerator_power_w is not None and series.start_s.size:
                 self.stdout.write(
-                    f"accelerator power {series.accelerator_power_w.mean():.0f} W mean, "
+                    f"{pool}accelerator power {series.accelerator_power_w.mean():.0f} W mean, "
                     f"{series.accelerator_power_w.max():.0f} W peak of {series.bin_width_s:g} s; batch"
-                    f" {series.batch.mean():.1f} mean, KV cache {series.kv_used_frac.max():.0%} used at most"
+                    f" {series.batch.mean():.1f} mean, waiting {series.waiting.mean():.1f} mean,"
+                    f" KV cache {series.kv_used_frac.max():.0%} used at most"
                 )
         if result.message:
             self.stdout.write(self.style.WARNING(result.message + "".join(f"; {reason}" for reason in reasons)))
