@@ -89,10 +89,11 @@ def solve_cases(table: CaseTable, log_values: FloatArray) -> Solved:
         admitted_limit=limit,
     )
     itl_s = state.itl_s * rest["decode_scale"]
-    rate = state.admitted / (state.ttft_s - state.wait_s + table.output_tokens * itl_s)
+    first_s = state.ttft_s - state.wait_s
+    rate = state.admitted / (first_s + table.output_tokens * itl_s)
     return Solved(
         itl_s=itl_s,
-        ttft_s=state.ttft_s,
+        ttft_s=first_s + state.wait_s * state.requests_per_s / rate,  # those ahead leave at the scaled rate, too
         output_tokens_per_s=rate * table.output_tokens * table.replicas,
         requests_per_s=rate,
         state=state,
