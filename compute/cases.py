@@ -143,6 +143,12 @@ def parse_case(
         raise ValueError(
             f"n_accelerators is {n_accelerators}; parallelism of {parallelism.accelerators} needs at least that many"
         )
+    if not prefill and n_accelerators % parallelism.accelerators:
+        instance = f"the {parallelism.accelerators} that one instance takes"
+        raise ValueError(f"n_accelerators is {n_accelerators}; must be a whole multiple of {instance}")
+    if model.attention_heads % parallelism.tensor_parallel:
+        heads = f"the {model.attention_heads} attention heads of {model.name}"
+        raise ValueError(f"tensor_parallel is {parallelism.tensor_parallel}; must divide {heads}")
     return Case(
         case_id=text.get("case_id", ""),
         attributes={

@@ -44,6 +44,7 @@ class Prediction:
     low: FloatArray
     high: FloatArray
     reasons: tuple[str, ...]  # why a case has no steady state, or blank
+    notes: tuple[str, ...]  # what to know of an answer, or blank
 
 
 def predict_rows(
@@ -67,7 +68,8 @@ def predict_rows(
     Returns
     -------
     list of dict
-        Numbers and `feasible` True, or blanks, `feasible` False and the reason.
+        Numbers and `feasible` True, or blanks, `feasible` False and the reason. Where more requests are in flight than
+        a deployment takes in, the reason of an answer says how many wait.
     """
     answers: list[dict[str, str | float | bool]] = []
     cases: list[Case] = []
@@ -90,6 +92,7 @@ def predict_rows(
         if prediction.reasons[k]:
             answers[i] |= {"feasible": False, "reason": prediction.reasons[k]}
             continue
+        answers[i]["reason"] = prediction.notes[k]
         for j, name in enumerate(PREDICTED):
             value = float(getattr(prediction, name)[k])
             if not np.isfinite(value):
@@ -136,7 +139,17 @@ def predict_cases(table: CaseTable, coefficients: CoefficientSet) -> Prediction:
         for j, name in enumerate(PREDICTED):
             ends = case_band(bands, BAND_OF[name], case, bool(queued[k]), new_model, new_system)
             low[j, k], high[j, k] = values[name][k] * np.exp(ends)
-    return Prediction(**values, low=low, high=high, reasons=tuple(reasons))
+    notes = tuple(_waiting_text(table, k, solved) if queued[k] else "" for k in range(len(table.cases)))
+    return Prediction(**values, low=low, high=high, reasons=tuple(reasons), notes=notes)
+
+
+def _waiting_text(table: CaseTable, k: int, solved: Solved) -> str:
+    """Return how many of a closed loop's requests are taken in; blank where all are queued at once on purpose."""
+    in_flight = table.concurrency[k] * table.replicas[k]
+    if not np.isfinite(in_flight):
+        return ""
+    admitted = np.floor(solved.state.admitted[k] * table.replicas[k])
+    return f"memory and seats take in {admitted:.0f} of {in_flight:.0f} requests; the others wait for a place"
 
 
 def _with_disaggregated(table: CaseTable, log_values: FloatArray, solved: Solved, rows: NDArray[np.int64]) -> Solved:

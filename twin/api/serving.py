@@ -282,7 +282,7 @@ class PredictionRowSerializer(serializers.Serializer):
 
     case_id = serializers.CharField()
     feasible = serializers.BooleanField()
-    reason = serializers.CharField()
+    reason = serializers.CharField(help_text="Why there is no answer, or how many requests wait for a place.")
 
     def get_fields(self) -> dict[str, serializers.Field]:
         names = ("ttft_s", "itl_s", "output_tokens_per_s", "accelerator_power_w", "joules_per_output_token")

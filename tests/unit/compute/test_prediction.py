@@ -48,6 +48,8 @@ def answers(*changes):
         ({"concurrency": "many"}, "concurrency is 'many'; must be a number"),
         ({"tensor_parallel": "2.5"}, "tensor_parallel is 2.5; must be a whole number"),
         ({"tensor_parallel": "8"}, "n_accelerators is 4; parallelism of 8 needs at least that many"),
+        ({"tensor_parallel": "3"}, "n_accelerators is 4; must be a whole multiple of the 3 that one instance takes"),
+        ({"tensor_parallel": "3", "n_accelerators": "6"}, "must divide the 64 attention heads"),
         ({"mode": "sideways"}, "mode is 'sideways'"),
         ({"model": "llama-3.1-405b", "tensor_parallel": "1", "n_accelerators": "1"}, "weights need 410 GB"),
         ({"input_tokens": "999999"}, "takes at most 131072 tokens of context"),
@@ -75,6 +77,19 @@ def test_every_column_is_there_and_bands_hold_the_prediction():
     assert tuple(row) == COLUMNS
     for name in PREDICTED:
         assert 0 < row[f"{name}_low"] < row[name] < row[f"{name}_high"]
+
+
+def test_more_requests_than_are_taken_in_wait_and_the_answer_says_how_many():
+    few, many, saturated = answers({"concurrency": "8"}, {"concurrency": "100000"}, {"concurrency": "saturated"})
+    assert few["reason"] == saturated["reason"] == ""
+    assert many["feasible"]
+    taken = int(many["reason"].removeprefix("memory and seats take in ").split()[0])
+    assert f"{taken} of 100000 requests" in many["reason"]
+    # Little's law, with nine tenths of the nominal lengths: those taken in generate, and all are under way.
+    n_out = 0.9 * 1024
+    rate = many["output_tokens_per_s"] / n_out
+    assert taken == pytest.approx(rate * n_out * many["itl_s"], rel=0.1)
+    assert rate * (many["ttft_s"] + n_out * many["itl_s"]) == pytest.approx(100000, rel=1e-3)
 
 
 def test_joules_per_token_are_watts_over_tokens_per_second():
