@@ -14,7 +14,16 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from compute.cases import CaseTable
-from compute.coefficients import COEFFICIENTS, INDEX, LEVELS, LOG_INITIAL, CoefficientSet, group_text, split_values
+from compute.coefficients import (
+    COEFFICIENTS,
+    INDEX,
+    LEVELS,
+    LOG_INITIAL,
+    PUBLISHED_LOG,
+    CoefficientSet,
+    group_text,
+    split_values,
+)
 from compute.kv_cache import admitted_requests, memory_fit
 from compute.roofline import step_costs
 from compute.steady_state import SteadyState, closed_loop
@@ -106,6 +115,7 @@ class Layout:
 
     blocks: tuple[tuple[int, str | None, int, int], ...]  # coefficient, level, first index, count
     sigma: FloatArray  # (n_unknowns,) prior
+    centre: FloatArray  # (n_unknowns,) of it
     groups: dict[str, tuple[list[str], IntArray]]  # level -> names, group of each case
 
 
@@ -118,15 +128,19 @@ def fit_layout(table: CaseTable) -> Layout:
         groups[level] = (unique.tolist(), inverse.astype(np.int64))
     blocks: list[tuple[int, str | None, int, int]] = []
     sigma: list[float] = []
+    centre: list[float] = []
     for j, coefficient in enumerate(COEFFICIENTS):
         if coefficient.global_sigma > 0:
             blocks.append((j, None, len(sigma), 1))
             sigma.append(coefficient.global_sigma)
+            centre.append(0.0)
         for level, level_sigma in coefficient.level_sigma.items():
-            n = len(groups[level][0])
-            blocks.append((j, level, len(sigma), n))
-            sigma.extend([level_sigma] * n)
-    return Layout(blocks=tuple(blocks), sigma=np.array(sigma), groups=groups)
+            names = groups[level][0]
+            blocks.append((j, level, len(sigma), len(names)))
+            sigma.extend([level_sigma] * len(names))
+            published = PUBLISHED_LOG.get(coefficient.name, {}).get(level, {})
+            centre.extend(published.get(name, 0.0) for name in names)
+    return Layout(blocks=tuple(blocks), sigma=np.array(sigma), centre=np.array(centre), groups=groups)
 
 
 def unknown_log_values(layout: Layout, unknowns: FloatArray, n_cases: int) -> FloatArray:
@@ -170,14 +184,15 @@ def fit_unknowns(
     quantity, case = np.nonzero(counted)
     target = measured_logs[quantity, case]
     scale = 1.0 / SIGMA[quantity]
-    unknowns = np.zeros_like(layout.sigma)
+    unknowns = layout.centre.copy()
     prior = 1.0 / layout.sigma**2
 
     def residuals(log_values: FloatArray) -> FloatArray:
         return (solve_cases(table, log_values).logs()[quantity, case] - target) * scale
 
     def cost(r: FloatArray, x: FloatArray) -> float:
-        return float(0.5 * (FREEDOM + 1.0) * np.sum(np.log1p(r * r / FREEDOM)) + 0.5 * np.sum(prior * x * x))
+        strayed = prior * (x - layout.centre) ** 2
+        return float(0.5 * (FREEDOM + 1.0) * np.sum(np.log1p(r * r / FREEDOM)) + 0.5 * np.sum(strayed))
 
     log_values = unknown_log_values(layout, unknowns, n_cases)
     r = residuals(log_values)
@@ -199,7 +214,7 @@ def fit_unknowns(
         data = np.concatenate([columns[j] for j, _, _, _ in layout.blocks])
         rows = np.tile(np.arange(case.size), len(layout.blocks))
         jacobian = scipy.sparse.csr_matrix((data, (rows, index)), shape=(case.size, unknowns.size))
-        gradient = jacobian.T @ (r * root_weight) + prior * unknowns
+        gradient = jacobian.T @ (r * root_weight) + prior * (unknowns - layout.centre)
         hessian = (jacobian.T @ jacobian).toarray()
         hessian[np.diag_indices_from(hessian)] += prior
         for _ in range(8):
@@ -228,7 +243,10 @@ def fit_unknowns(
 def coefficient_set_of(layout: Layout, unknowns: FloatArray, *, negligible: float = 5e-4) -> CoefficientSet:
     """Return the named set of a vector of unknowns; deviations below `negligible` are left out."""
     global_log = {c.name: float(LOG_INITIAL[INDEX[c.name]]) for c in COEFFICIENTS}
-    deviations: dict[str, dict[str, dict[str, float]]] = {}
+    deviations: dict[str, dict[str, dict[str, float]]] = {
+        name: {level: {group: round(value, 4) for group, value in groups.items()} for level, groups in levels.items()}
+        for name, levels in PUBLISHED_LOG.items()
+    }
     for j, level, first, n in layout.blocks:
         name = COEFFICIENTS[j].name
         if level is None:
@@ -237,10 +255,10 @@ def coefficient_set_of(layout: Layout, unknowns: FloatArray, *, negligible: floa
         found = {
             group: round(float(value), 4)
             for group, value in zip(layout.groups[level][0], unknowns[first : first + n], strict=True)
-            if abs(value) >= negligible
+            if abs(value) >= negligible or group in PUBLISHED_LOG.get(name, {}).get(level, {})
         }
         if found:
-            deviations.setdefault(name, {})[level] = found
+            deviations.setdefault(name, {}).setdefault(level, {}).update(found)
     return CoefficientSet(global_log=global_log, deviation_log=deviations)
 
 

@@ -18,6 +18,7 @@ from compute.prediction import predict_cases, predict_rows
 from compute.serving import best_configuration
 from compute.workload import LatencyTargets, Workload
 from facility.catalogue import entries
+from twin.validation.benchmark_watts import checks as watts_checks
 from twin.validation.mlperf import FILE as MLPERF
 from twin.validation.mlperf import checks as mlperf_checks
 
@@ -126,6 +127,16 @@ def test_shipped_coefficients_answer_every_measured_case(data_dir):
         seen = np.isfinite(truth)
         error = float(np.median(np.abs(predicted[seen] / truth[seen] - 1)))
         assert error < reach, f"{name} is off by {error:.1%} in the median"
+
+
+def test_watts_rise_with_load_as_in_public_benchmark_runs(data_dir):
+    found = list(watts_checks(data_dir))
+    if any(row.status == "skipped" for row in found):
+        pytest.skip(found[0].note)
+    assert [row.check.split()[-1] for row in found] == ["h200-sxm", "b200-sxm", "mi355x"]
+    for row in found:
+        assert row.n >= 4
+        assert row.status == "pass", f"{row.check}: {row.value:.3f} {row.note}"
 
 
 def test_mlperf_lies_in_the_band_of_an_unseen_model(data_dir):

@@ -8,10 +8,11 @@ import pytest
 from compute.accelerators import accelerator_from_entry
 from compute.calibration_run import read_evidence
 from compute.cases import case_table, case_vintage, parse_case
-from compute.coefficients import COEFFICIENTS, INDEX, LOG_INITIAL, coefficient_set
+from compute.coefficients import COEFFICIENTS, INDEX, LOG_INITIAL, PUBLISHED_LOG, coefficient_set
 from compute.fitting import coefficient_set_of, fit_layout, fit_unknowns, solve_cases, unknown_log_values
 from compute.model_shapes import model_shape_from_entry
 from compute.power_fit import power_coefficients
+from compute.prediction import predict_rows
 from compute.uncertainty import LONE_GROUP_WIDENING, band_logs, residual_quantiles, widening_that_covers
 from facility.catalogue import entries
 
@@ -66,6 +67,32 @@ def test_the_fit_finds_its_way_back_to_made_up_measurements():
     # priors pull by a few percent towards the first values
     assert np.median(np.abs(found[:2] - logs[:2])) < 0.02
     assert np.max(np.abs(found[0] - logs[0])) < 0.08
+
+
+def test_an_accelerator_without_a_case_stands_where_published_measurements_put_its_generation():
+    published = PUBLISHED_LOG["gemm_frac"]["generation"]["cdna3"]
+    shipped = coefficient_set().deviation_log["gemm_frac"]["generation"]["cdna3"]
+    assert shipped == pytest.approx(published, abs=1e-4)
+    on_hopper, on_cdna3 = (
+        predict_rows(
+            [{**rows()[0], "accelerator": name, "output_tokens": "1"}], ACCELERATORS, MODELS, coefficient_set()
+        )
+        for name in ("h100-sxm", "mi300x")
+    )
+    peaks = [ACCELERATORS[name].peak_fp8_flops_per_s for name in ("h100-sxm", "mi300x")]
+    assert peaks[1] > 1.3 * peaks[0]  # by its sheet it reads prompts faster; in fact
+    assert on_cdna3[0]["output_tokens_per_s"] < on_hopper[0]["output_tokens_per_s"]
+
+
+def test_a_fit_starts_at_published_values_and_moves_to_what_is_measured():
+    cases = case_table([parse_case({**row, "accelerator": "mi300x"}, ACCELERATORS, MODELS) for row in rows()])
+    layout = fit_layout(cases)
+    unmeasured = fit_unknowns(cases, np.full((3, len(cases.cases)), np.nan), layout)
+    assert unmeasured == pytest.approx(layout.centre)
+    as_fast = solve_cases(cases, np.tile(LOG_INITIAL, (len(cases.cases), 1))).logs()  # as if nothing were published
+    as_fast[2] = np.nan
+    values = unknown_log_values(layout, fit_unknowns(cases, as_fast, layout), len(cases.cases))
+    assert np.median(np.abs(solve_cases(cases, values).logs()[:2] - as_fast[:2])) < 0.03
 
 
 def test_a_few_absurd_rows_hardly_move_the_fit():
