@@ -23,6 +23,8 @@ ENGINES = {"vllm": "vllm", "sglang": "sglang", "trt": "trtllm", "tensorrt": "trt
 # Engines that exist and that no case calibrates: they get the average of those that are calibrated.
 UNCALIBRATED_ENGINES = ("atom", "dynamo", "tgi", "lmdeploy", "llama.cpp", "max", "jetstream", "lightllm", "neuron", "")
 
+WITHOUT_CUDA = ("cdna3", "cdna4", "cdna5", "tpu", "gaudi")  # generations that TensorRT-LLM does not run on
+
 CHAT_TOKENS = 4096.0  # answers of chat stay below, those of reasoning lie above in all published sweeps
 
 MODES = ("aggregated", "disaggregated")
@@ -111,6 +113,8 @@ def parse_case(
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}; must be one of {', '.join(MODES)}")
     engine = engine_name(text.get("engine", ""))
+    if strange := engine_reason(engine, accelerator):
+        raise ValueError(strange)
     input_tokens = _number(text, "input_tokens", least=1.0)
     output_tokens = _number(text, "output_tokens", least=1.0)
     protocol = case_protocol(text.get("source", ""), text.get("case_id", ""))
@@ -227,6 +231,13 @@ def engine_name(text: str) -> str:
         return "other"
     known = sorted({*ENGINES.values(), *filter(None, UNCALIBRATED_ENGINES)})
     raise ValueError(f"engine {text!r} is unknown; known are {', '.join(known)}")
+
+
+def engine_reason(engine: str, accelerator: Accelerator) -> str:
+    """Return why an engine cannot run on an accelerator, blank if it can."""
+    if engine == "trtllm" and accelerator.generation in WITHOUT_CUDA:
+        return f"engine trtllm (TensorRT-LLM) does not run on {accelerator.name}; choose vllm or sglang"
+    return ""
 
 
 def _missing(name: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator
-from compute.cases import engine_name, ranks_text
+from compute.cases import engine_name, engine_reason, ranks_text
 from compute.coefficients import CoefficientSet, split_values
 from compute.fitting import SEATS
 from compute.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, memory_reason
@@ -157,6 +157,8 @@ def build_instances(
         If the engine or a precision is unknown.
     """
     name = engine_name(engine) if engine else usual_engine(coefficients, accelerator.name)
+    if strange := engine_reason(name, accelerator):
+        return None, strange
     context = workload.input_tokens + workload.output_tokens
     works, spread, chosen, reasons = [], [], [], []
     for precision in precisions:

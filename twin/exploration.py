@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator, accelerator_from_entry
+from compute.cases import engine_name, engine_reason
 from compute.claims import ClaimRow, System, claim_rows
 from compute.coefficients import coefficient_set
 from compute.frontier import Frontier, serving_frontier
@@ -87,7 +88,7 @@ def frontier_of(question: Question) -> Frontier:
     Raises
     ------
     ValueError
-        If an entry lacks what the model needs, or the accelerator cannot be set to the cap; names it.
+        If an entry lacks what the model needs, or the accelerator cannot be set to the cap or run the engine; names it.
     """
     return serving_frontier(
         coefficient_set(),
@@ -104,7 +105,10 @@ def frontier_of(question: Question) -> Frontier:
 
 
 def _accelerator(question: Question) -> Accelerator:
-    return replace(accelerator_from_entry(question.accelerator), cache_tier_bytes=question.cache_tier_bytes)
+    accelerator = accelerator_from_entry(question.accelerator)
+    if strange := engine_reason(question.engine and engine_name(question.engine), accelerator):
+        raise ValueError(strange)
+    return replace(accelerator, cache_tier_bytes=question.cache_tier_bytes)
 
 
 def frontier_point(frontier: Frontier, i: int) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def answers(*changes):
         ({"model": "gpt-9"}, "model 'gpt-9' is not in the catalogue"),
         ({"accelerator": ""}, "accelerator is blank"),
         ({"engine": "abacus"}, "engine 'abacus' is unknown"),
+        ({"engine": "trtllm", "accelerator": "mi355x"}, "(TensorRT-LLM) does not run on mi355x; choose vllm or sglang"),
         ({"weight_precision": "int3"}, "weight_precision is 'int3'; must be one of bf16, fp8, fp4"),
         ({"input_tokens": "0"}, "input_tokens is 0; must be 1 or more"),
         ({"output_tokens": "nan"}, "output_tokens is nan"),

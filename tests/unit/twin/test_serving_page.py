@@ -94,6 +94,17 @@ def test_a_cap_that_cannot_be_set_says_what_can(reader):
     )
 
 
+def test_an_engine_that_does_not_run_on_a_system_is_named(reader):
+    for kind, slug in (("systems", "mi355x-8gpu-liquid"), ("accelerators", "mi355x")):
+        product(kind, slug)
+    asked = {"system": "mi355x-8gpu-liquid", "model": "llama-3.1-70b"}
+    page = reader.get(reverse("serving"), asked | {"engine": "trtllm"}).content.decode()
+    assert "does not run on mi355x; choose vllm or sglang" in page
+    assert "It does not fit." not in page
+    on_vllm = reader.get(reverse("serving"), asked | {"engine": "vllm"}).content.decode()
+    assert 'data-chart="figure-throughput"' in on_vllm
+
+
 def test_a_cap_and_drafts_change_the_frontier(reader):
     plain = reader.get(reverse("serving")).content.decode()
     drafting = reader.get(reverse("serving"), {"drafts": "on", "power_cap_w": "800"}).content.decode()
