@@ -1,11 +1,13 @@
 """The command that replays a trace: what it writes, what it prints, and what it says when it cannot."""
 
 import csv
+import signal
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from twin.management.commands.replay_trace import Command
 from twin.replay_set_up import ReplicaOptions, catalogue_entry, replica_pool_for
 
 NAMES = {"accelerator": "RTX 4090", "model": "meta-llama/Llama-3.1-8B", "precision": "bf16"}
@@ -46,6 +48,19 @@ def test_runs_in_one_file_are_replayed_each_on_its_own(tmp_path):
     assert rows[0]["last_token_s"] == rows[1]["last_token_s"]
     assert "run x" in printed
     assert "run y" in printed
+
+
+def test_an_interrupt_ends_a_replay_with_what_was_answered(tmp_path, monkeypatch):
+    monkeypatch.setattr(Command, "_progress", lambda self: lambda progress: signal.raise_signal(signal.SIGINT))
+    text = "arrival_s,input_tokens,output_tokens\n0,100,2\n1000,100,2\n2000,100,2\n"
+    with pytest.raises(CommandError, match=r"cancelled after \d+ answers; what was answered until then is in") as ended:
+        replayed(tmp_path, text)
+    assert ended.value.returncode == 130
+    with (tmp_path / "out.csv").open(encoding="utf-8") as file:
+        answers = [row["last_token_s"] for row in csv.DictReader(file)]
+    assert answers[0]
+    assert not answers[-1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_pools_that_prefill_and_decode_apart_are_told_apart(tmp_path):

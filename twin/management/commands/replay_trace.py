@@ -2,10 +2,13 @@
 
 import csv
 import gzip
+import signal
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any, TextIO
 
 import numpy as np
@@ -47,6 +50,7 @@ class Command(BaseCommand):
         " input_tokens and output_tokens, and as far as there are arrival_s, request_id, priority, hash_ranges_512,"
         " cached_tokens; or a trace of agentic sessions (session, sub, turn, think_s). Writes for each request when it"
         " entered the queue, when its first and last token came (seconds on the trace's clock), and prints percentiles."
+        " An interrupt (Ctrl-C) ends it with what was answered until then."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -131,7 +135,7 @@ class Command(BaseCommand):
             f"{pool.n_replicas} replicas of {pool.accelerators_per_replica} accelerators, {pool.kv_tokens:,.0f} tokens"
             f" of KV cache each, at most {pool.seats} sequences and {pool.token_budget} tokens a step"
         )
-        with _open_for_writing(options["out"]) as file:
+        with _interrupted() as interrupted, _open_for_writing(options["out"]) as file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(COLUMNS)
             for run, batches, block_tokens in _streams(options):
@@ -148,11 +152,15 @@ class Command(BaseCommand):
                     prefix_block_tokens=block_tokens,
                     on_rows=write,
                     on_progress=self._progress(),
+                    should_stop=interrupted.is_set,
                     **set_up,
                 )
                 self._print(run, result, reasons)
                 if options["series"] is not None:
                     _write_series(options["series"], result.series)
+                if result.cancelled:
+                    left = f"what was answered until then is in {options['out']}"
+                    raise CommandError(f"{result.message}; {left}", returncode=128 + signal.SIGINT)
 
     def _progress(self) -> Any:
         said = 0
@@ -194,8 +202,24 @@ class Command(BaseCommand):
                     f" {series.batch.mean():.1f} mean, waiting {series.waiting.mean():.1f} mean,"
                     f" KV cache {series.kv_used_frac.max():.0%} used at most"
                 )
-        if result.message:
+        if result.message and not result.cancelled:
             self.stdout.write(self.style.WARNING(result.message + "".join(f"; {reason}" for reason in reasons)))
+
+
+@contextmanager
+def _interrupted() -> Iterator[Event]:
+    """Yield what a first interrupt (Ctrl-C) sets, so that the replay ends between two stretches; a second one kills."""
+    asked = Event()
+
+    def ask(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _accelerator(options: dict[str, Any]) -> str | dict[str, Any]:
