@@ -29,6 +29,7 @@ BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
 N_FOLDS = 10
+MEASURED = ("measured_itl_s", "measured_ttft_s", "measured_output_tokens_per_s", "measured_accelerator_power_w")
 SEED = 20260101  # of the assignment of deployments to folds
 
 
@@ -60,42 +61,47 @@ def read_evidence(
     rows: Sequence[Mapping[str, str]], accelerators: Mapping[str, Accelerator], models: Mapping[str, ModelShape]
 ) -> Evidence:
     """Return the measured cases of rows in the columns of the measured serving cases; bad rows give a reason each."""
-    cases, kept, rejected = [], [], []
+    cases, kept, values, rejected = [], [], [], []
     for i, row in enumerate(rows):
         try:
-            cases.append(parse_case(row, accelerators, models))
-            kept.append(row)
+            case, measured = parse_case(row, accelerators, models), [_measured(row, name) for name in MEASURED]
+            if np.isnan(measured).all():
+                raise ValueError(f"nothing is measured; give one of {', '.join(MEASURED)}")
         except ValueError as error:
             rejected.append(f"row {i + 2} ({row.get('case_id', '')}): {error}")
+            continue
+        cases.append(case)
+        kept.append(row)
+        values.append(measured)
     if not cases:
         raise ValueError("no usable case" + (f"; first: {rejected[0]}" if rejected else ""))
-    throughput = _column(kept, "measured_output_tokens_per_s")
+    itl_s, ttft_s, throughput, power_w = np.array(values).T
     # InferenceX throughput was derived from the latencies by Little's law: no second measurement.
     derived = np.array([c.attributes["protocol"] in ("inferencex", "gap_analysis") for c in cases])
-    measured = Measured(
-        itl_s=_column(kept, "measured_itl_s"),
-        ttft_s=_column(kept, "measured_ttft_s"),
-        output_tokens_per_s=np.where(derived, np.nan, throughput),
-        accelerator_power_w=_column(kept, "measured_accelerator_power_w"),
-    )
     return Evidence(
         table=case_table(cases),
-        measured=measured,
+        measured=Measured(
+            itl_s=itl_s,
+            ttft_s=ttft_s,
+            output_tokens_per_s=np.where(derived, np.nan, throughput),
+            accelerator_power_w=power_w,
+        ),
         deployments=tuple(_deployment(c) for c in cases),
         months=tuple(str(row.get("measured_on") or "")[:7] for row in kept),
         rejected=tuple(rejected),
     )
 
 
-def _column(rows: Sequence[Mapping[str, str]], name: str) -> FloatArray:
-    def value(text: str | None) -> float:
-        try:
-            number = float(text or "nan")
-        except ValueError:
-            return float("nan")
-        return number if 0 < number < 1e12 else float("nan")
-
-    return np.array([value(row.get(name)) for row in rows])
+def _measured(row: Mapping[str, str], name: str) -> float:
+    """Return a measured value, NaN where it is blank."""
+    text = (row.get(name) or "nan").strip() or "nan"
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{name} is {text!r}; must be a number or blank") from None
+    if not (np.isnan(value) or 0 < value < 1e12):
+        raise ValueError(f"{name} is {text}; must be greater than 0 and finite, or blank")
+    return value
 
 
 def _deployment(case: Case) -> str:

@@ -128,9 +128,18 @@ def test_named_coefficients_predict_what_the_unknowns_did():
 
 
 def test_bad_rows_are_left_out_with_their_line_and_reason():
-    found = read_evidence([*rows()[:2], rows()[0] | {"model": "gpt-9"}], ACCELERATORS, MODELS)
+    good = rows()[0] | {"measured_itl_s": "0.01"}
+    bad = [
+        ({"model": "gpt-9"}, "model 'gpt-9'"),
+        ({"measured_itl_s": "0"}, "measured_itl_s is 0; must be greater than 0 and finite, or blank"),
+        ({"measured_ttft_s": "-1"}, "measured_ttft_s is -1; must be greater than 0"),
+        ({"measured_accelerator_power_w": "hot"}, "measured_accelerator_power_w is 'hot'; must be a number or blank"),
+        ({"measured_itl_s": ""}, "nothing is measured; give one of measured_itl_s, measured_ttft_s"),
+    ]
+    found = read_evidence([good, good, *(good | change for change, _ in bad)], ACCELERATORS, MODELS)
     assert len(found.table.cases) == 2
-    assert found.rejected[0].startswith("row 4 (ix-h100-sxm-llama-3.1-70b-2-1024-4): model 'gpt-9'")
+    for i, (said, (_, reason)) in enumerate(zip(found.rejected, bad, strict=True)):
+        assert said.startswith(f"row {i + 4} (ix-h100-sxm-llama-3.1-70b-2-1024-4): {reason}")
     with pytest.raises(ValueError, match="no usable case; first: row 2"):
         read_evidence([{"model": "gpt-9"}], ACCELERATORS, MODELS)
 
