@@ -7,6 +7,9 @@ COMBINE_BYTES = 2.0
 
 # One 400 Gbit/s network port per accelerator, the scale-out fabric of current reference designs.
 SCALEOUT_BYTES_PER_S = 50e9
+# What ranks of an expert exchange take in over such ports, copies that are forwarded inside a node included: 61e9 among
+# 32 Hopper accelerators, 81e9 to 90e9 among 16 of Blackwell (README of DeepEP V2, read 2026).
+NETWORK_EXCHANGE_BYTES_PER_S = 61e9
 
 
 def all_reduce_s_per_byte(ranks: int, link_bytes_per_s: float) -> float:

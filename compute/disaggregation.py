@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from compute.collectives import SCALEOUT_BYTES_PER_S
 from compute.roofline import StepCosts, step_time_s
-from compute.steady_state import PASSES, Scheduling, prefill_time_s
+from compute.steady_state import ASSUMED_CHUNK_TOKENS, PASSES, Scheduling, prefill_time_s
 
 FloatArray = NDArray[np.float64]
 
@@ -35,6 +35,7 @@ def disaggregated_loop(
     scheduling: Scheduling,
     *,
     prefill_instances: ArrayLike,
+    prefill_ranks: ArrayLike,
     decode_instances: ArrayLike,
     concurrency: ArrayLike,
     input_tokens: ArrayLike,
@@ -57,6 +58,9 @@ def disaggregated_loop(
         `request_s` and `first` are used: there is no interleaving to describe.
     prefill_instances, decode_instances : array_like
         Instances of either pool.
+    prefill_ranks : array_like
+        Attention ranks of a prefill instance, each of which takes a budget of prompt tokens into a step: prompts that
+        queue share the reading of weights.
     concurrency : array_like
         Requests in flight over the deployment, finite.
     kv_bytes : array_like
@@ -71,7 +75,9 @@ def disaggregated_loop(
     alone_s = prefill_time_s(prefill, n_in)
     transfer_s = ASSUMED_EXPOSED_TRANSFER_FRAC * np.asarray(kv_bytes) / np.asarray(link_bytes_per_s)
     fixed_s = scheduling.request_s + scheduling.first * alone_s + transfer_s
-    prefill_rate = PREFILL_DERATE * n_prefill / alone_s
+    bunch = np.maximum(1.0, np.asarray(prefill_ranks, dtype=np.float64) * ASSUMED_CHUNK_TOKENS / n_in)
+    shared_s = prefill_time_s(prefill, n_in, bunch=bunch)
+    prefill_rate = PREFILL_DERATE * n_prefill / shared_s
     context = n_in + n_out / 2.0
     seats = np.maximum(admitted_limit, 1e-9)
     most = np.minimum(in_flight / n_decode, seats)
@@ -89,6 +95,6 @@ def disaggregated_loop(
         itl_s=step_s,
         requests_per_s=rate,
         decode_batch=batch,
-        prefill_busy_frac=np.minimum(rate * alone_s / n_prefill, 1.0),
+        prefill_busy_frac=np.minimum(rate * shared_s / n_prefill, 1.0),
         transfer_s=transfer_s,
     )

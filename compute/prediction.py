@@ -169,6 +169,7 @@ def _with_disaggregated(table: CaseTable, log_values: FloatArray, solved: Solved
         costs,
         scheduling,
         prefill_instances=np.array([float(c.prefill_accelerators) for c in cases]) / one,
+        prefill_ranks=work.attention_ranks,
         decode_instances=n_decode,
         concurrency=np.where(np.isfinite(in_flight), in_flight, 4.0 * limit * n_decode),
         input_tokens=n_in,

@@ -3,7 +3,7 @@
 `deployment_work` lists what a deployment must read, compute and send (seconds at data-sheet speed). `step_costs`
 divides by fitted efficiencies. `step_time_s` then gives the time of any step:
 
-    linear    = hypot(weights read, matrix products)         between their maximum and their sum
+    linear    = hypot(weights read, matrix products, expert exchange over the network)   between maximum and sum
     attention = cached context read by decoding + (query, key) pairs of prompts
     exchange  = collectives: latency per step + wire time per token
     overhead  = per step + per sequence
@@ -20,7 +20,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compute.accelerators import PRECISIONS, Accelerator
-from compute.collectives import REDUCE_BYTES, all_reduce_s_per_byte, all_to_all_s_per_token, link_bytes_per_s
+from compute.collectives import (
+    NETWORK_EXCHANGE_BYTES_PER_S,
+    REDUCE_BYTES,
+    all_reduce_s_per_byte,
+    all_to_all_s_per_token,
+    link_bytes_per_s,
+)
 from compute.model_shapes import KV_BYTES, ModelShape
 
 FloatArray = NDArray[np.float64]
@@ -76,6 +82,7 @@ class DeploymentWork:
     exchanges: FloatArray  # collectives on the critical path of a step
     exchange_hops: FloatArray  # the same, weighted by log2(ranks)
     exchange_token_s: FloatArray  # wire time per token
+    network_token_s: FloatArray  # the same of expert exchanges beyond the scale-up domain, at the speed that they reach
     layers: FloatArray
     expert_launches: (
         FloatArray  # expert layers; counted twice where a shared expert's kernels run beside the routed ones
@@ -86,6 +93,7 @@ class DeploymentWork:
     kv_bytes_per_token: FloatArray  # cached per token over the instance, one copy of each
     kv_window_bytes_per_token: FloatArray  # the part of it that is kept for at most window_tokens
     kv_copies: FloatArray  # times each cached token is stored over the instance's accelerators
+    attention_ranks: FloatArray  # that attend and schedule side by side, each for its own sequences
     accelerators: FloatArray  # of one instance
 
     @classmethod
@@ -158,6 +166,7 @@ class StepCosts:
     pair_s: FloatArray
     window_pair_s: FloatArray
     exchange_token_s: FloatArray
+    network_token_s: FloatArray
     step_s: FloatArray
     sequence_s: FloatArray
     pipeline_parallel: FloatArray
@@ -240,6 +249,7 @@ def deployment_work(
     exchanges = 0.0
     exchange_hops = 0.0
     exchange_token_s = 0.0
+    network_token_s = 0.0
     has_dispatch = model.moe_layers > 0 and (parallelism.attention_data_parallel > 1)
     if tensor > 1:
         reduces = 2.0 * model.layers - (model.moe_layers if has_dispatch else 0)
@@ -250,16 +260,19 @@ def deployment_work(
     if has_dispatch:
         exchanges += 2.0 * model.moe_layers
         exchange_hops += 2.0 * model.moe_layers * np.log2(ranks)
-        exchange_token_s += (
+        inside = ranks <= accelerator.scaleup_domain_size
+        wire_s = (
             model.moe_layers
+            / ranks
             * all_to_all_s_per_token(
                 ranks=ranks,
                 hidden_size=model.hidden_size,
                 active_experts=model.active_experts,
-                link_bytes_per_s=link,
+                link_bytes_per_s=link if inside else NETWORK_EXCHANGE_BYTES_PER_S,
             )
-            / ranks
         )
+        exchange_token_s += wire_s if inside else 0.0
+        network_token_s += 0.0 if inside else wire_s
     elif parallelism.attention_data_parallel > 1:
         exchanges += 2.0 * model.layers
         exchange_hops += 2.0 * model.layers * np.log2(parallelism.attention_data_parallel)
@@ -286,6 +299,7 @@ def deployment_work(
         "exchanges": exchanges,
         "exchange_hops": exchange_hops,
         "exchange_token_s": exchange_token_s,
+        "network_token_s": network_token_s,
         "layers": model.layers,
         "expert_launches": model.moe_layers * (2.0 if model.shared_experts else 1.0),
         "pipeline_parallel": parallelism.pipeline_parallel,
@@ -295,6 +309,7 @@ def deployment_work(
         "kv_bytes_per_token": (model.layers * (kv_layer_bytes + model.index_elements)),
         "kv_window_bytes_per_token": 0.0 if model.is_sparse else model.windowed_layers * kv_layer_bytes,
         "kv_copies": kv_copies,
+        "attention_ranks": parallelism.attention_data_parallel,
         "accelerators": parallelism.accelerators,
     }
     return DeploymentWork(**{name: np.array([value], dtype=np.float64) for name, value in values.items()})
@@ -315,11 +330,12 @@ def step_costs(work: DeploymentWork, efficiencies: Efficiencies) -> StepCosts:
         pair_s=work.pair_s / e.attention_frac,
         window_pair_s=work.window_pair_s / e.attention_frac,
         exchange_token_s=work.exchange_token_s / e.link_frac,
+        network_token_s=work.network_token_s,
         step_s=e.step_s
         + work.layers * e.layer_s
         + work.expert_launches * e.moe_layer_s
         + work.exchange_hops * e.exchange_s,
-        sequence_s=e.sequence_s + np.zeros_like(work.layers),
+        sequence_s=e.sequence_s / work.attention_ranks,
         pipeline_parallel=work.pipeline_parallel,
         draft_tokens=np.zeros_like(work.layers),
         draft_acceptance=np.zeros_like(work.layers),
@@ -328,15 +344,17 @@ def step_costs(work: DeploymentWork, efficiencies: Efficiencies) -> StepCosts:
 
 
 def linear_s(costs: StepCosts, tokens: ArrayLike, generated_tokens: ArrayLike) -> FloatArray:
-    """Return the time of all matrix products of a step [s].
+    """Return the time of all matrix products of a step, and of expert exchanges over the network beside them [s].
 
     Weights of an expert are read when any of the step's tokens is routed to it: on average over uniform routing
     1 - (1 - k/E)^tokens of them. Reading and arithmetic overlap in part: their root sum of squares lies between
-    perfect overlap (the larger) and none (the sum).
+    perfect overlap (the larger) and none (the sum). So do exchanges that leave the scale-up domain: engines that
+    spread experts so far work on two batches in turn, of which one computes while the other is on its way.
     """
     coverage = -np.expm1(costs.log_unrouted * np.maximum(tokens, 1e-12))
     weights_s = costs.dense_weight_s + costs.expert_weight_s * coverage
-    return np.hypot(weights_s, costs.token_gemm_s * tokens + costs.head_gemm_s * generated_tokens)
+    products_s = np.hypot(weights_s, costs.token_gemm_s * tokens + costs.head_gemm_s * generated_tokens)
+    return np.hypot(products_s, costs.network_token_s * tokens)
 
 
 def step_time_s(

@@ -1,13 +1,16 @@
 """Step times against values worked by hand, and the steady state's own balances."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from compute.accelerators import accelerator_from_entry
+from compute.disaggregation import disaggregated_loop
 from compute.model_shapes import model_shape_from_entry
 from compute.power import clock_power_factor, clock_under_cap
-from compute.roofline import Efficiencies, Parallelism, deployment_work, step_costs, step_time_s
-from compute.steady_state import Scheduling, closed_loop
+from compute.roofline import Efficiencies, Parallelism, deployment_work, linear_s, step_costs, step_time_s
+from compute.steady_state import Scheduling, closed_loop, prefill_time_s
 from facility.catalogue import entries
 
 LIGHT = Efficiencies(*(np.float64(1.0),) * 6, *(np.float64(0.0),) * 5)  # data-sheet speed, no overhead
@@ -82,6 +85,49 @@ def test_the_clock_under_a_cap_draws_the_cap():
     assert 100 + 600 * clock_power_factor(clock[0]) == pytest.approx(500)
     assert clock[1] == pytest.approx(1)
     assert clock[2] == 0.3  # below what the lowest clock draws
+
+
+def wide(model="deepseek-r1", accelerator="h100-sxm", ranks=72):
+    work = deployment_work(
+        accelerator_from_entry(entries("accelerators")[accelerator]),
+        model_shape_from_entry(entries("models")[model]),
+        Parallelism(1, attention_data_parallel=ranks, expert_parallel=ranks),
+        weight_precision="fp8",
+    )
+    return step_costs(work, Efficiencies(*(np.float64(0.5),) * 6, *(np.float64(1e-5),) * 5))
+
+
+def test_attention_ranks_schedule_their_own_sequences_side_by_side():
+    one_rank, eight = wide(ranks=1), wide(ranks=8)
+    assert one_rank.sequence_s[0] == pytest.approx(1e-5)
+    assert eight.sequence_s[0] == pytest.approx(1e-5 / 8)
+
+
+def test_expert_exchange_over_the_network_hides_in_part_behind_the_products():
+    c, tokens = wide(), 256.0 * 72
+    sent = 72 * (1 - (71 / 72) ** 8) * 71 / 72 * 7168 * 3  # to other ranks: FP8 there, BF16 back
+    network_s = 58 * sent * 256 / 61e9  # of 256 tokens from each rank, in 58 layers
+    assert c.exchange_token_s[0] == 0.0
+    assert c.network_token_s[0] * tokens == pytest.approx(network_s, rel=1e-9)
+    alone_s = linear_s(replace(c, network_token_s=np.zeros(1)), tokens, tokens)[0]
+    both_s = linear_s(c, tokens, tokens)[0]
+    assert max(alone_s, network_s) < both_s < alone_s + network_s
+    inside = wide(accelerator="gb200")  # one scale-up domain of 72
+    assert inside.network_token_s[0] == 0.0
+    assert inside.exchange_token_s[0] > 0.0
+
+
+def test_prompts_that_queue_for_a_wide_instance_share_its_reading_of_weights():
+    c, scheduling = wide(ranks=32), Scheduling(*(np.float64(v) for v in (0.01, 1.5, 0.0, 0.0)))
+    load = {"concurrency": 1e4, "input_tokens": 2000.0, "output_tokens": 1.0, "kv_bytes": 1e6}
+
+    def requests_per_s(ranks):
+        pools = {"prefill_instances": 1.0, "prefill_ranks": ranks, "decode_instances": 100.0}
+        return disaggregated_loop(c, c, scheduling, **pools, **load).requests_per_s[0]
+
+    step_s = prefill_time_s(c, 2000.0, bunch=32 * 8192 / 2000)[0] * 32 * 8192 / 2000  # the whole budget of all ranks
+    assert requests_per_s(32.0) == pytest.approx(0.9 * 32 * 8192 / 2000 / step_s)
+    assert requests_per_s(32.0) > 1.2 * requests_per_s(1.0)  # which fills one rank's budget with four prompts
 
 
 def test_an_efficiency_above_one_is_refused_by_name():
