@@ -154,7 +154,10 @@ HELP: dict[str, Help] = {
     "scenario.name": Help("the use case, e.g. Assistants", OURS, "What this question is called."),
     "scenario.slug": Help("lower case and hyphens", OURS),
     "scenario.weather": Help("the site's own year", "the weather's own source"),
-    "scenario.engine": Help("TensorRT-LLM", "measured serving of that engine; see Validation"),
+    "scenario.engine": Help(
+        "TensorRT-LLM", "measured serving of that engine; see Validation",
+        "Serving software, whose measured efficiency the prediction uses; vLLM where it does not run.",
+    ),  # fmt: skip
     "scenario.weight_precision": Help("the lowest it runs", "measured serving at FP8 and FP4; see Validation"),
     "scenario.accelerator_power_limit_w": Help("empty, or 60 to 100 % of the thermal design power", CATALOGUE),
     "scenario.cache_tier_bytes": Help("empty, or 1e11 to 1e12", "your engine's settings; data sheet of the host"),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator, accelerator_from_entry
+from compute.cases import engine_reason
 from compute.coefficients import coefficient_set
 from compute.model_shapes import ModelShape, model_shape_from_entry
 from compute.serving import Configuration, ConfigurationChoice, ServingCurve, best_configuration, serving_curve
@@ -22,6 +23,7 @@ from twin.equipment import RackTable
 Inputs = Mapping[str, Any]
 IntArray = NDArray[np.int64]
 
+ANYWHERE = "vllm"  # the engine of accelerators that the scenario's does not run on
 N_LOAD = 33  # knots of the load axis: between them watts and latencies are interpolated
 CLOCK_FRAC = np.linspace(0.3, 1.0, 8)
 CURVES = (
@@ -188,18 +190,26 @@ def _service(inputs: Inputs, share: Mapping[str, Any], slug: str, domain: int) -
     precision = inputs["scenario"]["weight_precision"]
     wanted = [share["model"]] if share["model"] else share["workload"]["facts"]["recommended_models"]
     precisions = None if precision == "auto" else (precision,)
+    engine = inputs["scenario"]["engine"]
+    if engine_reason(engine, accelerator):
+        engine = ANYWHERE
     reasons = []
     for model in wanted:
         if model not in products["models"]:
             raise ValueError(f"{share['workload']['name']}: model {model} is not in the catalogue")
         shape = model_shape_from_entry(_flat(products["models"][model]))
-        choice, curve = _best_service(
-            accelerator, shape, workload, targets, domain, precisions, inputs["scenario"]["engine"]
-        )
+        choice, curve = _best_service(accelerator, shape, workload, targets, domain, precisions, engine)
         if curve is not None:
             return _Service(model, workload, targets, choice.configuration, curve, "")
         reasons.append(choice.reason)
     return _Service(wanted[0], workload, targets, None, None, "; ".join(reasons))
+
+
+def _configuration_text(configuration: Configuration | None, engine: str) -> str:
+    """Return a configuration in words, with its engine where the scenario's does not run."""
+    if configuration is None:
+        return ""
+    return configuration.text() + (", on vLLM" if configuration.engine == ANYWHERE != engine else "")
 
 
 @lru_cache(maxsize=256)  # the search is most of a small run's time, and edits of the floor do not change its inputs
@@ -249,7 +259,7 @@ def _pool(inputs: Inputs, entry: Mapping[str, Any], part: _Part, demand_per_s: F
         n_accelerators=part.n_accelerators,
         feasible=curve is not None,
         reason=service.reason,
-        configuration_text=configuration.text() if configuration else "",
+        configuration_text=_configuration_text(configuration, inputs["scenario"]["engine"]),
         tensor_parallel=configuration.parallelism.tensor_parallel if configuration else None,
         weight_precision=configuration.weight_precision if configuration else "",
         target_ttft_s=service.targets.ttft_s,

@@ -153,6 +153,19 @@ def test_a_model_that_does_not_fit_is_told_and_serves_nothing(sample_inputs):
     assert result.figures["cost_per_million_output_tokens_usd"] is None
 
 
+def test_accelerators_that_the_engine_does_not_run_on_serve_with_another_and_say_so(sample_inputs):
+    inputs = sample_inputs("golden/gb300-nvl72")
+    take_hours(inputs, every=400)
+    assert inputs["scenario"]["engine"] == "trtllm"
+    for row in simulate(inputs).details["per_workload"]:
+        assert "vLLM" not in row["configuration"]
+    for product in inputs["products"]["accelerators"].values():
+        product["facts"]["generation"] = "cdna4"
+    for row in simulate(inputs).details["per_workload"]:
+        assert row["feasible"]
+        assert row["configuration"].endswith(", on vLLM")
+
+
 def test_agents_under_way_are_counted_and_their_caches_shrink(gb200):
     (row,) = gb200.details["per_workload"]
     workload, _ = workload_from_entry(entries("workloads")[row["workload"]])
