@@ -50,6 +50,14 @@ def test_runs_in_one_file_are_replayed_each_on_its_own(tmp_path):
     assert "run y" in printed
 
 
+@pytest.fixture
+def interruptible():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores interrupts
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_a_replay_with_what_was_answered(tmp_path, monkeypatch):
     monkeypatch.setattr(Command, "_progress", lambda self: lambda progress: signal.raise_signal(signal.SIGINT))
     text = "arrival_s,input_tokens,output_tokens\n0,100,2\n1000,100,2\n2000,100,2\n"

@@ -208,14 +208,19 @@ class Command(BaseCommand):
 
 @contextmanager
 def _interrupted() -> Iterator[Event]:
-    """Yield what a first interrupt (Ctrl-C) sets, so that the replay ends between two stretches; a second one kills."""
+    """Yield what a first interrupt (Ctrl-C) sets, so that the replay ends between two stretches; a second one kills.
+
+    Where interrupts are ignored, as by a job in the background, they stay so.
+    """
     asked = Event()
 
     def ask(*_: object) -> None:
         signal.signal(signal.SIGINT, before)
         asked.set()
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, ask)
     try:
         yield asked
     finally:
