@@ -8,7 +8,7 @@ COMBINE_BYTES = 2.0
 # One 400 Gbit/s network port per accelerator, the scale-out fabric of current reference designs.
 SCALEOUT_BYTES_PER_S = 50e9
 # What ranks of an expert exchange take in over such ports, copies that are forwarded inside a node included: 61e9 among
-# 32 Hopper accelerators, 81e9 to 90e9 among 16 of Blackwell (README of DeepEP V2, read 2026).
+# 32 Hopper accelerators, 81e9 to 90e9 among 16 (README of DeepEP V2). The lower is taken for all.
 NETWORK_EXCHANGE_BYTES_PER_S = 61e9
 
 

@@ -22,8 +22,8 @@ GROUP = "serving"
 PER_NODE = 8
 PLENTY = 100  # times the accelerators of the pool in question
 # SGLang on H100 with DeepEP, prompts of 2,000 tokens (LMSYS, "Deploying DeepSeek with PD disaggregation and large-scale
-# expert parallelism on 96 H100 GPUs", May 2025): 9 nodes that decode 256 sequences per accelerator generate 22,300
-# tokens/s each, 4 nodes that prefill read 52,300 each.
+# expert parallelism on 96 H100 GPUs", May 2025): 9 nodes that decode generate 22,300 tokens/s each at gaps of about
+# 100 ms, 4 nodes that prefill read 52,300 each. Rate times gap is some 280 sequences per accelerator; 256 is recalled.
 ACCELERATOR, MODEL, PROMPT_TOKENS = "h100-sxm", "deepseek-r1", 2000
 DECODE_RANKS, DECODE_SEQUENCES, DECODED_PER_S = 72, 256, 22_300.0
 PREFILL_RANKS, READ_PER_S = 32, 52_300.0
