@@ -10,7 +10,9 @@ from pathlib import Path
 
 
 def drop_stale(folder: Path, modules: Iterable[str]) -> int:
-    """Remove the caches of `modules` in `folder` that are older than the newest of their sources; return how many.
+    """Remove the caches of `modules` below `folder` that are older than the newest of their sources; return how many.
+
+    Modules are named as paths below `folder` without the suffix, such as "coupled/kernel".
 
     A folder that cannot be written is left as it is: Numba then keeps its cache elsewhere, by the same rule of its own.
     """
@@ -19,7 +21,8 @@ def drop_stale(folder: Path, modules: Iterable[str]) -> int:
     newest = max((path.stat().st_mtime for path in sources if path.is_file()), default=0.0)
     dropped = 0
     for name in names:
-        for index in (folder / "__pycache__").glob(f"{name}.*.nb[ic]"):
+        source = folder / name
+        for index in (source.parent / "__pycache__").glob(f"{source.name}.*.nb[ic]"):
             try:
                 if index.stat().st_mtime < newest:
                     index.unlink()

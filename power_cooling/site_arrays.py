@@ -14,8 +14,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from power_cooling.chillers import ASSUMED_EIRFPLR, ASSUMED_EVAPORATOR_APPROACH_K
-from power_cooling.electrical import FeedTree, RackLinks
+from power_cooling.cooling.chillers import ASSUMED_EIRFPLR, ASSUMED_EVAPORATOR_APPROACH_K
+from power_cooling.electrical.feed_tree import FeedTree, RackLinks
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -1,9 +1,9 @@
-"""Runs as `twin.comparison` reads them, with only what comparisons look at."""
+"""Runs as `twin.core.comparison.compare` reads them, with only what comparisons look at."""
 
 from typing import Any
 
-from twin.merit import FIGURES
-from twin.number_text import GAP
+from twin.core.figures_of_merit import FIGURES
+from twin.core.text.numbers import GAP
 
 
 def plain(text: str) -> str:

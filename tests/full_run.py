@@ -4,8 +4,8 @@ import numpy as np
 
 from facility.models import Layout, Rack
 from tests.small_run import done_run
-from twin import services, snapshot
 from twin.models import Run, Scenario
+from twin.runs import services, snapshot
 
 
 def full_run(layout: Layout, scenario: Scenario, **figures: float) -> Run:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-import twin
+import twin.core.solve
 from facility.models import Layout
 from tests.small_site import new_rack, product, small_layout
 from twin.models import Run, Scenario, ScenarioWorkload
@@ -23,7 +23,7 @@ def small_scenario(slug: str = "small") -> tuple[Layout, Scenario]:
 
 
 def small_result(**figures: float | None) -> types.SimpleNamespace:
-    """Return a result with the shape of `twin.simulate.SimulationResult`."""
+    """Return a result with the shape of `twin.core.solve.simulate.SimulationResult`."""
     return types.SimpleNamespace(
         figures={"output_tokens_per_s": 1000.0, "tokens_per_joule": 4.0, "ttft_p95_s": None,
                  "cost_per_million_output_tokens_usd": 0.2} | figures,
@@ -40,17 +40,17 @@ def small_result(**figures: float | None) -> types.SimpleNamespace:
 
 def use_solver(monkeypatch, solve: Callable) -> None:
     """Put `solve(inputs, progress)` in the place of the real solver."""
-    module = types.ModuleType("twin.simulate")
+    module = types.ModuleType("twin.core.solve.simulate")
     module.simulate, module.SOLVER_VERSION = solve, "test"
-    monkeypatch.setitem(sys.modules, "twin.simulate", module)
-    monkeypatch.setattr(twin, "simulate", module, raising=False)
+    monkeypatch.setitem(sys.modules, "twin.core.solve.simulate", module)
+    monkeypatch.setattr(twin.core.solve, "simulate", module, raising=False)
 
 
 def done_run(layout: Layout, scenario: Scenario) -> Run:
     """Return a finished run without solving anything."""
     from django.utils import timezone
 
-    from twin import services
+    from twin.runs import services
 
     result, now = small_result(), timezone.now()
     return Run.objects.create(

@@ -29,6 +29,6 @@ class WaitingSolverConfig(AppConfig):
     path = str(Path(__file__).parent)
 
     def ready(self) -> None:
-        module = types.ModuleType("twin.simulate")
+        module = types.ModuleType("twin.core.solve.simulate")
         module.simulate, module.SOLVER_VERSION = simulate, "waiting"
-        sys.modules["twin.simulate"] = module
+        sys.modules["twin.core.solve.simulate"] = module

@@ -8,9 +8,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from twin import services
 from twin.exceptions import InvalidTransition
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
+from twin.runs import services
 
 admin.site.site_header = admin.site.site_title = "AI-factory twin"
 admin.site.index_title = "Sites, catalogue and runs"

@@ -4,8 +4,8 @@ from django import forms
 from django.db.models import Q
 from django.forms import inlineformset_factory
 
-from facility import number_entry
-from facility.field_help import Described, describe
+from facility.entry import number_entry
+from facility.entry.field_help import Described, describe
 from facility.models import Site, Weather
 from twin.models import Scenario, ScenarioWorkload
 

@@ -10,5 +10,5 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("api/", include("twin.api.urls")),
     path("", include("facility.urls")),
-    path("", include("twin.page_urls")),
+    path("", include("twin.views.urls")),
 ]

@@ -7,8 +7,8 @@ from django.db import connection
 
 from facility.findings import findings
 from facility.models import Layout
-from twin import snapshot
 from twin.exceptions import CannotSimulate
+from twin.runs import snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +38,10 @@ def _tried(what: str, work: Callable[[], None]) -> None:
 
 
 def _answer(layout: Layout) -> None:
-    from twin.instant_answer import instant_answer
-    from twin.object_states import object_tables
-    from twin.simulate import described
-    from twin.steady import DESIGN, solve_steady
+    from twin.core.solve.estimate import instant_answer
+    from twin.core.solve.object_states import object_tables
+    from twin.core.solve.simulate import described
+    from twin.core.solve.steady import DESIGN, solve_steady
 
     findings(layout)
     for scenario in layout.site.scenarios.select_related("weather").order_by("-id")[:1]:

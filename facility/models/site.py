@@ -4,7 +4,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from facility import assumed
+from facility.catalogue import assumed
 from facility.models.product import product_field
 
 

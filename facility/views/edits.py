@@ -8,8 +8,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_http_methods
 
-from facility.drawing import drawing
-from facility.edits import EditConflict, EditRefused, edits_apply
+from facility.editing.drawing import drawing
+from facility.editing.edits import EditConflict, EditRefused, edits_apply
 from facility.models import Layout
 from facility.permissions import check_change_site
 from facility.views.lookup import visible_layout_or_404

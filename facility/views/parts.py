@@ -13,7 +13,8 @@ from django.db.models import Count, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
-from facility import forms, services
+from facility import services
+from facility.entry import forms
 from facility.models import AirUnit, Cdu, CoolingPlant, FloorFeature, Hall, Layout, PowerFeed, Rack
 from facility.permissions import check_change_site, may_change_site
 from facility.views.lookup import visible_layout_or_404

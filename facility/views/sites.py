@@ -6,8 +6,9 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from facility import forms, services
+from facility import services
 from facility.bill_of_materials import bill_of_materials
+from facility.entry import forms
 from facility.permissions import check_change_site, may_change_site
 from facility.views.lookup import visible_layout_or_404, visible_site_or_404
 from facility.views.parts import put_on_form

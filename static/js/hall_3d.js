@@ -2,7 +2,7 @@
 // from. Where WebGL is missing the plan, which the page carries for readers without scripts, takes its place.
 
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-const CORNERS = 8, TRIANGLES = 12; // of a box, as twin/hall_3d.py makes them
+const CORNERS = 8, TRIANGLES = 12; // of a box, as twin/floor/hall_3d.py makes them
 const EDGES = [[0, 1], [1, 3], [3, 2], [2, 0], [4, 5], [5, 7], [7, 6], [6, 4], [0, 4], [1, 5], [2, 6], [3, 7]];
 const ABOVE_M = 0.2; // of a sign over its rack
 let camera = null; // kept when the colouring changes

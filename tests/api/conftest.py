@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from facility.models import ApiToken, Membership
 from tests.small_run import small_scenario
-from twin import tasks
+from twin.runs import tasks
 
 
 def caller(user=None, *, read_only: bool = False) -> APIClient:

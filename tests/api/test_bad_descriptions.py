@@ -8,11 +8,11 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
-from facility.forms import CduForm, CoolingPlantForm, PowerFeedForm, RackForm
+from facility.entry.forms import CduForm, CoolingPlantForm, PowerFeedForm, RackForm
 from facility.models import Layout, Membership, Rack
 from tests.small_run import small_scenario
 from tests.small_site import product
-from twin.site_file import site_export
+from twin.interchange.site_file import site_export
 
 pytestmark = pytest.mark.django_db
 

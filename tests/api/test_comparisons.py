@@ -4,8 +4,8 @@ import pytest
 
 from tests.api.conftest import caller, member
 from tests.small_run import done_run, small_scenario
-from twin import snapshot
 from twin.models import Comparison, Run
+from twin.runs import snapshot
 
 ADDRESS = "/api/comparisons/"
 

@@ -120,7 +120,7 @@ def test_racks_are_columns(done, viewer):
 def test_what_is_no_number_is_null_in_json(asked, viewer):
     import numpy as np
 
-    from twin import services
+    from twin.runs import services
 
     run = done_run(asked.layout, asked.scenario)
     run.racks = services.arrays_packed({"rack_id": np.arange(1), "mean_inlet_air_degc": np.array([np.nan])})
@@ -208,7 +208,7 @@ def test_a_list_leaves_the_heavy_columns_in_the_database(viewer, done, django_as
 
 
 def test_the_inputs_are_what_was_solved(asked, viewer, done):
-    from twin import snapshot
+    from twin.runs import snapshot
 
     spelled = snapshot.canonical({"site": {"slug": "small"}})
     Run.objects.filter(id=done.id).update(inputs=snapshot.packed(spelled), inputs_sha256=snapshot.sha256(spelled))

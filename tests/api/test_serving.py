@@ -50,7 +50,7 @@ def test_every_quantity_has_a_unit_and_lies_inside_its_band(viewer):
 
 
 def test_the_frontier_is_the_one_of_the_page(viewer):
-    from twin.catalogue_entries import entry_of
+    from twin.floor.products import entry_of
     from twin.views.serving import explored
 
     answer = viewer.get(ADDRESS, QUESTION | {"engine": "vllm"}).json()
@@ -227,7 +227,7 @@ def test_no_more_than_a_thousand_rows_and_at_least_one(viewer):
 def test_the_limits_are_those_of_the_solver():
     from compute.accelerators import PRECISIONS
     from twin.api import serving
-    from twin.exploration import MOST_ACCELERATORS
+    from twin.core.serving.explore import MOST_ACCELERATORS
 
     assert serving.MOST_ACCELERATORS == MOST_ACCELERATORS
     assert set(serving.PRECISIONS) == set(PRECISIONS)

@@ -6,7 +6,7 @@ from rest_framework.test import APIClient
 
 from facility.models import Membership, Rack, Site
 from tests.small_run import small_scenario
-from twin.site_file import site_export
+from twin.interchange.site_file import site_export
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from facility.models import Cdu, Hall, Rack
 from tests.small_site import new_rack
-from twin.number_text import quantity_text
+from twin.core.text.numbers import quantity_text
 
 pytestmark = [
     pytest.mark.browser,

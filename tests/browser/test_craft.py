@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from facility.models import Rack
 from tests.small_run import done_run
-from twin import sharing
+from twin.comparisons import sharing
 from twin.models import Run
 
 pytestmark = [
@@ -82,7 +82,7 @@ def addresses(layout, scenario, signed_in) -> list[str]:
 
 def finished(layout, scenario) -> Run:
     """Return a finished run with every part of the results page filled."""
-    from twin import snapshot
+    from twin.runs import snapshot
 
     run = done_run(layout, scenario)
     run.inputs = snapshot.packed(snapshot.canonical(snapshot.snapshot(layout, scenario)))

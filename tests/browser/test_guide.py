@@ -10,7 +10,7 @@ from django.urls import reverse
 from playwright.sync_api import expect
 
 from tests.full_run import full_run
-from twin import guide
+from twin.onboarding import guide
 
 pytestmark = [
     pytest.mark.browser,

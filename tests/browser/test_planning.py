@@ -5,8 +5,8 @@ from django.urls import reverse
 from playwright.sync_api import expect
 
 from facility.models import Rack
-from twin import services
 from twin.models import Run
+from twin.runs import services
 
 pytestmark = [
     pytest.mark.browser,

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from power_cooling.availability import RepairableGroups, Subsystem, solve_availability
-from power_cooling.capacity_functions import least_of_groups, needed_units_capacity
-from power_cooling.reliability import failed_units_pmf, k_of_n
+from power_cooling.availability.capacity_functions import least_of_groups, needed_units_capacity
+from power_cooling.availability.reliability import failed_units_pmf, k_of_n
+from power_cooling.availability.solve import RepairableGroups, Subsystem, solve_availability
 
 RATE = st.floats(1e-6, 1e-1)
 REPAIR = st.floats(1e-3, 1.0)

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from power_cooling.capacity_functions import best_switching
-from power_cooling.coupled import Reason, solve_coupled
+from power_cooling.availability.capacity_functions import best_switching
+from power_cooling.coupled.solve import Reason, solve_coupled
 from power_cooling.site_arrays import Failures, SiteArrays, Weather
 from twin.benchmarks.coupled import air_site, liquid_site
 from twin.validation.random_sites import of_size, random_elements, random_site

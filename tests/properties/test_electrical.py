@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from power_cooling.electrical import FeedTree, RackLinks, feed_losses, feed_tree, rack_links, rack_loads
-from power_cooling.load_flow import line, radial_network, solve_load_flow
-from power_cooling.loss_curves import curve_from_efficiency
-from power_cooling.redundancy import failure_capacity, failure_states
+from power_cooling.electrical.feed_tree import FeedTree, RackLinks, feed_losses, feed_tree, rack_links, rack_loads
+from power_cooling.electrical.load_flow import line, radial_network, solve_load_flow
+from power_cooling.electrical.loss_curves import curve_from_efficiency
+from power_cooling.electrical.redundancy import failure_capacity, failure_states
 
 
 def random_site(seed: int, rating: tuple[float, float] = (0.3, 2.0)) -> tuple[FeedTree, RackLinks, np.ndarray]:

@@ -5,10 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute.prefix_cache import empty_prefix_cache, evict_oldest, find_block, insert_block, pin_block, release_block
-from compute.replay import ReplicaPool, replay
-from compute.replay_requests import request_batch
-from compute.step_model import StepModel
+from compute.replay.prefix_cache import (
+    empty_prefix_cache,
+    evict_oldest,
+    find_block,
+    insert_block,
+    pin_block,
+    release_block,
+)
+from compute.replay.requests import request_batch
+from compute.replay.run import ReplicaPool, replay
+from compute.steps.step_model import StepModel
 
 TOKENS = np.arange(1025, dtype=np.float64)
 STEP = StepModel(

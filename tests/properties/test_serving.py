@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compute.accelerators import accelerator_from_entry
-from compute.coefficients import coefficient_set, split_values
+from compute.calibration.coefficients import coefficient_set, split_values
 from compute.model_shapes import model_shape_from_entry
-from compute.roofline import DeploymentWork, Parallelism, deployment_work, step_costs, step_time_s
-from compute.steady_state import closed_loop
+from compute.steps.closed_loop import closed_loop
+from compute.steps.roofline import DeploymentWork, Parallelism, deployment_work, step_costs, step_time_s
 from facility.catalogue import entries
 
 FITTED = coefficient_set()

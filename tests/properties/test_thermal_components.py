@@ -7,16 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from power_cooling import (
-    chillers,
-    coolants,
-    heat_exchangers,
-    heat_rejection,
-    hydraulics,
-    psychrometrics,
-    ride_through,
-    towers,
-)
+from power_cooling.cooling import chillers, heat_rejection, towers
+from power_cooling.fluids import coolants, heat_exchangers, hydraulics, psychrometrics
+from power_cooling.transients import ride_through
 
 few = settings(max_examples=60, deadline=None)  # compiled functions may compile on their first call
 ntus = st.floats(0, 12)

@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from power_cooling import disturbances, transients
-from power_cooling.disturbances import Forcing
+from power_cooling.transients import disturbances
+from power_cooling.transients import solve as transients
+from power_cooling.transients.disturbances import Forcing
 
 few = settings(max_examples=25, deadline=None)  # the march compiles on its first call
 

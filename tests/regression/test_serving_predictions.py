@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from compute.accelerators import accelerator_from_entry
-from compute.coefficients import coefficient_set
+from compute.calibration.coefficients import coefficient_set
 from compute.model_shapes import model_shape_from_entry
-from compute.prediction import predict_rows
+from compute.prediction.rows import predict_rows
 from facility.catalogue import entries
 
 # accelerator, model, precision, engine, source, ranks, input, output, load -> ITL [s], output

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from power_cooling.reliability import (
+from power_cooling.availability.reliability import (
     at_least_frac,
     failed_units_after,
     k_of_n,

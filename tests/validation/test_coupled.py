@@ -7,7 +7,7 @@ point; pumps of 8928.6 and 6428.6 W of heat, water flows 24.997 and 29.997 kg/s.
 import numpy as np
 import pytest
 
-from power_cooling.coupled import solve_coupled
+from power_cooling.coupled.solve import solve_coupled
 from power_cooling.site_arrays import (
     CduBank,
     FanControl,

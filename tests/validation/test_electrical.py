@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import fsolve
 
-from power_cooling.load_flow import double_conversion_ups, line, radial_network, solve_load_flow, transformer
-from power_cooling.unbalanced_load_flow import four_wire_network, solve_four_wire
+from power_cooling.electrical.load_flow import double_conversion_ups, line, radial_network, solve_load_flow, transformer
+from power_cooling.electrical.unbalanced_load_flow import four_wire_network, solve_four_wire
 from twin.validation import electrical as scoreboard
 
 # M. E. Baran, F. F. Wu, IEEE Trans. Power Delivery 4(2), 1989, as corrected in common use: from, to, R ohm, X ohm,

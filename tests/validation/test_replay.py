@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from compute.accelerators import accelerator_from_entry
-from compute.component_timings import MEASURED, component_efficiencies, timings_of
+from compute.calibration.component_timings import MEASURED, component_efficiencies, timings_of
 from compute.model_shapes import model_shape_from_entry
-from compute.replay_pool import kv_token_capacity
-from compute.roofline import Parallelism, deployment_work, linear_s, step_costs
+from compute.replay.replicas import kv_token_capacity
+from compute.steps.roofline import Parallelism, deployment_work, linear_s, step_costs
 from facility.catalogue import entries
 from twin.validation.replay import MEASURED as REAL_RUNS
 from twin.validation.replay import checks

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from compute.accelerators import accelerator_from_entry
-from compute.calibration_run import read_evidence
-from compute.coefficients import coefficient_set
+from compute.calibration.coefficients import coefficient_set
+from compute.calibration.run import read_evidence
 from compute.model_shapes import model_shape_from_entry
-from compute.prediction import predict_cases, predict_rows
-from compute.serving import best_configuration
+from compute.prediction.rows import predict_cases, predict_rows
+from compute.steady.serving import best_configuration
 from compute.workload import LatencyTargets, Workload
 from facility.catalogue import entries
 from twin.validation.benchmark_watts import checks as watts_checks

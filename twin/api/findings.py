@@ -14,7 +14,7 @@ from facility.api.serializers import FindingSerializer
 from facility.findings import findings
 from facility.models import Layout
 from facility.permissions import visible_sites
-from twin.last_run import last_run
+from twin.runs.last_run import last_run
 
 
 class LayoutFindingSerializer(FindingSerializer):

@@ -1,4 +1,4 @@
-"""What if as JSON: scenarios, runs, comparisons. Names of figures and series are those of `twin.merit`."""
+"""What if as JSON: scenarios, runs, comparisons. Names of figures and series are those of `core.figures_of_merit`."""
 
 from rest_framework import serializers
 from rest_framework.reverse import reverse
@@ -6,9 +6,9 @@ from rest_framework.reverse import reverse
 from facility.api.serializers import ProductField
 from facility.models import Layout, Site, Weather
 from facility.permissions import visible_sites
-from twin import sharing
-from twin.comparison import Comparison as Compared
-from twin.merit import SERIES_BY_NAME
+from twin.comparisons import sharing
+from twin.core.comparison.compare import Comparison as Compared
+from twin.core.figures_of_merit import SERIES_BY_NAME
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
 
 

@@ -13,12 +13,14 @@ from rest_framework.views import APIView
 from facility.api.schema import QuestionSchema
 from facility.api.serializers import ProductField
 from facility.models import Product
-from twin.catalogue_entries import accelerator_of, domain_size, entry_of
+from twin.floor.products import accelerator_of, domain_size, entry_of
 
 ENGINES = ("trtllm", "vllm", "sglang")
 PRECISIONS = ("bf16", "fp8", "fp4")
 MAX_ROWS = 1000
-MOST_ACCELERATORS = 144  # what twin.exploration searches; importing it here would load SciPy into every web process
+MOST_ACCELERATORS = (
+    144  # what twin.core.serving.explore searches; importing it here would load SciPy into every web process
+)
 
 
 class NumberField(serializers.FloatField):
@@ -243,7 +245,7 @@ def answer(asked: dict) -> dict:
     """
     # Loads SciPy; only explorers of the web process need it.
     from compute.workload import LatencyTargets, Workload, workload_from_entry
-    from twin.exploration import Question, explored
+    from twin.core.serving.explore import Question, explored
 
     accelerator = entry_of(asked["accelerator"])
     if "workload" in asked:
@@ -305,7 +307,7 @@ class PredictionView(APIView):
     def post(self, request: Request) -> Response:
         """Answer up to 1,000 rows in their order; a bad row does not keep the others from an answer."""
         # Loads SciPy; only explorers of the web process need it.
-        from twin.exploration import UNITS, predicted
+        from twin.core.serving.explore import UNITS, predicted
 
         asked = PredictionRequestSerializer(data=request.data)
         asked.is_valid(raise_exception=True)

@@ -15,7 +15,7 @@ from facility.api.serializers import SiteSerializer
 from facility.interchange.documents import MAX_BYTES, SiteFileError, read
 from facility.models import Site
 from facility.permissions import check_change_site, visible_sites
-from twin.site_file import site_export, site_import
+from twin.interchange.site_file import site_export, site_import
 
 
 class YamlParser(BaseParser):

@@ -13,13 +13,14 @@ from rest_framework.reverse import reverse
 
 from facility.api.schema import RefusalSchema
 from facility.permissions import check_change_site, visible_sites
-from twin import services, sharing, snapshot
 from twin.api import serializers
-from twin.comparison import compare
+from twin.comparisons import sharing
+from twin.core.comparison.compare import compare
+from twin.core.comparison.plan_difference import plan_difference
+from twin.core.figures_of_merit import SERIES_BY_NAME
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
-from twin.merit import SERIES_BY_NAME
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
-from twin.plan_difference import plan_difference
+from twin.runs import services, snapshot
 
 REPEATABLE = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, description="Repeat a lost request without a second run."
@@ -236,7 +237,7 @@ class ComparisonViewSet(
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _read(self) -> tuple[Comparison, list[dict]]:
-        """Return the comparison and its runs as `twin.comparison` reads them."""
+        """Return the comparison and its runs as `twin.core.comparison.compare` reads them."""
         comparison = self.get_object()
         found = Run.objects.filter(comparisons=comparison).select_related("layout__site", "scenario")
         runs = sharing.in_order(comparison, list(found.defer("series", "racks")))

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from power_cooling.coupled import solve_coupled
-from power_cooling.electrical import feed_tree, rack_links
+from power_cooling.coupled.solve import solve_coupled
+from power_cooling.electrical.feed_tree import feed_tree, rack_links
 from power_cooling.site_arrays import (
     CduBank,
     ChillerModel,

@@ -5,11 +5,11 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from power_cooling.availability import RepairableGroups, Subsystem, simulate_availability
-from power_cooling.capacity_functions import capacity_by_failed, least_of_groups, needed_units_capacity
-from power_cooling.electrical import FeedTree, RackLinks, feed_losses, feed_tree, rack_links, rack_loads
-from power_cooling.load_flow import double_conversion_ups, line, radial_network, solve_load_flow, transformer
-from power_cooling.redundancy import failure_capacity, failure_states, share_design
+from power_cooling.availability.capacity_functions import capacity_by_failed, least_of_groups, needed_units_capacity
+from power_cooling.availability.solve import RepairableGroups, Subsystem, simulate_availability
+from power_cooling.electrical.feed_tree import FeedTree, RackLinks, feed_losses, feed_tree, rack_links, rack_loads
+from power_cooling.electrical.load_flow import double_conversion_ups, line, radial_network, solve_load_flow, transformer
+from power_cooling.electrical.redundancy import failure_capacity, failure_states, share_design
 from twin.benchmarks.measure import Benchmark, cpu_seconds, peak_bytes
 
 RACK_W = 132e3

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from compute.replay import replay
-from compute.traces import ArrivalProcess, LengthDistribution, synthetic_requests
+from compute.replay.run import replay
+from compute.replay.traces import ArrivalProcess, LengthDistribution, synthetic_requests
 from twin.benchmarks.measure import Benchmark, cpu_seconds, peak_bytes
-from twin.replay_set_up import ReplicaOptions, replica_pool_for
+from twin.core.serving.replicas import ReplicaOptions, replica_pool_for
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REACH_MANY_PER_S = 300_000.0

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from compute.accelerators import accelerator_from_entry
-from compute.coefficients import coefficient_set
-from compute.instances import build_instances, candidate_parallelisms
+from compute.calibration.coefficients import coefficient_set
 from compute.model_shapes import model_shape_from_entry
-from compute.serving import best_configuration
-from compute.steady_state import Scheduling, closed_loop
+from compute.steady.instances import build_instances, candidate_parallelisms
+from compute.steady.serving import best_configuration
+from compute.steps.closed_loop import Scheduling, closed_loop
 from compute.workload import workload_from_entry
 from facility.catalogue import entries
 from twin.benchmarks.measure import Benchmark, cpu_seconds, peak_bytes

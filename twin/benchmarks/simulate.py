@@ -89,8 +89,8 @@ def _measure(what: str, n_racks: int, n_classes: int) -> dict:
 
 
 def _run(layout, scenario) -> dict:
-    from twin import services
     from twin.benchmarks.big_layout import big_layout
+    from twin.runs import services
 
     services.run_now(layout=(warm := big_layout(100, n_classes=2, slug="warm"))[0], scenario=warm[1])  # compiles
     started_s, started_cpu_s = time.perf_counter(), time.process_time()

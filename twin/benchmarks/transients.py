@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from power_cooling import disturbances, transients
-from power_cooling.coupled import solve_coupled
-from power_cooling.power_electronics import ConverterStage, converter_chain
+from power_cooling.coupled.solve import solve_coupled
+from power_cooling.electrical.power_electronics import ConverterStage, converter_chain
 from power_cooling.site_arrays import ChillerModel, HallBank, PlantBank, PoolCurves, RackBank, SiteArrays, Weather
+from power_cooling.transients import disturbances
+from power_cooling.transients import solve as transients
 from twin.benchmarks.measure import Benchmark, cpu_seconds, peak_bytes
 from twin.validation.transients import frontier_loop, frontier_units, run_day
 

@@ -11,7 +11,7 @@ register = template.Library()
 @register.simple_tag(takes_context=True)
 def guide_banner(context: template.Context) -> SafeString:
     """`{% guide_banner %}`: a link back to the steps where the page is of the user's guided start."""
-    from twin.guide import site_slug
+    from twin.onboarding.guide import site_slug
 
     request, site = context.get("request"), context.get("site")
     user = getattr(request, "user", None)

@@ -1,6 +1,6 @@
 """Numbers as planners read them: three significant digits, an SI prefix, a unit, never a bare float.
 
-The text itself comes from `twin.number_text`; filters wrap it for templates with the full value in `title`.
+The text itself comes from `twin.core.text.numbers`; filters wrap it for templates with the full value in `title`.
 """
 
 from datetime import timedelta
@@ -9,8 +9,8 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from twin.field_names import assumption_words, fact_text, field_unit, field_words
-from twin.number_text import (
+from twin.core.text.field_names import assumption_words, fact_text, field_unit, field_words
+from twin.core.text.numbers import (
     GAP,
     MISSING,
     band_text,

@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import accelerator_from_entry
-from compute.coefficients import coefficient_set
-from compute.instances import Instances, build_instances, kv_precision_of
-from compute.load_lines import both_phases_line, decode_line, paired_line
+from compute.calibration.coefficients import coefficient_set
 from compute.model_shapes import model_shape_from_entry
-from compute.open_loop import LoadLine, OpenState, load_line, open_arrivals
-from compute.replay import ReplayResult, ReplicaPool, replay
-from compute.replay_requests import AnsweredRows, RequestBatch, request_batch
-from compute.roofline import Parallelism, StepCosts, deployment_work, step_costs
-from compute.speculation import ASSUMED_ACCEPTANCE
-from compute.steady_state import Scheduling
-from compute.traces import ArrivalProcess, LengthDistribution, synthetic_requests
+from compute.replay.requests import AnsweredRows, RequestBatch, request_batch
+from compute.replay.run import ReplayResult, ReplicaPool, replay
+from compute.replay.traces import ArrivalProcess, LengthDistribution, synthetic_requests
+from compute.steady.instances import Instances, build_instances, kv_precision_of
+from compute.steady.load_lines import both_phases_line, decode_line, paired_line
+from compute.steady.open_loop import LoadLine, OpenState, load_line, open_arrivals
+from compute.steps.closed_loop import Scheduling
+from compute.steps.roofline import Parallelism, StepCosts, deployment_work, step_costs
+from compute.steps.speculation import ASSUMED_ACCEPTANCE
 from compute.workload import ASSUMED_LONGEST, LatencyTargets, Workload, lognormal_variation
-from twin.replay_set_up import ReplicaOptions, catalogue_entry, engine_times, replica_pool_for
+from twin.core.serving.replicas import ReplicaOptions, catalogue_entry, engine_times, replica_pool_for
 from twin.validation.check import Check, at_most
 
 GROUP = "replay"

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from power_cooling.availability import RepairableGroups, Subsystem, simulate_availability, solve_availability
-from power_cooling.capacity_functions import capacity_by_failed, needed_units_capacity
-from power_cooling.reliability import (
+from power_cooling.availability.capacity_functions import capacity_by_failed, needed_units_capacity
+from power_cooling.availability.reliability import (
     HOURS_PER_YEAR,
     failed_units_after,
     failed_units_pmf,
@@ -20,6 +19,7 @@ from power_cooling.reliability import (
     unit_availability_frac,
     unit_reliability_frac,
 )
+from power_cooling.availability.solve import RepairableGroups, Subsystem, simulate_availability, solve_availability
 from twin.validation.check import Check, at_most, of_file, skipped
 
 GROUP = "availability"

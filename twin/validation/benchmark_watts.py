@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from compute.accelerators import accelerator_from_entry
-from compute.coefficients import coefficient_set
+from compute.calibration.coefficients import coefficient_set
+from compute.calibration.power_fit import PUBLISHED_DRIVE_LOG
 from compute.model_shapes import model_shape_from_entry
-from compute.power_fit import PUBLISHED_DRIVE_LOG
-from compute.prediction import predict_rows
+from compute.prediction.rows import predict_rows
 from facility.catalogue import entries
 from twin.validation.check import Check, at_most, skipped
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from power_cooling import comfort
+from power_cooling.cooling import comfort
 from twin.validation.check import Check, at_most, of_file, skipped
 
 GROUP = "people"

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from power_cooling import coolants, york_towers
-from power_cooling.coupled import CoupledResult, Reason, solve_coupled
-from power_cooling.heat_exchangers import exchange
+from power_cooling.cooling import york_towers
+from power_cooling.coupled.solve import CoupledResult, Reason, solve_coupled
+from power_cooling.fluids import coolants
+from power_cooling.fluids.heat_exchangers import exchange
 from power_cooling.site_arrays import (
     CduBank,
     FanControl,

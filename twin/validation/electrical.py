@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from power_cooling.electrical import feed_losses, feed_tree, rack_loads
-from power_cooling.load_flow import (
+from power_cooling.electrical.feed_tree import feed_losses, feed_tree, rack_loads
+from power_cooling.electrical.load_flow import (
     Branch,
     LoadFlowResult,
     RadialNetwork,
@@ -17,10 +17,10 @@ from power_cooling.load_flow import (
     solve_load_flow,
     transformer,
 )
-from power_cooling.loss_curves import LossCurve, line_curve, transformer_curve
-from power_cooling.power_electronics import ConverterStage, converter_chain
-from power_cooling.redundancy import failure_capacity, failure_states
-from power_cooling.unbalanced_load_flow import four_wire_network, solve_four_wire
+from power_cooling.electrical.loss_curves import LossCurve, line_curve, transformer_curve
+from power_cooling.electrical.power_electronics import ConverterStage, converter_chain
+from power_cooling.electrical.redundancy import failure_capacity, failure_states
+from power_cooling.electrical.unbalanced_load_flow import four_wire_network, solve_four_wire
 from twin.benchmarks.electrical import block_site
 from twin.validation.check import Check, at_most, of_file, skipped, within
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from power_cooling import chillers, coolants, heat_exchangers, heat_rejection, psychrometrics, towers, york_towers
+from power_cooling.cooling import chillers, heat_rejection, towers, york_towers
+from power_cooling.fluids import coolants, heat_exchangers, psychrometrics
 from twin.validation.check import Check, at_most, of_file, skipped
 
 GROUP = "EnergyPlus"

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from compute.accelerators import Accelerator, accelerator_from_entry
-from compute.coefficients import CoefficientSet, coefficient_set
+from compute.calibration.coefficients import CoefficientSet, coefficient_set
+from compute.calibration.uncertainty import half_bands
 from compute.model_shapes import ModelShape, model_shape_from_entry
-from compute.prediction import predict_rows
-from compute.serving import best_configuration
-from compute.uncertainty import half_bands
+from compute.prediction.rows import predict_rows
+from compute.steady.serving import best_configuration
 from compute.workload import LatencyTargets, Workload
 from facility.catalogue import entries
 from twin.validation.check import Check, at_most, skipped

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from compute.replay import replay
-from compute.traces import numbers, open_trace, read_trace
-from twin.replay_set_up import ReplicaOptions, catalogue_entry, replica_pool_for
+from compute.replay.run import replay
+from compute.replay.traces import numbers, open_trace, read_trace
+from twin.core.serving.replicas import ReplicaOptions, catalogue_entry, replica_pool_for
 from twin.validation.check import Check, at_most, skipped
 
 GROUP = "replay"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from compute.accelerators import accelerator_from_entry
-from compute.calibration_run import (
+from compute.calibration.run import (
     CrossValidation,
     Evidence,
     band_coverage,
@@ -15,8 +15,8 @@ from compute.calibration_run import (
     family_rank_correlation,
     read_evidence,
 )
+from compute.calibration.uncertainty import QUANTITIES
 from compute.model_shapes import model_shape_from_entry
-from compute.uncertainty import QUANTITIES
 from facility.catalogue import entries
 from twin.validation.check import Check, at_least, at_most, skipped, within
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from compute.open_loop import open_arrivals
-from compute.replay import replay
-from compute.replay_requests import AnsweredRows
-from compute.sessions import SESSION_BLOCK_TOKENS, read_open_sessions
-from compute.traces import ArrivalProcess, numbers, open_trace
+from compute.replay.requests import AnsweredRows
+from compute.replay.run import replay
+from compute.replay.sessions import SESSION_BLOCK_TOKENS, read_open_sessions
+from compute.replay.traces import ArrivalProcess, numbers, open_trace
+from compute.steady.open_loop import open_arrivals
 from compute.workload import N_PAUSES, Sessions, Workload
-from twin.replay_set_up import ReplicaOptions, replica_pool_for
+from twin.core.serving.replicas import ReplicaOptions, replica_pool_for
 from twin.validation.agreement import NO_TARGETS, fitted_load_line
 from twin.validation.check import Check, at_most, skipped
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from power_cooling import chillers, coolants, heat_exchangers, hydraulics, psychrometrics, york_towers
+from power_cooling.cooling import chillers, york_towers
+from power_cooling.fluids import coolants, heat_exchangers, hydraulics, psychrometrics
 from twin.validation.check import Check, at_most, of_file, skipped
 
 GROUP = "thermal components"

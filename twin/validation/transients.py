@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from power_cooling import ride_through, transients
-from power_cooling.disturbances import Forcing
+from power_cooling.transients import ride_through
+from power_cooling.transients import solve as transients
+from power_cooling.transients.disturbances import Forcing
 from twin.validation.check import Check, at_most, of_file, skipped, within
 
 GROUP = "transients"

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from compute.accelerators import accelerator_from_entry
-from compute.coefficients import coefficient_set
-from compute.disaggregation import PREFILL_DERATE
+from compute.calibration.coefficients import coefficient_set
+from compute.calibration.uncertainty import half_bands
 from compute.model_shapes import model_shape_from_entry
-from compute.prediction import predict_rows
-from compute.uncertainty import half_bands
+from compute.prediction.rows import predict_rows
+from compute.steady.disaggregation import PREFILL_DERATE
 from facility.catalogue import entries
 from twin.validation.check import Check, at_most
 

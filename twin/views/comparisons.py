@@ -13,17 +13,20 @@ from django.views.decorators.http import require_POST
 
 from facility.models import Layout
 from facility.permissions import visible_sites
-from twin import comparison_charts, plan_difference, plan_difference_drawing, sharing
-from twin.comparison import Comparison as Compared
-from twin.comparison import compare, falls_between
-from twin.comparison_assumptions import DATA
-from twin.comparison_charts import LETTERS
-from twin.comparison_choice import runs_of_layouts
-from twin.latest import recent_runs
-from twin.merit import BY_NAME
+from twin.comparisons import sharing
+from twin.comparisons.choice import runs_of_layouts
+from twin.comparisons.sharing import as_compared
+from twin.core.charts import comparison as comparison_charts
+from twin.core.charts.comparison import LETTERS
+from twin.core.comparison import plan_difference
+from twin.core.comparison.assumptions import DATA
+from twin.core.comparison.compare import Comparison as Compared
+from twin.core.comparison.compare import compare, falls_between
+from twin.core.figures_of_merit import BY_NAME
+from twin.floor import plan_difference as plan_difference_drawing
 from twin.models import Comparison, Run, Scenario
-from twin.sharing import as_compared
-from twin.tables import as_csv
+from twin.runs.latest import recent_runs
+from twin.runs.tables import as_csv
 
 MAX_RUNS = Comparison.MAX_RUNS
 N_WIDE_COLUMNS = 3  # beside which the reasons have a column of their own; with more they stand below their row

@@ -13,13 +13,13 @@ from django.urls import reverse
 from facility.models import Layout
 from facility.permissions import may_change_site
 from facility.views.lookup import visible_layout_or_404
-from twin import diagram_rows as described
-from twin.drawn_symbols import Symbol, symbol, unsolved, weather_text, wires
+from twin.core.diagrams.loop import loop_diagram
+from twin.core.diagrams.one_line import one_line
+from twin.core.diagrams.schematic import Node, Reading, Schematic
+from twin.core.diagrams.symbols import Symbol, symbol, unsolved, weather_text, wires
+from twin.core.text.numbers import quantity_text
 from twin.exceptions import CannotSimulate
-from twin.loop_diagram import loop_diagram
-from twin.number_text import quantity_text
-from twin.one_line import one_line
-from twin.schematic import Node, Reading, Schematic
+from twin.floor import diagram_rows as described
 from twin.views import state
 from twin.views.state import BadQuestion, answers_json
 
@@ -88,7 +88,7 @@ class Answer:
 
 def ask(request: HttpRequest, layout: Layout, *, out: bool = False) -> Answer:
     """Return the layout solved at the hours that the address names, with what it takes out of service."""
-    from twin.steady import solve_steady
+    from twin.core.solve.steady import solve_steady
 
     scenario = None
     try:
@@ -105,8 +105,8 @@ def ask(request: HttpRequest, layout: Layout, *, out: bool = False) -> Answer:
 
 def readings_of(steady):
     """Return the solved hours as drawings read them."""
-    from twin.object_states import object_tables, totals
-    from twin.readings import Readings
+    from twin.core.diagrams.readings import Readings
+    from twin.core.solve.object_states import object_tables, totals
 
     return Readings(object_tables(steady), totals(steady))
 
@@ -131,7 +131,7 @@ def shown_context(answer: Answer, drawing: Schematic, kind: DiagramKind, href: C
     if answer.steady is None:
         symbols = [unsolved(node, href(node.kind, node.ids)) for node in drawing.nodes]
         return {"symbols": symbols, "wires": [(wire, "") for wire in drawing.wires], "hour": None}
-    from twin.steady import hour_rows
+    from twin.core.solve.steady import hour_rows
 
     readings, [hour] = readings_of(answer.steady), hour_rows(answer.steady)[:1]
     symbols = [linked(node, readings.shown(node, 0), href) for node in drawing.nodes]
@@ -191,7 +191,7 @@ def table(readings, name: str, href: Callable) -> dict[str, Any]:
 @answers_json
 def diagram_values(request: HttpRequest, site: str, layout: str, *, kind: DiagramKind) -> JsonResponse:
     """Return the texts of a diagram at some hours, for its script to put in place."""
-    from twin.steady import hour_rows
+    from twin.core.solve.steady import hour_rows
 
     layout = visible_layout_or_404(request.user, site, layout)
     answer = ask(request, layout)

@@ -5,12 +5,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from facility.field_help import HELP, plain_texts
+from facility.entry.field_help import HELP, plain_texts
 from facility.models import AirUnit, Cdu, FloorFeature, Rack
 from facility.models.floor import ORIENTATIONS
 from facility.permissions import may_change_site
 from facility.views.lookup import visible_layout_or_404
-from twin.latest import latest_runs
+from twin.runs.latest import latest_runs
 
 
 @login_required

@@ -11,9 +11,9 @@ from django.urls import reverse
 from facility.models import Layout
 from facility.permissions import may_change_site
 from facility.views.lookup import visible_layout_or_404
-from twin.drill_plan import hall_drawings
 from twin.exceptions import CannotSimulate
-from twin.floor import read_floor
+from twin.floor.drill_plan import hall_drawings
+from twin.floor.rows import read_floor
 from twin.views import diagrams, state
 from twin.views.state import BadQuestion, answers_json
 
@@ -38,7 +38,7 @@ def drill_page(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         return render(request, "twin/drill.html", context | {"refusal": str(refusal)})
     if "add" in request.GET:
         return redirect(request.path + shown.address(shown.choice))
-    from twin.drill_shown import result
+    from twin.views.drill_context import result
 
     context |= {"answer": {"scenario": scenario}} | result(shown) | drawings(shown, layout)
     return render(request, "twin/drill.html", context)
@@ -54,10 +54,10 @@ def run_drill(request: HttpRequest, layout: Layout) -> tuple[Any, Any]:
     CannotSimulate, ValueError
         If the layout cannot be solved.
     """
-    from twin.drill import drill
-    from twin.drill_shown import ShownDrill
-    from twin.outage_choice import choice
-    from twin.steady import outages
+    from twin.core.drill.drill import drill
+    from twin.core.drill.outages import choice
+    from twin.core.solve.steady import outages
+    from twin.views.drill_context import ShownDrill
 
     scenario = state.asked_scenario(request, layout)
     year = state.read(layout, scenario)
@@ -81,7 +81,7 @@ def with_added(chosen, added: str, units: str):
 
 def drawings(shown, layout: Layout) -> dict[str, Any]:
     """Return floor, one-line and loop diagram of a drill."""
-    from twin.drill_shown import drawing_shown, hall_shown
+    from twin.views.drill_context import drawing_shown, hall_shown
 
     return {
         "halls": [hall_shown(shown, hall) for hall in hall_drawings(read_floor(layout))],
@@ -93,7 +93,7 @@ def drawings(shown, layout: Layout) -> dict[str, Any]:
 @answers_json
 def drill_shown(request: HttpRequest, site: str, layout: str) -> JsonResponse:
     """Return what the page's script puts in place after a click: the drawings' texts and addresses, the result."""
-    from twin.drill_shown import result
+    from twin.views.drill_context import result
 
     layout = visible_layout_or_404(request.user, site, layout)
     shown, _ = run_drill(request, layout)
@@ -120,8 +120,8 @@ def drill_shown(request: HttpRequest, site: str, layout: str) -> JsonResponse:
 @login_required
 def drill_list(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     """Rank every single failure and suggest repairs; the drill's page loads it after the drawings."""
-    from twin.drill import ranking
-    from twin.repairs import suggestions
+    from twin.core.drill.drill import ranking
+    from twin.core.drill.repairs import suggestions
     from twin.views.drill_answers import ranking_text
 
     layout = visible_layout_or_404(request.user, site, layout)

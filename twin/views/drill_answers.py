@@ -13,7 +13,7 @@ from twin.views.state import Watch, answers_json
 @answers_json
 def drill_result(request: HttpRequest, site: str, layout: str) -> JsonResponse:
     """Return the layout's state with the asked units out, beside what it was before."""
-    from twin.drill import drill
+    from twin.core.drill.drill import drill
 
     watch = Watch()
     layout = visible_layout_or_404(request.user, site, layout)
@@ -31,8 +31,8 @@ def drill_result(request: HttpRequest, site: str, layout: str) -> JsonResponse:
 
 def result_json(layout: Layout, scenario, done, wanted: set[str] | None = None) -> dict[str, Any]:
     """Return a drill as the state is written, with what was before, what it costs and when what happens."""
-    from twin.drill import AFTER, BEFORE
-    from twin.object_states import object_tables, totals
+    from twin.core.drill.drill import AFTER, BEFORE
+    from twin.core.solve.object_states import object_tables, totals
 
     whole = state.head(layout, scenario, done.steady)
     every = state.nested_plain(totals(done.steady))
@@ -72,8 +72,8 @@ def drill_ranking(request: HttpRequest, site: str, layout: str) -> JsonResponse:
 
 def ranking_json(year) -> dict[str, Any]:
     """Return the ranking of a layout as JSON takes it."""
-    from twin.drill import ranking
-    from twin.repairs import suggestions
+    from twin.core.drill.drill import ranking
+    from twin.core.drill.repairs import suggestions
 
     ranked = ranking(year)
     costly = sum(failure.lost_tokens_per_s > 0 for failure in ranked.failures)

@@ -6,7 +6,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from twin.glossary import terms
+from twin.core.glossary import terms
 
 
 @login_required

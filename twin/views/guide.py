@@ -7,8 +7,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from twin import guide
-from twin.merit import BY_NAME, HEADLINES
+from twin.core.figures_of_merit import BY_NAME, HEADLINES
+from twin.onboarding import guide
 
 SKIPPED = "guide_skipped"  # in the session
 

@@ -8,14 +8,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
 
-from twin.comparison import compare
+from twin.core.comparison.compare import compare
+from twin.core.report.comparison import comparison_report
+from twin.core.report.document import Report
+from twin.core.report.run import run_report
 from twin.models import Run
-from twin.report import Report
-from twin.report_comparison import comparison_report
-from twin.report_html import html
-from twin.report_run import run_report
-from twin.reported import reported
+from twin.runs.source import reported
 from twin.views.comparisons import as_compared, asked_ids, visible_runs_or_404
+from twin.views.report_html import html
 from twin.views.runs import visible_run_or_404
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -98,14 +98,14 @@ def page(request: HttpRequest, content: Report, name: str, links: dict[str, str]
 
 def as_pdf(content: Report, name: str) -> HttpResponse:
     """Return a report as a PDF to save."""
-    from twin.report_pdf import pdf  # loads the fonts and the typesetter, which no other page needs
+    from twin.core.report.pdf import pdf  # loads the fonts and the typesetter, which no other page needs
 
     return attachment(pdf(content), "application/pdf", f"{name}.pdf")
 
 
 def as_xlsx(content: Report, name: str) -> HttpResponse:
     """Return a report as a spreadsheet to save."""
-    from twin.report_xlsx import xlsx  # loads openpyxl, which no other page needs
+    from twin.core.report.xlsx import xlsx  # loads openpyxl, which no other page needs
 
     return attachment(xlsx(content), XLSX, f"{name}.xlsx")
 

@@ -14,15 +14,16 @@ from django.views.decorators.vary import vary_on_headers
 
 from facility.permissions import check_change_site, may_change_site, visible_sites
 from facility.views.lookup import visible_layout_or_404
-from twin import figures, services, tables
+from twin.core.charts import run as run_charts
+from twin.core.figures_of_merit import FIGURES, HEADLINES, SERIES, SERIES_BY_NAME
+from twin.core.results.answers import answers
+from twin.core.results.findings import run_findings, tightest_margins
+from twin.core.text.numbers import date_text, quantity_text
 from twin.exceptions import CannotSimulate, InvalidTransition
-from twin.last_run import href
-from twin.latest import recent_runs
-from twin.merit import FIGURES, HEADLINES, SERIES, SERIES_BY_NAME
 from twin.models import Run
-from twin.number_text import date_text, quantity_text
-from twin.run_answers import answers
-from twin.run_findings import run_findings, tightest_margins
+from twin.runs import services, tables
+from twin.runs.last_run import href
+from twin.runs.latest import recent_runs
 
 #: The hourly series behind each headline, for the line under its figure.
 SPARKS = {
@@ -82,7 +83,7 @@ def result_context(run: Run) -> dict:
     details, series = run.details or {}, services.run_series(run)
     return {
         "details": details,
-        "headlines": [(f, figures.weekly_means(series.get(SPARKS.get(f.name, "")))) for f in HEADLINES],
+        "headlines": [(f, run_charts.weekly_means(series.get(SPARKS.get(f.name, "")))) for f in HEADLINES],
         "all_figures": FIGURES,
         "assumptions": by_confidence(details.get("assumptions", [])),
         "cost_total": sum(cost["usd_per_year"] for cost in details.get("costs", [])),
@@ -93,12 +94,12 @@ def result_context(run: Run) -> dict:
         "answers": answers(details, run.figures or {}),
         "found": [asdict(finding) | {"href": href(run.layout, run, finding)} for finding in run_findings(details)],
         "economiser_hours": free_cooling_hours(details.get("economiser_hours")),
-        "power_table": figures.power_table(series),
+        "power_table": run_charts.power_table(series),
         "took": run.finished_at - run.started_at if run.started_at else None,
         "charts": {
-            "energy": figures.energy_flow(details.get("energy_flow", [])),
-            "power": figures.power_stack(series),
-            "cost": figures.costs(details.get("costs", [])),
+            "energy": run_charts.energy_flow(details.get("energy_flow", [])),
+            "power": run_charts.power_stack(series),
+            "cost": run_charts.costs(details.get("costs", [])),
         },
     }  # fmt: skip
 
@@ -112,9 +113,9 @@ def series_context(run: Run, name: str) -> dict:
         return {"series": None}
     return {
         "series": shown, "series_choices": [s for s in SERIES if s.name in series],
-        "series_summary": figures.summary(values),
-        "series_charts": {"year": figures.year_map(shown, values), "duration": figures.duration(shown, values)},
-        "series_months": figures.months(values),
+        "series_summary": run_charts.summary(values),
+        "series_charts": {"year": run_charts.year_map(shown, values), "duration": run_charts.duration(shown, values)},
+        "series_months": run_charts.months(values),
     }  # fmt: skip
 
 

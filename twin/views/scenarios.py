@@ -9,9 +9,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from facility.permissions import check_change_site
 from facility.views.lookup import visible_site_or_404
 from facility.views.parts import put_on_form
-from twin import services
 from twin.forms import WORKLOAD_FIELDS, ScenarioForm, ScenarioWorkloads
 from twin.models import ScenarioWorkload
+from twin.runs import services
 
 
 @login_required

@@ -6,10 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.vary import vary_on_headers
 
+from facility.entry.number_entry import number_read
 from facility.models import Product
-from facility.number_entry import number_read
-from twin import figures
-from twin.catalogue_entries import accelerator_of, domain_size, entry_of
+from twin.core.charts import run as run_charts
+from twin.floor.products import accelerator_of, domain_size, entry_of
 from twin.models import Scenario
 
 #: What is chosen first: the pair most planners ask about.
@@ -49,7 +49,14 @@ def explored(
     """Return charts and table of the frontier, or why there is none."""
     # Loads SciPy; only explorers of the web process need it.
     from compute.workload import workload_from_entry
-    from twin.exploration import MOST_ACCELERATORS, Question, frontier_of, frontier_point, point_bands, session_load
+    from twin.core.serving.explore import (
+        MOST_ACCELERATORS,
+        Question,
+        frontier_of,
+        frontier_point,
+        point_bands,
+        session_load,
+    )
 
     accelerator = accelerator_of(system)
     if accelerator is None:
@@ -77,8 +84,8 @@ def explored(
         "accelerator": accelerator, "targets": targets, "wanted": wanted,
         "point": point, "bands": point_bands(question, point) if point else {},
         "rows": [frontier_point(frontier, i) for i in shown], "n_points": frontier.user_tokens_per_s.size,
-        "charts": figures.frontier(frontier, wanted),
-        "sessions": sessions, "session_chart": figures.sessions(sessions) if sessions else None,
+        "charts": run_charts.frontier(frontier, wanted),
+        "sessions": sessions, "session_chart": run_charts.sessions(sessions) if sessions else None,
     }  # fmt: skip
 
 
@@ -100,6 +107,6 @@ def amount(text: str, name: str, unit: str, least: float) -> float | None:
 
 def recomputed_claims() -> list[dict]:
     """Return published claims about generations with our ratios; they do not depend on what is chosen."""
-    from twin.exploration import claims
+    from twin.core.serving.explore import claims
 
     return [{"claim": claim, "new": new, "old": old, "rows": rows} for claim, new, old, rows in claims()]

@@ -16,15 +16,16 @@ from facility.findings import Finding, findings
 from facility.models import Cdu, Layout, Rack
 from facility.permissions import may_change_site, visible_sites
 from facility.views.lookup import visible_layout_or_404, visible_site_or_404
-from twin import plan, services
-from twin.colouring import MODES, colouring, offered, read_question
-from twin.floor import read_floor
-from twin.last_run import last_run
-from twin.latest import LatestRun, best_run, latest_runs, recent_runs, shared_scenario
-from twin.merit import HEADLINES
+from twin.core.figures_of_merit import HEADLINES
+from twin.core.results.rack_quantities import QUANTITIES
+from twin.floor import plan
+from twin.floor.colouring import MODES, colouring, offered, read_question
+from twin.floor.rows import read_floor
+from twin.interchange.site_file import site_export
 from twin.models import Run
-from twin.rack_quantities import QUANTITIES
-from twin.site_file import site_export
+from twin.runs import services
+from twin.runs.last_run import last_run
+from twin.runs.latest import LatestRun, best_run, latest_runs, recent_runs, shared_scenario
 
 
 @login_required

@@ -14,10 +14,10 @@ from django.views.decorators.http import require_GET
 from facility.findings import Finding, findings
 from facility.models import Layout
 from facility.views.lookup import visible_layout_or_404
-from twin import snapshot
+from twin.core.text.numbers import quantity_text
 from twin.exceptions import CannotSimulate
 from twin.models import Run, Scenario
-from twin.number_text import quantity_text
+from twin.runs import snapshot
 from twin.views.sites import address, with_address
 
 MAX_HOURS = 24
@@ -69,8 +69,8 @@ class Watch:
 @answers_json
 def layout_state(request: HttpRequest, site: str, layout: str) -> JsonResponse:
     """Return every object's state at the asked hours with the asked units out of service."""
-    from twin.object_states import object_tables, totals
-    from twin.steady import solve_steady
+    from twin.core.solve.object_states import object_tables, totals
+    from twin.core.solve.steady import solve_steady
 
     watch = Watch()
     layout = visible_layout_or_404(request.user, site, layout)
@@ -90,7 +90,7 @@ def layout_state(request: HttpRequest, site: str, layout: str) -> JsonResponse:
 @answers_json
 def layout_answer(request: HttpRequest, site: str, layout: str) -> JsonResponse:
     """Return the headline figures, margins and findings of the layout as it is described now, estimated at once."""
-    from twin.instant_answer import APPROXIMATION, instant_answer
+    from twin.core.solve.estimate import APPROXIMATION, instant_answer
 
     watch = Watch()
     layout = visible_layout_or_404(request.user, site, layout)
@@ -152,7 +152,7 @@ def margin_address(layout: Layout, year, margin: dict[str, Any]) -> str:
 
 def read(layout: Layout, scenario: Scenario):
     """Return the description as the solvers read it."""
-    from twin.simulate import described
+    from twin.core.solve.simulate import described
 
     return described(snapshot.snapshot(layout, scenario))
 
@@ -178,7 +178,7 @@ def last_scenario(layout: Layout) -> str:
 
 def asked_hours(request: HttpRequest, year) -> list[int]:
     """Return the hours that are asked for; the design hour where none is."""
-    from twin.steady import DESIGN
+    from twin.core.solve.steady import DESIGN
 
     last = year.weather.n_elements - 1
     allowed = f"design or 0 to {last}, at most {MAX_HOURS}, separated by commas"
@@ -198,7 +198,7 @@ def asked_hours(request: HttpRequest, year) -> list[int]:
 
 def asked_outages(request: HttpRequest, year) -> tuple:
     """Return what is asked to be out of service."""
-    from twin.steady import OUTAGE_KINDS, outages
+    from twin.core.solve.steady import OUTAGE_KINDS, outages
 
     try:
         return outages(year, request.GET.get("out", ""))
@@ -208,7 +208,7 @@ def asked_outages(request: HttpRequest, year) -> tuple:
 
 def asked_quantities(request: HttpRequest) -> set[str] | None:
     """Return the names of the quantities that are asked for; None for all."""
-    from twin.object_quantities import QUANTITIES
+    from twin.core.results.object_quantities import QUANTITIES
 
     asked = {name for name in request.GET.get("quantities", "").split(",") if name}
     known = {quantity.name for of_kind in QUANTITIES.values() for quantity in of_kind}
@@ -221,7 +221,7 @@ def asked_quantities(request: HttpRequest) -> set[str] | None:
 
 def head(layout: Layout, scenario: Scenario, steady) -> dict[str, Any]:
     """Return what was solved and how it went."""
-    from twin.steady import hour_rows
+    from twin.core.solve.steady import hour_rows
 
     report = steady.coupled.report
     return {
@@ -233,8 +233,8 @@ def head(layout: Layout, scenario: Scenario, steady) -> dict[str, Any]:
 
 def objects_json(tables: dict, wanted: set[str] | None) -> dict[str, Any]:
     """Return the objects' columns by kind, beside what the columns mean."""
-    from twin.json_numbers import plain
-    from twin.object_quantities import QUANTITIES, STATES
+    from twin.core.results.object_quantities import QUANTITIES, STATES
+    from twin.core.text.json_numbers import plain
 
     body: dict[str, Any] = {"quantities": {}}
     for kind, table in tables.items():
@@ -251,7 +251,7 @@ def objects_json(tables: dict, wanted: set[str] | None) -> dict[str, Any]:
 
 def nested_plain(value: Any) -> Any:
     """Return arrays and floats inside lists and mappings as JSON writes them."""
-    from twin.json_numbers import plain
+    from twin.core.text.json_numbers import plain
 
     if isinstance(value, dict):
         return {name: nested_plain(inner) for name, inner in value.items()}

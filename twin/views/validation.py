@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from twin.number_text import MISSING, is_missing, significant
-from twin.tasks import scoreboard_make
+from twin.core.text.numbers import MISSING, is_missing, significant
+from twin.runs.tasks import scoreboard_make
 
 #: Where `manage.py validate` keeps its checks for this page.
 STORED = "validation.json"

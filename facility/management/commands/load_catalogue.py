@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from facility.catalogue import FOLDER
-from facility.catalogue.loading import CatalogueError, catalogue_load
+from facility.interchange.catalogue_files import CatalogueError, catalogue_load
 from facility.weather import climates_load
 
 

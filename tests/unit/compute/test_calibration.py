@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from compute.accelerators import accelerator_from_entry
-from compute.calibration_run import read_evidence
-from compute.cases import case_table, case_vintage, parse_case
-from compute.coefficients import COEFFICIENTS, INDEX, LOG_INITIAL, PUBLISHED_LOG, coefficient_set
-from compute.fitting import coefficient_set_of, fit_layout, fit_unknowns, solve_cases, unknown_log_values
+from compute.calibration.cases import case_table, case_vintage, parse_case
+from compute.calibration.coefficients import COEFFICIENTS, INDEX, LOG_INITIAL, PUBLISHED_LOG, coefficient_set
+from compute.calibration.fitting import coefficient_set_of, fit_layout, fit_unknowns, solve_cases, unknown_log_values
+from compute.calibration.power_fit import power_coefficients
+from compute.calibration.run import read_evidence
+from compute.calibration.uncertainty import LONE_GROUP_WIDENING, band_logs, residual_quantiles, widening_that_covers
 from compute.model_shapes import model_shape_from_entry
-from compute.power_fit import power_coefficients
-from compute.prediction import predict_rows
-from compute.uncertainty import LONE_GROUP_WIDENING, band_logs, residual_quantiles, widening_that_covers
+from compute.prediction.rows import predict_rows
 from facility.catalogue import entries
 
 ACCELERATORS = {name: accelerator_from_entry(entry) for name, entry in entries("accelerators").items()}

@@ -1,9 +1,9 @@
 """Published generation claims, recomputed."""
 
 from compute.accelerators import accelerator_from_entry
-from compute.claims import System, claim_rows
-from compute.coefficients import coefficient_set
+from compute.calibration.coefficients import coefficient_set
 from compute.model_shapes import model_shape_from_entry
+from compute.steady.claims import System, claim_rows
 from compute.workload import Workload
 from facility.catalogue import entries
 

@@ -3,10 +3,10 @@
 import pytest
 
 from compute.accelerators import Accelerator, accelerator_from_entry
-from compute.collectives import all_reduce_s_per_byte, all_to_all_s_per_token
-from compute.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, memory_reason
 from compute.model_shapes import model_shape_from_entry
-from compute.roofline import Parallelism, deployment_work
+from compute.steps.collectives import all_reduce_s_per_byte, all_to_all_s_per_token
+from compute.steps.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, memory_reason
+from compute.steps.roofline import Parallelism, deployment_work
 from facility.catalogue import entries
 
 

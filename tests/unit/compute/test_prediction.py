@@ -5,9 +5,9 @@ import math
 import pytest
 
 from compute.accelerators import accelerator_from_entry
-from compute.coefficients import coefficient_set
+from compute.calibration.coefficients import coefficient_set
 from compute.model_shapes import model_shape_from_entry
-from compute.prediction import COLUMNS, PREDICTED, predict_rows
+from compute.prediction.rows import COLUMNS, PREDICTED, predict_rows
 from facility.catalogue import entries
 
 FITTED = coefficient_set()

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from compute.accelerators import accelerator_from_entry
-from compute.coefficients import coefficient_set
-from compute.instances import build_instances, within_context
-from compute.load_lines import both_phases_line, decode_line, paired_line
+from compute.calibration.coefficients import coefficient_set
 from compute.model_shapes import model_shape_from_entry
-from compute.open_loop import keeps_targets, open_arrivals
-from compute.prompt_law import PromptTimes, prompt_times
-from compute.roofline import Parallelism
+from compute.steady.instances import build_instances, within_context
+from compute.steady.load_lines import both_phases_line, decode_line, paired_line
+from compute.steady.open_loop import keeps_targets, open_arrivals
+from compute.steady.prompt_law import PromptTimes, prompt_times
+from compute.steps.roofline import Parallelism
 from compute.workload import LatencyTargets, Workload, length_points
 from facility.catalogue import entries
 

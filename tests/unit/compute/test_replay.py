@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from compute.power import PowerCoefficients
-from compute.replay import ActivityPower, ReplicaPool, replay
-from compute.replay_requests import AnsweredRows, RequestBatch, request_batch
-from compute.step_model import StepModel
+from compute.replay.requests import AnsweredRows, RequestBatch, request_batch
+from compute.replay.run import ActivityPower, ReplicaPool, replay
+from compute.steps.power import PowerCoefficients
+from compute.steps.step_model import StepModel
 
 TOKENS = np.arange(4097, dtype=np.float64)
 

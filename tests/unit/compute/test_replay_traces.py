@@ -5,10 +5,9 @@ import gzip
 import numpy as np
 import pytest
 
-from compute.replay import ReplicaPool, replay
-from compute.sessions import read_closed_sessions, read_open_sessions
-from compute.step_model import StepModel
-from compute.traces import (
+from compute.replay.run import ReplicaPool, replay
+from compute.replay.sessions import read_closed_sessions, read_open_sessions
+from compute.replay.traces import (
     ArrivalProcess,
     LengthDistribution,
     parse_ranges,
@@ -17,6 +16,7 @@ from compute.traces import (
     trace_columns,
     trace_runs,
 )
+from compute.steps.step_model import StepModel
 
 
 def written(tmp_path, text, name="trace.csv"):
@@ -107,7 +107,7 @@ def test_rows_in_any_order_are_replayed_by_arrival_and_keep_their_ids(tmp_path):
 
 
 def test_a_row_too_late_to_sort_in_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("compute.traces.ROWS_PER_BATCH", 2)
+    monkeypatch.setattr("compute.replay.traces.ROWS_PER_BATCH", 2)
     path = written(tmp_path, "arrival_s,input_tokens,output_tokens\n1,10,2\n5,10,2\n2,10,2\n6,10,2\n")
     batches = list(read_trace(path))
     assert "sort the trace by arrival_s" in batches[1].reasons[1]
@@ -174,7 +174,7 @@ def test_drawn_requests_do_not_depend_on_how_they_are_cut_into_batches(monkeypat
         ]
 
     whole = drawn()
-    monkeypatch.setattr("compute.traces.ROWS_PER_BATCH", 137)
+    monkeypatch.setattr("compute.replay.traces.ROWS_PER_BATCH", 137)
     for one, other in zip(whole, drawn(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)  # sums of gaps round differently by batch
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from compute.accelerators import accelerator_from_entry
-from compute.disaggregation import disaggregated_loop
 from compute.model_shapes import model_shape_from_entry
-from compute.power import clock_power_factor, clock_under_cap
-from compute.roofline import Efficiencies, Parallelism, deployment_work, linear_s, step_costs, step_time_s
-from compute.steady_state import Scheduling, closed_loop, prefill_time_s
+from compute.steady.disaggregation import disaggregated_loop
+from compute.steps.closed_loop import Scheduling, closed_loop, prefill_time_s
+from compute.steps.power import clock_power_factor, clock_under_cap
+from compute.steps.roofline import Efficiencies, Parallelism, deployment_work, linear_s, step_costs, step_time_s
 from facility.catalogue import entries
 
 LIGHT = Efficiencies(*(np.float64(1.0),) * 6, *(np.float64(0.0),) * 5)  # data-sheet speed, no overhead

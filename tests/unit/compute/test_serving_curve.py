@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from compute.accelerators import accelerator_from_entry
-from compute.coefficients import coefficient_set
-from compute.frontier import serving_frontier
-from compute.instances import build_instances
+from compute.calibration.coefficients import coefficient_set
 from compute.model_shapes import model_shape_from_entry
-from compute.roofline import Parallelism
-from compute.serving import Configuration, best_configuration, serving_curve
-from compute.speculation import speculative_itl_s, tokens_per_step
+from compute.steady.frontier import serving_frontier
+from compute.steady.instances import build_instances
+from compute.steady.serving import Configuration, best_configuration, serving_curve
+from compute.steps.roofline import Parallelism
+from compute.steps.speculation import speculative_itl_s, tokens_per_step
 from compute.workload import LatencyTargets, Workload, lognormal_variation, workload_from_entry
 from facility.catalogue import entries
 

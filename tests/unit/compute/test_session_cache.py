@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from compute.accelerators import accelerator_from_entry
-from compute.coefficients import coefficient_set
-from compute.frontier import serving_frontier
+from compute.calibration.coefficients import coefficient_set
 from compute.model_shapes import model_shape_from_entry
-from compute.roofline import Parallelism
-from compute.serving import Configuration, serving_curve
-from compute.session_cache import cached_frac, kept_frac, settled_kept_frac
+from compute.steady.frontier import serving_frontier
+from compute.steady.serving import Configuration, serving_curve
+from compute.steady.session_cache import cached_frac, kept_frac, settled_kept_frac
+from compute.steps.roofline import Parallelism
 from compute.workload import LatencyTargets, Sessions, Workload, workload_from_entry
 from facility.catalogue import entries
 

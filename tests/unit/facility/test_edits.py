@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from facility import services
 from facility.edit_records import changes_since
-from facility.edits import EditConflict, EditRefused, edits_apply
+from facility.editing.edits import EditConflict, EditRefused, edits_apply
 from facility.interchange import documents
 from facility.interchange.site_file import site_document
 from facility.models import AirUnit, Cdu, EditRecord, FloorFeature, Hall, Layout, Membership, Rack

@@ -7,9 +7,9 @@ from django import forms as django_forms
 from django.contrib.auth import get_user_model
 from django.urls import reverse
 
-from facility import forms
-from facility.field_help import HELP, help_of
-from facility.number_entry import NumberField, WholeNumberField
+from facility.entry import forms
+from facility.entry.field_help import HELP, help_of
+from facility.entry.number_entry import NumberField, WholeNumberField
 from facility.views.parts import PARTS
 from tests.small_run import small_scenario
 from twin import forms as twin_forms
@@ -42,7 +42,7 @@ def test_every_field_has_meaning_usual_value_and_source(layout):
     shown = [(form, name) for form in made(layout) for name, f in form.fields.items() if not f.widget.is_hidden]
     assert len(shown) > 100
     without = [f"{type(form).__name__}.{name}" for form, name in shown if help_of(form, name) is None]
-    assert not without, f"write these in facility/field_help.py: {without}"
+    assert not without, f"write these in facility/entry/field_help.py: {without}"
     for form, name in shown:
         text = form.fields[name].help_text
         meaning = text.partition(' <span class="usual">')[0]
@@ -58,7 +58,7 @@ def test_no_fact_is_left_over(layout):
 
 
 def _subjects(form) -> tuple[str, ...]:
-    from facility.field_help import subjects
+    from facility.entry.field_help import subjects
 
     return subjects(form)
 

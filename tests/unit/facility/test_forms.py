@@ -4,7 +4,8 @@ import pytest
 from django import forms as django_forms
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from facility import forms, services
+from facility import services
+from facility.entry import forms
 from facility.models import Layout, PowerFeed, Rack, Weather
 from tests.small_site import new_rack, product, small_layout
 from tests.unit.facility.test_weather import changed, epw, rows

@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facility.number_entry import NumberField, NumberInput, WholeNumberField, number_read, readings, spelled
+from facility.entry.number_entry import NumberField, NumberInput, WholeNumberField, number_read, readings, spelled
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ from math import comb
 import numpy as np
 import pytest
 
-from power_cooling import availability
-from power_cooling.availability import RepairableGroups, Subsystem, simulate_availability, solve_availability
-from power_cooling.capacity_functions import (
+from power_cooling.availability import solve as availability
+from power_cooling.availability.capacity_functions import (
     capacity_by_failed,
     capacity_of_states,
     least_of_groups,
     needed_units_capacity,
 )
+from power_cooling.availability.solve import RepairableGroups, Subsystem, simulate_availability, solve_availability
 
 
 def single(name: str, rate: float, repair_h: float, **more) -> Subsystem:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from power_cooling.cdus import cdu_ua_from_rating, pump_power_scalar, solve_cdu
-from power_cooling.heat_exchangers import exchange
+from power_cooling.cooling.cdus import cdu_ua_from_rating, pump_power_scalar, solve_cdu
+from power_cooling.fluids.heat_exchangers import exchange
 
 HEAT = np.array([2e5, 6e5, 1.2e6])
 SECONDARY, PRIMARY, UA = 8.3e4, 8.8e4, 3.4e5

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from power_cooling import chillers
-from power_cooling.chillers import CoolingMode
+from power_cooling.cooling import chillers
+from power_cooling.cooling.chillers import CoolingMode
 
 
 def _carrier(**changes):

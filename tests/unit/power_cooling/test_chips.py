@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from power_cooling.chips import chip_power_scalar, clock_from_share_scalar, clock_share_scalar, solve_junctions
+from power_cooling.racks.chips import chip_power_scalar, clock_from_share_scalar, clock_share_scalar, solve_junctions
 
 
 def test_junctions_agree_with_brent_on_a_thousand_chips():

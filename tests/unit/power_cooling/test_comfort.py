@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from power_cooling import comfort, psychrometrics
+from power_cooling.cooling import comfort
+from power_cooling.fluids import psychrometrics
 
 
 def test_wbgt_weighs_as_the_standard_says():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from power_cooling import coolants
+from power_cooling.fluids import coolants
 
 
 def test_water_has_the_steam_tables_values():

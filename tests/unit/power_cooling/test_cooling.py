@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from power_cooling.chillers import CoolingMode
-from power_cooling.cooling import HOTTEST_WATER_DEGC, solve_plants
-from power_cooling.heat_rejection import DryCoolers, dry_cooler_supply
-from power_cooling.psychrometrics import humidity_ratio_from_relative_humidity, wet_bulb_degc
+from power_cooling.cooling.chillers import CoolingMode
+from power_cooling.cooling.heat_rejection import DryCoolers, dry_cooler_supply
+from power_cooling.cooling.plant import HOTTEST_WATER_DEGC, solve_plants
+from power_cooling.cooling.towers import MerkelTowers, merkel_supply
+from power_cooling.fluids.psychrometrics import humidity_ratio_from_relative_humidity, wet_bulb_degc
 from power_cooling.site_arrays import ChillerModel, PlantBank, Weather
-from power_cooling.towers import MerkelTowers, merkel_supply
 
 DRY_BULB = np.linspace(-10.0, 45.0, 12)
 WEATHER = Weather(DRY_BULB, humidity_ratio_from_relative_humidity(DRY_BULB, 0.5))

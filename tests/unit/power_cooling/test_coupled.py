@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from power_cooling.compiled import drop_stale
-from power_cooling.coupled import Reason, solve_coupled
+from power_cooling.coupled.solve import Reason, solve_coupled
 from power_cooling.site_arrays import CduBank, Failures, HallBank, RackBank, SiteArrays, Weather, rows_of
 from twin.benchmarks.coupled import air_site, feeds_of, liquid_site
 

@@ -5,8 +5,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from power_cooling.coupled import CoupledResult, RackSummary, solve_coupled
-from power_cooling.coupled_parts import Parts
+from power_cooling.coupled.parts import Parts
+from power_cooling.coupled.solve import CoupledResult, RackSummary, solve_coupled
 from power_cooling.site_arrays import Weather
 from twin.benchmarks.coupled import feeds_of, liquid_site
 

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from power_cooling.electrical import FeedTree, feed_losses, feed_tree, live_nodes, rack_links, rack_loads, stand_ins
+from power_cooling.electrical.feed_tree import (
+    FeedTree,
+    feed_losses,
+    feed_tree,
+    live_nodes,
+    rack_links,
+    rack_loads,
+    stand_ins,
+)
 
 
 def two_sided(**changes) -> FeedTree:

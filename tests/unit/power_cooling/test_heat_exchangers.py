@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from power_cooling import heat_exchangers as hx
+from power_cooling.fluids import heat_exchangers as hx
 
 
 def test_equal_streams_in_counterflow_give_ntu_over_one_plus_ntu():

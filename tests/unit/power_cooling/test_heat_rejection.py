@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from power_cooling import coolants, heat_rejection, psychrometrics
+from power_cooling.cooling import heat_rejection
+from power_cooling.fluids import coolants, psychrometrics
 
 # EnergyPlus 25.2.0 FluidCooler:TwoSpeed at full fan speed: UA 110 kW/K, 110 m³/s, water 42.995614 kg/s.
 ENERGYPLUS = np.array(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from power_cooling import hydraulics as hy
+from power_cooling.fluids import hydraulics as hy
 
 RACKS = 12
 

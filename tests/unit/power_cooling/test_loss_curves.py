@@ -3,14 +3,19 @@
 import numpy as np
 import pytest
 
-from power_cooling.loss_curves import (
+from power_cooling.electrical.loss_curves import (
     curve_from_efficiency,
     harmonic_derating_frac,
     line_curve,
     transformer_curve,
     warm_resistance_ohm,
 )
-from power_cooling.power_electronics import ConverterStage, converter_chain, direct_current_line, shelf_input_w
+from power_cooling.electrical.power_electronics import (
+    ConverterStage,
+    converter_chain,
+    direct_current_line,
+    shelf_input_w,
+)
 
 
 def test_a_curve_is_found_again_from_its_own_efficiencies():

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from power_cooling import disturbances, loss_drills
-from power_cooling.coupled import solve_coupled
-from power_cooling.disturbances import Forcing
+from power_cooling.coupled.solve import solve_coupled
 from power_cooling.site_arrays import CduBank, HallBank, PlantBank, PoolCurves, RackBank, SiteArrays, Weather
-from power_cooling.transients import simulate_transient, steady_start
+from power_cooling.transients import disturbances, loss_drills
+from power_cooling.transients.disturbances import Forcing
+from power_cooling.transients.solve import simulate_transient, steady_start
 
 DRY_DEGC, WET_DEGC = 20.0, 15.0
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from power_cooling import power_transients as power
+from power_cooling.electrical import power_transients as power
 
 SOURCE = power.BackupSource(
     stored_j=200e6, discharge_w=12e6, generator_start_s=10.0, generator_w=12e6, generator_step_w=6e6,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from power_cooling import psychrometrics as air
+from power_cooling.fluids import psychrometrics as air
 
 
 @pytest.mark.parametrize(

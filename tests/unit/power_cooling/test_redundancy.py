@@ -3,10 +3,16 @@
 import numpy as np
 import pytest
 
-from power_cooling.electrical import FeedTree, RackLinks, feed_losses, feed_tree, rack_links, rack_loads
-from power_cooling.protection import ASSUMED_BREAKER, ASSUMED_UPS_OVERLOAD, BreakerCurve, OverloadRating, trip_step
-from power_cooling.redundancy import failure_capacity, failure_states, share_design
-from power_cooling.sources import Generators, carry_outage, generator_fuel_w
+from power_cooling.electrical.feed_tree import FeedTree, RackLinks, feed_losses, feed_tree, rack_links, rack_loads
+from power_cooling.electrical.protection import (
+    ASSUMED_BREAKER,
+    ASSUMED_UPS_OVERLOAD,
+    BreakerCurve,
+    OverloadRating,
+    trip_step,
+)
+from power_cooling.electrical.redundancy import failure_capacity, failure_states, share_design
+from power_cooling.electrical.sources import Generators, carry_outage, generator_fuel_w
 
 RACK_W = 100e3
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from power_cooling import ride_through
+from power_cooling.transients import ride_through
 
 # scipy DOP853 at 1e-11: heat, coolant kg (3,960 J/(kg K)), solid J/K, UA, coolant and solid start, trip, seconds.
 CASES = np.array(

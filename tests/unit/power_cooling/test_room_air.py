@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from power_cooling.room_air import air_metrics, rack_cooling_index_high, recirculation_by_position
+from power_cooling.cooling.room_air import air_metrics, rack_cooling_index_high, recirculation_by_position
 
 
 def test_supply_heat_index_is_the_recirculated_share():

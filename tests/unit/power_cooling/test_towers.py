@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from power_cooling import coolants, psychrometrics, towers, york_towers
+from power_cooling.cooling import towers, york_towers
+from power_cooling.fluids import coolants, psychrometrics
 
 # EnergyPlus 25.2.0 CoolingTower:SingleSpeed, fan on: UA 85 kW/K, 55 m³/s, water 42.995614 kg/s; evaporation in m³ per
 # 10 minutes, in specific humidity.

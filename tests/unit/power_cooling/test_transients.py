@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from power_cooling import disturbances, ride_through, transients
-from power_cooling.disturbances import Forcing
+from power_cooling.transients import disturbances, ride_through
+from power_cooling.transients import solve as transients
+from power_cooling.transients.disturbances import Forcing
 
 HEAT_W = 1e6
 

@@ -11,8 +11,8 @@ from django.test import Client
 
 from facility.models import Layout, Membership
 from tests.small_run import small_scenario
-from twin import snapshot
 from twin.models import Scenario
+from twin.runs import snapshot
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,14 @@ import pytest
 from django.core.management import call_command
 
 from facility.models import CoolingPlant, PowerFeed
-from power_cooling.coupled import solve_coupled
-from power_cooling.islands import islands
+from power_cooling.coupled.islands import islands
+from power_cooling.coupled.solve import solve_coupled
 from power_cooling.site_arrays import Weather
-from twin import capacity_left, simulate
 from twin.benchmarks.big_layout import big_layout
-from twin.failures import components, failure_states
-from twin.snapshot import snapshot
+from twin.core.failures import capacity_left
+from twin.core.failures.components import components, failure_states
+from twin.core.solve import simulate
+from twin.runs.snapshot import snapshot
 
 HOT = Weather(dry_bulb_degc=[38.0], humidity_ratio=[0.012])
 

@@ -13,10 +13,11 @@ from django.urls import reverse
 from facility.models import Rack
 from tests.small_run import done_run, small_scenario
 from tests.small_site import new_rack
-from twin import colouring, services
-from twin.floor import read_floor
-from twin.latest import latest_runs
-from twin.rack_quantities import BY_NAME, QUANTITIES
+from twin.core.results.rack_quantities import BY_NAME, QUANTITIES
+from twin.floor import colouring
+from twin.floor.rows import read_floor
+from twin.runs import services
+from twin.runs.latest import latest_runs
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 
 from tests.small_run import small_result, small_scenario, use_solver
 from twin.benchmarks.measure import Benchmark
-from twin.merit import FIGURES
+from twin.core.figures_of_merit import FIGURES
 from twin.models import Run
 from twin.validation.check import Check, at_most
 

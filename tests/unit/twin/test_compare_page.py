@@ -8,8 +8,9 @@ from django.urls import reverse
 from facility.models import Membership, Rack
 from tests.small_run import done_run, small_scenario
 from tests.small_site import new_rack, product
-from twin import sharing, snapshot
+from twin.comparisons import sharing
 from twin.models import Comparison, Run
+from twin.runs import snapshot
 
 pytestmark = pytest.mark.django_db
 

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.compared_runs import plain, pool, run
-from twin.comparison import answer_rows, compare, falls_between
-from twin.comparison_reasons import chip_text
+from twin.core.comparison.compare import answer_rows, compare, falls_between
+from twin.core.comparison.reasons import chip_text
 
 A = run("A", tokens=1000.0, parts_w={"Accelerators": 800.0, "Chillers": 200.0}, usd={"Energy": 600.0, "Staff": 400.0})
 B = run("B", tokens=1500.0, parts_w={"Accelerators": 850.0, "Chillers": 50.0}, usd={"Energy": 500.0, "Staff": 400.0})

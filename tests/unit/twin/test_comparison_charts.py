@@ -3,11 +3,11 @@
 import pytest
 
 from tests.compared_runs import run
-from twin import comparison_charts as charts
-from twin.comparison import waterfall
-from twin.pareto import token_frontiers
-from twin.plan_difference import CHANGED, MOVED, ONLY_B, SAME, Box, Difference, HallDifference, Thing
-from twin.plan_difference_drawing import drawn
+from twin.core.charts import comparison as charts
+from twin.core.comparison.compare import waterfall
+from twin.core.comparison.pareto import token_frontiers
+from twin.core.comparison.plan_difference import CHANGED, MOVED, ONLY_B, SAME, Box, Difference, HallDifference, Thing
+from twin.floor.plan_difference import drawn
 
 
 def thing(name: str, x_m: float, y_m: float = 1.0) -> Thing:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twin.demand import hourly_shape, requests_per_s
+from twin.core.inputs.demand import hourly_shape, requests_per_s
 
 OFFICE = {"hourly": [0.5] * 8 + [2.0] * 8 + [0.5] * 8, "weekend_factor": 0.2}
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from twin import drill, repairs
-from twin.simulate import described
-from twin.steady import DESIGN, outages, solve_steady
+from twin.core.drill import drill, repairs
+from twin.core.solve.simulate import described
+from twin.core.solve.steady import DESIGN, outages, solve_steady
 
 pytestmark = pytest.mark.django_db  # makes the database that `inputs` fills, when this file runs alone
 

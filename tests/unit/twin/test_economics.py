@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from twin.economics import (
+from twin.core.results.economics import (
     Prices,
     Quantities,
     capital_recovery_frac,

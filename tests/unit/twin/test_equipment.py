@@ -5,11 +5,11 @@ import pytest
 
 from facility.catalogue import entries
 from facility.models import PowerFeed, Product
-from power_cooling.electrical import feed_losses
-from power_cooling.heat_exchangers import exchange
-from power_cooling.heat_rejection import dry_cooler_outlet_degc
-from twin import equipment, feeds
-from twin.feed_ratings import rating_w
+from power_cooling.cooling.heat_rejection import dry_cooler_outlet_degc
+from power_cooling.electrical.feed_tree import feed_losses
+from power_cooling.fluids.heat_exchangers import exchange
+from twin.core.inputs import equipment, feeds
+from twin.core.inputs.feed_ratings import rating_w
 
 META = ("id", "name", "vendor", "source", "confidence", "field_confidence", "notes")
 

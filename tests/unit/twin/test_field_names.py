@@ -7,9 +7,13 @@ import yaml
 from django.conf import settings
 
 from facility.catalogue.schema import KINDS
-from power_cooling import availability, comfort
-from twin import assumptions, equipment, failures, field_names
-from twin.field_names import assumption_words, fact_text, field_unit, field_words
+from power_cooling.availability import solve as availability
+from power_cooling.cooling import comfort
+from twin.core.failures import components as failures
+from twin.core.inputs import equipment
+from twin.core.results import assumptions
+from twin.core.text import field_names
+from twin.core.text.field_names import assumption_words, fact_text, field_unit, field_words
 
 GAP = "\N{NARROW NO-BREAK SPACE}"
 

@@ -4,8 +4,8 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.urls import reverse
 
-from twin.glossary import FORMULAS, terms
-from twin.merit import BY_NAME, FIGURES
+from twin.core.figures_of_merit import BY_NAME, FIGURES
+from twin.core.glossary import FORMULAS, terms
 
 
 def test_every_figure_of_merit_is_explained():

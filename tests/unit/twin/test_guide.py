@@ -10,8 +10,8 @@ from django.urls import reverse
 from facility import services
 from facility.models import Cdu, Layout, Product, Rack, Site
 from tests.small_run import done_run
-from twin import guide
 from twin.models import Run
+from twin.onboarding import guide
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from django.urls import reverse
 
 from facility.models import FloorFeature, Rack
 from tests.small_site import new_rack, small_layout
-from twin import colouring, hall_3d, plan
-from twin.floor import read_floor
-from twin.rack_quantities import BY_NAME
+from twin.core.results.rack_quantities import BY_NAME
+from twin.floor import colouring, hall_3d, plan
+from twin.floor.rows import read_floor
 
 pytestmark = pytest.mark.django_db
 KINDS = {"f4": "<f4", "u2": "<u2", "u4": "<u4"}

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from power_cooling.comfort import recommended_exposure_limit_degc
-from power_cooling.it_load import fan_speed_scalar
+from power_cooling.cooling.comfort import recommended_exposure_limit_degc
+from power_cooling.racks.it_load import fan_speed_scalar
 from power_cooling.site_arrays import records
-from twin.hall_air import hall_air
-from twin.run_answers import answers
-from twin.run_findings import run_findings
-from twin.simulate import solve
-from twin.steady import solve_steady
+from twin.core.results.answers import answers
+from twin.core.results.findings import run_findings
+from twin.core.results.hall_air import hall_air
+from twin.core.solve.simulate import solve
+from twin.core.solve.steady import solve_steady
 
 pytestmark = pytest.mark.django_db  # makes the database that the samples fill, when this file runs alone
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from twin import instant_answer, outcome
-from twin.remembered import content_key, remembered
-from twin.simulate import described, solve
-from twin.year_estimate import N_SOLVED, accelerator_watts, hour_space
+from twin.core.results import figures
+from twin.core.solve import estimate as instant_answer
+from twin.core.solve.simulate import described, solve
+from twin.core.solve.solve_cache import content_key, remembered
+from twin.core.solve.year_estimate import N_SOLVED, accelerator_watts, hour_space
 
 SAMPLES = [("sterling", "gb200-nvl72", "agents"), ("sterling", "hgx-h200", "assistants")]
 
@@ -25,7 +26,7 @@ def inputs(sample_inputs):
 def test_figures_are_close_to_those_of_a_year(inputs, name):
     quick = instant_answer.instant_answer(described(inputs[name]))
     solved = solve(inputs[name], lambda stage, frac: None)
-    exact = outcome.figures_of_merit(solved, outcome.Served(solved))
+    exact = figures.figures_of_merit(solved, figures.Served(solved))
     # What the answer itself promises; measured on all samples, the worst errors are half of these.
     for figure, rel in (("mean_power_w", 1e-3), ("tokens_per_joule", 1.5e-3), ("peak_power_w", 2e-3),
                         ("cost_per_million_output_tokens_usd", 1e-4), ("ttft_p95_s", 1e-3),
@@ -33,7 +34,7 @@ def test_figures_are_close_to_those_of_a_year(inputs, name):
         assert quick.figures[figure] == pytest.approx(exact[figure], rel=rel), figure
     for figure, absolute in (("pue", 1e-3), ("availability_frac", 1e-4), ("utilisation_frac", 1e-4)):
         assert quick.figures[figure] == pytest.approx(exact[figure], abs=absolute), figure
-    bands = outcome.bands(solved, exact)
+    bands = figures.bands(solved, exact)
     assert set(quick.bands) == set(bands)
     assert quick.bands["tokens_per_joule"] == pytest.approx(bands["tokens_per_joule"], rel=2e-3)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twin.latency import mixture_quantile
+from twin.core.results.latency import mixture_quantile
 
 
 def test_equal_hours_give_their_own_percentiles():

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.twin.test_one_line import assert_apart, assert_inside
-from twin.loop_diagram import MOST_BRANCHES, loop_diagram
+from twin.core.diagrams.loop import MOST_BRANCHES, loop_diagram
 
 
 def plant(pk, name="Water", *, chillers=2, towers=False):

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from twin.one_line import MOST_ROWS, one_line
+from twin.core.diagrams.one_line import MOST_ROWS, one_line
 
 LEAST_GAP = 1.0  # between two symbols that do not touch, in pixels
 

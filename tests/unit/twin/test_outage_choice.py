@@ -1,6 +1,6 @@
 """What a drill takes out: how a click changes it and how its address writes it."""
 
-from twin.outage_choice import Choice, Part
+from twin.core.drill.outages import Choice, Part
 
 UPS, CHILLER, CDU_1, CDU_2 = ("feed", 4), ("chiller", 1), ("cdu", 7), ("cdu", 8)
 PARTS = {

@@ -3,10 +3,10 @@ import pytest
 
 from facility.models import AirUnit, FloorFeature, Rack
 from tests.small_site import new_rack, small_layout
-from twin import colouring, plan
-from twin.floor import footprint, read_floor
-from twin.latest import LatestRun
-from twin.rack_quantities import BY_NAME
+from twin.core.results.rack_quantities import BY_NAME
+from twin.floor import colouring, plan
+from twin.floor.rows import footprint, read_floor
+from twin.runs.latest import LatestRun
 
 pytestmark = pytest.mark.django_db
 

@@ -4,8 +4,8 @@ import pytest
 
 from tests.small_run import small_scenario
 from tests.small_site import new_rack, product
-from twin import plan_difference as pd
-from twin import snapshot
+from twin.core.comparison import plan_difference as pd
+from twin.runs import snapshot
 
 pytestmark = pytest.mark.django_db
 

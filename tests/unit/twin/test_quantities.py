@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from twin.number_text import date_text, significant
+from twin.core.text.numbers import date_text, significant
 from twin.templatetags.quantities import (
     band_text,
     delta_kind,

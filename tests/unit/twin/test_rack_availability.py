@@ -2,8 +2,8 @@
 
 import pytest
 
-from twin.failures import ASSUMED_COMMON_CAUSE_FRAC as BETA
-from twin.rack_availability import rack_availability_frac
+from twin.core.failures.components import ASSUMED_COMMON_CAUSE_FRAC as BETA
+from twin.core.failures.rack_availability import rack_availability_frac
 
 HOURS = 8760.0
 RELIABILITY = {

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from twin.object_quantities import ObjectTable
-from twin.readings import Readings, change_text, moved
-from twin.schematic import Reading, block
+from twin.core.diagrams.readings import Readings, change_text, moved
+from twin.core.diagrams.schematic import Reading, block
+from twin.core.results.object_quantities import ObjectTable
 
 GAP = "\N{NARROW NO-BREAK SPACE}"
 

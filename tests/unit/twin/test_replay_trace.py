@@ -7,8 +7,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from twin.core.serving.replicas import ReplicaOptions, catalogue_entry, replica_pool_for
 from twin.management.commands.replay_trace import Command
-from twin.replay_set_up import ReplicaOptions, catalogue_entry, replica_pool_for
 
 NAMES = {"accelerator": "RTX 4090", "model": "meta-llama/Llama-3.1-8B", "precision": "bf16"}
 

@@ -17,20 +17,20 @@ from facility.models import Membership
 from tests.full_run import full_run
 from tests.small_run import small_scenario
 from twin.benchmarks.big_layout import big_layout
-from twin.comparison import compare
-from twin.merit import FIGURES, HEADLINES
+from twin.core.comparison.compare import compare
+from twin.core.figures_of_merit import FIGURES, HEADLINES
+from twin.core.report.charts import levels_of
+from twin.core.report.comparison import comparison_report
+from twin.core.report.document import Report
+from twin.core.report.pdf import drawable, pdf
+from twin.core.report.plan import plans
+from twin.core.report.run import ReportedRun, failure_texts, run_report
+from twin.core.report.xlsx import head_text, xlsx
+from twin.core.text.numbers import quantity_text
 from twin.models import Run
-from twin.number_text import quantity_text
-from twin.report import Report
-from twin.report_charts import levels_of
-from twin.report_comparison import comparison_report
-from twin.report_html import html
-from twin.report_pdf import drawable, pdf
-from twin.report_plan import plans
-from twin.report_run import ReportedRun, failure_texts, run_report
-from twin.report_xlsx import head_text, xlsx
-from twin.reported import reported
+from twin.runs.source import reported
 from twin.views.comparisons import as_compared
+from twin.views.report_html import html
 
 
 @pytest.fixture

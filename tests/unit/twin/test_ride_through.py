@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from power_cooling.electrical import RackLinks, feed_tree
+from power_cooling.electrical.feed_tree import RackLinks, feed_tree
 from power_cooling.site_arrays import SiteFeeds
-from twin import simulate
-from twin.capacity_left import hot_weather
-from twin.failures import components
-from twin.ride_through import DRILL_OF, plant_drills, powered_s, ride_through_s
+from twin.core.failures.capacity_left import hot_weather
+from twin.core.failures.components import components
+from twin.core.failures.ride_through import DRILL_OF, plant_drills, powered_s, ride_through_s
+from twin.core.solve import simulate
 
 pytestmark = pytest.mark.django_db  # makes the database that `sample_inputs` fills, when this file runs alone
 

@@ -1,7 +1,7 @@
 """What a solved year found."""
 
 from tests.compared_runs import plain, pool
-from twin.run_findings import kind_of, run_findings, tightest_margins
+from twin.core.results.findings import kind_of, run_findings, tightest_margins
 
 LIMIT = {"object": "Busway A", "kind": "feed load", "value": 1.2e6, "limit": 1e6, "unit": "W", "hour": 4711}
 DRILL = {

@@ -12,10 +12,10 @@ from django.utils import timezone
 
 from facility.models import Membership
 from tests.small_run import small_result, small_scenario, use_solver
-from twin import leases, services, snapshot, tasks
 from twin.exceptions import CannotSimulate, InvalidTransition, RunHeld
-from twin.latest import latest_runs
 from twin.models import Run
+from twin.runs import leases, services, snapshot, tasks
+from twin.runs.latest import latest_runs
 
 pytestmark = pytest.mark.django_db
 

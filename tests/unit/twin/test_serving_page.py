@@ -3,7 +3,7 @@ from django.contrib.auth import get_user_model
 from django.urls import reverse
 
 from tests.small_site import product
-from twin import exploration
+from twin.core.serving import explore as exploration
 
 pytestmark = pytest.mark.django_db
 

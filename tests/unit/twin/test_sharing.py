@@ -5,8 +5,8 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied, ValidationError
 
 from tests.small_run import done_run, small_scenario
-from twin import sharing
-from twin.comparison_choice import runs_of_layouts
+from twin.comparisons import sharing
+from twin.comparisons.choice import runs_of_layouts
 from twin.models import Comparison, Run, Scenario
 
 pytestmark = pytest.mark.django_db

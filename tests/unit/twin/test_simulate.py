@@ -9,9 +9,9 @@ import pytest
 
 from compute.workload import workload_from_entry
 from facility.catalogue import entries
-from twin.merit import BY_NAME, SERIES
-from twin.pools import share_out
-from twin.simulate import simulate
+from twin.core.figures_of_merit import BY_NAME, SERIES
+from twin.core.inputs.pools import share_out
+from twin.core.solve.simulate import simulate
 
 pytestmark = pytest.mark.django_db
 
@@ -186,7 +186,7 @@ def test_a_cache_tier_keeps_more_of_what_agents_had_cached(sample_inputs, gb200)
 
 
 def test_components_beyond_the_joint_ones_still_cost_what_they_cost(sample_inputs, gb200, monkeypatch):
-    monkeypatch.setattr("twin.uptime.MAX_JOINT_COMPONENTS", 2)
+    monkeypatch.setattr("twin.core.failures.uptime.MAX_JOINT_COMPONENTS", 2)
     short = simulate(sample_inputs("sterling/gb200-nvl72"))
     assert short.details["availability"]["minor_lost_frac"] > 0
     lost, same = (1 - result.figures["availability_frac"] for result in (short, gb200))

@@ -7,16 +7,16 @@ from django.core.management import CommandError, call_command
 
 import facility
 from facility import services
-from facility.catalogue.loading import catalogue_load
 from facility.findings import BLOCKING, findings
+from facility.interchange.catalogue_files import catalogue_load
 from facility.interchange.documents import SiteFileError
 from facility.models import Layout, Membership, PowerFeed, Rack, Site, Weather
 from facility.weather import climates_load, read_epw
 from tests.small_run import done_run, small_scenario
 from tests.small_site import new_rack, small_layout
 from tests.unit.facility.test_weather import epw, rows
+from twin.interchange.site_file import site_export, site_import
 from twin.models import Run, Scenario, ScenarioWorkload
-from twin.site_file import site_export, site_import
 
 pytestmark = pytest.mark.django_db
 SAMPLES = sorted((Path(facility.__file__).parent / "samples").glob("*.yaml"))

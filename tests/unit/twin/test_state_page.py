@@ -9,9 +9,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from tests.small_site import new_rack
-from twin.json_numbers import plain
-from twin.merit import HEADLINES
-from twin.number_text import band_text
+from twin.core.figures_of_merit import HEADLINES
+from twin.core.text.json_numbers import plain
+from twin.core.text.numbers import band_text
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 

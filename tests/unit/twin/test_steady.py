@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from power_cooling.coupled import solve_coupled
-from twin.capacity_left import capacity_left
-from twin.failures import State, components
-from twin.object_quantities import DEAD, QUANTITIES, STATES
-from twin.object_states import object_tables, totals
-from twin.outcome import Served
-from twin.simulate import described, solve_year
-from twin.steady import DESIGN, hour_rows, outages, solve_steady
+from power_cooling.coupled.solve import solve_coupled
+from twin.core.failures.capacity_left import capacity_left
+from twin.core.failures.components import State, components
+from twin.core.results.figures import Served
+from twin.core.results.object_quantities import DEAD, QUANTITIES, STATES
+from twin.core.solve.object_states import object_tables, totals
+from twin.core.solve.simulate import described, solve_year
+from twin.core.solve.steady import DESIGN, hour_rows, outages, solve_steady
 
 HOURS = [0, 2000, 4711, 8759]
 

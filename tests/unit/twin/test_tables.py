@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.small_run import done_run, small_scenario
-from twin import tables
+from twin.runs import tables
 
 
 def test_text_that_a_spreadsheet_would_run_is_quoted_and_numbers_are_not():

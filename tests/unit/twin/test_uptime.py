@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from power_cooling.availability import ASSUMED_INTERRUPTION_FRAC, simulate_availability, solve_availability
-from power_cooling.electrical import RackLinks, feed_tree
+from power_cooling.availability.solve import ASSUMED_INTERRUPTION_FRAC, simulate_availability, solve_availability
+from power_cooling.electrical.feed_tree import RackLinks, feed_tree
 from power_cooling.site_arrays import SiteFeeds
-from twin import uptime
-from twin.uptime import Component, State, Trays, Uptime, failure_states, group_text, subsystems_of
+from twin.core.failures import uptime
+from twin.core.failures.uptime import Component, State, Trays, Uptime, failure_states, group_text, subsystems_of
 
 CDUS = Component("Loop 1", "CDUs: Loop 1", "cdus", 0, 4, 0.5, 20.0)
 UPS_A = Component("UPS A", "ups: UPS", "feed", 0, 1, 0.2, 10.0)

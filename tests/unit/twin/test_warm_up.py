@@ -17,7 +17,7 @@ def _kept_connection(monkeypatch):
 
 
 def test_the_latest_drawing_is_answered_and_its_pools_stay_planned(layout, caplog):
-    from twin.pools import _best_service
+    from twin.core.inputs.pools import _best_service
 
     _best_service.cache_clear()
     with caplog.at_level(logging.INFO, logger="twin.warm_up"):

@@ -5,7 +5,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from facility.models import Site
-from twin.site_file import site_export
+from twin.interchange.site_file import site_export
 
 
 class Command(BaseCommand):

@@ -6,10 +6,10 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from compute.accelerators import accelerator_from_entry
-from compute.calibration_run import band_coverage, calibrate, cross_validate, read_evidence
-from compute.coefficients import SHIPPED
+from compute.calibration.coefficients import SHIPPED
+from compute.calibration.run import band_coverage, calibrate, cross_validate, read_evidence
+from compute.calibration.uncertainty import QUANTITIES
 from compute.model_shapes import model_shape_from_entry
-from compute.uncertainty import QUANTITIES
 from facility.catalogue import entries
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from facility.interchange.documents import SiteFileError
-from twin.site_file import site_import
+from twin.interchange.site_file import site_import
 
 
 class Command(BaseCommand):

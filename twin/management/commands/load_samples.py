@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 import facility
 from facility.interchange.documents import SiteFileError, read
 from facility.models import Product, Site
-from twin.site_file import site_import
+from twin.interchange.site_file import site_import
 
 SAMPLES = Path(facility.__file__).parent / "samples"
 

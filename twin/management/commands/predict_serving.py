@@ -6,9 +6,9 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from compute.accelerators import accelerator_from_entry
-from compute.coefficients import SHIPPED, coefficient_set
+from compute.calibration.coefficients import SHIPPED, coefficient_set
 from compute.model_shapes import model_shape_from_entry
-from compute.prediction import COLUMNS, predict_rows
+from compute.prediction.rows import COLUMNS, predict_rows
 from facility.catalogue import entries
 
 

@@ -15,11 +15,11 @@ import numpy as np
 import yaml
 from django.core.management.base import BaseCommand, CommandError
 
-from compute.replay import PREFIX_BLOCK_TOKENS, PoolSeries, Progress, ReplayResult, replay
-from compute.replay_requests import AnsweredRows, RequestBatch
-from compute.routing import ROUTERS
-from compute.sessions import SESSION_BLOCK_TOKENS, has_sessions, read_closed_sessions, read_open_sessions
-from compute.traces import (
+from compute.replay.requests import AnsweredRows, RequestBatch
+from compute.replay.routing import ROUTERS
+from compute.replay.run import PREFIX_BLOCK_TOKENS, PoolSeries, Progress, ReplayResult, replay
+from compute.replay.sessions import SESSION_BLOCK_TOKENS, has_sessions, read_closed_sessions, read_open_sessions
+from compute.replay.traces import (
     ArrivalProcess,
     LengthDistribution,
     read_trace,
@@ -28,7 +28,7 @@ from compute.traces import (
     trace_runs,
 )
 from facility.catalogue import entries
-from twin.replay_set_up import ReplicaOptions, catalogue_entry, replica_pool_for
+from twin.core.serving.replicas import ReplicaOptions, catalogue_entry, replica_pool_for
 
 COLUMNS = (
     "request_id",

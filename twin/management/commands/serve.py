@@ -19,8 +19,9 @@ from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, close_old_connections, connection
 
-from twin import first_start, services, tasks
-from twin.leases import LEASE
+from twin.onboarding import first_start
+from twin.runs import services, tasks
+from twin.runs.leases import LEASE
 
 POLL_S = 0.2
 STOP_S = 4.0  # a run that is being solved then is queued again at the next start

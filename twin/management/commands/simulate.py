@@ -6,10 +6,10 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from facility.models import Layout
-from twin import services
-from twin.merit import FIGURES
+from twin.core.figures_of_merit import FIGURES
+from twin.core.text.numbers import quantity_text
 from twin.models import Run, Scenario
-from twin.number_text import quantity_text
+from twin.runs import services
 
 
 class Command(BaseCommand):

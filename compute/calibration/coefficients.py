@@ -1,0 +1,187 @@
+"""Names, limits and hierarchy of the fitted serving coefficients, and the fitted set itself.
+
+A coefficient's logarithm is a global value plus deviations of the groups that a case belongs to (`LEVELS`). A group
+that the fit has not seen deviates by nothing, so an unknown accelerator falls back to its generation's value and an
+unknown generation to the global one.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compute.steps.closed_loop import Scheduling
+from compute.steps.roofline import Efficiencies
+
+FloatArray = NDArray[np.float64]
+
+SHIPPED = Path(__file__).parent / "serving.json"
+
+# Groups of a case; the text of a group joins these attributes of the case.
+LEVELS: dict[str, tuple[str, ...]] = {
+    "generation": ("generation",),
+    "generation_precision": ("generation", "precision"),
+    "engine": ("engine",),
+    "engine_protocol": ("engine", "protocol"),
+    "system": ("accelerator", "engine", "protocol"),
+    "system_precision": ("accelerator", "engine", "protocol", "precision"),
+    "vintage": ("accelerator", "engine", "protocol", "vintage"),
+    "model": ("model",),
+    "model_precision": ("model", "precision"),
+    "model_system": ("accelerator", "engine", "protocol", "model"),
+    "model_vintage": ("accelerator", "engine", "protocol", "model", "vintage"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficient:
+    """One fitted coefficient: first value, limits, and how far its logarithm may stray at each level (one sigma)."""
+
+    name: str
+    initial: float
+    low: float
+    high: float
+    global_sigma: float
+    level_sigma: Mapping[str, float] = field(default_factory=dict)
+
+
+_HARDWARE = {"generation": 0.15, "engine": 0.15, "system": 0.15}
+_PRECISION = {"generation": 0.15, "engine": 0.15, "generation_precision": 0.15}
+_LAUNCH = {"generation": 0.2, "engine": 0.15, "system": 0.15}
+_SCHEDULER = {"generation": 0.2, "engine_protocol": 0.5, "system": 0.3, "vintage": 0.4}
+_STALL = {"generation": 0.1, "engine_protocol": 0.3, "system": 0.15, "vintage": 0.15}
+_MODEL = {"model": 0.04, "model_precision": 0.04}  # a release may draft tokens for one model and not for another
+
+# First values of launch times are physics, not a fit: some ten kernels of 2 microseconds per layer replayed from a CUDA
+# graph, a few more for routing experts and for latent attention, a tenth of a millisecond of host time per step. What
+# single systems show beyond that belongs to them, hence tight global and wide system limits.
+# Sustained bandwidth is a property of the memory and hardly of who runs it: left wider, it takes up what launches and
+# kernels of the models seen cost, and a model never seen is predicted worse (ITL 13.8 % off at 0.3, 12.3 % at 0.15).
+COEFFICIENTS: tuple[Coefficient, ...] = (
+    Coefficient("weight_bandwidth_frac", 0.75, 0.3, 1.0, 0.15, _PRECISION | {"system_precision": 0.15}),
+    Coefficient("kv_bandwidth_frac", 0.7, 0.1, 1.0, 0.25, _HARDWARE | {"generation_precision": 0.15, "system": 0.25}),
+    Coefficient("gemm_frac", 0.6, 0.1, 1.0, 0.4, _PRECISION | {"system_precision": 0.7}),
+    Coefficient("expert_gemm_frac", 0.35, 0.05, 1.0, 0.3, _PRECISION | {"system_precision": 0.4}),
+    Coefficient("attention_frac", 0.4, 0.05, 1.0, 0.5, _HARDWARE),
+    Coefficient("link_frac", 0.6, 0.1, 1.0, 0.4, _HARDWARE),
+    Coefficient("exchange_s", 4e-6, 2e-7, 3e-5, 0.5, _HARDWARE),
+    Coefficient("layer_s", 2.2e-5, 1e-6, 2e-4, 0.2, _LAUNCH | {"model_system": 0.15}),
+    Coefficient("moe_layer_s", 6e-6, 1e-6, 3e-4, 0.25, _LAUNCH | {"system": 0.25, "model_system": 0.4}),
+    Coefficient("latent_layer_s", 1.8e-5, 1e-6, 3e-4, 0.25, {"generation": 0.2, "engine": 0.2}),
+    Coefficient("step_s", 1.5e-4, 1e-5, 6e-2, 0.2, {"engine": 0.15, "system": 0.25, "vintage": 0.4}),
+    Coefficient("sequence_s", 3e-6, 5e-7, 3e-4, 0.3, {"generation": 0.1, "engine": 0.1, "system": 0.3}),
+    Coefficient("request_s", 1e-2, 1e-3, 10.0, 0.7, _SCHEDULER),
+    Coefficient("first", 1.5, 0.5, 20.0, 0.7, _SCHEDULER),
+    Coefficient("wave", 0.06, 0.002, 1.0, 0.7, _SCHEDULER),
+    Coefficient("stall", 0.9, 0.05, 1.5, 0.7, _STALL),
+    Coefficient("reserve", 0.75, 0.5, 1.0, 0.2, {"engine": 0.1}),
+    Coefficient("workspace_bytes", 3e9, 3e8, 1.2e10, 0.5, {"engine": 0.3, "system": 0.3}),
+    Coefficient("decode_scale", 1.0, 0.5, 2.0, 0.0, _MODEL | {"model_system": 0.12, "model_vintage": 0.12}),
+    Coefficient("prefill_scale", 1.0, 0.5, 2.0, 0.0, {"model": 0.07, "model_precision": 0.05, "model_system": 0.15}),
+)
+# Where a group starts before any of its cases is seen, if not at nothing: what single operations reach of a data sheet,
+# over what they reach on the accelerators that the cases measure. AMD MI300X: 45 % of peak arithmetic in all precisions
+# where H100 and B200 reach up to 93 %, 81 % of memory bandwidth where they reach 90 % (arXiv 2510.27583, October 2025).
+_CDNA3_ARITHMETIC, _CDNA3_MEMORY = math.log(0.45 / 0.93), math.log(0.81 / 0.90)
+PUBLISHED_LOG: dict[str, dict[str, dict[str, float]]] = {
+    "gemm_frac": {"generation": {"cdna3": _CDNA3_ARITHMETIC}},
+    "expert_gemm_frac": {"generation": {"cdna3": _CDNA3_ARITHMETIC}},
+    "attention_frac": {"generation": {"cdna3": _CDNA3_ARITHMETIC}},
+    "weight_bandwidth_frac": {"generation": {"cdna3": _CDNA3_MEMORY}},
+    "kv_bandwidth_frac": {"generation": {"cdna3": _CDNA3_MEMORY}},
+}
+INDEX = {coefficient.name: j for j, coefficient in enumerate(COEFFICIENTS)}
+LOW = np.array([c.low for c in COEFFICIENTS])
+HIGH = np.array([c.high for c in COEFFICIENTS])
+LOG_INITIAL = np.log([c.initial for c in COEFFICIENTS])
+
+
+def group_text(level: str, attributes: Mapping[str, str]) -> str:
+    """Return the name of the group that a case with these attributes belongs to at a level."""
+    return "|".join(attributes[name] for name in LEVELS[level])
+
+
+@dataclass(frozen=True, slots=True)
+class CoefficientSet:
+    """A fitted set: global logarithms and the deviations of every group seen, with how and from what it was fitted."""
+
+    global_log: Mapping[str, float]
+    deviation_log: Mapping[str, Mapping[str, Mapping[str, float]]]  # coefficient -> level -> group -> log
+    record: Mapping[str, Any] = field(default_factory=dict)  # vintage, counts, residuals, power, uncertainty
+
+    def log_values(self, attributes: Sequence[Mapping[str, str]]) -> FloatArray:
+        """Return the logarithm of every coefficient for each case, shape (n_cases, n_coefficients)."""
+        values = np.tile([self.global_log[c.name] for c in COEFFICIENTS], (len(attributes), 1))
+        for level in LEVELS:
+            by_coefficient = [
+                (j, self.deviation_log.get(c.name, {}).get(level, {}))
+                for j, c in enumerate(COEFFICIENTS)
+                if level in c.level_sigma
+            ]
+            for i, case in enumerate(attributes):
+                group = group_text(level, case)
+                for j, deviations in by_coefficient:
+                    values[i, j] += deviations.get(group, 0.0)
+        return values
+
+    def as_json(self) -> str:
+        """Return the set as JSON text that `coefficient_set` reads."""
+        content = {"global_log": self.global_log, "deviation_log": self.deviation_log, "record": self.record}
+        return json.dumps(content, indent=1, sort_keys=True) + "\n"
+
+
+def coefficient_set(path: Path = SHIPPED) -> CoefficientSet:
+    """Return the set stored in a file.
+
+    Raises
+    ------
+    ValueError
+        If the file lacks a coefficient; names it.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    missing = [c.name for c in COEFFICIENTS if c.name not in content["global_log"]]
+    if missing:
+        raise ValueError(f"{path.name} has no coefficient {missing[0]}; run fit_serving to write a complete set")
+    return CoefficientSet(**content)
+
+
+def split_values(
+    log_values: FloatArray, latent_layers: FloatArray
+) -> tuple[Efficiencies, Scheduling, dict[str, FloatArray]]:
+    """Return efficiencies, scheduling and the other values of cases from logarithms, clipped to their limits.
+
+    Parameters
+    ----------
+    log_values : ndarray, shape (n_cases, n_coefficients)
+        Logarithms in the order of `COEFFICIENTS`.
+    latent_layers : ndarray, shape (n_cases,)
+        Layers with latent attention: they launch more kernels, which joins the time of a step.
+    """
+    values = np.clip(np.exp(log_values), LOW, HIGH)
+    at = {name: values[:, j] for name, j in INDEX.items()}
+    efficiencies = Efficiencies(
+        weight_bandwidth_frac=at["weight_bandwidth_frac"],
+        kv_bandwidth_frac=at["kv_bandwidth_frac"],
+        gemm_frac=at["gemm_frac"],
+        expert_gemm_frac=at["expert_gemm_frac"],
+        attention_frac=at["attention_frac"],
+        link_frac=at["link_frac"],
+        exchange_s=at["exchange_s"],
+        layer_s=at["layer_s"],
+        moe_layer_s=at["moe_layer_s"],
+        step_s=at["step_s"] + at["latent_layer_s"] * latent_layers,
+        sequence_s=at["sequence_s"],
+    )
+    scheduling = Scheduling(
+        request_s=at["request_s"],
+        first=at["first"] * at["prefill_scale"],
+        wave=at["wave"] * at["prefill_scale"],
+        stall=at["stall"] * at["prefill_scale"],
+    )
+    rest = {name: at[name] for name in ("reserve", "workspace_bytes", "decode_scale")}
+    return efficiencies, scheduling, rest

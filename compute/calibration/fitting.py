@@ -1,0 +1,285 @@
+"""Robust hierarchical fit of the serving coefficients to measured cases.
+
+Residuals are logarithms of predicted over measured latency and throughput. All coefficients enter through their
+logarithm as global value + deviations of groups, each with a Gaussian prior, so the Jacobian with respect to a group's
+deviation is the column of its coefficient on the rows of that group: twenty evaluations give all thousand columns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+from numpy.typing import NDArray
+
+from compute.calibration.cases import CaseTable
+from compute.calibration.coefficients import (
+    COEFFICIENTS,
+    INDEX,
+    LEVELS,
+    LOG_INITIAL,
+    PUBLISHED_LOG,
+    CoefficientSet,
+    group_text,
+    split_values,
+)
+from compute.steps.closed_loop import SteadyState, closed_loop
+from compute.steps.kv_cache import admitted_requests, memory_fit
+from compute.steps.roofline import step_costs
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+QUANTITIES = ("itl", "ttft", "throughput")
+# Expected scatter of each quantity's logarithm: what repeated runs of the same deployment show in the cases.
+SIGMA = np.array([0.08, 0.25, 0.10])
+# Residuals follow Student's t with few degrees of freedom: rows that disagree with all others (prompts answered faster
+# than any machine computes, twice the speed under the same name) hardly pull, where a linear penalty still would.
+# Lange, Little and Taylor, "Robust statistical modeling using the t distribution", JASA 84 (1989), recommend 4.
+FREEDOM = 4.0
+SEATS = 4096.0  # requests that one instance's scheduler holds, whatever the memory
+QUEUED_AT_ONCE = 1e5  # stands for "saturated": more than any memory admits
+FORWARD_STEP = 1e-3  # of a logarithm, for derivatives
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Measured values of cases, NaN where there is none; arrays of shape (n_cases,)."""
+
+    itl_s: FloatArray
+    ttft_s: FloatArray
+    output_tokens_per_s: FloatArray
+    accelerator_power_w: FloatArray
+
+    def logs(self) -> FloatArray:
+        """Return the logarithms of the fitted quantities, shape (3, n_cases)."""
+        return np.log(np.stack([self.itl_s, self.ttft_s, self.output_tokens_per_s]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved:
+    """What the model says of each case; arrays of shape (n_cases,)."""
+
+    itl_s: FloatArray
+    ttft_s: FloatArray
+    output_tokens_per_s: FloatArray  # whole deployment
+    requests_per_s: FloatArray  # one instance
+    state: SteadyState
+
+    def logs(self) -> FloatArray:
+        """Return the logarithms of the fitted quantities, shape (3, n_cases)."""
+        return np.log(np.stack([self.itl_s, self.ttft_s, self.output_tokens_per_s]))
+
+
+def solve_cases(table: CaseTable, log_values: FloatArray) -> Solved:
+    """Return latency and throughput of cases for given coefficients.
+
+    Parameters
+    ----------
+    table : CaseTable
+        The cases, (n_cases,).
+    log_values : ndarray, shape (n_cases, n_coefficients)
+        Logarithms of the coefficients of each case.
+    """
+    efficiencies, scheduling, rest = split_values(log_values, table.latent_layers)
+    costs = step_costs(table.work, efficiencies)
+    memory = memory_fit(table.work, table.hbm_bytes, workspace_bytes=rest["workspace_bytes"])
+    context = table.input_tokens + rest["reserve"] * table.output_tokens
+    # What parse_case let pass holds one request at least, with the leanest engine settings.
+    limit = np.clip(admitted_requests(table.work, memory, context), 1.0, SEATS * table.work.accelerators)
+    state = closed_loop(
+        costs,
+        scheduling,
+        concurrency=np.minimum(table.concurrency, QUEUED_AT_ONCE),
+        input_tokens=table.input_tokens,
+        output_tokens=table.output_tokens,
+        admitted_limit=limit,
+    )
+    itl_s = state.itl_s * rest["decode_scale"]
+    first_s = state.ttft_s - state.wait_s
+    rate = state.admitted / (first_s + table.output_tokens * itl_s)
+    return Solved(
+        itl_s=itl_s,
+        ttft_s=first_s + state.wait_s * state.requests_per_s / rate,  # those ahead leave at the scaled rate, too
+        output_tokens_per_s=rate * table.output_tokens * table.replicas,
+        requests_per_s=rate,
+        state=state,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Where each coefficient's global value and deviations lie in the vector of unknowns."""
+
+    blocks: tuple[tuple[int, str | None, int, int], ...]  # coefficient, level, first index, count
+    sigma: FloatArray  # (n_unknowns,) prior
+    centre: FloatArray  # (n_unknowns,) of it
+    groups: dict[str, tuple[list[str], IntArray]]  # level -> names, group of each case
+
+
+def fit_layout(table: CaseTable) -> Layout:
+    """Return the unknowns that the cases call for."""
+    groups = {}
+    for level in LEVELS:
+        names = [group_text(level, case.attributes) for case in table.cases]
+        unique, inverse = np.unique(names, return_inverse=True)
+        groups[level] = (unique.tolist(), inverse.astype(np.int64))
+    blocks: list[tuple[int, str | None, int, int]] = []
+    sigma: list[float] = []
+    centre: list[float] = []
+    for j, coefficient in enumerate(COEFFICIENTS):
+        if coefficient.global_sigma > 0:
+            blocks.append((j, None, len(sigma), 1))
+            sigma.append(coefficient.global_sigma)
+            centre.append(0.0)
+        for level, level_sigma in coefficient.level_sigma.items():
+            names = groups[level][0]
+            blocks.append((j, level, len(sigma), len(names)))
+            sigma.extend([level_sigma] * len(names))
+            published = PUBLISHED_LOG.get(coefficient.name, {}).get(level, {})
+            centre.extend(published.get(name, 0.0) for name in names)
+    return Layout(blocks=tuple(blocks), sigma=np.array(sigma), centre=np.array(centre), groups=groups)
+
+
+def unknown_log_values(layout: Layout, unknowns: FloatArray, n_cases: int) -> FloatArray:
+    """Return the logarithm of every coefficient for each case of the layout, shape (n_cases, n_coefficients)."""
+    values = np.tile(LOG_INITIAL, (n_cases, 1))
+    for j, level, first, n in layout.blocks:
+        if level is None:
+            values[:, j] += unknowns[first]
+        else:
+            values[:, j] += unknowns[first : first + n][layout.groups[level][1]]
+    return values
+
+
+def fit_unknowns(
+    table: CaseTable,
+    measured_logs: FloatArray,
+    layout: Layout,
+    *,
+    use: BoolArray | None = None,
+    max_iterations: int = 20,
+) -> FloatArray:
+    """Return the unknowns of least robust cost (Levenberg-Marquardt on residuals weighted by Student's t).
+
+    Parameters
+    ----------
+    table : CaseTable
+        All cases.
+    measured_logs : ndarray, shape (3, n_cases)
+        Logarithms of measured values, NaN where there is none.
+    layout : Layout
+        From `fit_layout`.
+    use : ndarray of bool, shape (n_cases,), optional
+        Cases to fit to; the others have no influence.
+    max_iterations : int
+        Steps at most. Deterministic: same cases, same result.
+    """
+    n_cases = len(table.cases)
+    counted = np.isfinite(measured_logs)
+    if use is not None:
+        counted &= use[None]
+    quantity, case = np.nonzero(counted)
+    target = measured_logs[quantity, case]
+    scale = 1.0 / SIGMA[quantity]
+    unknowns = layout.centre.copy()
+    prior = 1.0 / layout.sigma**2
+
+    def residuals(log_values: FloatArray) -> FloatArray:
+        return (solve_cases(table, log_values).logs()[quantity, case] - target) * scale
+
+    def cost(r: FloatArray, x: FloatArray) -> float:
+        strayed = prior * (x - layout.centre) ** 2
+        return float(0.5 * (FREEDOM + 1.0) * np.sum(np.log1p(r * r / FREEDOM)) + 0.5 * np.sum(strayed))
+
+    log_values = unknown_log_values(layout, unknowns, n_cases)
+    r = residuals(log_values)
+    best = cost(r, unknowns)
+    damping = 1e-3
+    for _ in range(max_iterations):
+        root_weight = np.sqrt((FREEDOM + 1.0) / (FREEDOM + r * r))
+        columns = []
+        for j in range(len(COEFFICIENTS)):
+            moved = log_values.copy()
+            moved[:, j] += FORWARD_STEP
+            columns.append((residuals(moved) - r) / FORWARD_STEP * root_weight)
+        index = np.concatenate(
+            [
+                np.full(case.size, first) if level is None else first + layout.groups[level][1][case]
+                for _, level, first, _ in layout.blocks
+            ]
+        )
+        data = np.concatenate([columns[j] for j, _, _, _ in layout.blocks])
+        rows = np.tile(np.arange(case.size), len(layout.blocks))
+        jacobian = scipy.sparse.csr_matrix((data, (rows, index)), shape=(case.size, unknowns.size))
+        gradient = jacobian.T @ (r * root_weight) + prior * (unknowns - layout.centre)
+        hessian = (jacobian.T @ jacobian).toarray()
+        hessian[np.diag_indices_from(hessian)] += prior
+        for _ in range(8):
+            damped = hessian.copy()
+            damped[np.diag_indices_from(damped)] *= 1.0 + damping
+            step = -scipy.linalg.cho_solve(
+                scipy.linalg.cho_factor(damped, overwrite_a=True, check_finite=False), gradient, check_finite=False
+            )
+            moved_unknowns = unknowns + np.clip(step, -0.5, 0.5)
+            moved_values = unknown_log_values(layout, moved_unknowns, n_cases)
+            moved_r = residuals(moved_values)
+            moved_cost = cost(moved_r, moved_unknowns)
+            if moved_cost < best:
+                break
+            damping *= 8.0
+        else:
+            return unknowns
+        gain = best - moved_cost
+        unknowns, log_values, r, best = moved_unknowns, moved_values, moved_r, moved_cost
+        damping = max(damping / 5.0, 1e-6)
+        if gain < 1e-4 * best:
+            break
+    return unknowns
+
+
+def coefficient_set_of(layout: Layout, unknowns: FloatArray, *, negligible: float = 5e-4) -> CoefficientSet:
+    """Return the named set of a vector of unknowns; deviations below `negligible` are left out."""
+    global_log = {c.name: float(LOG_INITIAL[INDEX[c.name]]) for c in COEFFICIENTS}
+    deviations: dict[str, dict[str, dict[str, float]]] = {
+        name: {level: {group: round(value, 4) for group, value in groups.items()} for level, groups in levels.items()}
+        for name, levels in PUBLISHED_LOG.items()
+    }
+    for j, level, first, n in layout.blocks:
+        name = COEFFICIENTS[j].name
+        if level is None:
+            global_log[name] = round(global_log[name] + float(unknowns[first]), 5)
+            continue
+        found = {
+            group: round(float(value), 4)
+            for group, value in zip(layout.groups[level][0], unknowns[first : first + n], strict=True)
+            if abs(value) >= negligible or group in PUBLISHED_LOG.get(name, {}).get(level, {})
+        }
+        if found:
+            deviations.setdefault(name, {}).setdefault(level, {}).update(found)
+    return CoefficientSet(global_log=global_log, deviation_log=deviations)
+
+
+def out_of_fold_logs(
+    table: CaseTable,
+    measured_logs: FloatArray,
+    layout: Layout,
+    folds: Sequence[BoolArray],
+    *,
+    max_iterations: int = 12,
+) -> tuple[FloatArray, FloatArray]:
+    """Return predictions of each fold from a fit without it, shape (3, n_cases), and the coefficients used.
+
+    NaN for cases in no fold. Each fit starts from the first values: the robust cost has several minima, and a fit that
+    starts from one of all cases ends in the minimum that the left-out cases chose. The second array has shape
+    (n_cases, n_coefficients).
+    """
+    predicted = np.full_like(measured_logs, np.nan)
+    used = np.tile(LOG_INITIAL, (len(table.cases), 1))
+    for fold in folds:
+        unknowns = fit_unknowns(table, measured_logs, layout, use=~fold, max_iterations=max_iterations)
+        used[fold] = unknown_log_values(layout, unknowns, len(table.cases))[fold]
+        predicted[:, fold] = solve_cases(table, used).logs()[:, fold]
+    return predicted, used

@@ -1,0 +1,152 @@
+"""Fit of accelerator power to measured cases: what running, arithmetic and memory traffic draw of TDP less idle."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from compute.calibration.cases import CaseTable
+from compute.calibration.fitting import FREEDOM, Measured, Solved
+from compute.steps.power import Activity, PowerCoefficients, accelerator_power_w, steady_activity
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+INITIAL = np.log([0.2, 8.0, 1.3])  # running, compute, memory
+SIGMA_TERM, SIGMA_ACCELERATOR, SIGMA_UNPACKED = 0.7, 0.25, 0.5  # of logarithms
+# While ranks exchange they wait: on Hopper an instance of several accelerators draws less than its activity says, on
+# Blackwell more, and single ones the reverse ("spread"). Cards, cooling and engine settings differ between sweeps
+# of the same model on the same card: at equal speed and batch two such sweeps draw 399 W and 519 W. What is common to
+# them is what an unseen sweep is predicted by.
+SIGMA_GROUPS = {"spread": 0.2, "model": 0.2, "system": 0.15, "sweep": 0.15}
+SIGMA_SWEEP_TERM = 0.2  # a few measured loads of a deployment say how its watts rise with load, too
+SIGMA_POWER = 0.05
+# Of accelerators without a measured case, from medians of public benchmark runs (InferenceX, aggregated, prompts up to
+# 8,192 tokens): MI355X draws 532 W with 4 to 8 requests in flight, 700 W with 16 to 32, 819 W with 64 to 128 and 848 W
+# beyond 256, where the drive that its activity has on other accelerators would make it 741 to 1,144 W.
+PUBLISHED_DRIVE_LOG = {"mi355x": -0.56}
+
+
+def measured_activity(table: CaseTable, solved: Solved, measured: Measured) -> Activity:
+    """Return the activity that measured speed implies, with predicted speed where none was measured."""
+    rate = measured.output_tokens_per_s / table.replicas / table.output_tokens
+    return steady_activity(
+        table.work,
+        solved.state,
+        input_tokens=table.input_tokens,
+        output_tokens=table.output_tokens,
+        requests_per_s=np.where(np.isfinite(rate), rate, solved.requests_per_s),
+        itl_s=np.where(np.isfinite(measured.itl_s), measured.itl_s, solved.itl_s),
+    )
+
+
+def fit_power(
+    table: CaseTable, activity: Activity, power_w: FloatArray, use: BoolArray
+) -> dict[str, dict[str, list[float]] | list[float]]:
+    """Return power coefficients: global terms, deviations by accelerator and sweep, scales of the other groups.
+
+    Parameters
+    ----------
+    table : CaseTable
+        All cases, (n_cases,).
+    activity : Activity
+        Of each case.
+    power_w : ndarray, shape (n_cases,)
+        Measured accelerator power [W], NaN where there is none.
+    use : ndarray of bool, shape (n_cases,)
+        Cases to fit to; those without a measurement are left out anyway.
+    """
+    rows = np.flatnonzero(use & np.isfinite(power_w))
+    chosen = [table.cases[i] for i in rows]
+    attributes = [c.attributes for c in chosen]
+    accelerators, by_accelerator = _members([a["accelerator"] for a in attributes])
+    sweeps, by_sweep = _members([group_name("sweep", a) for a in attributes])
+    groups = {name: _members([group_name(name, a) for a in attributes]) for name in SIGMA_GROUPS}
+    idle = np.array([c.accelerator.idle_w for c in chosen])
+    tdp = np.array([c.accelerator.tdp_w for c in chosen])
+    unpacked = np.array([_is_unpacked(a) for a in attributes], dtype=bool)
+    here = Activity(activity.compute_frac[rows], activity.memory_frac[rows])
+    sizes = [3, 1, 3 * len(accelerators), 3 * len(sweeps), *(len(names) for names, _ in groups.values())]
+    ends = np.cumsum(sizes)
+    sigma = np.repeat([SIGMA_TERM, SIGMA_UNPACKED, SIGMA_ACCELERATOR, SIGMA_SWEEP_TERM, *SIGMA_GROUPS.values()], sizes)
+
+    def residuals(x: FloatArray) -> FloatArray:
+        terms = INITIAL + x[:3] + x[4 : ends[2]].reshape(-1, 3)[by_accelerator]
+        terms += x[ends[2] : ends[3]].reshape(-1, 3)[by_sweep]
+        terms[:, 2] += np.where(unpacked, x[3], 0.0)
+        for (_, members), first in zip(groups.values(), ends[3:], strict=False):
+            terms = terms + x[first + members][:, None]
+        watts = accelerator_power_w(PowerCoefficients(*np.exp(terms).T), here, idle_w=idle, tdp_w=tdp)
+        miss = np.log(watts / power_w[rows]) / SIGMA_POWER
+        # squares of these are twice the negative logarithm of Student's t: rows that disagree with all hardly pull
+        robust = np.sign(miss) * np.sqrt((FREEDOM + 1.0) * np.log1p(miss**2 / FREEDOM))
+        return np.concatenate([robust, x / sigma])
+
+    x = least_squares(residuals, np.zeros(sigma.size)).x if rows.size else np.zeros(4)
+    found: dict[str, dict[str, list[float]] | list[float]] = {
+        "global_log": np.round(INITIAL + x[:3], 4).tolist(),
+        "unpacked_log": [round(float(x[3]), 4)],
+        "accelerator_log": {name: [value] * 3 for name, value in PUBLISHED_DRIVE_LOG.items()}
+        | _triples(accelerators, x[4 : ends[2]]),
+        "sweep_terms_log": _triples(sweeps, x[ends[2] : ends[3]]),
+    }
+    for (name, (names, _)), first in zip(groups.items(), ends[3:], strict=False):
+        found[f"{name}_log"] = {member: [round(float(x[first + i]), 4)] for i, member in enumerate(names)}
+    return found
+
+
+def _triples(names: Sequence[str], values: FloatArray) -> dict[str, list[float]]:
+    """Return the three deviations of each name, of running, compute and memory."""
+    return {name: np.round(values[3 * i : 3 * i + 3], 4).tolist() for i, name in enumerate(names)}
+
+
+def power_coefficients(fitted: Mapping[str, Any], attributes: Sequence[Mapping[str, str]]) -> PowerCoefficients:
+    """Return the power coefficients of cases from a fitted record; unknown groups deviate by nothing."""
+    terms = np.tile(np.asarray(fitted["global_log"], dtype=np.float64), (len(attributes), 1))
+    accelerator = fitted["accelerator_log"]
+    for i, case in enumerate(attributes):
+        terms[i] += accelerator.get(case["accelerator"], _generation_mean(accelerator, case))
+        terms[i, 2] += fitted.get("unpacked_log", [0.0])[0] * _is_unpacked(case)
+        terms[i] += fitted.get("sweep_terms_log", {}).get(group_name("sweep", case), [0.0])
+        terms[i] += sum(fitted.get(f"{name}_log", {}).get(group_name(name, case), [0.0])[0] for name in SIGMA_GROUPS)
+    return PowerCoefficients(*np.exp(terms).T)
+
+
+def group_name(group: str, attributes: Mapping[str, str]) -> str:
+    """Return the name of the group that a case belongs to.
+
+    `spread` is the generation with whether an instance spans several accelerators, `model` the model, `system` model
+    and accelerator, `sweep` the deployment whose runs differ in load alone.
+    """
+    if group == "spread":
+        ranks = attributes.get("ranks", "")
+        spans = "one" if set(ranks.split(".")) == {"1"} else "several" if ranks else ""
+        return f"{attributes.get('generation', '')}|{spans}"
+    depth = {"model": ("model",), "system": ("model", "accelerator")}.get(
+        group, ("model", "accelerator", "ranks", "precision", "shape")
+    )
+    return "|".join(attributes.get(name, "") for name in depth)
+
+
+def _is_unpacked(attributes: Mapping[str, str]) -> bool:
+    """Return whether weights are stored in a format that the accelerator has no arithmetic for."""
+    return attributes.get("arithmetic", attributes["precision"]) != attributes["precision"]
+
+
+def _members(names: Sequence[str]) -> tuple[list[str], IntArray]:
+    unique, inverse = np.unique(np.array(names, dtype=str), return_inverse=True)
+    return unique.tolist(), inverse.astype(np.int64)
+
+
+def _generation_mean(by_accelerator: Mapping[str, Sequence[float]], case: Mapping[str, str]) -> FloatArray:
+    """Return the deviation of a relative of the same generation (they share a letter and a digit), or none."""
+    relatives = [v for name, v in by_accelerator.items() if _stem(name) == _stem(case["accelerator"])]
+    return np.mean(relatives, axis=0) if relatives else np.zeros(3)
+
+
+def _stem(name: str) -> str:
+    """Return the family letter and digit of a part's name: gb300 and b200-sxm are both `b`."""
+    return name.removeprefix("g")[:1]

@@ -1,0 +1,342 @@
+"""One calibration from start to end: fit, cross-validate, derive bands, and record what was done."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compute.accelerators import Accelerator
+from compute.calibration.cases import Case, CaseTable, case_table, parse_case
+from compute.calibration.coefficients import CoefficientSet
+from compute.calibration.fitting import (
+    Measured,
+    Solved,
+    coefficient_set_of,
+    fit_layout,
+    fit_unknowns,
+    out_of_fold_logs,
+    solve_cases,
+    unknown_log_values,
+)
+from compute.calibration.power_fit import fit_power, measured_activity, power_coefficients
+from compute.calibration.uncertainty import QUANTITIES, case_band, group_path, residual_quantiles, widening_that_covers
+from compute.model_shapes import ModelShape
+from compute.steps.power import Activity, PowerCoefficients, accelerator_power_w, steady_activity
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+N_FOLDS = 10
+MEASURED = ("measured_itl_s", "measured_ttft_s", "measured_output_tokens_per_s", "measured_accelerator_power_w")
+SEED = 20260101  # of the assignment of deployments to folds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """Measured cases that parse, and why the others do not."""
+
+    table: CaseTable
+    measured: Measured
+    deployments: tuple[str, ...]  # cases of one deployment never part in cross-validation
+    months: tuple[str, ...]  # of measurement, "" where not stated
+    rejected: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CrossValidation:
+    """Logarithms of predicted over measured by quantity (rows as `QUANTITIES`), each case unseen by its fit."""
+
+    by_deployment: FloatArray  # (5, n_cases)
+    by_case: FloatArray  # other loads of the same deployment are known, as after measuring a few of one's own
+    by_model: FloatArray
+    by_accelerator: FloatArray
+    by_date: FloatArray  # later half from the earlier half; NaN for undated and earlier cases
+    queued: BoolArray  # (n_cases,), requests wait for memory
+    predicted_throughput: FloatArray  # (n_cases,), by deployment [1/s]
+
+
+def read_evidence(
+    rows: Sequence[Mapping[str, str]], accelerators: Mapping[str, Accelerator], models: Mapping[str, ModelShape]
+) -> Evidence:
+    """Return the measured cases of rows in the columns of the measured serving cases; bad rows give a reason each."""
+    cases, kept, values, rejected = [], [], [], []
+    for i, row in enumerate(rows):
+        try:
+            case, measured = parse_case(row, accelerators, models), [_measured(row, name) for name in MEASURED]
+            if np.isnan(measured).all():
+                raise ValueError(f"nothing is measured; give one of {', '.join(MEASURED)}")
+        except ValueError as error:
+            rejected.append(f"row {i + 2} ({row.get('case_id', '')}): {error}")
+            continue
+        cases.append(case)
+        kept.append(row)
+        values.append(measured)
+    if not cases:
+        raise ValueError("no usable case" + (f"; first: {rejected[0]}" if rejected else ""))
+    itl_s, ttft_s, throughput, power_w = np.array(values).T
+    # InferenceX throughput was derived from the latencies by Little's law: no second measurement.
+    derived = np.array([c.attributes["protocol"] in ("inferencex", "gap_analysis") for c in cases])
+    return Evidence(
+        table=case_table(cases),
+        measured=Measured(
+            itl_s=itl_s,
+            ttft_s=ttft_s,
+            output_tokens_per_s=np.where(derived, np.nan, throughput),
+            accelerator_power_w=power_w,
+        ),
+        deployments=tuple(_deployment(c) for c in cases),
+        months=tuple(str(row.get("measured_on") or "")[:7] for row in kept),
+        rejected=tuple(rejected),
+    )
+
+
+def _measured(row: Mapping[str, str], name: str) -> float:
+    """Return a measured value, NaN where it is blank."""
+    text = (row.get(name) or "nan").strip() or "nan"
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{name} is {text!r}; must be a number or blank") from None
+    if not (np.isnan(value) or 0 < value < 1e12):
+        raise ValueError(f"{name} is {text}; must be greater than 0 and finite, or blank")
+    return value
+
+
+def _deployment(case: Case) -> str:
+    """Return the name of a deployment and request shape: a sweep over load, whose cases stay together.
+
+    Where answer lengths were measured they differ from run to run of a sweep; chat and reasoning are told apart.
+    """
+    a = case.attributes
+    shape = f"{case.input_tokens:.0f}x{case.output_tokens:.0f}" if a["protocol"] != "ml_energy" else a["shape"]
+    parts = [a[k] for k in ("accelerator", "engine", "protocol", "model", "precision")]
+    return "|".join([*parts, f"{case.n_accelerators} {a['ranks']}", shape])
+
+
+def cross_validate(evidence: Evidence) -> CrossValidation:
+    """Return predictions of every case by fits that have not seen its deployment, its model, its accelerator."""
+    table, measured = evidence.table, evidence.measured
+    logs = measured.logs()
+    layout = fit_layout(table)
+    dated = np.array(evidence.months)
+    known = np.sort(dated[dated != ""])
+    late = dated > known[known.size // 2] if known.size else np.zeros(dated.size, dtype=bool)
+    splits: dict[str, list[BoolArray]] = {
+        "deployment": _masks(_left_out(evidence, "deployment")),
+        "case": _masks(_folds_of([str(i) for i in range(dated.size)])),
+        "model": _masks(_left_out(evidence, "model")),
+        "accelerator": _masks(_left_out(evidence, "accelerator")),
+        "date": [late] if late.any() and not late.all() else [],
+    }
+    results = {}
+    for kind, masks in splits.items():
+        predicted, used = out_of_fold_logs(table, logs, layout, masks)
+        watts = _power_out_of_fold(table, measured, predicted, solve_cases(table, used), masks)
+        results[kind] = (predicted, watts)
+    errors = {kind: _errors(table, measured, *result) for kind, result in results.items()}
+    full = fit_unknowns(table, logs, layout)
+    fitted = solve_cases(table, unknown_log_values(layout, full, len(table.cases)))
+    return CrossValidation(
+        by_deployment=errors["deployment"],
+        by_case=errors["case"],
+        by_model=errors["model"],
+        by_accelerator=errors["accelerator"],
+        by_date=errors["date"],
+        queued=fitted.state.wait_s > 0,
+        predicted_throughput=np.exp(results["deployment"][0][2]),
+    )
+
+
+def _folds_of(names: Sequence[str]) -> IntArray:
+    unique, inverse = np.unique(np.array(names), return_inverse=True)
+    return (np.random.default_rng(SEED).permutation(unique.size) % N_FOLDS)[inverse]
+
+
+def _left_out(evidence: Evidence, unseen: str) -> IntArray:
+    """Return the fold of each case in which its deployment, its model or its accelerator is left out."""
+    if unseen == "deployment":
+        return _folds_of(evidence.deployments)
+    return np.unique([c.attributes[unseen] for c in evidence.table.cases], return_inverse=True)[1]
+
+
+def _masks(folds: IntArray) -> list[BoolArray]:
+    return [folds == k for k in np.unique(folds)]
+
+
+def _power_out_of_fold(
+    table: CaseTable, measured: Measured, predicted: FloatArray, states: Solved, masks: Sequence[BoolArray]
+) -> FloatArray:
+    """Return predicted watts of each case from activity at predicted speed and coefficients fitted without it."""
+    watts = np.full(len(table.cases), np.nan)
+    attributes = [c.attributes for c in table.cases]
+    seen = measured_activity(table, states, measured)
+    activity = predicted_activity(table, states, np.exp(predicted[0]), np.exp(predicted[2]))
+    for mask in masks:
+        if not np.any(mask & np.isfinite(measured.accelerator_power_w)):
+            continue
+        coefficients = power_coefficients(fit_power(table, seen, measured.accelerator_power_w, ~mask), attributes)
+        watts[mask] = case_power_w(table, coefficients, activity)[mask]
+    return watts
+
+
+def predicted_activity(table: CaseTable, solved: Solved, itl_s: FloatArray, tokens_per_s: FloatArray) -> Activity:
+    """Return the activity at predicted latency and throughput."""
+    return steady_activity(
+        table.work,
+        solved.state,
+        input_tokens=table.input_tokens,
+        output_tokens=table.output_tokens,
+        requests_per_s=tokens_per_s / table.replicas / table.output_tokens,
+        itl_s=itl_s,
+    )
+
+
+def case_power_w(table: CaseTable, coefficients: PowerCoefficients, activity: Activity) -> FloatArray:
+    """Return the power of one accelerator of each case [W]."""
+    idle = np.array([c.accelerator.idle_w for c in table.cases])
+    tdp = np.array([c.accelerator.tdp_w for c in table.cases])
+    return accelerator_power_w(coefficients, activity, idle_w=idle, tdp_w=tdp)
+
+
+def _errors(table: CaseTable, measured: Measured, predicted: FloatArray, watts: FloatArray) -> FloatArray:
+    joules = watts * table.n_accelerators / np.exp(predicted[2])
+    measured_joules = measured.accelerator_power_w * table.n_accelerators / measured.output_tokens_per_s
+    return np.vstack(
+        [
+            predicted - measured.logs(),
+            np.log(watts / measured.accelerator_power_w),
+            np.log(joules / measured_joules),
+        ]
+    )
+
+
+def calibrate(evidence: Evidence, validation: CrossValidation, *, fitted_from: str) -> CoefficientSet:
+    """Return the coefficient set of all cases with bands and record."""
+    table, measured = evidence.table, evidence.measured
+    layout = fit_layout(table)
+    unknowns = fit_unknowns(table, measured.logs(), layout, max_iterations=30)
+    found = coefficient_set_of(layout, unknowns)
+    solved = solve_cases(table, unknown_log_values(layout, unknowns, len(table.cases)))
+    power = fit_power(
+        table,
+        measured_activity(table, solved, measured),
+        measured.accelerator_power_w,
+        np.ones(len(table.cases), dtype=bool),
+    )
+    months = sorted(m for m in evidence.months if m)
+    systems: dict[str, int] = {}
+    for case in table.cases:
+        key = "|".join(case.attributes[k] for k in ("accelerator", "engine", "protocol", "vintage"))
+        systems[key] = systems.get(key, 0) + 1
+    record = {
+        "fitted_from": fitted_from,
+        "cases": len(table.cases),
+        "rejected": len(evidence.rejected),
+        "measured_from": months[0] if months else "",
+        "measured_to": months[-1] if months else "",
+        "cases_by_vintage": systems,
+        "models": sorted({c.model.name for c in table.cases}),
+        "systems": sorted({f"{c.accelerator.name}|{c.attributes['engine']}" for c in table.cases}),
+        "power": power,
+        "bands": bands_of(evidence, validation),
+        "residuals": residual_summary(evidence, validation),
+    }
+    return replace(found, record=record)
+
+
+def bands_of(evidence: Evidence, validation: CrossValidation, use: BoolArray | None = None) -> dict[str, dict]:
+    """Return residual quantiles by novelty and quantity, from the cases of `use`."""
+    cases = evidence.table.cases
+    paths = [group_path(case, bool(q)) for case, q in zip(cases, validation.queued, strict=True)]
+    keep = np.ones(len(cases), dtype=bool) if use is None else use
+    kinds = {
+        "known": (validation.by_deployment, "deployment"),
+        "new_model": (validation.by_model, "model"),
+        "new_accelerator": (validation.by_accelerator, "accelerator"),
+    }
+    bands: dict[str, dict] = {}
+    for kind, (errors, unseen) in kinds.items():
+        left_out = _left_out(evidence, unseen)
+        residuals = dict(zip(QUANTITIES, np.where(keep, -errors, np.nan), strict=True))
+        bands[kind] = {
+            quantity: residual_quantiles(paths, values, widening_that_covers(paths, values, left_out))
+            for quantity, values in residuals.items()
+        }
+    return bands
+
+
+def band_coverage(evidence: Evidence, validation: CrossValidation, unseen: str = "deployment") -> FloatArray:
+    """Return 1 where a case lies in its band from others, else 0, NaN if unmeasured, shape (5, n_cases).
+
+    Parameters
+    ----------
+    evidence, validation : Evidence, CrossValidation
+        Cases and their errors.
+    unseen : str
+        What neither the prediction nor its band has seen: the "deployment", the "model" or the "accelerator".
+    """
+    cases = evidence.table.cases
+    folds = _left_out(evidence, unseen)
+    errors = getattr(validation, f"by_{unseen}")
+    covered = np.full(errors.shape, np.nan)
+    for k in np.unique(folds):
+        bands = bands_of(evidence, validation, folds != k)
+        for i in np.flatnonzero(folds == k):
+            for j, quantity in enumerate(QUANTITIES):
+                if np.isfinite(errors[j, i]):
+                    queued = bool(validation.queued[i])
+                    low, high = case_band(bands, quantity, cases[i], queued, unseen == "model", unseen == "accelerator")
+                    covered[j, i] = low <= -errors[j, i] <= high
+    return covered
+
+
+def residual_summary(evidence: Evidence, validation: CrossValidation) -> dict[str, dict[str, list[float]]]:
+    """Return count, median and mean absolute relative error by kind of cross-validation and quantity."""
+    kinds = {
+        "deployment": validation.by_deployment,
+        "case": validation.by_case,
+        "model": validation.by_model,
+        "accelerator": validation.by_accelerator,
+        "date": validation.by_date,
+    }
+    summary: dict[str, dict[str, list[float]]] = {}
+    for kind, errors in kinds.items():
+        for j, quantity in enumerate(QUANTITIES):
+            e = np.abs(np.expm1(errors[j][np.isfinite(errors[j])]))
+            if e.size:
+                values = [e.size, round(float(np.median(e)), 4), round(float(e.mean()), 4)]
+                summary.setdefault(kind, {})[quantity] = values
+    return summary
+
+
+def family_rank_correlation(evidence: Evidence, predicted_tokens_per_s: FloatArray) -> tuple[float, int]:
+    """Return the mean Spearman correlation of throughput within deployment families, and their number.
+
+    A family is one system and model; its members differ in ranks, lengths and load. Families of fewer than five cases
+    say little about order and do not count. Throughput by Little's law serves where none was measured.
+    """
+    measured = evidence.measured
+    in_flight = evidence.table.concurrency * evidence.table.replicas
+    life = measured.ttft_s + measured.itl_s * evidence.table.output_tokens
+    rate = np.where(
+        np.isfinite(measured.output_tokens_per_s),
+        measured.output_tokens_per_s,
+        in_flight * evidence.table.output_tokens / life,
+    )
+    families: dict[str, list[int]] = {}
+    for i, case in enumerate(evidence.table.cases):
+        if np.isfinite(rate[i]) and np.isfinite(predicted_tokens_per_s[i]):
+            key = "|".join(case.attributes[k] for k in ("accelerator", "engine", "protocol", "model", "precision"))
+            families.setdefault(key, []).append(i)
+    values = [
+        np.corrcoef(_ranks(rate[members]), _ranks(predicted_tokens_per_s[members]))[0, 1]
+        for members in families.values()
+        if len(members) >= 5
+    ]
+    return (float(np.mean(values)), len(values)) if values else (float("nan"), 0)
+
+
+def _ranks(values: FloatArray) -> FloatArray:
+    return np.argsort(np.argsort(values)).astype(np.float64)

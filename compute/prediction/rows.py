@@ -1,0 +1,196 @@
+"""Predictions for serving cases: rows in, rows out, each with bands or with the reason why there is no answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compute.accelerators import Accelerator
+from compute.calibration.cases import Case, CaseTable, case_table, parse_case
+from compute.calibration.coefficients import CoefficientSet, split_values
+from compute.calibration.fitting import Solved, solve_cases
+from compute.calibration.power_fit import power_coefficients
+from compute.calibration.run import case_power_w, predicted_activity
+from compute.calibration.uncertainty import case_band, novelty
+from compute.model_shapes import ModelShape
+from compute.prediction.open_arrivals import with_open_arrivals
+from compute.steady.disaggregation import disaggregated_loop
+from compute.steps.collectives import SCALEOUT_BYTES_PER_S
+from compute.steps.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit
+from compute.steps.roofline import step_costs
+
+FloatArray = NDArray[np.float64]
+
+PREDICTED = ("ttft_s", "itl_s", "output_tokens_per_s", "accelerator_power_w", "joules_per_output_token")
+BAND_OF = dict(zip(PREDICTED, ("ttft", "itl", "throughput", "power", "joules"), strict=True))
+COLUMNS = (
+    "case_id",
+    *(column for name in PREDICTED for column in (name, f"{name}_low", f"{name}_high")),
+    "feasible",
+    "reason",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """Predicted values of checked cases, shape (n_cases,); bands have shape (5, n_cases) in `PREDICTED` order."""
+
+    ttft_s: FloatArray
+    itl_s: FloatArray
+    output_tokens_per_s: FloatArray
+    accelerator_power_w: FloatArray
+    joules_per_output_token: FloatArray
+    low: FloatArray
+    high: FloatArray
+    reasons: tuple[str, ...]  # why a case has no steady state, or blank
+    notes: tuple[str, ...]  # what to know of an answer, or blank
+
+
+def predict_rows(
+    rows: Sequence[Mapping[str, str | None]],
+    accelerators: Mapping[str, Accelerator],
+    models: Mapping[str, ModelShape],
+    coefficients: CoefficientSet,
+) -> list[dict[str, str | float | bool]]:
+    """Return one answer per row, in order, with the keys of `COLUMNS`.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        Columns of the measured serving cases, values as text; missing columns count as blank. `request_rate_per_s`
+        in place of `concurrency` asks for open (Poisson) arrivals at the whole deployment.
+    accelerators, models : mapping
+        What the catalogue has, by id.
+    coefficients : CoefficientSet
+        A fitted set.
+
+    Returns
+    -------
+    list of dict
+        Numbers and `feasible` True, or blanks, `feasible` False and the reason. Where more requests are in flight than
+        a deployment takes in, the reason of an answer says how many wait.
+    """
+    answers: list[dict[str, str | float | bool]] = []
+    cases: list[Case] = []
+    places: list[int] = []
+    for i, row in enumerate(rows):
+        answer: dict[str, str | float | bool] = dict.fromkeys(COLUMNS, "")
+        answer["case_id"] = str(row.get("case_id") or "")
+        try:
+            cases.append(parse_case(row, accelerators, models))
+            places.append(i)
+            answer["feasible"] = True
+        except ValueError as error:
+            answer["feasible"] = False
+            answer["reason"] = str(error)
+        answers.append(answer)
+    if not cases:
+        return answers
+    prediction = predict_cases(case_table(cases), coefficients)
+    for k, i in enumerate(places):
+        if prediction.reasons[k]:
+            answers[i] |= {"feasible": False, "reason": prediction.reasons[k]}
+            continue
+        answers[i]["reason"] = prediction.notes[k]
+        for j, name in enumerate(PREDICTED):
+            value = float(getattr(prediction, name)[k])
+            if not np.isfinite(value):
+                continue
+            answers[i][name] = value
+            answers[i][f"{name}_low"] = float(prediction.low[j, k])
+            answers[i][f"{name}_high"] = float(prediction.high[j, k])
+    return answers
+
+
+def predict_cases(table: CaseTable, coefficients: CoefficientSet) -> Prediction:
+    """Return predicted values of checked cases with 80 % bands.
+
+    TTFT of a case whose requests are all queued at once is not defined and comes back as NaN.
+    """
+    log_values = coefficients.log_values([c.attributes for c in table.cases])
+    solved = solve_cases(table, log_values)
+    apart = np.array([c.prefill_accelerators > 0 for c in table.cases])
+    if apart.any():
+        solved = _with_disaggregated(table, log_values, solved, np.flatnonzero(apart))
+    reasons = [""] * len(table.cases)
+    is_open = np.isfinite([c.request_rate_per_s for c in table.cases])
+    if is_open.any():
+        solved, refusals = with_open_arrivals(table, log_values, solved, np.flatnonzero(is_open))
+        for i, reason in refusals.items():
+            reasons[i] = reason
+    activity = predicted_activity(table, solved, solved.itl_s, solved.output_tokens_per_s)
+    watts = case_power_w(
+        table, power_coefficients(coefficients.record["power"], [c.attributes for c in table.cases]), activity
+    )
+    values = {
+        "ttft_s": np.where(np.isfinite(table.concurrency), solved.ttft_s, np.nan),
+        "itl_s": solved.itl_s,
+        "output_tokens_per_s": solved.output_tokens_per_s,
+        "accelerator_power_w": watts,
+        "joules_per_output_token": watts * table.n_accelerators / solved.output_tokens_per_s,
+    }
+    known_models, known_systems = coefficients.record["models"], coefficients.record["systems"]
+    bands = coefficients.record["bands"]
+    low, high = np.empty((len(PREDICTED), len(table.cases))), np.empty((len(PREDICTED), len(table.cases)))
+    queued = solved.state.wait_s > 0
+    for k, case in enumerate(table.cases):
+        new_model, new_system = novelty(case, known_models, known_systems)
+        for j, name in enumerate(PREDICTED):
+            ends = case_band(bands, BAND_OF[name], case, bool(queued[k]), new_model, new_system)
+            low[j, k], high[j, k] = values[name][k] * np.exp(ends)
+    notes = tuple(_waiting_text(table, k, solved) if queued[k] else "" for k in range(len(table.cases)))
+    return Prediction(**values, low=low, high=high, reasons=tuple(reasons), notes=notes)
+
+
+def _waiting_text(table: CaseTable, k: int, solved: Solved) -> str:
+    """Return how many of a closed loop's requests are taken in; blank where all are queued at once on purpose."""
+    in_flight = table.concurrency[k] * table.replicas[k]
+    if not np.isfinite(in_flight):
+        return ""
+    admitted = np.floor(solved.state.admitted[k] * table.replicas[k])
+    return f"memory and seats take in {admitted:.0f} of {in_flight:.0f} requests; the others wait for a place"
+
+
+def _with_disaggregated(table: CaseTable, log_values: FloatArray, solved: Solved, rows: NDArray[np.int64]) -> Solved:
+    """Return `solved` with the disaggregated cases answered by their own loop."""
+    efficiencies, scheduling, rest = split_values(log_values[rows], table.latent_layers[rows])
+    work = table.work.take(rows)
+    costs = step_costs(work, efficiencies)
+    cases = [table.cases[i] for i in rows]
+    memory = memory_fit(work, table.hbm_bytes[rows], workspace_bytes=rest["workspace_bytes"])
+    n_in, n_out = table.input_tokens[rows], table.output_tokens[rows]
+    limit = np.maximum(admitted_requests(work, memory, n_in + rest["reserve"] * n_out), 1.0)
+    one = work.accelerators
+    n_decode = np.array([float(c.decode_accelerators) for c in cases]) / one
+    in_flight = table.concurrency[rows] * table.replicas[rows]
+    state = disaggregated_loop(
+        costs,
+        costs,
+        scheduling,
+        prefill_instances=np.array([float(c.prefill_accelerators) for c in cases]) / one,
+        prefill_ranks=work.attention_ranks,
+        decode_instances=n_decode,
+        concurrency=np.where(np.isfinite(in_flight), in_flight, 4.0 * limit * n_decode),
+        input_tokens=n_in,
+        output_tokens=n_out,
+        kv_bytes=kv_bytes_per_request(work, n_in) / work.kv_copies,
+        link_bytes_per_s=SCALEOUT_BYTES_PER_S * one,
+        admitted_limit=limit,
+    )
+    itl_s, ttft_s, rate = solved.itl_s.copy(), solved.ttft_s.copy(), solved.output_tokens_per_s.copy()
+    scale = rest["decode_scale"]
+    itl_s[rows] = state.itl_s * scale
+    ttft_s[rows] = state.ttft_s
+    rate[rows] = (
+        state.requests_per_s * n_out * (state.ttft_s + n_out * state.itl_s) / (state.ttft_s + n_out * itl_s[rows])
+    )
+    decoding, wait_s = solved.state.decoding.copy(), solved.state.wait_s.copy()
+    decoding[rows], wait_s[rows] = state.decode_batch, 0.0
+    return replace(
+        solved,
+        itl_s=itl_s,
+        ttft_s=ttft_s,
+        output_tokens_per_s=rate,
+        state=replace(solved.state, decoding=decoding, wait_s=wait_s),
+    )

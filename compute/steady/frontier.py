@@ -1,0 +1,310 @@
+"""The curve that planners know: throughput per accelerator against speed per user, over all configurations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compute.accelerators import Accelerator
+from compute.calibration.coefficients import CoefficientSet
+from compute.model_shapes import ModelShape
+from compute.steady.disaggregation import DECODE_DERATE, PREFILL_DERATE
+from compute.steady.instances import Instances, build_instances, candidate_parallelisms, within_context
+from compute.steady.load_lines import both_phases_line, decode_line, fixed_s, kept_when_busy
+from compute.steady.open_loop import LoadLine, clocked
+from compute.steady.prompt_law import prompt_times
+from compute.steady.serving import Configuration, allowed_precisions, capped_clock
+from compute.steady.session_cache import cached_frac
+from compute.steps.power import (
+    Activity,
+    clock_power_factor,
+    dynamic_power_share,
+    steady_activity,
+)
+from compute.steps.speculation import draft_choices, tokens_per_step
+from compute.workload import Workload
+
+FloatArray = NDArray[np.float64]
+
+MOST_DECODE_INSTANCES = 8  # of one disaggregated unit; more of them repeat the same ratio
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frontier:
+    """Operating points of one system and model that no other point beats, fastest user last; arrays of shape (n,)."""
+
+    user_tokens_per_s: FloatArray  # 1 / ITL
+    accelerator_tokens_per_s: FloatArray  # output tokens per second and accelerator
+    ttft_s: FloatArray
+    itl_s: FloatArray
+    batch: FloatArray  # requests in service per instance
+    accelerator_power_w: FloatArray
+    joules_per_output_token: FloatArray  # at the accelerators
+    configuration: tuple[str, ...]
+    reason: str  # why there is no point
+
+    def at_interactivity(self, user_tokens_per_s: float) -> int | None:
+        """Return the point of most throughput whose users see at least this speed, or None."""
+        fast = np.flatnonzero(self.user_tokens_per_s >= user_tokens_per_s)
+        return int(fast[np.argmax(self.accelerator_tokens_per_s[fast])]) if fast.size else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Points:
+    """Operating points before any is left out; arrays of one shape, `configurations` by its first axis."""
+
+    user_tokens_per_s: FloatArray
+    accelerator_tokens_per_s: FloatArray
+    ttft_s: FloatArray
+    batch: FloatArray
+    accelerator_power_w: FloatArray
+    configurations: tuple[Configuration, ...]
+
+
+def serving_frontier(
+    coefficients: CoefficientSet,
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    *,
+    max_accelerators: int = 8,
+    precisions: Sequence[str] | None = None,
+    engine: str = "",
+    allow_disaggregated: bool = False,
+    allow_drafts: bool = False,
+    power_cap_w: float | None = None,
+) -> Frontier:
+    """Return the Pareto frontier of throughput per accelerator over tokens per second and user.
+
+    All configurations at 40 loads each, from a lone request to what memory admits. Points are those of a steady closed
+    loop: waiting of open arrivals is left to `serving_curve`.
+
+    Parameters
+    ----------
+    coefficients : CoefficientSet
+        A fitted set.
+    accelerator, model, workload : Accelerator, ModelShape, Workload
+        What serves what to whom.
+    max_accelerators : int
+        Of one unit.
+    precisions, engine, allow_drafts
+        As for `compute.steady.serving.best_configuration`.
+    allow_disaggregated : bool
+        Whether prefill may run on instances of its own, in the ratio that keeps up with decoding.
+    power_cap_w : float, optional
+        Cap on each accelerator [W]: points that would draw more run at a lower clock.
+
+    Raises
+    ------
+    ValueError
+        If the accelerator cannot be set to the cap.
+    """
+    workload = within_context(workload, model)
+    instances, reason = build_instances(
+        coefficients,
+        accelerator,
+        model,
+        workload,
+        candidate_parallelisms(accelerator, model, max_accelerators),
+        tuple(precisions) if precisions else allowed_precisions(accelerator, model),
+        engine=engine,
+        draft_tokens=draft_choices(model.mtp_layers) if allow_drafts else (0,),
+    )
+    if instances is None:
+        nothing = np.zeros(0)
+        return Frontier(*(nothing,) * 7, configuration=(), reason=reason)
+    found = [_together(instances, accelerator, model, workload, engine, power_cap_w)]
+    if allow_disaggregated and max_accelerators > 1:
+        found += _apart(instances, accelerator, model, workload, engine, power_cap_w, max_accelerators)
+    return _best_of(found)
+
+
+def _best_of(found: Sequence[_Points]) -> Frontier:
+    """Return the points that no other beats in speed and throughput."""
+
+    def joined(name: str) -> FloatArray:
+        return np.concatenate([np.ravel(getattr(points, name)) for points in found])
+
+    speed, rate, watts = (
+        joined(name) for name in ("user_tokens_per_s", "accelerator_tokens_per_s", "accelerator_power_w")
+    )
+    owners = np.concatenate(
+        [
+            np.repeat(np.arange(p.user_tokens_per_s.shape[0]), p.user_tokens_per_s.shape[1]) + first
+            for p, first in zip(found, np.cumsum([0, *(len(p.configurations) for p in found)]), strict=False)
+        ]
+    )
+    every = [configuration for points in found for configuration in points.configurations]
+    flat = np.lexsort((-rate, -speed))  # fastest users first
+    best_so_far = np.maximum.accumulate(rate[flat])
+    chosen = flat[np.r_[best_so_far[0] > 0, best_so_far[1:] > best_so_far[:-1]]][::-1]
+    return Frontier(
+        user_tokens_per_s=speed[chosen],
+        accelerator_tokens_per_s=rate[chosen],
+        ttft_s=joined("ttft_s")[chosen],
+        itl_s=1.0 / speed[chosen],
+        batch=joined("batch")[chosen],
+        accelerator_power_w=watts[chosen],
+        joules_per_output_token=watts[chosen] / rate[chosen],
+        configuration=tuple(every[i].text() for i in owners[chosen]),
+        reason="",
+    )
+
+
+def _together(
+    instances: Instances,
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    engine: str,
+    power_cap_w: float | None,
+) -> _Points:
+    """Return the points of instances that do both phases."""
+    column = instances.columns()
+    line, activity = _line(column, workload)
+    dynamic_w = (accelerator.tdp_w - accelerator.idle_w) * dynamic_power_share(column.power, activity)
+    clock = np.ones_like(dynamic_w)
+    if power_cap_w is not None:
+        clock = capped_clock(accelerator, dynamic_w, power_cap_w)
+        line, _ = _line(replace(column, costs=clocked(column.costs, clock)), workload)
+    return _Points(
+        user_tokens_per_s=1.0 / line.itl_s,
+        accelerator_tokens_per_s=line.requests_per_s * workload.output_tokens / column.work.accelerators,
+        ttft_s=np.broadcast_to(line.state.ttft_s, line.itl_s.shape),
+        batch=line.in_service,
+        accelerator_power_w=accelerator.idle_w + dynamic_w * clock_power_factor(clock),
+        configurations=tuple(
+            Configuration(accelerator, model, engine, precision, parallelism, draft_tokens=drafts)
+            for precision, parallelism, drafts in zip(
+                instances.precisions, instances.parallelisms, instances.drafts, strict=True
+            )
+        ),
+    )
+
+
+def _line(column: Instances, workload: Workload, *, only_decode: bool = False) -> tuple[LoadLine, Activity]:
+    """Return instances over load and what they do at it; `only_decode` where prompts come over from others."""
+    line = (decode_line if only_decode else both_phases_line)(column, workload)
+    cached = 1.0 - 1e-9 if only_decode else cached_frac(workload, line.kept)
+    activity = steady_activity(
+        column.work,
+        line.state,
+        input_tokens=workload.input_tokens,
+        output_tokens=workload.output_tokens,
+        requests_per_s=line.requests_per_s,
+        itl_s=line.itl_s,
+        context_tokens=workload.input_tokens + workload.generated_tokens,
+        cached_tokens=workload.input_tokens * cached,
+        draft_tokens=column.costs.draft_tokens,
+        tokens_per_step=tokens_per_step(column.costs.draft_tokens, column.costs.draft_acceptance),
+    )
+    return line, activity
+
+
+def _apart(
+    instances: Instances,
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    engine: str,
+    power_cap_w: float | None,
+    max_accelerators: int,
+) -> list[_Points]:
+    """Return the points of units whose prefill and decode instances are separate.
+
+    Beside every decode instance stands the prefill instance of its precision with most prompts per accelerator, in the
+    least number that keeps up at each load; pools lose what `PREFILL_DERATE` and `DECODE_DERATE` say.
+    """
+    found = []
+    for precision in dict.fromkeys(instances.precisions):
+        of = np.array([i for i, name in enumerate(instances.precisions) if name == precision])
+        first = instances.take([_fastest_prefill(instances, of, workload)])
+        decode = instances.take(of[instances.work.accelerators[of] + first.work.accelerators[0] <= max_accelerators])
+        if decode.parallelisms:
+            found += _units(first, decode, accelerator, model, workload, engine, power_cap_w, max_accelerators)
+    return found
+
+
+def _fastest_prefill(instances: Instances, of: NDArray[np.int64], workload: Workload) -> int:
+    """Return which of the instances `of` prefills most prompts per accelerator."""
+    prefill_s, _ = _prefill(instances, workload)
+    return int(of[np.argmin((prefill_s * instances.work.accelerators)[of])])
+
+
+def _prefill(instances: Instances, workload: Workload) -> tuple[FloatArray, FloatArray]:
+    """Return a prompt's time on each instance, and until its first token reaches the user, cache sent [s]."""
+    column = instances.columns()
+    prefill_s = prompt_times(column.costs, workload).moment(kept_when_busy(column, workload), 1)
+    return prefill_s[:, 0], (fixed_s(column) + column.scheduling.first * prefill_s)[:, 0]
+
+
+def _units(
+    first: Instances,
+    decode: Instances,
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    engine: str,
+    power_cap_w: float | None,
+    max_accelerators: int,
+) -> list[_Points]:
+    """Return the points of units of one kind of prefill instance with each of the decode instances."""
+    column = decode.columns()
+    span_w = accelerator.tdp_w - accelerator.idle_w
+    line, activity = _line(column, workload, only_decode=True)
+    dynamic_w = span_w * dynamic_power_share(column.power, activity)
+    busy_w = span_w * float(_prefill_share(first, workload))
+    clock, prefill_clock = np.ones_like(dynamic_w), 1.0
+    if power_cap_w is not None:
+        clock = capped_clock(accelerator, dynamic_w, power_cap_w)
+        prefill_clock = float(capped_clock(accelerator, np.array(busy_w), power_cap_w))
+        line, _ = _line(replace(column, costs=clocked(column.costs, clock)), workload, only_decode=True)
+        first = replace(first, costs=clocked(first.costs, np.array([prefill_clock])))
+    prefill_s, first_s = (float(values[0]) for values in _prefill(first, workload))
+    ranks_p, ranks_d = float(first.work.accelerators[0]), column.work.accelerators
+    found = []
+    for n_decode in range(1, min(MOST_DECODE_INSTANCES, max_accelerators) + 1):
+        rate = DECODE_DERATE * n_decode * line.requests_per_s
+        n_prefill = np.maximum(np.ceil(rate * prefill_s / PREFILL_DERATE), 1.0)
+        ranks = n_prefill * ranks_p + n_decode * ranks_d
+        busy = rate * prefill_s / n_prefill
+        watts = (
+            n_prefill * ranks_p * busy * busy_w * clock_power_factor(prefill_clock)
+            + n_decode * ranks_d * dynamic_w * clock_power_factor(clock)
+        ) / ranks
+        fits = ranks <= max_accelerators
+        for i, parallelism in enumerate(decode.parallelisms):
+            if not fits[i].any():
+                continue
+            # a unit's size changes with load: every count of prefill instances is a configuration of its own
+            for count in np.unique(n_prefill[i][fits[i]]):
+                at = fits[i] & (n_prefill[i] == count)
+                unit = Configuration(
+                    accelerator, model, engine, decode.precisions[i], parallelism, first.parallelisms[0],
+                    int(count), n_decode, decode.drafts[i],
+                )  # fmt: skip
+                found.append(
+                    _Points(
+                        user_tokens_per_s=1.0 / line.itl_s[i][at][None],
+                        accelerator_tokens_per_s=(rate[i] / ranks[i])[at][None] * workload.output_tokens,
+                        ttft_s=np.full((1, int(at.sum())), first_s),
+                        batch=line.in_service[i][at][None],
+                        accelerator_power_w=accelerator.idle_w + watts[i][at][None],
+                        configurations=(unit,),
+                    )
+                )
+    return found
+
+
+def _prefill_share(first: Instances, workload: Workload) -> FloatArray:
+    """Return the share of (TDP - idle) that an instance draws while it prefills prompts back to back."""
+    prefill_s, _ = _prefill(first, workload)
+    cached = cached_frac(workload, kept_when_busy(first.columns(), workload))[:, 0]
+    new = workload.input_tokens * (1.0 - cached)
+    pairs = workload.input_tokens * cached * new + 0.5 * new * new
+    work = first.work
+    seconds = (work.dense_gemm_s + work.expert_gemm_s) * new + work.pair_s * pairs
+    seconds = seconds + work.window_pair_s * np.minimum(pairs, new * np.nan_to_num(work.window_tokens, posinf=0.0))
+    chunk_frac = np.minimum(seconds / prefill_s, 1.0)
+    return dynamic_power_share(first.power, Activity(compute_frac=chunk_frac, memory_frac=np.zeros_like(chunk_frac)))[0]

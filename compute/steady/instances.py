@@ -1,0 +1,241 @@
+"""Candidate instances of one model on one accelerator, with fitted coefficients applied: arrays over candidates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compute.accelerators import Accelerator
+from compute.calibration.cases import engine_name, engine_reason, ranks_text
+from compute.calibration.coefficients import CoefficientSet, split_values
+from compute.calibration.fitting import SEATS
+from compute.calibration.power_fit import power_coefficients
+from compute.model_shapes import ModelShape
+from compute.steps.closed_loop import Scheduling
+from compute.steps.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, memory_reason
+from compute.steps.power import PowerCoefficients
+from compute.steps.roofline import DeploymentWork, Parallelism, StepCosts, deployment_work, step_costs
+from compute.steps.speculation import ASSUMED_ACCEPTANCE
+from compute.workload import Workload
+
+FloatArray = NDArray[np.float64]
+
+# assumed: of a tier below each accelerator's memory; a PCIe Gen5 x16 slot moves 64e9 one way, less in practice
+ASSUMED_TIER_BYTES_PER_S = 50e9
+PROTOCOL = "inferencex"  # of the calibrated ones, its clients and lengths resemble production most
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instances:
+    """Candidates that fit in memory; every array has shape (n,), costs and scheduling too."""
+
+    parallelisms: tuple[Parallelism, ...]
+    precisions: tuple[str, ...]
+    drafts: tuple[int, ...]  # tokens drafted per step
+    work: DeploymentWork
+    costs: StepCosts
+    scheduling: Scheduling
+    decode_scale: FloatArray
+    limit: FloatArray  # requests that memory and seats admit
+    kv_bytes: FloatArray  # one prompt's cache, one copy
+    tier: FloatArray  # contexts that a slower tier of memory keeps of paused sessions
+    fetch_s: FloatArray  # to bring one of them back
+    power: PowerCoefficients
+
+    def take(self, index: Sequence[int] | NDArray[np.int64]) -> "Instances":
+        """Return the candidates at `index`."""
+        index = np.asarray(index, dtype=np.int64)
+        return Instances(
+            parallelisms=tuple(self.parallelisms[i] for i in index),
+            precisions=tuple(self.precisions[i] for i in index),
+            drafts=tuple(self.drafts[i] for i in index),
+            work=self.work.take(index),
+            costs=self.costs.take(index),
+            scheduling=Scheduling(*(getattr(self.scheduling, f.name)[index] for f in fields(Scheduling))),
+            decode_scale=self.decode_scale[index],
+            limit=self.limit[index],
+            kv_bytes=self.kv_bytes[index],
+            tier=self.tier[index],
+            fetch_s=self.fetch_s[index],
+            power=PowerCoefficients(*(getattr(self.power, f.name)[index] for f in fields(PowerCoefficients))),
+        )
+
+    def columns(self) -> "Instances":
+        """Return the candidates with arrays of shape (n, 1), to be spread over loads."""
+
+        def column(group):
+            return replace(group, **{f.name: getattr(group, f.name).reshape(-1, 1) for f in fields(group)})
+
+        return replace(
+            self,
+            work=column(self.work),
+            costs=column(self.costs),
+            scheduling=column(self.scheduling),
+            decode_scale=self.decode_scale.reshape(-1, 1),
+            limit=self.limit.reshape(-1, 1),
+            kv_bytes=self.kv_bytes.reshape(-1, 1),
+            tier=self.tier.reshape(-1, 1),
+            fetch_s=self.fetch_s.reshape(-1, 1),
+            power=column(self.power),
+        )
+
+
+def within_context(workload: Workload, model: ModelShape) -> Workload:
+    """Return the requests of a workload that a model takes: none is longer than its context."""
+    return replace(
+        workload,
+        most_input_tokens=max(min(workload.most_input_tokens, float(model.max_context_tokens)), workload.input_tokens),
+        most_output_tokens=max(
+            min(workload.most_output_tokens, float(model.max_context_tokens)), workload.output_tokens
+        ),
+    )
+
+
+def kv_precision_of(weight_precision: str) -> str:
+    """Return the KV cache precision that engines pair with a weight precision in the calibrated runs."""
+    return "bf16" if weight_precision == "bf16" else "fp8"
+
+
+def candidate_parallelisms(
+    accelerator: Accelerator, model: ModelShape, max_accelerators: int
+) -> tuple[Parallelism, ...]:
+    """Return the ways to spread one instance over at most `max_accelerators`.
+
+    Tensor parallelism by powers of two inside the scale-up domain, pipelines of such groups, and for mixtures of
+    experts attention data-parallel with experts spread over all ranks (wide expert parallelism).
+    """
+    domain = accelerator.scaleup_domain_size
+    found = []
+    tensor = 1
+    while tensor <= min(max_accelerators, model.attention_heads, domain):
+        found.append(Parallelism(tensor))
+        for pipeline in (2, 4):
+            if tensor * pipeline <= max_accelerators and model.layers >= 8 * pipeline:
+                found.append(Parallelism(tensor, pipeline))
+        tensor *= 2
+    if model.experts:
+        ranks = 2
+        while ranks <= min(max_accelerators, domain, model.experts):
+            found.append(Parallelism(1, 1, ranks, ranks))
+            ranks *= 2
+    return tuple(found)
+
+
+def build_instances(
+    coefficients: CoefficientSet,
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    parallelisms: Sequence[Parallelism],
+    precisions: Sequence[str],
+    *,
+    engine: str = "",
+    vintage: str = "",
+    draft_tokens: Sequence[int] = (0,),
+) -> tuple[Instances | None, str]:
+    """Return the candidates (every parallelism, precision and draft) that fit, or None and why the roomiest does not.
+
+    Parameters
+    ----------
+    coefficients : CoefficientSet
+        A fitted set.
+    accelerator, model : Accelerator, ModelShape
+        What runs where.
+    workload : Workload
+        Its mean request must fit.
+    parallelisms, precisions : sequence
+        Candidates.
+    engine, vintage : str
+        Serving software; blank means the one with most calibrated cases on this accelerator, and no known release.
+    draft_tokens : sequence of int
+        Tokens drafted per step to try, by a prediction module of `model.mtp_layers` layers or as cheap as one.
+
+    Raises
+    ------
+    ValueError
+        If the engine or a precision is unknown.
+    """
+    name = engine_name(engine) if engine else usual_engine(coefficients, accelerator.name)
+    if strange := engine_reason(name, accelerator):
+        return None, strange
+    context = workload.input_tokens + workload.output_tokens
+    works, spread, chosen, reasons = [], [], [], []
+    for precision in precisions:
+        for parallelism in parallelisms:
+            work = deployment_work(
+                accelerator,
+                model,
+                parallelism,
+                weight_precision=precision,
+                kv_precision=kv_precision_of(precision),
+            )
+            memory = memory_fit(work, accelerator.hbm_bytes)
+            reason = memory_reason(work, memory, context)
+            if reason:
+                reasons.append((float(memory.kv_bytes[0] / memory.accelerators[0]), reason))
+                continue
+            works.append(work)
+            spread.append(parallelism)
+            chosen.append(precision)
+    if not works:
+        return None, max(reasons)[1] if reasons else "no parallelism or precision to try"
+    attributes = [
+        {
+            "accelerator": accelerator.name,
+            "generation": accelerator.generation,
+            "engine": name,
+            "protocol": PROTOCOL,
+            "vintage": vintage,
+            "model": model.name,
+            "precision": precision,
+            "arithmetic": accelerator.compute_precision(precision),
+            "ranks": ranks_text(parallelism),
+        }
+        for precision, parallelism in zip(chosen, spread, strict=True)
+    ]
+    work = DeploymentWork.stack(works)
+    latent_layers = np.full(len(works), float(model.layers if model.is_mla else 0))
+    efficiencies, scheduling, rest = split_values(coefficients.log_values(attributes), latent_layers)
+    memory = memory_fit(work, accelerator.hbm_bytes, workspace_bytes=rest["workspace_bytes"])
+    held = workload.input_tokens + 2.0 * rest["reserve"] * workload.generated_tokens
+    kv_bytes = kv_bytes_per_request(work, workload.input_tokens) / work.kv_copies
+    instances = Instances(
+        parallelisms=tuple(spread),
+        precisions=tuple(chosen),
+        drafts=(0,) * len(chosen),
+        work=work,
+        costs=step_costs(work, efficiencies),
+        scheduling=scheduling,
+        decode_scale=rest["decode_scale"],
+        limit=np.clip(admitted_requests(work, memory, held), 1.0, SEATS * work.accelerators),
+        kv_bytes=kv_bytes,
+        tier=accelerator.cache_tier_bytes * work.accelerators / kv_bytes_per_request(work, held),
+        fetch_s=workload.cached_frac * kv_bytes / (ASSUMED_TIER_BYTES_PER_S * work.accelerators),
+        power=power_coefficients(coefficients.record["power"], attributes),
+    )
+    return (instances if tuple(draft_tokens) == (0,) else _drafting(instances, model, draft_tokens)), ""
+
+
+def _drafting(instances: Instances, model: ModelShape, draft_tokens: Sequence[int]) -> Instances:
+    """Return every candidate with every number of drafted tokens."""
+    n = len(instances.parallelisms)
+    many = instances.take(np.tile(np.arange(n), len(draft_tokens)))
+    drafts = np.repeat(np.asarray(draft_tokens, dtype=np.float64), n)
+    costs = replace(
+        many.costs,
+        draft_tokens=drafts,
+        draft_acceptance=np.where(drafts > 0, ASSUMED_ACCEPTANCE, 0.0),
+        draft_cost_frac=np.full(drafts.size, max(model.mtp_layers, 1) / model.layers),
+    )
+    return replace(many, drafts=tuple(int(g) for g in drafts), costs=costs)
+
+
+def usual_engine(coefficients: CoefficientSet, accelerator: str) -> str:
+    """Return the engine with most calibrated cases on an accelerator, or `other` where there are none."""
+    counts: dict[str, int] = {}
+    for system, n in coefficients.record.get("cases_by_vintage", {}).items():
+        name, engine, protocol, _ = system.split("|")
+        if name == accelerator and protocol == PROTOCOL:
+            counts[engine] = counts.get(engine, 0) + n
+    return max(sorted(counts), key=lambda engine: counts[engine]) if counts else "other"

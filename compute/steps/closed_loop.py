@@ -1,0 +1,148 @@
+"""Closed-form steady state of one serving instance under continuous batching, vectorised over operating points.
+
+A request passes prefill (time P alone) and then O generated tokens. An instance that holds B requests spends, in the
+time one request lives, the prefill of B requests and O decode steps. Of that prefill a request sees one part as its own
+waiting for the first token (it grows with the number of requests that start together) and the other part as longer
+steps while it generates:
+
+    ttft = request + first P + wave (B - 1) P' + waiting for admission
+    itl  = T(B_decoding, context) + stall (B - 1) P' / O
+
+`first`, `wave` and `stall` are the scheduler's three coefficients; P' is the time of a prompt that shares its steps
+with the 2 wave (B - 1) others that start with it (weights are read once for all). Requests beyond what KV memory
+admits wait outside; Little's law over the closed loop gives how long.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from compute.steps.roofline import StepCosts, step_time_s
+from compute.steps.speculation import generation_gap_s
+
+FloatArray = NDArray[np.float64]
+
+# assumed: prompt tokens that engines take into one step (vLLM and TensorRT-LLM default to 8192)
+ASSUMED_CHUNK_TOKENS = 8192.0
+PASSES = 6  # of the fixed point between decoding requests and step time; the map halves its error in each
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scheduling:
+    """How an engine interleaves prompts with generation; arrays of shape (n,) or ()."""
+
+    request_s: FloatArray  # tokenise, queue, first response: once per request
+    first: FloatArray  # first token of a lone request, in units of its prefill time
+    wave: FloatArray  # share of each other request's prefill that a request waits for before its first token
+    stall: FloatArray  # share of the others' prefill that lengthens a request's generation
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            values = np.atleast_1d(np.asarray(getattr(self, field.name), dtype=np.float64))
+            bad = np.flatnonzero(~(values >= 0))
+            if bad.size:
+                raise ValueError(f"Scheduling.{field.name}[{bad[0]}] is {values[bad[0]]}; must be 0 or more")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SteadyState:
+    """One instance at each operating point; arrays of the broadcast shape."""
+
+    ttft_s: FloatArray
+    itl_s: FloatArray
+    wait_s: FloatArray  # part of ttft_s spent before admission
+    prefill_s: FloatArray  # a lone request's prefill
+    decode_step_s: FloatArray  # per token of a step without prompts in it
+    admitted: FloatArray  # requests inside the engine
+    decoding: FloatArray  # of those, generating
+    requests_per_s: FloatArray
+
+
+def prefill_time_s(
+    costs: StepCosts, new_tokens: ArrayLike, cached_tokens: ArrayLike = 0.0, bunch: ArrayLike = 1.0
+) -> FloatArray:
+    """Return the time to prefill one prompt, in chunks of the token budget [s].
+
+    `bunch` prompts that fit the budget together share a step; the time is then that of the step over their number.
+
+    With pipeline stages chunks follow each other through them, so a long prompt takes 1/stages of its time plus the
+    filling of the pipe; one chunk takes all stages.
+    """
+    n = np.asarray(new_tokens, dtype=np.float64)
+    chunks = np.maximum(1.0, n / ASSUMED_CHUNK_TOKENS)
+    pairs = n * np.asarray(cached_tokens, dtype=np.float64) + n * n / 2.0
+    chunk_s = step_time_s(
+        costs,
+        decode_sequences=0.0,
+        context_tokens=0.0,
+        prefill_tokens=n * bunch / chunks,
+        prefill_pairs=pairs * bunch / chunks,
+        prefill_sequences=bunch / chunks,
+    )
+    stages = costs.pipeline_parallel
+    return chunk_s * (chunks + stages - 1.0) / stages / bunch
+
+
+def closed_loop(
+    costs: StepCosts,
+    scheduling: Scheduling,
+    *,
+    concurrency: ArrayLike,
+    input_tokens: ArrayLike,
+    output_tokens: ArrayLike,
+    cached_tokens: ArrayLike = 0.0,
+    context_tokens: ArrayLike | None = None,
+    admitted_limit: ArrayLike = np.inf,
+) -> SteadyState:
+    """Return the steady state with a fixed number of requests in flight per instance.
+
+    Parameters
+    ----------
+    costs : StepCosts
+        Of each deployment, shape (n,); the other arguments broadcast against it.
+    scheduling : Scheduling
+        Of each deployment.
+    concurrency : array_like
+        Requests in flight per instance; inf where all requests are queued at once (needs a finite limit).
+    input_tokens, output_tokens, cached_tokens : array_like
+        Mean prompt, answer, and the part of the prompt found in the prefix cache.
+    context_tokens : array_like, optional
+        Mean over the steps of generation; prompt and half the answer where answers are alike.
+    admitted_limit : array_like
+        Requests that memory and seats admit.
+    """
+    n_out = np.asarray(output_tokens, dtype=np.float64)
+    n_in = np.asarray(input_tokens, dtype=np.float64)
+    in_flight = np.asarray(concurrency, dtype=np.float64)
+    admitted = np.minimum(in_flight, np.maximum(admitted_limit, 1e-9))
+    new = n_in - cached_tokens
+    alone_s = prefill_time_s(costs, new, cached_tokens)
+    context = n_in + n_out / 2.0 if context_tokens is None else context_tokens
+    others = np.maximum(admitted - 1.0, 0.0)
+    bunch = np.maximum(1.0, np.minimum(1.0 + 2.0 * scheduling.wave * others, ASSUMED_CHUNK_TOKENS / new))
+    shared_s = prefill_time_s(costs, new, cached_tokens, bunch)
+    first_s = scheduling.request_s + scheduling.first * alone_s + scheduling.wave * others * shared_s
+    stall_s = scheduling.stall * shared_s * others / n_out
+    decoding = admitted
+    for _ in range(PASSES):
+        step_s = generation_gap_s(costs, sequences=np.maximum(decoding, 1e-9), context_tokens=context)
+        generating_s = n_out * (step_s + stall_s)
+        # a step has at least the one request that it is for
+        decoding = np.maximum(admitted * generating_s / (generating_s + first_s), np.minimum(admitted, 1.0))
+    itl_s = step_s + stall_s
+    life_s = first_s + n_out * itl_s
+    rate = admitted / life_s
+    with np.errstate(invalid="ignore"):
+        wait_s = np.where(np.isfinite(in_flight), np.maximum(in_flight - admitted, 0.0) / rate, np.inf)
+        wait_s = np.where(in_flight > admitted, wait_s, 0.0)
+    return SteadyState(
+        ttft_s=first_s + wait_s,
+        itl_s=itl_s,
+        wait_s=wait_s,
+        prefill_s=alone_s,
+        decode_step_s=step_s,
+        admitted=admitted,
+        decoding=decoding,
+        requests_per_s=rate,
+    )

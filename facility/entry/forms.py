@@ -1,0 +1,296 @@
+"""Forms of the description. Each model form validates like the API and the site file: through the model's own rules.
+
+Forms of parts take the layout they belong to, offer only what stands in it, and carry the layout's version, so that
+`services.part_save(part=form.save(commit=False), version=form.cleaned_data["version"])` refuses a stale edit.
+"""
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from facility import services
+from facility.entry import number_entry
+from facility.entry.field_help import Described
+from facility.entry.number_entry import NumberField, WholeNumberField
+from facility.models import (
+    AirUnit,
+    Cdu,
+    CoolingPlant,
+    FloorFeature,
+    Hall,
+    Layout,
+    PowerFeed,
+    Product,
+    Rack,
+    Site,
+    Weather,
+)
+from facility.models.floor import ORIENTATIONS
+from facility.weather import MAX_EPW_BYTES, WeatherError, read_epw
+
+
+class SiteForm(Described, forms.ModelForm):
+    class Meta:
+        model = Site
+        formfield_callback = number_entry.formfield
+        fields = [
+            "name", "slug", "place", "latitude_deg", "longitude_deg", "elevation_m", "weather", "region",
+            "grid_limit_w", "repair_crews", "notes",
+        ]  # fmt: skip
+        labels = {
+            "latitude_deg": "Latitude [°]", "longitude_deg": "Longitude [°]", "elevation_m": "Elevation [m]",
+            "grid_limit_w": "Grid limit [W]", "repair_crews": "Repair crews",
+        }  # fmt: skip
+        help_texts = {
+            "slug": "Name in addresses, files and commands.", "latitude_deg": "North is positive.",
+            "longitude_deg": "East is positive.", "weather": "One year of hourly weather.",
+        }  # fmt: skip
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        shipped = Weather.objects.filter(site=None)
+        own = Weather.objects.filter(site=self.instance) if self.instance.pk else Weather.objects.none()
+        self.fields["weather"].queryset = (shipped | own).defer("rows")
+        self.fields["repair_crews"].required = False  # a form of before it was asked keeps what is assumed
+
+
+class LayoutForm(Described, forms.ModelForm):
+    """Name, status and notes of a layout; the site is set by the view before it is valid."""
+
+    class Meta:
+        model = Layout
+        formfield_callback = number_entry.formfield
+        fields = ["name", "slug", "status", "notes"]
+        help_texts = {"slug": "Name in addresses, files and commands."}
+
+    def __init__(self, *args, site: Site, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.instance.site = site
+
+    def _get_validation_exclusions(self) -> set[str]:
+        return super()._get_validation_exclusions() - {"site"}  # a site has each slug once
+
+
+class LayoutCloneForm(Described, forms.Form):
+    help_subjects = ("layout_clone",)
+    name = forms.CharField(max_length=160, help_text="What the copy is called.")
+    slug = forms.SlugField(max_length=80, required=False, help_text="Empty: made from the name.")
+
+
+class PartForm(Described, forms.ModelForm):
+    """A part of a layout: references stay inside the layout, and its version travels along."""
+
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args, layout: Layout, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(self.instance, Rack):
+            self.fields["hall"].queryset = layout.halls.all()
+        else:
+            self.instance.layout = layout
+        self.fields["version"].initial = layout.version
+        for name, queryset in parts_of(layout).items():
+            if name in self.fields:
+                self.fields[name].queryset = queryset
+        if isinstance(self.instance, PowerFeed) and self.instance.pk:
+            self.fields["parent"].queryset = layout.power_feeds.exclude(pk=self.instance.pk)
+
+    def _get_validation_exclusions(self) -> set[str]:
+        return super()._get_validation_exclusions() - {"layout"}  # a layout has each name once
+
+
+def parts_of(layout: Layout) -> dict[str, object]:
+    """Return what a reference of each name may point to."""
+    feeds = layout.power_feeds.all()
+    outlets = feeds.exclude(kind__in=PowerFeed.SOURCES)
+    return {
+        "hall": layout.halls.all(), "plant": layout.cooling_plants.all(), "cdu": layout.cdus.all(),
+        "parent": feeds, "feed_a": outlets, "feed_b": outlets,
+    }  # fmt: skip
+
+
+class HallForm(PartForm):
+    class Meta:
+        model = Hall
+        formfield_callback = number_entry.formfield
+        fields = [
+            "name", "width_m", "depth_m", "height_m", "tile_m", "min_aisle_m", "floor_load_limit_kg_per_m2",
+            "containment", "supply_air_degc", "air_unit", "n_air_units", "n_air_units_spare", "leakage_frac",
+            "recirculation_frac", "lighting_w", "plant",
+        ]  # fmt: skip
+        labels = {
+            "width_m": "Width [m]", "depth_m": "Depth [m]", "height_m": "Height [m]", "tile_m": "Tile [m]",
+            "min_aisle_m": "Least aisle [m]", "floor_load_limit_kg_per_m2": "Floor load limit [kg/m²]",
+            "supply_air_degc": "Supply air [°C]", "n_air_units": "Air units", "n_air_units_spare": "Spare air units",
+            "leakage_frac": "Leakage [0–1]", "recirculation_frac": "Recirculation [0–1]",
+            "lighting_w": "Lighting [W]",
+        }  # fmt: skip
+
+
+class RackForm(PartForm):
+    class Meta:
+        model = Rack
+        formfield_callback = number_entry.formfield
+        fields = [
+            "name", "hall", "row", "role", "x_m", "y_m", "orientation_deg", "width_m", "depth_m", "product",
+            "n_systems", "other_power_w", "accelerator_power_limit_w", "load_share", "coolant_flow_m3_per_s", "cdu",
+            "feed_a", "feed_b",
+        ]  # fmt: skip
+        labels = {
+            "x_m": "x [m]", "y_m": "y [m]", "orientation_deg": "Front faces", "width_m": "Width [m]",
+            "depth_m": "Depth [m]", "n_systems": "Systems", "other_power_w": "Other power [W]",
+            "accelerator_power_limit_w": "Power cap per accelerator [W]", "load_share": "Load share",
+            "coolant_flow_m3_per_s": "Coolant flow [m³/s]", "cdu": "CDU", "feed_a": "Feed A", "feed_b": "Feed B",
+        }  # fmt: skip
+        help_texts = {
+            "cdu": "Cools the rack's liquid loop; empty for air only.", "feed_a": "Feed of side A.",
+            "feed_b": "Feed of side B; empty: one side only.", "role": "What the rack is for.",
+        }  # fmt: skip
+
+
+class CduForm(PartForm):
+    class Meta:
+        model = Cdu
+        formfield_callback = number_entry.formfield
+        fields = [
+            "name", "hall", "product", "plant", "group", "redundant_units", "x_m", "y_m", "orientation_deg",
+            "supply_degc", "coolant",
+        ]  # fmt: skip
+        labels = {
+            "x_m": "x [m]", "y_m": "y [m]", "orientation_deg": "Front faces", "supply_degc": "Supply [°C]",
+            "redundant_units": "Redundant units",
+        }  # fmt: skip
+        help_texts = {"plant": "Facility-water loop that takes its heat.", "coolant": "In the racks' loop."}
+
+
+class PowerFeedForm(PartForm):
+    class Meta:
+        model = PowerFeed
+        formfield_callback = number_entry.formfield
+        fields = [
+            "name", "kind", "parent", "product", "rating_w", "n_units", "length_m", "redundancy_group", "redundancy",
+            "eco_mode", "hall",
+        ]  # fmt: skip
+        labels = {"rating_w": "Rating of one unit [W]", "n_units": "Units", "length_m": "Length [m]"}
+        help_texts = {
+            "kind": "What it is in the chain from the utility to the racks.", "parent": "The feed that supplies it.",
+            "redundancy": "How many of the group may fail at design load.",
+        }  # fmt: skip
+
+
+class CoolingPlantForm(PartForm):
+    class Meta:
+        model = CoolingPlant
+        formfield_callback = number_entry.formfield
+        fields = [
+            "name", "supply_degc", "design_rise_k", "coolant", "economiser", "heat_rejection", "n_heat_rejection",
+            "n_heat_rejection_spare", "chiller", "n_chillers", "n_chillers_spare", "pump", "n_pumps",
+            "n_pumps_spare", "tank_m3",
+        ]  # fmt: skip
+        labels = {
+            "supply_degc": "Supply [°C]", "design_rise_k": "Design rise [K]", "n_heat_rejection": "Coolers or towers",
+            "n_heat_rejection_spare": "Spare coolers or towers", "n_chillers": "Chillers",
+            "n_chillers_spare": "Spare chillers", "n_pumps": "Pumps", "n_pumps_spare": "Spare pumps",
+            "tank_m3": "Buffer tank [m³]",
+        }  # fmt: skip
+        help_texts = {"coolant": "In the facility-water loop.", "economiser": "When chillers run."}
+
+
+class AirUnitForm(PartForm):
+    class Meta:
+        model = AirUnit
+        formfield_callback = number_entry.formfield
+        fields = ["name", "hall", "x_m", "y_m", "orientation_deg", "width_m", "depth_m"]
+        labels = {
+            "x_m": "x [m]", "y_m": "y [m]", "orientation_deg": "Blows to", "width_m": "Width [m]",
+            "depth_m": "Depth [m]",
+        }  # fmt: skip
+        help_texts = {"hall": "Says how many units are installed and which product they are."}
+
+
+class FloorFeatureForm(PartForm):
+    class Meta:
+        model = FloorFeature
+        formfield_callback = number_entry.formfield
+        fields = ["name", "hall", "type", "x_m", "y_m", "width_m", "depth_m"]
+        labels = {"x_m": "x [m]", "y_m": "y [m]", "width_m": "Width [m]", "depth_m": "Depth [m]"}
+
+
+class RackRowForm(Described, forms.Form):
+    """A row of equal racks. `save` places them all or none."""
+
+    help_subjects = ("rack_row", "rack")
+    hall = forms.ModelChoiceField(Hall.objects.none(), help_text="Hall that the row stands in.")
+    row = forms.CharField(max_length=16, help_text="Name of the row, e.g. A; racks become A-01, A-02 …")
+    n_racks = WholeNumberField(label="Racks", min_value=1, max_value=services.MAX_ROW_RACKS, initial=12,
+                               help_text="How many stand side by side.")  # fmt: skip
+    role = forms.ChoiceField(choices=Rack.Role, initial=Rack.Role.COMPUTE, help_text="What the racks are for.")
+    product = forms.ModelChoiceField(
+        Product.objects.filter(kind__in=["systems", "network_switches"]), required=False,
+        help_text="System in each rack; empty: only other power.",
+    )  # fmt: skip
+    n_systems = WholeNumberField(label="Systems", min_value=1, initial=1, help_text="In each rack.")
+    other_power_w = NumberField(label="Other power [W]", min_value=0, initial=0, help_text="In each rack [W].")
+    x_m = NumberField(label="x [m]", min_value=0, help_text="Left edge of the first rack [m].")
+    y_m = NumberField(label="y [m]", min_value=0, help_text="Lower edge of the first rack [m].")
+    pitch_m = NumberField(label="Pitch [m]", min_value=0.1, initial=0.6, help_text="From rack to rack [m].")
+    orientation_deg = forms.TypedChoiceField(
+        label="Front faces", choices=ORIENTATIONS, coerce=int, initial=0,
+        help_text="0° smaller y, 90° larger x, 180° larger y, 270° smaller x; the row runs across.",
+    )  # fmt: skip
+    width_m = NumberField(label="Width [m]", min_value=0.1, max_value=5, initial=0.6, help_text="Of a rack [m].")
+    depth_m = NumberField(label="Depth [m]", min_value=0.1, max_value=5, initial=1.2, help_text="Of a rack [m].")
+    cdu = forms.ModelChoiceField(Cdu.objects.none(), label="CDU", required=False, help_text="Empty: air only.")
+    feed_a = forms.ModelChoiceField(PowerFeed.objects.none(), label="Feed A", required=False, help_text="Side A.")
+    feed_b = forms.ModelChoiceField(PowerFeed.objects.none(), label="Feed B", required=False, help_text="Side B.")
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args, layout: Layout, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["version"].initial = layout.version
+        for name, queryset in parts_of(layout).items():
+            if name in self.fields:
+                self.fields[name].queryset = queryset
+
+    def save(self, *, user=None) -> list[Rack] | None:
+        """Place the row; on a refusal put its sentences on the form and return None.
+
+        Raises
+        ------
+        StaleLayout
+            If the layout has changed since the form was shown.
+        """
+        try:
+            return services.racks_create_row(**self.cleaned_data, user=user)
+        except ValidationError as error:
+            self.add_errors(error)
+            return None
+
+    def add_errors(self, error: ValidationError) -> None:
+        """Put each sentence beside its field, or above the form where the form has no such field."""
+        by_field = error.message_dict if hasattr(error, "error_dict") else {None: error.messages}
+        for name, messages in by_field.items():
+            for message in messages:
+                self.add_error(name if name in self.fields else None, message)
+
+
+class WeatherUploadForm(Described, forms.Form):
+    """An EPW file for one site, read and checked; `year` is in the cleaned data."""
+
+    help_subjects = ("weather",)
+    name = forms.CharField(max_length=160, required=False, help_text="Empty: the station's name.")
+    file = forms.FileField(
+        label="EPW file", help_text="EnergyPlus weather: 8,760 or 8,784 hourly rows without gaps; may be gzip."
+    )
+
+    def clean_file(self):
+        upload = self.cleaned_data["file"]
+        if upload.size > MAX_EPW_BYTES:
+            raise ValidationError(
+                f"The file has {upload.size / 2**20:.1f} MiB; an EPW year has about 1.6, at most "
+                f"{MAX_EPW_BYTES // 2**20} are read."
+            )
+        try:
+            self.cleaned_data["year"] = read_epw(upload.read(), source=f"uploaded file {upload.name}")
+        except WeatherError as error:
+            raise ValidationError(str(error)) from error
+        return upload

@@ -1,0 +1,201 @@
+"""Runs side by side: what they assume differently, who wins each figure, and what makes the difference."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from twin.core.comparison.assumptions import AssumptionRow, differing_assumptions, differing_questions
+from twin.core.comparison.pareto import TokenFrontier, token_frontiers
+from twin.core.comparison.reasons import (
+    cost_per_million_usd,
+    cost_per_year_usd,
+    joules_per_token,
+    mean_power_w,
+    reason,
+)
+from twin.core.figures_of_merit import FIGURES, Figure
+from twin.core.results.answers import Answer, answers
+from twin.core.text.numbers import same_text
+
+Run = Mapping[str, Any]  # id, name, figures, bands, details, inputs
+
+
+@dataclass(frozen=True, slots=True)
+class FigureRow:
+    """One figure of merit over all runs; lists have one entry per run."""
+
+    name: str
+    label: str
+    unit: str
+    values: list[float | None]
+    bands: list[list[float] | None]
+    deltas: list[float | None]  # against the reference
+    winner: int | None  # None: neither is better, or the best ones cannot be told apart
+    winners: list[int]  # all that read the same as the best, where somebody is worse
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """One answer of power and cooling over all runs; lists have one entry per run."""
+
+    name: str
+    label: str
+    unit: str
+    better: str
+    values: list[float | None]
+    about: list[str]  # the object, or why there is no value
+    winners: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a waterfall from one run to another."""
+
+    name: str
+    change: float
+    total_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """How the reference's figure becomes another run's. `steps` sum to `end - start`."""
+
+    unit: str
+    start: float
+    end: float
+    steps: list[Step]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Everything a comparison page or endpoint shows."""
+
+    names: list[str]
+    reference: int  # deltas and waterfalls start from this run
+    assumptions: list[AssumptionRow]
+    questions: list[AssumptionRow]  # those of the assumptions that make it another question
+    rows: list[FigureRow]
+    answers: list[AnswerRow]
+    frontiers: list[TokenFrontier]
+    waterfall_w: list[Waterfall]  # mean power at the meter, one per run other than the reference
+    waterfall_j_per_token: list[Waterfall]  # meter energy per output token
+    waterfall_usd: list[Waterfall]  # cost of a million output tokens
+    waterfall_usd_per_year: list[Waterfall]  # cost of a year
+
+
+def compare(runs: Sequence[Run], reference: int = 0) -> Comparison:
+    """Compare two or more finished runs; deltas and waterfalls start from `reference`.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two runs, or the reference is none of them.
+    """
+    if len(runs) < 2:
+        raise ValueError(f"{len(runs)} run given; a comparison needs at least 2")
+    if not 0 <= reference < len(runs):
+        raise ValueError(f"reference is {reference}; it must be 0 to {len(runs) - 1}")
+    assumptions = differing_assumptions(runs)
+    return Comparison(
+        names=[run["name"] for run in runs],
+        reference=reference,
+        assumptions=assumptions,
+        questions=differing_questions(assumptions),
+        rows=[_row(figure, runs, reference) for figure in FIGURES],
+        answers=answer_rows(runs),
+        frontiers=token_frontiers(runs),
+        waterfall_w=_waterfalls(runs, reference, mean_power_w, "W"),
+        waterfall_j_per_token=_waterfalls(runs, reference, joules_per_token, "J/tok"),
+        waterfall_usd=_waterfalls(runs, reference, cost_per_million_usd, "$/M tok"),
+        waterfall_usd_per_year=_waterfalls(runs, reference, cost_per_year_usd, "$/year"),
+    )
+
+
+def falls_between(start: Run, end: Run) -> list[tuple[str, Waterfall]]:
+    """Return every waterfall from one run to another, with its title; those without parts in either are left out."""
+    found = []
+    for title, parts, unit in (
+        ("Mean power at the meter", mean_power_w, "W"),
+        ("Cost a year", cost_per_year_usd, "$/year"),
+        ("Energy per output token", joules_per_token, "J/tok"),
+        ("Cost of a million output tokens", cost_per_million_usd, "$/M tok"),
+    ):
+        a, b = parts(start), parts(end)
+        if a and b:
+            found.append((title, waterfall(a, b, unit)))
+    return found
+
+
+def waterfall(start: Mapping[str, float], end: Mapping[str, float], unit: str) -> Waterfall:
+    """Return the steps from one set of parts to another, largest change first."""
+    names = list(dict.fromkeys([*start, *end]))
+    changes = sorted(((end.get(n, 0.0) - start.get(n, 0.0), n) for n in names), key=lambda c: -abs(c[0]))
+    total = sum(start.values())
+    first, steps = total, []
+    for change, name in changes:
+        if change:
+            total += change
+            steps.append(Step(name, change, total))
+    return Waterfall(unit, first, sum(end.values()), steps)
+
+
+def answer_rows(runs: Sequence[Run]) -> list[AnswerRow]:
+    """Return the answers of power and cooling side by side; "never" beats any number of seconds."""
+    told = [{answer.name: answer for answer in answers(run["details"], run["figures"])} for run in runs]
+    first = {name: answer for one in reversed(told) for name, answer in one.items()}
+    order = dict.fromkeys(name for one in told for name in one)
+    return [_answer_row(first[name], [one.get(name) for one in told]) for name in order]
+
+
+def _answer_row(known: Answer, found: list[Answer | None]) -> AnswerRow:
+    ranks = [answer.rank if answer else None for answer in found]
+    winners, _ = _best(ranks, known.better, known.unit)
+    return AnswerRow(
+        known.name, known.label, known.unit, known.better, [answer.value if answer else None for answer in found],
+        [answer.about if answer else "not kept by this run" for answer in found], winners,
+    )  # fmt: skip
+
+
+def _waterfalls(runs: Sequence[Run], reference: int, parts: Callable[[Run], dict], unit: str) -> list[Waterfall]:
+    start = parts(runs[reference])
+    others = [parts(run) for i, run in enumerate(runs) if i != reference]
+    return [waterfall(start, other, unit) for other in others if start and other]
+
+
+def _row(figure: Figure, runs: Sequence[Run], reference: int) -> FigureRow:
+    values = [run["figures"].get(figure.name) for run in runs]
+    bands = [(run["bands"] or {}).get(figure.name) for run in runs]
+    start = values[reference]
+    deltas = [None if v is None or start is None else v - start for v in values]
+    winners, after = _best(values, figure.better, figure.unit)
+    why = []
+    if winners:
+        doubt = _doubt(winners, values, bands, figure.better)
+        why = [reason(figure.name, runs[winners[0]], runs[after]), doubt]
+    return FigureRow(figure.name, figure.label, figure.unit, values, bands, deltas,
+                     winners[0] if len(winners) == 1 else None, winners,
+                     "; ".join(text for text in why if text))  # fmt: skip
+
+
+def _best(values: Sequence[float | None], better: str, unit: str) -> tuple[list[int], int | None]:
+    """Return the runs that read the same as the best, and the next after them; none where nobody is worse."""
+    known = sorted(((v, i) for i, v in enumerate(values) if v is not None), reverse=better == "higher")
+    if not better or not known:
+        return [], None
+    best = known[0][0]
+    winners = [i for value, i in known if value == best or (isfinite(best) and same_text(best, value, unit))]
+    if len(winners) == len(known):
+        return [], None
+    return sorted(winners), known[len(winners)][1]
+
+
+def _doubt(winners: list[int], values: list[float | None], bands: list[list[float] | None], better: str) -> str:
+    """Return a warning where a winner's band reaches the next run's value: part of the error is its own."""
+    band = bands[winners[0]]
+    if band is None:
+        return ""
+    others = [v for i, v in enumerate(values) if i not in winners and v is not None]
+    inside = max(others) >= band[0] if better == "higher" else min(others) <= band[1]
+    return "not certain: the next is inside its 80 % band" if inside else ""

@@ -1,0 +1,357 @@
+"""What differs between two layouts: on the plan, and in the parts that have no place on it.
+
+Reads two snapshots (`twin.runs.snapshot`), so it shows what was solved, also where a layout has been edited since.
+Things are matched by hall and name; what is left over in a hall is matched by place, and then its name is what changed.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twin.core.text.numbers import quantity_text, significant
+
+Inputs = Mapping[str, Any]
+Properties = dict[str, str]
+
+SAME_PLACE_M = 0.3  # half a floor tile: nearer centres are one place
+STILL_M = 1e-3  # below this nothing was moved: positions are kept to the millimetre
+
+FLOOR_KINDS = ("rack", "CDU", "air unit", "floor feature")
+
+ONLY_A, ONLY_B, MOVED, CHANGED, SAME = "only in A", "only in B", "moved", "changed", "unchanged"
+STATES = (ONLY_A, ONLY_B, MOVED, CHANGED, SAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The floor that something covers, in metres from the hall's lower left corner."""
+
+    x_m: float
+    y_m: float
+    width_m: float
+    depth_m: float
+    orientation_deg: int
+
+    @property
+    def centre_m(self) -> tuple[float, float]:
+        """Middle of the box."""
+        return self.x_m + self.width_m / 2, self.y_m + self.depth_m / 2
+
+    def distance_m(self, other: "Box") -> float:
+        """Distance between two middles."""
+        (x, y), (other_x, other_y) = self.centre_m, other.centre_m
+        return ((x - other_x) ** 2 + (y - other_y) ** 2) ** 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One described object of a layout; `box` is None where it has no place, or none that the snapshot kept."""
+
+    kind: str
+    hall: str
+    name: str
+    properties: Properties
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One object of either layout: what became of it from A to B. `changes` has (property, in A, in B)."""
+
+    state: str
+    before: Thing | None
+    after: Thing | None
+    changes: tuple[tuple[str, str, str], ...] = ()
+    moved_m: tuple[float, float] = (0.0, 0.0)
+    turned_deg: int = 0
+
+    @property
+    def thing(self) -> Thing:
+        """The object as it is in B, or as it was in A where B has none."""
+        return self.after or self.before
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What is different, as words."""
+        words = []
+        if self.state in (ONLY_A, ONLY_B):
+            of = self.thing.properties
+            words.append(of.get("Product") or of.get("Kind") or of.get("Role") or "")
+        if any(self.moved_m):
+            words.append("moved by " + ", ".join(
+                f"{significant(abs(d))} m {towards[d > 0]}"
+                for d, towards in zip(self.moved_m, (("to the left", "to the right"), ("down", "up")), strict=True)
+                if d
+            ))  # fmt: skip
+        if self.turned_deg:
+            words.append(f"turned by {self.turned_deg}°")
+        words += [f"{name}: {a or 'none'} → {b or 'none'}" for name, a, b in self.changes]
+        return tuple(word for word in words if word)
+
+
+@dataclass(frozen=True, slots=True)
+class HallDifference:
+    """What stands in one hall, in A or in B; width and depth hold both."""
+
+    name: str
+    width_m: float
+    depth_m: float
+    things: list[Difference]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Alike differences as one row of the table."""
+
+    state: str
+    kind: str
+    hall: str
+    names: list[str]
+    said: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanDifference:
+    """Halls with what stands in them, and parts without a place: halls, CDUs of old runs, feeds, plants."""
+
+    halls: list[HallDifference]
+    parts: list[Difference]
+    counts: dict[str, int] = field(default_factory=dict)  # of what stands on the floor, by state
+
+    @property
+    def rows(self) -> list[Row]:
+        """The table behind the drawing: everything that differs, alike ones together."""
+        return rows([*(thing for hall in self.halls for thing in hall.things), *self.parts])
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return not self.rows
+
+
+def plan_difference(a: Inputs, b: Inputs) -> PlanDifference:
+    """Return what differs between the layouts of two snapshots.
+
+    Parameters
+    ----------
+    a, b : mapping
+        Snapshots of `twin.runs.snapshot`; they may be of different sites.
+    """
+    hall_pairs = _paired_halls(a["halls"], b["halls"])
+    renamed = {old["name"]: new["name"] for old, new in hall_pairs if old and new}
+    before, after = floor(a, renamed), floor(b, {})
+    halls, placeless = [], []
+    for old, new in hall_pairs:
+        name = (new or old)["name"]
+        own = [
+            difference
+            for kind in FLOOR_KINDS
+            for difference in _matched(before.get((name, kind), []), after.get((name, kind), []))
+        ]
+        sizes = [hall for hall in (old, new) if hall]
+        standing = [d for d in own if d.thing.box]
+        placeless += [d for d in own if not d.thing.box]
+        halls.append(HallDifference(name, max(h["width_m"] for h in sizes), max(h["depth_m"] for h in sizes), standing))
+    counts = {state: sum(d.state == state for hall in halls for d in hall.things) for state in STATES}
+    parts = _matched(_halls(a, renamed), _halls(b, {}))
+    for read in (_feeds, _plants):
+        parts += _matched(read(a), read(b))
+    return PlanDifference(halls, placeless + parts, counts)
+
+
+def rows(differences: Iterable[Difference]) -> list[Row]:
+    """Return differences as rows, those that are alike together, in the order of `STATES`."""
+    gathered: dict[tuple, list[str]] = defaultdict(list)
+    for one in differences:
+        if one.state != SAME:
+            gathered[one.state, one.thing.kind, one.thing.hall, one.said].append(one.thing.name)
+    found = [Row(state, kind, hall, names, said) for (state, kind, hall, said), names in gathered.items()]
+    return sorted(found, key=lambda row: STATES.index(row.state))
+
+
+def floor(inputs: Inputs, renamed: Mapping[str, str]) -> dict[tuple[str, str], list[Thing]]:
+    """Return what stands on the floor by hall and kind; `renamed` says under which name a hall is matched."""
+    hall_name = {hall["id"]: renamed.get(hall["name"], hall["name"]) for hall in inputs["halls"]}
+    found: dict[tuple[str, str], list[Thing]] = defaultdict(list)
+    for thing, hall_id in (*_racks(inputs), *_cdus(inputs), *_air_units(inputs), *_features(inputs)):
+        hall = hall_name.get(hall_id, "")
+        found[hall, thing.kind].append(Thing(thing.kind, hall, thing.name, thing.properties, thing.box))
+    return found
+
+
+def _racks(inputs: Inputs) -> Iterable[tuple[Thing, int]]:
+    columns = inputs["racks"]
+    product, cdu, feed = _product_name(inputs), _names(inputs["cdus"]), _names(inputs["feeds"])
+    for values in zip(*columns.values(), strict=True):
+        rack = dict(zip(columns, values, strict=True))
+        properties = {
+            "Product": product(rack["product_id"]),
+            "Systems": f"{rack['n_systems']}" if rack["product_id"] is not None else "",
+            "Role": rack["role"],
+            "Row": rack["row"],
+            "CDU": cdu(rack["cdu_id"]),
+            "Feed A": feed(rack["feed_a_id"]),
+            "Feed B": feed(rack["feed_b_id"]),
+            "Other power": quantity_text(rack["other_power_w"], "W") if rack["other_power_w"] else "",
+            "Accelerator power cap": _amount(rack["accelerator_power_limit_w"], "W"),
+            "Load share": significant(rack["load_share"]),
+            "Coolant flow": _amount(rack["coolant_flow_m3_per_s"], "m³/s"),
+            "Size": f"{rack['width_m']:g} × {rack['depth_m']:g} m",
+        }
+        yield Thing("rack", "", rack["name"], properties, _box(rack, rack["width_m"], rack["depth_m"])), rack["hall_id"]
+
+
+def _cdus(inputs: Inputs) -> Iterable[tuple[Thing, int]]:
+    product, plant = _product_name(inputs), _names(inputs["plants"])
+    for cdu in inputs["cdus"]:
+        facts = (inputs["products"]["by_id"].get(str(cdu["product_id"])) or {}).get("facts", {})
+        properties = {
+            "Product": product(cdu["product_id"]),
+            "Group": cdu["group"],
+            "Plant": plant(cdu["plant_id"]),
+            "Redundant units": f"{cdu['redundant_units']}",
+            "Supply set point": quantity_text(cdu["supply_degc"], "°C"),
+            "Coolant": cdu["coolant"],
+        }
+        placed = "x_m" in cdu  # runs of earlier versions kept no places of CDUs
+        box = _box(cdu, facts.get("width_m") or 0.6, facts.get("depth_m") or 1.2) if placed else None
+        yield Thing("CDU", "", cdu["name"], properties, box), cdu["hall_id"]
+
+
+def _air_units(inputs: Inputs) -> Iterable[tuple[Thing, int]]:
+    for unit in inputs.get("air_units", ()):  # older runs kept none
+        size = {"Size": f"{unit['width_m']:g} × {unit['depth_m']:g} m"}
+        yield Thing("air unit", "", unit["name"], size, _box(unit, unit["width_m"], unit["depth_m"])), unit["hall_id"]
+
+
+def _features(inputs: Inputs) -> Iterable[tuple[Thing, int]]:
+    for part in inputs.get("features", ()):
+        said = {"Kind": part["type"].replace("_", " "), "Size": f"{part['width_m']:g} × {part['depth_m']:g} m"}
+        box = Box(part["x_m"], part["y_m"], part["width_m"], part["depth_m"], 0)
+        yield Thing("floor feature", "", part["name"], said, box), part["hall_id"]
+
+
+def _halls(inputs: Inputs, renamed: Mapping[str, str]) -> list[Thing]:
+    product, plant = _product_name(inputs), _names(inputs["plants"])
+    return [
+        Thing("hall", "", renamed.get(hall["name"], hall["name"]), {
+            "Name": hall["name"],
+            "Size": f"{hall['width_m']:g} × {hall['depth_m']:g} × {hall['height_m']:g} m",
+            "Containment": hall["containment"].replace("_", " "),
+            "Supply air": quantity_text(hall["supply_air_degc"], "°C"),
+            "Air units": _units(hall["n_air_units"], product(hall["air_unit_id"]), hall["n_air_units_spare"]),
+            "Leakage": quantity_text(hall["leakage_frac"], "%"),
+            "Recirculation": quantity_text(hall["recirculation_frac"], "%"),
+            "Lighting": quantity_text(hall["lighting_w"], "W"),
+            "Plant": plant(hall["plant_id"]),
+        })
+        for hall in inputs["halls"]
+    ]  # fmt: skip
+
+
+def _feeds(inputs: Inputs) -> list[Thing]:
+    product, parent = _product_name(inputs), _names(inputs["feeds"])
+    return [
+        Thing("power feed", "", feed["name"], {
+            "Kind": feed["kind"],
+            "Fed by": parent(feed["parent_id"]),
+            "Product": product(feed["product_id"]),
+            "Rating": _amount(feed["rating_w"], "W"),
+            "Units": f"{feed['n_units']}",
+            "Length": _amount(feed["length_m"], "m"),
+            "Redundancy group": feed["redundancy_group"] or "",
+            "Redundancy": feed["redundancy"] or "",
+            "Eco mode": "yes" if feed["eco_mode"] else "no",
+        })
+        for feed in inputs["feeds"]
+    ]  # fmt: skip
+
+
+def _plants(inputs: Inputs) -> list[Thing]:
+    product = _product_name(inputs)
+    return [
+        Thing("cooling plant", "", plant["name"], {
+            "Supply set point": quantity_text(plant["supply_degc"], "°C"),
+            "Design rise": quantity_text(plant["design_rise_k"], "K"),
+            "Coolant": plant["coolant"],
+            "Economiser": f"{plant['economiser']}".replace("_", " "),
+            "Heat rejection": _units(plant["n_heat_rejection"], product(plant["heat_rejection_id"]),
+                                     plant["n_heat_rejection_spare"]),
+            "Chillers": _units(plant["n_chillers"], product(plant["chiller_id"]), plant["n_chillers_spare"]),
+            "Pumps": _units(plant["n_pumps"], product(plant["pump_id"]), plant["n_pumps_spare"]),
+            "Tank": _amount(plant["tank_m3"], "m³"),
+        })
+        for plant in inputs["plants"]
+    ]  # fmt: skip
+
+
+def _paired_halls(before: Sequence[dict], after: Sequence[dict]) -> list[tuple[dict | None, dict | None]]:
+    """Return halls of equal name as pairs; of those left over, the first of equal size, else each by itself."""
+    by_name = {hall["name"]: hall for hall in before}
+    pairs: list[tuple[dict | None, dict | None]] = [(by_name.pop(new["name"], None), new) for new in after]
+    for i, (old, new) in enumerate(pairs):
+        if old is None:
+            alike = [h for h in by_name.values() if (h["width_m"], h["depth_m"]) == (new["width_m"], new["depth_m"])]
+            if alike:
+                pairs[i] = by_name.pop(alike[0]["name"]), new
+    return [*pairs, *((old, None) for old in by_name.values())]
+
+
+def _matched(before: list[Thing], after: list[Thing]) -> list[Difference]:
+    """Return every object of one hall and kind once, those of B first in their order."""
+    by_name = {thing.name: thing for thing in before}
+    pairs = [(by_name.pop(new.name, None), new) for new in after]
+    left = list(by_name.values())
+    found = []
+    for old, new in pairs:
+        if old is None and new.box and left:
+            near = min(left, key=lambda thing: thing.box.distance_m(new.box) if thing.box else float("inf"))
+            if near.box and near.box.distance_m(new.box) <= SAME_PLACE_M:
+                left.remove(near)
+                old = near
+        found.append(_difference(old, new))
+    return found + [_difference(old, None) for old in left]
+
+
+def _difference(old: Thing | None, new: Thing | None) -> Difference:
+    if old is None or new is None:
+        return Difference(ONLY_B if old is None else ONLY_A, old, new)
+    changes = tuple(
+        (name, old.properties.get(name, ""), new.properties.get(name, ""))
+        for name in new.properties
+        if old.properties.get(name, "") != new.properties.get(name, "")
+    )
+    if old.name != new.name:
+        changes = (("Name", old.name, new.name), *changes)
+    moved, turned = (0.0, 0.0), 0
+    if old.box and new.box:
+        (x, y), (to_x, to_y) = old.box.centre_m, new.box.centre_m
+        moved = tuple(round(d, 3) if abs(d) > STILL_M else 0.0 for d in (to_x - x, to_y - y))
+        turned = (new.box.orientation_deg - old.box.orientation_deg) % 360
+    state = CHANGED if changes else MOVED if any(moved) or turned else SAME
+    return Difference(state, old, new, changes, moved, turned)
+
+
+def _box(row: Mapping[str, Any], width_m: float, depth_m: float) -> Box:
+    turned = row["orientation_deg"] in (90, 270)
+    across, along = (depth_m, width_m) if turned else (width_m, depth_m)
+    return Box(row["x_m"], row["y_m"], across, along, row["orientation_deg"])
+
+
+def _product_name(inputs: Inputs) -> Callable[[int | None], str]:
+    by_id = inputs["products"]["by_id"]
+    return lambda product_id: "" if product_id is None else by_id[str(product_id)]["name"]
+
+
+def _names(table: Sequence[Mapping[str, Any]]) -> Callable[[int | None], str]:
+    by_id = {row["id"]: row["name"] for row in table}
+    return lambda row_id: by_id.get(row_id, "")
+
+
+def _units(n: int, name: str, spare: int) -> str:
+    return f"{n} × {name}" + (f", {spare} of them spare" if spare else "") if n else ""
+
+
+def _amount(value: float | None, unit: str) -> str:
+    return "" if value is None else quantity_text(value, unit)

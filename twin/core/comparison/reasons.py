@@ -1,0 +1,377 @@
+"""Why one run beats the next on a figure: which loss, limit, cost or pool makes the difference, taken from both runs.
+
+Every sentence is computed from what the two runs stored. Where a figure has parts, the part that gains most is named
+with its gain; where it is a quotient, the factor that moves it more (in logarithms) is named with both values.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twin.core.text.numbers import indistinct, quantity_text
+
+Run = Mapping[str, Any]  # id, name, figures, bands, details, inputs
+Parts = dict[str, float]
+
+#: Parts of the mean power that are no load of the racks themselves.
+FACILITY_PARTS = frozenset(
+    {"Electrical distribution", "CDU pumps", "Plant pumps", "Heat-rejection fans", "Chillers", "Air units", "Lighting"}
+)
+TURNED_AWAY_FRAC = 1e-3  # of a workload's requests: less is rounding
+NOTABLE = 0.02  # of a factor's logarithm: less does not explain a difference
+H_PER_YEAR = 8760.0
+
+
+def reason(figure: str, winner: Run, other: Run) -> str:
+    """Return why `winner` is better than `other` on a figure; empty where the runs stored no cause."""
+    find = REASONS.get(figure)
+    return find(winner, other) if find else ""
+
+
+def chip_text(slug: str) -> str:
+    """Return a catalogue name of an accelerator as its makers write it: "rubin-r200" is Rubin R200."""
+    words = slug.split("-")
+    return " ".join(w.upper() if len(w) <= 4 or any(c.isdigit() for c in w) else w.capitalize() for w in words)
+
+
+def mean_power_w(run: Run) -> Parts:
+    """Return the mean power at the meter by what draws it [W]."""
+    return dict(run["details"]["mean_power_by_part_w"])
+
+
+def joules_per_token(run: Run) -> Parts:
+    """Return the meter energy per output token by what draws it [J/tok]; empty where no token was made."""
+    tokens = run["figures"]["output_tokens_per_s"]
+    return {name: watts / tokens for name, watts in mean_power_w(run).items()} if tokens else {}
+
+
+def cost_per_year_usd(run: Run) -> Parts:
+    """Return the cost of a year by cost line [USD]."""
+    return {line["item"]: line["usd_per_year"] for line in run["details"]["costs"]}
+
+
+def cost_per_million_usd(run: Run) -> Parts:
+    """Return the cost of a million output tokens by cost line [USD]; empty where no token was made."""
+    lines = cost_per_year_usd(run)
+    total, per_million = sum(lines.values()), run["figures"]["cost_per_million_output_tokens_usd"]
+    return {item: per_million * usd / total for item, usd in lines.items()} if per_million and total else {}
+
+
+def largest_gain(winner: Parts, other: Parts, unit: str) -> str:
+    """Return the part of which the winner needs less, by how much, and by how much less it needs in all."""
+    if not winner or not other:
+        return ""
+    gains = {name: other.get(name, 0.0) - winner.get(name, 0.0) for name in {*winner, *other}}
+    name, gain = max(gains.items(), key=lambda item: (item[1], item[0]))
+    total = sum(other.values()) - sum(winner.values())
+    if gain <= 0 or total <= 0:
+        return ""
+    return f"{name}: {quantity_text(gain, unit)} less than the next, {quantity_text(total, unit)} in all"
+
+
+def _it_joules_per_token(run: Run) -> Parts:
+    return {name: joules for name, joules in joules_per_token(run).items() if name not in FACILITY_PARTS}
+
+
+def _overhead(run: Run) -> Parts:
+    """Return what PUE adds to 1, by part."""
+    parts = mean_power_w(run)
+    it_w = sum(watts for name, watts in parts.items() if name not in FACILITY_PARTS)
+    return {name: watts / it_w for name, watts in parts.items() if name in FACILITY_PARTS} if it_w else {}
+
+
+def _lost_hours(run: Run) -> Parts:
+    groups = (run["details"].get("availability") or {}).get("groups", [])
+    return {group["name"]: (1 - group["availability_frac"]) * H_PER_YEAR for group in groups}
+
+
+def _lost_tokens(run: Run) -> Parts:
+    groups = (run["details"].get("availability") or {}).get("groups", [])
+    return {group["name"]: group["lost_tokens_per_year"] for group in groups}
+
+
+def _availability(winner: Run, other: Run) -> str:
+    said = largest_gain(_lost_hours(winner), _lost_hours(other), "h")
+    return f"full capacity lost a year to {said}" if said else ""
+
+
+def _workloads(run: Run) -> dict[str, Mapping[str, Any]]:
+    return {row["name"]: row for row in run["details"]["per_workload"]}
+
+
+def _requests(run: Run) -> dict[str, float]:
+    return {name: row["offered_requests_per_s"] for name, row in _workloads(run).items()}
+
+
+def _throughput(winner: Run, other: Run, key: str = "output_tokens_per_s") -> str:
+    """Return the workload of which most more is served, and what holds the other run back there."""
+    mine, theirs = _workloads(winner), _workloads(other)
+    gains = {name: (row[key] or 0.0) - (theirs.get(name, {}).get(key) or 0.0) for name, row in mine.items()}
+    name = max(gains, key=gains.get, default="")
+    if not name or gains[name] <= 0:
+        return ""
+    more = f"{name}: {quantity_text(gains[name], 'tok/s')} more"
+    return f"{more}; {_held_back(mine[name], theirs.get(name), other)}"
+
+
+def _held_back(mine: Mapping[str, Any], theirs: Mapping[str, Any] | None, other: Run) -> str:
+    if theirs is None:
+        return "the next does not serve it"
+    if not theirs["feasible"]:
+        return f"it does not fit on the next: {theirs['reason']}"
+    offered, served = theirs["offered_requests_per_s"], theirs["served_requests_per_s"]
+    if offered - served > TURNED_AWAY_FRAC * offered:
+        hours = other["details"].get("throttled_hours") or 0.0
+        cause = f"accelerators throttle in {hours:g} h" if hours else "its accelerators are full at the targets"
+        return f"the next turns away {quantity_text(1 - served / offered, '%')} of the requests, {cause}"
+    return _more_chips_or_faster(mine, theirs)
+
+
+def _more_chips_or_faster(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    """Return both factors of a pool's output, the one that moves it more first."""
+    chips, other_chips = mine["n_accelerators"], theirs["n_accelerators"]
+    if not chips or not other_chips:
+        return f"on {chips:,.0f} accelerators against {other_chips:,.0f}"
+    each, other_each = mine["output_tokens_per_s"] / chips, theirs["output_tokens_per_s"] / other_chips
+    number = f"{chips:,.0f} accelerators against {other_chips:,.0f}"
+    speed = f"{quantity_text(each, 'tok/s')} from each against {quantity_text(other_each, 'tok/s')}"
+    if mine["accelerator"] != theirs["accelerator"]:
+        speed += f" ({chip_text(mine['accelerator'])} against {chip_text(theirs['accelerator'])})"
+    elif mine["configuration"] != theirs["configuration"]:
+        speed += f" ({mine['configuration']} against {theirs['configuration']})"
+    return ", ".join([number, speed] if _moves(chips, other_chips) > _moves(each, other_each) else [speed, number])
+
+
+def _goodput(winner: Run, other: Run) -> str:
+    return _throughput(winner, other, "goodput_tokens_per_s")
+
+
+def _utilisation(winner: Run, other: Run) -> str:
+    """Return served and servable tokens of both, the one that moves the quotient more first."""
+    served, other_served = (run["figures"]["output_tokens_per_s"] for run in (winner, other))
+    fractions = [run["figures"]["utilisation_frac"] for run in (winner, other)]
+    if not all(fractions) or not served or not other_served:
+        return ""
+    could, other_could = served / fractions[0], other_served / fractions[1]
+    demand = f"serves {quantity_text(served, 'tok/s')} against {quantity_text(other_served, 'tok/s')}"
+    room = f"could serve {quantity_text(could, 'tok/s')} against {quantity_text(other_could, 'tok/s')}"
+    return ", ".join([demand, room] if _moves(served, other_served) > _moves(could, other_could) else [room, demand])
+
+
+def _activity(winner: Run, other: Run, rate: Callable[[Run], float], peak: str, unit: str) -> str:
+    """Return the rate per accelerator and the accelerators' peaks of both: utilisation is one over the other."""
+    chips, other_chips = _accelerators(winner), _accelerators(other)
+    if not chips or not other_chips:
+        return ""
+    each, other_each = rate(winner) / chips, rate(other) / other_chips
+    peaks = _mean_peak(winner, peak), _mean_peak(other, peak)
+    use, other_use = (each / peaks[0], other_each / peaks[1]) if all(peaks) else (each, other_each)
+    if use <= other_use:  # then each token takes more of the peak: another configuration or precision
+        return _configurations(winner, other)
+    said = f"{quantity_text(each, 'tok/s')} through each accelerator against {quantity_text(other_each, 'tok/s')}"
+    if all(peaks) and not indistinct(*peaks):
+        said += f", peak {quantity_text(peaks[0], unit)} against {quantity_text(peaks[1], unit)}"
+    return said
+
+
+def _configurations(winner: Run, other: Run) -> str:
+    """Return the first workload that the two runs serve in another way."""
+    mine, theirs = _workloads(winner), _workloads(other)
+    for name in mine.keys() & theirs.keys():
+        how, other_how = (
+            f"{chip_text(row['accelerator'])}, {row['configuration']}" for row in (mine[name], theirs[name])
+        )
+        if how != other_how:
+            return f"{name}: each token takes more of the peak on {how} than on {other_how}"
+    return ""
+
+
+def _accelerators(run: Run) -> float:
+    return sum(row["n_accelerators"] for row in run["details"]["per_workload"])
+
+
+def _mean_peak(run: Run, fact: str) -> float:
+    """Return the accelerators' mean peak of one kind, 0 where a data sheet does not state it."""
+    sheets = run["inputs"]["products"]["accelerators"]
+    rows = run["details"]["per_workload"]
+    stated = [(sheets.get(row["accelerator"], {}).get("facts", {}).get(fact), row["n_accelerators"]) for row in rows]
+    if not stated or any(not peak for peak, _ in stated):
+        return 0.0
+    return sum(peak * n for peak, n in stated) / sum(n for _, n in stated)
+
+
+def _flop(winner: Run, other: Run) -> str:
+    def rate(run: Run) -> float:
+        return (run["figures"]["output_tokens_per_s"] or 0.0) + (run["figures"]["input_tokens_per_s"] or 0.0)
+
+    return _activity(winner, other, rate, "peak_bf16_dense_flops_per_s", "FLOP/s")
+
+
+def _bandwidth(winner: Run, other: Run) -> str:
+    def rate(run: Run) -> float:
+        return run["figures"]["output_tokens_per_s"] or 0.0
+
+    return _activity(winner, other, rate, "hbm_bandwidth_bytes_per_s", "B/s")
+
+
+def _stranded(winner: Run, other: Run) -> str:
+    provisioned, peak = (
+        tuple(run["figures"][name] for run in (winner, other)) for name in ("provisioned_power_w", "peak_power_w")
+    )
+    less, more = provisioned[1] - provisioned[0], peak[0] - peak[1]
+    if less >= more:
+        return f"provisions {quantity_text(less, 'W')} less than the next" if less > 0 else ""
+    return f"uses {quantity_text(more, 'W')} more than the next in its busiest hour"
+
+
+def _rent(winner: Run, other: Run) -> str:
+    rents = [(run["details"].get("rent") or {}).get("usd_per_hour") for run in (winner, other)]
+    tokens = [run["figures"]["output_tokens_per_s"] for run in (winner, other)]
+    if not all(rents) or not all(tokens):
+        return ""
+    rent = f"rent of {quantity_text(rents[0], '$/h')} against {quantity_text(rents[1], '$/h')}"
+    made = f"{quantity_text(tokens[0], 'tok/s')} against {quantity_text(tokens[1], 'tok/s')}"
+    return ", ".join([rent, made] if _moves(*rents) > _moves(*tokens) else [made, rent])
+
+
+def _latency(key: str) -> Callable[[Run, Run], str]:
+    def find(winner: Run, other: Run) -> str:
+        mine, theirs = _workloads(winner), _workloads(other)
+        both = [n for n in mine if n in theirs and mine[n][key] is not None and theirs[n][key] is not None]
+        name = max(both, key=lambda n: theirs[n][key] - mine[n][key], default="")
+        if not name or theirs[name][key] <= mine[name][key]:
+            return ""
+        said = f"{name}: {quantity_text(mine[name][key], 's')} against {quantity_text(theirs[name][key], 's')}"
+        return f"{said}, {_speed_cause(mine[name], theirs[name], winner, other)}"
+
+    return find
+
+
+def _speed_cause(mine: Mapping[str, Any], theirs: Mapping[str, Any], winner: Run, other: Run) -> str:
+    """Return what answers faster: other accelerators, another configuration, or more room in the busy hours."""
+    for field, said in (("accelerator", chip_text), ("configuration", str)):
+        if mine[field] != theirs[field]:
+            return f"on {said(mine[field])} instead of {said(theirs[field])}"
+    loads = [run["figures"]["utilisation_frac"] for run in (winner, other)]
+    if all(loads) and not indistinct(*loads):
+        return f"at {quantity_text(loads[0], '%')} of what could be served instead of {quantity_text(loads[1], '%')}"
+    hours = [run["details"].get("throttled_hours") or 0.0 for run in (winner, other)]
+    return f"throttled in {hours[0]:g} h instead of {hours[1]:g} h" if hours[0] < hours[1] else "at the same load"
+
+
+def _targets(winner: Run, other: Run) -> str:
+    """Return the workload that misses most of all requests on the other run, and the target that it misses."""
+
+    def missed(run: Run) -> Parts:
+        total = sum(_requests(run).values())
+        if not total:
+            return {}
+        return {
+            name: (1 - row["slo_attainment_frac"]) * row["offered_requests_per_s"] / total
+            for name, row in _workloads(run).items()
+            if row["slo_attainment_frac"] is not None
+        }
+
+    mine, theirs = missed(winner), missed(other)
+    name = max(theirs, key=lambda n: theirs[n] - mine.get(n, 0.0), default="")
+    if not name or theirs[name] <= mine.get(name, 0.0):
+        return ""
+    row = _workloads(other)[name]
+    said = f"{name}: the next misses {quantity_text(theirs[name], '%')} of all requests there"
+    late = [
+        f"{words} p95 {quantity_text(row[f'{which}_p95_s'], 's')} for a target of "
+        f"{quantity_text(row[f'target_{which}_s'], 's')}"
+        for which, words in (("ttft", "first token"), ("itl", "inter-token gap"))
+        if row[f"{which}_p95_s"] is not None and row[f"target_{which}_s"]
+        and row[f"{which}_p95_s"] > row[f"target_{which}_s"]
+    ]  # fmt: skip
+    return "; ".join([said, *late])
+
+
+def _carbon(winner: Run, other: Run) -> str:
+    carbon = [run["inputs"]["site"]["region"]["facts"].get("grid_carbon_kg_per_kwh") for run in (winner, other)]
+    pues = [run["figures"]["pue"] for run in (winner, other)]
+    if not all(carbon) or not all(pues):
+        return ""
+    if _moves(*carbon) > _moves(*pues):
+        return f"the grid emits {carbon[0]:.3g} kg/kWh against {carbon[1]:.3g}"
+    return f"PUE {pues[0]:.3f} against {pues[1]:.3f}"
+
+
+def _water(winner: Run, other: Run) -> str:
+    """Return how both give off their heat: water is what towers and wetted coolers evaporate."""
+    kinds = [_heat_rejection(run) for run in (winner, other)]
+    if kinds[0] != kinds[1]:
+        return f"heat leaves by {kinds[0]} against {kinds[1]}"
+    weather = [run["inputs"]["weather"]["name"] for run in (winner, other)]
+    if weather[0] != weather[1]:
+        return f"the weather of {weather[0]} against {weather[1]}"
+    hours = [_free_hours(run) for run in (winner, other)]
+    if None not in hours and _moves(hours[0], hours[1]) > NOTABLE:
+        return f"{hours[0]:,.0f} plant hours a year without chillers against {hours[1]:,.0f}, both by {kinds[0]}"
+    air = [_air_heat_w(run) for run in (winner, other)]
+    if air[0] < air[1]:
+        return f"air units carry {quantity_text(air[0], 'W')} at most against {quantity_text(air[1], 'W')}"
+    return ""
+
+
+def _air_heat_w(run: Run) -> float:
+    """Return the air units' heat in their busiest hours, summed over halls [W]."""
+    return sum(row["value"] for row in run["details"].get("limits", []) if row["kind"] == "air-unit heat")
+
+
+def _heat_rejection(run: Run) -> str:
+    by_id = run["inputs"]["products"]["by_id"]
+    used = {plant["heat_rejection_id"] for plant in run["inputs"]["plants"]} - {None}
+    return " and ".join(sorted({by_id[str(key)]["kind"].replace("_", " ") for key in used})) or "chillers alone"
+
+
+def _free_hours(run: Run) -> float | None:
+    hours = run["details"].get("economiser_hours")
+    if isinstance(hours, dict):
+        return sum(hours.values())
+    return hours
+
+
+def _peak(winner: Run, other: Run) -> str:
+    """Return whether the mean or the unevenness makes the peak, and the part of the mean that gains most."""
+    peaks, means = ([run["figures"][n] for run in (winner, other)] for n in ("peak_power_w", "mean_power_w"))
+    if not all(peaks) or not all(means):
+        return ""
+    ratios = [peak / mean for peak, mean in zip(peaks, means, strict=True)]
+    if _moves(*ratios) > _moves(*means):
+        return f"flatter: the peak is {ratios[0]:.3g} times the mean against {ratios[1]:.3g}"
+    said = largest_gain(mean_power_w(winner), mean_power_w(other), "W")
+    return f"of the mean, {said}" if said else ""
+
+
+def _moves(value: float, other: float) -> float:
+    """Return how far a factor moves a product, in logarithms."""
+    return abs(math.log(value / other)) if value > 0 and other > 0 else math.inf
+
+
+def _by_parts(parts: Callable[[Run], Parts], unit: str) -> Callable[[Run, Run], str]:
+    return lambda winner, other: largest_gain(parts(winner), parts(other), unit)
+
+
+REASONS: dict[str, Callable[[Run, Run], str]] = {
+    "output_tokens_per_s": _throughput,
+    "goodput_tokens_per_s": _goodput,
+    "tokens_per_joule": _by_parts(joules_per_token, "J/tok"),
+    "it_tokens_per_joule": _by_parts(_it_joules_per_token, "J/tok"),
+    "cost_per_million_output_tokens_usd": _by_parts(cost_per_million_usd, "$/M tok"),
+    "rented_cost_per_million_output_tokens_usd": _rent,
+    "utilisation_frac": _utilisation,
+    "flop_utilisation_frac": _flop,
+    "bandwidth_utilisation_frac": _bandwidth,
+    "stranded_power_w": _stranded,
+    "availability_frac": _availability,
+    "lost_tokens_per_year": _by_parts(_lost_tokens, "tok"),
+    **{f"{which}_{q}_s": _latency(f"{which}_{q}_s") for which in ("ttft", "itl") for q in ("p50", "p95")},
+    "slo_attainment_frac": _targets,
+    "pue": _by_parts(_overhead, ""),
+    "wue_l_per_kwh": _water,
+    "cue_kg_per_kwh": _carbon,
+    "peak_power_w": _peak,
+    "mean_power_w": _by_parts(mean_power_w, "W"),
+}

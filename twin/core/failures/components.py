@@ -1,0 +1,256 @@
+"""What of a layout may fail: its components, how often and for how long, and the states of several that are solved."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import combinations, product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from power_cooling.availability.reliability import HOURS_PER_YEAR, failed_units_pmf
+from power_cooling.site_arrays import Failures, FloatArray, SiteArrays, SiteFeeds
+from twin.core.inputs import equipment
+
+Inputs = Mapping[str, Any]
+
+NEGLIGIBLE_PAIR = 1e-9  # of a year, 30 ms: thousands of such pairs together cost less than a second
+NEGLIGIBLE_ACROSS = 1e-8  # of a year, 0.3 s, of feeds of different groups: they are many
+ASSUMED_COMMON_CAUSE_FRAC = 0.05  # of a component's failures that take its whole group: 1 to 10 % in IEEE 493 practice
+MAX_FAILED_SOLVED = 16  # units of one component that are taken out one by one; more at once are solved as all of them
+MAX_PAIRED_SOLVED = 8  # of each of two components that back each other up
+
+MAX_PLANNED_FRAC = 0.5  # of a year that one group's units are out by plan: beyond, several are served at a time
+
+FEED_RELIABILITY = {
+    "utility": "utility-single-feed", "generator": "genset-standby-1500kw", "transformer": "xfmr-liquid-3mva",
+    "ups": "ups-module", "bess": "li-ion-string", "switchboard": "switchgear-bare-bus-600v", "busway": "busway-ft",
+    "pdu": "pdu",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One described component: `n` alike units that fail independently but for the common cause."""
+
+    name: str
+    group: str  # components of one group back each other up and share a common cause
+    kind: str  # feed, cdus, air_units, coolers, towers, chillers or pumps: which part of `Failures` it is
+    index: int  # row in that part
+    n: int
+    failures_per_year: float  # of one unit
+    repair_h: float
+    start_failure_frac: float = 0.0  # of a standby unit, per demand
+    maintenance_per_year: float = 0.0  # planned outages of one unit
+    maintenance_h: float = 0.0
+    source: str = ""  # slug of the catalogue entry that these figures are of
+    crews: int = 0  # of the site, which all of them work on this where nothing else is broken; 0 for as many as units
+
+    @property
+    def unavailability_frac(self) -> float:
+        """Share of the year that one unit is out of service, or fails to start."""
+        busy = self.failures_per_year * self.repair_h
+        return busy / (HOURS_PER_YEAR + busy) + self.start_failure_frac
+
+    def failed_units_pmf(self) -> FloatArray:
+        """Return the probability of 0 … n failed units, shape (n + 1,): independent failures and the common cause."""
+        return _pmf(self.n, self.failures_per_year / HOURS_PER_YEAR, 1 / self.outage_h, self.crews)
+
+    @property
+    def planned_frac(self) -> float:
+        """Share of the year in which one of the units is out by plan, one after the other."""
+        return self.n * self.maintenance_per_year * self.maintenance_h / HOURS_PER_YEAR
+
+    def units_out_pmf(self, planned: bool | None = None) -> FloatArray:
+        """Return the probability of 0 … n units out, shape (n + 1,): over the year, or while one is out by plan or not.
+
+        The one that is out by plan may be any, also one that has failed.
+        """
+        failed = self.failed_units_pmf()
+        if planned is False:
+            return failed
+        same = failed * np.arange(self.n + 1) / self.n
+        beside = same + np.append(0.0, (failed - same)[:-1])
+        return beside if planned else failed + self.planned_frac * (beside - failed)
+
+    @property
+    def outage_h(self) -> float:
+        """Mean outage that gives this unavailability at this rate: failures to start count as longer repairs."""
+        q = self.unavailability_frac
+        return q / (1 - q) * HOURS_PER_YEAR / self.failures_per_year if self.failures_per_year > 0 else self.repair_h
+
+
+@lru_cache(maxsize=1024)  # a layout has many components of few kinds
+def _pmf(n: int, failures_per_h: float, repairs_per_h: float, crews: int) -> FloatArray:
+    common = ASSUMED_COMMON_CAUSE_FRAC if n > 1 else 0.0
+    chance = failed_units_pmf(n, failures_per_h, repairs_per_h, crews or None, common)
+    chance.setflags(write=False)
+    return chance
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Some units out: (component, how many), its probability, and the share of capacity left."""
+
+    out: tuple[tuple[int, int], ...]
+    probability: float
+    kind: str  # "single", "pair" or "common cause", which is what takes three and more
+
+
+def components(inputs: Inputs, site: SiteArrays, feeds: SiteFeeds) -> list[Component]:
+    """Return every component of a layout that may fail, with what the catalogue says of failures and maintenance."""
+    found = []
+
+    def add(slug: str, name: str, group: str, kind: str, index: int, n: int) -> None:
+        sheet = inputs["products"]["reliability"][slug]["facts"]
+        found.append(
+            Component(
+                name, group, kind, index, n, float(sheet["failures_per_unit_year"]), float(sheet["mttr_h"]),
+                float(sheet.get("start_failure_probability") or 0.0),
+                float(sheet.get("maintenance_per_unit_year") or 0.0), float(sheet.get("maintenance_h") or 0.0), slug,
+                int(inputs["site"].get("repair_crews", 0)),
+            )
+        )  # fmt: skip
+
+    for feed in inputs["feeds"]:
+        group = f"{feed['kind']}: {feed['redundancy_group'] or feed['name']}"
+        index = feeds.tree.index(feed["name"])
+        add(FEED_RELIABILITY[feed["kind"]], feed["name"], group, "feed", index, feed["n_units"])
+    named = equipment.names(inputs)
+    if site.cdus is not None:
+        for i, name in enumerate(named.cdu_groups):
+            add("cdu", name, f"CDUs: {name}", "cdus", i, int(site.cdus.n_units[i]))
+    for i, name in enumerate(named.halls):
+        if site.halls.n_units[i] > 0:
+            add("crah", f"Air units of {name}", f"air units: {name}", "air_units", i, int(site.halls.n_units[i]))
+    water_cooled = site.plants.chiller_water_cooled
+    for kind, label, counts, slugs in (
+        ("coolers", "Dry coolers", site.plants.n_coolers, ["dry-cooler"] * len(named.plants)),
+        ("towers", "Cooling towers", site.plants.n_towers, ["cooling-tower"] * len(named.plants)),
+        ("chillers", "Chillers", site.plants.n_chillers,
+         ["chiller-centrifugal" if w else "chiller-screw-air" for w in water_cooled]),
+        ("pumps", "Pumps", site.plants.n_pumps, ["pump-centrifugal"] * len(named.plants)),
+    ):  # fmt: skip
+        for i, name in enumerate(named.plants):
+            if counts[i] > 0:
+                label_here = f"{label} of {name}"
+                add(slugs[i], label_here, label_here.lower(), kind, i, int(counts[i]))
+    return _within_a_year(found)
+
+
+def _within_a_year(found: list[Component]) -> list[Component]:
+    """Return components whose planned outages fit into a year one after the other, in each group."""
+    planned: dict[str, float] = {}
+    for component in found:
+        planned[component.group] = planned.get(component.group, 0.0) + component.planned_frac
+    fits = {group: MAX_PLANNED_FRAC / max(share, MAX_PLANNED_FRAC) for group, share in planned.items()}
+    return [replace(c, maintenance_per_year=c.maintenance_per_year * fits[c.group]) for c in found]
+
+
+def failure_states(found: list[Component], feeds: SiteFeeds | None = None) -> list[State]:
+    """Return the states whose losses are summed: each number of units out of a component, pairs, common causes.
+
+    Pairs are of components of one group and, given the feeds, of those on the two sides of a rack.
+
+    Units lost to one cause are mended one by one, so that all of them are out for a part of the repair only: the
+    probabilities of a component's states are those of its Markov chain, not a share of its unavailability.
+
+    A utility and the generators behind it count as one group, since the second matters only after the first.
+    """
+    states = []
+    for i, component in enumerate(found):
+        for out, chance in _solved_numbers(component.n, MAX_FAILED_SOLVED, component.units_out_pmf()):
+            kind = {1: "single", 2: "pair"}.get(out, "common cause")
+            states.append(State(((i, out),), chance, kind))
+    groups: dict[str, list[int]] = {}
+    for i, component in enumerate(found):
+        groups.setdefault(component.group, []).append(i)
+    pairs = {pair for members in [*groups.values(), sources_of(found)] for pair in combinations(members, 2)}
+    if feeds is not None:
+        pairs |= set(_feeds_apart(found, feeds))
+    for i, j in sorted(pairs):
+        # Spare units of one stand in for the other's: what both lose together is solved, number by number.
+        states += _pair_states(found, i, j)
+    for members in groups.values():
+        if len(members) > 1:
+            q = min(found[i].unavailability_frac for i in members)
+            everything = tuple((i, found[i].n) for i in members)
+            states.append(State(everything, ASSUMED_COMMON_CAUSE_FRAC * q, "common cause"))
+    return states
+
+
+def sources_of(found: list[Component]) -> list[int]:
+    """Return the utilities and generators: one matters only after the other, so that they count as one group."""
+    return [i for i, c in enumerate(found) if c.kind == "feed" and c.group.startswith(("utility", "generator"))]
+
+
+def _feeds_apart(found: list[Component], feeds: SiteFeeds) -> Iterator[tuple[int, int]]:
+    """Yield the feeds of different groups on the two sides of some rack, where neither hangs on the other."""
+    tree, links = feeds.tree, feeds.links
+    serves = np.zeros((tree.n_nodes, links.n_racks), dtype=np.float32)
+    serves[links.node_index, links.rack_index] = 1
+    above = np.eye(tree.n_nodes, dtype=bool)
+    for node in range(tree.n_nodes - 1, -1, -1):  # deepest first
+        if tree.parent[node] >= 0:
+            serves[tree.parent[node]] = np.maximum(serves[tree.parent[node]], serves[node])
+            above[tree.parent[node]] |= above[node]
+    sources = set(sources_of(found))
+    own = [i for i, c in enumerate(found) if c.kind == "feed" and i not in sources]
+    nodes = np.array([found[i].index for i in own], dtype=np.int64)
+    out = np.array([1 - found[i].units_out_pmf()[0] for i in own])
+    apart = (serves @ serves.T > 0) & ~above & ~above.T
+    likely = np.outer(out, out) > NEGLIGIBLE_ACROSS
+    for a, b in np.argwhere(np.triu(apart[np.ix_(nodes, nodes)] & likely, k=1)):
+        yield own[a], own[b]
+
+
+def _pair_states(found: list[Component], i: int, j: int) -> Iterator[State]:
+    """Yield what two components lose together; they are never both out by plan."""
+    one, other = found[i], found[j]
+    calm = 1 - one.planned_frac - other.planned_frac
+    cases = ((calm, False, False), (one.planned_frac, True, False), (other.planned_frac, False, True))
+    chances = [
+        (share, dict(_solved_numbers(one.n, MAX_PAIRED_SOLVED, one.units_out_pmf(by_plan))),
+         dict(_solved_numbers(other.n, MAX_PAIRED_SOLVED, other.units_out_pmf(beside))))
+        for share, by_plan, beside in cases
+    ]  # fmt: skip
+    for a, b in product(chances[0][1], chances[0][2]):
+        chance = sum(share * of_one[a] * of_other[b] for share, of_one, of_other in chances)
+        if chance > NEGLIGIBLE_PAIR:
+            yield State(((i, a), (j, b)), chance, "pair")
+
+
+def _solved_numbers(n: int, most: int, chance: FloatArray) -> list[tuple[int, float]]:
+    """Return solved numbers of units out and their chances; numbers in between count with the next higher."""
+    solved = range(1, n + 1) if n <= most else sorted({1, 2, n})
+    below = [0, *solved]
+    return [(out, float(chance[low + 1 : out + 1].sum())) for low, out in zip(below, solved, strict=False)]
+
+
+def failures_of(site: SiteArrays, feeds: SiteFeeds, found: list[Component], states: list[State]) -> Failures:
+    """Return the states as the solver's failure axis; element 0 has nothing failed."""
+    n = len(states) + 1
+    installed: dict[str, NDArray] = {
+        "air_units": site.halls.n_units, "coolers": site.plants.n_coolers, "towers": site.plants.n_towers,
+        "chillers": site.plants.n_chillers, "pumps": site.plants.n_pumps,
+        "cdus": site.cdus.n_units if site.cdus is not None else np.zeros(0),
+    }  # fmt: skip
+    running = {kind: np.tile(counts.astype(float), (n, 1)) for kind, counts in installed.items()}
+    feed_out = np.zeros((n, feeds.tree.n_nodes), dtype=np.int64)
+    for k, state in enumerate(states, start=1):
+        for which, out in state.out:
+            component = found[which]
+            if component.kind == "feed":
+                feed_out[k, component.index] += out
+            else:
+                running[component.kind][k, component.index] -= out
+    return Failures(
+        cdus_running=running["cdus"] if site.cdus is not None else None,
+        air_units_running=running["air_units"],
+        coolers_running=running["coolers"],
+        towers_running=running["towers"],
+        chillers_running=running["chillers"],
+        pumps_running=running["pumps"],
+        feed_units_failed=feed_out,
+    )

@@ -1,0 +1,147 @@
+"""How long stored energy and stored heat cover the loss of a component before it costs tokens.
+
+Batteries cover what stands above them on the way to the racks; coolant, tanks and hall air cover pumps, CDUs and the
+plant, until the first racks behind would throttle after a whole loss of that kind at the busiest load in hot weather.
+Whatever loses cooling and power lasts as long as the shorter of both; what neither covers, such as air units, lasts
+no time.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from power_cooling.fluids.psychrometrics import wet_bulb_degc
+from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds, Weather
+from power_cooling.transients.loss_drills import LossDrill, loss_drills
+from twin.core.failures.components import Component
+from twin.core.inputs import equipment
+from twin.core.inputs.feed_ratings import standby_generators
+
+Inputs = Mapping[str, Any]
+PlantDrills = Mapping[int, Mapping[str, LossDrill]]  # by plant and name of the loss
+
+# After a loss: longer than a start of generators, chillers or a switch-over takes; what lasts longer counts as this.
+FOLLOWED_S = 3600.0
+OF_PLANT = "all chillers and coolers"
+DRILL_OF = {
+    "cdus": "all rack-coolant pumps", "pumps": "facility-water pumps", "coolers": OF_PLANT, "towers": OF_PLANT,
+    "chillers": OF_PLANT, "feed": "grid, generators fail",
+}  # fmt: skip
+
+
+def ride_through_s(
+    inputs: Inputs,
+    site: SiteArrays,
+    feeds: SiteFeeds,
+    drills: PlantDrills,
+    feed_load_w: FloatArray,
+    found: list[Component],
+) -> FloatArray:
+    """Return how long storage covers the loss of each component, shape (n_components,) [s].
+
+    Parameters
+    ----------
+    inputs : mapping
+        A snapshot.
+    site, feeds
+        What the coupled solver solves.
+    drills : mapping
+        Of `plant_drills`.
+    feed_load_w : ndarray, shape (n_nodes,)
+        What each feed then carries [W]; batteries last their energy over it.
+    found : list of Component
+    """
+    cooled = {plant: _seconds(by_name, DRILL_OF["feed"]) for plant, by_name in drills.items()}
+    powered = powered_s(inputs, feeds, feed_load_w, cooled)
+    covered = np.zeros(len(found))
+    for i, component in enumerate(found):
+        if component.kind == "feed":
+            covered[i] = powered[component.index]
+        elif component.kind in DRILL_OF:
+            plant = component.index if component.kind != "cdus" else int(site.cdus.plant_index[component.index])
+            covered[i] = _seconds(drills.get(plant, {}), DRILL_OF[component.kind])
+    return covered
+
+
+def plant_drills(site: SiteArrays, hot: Weather, load_frac: FloatArray) -> PlantDrills:
+    """Return the losses of each plant whose CDUs carry racks, at the busiest load and in hot weather.
+
+    Parameters
+    ----------
+    site : SiteArrays
+    hot : Weather
+        One element.
+    load_frac : ndarray, shape (n_pools,)
+        The busiest load.
+    """
+    if site.cdus is None or not load_frac.size:
+        return {}
+    dry = float(hot.dry_bulb_degc[0])
+    wet = min(dry, float(wet_bulb_degc(dry, float(hot.humidity_ratio[0]), float(hot.pressure_pa[0]))))
+    pool = site.racks.pool_index
+    load = np.where(pool >= 0, load_frac[pool], 0.0)
+    carries = (site.racks.cdu_index >= 0) & (site.racks.count > 0)
+    plants = np.unique(site.cdus.plant_index[site.racks.cdu_index[carries]])
+    return {
+        int(plant): {
+            drill.name: drill
+            for drill in loss_drills(
+                site,
+                int(plant),
+                load,
+                dry_bulb_degc=dry,
+                wet_bulb_degc=wet,
+                duration_s=FOLLOWED_S,
+            )
+        }
+        for plant in plants
+    }
+
+
+def _seconds(drills: Mapping[str, LossDrill], name: str) -> float:
+    """Return when a loss first throttles a rack or overheats the air; nothing is known of plants without CDUs."""
+    if name not in drills:
+        return 0.0
+    return min(drills[name].first_throttle_s, drills[name].air_limit_s, FOLLOWED_S)
+
+
+def powered_s(inputs: Inputs, feeds: SiteFeeds, load_w: FloatArray, cooled_s: Mapping[int, float]) -> FloatArray:
+    """Return how long what hangs on each feed goes on without it, shape (n_nodes,) [s]."""
+    tree, links = feeds.tree, feeds.links
+    battery_s = _battery_s(inputs, feeds, load_w)
+    covered = np.full(tree.n_nodes, np.inf)
+    for node in np.unique(links.node_index):
+        best, at = 0.0, int(node)
+        while at >= 0:
+            covered[at] = min(covered[at], best)
+            best, at = max(best, battery_s[at]), int(tree.parent[at])
+    for plant, node in enumerate(feeds.plant_node):
+        at = int(node)
+        while at >= 0:
+            covered[at] = min(covered[at], cooled_s.get(plant, 0.0))
+            at = int(tree.parent[at])
+    by_id = {feed["id"]: feed["name"] for feed in inputs["feeds"]}
+    for utility, generator in standby_generators(inputs["feeds"]).items():
+        covered[tree.index(generator)] = covered[tree.index(by_id[utility])]
+    return np.where(np.isfinite(covered), covered, 0.0)
+
+
+def _battery_s(inputs: Inputs, feeds: SiteFeeds, load_w: FloatArray) -> FloatArray:
+    """Return how long the batteries at each feed carry it, shape (n_nodes,) [s]."""
+    tree = feeds.tree
+    lasts = np.zeros(tree.n_nodes)
+    by_id = {feed["id"]: feed for feed in inputs["feeds"]}
+    for feed in inputs["feeds"]:
+        sheet = (equipment.product(inputs, feed["product_id"]) or {"facts": {}})["facts"]
+        node = tree.index(feed["name"])
+        if feed["kind"] == "ups" and sheet.get("battery_autonomy_s"):
+            stored_j = sheet["battery_autonomy_s"] * tree.rating_w[node] * feed["n_units"]
+        elif feed["kind"] == "bess" and feed["parent_id"] is not None:
+            node = tree.index(by_id[feed["parent_id"]]["name"])
+            carries = sheet.get("power_w", 0.0) * feed["n_units"] >= load_w[node]
+            stored_j = sheet.get("energy_j", 0.0) * feed["n_units"] if carries else 0.0
+        else:
+            continue
+        lasts[node] += stored_j / max(float(load_w[node]), 1.0)
+    return lasts

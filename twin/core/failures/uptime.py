@@ -1,0 +1,439 @@
+"""What failures and repairs leave of a layout's token capacity over a year.
+
+Every described component may fail: its rate and repair time come from the catalogue. For each single failure, each
+pair within a group, and each common-cause loss of a whole group, the coupled solver says what capacity is left at the
+busiest hour's load in weather that only one hour in a hundred exceeds: a lost CDU is not a lost hall, flow and
+temperature redistribute. Availability, how often the layout leaves full capacity and what one more unit would gain are
+exact over the joint states of all components; simulated years give the spread of what a year loses. What a component
+loses is its share of the solved states, exact to second order in the unavailabilities.
+
+The site's repair crews share what is broken. Planned outages follow one another within what backs each other up, so
+that they cost redundancy where there is some. Storage covers what is out for a while (`failures.ride_through`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from power_cooling.availability.capacity_functions import capacity_of_states
+from power_cooling.availability.reliability import HOURS_PER_YEAR
+from power_cooling.availability.solve import (
+    ASSUMED_INTERRUPTION_FRAC,
+    AvailabilityDraw,
+    AvailabilityResult,
+    RepairableGroups,
+    Subsystem,
+    simulate_availability,
+    solve_availability,
+)
+from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds, Weather
+from twin.core.failures.capacity_left import DESIGN_QUANTILE, capacity_left
+from twin.core.failures.components import (
+    ASSUMED_COMMON_CAUSE_FRAC,
+    MAX_PLANNED_FRAC,
+    Component,
+    State,
+    components,
+    failure_states,
+    sources_of,
+)
+from twin.core.failures.ride_through import PlantDrills, ride_through_s
+from twin.core.inputs import equipment
+from twin.core.inputs.pools import Pool
+
+Inputs = Mapping[str, Any]
+
+MAX_JOINT_STATES = 6_000  # of the exact distribution; what they leave out counts as no capacity
+MAX_JOINT_COMPONENTS = 64  # of most loss; in larger layouts the others' losses are summed state by state
+N_DRAWN_YEARS = 1_000
+DRAW_SEED = 493  # the same years in every run, so that two runs differ by their layouts only
+N_SHOWN_LEVELS = 12  # of the capacity distribution
+ASSUMED_ACCELERATOR_FAILURES_PER_YEAR = 0.173  # per accelerator, where none is catalogued: 419 in 54 days on 16,384
+# H100 (Llama 3 training report)
+
+
+@dataclass(frozen=True, slots=True)
+class Trays:
+    """Alike accelerator trays of a layout: each failure takes one of them until it is swapped."""
+
+    accelerator: str
+    n: float
+    failures_per_year: float  # of one tray
+    swap_h: float
+    accelerator_share: float  # of the layout's accelerators, one tray
+
+    @property
+    def lost_h_per_failure(self) -> float:
+        """Hours of the layout's full capacity that one failure costs [h]."""
+        return self.swap_h * self.accelerator_share
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Uptime:
+    """Availability of token capacity. Per-component arrays have shape (n_components,)."""
+
+    components: list[Component]
+    states: list[State]
+    capacity_frac: FloatArray  # (n_states,)
+    accelerator_unavailability_frac: float
+    long_run: AvailabilityResult
+    years: AvailabilityDraw
+    lost_by_component_frac: FloatArray  # of capacity, single failures and half of each shared state
+    one_more_gain_frac: FloatArray
+    converged: bool
+    covered_s: FloatArray  # (n_components,), how long storage covers the loss of each
+    repair_crews: int
+    minor_lost_frac: float = 0.0  # by components beyond MAX_JOINT_COMPONENTS, state by state, not in the distribution
+
+    @property
+    def availability_frac(self) -> float:
+        """Expected share of token capacity."""
+        return max(0.0, self.long_run.availability_frac - self.minor_lost_frac)
+
+    def as_details(self, output_tokens_per_year: float) -> dict[str, Any]:
+        """Return what a page shows, components that cost most first."""
+        groups: dict[tuple[str, str], dict[str, Any]] = {}
+        for i, component in enumerate(self.components):
+            row = groups.setdefault(
+                (component.kind, component.group),
+                {
+                    "name": group_text(component),
+                    "n": 0,
+                    "lost": 0.0,
+                    "gain": 0.0,
+                    "worst": 1.0,
+                    "planned": 0.0,
+                    "s": np.inf,
+                },
+            )
+            row["n"] += component.n
+            row["planned"] += HOURS_PER_YEAR * component.planned_frac
+            row["s"] = min(row["s"], float(self.covered_s[i]))
+            row["lost"] += float(self.lost_by_component_frac[i])
+            row["gain"] += float(self.one_more_gain_frac[i])
+        for state, left in zip(self.states, self.capacity_frac, strict=True):
+            if state.kind == "single":
+                component = self.components[state.out[0][0]]
+                row = groups[component.kind, component.group]
+                row["worst"] = min(row["worst"], float(left))
+        rows = [
+            {
+                "name": row["name"],
+                "n": row["n"],
+                "capacity_after_one_failure_frac": row["worst"],
+                "availability_frac": 1 - row["lost"],
+                "planned_h_per_year": row["planned"],
+                "ride_through_s": row["s"],
+                "lost_tokens_per_year": float(row["lost"] * output_tokens_per_year),
+                "one_more_gain_tokens_per_year": float(row["gain"] * output_tokens_per_year),
+            }
+            for row in groups.values()
+        ]
+        rows.append(
+            {
+                "name": "Accelerators",
+                "n": None,
+                "capacity_after_one_failure_frac": None,
+                "availability_frac": 1 - self.accelerator_unavailability_frac,
+                "planned_h_per_year": None,
+                "ride_through_s": None,
+                "lost_tokens_per_year": float(self.accelerator_unavailability_frac * output_tokens_per_year),
+                "one_more_gain_tokens_per_year": None,
+            }
+        )
+        rows.sort(key=lambda row: -row["lost_tokens_per_year"])
+        return {
+            "groups": rows,
+            "lost_tokens_per_year": float((1 - self.availability_frac) * output_tokens_per_year),
+            "lost_tokens_p95_per_year": float(self.years.lost_h_p95 / HOURS_PER_YEAR * output_tokens_per_year),
+            "planned_lost_tokens_per_year": float(
+                self.long_run.planned_lost_h_per_year / HOURS_PER_YEAR * output_tokens_per_year
+            ),
+            "repair_crews": self.repair_crews or None,
+            "standard_error_frac": float(self.years.standard_error_frac),
+            "drawn_availability_frac": float(self.years.availability_frac),
+            "n_years_drawn": int(self.years.lost_h.size),
+            "interruptions_per_year": float(self.long_run.interruptions_per_year),
+            "mean_interruption_h": float(self.long_run.mean_interruption_h),
+            "interruption_frac": ASSUMED_INTERRUPTION_FRAC,
+            "unexplored_frac": float(self.long_run.unexplored_frac),
+            "minor_lost_frac": self.minor_lost_frac,
+            "capacity_distribution": self.capacity_distribution(),
+            "n_states": len(self.states),
+            "weather": "each state at the busiest hour's load in weather that "
+            f"{1 - DESIGN_QUANTILE:.0%} of hours exceed",
+        }
+
+    def capacity_distribution(self) -> list[dict[str, float]]:
+        """Return the likeliest levels of capacity and their probability, highest first; the rest in the level below.
+
+        Accelerators are not in it: some tray is always out, and a swap is not an interruption of the layout.
+        """
+        levels, probability = self.long_run.capacity_frac[::-1], self.long_run.probability[::-1]
+        shown = np.sort(np.argsort(-probability, kind="stable")[:N_SHOWN_LEVELS])
+        # A level that is not shown counts with the next lower one that is, or with the lowest.
+        to = np.minimum(np.searchsorted(shown, np.arange(levels.size)), shown.size - 1)
+        summed = np.bincount(to, probability, minlength=shown.size)
+        return [
+            {"capacity_frac": float(level), "probability": float(chance), "h_per_year": float(chance * HOURS_PER_YEAR)}
+            for level, chance in zip(levels[shown], summed, strict=True)
+        ]
+
+    def single_failures(self, output_tokens_per_s: float) -> list[dict[str, Any]]:
+        """Return every single failure with what is left, worst first."""
+        rows = []
+        for state, left in zip(self.states, self.capacity_frac, strict=True):
+            if state.kind == "single":
+                component = self.components[state.out[0][0]]
+                rows.append(
+                    {
+                        "object": component.name,
+                        "capacity_frac": float(left),
+                        "lost_tokens_per_s": float((1 - left) * output_tokens_per_s),
+                        "message": _said(component, float(left)),
+                    }
+                )
+        return sorted(rows, key=lambda row: row["capacity_frac"])
+
+
+def _said(component: Component, left: float) -> str:
+    unit = f"one of {component.n} units of {component.name}" if component.n > 1 else component.name
+    if left == 1.0:
+        return f"Losing {unit} costs no tokens."
+    return f"Losing {unit} leaves {left:.1%} of the token capacity for about {component.repair_h:g} h."
+
+
+def uptime(
+    inputs: Inputs,
+    site: SiteArrays,
+    feeds: SiteFeeds,
+    pools: list[Pool],
+    weather: Weather,
+    load_frac: FloatArray,
+    feed_load_w: FloatArray,
+    drills: PlantDrills,
+) -> Uptime:
+    """Return the availability of a layout's token capacity.
+
+    Parameters
+    ----------
+    inputs : mapping
+        A snapshot.
+    site, feeds
+        What the coupled solver solves.
+    pools : list of Pool
+    weather : Weather
+        The year.
+    load_frac : ndarray, shape (n_hours, n_pools)
+        The year's load; states are taken at its maximum.
+    feed_load_w : ndarray, shape (n_nodes,)
+        What each feed carries at most [W].
+    drills : mapping
+        Of `ride_through.plant_drills`.
+    """
+    found = components(inputs, site, feeds)
+    states = failure_states(found, feeds)
+    capacity, converged = capacity_left(site, feeds, pools, weather, load_frac, found, states)
+    lost = np.array([state.probability for state in states]) * (1 - capacity)
+    by_component = np.zeros(len(found))
+    for state, loss in zip(states, lost, strict=True):
+        for which, _ in state.out:
+            by_component[which] += loss / len(state.out)
+    trays = accelerator_trays(inputs)
+    minor = np.argsort(-by_component, kind="stable")[MAX_JOINT_COMPONENTS:]
+    minor_set = frozenset(minor.tolist())
+    is_minor = np.array([any(which in minor_set for which, _ in state.out) for state in states], dtype=bool)
+    covered_s = ride_through_s(inputs, site, feeds, drills, feed_load_w, found)
+    crews = int(inputs["site"].get("repair_crews", 0))
+    subsystems, kept = subsystems_of(
+        found, states, np.where(is_minor, 1.0, capacity), trays, covered_s=covered_s, crews=crews
+    )
+    long_run = solve_availability(subsystems, max_states=MAX_JOINT_STATES)
+    gain = np.zeros(len(found))
+    gain[kept] = long_run.component_gain_h_per_year[: kept.size] / HOURS_PER_YEAR
+    return Uptime(
+        components=found,
+        states=states,
+        capacity_frac=capacity,
+        accelerator_unavailability_frac=lost_by_trays_frac(trays),
+        long_run=long_run,
+        years=simulate_availability(subsystems, n_years=N_DRAWN_YEARS, rng=np.random.default_rng(DRAW_SEED)),
+        lost_by_component_frac=by_component,
+        one_more_gain_frac=gain,
+        covered_s=covered_s,
+        repair_crews=crews,
+        minor_lost_frac=float(lost[is_minor].sum()),
+        converged=converged,
+    )
+
+
+def subsystems_of(
+    found: list[Component],
+    states: list[State],
+    capacity_frac: FloatArray,
+    trays: list[Trays],
+    *,
+    covered_s: FloatArray | None = None,
+    crews: int = 0,
+) -> tuple[tuple[Subsystem, ...], NDArray[np.intp]]:
+    """Return the layout as repairable groups for `power_cooling.availability.solve`, and the components that are in it.
+
+    Each component is a group; a common cause across several is one more group, of one unit. Components that lose
+    nothing in any solved state are left out: they can cost nothing in the others either, which are sums of solved ones.
+
+    Parameters
+    ----------
+    found, states
+        As of `components` and `failure_states`.
+    capacity_frac : ndarray, shape (n_states,)
+        Capacity that each state leaves [-].
+    trays : list of Trays
+        Accelerators; their failures cost hours of capacity but are no interruptions.
+    covered_s : ndarray, shape (n_components,), optional
+        How long storage covers the loss of each component [s]; of a common cause, the least of what it takes.
+    crews : int
+        Repairs at the same time; 0: as many as are broken.
+
+    Returns
+    -------
+    tuple
+        The subsystems, and the rows of `found` that are the first groups of the first one.
+    """
+    costly = capacity_frac < 1.0
+    kept = np.unique([which for state in np.flatnonzero(costly) for which, _ in states[state].out]).astype(np.intp)
+    column = {int(which): at for at, which in enumerate(kept)}
+    covered_s = np.zeros(len(found)) if covered_s is None else covered_s
+    solved, left, members, causes, caused_s = [], [], [], [], []
+    for state, remains in zip(states, capacity_frac, strict=True):
+        inside = [(column[which], out) for which, out in state.out if which in column]
+        if len(inside) < len(state.out):
+            continue  # costs nothing, by what was left out
+        failed = np.zeros(kept.size, dtype=np.int64)
+        failed[[at for at, _ in inside]] = [out for _, out in inside]
+        solved.append(failed)
+        left.append(remains)
+        if state.kind == "common cause" and len(state.out) > 1:
+            members.append(failed > 0)
+            causes.append(min((found[which] for which, _ in state.out), key=lambda c: c.unavailability_frac))
+            caused_s.append(min(covered_s[which] for which, _ in state.out))
+    subsystems = []
+    if kept.size:
+        units = [found[which].n for which in kept]
+        alone = [found[which] for which in kept]
+        within = [ASSUMED_COMMON_CAUSE_FRAC if c.n > 1 else 0.0 for c in alone]
+        groups = RepairableGroups(
+            names=tuple(
+                [f"{which}: {found[which].name}" for which in kept]
+                + [f"common cause {at} of {cause.group}" for at, cause in enumerate(causes)]
+            ),
+            units=np.array(units + [1] * len(causes)),
+            failures_per_year=np.array(
+                [c.failures_per_year for c in alone]
+                + [ASSUMED_COMMON_CAUSE_FRAC * cause.failures_per_year for cause in causes]
+            ),
+            repair_h=np.array([c.outage_h for c in alone] + [cause.outage_h for cause in causes]),
+            common_cause_frac=np.array(within + [0.0] * len(causes)),
+            maintenance_per_year=np.array([c.maintenance_per_year for c in alone] + [0.0] * len(causes)),
+            maintenance_h=np.array([c.maintenance_h for c in alone] + [0.0] * len(causes)),
+            calendar=np.array(calendars(alone) + [0] * len(causes)),
+        )
+        cause_members = np.array(members, dtype=bool).reshape(len(members), kept.size)
+        subsystems.append(
+            Subsystem(
+                "site",
+                groups,
+                capacity_of_states(solved, left, units, cause_members),
+                ride_through_s=np.append(covered_s[kept], caused_s),
+                crews=crews,
+            )
+        )
+    if trays:
+        subsystems.append(_accelerators(trays))
+    if not subsystems:  # nothing described may cost a token
+        idle = RepairableGroups(names=("nothing that fails",), units=1, failures_per_year=0.0, repair_h=1.0)
+        subsystems.append(Subsystem("site", idle, _undisturbed))
+    return tuple(subsystems), kept
+
+
+def group_text(component: Component) -> str:
+    """Return what pages call the group of a component: "UPS", "Transformers: A", "Pumps of Facility water"."""
+    kind, _, own = component.group.partition(": ")
+    if not own:  # alone in its group
+        return component.name
+    if own.casefold().startswith(kind.casefold()):
+        return own
+    return f"{kind.upper() if kind in ('ups', 'bess') else kind[:1].upper() + kind[1:]}: {own}"
+
+
+def calendars(found: list[Component]) -> list[int]:
+    """Return the calendar of planned outages of each component: components that back each other up share one."""
+    sources = set(sources_of(found))
+    group_of = ["sources" if i in sources else component.group for i, component in enumerate(found)]
+    filled, number = [0.0], {}
+    for group in dict.fromkeys(group_of):
+        share = sum(c.planned_frac for c, of in zip(found, group_of, strict=True) if of == group)
+        if filled[-1] > 0 and filled[-1] + share > MAX_PLANNED_FRAC:
+            filled.append(0.0)
+        filled[-1] += share
+        number[group] = len(filled) - 1
+    return [number[group] for group in group_of]
+
+
+def _accelerators(trays: list[Trays]) -> Subsystem:
+    """Return the trays as groups whose failures cost capacity-hours and leave the layout undisturbed."""
+    groups = RepairableGroups(
+        names=tuple(f"{at}: {kind.accelerator}" for at, kind in enumerate(trays)),
+        # One unit that fails as often as all trays: without a loss of capacity only the number of failures counts.
+        units=1,
+        failures_per_year=np.array([kind.n * kind.failures_per_year for kind in trays]),
+        repair_h=1e-6,
+        event_loss_h=np.array([kind.lost_h_per_failure for kind in trays]),
+    )
+    return Subsystem("accelerators", groups, _undisturbed)
+
+
+def _undisturbed(failed: NDArray[np.int64]) -> FloatArray:
+    return np.ones(failed.shape[0])
+
+
+def accelerator_trays(inputs: Inputs) -> list[Trays]:
+    """Return the accelerator trays of a layout, one entry per system and accelerator.
+
+    A failure takes its tray (the accelerators that are swapped together) for the swap.
+    """
+    products = inputs["products"]
+    swap_h = float(products["recovery_times"]["gpu-tray-swap"]["facts"]["duration_s"]) / 3600
+    racks = inputs["racks"]
+    placed: dict[Any, float] = {}
+    for product_id, n_systems in zip(racks["product_id"], racks["n_systems"], strict=True):
+        entry = equipment.product(inputs, product_id)
+        if entry is not None and entry["kind"] == "systems":
+            placed[product_id] = placed.get(product_id, 0.0) + n_systems
+    systems = {product_id: equipment.product(inputs, product_id)["facts"] for product_id in placed}
+    total = sum(float(systems[key]["accelerators_per_system"]) * n for key, n in placed.items())
+    found = []
+    for product_id, n_systems in placed.items():
+        system = systems[product_id]
+        trays = float(system.get("compute_trays") or 1.0) * n_systems
+        in_tray = float(system["accelerators_per_system"]) * n_systems / trays if trays else 0.0
+        if in_tray > 0:
+            rate = _tray_failures_per_year(products, system["accelerator"], in_tray)
+            found.append(Trays(str(system["accelerator"]), trays, rate, swap_h, in_tray / total))
+    return found
+
+
+def lost_by_trays_frac(trays: list[Trays]) -> float:
+    """Return the share of token capacity that failed accelerators cost."""
+    return sum(kind.n * kind.failures_per_year * kind.lost_h_per_failure for kind in trays) / HOURS_PER_YEAR
+
+
+def _tray_failures_per_year(products: Mapping[str, Any], accelerator: str, accelerators_per_tray: float) -> float:
+    """Return interruptions of one tray a year: those published for its accelerator, else the assumed rate."""
+    for entry in products["accelerator_reliability"].values():
+        sheet = entry["facts"]
+        if sheet["accelerator"] == accelerator and sheet.get("failures_per_1000_tray_days"):
+            return float(sheet["failures_per_1000_tray_days"]) * 365 / 1000
+    return ASSUMED_ACCELERATOR_FAILURES_PER_YEAR * accelerators_per_tray

@@ -1,0 +1,302 @@
+"""Which racks serve what: pools of identical accelerators, each with one model for one use case."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compute.accelerators import Accelerator, accelerator_from_entry
+from compute.calibration.cases import engine_reason
+from compute.calibration.coefficients import coefficient_set
+from compute.model_shapes import ModelShape, model_shape_from_entry
+from compute.steady.serving import Configuration, ConfigurationChoice, ServingCurve, best_configuration, serving_curve
+from compute.workload import LatencyTargets, Workload, workload_from_entry
+from power_cooling.site_arrays import FloatArray
+from twin.core.inputs import equipment
+from twin.core.inputs.demand import hourly_shape, requests_per_s
+from twin.core.inputs.equipment import RackTable
+from twin.core.results.assumptions import CONFIDENCES
+
+Inputs = Mapping[str, Any]
+IntArray = NDArray[np.int64]
+
+ANYWHERE = "vllm"  # the engine of accelerators that the scenario's does not run on
+N_LOAD = 33  # knots of the load axis: between them watts and latencies are interpolated
+CLOCK_FRAC = np.linspace(0.3, 1.0, 8)
+CURVES = (
+    "ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s", "slo_attainment_frac", "compute_activity_frac",
+    "memory_activity_frac", "cached_frac", "sessions",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Accelerators of one kind that serve one use case with one model. Curves have shape (n_clock, n_load)."""
+
+    workload: str
+    name: str
+    model: str
+    model_name: str
+    accelerator: str
+    n_accelerators: float
+    feasible: bool
+    reason: str
+    configuration_text: str
+    tensor_parallel: int | None
+    weight_precision: str
+    target_ttft_s: float
+    target_itl_s: float
+    confidence: str
+    source: str
+    has_sessions: bool
+    input_tokens: float  # per request, mean
+    output_tokens: float
+    capacity_per_s: float  # requests per second of the whole pool within its targets, at full clock
+    demand_per_s: FloatArray  # (n_hours,)
+    static_power_w: FloatArray  # (n_load,), per accelerator at full clock
+    dynamic_power_w: FloatArray  # (n_load,)
+    clock_frac: FloatArray  # (n_clock,), uniform
+    capacity_frac: FloatArray  # (n_clock,), of the capacity at full clock
+    curves: Mapping[str, FloatArray]  # by name in CURVES; their load is demand over capacity at full clock
+    log_bands: Mapping[str, float]  # half width of the 80 % band, in logarithms
+
+    def speed(self, clock_frac: FloatArray) -> FloatArray:
+        """Return the capacity at a clock over that at full clock, shape of `clock_frac`."""
+        if not self.feasible:
+            return np.zeros(np.shape(clock_frac))
+        return np.interp(clock_frac, self.clock_frac, self.capacity_frac)
+
+    def at(self, name: str, clock_frac: FloatArray, load_frac: FloatArray) -> FloatArray:
+        """Return a curve at clocks and loads, bilinear on its uniform grid and held at its edges, shape (n,)."""
+        table = self.curves[name]
+        n_clock, n_load = table.shape
+        low, high = self.clock_frac[0], self.clock_frac[-1]
+        row, a = _cell((np.clip(clock_frac, low, high) - low) / (high - low) * (n_clock - 1), n_clock)
+        column, b = _cell(np.clip(load_frac, 0.0, 1.0) * (n_load - 1), n_load)
+        lower = table[row, column] * (1 - b) + table[row, column + 1] * b
+        upper = table[row + 1, column] * (1 - b) + table[row + 1, column + 1] * b
+        return lower * (1 - a) + upper * a
+
+    def log_band(self, name: str) -> float:
+        """Return half the logarithmic width of the 80 % band of "throughput", "ttft", "itl" or "power"."""
+        return self.log_bands[name]
+
+
+def _cell(place: FloatArray, n: int) -> tuple[IntArray, FloatArray]:
+    """Return the cell of a uniform grid that each place lies in, and how far along it."""
+    index = np.minimum(place.astype(np.int64), n - 2)
+    return index, place - index
+
+
+def plan_pools(inputs: Inputs, table: RackTable, n_hours: int) -> tuple[list[Pool], IntArray]:
+    """Share the accelerators out among the use cases and choose how each is served.
+
+    Whole racks go to use cases in the scenario's shares, spread evenly over the floor; racks of different systems make
+    different pools of the same use case, which share its demand by what they can serve.
+
+    Parameters
+    ----------
+    inputs : mapping
+        A snapshot.
+    table : RackTable
+        Its racks.
+    n_hours : int
+        Hours of the year.
+
+    Returns
+    -------
+    pools : list of Pool
+    rack_pool : ndarray, shape (n_racks,)
+        Pool of each rack; -1 for racks without accelerators.
+
+    Raises
+    ------
+    ValueError
+        If the layout has no accelerators or all shares are 0.
+    """
+    shares = inputs["scenario"]["workloads"]
+    racks = np.flatnonzero(table.accelerator != "")
+    if racks.size == 0:
+        raise ValueError("The layout has no racks with accelerators; nothing can serve the scenario's use cases")
+    of_rack = share_out(np.array([share["accelerator_share_frac"] for share in shares]), racks.size)
+    rack_pool = np.full(table.accelerator.size, -1, dtype=np.int64)
+    pools: list[Pool] = []
+    solved: dict[tuple, _Service] = {}  # systems with the same accelerators and links are served alike
+    for i, share in enumerate(shares):
+        mine = racks[of_rack == i]
+        parts = []
+        for system in dict.fromkeys(table.system[mine].tolist()):
+            members = mine[table.system[mine] == system]
+            rack_pool[members] = len(pools) + len(parts)
+            slug = str(table.accelerator[members[0]])
+            n = float(table.bank["n_accelerators"][members].sum())
+            key = (i, slug, _domain(inputs, members[0], n))
+            if key not in solved:
+                solved[key] = _service(inputs, share, *key[1:])
+            parts.append(_Part(slug, n, solved[key]))
+        if not parts:
+            raise ValueError(
+                f"{share['workload']['name']} gets {share['accelerator_share_frac']:.0%} of {racks.size} racks, "
+                "less than one; raise its share or leave it out of the scenario"
+            )
+        pools += _with_demand(inputs, share, parts, n_hours)
+    return pools, rack_pool
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """How one kind of accelerator serves one use case."""
+
+    model: str
+    workload: Workload
+    targets: LatencyTargets
+    configuration: Configuration | None
+    curve: ServingCurve | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Racks of one system that serve one use case, before demand is shared out."""
+
+    accelerator: str
+    n_accelerators: float
+    service: _Service
+
+    @property
+    def capacity_per_s(self) -> float:
+        """Requests per second within the targets, at full clock."""
+        curve = self.service.curve
+        return 0.0 if curve is None else curve.sustainable_requests_per_s * self.n_accelerators
+
+
+def _domain(inputs: Inputs, rack: int, n_accelerators: float) -> int:
+    """Return how many accelerators one fast link joins in a rack's system."""
+    system = equipment.facts(inputs, inputs["racks"]["product_id"][rack])
+    return int(min(system.get("scaleup_domain") or system["accelerators_per_system"], n_accelerators))
+
+
+def _service(inputs: Inputs, share: Mapping[str, Any], slug: str, domain: int) -> _Service:
+    """Return how accelerators serve a use case: with the first of its models that keeps the targets."""
+    products = inputs["products"]
+    accelerator = replace(
+        accelerator_from_entry(_flat(products["accelerators"][slug])),
+        cache_tier_bytes=inputs["scenario"].get("cache_tier_bytes") or 0.0,
+    )
+    workload, targets = workload_from_entry(_flat(share["workload"]))
+    precision = inputs["scenario"]["weight_precision"]
+    wanted = [share["model"]] if share["model"] else share["workload"]["facts"]["recommended_models"]
+    precisions = None if precision == "auto" else (precision,)
+    engine = inputs["scenario"]["engine"]
+    if engine_reason(engine, accelerator):
+        engine = ANYWHERE
+    reasons = []
+    for model in wanted:
+        if model not in products["models"]:
+            raise ValueError(f"{share['workload']['name']}: model {model} is not in the catalogue")
+        shape = model_shape_from_entry(_flat(products["models"][model]))
+        choice, curve = _best_service(accelerator, shape, workload, targets, domain, precisions, engine)
+        if curve is not None:
+            return _Service(model, workload, targets, choice.configuration, curve, "")
+        reasons.append(choice.reason)
+    return _Service(wanted[0], workload, targets, None, None, "; ".join(reasons))
+
+
+def _configuration_text(configuration: Configuration | None, engine: str) -> str:
+    """Return a configuration in words, with its engine where the scenario's does not run."""
+    if configuration is None:
+        return ""
+    return configuration.text() + (", on vLLM" if configuration.engine == ANYWHERE != engine else "")
+
+
+@lru_cache(maxsize=256)  # the search is most of a small run's time, and edits of the floor do not change its inputs
+def _best_service(
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    targets: LatencyTargets,
+    domain: int,
+    precisions: tuple[str, ...] | None,
+    engine: str,
+) -> tuple[ConfigurationChoice, ServingCurve | None]:
+    """Return the best configuration on up to `domain` accelerators and its curve, or the reason why there is none."""
+    coefficients = coefficient_set()
+    choice = best_configuration(
+        coefficients, accelerator, model, workload, targets, max_accelerators=domain, precisions=precisions,
+        engine=engine,
+    )  # fmt: skip
+    if choice.configuration is None:
+        return choice, None
+    loads = np.linspace(0.0, 1.0, N_LOAD)
+    return choice, serving_curve(coefficients, choice.configuration, workload, targets, CLOCK_FRAC, loads)
+
+
+def _with_demand(inputs: Inputs, share: Mapping[str, Any], parts: list[_Part], n_hours: int) -> list[Pool]:
+    """Return the pools of one use case, its demand shared by what each can serve."""
+    entry = share["workload"]
+    shape = hourly_shape(inputs["products"]["diurnal_shapes"][entry["facts"]["diurnal_shape"]]["facts"], n_hours)
+    capacity = np.array([part.capacity_per_s for part in parts])
+    total = capacity.sum()
+    demand = requests_per_s(shape, mean_per_s=share["requests_per_s"], peak_per_s=share["peak_load_frac"] * total)
+    fraction = capacity / total if total > 0 else np.full(len(parts), 1 / len(parts))
+    return [_pool(inputs, entry, part, demand * f) for part, f in zip(parts, fraction, strict=True)]
+
+
+def _pool(inputs: Inputs, entry: Mapping[str, Any], part: _Part, demand_per_s: FloatArray) -> Pool:
+    products, service = inputs["products"], part.service
+    configuration, curve = service.configuration, service.curve
+    model, chip = products["models"][service.model], products["accelerators"][part.accelerator]
+    used = (entry, model, chip)
+    return Pool(
+        workload=entry["slug"],
+        name=entry["name"],
+        model=service.model,
+        model_name=model["name"],
+        accelerator=part.accelerator,
+        n_accelerators=part.n_accelerators,
+        feasible=curve is not None,
+        reason=service.reason,
+        configuration_text=_configuration_text(configuration, inputs["scenario"]["engine"]),
+        tensor_parallel=configuration.parallelism.tensor_parallel if configuration else None,
+        weight_precision=configuration.weight_precision if configuration else "",
+        target_ttft_s=service.targets.ttft_s,
+        target_itl_s=service.targets.itl_s,
+        confidence=max((one["confidence"] for one in used), key=CONFIDENCES.index),
+        source="; ".join(one["source"] for one in used),
+        has_sessions=service.workload.sessions is not None,
+        input_tokens=service.workload.input_tokens,
+        output_tokens=service.workload.output_tokens,
+        capacity_per_s=part.capacity_per_s,
+        demand_per_s=demand_per_s,
+        static_power_w=curve.static_power_w if curve else np.full(N_LOAD, float(chip["facts"].get("idle_w") or 0.0)),
+        dynamic_power_w=curve.dynamic_power_w if curve else np.zeros(N_LOAD),
+        clock_frac=CLOCK_FRAC,
+        capacity_frac=curve.capacity_frac if curve else np.zeros(CLOCK_FRAC.size),
+        curves={name: getattr(curve, name) for name in CURVES} if curve else {},
+        log_bands=curve.log_bands if curve else {},
+    )
+
+
+def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a product as the catalogue file writes it, which is what the solver's readers expect."""
+    return {"id": entry["slug"], "name": entry["name"], **entry["facts"]}
+
+
+def share_out(shares: FloatArray, n: int) -> IntArray:
+    """Return which share each of n equal things goes to, shape (n,).
+
+    At every point along them the counts are as near to the shares as whole things allow.
+    """
+    if not shares.sum() > 0:
+        raise ValueError("The scenario gives no use case a share of the accelerators; set accelerator_share_frac")
+    wanted = shares / shares.sum()
+    owed = np.zeros(shares.size)
+    chosen = np.empty(n, dtype=np.int64)
+    for i in range(n):
+        owed += wanted
+        chosen[i] = np.argmax(owed)
+        owed[chosen[i]] -= 1
+    return chosen

@@ -1,0 +1,138 @@
+"""What a report says of up to six runs: what they assume differently, who wins, what makes the difference."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from twin.core.comparison.compare import Comparison
+from twin.core.figures_of_merit import BY_NAME
+from twin.core.report import charts
+from twin.core.report.bill import bill_rows
+from twin.core.report.document import COUNT, NUMBER, UNIT, Column, Report, Section, Table, numbers
+from twin.core.report.plan import plans
+from twin.core.report.run import ReportedRun, figures_section, warnings
+from twin.core.text.numbers import band_text, quantity_text
+
+
+def comparison_report(runs: Sequence[ReportedRun], compared: Comparison, *, made: str) -> Report:
+    """Return the report of a comparison; differences are against the first run.
+
+    Parameters
+    ----------
+    compared : Comparison
+        Of the same runs in the same order.
+    made : str
+        When the report is made, as the cover says it.
+    """
+    names = [f"{letter}: {name}" for letter, name in zip("ABCDEF", compared.names, strict=False)]
+    facts = [(f"Run {letter}", cover_line(run)) for letter, run in zip("ABCDEF", runs, strict=False)]
+    said = [f"{name}. {text}" for name, run in zip(names, runs, strict=True) for text in warnings(run)]
+    return Report(
+        title="Comparison", subtitle=" · ".join(names), facts=[*facts, ("Report made", made)], warnings=said,
+        sections=[differences_section(compared, names), figures_side_by_side(compared, names),
+                  falls_section(compared, names), bills_section(runs, names), plans_section(runs, names),
+                  *(alone(run, name) for run, name in zip(runs, names, strict=True))],
+    )  # fmt: skip
+
+
+def cover_line(run: ReportedRun) -> str:
+    """Return what the cover says of one run."""
+    inputs = run.inputs
+    return (
+        f"{inputs['site']['name']}, {inputs['layout']['name']} (version {inputs['layout']['version']}) under "
+        f"{inputs['scenario']['name']}; solved {run.finished}, solver {run.solver_version}, inputs sha256 "
+        f"{run.inputs_sha256[:16]}…, run {run.id}"
+    )
+
+
+def differences_section(compared: Comparison, names: list[str]) -> Section:
+    """Return the inputs that are not the same in all runs: they come before any figure."""
+    rows = [[row.name, *row.values] for row in compared.assumptions]
+    columns = (Column("Input"), *(Column(name) for name in names))
+    table = Table("Differences", "Inputs that are not the same", columns, rows, n_shown=60,
+                  empty="None: these runs put the same question to the same layout.")  # fmt: skip
+    return Section("Assumptions that differ", tables=[table])
+
+
+def figures_side_by_side(compared: Comparison, names: list[str]) -> Section:
+    """Return every figure of every run, the winner of each row and why."""
+    rows = []
+    for row in compared.rows:
+        if all(value is None for value in row.values):
+            continue
+        winners = ", ".join(names[i].partition(":")[0] for i in row.winners)
+        rows.append([row.label, *row.values, row.unit, winners, row.why])
+    columns = (
+        Column("Figure"), *(Column(name, NUMBER, unit_from="Unit") for name in names), Column("Unit", UNIT),
+        Column("Best"), Column("Why"),
+    )  # fmt: skip
+    relative = [
+        [BY_NAME[row.name].label, *(band_text(*ends) for ends in zip(row.bands, row.values, strict=True))]
+        for row in compared.rows if any(row.bands)
+    ]  # fmt: skip
+    bands = [
+        [BY_NAME[row.name].label, *(end for band in row.bands for end in (band or (None, None))), row.unit]
+        for row in compared.rows if any(row.bands)
+    ]  # fmt: skip
+    ends = (Column(f"{n[0]} {end}", NUMBER, unit_from="Unit") for n in names for end in ("from", "to"))
+    return Section("Figures of merit", tables=[
+        Table("Figures", "Side by side", columns, rows),
+        Table("Bands", "80 % bands", (Column("Figure"), *(Column(n[0]) for n in names)), relative),
+        Table("Ends of bands", "Ends of the 80 % bands", (Column("Figure"), *ends, Column("Unit", UNIT)), bands,
+              n_shown=0),
+    ])  # fmt: skip
+
+
+def falls_section(compared: Comparison, names: list[str]) -> Section:
+    """Return what makes the difference from the first run to each other one, in joules, dollars and watts."""
+    drawings, rows = [], []
+    for title, falls in (("Energy per token", compared.waterfall_j_per_token),
+                         ("Cost per million tokens", compared.waterfall_usd),
+                         ("Mean power", compared.waterfall_w)):  # fmt: skip
+        for name, fall in zip(names[1:], falls, strict=False):
+            heading = f"{title}: {names[0]} to {name}"
+            drawings.append(charts.waterfall(heading, fall, names[0], name))
+            rows.append([title, name, "start", None, fall.start, fall.unit])
+            rows += [[title, name, step.name, step.change, step.total_after, fall.unit] for step in fall.steps]
+    columns = (
+        Column("Figure"), Column("To"), Column("Step"),
+        *(Column(head, NUMBER, unit_from="Unit") for head in ("Change", "After it")), Column("Unit", UNIT),
+    )  # fmt: skip
+    return Section("What makes the difference", drawings=drawings,
+                   tables=[Table("Steps", "Steps of the charts", columns, rows, n_shown=60)])  # fmt: skip
+
+
+def bills_section(runs: Sequence[ReportedRun], names: list[str]) -> Section:
+    """Return what each layout is made of, and its price."""
+    products: dict[str, list[Any]] = {}
+    totals = [0.0] * len(runs)
+    for i, run in enumerate(runs):
+        for name, vendor, _, quantity, counted, price, total, *_ in bill_rows(run.inputs)[0]:
+            row = products.setdefault(name, [name, vendor, counted, *([None] * len(runs)), price])
+            row[3 + i] = quantity
+            totals[i] += total or 0.0
+    columns = (
+        Column("Product"), Column("Vendor"), Column("Counted in"), *(Column(name, COUNT) for name in names),
+        Column("Price each", NUMBER, "$"),
+    )  # fmt: skip
+    text = "Total: " + "; ".join(f"{n} {quantity_text(t, '$')}" for n, t in zip(names, totals, strict=True))
+    rows = sorted(products.values(), key=lambda row: (-(row[-1] or 0), row[0]))
+    total_table = Table("Totals", "Price of everything with a price", (Column("Layout"), *numbers(("Price", "$"))),
+                        [[name, total] for name, total in zip(names, totals, strict=True)])  # fmt: skip
+    return Section("Bill of materials", [f"{text}."],
+                   tables=[Table("Bill of materials", "Products", columns, rows), total_table])  # fmt: skip
+
+
+def plans_section(runs: Sequence[ReportedRun], names: list[str]) -> Section:
+    """Return the plans of all layouts."""
+    drawings = []
+    for run, name in zip(runs, names, strict=True):
+        for drawing in plans(run.inputs, run.racks, run.cdu_places):
+            drawing.title = f"{name}. {drawing.title}"
+            drawings.append(drawing)
+    return Section("Drawings", ["Plans are to scale, each with its own; the 5 m bar says which."], drawings=drawings)
+
+
+def alone(run: ReportedRun, name: str) -> Section:
+    """Return one run's headline figures."""
+    section = figures_section(run)
+    return Section(name, section.texts, section.cards)

@@ -1,0 +1,449 @@
+"""What a report says of one run: its figures, what limits it, its drawings, failures, costs and inputs.
+
+Everything comes from what the run stored: the snapshot it solved, and what came out. What the layout or the catalogue
+says today is another run's matter.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.core.figures_of_merit import BY_NAME, FIGURES, HEADLINES, SERIES_BY_NAME
+from twin.core.report import charts
+from twin.core.report.bill import bill_rows
+from twin.core.report.diagrams import LETTERS
+from twin.core.report.document import COUNT, MARK, NUMBER, UNIT, Card, Column, Report, Section, Table, numbers, rows_of
+from twin.core.report.plan import plans
+from twin.core.report.shapes import CATEGORIES, Drawing
+from twin.core.results.findings import run_findings
+from twin.core.text.field_names import assumption_words, fact_text, field_unit, field_words
+from twin.core.text.numbers import band_text, date_text, is_missing, quantity_text
+
+N_SHOWN = 16  # rows of long tables in page and PDF
+WEAKEST_FIRST = ("assumed", "estimated", "derived", "entered", "published")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReportedRun:
+    """A finished run as it was stored, as plain values."""
+
+    id: str
+    finished: str
+    solver_version: str
+    inputs_sha256: str
+    figures: Mapping[str, float | None]
+    bands: Mapping[str, list[float]]
+    details: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    series: Mapping[str, NDArray]
+    racks: Mapping[str, NDArray]
+    version_now: int  # of the layout, when the report is made
+    place: str = ""
+    status: str = ""
+    cdu_places: Mapping[int, tuple] = field(default_factory=dict)
+    diagrams: tuple[Drawing, ...] = ()  # one-line and loop, drawn from the same snapshot
+
+    @property
+    def name(self) -> str:
+        """What tells runs apart."""
+        return f"{self.inputs['layout']['name']}, {self.inputs['scenario']['name']}"
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the layout has been edited since."""
+        return self.version_now != self.inputs["layout"]["version"]
+
+
+def run_report(run: ReportedRun, *, made: str) -> Report:
+    """Return the report of a run.
+
+    Parameters
+    ----------
+    made : str
+        When the report is made, as the cover says it.
+    """
+    inputs = run.inputs
+    return Report(
+        title=inputs["layout"]["name"],
+        subtitle=f"{inputs['site']['name']} under {inputs['scenario']['name']}",
+        facts=cover_facts(run, made),
+        warnings=warnings(run),
+        sections=[figures_section(run), limits_section(run), drawings_section(run), charts_section(run),
+                  workloads_section(run), findings_section(run), failures_section(run), costs_section(run),
+                  bill_section(run), racks_section(run), assumptions_section(run), solution_section(run)],
+    )  # fmt: skip
+
+
+def cover_facts(run: ReportedRun, made: str) -> list[tuple[str, str]]:
+    """Return what the cover says about what was solved and when."""
+    inputs = run.inputs
+    site, layout, scenario = inputs["site"], inputs["layout"], inputs["scenario"]
+    return [
+        ("Site", f"{site['name']}{f' ({run.place})' if run.place else ''}"),
+        ("Grid connection", quantity_text(site["grid_limit_w"], "W")),
+        ("Region", site["region"]["name"]),
+        ("Layout", f"{layout['name']}, version {layout['version']}{f', {run.status}' if run.status else ''}"),
+        ("Halls and racks", f"{len(inputs['halls'])} and {len(inputs['racks']['id']):,}"),
+        ("Scenario", scenario["name"]),
+        ("Serves", ", ".join(share["workload"]["name"] for share in scenario["workloads"])),
+        ("Weather", f"{inputs['weather']['name']}, {inputs['weather']['n_hours']:,} hours"),
+        ("Solved", f"{run.finished}, solver {run.solver_version}"),
+        ("Run", run.id),
+        ("Inputs", f"sha256 {run.inputs_sha256}"),
+        ("Report made", made),
+    ]
+
+
+def warnings(run: ReportedRun) -> list[str]:
+    """Return what a reader must know before anything else."""
+    solved, now = run.inputs["layout"]["version"], run.version_now
+    said = []
+    if run.is_stale:
+        said.append(f"The layout has been edited since: version {solved} was solved and is reported here, it is at "
+                    f"version {now} now. Run it again for a report of what stands there today.")  # fmt: skip
+    if not run.details.get("solver", {}).get("converged", True):
+        said.append(f"The solver did not converge: {run.details['solver'].get('message', '')}")
+    return said
+
+
+def figures_section(run: ReportedRun) -> Section:
+    """Return the six headlines and all figures of merit with their bands."""
+    cards = [
+        Card(f.label, quantity_text(run.figures.get(f.name), f.unit),
+             band_text(run.bands.get(f.name), run.figures.get(f.name)), f.meaning)
+        for f in HEADLINES
+    ]  # fmt: skip
+    rows = [
+        [f.label, run.figures.get(f.name), *(run.bands.get(f.name) or (None, None)), f.unit, f.meaning] for f in FIGURES
+    ]
+    columns = (
+        Column("Figure"),
+        *(Column(head, NUMBER, unit_from="Unit") for head in ("Value", "80 % band from", "80 % band to")),
+        Column("Unit", UNIT),
+        Column("Meaning"),
+    )
+    weakest = run.details.get("confidence")
+    text = "± is the 80 % band. Energy is counted at the utility meter unless a figure says IT."
+    if weakest:
+        text += f" The weakest input of this run is {weakest}; see Assumptions."
+    return Section("Figures of merit", [text], cards, tables=[Table("Figures", "All figures", columns, rows)])
+
+
+def limits_section(run: ReportedRun) -> Section:
+    """Return how close each object came to what it may do, and what is left."""
+    columns = (
+        Column("Object"), Column("Quantity"),
+        *(Column(head, NUMBER, unit_from="Unit") for head in ("Worst hour", "Limit")), Column("Unit", UNIT),
+        Column("When"),
+    )  # fmt: skip
+    n_hours = run.inputs["weather"]["n_hours"]
+    limits = [
+        [*row, "" if hour is None else date_text(hour, n_hours)]
+        for *row, hour in rows_of(run.details.get("limits") or [], "object", "kind", "value", "limit", "unit", "hour")
+    ]
+    margins = rows_of(run.details.get("margins") or [], "object", "kind", "value", "unit")
+    margin_columns = (
+        Column("Object"), Column("Quantity"), Column("Least left", NUMBER, unit_from="Unit"),
+        Column("Unit", UNIT),
+    )  # fmt: skip
+    return Section(
+        "Limits and margins", ["Tightest first; each in its worst hour of the year."],
+        tables=[
+            Table("Limits", "What limits it", columns, limits, n_shown=N_SHOWN, empty="Nothing came near a limit."),
+            Table("Margins", "What is left", margin_columns, margins, n_shown=N_SHOWN, empty="This run kept none."),
+        ],
+    )  # fmt: skip
+
+
+def drawings_section(run: ReportedRun) -> Section:
+    """Return the plans to scale, the one-line diagram and the loops."""
+    drawn = plans(run.inputs, run.racks, run.cdu_places)
+    text = "Plans are to scale; the 5 m bar says which."
+    if run.inputs["cdus"] and not run.cdu_places and "x_m" not in run.inputs["cdus"][0]:
+        text += " CDUs are not on it: this run did not keep where they stand, and the layout has changed since."
+    if run.diagrams:
+        text += f" {LETTERS} Bars show load over rating."
+    else:
+        text += " The one-line diagram and the loops are missing: this version of the solver cannot read this snapshot."
+    return Section("Drawings", [text], drawings=[*drawn, *run.diagrams])
+
+
+def charts_section(run: ReportedRun) -> Section:
+    """Return the energy flow, the year at the meter and the months behind it."""
+    drawings, tables = [charts.energy_flow(run.details.get("energy_flow") or [])], []
+    if "meter_power_w" in run.series:
+        meter, values = SERIES_BY_NAME["meter_power_w"], run.series["meter_power_w"]
+        drawings += [charts.year_map(meter.label, meter.unit, values), charts.duration(meter.label, meter.unit, values)]
+        tables.append(Table("Months", "The year by month", month_columns(run), month_rows(run)))
+    flows = rows_of(run.details.get("energy_flow") or [], "source", "target", "energy_j")
+    columns = (Column("From"), Column("To"), Column("Energy a year", NUMBER, "Wh"))
+    tables.append(Table("Energy flow", "Where the energy goes", columns, flows, empty="This run kept none."))
+    return Section("The year", drawings=[d for d in drawings if d], tables=tables)
+
+
+MONTH_SERIES = ("meter_power_w", "it_power_w", "pue", "output_tokens_per_s", "tokens_per_joule", "dry_bulb_degc")
+
+
+def month_columns(run: ReportedRun) -> tuple[Column, ...]:
+    """Return the columns of the table by month: means of the series that the run kept, and the highest power."""
+    kept = [SERIES_BY_NAME[name] for name in MONTH_SERIES if name in run.series]
+    means = numbers(*((f"{series.label}, mean", series.unit) for series in kept))
+    return (Column("Month"), *means, *numbers(("Highest power at the meter", "W")))
+
+
+def month_rows(run: ReportedRun) -> list[list[Any]]:
+    """Return the means of each month."""
+    kept = [np.asarray(run.series[name], dtype=float) for name in MONTH_SERIES if name in run.series]
+    meter = np.asarray(run.series["meter_power_w"], dtype=float)
+    leap = meter.size > 8760
+    starts = [24 * (day + (leap and month > 1)) for month, day in enumerate(charts.MONTH_STARTS)] + [meter.size]
+    spans = [(name, slice(a, b)) for name, a, b in zip(charts.MONTHS, starts, starts[1:], strict=False) if a < b]
+    return [[name, *(float(np.nanmean(values[at])) for values in kept), float(meter[at].max())] for name, at in spans]
+
+
+def workloads_section(run: ReportedRun) -> Section:
+    """Return who is served, and how fast."""
+    columns = (
+        Column("Use case"), Column("Model"), Column("Configuration"),
+        Column("Accelerators", COUNT),
+        *numbers(("Requests", "req/s"), ("Output", "tok/s"), ("TTFT p50", "s"), ("TTFT p95", "s"), ("TTFT target", "s"),
+                 ("ITL p95", "s"), ("ITL target", "s"), ("Targets met", "%")),
+    )  # fmt: skip
+    rows = []
+    for row in run.details.get("per_workload") or []:
+        told = row["configuration"] if row.get("feasible", True) else f"does not fit: {row.get('reason', '')}"
+        names = ("n_accelerators", "offered_requests_per_s", "output_tokens_per_s", "ttft_p50_s", "ttft_p95_s",
+                 "target_ttft_s", "itl_p95_s", "target_itl_s", "slo_attainment_frac")  # fmt: skip
+        rows.append([row["name"], row.get("model_name"), told, *(row.get(name) for name in names)])
+    table = Table("Workloads", "Use cases", columns, rows, empty="No one is served.")
+    return Section("Who is served", sessions_texts(run), tables=[table])
+
+
+def sessions_texts(run: ReportedRun) -> list[str]:
+    """Return of each use case whose requests join into sessions how many there are, and what they find cached."""
+    return [
+        f"{row['name']}: {quantity_text(row['cached_prompt_frac'], '%')} of its prompts are found in the prefix cache; "
+        f"at most {quantity_text(row['sessions_peak'], '')} sessions are under way, answered or paused."
+        for row in run.details.get("per_workload") or []
+        if row.get("sessions_peak")
+    ]
+
+
+def findings_section(run: ReportedRun) -> Section:
+    """Return what the rules found in the layout when it ran, and what its solved year shows beyond them."""
+    columns = (
+        Column("Severity"), Column("Object"), Column("Rule"), Column("What is wrong"),
+        *(Column(head, NUMBER, unit_from="Unit") for head in ("Value", "Limit")), Column("Unit", UNIT),
+    )  # fmt: skip
+    names = ("severity", "object_name", "rule", "message", "value", "limit", "unit")
+    rows = rows_of(run.details.get("findings") or [], *names)
+    solved = [
+        [f.severity, f.object_name, f.rule.removeprefix("run-"), f.message, f.value, f.limit, f.unit]
+        for f in run_findings(run.details)
+    ]
+    for row in (*rows, *solved):
+        row[2] = row[2].replace("-", " ")
+    tally = Counter(row[0] for row in (*rows, *solved))
+    text = ", ".join(f"{tally[word]} {word}" for word in ("blocking", "risk", "hint"))
+    return Section("Findings", [f"When it ran: {text}."], tables=[
+        Table("Findings", "Rules that the layout broke", columns, rows, n_shown=60, empty="No rule was broken."),
+        Table("Findings of the year", "What the solved year shows", columns, solved, n_shown=60,
+              empty="Nothing beyond the rules."),
+    ])  # fmt: skip
+
+
+def failures_section(run: ReportedRun) -> Section:
+    """Return availability, what single failures cost and what happens in the seconds after a loss."""
+    uptime = run.details.get("availability") or {}
+    levels = uptime.get("capacity_distribution") or []
+    levels = sorted(levels, key=lambda row: -row["h_per_year"])
+    less = [row for row in levels if row["capacity_frac"] < 1]
+    shown = [(f"{quantity_text(row['capacity_frac'], '%')} of capacity", row["h_per_year"]) for row in less]
+    lost = [(row["name"], row.get("lost_tokens_per_year")) for row in (uptime.get("groups") or [])[:10]]
+    drawings = [charts.bars("Hours a year below full capacity", shown[:8], "h", CATEGORIES[2]),
+                charts.bars("Output tokens lost a year, by group", lost, "tok", CATEGORIES[7])]  # fmt: skip
+    failures = sorted(run.details.get("failures") or [], key=lambda row: -row["lost_tokens_per_s"])
+    return Section("Availability, failures and drills", failure_texts(uptime), drawings=[d for d in drawings if d],
+                   tables=[
+        Table("Availability", "Groups of parts that back each other up", (
+            Column("Group"), Column("Units", COUNT),
+            *numbers(("Capacity after one fails", "%"), ("Available", "%"), ("Planned outages a year", "h"),
+                     ("Storage lasts", "s"), ("Tokens lost a year", "tok"), ("One more unit saves", "tok"))),
+            rows_of(uptime.get("groups") or [], "name", "n", "capacity_after_one_failure_frac", "availability_frac",
+                    "planned_h_per_year", "ride_through_s", "lost_tokens_per_year", "one_more_gain_tokens_per_year"),
+            n_shown=N_SHOWN),
+        Table("Capacity", "Share of the time at a capacity", numbers(
+            ("Capacity left", "%"), ("Share of the time", "%"), ("Hours a year", "h")),
+            rows_of(levels, "capacity_frac", "probability", "h_per_year"), n_shown=8),
+        Table("Failures", "What single failures cost, worst first", (
+            Column("Fails"), *numbers(("Capacity left", "%"), ("Tokens lost", "tok/s")),
+            Column("What happens")),
+            rows_of(failures, "object", "capacity_frac", "lost_tokens_per_s", "message"), n_shown=N_SHOWN),
+        Table("Drills", "Seconds after a loss or a burst of load", (
+            Column("Lost, or loaded"), Column("Plant"),
+            *numbers(("Throttles after", "s"), ("Trips after", "s"), ("Recovered after", "s"),
+                     ("Hottest accelerator", "°C"))),
+            rows_of(run.details.get("drills") or [], "loss", "plant", "seconds_to_throttle", "seconds_to_trip",
+                    "recovers_s", "hottest_degc"),
+            note="At the busiest load in weather exceeded one hour in a hundred, followed for an hour; a dash: it does "
+                 "not happen within that hour."),
+        Table("Hall air", "Air of the halls, and work in the hot aisle", (
+            Column("Hall"),
+            *numbers(("Supply", "°C"), ("Inlets, mean", "°C"), ("Warmest inlet", "°C"), ("Hot aisle", "°C"),
+                     ("SHI", "%"), ("RTI", "%"), ("RCI high", "%"), ("Wet-bulb globe", "°C"),
+                     ("Limit, used to heat", "°C"), ("Work allowed", "min"))),
+            rows_of(run.details.get("hall_air") or [], "hall", "supply_degc", "inlet_mean_degc", "inlet_max_degc",
+                    "hot_aisle_degc", "shi_frac", "rti_frac", "rci_high_frac", "wbgt_degc", "exposure_limit_degc",
+                    "allowed_minutes"),
+            note="In the hour in which each hot aisle is hottest. Wet-bulb globe temperature by ISO 7243 with NIOSH's "
+                 "exposure limit; minutes of a shift of 480 by ISO 7933:2023; a dash: outside what that holds for."),
+    ])  # fmt: skip
+
+
+def failure_texts(uptime: Mapping[str, Any]) -> list[str]:
+    """Return the sentences about lost tokens."""
+    if "lost_tokens_p95_per_year" not in uptime:
+        return []
+    return [
+        f"Failures are expected to cost {quantity_text(uptime['lost_tokens_per_year'], 'tok')} a year; in one year of "
+        f"twenty {quantity_text(uptime['lost_tokens_p95_per_year'], 'tok')} or more. {_interruptions_text(uptime)} "
+        f"{quantity_text(uptime.get('interruptions_per_year'))} times a year, "
+        f"{quantity_text(uptime.get('mean_interruption_h'), 'h')} each."
+    ] + planned_texts(uptime)
+
+
+def _interruptions_text(uptime: Mapping[str, Any]) -> str:
+    if "interruption_frac" not in uptime:  # runs of older versions count any loss
+        return "Full capacity is interrupted"
+    least = quantity_text(uptime["interruption_frac"], "%")
+    return f"Interruptions, assumed to be losses of {least} of capacity or more, come"
+
+
+def planned_texts(uptime: Mapping[str, Any]) -> list[str]:
+    """Return the sentence about planned outages and repairs, which runs of older versions do not have."""
+    if "planned_lost_tokens_per_year" not in uptime:
+        return []
+    crews = uptime["repair_crews"]
+    return [
+        f"Of these tokens planned outages cost {quantity_text(uptime['planned_lost_tokens_per_year'], 'tok')} a year; "
+        f"{f'at most {crews}' if crews else 'any number of'} repairs go on at the same time."
+    ]
+
+
+def costs_section(run: ReportedRun) -> Section:
+    """Return the cost of a year by item, and what moves the cost of a token most."""
+    costs = sorted(run.details.get("costs") or [], key=lambda row: -row["usd_per_year"])
+    total = sum(row["usd_per_year"] for row in costs)
+    rows = [[row["item"], row["usd_per_year"], row["usd_per_year"] / total if total else None] for row in costs]
+    rows.append(["Total", total, 1.0 if total else None])
+    drawn = charts.bars("Cost a year by item", [(row["item"], row["usd_per_year"]) for row in costs], "$/year")
+    sensitivities = [
+        [field_words(row["input"]), row["low"], row["high"], field_unit(row["input"]), row["cost_low_usd"],
+         row["cost_high_usd"]]
+        for row in run.details.get("sensitivities") or []
+    ]  # fmt: skip
+    cost = BY_NAME["cost_per_million_output_tokens_usd"]
+    rent = (run.details.get("rent") or {}).get("cost_per_million_output_tokens_usd")
+    text = f"Built and owned {quantity_text(run.figures.get(cost.name), cost.unit)}; "
+    text += f"the same accelerators rented {quantity_text(rent, cost.unit)}."
+    return Section("Costs", [text], drawings=[drawn] if drawn else [], tables=[
+        Table("Costs", "Cost of a year", (Column("Item"), *numbers(("A year", "$/year"), ("Share", "%"))),
+              rows),
+        Table("Sensitivities", "What moves the cost of a token most", (
+            Column("Input"), *(Column(head, NUMBER, unit_from="Unit") for head in ("Low", "High")),
+            Column("Unit", UNIT), *numbers(("Cost at low", cost.unit), ("Cost at high", cost.unit))), sensitivities),
+    ])  # fmt: skip
+
+
+def bill_section(run: ReportedRun) -> Section:
+    """Return what the solved layout is made of, with the prices it was solved with."""
+    rows, without = bill_rows(run.inputs)
+    total = sum(row[6] or 0.0 for row in rows)
+    columns = (
+        Column("Product"), Column("Vendor"), Column("For"), Column("Quantity", COUNT),
+        Column("Counted in"), Column("Price each", NUMBER, "$"), Column("Price", NUMBER, "$"),
+        Column("Confidence", MARK), Column("Source"),
+    )  # fmt: skip
+    rows.append(["Total", "", "", None, "", None, total, "", ""])
+    text = "Street prices from the catalogue as it was when this ran."
+    if without:
+        text += f" Without a price, so not in the total: {', '.join(without)}."
+    return Section("Bill of materials", [text], tables=[Table("Bill of materials", "Products", columns, rows)])
+
+
+RACK_ARRAYS = (("Mean power", "mean_power_w", "W"), ("Highest power", "max_power_w", "W"),
+               ("Warmest coolant supply", "max_supply_degc", "°C"), ("Hottest accelerator", "max_junction_degc", "°C"),
+               ("Warmest inlet air", "max_inlet_air_degc", "°C"), ("Slowest clock", "min_clock_frac", "%"),
+               ("Throttled", "throttled_hours", "h"), ("Output", "output_tokens_per_s", "tok/s"))  # fmt: skip
+
+
+def racks_section(run: ReportedRun) -> Section:
+    """Return the racks: by product in page and PDF, every one in the spreadsheet."""
+    table, by_id = run.inputs["racks"], run.inputs["products"]["by_id"]
+    halls = {hall["id"]: hall["name"] for hall in run.inputs["halls"]}
+    known = [(head, name, unit) for head, name, unit in RACK_ARRAYS if name in run.racks]
+    at = {int(pk): i for i, pk in enumerate(run.racks.get("rack_id", ()))}
+    products = [by_id.get(str(pk), {}).get("name", "no product") for pk in table["product_id"]]
+    rows = []
+    for i, pk in enumerate(table["id"]):
+        values = [float(run.racks[name][at[pk]]) if pk in at else None for _, name, _ in known]
+        rows.append([table["name"][i], halls[table["hall_id"][i]], table["row"][i], table["role"][i], products[i],
+                     *(v if v is not None and np.isfinite(v) else None for v in values)])  # fmt: skip
+    heads = (Column("Rack"), Column("Hall"), Column("Row"), Column("Role"), Column("Product"))
+    every = Table("Racks", "Every rack", (*heads, *numbers(*((h, u) for h, _, u in known))), rows, n_shown=0)
+    return Section("Racks", tables=[by_product(products, rows, len(heads), known), every])
+
+
+def by_product(products: Iterable[str], rows: list[list[Any]], first: int, known: list[tuple]) -> Table:
+    """Return the racks by product: how many, and mean or worst of what the run says of them."""
+    groups: dict[str, list[list[Any]]] = {}
+    for product, row in zip(products, rows, strict=True):
+        groups.setdefault(product, []).append(row)
+    worst = {"min_clock_frac": min}
+    merged = []
+    for product, members in groups.items():
+        cells = []
+        for i, (_, name, _) in enumerate(known):
+            values = [row[first + i] for row in members if row[first + i] is not None]
+            pick = worst.get(name, max) if not name.startswith(("mean", "output")) else lambda v: sum(v) / len(v)
+            cells.append(pick(values) if values else None)
+        merged.append([product, len(members), *cells])
+    columns = (Column("Product"), Column("Racks", COUNT), *numbers(*((h, u) for h, _, u in known)))
+    note = "Mean power and output are means over the racks; the rest is the worst rack's."
+    return Table("Racks by product", "Racks by product", columns, merged, note=note)
+
+
+def assumptions_section(run: ReportedRun) -> Section:
+    """Return every input with source and confidence, the weakest first."""
+    found = sorted(run.details.get("assumptions") or [], key=lambda row: WEAKEST_FIRST.index(row["confidence"]))
+    rows = []
+    for row in found:
+        of, label, unit = assumption_words(row)
+        is_text = is_missing(row["value"]) or (isinstance(row["value"], int) and not unit)
+        value = [fact_text(row["value"], unit), ""] if is_text else [row["value"], unit]
+        rows.append([of, label, *value, row["confidence"], row["source"]])
+    columns = (
+        Column("Object"), Column("Input"), Column("Value", NUMBER, unit_from="Unit"),
+        Column("Unit", UNIT), Column("Confidence", MARK), Column("Source"),
+    )  # fmt: skip
+    tally = Counter(row["confidence"] for row in found)
+    said = ", ".join(f"{tally[word]} {word}" for word in WEAKEST_FIRST if tally[word])
+    return Section("Assumptions", [f"Weakest first: these are the ones to firm up. {said.capitalize()}."],
+                   tables=[Table("Assumptions", "Inputs with their sources", columns, rows)])  # fmt: skip
+
+
+def solution_section(run: ReportedRun) -> Section:
+    """Return how it was solved and how well the balances close."""
+    solver, balance = run.details.get("solver") or {}, run.details.get("balance") or {}
+    rows = [
+        ["Converged", "yes" if solver.get("converged") else "no"], ["Iterations", str(solver.get("iterations", ""))],
+        ["Message", solver.get("message", "")], ["Solver", run.solver_version],
+        ["Power balance closes to", f"{balance['power_rel']:.1e} relative" if balance else ""],
+        ["Heat balance closes to", f"{balance['heat_rel']:.1e} relative" if balance else ""],
+        ["Inputs, sha256", run.inputs_sha256],
+    ]  # fmt: skip
+    return Section("How it was solved", tables=[Table("Solution", "Solution", (Column("What"), Column("Value")), rows)])

@@ -1,0 +1,128 @@
+"""What a result rests on: each input with its value, unit, source and confidence."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from facility.catalogue import assumed
+from facility.catalogue.schema import unit_of
+from power_cooling.availability import solve as availability
+from power_cooling.cooling import comfort
+from twin.core.failures import components as failures
+from twin.core.inputs import equipment
+from twin.core.text.field_names import OF_MODEL
+
+Inputs = Mapping[str, Any]
+
+# Strongest first. A result is as trustworthy as its weakest input.
+CONFIDENCES = ("published", "derived", "entered", "estimated", "assumed")
+
+FIELDS_BY_KIND = {
+    "systems": ("max_power_w", "non_accelerator_power_w", "liquid_heat_frac", "price_estimate_usd"),
+    "accelerators": (
+        "peak_bf16_dense_flops_per_s", "peak_fp8_dense_flops_per_s", "peak_fp4_dense_flops_per_s", "hbm_bytes",
+        "hbm_bandwidth_bytes_per_s", "scaleup_bandwidth_bidir_bytes_per_s", "tdp_w", "idle_w", "throttle_degc",
+    ),
+    "models": ("total_params", "active_params", "max_context_tokens"),
+    "workloads": (
+        "input_tokens", "output_tokens", "prefix_cache_hit", "shared_prefix_frac", "user_turns_per_task",
+        "llm_calls_per_turn", "sub_agent_fan_out", "tool_delay_s", "think_time_between_turns_s", "slo", "peak_to_mean",
+    ),
+    "cdus": ("capacity_w", "approach_temp_k", "secondary_flow_m3_per_s", "power_draw_w"),
+    "air_units": ("capacity_w", "airflow_m3_per_s", "fan_power_w"),
+    "dry_coolers": ("capacity_w", "approach_k", "fan_power_w", "airflow_m3_per_s"),
+    "cooling_towers": ("capacity_w", "approach_k", "range_k", "fan_power_w", "cycles_of_concentration"),
+    "chillers": ("reference_capacity_w", "reference_cop"),
+    "warm_water_chillers": ("capacity_w", "cop_at_35_degc"),
+    "pumps": ("flow_m3_per_s", "head_pa", "pump_efficiency"),
+    "ups": ("rating_va", "efficiency_double_conversion", "battery_autonomy_s"),
+    "transformers": ("rating_va", "no_load_loss_w", "load_loss_full_w"),
+    "busways": ("continuous_power_w", "resistance_ohm_per_m"),
+    "distribution": ("rating_w", "efficiency_at_50pct", "efficiency_full"),
+    "generators": ("rating_w", "start_time_s"),
+    "bess": ("power_w", "energy_j"),
+    "reliability": ("failures_per_unit_year", "mttr_h", "maintenance_per_unit_year", "maintenance_h"),
+    "regions": ("electricity_usd_per_kwh", "grid_carbon_kg_per_kwh", "water_usd_per_m3"),
+    "gpu_rental": ("reserved_1y_usd_per_gpu_h",),
+    "finance": ("value",),
+    "facility_capex": ("usd_per_w",),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """One input of a run."""
+
+    object: str
+    field: str
+    value: Any
+    unit: str
+    source: str
+    confidence: str
+
+
+def assumptions(
+    inputs: Inputs, used_models: set[str], used_accelerators: set[str], used_reliability: set[str]
+) -> list[Assumption]:
+    """Return everything that a run of this snapshot rests on.
+
+    Parameters
+    ----------
+    inputs : mapping
+        A snapshot.
+    used_models, used_accelerators : set of str
+        Catalogue slugs of what is served and on what.
+    used_reliability : set of str
+        Catalogue slugs of what may fail.
+    """
+    products = inputs["products"]
+    entries = [*products["by_id"].values(), inputs["site"]["region"]]
+    entries += [share["workload"] for share in inputs["scenario"]["workloads"]]
+    entries += [products["models"][slug] for slug in sorted(used_models)]
+    entries += [products["accelerators"][slug] for slug in sorted(used_accelerators)]
+    entries += [
+        products["gpu_rental"][slug] | {"name": products["accelerators"][slug]["name"]}  # it has none of its own
+        for slug in sorted(used_accelerators)
+        if slug in products["gpu_rental"]
+    ]
+    entries += [products["reliability"][slug] for slug in sorted(used_reliability)]
+    entries += [*products["finance"].values(), products["facility_capex"]["us_range"]]
+    rows = [row for entry in entries for row in _entry_rows(entry)]
+    weather = inputs["weather"]
+    rows.append(Assumption(weather["name"], "hourly weather", weather["n_hours"], "h", weather["source"], "published"))
+    return rows + list(_site_rows(inputs["site"])) + list(_model_rows())
+
+
+def weakest(rows: list[Assumption]) -> str:
+    """Return the lowest confidence among the inputs."""
+    return max((row.confidence for row in rows), key=CONFIDENCES.index, default=CONFIDENCES[0])
+
+
+def _entry_rows(entry: Mapping[str, Any]) -> Iterator[Assumption]:
+    basis = entry["facts"].get("field_basis") or {}  # sources of single fields
+    for field in FIELDS_BY_KIND.get(entry["kind"], ()):
+        value = entry["facts"].get(field)
+        if value is not None:
+            confidence = entry["field_confidence"].get(field, entry["confidence"])
+            source = basis.get(field, entry["source"])
+            yield Assumption(entry["name"], field, value, unit_of(field)[0], source, confidence)
+
+
+def _site_rows(site: Mapping[str, Any]) -> Iterator[Assumption]:
+    if "repair_crews" in site:  # snapshots of older versions have none
+        crews = site["repair_crews"]
+        is_assumed = crews == assumed.REPAIR_CREWS
+        source = "assumed: one at hand, one on call" if is_assumed else "the site's description"
+        yield Assumption(site["name"], "repair_crews", crews, "1", source, "assumed" if is_assumed else "entered")
+
+
+def _model_rows() -> Iterator[Assumption]:
+    """Yield what the model itself assumes where no data sheet speaks."""
+    for name, value in chain.from_iterable(vars(read).items() for read in (equipment, failures, comfort, availability)):
+        if name.startswith("ASSUMED_"):
+            field = name.removeprefix("ASSUMED_").lower()
+            shown = list(value) if isinstance(value, tuple) else value
+            _, unit, reason = OF_MODEL[field]
+            stored = "1" if unit in ("%", "times") else unit
+            yield Assumption("Model", field, shown, stored, f"assumed: {reason}", "assumed")

@@ -1,0 +1,477 @@
+"""A solved year as figures of merit, series, rack arrays, limits, costs, energy flow and uncertainty."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from power_cooling.coupled.solve import CoupledResult
+from power_cooling.fluids.psychrometrics import wet_bulb_degc
+from power_cooling.metrics import SiteAccount, site_metrics
+from power_cooling.site_arrays import FloatArray
+from twin.core.figures_of_merit import SERIES
+from twin.core.inputs import equipment
+from twin.core.inputs.feeds import provisioned_w, rack_feeds
+from twin.core.inputs.pools import Pool
+from twin.core.results import assumptions, economics, limits, margins
+from twin.core.results.hall_air import hall_air
+from twin.core.results.latency import mixture_quantile
+
+if TYPE_CHECKING:
+    from twin.core.solve.simulate import SimulationResult, Solved
+
+S_PER_HOUR = 3600.0
+S_PER_YEAR = 8760 * 3600.0
+ASSUMED_COOLING_BAND_FRAC = 0.2  # of everything between IT and meter: component models agree to a few percent, but
+# fouling, controls and part load of real plants do not
+ASSUMED_IT_POWER_BAND_FRAC = 0.06  # of host, switch and drive power, estimated in most data sheets
+ASSUMED_FAILURE_RATE_FACTOR = 2.0  # published rates of one component differ by about this
+
+
+def result(solved: "Solved", *, version: str, elapsed_s: float) -> "SimulationResult":
+    """Return everything a run stores of a solved year."""
+    from twin.core.solve.simulate import SimulationResult
+
+    served = Served(solved)
+    energy = mean_power_by_part_w(solved)
+    figures = figures_of_merit(solved, served)
+    rows = assumptions.assumptions(
+        solved.inputs,
+        used_models={pool.model for pool in solved.pools if pool.feasible},
+        used_accelerators={pool.accelerator for pool in solved.pools},
+        used_reliability={component.source for component in solved.uptime.components},
+    )
+    used, prices, bounds = money(solved, served)
+    details = {
+        "per_workload": [workload_row(solved, served, i) for i in range(len(solved.pools))],
+        "limits": limits.limits(solved),
+        "balance": {
+            "power_rel": float(np.nanmax(solved.coupled.power_closure_rel)),
+            "heat_rel": float(np.nanmax(solved.coupled.heat_closure_rel)),
+        },
+        "solver": {
+            "converged": solved.coupled.report.converged,
+            "iterations": int(solved.coupled.report.iterations_max),
+            "elapsed_s": elapsed_s,
+            "version": version,
+            "message": solved.coupled.report.message,
+        },
+        "mean_power_by_part_w": energy,
+        "energy_flow": energy_flow(solved),
+        "costs": [asdict(line) for line in economics.yearly_costs(used, prices)],
+        "rent": {
+            "usd_per_hour": used.rent_usd_per_h,
+            "cost_per_million_output_tokens_usd": economics.rented_cost_usd(used),
+        },
+        "sensitivities": [asdict(line) for line in economics.sensitivities(used, prices, bounds)],
+        "availability": solved.uptime.as_details(served.output_tokens_per_s.mean() * S_PER_YEAR),
+        "failures": solved.uptime.single_failures(served.output_tokens_per_s.mean()),
+        "margins": margins.margins(solved),
+        "drills": margins.drills(solved),
+        "hall_air": hall_air(solved),
+        "economiser_hours": economiser_hours(solved),
+        "throttled_hours": float(np.count_nonzero(solved.coupled.throttled_frac > 0)),
+        "assumptions": [asdict(row) for row in rows],
+        "confidence": assumptions.weakest(rows),
+    }
+    return SimulationResult(
+        figures={name: _plain(value) for name, value in figures.items()},
+        bands=bands(solved, figures),
+        details=details,
+        series={name: values.astype(np.float32) for name, values in hourly_series(solved, served).items()},
+        racks=rack_arrays(solved, served),
+    )
+
+
+class Served:
+    """Tokens and latencies per hour and pool, from load and clock. Arrays have shape (n_hours, n_pools).
+
+    Demand repeats by the week and clocks seldom fall: the curves are read once for each kind of hour that occurs.
+    """
+
+    def __init__(self, solved: "Solved") -> None:
+        pools, coupled = solved.pools, solved.coupled
+        shape = solved.load_frac.shape
+        self.requests_per_s = np.zeros(shape)
+        self.offered_per_s = np.zeros(shape)
+        self.servable_per_s = np.zeros(shape)
+        self.latency = {name: np.full(shape, np.nan) for name in LATENCIES}
+        self.slo_attainment = np.zeros(shape)
+        self.cached_frac = np.zeros(shape)
+        self.sessions = np.zeros(shape)
+        self.flop_activity = np.zeros(shape)
+        self.byte_activity = np.zeros(shape)
+        self._kind_of_hour = np.zeros(shape, dtype=np.int64)
+        self._first_of_kind: list[NDArray[np.int64]] = []
+        for i, pool in enumerate(pools):
+            self.offered_per_s[:, i] = pool.demand_per_s
+            if not pool.feasible:
+                self._first_of_kind.append(np.zeros(1, dtype=np.int64))
+                continue
+            clock = np.nan_to_num(coupled.pool_clock_frac[:, i], nan=1.0)
+            running = np.nan_to_num(coupled.pool_available_frac[:, i])
+            first, kind = _kinds(pool.demand_per_s, clock, running)
+            self._first_of_kind.append(first)
+            self._kind_of_hour[:, i] = kind
+            for values, of_kind in self._columns(i, pool, clock[first], running[first], pool.demand_per_s[first]):
+                values[:, i] = of_kind[kind]
+        self.output_per_request = np.array([pool.output_tokens for pool in pools])
+        self.input_per_request = np.array([pool.input_tokens for pool in pools])
+        self.output_tokens_per_s = self.requests_per_s @ self.output_per_request  # (n_hours,)
+        self.input_tokens_per_s = self.requests_per_s @ self.input_per_request
+
+    def _columns(
+        self, i: int, pool: Pool, clock: FloatArray, running: FloatArray, demand: FloatArray
+    ) -> list[tuple[FloatArray, FloatArray]]:
+        """Return each of this object's arrays with what it holds of a pool at each kind of hour."""
+        capacity = pool.capacity_per_s * pool.speed(clock) * running
+        # the curves' load is what arrives over what the running accelerators serve at full clock
+        load = np.divide(demand, pool.capacity_per_s * running, out=np.ones(clock.size), where=running > 0)
+        requests = np.minimum(demand, capacity)
+        # what is turned away met no target
+        taken = np.divide(requests, demand, out=np.ones(clock.size), where=demand > 0)
+        return [
+            (self.servable_per_s, capacity),
+            (self.requests_per_s, requests),
+            *((self.latency[name], pool.at(name, clock, load)) for name in LATENCIES),
+            (self.slo_attainment, pool.at("slo_attainment_frac", clock, load) * taken),
+            (self.cached_frac, pool.at("cached_frac", clock, load)),
+            (self.sessions, pool.at("sessions", clock, load) * pool.n_accelerators * running),
+            (self.flop_activity, pool.at("compute_activity_frac", clock, load) * running),
+            (self.byte_activity, pool.at("memory_activity_frac", clock, load) * running),
+        ]
+
+    def quantile(self, which: str, quantile: float, pools: slice | list[int]) -> float | None:
+        """Return a latency quantile over the year and some pools; `which` is "ttft" or "itl"."""
+        p50, p95, weight = [], [], []
+        for i in np.arange(self.requests_per_s.shape[1])[pools]:
+            first = self._first_of_kind[i]
+            hours = np.bincount(self._kind_of_hour[:, i], minlength=first.size)
+            tokens = self.output_per_request[i] if which == "itl" else 1.0
+            p50.append(self.latency[f"{which}_p50_s"][first, i])
+            p95.append(self.latency[f"{which}_p95_s"][first, i])
+            weight.append(self.requests_per_s[first, i] * hours * tokens)
+        return mixture_quantile(np.concatenate(p50), np.concatenate(p95), np.concatenate(weight), quantile)
+
+    def attainment(self, pools: slice | list[int]) -> float | None:
+        """Return the share of offered requests inside their targets."""
+        offered = self.offered_per_s[:, pools]
+        return float((self.slo_attainment[:, pools] * offered).sum() / offered.sum()) if offered.sum() > 0 else None
+
+    def goodput(self, pools: slice | list[int]) -> float:
+        """Return output tokens per second of requests inside their targets, mean over the hours."""
+        good = self.slo_attainment[:, pools] * self.offered_per_s[:, pools] * self.output_per_request[pools]
+        return float(good.sum(axis=1).mean())
+
+
+LATENCIES = ("ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s")
+
+
+def _kinds(*columns: FloatArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first hour of each kind that occurs, and the kind of each hour; hours of a kind are equal in all."""
+    kind = np.zeros(columns[0].size, dtype=np.int64)
+    for values in columns:
+        if values.min() < values.max():
+            alike, number = np.unique(values, return_inverse=True)
+            kind = kind * alike.size + number.reshape(-1)
+    _, first, kind = np.unique(kind, return_index=True, return_inverse=True)
+    return first, kind.reshape(-1)
+
+
+def figures_of_merit(solved: "Solved", served: Served) -> dict[str, float | None]:
+    """Return the figures of merit by name, `twin.core.figures_of_merit`."""
+    coupled, inputs = solved.coupled, solved.inputs
+    everything = slice(None)
+    output, meter, it = served.output_tokens_per_s, coupled.meter_power_w, coupled.it_power_w
+    used, prices, _ = money(solved, served)
+    servable = (served.servable_per_s @ served.output_per_request).mean()
+    accelerators = np.array([pool.n_accelerators for pool in solved.pools], dtype=float)
+    weights = accelerators / max(accelerators.sum(), 1.0)
+    provisioned = provisioned_w(inputs, solved.feeds.tree)
+    carbon = inputs["site"]["region"]["facts"]["grid_carbon_kg_per_kwh"]
+    availability = solved.uptime.availability_frac
+    whole = site_metrics(site_account(coupled, carbon))
+    return {
+        "output_tokens_per_s": output.mean(),
+        "input_tokens_per_s": served.input_tokens_per_s.mean(),
+        "tokens_per_joule": output.mean() / meter.mean(),
+        "it_tokens_per_joule": output.mean() / it.mean(),
+        "cost_per_million_output_tokens_usd": economics.owned_cost_usd(used, prices),
+        "rented_cost_per_million_output_tokens_usd": economics.rented_cost_usd(used),
+        "utilisation_frac": output.mean() / servable if servable > 0 else None,
+        "flop_utilisation_frac": float(served.flop_activity.mean(axis=0) @ weights),
+        "bandwidth_utilisation_frac": float(served.byte_activity.mean(axis=0) @ weights),
+        "stranded_power_w": provisioned - meter.max(),
+        "availability_frac": availability,
+        "lost_tokens_per_year": (1 - availability) * output.mean() * S_PER_YEAR,
+        "ttft_p50_s": served.quantile("ttft", 0.5, everything),
+        "ttft_p95_s": served.quantile("ttft", 0.95, everything),
+        "itl_p50_s": served.quantile("itl", 0.5, everything),
+        "itl_p95_s": served.quantile("itl", 0.95, everything),
+        "slo_attainment_frac": served.attainment(everything),
+        "goodput_tokens_per_s": served.goodput(everything),
+        "pue": whole.pue,
+        "wue_l_per_kwh": whole.wue_l_per_kwh,
+        "cue_kg_per_kwh": whole.cue_kg_per_kwh,
+        "nameplate_power_w": solved.table.nameplate_w.sum(),
+        "provisioned_power_w": provisioned,
+        "peak_power_w": meter.max(),
+        "mean_power_w": meter.mean(),
+    }
+
+
+def site_account(c: CoupledResult, carbon_kg_per_kwh: float) -> SiteAccount:
+    """Return where the meter's power goes in each hour, as ISO/IEC 30134 counts it."""
+    return SiteAccount(
+        it_w=c.it_power_w,
+        cooling_w=c.cooling_power_w,
+        electrical_loss_w=c.feed_loss_w,
+        other_w=c.lighting_power_w,
+        water_kg_s=c.water_kg_s,
+        carbon_kg_per_kwh=carbon_kg_per_kwh,
+        duration_s=S_PER_HOUR,
+    )
+
+
+def power_by_part_w(c: CoupledResult) -> dict[str, FloatArray]:
+    """Return the power at the meter by what draws it [W], shape (n_hours,); the parts sum to the meter."""
+    return {
+        "Accelerators": c.accelerator_power_w,
+        "CPU, network and storage": c.other_it_power_w,
+        "Server fans": c.server_fan_power_w,
+        "Power shelves": c.shelf_loss_w,
+        "Electrical distribution": c.feed_loss_w,
+        "CDU pumps": c.cdu_pump_power_w,
+        "Plant pumps": c.plant_pump_power_w + c.tower_pump_power_w,
+        "Heat-rejection fans": c.cooler_fan_power_w + c.tower_fan_power_w,
+        "Chillers": c.chiller_power_w,
+        "Air units": c.air_unit_fan_power_w,
+        "Lighting": c.lighting_power_w,
+    }
+
+
+def mean_power_by_part_w(solved: "Solved") -> dict[str, float]:
+    """Return the mean power at the meter by what draws it [W]; the parts sum to the mean at the meter."""
+    return {name: float(values.mean()) for name, values in power_by_part_w(solved.coupled).items()}
+
+
+def energy_flow(solved: "Solved") -> list[dict[str, Any]]:
+    """Return the year's energy from the grid to tokens and losses, as links of a Sankey diagram [J]."""
+    seconds = solved.weather.n_elements * S_PER_HOUR
+    part = {name: power * seconds for name, power in mean_power_by_part_w(solved).items()}
+    idle = solved.table.bank["idle_w"] * solved.table.bank["n_accelerators"]
+    idle_j = min(float(idle.sum()) * seconds, part["Accelerators"])
+    cooling = ("CDU pumps", "Plant pumps", "Heat-rejection fans", "Chillers", "Air units")
+    racks = ("Accelerators", "CPU, network and storage", "Server fans", "Power shelves")
+    links = [
+        ("Grid", "Electrical distribution", part["Electrical distribution"]),
+        ("Grid", "Cooling", sum(part[name] for name in cooling)),
+        ("Grid", "Lighting", part["Lighting"]),
+        ("Grid", "Racks", sum(part[name] for name in racks)),
+        *(("Cooling", name, part[name]) for name in cooling),
+        *(("Racks", name, part[name]) for name in racks),
+        ("Accelerators", "Idle draw", idle_j),
+        ("Accelerators", "Tokens", part["Accelerators"] - idle_j),
+    ]
+    return [{"source": a, "target": b, "energy_j": float(j)} for a, b, j in links if j > 0]
+
+
+def workload_row(solved: "Solved", served: Served, i: int) -> dict[str, Any]:
+    """Return what a page shows of one workload."""
+    pool = solved.pools[i]
+    row = {
+        "workload": pool.workload, "name": pool.name, "model": pool.model, "model_name": pool.model_name,
+        "accelerator": pool.accelerator, "n_accelerators": pool.n_accelerators,
+        "configuration": pool.configuration_text,
+        "tensor_parallel": pool.tensor_parallel, "weight_precision": pool.weight_precision, "feasible": pool.feasible,
+        "reason": pool.reason, "offered_requests_per_s": float(pool.demand_per_s.mean()),
+        "served_requests_per_s": float(served.requests_per_s[:, i].mean()),
+        "target_ttft_s": pool.target_ttft_s, "target_itl_s": pool.target_itl_s, "confidence": pool.confidence,
+        "source": pool.source,
+    }  # fmt: skip
+    answered = pool.feasible
+    row["output_tokens_per_s"] = row["served_requests_per_s"] * pool.output_tokens if answered else 0.0
+    row["input_tokens_per_s"] = row["served_requests_per_s"] * pool.input_tokens if answered else 0.0
+    for which in ("ttft", "itl"):
+        for label, quantile in (("p50", 0.5), ("p95", 0.95)):
+            row[f"{which}_{label}_s"] = served.quantile(which, quantile, [i]) if answered else None
+    row["slo_attainment_frac"] = served.attainment([i])
+    row["goodput_tokens_per_s"] = served.goodput([i])
+    requests = served.requests_per_s[:, i]
+    row["cached_prompt_frac"] = float(served.cached_frac[:, i] @ requests / requests.sum()) if requests.any() else None
+    row["sessions_peak"] = float(served.sessions[:, i].max()) if answered and pool.has_sessions else None
+    return row
+
+
+def economiser_hours(solved: "Solved") -> dict[str, float]:
+    """Return the hours in which each plant rejects all its heat without chillers, by plant name."""
+    free = solved.coupled.economiser_mode == 0
+    return {name: float(np.count_nonzero(free[:, i])) for i, name in enumerate(equipment.names(solved.inputs).plants)}
+
+
+def money(solved: "Solved", served: Served):
+    """Return what the year used, at which prices, and the prices' bounds."""
+    inputs = solved.inputs
+    seconds_scale = S_PER_YEAR / (solved.weather.n_elements * S_PER_HOUR)
+    rent, known = 0.0, True
+    counts = {}
+    for slug in np.unique(solved.table.accelerator):
+        counts[slug] = float(solved.table.bank["n_accelerators"][solved.table.accelerator == slug].sum())
+        if slug:
+            entry = inputs["products"]["gpu_rental"].get(str(slug))
+            known &= entry is not None
+            rent += counts[slug] * entry["facts"]["reserved_1y_usd_per_gpu_h"] if entry else 0.0
+    racks = inputs["racks"]
+    capital = 0.0
+    for product_id, n_systems in zip(racks["product_id"], racks["n_systems"], strict=True):
+        if product_id is not None:
+            capital += n_systems * float(equipment.facts(inputs, product_id).get("price_estimate_usd") or 0.0)
+    used = economics.Quantities(
+        output_tokens=float(served.output_tokens_per_s.mean() * S_PER_YEAR * solved.uptime.availability_frac),
+        it_capital_usd=capital,
+        nameplate_power_w=float(solved.table.nameplate_w.sum()),
+        energy_j=float(solved.coupled.meter_power_w.mean() * S_PER_YEAR),
+        peak_power_w=float(solved.coupled.meter_power_w.max()),
+        water_m3=float(solved.coupled.water_kg_s.sum() * S_PER_HOUR * seconds_scale / 1e3),
+        n_accelerators=sum(count for slug, count in counts.items() if slug),
+        rent_usd_per_h=rent if known and rent > 0 else None,
+    )
+    return used, *economics.prices_of(inputs)
+
+
+def bands(solved: "Solved", figures: dict[str, float | None]) -> dict[str, list[float]]:
+    """Return the 80 % band of each figure that an uncertainty is known for.
+
+    Relative uncertainties of independent origin are added in quadrature, in logarithms.
+    """
+    output = np.array([max(float(p.demand_per_s.mean()) * p.output_tokens, 0.0) for p in solved.pools])
+    share = output / output.sum() if output.sum() > 0 else output
+    log_band = {
+        name: sum(s * p.log_band(name) for s, p in zip(share, solved.pools, strict=True) if p.feasible)
+        for name in ("throughput", "ttft", "itl", "power")
+    }
+    part = mean_power_by_part_w(solved)
+    total = sum(part.values())
+    chips = part["Accelerators"] / total
+    host = (part["CPU, network and storage"] + part["Server fans"] + part["Power shelves"]) / total
+    facility = 1 - chips - host
+    power = float(
+        np.hypot(np.hypot(chips * log_band["power"], host * ASSUMED_IT_POWER_BAND_FRAC),
+                 facility * ASSUMED_COOLING_BAND_FRAC)
+    )  # fmt: skip
+    tokens = float(log_band["throughput"])
+    per_joule = float(np.hypot(tokens, power))
+    log_half_width = {
+        "output_tokens_per_s": tokens, "input_tokens_per_s": tokens, "goodput_tokens_per_s": tokens,
+        "tokens_per_joule": per_joule, "it_tokens_per_joule": per_joule, "mean_power_w": power, "peak_power_w": power,
+        "cost_per_million_output_tokens_usd": tokens, "rented_cost_per_million_output_tokens_usd": tokens,
+        "ttft_p50_s": float(log_band["ttft"]), "ttft_p95_s": float(log_band["ttft"]),
+        "itl_p50_s": float(log_band["itl"]), "itl_p95_s": float(log_band["itl"]),
+    }  # fmt: skip
+    known = {
+        name: [figures[name] / np.exp(width), figures[name] * np.exp(width)]
+        for name, width in log_half_width.items()
+        if figures[name] is not None
+    }
+    overhead = figures["pue"] - 1
+    known["pue"] = [1 + overhead * (1 - ASSUMED_COOLING_BAND_FRAC), 1 + overhead * (1 + ASSUMED_COOLING_BAND_FRAC)]
+    lost = 1 - figures["availability_frac"]
+    known["availability_frac"] = [
+        max(0.0, 1 - lost * ASSUMED_FAILURE_RATE_FACTOR),
+        1 - lost / ASSUMED_FAILURE_RATE_FACTOR,
+    ]
+    return {name: [float(low), float(high)] for name, (low, high) in known.items()}
+
+
+def hourly_series(solved: "Solved", served: Served) -> dict[str, FloatArray]:
+    """Return the hourly series of `twin.core.figures_of_merit.SERIES` by name, each of shape (n_hours,)."""
+    c, weather = solved.coupled, solved.weather
+    accelerators = np.array([pool.n_accelerators for pool in solved.pools], dtype=float)
+    share = accelerators / max(accelerators.sum(), 1.0)
+    on_liquid = c.cdu_supply_degc.shape[1] > 0
+    heat_w, free_w = c.facility_heat_w.sum(axis=1), c.economiser_heat_w.sum(axis=1)
+    series = {
+        "meter_power_w": c.meter_power_w,
+        "it_power_w": c.it_power_w,
+        "accelerator_power_w": c.accelerator_power_w,
+        "electrical_loss_w": c.feed_loss_w + c.shelf_loss_w,
+        "heat_rejection_power_w": c.cooler_fan_power_w + c.tower_fan_power_w,
+        "chiller_power_w": c.chiller_power_w,
+        "pump_power_w": c.cdu_pump_power_w + c.plant_pump_power_w + c.tower_pump_power_w,
+        "air_unit_power_w": c.air_unit_fan_power_w,
+        "output_tokens_per_s": served.output_tokens_per_s,
+        "load_frac": np.minimum(solved.load_frac, 1.0) @ share,
+        "tokens_per_joule": served.output_tokens_per_s / c.meter_power_w,
+        "pue": c.meter_power_w / c.it_power_w,
+        "water_kg_per_s": c.water_kg_s,
+        "dry_bulb_degc": weather.dry_bulb_degc,
+        "wet_bulb_degc": wet_bulb_degc(weather.dry_bulb_degc, weather.humidity_ratio, weather.pressure_pa),
+        "facility_supply_degc": c.facility_supply_degc.max(axis=1),
+        "rack_supply_degc": _highest(c.cdu_supply_degc) if on_liquid else np.full(weather.n_elements, np.nan),
+        "rack_inlet_air_degc": _highest(c.hall_inlet_max_degc),
+        "junction_degc": c.hottest_junction_degc,
+        "clock_frac": c.pool_clock_frac.min(axis=1) if solved.pools else np.ones(weather.n_elements),
+        "economiser_frac": np.divide(free_w, heat_w, out=np.ones(heat_w.size), where=heat_w > 0),
+    }
+    return {entry.name: np.asarray(series[entry.name], dtype=float) for entry in SERIES}
+
+
+def rack_arrays(solved: "Solved", served: Served) -> dict[str, np.ndarray]:
+    """Return per-rack results, arrays of shape (n_racks,) in the snapshot's order."""
+    summary, of = solved.coupled.racks, solved.rack_class
+    group = solved.table.bank["cdu_index"]
+    mean_supply = np.full(of.size, np.nan)
+    if np.any(group >= 0):
+        mean_supply[group >= 0] = solved.coupled.cdu_supply_degc.mean(axis=0)[group[group >= 0]]
+    tokens = np.zeros(of.size)
+    chips = solved.table.bank["n_accelerators"] * solved.table.load_share
+    for i in range(len(solved.pools)):
+        mine = solved.rack_pool == i
+        total = chips[mine].sum()
+        if total > 0:
+            made = served.requests_per_s[:, i].mean() * served.output_per_request[i]
+            tokens[mine] = made * chips[mine] / total
+    mean_power = summary.mean_power_w[of]
+    return {
+        "rack_id": solved.table.rack_id,
+        "mean_power_w": mean_power,
+        "max_power_w": summary.max_power_w[of],
+        "mean_supply_degc": mean_supply,
+        "max_supply_degc": summary.max_coolant_degc[of],
+        "max_junction_degc": np.where(solved.table.bank["n_accelerators"] > 0, summary.max_junction_degc[of], np.nan),
+        "min_clock_frac": summary.min_clock_frac[of],
+        "throttled_hours": summary.throttled_elements[of],
+        "output_tokens_per_s": tokens,
+        "tokens_per_joule": np.divide(tokens, mean_power, out=np.zeros(of.size), where=mean_power > 0),
+        "max_inlet_air_degc": summary.max_inlet_degc[of],
+        **rack_supply_loads(solved),
+    }
+
+
+def rack_supply_loads(solved: "Solved") -> dict[str, FloatArray]:
+    """Return highest and mean load over the year of what serves each rack [0-1 of its rating], shape (n_racks,).
+
+    Of two feeds the one with more load counts; NaN without a CDU.
+    """
+    c, inputs, tree = solved.coupled, solved.inputs, solved.feeds.tree
+    node_of = {feed["id"]: tree.index(feed["name"]) for feed in inputs["feeds"]}
+    node = np.array([[node_of.get(feed, -1) for feed in pair] for pair in rack_feeds(inputs).tolist()])
+    group, rating = solved.table.bank["cdu_index"], np.maximum(tree.rating_w * tree.units, 1e-9)
+    loads = {}
+    for name, over_year in (("max", np.max), ("mean", np.mean)):
+        on_feed = np.append(over_year(c.feed_load_w, axis=0) / rating, np.nan)  # the last is of no feed
+        loads[f"{name}_feed_load_frac"] = np.fmax.reduce(on_feed[node], axis=1)
+        loads[f"{name}_cdu_load_frac"] = np.append(over_year(c.cdu_load_frac, axis=0), np.nan)[group]
+    return loads
+
+
+def _highest(values: FloatArray) -> FloatArray:
+    """Return the highest of each row, leaving out what does not run; NaN where nothing does."""
+    highest = np.max(np.nan_to_num(values, nan=-np.inf), axis=1)
+    return np.where(np.isfinite(highest), highest, np.nan)
+
+
+def _plain(value: Any) -> float | None:
+    """Return a figure as JSON can hold it: no NumPy scalar, no NaN."""
+    return None if value is None or not np.isfinite(value) else float(value)

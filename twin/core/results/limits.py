@@ -1,0 +1,122 @@
+"""How close each described object came to what it may do, worst hour each, and what was too small for its load."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from power_cooling.site_arrays import FloatArray
+from twin.core.inputs import equipment
+
+if TYPE_CHECKING:
+    from twin.core.solve.simulate import Solved
+
+COOL_ROOM_DEGC = 20.0  # where the use of a temperature limit is counted from
+
+Row = dict[str, Any]
+
+
+def limits(solved: "Solved") -> list[Row]:
+    """Return how close each object came to what it may do, worst hour each, tightest first.
+
+    What was too small, so that racks were held back or off, comes before all else with a limit of nothing.
+    """
+    return sorted([*shortfalls(solved), *_used(solved)], key=lambda row: -used_frac(row))
+
+
+def used_frac(row: Row) -> float:
+    """Return how much of a limit is used: of its watts, or of its kelvins above a cool room; infinite of nothing."""
+    if row["unit"] == "°C":
+        return (row["value"] - COOL_ROOM_DEGC) / (row["limit"] - COOL_ROOM_DEGC)
+    return row["value"] / row["limit"] if row["limit"] else np.inf
+
+
+def _worst(label: str, kind: str, values: FloatArray, limit: float, unit: str) -> Iterator[Row]:
+    """Yield the hour in which `values` are highest, where there is a limit and a value."""
+    if np.isfinite(limit) and np.any(np.isfinite(values)):
+        hour = int(np.nanargmax(values))
+        yield {
+            "object": label, "kind": kind, "value": float(values[hour]), "limit": float(limit), "unit": unit,
+            "hour": hour,
+        }  # fmt: skip
+
+
+def _used(solved: "Solved") -> Iterator[Row]:
+    c, names, site = solved.coupled, equipment.names(solved.inputs), solved.site
+    yield from _worst("Site", "grid connection", c.meter_power_w, solved.inputs["site"]["grid_limit_w"], "W")
+    tree = solved.feeds.tree
+    for i, name in enumerate(tree.names):
+        yield from _worst(name, "feed load", c.feed_load_w[:, i], float(tree.rating_w[i] * tree.units[i]), "W")
+    if site.cdus is not None:
+        for i, name in enumerate(names.cdu_groups):
+            capacity = float(site.cdus.n_units[i] * site.cdus.capacity_w[i])
+            yield from _worst(name, "CDU heat", c.cdu_heat_w[:, i], capacity, "W")
+            warmest = warmest_supply_degc(solved, i)
+            yield from _worst(name, "rack coolant supply", c.cdu_supply_degc[:, i], warmest, "°C")
+    for i, name in enumerate(names.halls):
+        if site.halls.n_units[i] > 0:
+            capacity = float(site.halls.n_units[i] * site.halls.unit_capacity_w[i])
+            yield from _worst(name, "air-unit heat", c.hall_load_frac[:, i] * capacity, capacity, "W")
+    room = np.where(site.racks.n_accelerators > 0, site.racks.throttle_degc - c.racks.max_junction_degc, np.nan)
+    if np.any(np.isfinite(room)):
+        throttle = float(site.racks.throttle_degc[int(np.nanargmin(room))])
+        yield from _worst("Accelerators", "junction temperature", c.hottest_junction_degc, throttle, "°C")
+
+
+def shortfalls(solved: "Solved") -> Iterator[Row]:
+    """Yield what was too small for its load: how much was held back or off in its worst hour, and in how many hours.
+
+    Coolant or air that is too warm is laid to the plant where most of the excess over the set points is in the
+    facility water, else to the CDUs or air units themselves. Formulas held at the edge of their range are told too.
+    """
+    c, names, site = solved.coupled, equipment.names(solved.inputs), solved.site
+    water = c.facility_supply_degc - site.plants.supply_set_degc
+    found: dict[tuple[str, str], list[FloatArray]] = {}
+
+    def lay(labels: list[str], why: str, levels: FloatArray, excess_k: FloatArray, plant_index: Any) -> None:
+        for i, label in enumerate(labels):
+            plant = int(plant_index[i])
+            by_plant = water[:, plant] > 0.5 * excess_k[:, i] if plant >= 0 else np.zeros(levels.shape[0], bool)
+            for key, hours in (((names.plants[plant], "facility water"), by_plant), ((label, why), ~by_plant)):
+                found.setdefault(key, []).append(np.where(hours, levels[:, i], 1.0))
+
+    if site.cdus is not None:
+        over = c.cdu_supply_degc - site.cdus.supply_set_degc
+        lay(names.cdu_groups, "coolant", c.cdu_level, np.nan_to_num(over), site.cdus.plant_index)
+    over = c.hall_supply_degc - site.halls.supply_set_degc
+    lay(names.halls, "air-unit cooling", c.hall_level, np.nan_to_num(over), site.halls.plant_index)
+    for (name, why), levels in found.items():
+        yield from _held(name, f"want of {why}", np.min(levels, axis=0))
+    for node in np.unique(c.short_feed[c.short_feed >= 0]):
+        level = np.where(c.short_feed == node, c.feed_level, 1.0)
+        yield from _held(solved.feeds.tree.names[node], "want of feed rating", level)
+    for i, name in enumerate(names.plants):
+        hours = int(np.count_nonzero(c.curve_clamped[:, i]))
+        if hours:
+            yield _nothing(name, "hours outside its curves' range, held at their edge", float(hours), "h",
+                           int(np.argmax(c.curve_clamped[:, i])))  # fmt: skip
+
+
+def _held(label: str, why: str, level: FloatArray) -> Iterator[Row]:
+    """Yield the worst hour of an object's level: accelerator power withheld, and racks off."""
+    if not np.any(level < 1):
+        return
+    hour = int(np.argmin(level))
+    withheld, off = 1 - max(2 * level[hour] - 1, 0.0), 1 - min(2 * level[hour], 1.0)
+    hours = f"{np.count_nonzero(level < 1)} h"
+    yield _nothing(label, f"accelerators held back for {why}, {hours}", float(withheld), "%", hour)
+    if off > 0:
+        hours = f"{np.count_nonzero(level < 0.5)} h"
+        yield _nothing(label, f"racks off for {why}, {hours}", float(off), "%", hour)
+
+
+def _nothing(label: str, kind: str, value: float, unit: str, hour: int) -> Row:
+    return {"object": label, "kind": kind, "value": value, "limit": 0.0, "unit": unit, "hour": hour}
+
+
+def warmest_supply_degc(solved: "Solved", group: int) -> float:
+    """Return the warmest supply that every rack of a CDU group accepts [degC], infinite where no sheet tells."""
+    on_group = np.flatnonzero(solved.table.bank["cdu_index"] == group)
+    systems = set(solved.table.system[on_group]) - {""}
+    sheets = [p["facts"] for p in solved.inputs["products"]["by_id"].values() if p["slug"] in systems]
+    return float(min((s["liquid_supply_max_degc"] for s in sheets if s.get("liquid_supply_max_degc")), default=np.inf))

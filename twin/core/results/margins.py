@@ -1,0 +1,88 @@
+"""What is left before something gives: margins over the year, and seconds after a loss until racks throttle or trip."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from power_cooling.site_arrays import FloatArray
+from power_cooling.transients.loss_drills import LossDrill
+from twin.core.failures.ride_through import FOLLOWED_S
+from twin.core.inputs import equipment
+
+if TYPE_CHECKING:
+    from twin.core.solve.simulate import Solved
+
+
+def margins(solved: "Solved") -> list[dict[str, Any]]:
+    """Return how much is left, worst hour each, beside what `results.limits` lists, scarcest first within a unit."""
+    c, names = solved.coupled, equipment.names(solved.inputs)
+    site, tree = solved.site, solved.feeds.tree
+    found: list[dict[str, Any]] = []
+
+    def add(
+        labels: list[str], kind: str, values: FloatArray, unit: str, left: Callable[[FloatArray], FloatArray]
+    ) -> None:
+        for i, label in enumerate(labels[: values.shape[1]]):
+            here = left(values[:, i])
+            if np.any(np.isfinite(here)):
+                found.append({"object": label, "kind": kind, "value": float(np.nanmin(here)), "unit": unit})
+
+    def spare(used: FloatArray) -> FloatArray:
+        return 1 - used
+
+    rating = np.maximum(tree.rating_w * tree.units, 1e-9)
+    add(list(tree.names), "feed rating", c.feed_load_w / rating, "%", spare)
+    if site.cdus is not None:
+        add(names.cdu_groups, "CDU heat rating", c.cdu_load_frac, "%", spare)
+        add(names.cdu_groups, "CDU valve travel", c.cdu_valve_frac, "%", spare)
+        add(names.cdu_groups, "supply above dew point", c.dew_point_margin_k, "K", lambda kelvins: kelvins)
+    cooled = np.where(site.halls.n_units > 0, 1.0, np.nan)
+    add(names.halls, "air-unit heat rating", c.hall_load_frac * cooled, "%", spare)
+    add(names.halls, "air-unit flow", c.hall_air_frac * cooled, "%", spare)
+    chilled = np.where(site.plants.n_chillers > 0, 1.0, np.nan)
+    add(names.plants, "chiller capacity", c.chiller_load_frac * chilled, "%", spare)
+    room = np.where(site.racks.n_accelerators > 0, site.racks.throttle_degc - c.racks.max_junction_degc, np.nan)
+    if np.any(np.isfinite(room)):
+        found.append(
+            {
+                "object": "Accelerators",
+                "kind": "junction below throttling",
+                "value": float(np.nanmin(room)),
+                "unit": "K",
+            }
+        )
+    return sorted(found, key=lambda row: (row["unit"] != "K", row["value"]))
+
+
+def drills(solved: "Solved") -> list[dict[str, Any]]:
+    """Return what each kind of loss does to each plant with CDUs, at the busiest load and in hot weather.
+
+    Stored heat is that of `loss_drills.Volumes`, assumed. Seconds count from the loss to the first CDU group that
+    throttles or trips, or to hot air, and to the last group that recovers; None where that does not happen within
+    `followed_s`. Hot air is told of plants that serve air units.
+    """
+    names, rows = equipment.names(solved.inputs).plants, []
+    for plant, by_name in solved.drills.items():
+        for drill in by_name.values():
+            row = {"plant": names[plant]} | _row(drill)
+            if np.any(solved.site.halls.plant_index == plant):
+                row["seconds_to_hot_air"] = _within(drill.air_limit_s)
+            rows.append(row)
+    return rows
+
+
+def _row(drill: LossDrill) -> dict[str, Any]:
+    return {
+        "loss": drill.name,
+        "is_loss": drill.is_loss,
+        "seconds_to_throttle": _within(drill.first_throttle_s),
+        "seconds_to_trip": _within(drill.first_trip_s),
+        "recovers_s": _within(float(np.max(drill.recovered_s))) if drill.is_loss else None,  # a burst stays
+        "hottest_degc": float(np.max(drill.hottest_degc)),
+        "followed_s": FOLLOWED_S,
+    }
+
+
+def _within(seconds: float) -> float | None:
+    return seconds if np.isfinite(seconds) else None

@@ -1,0 +1,158 @@
+"""From names in the catalogue to replicas for the replay: which entry is meant, which efficiencies it gets."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from compute.accelerators import PRECISIONS, Accelerator, accelerator_from_entry
+from compute.calibration.cases import engine_name
+from compute.calibration.coefficients import coefficient_set, split_values
+from compute.calibration.component_timings import component_efficiencies, timings_of
+from compute.calibration.power_fit import power_coefficients
+from compute.model_shapes import KV_BYTES, ModelShape, model_shape_from_entry
+from compute.replay.replicas import EngineTimes, replica_pool
+from compute.replay.run import ActivityPower, ReplicaPool
+from compute.steps.roofline import Parallelism
+from facility.catalogue import entries
+
+# Other names of stored formats that take the same bytes and units.
+PRECISION_NAMES = {"bfloat16": "bf16", "fp16": "bf16", "float16": "bf16", "nvfp4": "fp4", "mxfp4": "fp4"}
+CALIBRATED_PROTOCOL = "inferencex"  # whose client and lengths resemble production most among those fitted
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaOptions:
+    """How the replicas of a replay are run, as a user states it.
+
+    Engines count `seats` and `token_budget` per attention rank; a replica has `attention_data_parallel` of them.
+    """
+
+    precision: str
+    engine: str = "vllm"
+    kv_precision: str = "bf16"
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    attention_data_parallel: int = 1
+    expert_parallel: int = 1
+    replicas: int = 1
+    seats: int = 128
+    token_budget: int = 2048
+    kv_tokens: float | None = None
+    memory_frac: float = 0.9
+    draft_tokens: int = 0
+    draft_acceptance_frac: float = 0.0
+    max_waiting: float = float("inf")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower().rsplit("/", 1)[-1])
+
+
+def catalogue_entry(kind: str, name: str) -> Mapping[str, Any]:
+    """Return the entry that a name means: its id, its name or its repository, without regard to case and dashes.
+
+    A name that goes on after an entry's (Qwen3-30B-A3B-Instruct-2507) means that entry; the longest such counts.
+
+    Raises
+    ------
+    ValueError
+        If there is none; lists those there are.
+    """
+    catalogue = entries(kind)
+    if name in catalogue:
+        return catalogue[name]
+    wanted = _plain(name)
+    begins: list[tuple[int, Mapping[str, Any]]] = []
+    for entry in catalogue.values():
+        for known in map(_plain, (entry["id"], entry.get("name", ""), entry.get("hf_repo") or "")):
+            if known and known == wanted:
+                return entry
+            if known and wanted.startswith(known):
+                begins.append((len(known), entry))
+    if begins:
+        return max(begins, key=lambda found: found[0])[1]
+    raise ValueError(f"no entry {name!r} under {kind}; there are {', '.join(sorted(catalogue))}")
+
+
+def _attributes(part: Accelerator, model: ModelShape, precision: str, engine: str) -> dict[str, str]:
+    """Return the groups of the fit that a deployment belongs to."""
+    return {
+        "accelerator": part.name,
+        "generation": part.generation,
+        "engine": engine_name(engine),
+        "protocol": CALIBRATED_PROTOCOL,
+        "vintage": "",
+        "model": model.name,
+        "precision": precision,
+        "arithmetic": part.compute_precision(precision),
+    }
+
+
+def engine_times(part: Accelerator, memory_type: str, model: ModelShape, precision: str, engine: str) -> EngineTimes:
+    """Return what steps take on an accelerator: from timings of its kernels where there are any, else as fitted.
+
+    The fit's coefficients for an accelerator that it has not seen are those of its generation or of all.
+    """
+    timings = timings_of(part.name, memory_type)
+    if timings is not None:
+        return EngineTimes(component_efficiencies(timings), mixed_head_token_s=timings.mixed_head_token_s)
+    latent_layers = np.array([float(model.layers if model.is_mla else 0)])
+    efficiencies, scheduling, rest = split_values(
+        coefficient_set().log_values([_attributes(part, model, precision, engine)]), latent_layers
+    )
+    return EngineTimes(efficiencies, decode_scale=float(rest["decode_scale"][0]), scheduling=scheduling)
+
+
+def replica_pool_for(accelerator: str | Mapping[str, Any], model: str, options: ReplicaOptions) -> ReplicaPool:
+    """Return the replicas of a model on an accelerator, both by name; an accelerator may be given as an entry itself.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, a value impossible, or the weights do not fit.
+    """
+    precision = PRECISION_NAMES.get(options.precision, options.precision)
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {options.precision!r}; must be one of {', '.join(PRECISIONS)}")
+    if options.kv_precision not in KV_BYTES:
+        raise ValueError(f"KV precision is {options.kv_precision!r}; must be one of {', '.join(KV_BYTES)}")
+    if not 0 < options.memory_frac <= 1:
+        raise ValueError(f"memory share is {options.memory_frac}; must be above 0 and at most 1")
+    if options.seats < 1:
+        raise ValueError(f"seats is {options.seats}; must be 1 or more")
+    entry = catalogue_entry("accelerators", accelerator) if isinstance(accelerator, str) else accelerator
+    part = accelerator_from_entry(entry)
+    shape = model_shape_from_entry(catalogue_entry("models", model))
+    times = engine_times(part, str(entry.get("memory_type") or ""), shape, precision, options.engine)
+    return replica_pool(
+        part,
+        shape,
+        Parallelism(
+            tensor_parallel=options.tensor_parallel,
+            pipeline_parallel=options.pipeline_parallel,
+            attention_data_parallel=options.attention_data_parallel,
+            expert_parallel=options.expert_parallel,
+        ),
+        times,
+        weight_precision=precision,
+        kv_precision=options.kv_precision,
+        n_replicas=options.replicas,
+        seats=options.seats * options.attention_data_parallel,
+        token_budget=options.token_budget * options.attention_data_parallel,
+        kv_tokens=options.kv_tokens,
+        claimed_frac=options.memory_frac,
+        draft_tokens=options.draft_tokens,
+        draft_acceptance_frac=options.draft_acceptance_frac,
+        max_waiting=options.max_waiting,
+        power=ActivityPower(
+            idle_w=part.idle_w,
+            tdp_w=part.tdp_w,
+            coefficients=power_coefficients(
+                coefficient_set().record["power"],
+                [_attributes(part, shape, precision, options.engine)],
+            ),
+        ),
+    )

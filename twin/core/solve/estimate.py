@@ -1,0 +1,173 @@
+"""The figures of merit while one waits: a year estimated from a few solved hours, by the same formulas as a run's.
+
+What is approximate: power, water and clocks of the hours between the solved ones, and availability, which counts single
+failures and accelerators but no double failures. Everything else, demand, latency, tokens and money, is that of a run.
+Knows no Django.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from power_cooling.coupled.solve import CoupledResult, solve_coupled
+from power_cooling.site_arrays import FloatArray
+from twin.core.failures.capacity_left import capacity_left
+from twin.core.failures.components import State, components
+from twin.core.failures.uptime import accelerator_trays, lost_by_trays_frac
+from twin.core.figures_of_merit import BY_NAME, HEADLINES
+from twin.core.results import margins
+from twin.core.results.figures import Served, figures_of_merit
+from twin.core.results.figures import bands as figures_bands
+from twin.core.solve.simulate import Described
+from twin.core.solve.solve_cache import remembered
+from twin.core.solve.steady import Steady, solve_steady
+from twin.core.solve.year_estimate import N_SOLVED, hour_space, loads
+from twin.core.text.numbers import band_text, quantity_text
+
+_remembered_solve = remembered(solve_coupled)
+
+N_BUSIEST = 4  # hours of highest estimated power that are solved as well: the peak is one of them
+SHOWN = (*HEADLINES, BY_NAME["peak_power_w"], BY_NAME["pue"])
+APPROXIMATION = (
+    f"From {N_SOLVED + N_BUSIEST} solved hours instead of 8,760 and single failures instead of joint ones: on the "
+    "samples mean power is within 0.1 %, peak within 0.2 %, PUE within 0.001 and availability within 0.0001 of a run."
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class YearOfPower:
+    """What `twin.core.results.figures` reads of a solved year. Arrays (n_hours,), the pools' (n_hours, n_pools)."""
+
+    meter_power_w: FloatArray
+    it_power_w: FloatArray
+    accelerator_power_w: FloatArray
+    other_it_power_w: FloatArray
+    server_fan_power_w: FloatArray
+    shelf_loss_w: FloatArray
+    feed_loss_w: FloatArray
+    cdu_pump_power_w: FloatArray
+    plant_pump_power_w: FloatArray
+    tower_pump_power_w: FloatArray
+    cooler_fan_power_w: FloatArray
+    tower_fan_power_w: FloatArray
+    chiller_power_w: FloatArray
+    air_unit_fan_power_w: FloatArray
+    lighting_power_w: FloatArray
+    cooling_power_w: FloatArray
+    water_kg_s: FloatArray
+    pool_clock_frac: FloatArray
+    pool_available_frac: FloatArray
+
+
+NAMES = tuple(entry.name for entry in fields(YearOfPower))
+
+
+@dataclass(frozen=True, slots=True)
+class SingleFailures:
+    """Availability by single failures and accelerators only."""
+
+    availability_frac: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimated(Described):
+    """A year estimated from a few hours: what `twin.core.results.figures` needs for figures and bands."""
+
+    load_frac: FloatArray
+    coupled: YearOfPower
+    uptime: SingleFailures
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a planner sees after an edit."""
+
+    figures: dict[str, float | None]
+    bands: dict[str, list[float]]
+    margins: list[dict[str, Any]]
+    converged: bool
+    message: str
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Return the headline figures with their bands, as pages show them."""
+        rows = []
+        for figure in SHOWN:
+            value = self.figures[figure.name]
+            value = None if value is None or not np.isfinite(value) else float(value)
+            low, high = self.bands.get(figure.name, (None, None))
+            rows.append(
+                {
+                    "name": figure.name, "label": figure.label, "unit": figure.unit, "better": figure.better,
+                    "value": value, "text": quantity_text(value, figure.unit), "low": low, "high": high,
+                    "band": band_text(None if low is None else (low, high), value),
+                }
+            )  # fmt: skip
+        return rows
+
+
+def instant_answer(year: Described) -> Answer:
+    """Return the figures of merit of a layout, estimated.
+
+    Parameters
+    ----------
+    year : Described
+        As `simulate.described` gives it.
+    """
+    estimated, solved = estimated_year(year)
+    served = Served(estimated)
+    figures = figures_of_merit(estimated, served)
+    report = solved.coupled.report
+    return Answer(figures, figures_bands(estimated, figures), margins.margins(solved), report.converged, report.message)
+
+
+def estimated_year(year: Described) -> tuple[Estimated, Steady]:
+    """Return the year estimated from a few hours, and these, solved."""
+    space = hour_space(year)
+    steady = solve_steady(year, space.solved.tolist(), keep_racks=False)
+    known = _columns(steady.coupled)
+    everywhere = space.spread(known)
+    everywhere[space.solved] = known
+    busiest = np.argsort(-everywhere[:, 0], kind="stable")[: N_BUSIEST + 1]
+    busiest = np.setdiff1d(busiest, space.solved)
+    if busiest.size:
+        everywhere[busiest] = _columns(solve_steady(year, busiest.tolist(), keep_racks=False).coupled)
+    load = loads(year)
+    estimated = Estimated(
+        **{entry.name: getattr(year, entry.name) for entry in fields(Described)},
+        load_frac=load,
+        coupled=_year_of_power(everywhere, load.shape[1]),
+        uptime=SingleFailures(availability_frac(year, load)),
+    )
+    return estimated, steady
+
+
+def _columns(solved: CoupledResult) -> FloatArray:
+    """Return what a year is made of, a column each, shape (n_solved, n_columns).
+
+    An hour without a solution counts as the mean of the others; the answer says that there is one.
+    """
+    table = np.column_stack([getattr(solved, name) for name in NAMES])
+    unsolved = np.isnan(table)
+    if unsolved.any():
+        table = np.where(unsolved, np.nan_to_num(np.nanmean(table, axis=0)), table)
+    return table
+
+
+def _year_of_power(table: FloatArray, n_pools: int) -> YearOfPower:
+    n_single = len(NAMES) - 2
+    single = {name: table[:, i] for i, name in enumerate(NAMES[:n_single])}
+    # To four digits: hours that differ by less are alike.
+    shares = np.round(table[:, n_single:], 4)
+    return YearOfPower(**single, pool_clock_frac=shares[:, :n_pools], pool_available_frac=shares[:, n_pools:])
+
+
+def availability_frac(year: Described, load_frac: FloatArray) -> float:
+    """Return the expected share of token capacity: one less what single failures and accelerators cost."""
+    found = components(year.inputs, year.site, year.feeds)
+    single = [State(((i, 1),), float(c.units_out_pmf()[1]), "single") for i, c in enumerate(found)]
+    left, _ = capacity_left(
+        year.site, year.feeds, year.pools, year.weather, load_frac, found, single, solve=_remembered_solve
+    )
+    lost = float(np.array([state.probability for state in single]) @ (1 - left))
+    return max(0.0, 1 - lost - lost_by_trays_frac(accelerator_trays(year.inputs)))

@@ -1,0 +1,63 @@
+"""What the newest finished run of a layout says about it now."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from django.urls import reverse
+
+from facility.models import Layout
+from twin.core.results.answers import Answer, answers
+from twin.core.results.findings import RunFinding, run_findings, tightest_margins
+from twin.models import Run
+
+#: Kinds of object as findings name them, and the lists that hold them. Runs know names, which may since have gone.
+LISTS = {"power_feed": "power-feeds", "cdu": "cdus", "hall": "halls", "cooling_plant": "cooling-plants"}
+
+N_TIGHTEST = 9  # there are that many kinds of margin
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """A run with its findings as templates and the API show them, gravest first."""
+
+    run: Run
+    findings: list[dict[str, Any]]
+    tightest: list[dict[str, Any]]  # margins, scarcest first
+    answers: list[Answer]
+
+    @property
+    def stale(self) -> bool:
+        """Whether the layout has been changed since (reads `run.layout`)."""
+        return self.run.layout.updated_at > self.run.finished_at
+
+
+def last_run(layout: Layout, run_id: UUID | None = None) -> LastRun | None:
+    """Return the newest finished run of a layout, or the named one, with what it found; None where there is none."""
+    runs = Run.objects.filter(layout=layout, status=Run.Status.DONE).order_by("-finished_at")
+    if run_id:
+        runs = runs.filter(id=run_id)
+    run = (
+        runs.select_related("scenario")
+        .only("id", "details", "figures", "finished_at", "layout_id", "scenario__name")
+        .first()
+    )
+    if run is None:
+        return None
+    run.layout = layout
+    details = run.details or {}
+    rows = [asdict(finding) | {"href": href(layout, run, finding)} for finding in run_findings(details)]
+    tightest = [dict(row) for row in tightest_margins(details, N_TIGHTEST)]
+    return LastRun(run, rows, tightest, answers(details, run.figures or {}))
+
+
+def href(layout: Layout, run: Run, finding: RunFinding) -> str:
+    """Return the address of a finding's object, of the list that holds it, or of the part of the run that has it."""
+    here = [layout.site.slug, layout.slug]
+    if finding.object_kind in LISTS:
+        return reverse("part-list", args=[*here, LISTS[finding.object_kind]])
+    if finding.object_kind == "rack":
+        return reverse("layout-detail", args=here)
+    if finding.object_kind == "site":
+        return reverse("site-detail", args=here[:1])
+    return f"{reverse('run-detail', args=[run.id])}#{finding.section}"

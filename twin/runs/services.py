@@ -1,0 +1,347 @@
+"""Everything that changes a run. Pages, API, admin, commands and workers all come through here.
+
+The run's row is the truth and the broker's message only a bell: a lost message is rung again, a doubled one finds
+the run claimed. So a run is completed once, fails with a reason, or is cancelled; it never stays "running".
+"""
+
+import hashlib
+import io
+import json
+import logging
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from uuid import UUID
+
+import kombu.exceptions
+import numpy as np
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from facility.findings import findings
+from facility.models import Layout
+from facility.permissions import check_change_site
+from twin.core.results.findings import run_findings
+from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused, RunCancelled, RunLost
+from twin.models import IdempotencyKey, Run, Scenario, ScenarioWorkload
+from twin.runs import snapshot
+from twin.runs.leases import Lease, lease_left_s, run_claim
+
+logger = logging.getLogger(__name__)
+
+
+def run_create(*, layout: Layout, scenario: Scenario, user=None) -> Run:
+    """Record a run of `layout` under `scenario` and queue it once the row is there for a worker to see.
+
+    Raises
+    ------
+    CannotSimulate
+        If the scenario belongs to another site.
+    PermissionDenied
+        If `user` is given and may not change the site.
+    """
+    if user is not None:
+        check_change_site(user, layout.site)
+    with transaction.atomic():
+        run = _new_run(layout, scenario, user)
+        _ring(run.id)
+    return run
+
+
+def run_now(*, layout: Layout, scenario: Scenario) -> Run:
+    """Run `layout` under `scenario` in this process and return the ended run.
+
+    Raises
+    ------
+    CannotSimulate
+        If the scenario belongs to another site.
+    """
+    run = _new_run(layout, scenario, None)
+    run_execute(run_id=run.id)
+    run.refresh_from_db()
+    return run
+
+
+@transaction.atomic
+def run_create_once(*, key: str, layout: Layout, scenario: Scenario, user) -> tuple[Run, bool]:
+    """Return the run that this user's `key` made, and whether it is new: a program may repeat a lost request.
+
+    Raises
+    ------
+    KeyReused
+        If the key came with another layout or scenario before.
+    """
+    asked = hashlib.sha256(f"{layout.pk} {scenario.pk}".encode()).hexdigest()
+    known = IdempotencyKey.objects.filter(user=user, key=key).select_related("run").first()
+    if known is None:
+        run = run_create(layout=layout, scenario=scenario, user=user)
+        # Where the same key arrives twice at once, the constraint undoes the second run with its transaction.
+        IdempotencyKey.objects.create(user=user, key=key, request_sha256=asked, run=run)
+        return run, True
+    if known.request_sha256 != asked:
+        raise KeyReused(f"Idempotency-Key {key} was used for another layout or scenario; take a new one.")
+    return known.run, False
+
+
+def run_execute(*, run_id: UUID) -> None:
+    """Solve a run that is queued, or that a dead worker left behind, and store what comes out.
+
+    Returns without doing anything where there is nothing left to do. Whatever the solver raises ends the run as
+    failed with one sentence; the log has the traceback.
+
+    Raises
+    ------
+    RunHeld
+        If another worker is solving it right now.
+    """
+    attempt = run_claim(run_id)
+    if attempt is None:
+        runs_recover()
+        return
+    run = Run.objects.select_related("layout__site", "scenario__site", "scenario__weather").get(id=run_id)
+    with Lease(run_id, attempt) as lease:
+        try:
+            lease.check()
+            _solve(run, lease)
+        except RunLost:
+            logger.warning("run %s: dropped by attempt %s, another one has it", run_id, attempt)
+        except RunCancelled as cancelled:
+            _end(lease, run_id, Run.Status.CANCELLED, str(cancelled))
+        except (CannotSimulate, ValueError) as refusal:
+            logger.info("run %s cannot be solved", run_id, exc_info=True)
+            _end(lease, run_id, Run.Status.FAILED, _sentence(refusal))
+        except Exception as error:
+            logger.exception("run %s failed", run_id)
+            _end(lease, run_id, Run.Status.FAILED, f"The solver stopped with {type(error).__name__}: {error}"[:1000])
+
+
+@transaction.atomic
+def run_move(*, run_id: UUID, to: Run.Status, message: str = "") -> Run:
+    """Bring a run into another state, if the state table allows it.
+
+    Raises
+    ------
+    InvalidTransition
+        If `Run.NEXT` does not list the step.
+    """
+    run = Run.objects.select_for_update().defer(*Run.HEAVY).get(id=run_id)
+    if to not in Run.NEXT[Run.Status(run.status)]:
+        raise InvalidTransition(f"{run} is {run.status}; it cannot become {to}.")
+    run.status, run.message = to, message
+    run.finished_at = timezone.now() if to in Run.ENDED else None
+    changed = ["status", "message", "finished_at"]
+    if to == Run.Status.DONE:
+        run.progress_frac, run.stage = 1.0, ""
+        changed += ["progress_frac", "stage"]
+    elif to == Run.Status.QUEUED:
+        run.progress_frac, run.stage, run.heartbeat_at = 0.0, "", None
+        changed += ["progress_frac", "stage", "heartbeat_at"]
+    run.save(update_fields=changed)
+    return run
+
+
+@transaction.atomic
+def run_cancel(*, run: Run, user) -> Run:
+    """Stop a run: at once where no worker has it, otherwise at the solver's next report.
+
+    Raises
+    ------
+    InvalidTransition
+        If it has ended already.
+    PermissionDenied
+        If the user may not change the site.
+    """
+    check_change_site(user, run.layout.site)
+    run = Run.objects.select_for_update().defer(*Run.HEAVY).get(id=run.id)
+    if run.ended:
+        raise InvalidTransition(f"{run} is {run.status}; only a queued or running one can be cancelled.")
+    if lease_left_s(run):
+        run.cancel_requested = True
+        run.save(update_fields=["cancel_requested"])
+        return run
+    return run_move(run_id=run.id, to=Run.Status.CANCELLED, message=f"cancelled by {user}")
+
+
+@transaction.atomic
+def run_retry(*, run: Run, user) -> Run:
+    """Queue a failed or cancelled run again, on the layout and scenario as they are now.
+
+    Raises
+    ------
+    InvalidTransition
+        If it is done, or has not ended yet.
+    PermissionDenied
+        If the user may not change the site.
+    """
+    check_change_site(user, run.layout.site)
+    run = run_move(run_id=run.id, to=Run.Status.QUEUED)
+    run.inputs, run.inputs_sha256, run.solver_version = None, "", ""
+    run.cancel_requested = False
+    # Attempts go on counting, so that a worker of an earlier one cannot mistake this one for its own.
+    run.max_attempts = run.attempt + Run._meta.get_field("max_attempts").default
+    run.save(update_fields=["inputs", "inputs_sha256", "solver_version", "cancel_requested", "max_attempts"])
+    _ring(run.id)
+    return run
+
+
+def runs_recover(*, all_running: bool = False) -> int:
+    """Bring back runs whose worker died, and return how many are in the queue again.
+
+    Parameters
+    ----------
+    all_running : bool
+        The caller knows that no worker lives: every running one is an orphan, and every queued one may have lost its
+        message. Otherwise only those whose lease is over.
+    """
+    running = list(Run.objects.filter(status=Run.Status.RUNNING).values_list("id", flat=True))
+    queued = [run_id for run_id in running if _orphan_recover(run_id, all_running)]
+    if all_running:
+        waiting = Run.objects.filter(status=Run.Status.QUEUED).order_by("created_at")
+        queued = list(waiting.values_list("id", flat=True))
+    for run_id in queued:
+        _ring(run_id)
+    return len(queued)
+
+
+@transaction.atomic
+def scenario_save(*, scenario: Scenario, workloads: Sequence[ScenarioWorkload] | None = None) -> Scenario:
+    """Check and save a scenario, and replace its use cases where they are given.
+
+    Raises
+    ------
+    ValidationError
+        If a field is out of range, no use case is left, or their shares add up to more than all accelerators.
+    """
+    weather = scenario.weather
+    if weather and weather.site_id not in (None, scenario.site_id):
+        raise ValidationError(
+            {"weather": f"{weather.name} was uploaded for another site; take a shipped year or yours."}
+        )
+    scenario.full_clean()
+    scenario.save()
+    if workloads is None:
+        return scenario
+    if not workloads:
+        raise ValidationError({"workloads": "Name at least one use case; without demand there is nothing to solve."})
+    share = sum(workload.accelerator_share_frac for workload in workloads)
+    if share > 1 + 1e-9:
+        raise ValidationError({"workloads": f"The shares add up to {share:.3g}; all accelerators are 1."})
+    scenario.workloads.all().delete()
+    for workload in workloads:
+        workload.scenario = scenario
+        workload.full_clean()
+        workload.save()
+    return scenario
+
+
+def run_series(run: Run) -> dict[str, NDArray]:
+    """Return the hourly arrays of a finished run by name (empty before it is done)."""
+    return arrays_unpacked(run.series)
+
+
+def run_racks(run: Run) -> dict[str, NDArray]:
+    """Return the per-rack arrays of a finished run by name (empty before it is done)."""
+    return arrays_unpacked(run.racks)
+
+
+def _new_run(layout: Layout, scenario: Scenario, user) -> Run:
+    if scenario.site_id != layout.site_id:
+        raise CannotSimulate(
+            f"Scenario {scenario.slug} belongs to site {scenario.site.slug}; layout {layout.slug} is on "
+            f"{layout.site.slug}. Choose one of that site's scenarios."
+        )
+    return Run.objects.create(layout=layout, scenario=scenario, created_by=user)
+
+
+def _solve(run: Run, lease: Lease) -> None:
+    from twin.core.solve import simulate  # loads the solvers, which the web process never needs
+
+    if run.inputs is None:
+        spelled = snapshot.canonical(snapshot.snapshot(run.layout, run.scenario))
+        fresh = {"inputs": snapshot.packed(spelled), "inputs_sha256": snapshot.sha256(spelled)}
+        lease.mine.update(**fresh, solver_version=simulate.SOLVER_VERSION)
+        run.inputs = fresh["inputs"]
+    # Always from the stored form, so that a retry after a crash and a replay years later see what this run saw.
+    result = simulate.simulate(snapshot.unpacked(run.inputs), progress=lease)
+    lease.check()
+    figures = {name: _figure(name, value) for name, value in result.figures.items()}
+    details = result.details | {"findings": [asdict(finding) for finding in findings(run.layout)]}
+    details["n_found"] = dict(Counter(finding.severity for finding in run_findings(details)))  # for lists of runs
+    json.dumps([result.bands, details], allow_nan=False)  # a NaN is a solver's error, and PostgreSQL refuses it
+    with transaction.atomic():
+        stored = lease.mine.update(
+            figures=figures, bands=result.bands, details=details, series=arrays_packed(result.series),
+            racks=arrays_packed(result.racks), solver_version=simulate.SOLVER_VERSION,
+        )  # fmt: skip
+        if not stored:
+            raise RunLost("another worker took the run over")
+        run_move(run_id=run.id, to=Run.Status.DONE)
+
+
+def _end(lease: Lease, run_id: UUID, to: Run.Status, message: str) -> None:
+    """End a run without a result, unless it is no longer this attempt's."""
+    with transaction.atomic():
+        if lease.mine.select_for_update().exists():
+            run_move(run_id=run_id, to=to, message=message)
+
+
+@transaction.atomic
+def _orphan_recover(run_id: UUID, worker_is_dead: bool) -> bool:
+    """Return whether a run that nobody solves any more went back into the queue."""
+    run = Run.objects.select_for_update().defer(*Run.HEAVY).get(id=run_id)
+    if run.status != Run.Status.RUNNING or (not worker_is_dead and lease_left_s(run)):
+        return False
+    if run.cancel_requested:
+        run_move(run_id=run_id, to=Run.Status.CANCELLED, message="cancelled; its worker had ended")
+        return False
+    if run.attempt >= run.max_attempts:
+        lost = f"Its worker ended {run.attempt} times while solving it; the log of the worker says why."
+        run_move(run_id=run_id, to=Run.Status.FAILED, message=lost)
+        return False
+    run_move(run_id=run_id, to=Run.Status.QUEUED, message="restarted because its worker ended")
+    return True
+
+
+def _ring(run_id: UUID) -> None:
+    """Wake a worker once the transaction is over."""
+    from twin.runs.tasks import simulate_run  # tasks call services, and services wake tasks
+
+    def publish() -> None:
+        try:
+            simulate_run.apply_async([str(run_id)], retry=False)
+        except kombu.exceptions.OperationalError:
+            # The row stays queued, and the next start of a worker's machine rings for it again.
+            logger.exception("run %s is queued, but the broker cannot be reached", run_id)
+
+    transaction.on_commit(publish)
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return text[:1000] if text.endswith(".") else f"{text[:999]}."
+
+
+def _figure(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    if not math.isfinite(value):
+        raise ValueError(f"The solver's {name} is {value}; a figure must be a finite number or absent")
+    return float(value)
+
+
+def arrays_packed(arrays: dict[str, NDArray]) -> bytes:
+    """Return named arrays as a run's row stores them: a compressed .npz."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def arrays_unpacked(stored: bytes | None) -> dict[str, NDArray]:
+    """Return the arrays of a stored .npz by name."""
+    if not stored:
+        return {}
+    with np.load(io.BytesIO(bytes(stored)), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}

@@ -1,0 +1,42 @@
+"""Stored runs as a report reads them."""
+
+import logging
+from typing import Any
+
+from twin.core.report.diagrams import diagrams
+from twin.core.report.run import ReportedRun
+from twin.core.report.shapes import Drawing
+from twin.models import Run
+from twin.runs import snapshot
+from twin.runs.services import run_racks, run_series
+
+logger = logging.getLogger(__name__)
+
+
+def reported(run: Run, *, drawn: bool = True) -> ReportedRun:
+    """Return a finished run with its snapshot and arrays as plain values, with `drawn` also its diagrams.
+
+    CDUs stand where the layout has them now, as long as it is the version that was solved: older snapshots do not say.
+    """
+    inputs = snapshot.unpacked(run.inputs)
+    layout = run.layout
+    same = layout.version == inputs["layout"]["version"]
+    places = (
+        {pk: place for pk, *place in layout.cdus.values_list("id", "x_m", "y_m", "orientation_deg")} if same else {}
+    )
+    return ReportedRun(
+        id=str(run.id), finished=f"{run.finished_at:%Y-%m-%d %H:%M} UTC", solver_version=run.solver_version,
+        inputs_sha256=run.inputs_sha256, figures=run.figures, bands=run.bands or {}, details=run.details or {},
+        inputs=inputs, series=run_series(run), racks=run_racks(run), version_now=layout.version,
+        place=layout.site.place, status=layout.get_status_display(), cdu_places=places,
+        diagrams=diagrams_of(inputs) if drawn else (),
+    )  # fmt: skip
+
+
+def diagrams_of(inputs: dict[str, Any]) -> tuple[Drawing, ...]:
+    """Return the diagrams of a snapshot; none where today's solver refuses what an older one solved."""
+    try:
+        return diagrams(inputs)
+    except (ValueError, LookupError):  # of a snapshot that lacks what is read today, a key is missing
+        logger.warning("no diagrams of %s in its report", inputs["layout"]["name"], exc_info=True)
+        return ()

@@ -1,0 +1,40 @@
+"""What workers do. Ids cross the queue, never objects or arrays.
+
+Tasks keep the names that waiting messages of earlier versions carry.
+"""
+
+import io
+from uuid import UUID
+
+from celery import shared_task
+from django.core.management import call_command
+
+from twin.exceptions import RunHeld
+from twin.models import Run
+from twin.runs import services
+
+
+@shared_task(bind=True, max_retries=None, name="twin.tasks.simulate_run")
+def simulate_run(self, run_id: str) -> None:
+    """Solve a run. A message that meets another worker's lease looks again when that is over."""
+    try:
+        services.run_execute(run_id=UUID(run_id))
+    except RunHeld as held:
+        raise self.retry(countdown=held.seconds + 1) from held
+    except Run.DoesNotExist:
+        return  # deleted while it waited
+
+
+@shared_task(name="twin.tasks.warm_up")
+def warm_up() -> None:
+    """Load the solvers, so that the first run of a worker does not wait for imports and compilation."""
+    import twin.core.solve.simulate  # noqa: F401
+    from power_cooling.cooling.comfort import hot_aisle
+
+    hot_aisle(35.0, 0.3)
+
+
+@shared_task(name="twin.tasks.scoreboard_make")
+def scoreboard_make() -> None:
+    """Hold every model against published and measured figures; the command stores what the page shows."""
+    call_command("validate", stdout=io.StringIO())
