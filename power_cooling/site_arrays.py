@@ -14,8 +14,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from power_cooling.cooling.chillers import ASSUMED_EIRFPLR, ASSUMED_EVAPORATOR_APPROACH_K
 from power_cooling.electrical.feed_tree import FeedTree, RackLinks
+
+ASSUMED_EVAPORATOR_APPROACH_K = 1.5  # flooded evaporators on data sheets: 1-2 K
+# Part-load curve of a variable-speed centrifugal chiller (Carrier 19XR 1407 kW, EnergyPlus DataSets/Chillers.idf).
+ASSUMED_EIRFPLR = (0.118888, 0.6723542, 0.2068754)
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

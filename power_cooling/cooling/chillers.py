@@ -14,13 +14,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from power_cooling.site_arrays import ASSUMED_EVAPORATOR_APPROACH_K
+
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 LEAST_LIFT_K = 8.0  # compressors hold at least this pressure ratio however cold the sink
-ASSUMED_EVAPORATOR_APPROACH_K = 1.5  # flooded evaporators on data sheets: 1-2 K
-# Part-load curve of a variable-speed centrifugal chiller (Carrier 19XR 1407 kW, EnergyPlus DataSets/Chillers.idf).
-ASSUMED_EIRFPLR = (0.118888, 0.6723542, 0.2068754)
 
 
 class CoolingMode(IntEnum):

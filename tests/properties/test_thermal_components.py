@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from power_cooling.cooling import chillers, heat_rejection, towers
 from power_cooling.fluids import coolants, heat_exchangers, hydraulics, psychrometrics
+from power_cooling.site_arrays import ASSUMED_EIRFPLR
 from power_cooling.transients import ride_through
 
 few = settings(max_examples=60, deadline=None)  # compiled functions may compile on their first call
@@ -124,9 +125,7 @@ def test_what_a_tower_returns_for_a_heat_gives_that_heat(heat, wet, air):
 @given(st.floats(1e4, 1.2e6), st.floats(15, 40), st.floats(-10, 45), st.floats(0, 10))
 def test_a_chiller_never_needs_less_for_a_hotter_sink_nor_beats_carnot(heat, leaving, sink, hotter):
     one = np.ones(1)
-    bank = chillers.CarnotChillers(
-        1e6 * one, 0.5 * one, 1.5 * one, 8.0 * one, np.array([chillers.ASSUMED_EIRFPLR]), 0.1 * one
-    )
+    bank = chillers.CarnotChillers(1e6 * one, 0.5 * one, 1.5 * one, 8.0 * one, np.array([ASSUMED_EIRFPLR]), 0.1 * one)
     cool, warm = (chillers.carnot_chillers(bank, heat, leaving, t) for t in (sink, sink + hotter))
     assert warm.power_w[0] >= cool.power_w[0]
     assert cool.condenser_heat_w[0] == pytest.approx(cool.heat_w[0] + cool.power_w[0])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from compute.replay.run import replay
 from compute.replay.traces import ArrivalProcess, LengthDistribution, synthetic_requests
+from facility.catalogue import entry_named
 from twin.benchmarks.measure import Benchmark, cpu_seconds, peak_bytes
 from twin.core.serving.replicas import ReplicaOptions, replica_pool_for
 
@@ -60,7 +61,10 @@ def _in_own_process(n_replicas: int, n_requests: int, router: str) -> dict:
 
 
 def _measure(n_replicas: int, n_requests: int, router: str) -> dict:
-    pool = replica_pool_for("h100-sxm", "llama-3.1-8b", ReplicaOptions(precision="bf16", replicas=n_replicas))
+    pool = replica_pool_for(
+        entry_named("accelerators", "h100-sxm"), entry_named("models", "llama-3.1-8b"),
+        ReplicaOptions(precision="bf16", replicas=n_replicas),
+    )  # fmt: skip
     arrivals = ArrivalProcess.steady(RATE_PER_S * n_replicas, GAP_CV)
 
     def stream(n: int):

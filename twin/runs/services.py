@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from facility.findings import findings
 from facility.models import Layout
 from facility.permissions import check_change_site
+from twin.celery import app
 from twin.core.results.findings import run_findings
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused, RunCancelled, RunLost
 from twin.models import IdempotencyKey, Run, Scenario, ScenarioWorkload
@@ -31,6 +32,8 @@ from twin.runs import snapshot
 from twin.runs.leases import Lease, lease_left_s, run_claim
 
 logger = logging.getLogger(__name__)
+
+SIMULATE_RUN = "twin.tasks.simulate_run"  # by name: tasks call services, and services wake tasks
 
 
 def run_create(*, layout: Layout, scenario: Scenario, user=None) -> Run:
@@ -307,11 +310,10 @@ def _orphan_recover(run_id: UUID, worker_is_dead: bool) -> bool:
 
 def _ring(run_id: UUID) -> None:
     """Wake a worker once the transaction is over."""
-    from twin.runs.tasks import simulate_run  # tasks call services, and services wake tasks
 
     def publish() -> None:
         try:
-            simulate_run.apply_async([str(run_id)], retry=False)
+            app.send_task(SIMULATE_RUN, [str(run_id)], retry=False)
         except kombu.exceptions.OperationalError:
             # The row stays queued, and the next start of a worker's machine rings for it again.
             logger.exception("run %s is queued, but the broker cannot be reached", run_id)

@@ -10,11 +10,13 @@ import json
 import zlib
 from typing import Any
 
+from facility.catalogue import assumed
+from facility.catalogue.schema import unit_of
 from facility.models import Layout, Product, Rack
 from twin.exceptions import CannotSimulate
 from twin.models import Scenario
 
-FORMAT = 1
+FORMAT = 2  # 1 had neither the units of facts nor what a description leaves to its default
 
 RACK_FIELDS = (
     "id", "name", "row", "role", "hall_id", "x_m", "y_m", "orientation_deg", "width_m", "depth_m", "product_id",
@@ -72,11 +74,12 @@ def snapshot(layout: Layout, scenario: Scenario) -> dict[str, Any]:
     cdus = _rows(layout.cdus.order_by("id"), CDU_FIELDS)
     feeds = _rows(layout.power_feeds.order_by("id"), FEED_FIELDS)
     plants = _rows(layout.cooling_plants.order_by("id"), PLANT_FIELDS)
-    return {
+    inputs = {
         "format": FORMAT,
         "site": {
             "slug": site.slug, "name": site.name, "latitude_deg": site.latitude_deg, "elevation_m": site.elevation_m,
             "grid_limit_w": site.grid_limit_w, "repair_crews": site.repair_crews, "region": _product(site.region),
+            "assumed": ["repair_crews"] if site.repair_crews == assumed.REPAIR_CREWS else [],
         },
         "layout": {"slug": layout.slug, "name": layout.name, "version": layout.version},
         "scenario": {
@@ -109,6 +112,7 @@ def snapshot(layout: Layout, scenario: Scenario) -> dict[str, Any]:
         "features": _rows(layout.floor_features.order_by("id"), FEATURE_FIELDS),
         "products": _products(racks, halls, cdus, feeds, plants),
     }  # fmt: skip
+    return inputs | {"units": _units(inputs)}
 
 
 def canonical(inputs: dict[str, Any]) -> bytes:
@@ -158,6 +162,13 @@ def _products(racks: dict[str, list], *tables: list[dict[str, Any]]) -> dict[str
     for product in Product.objects.filter(id__in=wanted).order_by("id"):
         found["by_id"][str(product.id)] = _product(product)
     return found
+
+
+def _units(inputs: dict[str, Any]) -> dict[str, str]:
+    """Return the unit of each fact that the products of a snapshot have."""
+    entries = [entry for of_kind in inputs["products"].values() for entry in of_kind.values()]
+    entries += [inputs["site"]["region"], *(share["workload"] for share in inputs["scenario"]["workloads"])]
+    return {field: unit_of(field)[0] for field in sorted({field for entry in entries for field in entry["facts"]})}
 
 
 PRODUCT_REFERENCES = frozenset({"product_id", "air_unit_id", "heat_rejection_id", "chiller_id", "pump_id"})

@@ -14,7 +14,7 @@ from twin.models import Run
 from twin.runs import services
 
 
-@shared_task(bind=True, max_retries=None, name="twin.tasks.simulate_run")
+@shared_task(bind=True, max_retries=None, name=services.SIMULATE_RUN)
 def simulate_run(self, run_id: str) -> None:
     """Solve a run. A message that meets another worker's lease looks again when that is over."""
     try:

@@ -20,7 +20,8 @@ from compute.steps.closed_loop import Scheduling
 from compute.steps.roofline import Parallelism, StepCosts, deployment_work, step_costs
 from compute.steps.speculation import ASSUMED_ACCEPTANCE
 from compute.workload import ASSUMED_LONGEST, LatencyTargets, Workload, lognormal_variation
-from twin.core.serving.replicas import ReplicaOptions, catalogue_entry, engine_times, replica_pool_for
+from facility.catalogue import entry_named
+from twin.core.serving.replicas import ReplicaOptions, engine_times, replica_pool_for
 from twin.validation.check import Check, at_most
 
 GROUP = "replay"
@@ -68,7 +69,7 @@ def checks(data: Path) -> Iterator[Check]:
         options = ReplicaOptions(
             precision=precision, engine=engine, tensor_parallel=ranks, seats=SEATS, token_budget=TOKEN_BUDGET
         )
-        pool = replica_pool_for(accelerator, model, options)
+        pool = replica_pool_for(entry_named("accelerators", accelerator), entry_named("models", model), options)
         name = f"{model} on {ranks} {accelerator}"
         line_of, answer = partial(_line_of, deployment, pool), partial(replay, pool=pool)
         yield from _equal(name, line_of, answer, REACH_ITL)
@@ -94,8 +95,8 @@ def checks(data: Path) -> Iterator[Check]:
 def _pool(accelerator: str, model: str, ranks: int, precision: str, engine: str, **options: float | str) -> ReplicaPool:
     """Return the replicas of a deployment whose closed form is built from instances."""
     return replica_pool_for(
-        accelerator,
-        model,
+        entry_named("accelerators", accelerator),
+        entry_named("models", model),
         ReplicaOptions(
             precision=precision,
             engine=engine,
@@ -202,8 +203,8 @@ def _instance(
     """Return one fitted instance as columns."""
     instances, reason = build_instances(
         coefficient_set(),
-        accelerator_from_entry(catalogue_entry("accelerators", accelerator)),
-        model_shape_from_entry(catalogue_entry("models", model)),
+        accelerator_from_entry(entry_named("accelerators", accelerator)),
+        model_shape_from_entry(entry_named("models", model)),
         workload,
         [Parallelism(ranks)],
         [precision],
@@ -244,8 +245,8 @@ def fitted_load_line(
     accelerator: str, model: str, ranks: int, precision: str, engine: str, workload: Workload, limit: float
 ) -> LoadLine:
     """Return the closed form's load line with the same fitted times as the replay's."""
-    entry = catalogue_entry("accelerators", accelerator)
-    part, shape = accelerator_from_entry(entry), model_shape_from_entry(catalogue_entry("models", model))
+    entry = entry_named("accelerators", accelerator)
+    part, shape = accelerator_from_entry(entry), model_shape_from_entry(entry_named("models", model))
     times = engine_times(part, str(entry.get("memory_type") or ""), shape, precision, engine)
     work = deployment_work(part, shape, Parallelism(tensor_parallel=ranks), weight_precision=precision)
     costs = step_costs(work, times.efficiencies)

@@ -9,7 +9,8 @@ import numpy as np
 
 from compute.replay.run import replay
 from compute.replay.traces import numbers, open_trace, read_trace
-from twin.core.serving.replicas import ReplicaOptions, catalogue_entry, replica_pool_for
+from facility.catalogue import entry_named
+from twin.core.serving.replicas import ReplicaOptions, replica_pool_for
 from twin.validation.check import Check, at_most, skipped
 
 GROUP = "replay"
@@ -40,9 +41,9 @@ def _measured_runs(path: Path) -> Iterator[Check]:
     for run, (ttft_s, itl_s, n) in _measured_means(path).items():
         accelerator, _, model = run.partition("/")
         try:
-            entry = catalogue_entry("accelerators", accelerator)
+            entry = entry_named("accelerators", accelerator)
             options = ReplicaOptions(precision="bf16", **SET_UPS.get(run, {}))
-            pool = replica_pool_for(entry, catalogue_entry("models", model)["id"], options)
+            pool = replica_pool_for(entry, entry_named("models", model), options)
         except ValueError as error:
             yield Check(f"mean TTFT, {run}", GROUP, 0, None, None, "", "skipped", str(error))
             continue

@@ -12,6 +12,7 @@ from compute.replay.sessions import SESSION_BLOCK_TOKENS, read_open_sessions
 from compute.replay.traces import ArrivalProcess, numbers, open_trace
 from compute.steady.open_loop import open_arrivals
 from compute.workload import N_PAUSES, Sessions, Workload
+from facility.catalogue import entry_named
 from twin.core.serving.replicas import ReplicaOptions, replica_pool_for
 from twin.validation.agreement import NO_TARGETS, fitted_load_line
 from twin.validation.check import Check, at_most, skipped
@@ -76,7 +77,7 @@ def _errors(
         precision=PRECISION, engine=ENGINE, kv_precision="fp8", tensor_parallel=ranks, seats=SEATS, token_budget=8192,
         memory_frac=0.95,
     )  # fmt: skip
-    pool = replica_pool_for(ACCELERATOR, model, options)
+    pool = replica_pool_for(entry_named("accelerators", ACCELERATOR), entry_named("models", model), options)
     limit = min(float(SEATS), pool.kv_tokens / (workload.input_tokens + workload.output_tokens / 2.0))
     line = fitted_load_line(ACCELERATOR, model, ranks, PRECISION, ENGINE, workload, limit)
     starts_per_s = load * float(line.requests_per_s[0, -1]) / workload.sessions.requests

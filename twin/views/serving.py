@@ -107,6 +107,7 @@ def amount(text: str, name: str, unit: str, least: float) -> float | None:
 
 def recomputed_claims() -> list[dict]:
     """Return published claims about generations with our ratios; they do not depend on what is chosen."""
+    from facility.catalogue import entries
     from twin.core.serving.explore import claims
 
-    return [{"claim": claim, "new": new, "old": old, "rows": rows} for claim, new, old, rows in claims()]
+    return [{"claim": claim, "new": new, "old": old, "rows": rows} for claim, new, old, rows in claims(entries)]

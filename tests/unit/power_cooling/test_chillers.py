@@ -5,6 +5,7 @@ import pytest
 
 from power_cooling.cooling import chillers
 from power_cooling.cooling.chillers import CoolingMode
+from power_cooling.site_arrays import ASSUMED_EIRFPLR
 
 
 def _carrier(**changes):
@@ -29,7 +30,7 @@ def _warm(**changes):
         "carnot_frac": [0.5],
         "evaporator_approach_k": [1.5],
         "condenser_approach_k": [10.0],
-        "eirfplr": [chillers.ASSUMED_EIRFPLR],
+        "eirfplr": [ASSUMED_EIRFPLR],
         "least_part_load_frac": [0.1],
     } | changes
     return chillers.CarnotChillers(**{key: np.array(value, dtype=float) for key, value in given.items()})

@@ -7,7 +7,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from twin.core.serving.replicas import ReplicaOptions, catalogue_entry, replica_pool_for
+from facility.catalogue import entry_named
+from twin.core.serving.replicas import ReplicaOptions, replica_pool_for
 from twin.management.commands.replay_trace import Command
 
 NAMES = {"accelerator": "RTX 4090", "model": "meta-llama/Llama-3.1-8B", "precision": "bf16"}
@@ -110,11 +111,13 @@ def test_an_accelerator_outside_the_catalogue_comes_from_its_data_sheet(tmp_path
 
 
 def test_names_are_found_without_regard_to_case_dashes_and_endings():
-    assert catalogue_entry("accelerators", "RTXPRO6000")["id"] == "rtx-pro-6000"
-    assert catalogue_entry("models", "Qwen3-30B-A3B-Instruct-2507")["id"] == "qwen3-30b-a3b"
+    assert entry_named("accelerators", "RTXPRO6000")["id"] == "rtx-pro-6000"
+    assert entry_named("models", "Qwen3-30B-A3B-Instruct-2507")["id"] == "qwen3-30b-a3b"
 
 
 def test_a_calibrated_accelerator_gets_fitted_times_and_a_client():
-    pool = replica_pool_for("h100-sxm", "llama-3.1-8b", ReplicaOptions(precision="bf16"))
+    pool = replica_pool_for(
+        entry_named("accelerators", "h100-sxm"), entry_named("models", "llama-3.1-8b"), ReplicaOptions(precision="bf16")
+    )
     assert pool.frontend_s > 0
     assert pool.step.prompts_add

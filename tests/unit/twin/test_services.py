@@ -36,7 +36,7 @@ def planner(asked):
 def bells(monkeypatch):
     """Collect the messages instead of sending them."""
     rung = []
-    monkeypatch.setattr(tasks.simulate_run, "apply_async", lambda args, **_: rung.append(args[0]))
+    monkeypatch.setattr(services.app, "send_task", lambda name, args, **_: rung.append(args[0]))
     return rung
 
 
@@ -407,7 +407,7 @@ def test_the_task_gives_up_quietly_when_the_broker_is_away(
     def publish(*_, **__):
         raise kombu.exceptions.OperationalError("connection refused")
 
-    monkeypatch.setattr(tasks.simulate_run, "apply_async", publish)
+    monkeypatch.setattr(services.app, "send_task", publish)
     with django_capture_on_commit_callbacks(execute=True):
         run = services.run_create(layout=asked[0], scenario=asked[1])
     assert run.status == "queued"

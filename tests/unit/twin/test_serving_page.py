@@ -2,6 +2,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.urls import reverse
 
+from facility.catalogue import entries
 from tests.small_site import product
 from twin.core.serving import explore as exploration
 
@@ -55,7 +56,7 @@ def test_published_claims_stand_beside_our_ratios_with_bands_and_what_is_measure
     page = reader.get(reverse("serving")).content.decode()
     assert "50x tokens per megawatt" in page
     assert "MLPerf Inference v4.1" in page
-    for claim in exploration.claims():
+    for claim in exploration.claims(entries):
         for row in claim[3]:
             assert f"{row.power_ratio_low:.1f} to {row.power_ratio_high:.1f}" in page
 

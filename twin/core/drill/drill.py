@@ -21,8 +21,8 @@ from twin.core.inputs import equipment
 from twin.core.results import margins
 from twin.core.results.object_quantities import BEYOND, DEAD, STATES, THROTTLED, ObjectTable
 from twin.core.solve.object_states import object_tables
-from twin.core.solve.simulate import Described
 from twin.core.solve.steady import DESIGN, OUTAGE_KINDS, Outage, Steady, parts_that_fail, solve_steady
+from twin.core.solved import Described
 from twin.core.text.numbers import quantity_text
 
 BEFORE, AFTER = 0, 1

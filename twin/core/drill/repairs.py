@@ -14,8 +14,9 @@ import numpy as np
 
 from twin.core.drill.drill import SingleFailure, capacity_tokens_per_s
 from twin.core.inputs import equipment
-from twin.core.solve.simulate import Described, described
+from twin.core.solve.simulate import described
 from twin.core.solve.steady import DESIGN, outages, solve_steady
+from twin.core.solved import Described
 from twin.core.text.numbers import quantity_text
 
 N_REPAIRED = 6  # worst failures that repairs are sought for

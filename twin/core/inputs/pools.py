@@ -18,7 +18,7 @@ from power_cooling.site_arrays import FloatArray
 from twin.core.inputs import equipment
 from twin.core.inputs.demand import hourly_shape, requests_per_s
 from twin.core.inputs.equipment import RackTable
-from twin.core.results.assumptions import CONFIDENCES
+from twin.core.text.confidence import CONFIDENCES
 
 Inputs = Mapping[str, Any]
 IntArray = NDArray[np.int64]

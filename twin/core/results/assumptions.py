@@ -5,18 +5,14 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from facility.catalogue import assumed
-from facility.catalogue.schema import unit_of
 from power_cooling.availability import solve as availability
 from power_cooling.cooling import comfort
 from twin.core.failures import components as failures
 from twin.core.inputs import equipment
+from twin.core.text.confidence import CONFIDENCES
 from twin.core.text.field_names import OF_MODEL
 
 Inputs = Mapping[str, Any]
-
-# Strongest first. A result is as trustworthy as its weakest input.
-CONFIDENCES = ("published", "derived", "entered", "estimated", "assumed")
 
 FIELDS_BY_KIND = {
     "systems": ("max_power_w", "non_accelerator_power_w", "liquid_heat_frac", "price_estimate_usd"),
@@ -88,7 +84,8 @@ def assumptions(
     ]
     entries += [products["reliability"][slug] for slug in sorted(used_reliability)]
     entries += [*products["finance"].values(), products["facility_capex"]["us_range"]]
-    rows = [row for entry in entries for row in _entry_rows(entry)]
+    units = inputs.get("units", {})  # snapshots of older versions have none
+    rows = [row for entry in entries for row in _entry_rows(entry, units)]
     weather = inputs["weather"]
     rows.append(Assumption(weather["name"], "hourly weather", weather["n_hours"], "h", weather["source"], "published"))
     return rows + list(_site_rows(inputs["site"])) + list(_model_rows())
@@ -99,20 +96,20 @@ def weakest(rows: list[Assumption]) -> str:
     return max((row.confidence for row in rows), key=CONFIDENCES.index, default=CONFIDENCES[0])
 
 
-def _entry_rows(entry: Mapping[str, Any]) -> Iterator[Assumption]:
+def _entry_rows(entry: Mapping[str, Any], units: Mapping[str, str]) -> Iterator[Assumption]:
     basis = entry["facts"].get("field_basis") or {}  # sources of single fields
     for field in FIELDS_BY_KIND.get(entry["kind"], ()):
         value = entry["facts"].get(field)
         if value is not None:
             confidence = entry["field_confidence"].get(field, entry["confidence"])
             source = basis.get(field, entry["source"])
-            yield Assumption(entry["name"], field, value, unit_of(field)[0], source, confidence)
+            yield Assumption(entry["name"], field, value, units.get(field, "1"), source, confidence)
 
 
 def _site_rows(site: Mapping[str, Any]) -> Iterator[Assumption]:
     if "repair_crews" in site:  # snapshots of older versions have none
         crews = site["repair_crews"]
-        is_assumed = crews == assumed.REPAIR_CREWS
+        is_assumed = "repair_crews" in site.get("assumed", ())
         source = "assumed: one at hand, one on call" if is_assumed else "the site's description"
         yield Assumption(site["name"], "repair_crews", crews, "1", source, "assumed" if is_assumed else "entered")
 

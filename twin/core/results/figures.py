@@ -1,7 +1,7 @@
 """A solved year as figures of merit, series, rack arrays, limits, costs, energy flow and uncertainty."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,7 @@ from twin.core.inputs.pools import Pool
 from twin.core.results import assumptions, economics, limits, margins
 from twin.core.results.hall_air import hall_air
 from twin.core.results.latency import mixture_quantile
-
-if TYPE_CHECKING:
-    from twin.core.solve.simulate import SimulationResult, Solved
+from twin.core.solved import SimulationResult, Solved
 
 S_PER_HOUR = 3600.0
 S_PER_YEAR = 8760 * 3600.0
@@ -29,10 +27,8 @@ ASSUMED_IT_POWER_BAND_FRAC = 0.06  # of host, switch and drive power, estimated 
 ASSUMED_FAILURE_RATE_FACTOR = 2.0  # published rates of one component differ by about this
 
 
-def result(solved: "Solved", *, version: str, elapsed_s: float) -> "SimulationResult":
+def result(solved: Solved, *, version: str, elapsed_s: float) -> SimulationResult:
     """Return everything a run stores of a solved year."""
-    from twin.core.solve.simulate import SimulationResult
-
     served = Served(solved)
     energy = mean_power_by_part_w(solved)
     figures = figures_of_merit(solved, served)
@@ -90,7 +86,7 @@ class Served:
     Demand repeats by the week and clocks seldom fall: the curves are read once for each kind of hour that occurs.
     """
 
-    def __init__(self, solved: "Solved") -> None:
+    def __init__(self, solved: Solved) -> None:
         pools, coupled = solved.pools, solved.coupled
         shape = solved.load_frac.shape
         self.requests_per_s = np.zeros(shape)
@@ -179,7 +175,7 @@ def _kinds(*columns: FloatArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return first, kind.reshape(-1)
 
 
-def figures_of_merit(solved: "Solved", served: Served) -> dict[str, float | None]:
+def figures_of_merit(solved: Solved, served: Served) -> dict[str, float | None]:
     """Return the figures of merit by name, `twin.core.figures_of_merit`."""
     coupled, inputs = solved.coupled, solved.inputs
     everything = slice(None)
@@ -251,12 +247,12 @@ def power_by_part_w(c: CoupledResult) -> dict[str, FloatArray]:
     }
 
 
-def mean_power_by_part_w(solved: "Solved") -> dict[str, float]:
+def mean_power_by_part_w(solved: Solved) -> dict[str, float]:
     """Return the mean power at the meter by what draws it [W]; the parts sum to the mean at the meter."""
     return {name: float(values.mean()) for name, values in power_by_part_w(solved.coupled).items()}
 
 
-def energy_flow(solved: "Solved") -> list[dict[str, Any]]:
+def energy_flow(solved: Solved) -> list[dict[str, Any]]:
     """Return the year's energy from the grid to tokens and losses, as links of a Sankey diagram [J]."""
     seconds = solved.weather.n_elements * S_PER_HOUR
     part = {name: power * seconds for name, power in mean_power_by_part_w(solved).items()}
@@ -277,7 +273,7 @@ def energy_flow(solved: "Solved") -> list[dict[str, Any]]:
     return [{"source": a, "target": b, "energy_j": float(j)} for a, b, j in links if j > 0]
 
 
-def workload_row(solved: "Solved", served: Served, i: int) -> dict[str, Any]:
+def workload_row(solved: Solved, served: Served, i: int) -> dict[str, Any]:
     """Return what a page shows of one workload."""
     pool = solved.pools[i]
     row = {
@@ -304,13 +300,13 @@ def workload_row(solved: "Solved", served: Served, i: int) -> dict[str, Any]:
     return row
 
 
-def economiser_hours(solved: "Solved") -> dict[str, float]:
+def economiser_hours(solved: Solved) -> dict[str, float]:
     """Return the hours in which each plant rejects all its heat without chillers, by plant name."""
     free = solved.coupled.economiser_mode == 0
     return {name: float(np.count_nonzero(free[:, i])) for i, name in enumerate(equipment.names(solved.inputs).plants)}
 
 
-def money(solved: "Solved", served: Served):
+def money(solved: Solved, served: Served):
     """Return what the year used, at which prices, and the prices' bounds."""
     inputs = solved.inputs
     seconds_scale = S_PER_YEAR / (solved.weather.n_elements * S_PER_HOUR)
@@ -340,7 +336,7 @@ def money(solved: "Solved", served: Served):
     return used, *economics.prices_of(inputs)
 
 
-def bands(solved: "Solved", figures: dict[str, float | None]) -> dict[str, list[float]]:
+def bands(solved: Solved, figures: dict[str, float | None]) -> dict[str, list[float]]:
     """Return the 80 % band of each figure that an uncertainty is known for.
 
     Relative uncertainties of independent origin are added in quadrature, in logarithms.
@@ -384,7 +380,7 @@ def bands(solved: "Solved", figures: dict[str, float | None]) -> dict[str, list[
     return {name: [float(low), float(high)] for name, (low, high) in known.items()}
 
 
-def hourly_series(solved: "Solved", served: Served) -> dict[str, FloatArray]:
+def hourly_series(solved: Solved, served: Served) -> dict[str, FloatArray]:
     """Return the hourly series of `twin.core.figures_of_merit.SERIES` by name, each of shape (n_hours,)."""
     c, weather = solved.coupled, solved.weather
     accelerators = np.array([pool.n_accelerators for pool in solved.pools], dtype=float)
@@ -417,7 +413,7 @@ def hourly_series(solved: "Solved", served: Served) -> dict[str, FloatArray]:
     return {entry.name: np.asarray(series[entry.name], dtype=float) for entry in SERIES}
 
 
-def rack_arrays(solved: "Solved", served: Served) -> dict[str, np.ndarray]:
+def rack_arrays(solved: Solved, served: Served) -> dict[str, np.ndarray]:
     """Return per-rack results, arrays of shape (n_racks,) in the snapshot's order."""
     summary, of = solved.coupled.racks, solved.rack_class
     group = solved.table.bank["cdu_index"]
@@ -449,7 +445,7 @@ def rack_arrays(solved: "Solved", served: Served) -> dict[str, np.ndarray]:
     }
 
 
-def rack_supply_loads(solved: "Solved") -> dict[str, FloatArray]:
+def rack_supply_loads(solved: Solved) -> dict[str, FloatArray]:
     """Return highest and mean load over the year of what serves each rack [0-1 of its rating], shape (n_racks,).
 
     Of two feeds the one with more load counts; NaN without a CDU.

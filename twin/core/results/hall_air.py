@@ -4,7 +4,7 @@ Told of the hour in which a hall's hot aisle is hottest, with air as humid as th
 the year. Knows no Django.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,14 +12,12 @@ from power_cooling.cooling.comfort import ASSUMED_METABOLIC_MET, BODY_SURFACE_M2
 from power_cooling.cooling.room_air import air_metrics, rack_cooling_index_high
 from power_cooling.fluids.psychrometrics import dew_point_degc, saturation_pressure_pa
 from twin.core.inputs import equipment
-
-if TYPE_CHECKING:
-    from twin.core.solve.simulate import Solved
+from twin.core.solved import Solved
 
 WATTS_PER_MET = WATTS_PER_M2_PER_MET * BODY_SURFACE_M2
 
 
-def hall_air(solved: "Solved") -> list[dict[str, Any]]:
+def hall_air(solved: Solved) -> list[dict[str, Any]]:
     """Return a row per hall that is cooled by air units and whose servers draw air, in the halls' order.
 
     `rci_high_frac` counts each rack's warmest inlet of the year against ASHRAE's class A1. `allowed_minutes` of a shift

@@ -1,22 +1,20 @@
 """How close each described object came to what it may do, worst hour each, and what was too small for its load."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from power_cooling.site_arrays import FloatArray
 from twin.core.inputs import equipment
-
-if TYPE_CHECKING:
-    from twin.core.solve.simulate import Solved
+from twin.core.solved import Solved
 
 COOL_ROOM_DEGC = 20.0  # where the use of a temperature limit is counted from
 
 Row = dict[str, Any]
 
 
-def limits(solved: "Solved") -> list[Row]:
+def limits(solved: Solved) -> list[Row]:
     """Return how close each object came to what it may do, worst hour each, tightest first.
 
     What was too small, so that racks were held back or off, comes before all else with a limit of nothing.
@@ -41,7 +39,7 @@ def _worst(label: str, kind: str, values: FloatArray, limit: float, unit: str) -
         }  # fmt: skip
 
 
-def _used(solved: "Solved") -> Iterator[Row]:
+def _used(solved: Solved) -> Iterator[Row]:
     c, names, site = solved.coupled, equipment.names(solved.inputs), solved.site
     yield from _worst("Site", "grid connection", c.meter_power_w, solved.inputs["site"]["grid_limit_w"], "W")
     tree = solved.feeds.tree
@@ -63,7 +61,7 @@ def _used(solved: "Solved") -> Iterator[Row]:
         yield from _worst("Accelerators", "junction temperature", c.hottest_junction_degc, throttle, "°C")
 
 
-def shortfalls(solved: "Solved") -> Iterator[Row]:
+def shortfalls(solved: Solved) -> Iterator[Row]:
     """Yield what was too small for its load: how much was held back or off in its worst hour, and in how many hours.
 
     Coolant or air that is too warm is laid to the plant where most of the excess over the set points is in the
@@ -114,7 +112,7 @@ def _nothing(label: str, kind: str, value: float, unit: str, hour: int) -> Row:
     return {"object": label, "kind": kind, "value": value, "limit": 0.0, "unit": unit, "hour": hour}
 
 
-def warmest_supply_degc(solved: "Solved", group: int) -> float:
+def warmest_supply_degc(solved: Solved, group: int) -> float:
     """Return the warmest supply that every rack of a CDU group accepts [degC], infinite where no sheet tells."""
     on_group = np.flatnonzero(solved.table.bank["cdu_index"] == group)
     systems = set(solved.table.system[on_group]) - {""}

@@ -1,7 +1,7 @@
 """What is left before something gives: margins over the year, and seconds after a loss until racks throttle or trip."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -9,12 +9,10 @@ from power_cooling.site_arrays import FloatArray
 from power_cooling.transients.loss_drills import LossDrill
 from twin.core.failures.ride_through import FOLLOWED_S
 from twin.core.inputs import equipment
-
-if TYPE_CHECKING:
-    from twin.core.solve.simulate import Solved
+from twin.core.solved import Solved
 
 
-def margins(solved: "Solved") -> list[dict[str, Any]]:
+def margins(solved: Solved) -> list[dict[str, Any]]:
     """Return how much is left, worst hour each, beside what `results.limits` lists, scarcest first within a unit."""
     c, names = solved.coupled, equipment.names(solved.inputs)
     site, tree = solved.site, solved.feeds.tree
@@ -55,7 +53,7 @@ def margins(solved: "Solved") -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (row["unit"] != "K", row["value"]))
 
 
-def drills(solved: "Solved") -> list[dict[str, Any]]:
+def drills(solved: Solved) -> list[dict[str, Any]]:
     """Return what each kind of loss does to each plant with CDUs, at the busiest load and in hot weather.
 
     Stored heat is that of `loss_drills.Volumes`, assumed. Seconds count from the loss to the first CDU group that

@@ -3,7 +3,7 @@
 Knows no Django. Takes catalogue entries as mappings; quantities are in the units of `UNITS`, bands hold 80 %.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -21,7 +21,6 @@ from compute.steady.claims import ClaimRow, System, claim_rows
 from compute.steady.frontier import Frontier, serving_frontier
 from compute.steady.serving import Configuration, ConfigurationChoice, ServingCurve, best_configuration, serving_curve
 from compute.workload import LatencyTargets, Workload
-from facility.catalogue import entries
 
 #: Quantities of a point and of the operating point, and which band each has; a batch follows from the others.
 FRONTIER_BANDS = {
@@ -287,19 +286,22 @@ def predicted(
     return [{name: a[name] if name in words or a[name] != "" else None for name in COLUMNS} for a in answers]
 
 
+Entries = Callable[[str], Mapping[str, Mapping[str, Any]]]  # a kind's catalogue entries by name
+
+
 @cache
-def claims() -> tuple[tuple[str, str, str, tuple[ClaimRow, ...]], ...]:
-    """Return (claim, new system, old system, rows) of the published claims, from the shipped catalogue."""
+def claims(entries: Entries) -> tuple[tuple[str, str, str, tuple[ClaimRow, ...]], ...]:
+    """Return (claim, new system, old system, rows) of the published claims, from the catalogue of `entries`."""
     model = model_shape_from_entry(entries("models")[CLAIM_MODEL])
     found = []
     for claim, *slugs in CLAIMS:
-        new, old = (_side(slug, precision) for slug, precision in slugs)
+        new, old = (_side(entries, slug, precision) for slug, precision in slugs)
         rows = claim_rows(coefficient_set(), model, CLAIM_WORKLOAD, new=new, old=old, user_tokens_per_s=CLAIM_SPEEDS)
         found.append((claim, new.name, old.name, tuple(rows)))
     return tuple(found)
 
 
-def _side(slug: str, precision: str) -> System:
+def _side(entries: Entries, slug: str, precision: str) -> System:
     """Return a system of the catalogue as one side of a claim."""
     entry = entries("systems")[slug]
     n = int(entry["accelerators_per_system"])

@@ -1,6 +1,5 @@
-"""From names in the catalogue to replicas for the replay: which entry is meant, which efficiencies it gets."""
+"""From catalogue entries to replicas for the replay: what they hold and which efficiencies they get."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,6 @@ from compute.model_shapes import KV_BYTES, ModelShape, model_shape_from_entry
 from compute.replay.replicas import EngineTimes, replica_pool
 from compute.replay.run import ActivityPower, ReplicaPool
 from compute.steps.roofline import Parallelism
-from facility.catalogue import entries
 
 # Other names of stored formats that take the same bytes and units.
 PRECISION_NAMES = {"bfloat16": "bf16", "fp16": "bf16", "float16": "bf16", "nvfp4": "fp4", "mxfp4": "fp4"}
@@ -45,36 +43,6 @@ class ReplicaOptions:
     draft_tokens: int = 0
     draft_acceptance_frac: float = 0.0
     max_waiting: float = float("inf")
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower().rsplit("/", 1)[-1])
-
-
-def catalogue_entry(kind: str, name: str) -> Mapping[str, Any]:
-    """Return the entry that a name means: its id, its name or its repository, without regard to case and dashes.
-
-    A name that goes on after an entry's (Qwen3-30B-A3B-Instruct-2507) means that entry; the longest such counts.
-
-    Raises
-    ------
-    ValueError
-        If there is none; lists those there are.
-    """
-    catalogue = entries(kind)
-    if name in catalogue:
-        return catalogue[name]
-    wanted = _plain(name)
-    begins: list[tuple[int, Mapping[str, Any]]] = []
-    for entry in catalogue.values():
-        for known in map(_plain, (entry["id"], entry.get("name", ""), entry.get("hf_repo") or "")):
-            if known and known == wanted:
-                return entry
-            if known and wanted.startswith(known):
-                begins.append((len(known), entry))
-    if begins:
-        return max(begins, key=lambda found: found[0])[1]
-    raise ValueError(f"no entry {name!r} under {kind}; there are {', '.join(sorted(catalogue))}")
 
 
 def _attributes(part: Accelerator, model: ModelShape, precision: str, engine: str) -> dict[str, str]:
@@ -106,13 +74,13 @@ def engine_times(part: Accelerator, memory_type: str, model: ModelShape, precisi
     return EngineTimes(efficiencies, decode_scale=float(rest["decode_scale"][0]), scheduling=scheduling)
 
 
-def replica_pool_for(accelerator: str | Mapping[str, Any], model: str, options: ReplicaOptions) -> ReplicaPool:
-    """Return the replicas of a model on an accelerator, both by name; an accelerator may be given as an entry itself.
+def replica_pool_for(accelerator: Mapping[str, Any], model: Mapping[str, Any], options: ReplicaOptions) -> ReplicaPool:
+    """Return the replicas of a model on an accelerator, both as catalogue entries.
 
     Raises
     ------
     ValueError
-        If a name is unknown, a value impossible, or the weights do not fit.
+        If a value is impossible, or the weights do not fit.
     """
     precision = PRECISION_NAMES.get(options.precision, options.precision)
     if precision not in PRECISIONS:
@@ -123,10 +91,9 @@ def replica_pool_for(accelerator: str | Mapping[str, Any], model: str, options: 
         raise ValueError(f"memory share is {options.memory_frac}; must be above 0 and at most 1")
     if options.seats < 1:
         raise ValueError(f"seats is {options.seats}; must be 1 or more")
-    entry = catalogue_entry("accelerators", accelerator) if isinstance(accelerator, str) else accelerator
-    part = accelerator_from_entry(entry)
-    shape = model_shape_from_entry(catalogue_entry("models", model))
-    times = engine_times(part, str(entry.get("memory_type") or ""), shape, precision, options.engine)
+    part = accelerator_from_entry(accelerator)
+    shape = model_shape_from_entry(model)
+    times = engine_times(part, str(accelerator.get("memory_type") or ""), shape, precision, options.engine)
     return replica_pool(
         part,
         shape,

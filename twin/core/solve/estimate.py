@@ -19,10 +19,10 @@ from twin.core.figures_of_merit import BY_NAME, HEADLINES
 from twin.core.results import margins
 from twin.core.results.figures import Served, figures_of_merit
 from twin.core.results.figures import bands as figures_bands
-from twin.core.solve.simulate import Described
 from twin.core.solve.solve_cache import remembered
 from twin.core.solve.steady import Steady, solve_steady
 from twin.core.solve.year_estimate import N_SOLVED, hour_space, loads
+from twin.core.solved import Described
 from twin.core.text.numbers import band_text, quantity_text
 
 _remembered_solve = remembered(solve_coupled)

@@ -13,66 +13,29 @@ import time
 import zlib
 from base64 import b64decode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from power_cooling.coupled.parts import Parts
 from power_cooling.coupled.solve import CoupledResult, Reason, solve_coupled
 from power_cooling.fluids.psychrometrics import humidity_ratio_from_relative_humidity
 from power_cooling.site_arrays import Failures, FloatArray, PoolCurves, SiteArrays, SiteFeeds, Weather
 from twin.core.failures.capacity_left import hot_weather
-from twin.core.failures.ride_through import PlantDrills, plant_drills
-from twin.core.failures.uptime import Uptime, uptime
+from twin.core.failures.ride_through import plant_drills
+from twin.core.failures.uptime import uptime
 from twin.core.inputs import equipment
 from twin.core.inputs.feeds import rack_feeds as feeds_of_racks
 from twin.core.inputs.feeds import site_feeds
 from twin.core.inputs.pools import Pool, plan_pools
 from twin.core.results import figures
+from twin.core.solved import Described, Progress, SimulationResult, Solved
 
 SOLVER_VERSION = "0.1.0"
 MAX_LOAD_PASSES = 6  # clock and load settle by a factor of five or more per pass
 LOAD_TOLERANCE = 1e-4
 N_PARTS = 8  # of the year: a part's tables are what a solve holds beside the result
-
-Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True, slots=True)
-class SimulationResult:
-    """What a run stores. Series have shape (n_hours,), rack arrays (n_racks,)."""
-
-    figures: dict[str, float | None]
-    bands: dict[str, list[float]]
-    details: dict[str, Any]
-    series: dict[str, NDArray[np.float32]]
-    racks: dict[str, NDArray]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Described:
-    """A layout under a scenario as the solvers read it. Weather and the pools' demand are those of some hours."""
-
-    inputs: Mapping[str, Any]
-    weather: Weather
-    table: equipment.RackTable
-    rack_class: NDArray[np.int64]
-    rack_pool: NDArray[np.int64]  # -1: no accelerators, or none of its workloads fits
-    site: SiteArrays
-    feeds: SiteFeeds
-    pools: list[Pool]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Solved(Described):
-    """A layout under a scenario, solved for the year. Arrays over hours have shape (n_hours, …)."""
-
-    load_frac: FloatArray  # (n_hours, n_pools): demand over what the running, clocked accelerators can serve
-    coupled: CoupledResult
-    drills: PlantDrills
-    uptime: Uptime
 
 
 def simulate(inputs: Mapping[str, Any], progress: Progress = lambda stage, frac: None) -> SimulationResult:

@@ -16,7 +16,8 @@ from power_cooling.site_arrays import Failures, FloatArray, Weather
 from twin.core.failures.capacity_left import DESIGN_QUANTILE
 from twin.core.failures.components import Component, State, components, failures_of
 from twin.core.results.figures import Served
-from twin.core.solve.simulate import Described, solve_hours
+from twin.core.solve.simulate import solve_hours
+from twin.core.solved import Described
 from twin.core.text.numbers import date_text
 
 DESIGN = -1  # the hour that a design is judged at: every pool's busiest demand, in weather exceeded 1 % of the year

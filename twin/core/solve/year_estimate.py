@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import FloatArray
-from twin.core.solve.simulate import Described
+from twin.core.solved import Described
 
 IntArray = NDArray[np.int64]
 

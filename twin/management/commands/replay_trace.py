@@ -4,7 +4,7 @@ import csv
 import gzip
 import signal
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +27,8 @@ from compute.replay.traces import (
     trace_columns,
     trace_runs,
 )
-from facility.catalogue import entries
-from twin.core.serving.replicas import ReplicaOptions, catalogue_entry, replica_pool_for
+from facility.catalogue import entries, entry_named
+from twin.core.serving.replicas import ReplicaOptions, replica_pool_for
 
 COLUMNS = (
     "request_id",
@@ -121,14 +121,14 @@ class Command(BaseCommand):
             draft_acceptance_frac=options["draft_acceptance"],
             max_waiting=options["max_waiting"],
         )
-        accelerator = _accelerator(options)
-        pool = replica_pool_for(accelerator, options["model"], pool_options)
+        accelerator, model = _accelerator(options), entry_named("models", options["model"])
+        pool = replica_pool_for(accelerator, model, pool_options)
         set_up: dict[str, Any] = {"router": options["router"], "quantum_s": options["quantum_s"]}
         if options["decode_replicas"] is not None:
             if not options["link_bytes_per_s"] > 0:
                 raise ValueError(f"--link-bytes-per-s is {options['link_bytes_per_s']}; must be greater than 0")
             decode_options = replace(pool_options, replicas=options["decode_replicas"])
-            set_up["decode_pool"] = replica_pool_for(accelerator, options["model"], decode_options)
+            set_up["decode_pool"] = replica_pool_for(accelerator, model, decode_options)
             set_up["transfer_s_per_token"] = _kv_bytes_per_token(options) / options["link_bytes_per_s"]
             set_up["transfer_latency_s"] = options["link_latency_s"]
         self.stdout.write(
@@ -227,11 +227,11 @@ def _interrupted() -> Iterator[Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _accelerator(options: dict[str, Any]) -> str | dict[str, Any]:
+def _accelerator(options: dict[str, Any]) -> Mapping[str, Any]:
     if (options["accelerator"] is None) == (options["data_sheet"] is None):
         raise ValueError("give either --accelerator or --data-sheet")
     if options["accelerator"] is not None:
-        return options["accelerator"]
+        return entry_named("accelerators", options["accelerator"])
     with options["data_sheet"].open(encoding="utf-8") as file:
         entry = yaml.safe_load(file)
     if not isinstance(entry, dict):
@@ -240,7 +240,7 @@ def _accelerator(options: dict[str, Any]) -> str | dict[str, Any]:
 
 
 def _kv_bytes_per_token(options: dict[str, Any]) -> float:
-    entry = catalogue_entry("models", options["model"])
+    entry = entry_named("models", options["model"])
     width = 0.5 if options["kv_precision"].lower() == "fp8" else 1.0
     return float(entry["kv_bytes_per_token_bf16_all_layers"]) * width
 
@@ -289,7 +289,7 @@ def _drawn(options: dict[str, Any]) -> Iterator[RequestBatch]:
     """Draw the requests of a use case: its lengths, day and burstiness, at `--rate` requests per second on average."""
     if options["rate"] is None:
         raise ValueError("--workload needs --rate, requests per second on average over the day")
-    workload = catalogue_entry("workloads", options["workload"])
+    workload = entry_named("workloads", options["workload"])
     shape = entries("diurnal_shapes")[workload["diurnal_shape"]]
     hourly = np.array(shape["hourly"], dtype=np.float64)
     prompt, answer = workload["input_tokens"], workload["output_tokens"]

@@ -18,7 +18,8 @@ from twin.validation.check import Check
 
 logger = logging.getLogger(__name__)
 
-NOT_CHECKS = frozenset({"check", "random_sites"})  # what a line says; what the coupled solver is tried on
+# What a line says, and sites that checks are tried on.
+NOT_CHECKS = frozenset({"check", "random_sites", "synthetic_sites"})
 
 
 class Command(BaseCommand):
