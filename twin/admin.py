@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from twin.exceptions import InvalidTransition
-from twin.models import Comparison, Run, Scenario, ScenarioWorkload
+from twin.models import Comparison, Run, Scenario, ScenarioWorkload, Worker
 from twin.runs import services
 
 admin.site.site_header = admin.site.site_title = "AI-factory twin"
@@ -94,3 +94,16 @@ class ComparisonAdmin(admin.ModelAdmin):
 
 def _preformatted(value: object) -> str:
     return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
+
+
+@admin.register(Worker)
+class WorkerAdmin(admin.ModelAdmin):
+    """Which workers live; each writes its own line every few seconds."""
+
+    list_display = ["name", "n_slots", "broker_problem", "seen_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Worker | None = None) -> bool:
+        return False

@@ -3,6 +3,7 @@
 TWIN_HOME             where the embedded database, uploads and broker folders live (default ./var)
 DATABASE_URL          postgres://user:password@host/name (default: SQLite in TWIN_HOME)
 CELERY_BROKER_URL     redis://… or amqp://… (default: a folder in TWIN_HOME)
+TWIN_RING_EVERY_S     how often a worker or `serve` looks for runs whose message was lost (default 5; 0: never)
 TWIN_DATA_DIR         published and measured figures for `manage.py validate`
 DJANGO_SECRET_KEY     (default: made once and kept in TWIN_HOME, mode 600)
 DJANGO_ALLOWED_HOSTS  comma separated (default: this machine)
@@ -134,7 +135,13 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives its broker, however long that is away
+CELERY_WORKER_CONSUMER = "twin.runs.worker_steps:PatientConsumer"
+# A run that is being solved needs no broker: its result goes to the database, and a doubled message finds it claimed.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+if CELERY_BROKER_URL.startswith("redis"):  # a broker that hangs must not hold whoever asked; longer than its 10 s poll
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 4, "socket_timeout": 15, "socket_keepalive": True}
+TWIN_RING_EVERY_S = env.float("TWIN_RING_EVERY_S", default=5.0)
 CELERY_TASK_SOFT_TIME_LIMIT = 3600
 CELERY_TASK_TIME_LIMIT = 3660
 

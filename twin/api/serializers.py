@@ -10,6 +10,7 @@ from twin.comparisons import sharing
 from twin.core.comparison.compare import Comparison as Compared
 from twin.core.figures_of_merit import SERIES_BY_NAME
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
+from twin.runs.ring import waiting_reason
 
 
 class LayoutField(serializers.CharField):
@@ -78,7 +79,7 @@ class RunSerializer(serializers.ModelSerializer):
 
     layout = LayoutField(read_only=True)
     scenario = serializers.SlugRelatedField(slug_field="slug", read_only=True)
-    created_by = serializers.SlugRelatedField(slug_field="username", read_only=True)
+    created_by = serializers.SlugRelatedField(slug_field="username", read_only=True, allow_null=True)
 
     class Meta:
         model = Run
@@ -92,10 +93,17 @@ class RunSerializer(serializers.ModelSerializer):
 class RunDetailSerializer(RunSerializer):
     """A run with all it found except the arrays, which `series` and `racks` give."""
 
+    waiting_reason = serializers.SerializerMethodField(
+        help_text="What a queued run waits for beyond its turn: a worker, or the broker. Empty: nothing is missing."
+    )
+
+    def get_waiting_reason(self, run: Run) -> str:
+        return waiting_reason(run)
+
     class Meta(RunSerializer.Meta):
         fields = [
-            *RunSerializer.Meta.fields, "attempt", "cancel_requested", "solver_version", "inputs_sha256", "bands",
-            "details",
+            *RunSerializer.Meta.fields, "attempt", "cancel_requested", "waiting_reason", "solver_version",
+            "inputs_sha256", "bands", "details",
         ]  # fmt: skip
         read_only_fields = fields
 

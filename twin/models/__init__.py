@@ -4,5 +4,6 @@ from twin.models.comparison import Comparison
 from twin.models.idempotency import IdempotencyKey
 from twin.models.run import Run
 from twin.models.scenario import Scenario, ScenarioWorkload
+from twin.models.worker import Worker
 
-__all__ = ["Comparison", "IdempotencyKey", "Run", "Scenario", "ScenarioWorkload"]
+__all__ = ["Comparison", "IdempotencyKey", "Run", "Scenario", "ScenarioWorkload", "Worker"]

@@ -7,10 +7,12 @@ that was thought dead and wakes up again cannot touch a run that another one has
 import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 from uuid import UUID
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -20,6 +22,9 @@ from twin.models import Run
 LEASE = timedelta(seconds=15)  # a worker that is silent for longer counts as dead
 HEARTBEAT_S = 4.0  # three chances within a lease
 REPORT_EVERY_S = 0.3  # SQLite has one writer; a bar that moves three times a second looks alive
+PATIENCE_S = 120.0  # how long a solved run waits for its database
+RETRY_S = 1.0
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -85,11 +90,17 @@ class Lease:
             return
         self._reported_at_s = now_s
         progress_frac = min(max(done_frac, 0.0), 1.0)
-        written = self.mine.filter(cancel_requested=False).update(
-            stage=stage[:40], progress_frac=progress_frac, heartbeat_at=timezone.now()
-        )
-        if not written:
-            self.check()
+        try:
+            written = self.mine.filter(cancel_requested=False).update(
+                stage=stage[:40], progress_frac=progress_frac, heartbeat_at=timezone.now()
+            )
+            if not written:
+                self.check()
+        except (DatabaseError, InterfaceError):
+            # A database that restarts must not cost what is solved already; the next report or the end looks again.
+            logger.warning("progress could not be written", exc_info=True)
+            if not connection.in_atomic_block:
+                connection.close()
 
     def check(self) -> None:
         """Raise if the run was cancelled or is no longer this attempt's."""
@@ -103,6 +114,27 @@ class Lease:
         while not self._over.wait(HEARTBEAT_S):
             try:
                 self.mine.update(heartbeat_at=timezone.now())
-            except DatabaseError:  # the next beat may work; if none does, the lease ends and says so
+            except (DatabaseError, InterfaceError):  # the next beat may work; if none does, the lease ends and says so
                 logger.warning("a heartbeat could not be written", exc_info=True)
+                connection.close()
         connection.close()
+
+
+def patiently(write: Callable[[], T]) -> T:
+    """Return what `write` returns, trying again on a new connection while the database cannot be reached.
+
+    Raises
+    ------
+    OperationalError, InterfaceError
+        If it cannot be reached for `PATIENCE_S`.
+    """
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return write()
+        except (OperationalError, InterfaceError):
+            if connection.in_atomic_block or time.monotonic() > deadline_s:
+                raise
+            logger.warning("the database cannot be reached; trying again", exc_info=True)
+            connection.close()
+            time.sleep(RETRY_S)

@@ -17,7 +17,8 @@ from uuid import UUID
 import kombu.exceptions
 import numpy as np
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Q
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -29,11 +30,13 @@ from twin.core.results.findings import run_findings
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused, RunCancelled, RunLost
 from twin.models import IdempotencyKey, Run, Scenario, ScenarioWorkload
 from twin.runs import snapshot
-from twin.runs.leases import Lease, lease_left_s, run_claim
+from twin.runs.leases import LEASE, Lease, lease_left_s, patiently, run_claim
 
 logger = logging.getLogger(__name__)
 
 SIMULATE_RUN = "twin.tasks.simulate_run"  # by name: tasks call services, and services wake tasks
+# One more try, at once: a pooled connection may be dead although the broker lives. Whoever asked does not wait longer.
+PUBLISH_RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 
 def run_create(*, layout: Layout, scenario: Scenario, user=None) -> Run:
@@ -100,7 +103,7 @@ def run_execute(*, run_id: UUID) -> None:
     RunHeld
         If another worker is solving it right now.
     """
-    attempt = run_claim(run_id)
+    attempt = patiently(lambda: run_claim(run_id))
     if attempt is None:
         runs_recover()
         return
@@ -113,6 +116,9 @@ def run_execute(*, run_id: UUID) -> None:
             logger.warning("run %s: dropped by attempt %s, another one has it", run_id, attempt)
         except RunCancelled as cancelled:
             _end(lease, run_id, Run.Status.CANCELLED, str(cancelled))
+        except (OperationalError, InterfaceError):
+            # Not the run's fault: its lease ends, and whoever looks for what is due takes it up again.
+            logger.exception("run %s: the database cannot be reached", run_id)
         except (CannotSimulate, ValueError) as refusal:
             logger.info("run %s cannot be solved", run_id, exc_info=True)
             _end(lease, run_id, Run.Status.FAILED, _sentence(refusal))
@@ -199,8 +205,11 @@ def runs_recover(*, all_running: bool = False) -> int:
         The caller knows that no worker lives: every running one is an orphan, and every queued one may have lost its
         message. Otherwise only those whose lease is over.
     """
-    running = list(Run.objects.filter(status=Run.Status.RUNNING).values_list("id", flat=True))
-    queued = [run_id for run_id in running if _orphan_recover(run_id, all_running)]
+    running = Run.objects.filter(status=Run.Status.RUNNING)
+    if not all_running:
+        running = running.filter(Q(heartbeat_at=None) | Q(heartbeat_at__lt=timezone.now() - LEASE))
+    orphans = list(running.values_list("id", flat=True))
+    queued = [run_id for run_id in orphans if _orphan_recover(run_id, all_running)]
     if all_running:
         waiting = Run.objects.filter(status=Run.Status.QUEUED).order_by("created_at")
         queued = list(waiting.values_list("id", flat=True))
@@ -269,26 +278,35 @@ def _solve(run: Run, lease: Lease) -> None:
         run.inputs = fresh["inputs"]
     # Always from the stored form, so that a retry after a crash and a replay years later see what this run saw.
     result = simulate.simulate(snapshot.unpacked(run.inputs), progress=lease)
-    lease.check()
+    patiently(lease.check)
     figures = {name: _figure(name, value) for name, value in result.figures.items()}
     details = result.details | {"findings": [asdict(finding) for finding in findings(run.layout)]}
     details["n_found"] = dict(Counter(finding.severity for finding in run_findings(details)))  # for lists of runs
     json.dumps([result.bands, details], allow_nan=False)  # a NaN is a solver's error, and PostgreSQL refuses it
-    with transaction.atomic():
+    series, racks = arrays_packed(result.series), arrays_packed(result.racks)
+
+    @transaction.atomic
+    def store() -> None:
         stored = lease.mine.update(
-            figures=figures, bands=result.bands, details=details, series=arrays_packed(result.series),
-            racks=arrays_packed(result.racks), solver_version=simulate.SOLVER_VERSION,
+            figures=figures, bands=result.bands, details=details, series=series, racks=racks,
+            solver_version=simulate.SOLVER_VERSION,
         )  # fmt: skip
         if not stored:
             raise RunLost("another worker took the run over")
         run_move(run_id=run.id, to=Run.Status.DONE)
 
+    patiently(store)
+
 
 def _end(lease: Lease, run_id: UUID, to: Run.Status, message: str) -> None:
     """End a run without a result, unless it is no longer this attempt's."""
-    with transaction.atomic():
+
+    @transaction.atomic
+    def end() -> None:
         if lease.mine.select_for_update().exists():
             run_move(run_id=run_id, to=to, message=message)
+
+    patiently(end)
 
 
 @transaction.atomic
@@ -310,15 +328,23 @@ def _orphan_recover(run_id: UUID, worker_is_dead: bool) -> bool:
 
 def _ring(run_id: UUID) -> None:
     """Wake a worker once the transaction is over."""
+    # Written before the message goes out: whoever rings for what is due must not ring for this one as well.
+    Run.objects.filter(id=run_id).update(rung_at=timezone.now())
+    transaction.on_commit(lambda: publish(run_id))
 
-    def publish() -> None:
-        try:
-            app.send_task(SIMULATE_RUN, [str(run_id)], retry=False)
-        except kombu.exceptions.OperationalError:
-            # The row stays queued, and the next start of a worker's machine rings for it again.
-            logger.exception("run %s is queued, but the broker cannot be reached", run_id)
 
-    transaction.on_commit(publish)
+def publish(run_id: UUID) -> bool:
+    """Send a worker the message that a run waits, and return whether the broker took it.
+
+    Where it did not, the row says so, and `ring` sends it again.
+    """
+    try:
+        app.send_task(SIMULATE_RUN, [str(run_id)], retry=True, retry_policy=PUBLISH_RETRY)
+    except (kombu.exceptions.KombuError, *app.connection_for_write().recoverable_connection_errors, OSError):
+        Run.objects.filter(id=run_id).update(rung_at=None)
+        logger.warning("run %s is queued, but the broker cannot be reached", run_id, exc_info=True)
+        return False
+    return True
 
 
 def _sentence(error: Exception) -> str:

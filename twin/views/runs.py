@@ -21,7 +21,7 @@ from twin.core.results.findings import run_findings, tightest_margins
 from twin.core.text.numbers import date_text, quantity_text
 from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.models import Run
-from twin.runs import services, tables
+from twin.runs import ring, services, tables
 from twin.runs.last_run import href
 from twin.runs.latest import recent_runs
 
@@ -69,6 +69,8 @@ def run_detail(request: HttpRequest, run: UUID) -> HttpResponse:
                "may_change": may_change_site(request.user, run.layout.site)}  # fmt: skip
     if request.htmx and "series" in request.GET:
         return render(request, "twin/_run_series.html", context | series_context(run, request.GET["series"]))
+    if not run.ended:
+        context["waiting"] = ring.waiting_reason(run)
     if request.htmx and not run.ended:
         return render(request, "twin/_run_progress.html", context)
     if request.htmx:  # it ended since the last poll: the whole page changes

@@ -14,14 +14,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import kombu.exceptions
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
 from twin.onboarding import first_start
-from twin.runs import services, tasks
-from twin.runs.leases import LEASE
+from twin.runs import ring, services, tasks
 
 POLL_S = 0.2
 STOP_S = 4.0  # a run that is being solved then is queued again at the next start
@@ -79,7 +79,8 @@ class Command(BaseCommand):
         children = {"web": Child(_web_command(host, port, threads))}
         if not no_worker:
             children["worker"] = Child(_worker_command(concurrency))
-            tasks.warm_up.delay()
+            with contextlib.suppress(kombu.exceptions.OperationalError):  # the broker is away: a worker's page says so
+                tasks.warm_up.apply_async(retry_policy=services.PUBLISH_RETRY)
         stop: list[int] = []
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda received, _: stop.append(received))
@@ -135,7 +136,7 @@ class Command(BaseCommand):
                 raise CommandError(f"the web server ended with {code}")
             if "worker" in children:
                 self._mend(children["worker"])
-            if time.monotonic() - swept_s > LEASE.total_seconds():
+            if settings.TWIN_RING_EVERY_S and time.monotonic() - swept_s > settings.TWIN_RING_EVERY_S:
                 swept_s = time.monotonic()
                 self._recover(all_running=False)
 
@@ -155,7 +156,8 @@ class Command(BaseCommand):
         close_old_connections()
         try:
             services.runs_recover(all_running=all_running)
-        except DatabaseError as error:  # a database that is away for a moment must not end the web server
+            ring.runs_ring(n_overdue=0)
+        except (DatabaseError, InterfaceError) as error:  # a database that is away must not end the web server
             self.stderr.write(f"Unfinished runs could not be looked for: {error}")
 
 

@@ -1,0 +1,54 @@
+"""What a Celery worker does beside its tasks: it looks for runs that are due, and comes back soon to a lost broker."""
+
+from functools import partial
+
+from celery import bootsteps
+from celery.worker import state
+from celery.worker.consumer import Consumer
+from django.conf import settings
+
+BROKER_RETRY_MAX_S = 5.0  # Celery's own pause grows to 30 s, longer than a lost run may wait in all
+
+
+class PatientConsumer(Consumer):
+    """Looks for a broker that went away every few seconds, however long it stays away."""
+
+    def ensure_connected(self, conn):
+        conn.ensure_connection = partial(conn.ensure_connection, interval_max=BROKER_RETRY_MAX_S)
+        return super().ensure_connected(conn)
+
+
+class RingStep(bootsteps.StartStopStep):
+    """Rings for what is due while the worker lives, and says in the database that it does."""
+
+    def __init__(self, parent, **options) -> None:
+        self.ringer, self.n_received = None, -1
+        super().__init__(parent, **options)
+
+    def start(self, parent) -> None:
+        from twin.runs import ring  # needs models, which are there only once the worker starts
+
+        if settings.TWIN_RING_EVERY_S:
+            self.ringer = ring.Ringer(lambda: self.look(parent), settings.TWIN_RING_EVERY_S)
+            self.ringer.start()
+
+    def stop(self, parent) -> None:
+        from twin.runs import ring
+
+        if self.ringer:
+            self.ringer.stop()
+            self.ringer = None
+            ring.worker_gone(parent.hostname)
+
+    def look(self, worker) -> None:
+        """Take up orphans; ring for lost messages where this worker has had nothing to do since its last look."""
+        from twin.runs import ring, services
+
+        n_received = sum(state.total_count.values())
+        idle = not state.reserved_requests and n_received == self.n_received
+        self.n_received = n_received
+        services.runs_recover()
+        ring.runs_ring(n_overdue=ring.RINGS_PER_SLOT * worker.concurrency if idle else 0)
+        connection = getattr(worker.consumer, "connection", None)
+        away = "" if connection is not None and connection.connected else "not connected; trying again"
+        ring.worker_seen(worker.hostname, worker.concurrency, away)
