@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-PRECISIONS = ("bf16", "fp8", "fp4")  # widest first; an index into this tuple is used in arrays
+PRECISIONS = ("bf16", "fp8", "fp4")  # of arithmetic, widest first; an index into this tuple is used in arrays
+# int4 weights (AWQ, GPTQ) are unpacked on the fly: the arithmetic is BF16.
+UNPACKED_TO_BF16 = ("int4",)
+WEIGHT_PRECISIONS = (*PRECISIONS, *UNPACKED_TO_BF16)  # that checkpoints are stored in
 
 # assumed: a PCIe Gen5 x16 slot, one direction, for parts whose data sheet names no scale-up link
 ASSUMED_PCIE_BYTES_PER_S = 64e9
@@ -78,13 +81,17 @@ class Accelerator:
         ValueError
             If the precision is unknown.
         """
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision is {precision!r}; must be one of {', '.join(PRECISIONS)}")
+        if precision not in WEIGHT_PRECISIONS:
+            raise ValueError(f"precision is {precision!r}; must be one of {', '.join(WEIGHT_PRECISIONS)}")
+        if precision in UNPACKED_TO_BF16:
+            return self.peak_bf16_flops_per_s
         peaks = (self.peak_bf16_flops_per_s, self.peak_fp8_flops_per_s, self.peak_fp4_flops_per_s)
         return next(peak for peak in reversed(peaks[: PRECISIONS.index(precision) + 1]) if peak > 0)
 
     def compute_precision(self, precision: str) -> str:
         """Return the precision that the arithmetic really runs in for weights stored in `precision`."""
+        if precision in UNPACKED_TO_BF16:
+            return PRECISIONS[0]
         peaks = (self.peak_bf16_flops_per_s, self.peak_fp8_flops_per_s, self.peak_fp4_flops_per_s)
         at_most = PRECISIONS[: PRECISIONS.index(precision) + 1]
         return next(name for name, peak in zip(reversed(at_most), reversed(peaks[: len(at_most)]), strict=True) if peak)

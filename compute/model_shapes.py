@@ -1,13 +1,14 @@
 """Served models as the solver sees them: what a token costs in weights, arithmetic and KV cache."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from compute.accelerators import PRECISIONS
+from compute.accelerators import WEIGHT_PRECISIONS
 
-# Stored bytes per weight with its scale factors: FP8 in 128 x 128 blocks, NVFP4 with one FP8 scale per 16 values.
-WEIGHT_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5625}
+# Stored bytes per weight with its scale factors: FP8 in 128 x 128 blocks, NVFP4 with one FP8 scale per 16 values, int4
+# (AWQ, GPTQ) with one BF16 scale and one 4-bit zero point per 128.
+WEIGHT_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5625, "int4": 0.5195}
 MXFP4_BYTES = 0.53125  # one 8-bit scale per 32 values
 KV_BYTES = {"bf16": 2.0, "fp8": 1.0}
 
@@ -48,6 +49,7 @@ class ModelShape:
     has_native_fp4_experts: bool
     max_context_tokens: int
     mtp_layers: int
+    keeps_attention_bf16: bool = False  # a checkpoint that quantises the MLP alone
 
     def __post_init__(self) -> None:
         for name in ("layers", "hidden_size", "attention_heads", "kv_heads", "head_dim", "max_context_tokens"):
@@ -79,6 +81,23 @@ class ModelShape:
         return self.attention_params + self.dense_mlp_params + self.active_expert_params + self.head_params
 
     @property
+    def expert_intermediate_size(self) -> int:
+        """Width of one routed expert [-]; 0 without experts."""
+        if not self.experts:
+            return 0
+        return round(self.expert_params / (3.0 * self.hidden_size * self.experts * self.moe_layers))
+
+    @property
+    def dense_intermediate_size(self) -> int:
+        """Width of the MLP of layers without experts [-]; 0 where all layers have experts."""
+        dense_layers = self.layers - self.moe_layers
+        if dense_layers == 0:
+            return 0
+        shared = 3.0 * self.hidden_size * self.expert_intermediate_size * self.shared_experts
+        in_expert_layers = self.moe_layers * (shared + self.hidden_size * self.experts)
+        return round((self.dense_mlp_params - in_expert_layers) / (3.0 * self.hidden_size * dense_layers))
+
+    @property
     def kv_elements_per_layer(self) -> int:
         """Cached elements of one token in one layer [-]; the latent for MLA, keys and values otherwise."""
         return self.latent_elements if self.is_mla else self.kv_heads * (self.head_dim + self.value_head_dim)
@@ -99,8 +118,8 @@ class ModelShape:
         ----------
         .. [1] Model cards of nvidia/DeepSeek-R1-FP4 and openai/gpt-oss-120b.
         """
-        if precision not in PRECISIONS:
-            raise ValueError(f"weight precision is {precision!r}; must be one of {', '.join(PRECISIONS)}")
+        if precision not in WEIGHT_PRECISIONS:
+            raise ValueError(f"weight precision is {precision!r}; must be one of {', '.join(WEIGHT_PRECISIONS)}")
         embeddings = 2.0 * self.embedding_params
         if self.has_native_fp4_experts:
             return (
@@ -110,7 +129,7 @@ class ModelShape:
                 embeddings,
             )
         width = WEIGHT_BYTES[precision]
-        attention_width = 2.0 if precision == "fp4" and self.experts else width
+        attention_width = 2.0 if self.keeps_attention_bf16 or (precision == "fp4" and self.experts) else width
         return (
             attention_width * self.attention_params,
             width * self.dense_mlp_params,
@@ -120,7 +139,7 @@ class ModelShape:
 
     def attention_precision(self, precision: str) -> str:
         """Return the precision of the attention projections for a checkpoint of this weight precision."""
-        if self.has_native_fp4_experts or (precision == "fp4" and self.experts):
+        if self.has_native_fp4_experts or self.keeps_attention_bf16 or (precision == "fp4" and self.experts):
             return "bf16"
         return precision
 
@@ -198,3 +217,31 @@ def model_shape_from_entry(entry: Mapping[str, Any]) -> ModelShape:
         max_context_tokens=int(entry.get("max_context_tokens") or 131072),
         mtp_layers=int(entry.get("mtp_layers") or 0),
     )
+
+
+# Published checkpoints that store a model otherwise than its precision says: quantised in the MLP alone (their model
+# cards and quantization_config.modules_to_not_convert).
+ATTENTION_BF16 = "attention-bf16"
+CHECKPOINTS = {
+    "meta-llama/llama-3.1-405b-instruct-fp8": ATTENTION_BF16,
+    "meta-llama/llama-3.1-405b-fp8": ATTENTION_BF16,
+    "meta-llama/meta-llama-3.1-405b-instruct-fp8": ATTENTION_BF16,
+    "meta-llama/meta-llama-3.1-405b-fp8": ATTENTION_BF16,
+    ATTENTION_BF16: ATTENTION_BF16,
+}
+
+
+def with_checkpoint(model: ModelShape, checkpoint: str) -> ModelShape:
+    """Return the model as a checkpoint stores it; blank or "default" is the usual one of its precision.
+
+    Raises
+    ------
+    ValueError
+        If nothing is known of the checkpoint.
+    """
+    name = checkpoint.lower()
+    if name in ("", "default"):
+        return model
+    if name not in CHECKPOINTS:
+        raise ValueError(f"checkpoint {checkpoint!r} is unknown; known are default, {', '.join(sorted(CHECKPOINTS))}")
+    return replace(model, keeps_attention_bf16=True)

@@ -4,30 +4,36 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.accelerators import PRECISIONS, Accelerator
-from compute.model_shapes import ModelShape
-from compute.steps.kv_cache import memory_fit, memory_reason
+from compute.accelerators import WEIGHT_PRECISIONS, Accelerator
+from compute.calibration.case_fields import choice, known_name, missing, number
+from compute.calibration.case_pools import Pool, Served, aggregated_pool, separate_pools
+from compute.model_shapes import KV_BYTES, ModelShape, with_checkpoint
 from compute.steps.roofline import DeploymentWork, Parallelism, deployment_work
+from compute.steps.rules import deployment_refusals, deployment_warnings
 
 FloatArray = NDArray[np.float64]
 
 # InferenceX draws lengths uniformly between 0.8 and 1 of the nominal ones.
 INFERENCEX_LENGTH_FRAC = 0.9
 
-ENGINES = {"vllm": "vllm", "sglang": "sglang", "trt": "trtllm", "tensorrt": "trtllm"}
+ENGINES = {"vllm": "vllm", "sglang": "sglang", "trt": "trtllm", "tensorrt": "trtllm", "atom": "atom"}
 # Engines that exist and that no case calibrates: they get the average of those that are calibrated.
-UNCALIBRATED_ENGINES = ("atom", "dynamo", "tgi", "lmdeploy", "llama.cpp", "max", "jetstream", "lightllm", "neuron", "")
+UNCALIBRATED_ENGINES = ("dynamo", "tgi", "lmdeploy", "llama.cpp", "max", "jetstream", "lightllm", "neuron", "")
 
 WITHOUT_CUDA = ("cdna3", "cdna4", "cdna5", "tpu", "gaudi")  # generations that TensorRT-LLM does not run on
 
 CHAT_TOKENS = 4096.0  # answers of chat stay below, those of reasoning lie above in all published sweeps
 
 MODES = ("aggregated", "disaggregated")
+STATISTICS = ("mean", "median")  # which one the latencies of a case are
+SPECULATIVE = ("none", "mtp", "nextn", "eagle", "eagle3", "medusa", "ngram", "draft")
+BUILT_IN = ("mtp", "nextn")  # drafted by the model's own prediction module
+MOST_DRAFT_TOKENS = 16
+USUAL_DRAFTS = 3  # where a case names the kind of drafts alone: what the published recipes of MTP runs set
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +52,16 @@ class Case:
     weight_precision: str
     kv_precision: str
     n_accelerators: int
-    replicas: float
-    prefill_accelerators: int  # 0 where one instance does both phases
-    decode_accelerators: int
+    replicas: float  # instances; those that decode where prefill runs apart
+    prefill: Pool | None  # None where one instance does both phases
     input_tokens: float
     output_tokens: float
     concurrency: float
     work: DeploymentWork
+    prefill_work: DeploymentWork  # of a prefill instance; that of `work` where one does both
+    draft_tokens: int  # per step and sequence
+    draft_acceptance: float  # stated; NaN where it is predicted
+    warnings: tuple[str, ...]  # what to check before deploying
     request_rate_per_s: float = math.nan
 
 
@@ -62,6 +71,11 @@ class CaseTable:
 
     cases: tuple[Case, ...]
     work: DeploymentWork
+    prefill_work: DeploymentWork
+    prefill_workers: FloatArray  # 0 where one instance does both phases
+    draft_tokens: FloatArray
+    draft_acceptance: FloatArray  # NaN where it is to be predicted
+    draft_layers_frac: FloatArray  # layers of what drafts over those of the model
     hbm_bytes: FloatArray
     latent_layers: FloatArray
     replicas: FloatArray
@@ -77,6 +91,11 @@ def case_table(cases: Sequence[Case]) -> CaseTable:
     return CaseTable(
         cases=tuple(cases),
         work=DeploymentWork.stack([c.work for c in cases]),
+        prefill_work=DeploymentWork.stack([c.prefill_work for c in cases]),
+        prefill_workers=np.array([float(c.prefill.workers if c.prefill else 0) for c in cases]),
+        draft_tokens=np.array([float(c.draft_tokens) for c in cases]),
+        draft_acceptance=np.array([c.draft_acceptance for c in cases], dtype=np.float64),
+        draft_layers_frac=np.array([max(c.model.mtp_layers, 1) / c.model.layers for c in cases]),
         hbm_bytes=np.array([c.accelerator.hbm_bytes for c in cases]),
         latent_layers=np.array([float(c.model.layers if c.model.is_mla else 0) for c in cases]),
         replicas=replicas,
@@ -104,55 +123,43 @@ def parse_case(
     text = {
         key: (value or "").strip() for key, value in row.items() if isinstance(key, str) and not isinstance(value, list)
     }
-    accelerator = _known(text, "accelerator", accelerators)
-    model = _known(text, "model", models)
-    precision = text.get("weight_precision", "").lower() or _missing("weight_precision")
-    if precision not in PRECISIONS:
-        raise ValueError(f"weight_precision is {precision!r}; must be one of {', '.join(PRECISIONS)}")
-    mode = text.get("mode", "").lower() or MODES[0]
-    if mode not in MODES:
-        raise ValueError(f"mode is {mode!r}; must be one of {', '.join(MODES)}")
+    accelerator = known_name(text, "accelerator", accelerators)
+    model = with_checkpoint(known_name(text, "model", models), text.get("checkpoint", ""))
+    precision = text.get("weight_precision", "").lower() or missing("weight_precision")
+    if precision not in WEIGHT_PRECISIONS:
+        raise ValueError(f"weight_precision is {precision!r}; must be one of {', '.join(WEIGHT_PRECISIONS)}")
+    mode = choice(text, "mode", MODES, MODES[0])
+    statistic = choice(text, "statistic", STATISTICS, STATISTICS[0])
     engine = engine_name(text.get("engine", ""))
     if strange := engine_reason(engine, accelerator):
         raise ValueError(strange)
-    input_tokens = _number(text, "input_tokens", least=1.0)
-    output_tokens = _number(text, "output_tokens", least=1.0)
+    input_tokens = number(text, "input_tokens", least=1.0)
+    output_tokens = number(text, "output_tokens", least=1.0)
     protocol = case_protocol(text.get("source", ""), text.get("case_id", ""))
     if protocol == "inferencex":
         input_tokens *= INFERENCEX_LENGTH_FRAC
-        output_tokens *= INFERENCEX_LENGTH_FRAC
-    if input_tokens > model.max_context_tokens:
-        limit = f"{model.name} takes at most {model.max_context_tokens} tokens of context"
-        raise ValueError(f"input_tokens is {input_tokens:.0f}; {limit}")
+        output_tokens = max(1.0, INFERENCEX_LENGTH_FRAC * output_tokens)
     concurrency, request_rate_per_s = _load(text, mode)
-    kv_precision = "bf16" if precision == "bf16" else "fp8"
-    prefill, decode = 0, 0
+    kv_precision = choice(text, "kv_precision", tuple(KV_BYTES), usual_kv_precision(precision))
+    served = Served(accelerator, model, precision, kv_precision, input_tokens, output_tokens, concurrency)
+    prefill: Pool | None = None
     if mode == "disaggregated":
-        prefill = int(_number(text, "prefill_accelerators", least=1.0, whole=True))
-        decode = int(_number(text, "decode_accelerators", least=1.0, whole=True))
-    parallelism, n_accelerators = _parallelism(
-        text, accelerator, model, precision, kv_precision, input_tokens + output_tokens, protocol, (prefill, decode)
-    )
-    work = deployment_work(accelerator, model, parallelism, weight_precision=precision, kv_precision=kv_precision)
-    memory = memory_fit(work, accelerator.hbm_bytes, claimed_frac=0.97, workspace_bytes=0.5e9)
-    reason = memory_reason(work, memory, input_tokens + output_tokens)
-    if reason:
-        raise ValueError(reason)
-    if prefill and min(prefill, decode) < parallelism.accelerators:
-        raise ValueError(
-            f"prefill_accelerators is {prefill} and decode_accelerators {decode}; one instance takes "
-            f"{parallelism.accelerators}, so each must be that or more"
-        )
-    if n_accelerators < parallelism.accelerators:
-        raise ValueError(
-            f"n_accelerators is {n_accelerators}; parallelism of {parallelism.accelerators} needs at least that many"
-        )
-    if not prefill and n_accelerators % parallelism.accelerators:
-        instance = f"the {parallelism.accelerators} that one instance takes"
-        raise ValueError(f"n_accelerators is {n_accelerators}; must be a whole multiple of {instance}")
-    if model.attention_heads % parallelism.tensor_parallel:
-        heads = f"the {model.attention_heads} attention heads of {model.name}"
-        raise ValueError(f"tensor_parallel is {parallelism.tensor_parallel}; must divide {heads}")
+        prefill, pool = separate_pools(text, served)
+    else:
+        pool = aggregated_pool(text, served, experts_everywhere=protocol == "trtllm_bench")
+    for one, prefix in ((pool, "decode_" if prefill else ""), (prefill, "prefill_")):
+        if one is None:
+            continue
+        lengths = {"input_tokens": input_tokens, "output_tokens": output_tokens}
+        if refusals := deployment_refusals(model, one.parallelism, prefix=prefix, **lengths):
+            raise ValueError("; ".join(refusals))
+        if reason := served.reason(one.parallelism):
+            raise ValueError(f"{prefix.removesuffix('_')}: {reason}" if prefix else reason)
+    speculative, draft_tokens, acceptance = _drafts(text, model)
+    works = [
+        deployment_work(accelerator, model, one.parallelism, weight_precision=precision, kv_precision=kv_precision)
+        for one in (pool, prefill or pool)
+    ]
     return Case(
         case_id=text.get("case_id", ""),
         attributes={
@@ -164,24 +171,56 @@ def parse_case(
             "model": model.name,
             "precision": precision,
             "arithmetic": accelerator.compute_precision(precision),
-            "ranks": ranks_text(parallelism),
+            "ranks": ranks_text(pool.parallelism),
             "shape": f"{input_tokens:.0f} in, {'long' if output_tokens > CHAT_TOKENS else 'short'} answers",
+            "mode": mode,
+            "drafts": speculative,
+            "statistic": statistic,
         },
         accelerator=accelerator,
         model=model,
-        parallelism=parallelism,
+        parallelism=pool.parallelism,
         weight_precision=precision,
         kv_precision=kv_precision,
-        n_accelerators=n_accelerators,
-        replicas=n_accelerators / parallelism.accelerators,
-        prefill_accelerators=prefill,
-        decode_accelerators=decode,
+        n_accelerators=pool.accelerators + (prefill.accelerators if prefill else 0),
+        replicas=float(pool.workers),
+        prefill=prefill,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         concurrency=concurrency,
-        work=work,
+        work=works[0],
+        prefill_work=works[1],
+        draft_tokens=draft_tokens,
+        draft_acceptance=acceptance,
+        warnings=deployment_warnings(model, pool.parallelism, precision),
         request_rate_per_s=request_rate_per_s,
     )
+
+
+def usual_kv_precision(weight_precision: str) -> str:
+    """Return the KV cache precision that engines pair with a weight precision in the calibrated runs."""
+    return "bf16" if weight_precision in ("bf16", "int4") else "fp8"
+
+
+def _drafts(text: Mapping[str, str], model: ModelShape) -> tuple[str, int, float]:
+    """Return the kind of drafts, tokens drafted per step, and the acceptance: NaN where it is to be predicted."""
+    tokens = int(number(text, "draft_tokens", least=0.0, whole=True)) if text.get("draft_tokens") else None
+    usual = "none" if not tokens else "mtp" if model.mtp_layers else "draft"
+    kind = choice(text, "speculative", SPECULATIVE, usual)
+    if kind == "none":
+        if tokens:
+            raise ValueError(f"draft_tokens is {tokens} and speculative none; leave one of them blank")
+        return kind, 0, math.nan
+    if kind in BUILT_IN and not model.mtp_layers:
+        raise ValueError(f"speculative is {kind!r}; {model.name} has no prediction module, use eagle or draft")
+    if tokens == 0:
+        raise ValueError(f"draft_tokens is 0 and speculative {kind}; must be 1 or more, or blank to choose")
+    if tokens is not None and tokens > MOST_DRAFT_TOKENS:
+        raise ValueError(f"draft_tokens is {tokens}; must be at most {MOST_DRAFT_TOKENS}")
+    acceptance = number(text, "draft_acceptance", least=0.0) if text.get("draft_acceptance") else math.nan
+    if acceptance > 1.0:
+        raise ValueError(f"draft_acceptance is {acceptance:g}; must be in [0, 1]")
+    return kind, tokens or USUAL_DRAFTS, acceptance
 
 
 def ranks_text(parallelism: Parallelism) -> str:
@@ -240,43 +279,12 @@ def engine_reason(engine: str, accelerator: Accelerator) -> str:
     return ""
 
 
-def _missing(name: str) -> str:
-    raise ValueError(f"{name} is blank; give a value")
-
-
-def _known(text: Mapping[str, str], column: str, known: Mapping[str, Any]) -> Any:
-    name = text.get(column, "")
-    if not name:
-        raise ValueError(f"{column} is blank; give one of the catalogue's")
-    if name not in known:
-        raise ValueError(f"{column} {name!r} is not in the catalogue; it has {', '.join(sorted(known))}")
-    return known[name]
-
-
-def _number(
-    text: Mapping[str, str], column: str, *, least: float = -math.inf, above: float = -math.inf, whole: bool = False
-) -> float:
-    written = text.get(column, "")
-    if not written:
-        raise ValueError(f"{column} is blank; give a number")
-    try:
-        value = float(written)
-    except ValueError:
-        raise ValueError(f"{column} is {written!r}; must be a number") from None
-    if not math.isfinite(value) or value < least or value <= above or value > 1e12:
-        bound = f"{least:g} or more" if least > -math.inf else f"greater than {above:g}"
-        raise ValueError(f"{column} is {written}; must be {bound} and finite")
-    if whole and value != int(value):
-        raise ValueError(f"{column} is {written}; must be a whole number")
-    return value
-
-
 def _load(text: Mapping[str, str], mode: str) -> tuple[float, float]:
     """Return requests in flight (inf where all queue at once) and arrivals per second, NaN where not given."""
     if not text.get("request_rate_per_s"):
         saturated = text.get("concurrency", "").lower() == "saturated"
-        return (math.inf if saturated else _number(text, "concurrency", above=0.0)), math.nan
-    rate = _number(text, "request_rate_per_s", above=0.0)
+        return (math.inf if saturated else number(text, "concurrency", above=0.0)), math.nan
+    rate = number(text, "request_rate_per_s", above=0.0)
     if text.get("concurrency"):
         raise ValueError(
             f"concurrency is {text['concurrency']} and request_rate_per_s {rate:g}; leave one of them blank"
@@ -284,84 +292,3 @@ def _load(text: Mapping[str, str], mode: str) -> tuple[float, float]:
     if mode != MODES[0]:
         raise ValueError(f"request_rate_per_s is {rate:g} and mode {mode}; open arrivals need mode {MODES[0]}")
     return 1.0, rate  # in flight: what results from the rate, solved for later
-
-
-def _count(text: Mapping[str, str], column: str) -> int | None:
-    """Return a whole number of parallel ranks, None where blank; 0 means 1."""
-    if not text.get(column):
-        return None
-    return max(1, int(_number(text, column, least=0.0, whole=True)))
-
-
-def _parallelism(
-    text: Mapping[str, str],
-    accelerator: Accelerator,
-    model: ModelShape,
-    precision: str,
-    kv_precision: str,
-    context_tokens: float,
-    protocol: str,
-    prefill_and_decode: tuple[int, int],
-) -> tuple[Parallelism, int]:
-    n_disaggregated = sum(prefill_and_decode)
-    tensor = _count(text, "tensor_parallel")
-    pipeline = _count(text, "pipeline_parallel") or 1
-    data = _count(text, "data_parallel") or 1
-    expert = _count(text, "expert_parallel") or 1
-    given = int(_number(text, "n_accelerators", least=1.0, whole=True)) if text.get("n_accelerators") else None
-    if tensor is None:
-        widest = min(prefill_and_decode) if n_disaggregated else given
-        chosen = smallest_parallelism(accelerator, model, precision, kv_precision, context_tokens, widest)
-        if n_disaggregated:
-            return chosen, n_disaggregated
-        total = given if given is not None else chosen.accelerators
-        return chosen, total - total % chosen.accelerators
-    is_moe = model.experts > 0
-    if n_disaggregated:
-        return Parallelism(tensor, pipeline, data if is_moe else 1, max(expert, 1)), n_disaggregated
-    n = given if given is not None else tensor * pipeline * data
-    if protocol == "trtllm_bench" and is_moe and n > 1:
-        # those pages run mixture-of-experts models with attention data-parallel and experts over the deployment
-        return Parallelism(1, pipeline, max(1, n // pipeline), max(1, n // pipeline)), n
-    if is_moe and data > 1:
-        if tensor * data > n:  # attention data parallelism inside the tensor-parallel group
-            return Parallelism(max(1, tensor // data), pipeline, data, expert), n
-        return Parallelism(tensor, pipeline, data, expert), n
-    if is_moe and expert > tensor and n >= expert:
-        return Parallelism(tensor, pipeline, max(1, expert // tensor), expert), n
-    return Parallelism(tensor, pipeline, 1, min(expert, tensor)), n
-
-
-def smallest_parallelism(
-    accelerator: Accelerator,
-    model: ModelShape,
-    precision: str,
-    kv_precision: str,
-    context_tokens: float,
-    n_accelerators: int | None,
-) -> Parallelism:
-    """Return the least tensor parallelism (a power of two) that holds the model and a fair cache.
-
-    Raises
-    ------
-    ValueError
-        If none up to `n_accelerators` (or the scale-up domain) does; says what the widest would need.
-    """
-    widest = n_accelerators or max(8, min(accelerator.scaleup_domain_size, 64))
-    reason = f"n_accelerators is {n_accelerators}; must be 1 or more"
-    best: Parallelism | None = None
-    tensor = 1
-    while tensor <= widest and tensor <= model.attention_heads:
-        parallelism = Parallelism(tensor)
-        work = deployment_work(accelerator, model, parallelism, weight_precision=precision, kv_precision=kv_precision)
-        memory = memory_fit(work, accelerator.hbm_bytes)
-        reason = memory_reason(work, memory, context_tokens)
-        if not reason:
-            # room for the cache of a batch: weights take at most three quarters of what is claimed
-            best = parallelism
-            if memory.kv_bytes[0] > memory.weight_bytes[0] / 3.0:
-                break
-        tensor *= 2
-    if best is None:
-        raise ValueError(reason)
-    return best

@@ -6,7 +6,7 @@ deviation is the column of its coefficient on the rows of that group: twenty eva
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import scipy.linalg
@@ -24,9 +24,12 @@ from compute.calibration.coefficients import (
     group_text,
     split_values,
 )
-from compute.steps.closed_loop import SteadyState, closed_loop
-from compute.steps.kv_cache import admitted_requests, memory_fit
-from compute.steps.roofline import step_costs
+from compute.steps.closed_loop import Scheduling, SteadyState, closed_loop
+from compute.steps.collectives import SCALEOUT_BYTES_PER_S
+from compute.steps.disaggregation import disaggregated_loop
+from compute.steps.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, workspace_bytes
+from compute.steps.roofline import StepCosts, step_costs
+from compute.steps.speculation import ASSUMED_ACCEPTANCE
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -84,8 +87,10 @@ def solve_cases(table: CaseTable, log_values: FloatArray) -> Solved:
         Logarithms of the coefficients of each case.
     """
     efficiencies, scheduling, rest = split_values(log_values, table.latent_layers)
-    costs = step_costs(table.work, efficiencies)
-    memory = memory_fit(table.work, table.hbm_bytes, workspace_bytes=rest["workspace_bytes"])
+    costs = with_drafts(table, step_costs(table.work, efficiencies))
+    memory = memory_fit(
+        table.work, table.hbm_bytes, workspace_bytes=workspace_bytes(table.hbm_bytes, rest["workspace_bytes"])
+    )
     context = table.input_tokens + rest["reserve"] * table.output_tokens
     # What parse_case let pass holds one request at least, with the leanest engine settings.
     limit = np.clip(admitted_requests(table.work, memory, context), 1.0, SEATS * table.work.accelerators)
@@ -100,12 +105,80 @@ def solve_cases(table: CaseTable, log_values: FloatArray) -> Solved:
     itl_s = state.itl_s * rest["decode_scale"]
     first_s = state.ttft_s - state.wait_s
     rate = state.admitted / (first_s + table.output_tokens * itl_s)
-    return Solved(
+    solved = Solved(
         itl_s=itl_s,
         ttft_s=first_s + state.wait_s * state.requests_per_s / rate,  # those ahead leave at the scaled rate, too
         output_tokens_per_s=rate * table.output_tokens * table.replicas,
         requests_per_s=rate,
         state=state,
+    )
+    apart = np.flatnonzero(table.prefill_workers)
+    if apart.size:
+        first = step_costs(table.prefill_work, efficiencies)
+        return _with_apart(table, apart, solved, first, costs, scheduling, rest["decode_scale"], limit)
+    return solved
+
+
+def with_drafts(table: CaseTable, costs: StepCosts, rows: Sequence[int] | slice = slice(None)) -> StepCosts:
+    """Return the costs of the cases `rows` with the drafts that they verify in a step."""
+    drafts = table.draft_tokens[rows]
+    if not drafts.any():
+        return costs
+    stated = table.draft_acceptance[rows]
+    acceptance = np.where(np.isfinite(stated), stated, ASSUMED_ACCEPTANCE)
+    return replace(
+        costs,
+        draft_tokens=drafts,
+        draft_acceptance=np.where(drafts > 0, acceptance, 0.0),
+        draft_cost_frac=table.draft_layers_frac[rows],
+    )
+
+
+def _with_apart(
+    table: CaseTable,
+    rows: IntArray,
+    solved: Solved,
+    first: StepCosts,
+    costs: StepCosts,
+    scheduling: Scheduling,
+    decode_scale: FloatArray,
+    limit: FloatArray,
+) -> Solved:
+    """Return `solved` with the cases whose prefill runs apart answered by their own loop."""
+    n_in, n_out, workers = table.input_tokens[rows], table.output_tokens[rows], table.replicas[rows]
+    in_flight = table.concurrency[rows] * workers
+    prefill_work = table.prefill_work.take(rows)
+    state = disaggregated_loop(
+        first.take(rows),
+        costs.take(rows),
+        Scheduling(*(getattr(scheduling, f.name)[rows] for f in fields(Scheduling))),
+        prefill_instances=table.prefill_workers[rows],
+        prefill_ranks=prefill_work.attention_ranks,
+        decode_instances=workers,
+        concurrency=np.where(np.isfinite(in_flight), in_flight, 4.0 * limit[rows] * workers),
+        input_tokens=n_in,
+        output_tokens=n_out,
+        kv_bytes=kv_bytes_per_request(prefill_work, n_in) / prefill_work.kv_copies,
+        link_bytes_per_s=SCALEOUT_BYTES_PER_S * prefill_work.accelerators,
+        admitted_limit=limit[rows],
+    )
+    itl_s, ttft_s, rate = solved.itl_s.copy(), solved.ttft_s.copy(), solved.output_tokens_per_s.copy()
+    each = solved.requests_per_s.copy()
+    itl_s[rows] = state.itl_s * decode_scale[rows]
+    ttft_s[rows] = state.ttft_s
+    each[rows] = (
+        state.requests_per_s / workers * (state.ttft_s + n_out * state.itl_s) / (state.ttft_s + n_out * itl_s[rows])
+    )
+    rate[rows] = each[rows] * workers * n_out
+    decoding, wait_s = solved.state.decoding.copy(), solved.state.wait_s.copy()
+    decoding[rows], wait_s[rows] = state.decode_batch, 0.0
+    return replace(
+        solved,
+        itl_s=itl_s,
+        ttft_s=ttft_s,
+        output_tokens_per_s=rate,
+        requests_per_s=each,
+        state=replace(solved.state, decoding=decoding, wait_s=wait_s),
     )
 
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from compute.calibration.cases import CaseTable
 from compute.calibration.coefficients import split_values
-from compute.calibration.fitting import SEATS, Solved
+from compute.calibration.fitting import SEATS, Solved, with_drafts
 from compute.steady.open_loop import load_line, open_arrivals
-from compute.steps.kv_cache import admitted_requests, memory_fit
+from compute.steps.kv_cache import admitted_requests, memory_fit, workspace_bytes
 from compute.steps.roofline import step_costs
 from compute.workload import LatencyTargets, Workload
 
@@ -73,11 +73,13 @@ def _instance(table: CaseTable, log_values: FloatArray, i: int, rate_per_s: floa
     efficiencies, scheduling, rest = split_values(log_values[[i]], table.latent_layers[[i]])
     work = table.work.take([i])
     n_in, n_out = float(table.input_tokens[i]), float(table.output_tokens[i])
-    memory = memory_fit(work, table.hbm_bytes[[i]], workspace_bytes=rest["workspace_bytes"])
+    memory = memory_fit(
+        work, table.hbm_bytes[[i]], workspace_bytes=workspace_bytes(table.hbm_bytes[[i]], rest["workspace_bytes"])
+    )
     limit = np.clip(admitted_requests(work, memory, n_in + rest["reserve"] * n_out), 1.0, SEATS * work.accelerators)
     workload = Workload(n_in, n_out)
     line = load_line(
-        _column(step_costs(work, efficiencies)),
+        _column(with_drafts(table, step_costs(work, efficiencies), [i])),
         _column(scheduling),
         workload,
         limit=limit[:, None],

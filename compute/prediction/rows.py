@@ -1,24 +1,20 @@
 """Predictions for serving cases: rows in, rows out, each with bands or with the reason why there is no answer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator
 from compute.calibration.cases import Case, CaseTable, case_table, parse_case
-from compute.calibration.coefficients import CoefficientSet, split_values
+from compute.calibration.coefficients import CoefficientSet
 from compute.calibration.fitting import Solved, solve_cases
 from compute.calibration.power_fit import power_coefficients
 from compute.calibration.run import case_power_w, predicted_activity
 from compute.calibration.uncertainty import case_band, novelty
 from compute.model_shapes import ModelShape
 from compute.prediction.open_arrivals import with_open_arrivals
-from compute.steady.disaggregation import disaggregated_loop
-from compute.steps.collectives import SCALEOUT_BYTES_PER_S
-from compute.steps.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit
-from compute.steps.roofline import step_costs
 
 FloatArray = NDArray[np.float64]
 
@@ -110,9 +106,6 @@ def predict_cases(table: CaseTable, coefficients: CoefficientSet) -> Prediction:
     """
     log_values = coefficients.log_values([c.attributes for c in table.cases])
     solved = solve_cases(table, log_values)
-    apart = np.array([c.prefill_accelerators > 0 for c in table.cases])
-    if apart.any():
-        solved = _with_disaggregated(table, log_values, solved, np.flatnonzero(apart))
     reasons = [""] * len(table.cases)
     is_open = np.isfinite([c.request_rate_per_s for c in table.cases])
     if is_open.any():
@@ -139,7 +132,10 @@ def predict_cases(table: CaseTable, coefficients: CoefficientSet) -> Prediction:
         for j, name in enumerate(PREDICTED):
             ends = case_band(bands, BAND_OF[name], case, bool(queued[k]), new_model, new_system)
             low[j, k], high[j, k] = values[name][k] * np.exp(ends)
-    notes = tuple(_waiting_text(table, k, solved) if queued[k] else "" for k in range(len(table.cases)))
+    notes = tuple(
+        "; ".join(filter(None, [_waiting_text(table, k, solved) if queued[k] else "", *case.warnings]))
+        for k, case in enumerate(table.cases)
+    )
     return Prediction(**values, low=low, high=high, reasons=tuple(reasons), notes=notes)
 
 
@@ -150,47 +146,3 @@ def _waiting_text(table: CaseTable, k: int, solved: Solved) -> str:
         return ""
     admitted = np.floor(solved.state.admitted[k] * table.replicas[k])
     return f"memory and seats take in {admitted:.0f} of {in_flight:.0f} requests; the others wait for a place"
-
-
-def _with_disaggregated(table: CaseTable, log_values: FloatArray, solved: Solved, rows: NDArray[np.int64]) -> Solved:
-    """Return `solved` with the disaggregated cases answered by their own loop."""
-    efficiencies, scheduling, rest = split_values(log_values[rows], table.latent_layers[rows])
-    work = table.work.take(rows)
-    costs = step_costs(work, efficiencies)
-    cases = [table.cases[i] for i in rows]
-    memory = memory_fit(work, table.hbm_bytes[rows], workspace_bytes=rest["workspace_bytes"])
-    n_in, n_out = table.input_tokens[rows], table.output_tokens[rows]
-    limit = np.maximum(admitted_requests(work, memory, n_in + rest["reserve"] * n_out), 1.0)
-    one = work.accelerators
-    n_decode = np.array([float(c.decode_accelerators) for c in cases]) / one
-    in_flight = table.concurrency[rows] * table.replicas[rows]
-    state = disaggregated_loop(
-        costs,
-        costs,
-        scheduling,
-        prefill_instances=np.array([float(c.prefill_accelerators) for c in cases]) / one,
-        prefill_ranks=work.attention_ranks,
-        decode_instances=n_decode,
-        concurrency=np.where(np.isfinite(in_flight), in_flight, 4.0 * limit * n_decode),
-        input_tokens=n_in,
-        output_tokens=n_out,
-        kv_bytes=kv_bytes_per_request(work, n_in) / work.kv_copies,
-        link_bytes_per_s=SCALEOUT_BYTES_PER_S * one,
-        admitted_limit=limit,
-    )
-    itl_s, ttft_s, rate = solved.itl_s.copy(), solved.ttft_s.copy(), solved.output_tokens_per_s.copy()
-    scale = rest["decode_scale"]
-    itl_s[rows] = state.itl_s * scale
-    ttft_s[rows] = state.ttft_s
-    rate[rows] = (
-        state.requests_per_s * n_out * (state.ttft_s + n_out * state.itl_s) / (state.ttft_s + n_out * itl_s[rows])
-    )
-    decoding, wait_s = solved.state.decoding.copy(), solved.state.wait_s.copy()
-    decoding[rows], wait_s[rows] = state.decode_batch, 0.0
-    return replace(
-        solved,
-        itl_s=itl_s,
-        ttft_s=ttft_s,
-        output_tokens_per_s=rate,
-        state=replace(solved.state, decoding=decoding, wait_s=wait_s),
-    )

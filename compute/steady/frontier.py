@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from compute.accelerators import Accelerator
 from compute.calibration.coefficients import CoefficientSet
 from compute.model_shapes import ModelShape
-from compute.steady.disaggregation import DECODE_DERATE, PREFILL_DERATE
 from compute.steady.instances import Instances, build_instances, candidate_parallelisms, within_context
 from compute.steady.load_lines import both_phases_line, decode_line, fixed_s, kept_when_busy
 from compute.steady.open_loop import LoadLine, clocked
 from compute.steady.prompt_law import prompt_times
 from compute.steady.serving import Configuration, allowed_precisions, capped_clock
 from compute.steady.session_cache import cached_frac
+from compute.steps.disaggregation import DECODE_DERATE, PREFILL_DERATE
 from compute.steps.power import (
     Activity,
     clock_power_factor,

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator
-from compute.calibration.cases import engine_name, engine_reason, ranks_text
+from compute.calibration.cases import engine_name, engine_reason, ranks_text, usual_kv_precision
 from compute.calibration.coefficients import CoefficientSet, split_values
 from compute.calibration.fitting import SEATS
 from compute.calibration.power_fit import power_coefficients
 from compute.model_shapes import ModelShape
 from compute.steps.closed_loop import Scheduling
-from compute.steps.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, memory_reason
+from compute.steps.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, memory_reason, workspace_bytes
 from compute.steps.power import PowerCoefficients
 from compute.steps.roofline import DeploymentWork, Parallelism, StepCosts, deployment_work, step_costs
 from compute.steps.speculation import ASSUMED_ACCEPTANCE
@@ -92,11 +92,6 @@ def within_context(workload: Workload, model: ModelShape) -> Workload:
     )
 
 
-def kv_precision_of(weight_precision: str) -> str:
-    """Return the KV cache precision that engines pair with a weight precision in the calibrated runs."""
-    return "bf16" if weight_precision == "bf16" else "fp8"
-
-
 def candidate_parallelisms(
     accelerator: Accelerator, model: ModelShape, max_accelerators: int
 ) -> tuple[Parallelism, ...]:
@@ -168,7 +163,7 @@ def build_instances(
                 model,
                 parallelism,
                 weight_precision=precision,
-                kv_precision=kv_precision_of(precision),
+                kv_precision=usual_kv_precision(precision),
             )
             memory = memory_fit(work, accelerator.hbm_bytes)
             reason = memory_reason(work, memory, context)
@@ -197,7 +192,9 @@ def build_instances(
     work = DeploymentWork.stack(works)
     latent_layers = np.full(len(works), float(model.layers if model.is_mla else 0))
     efficiencies, scheduling, rest = split_values(coefficients.log_values(attributes), latent_layers)
-    memory = memory_fit(work, accelerator.hbm_bytes, workspace_bytes=rest["workspace_bytes"])
+    memory = memory_fit(
+        work, accelerator.hbm_bytes, workspace_bytes=workspace_bytes(accelerator.hbm_bytes, rest["workspace_bytes"])
+    )
     held = workload.input_tokens + 2.0 * rest["reserve"] * workload.generated_tokens
     kv_bytes = kv_bytes_per_request(work, workload.input_tokens) / work.kv_copies
     instances = Instances(

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.steady.disaggregation import ASSUMED_EXPOSED_TRANSFER_FRAC, PREFILL_DERATE
 from compute.steady.instances import Instances
 from compute.steady.open_loop import LoadLine, load_line
 from compute.steady.prompt_law import prompt_times
 from compute.steady.session_cache import kept_frac, settled_kept_frac
 from compute.steps.closed_loop import Scheduling
 from compute.steps.collectives import SCALEOUT_BYTES_PER_S
+from compute.steps.disaggregation import ASSUMED_EXPOSED_TRANSFER_FRAC, PREFILL_DERATE
 from compute.workload import Workload
 
 FloatArray = NDArray[np.float64]

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import accelerator_from_entry
+from compute.calibration.cases import usual_kv_precision
 from compute.calibration.coefficients import coefficient_set
 from compute.model_shapes import model_shape_from_entry
 from compute.replay.requests import AnsweredRows, RequestBatch, request_batch
 from compute.replay.run import ReplayResult, ReplicaPool, replay
 from compute.replay.traces import ArrivalProcess, LengthDistribution, synthetic_requests
-from compute.steady.instances import Instances, build_instances, kv_precision_of
+from compute.steady.instances import Instances, build_instances
 from compute.steady.load_lines import both_phases_line, decode_line, paired_line
 from compute.steady.open_loop import LoadLine, OpenState, load_line, open_arrivals
 from compute.steps.closed_loop import Scheduling
@@ -101,7 +102,7 @@ def _pool(accelerator: str, model: str, ranks: int, precision: str, engine: str,
             precision=precision,
             engine=engine,
             tensor_parallel=ranks,
-            kv_precision=kv_precision_of(precision),
+            kv_precision=usual_kv_precision(precision),
             seats=SEATS,
             token_budget=TOKEN_BUDGET,
             **options,

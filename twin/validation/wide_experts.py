@@ -14,7 +14,7 @@ from compute.calibration.coefficients import coefficient_set
 from compute.calibration.uncertainty import half_bands
 from compute.model_shapes import model_shape_from_entry
 from compute.prediction.rows import predict_rows
-from compute.steady.disaggregation import PREFILL_DERATE
+from compute.steps.disaggregation import PREFILL_DERATE
 from facility.catalogue import entries
 from twin.validation.check import Check, at_most
 

@@ -27,7 +27,13 @@ GOOD = {
     "output_tokens": "1024",
     "concurrency": "64",
 }
-APART = {"mode": "disaggregated", "model": "deepseek-r1", "prefill_accelerators": "8", "decode_accelerators": "16"}
+APART = {
+    "n_accelerators": "24",
+    "mode": "disaggregated",
+    "model": "deepseek-r1",
+    "prefill_accelerators": "8",
+    "decode_accelerators": "16",
+}
 
 
 def answers(*changes):
@@ -41,7 +47,7 @@ def answers(*changes):
         ({"accelerator": ""}, "accelerator is blank"),
         ({"engine": "abacus"}, "engine 'abacus' is unknown"),
         ({"engine": "trtllm", "accelerator": "mi355x"}, "(TensorRT-LLM) does not run on mi355x; choose vllm or sglang"),
-        ({"weight_precision": "int3"}, "weight_precision is 'int3'; must be one of bf16, fp8, fp4"),
+        ({"weight_precision": "int3"}, "weight_precision is 'int3'; must be one of bf16, fp8, fp4, int4"),
         ({"input_tokens": "0"}, "input_tokens is 0; must be 1 or more"),
         ({"output_tokens": "nan"}, "output_tokens is nan"),
         ({"output_tokens": ""}, "output_tokens is blank"),
@@ -54,8 +60,25 @@ def answers(*changes):
         ({"mode": "sideways"}, "mode is 'sideways'"),
         ({"model": "llama-3.1-405b", "tensor_parallel": "1", "n_accelerators": "1"}, "weights need 410 GB"),
         ({"input_tokens": "999999"}, "takes at most 131072 tokens of context"),
-        (APART | {"tensor_parallel": "8", "prefill_accelerators": "4"}, "prefill_accelerators is 4"),
-        (APART | {"decode_accelerators": ""}, "decode_accelerators is blank"),
+        ({"input_tokens": "131000", "output_tokens": "8000", "source": ""}, "input_tokens + output_tokens is 139000"),
+        ({"pipeline_parallel": "90", "tensor_parallel": "1", "n_accelerators": "90"}, "llama-3.1-70b has 80 layers"),
+        ({"expert_parallel": "8"}, "expert_parallel is 8; llama-3.1-70b has no experts"),
+        (
+            {"model": "deepseek-r1", "expert_parallel": "3", "tensor_parallel": "1", "n_accelerators": "1"},
+            "expert_parallel is 3; must be at most the 1 accelerators",
+        ),
+        ({"statistic": "mode"}, "statistic is 'mode'; must be one of mean, median"),
+        ({"kv_precision": "fp2"}, "kv_precision is 'fp2'; must be one of bf16, fp8"),
+        ({"checkpoint": "mine"}, "checkpoint 'mine' is unknown"),
+        ({"speculative": "mtp"}, "llama-3.1-70b has no prediction module"),
+        ({"speculative": "none", "draft_tokens": "2"}, "draft_tokens is 2 and speculative none"),
+        ({"speculative": "eagle", "draft_acceptance": "1.2"}, "draft_acceptance is 1.2; must be in [0, 1]"),
+        (
+            APART | {"tensor_parallel": "8", "prefill_accelerators": "4", "n_accelerators": ""},
+            "prefill_accelerators is 4",
+        ),
+        (APART | {"n_accelerators": "16"}, "prefill takes 8 and decode 16, which makes 24"),
+        (APART | {"n_accelerators": "", "decode_workers": "3"}, "must be a whole multiple of decode_workers = 3"),
         ({"concurrency": "", "request_rate_per_s": "-1"}, "request_rate_per_s is -1; must be greater than 0"),
         ({"concurrency": "", "request_rate_per_s": "inf"}, "request_rate_per_s is inf; must be"),
         ({"request_rate_per_s": "2"}, "leave one of them blank"),
@@ -177,3 +200,85 @@ def test_arrivals_and_a_closed_loop_of_what_they_put_in_service_agree_on_generat
     (closed,) = answers({"concurrency": str(2 * life_s)})
     assert arriving["itl_s"] == pytest.approx(closed["itl_s"], rel=0.08)
     assert arriving["output_tokens_per_s"] == pytest.approx(closed["output_tokens_per_s"], rel=0.08)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"tensor_parallel": "1", "expert_parallel": "8"},
+        {"tensor_parallel": "1", "expert_parallel": "1"},
+        {"prefill_workers": "1", "decode_workers": "2", "prefill_tp": "8", "decode_tp": "8", "decode_ep": "8"},
+        {
+            "prefill_workers": "1",
+            "decode_workers": "1",
+            "prefill_tp": "1",
+            "decode_tp": "1",
+            "decode_attention_dp": "1",
+        },
+        {"decode_tp": "1", "decode_ep": "8", "decode_attention_dp": "1"},
+        {"decode_tp": "1", "decode_ep": "1", "prefill_tp": "1"},
+    ],
+)
+def test_a_worker_takes_its_accelerators_however_loosely_its_ranks_are_labelled(labels):
+    blank = {"tensor_parallel": "", "expert_parallel": ""}
+    (row,) = answers(APART | blank | labels | {"concurrency": "64"})
+    assert row["feasible"], row["reason"]
+
+
+def test_the_mode_alone_is_enough_and_pools_are_chosen_to_keep_up():
+    alone = {"mode": "disaggregated", "model": "deepseek-r1", "tensor_parallel": "", "n_accelerators": ""}
+    chosen, bounded, one_pool = answers(
+        alone, alone | {"n_accelerators": "32"}, alone | {"prefill_accelerators": "8", "n_accelerators": "32"}
+    )
+    for row in (chosen, bounded, one_pool):
+        assert row["feasible"], row["reason"]
+    (few,) = answers(alone | {"n_accelerators": "4"})
+    assert "leave 0 GB" in few["reason"] or "accelerators" in few["reason"]
+
+
+def test_pools_of_different_parallelism_are_different_workers():
+    wide = APART | {"tensor_parallel": "", "prefill_tp": "8", "decode_workers": "1", "decode_attention_dp": "1"}
+    narrow = wide | {"decode_workers": "2", "decode_attention_dp": "0", "decode_tp": "8"}
+    wide_row, narrow_row = answers(wide | {"concurrency": "512"}, narrow | {"concurrency": "512"})
+    assert wide_row["itl_s"] != pytest.approx(narrow_row["itl_s"], rel=0.02)
+
+
+def test_drafts_shorten_the_gap_between_tokens_by_what_is_kept_of_them():
+    deep = {"model": "deepseek-r1", "tensor_parallel": "8", "n_accelerators": "8", "concurrency": "4"}
+    none, predicted, few, many = answers(
+        deep,
+        deep | {"speculative": "mtp"},
+        deep | {"speculative": "mtp", "draft_tokens": "2", "draft_acceptance": "0.1"},
+        deep | {"speculative": "mtp", "draft_tokens": "2", "draft_acceptance": "0.9"},
+    )
+    assert many["itl_s"] < few["itl_s"]
+    assert predicted["itl_s"] < none["itl_s"]
+
+
+def test_int4_weights_take_a_quarter_of_bf16_and_a_checkpoint_that_keeps_attention_takes_more():
+    base = {"accelerator": "h100-sxm", "tensor_parallel": "1", "n_accelerators": "1", "concurrency": "4"}
+    wide, narrow = answers(base | {"weight_precision": "bf16"}, base | {"weight_precision": "int4"})
+    assert "weights need 141 GB" in wide["reason"]
+    assert narrow["feasible"]
+    big = {"model": "llama-3.1-405b", "accelerator": "h100-sxm", "tensor_parallel": "4", "n_accelerators": "4"}
+    usual, metas = answers(big, big | {"checkpoint": "meta-llama/Llama-3.1-405B-Instruct-FP8"})
+    assert "weights need 410 GB" in usual["reason"]
+    assert "weights need 48" in metas["reason"]
+
+
+def test_a_small_card_keeps_room_for_the_cache_that_engines_find_there():
+    small = {"accelerator": "l4", "model": "llama-3.1-8b", "weight_precision": "bf16", "n_accelerators": "1",
+             "tensor_parallel": "1", "source": "", "input_tokens": "1000", "output_tokens": "200"}  # fmt: skip
+    eight, many = answers(small | {"concurrency": "8"}, small | {"concurrency": "100"})
+    assert eight["reason"] == ""  # all eight are taken in: a real card holds 31,232 tokens (vLLM issue 10517)
+    taken = int(many["reason"].removeprefix("memory and seats take in ").split()[0])
+    assert 25 <= taken <= 32
+
+
+def test_block_fp8_that_does_not_split_is_answered_with_a_warning():
+    row = {"accelerator": "h100-sxm", "model": "qwen3-235b-a22b", "tensor_parallel": "8", "n_accelerators": "8"}
+    sliced, whole = answers(row, row | {"expert_parallel": "8"})
+    assert sliced["feasible"]
+    assert "1536/8 = 192 is no multiple of 128" in sliced["reason"]
+    assert "expert_parallel" in sliced["reason"]
+    assert whole["reason"] == ""

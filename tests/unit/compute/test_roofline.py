@@ -7,8 +7,8 @@ import pytest
 
 from compute.accelerators import accelerator_from_entry
 from compute.model_shapes import model_shape_from_entry
-from compute.steady.disaggregation import disaggregated_loop
 from compute.steps.closed_loop import Scheduling, closed_loop, prefill_time_s
+from compute.steps.disaggregation import disaggregated_loop
 from compute.steps.power import clock_power_factor, clock_under_cap
 from compute.steps.roofline import Efficiencies, Parallelism, deployment_work, linear_s, step_costs, step_time_s
 from facility.catalogue import entries

@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from compute.steps.closed_loop import ASSUMED_CHUNK_TOKENS, PASSES, Scheduling, prefill_time_s
 from compute.steps.collectives import SCALEOUT_BYTES_PER_S
-from compute.steps.roofline import StepCosts, step_time_s
+from compute.steps.roofline import StepCosts
+from compute.steps.speculation import generation_gap_s
 
 FloatArray = NDArray[np.float64]
 
@@ -83,7 +84,7 @@ def disaggregated_loop(
     most = np.minimum(in_flight / n_decode, seats)
     batch = most
     for _ in range(2 * PASSES):
-        step_s = step_time_s(decode, decode_sequences=np.maximum(batch, 1e-9), context_tokens=context)
+        step_s = generation_gap_s(decode, sequences=np.maximum(batch, 1e-9), context_tokens=context)
         decode_rate = seats * n_decode / (n_out * step_s)
         alone_rate = in_flight / (fixed_s + n_out * step_s)
         rate = np.minimum(np.minimum(prefill_rate, DECODE_DERATE * decode_rate), alone_rate)
