@@ -234,9 +234,11 @@ class _Inputs:
             np.where(node >= 0, carries[:, node], -1)
             for node in (self.feeds.group_node, self.feeds.hall_node, self.feeds.plant_node)
         )
+        # In C order throughout: an array in another order is another signature, and the kernel is compiled once more.
+        shares, dark, parent, rating = map(np.ascontiguousarray, (shares, dark, parent, rating))
         return (
             *(np.searchsorted(links.rack_index, np.arange(n_racks + 1)), links.node_index, shares),
-            *(of_element.reshape(-1).astype(np.int64), dark, np.ascontiguousarray(parent), rating),
+            *(of_element.reshape(-1).astype(np.int64), dark, parent, rating),
             *(tree.no_load_loss_frac, tree.proportional_loss_frac, tree.square_loss_frac, tree.hall_index),
             *(np.ascontiguousarray(node) for node in drawn_from),
         )

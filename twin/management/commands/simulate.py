@@ -14,6 +14,7 @@ from twin.runs import services
 
 class Command(BaseCommand):
     help = __doc__
+    requires_system_checks = ()  # they load every page and resource: a third of a second
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("layout", nargs="?", metavar="SITE/LAYOUT")
