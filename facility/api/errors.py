@@ -46,4 +46,5 @@ def first_sentence(detail: object, field: str = "") -> str:
         return first_sentence(inner, f"{field}.{own}".strip("."))
     if isinstance(detail, list):
         return first_sentence(next((item for item in detail if item), ""), field)
-    return f"{field}: {detail}" if field else str(detail)
+    names_itself = not field or str(detail).startswith(f"{field} ")
+    return str(detail) if names_itself else f"{field}: {detail}"

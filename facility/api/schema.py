@@ -21,9 +21,11 @@ REFUSALS = {
     "401": "No or an unknown token.",
     "403": "Visible, but the caller may not change it; or the token is read-only.",
     "404": "Not there, or not visible to the caller.",
+    "422": "The layout cannot be solved as it is described; the sentence says what it lacks.",
     "409": "The layout has changed since the version that the caller named; nothing was changed.",
 }
 READS = ("401", "404")
+CHANGES = ("400", "401", "403", "404", "409")
 
 
 class RefusalSchema(AutoSchema):
@@ -40,7 +42,7 @@ class RefusalSchema(AutoSchema):
 
     def refusals(self) -> Iterable[str]:
         """Return the statuses of the refusals of this operation."""
-        return READS if self.method == "GET" else REFUSALS
+        return READS if self.method == "GET" else CHANGES
 
 
 class QuestionSchema(RefusalSchema):
@@ -49,6 +51,14 @@ class QuestionSchema(RefusalSchema):
     def refusals(self) -> Iterable[str]:
         """Return bad input and bad token."""
         return ("400", "401")
+
+
+class LayoutQuestionSchema(RefusalSchema):
+    """Of a question about a layout as it is described now."""
+
+    def refusals(self) -> Iterable[str]:
+        """Return bad input and bad token, no such layout, a layout that cannot be solved."""
+        return ("400", "401", "404", "422")
 
 
 class TokenScheme(OpenApiAuthenticationExtension):

@@ -3,9 +3,9 @@
 
 const STEP_MS = 450;
 
-/** Put what the server says of one hour (or of one failure) into a drawing. */
-export function show(root, nodes) {
-  for (const [key, [state, texts, share, out]] of Object.entries(nodes)) {
+/** Put what the server says of one hour into a drawing. */
+function show(root, nodes) {
+  for (const [key, { state, texts, load_frac: share, out }] of Object.entries(nodes)) {
     const node = root.querySelector(`[data-node="${key}"]`);
     if (!node) continue;
     node.setAttribute("class", `${node.getAttribute("class").replace(/ \S+$/, "")} ${state}`);
@@ -14,7 +14,7 @@ export function show(root, nodes) {
     });
     const load = node.querySelector("[data-load]");
     if (load) load.setAttribute("width", (share * load.dataset.load).toFixed(1));
-    node.querySelectorAll(".unit").forEach((unit, i) => unit.classList.toggle("out", Boolean(out[i])));
+    node.querySelectorAll(".unit").forEach((unit, i) => unit.classList.toggle("out", out[i]));
     root.querySelectorAll(`[data-wire="${key}"]`).forEach((wire) => {
       wire.setAttribute("class", `${wire.getAttribute("class").replace(/ \S*$/, "")} ${state}`);
     });
@@ -67,7 +67,7 @@ class Times {
       const hours = day === "design" ? "design" : Array.from({ length: 24 }, (_, i) => day * 24 + i).filter((h) => h <= last).join(",");
       const query = new URLSearchParams({ hours });
       if (this.form.scenario) query.set("scenario", this.form.scenario.value);
-      this.known.set(day, fetch(`${this.panel.dataset.values}?${query}`).then(async (response) => {
+      this.known.set(day, fetch(`${this.panel.dataset.values}?${query}`, { headers: { Accept: "application/json" } }).then(async (response) => {
         const body = await response.json();
         if (!response.ok) throw new Error(body.message);
         return body;
@@ -88,7 +88,7 @@ class Times {
       this.at = hour;
       show(this.panel, answer.nodes[i]);
       showRows(answer.rows[i]);
-      this.panel.querySelectorAll("[data-figure]").forEach((figure, k) => { figure.textContent = answer.figures[i][k]; });
+      this.panel.querySelectorAll("[data-figure]").forEach((figure, k) => { figure.textContent = answer.figures[i][k].text; });
       this.tell(answer.hours[i].label, answer.hours[i].text);
       history.replaceState(null, "", this.address(hour));
     } catch (error) {

@@ -1,34 +1,22 @@
-// The failure drill: a click on what fails asks the server for that address's state and puts it into the drawings that
-// are there, so that focus stays and bars move. Links and forms lead to the same states without this script.
+// The failure drill: a click on what fails asks for the page at that address and puts what is different into the page
+// that is there, so that focus stays and bars move. Links and forms lead to the same states without this script.
 
-import { mark, show } from "./diagram.js";
+import { mark } from "./diagram.js";
 
 const root = document.querySelector("[data-drill]");
 let turn = 0;
 
-function relink(links) {
-  for (const [key, [href, label, squares]] of Object.entries(links)) {
-    const node = root.querySelector(`[data-node="${key}"]`);
-    const [own, ...units] = node?.querySelectorAll("a") ?? [];
-    if (!own) continue;
-    own.setAttribute("href", href);
-    own.setAttribute("aria-label", label);
-    units.forEach((unit, i) => { unit.setAttribute("href", squares[i][0]); unit.setAttribute("aria-label", squares[i][1]); });
-  }
+/** Give a part of the page the attributes and texts of its counterpart in a page that was asked for. */
+function follow(here, there) {
+  for (const { name, value } of there.attributes) if (here.getAttribute(name) !== value) here.setAttribute(name, value);
+  for (const { name } of [...here.attributes]) if (!there.hasAttribute(name)) here.removeAttribute(name);
+  const mine = [...here.childNodes], theirs = [...there.childNodes];
+  if (mine.length !== theirs.length || mine.some((node, i) => node.nodeName !== theirs[i].nodeName)) here.replaceChildren(...theirs);
+  else mine.forEach((node, i) => (node.nodeType === Node.ELEMENT_NODE ? follow(node, theirs[i]) : copyText(node, theirs[i])));
 }
 
-function showHalls(halls) {
-  root.querySelectorAll("[data-hall]").forEach((hall, i) => {
-    const { states, text, parts } = halls[i];
-    hall.querySelector("[data-hall-text]").textContent = text;
-    hall.querySelectorAll("[data-racks] rect").forEach((rack, k) => rack.setAttribute("class", `rack ${states[k]}`));
-    hall.querySelectorAll("a.part").forEach((part, k) => {
-      const [out, href, label] = parts[k];
-      part.classList.toggle("out", out);
-      part.setAttribute("href", href);
-      part.setAttribute("aria-label", label);
-    });
-  });
+function copyText(here, there) {
+  if (here.nodeValue !== there.nodeValue) here.nodeValue = there.nodeValue;
 }
 
 /** Put new HTML in place and keep the focus on the control of the same id. */
@@ -43,19 +31,18 @@ async function go(query, { push = true } = {}) {
   const mine = ++turn;
   root.setAttribute("aria-busy", "true");
   try {
-    const response = await fetch(root.dataset.shown + query);
-    const body = await response.json();
+    const response = await fetch(location.pathname + query, { headers: { Accept: "text/html" } });
+    const asked = new DOMParser().parseFromString(await response.text(), "text/html"), fresh = asked.querySelector("[data-drill]");
     if (mine !== turn) return;
-    if (!response.ok) { root.querySelector("[data-said]").textContent = body.message; return; }
-    swap(body.html);
-    show(root, body.nodes);
-    relink(body.links);
-    showHalls(body.halls);
-    root.querySelector("[data-said]").textContent = body.said;
-    root.querySelector("[data-hour-label]").textContent = body.hour.label;
-    root.querySelector("[data-hour-text]").textContent = body.hour.text;
-    root.querySelector("[data-when] [name=out]").value = body.out;
-    if (push) history.pushState(null, "", body.address);
+    if (!fresh) throw new Error(asked.querySelector(".errors p")?.textContent ?? `the server answered ${response.status}; reload the page`);
+    swap(fresh.querySelector("[data-result]").innerHTML);
+    const drawings = fresh.querySelectorAll("[data-hall], svg.schematic");
+    root.querySelectorAll("[data-hall], svg.schematic").forEach((drawing, i) => follow(drawing, drawings[i]));
+    for (const name of ["said", "hour-label", "hour-text"]) {
+      root.querySelector(`[data-${name}]`).textContent = fresh.querySelector(`[data-${name}]`).textContent;
+    }
+    root.querySelector("[data-when] [name=out]").value = fresh.querySelector("[data-when] [name=out]").value;
+    if (push) history.pushState(null, "", fresh.dataset.address);
   } catch (error) {
     if (mine === turn) root.querySelector("[data-said]").textContent = `Not solved: ${error.message}`;
   } finally {

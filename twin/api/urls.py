@@ -5,10 +5,11 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
-from twin.api import views
+from twin.api import states, views
 from twin.api.findings import LayoutFindingsView
 from twin.api.serving import PredictionView, ServingView
 from twin.api.site_files import SiteExportView, SiteImportView
+from twin.views import diagrams
 
 router = SimpleRouter()
 router.register("scenarios", views.ScenarioViewSet, basename="api-scenario")
@@ -24,6 +25,13 @@ urlpatterns = [
     path("sites/import/", SiteImportView.as_view(), name="api-site-import"),
     path("sites/<slug:slug>/export/", SiteExportView.as_view(), name="api-site-export"),
     path("layouts/<int:pk>/findings/", LayoutFindingsView.as_view(), name="api-layout-findings"),
+    path("layouts/<int:pk>/state/", states.StateView.as_view(), name="api-layout-state"),
+    path("layouts/<int:pk>/answer/", states.AnswerView.as_view(), name="api-layout-answer"),
+    path("layouts/<int:pk>/drill/", states.DrillView.as_view(), name="api-layout-drill"),
+    path("layouts/<int:pk>/rankings/", states.RankingsView.as_view(), name="api-layout-rankings"),
+    path("layouts/<int:pk>/repairs/", states.RepairsView.as_view(), name="api-layout-repairs"),
+    path("layouts/<int:pk>/one-line/", states.DiagramView.as_view(kind=diagrams.ONE_LINE), name="api-layout-one-line"),
+    path("layouts/<int:pk>/loop/", states.DiagramView.as_view(kind=diagrams.LOOP), name="api-layout-loop"),
     path("", include(router.urls)),
     path("", include("facility.api.urls")),
 ]

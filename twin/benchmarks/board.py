@@ -26,7 +26,7 @@ def benchmarks() -> Iterator[Benchmark]:
     """Yield the rows of both sizes."""
     for n_classes, name in ((12, "1,000 racks of 12 classes"), (0, "1,000 racks that all differ")):
         measured = _in_own_process(n_classes)
-        for what, reach_s in (("answer", REACH_ANSWER_S), ("state", None), ("drill/ranking", None)):
+        for what, reach_s in (("answer", REACH_ANSWER_S), ("state", None), ("rankings", None)):
             cpu_s = measured[what]
             yield Benchmark(
                 f"{what} after an edit: {name}", measured["size"], cpu_s, "CPU s", reach_s, higher_is_better=False,
@@ -66,7 +66,7 @@ def _measure(n_classes: int) -> dict:
     client.force_login(get_user_model().objects.create_superuser("benchmark"))
 
     def asked(name: str) -> dict:
-        answer = client.get(reverse(name, args=[layout.site.slug, layout.slug]))
+        answer = client.get(reverse(name, args=[layout.pk]))
         if answer.status_code != 200:
             raise RuntimeError(f"{name} answered {answer.status_code}: {answer.content[:200]!r}")
         return json.loads(answer.content)
@@ -74,8 +74,8 @@ def _measure(n_classes: int) -> dict:
     edits = _edits(layout)
     measured, note = {}, {}
     for what, name, repeats in (
-        ("answer", "layout-answer", REPEATS), ("state", "layout-state", REPEATS),
-        ("drill/ranking", "layout-drill-ranking", 1),
+        ("answer", "api-layout-answer", REPEATS), ("state", "api-layout-state", REPEATS),
+        ("rankings", "api-layout-rankings", 1),
     ):  # fmt: skip
         asked(name)
         measured[what], body = _least_cpu_s(lambda name=name: asked(name), edits, repeats)

@@ -1,12 +1,12 @@
 """The one-line diagram of power and the loop diagram of cooling, with what the solved hour says beside each symbol."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
@@ -20,8 +20,8 @@ from twin.core.diagrams.symbols import Symbol, symbol, unsolved, weather_text, w
 from twin.core.text.numbers import quantity_text
 from twin.exceptions import CannotSimulate
 from twin.floor import diagram_rows as described
-from twin.views import state
-from twin.views.state import BadQuestion, answers_json
+from twin.views import asked
+from twin.views.asked import BadQuestion
 
 PART_SLUGS = {"cdu": "cdus", "feed": "power-feeds", "plant": "cooling-plants", "hall": "halls"}
 #: Figures above a drawing: name of the total, label, unit.
@@ -86,19 +86,17 @@ class Answer:
         return 400 if self.bad else 200
 
 
-def ask(request: HttpRequest, layout: Layout, *, out: bool = False) -> Answer:
-    """Return the layout solved at the hours that the address names, with what it takes out of service."""
+def ask(request: HttpRequest, layout: Layout) -> Answer:
+    """Return the layout solved at the hour that the address names."""
     from twin.core.solve.steady import solve_steady
 
     scenario = None
     try:
-        scenario = state.asked_scenario(request, layout)
-        year = state.read(layout, scenario)
-        hours = state.asked_hours(request, year)
-        lost = state.asked_outages(request, year) if out else ()
-        return Answer(solve_steady(year, hours, [lost] * len(hours)), scenario)
+        scenario = asked.asked_scenario(request.GET, layout)
+        year = asked.described_year(layout, scenario)
+        return Answer(solve_steady(year, [asked.asked_hour(request.GET, year)]), scenario)
     except BadQuestion as bad:
-        return Answer(None, scenario, str(bad), bad=bool(bad.extra["allowed"]))
+        return Answer(None, scenario, str(bad), bad=bool(bad.allowed))
     except (CannotSimulate, ValueError) as refusal:
         return Answer(None, scenario, str(refusal))
 
@@ -121,13 +119,13 @@ def diagram_page(request: HttpRequest, site: str, layout: str, *, kind: DiagramK
     context = {
         "layout": layout, "site": layout.site, "kind": kind, "drawing": drawing, "answer": answer,
         "may_change": may_change, "scenarios": list(layout.site.scenarios.all()),
-        "values_url": reverse(f"layout-{kind.slug}-values", args=[layout.site.slug, layout.slug]),
+        "values_url": reverse(f"api-layout-{kind.slug}", args=[layout.pk]),
     } | shown_context(answer, drawing, kind, href)  # fmt: skip
     return render(request, "twin/diagram.html", context, status=answer.status)
 
 
 def shown_context(answer: Answer, drawing: Schematic, kind: DiagramKind, href: Callable) -> dict[str, Any]:
-    """Return what a page needs to write a drawing at the first of the solved hours."""
+    """Return what a page needs to write a drawing at the solved hour."""
     if answer.steady is None:
         symbols = [unsolved(node, href(node.kind, node.ids)) for node in drawing.nodes]
         return {"symbols": symbols, "wires": [(wire, "") for wire in drawing.wires], "hour": None}
@@ -177,7 +175,7 @@ def figures(readings, hour: int) -> list[tuple[str, str, str]]:
 
 
 def table(readings, name: str, href: Callable) -> dict[str, Any]:
-    """Return a table of all objects of one kind at the first solved hour."""
+    """Return a table of all objects of one kind at the solved hour."""
     label, kind = PARTS[name]
     heads, cells = readings.rows(name, 0)
     named = readings.names(name)
@@ -186,35 +184,3 @@ def table(readings, name: str, href: Callable) -> dict[str, Any]:
         for pk, texts in cells.items()
     ]
     return {"name": name, "label": label, "heads": heads, "rows": rows}
-
-
-@answers_json
-def diagram_values(request: HttpRequest, site: str, layout: str, *, kind: DiagramKind) -> JsonResponse:
-    """Return the texts of a diagram at some hours, for its script to put in place."""
-    from twin.core.solve.steady import hour_rows
-
-    layout = visible_layout_or_404(request.user, site, layout)
-    answer = ask(request, layout)
-    if answer.steady is None:
-        raise BadQuestion(answer.refusal, "hours") if answer.bad else CannotSimulate(answer.refusal)
-    drawing, readings = kind.draw(layout), readings_of(answer.steady)
-    hours = range(len(answer.steady.hours))
-    return JsonResponse(
-        {
-            "layout_version": layout.version,
-            "hours": [hour_text(row) for row in state.nested_plain(hour_rows(answer.steady))],
-            "figures": [[text for _, _, text in figures(readings, hour)] for hour in hours],
-            "nodes": [
-                {node.key: readings.shown(node, hour).as_json() for node in drawing.nodes} for hour in hours
-            ],
-            "rows": [
-                {f"{name}-{pk}": cells for name in kind.tables for pk, cells in readings.rows(name, hour)[1].items()}
-                for hour in hours
-            ],
-        }
-    )  # fmt: skip
-
-
-def hour_text(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an hour as its label and its weather in words."""
-    return {"index": row["index"], "label": row["label"], "text": weather_text(row)}

@@ -1,4 +1,4 @@
-"""The drawing board's page. What stands on it comes as data from `layout-edits`, its answers from `layout-answer`."""
+"""The drawing board's page. What stands on it comes as data from `layout-edits`, its answers from the API."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse

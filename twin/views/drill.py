@@ -3,9 +3,8 @@
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.template.loader import render_to_string
 from django.urls import reverse
 
 from facility.models import Layout
@@ -14,8 +13,8 @@ from facility.views.lookup import visible_layout_or_404
 from twin.exceptions import CannotSimulate
 from twin.floor.drill_plan import hall_drawings
 from twin.floor.rows import read_floor
-from twin.views import diagrams, state
-from twin.views.state import BadQuestion, answers_json
+from twin.views import asked, diagrams
+from twin.views.asked import BadQuestion
 
 N_RANKED = 12  # shown at once; the others unfold
 #: Where a suggested change is made, by the kind of object that it names.
@@ -59,10 +58,10 @@ def run_drill(request: HttpRequest, layout: Layout) -> tuple[Any, Any]:
     from twin.core.solve.steady import outages
     from twin.views.drill_context import ShownDrill
 
-    scenario = state.asked_scenario(request, layout)
-    year = state.read(layout, scenario)
-    hour = state.asked_hours(request, year)[0]
-    chosen = choice(year, state.asked_outages(request, year))
+    scenario = asked.asked_scenario(request.GET, layout)
+    year = asked.described_year(layout, scenario)
+    hour = asked.asked_hour(request.GET, year)
+    chosen = choice(year, asked.asked_outages(request.GET, year))
     if added := request.GET.get("add"):
         chosen = with_added(chosen, added, request.GET.get("units", ""))
     return ShownDrill(drill(year, hour, outages(year, chosen.text())), chosen, scenario.slug), scenario
@@ -90,53 +89,24 @@ def drawings(shown, layout: Layout) -> dict[str, Any]:
     }
 
 
-@answers_json
-def drill_shown(request: HttpRequest, site: str, layout: str) -> JsonResponse:
-    """Return what the page's script puts in place after a click: the drawings' texts and addresses, the result."""
-    from twin.views.drill_context import result
-
-    layout = visible_layout_or_404(request.user, site, layout)
-    shown, _ = run_drill(request, layout)
-    drawn, found = drawings(shown, layout), result(shown)
-    symbols = [*drawn["power"]["symbols"], *drawn["cooling"]["symbols"]]
-    return JsonResponse(
-        {
-            "address": shown.address(shown.choice), "out": found["out"], "said": found["said"], "hour": shown.hour,
-            "html": render_to_string("twin/_drill_result.html", found, request),
-            "nodes": {one.node.key: one.shown.as_json() for one in symbols},
-            "links": {
-                one.node.key: [one.href, one.label, [square[2:] for square in one.squares]]
-                for one in symbols
-                if one.href
-            },
-            "halls": [
-                {"states": hall.states, "text": hall.text, "parts": [part[2:] for part in hall.parts]}
-                for hall in drawn["halls"]
-            ],
-        }
-    )  # fmt: skip
-
-
 @login_required
 def drill_list(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     """Rank every single failure and suggest repairs; the drill's page loads it after the drawings."""
     from twin.core.drill.drill import ranking
     from twin.core.drill.repairs import suggestions
-    from twin.views.drill_answers import ranking_text
 
     layout = visible_layout_or_404(request.user, site, layout)
     context: dict[str, Any] = {"layout": layout, "site": layout.site}
     try:
-        scenario = state.asked_scenario(request, layout)
-        year = state.read(layout, scenario)
+        scenario = asked.asked_scenario(request.GET, layout)
+        year = asked.described_year(layout, scenario)
         ranked = ranking(year)
     except (BadQuestion, CannotSimulate, ValueError) as refusal:
         context["refusal"] = str(refusal)
     else:
-        costly = [failure for failure in ranked.failures if failure.lost_tokens_per_s > 0]
         may_change = may_change_site(request.user, layout.site)
         context |= {
-            "scenario": scenario, "message": ranking_text(ranked, len(costly)), "converged": ranked.converged,
+            "scenario": scenario, "message": ranked.text, "converged": ranked.converged,
             "first": ranked.failures[:N_RANKED], "rest": ranked.failures[N_RANKED:],
             "suggestions": [
                 (one, change_address(layout, one.change.edit) if may_change else "")

@@ -42,6 +42,11 @@ class ShownDrill:
         out = {"out": choice.text()} if choice.out else {}
         return "?" + urlencode(out | {"hour": self.hour["index"], "scenario": self.scenario_slug}, safe=":,")
 
+    @property
+    def here(self) -> str:
+        """The query that shows this drill."""
+        return self.address(self.choice)
+
     def toggle(self, keys: list[Key], name: str) -> tuple[bool, str, str]:
         """Return whether parts are wholly out, the address that turns that round, and what its link says."""
         out = all(self.choice.units(key) == self.choice.parts[key].n for key in keys)

@@ -7,7 +7,6 @@ from twin.views import (
     diagrams,
     draw,
     drill,
-    drill_answers,
     glossary,
     guide,
     halls,
@@ -16,7 +15,6 @@ from twin.views import (
     scenarios,
     serving,
     sites,
-    state,
     validation,
 )
 
@@ -29,19 +27,10 @@ urlpatterns = [
     path("sites/<slug:site>/-/new-scenario/", scenarios.scenario_edit, name="scenario-new"),
     path("sites/<slug:site>/-/scenarios/<slug:scenario>/", scenarios.scenario_edit, name="scenario-edit"),
     path("sites/<slug:site>/<slug:layout>/", sites.layout_detail, name="layout-detail"),
-    path("sites/<slug:site>/<slug:layout>/state/", state.layout_state, name="layout-state"),
-    path("sites/<slug:site>/<slug:layout>/answer/", state.layout_answer, name="layout-answer"),
-    path(LAYOUT + "drill/result/", drill_answers.drill_result, name="layout-drill-result"),
-    path(LAYOUT + "drill/ranking/", drill_answers.drill_ranking, name="layout-drill-ranking"),
     path("sites/<slug:site>/<slug:layout>/3d/", halls.layout_3d, name="layout-3d"),
     path(LAYOUT + "one-line/", diagrams.diagram_page, {"kind": diagrams.ONE_LINE}, name="layout-one-line"),
-    path(
-        LAYOUT + "one-line/values/", diagrams.diagram_values, {"kind": diagrams.ONE_LINE}, name="layout-one-line-values"
-    ),
     path(LAYOUT + "loop/", diagrams.diagram_page, {"kind": diagrams.LOOP}, name="layout-loop"),
-    path(LAYOUT + "loop/values/", diagrams.diagram_values, {"kind": diagrams.LOOP}, name="layout-loop-values"),
     path(LAYOUT + "drill/", drill.drill_page, name="layout-drill"),
-    path(LAYOUT + "drill/shown/", drill.drill_shown, name="layout-drill-shown"),
     path(LAYOUT + "drill/list/", drill.drill_list, name="layout-drill-list"),
     path("sites/<slug:site>/<slug:layout>/draw/", draw.layout_draw, name="layout-draw"),
     path("sites/<slug:site>/<slug:layout>/findings/", sites.layout_findings, name="layout-findings"),

@@ -32,7 +32,7 @@ export class Answer {
     this.figures.setAttribute("aria-busy", "true");
     const late = setTimeout(() => { this.note.textContent = "Still solving; the first answer after a start takes longest."; }, LATE_MS);
     try {
-      const answer = await fetch(`${this.url}?scenario=${encodeURIComponent(this.scenario)}`, { signal: asking.signal });
+      const answer = await fetch(`${this.url}?scenario=${encodeURIComponent(this.scenario)}`, { headers: { Accept: "application/json" }, signal: asking.signal });
       const body = await answer.json().catch(() => ({}));
       if (!answer.ok) throw new Error(body.message || `the server answered ${answer.status}`);
       if (isEdit) this.before = this.now;
@@ -50,7 +50,7 @@ export class Answer {
   show(took_ms, isEdit) {
     const { figures = [], approximation = "", ms = {} } = this.now;
     this.figures.replaceChildren(...figures.map((figure) => this.figure(figure)));
-    const server = isNumber(ms) ? ms : ms.all;
+    const server = ms.all;
     const time = `${Math.round(took_ms)} ms after ${isEdit ? "the edit" : "asking"}`;
     this.note.textContent = `${approximation} Answered ${time}${isNumber(server) ? `, of which the server ${Math.round(server)} ms` : ""}.`;
     this.note.dataset.ms = Math.round(took_ms);

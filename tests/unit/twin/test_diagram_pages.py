@@ -15,7 +15,7 @@ def address(layout, name, **query):
     return reverse(name, args=[layout.site.slug, layout.slug], query=query)
 
 
-@pytest.mark.parametrize("name", [*PAGES, "layout-one-line-values", "layout-loop-values"])
+@pytest.mark.parametrize("name", PAGES)
 def test_a_site_does_not_exist_for_others(client, layout, name):
     assert client.get(address(layout, name)).status_code == 302
     client.force_login(get_user_model().objects.create_user("stranger"))
@@ -50,7 +50,6 @@ def test_a_bad_hour_is_refused_in_a_sentence_beside_the_bare_drawing(viewer, lay
     html = answer.content.decode()
     assert "must be design or 0 to 8759" in html
     assert 'class="node ' in html
-    assert viewer.get(address(layout, f"{name}-values", hours=hour)).status_code == 400
 
 
 def test_an_unknown_scenario_is_refused(viewer, layout):
@@ -78,24 +77,6 @@ def test_an_empty_layout_says_what_comes_next(viewer, layout, name, words):
     answer = viewer.get(address(layout, name))
     assert answer.status_code == 200
     assert words in answer.content.decode()
-
-
-def test_the_script_gets_the_texts_that_the_page_shows(viewer, layout):
-    html = viewer.get(address(layout, "layout-one-line", hour=12)).content.decode()
-    body = viewer.get(address(layout, "layout-one-line-values", hours="11,12")).json()
-    assert [hour["label"] for hour in body["hours"]] == ["1 Jan 11:00", "1 Jan 12:00"]
-    for state, texts, *_ in body["nodes"][1].values():
-        assert state in ("ok", "throttled", "over", "partly", "dead")
-        assert all(f">{text}</text>" in html for text in texts if "&" not in text)
-    assert body["nodes"][0] != body["nodes"][1]
-    rows = body["rows"][1]
-    assert set(rows) == {f"feeds-{feed.id}" for feed in layout.power_feeds.all()}
-
-
-def test_more_than_a_day_at_once_is_refused(viewer, layout):
-    answer = viewer.get(address(layout, "layout-loop-values", hours=",".join(map(str, range(25)))))
-    assert answer.status_code == 400
-    assert "at most 24" in answer.json()["message"]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -38,9 +38,9 @@ class Shown:
     n_out: int
     out: tuple[bool, ...]  # of its squares
 
-    def as_json(self) -> list[Any]:
-        """Return it as `diagram.js` reads it."""
-        return [self.state, self.texts, round(self.bar, 3), [int(out) for out in self.out]]
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the API gives it."""
+        return {"state": self.state, "texts": self.texts, "load_frac": round(self.bar, 3), "out": self.out}
 
 
 class Readings:

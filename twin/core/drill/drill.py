@@ -314,6 +314,23 @@ class Ranking:
     margins: list[dict[str, Any]]
     converged: bool
 
+    @property
+    def n_costly(self) -> int:
+        """How many of the failures cost token capacity."""
+        return sum(failure.lost_tokens_per_s > 0 for failure in self.failures)
+
+    @property
+    def text(self) -> str:
+        """What the ranking says, in a sentence."""
+        n = len(self.failures)
+        if self.n_costly:
+            cost = f"{self.n_costly} of {n} single failures cost token capacity at the design hour."
+            return f"{cost} {self.failures[0].text}"
+        tight = next((margin for margin in self.margins if margin["unit"] == "%"), None)
+        nearest = f" Tightest while one lasts: {tight['kind']} of {tight['object']}, " if tight else ""
+        left = f"{quantity_text(tight['value'], '%')} left." if tight else ""
+        return f"None of {n} single failures costs token capacity at the design hour.{nearest}{left}"
+
 
 def ranking(year: Described) -> Ranking:
     """Return what each single failure costs at the design hour, worst first.

@@ -52,7 +52,7 @@ class Suggestion:
     def as_json(self) -> dict[str, Any]:
         """Return it as pages read it."""
         return {
-            "text": self.text, "for": self.failure.out, "change": self.change.edit,
+            "text": self.text, "failure": self.failure.out, "change": self.change.edit,
             "recovers_tokens_per_s": self.recovers_tokens_per_s, "capital_usd": self.change.capital_usd,
             "capital_source": self.change.capital_source, "tokens_per_s_per_usd": self.per_usd,
         }  # fmt: skip

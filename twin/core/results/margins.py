@@ -1,6 +1,7 @@
 """What is left before something gives: margins over the year, and seconds after a loss until racks throttle or trip."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from power_cooling.transients.loss_drills import LossDrill
 from twin.core.failures.ride_through import FOLLOWED_S
 from twin.core.inputs import equipment
 from twin.core.solved import Solved
+
+N_OF_KIND = 3  # margins of one kind that an answer carries
 
 
 def margins(solved: Solved) -> list[dict[str, Any]]:
@@ -51,6 +54,17 @@ def margins(solved: Solved) -> list[dict[str, Any]]:
             }
         )
     return sorted(found, key=lambda row: (row["unit"] != "K", row["value"]))
+
+
+def tightest(found: Sequence[dict[str, Any]], n_of_kind: int = N_OF_KIND) -> list[dict[str, Any]]:
+    """Return the first margins of each kind, in the order they come."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for margin in found:
+        seen[margin["kind"]] += 1
+        if seen[margin["kind"]] <= n_of_kind:
+            kept.append(margin)
+    return kept
 
 
 def drills(solved: Solved) -> list[dict[str, Any]]:

@@ -22,3 +22,12 @@ def plain(values: ArrayLike) -> Any:
     if finite.all():
         return rounded.tolist()
     return np.where(finite, rounded.astype(object), None).tolist()
+
+
+def plain_json(value: Any) -> Any:
+    """Return a value with the arrays and floats inside its lists and mappings as JSON writes them."""
+    if isinstance(value, dict):
+        return {name: plain_json(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [plain_json(inner) for inner in value]
+    return value if isinstance(value, (str, int, bool, type(None))) else plain(value)
