@@ -124,10 +124,11 @@ def parse_case(
         key: (value or "").strip() for key, value in row.items() if isinstance(key, str) and not isinstance(value, list)
     }
     accelerator = known_name(text, "accelerator", accelerators)
-    model = with_checkpoint(known_name(text, "model", models), text.get("checkpoint", ""))
+    model = known_name(text, "model", models)
     precision = text.get("weight_precision", "").lower() or missing("weight_precision")
     if precision not in WEIGHT_PRECISIONS:
         raise ValueError(f"weight_precision is {precision!r}; must be one of {', '.join(WEIGHT_PRECISIONS)}")
+    model = with_checkpoint(model, text.get("checkpoint", ""), precision)
     mode = choice(text, "mode", MODES, MODES[0])
     statistic = choice(text, "statistic", STATISTICS, STATISTICS[0])
     engine = engine_name(text.get("engine", ""))

@@ -123,6 +123,8 @@ def allowed_precisions(accelerator: Accelerator, model: ModelShape) -> tuple[str
     A precision wider than the released checkpoint only costs memory; one without arithmetic units saves memory alone
     and is left to explicit choice, except for checkpoints that exist in no other form.
     """
+    if model.native_precision == "int4":  # released so and requantised from it
+        return ("int4", *(p for p in ("fp4",) if accelerator.compute_precision(p) == p))
     widest = PRECISIONS.index(model.native_precision)
     if model.has_native_fp4_experts:
         return ("fp4",)

@@ -65,7 +65,8 @@ def kv_bytes_per_request(work: DeploymentWork, context_tokens: ArrayLike) -> Flo
     context = np.asarray(context_tokens, dtype=np.float64)
     windowed = work.kv_window_bytes_per_token
     full = work.kv_bytes_per_token - windowed
-    return work.kv_copies * (full * context + windowed * np.minimum(context, work.window_tokens))
+    growing = full * context + windowed * np.minimum(context, work.window_tokens)
+    return work.state_bytes + work.kv_copies * growing
 
 
 def admitted_requests(work: DeploymentWork, memory: MemoryFit, context_tokens: ArrayLike) -> FloatArray:

@@ -64,7 +64,8 @@ def steady_activity(
     steps_per_s = np.minimum(rate * n_out / np.maximum(batch, 1.0), 1.0 / np.asarray(itl_s)) / tokens_per_step
     coverage = -np.expm1(work.log_unrouted * np.maximum(batch, 1.0) * (1.0 + np.asarray(draft_tokens)))
     computed = n_out * (1.0 + np.asarray(draft_tokens)) / tokens_per_step
-    cache_s = batch * (work.kv_token_s * context + work.window_kv_token_s * np.minimum(context, work.window_tokens))
+    windowed_s = work.window_kv_token_s * np.minimum(context, work.window_tokens)
+    cache_s = batch * (work.kv_token_s * context + windowed_s + work.state_s)
     memory = steps_per_s * (work.dense_weight_s + work.expert_weight_s * coverage + cache_s)
     gemm = work.dense_gemm_s + work.expert_gemm_s
     pairs = new * cached_tokens + new * new / 2.0

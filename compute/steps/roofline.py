@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compute.accelerators import PRECISIONS, Accelerator
-from compute.model_shapes import KV_BYTES, ModelShape
+from compute.model_shapes import KV_BYTES, STATE_PRODUCTS, ModelShape
 from compute.steps.collectives import (
     NETWORK_EXCHANGE_BYTES_PER_S,
     REDUCE_BYTES,
@@ -77,6 +77,7 @@ class DeploymentWork:
     kv_token_s: FloatArray  # read one token of context, layers with full attention
     window_kv_token_s: FloatArray  # the same, layers that read at most window_tokens
     window_tokens: FloatArray  # inf where there is no window
+    state_s: FloatArray  # read and write what a sequence holds whatever its context: states of linear layers
     pair_s: FloatArray  # attention arithmetic per (query, key) pair of a prompt, full layers
     window_pair_s: FloatArray
     exchanges: FloatArray  # collectives on the critical path of a step
@@ -92,6 +93,7 @@ class DeploymentWork:
     weight_bytes: FloatArray  # resident per accelerator
     kv_bytes_per_token: FloatArray  # cached per token over the instance, one copy of each
     kv_window_bytes_per_token: FloatArray  # the part of it that is kept for at most window_tokens
+    state_bytes: FloatArray  # of one sequence over the instance, whatever its context, all copies counted
     kv_copies: FloatArray  # times each cached token is stored over the instance's accelerators
     attention_ranks: FloatArray  # that attend and schedule side by side, each for its own sequences
     accelerators: FloatArray  # of one instance
@@ -207,7 +209,7 @@ def deployment_work(
     Raises
     ------
     ValueError
-        If a precision is unknown.
+        If a precision is unknown, or not that of the model's checkpoint.
 
     References
     ----------
@@ -225,24 +227,23 @@ def deployment_work(
     # Attention weights are split over tensor-parallel ranks only; the rest over the whole stage.
     dense_bytes = attention_bytes / tensor + (mlp_bytes + head_bytes) / ranks
     attention_peak = accelerator.peak_flops_per_s(model.attention_precision(weight_precision))
+    # models released with FP4 experts are asked for by the precision of their activations
     bulk_peak = accelerator.peak_flops_per_s(weight_precision)
     peak_bf16 = accelerator.peak_bf16_flops_per_s
     # Each rank works on its own share of the tokens in attention, so per token of the instance all split by `ranks`.
     dense_gemm_s = 2.0 * (model.attention_params / attention_peak + model.dense_mlp_params / bulk_peak) / ranks
+    dense_gemm_s += 2.0 * STATE_PRODUCTS * model.state_elements / peak_bf16 / ranks
     expert_gemm_s = 2.0 * model.active_expert_params / bulk_peak / ranks
 
     kv_width = KV_BYTES[kv_precision]
     # the share of one token's cache that each accelerator reads, averaged over the instance
     kv_copies = tensor if model.is_mla else max(1.0, tensor / model.kv_heads)
-    elements = model.kv_elements_per_layer
-    score_dims = model.head_dim + model.value_head_dim
-    decode_dims = 2 * model.latent_elements if model.is_mla else score_dims
-    # In absorbed form keys have latent + rope and values latent dimensions; 2 x latent overstates by 6 %.
-    layer_read_s = elements * kv_width * kv_copies / ranks / bandwidth
-    layer_math_s = 2.0 * model.attention_heads * decode_dims / ranks / peak_bf16
-    layer_kv_s = max(layer_read_s, layer_math_s)
+    read_s, math_s = kv_width * kv_copies / ranks / bandwidth, 2.0 / ranks / peak_bf16
+    kv_token_s = max(model.kv_elements * read_s, model.decode_dims * math_s)
+    window_kv_token_s = max(model.windowed_kv_elements * read_s, model.windowed_decode_dims * math_s)
     index_s = model.index_elements * KV_BYTES["fp8"] * kv_copies / ranks / bandwidth
-    layer_pair_s = 2.0 * model.attention_heads * score_dims / ranks / peak_bf16
+    # Ranks of tensor parallelism share the heads of a linear layer's state, but each keeps a window's whole cache.
+    window_bytes = model.fixed_kv_elements * kv_width * kv_copies
 
     link = link_bytes_per_s(ranks, accelerator.scaleup_bytes_per_s, accelerator.scaleup_domain_size)
     hops = np.log2(tensor)
@@ -252,7 +253,7 @@ def deployment_work(
     network_token_s = 0.0
     has_dispatch = model.moe_layers > 0 and (parallelism.attention_data_parallel > 1)
     if tensor > 1:
-        reduces = 2.0 * model.layers - (model.moe_layers if has_dispatch else 0)
+        reduces = float(model.blocks) - (model.moe_layers if has_dispatch else 0)
         exchanges += reduces
         exchange_hops += reduces * hops
         message = reduces * model.hidden_size * REDUCE_BYTES / parallelism.attention_data_parallel
@@ -274,8 +275,8 @@ def deployment_work(
         exchange_token_s += wire_s if inside else 0.0
         network_token_s += 0.0 if inside else wire_s
     elif parallelism.attention_data_parallel > 1:
-        exchanges += 2.0 * model.layers
-        exchange_hops += 2.0 * model.layers * np.log2(parallelism.attention_data_parallel)
+        exchanges += model.blocks
+        exchange_hops += model.blocks * np.log2(parallelism.attention_data_parallel)
     if parallelism.pipeline_parallel > 1:
         handoffs = parallelism.pipeline_parallel - 1.0
         exchanges += handoffs
@@ -283,7 +284,6 @@ def deployment_work(
         exchange_token_s += handoffs * model.hidden_size * REDUCE_BYTES / link
 
     coverage_log = np.log1p(-model.active_experts / model.experts) if model.experts > model.active_experts else -np.inf
-    kv_layer_bytes = elements * kv_width
     values = {
         "dense_weight_s": dense_bytes / bandwidth,
         "expert_weight_s": expert_bytes / ranks / bandwidth,
@@ -291,23 +291,25 @@ def deployment_work(
         "dense_gemm_s": dense_gemm_s,
         "expert_gemm_s": expert_gemm_s,
         "head_gemm_s": 2.0 * model.head_params / peak_bf16 / ranks,
-        "kv_token_s": model.full_layers * layer_kv_s + (model.layers * index_s if model.is_sparse else 0.0),
-        "window_kv_token_s": model.windowed_layers * layer_kv_s,
+        "kv_token_s": kv_token_s + index_s,
+        "window_kv_token_s": window_kv_token_s,
         "window_tokens": model.window_tokens if model.windowed_layers else np.inf,
-        "pair_s": model.full_layers * layer_pair_s,
-        "window_pair_s": model.windowed_layers * layer_pair_s,
+        "state_s": (window_bytes + 2.0 * model.state_bytes) / ranks / bandwidth,
+        "pair_s": model.pair_dims * math_s,
+        "window_pair_s": model.windowed_pair_dims * math_s,
         "exchanges": exchanges,
         "exchange_hops": exchange_hops,
         "exchange_token_s": exchange_token_s,
         "network_token_s": network_token_s,
-        "layers": model.layers,
+        "layers": model.blocks / 2.0,
         "expert_launches": model.moe_layers * (2.0 if model.shared_experts else 1.0),
         "pipeline_parallel": parallelism.pipeline_parallel,
         "gemm_precision": PRECISIONS.index(accelerator.compute_precision(weight_precision)),
         "weight_bytes": (attention_bytes / tensor + (mlp_bytes + expert_bytes + embedding_bytes) / ranks)
         / parallelism.pipeline_parallel,
-        "kv_bytes_per_token": (model.layers * (kv_layer_bytes + model.index_elements)),
-        "kv_window_bytes_per_token": 0.0 if model.is_sparse else model.windowed_layers * kv_layer_bytes,
+        "kv_bytes_per_token": (model.kv_elements + model.windowed_kv_elements) * kv_width + model.index_elements,
+        "kv_window_bytes_per_token": 0.0 if model.is_sparse else model.windowed_kv_elements * kv_width,
+        "state_bytes": window_bytes + model.state_bytes,
         "kv_copies": kv_copies,
         "attention_ranks": parallelism.attention_data_parallel,
         "accelerators": parallelism.accelerators,
@@ -335,7 +337,7 @@ def step_costs(work: DeploymentWork, efficiencies: Efficiencies) -> StepCosts:
         + work.layers * e.layer_s
         + work.expert_launches * e.moe_layer_s
         + work.exchange_hops * e.exchange_s,
-        sequence_s=e.sequence_s / work.attention_ranks,
+        sequence_s=e.sequence_s / work.attention_ranks + work.state_s / e.kv_bandwidth_frac,
         pipeline_parallel=work.pipeline_parallel,
         draft_tokens=np.zeros_like(work.layers),
         draft_acceptance=np.zeros_like(work.layers),

@@ -1,12 +1,13 @@
 """The shipped catalogue: one YAML file per kind of product, each entry with its source and confidence."""
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from facility.catalogue.names import entry_among
 
 FOLDER = Path(__file__).parent
 
@@ -34,30 +35,5 @@ def entries(kind: str, folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
 
 
 def entry_named(kind: str, name: str) -> Mapping[str, Any]:
-    """Return the entry that a name means: its id, its name or its repository, without regard to case and dashes.
-
-    A name that goes on after an entry's (Qwen3-30B-A3B-Instruct-2507) means that entry; the longest such counts.
-
-    Raises
-    ------
-    ValueError
-        If there is none; lists those there are.
-    """
-    catalogue = entries(kind)
-    if name in catalogue:
-        return catalogue[name]
-    wanted = _plain(name)
-    begins: list[tuple[int, Mapping[str, Any]]] = []
-    for entry in catalogue.values():
-        for known in map(_plain, (entry["id"], entry.get("name", ""), entry.get("hf_repo") or "")):
-            if known and known == wanted:
-                return entry
-            if known and wanted.startswith(known):
-                begins.append((len(known), entry))
-    if begins:
-        return max(begins, key=lambda found: found[0])[1]
-    raise ValueError(f"no entry {name!r} under {kind}; there are {', '.join(sorted(catalogue))}")
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower().rsplit("/", 1)[-1])
+    """Return the shipped entry that a name means, as `facility.catalogue.names.entry_among` reads it."""
+    return entry_among(entries(kind), kind, name)

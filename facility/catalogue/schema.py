@@ -308,11 +308,21 @@ KINDS: dict[str, Kind] = dict(
             "layers hidden_size attention_heads kv_heads head_dim attention_type full_attention_layers "
             "windowed_attention_layers vocab_size tied_embeddings total_params active_params native_precision "
             "max_context_tokens kv_bytes_per_token_bf16_all_layers mtp_layers weight_bytes_native",
-            "hf_repo released total_params_from_config active_params_from_config sliding_window_tokens "
+            "hf_repo released same_network total_params_from_config active_params_from_config sliding_window_tokens "
             "intermediate_size moe moe.experts moe.active_experts moe.shared_experts moe.moe_intermediate_size "
             "moe.moe_layers moe.dense_layers kv_bytes_per_token_bf16_full_layers_only mla.q_lora_rank mla.kv_lora_rank "
             "mla.qk_nope_head_dim mla.qk_rope_head_dim mla.v_head_dim sparse_attention.index_heads "
-            "sparse_attention.index_head_dim sparse_attention.index_topk",
+            "sparse_attention.index_head_dim sparse_attention.index_topk sparse_attention.index_layers "
+            "sparse_attention.sparse_layers moe.latent_size moe.shared_intermediate_size blocks mlp_matrices "
+            "value_head_dim windowed_kv_heads windowed_head_dim keys_are_values attention_output_gate "
+            "linear_attention.kind linear_attention.layers linear_attention.key_heads linear_attention.key_head_dim "
+            "linear_attention.value_heads linear_attention.value_head_dim linear_attention.conv_kernel "
+            "compressed_attention.q_lora_rank compressed_attention.o_lora_rank compressed_attention.o_groups "
+            "compressed_attention.selecting_layers compressed_attention.selecting_ratio "
+            "compressed_attention.dense_layers compressed_attention.dense_ratio compressed_attention.index_topk "
+            "compressed_attention.index_heads compressed_attention.index_head_dim compressed_attention.window_tokens "
+            "checkpoints[].name checkpoints[].precision checkpoints[].attention checkpoints[].mlp "
+            "checkpoints[].experts checkpoints[].extra_bytes",
         ),
         _kind(
             "network_switches", "Network switches", "ports switching_bits_per_s max_power_w typical_power_w",

@@ -3,7 +3,7 @@
 import pytest
 
 from compute.accelerators import Accelerator, accelerator_from_entry
-from compute.model_shapes import model_shape_from_entry
+from compute.model_shapes import model_shape_from_entry, with_checkpoint
 from compute.steps.collectives import all_reduce_s_per_byte, all_to_all_s_per_token
 from compute.steps.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, memory_reason
 from compute.steps.roofline import Parallelism, deployment_work
@@ -109,3 +109,43 @@ def test_a_missing_figure_is_named():
     values = {field: getattr(part("h100-sxm"), field) for field in Accelerator.__dataclass_fields__}
     with pytest.raises(ValueError, match=r"Accelerator h100-sxm.tdp_w is -1; must be greater than 0"):
         Accelerator(**values | {"tdp_w": -1})
+
+
+def test_linear_attention_keeps_a_state_per_sequence_and_caches_only_in_full_layers():
+    qwen = shape("qwen3.5-397b-a17b")
+    assert (qwen.full_layers, qwen.linear_layers) == (15, 45)
+    work = deployment_work(part("b200-sxm"), qwen, Parallelism(1), weight_precision="fp8", kv_precision="bf16")
+    # 15 layers x 2 heads x 256 x 2 (K and V) x 2 bytes
+    assert work.kv_bytes_per_token[0] == 15 * 2 * 256 * 2 * 2
+    # 45 layers of 64 x 128 x 128 in FP32, and three tokens of (2 x 16 + 64) x 128 under the convolution in BF16
+    state = 45 * (64 * 128 * 128 * 4 + 3 * (2 * 16 + 64) * 128 * 2)
+    assert work.state_bytes[0] == state
+    assert kv_bytes_per_request(work, 1000)[0] == state + 1000 * work.kv_bytes_per_token[0]
+
+
+def test_compressed_attention_caches_entries_that_stand_for_many_tokens():
+    deepseek = shape("deepseek-v4-pro")
+    work = deployment_work(part("b200-sxm"), deepseek, Parallelism(1), weight_precision="fp4", kv_precision="fp8")
+    # 31 layers keep 512 elements of 128 tokens, 30 of 4 tokens and 128 beside them for the indexer
+    assert work.kv_bytes_per_token[0] == pytest.approx(31 * 512 / 128 + 30 * (512 + 128) / 4)
+    assert work.window_tokens[0] == 1024 * 4
+    assert work.state_bytes[0] == 61 * 128 * 512
+
+
+def test_metas_405b_in_fp8_keeps_attention_in_bf16():
+    llama = shape("llama-3.1-405b")
+    assert sum(llama.weight_bytes("fp8")) == pytest.approx(410e9, rel=0.002)
+    metas = with_checkpoint(llama, "meta-llama/Llama-3.1-405B-Instruct-FP8", "fp8")
+    assert sum(metas.weight_bytes("fp8")) == pytest.approx(496e9, rel=0.002)
+    assert metas.attention_precision("fp8") == "bf16"
+    with pytest.raises(ValueError, match="known of llama-3.1-405b are default, attention-bf16, Llama-3.1-405B-Instruct-FP8"):
+        with_checkpoint(llama, "another", "fp8")
+    with pytest.raises(ValueError, match="weight precision is fp4; checkpoint Llama-3.1-405B-Instruct-FP8"):
+        metas.weight_bytes("fp4")
+
+
+def test_four_bit_integers_are_stored_narrow_and_multiplied_in_bf16():
+    work = deployment_work(part("h100-sxm"), shape("llama-3.1-70b"), Parallelism(1), weight_precision="int4")
+    wide = deployment_work(part("h100-sxm"), shape("llama-3.1-70b"), Parallelism(1), weight_precision="bf16")
+    assert work.weight_bytes[0] < 0.3 * wide.weight_bytes[0]
+    assert work.dense_gemm_s[0] == wide.dense_gemm_s[0]

@@ -1,0 +1,75 @@
+"""Which catalogue entry a name means, and which names only look like one."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+Entry = Mapping[str, Any]
+
+# Words after a model's name that leave the network as it is: training stages, dates and releases of its weights.
+STAGE = r"instruct|thinking|think|chat|base|hf|it|preview|exp|original|terminus|speciale|reasoning"
+SAME_NETWORK = re.compile(rf"({STAGE}|\d{{4,8}}|v\d+(\.\d+)?)\Z")
+# Words that mean other weights of the same network: their width is asked for by itself.
+QUANTISED = re.compile(
+    r"(awq|gptq|gguf|exl2|marlin|bnb|nvfp4|mxfp\d|fp\d+|bf16|[wi]\d+a?\d*|int\d|\dbit|quantized|quark|autoround)\Z"
+)
+VENDORS = {"meta", "nvidia", "openai", "google", "amd"}  # that stand before some names of the same weights
+
+
+def entry_among(catalogue: Mapping[str, Entry], kind: str, name: str) -> Entry:
+    """Return the entry that a name means: its id, its name or its repository, without regard to case and dashes.
+
+    A model's name that goes on after an entry's means that entry only where the network is the same
+    (Qwen3-30B-A3B-Instruct-2507). Distilled, quantised and vision variants are other models. Other kinds take any name
+    that goes on; the longest entry's counts.
+
+    Raises
+    ------
+    ValueError
+        If there is none; says which variant it looks like, or lists those there are.
+    """
+    if name in catalogue:
+        return catalogue[name]
+    wanted = _words(name)
+    begins: list[tuple[int, Entry, list[str]]] = []
+    for entry in catalogue.values():
+        own = (
+            entry.get("id", ""),
+            entry.get("name", ""),
+            entry.get("hf_repo") or "",
+            *(entry.get("same_network") or ()),
+        )
+        for known in map(_words, map(str, own)):
+            if not known:
+                continue
+            if "".join(known) == "".join(wanted):
+                return entry
+            if kind != "models":
+                if "".join(wanted).startswith("".join(known)):
+                    begins.append((len("".join(known)), entry, []))
+                continue
+            while len(known) > 1 and re.fullmatch(STAGE, known[-1]):
+                known = known[:-1]
+            if wanted[: len(known)] == known:
+                begins.append((len(known), entry, wanted[len(known) :]))
+    if not begins:
+        raise ValueError(f"no entry {name!r} under {kind}; there are {', '.join(sorted(catalogue))}")
+    _, entry, rest = max(begins, key=lambda found: found[0])
+    for word in rest:
+        if SAME_NETWORK.match(word):
+            continue
+        if QUANTISED.match(word):
+            asked = f"name {entry['id']} and give the weight precision"
+            raise ValueError(f"{name!r} is {entry['id']} with quantised weights ({word}); {asked}")
+        raise ValueError(
+            f"{name!r} is not {entry['id']}: {word!r} names another network; load its own config.json to serve it"
+        )
+    return entry
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name in lower case, without its organisation: numbers keep their points."""
+    words = re.findall(r"[a-z0-9]+(?:\.\d+)*", name.lower().rsplit("/", 1)[-1])
+    while len(words) > 1 and words[0] in VENDORS:
+        words = words[1:]
+    return words
