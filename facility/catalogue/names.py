@@ -1,7 +1,7 @@
 """Which catalogue entry a name means, and which names only look like one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Entry = Mapping[str, Any]
@@ -14,6 +14,10 @@ QUANTISED = re.compile(
     r"(awq|gptq|gguf|exl2|marlin|bnb|nvfp4|mxfp\d|fp\d+|bf16|[wi]\d+a?\d*|int\d|\dbit|quantized|quark|autoround)\Z"
 )
 VENDORS = {"meta", "nvidia", "openai", "google", "amd"}  # that stand before some names of the same weights
+
+
+class NoSuchEntry(ValueError):
+    """A name that is like no entry's."""
 
 
 def entry_among(catalogue: Mapping[str, Entry], kind: str, name: str) -> Entry:
@@ -53,7 +57,7 @@ def entry_among(catalogue: Mapping[str, Entry], kind: str, name: str) -> Entry:
             if wanted[: len(known)] == known:
                 begins.append((len(known), entry, wanted[len(known) :]))
     if not begins:
-        raise ValueError(f"no entry {name!r} under {kind}; there are {', '.join(sorted(catalogue))}")
+        raise NoSuchEntry(f"no entry {name!r} under {kind}; there are {', '.join(sorted(catalogue))}")
     _, entry, rest = max(begins, key=lambda found: found[0])
     for word in rest:
         if SAME_NETWORK.match(word):
@@ -65,6 +69,30 @@ def entry_among(catalogue: Mapping[str, Entry], kind: str, name: str) -> Entry:
             f"{name!r} is not {entry['id']}: {word!r} names another network; load its own config.json to serve it"
         )
     return entry
+
+
+def with_ids(
+    rows: Sequence[Mapping[str, Any]], catalogues: Mapping[str, Mapping[str, Entry]]
+) -> tuple[list[dict[str, Any]], dict[int, str]]:
+    """Return rows with names of entries replaced by their ids, and by row which variant a name looks like.
+
+    `catalogues` holds the entries of a column's kind: "accelerator" those of kind accelerators.
+    """
+    found, refused = [], {}
+    for i, row in enumerate(rows):
+        own = dict(row)
+        for column, catalogue in catalogues.items():
+            name = str(own.get(column) or "").strip()
+            if not name or name in catalogue:
+                continue
+            try:
+                own[column] = entry_among(catalogue, f"{column}s", name)["id"]
+            except NoSuchEntry:
+                continue  # who reads the row says so
+            except ValueError as refusal:
+                refused.setdefault(i, f"{column}: {refusal}")
+        found.append(own)
+    return found, refused
 
 
 def _words(name: str) -> list[str]:

@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from facility.api.schema import QuestionSchema
 from facility.api.serializers import ProductField
+from facility.catalogue.names import with_ids
 from facility.models import Product
 from twin.floor.products import accelerator_of, domain_size, entry_of
 
@@ -315,5 +316,10 @@ class PredictionView(APIView):
             kind: {product.slug: entry_of(product) for product in Product.objects.filter(kind=kind)}
             for kind in ("accelerators", "models")
         }
-        rows = predicted(asked.validated_data["rows"], found["accelerators"], found["models"])
+        named, refused = with_ids(
+            asked.validated_data["rows"], {"accelerator": found["accelerators"], "model": found["models"]}
+        )
+        rows = predicted(named, found["accelerators"], found["models"])
+        for i, reason in refused.items():
+            rows[i]["reason"] = reason
         return Response({"rows": rows, "units": UNITS})

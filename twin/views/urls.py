@@ -10,6 +10,7 @@ from twin.views import (
     glossary,
     guide,
     halls,
+    own_products,
     reports,
     runs,
     scenarios,
@@ -58,5 +59,6 @@ urlpatterns = [
     path("guide/skip/", guide.guide_skip, name="guide-skip"),
     path("glossary/", glossary.glossary, name="glossary"),
     path("serving/", serving.serving, name="serving"),
+    path("serving/own/", own_products.own_products, name="own-products"),
     path("validation/", validation.scoreboard, name="validation"),
 ]

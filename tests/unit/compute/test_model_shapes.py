@@ -138,7 +138,9 @@ def test_metas_405b_in_fp8_keeps_attention_in_bf16():
     metas = with_checkpoint(llama, "meta-llama/Llama-3.1-405B-Instruct-FP8", "fp8")
     assert sum(metas.weight_bytes("fp8")) == pytest.approx(496e9, rel=0.002)
     assert metas.attention_precision("fp8") == "bf16"
-    with pytest.raises(ValueError, match="known of llama-3.1-405b are default, attention-bf16, Llama-3.1-405B-Instruct-FP8"):
+    with pytest.raises(
+        ValueError, match="known of llama-3.1-405b are default, attention-bf16, Llama-3.1-405B-Instruct-FP8"
+    ):
         with_checkpoint(llama, "another", "fp8")
     with pytest.raises(ValueError, match="weight precision is fp4; checkpoint Llama-3.1-405B-Instruct-FP8"):
         metas.weight_bytes("fp4")

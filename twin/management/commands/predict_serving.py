@@ -9,13 +9,14 @@ from compute.accelerators import accelerator_from_entry
 from compute.calibration.coefficients import SHIPPED, coefficient_set
 from compute.model_shapes import model_shape_from_entry
 from compute.prediction.rows import COLUMNS, predict_rows
-from facility.catalogue import entries
+from facility.catalogue.names import with_ids
+from twin.interchange.own_products import known_entries
 
 
 class Command(BaseCommand):
     """Read cases, write one answer per row."""
 
-    requires_system_checks = ()  # reads and writes files only; needs no database
+    requires_system_checks = ()  # reads and writes files; a database, where there is one, adds own models
     help = "Predict TTFT, ITL, tokens/s, watts and J/token of the cases in CASES.csv, with 80 % bands."
 
     def add_arguments(self, parser):
@@ -35,12 +36,16 @@ class Command(BaseCommand):
             fitted = coefficient_set(coefficients)
         except (OSError, ValueError, csv.Error) as error:
             raise CommandError(f"cannot read: {error}") from error
+        accelerators, models = known_entries("accelerators"), known_entries("models")
+        named, refused = with_ids(rows, {"accelerator": accelerators, "model": models})
         answers = predict_rows(
-            rows,
-            {name: accelerator_from_entry(entry) for name, entry in entries("accelerators").items()},
-            {name: model_shape_from_entry(entry) for name, entry in entries("models").items()},
+            named,
+            {name: accelerator_from_entry(entry) for name, entry in accelerators.items()},
+            {name: model_shape_from_entry(entry) for name, entry in models.items()},
             fitted,
         )
+        for i, reason in refused.items():
+            answers[i]["reason"] = reason
         try:
             with out.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

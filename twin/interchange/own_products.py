@@ -1,0 +1,120 @@
+"""Models and accelerators of one's own, into the catalogue beside those that are shipped."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import DatabaseError, transaction
+
+from compute.accelerators import accelerator_from_entry
+from compute.model_configs import entry_from_config
+from facility.catalogue import entries, schema
+from facility.models import Membership, Product
+
+MAX_CONFIG_BYTES = 5 * 2**20  # a config.json lists every layer that is not quantised; the longest known has 3 MB
+ACCELERATOR_NEEDS = (
+    "launch_year", "memory_type", "hbm_bytes", "hbm_bandwidth_bytes_per_s", "scaleup_domain_size", "tdp_w", "cooling",
+)  # fmt: skip
+
+
+class OwnProductError(ValueError):
+    """An entry that cannot be taken; names the field, its value and what is allowed."""
+
+
+def check_add_products(user) -> None:
+    """Raise PermissionDenied unless the user may add entries: engineers, and planners of any site."""
+    may = user.is_superuser or user.is_staff or Membership.objects.filter(user=user, role=Membership.Role.PLANNER)
+    if not may:
+        raise PermissionDenied("You may look at the catalogue but not add to it; a planner or an engineer can.")
+
+
+def config_read(content: bytes) -> Mapping[str, Any]:
+    """Return a `config.json` as a mapping.
+
+    Raises
+    ------
+    OwnProductError
+        If it is too large or no JSON object.
+    """
+    if len(content) > MAX_CONFIG_BYTES:
+        raise OwnProductError(f"the file has {len(content):,} bytes; at most {MAX_CONFIG_BYTES:,} are read")
+    try:
+        config = json.loads(content.decode("utf-8-sig"))
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise OwnProductError(f"the file is no JSON: {str(error)[:120]}") from error
+    if not isinstance(config, dict):
+        raise OwnProductError("the file is not a config.json (a mapping of names to values)")
+    return config
+
+
+def name_in(config: Mapping[str, Any], fallback: str) -> str:
+    """Return what a model calls itself: its repository where the file names one."""
+    return str(config.get("_name_or_path") or "").strip("/").rsplit("/", 1)[-1] or fallback
+
+
+def model_add(*, config: Mapping[str, Any], name: str, source: str) -> Product:
+    """Store a model from its `config.json`, or bring its own entry of that name up to date.
+
+    Raises
+    ------
+    OwnProductError
+        If the shape cannot be read, or the name is that of a shipped entry.
+    """
+    try:
+        entry = entry_from_config(config, name)
+    except (ValueError, TypeError, KeyError, ZeroDivisionError, OverflowError) as refusal:
+        raise OwnProductError(f"{name}: {refusal}") from refusal
+    return _stored("models", entry, source)
+
+
+def accelerator_add(*, name: str, facts: Mapping[str, Any], source: str, vendor: str = "") -> Product:
+    """Store an accelerator of one's own, or bring its own entry of that name up to date.
+
+    Raises
+    ------
+    OwnProductError
+        If a figure is missing or impossible, or the name is that of a shipped entry.
+    """
+    slug = re.sub(r"[^a-z0-9.+-]+", "-", name.lower()).strip("-.")
+    entry = {"id": slug, "name": name, **{key: value for key, value in facts.items() if value is not None}}
+    missing = [key for key in ACCELERATOR_NEEDS if entry.get(key) is None]
+    if missing:
+        raise OwnProductError(f"{name}: {missing[0]} is missing; an accelerator needs {', '.join(ACCELERATOR_NEEDS)}")
+    try:
+        accelerator_from_entry(entry)
+    except (ValueError, TypeError) as refusal:
+        raise OwnProductError(str(refusal)) from refusal
+    return _stored("accelerators", entry | {"vendor": vendor}, source)
+
+
+@transaction.atomic
+def _stored(kind: str, entry: Mapping[str, Any], source: str) -> Product:
+    slug = entry["id"]
+    if not schema.SLUG.match(slug):
+        raise OwnProductError(f"the name is {entry['name']!r}; must begin with a letter or digit, at most 80 of them")
+    if slug in entries(kind):
+        raise OwnProductError(f"{slug} is a shipped entry of the catalogue; give your own another name")
+    product = Product.objects.filter(kind=kind, slug=slug).first() or Product(kind=kind, slug=slug)
+    if product.pk and product.confidence != "entered":
+        raise OwnProductError(f"{slug} is in the catalogue already; give your own another name")
+    product.name, product.vendor = str(entry["name"])[:160], str(entry.get("vendor") or "")[:80]
+    product.facts = {name: value for name, value in entry.items() if name not in schema.META}
+    product.source, product.confidence, product.field_confidence = source, "entered", {}
+    try:
+        product.full_clean(validate_unique=False, validate_constraints=False)
+    except ValidationError as wrong:
+        raise OwnProductError(f"{slug}: {' '.join(wrong.messages)}") from wrong
+    product.save()
+    return product
+
+
+def known_entries(kind: str) -> dict[str, Mapping[str, Any]]:
+    """Return shipped entries and those that users added, by id; the shipped ones alone where there is no database."""
+    found: dict[str, Mapping[str, Any]] = dict(entries(kind))
+    try:
+        own = list(Product.objects.filter(kind=kind, confidence="entered"))
+    except DatabaseError:  # commands that read and write files work before a database exists
+        return found
+    return found | {product.slug: {"id": product.slug, "name": product.name, **product.facts} for product in own}
