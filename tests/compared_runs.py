@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.small_inputs import sheet, small_inputs
 from twin.core.figures_of_merit import FIGURES
 from twin.core.text.numbers import GAP
 
@@ -19,7 +20,7 @@ def run(name: str, *, tokens: float, parts_w: dict[str, float], usd: dict[str, f
         "mean_power_w": sum(parts_w.values()),
         "cost_per_million_output_tokens_usd": sum(usd.values()) / (tokens * 31.536),
     }
-    region = {"name": "Virginia", "facts": {"electricity_usd_per_kwh": 0.1}}
+    region = sheet("regions", name="Virginia", facts={"electricity_usd_per_kwh": 0.1})
     return {
         "id": name,
         "name": name,
@@ -31,26 +32,13 @@ def run(name: str, *, tokens: float, parts_w: dict[str, float], usd: dict[str, f
             "solver": {"version": "1"},
             "per_workload": [],
         },
-        "inputs": {
-            "racks": {"id": [1], "product_id": [None], "n_systems": [1]},
-            "halls": [],
-            "cdus": [],
-            "feeds": [],
-            "plants": [],
-            "products": {"by_id": {}, "accelerators": {}},
-            "site": {"name": "Sterling", "grid_limit_w": 1e7, "region": region},
-            "layout": {"name": name, "version": 1},
-            "weather": {"name": "Sterling TMY3"},
-            "scenario": {
-                "name": scenario,
-                "engine": "vllm",
-                "weight_precision": "auto",
-                "accelerator_power_limit_w": None,
-                "cache_tier_bytes": None,
-                "electricity_usd_per_kwh": None,
-                "workloads": [],
-            },
-        },
+        "inputs": small_inputs(
+            racks={"id": [1], "product_id": [None], "n_systems": [1]},
+            site={"name": "Sterling", "grid_limit_w": 1e7, "region": region},
+            layout={"name": name, "version": 1},
+            weather={"name": "Sterling TMY3"},
+            scenario={"name": scenario},
+        ),
     }
 
 

@@ -45,7 +45,7 @@ def _answer(layout: Layout) -> None:
 
     findings(layout)
     for scenario in layout.site.scenarios.select_related("weather").order_by("-id")[:1]:
-        year = described(snapshot.snapshot(layout, scenario))
+        year = described(snapshot.inputs_now(layout, scenario))
         instant_answer(year)
         object_tables(solve_steady(year, [DESIGN]))
 

@@ -335,6 +335,6 @@ def margin_address(layout: Layout, year, margin: dict[str, Any]) -> str:
         ("power-feeds", "feeds", "name"), ("cdus", "cdus", "group"), ("halls", "halls", "name"),
         ("cooling-plants", "plants", "name"),
     ):  # fmt: skip
-        if any(row[key] == margin["object"] for row in year.inputs[table]):
+        if any(getattr(row, key) == margin["object"] for row in getattr(year.inputs, table)):
             return address("part-list", *here, kind)
     return address("layout-detail", *here)

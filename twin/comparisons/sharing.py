@@ -104,4 +104,4 @@ def in_order(comparison: Comparison, runs: Sequence[Run]) -> list[Run]:
 def as_compared(run: Run) -> dict:
     """Return a run as `core.comparison.compare` reads it (its layout, site and scenario with it, its arrays not)."""
     return {"id": str(run.id), "name": f"{run.layout.name}, {run.scenario.name}", "figures": run.figures,
-            "bands": run.bands, "details": run.details, "inputs": snapshot.unpacked(run.inputs)}  # fmt: skip
+            "bands": run.bands, "details": run.details, "inputs": snapshot.inputs_stored(run.inputs)}  # fmt: skip

@@ -1,6 +1,6 @@
 """What is solved, and what comes of it: a layout as the solvers read it, its solved year, and what a run stores."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds, Weather
 from twin.core.failures.ride_through import PlantDrills
 from twin.core.failures.uptime import Uptime
 from twin.core.inputs.equipment import RackTable
+from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.pools import Pool
 
 Progress = Callable[[str, float], None]
@@ -32,7 +33,7 @@ class SimulationResult:
 class Described:
     """A layout under a scenario as the solvers read it. Weather and the pools' demand are those of some hours."""
 
-    inputs: Mapping[str, Any]
+    inputs: LayoutInputs
     weather: Weather
     table: RackTable
     rack_class: NDArray[np.int64]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facility.models import Layout, PowerFeed, Product, Rack, Weather
+from facility.models import Layout, Product, Rack, Weather
 from twin.core.results.rack_quantities import BY_NAME, MADE_BY_COMPUTE, QUANTITIES, Quantity
 from twin.core.text.numbers import DIFFERENCE_UNITS
 from twin.exceptions import CannotSimulate
@@ -257,7 +257,7 @@ def at_hour(floor: Floor, question: Question) -> tuple[FloatArray, NDArray[np.st
 
     hours = block_of(question.hour, question.n_hours)
     at = hours.index(question.hour)
-    year = solvable(snapshot.snapshot(floor.layout, question.scenario))
+    year = solvable(snapshot.inputs_now(floor.layout, question.scenario))
     steady = solve_steady(year, [DESIGN if hour == "design" else hour for hour in hours])
     tables = object_tables(steady)
     racks = tables["racks"]
@@ -318,28 +318,17 @@ def described(floor: Floor, quantity: Quantity) -> FloatArray:
 
 
 def available(floor: Floor) -> FloatArray:
-    """Return the availability of each rack's supply, by five queries."""
+    """Return the availability of each rack's supply, by six queries."""
     from twin.core.failures.rack_availability import rack_availability_frac  # loads the compiled solvers
 
-    layout = floor.layout
-    plants = [
-        plant | {"heat_rejection_kind": plant.pop("heat_rejection__kind"),
-                 "chiller_water_cooled": str(plant.pop("chiller__facts__type")).startswith("water_cooled")}
-        for plant in layout.cooling_plants.values(
-            "id", "n_pumps", "n_pumps_spare", "n_heat_rejection", "n_heat_rejection_spare", "n_chillers",
-            "n_chillers_spare", "economiser", "heat_rejection__kind", "chiller__facts__type",
-        )
-    ]  # fmt: skip
+    rows = {name: snapshot.table_rows(floor.layout, name) for name in ("feeds", "cdus", "halls", "plants")}
+    products = snapshot.product_sheets({key for p in rows["plants"] for key in (p.heat_rejection_id, p.chiller_id)})
     return rack_availability_frac(
-        floor.racks,
-        feeds=list(PowerFeed.objects.filter(layout=layout).order_by("id").values(
-            "id", "name", "kind", "parent_id", "n_units", "redundancy", "redundancy_group")),
-        cdus=list(layout.cdus.values("id", "group", "redundant_units", "plant_id")),
-        halls=[{"id": h.id, "plant_id": h.plant_id, "n_air_units": h.n_air_units if h.air_unit_id else 0,
-                "n_air_units_spare": h.n_air_units_spare} for h in floor.halls],
-        plants=plants,
+        [(rack["hall_id"], rack["cdu_id"], rack["feed_a_id"], rack["feed_b_id"]) for rack in floor.racks],
+        **rows,
+        products=products,
         reliability=dict(Product.objects.filter(kind="reliability").values_list("slug", "facts")),
-    )  # fmt: skip
+    )
 
 
 def offered(question: Question) -> list[tuple[str, list[Quantity]]]:

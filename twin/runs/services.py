@@ -277,7 +277,7 @@ def _solve(run: Run, lease: Lease) -> None:
         lease.mine.update(**fresh, solver_version=simulate.SOLVER_VERSION)
         run.inputs = fresh["inputs"]
     # Always from the stored form, so that a retry after a crash and a replay years later see what this run saw.
-    result = simulate.simulate(snapshot.unpacked(run.inputs), progress=lease)
+    result = simulate.simulate(snapshot.inputs_stored(run.inputs), progress=lease)
     patiently(lease.check)
     figures = {name: _figure(name, value) for name, value in result.figures.items()}
     details = result.details | {"findings": [asdict(finding) for finding in findings(run.layout)]}

@@ -1,7 +1,7 @@
 """Rows to inputs: the only place that reads the description for the solvers.
 
-A snapshot is plain JSON: what a run stores, what its hash is taken over, and all that the simulation ever sees. Racks
-come as columns, one list per field, so that a thousand of them stay cheap.
+A snapshot is plain JSON: what a run stores, what its hash is taken over, and all that the simulation ever sees. Which
+fields it has the classes of `twin.core.inputs.layout` say, which it is read back into.
 """
 
 import base64
@@ -10,44 +10,32 @@ import json
 import zlib
 from typing import Any
 
+from django.db.models import Model
+
 from facility.catalogue import assumed
 from facility.catalogue.schema import unit_of
 from facility.models import Layout, Product, Rack
+from twin.core.inputs.layout import (
+    FORMATS,
+    TABLES,
+    LayoutInputs,
+    LayoutVersion,
+    Products,
+    ProductSheet,
+    RackColumns,
+    ScenarioInputs,
+    SiteInputs,
+    WeatherInputs,
+    WorkloadShare,
+    column_names,
+    layout_inputs,
+)
 from twin.exceptions import CannotSimulate
 from twin.models import Scenario
 
-FORMAT = 2  # 1 had neither the units of facts nor what a description leaves to its default
-
-RACK_FIELDS = (
-    "id", "name", "row", "role", "hall_id", "x_m", "y_m", "orientation_deg", "width_m", "depth_m", "product_id",
-    "n_systems", "other_power_w", "accelerator_power_limit_w", "load_share", "coolant_flow_m3_per_s", "cdu_id",
-    "feed_a_id", "feed_b_id",
-)  # fmt: skip
-HALL_FIELDS = (
-    "id", "name", "width_m", "depth_m", "height_m", "containment", "supply_air_degc", "air_unit_id", "n_air_units",
-    "n_air_units_spare", "leakage_frac", "recirculation_frac", "lighting_w", "plant_id",
-)  # fmt: skip
-CDU_FIELDS = (
-    "id", "name", "product_id", "plant_id", "hall_id", "group", "redundant_units", "supply_degc", "coolant", "x_m",
-    "y_m", "orientation_deg",
-)  # fmt: skip
-# What is drawn but not solved, so that a comparison shows the floor as it was.
-AIR_UNIT_FIELDS = ("id", "name", "hall_id", "x_m", "y_m", "orientation_deg", "width_m", "depth_m")
-FEATURE_FIELDS = ("id", "name", "type", "hall_id", "x_m", "y_m", "width_m", "depth_m")
-FEED_FIELDS = (
-    "id", "name", "kind", "parent_id", "product_id", "rating_w", "n_units", "length_m", "redundancy_group",
-    "redundancy", "eco_mode", "hall_id",
-)  # fmt: skip
-PLANT_FIELDS = (
-    "id", "name", "supply_degc", "design_rise_k", "coolant", "economiser", "heat_rejection_id", "n_heat_rejection",
-    "n_heat_rejection_spare", "chiller_id", "n_chillers", "n_chillers_spare", "pump_id", "n_pumps", "n_pumps_spare",
-    "tank_m3",
-)  # fmt: skip
 # Kinds that every run reads whole: they are short and belong to no single row of the layout.
-WHOLE_KINDS = (
-    "accelerators", "accelerator_reliability", "diurnal_shapes", "facility_capex", "finance", "gpu_rental", "models",
-    "rack_power_shelves", "recovery_times", "reliability",
-)  # fmt: skip
+WHOLE_KINDS = tuple(name for name in column_names(Products) if name != "by_id")
+PRODUCT_REFERENCES = frozenset({"product_id", "air_unit_id", "heat_rejection_id", "chiller_id", "pump_id"})
 
 
 def snapshot(layout: Layout, scenario: Scenario) -> dict[str, Any]:
@@ -63,54 +51,32 @@ def snapshot(layout: Layout, scenario: Scenario) -> dict[str, Any]:
     site = layout.site
     if scenario.site_id != site.id:
         raise CannotSimulate(f"Scenario {scenario.name} belongs to {scenario.site.name}; {layout} is on {site.name}.")
-    halls = _rows(layout.halls.order_by("id"), HALL_FIELDS)
-    racks = _columns(Rack.objects.filter(hall__layout=layout), RACK_FIELDS)
+    racks = _columns(Rack.objects.filter(hall__layout=layout))
     if not racks["id"]:
         raise CannotSimulate(f"{layout} has no racks; add a row of racks before running it.")
     workloads = list(scenario.workloads.select_related("workload", "model").order_by("id"))
     if not workloads:
         raise CannotSimulate(f"Scenario {scenario.name} serves no workload; add at least one use case.")
     weather = scenario.weather or site.weather
-    cdus = _rows(layout.cdus.order_by("id"), CDU_FIELDS)
-    feeds = _rows(layout.power_feeds.order_by("id"), FEED_FIELDS)
-    plants = _rows(layout.cooling_plants.order_by("id"), PLANT_FIELDS)
+    tables = {name: _table(layout, name) for name in TABLES}
     inputs = {
-        "format": FORMAT,
-        "site": {
-            "slug": site.slug, "name": site.name, "latitude_deg": site.latitude_deg, "elevation_m": site.elevation_m,
-            "grid_limit_w": site.grid_limit_w, "repair_crews": site.repair_crews, "region": _product(site.region),
-            "assumed": ["repair_crews"] if site.repair_crews == assumed.REPAIR_CREWS else [],
-        },
-        "layout": {"slug": layout.slug, "name": layout.name, "version": layout.version},
-        "scenario": {
-            "slug": scenario.slug, "name": scenario.name, "engine": scenario.engine,
-            "weight_precision": scenario.weight_precision,
-            "accelerator_power_limit_w": scenario.accelerator_power_limit_w,
-            "cache_tier_bytes": scenario.cache_tier_bytes,
-            "electricity_usd_per_kwh": scenario.electricity_usd_per_kwh,
-            "workloads": [
-                {
-                    "workload": _product(share.workload),
-                    "model": share.model.slug if share.model else None,
-                    "accelerator_share_frac": share.accelerator_share_frac,
-                    "requests_per_s": share.requests_per_s,
-                    "peak_load_frac": share.peak_load_frac,
-                }
+        "format": FORMATS[-1],
+        "site": _fields(
+            site, SiteInputs, region=_product(site.region),
+            assumed=["repair_crews"] if site.repair_crews == assumed.REPAIR_CREWS else [],
+        ),
+        "layout": _fields(layout, LayoutVersion),
+        "scenario": _fields(
+            scenario, ScenarioInputs, workloads=[
+                _fields(share, WorkloadShare, workload=_product(share.workload),
+                        model=share.model.slug if share.model else None)
                 for share in workloads
             ],
-        },
-        "weather": {
-            "slug": weather.slug, "name": weather.name, "source": weather.source, "n_hours": weather.n_hours,
-            "rows": base64.b64encode(bytes(weather.rows)).decode(),
-        },
-        "halls": halls,
+        ),
+        "weather": _fields(weather, WeatherInputs, rows=base64.b64encode(bytes(weather.rows)).decode()),
         "racks": racks,
-        "cdus": cdus,
-        "feeds": feeds,
-        "plants": plants,
-        "air_units": _rows(layout.air_units.order_by("id"), AIR_UNIT_FIELDS),
-        "features": _rows(layout.floor_features.order_by("id"), FEATURE_FIELDS),
-        "products": _products(racks, halls, cdus, feeds, plants),
+        **tables,
+        "products": _products(racks, tables),
     }  # fmt: skip
     return inputs | {"units": _units(inputs)}
 
@@ -135,27 +101,53 @@ def unpacked(stored: bytes) -> dict[str, Any]:
     return json.loads(zlib.decompress(bytes(stored)))
 
 
-def _rows(queryset, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    return list(queryset.values(*names))
+def inputs_stored(stored: bytes) -> LayoutInputs:
+    """Return what a run stored as everything but the API reads it; `layout_inputs` says what is raised."""
+    return layout_inputs(unpacked(stored))
 
 
-def _columns(queryset, names: tuple[str, ...]) -> dict[str, list]:
+def inputs_now(layout: Layout, scenario: Scenario) -> LayoutInputs:
+    """Return the description as it is now; `snapshot` says what is raised."""
+    return layout_inputs(snapshot(layout, scenario))
+
+
+def table_rows(layout: Layout, name: str) -> tuple[Any, ...]:
+    """Return one table of the description as it is now, by one query; `name` as in `TABLES`."""
+    return tuple(TABLES[name](**values) for values in _table(layout, name))
+
+
+def product_sheets(ids: set[int | None]) -> dict[int, ProductSheet]:
+    """Return products by id, by one query."""
+    found = Product.objects.filter(id__in=ids - {None})
+    return {product.id: ProductSheet(**_product(product)) for product in found}
+
+
+def _table(layout: Layout, name: str) -> list[dict[str, Any]]:
+    related = {"feeds": "power_feeds", "plants": "cooling_plants", "features": "floor_features"}.get(name, name)
+    return list(getattr(layout, related).order_by("id").values(*column_names(TABLES[name])))
+
+
+def _fields(row: Model, kind: type, **made: Any) -> dict[str, Any]:
+    """Return what the inputs keep of a row: its columns as they stand, and what was `made` of others."""
+    return {name: getattr(row, name) for name in column_names(kind) if name not in made} | made
+
+
+def _columns(queryset) -> dict[str, list]:
+    names = column_names(RackColumns)
     table = list(queryset.order_by("hall_id", "row", "name", "id").values_list(*names))
     return {name: [row[i] for row in table] for i, name in enumerate(names)}
 
 
 def _product(product: Product) -> dict[str, Any]:
-    return {
-        "kind": product.kind, "slug": product.slug, "name": product.name, "vendor": product.vendor,
-        "facts": product.facts, "source": product.source, "confidence": product.confidence,
-        "field_confidence": product.field_confidence,
-    }  # fmt: skip
+    return _fields(product, ProductSheet)
 
 
-def _products(racks: dict[str, list], *tables: list[dict[str, Any]]) -> dict[str, Any]:
+def _products(racks: dict[str, list], tables: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Return the products that rows name, by row id under "by_id", and the whole kinds by slug under their name."""
-    references = {row[name] for rows in tables for row in rows for name in row if name in PRODUCT_REFERENCES}
-    wanted = (references | set(racks["product_id"])) - {None}
+    rows = [row for table in tables.values() for row in table]
+    wanted = ({row[name] for row in rows for name in PRODUCT_REFERENCES & row.keys()} | set(racks["product_id"])) - {
+        None
+    }
     found: dict[str, Any] = {kind: {} for kind in WHOLE_KINDS} | {"by_id": {}}
     for product in Product.objects.filter(kind__in=WHOLE_KINDS).order_by("kind", "slug"):
         found[product.kind][product.slug] = _product(product)
@@ -169,6 +161,3 @@ def _units(inputs: dict[str, Any]) -> dict[str, str]:
     entries = [entry for of_kind in inputs["products"].values() for entry in of_kind.values()]
     entries += [inputs["site"]["region"], *(share["workload"] for share in inputs["scenario"]["workloads"])]
     return {field: unit_of(field)[0] for field in sorted({field for entry in entries for field in entry["facts"]})}
-
-
-PRODUCT_REFERENCES = frozenset({"product_id", "air_unit_id", "heat_rejection_id", "chiller_id", "pump_id"})

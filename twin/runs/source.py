@@ -1,8 +1,8 @@
 """Stored runs as a report reads them."""
 
 import logging
-from typing import Any
 
+from twin.core.inputs.layout import LayoutInputs
 from twin.core.report.diagrams import diagrams
 from twin.core.report.run import ReportedRun
 from twin.core.report.shapes import Drawing
@@ -18,9 +18,9 @@ def reported(run: Run, *, drawn: bool = True) -> ReportedRun:
 
     CDUs stand where the layout has them now, as long as it is the version that was solved: older snapshots do not say.
     """
-    inputs = snapshot.unpacked(run.inputs)
+    inputs = snapshot.inputs_stored(run.inputs)
     layout = run.layout
-    same = layout.version == inputs["layout"]["version"]
+    same = layout.version == inputs.layout.version
     places = (
         {pk: place for pk, *place in layout.cdus.values_list("id", "x_m", "y_m", "orientation_deg")} if same else {}
     )
@@ -33,10 +33,10 @@ def reported(run: Run, *, drawn: bool = True) -> ReportedRun:
     )  # fmt: skip
 
 
-def diagrams_of(inputs: dict[str, Any]) -> tuple[Drawing, ...]:
+def diagrams_of(inputs: LayoutInputs) -> tuple[Drawing, ...]:
     """Return the diagrams of a snapshot; none where today's solver refuses what an older one solved."""
     try:
         return diagrams(inputs)
     except (ValueError, LookupError):  # of a snapshot that lacks what is read today, a key is missing
-        logger.warning("no diagrams of %s in its report", inputs["layout"]["name"], exc_info=True)
+        logger.warning("no diagrams of %s in its report", inputs.layout.name, exc_info=True)
         return ()

@@ -31,7 +31,7 @@ def described_year(layout: Layout, scenario: Scenario):
     """
     from twin.core.solve.simulate import described  # loads the solvers; pages that only describe do without
 
-    return described(snapshot.snapshot(layout, scenario))
+    return described(snapshot.inputs_now(layout, scenario))
 
 
 def asked_scenario(query: Mapping[str, str], layout: Layout) -> Scenario:

@@ -135,7 +135,7 @@ def shown_context(answer: Answer, drawing: Schematic, kind: DiagramKind, href: C
     symbols = [linked(node, readings.shown(node, 0), href) for node in drawing.nodes]
     return {
         "symbols": symbols, "wires": wires(drawing, symbols), "hour": hour | {"text": weather_text(hour)},
-        "n_hours": answer.steady.inputs["weather"]["n_hours"], "figures": figures(readings, 0),
+        "n_hours": answer.steady.inputs.weather.n_hours, "figures": figures(readings, 0),
         "tables": [table(readings, name, href) for name in kind.tables],
     }  # fmt: skip
 

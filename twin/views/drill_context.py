@@ -135,7 +135,7 @@ def result(shown: ShownDrill) -> dict[str, Any]:
     return {
         "shown": shown, "hour": shown.hour, "out": choice.text(), "said": said(shown), "events": drill.events,
         "affected": drill.affected, "n_affected": drill.n_affected, "chosen": chosen(shown),
-        "n_hours": drill.steady.inputs["weather"]["n_hours"], "parts": list(choice.parts.values()),
+        "n_hours": drill.steady.inputs.weather.n_hours, "parts": list(choice.parts.values()),
         "none": shown.address(Choice(choice.parts)), "figures": [figure(shown, *of) for of in FIGURES],
         "converged": drill.steady.coupled.report.converged, "message": drill.steady.coupled.report.message,
     }  # fmt: skip
@@ -175,7 +175,7 @@ def said(shown: ShownDrill) -> str:
         for part, units in ((choice.parts[key], units) for key, units in choice.out.items())
     ]
     listed = ", ".join(names[:N_SAID]) + (f" and {len(names) - N_SAID} more" if len(names) > N_SAID else "")
-    states = shown.rack_states(int(pk) for pk in shown.drill.steady.inputs["racks"]["id"])
+    states = shown.rack_states(int(pk) for pk in shown.drill.steady.inputs.racks.id)
     first = f" {shown.drill.events[0]['text']}" if shown.drill.events else ""
     return f"Out: {listed}. {tokens_text(shown)}; {count_text(states)}.{first}"
 

@@ -14,7 +14,7 @@ from twin.benchmarks.big_layout import big_layout
 from twin.core.failures import capacity_left
 from twin.core.failures.components import components, failure_states
 from twin.core.solve import simulate
-from twin.runs.snapshot import snapshot
+from twin.runs.snapshot import inputs_now
 
 HOT = Weather(dry_bulb_degc=[38.0], humidity_ratio=[0.012])
 
@@ -27,7 +27,7 @@ def layout_and_scenario(db):
 
 
 def solved_layout(layout_and_scenario) -> simulate.Solved:
-    return simulate.solve(snapshot(*layout_and_scenario), lambda stage, frac: None)
+    return simulate.solve(inputs_now(*layout_and_scenario), lambda stage, frac: None)
 
 
 def parted(solved) -> int:

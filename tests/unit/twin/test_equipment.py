@@ -1,5 +1,7 @@
 """Described equipment as solver arrays, against the data sheets it came from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,8 +10,10 @@ from facility.models import PowerFeed, Product
 from power_cooling.cooling.heat_rejection import dry_cooler_outlet_degc
 from power_cooling.electrical.feed_tree import feed_losses
 from power_cooling.fluids.heat_exchangers import exchange
+from tests.small_inputs import small_inputs
 from twin.core.inputs import equipment, feeds
 from twin.core.inputs.feed_ratings import rating_w
+from twin.core.inputs.layout import LayoutInputs
 
 META = ("id", "name", "vendor", "source", "confidence", "field_confidence", "notes")
 
@@ -20,6 +24,7 @@ def entry(kind: str, slug: str) -> dict:
         "kind": kind,
         "slug": slug,
         "name": found.get("name", slug),
+        "vendor": found.get("vendor", ""),
         "facts": {name: value for name, value in found.items() if name not in META},
         "source": found["source"],
         "confidence": found["confidence"],
@@ -42,7 +47,7 @@ PRODUCTS = {
 }
 
 
-def snapshot(**racks) -> dict:
+def parts(**racks) -> dict:
     """Return a hall with one row of six racks: five GB200 on a CDU, one of other equipment."""
     n = 6
     columns = {
@@ -52,32 +57,18 @@ def snapshot(**racks) -> dict:
         "other_power_w": [0.0] * 5 + [14000.0], "accelerator_power_limit_w": [None] * n, "load_share": [1.0] * n,
         "coolant_flow_m3_per_s": [None] * n, "cdu_id": [1] * 5 + [None], "feed_a_id": [3] * n, "feed_b_id": [None] * n,
     }  # fmt: skip
-    feed = {"parent_id": None, "product_id": None, "rating_w": None, "n_units": 1, "length_m": 0.0,
-            "redundancy_group": "", "redundancy": "N", "eco_mode": False, "hall_id": None}  # fmt: skip
     return {
-        "site": {"grid_limit_w": 5e6},
-        "scenario": {"accelerator_power_limit_w": None},
-        "halls": [
-            {"id": 1, "name": "Hall", "containment": "hot_aisle", "supply_air_degc": 25, "air_unit_id": 8,
-             "n_air_units": 3, "leakage_frac": 0.05, "recirculation_frac": 0.04, "lighting_w": 0.0, "plant_id": 1},
-        ],
+        "halls": [{"id": 1, "name": "Hall", "air_unit_id": 8, "n_air_units": 3, "plant_id": 1}],
         "racks": columns | racks,
-        "cdus": [
-            {"id": i, "name": f"C{i}", "product_id": 2, "plant_id": 1, "hall_id": 1, "group": "G",
-             "redundant_units": 1, "supply_degc": 40.0, "coolant": "pg25"} for i in (1, 2)
-        ],
+        "cdus": [{"id": i, "name": f"C{i}", "product_id": 2, "redundant_units": 1} for i in (1, 2)],
         "feeds": [
-            feed | {"id": 1, "name": "Utility", "kind": "utility"},
-            feed | {"id": 2, "name": "UPS", "kind": "ups", "parent_id": 1, "product_id": 5},
-            feed | {"id": 3, "name": "Bus A", "kind": "busway", "parent_id": 2, "product_id": 6, "length_m": 10.0},
-            feed | {"id": 4, "name": "Board", "kind": "switchboard", "parent_id": 1, "rating_w": 1e6},
+            {"id": 1, "name": "Utility", "kind": "utility"},
+            {"id": 2, "name": "UPS", "kind": "ups", "parent_id": 1, "product_id": 5},
+            {"id": 3, "name": "Bus A", "kind": "busway", "parent_id": 2, "product_id": 6, "length_m": 10.0},
+            {"id": 4, "name": "Board", "kind": "switchboard", "parent_id": 1, "rating_w": 1e6},
         ],
-        "plants": [
-            {"id": 1, "name": "Plant", "supply_degc": 36.0, "design_rise_k": 10.0, "coolant": "water",
-             "economiser": "only", "heat_rejection_id": 3, "n_heat_rejection": 2, "n_heat_rejection_spare": 1,
-             "chiller_id": None, "n_chillers": 0, "n_chillers_spare": 0, "pump_id": 4, "n_pumps": 2,
-             "n_pumps_spare": 1, "tank_m3": 0.0},
-        ],
+        "plants": [{"id": 1, "name": "Plant", "heat_rejection_id": 3, "n_heat_rejection": 2, "pump_id": 4,
+                    "n_heat_rejection_spare": 1, "n_pumps": 2, "n_pumps_spare": 1}],
         "products": {
             "by_id": PRODUCTS,
             "accelerators": {slug: entry("accelerators", slug) for slug in ("gb200", "h200-sxm")},
@@ -85,8 +76,13 @@ def snapshot(**racks) -> dict:
     }  # fmt: skip
 
 
+def hall(**racks) -> LayoutInputs:
+    """Return the inputs of `parts`."""
+    return small_inputs(**parts(**racks))
+
+
 def test_a_rack_at_tdp_draws_no_more_than_its_sheet_and_comes_close():
-    table = equipment.rack_table(snapshot())
+    table = equipment.rack_table(hall())
     bank = {name: values[0] for name, values in table.bank.items()}
     heat_w = bank["n_accelerators"] * bank["tdp_w"] + bank["fixed_w"] + bank["per_load_w"] + bank["fan_power_w"]
     x = heat_w / bank["max_power_w"]
@@ -97,7 +93,7 @@ def test_a_rack_at_tdp_draws_no_more_than_its_sheet_and_comes_close():
 
 
 def test_liquid_heat_is_the_share_the_sheet_states():
-    bank = {name: values[0] for name, values in equipment.rack_table(snapshot()).bank.items()}
+    bank = {name: values[0] for name, values in equipment.rack_table(hall()).bank.items()}
     liquid_w = bank["accelerator_liquid_frac"] * bank["n_accelerators"] * bank["tdp_w"] + bank["other_liquid_frac"] * (
         bank["fixed_w"] + bank["per_load_w"]
     )
@@ -105,7 +101,7 @@ def test_liquid_heat_is_the_share_the_sheet_states():
 
 
 def test_support_racks_draw_their_power_and_need_no_coolant():
-    table = equipment.rack_table(snapshot())
+    table = equipment.rack_table(hall())
     assert table.accelerator[5] == ""
     assert table.bank["fixed_w"][5] == 14_000
     assert table.bank["cdu_index"][5] == -1
@@ -113,23 +109,23 @@ def test_support_racks_draw_their_power_and_need_no_coolant():
 
 def test_a_liquid_cooled_rack_without_cdu_is_refused_by_name():
     with pytest.raises(ValueError, match="Rack A2 is liquid-cooled but on no CDU"):
-        equipment.rack_table(snapshot(cdu_id=[1, 1, None, 1, 1, None]))
+        equipment.rack_table(hall(cdu_id=[1, 1, None, 1, 1, None]))
 
 
 def test_a_cap_below_the_boards_range_is_refused_with_the_range():
     with pytest.raises(ValueError, match=r"Rack A0: accelerator_power_limit_w is 100 W; .* between 400 and 1200 W"):
-        equipment.rack_table(snapshot(accelerator_power_limit_w=[100.0] + [None] * 5))
+        equipment.rack_table(hall(accelerator_power_limit_w=[100.0] + [None] * 5))
 
 
 def test_racks_near_a_row_end_take_more_hot_air_and_the_row_keeps_its_mean():
-    share = equipment.recirculation_frac(snapshot())
+    share = equipment.recirculation_frac(hall())
     assert share[0] > share[1] > share[2]
     assert share[0] == pytest.approx(share[5])
     assert share.mean() == pytest.approx(0.04)
 
 
 def test_equal_racks_become_one_class_and_counts_add_up():
-    inputs = snapshot()
+    inputs = hall()
     table = equipment.rack_table(inputs)
     pool = np.where(table.accelerator == "", -1, 0)
     bank, rack_class = equipment.rack_classes(table, pool, feeds.rack_feeds(inputs))
@@ -139,7 +135,7 @@ def test_equal_racks_become_one_class_and_counts_add_up():
 
 
 def test_the_cooler_gives_its_rating_point_back():
-    plant = equipment.plant_bank(snapshot(), np.array([1e6]))
+    plant = equipment.plant_bank(hall(), np.array([1e6]))
     sheet = PRODUCTS["3"]["facts"]
     water = sheet["capacity_w"] / 6.0  # rated 46 to 40 degC
     air = sheet["airflow_m3_per_s"] * equipment.AIR_KG_PER_M3 * equipment.AIR_CP_J_PER_KG_K
@@ -148,7 +144,7 @@ def test_the_cooler_gives_its_rating_point_back():
 
 
 def test_two_cdus_of_a_group_are_one_row_with_two_units():
-    bank = equipment.cdu_bank(snapshot())
+    bank = equipment.cdu_bank(hall())
     assert bank.n_units.tolist() == [2.0]
     assert bank.ua_w_per_k[0] == pytest.approx(342_000)
     # UA = capacity / approach holds for balanced flows, so both sides carry the same heat per kelvin
@@ -158,7 +154,7 @@ def test_two_cdus_of_a_group_are_one_row_with_two_units():
 
 
 def test_the_ups_meets_its_sheets_efficiency_at_half_load():
-    inputs = snapshot()
+    inputs = hall()
     tree = feeds.tree_of(inputs)
     load = np.zeros((1, tree.n_nodes))
     load[0, tree.index("UPS")] = 0.5 * 1_700_000
@@ -168,33 +164,33 @@ def test_the_ups_meets_its_sheets_efficiency_at_half_load():
 
 
 def test_cooling_hangs_on_the_board_that_feeds_nothing_else():
-    inputs = snapshot()
+    inputs = hall()
     tree = feeds.tree_of(inputs)
     assert [tree.names[i] for i in feeds.mechanical_nodes(inputs, tree)] == ["Board"]
 
 
 def test_cooling_without_a_board_counts_in_the_load_of_the_utility():
-    inputs = snapshot()
-    inputs["feeds"] = [feed for feed in inputs["feeds"] if feed["name"] != "Board"]
+    inputs = hall()
+    inputs = replace(inputs, feeds=tuple(feed for feed in inputs.feeds if feed.name != "Board"))
     tree = feeds.tree_of(inputs)
     assert [tree.names[i] for i in feeds.mechanical_nodes(inputs, tree)] == ["Utility"]
 
 
 def test_a_rack_without_feed_is_refused_by_name():
     with pytest.raises(ValueError, match="Rack A4 is on no power feed"):
-        feeds.rack_feeds(snapshot(feed_a_id=[3, 3, 3, 3, None, 3]))
+        feeds.rack_feeds(hall(feed_a_id=[3, 3, 3, 3, None, 3]))
 
 
 def test_a_feed_without_rating_or_product_is_refused_by_name():
-    inputs = snapshot()
-    inputs["feeds"][3]["rating_w"] = None
+    bare = parts()
+    del bare["feeds"][3]["rating_w"]
     with pytest.raises(ValueError, match="Feed Board has neither rating_w nor a product"):
-        feeds.tree_of(inputs)
+        feeds.tree_of(small_inputs(**bare))
 
 
 def test_a_liquid_to_air_cdu_meets_its_rating_in_the_air_of_its_hall():
-    taken = snapshot()
-    taken["cdus"][0]["product_id"] = 10
+    taken = hall()
+    taken = replace(taken, cdus=tuple(replace(cdu, product_id=10) for cdu in taken.cdus))
     bank = equipment.cdu_bank(taken)
     assert bank.to_air[0] == 1
     assert bank.primary_flow_kg_s[0] * 1006 * 15 == pytest.approx(70e3, rel=1e-6)
@@ -210,8 +206,8 @@ def test_a_liquid_to_air_cdu_meets_its_rating_in_the_air_of_its_hall():
 
 
 def test_a_cdu_that_rejects_to_refrigerant_is_refused_by_name():
-    taken = snapshot()
-    taken["cdus"][0]["product_id"] = 11
+    taken = hall()
+    taken = replace(taken, cdus=tuple(replace(cdu, product_id=11) for cdu in taken.cdus))
     with pytest.raises(ValueError, match="rejects to a refrigerant, which is not modelled"):
         equipment.cdu_bank(taken)
 
@@ -222,5 +218,6 @@ def test_every_product_of_a_feed_has_the_rating_that_forms_and_drawings_show():
         for slug in entries(kind):
             sheet = entry(kind, slug)
             shown = PowerFeed(kind=feed_kind, product=Product(pk=1, facts=sheet["facts"])).unit_rating_w
-            row = {"name": slug, "kind": feed_kind, "rating_w": None, "product_id": 1}
-            assert rating_w({"products": {"by_id": {"1": sheet}}}, row) == shown, slug
+            feed = {"name": slug, "kind": feed_kind, "product_id": 1}
+            inputs = small_inputs(feeds=[feed], products={"by_id": {"1": sheet}})
+            assert rating_w(inputs, inputs.feeds[0]) == shown, slug

@@ -6,6 +6,7 @@ import pytest
 from power_cooling.cooling.comfort import recommended_exposure_limit_degc
 from power_cooling.racks.it_load import fan_speed_scalar
 from power_cooling.site_arrays import records
+from twin.core.inputs.layout import layout_inputs
 from twin.core.results.answers import answers
 from twin.core.results.findings import run_findings
 from twin.core.results.hall_air import hall_air
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.django_db  # makes the database that the samples fill, 
 
 @pytest.fixture(scope="module")
 def solved(sample_inputs):
-    return solve(sample_inputs("sterling/gb200-nvl72"), lambda stage, frac: None)
+    return solve(layout_inputs(sample_inputs("sterling/gb200-nvl72")), lambda stage, frac: None)
 
 
 def test_indices_are_those_of_the_racks_solved_one_by_one(solved):
@@ -59,7 +60,7 @@ def test_people_are_allowed_less_than_a_shift_where_it_is_hot_and_humid(solved):
 
 
 def test_no_minutes_are_told_beyond_what_the_standard_holds_for(sample_inputs):
-    rubin = solve(sample_inputs("golden/vera-rubin-nvl72"), lambda stage, frac: None)
+    rubin = solve(layout_inputs(sample_inputs("golden/vera-rubin-nvl72")), lambda stage, frac: None)
     (row,) = hall_air(rubin)
     assert row["hot_aisle_degc"] > 50  # ISO 7933 ends there
     assert row["allowed_minutes"] is None

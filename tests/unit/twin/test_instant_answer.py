@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from twin.core.inputs.layout import layout_inputs
 from twin.core.results import figures
 from twin.core.solve import estimate as instant_answer
 from twin.core.solve.simulate import described, solve
@@ -24,8 +25,8 @@ def inputs(sample_inputs):
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_figures_are_close_to_those_of_a_year(inputs, name):
-    quick = instant_answer.instant_answer(described(inputs[name]))
-    solved = solve(inputs[name], lambda stage, frac: None)
+    quick = instant_answer.instant_answer(described(layout_inputs(inputs[name])))
+    solved = solve(layout_inputs(inputs[name]), lambda stage, frac: None)
     exact = figures.figures_of_merit(solved, figures.Served(solved))
     # What the answer itself promises; measured on all samples, the worst errors are half of these.
     for figure, rel in (("mean_power_w", 1e-3), ("tokens_per_joule", 1.5e-3), ("peak_power_w", 2e-3),
@@ -40,7 +41,7 @@ def test_figures_are_close_to_those_of_a_year(inputs, name):
 
 
 def test_solved_hours_cover_the_year(inputs):
-    year = described(inputs[SAMPLES[0]])
+    year = described(layout_inputs(inputs[SAMPLES[0]]))
     space = hour_space(year)
     assert space.solved.size == np.unique(space.solved).size == N_SOLVED
     busy, hot = accelerator_watts(year), year.weather.dry_bulb_degc
@@ -53,7 +54,7 @@ def test_solved_hours_cover_the_year(inputs):
 
 
 def test_a_year_without_weather_or_load_changes_is_its_only_hour(inputs):
-    year = described(inputs[SAMPLES[0]])
+    year = described(layout_inputs(inputs[SAMPLES[0]]))
     same = replace(
         year,
         weather=type(year.weather)(*(np.full(48, values[0]) for values in (

@@ -4,31 +4,30 @@ import pytest
 
 from tests.unit.twin.test_one_line import assert_apart, assert_inside
 from twin.core.diagrams.loop import MOST_BRANCHES, loop_diagram
+from twin.core.diagrams.rows import DrawnCdu, DrawnHall, DrawnPlant, DrawnRack
 
 
 def plant(pk, name="Water", *, chillers=2, towers=False):
-    return {
-        "id": pk, "name": name, "supply_degc": 30.0, "coolant": "water", "tank_m3": 20.0,
-        "economiser": "integrated" if chillers else "only",
-        "rejection_kind": "cooling_towers" if towers else "dry_coolers",
-        "rejection": "Cooler 1 MW", "chiller": "Chiller 1 MW" if chillers else "", "pump": "Pump", "n_pumps": 3,
-        "n_pumps_spare": 1, "n_chillers": chillers, "n_chillers_spare": chillers // 2, "n_heat_rejection": 7,
-        "n_heat_rejection_spare": 1,
-    }  # fmt: skip
+    return DrawnPlant(
+        id=pk, name=name, supply_degc=30.0, coolant="water", tank_m3=20.0,
+        economiser="integrated" if chillers else "only", rejection_kind="cooling_towers" if towers else "dry_coolers",
+        rejection="Cooler 1 MW", chiller="Chiller 1 MW" if chillers else "", pump="Pump", n_pumps=3, n_pumps_spare=1,
+        n_chillers=chillers, n_chillers_spare=chillers // 2, n_heat_rejection=7, n_heat_rejection_spare=1,
+    )  # fmt: skip
 
 
 def cdu(pk, group, plant_id, hall_id=1):
-    return {"id": pk, "name": f"CDU-{pk}", "group": group, "redundant_units": 1, "plant_id": plant_id,
-            "hall_id": hall_id, "supply_degc": 35.0, "product": "CDU"}  # fmt: skip
+    return DrawnCdu(id=pk, name=f"CDU-{pk}", group=group, redundant_units=1, plant_id=plant_id, hall_id=hall_id,
+                    supply_degc=35.0, product="CDU")  # fmt: skip
 
 
 def hall(pk, plant_id, n=5):
-    return {"id": pk, "name": f"Hall {pk}", "plant_id": plant_id, "n_air_units": n, "n_air_units_spare": 1,
-            "supply_air_degc": 25.0, "air_unit": "Fan wall"}  # fmt: skip
+    return DrawnHall(id=pk, name=f"Hall {pk}", plant_id=plant_id, n_air_units=n, n_air_units_spare=1,
+                     supply_air_degc=25.0, air_unit="Fan wall")  # fmt: skip
 
 
 def rack(pk, cdu_id, hall_id=1):
-    return {"id": pk, "cdu_id": cdu_id, "hall_id": hall_id}
+    return DrawnRack(id=pk, row="A", hall_id=hall_id, cdu_id=cdu_id, feed_a_id=None, feed_b_id=None)
 
 
 def drawing(plants, cdus, halls, racks):
@@ -48,7 +47,7 @@ def test_every_plant_cdu_air_unit_and_rack_is_drawn():
     plants, cdus, halls, racks = two_loops()
     drawn = drawing(plants, cdus, halls, racks)
     assert {n.symbol for n in drawn.nodes} == {"tower", "dry-cooler", "chiller", "pump", "coil", "exchanger", "racks"}
-    assert sorted(pk for n in drawn.nodes if n.kind == "cdu" for pk in n.ids) == [c["id"] for c in cdus]
+    assert sorted(pk for n in drawn.nodes if n.kind == "cdu" for pk in n.ids) == [c.id for c in cdus]
     behind = {n.key: len(n.ids) for n in drawn.nodes if n.kind == "racks"}
     assert behind == {"racks-hall-1": 43, "racks-cdu-0": 20, "racks-cdu-5": 20}
 

@@ -5,19 +5,20 @@ from itertools import combinations
 import pytest
 
 from twin.core.diagrams.one_line import MOST_ROWS, one_line
+from twin.core.diagrams.rows import DrawnFeed, DrawnRack
 
 LEAST_GAP = 1.0  # between two symbols that do not touch, in pixels
 
 
 def feed(pk, name, kind, parent=None, *, n_units=1, group="", redundancy="N", rating_w=1e6):
-    return {
-        "id": pk, "name": name, "kind": kind, "parent_id": parent, "n_units": n_units, "rating_w": rating_w,
-        "redundancy_group": group, "redundancy": redundancy, "product": "",
-    }  # fmt: skip
+    return DrawnFeed(
+        id=pk, name=name, kind=kind, parent_id=parent, n_units=n_units, rating_w=rating_w, redundancy_group=group,
+        redundancy=redundancy, product="",
+    )  # fmt: skip
 
 
 def rack(pk, a, b=None, row="A"):
-    return {"id": pk, "row": row, "feed_a_id": a, "feed_b_id": b}
+    return DrawnRack(id=pk, row=row, hall_id=1, cdu_id=None, feed_a_id=a, feed_b_id=b)
 
 
 def two_sides(n_busways=12, racks_each=8):
@@ -60,9 +61,9 @@ def feed_ids(drawing):
 def test_every_feed_and_rack_of_two_sides_is_drawn_once():
     feeds, racks = two_sides()
     drawing = one_line(feeds, racks)
-    assert feed_ids(drawing) == sorted(f["id"] for f in feeds)
+    assert feed_ids(drawing) == sorted(f.id for f in feeds)
     assert sorted(pk for node in drawing.nodes if node.kind == "racks" for pk in node.ids) == sorted(
-        r["id"] for r in racks
+        r.id for r in racks
     )
     assert_apart(drawing)
     assert_inside(drawing)
@@ -73,8 +74,8 @@ def test_a_supplier_stands_left_of_what_it_feeds_and_is_wired_to_it():
     drawing = one_line(feeds, racks)
     left = {pk: node for node in drawing.nodes if node.kind == "feed" for pk in node.ids}
     for one in feeds:
-        if one["parent_id"]:
-            assert left[one["parent_id"]].x + left[one["parent_id"]].width < left[one["id"]].x
+        if one.parent_id:
+            assert left[one.parent_id].x + left[one.parent_id].width < left[one.id].x
     ends = {wire.key: wire.points for wire in drawing.wires}
     for node in drawing.nodes:
         if node.kind == "feed" and node.symbol not in ("utility", "generator"):
@@ -116,7 +117,7 @@ def test_a_deep_tree_keeps_its_symbols_apart(depth):
         feeds.append(feed(i + 2, f"Board {i}", "switchboard", i + 1))
         feeds.append(feed(100 + i, f"Side {i}", "pdu", i + 1))
     drawing = one_line(feeds, [rack(1, 100), rack(2, depth + 1)])
-    assert feed_ids(drawing) == sorted(f["id"] for f in feeds)
+    assert feed_ids(drawing) == sorted(f.id for f in feeds)
     assert_apart(drawing)
     assert_inside(drawing)
 
@@ -124,7 +125,7 @@ def test_a_deep_tree_keeps_its_symbols_apart(depth):
 def test_hundreds_of_busways_share_symbols_without_losing_one():
     feeds, racks = two_sides(n_busways=120, racks_each=20)
     drawing = one_line(feeds, racks)
-    assert feed_ids(drawing) == sorted(f["id"] for f in feeds)
+    assert feed_ids(drawing) == sorted(f.id for f in feeds)
     assert len(drawing.nodes) < MOST_ROWS
     assert sum(len(n.ids) for n in drawing.nodes if n.kind == "racks") == len(racks)
     assert_apart(drawing)

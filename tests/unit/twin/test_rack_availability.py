@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.small_inputs import sheet, small_inputs
 from twin.core.failures.components import ASSUMED_COMMON_CAUSE_FRAC as BETA
 from twin.core.failures.rack_availability import rack_availability_frac
 
@@ -29,23 +30,19 @@ def lost(slug: str) -> float:
 
 
 def feed(key: int, kind: str, parent: int | None = None, **changes) -> dict:
-    own = {"id": key, "name": f"{kind}-{key}", "kind": kind, "parent_id": parent, "n_units": 1, "redundancy": "N",
-           "redundancy_group": ""}  # fmt: skip
-    return own | changes
+    return {"id": key, "name": f"{kind}-{key}", "kind": kind, "parent_id": parent} | changes
 
 
-HALL = {"id": 1, "plant_id": None, "n_air_units": 0, "n_air_units_spare": 0}
-PLANT = {
-    "id": 1, "n_pumps": 1, "n_pumps_spare": 0, "n_heat_rejection": 1, "n_heat_rejection_spare": 0, "n_chillers": 0,
-    "n_chillers_spare": 0, "economiser": "only", "heat_rejection_kind": "dry_coolers", "chiller_water_cooled": False,
-}  # fmt: skip
+PRODUCTS = {"3": sheet("dry_coolers"), "5": sheet("warm_water_chillers", facts={"type": "air_cooled"})}
 
 
 def served(feeds: list[dict], a: int | None, b: int | None = None, **more) -> float:
     """Return the availability of one rack."""
-    rack = {"hall_id": 1, "cdu_id": more.pop("cdu_id", None), "feed_a_id": a, "feed_b_id": b}
-    parts = {"cdus": [], "halls": [HALL], "plants": []} | more
-    return float(rack_availability_frac([rack], feeds=feeds, reliability=RELIABILITY, **parts)[0])
+    rack = (1, more.pop("cdu_id", None), a, b)
+    inputs = small_inputs(feeds=feeds, products={"by_id": PRODUCTS}, **({"halls": [{}]} | more))
+    rows = {name: getattr(inputs, name) for name in ("feeds", "cdus", "halls", "plants")}
+    (share,) = rack_availability_frac([rack], **rows, products=inputs.products.by_id, reliability=RELIABILITY)
+    return float(share)
 
 
 def test_a_single_path_is_a_series():
@@ -85,21 +82,21 @@ def test_one_spare_unit_of_a_node_covers_one_failure():
 
 def test_coolant_needs_its_group_and_its_plant():
     feeds = [feed(1, "utility")]
-    cdus = [{"id": key, "group": "G", "redundant_units": 0, "plant_id": 1} for key in (1, 2)]
+    cdus = [{"id": key} for key in (1, 2)]
     power = 1 - lost("utility-single-feed")
     plant = (1 - lost("pump-centrifugal")) * (1 - lost("dry-cooler"))
-    one = served(feeds, 1, cdu_id=1, cdus=cdus[:1], plants=[PLANT])
+    one = served(feeds, 1, cdu_id=1, cdus=cdus[:1], plants=[{}])
     assert one == pytest.approx(power * plant * (1 - lost("cdu")), rel=1e-9)
     spare = [cdu | {"redundant_units": 1} for cdu in cdus]
-    with_spare = served(feeds, 1, cdu_id=1, cdus=spare, plants=[PLANT])
+    with_spare = served(feeds, 1, cdu_id=1, cdus=spare, plants=[{}])
     assert one < with_spare < power * plant
-    assert served(feeds, 1, cdus=cdus, plants=[PLANT]) == pytest.approx(power, rel=1e-12)  # air-cooled, no air units
+    assert served(feeds, 1, cdus=cdus, plants=[{}]) == pytest.approx(power, rel=1e-12)  # air-cooled, no air units
 
 
 def test_chillers_count_where_outside_air_alone_does_not_do():
-    feeds, hall = [feed(1, "utility")], HALL | {"plant_id": 1}
-    mixed = PLANT | {"economiser": "integrated", "n_chillers": 1}
-    free, chilled = (served(feeds, 1, halls=[hall], plants=[plant]) for plant in (PLANT, mixed))
+    feeds, hall = [feed(1, "utility")], {"plant_id": 1}
+    mixed = {"economiser": "integrated", "chiller_id": 5, "n_chillers": 1}
+    free, chilled = (served(feeds, 1, halls=[hall], plants=[plant]) for plant in ({}, mixed))
     assert chilled == pytest.approx(free * (1 - lost("chiller-screw-air")), rel=1e-9)
 
 

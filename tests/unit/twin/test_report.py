@@ -3,6 +3,7 @@
 import io
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from tests.small_run import small_scenario
 from twin.benchmarks.big_layout import big_layout
 from twin.core.comparison.compare import compare
 from twin.core.figures_of_merit import FIGURES, HEADLINES
+from twin.core.inputs.layout import AirUnitRow, FeatureRow
 from twin.core.report.charts import levels_of
 from twin.core.report.comparison import comparison_report
 from twin.core.report.document import Report
@@ -142,22 +144,21 @@ def test_the_plan_has_every_rack_and_cdu_to_scale(told, report):
     section = next(section for section in report.sections if section.title == "Drawings")
     (plan,) = section.drawings
     floor = plan.shapes[0]
-    hall = told.inputs["halls"][0]
-    scale = floor.width / hall["width_m"]
-    assert floor.height == pytest.approx(hall["depth_m"] * scale)
+    hall = told.inputs.halls[0]
+    scale = floor.width / hall.width_m
+    assert floor.height == pytest.approx(hall.depth_m * scale)
     racks = [s for s in plan.shapes if getattr(s, "width", 0) == pytest.approx(0.6 * scale) and s.stroke == "#ffffff"]
-    assert len(racks) == len(told.inputs["racks"]["id"])
+    assert len(racks) == len(told.inputs.racks)
     assert [s.text for s in plan.shapes if getattr(s, "text", "") in ("1", "2")] == ["1", "2"]
 
 
 def test_walls_and_air_units_are_on_the_plan(run):
     told = reported(run, drawn=False)
-    hall = told.inputs["halls"][0]["id"]
-    told.inputs["features"] = [{"id": 1, "name": "Column", "type": "keep_out", "hall_id": hall, "x_m": 1.0, "y_m": 1.0,
-                                "width_m": 0.5, "depth_m": 0.5}]  # fmt: skip
-    told.inputs["air_units"] = [{"id": 1, "name": "CRAH", "hall_id": hall, "x_m": 5.0, "y_m": 0.0, "width_m": 2.4,
-                                 "orientation_deg": 180, "depth_m": 1.0}]  # fmt: skip
-    (plan,) = plans(told.inputs, told.racks)
+    hall = told.inputs.halls[0].id
+    column = FeatureRow(id=1, name="Column", type="keep_out", hall_id=hall, x_m=1.0, y_m=1.0, width_m=0.5, depth_m=0.5)
+    unit = AirUnitRow(id=1, name="CRAH", hall_id=hall, x_m=5.0, y_m=0.0, orientation_deg=180, width_m=2.4, depth_m=1.0)
+    inputs = replace(told.inputs, features=(column,), air_units=(unit,))
+    (plan,) = plans(inputs, told.racks)
     kept_out = [shape for shape in plan.shapes if getattr(shape, "hatched", False) and shape.fill == "#ffffff"]
     assert len(kept_out) == 1
     assert [shape.text for shape in plan.shapes if getattr(shape, "size", 0) == 6][0] == "A"

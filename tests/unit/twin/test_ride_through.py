@@ -5,15 +5,17 @@ import pytest
 
 from power_cooling.electrical.feed_tree import RackLinks, feed_tree
 from power_cooling.site_arrays import SiteFeeds
+from tests.small_inputs import sheet, small_inputs
 from twin.core.failures.capacity_left import hot_weather
 from twin.core.failures.components import components
 from twin.core.failures.ride_through import DRILL_OF, plant_drills, powered_s, ride_through_s
+from twin.core.inputs.layout import LayoutInputs, layout_inputs
 from twin.core.solve import simulate
 
 pytestmark = pytest.mark.django_db  # makes the database that `sample_inputs` fills, when this file runs alone
 
-UPS = {"kind": "ups", "facts": {"battery_autonomy_s": 300.0}}
-BESS = {"kind": "bess", "facts": {"power_w": 2e6, "energy_j": 3.6e9}}
+UPS = sheet("ups", facts={"battery_autonomy_s": 300.0})
+BESS = sheet("bess", facts={"power_w": 2e6, "energy_j": 3.6e9})
 
 
 def feed(row_id: int, name: str, kind: str, parent_id: int | None, **more) -> dict:
@@ -21,7 +23,7 @@ def feed(row_id: int, name: str, kind: str, parent_id: int | None, **more) -> di
             "redundancy_group": ""} | more  # fmt: skip
 
 
-def chain(*rows: dict, racks_on: str, plant_on: str = "Utility") -> tuple[dict, SiteFeeds]:
+def chain(*rows: dict, racks_on: str, plant_on: str = "Utility") -> tuple[LayoutInputs, SiteFeeds]:
     """Return feeds of 1 MW a unit with one rack on one of them and a plant on another."""
     by_id = {row["id"]: row["name"] for row in rows}
     tree = feed_tree(
@@ -34,7 +36,7 @@ def chain(*rows: dict, racks_on: str, plant_on: str = "Utility") -> tuple[dict, 
     )  # fmt: skip
     none = np.zeros(0, dtype=np.int64)
     plant = np.array([tree.index(plant_on)])
-    inputs = {"feeds": list(rows), "products": {"by_id": {"5": UPS, "6": BESS}}}
+    inputs = small_inputs(feeds=rows, products={"by_id": {"5": UPS, "6": BESS}})
     return inputs, SiteFeeds(tree, links, none, none, plant)
 
 
@@ -78,10 +80,10 @@ def test_a_larger_tank_covers_the_plant_for_longer(sample_inputs):
         inputs = sample_inputs("golden/gb300-nvl72")
         for plant in inputs["plants"]:
             plant["tank_m3"] = tank_m3
-        year = simulate.described(inputs)
-        found, hot = components(inputs, year.site, year.feeds), hot_weather(year.weather)
+        year = simulate.described(layout_inputs(inputs))
+        found, hot = components(year.inputs, year.site, year.feeds), hot_weather(year.weather)
         drills = plant_drills(year.site, hot, np.full(len(year.pools), 0.9))
-        seconds = ride_through_s(inputs, year.site, year.feeds, drills, year.feeds.tree.rating_w, found)
+        seconds = ride_through_s(year.inputs, year.site, year.feeds, drills, year.feeds.tree.rating_w, found)
         for component, lasts_s in zip(found, seconds, strict=True):
             if component.kind == "pumps" and component.index in drills:
                 drill = drills[component.index][DRILL_OF["pumps"]]

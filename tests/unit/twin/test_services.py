@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from facility.models import Membership
+from tests.small_inputs import stored_inputs
 from tests.small_run import small_result, small_scenario, use_solver
 from twin.exceptions import CannotSimulate, InvalidTransition, RunHeld
 from twin.models import Run
@@ -89,8 +90,8 @@ def test_a_solved_run_keeps_its_inputs_figures_and_arrays(asked, monkeypatch):
     assert run.figures["tokens_per_joule"] == 4.0
     assert run.finished_at >= run.started_at
     assert run.solver_version == "test"
-    assert snapshot.unpacked(run.inputs) == seen[0]
-    assert snapshot.sha256(snapshot.canonical(seen[0])) == run.inputs_sha256
+    assert snapshot.inputs_stored(run.inputs) == seen[0]
+    assert snapshot.sha256(snapshot.canonical(snapshot.unpacked(run.inputs))) == run.inputs_sha256
     assert services.run_series(run)["meter_power_w"].dtype == np.float32
     assert services.run_series(run)["pue"].shape == (8760,)
     assert services.run_racks(run)["rack_id"].tolist() == [0, 1]
@@ -325,12 +326,12 @@ def test_a_run_whose_workers_died_too_often_is_not_claimed_again(asked, monkeypa
 
 
 def test_a_retry_after_a_crash_solves_the_snapshot_of_the_first_attempt(asked, monkeypatch):
-    spelled = snapshot.canonical({"layout": "as it was"})
+    spelled = snapshot.canonical(stored_inputs(layout={"name": "As it was"}))
     run = running(asked, inputs=snapshot.packed(spelled), heartbeat_at=silent_since(1))
     seen = []
     use_solver(monkeypatch, lambda inputs, progress: seen.append(inputs) or small_result())
     services.run_execute(run_id=run.id)
-    assert seen == [{"layout": "as it was"}]
+    assert [inputs.layout.name for inputs in seen] == ["As it was"]
 
 
 @pytest.mark.parametrize("status", Run.Status)

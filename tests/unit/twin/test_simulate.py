@@ -10,6 +10,7 @@ import pytest
 from compute.workload import workload_from_entry
 from facility.catalogue import entries
 from twin.core.figures_of_merit import BY_NAME, SERIES
+from twin.core.inputs.layout import layout_inputs
 from twin.core.inputs.pools import share_out
 from twin.core.solve.simulate import simulate
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(scope="module")
 def gb200(sample_inputs):
-    return simulate(sample_inputs("sterling/gb200-nvl72"))
+    return simulate(layout_inputs(sample_inputs("sterling/gb200-nvl72")))
 
 
 def test_every_figure_of_merit_is_there_and_fits_json(gb200):
@@ -76,7 +77,7 @@ def test_bands_hold_their_figure(gb200):
 
 
 def test_the_same_snapshot_gives_the_same_figures(sample_inputs, gb200):
-    again = simulate(sample_inputs("sterling/gb200-nvl72"))
+    again = simulate(layout_inputs(sample_inputs("sterling/gb200-nvl72")))
     assert again.figures == gb200.figures
     assert again.bands == gb200.bands
     assert all(np.array_equal(again.series[name], gb200.series[name]) for name in again.series)
@@ -85,7 +86,7 @@ def test_the_same_snapshot_gives_the_same_figures(sample_inputs, gb200):
 def test_newer_systems_serve_more_tokens_per_joule_on_the_same_use_cases(sample_inputs, gb200):
     """Order of Hopper, GB200, GB300 per MLPerf Inference v5.1 and InferenceMAX: each generation above the last."""
     per_joule = [
-        simulate(sample_inputs(f"sterling/{slug}")).figures["tokens_per_joule"]
+        simulate(layout_inputs(sample_inputs(f"sterling/{slug}"))).figures["tokens_per_joule"]
         for slug in ("hgx-h200", "gb200-nvl72", "gb300-nvl72", "vera-rubin-nvl72")
     ]
     assert per_joule == sorted(per_joule)
@@ -94,7 +95,7 @@ def test_newer_systems_serve_more_tokens_per_joule_on_the_same_use_cases(sample_
 def test_a_cap_takes_power_and_never_adds_tokens(sample_inputs, gb200):
     capped = sample_inputs("sterling/gb200-nvl72")
     capped["scenario"]["accelerator_power_limit_w"] = 700.0
-    result = simulate(capped)
+    result = simulate(layout_inputs(capped))
     assert result.figures["peak_power_w"] < gb200.figures["peak_power_w"]
     assert result.figures["output_tokens_per_s"] <= gb200.figures["output_tokens_per_s"] * (1 + 1e-9)
 
@@ -104,10 +105,10 @@ def test_a_plant_too_small_is_an_answer_with_hours_and_limits(sample_inputs):
     for plant in hot["plants"]:
         if plant["economiser"] == "only":
             plant["n_heat_rejection"] = 1
-    result = simulate(hot)
+    result = simulate(layout_inputs(hot))
     assert result.details["throttled_hours"] > 0
     assert result.figures["utilisation_frac"] <= 1
-    whole = simulate(sample_inputs("golden/vera-rubin-nvl72"))
+    whole = simulate(layout_inputs(sample_inputs("golden/vera-rubin-nvl72")))
     assert result.figures["output_tokens_per_s"] < whole.figures["output_tokens_per_s"]
 
 
@@ -119,7 +120,7 @@ def test_what_is_too_small_is_named_with_its_hour(sample_inputs):
     for feed in hot["feeds"]:
         if feed["kind"] == "utility":
             feed["rating_w"] = 1e6
-    result = simulate(hot)
+    result = simulate(layout_inputs(hot))
     rows = result.details["limits"]
     short = [row for row in rows if row["limit"] == 0]
     assert result.details["solver"]["converged"]
@@ -145,7 +146,7 @@ def test_a_model_that_does_not_fit_is_told_and_serves_nothing(sample_inputs):
     for share in tight["scenario"]["workloads"]:
         share["model"] = "deepseek-r1"  # 1.3 TB in BF16
     tight["scenario"]["weight_precision"] = "bf16"
-    result = simulate(tight)
+    result = simulate(layout_inputs(tight))
     row = result.details["per_workload"][0]
     assert row["feasible"] is False
     assert "GB" in row["reason"]
@@ -157,11 +158,11 @@ def test_accelerators_that_the_engine_does_not_run_on_serve_with_another_and_say
     inputs = sample_inputs("golden/gb300-nvl72")
     take_hours(inputs, every=400)
     assert inputs["scenario"]["engine"] == "trtllm"
-    for row in simulate(inputs).details["per_workload"]:
+    for row in simulate(layout_inputs(inputs)).details["per_workload"]:
         assert "vLLM" not in row["configuration"]
     for product in inputs["products"]["accelerators"].values():
         product["facts"]["generation"] = "cdna4"
-    for row in simulate(inputs).details["per_workload"]:
+    for row in simulate(layout_inputs(inputs)).details["per_workload"]:
         assert row["feasible"]
         assert row["configuration"].endswith(", on vLLM")
 
@@ -179,7 +180,7 @@ def test_agents_under_way_are_counted_and_their_caches_shrink(gb200):
 def test_a_cache_tier_keeps_more_of_what_agents_had_cached(sample_inputs, gb200):
     tiered = sample_inputs("sterling/gb200-nvl72")
     tiered["scenario"]["cache_tier_bytes"] = 480e9
-    result = simulate(tiered)
+    result = simulate(layout_inputs(tiered))
     (row,), (bare,) = result.details["per_workload"], gb200.details["per_workload"]
     assert row["cached_prompt_frac"] > bare["cached_prompt_frac"]
     assert result.figures["output_tokens_per_s"] > gb200.figures["output_tokens_per_s"]
@@ -187,7 +188,7 @@ def test_a_cache_tier_keeps_more_of_what_agents_had_cached(sample_inputs, gb200)
 
 def test_components_beyond_the_joint_ones_still_cost_what_they_cost(sample_inputs, gb200, monkeypatch):
     monkeypatch.setattr("twin.core.failures.uptime.MAX_JOINT_COMPONENTS", 2)
-    short = simulate(sample_inputs("sterling/gb200-nvl72"))
+    short = simulate(layout_inputs(sample_inputs("sterling/gb200-nvl72")))
     assert short.details["availability"]["minor_lost_frac"] > 0
     lost, same = (1 - result.figures["availability_frac"] for result in (short, gb200))
     assert lost == pytest.approx(same, rel=0.01)
@@ -205,7 +206,7 @@ def test_progress_is_told_and_can_stop_the_run(sample_inputs):
             raise Stop
 
     with pytest.raises(Stop):
-        simulate(sample_inputs("sterling/gb200-nvl72"), progress)
+        simulate(layout_inputs(sample_inputs("sterling/gb200-nvl72")), progress)
     assert told == sorted(told)
 
 

@@ -6,6 +6,7 @@ import pytest
 from power_cooling.coupled.solve import solve_coupled
 from twin.core.failures.capacity_left import capacity_left
 from twin.core.failures.components import State, components
+from twin.core.inputs.layout import layout_inputs
 from twin.core.results.figures import Served
 from twin.core.results.object_quantities import DEAD, QUANTITIES, STATES
 from twin.core.solve.object_states import object_tables, totals
@@ -25,7 +26,7 @@ def inputs(sample_inputs):
 
 @pytest.fixture(scope="module")
 def year(inputs):
-    return described(inputs())
+    return described(layout_inputs(inputs()))
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +79,12 @@ def test_parts_of_objects_sum_to_the_meter(year):
 def test_units_out_leave_what_uptime_says(year, solved_year):
     load, _ = solved_year
     found = components(year.inputs, year.site, year.feeds)
-    cdu = year.inputs["cdus"][0]
-    group_units = sum(other["group"] == cdu["group"] for other in year.inputs["cdus"])
-    which = next(i for i, c in enumerate(found) if c.kind == "cdus" and c.name == cdu["group"])
+    cdu = year.inputs.cdus[0]
+    group_units = sum(other.group == cdu.group for other in year.inputs.cdus)
+    which = next(i for i, c in enumerate(found) if c.kind == "cdus" and c.name == cdu.group)
     states = [State(((which, units),), 0.0, "single") for units in (1, group_units)]
     left, converged = capacity_left(year.site, year.feeds, year.pools, year.weather, load, found, states)
-    out = [(), *(out_of(year, f"cdu:{cdu['id']}:{units}") for units in (1, group_units))]
+    out = [(), *(out_of(year, f"cdu:{cdu.id}:{units}") for units in (1, group_units))]
     steady = solve_steady(year, [DESIGN] * 3, out)
     served = Served(steady)
     possible = served.servable_per_s @ served.output_per_request
@@ -102,23 +103,23 @@ def test_units_out_leave_what_uptime_says(year, solved_year):
 
 
 def test_a_lost_group_is_dead_and_its_racks_with_it(year):
-    cdu = year.inputs["cdus"][0]
-    group_units = sum(other["group"] == cdu["group"] for other in year.inputs["cdus"])
-    tables = object_tables(solve_steady(year, [DESIGN], [out_of(year, f"cdu:{cdu['id']}:{group_units}")]))
+    cdu = year.inputs.cdus[0]
+    group_units = sum(other.group == cdu.group for other in year.inputs.cdus)
+    tables = object_tables(solve_steady(year, [DESIGN], [out_of(year, f"cdu:{cdu.id}:{group_units}")]))
     state = dict(zip(tables["cdus"].ids, STATES[tables["cdus"].state[0]], strict=True))
-    members = [other["id"] for other in year.inputs["cdus"] if other["group"] == cdu["group"]]
+    members = [other.id for other in year.inputs.cdus if other.group == cdu.group]
     assert {state[pk] for pk in members} == {DEAD}
-    on_group = [i for i, own in enumerate(year.inputs["racks"]["cdu_id"]) if own in members]
+    on_group = [i for i, own in enumerate(year.inputs.racks.cdu_id) if own in members]
     assert set(STATES[tables["racks"].state[0]][on_group]) == {DEAD}
     assert np.all(tables["racks"].values["power_w"][0][on_group] == 0)
 
 
 def test_one_cdu_out_leaves_its_share_to_the_others(year):
-    cdu = year.inputs["cdus"][2]
+    cdu = year.inputs.cdus[2]
     calm, lost = (object_tables(solve_steady(year, [DESIGN], [out]))["cdus"]
-                  for out in ((), out_of(year, f"cdu:{cdu['id']}")))  # fmt: skip
-    at = calm.ids.index(cdu["id"])
-    group = [i for i, name in enumerate(calm.beside["group"]) if name == cdu["group"]]
+                  for out in ((), out_of(year, f"cdu:{cdu.id}")))  # fmt: skip
+    at = calm.ids.index(cdu.id)
+    group = [i for i, name in enumerate(calm.beside["group"]) if name == cdu.group]
     others = [i for i in group if i != at]
     assert lost.values["heat_w"][0, at] == 0
     expected = calm.values["heat_w"][0, at] * len(group) / len(others)
@@ -134,7 +135,9 @@ def test_permuted_racks_permute_the_answer(inputs, year):
     changed["scenario"]["workloads"] = changed["scenario"]["workloads"][:1]
     straight = inputs()
     straight["scenario"]["workloads"] = straight["scenario"]["workloads"][:1]
-    one, other = (object_tables(solve_steady(described(x), [DESIGN]))["racks"] for x in (straight, changed))
+    one, other = (
+        object_tables(solve_steady(described(layout_inputs(x)), [DESIGN]))["racks"] for x in (straight, changed)
+    )
     assert [one.ids[i] for i in order] == other.ids
     for name in ("power_w", "supply_degc", "junction_degc", "tokens_per_s", "inlet_air_degc"):
         np.testing.assert_allclose(other.values[name], one.values[name][:, order], rtol=1e-6)
@@ -163,7 +166,7 @@ def test_every_quantity_is_there_with_its_limit(year):
 )
 def test_impossible_outages_are_refused(year, text, said):
     with pytest.raises(ValueError, match=said):
-        outages(year, text.format(cdu=year.inputs["cdus"][0]["id"]))
+        outages(year, text.format(cdu=year.inputs.cdus[0].id))
 
 
 def test_an_hour_beyond_the_year_is_refused(year):
@@ -182,7 +185,7 @@ def test_the_rating_of_the_utility_counts_cooling_where_no_board_is_described(sa
         for feed in inputs["feeds"]:
             if feed["kind"] == "utility" and rating_w is not None:
                 feed["rating_w"] = rating_w
-        coupled = solve_steady(described(inputs), [DESIGN], [()]).coupled
+        coupled = solve_steady(described(layout_inputs(inputs)), [DESIGN], [()]).coupled
         return float(coupled.meter_power_w[0]), float(coupled.feed_load_w[0].max())
 
     meter_w, utility_w = loads_w(None)
@@ -199,7 +202,7 @@ def test_the_rating_of_the_generator_counts_cooling_while_the_utility_is_lost(sa
         for feed in inputs["feeds"]:
             if feed["kind"] == "generator":
                 feed["rating_w"] = feed["rating_w"] if rating_w is None else rating_w / feed["n_units"]
-        year = described(inputs)
+        year = described(layout_inputs(inputs))
         out = outages(year, ",".join(f"feed:{feed['id']}" for feed in inputs["feeds"] if feed["kind"] == "utility"))
         coupled = solve_steady(year, [DESIGN, DESIGN], [(), out]).coupled
         load_w = dict(zip(year.feeds.tree.names, coupled.feed_load_w.T, strict=True))

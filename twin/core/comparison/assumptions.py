@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from twin.core.inputs.layout import LayoutInputs
 from twin.core.text.field_names import assumption_words, fact_text
 from twin.core.text.numbers import quantity_text
 
@@ -58,20 +59,20 @@ def _datum(row: Mapping[str, Any]) -> tuple[str, str]:
 def _assumptions(run: Run) -> dict[tuple[str, str], str]:
     """Return what a run assumed, as text by group and name."""
     inputs = run["inputs"]
-    site, region = inputs["site"], inputs["site"]["region"]
-    price = inputs["scenario"]["electricity_usd_per_kwh"]
-    facts = region["facts"]
+    site, region = inputs.site, inputs.site.region
+    price = inputs.scenario.electricity_usd_per_kwh
+    facts = region.facts
     said = {(QUESTION, name): text for name, text in _question(inputs).items()}
     said |= {
-        (PLACE, "Site"): site["name"],
-        (PLACE, "Weather"): inputs["weather"]["name"],
-        (PLACE, "Region"): region["name"],
+        (PLACE, "Site"): site.name,
+        (PLACE, "Weather"): inputs.weather.name,
+        (PLACE, "Region"): region.name,
         (PLACE, "Electricity"): quantity_text(facts["electricity_usd_per_kwh"] if price is None else price, "$/kWh"),
         (PLACE, "Grid carbon"): _given(facts.get("grid_carbon_kg_per_kwh"), "kg/kWh"),
         (PLACE, "Water"): _given(facts.get("water_usd_per_m3"), "$/m³"),
-        (PLACE, "Grid limit"): quantity_text(site["grid_limit_w"], "W"),
-        (PLACE, "Repair crews"): f"{site.get('repair_crews') or 'as many as are broken'}",
-        (LAYOUT, "Layout"): f"{inputs['layout']['name']} (version {inputs['layout']['version']})",
+        (PLACE, "Grid limit"): quantity_text(site.grid_limit_w, "W"),
+        (PLACE, "Repair crews"): f"{site.repair_crews or 'as many as are broken'}",
+        (LAYOUT, "Layout"): f"{inputs.layout.name} (version {inputs.layout.version})",
     }
     said |= {(LAYOUT, name): text for name, text in _equipment(inputs).items()}
     for row in run["details"]["per_workload"]:
@@ -81,51 +82,49 @@ def _assumptions(run: Run) -> dict[tuple[str, str], str]:
     return said
 
 
-def _question(inputs: Mapping[str, Any]) -> dict[str, str]:
-    scenario = inputs["scenario"]
-    limit_w = scenario["accelerator_power_limit_w"]
-    tier_bytes = scenario.get("cache_tier_bytes")  # runs of before it could be said have none
+def _question(inputs: LayoutInputs) -> dict[str, str]:
+    scenario = inputs.scenario
+    limit_w = scenario.accelerator_power_limit_w
+    tier_bytes = scenario.cache_tier_bytes  # runs of before it could be said have none
     said = {
-        "Scenario": scenario["name"],
-        "Engine": scenario["engine"],
-        "Weight precision": scenario["weight_precision"],
+        "Scenario": scenario.name,
+        "Engine": scenario.engine,
+        "Weight precision": scenario.weight_precision,
         "Power cap": "none" if limit_w is None else f"{quantity_text(limit_w, 'W')} per accelerator",
         "Cache tier": f"{quantity_text(tier_bytes, 'B')} per accelerator" if tier_bytes else "none",
     }
-    for share in scenario["workloads"]:
-        parts = [f"{quantity_text(share['accelerator_share_frac'], '%')} of accelerators"]
-        if share["model"]:
-            parts.append(share["model"])
-        if share["requests_per_s"] is not None:
-            parts.append(quantity_text(share["requests_per_s"], "req/s"))
+    for share in scenario.workloads:
+        parts = [f"{quantity_text(share.accelerator_share_frac, '%')} of accelerators"]
+        if share.model:
+            parts.append(share.model)
+        if share.requests_per_s is not None:
+            parts.append(quantity_text(share.requests_per_s, "req/s"))
         else:
-            parts.append(f"busiest hour at {quantity_text(share['peak_load_frac'], '%')} of capacity")
-        said[f"Use case {share['workload']['name']}"] = ", ".join(parts)
+            parts.append(f"busiest hour at {quantity_text(share.peak_load_frac, '%')} of capacity")
+        said[f"Use case {share.workload.name}"] = ", ".join(parts)
     return said
 
 
-def _equipment(inputs: Mapping[str, Any]) -> dict[str, str]:
-    by_id = inputs["products"]["by_id"]
-
+def _equipment(inputs: LayoutInputs) -> dict[str, str]:
     def named(counts: Counter) -> str:
-        return ", ".join(f"{n:g} × {by_id[str(key)]['name']}" for key, n in counts.most_common() if key) or "none"
+        return ", ".join(f"{n:g} × {inputs.product_name(key)}" for key, n in counts.most_common() if key) or "none"
 
-    racks, systems = inputs["racks"], Counter()
-    for key, n in zip(racks["product_id"], racks["n_systems"], strict=True):
+    racks, systems = inputs.racks, Counter()
+    for key, n in zip(racks.product_id, racks.n_systems, strict=True):
         systems[key] += n
     rejection, chillers, air = Counter(), Counter(), Counter()
-    for plant in inputs["plants"]:
-        rejection[plant["heat_rejection_id"]] += plant["n_heat_rejection"]
-        chillers[plant["chiller_id"]] += plant["n_chillers"]
-    for hall in inputs["halls"]:
-        air[hall["air_unit_id"]] += hall["n_air_units"]
-    ups = sum(feed["n_units"] for feed in inputs["feeds"] if feed["kind"] == "ups")
-    redundancy = sorted({feed["redundancy"] for feed in inputs["feeds"] if feed["redundancy"]})
+    for plant in inputs.plants:
+        rejection[plant.heat_rejection_id] += plant.n_heat_rejection
+        chillers[plant.chiller_id] += plant.n_chillers
+    for hall in inputs.halls:
+        air[hall.air_unit_id] += hall.n_air_units
+    ups = sum(feed.n_units for feed in inputs.feeds if feed.kind == "ups")
+    redundancy = sorted({feed.redundancy for feed in inputs.feeds if feed.redundancy})
     return {
-        "Racks": f"{len(racks['id'])}",
+        "Racks": f"{len(racks)}",
         "Systems": named(systems),
-        "CDUs": named(Counter(cdu["product_id"] for cdu in inputs["cdus"])),
-        "Rack coolant set points": ", ".join(f"{t:g} °C" for t in sorted({c["supply_degc"] for c in inputs["cdus"]})),
+        "CDUs": named(Counter(cdu.product_id for cdu in inputs.cdus)),
+        "Rack coolant set points": ", ".join(f"{t:g} °C" for t in sorted({c.supply_degc for c in inputs.cdus})),
         "Heat rejection": named(rejection),
         "Chillers": named(chillers),
         "Air units": named(air),

@@ -1,18 +1,18 @@
 """What differs between two layouts: on the plan, and in the parts that have no place on it.
 
-Reads two snapshots (`twin.runs.snapshot`), so it shows what was solved, also where a layout has been edited since.
+Reads the inputs of two runs, so it shows what was solved, also where a layout has been edited since.
 Things are matched by hall and name; what is left over in a hall is matched by place, and then its name is what changed.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from twin.core.inputs.layout import CduRow, FeedRow, HallRow, LayoutInputs, PlantRow
 from twin.core.text.numbers import quantity_text, significant
 
-Inputs = Mapping[str, Any]
 Properties = dict[str, str]
+HallPair = tuple[HallRow | None, HallRow | None]
 
 SAME_PLACE_M = 0.3  # half a floor tile: nearer centres are one place
 STILL_M = 1e-3  # below this nothing was moved: positions are kept to the millimetre
@@ -130,20 +130,20 @@ class PlanDifference:
         return not self.rows
 
 
-def plan_difference(a: Inputs, b: Inputs) -> PlanDifference:
+def plan_difference(a: LayoutInputs, b: LayoutInputs) -> PlanDifference:
     """Return what differs between the layouts of two snapshots.
 
     Parameters
     ----------
-    a, b : mapping
-        Snapshots of `twin.runs.snapshot`; they may be of different sites.
+    a, b : LayoutInputs
+        They may be of different sites.
     """
-    hall_pairs = _paired_halls(a["halls"], b["halls"])
-    renamed = {old["name"]: new["name"] for old, new in hall_pairs if old and new}
+    hall_pairs = _paired_halls(a.halls, b.halls)
+    renamed = {old.name: new.name for old, new in hall_pairs if old and new}
     before, after = floor(a, renamed), floor(b, {})
     halls, placeless = [], []
     for old, new in hall_pairs:
-        name = (new or old)["name"]
+        name = (new or old).name
         own = [
             difference
             for kind in FLOOR_KINDS
@@ -152,7 +152,7 @@ def plan_difference(a: Inputs, b: Inputs) -> PlanDifference:
         sizes = [hall for hall in (old, new) if hall]
         standing = [d for d in own if d.thing.box]
         placeless += [d for d in own if not d.thing.box]
-        halls.append(HallDifference(name, max(h["width_m"] for h in sizes), max(h["depth_m"] for h in sizes), standing))
+        halls.append(HallDifference(name, max(h.width_m for h in sizes), max(h.depth_m for h in sizes), standing))
     counts = {state: sum(d.state == state for hall in halls for d in hall.things) for state in STATES}
     parts = _matched(_halls(a, renamed), _halls(b, {}))
     for read in (_feeds, _plants):
@@ -170,9 +170,9 @@ def rows(differences: Iterable[Difference]) -> list[Row]:
     return sorted(found, key=lambda row: STATES.index(row.state))
 
 
-def floor(inputs: Inputs, renamed: Mapping[str, str]) -> dict[tuple[str, str], list[Thing]]:
+def floor(inputs: LayoutInputs, renamed: Mapping[str, str]) -> dict[tuple[str, str], list[Thing]]:
     """Return what stands on the floor by hall and kind; `renamed` says under which name a hall is matched."""
-    hall_name = {hall["id"]: renamed.get(hall["name"], hall["name"]) for hall in inputs["halls"]}
+    hall_name = {hall.id: renamed.get(hall.name, hall.name) for hall in inputs.halls}
     found: dict[tuple[str, str], list[Thing]] = defaultdict(list)
     for thing, hall_id in (*_racks(inputs), *_cdus(inputs), *_air_units(inputs), *_features(inputs)):
         hall = hall_name.get(hall_id, "")
@@ -180,121 +180,123 @@ def floor(inputs: Inputs, renamed: Mapping[str, str]) -> dict[tuple[str, str], l
     return found
 
 
-def _racks(inputs: Inputs) -> Iterable[tuple[Thing, int]]:
-    columns = inputs["racks"]
-    product, cdu, feed = _product_name(inputs), _names(inputs["cdus"]), _names(inputs["feeds"])
-    for values in zip(*columns.values(), strict=True):
-        rack = dict(zip(columns, values, strict=True))
+def _racks(inputs: LayoutInputs) -> Iterable[tuple[Thing, int]]:
+    racks = inputs.racks
+    product, cdu, feed = inputs.product_name, _names(inputs.cdus), _names(inputs.feeds)
+    for i in range(len(racks)):
         properties = {
-            "Product": product(rack["product_id"]),
-            "Systems": f"{rack['n_systems']}" if rack["product_id"] is not None else "",
-            "Role": rack["role"],
-            "Row": rack["row"],
-            "CDU": cdu(rack["cdu_id"]),
-            "Feed A": feed(rack["feed_a_id"]),
-            "Feed B": feed(rack["feed_b_id"]),
-            "Other power": quantity_text(rack["other_power_w"], "W") if rack["other_power_w"] else "",
-            "Accelerator power cap": _amount(rack["accelerator_power_limit_w"], "W"),
-            "Load share": significant(rack["load_share"]),
-            "Coolant flow": _amount(rack["coolant_flow_m3_per_s"], "m³/s"),
-            "Size": f"{rack['width_m']:g} × {rack['depth_m']:g} m",
+            "Product": product(racks.product_id[i]),
+            "Systems": f"{racks.n_systems[i]}" if racks.product_id[i] is not None else "",
+            "Role": racks.role[i],
+            "Row": racks.row[i],
+            "CDU": cdu(racks.cdu_id[i]),
+            "Feed A": feed(racks.feed_a_id[i]),
+            "Feed B": feed(racks.feed_b_id[i]),
+            "Other power": quantity_text(racks.other_power_w[i], "W") if racks.other_power_w[i] else "",
+            "Accelerator power cap": _amount(racks.accelerator_power_limit_w[i], "W"),
+            "Load share": significant(racks.load_share[i]),
+            "Coolant flow": _amount(racks.coolant_flow_m3_per_s[i], "m³/s"),
+            "Size": f"{racks.width_m[i]:g} × {racks.depth_m[i]:g} m",
         }
-        yield Thing("rack", "", rack["name"], properties, _box(rack, rack["width_m"], rack["depth_m"])), rack["hall_id"]
+        box = _box(racks.x_m[i], racks.y_m[i], racks.orientation_deg[i], racks.width_m[i], racks.depth_m[i])
+        yield Thing("rack", "", racks.name[i], properties, box), racks.hall_id[i]
 
 
-def _cdus(inputs: Inputs) -> Iterable[tuple[Thing, int]]:
-    product, plant = _product_name(inputs), _names(inputs["plants"])
-    for cdu in inputs["cdus"]:
-        facts = (inputs["products"]["by_id"].get(str(cdu["product_id"])) or {}).get("facts", {})
+def _cdus(inputs: LayoutInputs) -> Iterable[tuple[Thing, int]]:
+    product, plant = inputs.product_name, _names(inputs.plants)
+    for cdu in inputs.cdus:
+        facts = inputs.facts(cdu.product_id)
         properties = {
-            "Product": product(cdu["product_id"]),
-            "Group": cdu["group"],
-            "Plant": plant(cdu["plant_id"]),
-            "Redundant units": f"{cdu['redundant_units']}",
-            "Supply set point": quantity_text(cdu["supply_degc"], "°C"),
-            "Coolant": cdu["coolant"],
+            "Product": product(cdu.product_id),
+            "Group": cdu.group,
+            "Plant": plant(cdu.plant_id),
+            "Redundant units": f"{cdu.redundant_units}",
+            "Supply set point": quantity_text(cdu.supply_degc, "°C"),
+            "Coolant": cdu.coolant,
         }
-        placed = "x_m" in cdu  # runs of earlier versions kept no places of CDUs
-        box = _box(cdu, facts.get("width_m") or 0.6, facts.get("depth_m") or 1.2) if placed else None
-        yield Thing("CDU", "", cdu["name"], properties, box), cdu["hall_id"]
+        placed = cdu.x_m is not None  # runs of earlier versions kept no places of CDUs
+        size = facts.get("width_m") or 0.6, facts.get("depth_m") or 1.2
+        box = _box(cdu.x_m, cdu.y_m, cdu.orientation_deg, *size) if placed else None
+        yield Thing("CDU", "", cdu.name, properties, box), cdu.hall_id
 
 
-def _air_units(inputs: Inputs) -> Iterable[tuple[Thing, int]]:
-    for unit in inputs.get("air_units", ()):  # older runs kept none
-        size = {"Size": f"{unit['width_m']:g} × {unit['depth_m']:g} m"}
-        yield Thing("air unit", "", unit["name"], size, _box(unit, unit["width_m"], unit["depth_m"])), unit["hall_id"]
+def _air_units(inputs: LayoutInputs) -> Iterable[tuple[Thing, int]]:
+    for unit in inputs.air_units:  # older runs kept none
+        size = {"Size": f"{unit.width_m:g} × {unit.depth_m:g} m"}
+        box = _box(unit.x_m, unit.y_m, unit.orientation_deg, unit.width_m, unit.depth_m)
+        yield Thing("air unit", "", unit.name, size, box), unit.hall_id
 
 
-def _features(inputs: Inputs) -> Iterable[tuple[Thing, int]]:
-    for part in inputs.get("features", ()):
-        said = {"Kind": part["type"].replace("_", " "), "Size": f"{part['width_m']:g} × {part['depth_m']:g} m"}
-        box = Box(part["x_m"], part["y_m"], part["width_m"], part["depth_m"], 0)
-        yield Thing("floor feature", "", part["name"], said, box), part["hall_id"]
+def _features(inputs: LayoutInputs) -> Iterable[tuple[Thing, int]]:
+    for part in inputs.features:
+        said = {"Kind": part.type.replace("_", " "), "Size": f"{part.width_m:g} × {part.depth_m:g} m"}
+        box = Box(part.x_m, part.y_m, part.width_m, part.depth_m, 0)
+        yield Thing("floor feature", "", part.name, said, box), part.hall_id
 
 
-def _halls(inputs: Inputs, renamed: Mapping[str, str]) -> list[Thing]:
-    product, plant = _product_name(inputs), _names(inputs["plants"])
+def _halls(inputs: LayoutInputs, renamed: Mapping[str, str]) -> list[Thing]:
+    product, plant = inputs.product_name, _names(inputs.plants)
     return [
-        Thing("hall", "", renamed.get(hall["name"], hall["name"]), {
-            "Name": hall["name"],
-            "Size": f"{hall['width_m']:g} × {hall['depth_m']:g} × {hall['height_m']:g} m",
-            "Containment": hall["containment"].replace("_", " "),
-            "Supply air": quantity_text(hall["supply_air_degc"], "°C"),
-            "Air units": _units(hall["n_air_units"], product(hall["air_unit_id"]), hall["n_air_units_spare"]),
-            "Leakage": quantity_text(hall["leakage_frac"], "%"),
-            "Recirculation": quantity_text(hall["recirculation_frac"], "%"),
-            "Lighting": quantity_text(hall["lighting_w"], "W"),
-            "Plant": plant(hall["plant_id"]),
+        Thing("hall", "", renamed.get(hall.name, hall.name), {
+            "Name": hall.name,
+            "Size": f"{hall.width_m:g} × {hall.depth_m:g} × {hall.height_m:g} m",
+            "Containment": hall.containment.replace("_", " "),
+            "Supply air": quantity_text(hall.supply_air_degc, "°C"),
+            "Air units": _units(hall.n_air_units, product(hall.air_unit_id), hall.n_air_units_spare),
+            "Leakage": quantity_text(hall.leakage_frac, "%"),
+            "Recirculation": quantity_text(hall.recirculation_frac, "%"),
+            "Lighting": quantity_text(hall.lighting_w, "W"),
+            "Plant": plant(hall.plant_id),
         })
-        for hall in inputs["halls"]
+        for hall in inputs.halls
     ]  # fmt: skip
 
 
-def _feeds(inputs: Inputs) -> list[Thing]:
-    product, parent = _product_name(inputs), _names(inputs["feeds"])
+def _feeds(inputs: LayoutInputs) -> list[Thing]:
+    product, parent = inputs.product_name, _names(inputs.feeds)
     return [
-        Thing("power feed", "", feed["name"], {
-            "Kind": feed["kind"],
-            "Fed by": parent(feed["parent_id"]),
-            "Product": product(feed["product_id"]),
-            "Rating": _amount(feed["rating_w"], "W"),
-            "Units": f"{feed['n_units']}",
-            "Length": _amount(feed["length_m"], "m"),
-            "Redundancy group": feed["redundancy_group"] or "",
-            "Redundancy": feed["redundancy"] or "",
-            "Eco mode": "yes" if feed["eco_mode"] else "no",
+        Thing("power feed", "", feed.name, {
+            "Kind": feed.kind,
+            "Fed by": parent(feed.parent_id),
+            "Product": product(feed.product_id),
+            "Rating": _amount(feed.rating_w, "W"),
+            "Units": f"{feed.n_units}",
+            "Length": _amount(feed.length_m, "m"),
+            "Redundancy group": feed.redundancy_group or "",
+            "Redundancy": feed.redundancy or "",
+            "Eco mode": "yes" if feed.eco_mode else "no",
         })
-        for feed in inputs["feeds"]
+        for feed in inputs.feeds
     ]  # fmt: skip
 
 
-def _plants(inputs: Inputs) -> list[Thing]:
-    product = _product_name(inputs)
+def _plants(inputs: LayoutInputs) -> list[Thing]:
+    product = inputs.product_name
     return [
-        Thing("cooling plant", "", plant["name"], {
-            "Supply set point": quantity_text(plant["supply_degc"], "°C"),
-            "Design rise": quantity_text(plant["design_rise_k"], "K"),
-            "Coolant": plant["coolant"],
-            "Economiser": f"{plant['economiser']}".replace("_", " "),
-            "Heat rejection": _units(plant["n_heat_rejection"], product(plant["heat_rejection_id"]),
-                                     plant["n_heat_rejection_spare"]),
-            "Chillers": _units(plant["n_chillers"], product(plant["chiller_id"]), plant["n_chillers_spare"]),
-            "Pumps": _units(plant["n_pumps"], product(plant["pump_id"]), plant["n_pumps_spare"]),
-            "Tank": _amount(plant["tank_m3"], "m³"),
+        Thing("cooling plant", "", plant.name, {
+            "Supply set point": quantity_text(plant.supply_degc, "°C"),
+            "Design rise": quantity_text(plant.design_rise_k, "K"),
+            "Coolant": plant.coolant,
+            "Economiser": f"{plant.economiser}".replace("_", " "),
+            "Heat rejection": _units(plant.n_heat_rejection, product(plant.heat_rejection_id),
+                                     plant.n_heat_rejection_spare),
+            "Chillers": _units(plant.n_chillers, product(plant.chiller_id), plant.n_chillers_spare),
+            "Pumps": _units(plant.n_pumps, product(plant.pump_id), plant.n_pumps_spare),
+            "Tank": _amount(plant.tank_m3, "m³"),
         })
-        for plant in inputs["plants"]
+        for plant in inputs.plants
     ]  # fmt: skip
 
 
-def _paired_halls(before: Sequence[dict], after: Sequence[dict]) -> list[tuple[dict | None, dict | None]]:
+def _paired_halls(before: Sequence[HallRow], after: Sequence[HallRow]) -> list[HallPair]:
     """Return halls of equal name as pairs; of those left over, the first of equal size, else each by itself."""
-    by_name = {hall["name"]: hall for hall in before}
-    pairs: list[tuple[dict | None, dict | None]] = [(by_name.pop(new["name"], None), new) for new in after]
+    by_name = {hall.name: hall for hall in before}
+    pairs: list[HallPair] = [(by_name.pop(new.name, None), new) for new in after]
     for i, (old, new) in enumerate(pairs):
         if old is None:
-            alike = [h for h in by_name.values() if (h["width_m"], h["depth_m"]) == (new["width_m"], new["depth_m"])]
+            alike = [h for h in by_name.values() if (h.width_m, h.depth_m) == (new.width_m, new.depth_m)]
             if alike:
-                pairs[i] = by_name.pop(alike[0]["name"]), new
+                pairs[i] = by_name.pop(alike[0].name), new
     return [*pairs, *((old, None) for old in by_name.values())]
 
 
@@ -333,19 +335,14 @@ def _difference(old: Thing | None, new: Thing | None) -> Difference:
     return Difference(state, old, new, changes, moved, turned)
 
 
-def _box(row: Mapping[str, Any], width_m: float, depth_m: float) -> Box:
-    turned = row["orientation_deg"] in (90, 270)
+def _box(x_m: float, y_m: float, orientation_deg: int, width_m: float, depth_m: float) -> Box:
+    turned = orientation_deg in (90, 270)
     across, along = (depth_m, width_m) if turned else (width_m, depth_m)
-    return Box(row["x_m"], row["y_m"], across, along, row["orientation_deg"])
+    return Box(x_m, y_m, across, along, orientation_deg)
 
 
-def _product_name(inputs: Inputs) -> Callable[[int | None], str]:
-    by_id = inputs["products"]["by_id"]
-    return lambda product_id: "" if product_id is None else by_id[str(product_id)]["name"]
-
-
-def _names(table: Sequence[Mapping[str, Any]]) -> Callable[[int | None], str]:
-    by_id = {row["id"]: row["name"] for row in table}
+def _names(table: Sequence[CduRow] | Sequence[FeedRow] | Sequence[PlantRow]) -> Callable[[int | None], str]:
+    by_id = {row.id: row.name for row in table}
     return lambda row_id: by_id.get(row_id, "")
 
 

@@ -192,9 +192,12 @@ def _accelerators(run: Run) -> float:
 
 def _mean_peak(run: Run, fact: str) -> float:
     """Return the accelerators' mean peak of one kind, 0 where a data sheet does not state it."""
-    sheets = run["inputs"]["products"]["accelerators"]
+    sheets = run["inputs"].products.accelerators
     rows = run["details"]["per_workload"]
-    stated = [(sheets.get(row["accelerator"], {}).get("facts", {}).get(fact), row["n_accelerators"]) for row in rows]
+    stated = [
+        (sheets[row["accelerator"]].facts.get(fact) if row["accelerator"] in sheets else None, row["n_accelerators"])
+        for row in rows
+    ]
     if not stated or any(not peak for peak, _ in stated):
         return 0.0
     return sum(peak * n for peak, n in stated) / sum(n for _, n in stated)
@@ -289,7 +292,7 @@ def _targets(winner: Run, other: Run) -> str:
 
 
 def _carbon(winner: Run, other: Run) -> str:
-    carbon = [run["inputs"]["site"]["region"]["facts"].get("grid_carbon_kg_per_kwh") for run in (winner, other)]
+    carbon = [run["inputs"].site.region.facts.get("grid_carbon_kg_per_kwh") for run in (winner, other)]
     pues = [run["figures"]["pue"] for run in (winner, other)]
     if not all(carbon) or not all(pues):
         return ""
@@ -303,7 +306,7 @@ def _water(winner: Run, other: Run) -> str:
     kinds = [_heat_rejection(run) for run in (winner, other)]
     if kinds[0] != kinds[1]:
         return f"heat leaves by {kinds[0]} against {kinds[1]}"
-    weather = [run["inputs"]["weather"]["name"] for run in (winner, other)]
+    weather = [run["inputs"].weather.name for run in (winner, other)]
     if weather[0] != weather[1]:
         return f"the weather of {weather[0]} against {weather[1]}"
     hours = [_free_hours(run) for run in (winner, other)]
@@ -321,9 +324,9 @@ def _air_heat_w(run: Run) -> float:
 
 
 def _heat_rejection(run: Run) -> str:
-    by_id = run["inputs"]["products"]["by_id"]
-    used = {plant["heat_rejection_id"] for plant in run["inputs"]["plants"]} - {None}
-    return " and ".join(sorted({by_id[str(key)]["kind"].replace("_", " ") for key in used})) or "chillers alone"
+    inputs = run["inputs"]
+    kinds = {inputs.products.by_id[plant.heat_rejection_id].kind for plant in inputs.plants}
+    return " and ".join(sorted(kind.replace("_", " ") for kind in kinds)) or "chillers alone"
 
 
 def _free_hours(run: Run) -> float | None:

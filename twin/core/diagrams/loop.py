@@ -5,14 +5,12 @@ lead to groups of CDUs and to the air units of halls, and from these to racks. R
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from twin.core.diagrams.rows import DrawnCdu, DrawnHall, DrawnPlant, DrawnRack
 from twin.core.diagrams.schematic import BLOCK_HEIGHT, BLOCK_WIDTH, Box, Node, Reading, Schematic, Slot, Wire, block
 from twin.core.text.numbers import quantity_text
-
-Row = Mapping[str, Any]
 
 MARGIN, INSET = 14.0, 16.0  # of the drawing, and of a loop's frame
 TITLE = 30.0  # of a loop's frame
@@ -31,24 +29,21 @@ class _Branch:
 
     kind: str  # cdu or hall
     name: str
-    members: list[Row]
-    racks: list[Row] = field(default_factory=list)
+    members: list[DrawnCdu] | list[DrawnHall]
+    racks: list[DrawnRack] = field(default_factory=list)
 
 
-def loop_diagram(plants: Sequence[Row], cdus: Sequence[Row], halls: Sequence[Row], racks: Sequence[Row]) -> Schematic:
+def loop_diagram(
+    plants: Sequence[DrawnPlant], cdus: Sequence[DrawnCdu], halls: Sequence[DrawnHall], racks: Sequence[DrawnRack]
+) -> Schematic:
     """Return the drawing of a layout's cooling loops.
 
     Parameters
     ----------
-    plants : sequence of mappings
-        With id, name, supply_degc, coolant, economiser, tank_m3; rejection, chiller and pump (names of products) and
-        how many of them are installed and spare (n_heat_rejection, n_heat_rejection_spare …); rejection_kind.
-    cdus : sequence of mappings
-        With id, name, group, redundant_units, plant_id, hall_id, supply_degc, product.
-    halls : sequence of mappings
-        With id, name, plant_id, air_unit (name of the product), n_air_units, n_air_units_spare, supply_air_degc.
-    racks : sequence of mappings
-        With id, cdu_id, hall_id.
+    plants : sequence of DrawnPlant
+    cdus : sequence of DrawnCdu
+    halls : sequence of DrawnHall
+    racks : sequence of DrawnRack
 
     Returns
     -------
@@ -58,7 +53,7 @@ def loop_diagram(plants: Sequence[Row], cdus: Sequence[Row], halls: Sequence[Row
     of_plant = _branches(cdus, halls, racks)
     drawing, top = Schematic(), MARGIN
     for plant in plants:
-        top = _draw_loop(drawing, plant, of_plant.pop(plant["id"], []), top) + MARGIN
+        top = _draw_loop(drawing, plant, of_plant.pop(plant.id, []), top) + MARGIN
     for branches in of_plant.values():  # air units that no plant cools
         top = _draw_unplanted(drawing, branches, top) + MARGIN
     drawing.width = max((box.x + box.width for box in drawing.boxes), default=0.0) + MARGIN
@@ -66,37 +61,39 @@ def loop_diagram(plants: Sequence[Row], cdus: Sequence[Row], halls: Sequence[Row
     return drawing
 
 
-def _branches(cdus: Sequence[Row], halls: Sequence[Row], racks: Sequence[Row]) -> dict[int | None, list[_Branch]]:
+def _branches(
+    cdus: Sequence[DrawnCdu], halls: Sequence[DrawnHall], racks: Sequence[DrawnRack]
+) -> dict[int | None, list[_Branch]]:
     """Return what hangs on each plant, with the racks behind it."""
-    groups: dict[tuple, list[Row]] = defaultdict(list)
-    n_groups = len({(cdu["plant_id"], cdu["group"]) for cdu in cdus})
+    groups: dict[tuple, list[DrawnCdu]] = defaultdict(list)
+    n_groups = len({(cdu.plant_id, cdu.group) for cdu in cdus})
     for cdu in cdus:
-        groups[(cdu["plant_id"], cdu["hall_id"] if n_groups > MOST_BRANCHES else cdu["group"])].append(cdu)
-    hall_name = {hall["id"]: hall["name"] for hall in halls}
+        groups[(cdu.plant_id, cdu.hall_id if n_groups > MOST_BRANCHES else cdu.group)].append(cdu)
+    hall_name = {hall.id: hall.name for hall in halls}
     found: dict[int | None, list[_Branch]] = defaultdict(list)
     branch_of: dict[int, _Branch] = {}
     for (plant, key), members in groups.items():
-        own = {cdu["group"] for cdu in members}
+        own = {cdu.group for cdu in members}
         name = next(iter(own)) if len(own) == 1 else f"{len(own)} groups of {hall_name.get(key, key)}"
         found[plant].append(_Branch("cdu", name, members))
-        branch_of |= {cdu["id"]: found[plant][-1] for cdu in members}
+        branch_of |= {cdu.id: found[plant][-1] for cdu in members}
     for hall in halls:
-        if hall["n_air_units"]:
-            found[hall["plant_id"]].append(_Branch("hall", hall["name"], [hall]))
-            found[hall["plant_id"]][-1].racks = [rack for rack in racks if rack["hall_id"] == hall["id"]]
+        if hall.n_air_units:
+            found[hall.plant_id].append(_Branch("hall", hall.name, [hall]))
+            found[hall.plant_id][-1].racks = [rack for rack in racks if rack.hall_id == hall.id]
     for rack in racks:
-        if rack["cdu_id"] in branch_of:
-            branch_of[rack["cdu_id"]].racks.append(rack)
+        if rack.cdu_id in branch_of:
+            branch_of[rack.cdu_id].racks.append(rack)
     return found
 
 
-def _draw_loop(drawing: Schematic, plant: Row, branches: list[_Branch], top: float) -> float:
+def _draw_loop(drawing: Schematic, plant: DrawnPlant, branches: list[_Branch], top: float) -> float:
     """Draw one plant with all that hangs on it; return the bottom of its frame."""
     height = TITLE + PITCH * max(len(branches), 1) + INSET / 2
     middle = top + TITLE + PITCH * max(len(branches), 1) / 2 + 8
     x = MARGIN + INSET
     blocks = [_rejection(plant, x, middle)]
-    if plant["n_chillers"]:
+    if plant.n_chillers:
         blocks.append(_chillers(plant, blocks[-1].x + BLOCK_WIDTH + BLOCK_GAP, middle))
     blocks.append(_pumps(plant, blocks[-1].x + BLOCK_WIDTH + BLOCK_GAP, middle))
     drawing.nodes += blocks
@@ -108,10 +105,10 @@ def _draw_loop(drawing: Schematic, plant: Row, branches: list[_Branch], top: flo
         _draw_branch(drawing, branch, supply_x, middle, top + TITLE + PITCH * (i + 0.5) + 8)
     right = supply_x + HEADERS + BRANCH_GAP + BLOCK_WIDTH + RACK_GAP + BLOCK_WIDTH + INSET
     economiser = {"none": "no free cooling", "integrated": "free cooling first, chillers take the rest",
-                  "only": "outside air only"}[plant["economiser"]]  # fmt: skip
-    label = f"{plant['name']} · {quantity_text(plant['supply_degc'], '°C')} supply · {plant['coolant']} · {economiser}"
-    if plant["tank_m3"]:
-        label += f" · buffer {quantity_text(plant['tank_m3'], 'm³')}"
+                  "only": "outside air only"}[plant.economiser]  # fmt: skip
+    label = f"{plant.name} · {quantity_text(plant.supply_degc, '°C')} supply · {plant.coolant} · {economiser}"
+    if plant.tank_m3:
+        label += f" · buffer {quantity_text(plant.tank_m3, 'm³')}"
     drawing.boxes.insert(0, Box(MARGIN, top, right - MARGIN, height, label, "loop"))
     return top + height
 
@@ -127,9 +124,9 @@ def _draw_unplanted(drawing: Schematic, branches: list[_Branch], top: float) -> 
     return top + height
 
 
-def _spares(plant: Row) -> list[int]:
-    spares = [plant["n_heat_rejection_spare"], plant["n_pumps_spare"]]
-    return [spares[0], plant["n_chillers_spare"], spares[1]] if plant["n_chillers"] else spares
+def _spares(plant: DrawnPlant) -> list[int]:
+    spares = [plant.n_heat_rejection_spare, plant.n_pumps_spare]
+    return [spares[0], plant.n_chillers_spare, spares[1]] if plant.n_chillers else spares
 
 
 def _box(drawing: Schematic, node: Node, spare: int, noun: str = "") -> None:
@@ -147,13 +144,13 @@ def _counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def _plant_reading(plant: Row, quantity: str, unit: str) -> tuple[Reading, ...]:
-    return (Reading("plants", (plant["id"],), quantity, unit),)
+def _plant_reading(plant: DrawnPlant, quantity: str, unit: str) -> tuple[Reading, ...]:
+    return (Reading("plants", (plant.id,), quantity, unit),)
 
 
-def _rejection(plant: Row, x: float, middle: float) -> Node:
-    symbol, kind, noun = REJECTION[plant["rejection_kind"]]
-    n, pk = plant["n_heat_rejection"], plant["id"]
+def _rejection(plant: DrawnPlant, x: float, middle: float) -> Node:
+    symbol, kind, noun = REJECTION[plant.rejection_kind]
+    n, pk = plant.n_heat_rejection, plant.id
     lines = [
         ("heat {}", _plant_reading(plant, "heat_w", "W")),
         ("fans {}", _plant_reading(plant, "fan_power_w", "W")),
@@ -161,14 +158,14 @@ def _rejection(plant: Row, x: float, middle: float) -> Node:
     ]
     return block(
         f"{kind}-{pk}", symbol, x, middle - BLOCK_HEIGHT / 2, _counted(n, noun), lines, kind="plant", ids=(pk,),
-        table="plants", over_word="" if plant["n_chillers"] else SHORT, out_column=f"{kind}s_out",
+        table="plants", over_word="" if plant.n_chillers else SHORT, out_column=f"{kind}s_out",
         token=f"{kind}:{pk}", n_units=n, units=_units(noun.capitalize(), kind, pk, n),
-        note=f"{n} × {plant['rejection']}, {plant['n_heat_rejection_spare']} spare",
+        note=f"{n} × {plant.rejection}, {plant.n_heat_rejection_spare} spare",
     )  # fmt: skip
 
 
-def _chillers(plant: Row, x: float, middle: float) -> Node:
-    n, pk = plant["n_chillers"], plant["id"]
+def _chillers(plant: DrawnPlant, x: float, middle: float) -> Node:
+    n, pk = plant.n_chillers, plant.id
     load = Reading("plants", (pk,), "chiller_load_frac", "%", "max")
     lines = [
         ("{}", _plant_reading(plant, "chiller_power_w", "W")),
@@ -179,12 +176,12 @@ def _chillers(plant: Row, x: float, middle: float) -> Node:
         f"chiller-{pk}", "chiller", x, middle - BLOCK_HEIGHT / 2, _counted(n, "chiller"), lines,
         kind="plant", ids=(pk,), table="plants", over_word=SHORT, out_column="chillers_out", token=f"chiller:{pk}",
         n_units=n, units=_units("Chiller", "chiller", pk, n),
-        note=f"{n} × {plant['chiller']}, {plant['n_chillers_spare']} spare", load=load,
+        note=f"{n} × {plant.chiller}, {plant.n_chillers_spare} spare", load=load,
     )  # fmt: skip
 
 
-def _pumps(plant: Row, x: float, middle: float) -> Node:
-    n, pk = plant["n_pumps"], plant["id"]
+def _pumps(plant: DrawnPlant, x: float, middle: float) -> Node:
+    n, pk = plant.n_pumps, plant.id
     lines = [
         ("flow {}", _plant_reading(plant, "flow_kg_s", "kg/s")),
         ("{}", _plant_reading(plant, "pump_power_w", "W")),
@@ -198,7 +195,7 @@ def _pumps(plant: Row, x: float, middle: float) -> Node:
         f"plant_pump-{pk}", "pump", x, middle - BLOCK_HEIGHT / 2, _counted(n, "pump"), lines, kind="plant", ids=(pk,),
         table="plants", over_word="", out_column="pumps_out", token=f"plant_pump:{pk}", n_units=n,
         units=_units("Pump", "plant_pump", pk, n),
-        note=f"{n} × {plant['pump']}, {plant['n_pumps_spare']} spare", beside=beside,
+        note=f"{n} × {plant.pump}, {plant.n_pumps_spare} spare", beside=beside,
     )  # fmt: skip
 
 
@@ -206,7 +203,7 @@ def _degrees(x: float, y: float, reading: Reading, kind: str) -> Slot:
     return Slot(x, y, "{}", (reading,), kind=f"value {kind}")
 
 
-def _main_pipes(drawing: Schematic, plant: Row, blocks: list[Node], supply_x: float, middle: float) -> None:
+def _main_pipes(drawing: Schematic, plant: DrawnPlant, blocks: list[Node], supply_x: float, middle: float) -> None:
     """Draw supply and return between the blocks and to the headers."""
     for node, following in zip(blocks, [*blocks[1:], None], strict=True):
         start = node.x + node.width
@@ -222,8 +219,8 @@ def _draw_branch(drawing: Schematic, branch: _Branch, supply_x: float | None, ma
     if supply_x is not None:
         x = supply_x + HEADERS + BRANCH_GAP
     exchanger = _cdus(branch, x, y) if branch.kind == "cdu" else _air_units(branch, x, y)
-    spare = min(c["redundant_units"] for c in branch.members) if branch.kind == "cdu" else (
-        branch.members[0]["n_air_units_spare"]
+    spare = min(c.redundant_units for c in branch.members) if branch.kind == "cdu" else (
+        branch.members[0].n_air_units_spare
     )  # fmt: skip
     racks = _racks(branch, x + BLOCK_WIDTH + RACK_GAP, y)
     drawing.nodes += [exchanger, racks]
@@ -240,7 +237,7 @@ def _draw_branch(drawing: Schematic, branch: _Branch, supply_x: float | None, ma
 
 def _cdus(branch: _Branch, x: float, y: float) -> Node:
     """Return the CDUs of a group, with the temperatures on both their sides."""
-    ids = tuple(cdu["id"] for cdu in branch.members)
+    ids = tuple(cdu.id for cdu in branch.members)
     n, first = len(ids), branch.members[0]
     load = Reading("cdus", ids, "load_frac", "%", "max")
     lines = [
@@ -259,17 +256,17 @@ def _cdus(branch: _Branch, x: float, y: float) -> Node:
         _degrees(right, y + HALF_PIPES + 13, Reading("cdus", ids, "return_degc", "°C", "max"), "return"),
     )
     return block(
-        f"cdu-{first['id']}", "exchanger", x, y - BLOCK_HEIGHT / 2, branch.name, lines,
+        f"cdu-{first.id}", "exchanger", x, y - BLOCK_HEIGHT / 2, branch.name, lines,
         kind="cdu", ids=ids, table="cdus", n_units=n,
-        units=[(cdu["name"], f"cdu:{cdu['id']}") for cdu in branch.members], load=load, beside=beside,
-        note=f"{n} × {first['product']}, {first['redundant_units']} spare",
+        units=[(cdu.name, f"cdu:{cdu.id}") for cdu in branch.members], load=load, beside=beside,
+        note=f"{n} × {first.product}, {first.redundant_units} spare",
     )  # fmt: skip
 
 
 def _air_units(branch: _Branch, x: float, y: float) -> Node:
     """Return the air units of a hall, with the temperatures of the air they move."""
     hall = branch.members[0]
-    n, ids = hall["n_air_units"], (hall["id"],)
+    n, ids = hall.n_air_units, (hall.id,)
     load = Reading("halls", ids, "load_frac", "%", "max")
     lines = [
         ("heat {}", (Reading("halls", ids, "air_heat_w", "W"),)),
@@ -283,16 +280,16 @@ def _air_units(branch: _Branch, x: float, y: float) -> Node:
         _degrees(right, y + HALF_PIPES + 13, Reading("halls", ids, "return_degc", "°C", "mean"), "return"),
     )
     return block(
-        f"air_unit-{hall['id']}", "coil", x, y - BLOCK_HEIGHT / 2, hall["name"], lines,
-        kind="hall", ids=ids, table="halls", out_column="units_out", token=f"air_unit:{hall['id']}", n_units=n,
-        units=_units("Air unit", "air_unit", hall["id"], n),
-        note=f"{n} × {hall['air_unit']}, {hall['n_air_units_spare']} spare", load=load, beside=beside,
+        f"air_unit-{hall.id}", "coil", x, y - BLOCK_HEIGHT / 2, hall.name, lines,
+        kind="hall", ids=ids, table="halls", out_column="units_out", token=f"air_unit:{hall.id}", n_units=n,
+        units=_units("Air unit", "air_unit", hall.id, n),
+        note=f"{n} × {hall.air_unit}, {hall.n_air_units_spare} spare", load=load, beside=beside,
     )  # fmt: skip
 
 
 def _racks(branch: _Branch, x: float, y: float) -> Node:
     """Return the racks behind CDUs or air units."""
-    ids = tuple(rack["id"] for rack in branch.racks)
+    ids = tuple(rack.id for rack in branch.racks)
     by_air = branch.kind == "hall"
     title = f"Air of {_counted(len(ids), 'rack')}" if by_air else _counted(len(ids), "rack")
     lines = [
@@ -302,7 +299,7 @@ def _racks(branch: _Branch, x: float, y: float) -> Node:
         ("{}", (Reading("racks", ids, "tokens_per_s", "tok/s"),)),
     ]  # fmt: skip
     return block(
-        f"racks-{branch.kind}-{branch.members[0]['id']}", "racks", x, y - BLOCK_HEIGHT / 2, title, lines if ids else (),
+        f"racks-{branch.kind}-{branch.members[0].id}", "racks", x, y - BLOCK_HEIGHT / 2, title, lines if ids else (),
         kind="racks", ids=ids, table="racks", n_units=1,
         note=f"{_counted(len(ids), 'rack')} {'in the air of' if by_air else 'on'} {branch.name}",
     )  # fmt: skip

@@ -8,8 +8,8 @@ stand in one box where they stand together, and carry their scheme as a tag wher
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from twin.core.diagrams.rows import DrawnFeed, DrawnRack
 from twin.core.diagrams.schematic import (
     BLOCK_HEIGHT,
     BLOCK_WIDTH,
@@ -25,8 +25,6 @@ from twin.core.diagrams.schematic import (
 )
 from twin.core.inputs.feed_ratings import standby_generators
 from twin.core.text.numbers import quantity_text
-
-Row = Mapping[str, Any]
 
 ROW_HEIGHT, ROW_WIDTH, RACKS_WIDTH = 26.0, 320.0, 250.0
 BLOCK_PITCH = BLOCK_HEIGHT + 34  # leaves room for the label of a box
@@ -46,7 +44,7 @@ class _Branch:
     """One thing of the tree before it has a place: a feed or several folded ones, racks, or a note about racks."""
 
     key: str
-    feeds: list[Row] = field(default_factory=list)
+    feeds: list[DrawnFeed] = field(default_factory=list)
     racks: tuple[int, ...] = ()
     title: str = ""
     note: str = ""
@@ -81,15 +79,13 @@ class _Branch:
             yield from branch.walk()
 
 
-def one_line(feeds: Sequence[Row], racks: Sequence[Row]) -> Schematic:
+def one_line(feeds: Sequence[DrawnFeed], racks: Sequence[DrawnRack]) -> Schematic:
     """Return the drawing of a layout's feeds.
 
     Parameters
     ----------
-    feeds : sequence of mappings
-        With id, name, kind, parent_id, rating_w (of one unit, or None), n_units, redundancy_group, redundancy, product.
-    racks : sequence of mappings
-        With id, row, feed_a_id, feed_b_id.
+    feeds : sequence of DrawnFeed
+    racks : sequence of DrawnRack
 
     Returns
     -------
@@ -103,36 +99,34 @@ def one_line(feeds: Sequence[Row], racks: Sequence[Row]) -> Schematic:
     return _drawn(roots, _partners(feeds))
 
 
-def _tree(feeds: Sequence[Row], racks: Sequence[Row]) -> list[_Branch]:
+def _tree(feeds: Sequence[DrawnFeed], racks: Sequence[DrawnRack]) -> list[_Branch]:
     """Return the sources with everything below them."""
-    known = {feed["id"]: feed for feed in feeds}
+    known = {feed.id: feed for feed in feeds}
     below = defaultdict(list)
     for feed in feeds:
-        below[feed["parent_id"] if feed["parent_id"] in known else None].append(feed)
+        below[feed.parent_id if feed.parent_id in known else None].append(feed)
     served = _rack_branches(known, racks)
     standby = _standby(feeds, below)
 
-    def branch(feed: Row, depth: int) -> _Branch:
-        made = _Branch(f"feed-{feed['id']}", feeds=[feed], depth=depth)
-        made.standby = [
-            _Branch(f"feed-{g['id']}", feeds=[g], depth=depth) for g in feeds if standby.get(g["id"]) == feed["id"]
-        ]
-        made.below = [branch(child, depth + 1) for child in below[feed["id"]]]
-        made.in_row = not made.below and depth > 0 and (bool(served[feed["id"]]) or len(below[feed["parent_id"]]) > 2)
-        for racks_below in served[feed["id"]]:
+    def branch(feed: DrawnFeed, depth: int) -> _Branch:
+        made = _Branch(f"feed-{feed.id}", feeds=[feed], depth=depth)
+        made.standby = [_Branch(f"feed-{g.id}", feeds=[g], depth=depth) for g in feeds if standby.get(g.id) == feed.id]
+        made.below = [branch(child, depth + 1) for child in below[feed.id]]
+        made.in_row = not made.below and depth > 0 and (bool(served[feed.id]) or len(below[feed.parent_id]) > 2)
+        for racks_below in served[feed.id]:
             racks_below.depth = depth + 1
-        made.below += served[feed["id"]]
+        made.below += served[feed.id]
         return made
 
-    roots = [branch(feed, 0) for feed in below[None] if feed["id"] not in standby]
+    roots = [branch(feed, 0) for feed in below[None] if feed.id not in standby]
     _add_cooling(feeds, racks, roots)
     return roots
 
 
-def _standby(feeds: Sequence[Row], below: Mapping[int | None, list[Row]]) -> dict[int, int]:
+def _standby(feeds: Sequence[DrawnFeed], below: Mapping[int | None, list[DrawnFeed]]) -> dict[int, int]:
     """Return which utility each generator stands behind; one that carries feeds of its own is a source like others."""
-    behind = standby_generators(list(feeds))
-    by_name = {feed["name"]: feed["id"] for feed in feeds if feed["kind"] == "generator"}
+    behind = standby_generators(feeds)
+    by_name = {feed.name: feed.id for feed in feeds if feed.kind == "generator"}
     found: dict[int, int] = {}
     for utility, name in behind.items():
         if not below[by_name[name]]:
@@ -140,23 +134,23 @@ def _standby(feeds: Sequence[Row], below: Mapping[int | None, list[Row]]) -> dic
     return found
 
 
-def _add_cooling(feeds: Sequence[Row], racks: Sequence[Row], roots: list[_Branch]) -> None:
+def _add_cooling(feeds: Sequence[DrawnFeed], racks: Sequence[DrawnRack], roots: list[_Branch]) -> None:
     """Add the load of cooling beside the utility where no board is kept for it; see `feeds.mechanical_nodes`."""
-    used = {feed["parent_id"] for feed in feeds} | {rack[side] for rack in racks for side in ("feed_a_id", "feed_b_id")}
-    boards = [f for f in feeds if f["id"] not in used and f["kind"] in ("switchboard", "pdu", "transformer")]
+    used = {feed.parent_id for feed in feeds} | {own for rack in racks for own in (rack.feed_a_id, rack.feed_b_id)}
+    boards = [f for f in feeds if f.id not in used and f.kind in ("switchboard", "pdu", "transformer")]
     if roots and not boards:
         note = "Fans, pumps, chillers and lights: in the utility's load, as no board is described for them"
         roots.append(_Branch(COOLING, title="Cooling, lighting", note=note, in_row=True))
 
 
-def _rack_branches(known: Mapping[int, Row], racks: Sequence[Row]) -> dict[int, list[_Branch]]:
+def _rack_branches(known: Mapping[int, DrawnFeed], racks: Sequence[DrawnRack]) -> dict[int, list[_Branch]]:
     """Return per feed what hangs on it: groups of racks beside their feed A, notes beside their feed B."""
-    pairs: dict[tuple[int | None, int | None], list[Row]] = defaultdict(list)
+    pairs: dict[tuple[int | None, int | None], list[DrawnRack]] = defaultdict(list)
     for rack in racks:
-        a, b = (rack[side] if rack[side] in known else None for side in ("feed_a_id", "feed_b_id"))
+        a, b = (own if own in known else None for own in (rack.feed_a_id, rack.feed_b_id))
         pairs[(a, b) if a is not None else (b, None)].append(rack)
-    of_a: dict[int, dict[int | None, list[Row]]] = defaultdict(dict)
-    of_b: dict[int, dict[int, list[Row]]] = defaultdict(dict)
+    of_a: dict[int, dict[int | None, list[DrawnRack]]] = defaultdict(dict)
+    of_b: dict[int, dict[int, list[DrawnRack]]] = defaultdict(dict)
     for (a, b), members in pairs.items():
         if a is None:
             continue
@@ -168,30 +162,30 @@ def _rack_branches(known: Mapping[int, Row], racks: Sequence[Row]) -> dict[int, 
         found[a] = _racks_on(a, groups, known)
     for b, groups in of_b.items():
         n = sum(len(members) for members in groups.values())
-        names = [known[a]["name"] for a in groups]
+        names = [known[a].name for a in groups]
         title = f"B of {n} on {names[0]}" if len(names) == 1 else f"B of {n} on {len(names)} feeds"
         found[b].append(
-            _Branch(f"b-{b}", title=title, in_row=True, racks=tuple(r["id"] for m in groups.values() for r in m),
+            _Branch(f"b-{b}", title=title, in_row=True, racks=tuple(r.id for m in groups.values() for r in m),
                     note=f"Side B of {n} racks whose side A is {', '.join(names)}")
         )  # fmt: skip
     return found
 
 
-def _racks_on(a: int, groups: Mapping[int | None, list[Row]], known: Mapping[int, Row]) -> list[_Branch]:
+def _racks_on(a: int, groups: Mapping[int | None, list[DrawnRack]], known: Mapping[int, DrawnFeed]) -> list[_Branch]:
     if len(groups) > FEW_PARTNERS:
         members = [rack for racks in groups.values() for rack in racks]
         return [_rack_group(f"racks-{a}", members, f"side B on {len(groups)} feeds")]
     return [
-        _rack_group(f"racks-{a}-{b or 0}", members, f"side B {known[b]['name']}" if b else "one feed only")
+        _rack_group(f"racks-{a}-{b or 0}", members, f"side B {known[b].name}" if b else "one feed only")
         for b, members in groups.items()
     ]
 
 
-def _rack_group(key: str, racks: Sequence[Row], partner: str) -> _Branch:
-    rows = sorted({rack["row"] for rack in racks if rack["row"]})
+def _rack_group(key: str, racks: Sequence[DrawnRack], partner: str) -> _Branch:
+    rows = sorted({rack.row for rack in racks if rack.row})
     of = f", row {rows[0]}" if len(rows) == 1 else f", {len(rows)} rows" if rows else ""
     noun = "rack" if len(racks) == 1 else "racks"
-    return _Branch(key, title=f"{len(racks)} {noun}{of}", racks=tuple(rack["id"] for rack in racks), in_row=True,
+    return _Branch(key, title=f"{len(racks)} {noun}{of}", racks=tuple(rack.id for rack in racks), in_row=True,
                    note=f"{len(racks)} {noun}{of}; {partner}")  # fmt: skip
 
 
@@ -200,7 +194,7 @@ def _folded(branches: list[_Branch]) -> list[_Branch]:
     kept, alike = [], defaultdict(list)
     for branch in branches:
         plain = branch.in_row and branch.feeds and all(not below.feeds for below in branch.below)
-        (alike[branch.feeds[0]["kind"]] if plain else kept).append(branch)
+        (alike[branch.feeds[0].kind] if plain else kept).append(branch)
     for members in alike.values():
         kept.append(_fold(members) if len(members) > 1 else members[0])
     return kept
@@ -211,7 +205,7 @@ def _fold(members: list[_Branch]) -> _Branch:
     below = [branch for member in members for branch in member.below]
     own = tuple(rack for branch in below if branch.key.startswith("racks") for rack in branch.racks)
     others = tuple(rack for branch in below if branch.key.startswith("b-") for rack in branch.racks)
-    key, depth = f"feeds-{feeds[0]['id']}", members[0].depth
+    key, depth = f"feeds-{feeds[0].id}", members[0].depth
     folded = _Branch(key, feeds=feeds, depth=depth, in_row=True)
     if own:
         folded.below.append(_Branch(f"racks-{key}", title=f"{len(own)} racks", racks=own, in_row=True, depth=depth + 1,
@@ -222,16 +216,16 @@ def _fold(members: list[_Branch]) -> _Branch:
     return folded
 
 
-def _partners(feeds: Sequence[Row]) -> dict[str, list[Row]]:
+def _partners(feeds: Sequence[DrawnFeed]) -> dict[str, list[DrawnFeed]]:
     """Return the members of each redundancy group."""
     groups = defaultdict(list)
     for feed in feeds:
-        if feed["redundancy_group"]:
-            groups[feed["redundancy_group"]].append(feed)
+        if feed.redundancy_group:
+            groups[feed.redundancy_group].append(feed)
     return groups
 
 
-def _drawn(roots: list[_Branch], partners: Mapping[str, list[Row]]) -> Schematic:
+def _drawn(roots: list[_Branch], partners: Mapping[str, list[DrawnFeed]]) -> Schematic:
     """Place every branch and return the drawing."""
     drawing = Schematic()
     top = MARGIN
@@ -279,15 +273,15 @@ def _columns(branches: Sequence[_Branch]) -> dict[int, float]:
     return left
 
 
-def _boxes(branches: Sequence[_Branch], left: Mapping[int, float], partners: Mapping[str, list[Row]],
+def _boxes(branches: Sequence[_Branch], left: Mapping[int, float], partners: Mapping[str, list[DrawnFeed]],
            drawing: Schematic) -> set[str]:  # fmt: skip
     """Draw a box around every redundancy group that stands together; return the names of those groups."""
-    at = {feed["id"]: branch for branch in branches for feed in branch.feeds}
+    at = {feed.id: branch for branch in branches for feed in branch.feeds}
     boxed = set()
     for name, members in partners.items():
-        if members[0]["redundancy"] == "N":
+        if members[0].redundancy == "N":
             continue
-        inside = [at[feed["id"]] for feed in members]
+        inside = [at[feed.id] for feed in members]
         depths = {branch.depth for branch in inside}
         low, high = min(b.y for b in inside), max(b.y for b in inside)
         column = [b for b in branches if b.depth in depths and low <= b.y <= high]
@@ -297,43 +291,43 @@ def _boxes(branches: Sequence[_Branch], left: Mapping[int, float], partners: Map
         x = left[inside[0].depth]
         drawing.boxes.append(
             Box(x - 7, low - half - 19, BLOCK_WIDTH + 14, high - low + BLOCK_HEIGHT + 26,
-                cut(f"{name} · {members[0]['redundancy']}", BLOCK_WIDTH + 6))
+                cut(f"{name} · {members[0].redundancy}", BLOCK_WIDTH + 6))
         )  # fmt: skip
         boxed.add(name)
     return boxed
 
 
-def _node(branch: _Branch, x: float, partners: Mapping[str, list[Row]], boxed: set[str]) -> Node:
+def _node(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed]], boxed: set[str]) -> Node:
     if not branch.feeds:
         return _rack_node(branch, x)
     return _feed_row(branch, x, partners) if branch.in_row else _feed_block(branch, x, partners)
 
 
-def _feed_block(branch: _Branch, x: float, partners: Mapping[str, list[Row]]) -> Node:
+def _feed_block(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed]]) -> Node:
     """Return a feed with three lines, its units and its load."""
     feed = branch.feeds[0]
-    ids = (feed["id"],)
+    ids = (feed.id,)
     power, load = Reading("feeds", ids, "power_w", "W"), Reading("feeds", ids, "load_frac", "%", "max")
     limit = _limit_w(feed)
     lines = [("{}", (power,))]
     lines.append((f"{{}} of {quantity_text(limit, 'W')}", (load,)) if limit else ("no rating stated", ()))
     lines.append(("loss {}", (Reading("feeds", ids, "loss_w", "W"),)))
-    units = [(f"{feed['name']} unit {i + 1}", f"feed:{feed['id']}") for i in range(feed["n_units"])]
+    units = [(f"{feed.name} unit {i + 1}", f"feed:{feed.id}") for i in range(feed.n_units)]
     return block(
-        branch.key, SYMBOLS[feed["kind"]], x, branch.y - BLOCK_HEIGHT / 2, feed["name"], lines, kind="feed", ids=ids,
-        table="feeds", out_column="units_out", token=f"feed:{feed['id']}", n_units=feed["n_units"], units=units,
+        branch.key, SYMBOLS[feed.kind], x, branch.y - BLOCK_HEIGHT / 2, feed.name, lines, kind="feed", ids=ids,
+        table="feeds", out_column="units_out", token=f"feed:{feed.id}", n_units=feed.n_units, units=units,
         note=_note(feed, partners),
         load=load if limit else None,
     )  # fmt: skip
 
 
-def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[Row]]) -> Node:
+def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed]]) -> Node:
     """Return a feed on one line, or several folded into one."""
     feed, n = branch.feeds[0], len(branch.feeds)
-    ids = tuple(one["id"] for one in branch.feeds)
+    ids = tuple(one.id for one in branch.feeds)
     power, load = Reading("feeds", ids, "power_w", "W"), Reading("feeds", ids, "load_frac", "%", "max")
-    title = feed["name"] if n == 1 else f"{n} × {feed['kind']}"
-    tag = feed["redundancy"] if feed["redundancy"] != "N" else ""
+    title = feed.name if n == 1 else f"{n} × {feed.kind}"
+    tag = feed.redundancy if feed.redundancy != "N" else ""
     base = branch.y + 4
     slots = (
         Slot(x + 24, base, cut(title, 78 if tag else 104), kind="title"),
@@ -345,12 +339,12 @@ def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[Row]]) -> N
     note = (
         _note(feed, partners)
         if n == 1
-        else f"{n} feeds, load of the fullest: {', '.join(one['name'] for one in branch.feeds)}"
+        else f"{n} feeds, load of the fullest: {', '.join(one.name for one in branch.feeds)}"
     )
     return Node(
-        key=branch.key, symbol=SYMBOLS[feed["kind"]], kind="feed", ids=ids, title=title, x=x,
+        key=branch.key, symbol=SYMBOLS[feed.kind], kind="feed", ids=ids, title=title, x=x,
         y=branch.y - ROW_HEIGHT / 2 + 1, width=ROW_WIDTH, height=ROW_HEIGHT - 2, symbol_size=18, slots=slots,
-        table="feeds", token=f"feed:{feed['id']}" if n == 1 else "", n_units=feed["n_units"], note=note,
+        table="feeds", token=f"feed:{feed.id}" if n == 1 else "", n_units=feed.n_units, note=note,
         bar=(x, branch.y + ROW_HEIGHT / 2 - 4, ROW_WIDTH), load=load, out_column="units_out",
     )  # fmt: skip
 
@@ -375,22 +369,22 @@ def _rack_node(branch: _Branch, x: float) -> Node:
     )  # fmt: skip
 
 
-def _limit_w(feed: Row) -> float | None:
-    return feed["rating_w"] * feed["n_units"] if feed["rating_w"] else None
+def _limit_w(feed: DrawnFeed) -> float | None:
+    return feed.rating_w * feed.n_units if feed.rating_w else None
 
 
-def _note(feed: Row, partners: Mapping[str, list[Row]]) -> str:
+def _note(feed: DrawnFeed, partners: Mapping[str, list[DrawnFeed]]) -> str:
     """Return what a feed is, in a sentence: units, rating, product and who backs it up."""
-    rated = quantity_text(feed["rating_w"], "W") if feed["rating_w"] else "no rating stated"
-    text = f"{feed['n_units']} × {rated}" if feed["n_units"] > 1 else rated
-    if feed["product"]:
-        text += f", {feed['product']}"
-    others = [one["name"] for one in partners.get(feed["redundancy_group"], ()) if one["id"] != feed["id"]]
+    rated = quantity_text(feed.rating_w, "W") if feed.rating_w else "no rating stated"
+    text = f"{feed.n_units} × {rated}" if feed.n_units > 1 else rated
+    if feed.product:
+        text += f", {feed.product}"
+    others = [one.name for one in partners.get(feed.redundancy_group, ()) if one.id != feed.id]
     if others:
-        text += f"; {feed['redundancy']} with {', '.join(others[:4])}"
+        text += f"; {feed.redundancy} with {', '.join(others[:4])}"
         text += f" and {len(others) - 4} more" if len(others) > 4 else ""
-    elif feed["redundancy"] != "N":
-        text += f"; {feed['redundancy']}"
+    elif feed.redundancy != "N":
+        text += f"; {feed.redundancy}"
     return text
 
 

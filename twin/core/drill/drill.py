@@ -213,7 +213,7 @@ def _units_by_part(out: Sequence[Outage]) -> dict[int, int]:
 
 def _feed_kind(year: Described, part: Component) -> str:
     """Return which kind of feed a component is, blank where it is none."""
-    return next((f["kind"] for f in year.inputs["feeds"] if part.kind == "feed" and f["name"] == part.name), "")
+    return next((f.kind for f in year.inputs.feeds if part.kind == "feed" and f.name == part.name), "")
 
 
 def _grid_is_lost(year: Described, parts: Sequence[Component], lost: dict[int, int]) -> bool:
@@ -370,9 +370,9 @@ def mean_output_tokens_per_s(year: Described) -> float:
 def address_of(year: Described, part: Component) -> tuple[str, int]:
     """Return kind and id by which addresses name a component."""
     kind = next(name for name, (component_kind, _) in OUTAGE_KINDS.items() if component_kind == part.kind)
-    rows = year.inputs[OUTAGE_KINDS[kind][1]]
+    rows = getattr(year.inputs, OUTAGE_KINDS[kind][1])
     if kind == "feed":
-        return kind, next(row["id"] for row in rows if row["name"] == part.name)
+        return kind, next(row.id for row in rows if row.name == part.name)
     if kind == "cdu":
-        return kind, next(row["id"] for row in rows if row["group"] == part.name)
-    return kind, rows[part.index]["id"]
+        return kind, next(row.id for row in rows if row.group == part.name)
+    return kind, rows[part.index].id

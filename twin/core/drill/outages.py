@@ -33,14 +33,14 @@ def parts(year: Described) -> list[Part]:
     known = {(component.kind, component.index): component for component in parts_that_fail(year)}
     found = []
     for kind, (component_kind, table) in OUTAGE_KINDS.items():
-        for i, row in enumerate(inputs[table]):
+        for i, row in enumerate(getattr(inputs, table)):
             if kind == "feed":
-                found.append(Part(kind, row["id"], row["name"], row["n_units"]))
+                found.append(Part(kind, row.id, row.name, row.n_units))
             elif kind == "cdu":
-                found.append(Part(kind, row["id"], row["name"], 1))
+                found.append(Part(kind, row.id, row.name, 1))
             elif (component_kind, i) in known:
                 component = known[component_kind, i]
-                found.append(Part(kind, row["id"], component.name, component.n))
+                found.append(Part(kind, row.id, component.name, component.n))
     return found
 
 
@@ -82,7 +82,7 @@ class Choice:
 def choice(year: Described, lost: Sequence[Outage]) -> Choice:
     """Return a choice from outages; several CDUs of a group that an address counts from one on are named one by one."""
     found = Choice({part.key: part for part in parts(year)})
-    group_of = {cdu["id"]: cdu["group"] for cdu in year.inputs["cdus"]}
+    group_of = {cdu.id: cdu.group for cdu in year.inputs.cdus}
     for outage in lost:
         if outage.kind != "cdu":
             key = (outage.kind, outage.row_id)

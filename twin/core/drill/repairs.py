@@ -7,13 +7,14 @@ Prices are the catalogue's; what it has no price for (pipes, cables, labour) is 
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from twin.core.drill.drill import SingleFailure, capacity_tokens_per_s
 from twin.core.inputs import equipment
+from twin.core.inputs.layout import FeedRow, ProductSheet
 from twin.core.solve.simulate import described
 from twin.core.solve.steady import DESIGN, outages, solve_steady
 from twin.core.solved import Described
@@ -95,7 +96,7 @@ def recovered_tokens_per_s(year: Described, failure: SingleFailure, change: Chan
     A change that cannot be solved recovers nothing.
     """
     try:
-        changed = described({**year.inputs, **change.tables})
+        changed = described(replace(year.inputs, **change.tables))
         steady = solve_steady(changed, [DESIGN, DESIGN], [(), outages(changed, failure.out)], keep_racks=False)
     except ValueError:
         return 0.0
@@ -117,49 +118,53 @@ def candidates(year: Described, failure: SingleFailure) -> Iterator[Change]:
         yield from _feed_changes(year, int(row_id))
 
 
-def _row(year: Described, table: str, row_id: int) -> dict[str, Any]:
-    return next(row for row in year.inputs[table] if row["id"] == row_id)
+def _row(year: Described, table: str, row_id: int) -> Any:
+    return next(row for row in getattr(year.inputs, table) if row.id == row_id)
 
 
 def _with(year: Described, table: str, row_id: int, **changed: Any) -> dict[str, Any]:
-    return {table: [row | changed if row["id"] == row_id else row for row in year.inputs[table]]}
+    rows = getattr(year.inputs, table)
+    return {table: tuple(replace(row, **changed) if row.id == row_id else row for row in rows)}
+
+
+def _by_length(product: ProductSheet | None) -> bool:
+    return product is not None and product.kind == "busways"
 
 
 def _price(year: Described, product_id: int | None, quantity: float = 1.0) -> tuple[float | None, str]:
     """Return what some of a product cost and where the price is from."""
-    entry = equipment.product(year.inputs, product_id)
+    entry = year.inputs.product(product_id)
     if entry is None:
         return None, NO_PRICE
-    by_length = entry["kind"] == "busways"
-    name = "price_estimate_usd_per_m" if by_length else "price_estimate_usd"
-    price = entry["facts"].get(name)
+    name = "price_estimate_usd_per_m" if _by_length(entry) else "price_estimate_usd"
+    price = entry.facts.get(name)
     if price is None:
-        return None, f"{entry['name']}: {NO_PRICE}"
-    confidence = entry["field_confidence"].get(name, entry["confidence"])
-    return float(price) * quantity, f"{entry['name']}, {confidence}: {entry['source']}"
+        return None, f"{entry.name}: {NO_PRICE}"
+    confidence = entry.field_confidence.get(name, entry.confidence)
+    return float(price) * quantity, f"{entry.name}, {confidence}: {entry.source}"
 
 
 def _one_more(year: Described, table: str, row_id: int, count: str, product: str, called: str) -> Change:
     row = _row(year, table, row_id)
-    n = row[count] + 1
+    n = getattr(row, count) + 1
     return Change(
-        f"One more {called} for {row['name']} ({n} in all)",
+        f"One more {called} for {row.name} ({n} in all)",
         {"op": "update", "kind": {"halls": "hall", "plants": "cooling_plant"}[table], "id": row_id, count: n},
         _with(year, table, row_id, **{count: n}),
-        *_price(year, row[product]),
+        *_price(year, getattr(row, product)),
     )
 
 
 def _one_more_cdu(year: Described, row_id: int) -> Change:
     row = _row(year, "cdus", row_id)
-    name = f"{row['group']} spare"
-    unit = row | {"id": NEW_ID, "name": name}
-    n = sum(cdu["group"] == row["group"] for cdu in year.inputs["cdus"]) + 1
+    name = f"{row.group} spare"
+    unit = replace(row, id=NEW_ID, name=name)
+    n = sum(cdu.group == row.group for cdu in year.inputs.cdus) + 1
     return Change(
-        f"One more CDU in {row['group']} ({n} in all)",
-        {"op": "create", "kind": "cdu", "like": row_id, "name": name, "group": row["group"]},
-        {"cdus": [*year.inputs["cdus"], unit]},
-        *_price(year, row["product_id"]),
+        f"One more CDU in {row.group} ({n} in all)",
+        {"op": "create", "kind": "cdu", "like": row_id, "name": name, "group": row.group},
+        {"cdus": (*year.inputs.cdus, unit)},
+        *_price(year, row.product_id),
     )
 
 
@@ -174,8 +179,8 @@ def _racks_moved(year: Described, row_id: int) -> Iterator[Change]:
     )  # fmt: skip
     site = year.site.cdus
     spare = (site.n_units - 1) * site.secondary_flow_kg_s * site.max_flow_frac - flow
-    mine = names.index(here["group"])
-    same_hall = [g for g, name in enumerate(names) if g != mine and groups[name][0]["hall_id"] == here["hall_id"]]
+    mine = names.index(here.group)
+    same_hall = [g for g, name in enumerate(names) if g != mine and groups[name][0].hall_id == here.hall_id]
     if not same_hall or spare[mine] >= 0:
         return
     to = max(same_hall, key=lambda g: spare[g])
@@ -184,15 +189,16 @@ def _racks_moved(year: Described, row_id: int) -> Iterator[Change]:
     n = int(np.searchsorted(carried, -spare[mine])) + 1
     if n > movable.size or carried[n - 1] > spare[to]:
         return
-    ids = [inputs["racks"]["id"][i] for i in movable[:n]]
+    ids = [inputs.racks.id[i] for i in movable[:n]]
     target = groups[names[to]][0]
     moved = set(ids)
-    cdu = [target["id"] if pk in moved else old
-           for pk, old in zip(inputs["racks"]["id"], inputs["racks"]["cdu_id"], strict=True)]  # fmt: skip
+    cdu_id = tuple(
+        target.id if pk in moved else old for pk, old in zip(inputs.racks.id, inputs.racks.cdu_id, strict=True)
+    )
     yield Change(
-        f"Move {n} racks from {here['group']} to {names[to]}, which has room",
-        {"op": "assign", "racks": ids, "cdu": target["id"]},
-        {"racks": inputs["racks"] | {"cdu_id": cdu}},
+        f"Move {n} racks from {here.group} to {names[to]}, which has room",
+        {"op": "assign", "racks": ids, "cdu": target.id},
+        {"racks": replace(inputs.racks, cdu_id=cdu_id)},
         None,
         f"{NO_PRICE} for pipes and labour",
     )
@@ -200,43 +206,43 @@ def _racks_moved(year: Described, row_id: int) -> Iterator[Change]:
 
 def _feed_changes(year: Described, row_id: int) -> Iterator[Change]:
     feed = _row(year, "feeds", row_id)
-    n = feed["n_units"] + 1
-    by_length = (equipment.product(year.inputs, feed["product_id"]) or {}).get("kind") == "busways"
+    n = feed.n_units + 1
+    by_length = _by_length(year.inputs.product(feed.product_id))
     yield Change(
-        f"One more unit of {feed['name']} ({n} in all)",
+        f"One more unit of {feed.name} ({n} in all)",
         {"op": "update", "kind": "power_feed", "id": row_id, "n_units": n},
         _with(year, "feeds", row_id, n_units=n),
-        *_price(year, feed["product_id"], feed["length_m"] if by_length else 1.0),
+        *_price(year, feed.product_id, feed.length_m if by_length else 1.0),
     )
     yield from _second_feeds(year, feed)
 
 
-def _second_feeds(year: Described, feed: dict[str, Any]) -> Iterator[Change]:
+def _second_feeds(year: Described, feed: FeedRow) -> Iterator[Change]:
     """Yield the second feed for racks that hang below this one alone: of the kind they have, the one with most room."""
-    racks, by_id = year.inputs["racks"], {row["id"]: row for row in year.inputs["feeds"]}
+    racks, by_id = year.inputs.racks, {row.id: row for row in year.inputs.feeds}
 
     def below(own: int | None) -> bool:
-        while own is not None and own != feed["id"]:
-            own = by_id[own]["parent_id"]
+        while own is not None and own != feed.id:
+            own = by_id[own].parent_id
         return own is not None
 
-    sides = list(zip(racks["feed_a_id"], racks["feed_b_id"], strict=True))
+    sides = list(zip(racks.feed_a_id, racks.feed_b_id, strict=True))
     lone = [i for i, (a, b) in enumerate(sides) if (a is None) != (b is None) and below(a if a is not None else b)]
     if not lone:
         return
-    kinds = {by_id[a if a is not None else b]["kind"] for a, b in (sides[i] for i in lone)}
-    others = [row for row in year.inputs["feeds"] if row["kind"] in kinds and not below(row["id"])]
+    kinds = {by_id[a if a is not None else b].kind for a, b in (sides[i] for i in lone)}
+    others = [row for row in year.inputs.feeds if row.kind in kinds and not below(row.id)]
     if not others:
         return
     used = Counter(own for pair in sides for own in pair)
-    second = min(others, key=lambda row: used[row["id"]])
-    columns = {"feed_a_id": list(racks["feed_a_id"]), "feed_b_id": list(racks["feed_b_id"])}
+    second = min(others, key=lambda row: used[row.id])
+    columns = {"feed_a_id": list(racks.feed_a_id), "feed_b_id": list(racks.feed_b_id)}
     for i in lone:
-        columns["feed_a_id" if sides[i][0] is None else "feed_b_id"][i] = second["id"]
+        columns["feed_a_id" if sides[i][0] is None else "feed_b_id"][i] = second.id
     yield Change(
-        f"A second feed from {second['name']} for {len(lone)} racks below {feed['name']}",
-        {"op": "assign", "racks": [racks["id"][i] for i in lone], "feed_b": second["id"]},
-        {"racks": racks | columns},
+        f"A second feed from {second.name} for {len(lone)} racks below {feed.name}",
+        {"op": "assign", "racks": [racks.id[i] for i in lone], "feed_b": second.id},
+        {"racks": replace(racks, **{side: tuple(own) for side, own in columns.items()})},
         None,
         f"{NO_PRICE} for tap-offs and cables",
     )

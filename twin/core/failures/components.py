@@ -1,10 +1,9 @@
 """What of a layout may fail: its components, how often and for how long, and the states of several that are solved."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations, product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 from power_cooling.availability.reliability import HOURS_PER_YEAR, failed_units_pmf
 from power_cooling.site_arrays import Failures, FloatArray, SiteArrays, SiteFeeds
 from twin.core.inputs import equipment
-
-Inputs = Mapping[str, Any]
+from twin.core.inputs.layout import LayoutInputs
 
 NEGLIGIBLE_PAIR = 1e-9  # of a year, 30 ms: thousands of such pairs together cost less than a second
 NEGLIGIBLE_ACROSS = 1e-8  # of a year, 0.3 s, of feeds of different groups: they are many
@@ -98,25 +96,25 @@ class State:
     kind: str  # "single", "pair" or "common cause", which is what takes three and more
 
 
-def components(inputs: Inputs, site: SiteArrays, feeds: SiteFeeds) -> list[Component]:
+def components(inputs: LayoutInputs, site: SiteArrays, feeds: SiteFeeds) -> list[Component]:
     """Return every component of a layout that may fail, with what the catalogue says of failures and maintenance."""
     found = []
 
     def add(slug: str, name: str, group: str, kind: str, index: int, n: int) -> None:
-        sheet = inputs["products"]["reliability"][slug]["facts"]
+        sheet = inputs.products.reliability[slug].facts
         found.append(
             Component(
                 name, group, kind, index, n, float(sheet["failures_per_unit_year"]), float(sheet["mttr_h"]),
                 float(sheet.get("start_failure_probability") or 0.0),
                 float(sheet.get("maintenance_per_unit_year") or 0.0), float(sheet.get("maintenance_h") or 0.0), slug,
-                int(inputs["site"].get("repair_crews", 0)),
+                inputs.site.repair_crews or 0,
             )
         )  # fmt: skip
 
-    for feed in inputs["feeds"]:
-        group = f"{feed['kind']}: {feed['redundancy_group'] or feed['name']}"
-        index = feeds.tree.index(feed["name"])
-        add(FEED_RELIABILITY[feed["kind"]], feed["name"], group, "feed", index, feed["n_units"])
+    for feed in inputs.feeds:
+        group = f"{feed.kind}: {feed.redundancy_group or feed.name}"
+        index = feeds.tree.index(feed.name)
+        add(FEED_RELIABILITY[feed.kind], feed.name, group, "feed", index, feed.n_units)
     named = equipment.names(inputs)
     if site.cdus is not None:
         for i, name in enumerate(named.cdu_groups):

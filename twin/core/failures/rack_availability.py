@@ -16,20 +16,30 @@ import numpy as np
 from power_cooling.site_arrays import FloatArray
 from twin.core.failures.components import ASSUMED_COMMON_CAUSE_FRAC, FEED_RELIABILITY, Component
 from twin.core.inputs.feed_ratings import standby_generators
+from twin.core.inputs.layout import CduRow, FeedRow, HallRow, PlantRow, ProductSheet
 
-Rows = Sequence[Mapping[str, Any]]
+RackSupply = tuple[int, int | None, int | None, int | None]  # ids of a rack's hall, CDU, feed A and feed B
 
 
 def rack_availability_frac(
-    racks: Rows, *, feeds: Rows, cdus: Rows, halls: Rows, plants: Rows, reliability: Mapping[str, Mapping[str, Any]]
+    racks: Sequence[RackSupply],
+    *,
+    feeds: Sequence[FeedRow],
+    cdus: Sequence[CduRow],
+    halls: Sequence[HallRow],
+    plants: Sequence[PlantRow],
+    products: Mapping[int, ProductSheet],
+    reliability: Mapping[str, Mapping[str, Any]],
 ) -> FloatArray:
     """Return the share of a year that each rack is served.
 
     Parameters
     ----------
-    racks : rows of hall_id, cdu_id, feed_a_id and feed_b_id
-    feeds, cdus, halls, plants : rows
-        With the fields of a snapshot (`twin.runs.snapshot`).
+    racks : sequence of RackSupply
+    feeds, cdus, halls, plants
+        Of the layout.
+    products : mapping
+        At least the plants' heat rejection and chillers, by id.
     reliability : mapping
         Facts of the catalogue's reliability entries by slug: failures_per_unit_year, mttr_h and, for generators,
         start_failure_probability.
@@ -44,10 +54,9 @@ def rack_availability_frac(
     ValueError
         If `reliability` lacks an entry that a described part needs.
     """
-    paths = _Paths(feeds, cdus, halls, plants, reliability)
-    keys = [(r["hall_id"], r["cdu_id"], r["feed_a_id"], r["feed_b_id"]) for r in racks]
-    served = {key: 1 - _any_of(paths.unavailable(*key)) for key in set(keys)}
-    return np.array([served[key] for key in keys], dtype=float)
+    paths = _Paths(feeds, cdus, halls, plants, products, reliability)
+    served = {key: 1 - _any_of(paths.unavailable(*key)) for key in set(racks)}
+    return np.array([served[key] for key in racks], dtype=float)
 
 
 def _any_of(chances: Iterator[float]) -> float:
@@ -58,40 +67,47 @@ def _any_of(chances: Iterator[float]) -> float:
 class _Paths:
     """The described equipment by id, with the unavailability of each part of it."""
 
-    def __init__(self, feeds: Rows, cdus: Rows, halls: Rows, plants: Rows, reliability: Mapping) -> None:
+    def __init__(
+        self, feeds: Sequence[FeedRow], cdus: Sequence[CduRow], halls: Sequence[HallRow], plants: Sequence[PlantRow],
+        products: Mapping[int, ProductSheet], reliability: Mapping[str, Mapping[str, Any]],
+    ) -> None:  # fmt: skip
+        self.products = products
         self.reliability = reliability
-        self.feeds = {feed["id"]: feed for feed in feeds}
-        self.halls = {hall["id"]: hall for hall in halls}
-        self.plants = {plant["id"]: plant for plant in plants}
-        self.cdus = {cdu["id"]: cdu for cdu in cdus}
-        self.groups: dict[str, list] = {}
+        self.feeds = {feed.id: feed for feed in feeds}
+        self.halls = {hall.id: hall for hall in halls}
+        self.plants = {plant.id: plant for plant in plants}
+        self.cdus = {cdu.id: cdu for cdu in cdus}
+        self.groups: dict[str, list[CduRow]] = {}
         for cdu in cdus:
-            self.groups.setdefault(cdu["group"], []).append(cdu)
-        by_name = {feed["name"]: feed for feed in feeds}
-        self.generator_of = {key: by_name[name] for key, name in standby_generators(list(feeds)).items()}
+            self.groups.setdefault(cdu.group, []).append(cdu)
+        by_name = {feed.name: feed for feed in feeds}
+        self.generator_of = {key: by_name[name] for key, name in standby_generators(feeds).items()}
 
     def unavailable(self, hall_id: int, cdu_id: int | None, *feed_ids: int | None) -> Iterator[float]:
         """Yield the unavailabilities of all that a rack needs: power, its CDU group, its hall's air, their plants."""
         yield self.power_lost(*(feed_id for feed_id in feed_ids if feed_id is not None))
         hall = self.halls[hall_id]
-        plants = {hall["plant_id"]}
+        plants = {hall.plant_id}
         if cdu_id is not None:
-            units = self.groups[self.cdus[cdu_id]["group"]]
-            yield self.lost("cdu", len(units), min(unit["redundant_units"] for unit in units))
-            plants |= {unit["plant_id"] for unit in units}
-        yield self.lost("crah", hall["n_air_units"], hall["n_air_units_spare"])
+            units = self.groups[self.cdus[cdu_id].group]
+            yield self.lost("cdu", len(units), min(unit.redundant_units for unit in units))
+            plants |= {unit.plant_id for unit in units}
+        yield self.lost("crah", hall.n_air_units if hall.air_unit_id is not None else 0, hall.n_air_units_spare)
         for plant_id in sorted(plants - {None}):
             yield from self.plant_lost(self.plants[plant_id])
 
-    def plant_lost(self, plant: Mapping[str, Any]) -> Iterator[float]:
+    def plant_lost(self, plant: PlantRow) -> Iterator[float]:
         """Yield the unavailabilities of a plant's pumps, heat rejection and chillers."""
-        yield self.lost("pump-centrifugal", plant["n_pumps"], plant["n_pumps_spare"])
-        tower = plant["heat_rejection_kind"] == "cooling_towers"
+        yield self.lost("pump-centrifugal", plant.n_pumps, plant.n_pumps_spare)
+        tower = self.products[plant.heat_rejection_id].kind == "cooling_towers"
         rejection = "cooling-tower" if tower else "dry-cooler"
-        yield self.lost(rejection, plant["n_heat_rejection"], plant["n_heat_rejection_spare"])
-        if plant["economiser"] != "only":
-            chiller = "chiller-centrifugal" if plant["chiller_water_cooled"] else "chiller-screw-air"
-            yield self.lost(chiller, plant["n_chillers"], plant["n_chillers_spare"])
+        yield self.lost(rejection, plant.n_heat_rejection, plant.n_heat_rejection_spare)
+        if plant.economiser != "only":
+            chiller = "chiller-centrifugal" if self.water_cooled(plant.chiller_id) else "chiller-screw-air"
+            yield self.lost(chiller, plant.n_chillers, plant.n_chillers_spare)
+
+    def water_cooled(self, chiller_id: int | None) -> bool:
+        return chiller_id is not None and str(self.products[chiller_id].facts.get("type")).startswith("water_cooled")
 
     def power_lost(self, *feed_ids: int) -> float:
         """Return the chance that none of a rack's feeds carries power."""
@@ -113,26 +129,26 @@ class _Paths:
 
     def group(self, node: int) -> tuple[str, str]:
         feed = self.feeds[node]
-        return feed["kind"], feed["redundancy_group"] or feed["name"]
+        return feed.kind, feed.redundancy_group or feed.name
 
     def path(self, feed_id: int | None) -> list[int]:
         """Return the nodes from a feed up to its source."""
         path: list[int] = []
         while feed_id in self.feeds and feed_id not in path:
             path.append(feed_id)
-            feed_id = self.feeds[feed_id]["parent_id"]
+            feed_id = self.feeds[feed_id].parent_id
         return path
 
     def node_lost(self, node: int) -> float:
         """Return the chance that a feed node is out; behind a utility its generator has to be out too."""
         feed = self.feeds[node]
-        spare = 1 if feed["redundancy"] == "N+1" and feed["n_units"] > 1 else 0
-        out = self.lost(FEED_RELIABILITY[feed["kind"]], feed["n_units"], spare)
+        spare = 1 if feed.redundancy == "N+1" and feed.n_units > 1 else 0
+        out = self.lost(FEED_RELIABILITY[feed.kind], feed.n_units, spare)
         generator = self.generator_of.get(node)
-        return out * self.node_lost(generator["id"]) if generator else out
+        return out * self.node_lost(generator.id) if generator else out
 
-    def unit_lost(self, feed: Mapping[str, Any]) -> float:
-        return self.component(FEED_RELIABILITY[feed["kind"]], 1).unavailability_frac
+    def unit_lost(self, feed: FeedRow) -> float:
+        return self.component(FEED_RELIABILITY[feed.kind], 1).unavailability_frac
 
     def lost(self, slug: str, n: int, spare: int) -> float:
         """Return the chance that more than the spare units of `n` are out at once; none needed is never lost."""

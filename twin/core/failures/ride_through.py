@@ -7,7 +7,6 @@ no time.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -15,10 +14,9 @@ from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds, Weather
 from power_cooling.transients.loss_drills import LossDrill, loss_drills
 from twin.core.failures.components import Component
-from twin.core.inputs import equipment
 from twin.core.inputs.feed_ratings import standby_generators
+from twin.core.inputs.layout import LayoutInputs
 
-Inputs = Mapping[str, Any]
 PlantDrills = Mapping[int, Mapping[str, LossDrill]]  # by plant and name of the loss
 
 # After a loss: longer than a start of generators, chillers or a switch-over takes; what lasts longer counts as this.
@@ -31,7 +29,7 @@ DRILL_OF = {
 
 
 def ride_through_s(
-    inputs: Inputs,
+    inputs: LayoutInputs,
     site: SiteArrays,
     feeds: SiteFeeds,
     drills: PlantDrills,
@@ -42,7 +40,7 @@ def ride_through_s(
 
     Parameters
     ----------
-    inputs : mapping
+    inputs : LayoutInputs
         A snapshot.
     site, feeds
         What the coupled solver solves.
@@ -106,7 +104,7 @@ def _seconds(drills: Mapping[str, LossDrill], name: str) -> float:
     return min(drills[name].first_throttle_s, drills[name].air_limit_s, FOLLOWED_S)
 
 
-def powered_s(inputs: Inputs, feeds: SiteFeeds, load_w: FloatArray, cooled_s: Mapping[int, float]) -> FloatArray:
+def powered_s(inputs: LayoutInputs, feeds: SiteFeeds, load_w: FloatArray, cooled_s: Mapping[int, float]) -> FloatArray:
     """Return how long what hangs on each feed goes on without it, shape (n_nodes,) [s]."""
     tree, links = feeds.tree, feeds.links
     battery_s = _battery_s(inputs, feeds, load_w)
@@ -121,26 +119,26 @@ def powered_s(inputs: Inputs, feeds: SiteFeeds, load_w: FloatArray, cooled_s: Ma
         while at >= 0:
             covered[at] = min(covered[at], cooled_s.get(plant, 0.0))
             at = int(tree.parent[at])
-    by_id = {feed["id"]: feed["name"] for feed in inputs["feeds"]}
-    for utility, generator in standby_generators(inputs["feeds"]).items():
+    by_id = {feed.id: feed.name for feed in inputs.feeds}
+    for utility, generator in standby_generators(inputs.feeds).items():
         covered[tree.index(generator)] = covered[tree.index(by_id[utility])]
     return np.where(np.isfinite(covered), covered, 0.0)
 
 
-def _battery_s(inputs: Inputs, feeds: SiteFeeds, load_w: FloatArray) -> FloatArray:
+def _battery_s(inputs: LayoutInputs, feeds: SiteFeeds, load_w: FloatArray) -> FloatArray:
     """Return how long the batteries at each feed carry it, shape (n_nodes,) [s]."""
     tree = feeds.tree
     lasts = np.zeros(tree.n_nodes)
-    by_id = {feed["id"]: feed for feed in inputs["feeds"]}
-    for feed in inputs["feeds"]:
-        sheet = (equipment.product(inputs, feed["product_id"]) or {"facts": {}})["facts"]
-        node = tree.index(feed["name"])
-        if feed["kind"] == "ups" and sheet.get("battery_autonomy_s"):
-            stored_j = sheet["battery_autonomy_s"] * tree.rating_w[node] * feed["n_units"]
-        elif feed["kind"] == "bess" and feed["parent_id"] is not None:
-            node = tree.index(by_id[feed["parent_id"]]["name"])
-            carries = sheet.get("power_w", 0.0) * feed["n_units"] >= load_w[node]
-            stored_j = sheet.get("energy_j", 0.0) * feed["n_units"] if carries else 0.0
+    by_id = {feed.id: feed for feed in inputs.feeds}
+    for feed in inputs.feeds:
+        sheet = inputs.facts(feed.product_id)
+        node = tree.index(feed.name)
+        if feed.kind == "ups" and sheet.get("battery_autonomy_s"):
+            stored_j = sheet["battery_autonomy_s"] * tree.rating_w[node] * feed.n_units
+        elif feed.kind == "bess" and feed.parent_id is not None:
+            node = tree.index(by_id[feed.parent_id].name)
+            carries = sheet.get("power_w", 0.0) * feed.n_units >= load_w[node]
+            stored_j = sheet.get("energy_j", 0.0) * feed.n_units if carries else 0.0
         else:
             continue
         lasts[node] += stored_j / max(float(load_w[node]), 1.0)

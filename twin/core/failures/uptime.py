@@ -11,7 +11,6 @@ The site's repair crews share what is broken. Planned outages follow one another
 that they cost redundancy where there is some. Storage covers what is out for a while (`failures.ride_through`).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,10 +40,8 @@ from twin.core.failures.components import (
     sources_of,
 )
 from twin.core.failures.ride_through import PlantDrills, ride_through_s
-from twin.core.inputs import equipment
+from twin.core.inputs.layout import LayoutInputs, Products
 from twin.core.inputs.pools import Pool
-
-Inputs = Mapping[str, Any]
 
 MAX_JOINT_STATES = 6_000  # of the exact distribution; what they leave out counts as no capacity
 MAX_JOINT_COMPONENTS = 64  # of most loss; in larger layouts the others' losses are summed state by state
@@ -207,7 +204,7 @@ def _said(component: Component, left: float) -> str:
 
 
 def uptime(
-    inputs: Inputs,
+    inputs: LayoutInputs,
     site: SiteArrays,
     feeds: SiteFeeds,
     pools: list[Pool],
@@ -220,7 +217,7 @@ def uptime(
 
     Parameters
     ----------
-    inputs : mapping
+    inputs : LayoutInputs
         A snapshot.
     site, feeds
         What the coupled solver solves.
@@ -247,7 +244,7 @@ def uptime(
     minor_set = frozenset(minor.tolist())
     is_minor = np.array([any(which in minor_set for which, _ in state.out) for state in states], dtype=bool)
     covered_s = ride_through_s(inputs, site, feeds, drills, feed_load_w, found)
-    crews = int(inputs["site"].get("repair_crews", 0))
+    crews = inputs.site.repair_crews or 0
     subsystems, kept = subsystems_of(
         found, states, np.where(is_minor, 1.0, capacity), trays, covered_s=covered_s, crews=crews
     )
@@ -399,20 +396,20 @@ def _undisturbed(failed: NDArray[np.int64]) -> FloatArray:
     return np.ones(failed.shape[0])
 
 
-def accelerator_trays(inputs: Inputs) -> list[Trays]:
+def accelerator_trays(inputs: LayoutInputs) -> list[Trays]:
     """Return the accelerator trays of a layout, one entry per system and accelerator.
 
     A failure takes its tray (the accelerators that are swapped together) for the swap.
     """
-    products = inputs["products"]
-    swap_h = float(products["recovery_times"]["gpu-tray-swap"]["facts"]["duration_s"]) / 3600
-    racks = inputs["racks"]
+    products = inputs.products
+    swap_h = float(products.recovery_times["gpu-tray-swap"].facts["duration_s"]) / 3600
+    racks = inputs.racks
     placed: dict[Any, float] = {}
-    for product_id, n_systems in zip(racks["product_id"], racks["n_systems"], strict=True):
-        entry = equipment.product(inputs, product_id)
-        if entry is not None and entry["kind"] == "systems":
+    for product_id, n_systems in zip(racks.product_id, racks.n_systems, strict=True):
+        entry = inputs.product(product_id)
+        if entry is not None and entry.kind == "systems":
             placed[product_id] = placed.get(product_id, 0.0) + n_systems
-    systems = {product_id: equipment.product(inputs, product_id)["facts"] for product_id in placed}
+    systems = {product_id: inputs.product(product_id).facts for product_id in placed}
     total = sum(float(systems[key]["accelerators_per_system"]) * n for key, n in placed.items())
     found = []
     for product_id, n_systems in placed.items():
@@ -430,10 +427,10 @@ def lost_by_trays_frac(trays: list[Trays]) -> float:
     return sum(kind.n * kind.failures_per_year * kind.lost_h_per_failure for kind in trays) / HOURS_PER_YEAR
 
 
-def _tray_failures_per_year(products: Mapping[str, Any], accelerator: str, accelerators_per_tray: float) -> float:
+def _tray_failures_per_year(products: Products, accelerator: str, accelerators_per_tray: float) -> float:
     """Return interruptions of one tray a year: those published for its accelerator, else the assumed rate."""
-    for entry in products["accelerator_reliability"].values():
-        sheet = entry["facts"]
+    for entry in products.accelerator_reliability.values():
+        sheet = entry.facts
         if sheet["accelerator"] == accelerator and sheet.get("failures_per_1000_tray_days"):
             return float(sheet["failures_per_1000_tray_days"]) * 365 / 1000
     return ASSUMED_ACCELERATOR_FAILURES_PER_YEAR * accelerators_per_tray

@@ -26,9 +26,9 @@ from power_cooling.site_arrays import (
     PlantBank,
     RackBank,
 )
+from twin.core.inputs.layout import CduRow, LayoutInputs, PlantRow, ProductSheet
 
 IntArray = NDArray[np.int64]
-Inputs = Mapping[str, Any]
 
 AIR_KG_PER_M3 = 1.16  # at 30 degC and sea level, as the data sheets' volume flows are stated
 AIR_CP_J_PER_KG_K = 1006.0
@@ -78,17 +78,7 @@ class Names:
     plants: list[str]
 
 
-def product(inputs: Inputs, product_id: int | None) -> Mapping[str, Any] | None:
-    """Return the catalogue entry behind a row's reference, or None."""
-    return None if product_id is None else inputs["products"]["by_id"][str(product_id)]
-
-
-def facts(inputs: Inputs, product_id: int) -> Mapping[str, Any]:
-    """Return the facts of a referenced product."""
-    return inputs["products"]["by_id"][str(product_id)]["facts"]
-
-
-def rack_table(inputs: Inputs) -> RackTable:
+def rack_table(inputs: LayoutInputs) -> RackTable:
     """Return the racks of a snapshot as columns, in the snapshot's order.
 
     Raises
@@ -96,56 +86,56 @@ def rack_table(inputs: Inputs) -> RackTable:
     ValueError
         If a rack names an accelerator without figures, or a power limit outside the accelerator's range.
     """
-    racks = inputs["racks"]
-    n_racks = len(racks["id"])
-    hall_of = {hall["id"]: i for i, hall in enumerate(inputs["halls"])}
+    racks = inputs.racks
+    n_racks = len(racks.id)
+    hall_of = {hall.id: i for i, hall in enumerate(inputs.halls)}
     group_of = cdu_groups(inputs)
     group_index = {name: i for i, name in enumerate(group_of)}
-    group_of_cdu = {cdu["id"]: group_index[cdu["group"]] for cdu in inputs["cdus"]}
-    coolant_of_cdu = {cdu["id"]: cdu["coolant"] for cdu in inputs["cdus"]}
+    group_of_cdu = {cdu.id: group_index[cdu.group] for cdu in inputs.cdus}
+    coolant_of_cdu = {cdu.id: cdu.coolant for cdu in inputs.cdus}
     kinds: dict[tuple, dict[str, Any]] = {}  # racks of the same make-up share one calculation
     number: dict[tuple, int] = {}
     which = np.empty(n_racks, dtype=np.int64)
     for i in range(n_racks):
         key = (
-            racks["product_id"][i], racks["n_systems"][i], racks["other_power_w"][i],
-            racks["accelerator_power_limit_w"][i], racks["coolant_flow_m3_per_s"][i],
-            coolant_of_cdu.get(racks["cdu_id"][i]),
+            racks.product_id[i], racks.n_systems[i], racks.other_power_w[i],
+            racks.accelerator_power_limit_w[i], racks.coolant_flow_m3_per_s[i],
+            coolant_of_cdu.get(racks.cdu_id[i]),
         )  # fmt: skip
         if key not in kinds:
-            kinds[key] = _rack_kind(inputs, racks["name"][i], *key)
+            kinds[key] = _rack_kind(inputs, racks.name[i], *key)
             number[key] = len(number)
         which[i] = number[key]
     made_up = list(kinds.values())
     banks = [kind["bank"] for kind in made_up]
     bank = {name: np.array([one[name] for one in banks], dtype=float)[which] for name in banks[0]}
-    bank["cdu_index"] = np.array([group_of_cdu.get(c, -1) for c in racks["cdu_id"]], dtype=np.int64)
-    bank["hall_index"] = np.array([hall_of[h] for h in racks["hall_id"]], dtype=np.int64)
+    bank["cdu_index"] = np.array([group_of_cdu.get(c, -1) for c in racks.cdu_id], dtype=np.int64)
+    bank["hall_index"] = np.array([hall_of[h] for h in racks.hall_id], dtype=np.int64)
     bank["recirculation_frac"] = recirculation_frac(inputs)
     dry = (bank["cdu_index"] < 0) & (bank["accelerator_liquid_frac"] + bank["other_liquid_frac"] > 0)
     if np.any(dry):
-        name = racks["name"][int(np.argmax(dry))]
+        name = racks.name[int(np.argmax(dry))]
         raise ValueError(f"Rack {name} is liquid-cooled but on no CDU; assign it to one")
     return RackTable(
-        rack_id=np.array(racks["id"], dtype=np.int64),
+        rack_id=np.array(racks.id, dtype=np.int64),
         bank=bank,
-        load_share=np.array(racks["load_share"], dtype=float),
+        load_share=np.array(racks.load_share, dtype=float),
         accelerator=np.array([kind["accelerator"] for kind in made_up])[which],
         system=np.array([kind["system"] for kind in made_up])[which],
         nameplate_w=np.array([kind["nameplate_w"] for kind in made_up], dtype=float)[which],
     )
 
 
-def recirculation_frac(inputs: Inputs) -> FloatArray:
+def recirculation_frac(inputs: LayoutInputs) -> FloatArray:
     """Return the share of hot air in each rack's inlet, shape (n_racks,).
 
     The hall's figure is the mean of a row; racks near a row's end take more than their share of it. Beyond
     `END_RACKS` from an end places are alike, so that racks still group into classes.
     """
-    racks, halls = inputs["racks"], {hall["id"]: hall for hall in inputs["halls"]}
-    turned = np.array(racks["orientation_deg"]) % 180 != 0
-    along = np.where(turned, racks["y_m"], racks["x_m"]).astype(float)
-    keys = [f"{hall}/{row}" for hall, row in zip(racks["hall_id"], racks["row"], strict=True)]
+    racks, halls = inputs.racks, {hall.id: hall for hall in inputs.halls}
+    turned = np.array(racks.orientation_deg) % 180 != 0
+    along = np.where(turned, racks.y_m, racks.x_m).astype(float)
+    keys = [f"{hall}/{row}" for hall, row in zip(racks.hall_id, racks.row, strict=True)]
     row = np.unique(keys, return_inverse=True)[1]
     length = np.bincount(row)
     order = np.lexsort((along, row))
@@ -154,16 +144,16 @@ def recirculation_frac(inputs: Inputs) -> FloatArray:
     inward = np.minimum(np.minimum(place, length[row] - 1 - place), END_RACKS)
     share = np.empty(order.size)
     for hall_id, hall in halls.items():
-        mine = np.array(racks["hall_id"]) == hall_id
-        shape = recirculation_by_position(inward[mine], 2 * END_RACKS + 1, hall["containment"])
-        share[mine] = shape * hall["recirculation_frac"]
+        mine = np.array(racks.hall_id) == hall_id
+        shape = recirculation_by_position(inward[mine], 2 * END_RACKS + 1, hall.containment)
+        share[mine] = shape * hall.recirculation_frac
         mean = np.bincount(row[mine], shape, minlength=length.size) / np.maximum(length, 1)
         share[mine] /= mean[row[mine]]
     return np.minimum(share, 0.9)
 
 
 def _rack_kind(
-    inputs: Inputs,
+    inputs: LayoutInputs,
     name: str,
     product_id: int | None,
     n_systems: int,
@@ -173,18 +163,18 @@ def _rack_kind(
     coolant: str | None,
 ) -> dict[str, Any]:
     """Return the figures of one rack of a make-up: its bank columns, accelerator, system and nameplate."""
-    entry = product(inputs, product_id)
-    if entry is None or entry["kind"] != "systems":
-        power_w = other_power_w + (0.0 if entry is None else n_systems * entry["facts"]["max_power_w"])
-        draw_w = other_power_w + (0.0 if entry is None else n_systems * entry["facts"]["typical_power_w"])
-        return _passive_kind(power_w, draw_w, "" if entry is None else entry["slug"])
-    system = entry["facts"]
-    accelerator = inputs["products"]["accelerators"].get(system["accelerator"])
+    entry = inputs.product(product_id)
+    if entry is None or entry.kind != "systems":
+        power_w = other_power_w + (0.0 if entry is None else n_systems * entry.facts["max_power_w"])
+        draw_w = other_power_w + (0.0 if entry is None else n_systems * entry.facts["typical_power_w"])
+        return _passive_kind(power_w, draw_w, "" if entry is None else entry.slug)
+    system = entry.facts
+    accelerator = inputs.products.accelerators.get(system["accelerator"])
     if accelerator is None:
-        raise ValueError(f"Rack {name}: system {entry['slug']} has accelerator {system['accelerator']}, not catalogued")
-    chip = accelerator["facts"]
+        raise ValueError(f"Rack {name}: system {entry.slug} has accelerator {system['accelerator']}, not catalogued")
+    chip = accelerator.facts
     tdp_w = float(chip["tdp_w"])
-    cap_w = _power_limit_w(name, accelerator, tdp_w, limit_w, inputs["scenario"]["accelerator_power_limit_w"])
+    cap_w = _power_limit_w(name, accelerator, tdp_w, limit_w, inputs.scenario.accelerator_power_limit_w)
     n_accelerators = system["accelerators_per_system"] * n_systems
     split = system.get("non_accelerator_breakdown_w") or {}
     fan_w = float(split.get("fans") or 0.0) * n_systems
@@ -219,7 +209,7 @@ def _rack_kind(
     a, b, c = shelf_loss(system.get("power_supply") or {}, max_power_w, n_systems)
     return {
         "accelerator": system["accelerator"],
-        "system": entry["slug"],
+        "system": entry.slug,
         "nameplate_w": max_power_w,
         "bank": {
             "n_accelerators": n_accelerators,
@@ -247,16 +237,16 @@ def _rack_kind(
 
 
 def _power_limit_w(
-    rack: str, accelerator: Mapping[str, Any], tdp_w: float, rack_limit_w: float | None, scenario_limit_w: float | None
+    rack: str, accelerator: ProductSheet, tdp_w: float, rack_limit_w: float | None, scenario_limit_w: float | None
 ) -> float:
     """Return the cap per accelerator: the board's own, the rack's or the scenario's, whichever is lowest."""
-    chip = accelerator["facts"]
+    chip = accelerator.facts
     highest = float(chip.get("max_configurable_power_w") or tdp_w)
     lowest = float(chip.get("min_configurable_power_w") or 0.25 * tdp_w)
     for origin, limit_w in ((f"Rack {rack}", rack_limit_w), ("The scenario", scenario_limit_w)):
         if limit_w is not None and limit_w < lowest:
             raise ValueError(
-                f"{origin}: accelerator_power_limit_w is {limit_w:g} W; {accelerator['name']} can be capped between "
+                f"{origin}: accelerator_power_limit_w is {limit_w:g} W; {accelerator.name} can be capped between "
                 f"{lowest:g} and {highest:g} W"
             )
     return min(value for value in (highest, rack_limit_w, scenario_limit_w) if value is not None)
@@ -336,40 +326,40 @@ def rack_classes(table: RackTable, pool_index: IntArray, feed_columns: NDArray) 
     return bank, rank[inverse.reshape(-1)]
 
 
-def cdu_groups(inputs: Inputs) -> dict[str, list[Mapping[str, Any]]]:
+def cdu_groups(inputs: LayoutInputs) -> dict[str, list[CduRow]]:
     """Return the CDUs by group name, in order of first appearance."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for cdu in inputs["cdus"]:
-        groups.setdefault(cdu["group"], []).append(cdu)
+    groups: dict[str, list[CduRow]] = {}
+    for cdu in inputs.cdus:
+        groups.setdefault(cdu.group, []).append(cdu)
     return groups
 
 
-def cdu_bank(inputs: Inputs) -> CduBank | None:
+def cdu_bank(inputs: LayoutInputs) -> CduBank | None:
     """Return the CDU groups as the solver's arrays, or None where there are none."""
     groups = cdu_groups(inputs)
     if not groups:
         return None
-    hall_of = {hall["id"]: i for i, hall in enumerate(inputs["halls"])}
-    plant_of = {plant["id"]: i for i, plant in enumerate(inputs["plants"])}
+    hall_of = {hall.id: i for i, hall in enumerate(inputs.halls)}
+    plant_of = {plant.id: i for i, plant in enumerate(inputs.plants)}
     rows = []
     for units in groups.values():
         head = units[0]
-        sheet = facts(inputs, head["product_id"])
-        density, cp = _coolant(head["coolant"])
+        sheet = inputs.facts(head.product_id)
+        density, cp = _coolant(head.coolant)
         flow_kg_s = sheet["secondary_flow_m3_per_s"] * density
         capacity_w = float(sheet["capacity_w"])
         row = {
             "n_units": len(units), "capacity_w": capacity_w, "secondary_flow_kg_s": flow_kg_s,
-            "supply_set_degc": head["supply_degc"], "plant_index": plant_of[head["plant_id"]],
-            "hall_index": hall_of[head["hall_id"]], "pump_power_w": float(sheet["power_draw_w"] or 0.0),
+            "supply_set_degc": head.supply_degc, "plant_index": plant_of[head.plant_id],
+            "hall_index": hall_of[head.hall_id], "pump_power_w": float(sheet["power_draw_w"] or 0.0),
             "secondary_cp_j_per_kg_k": cp, "to_air": int(rejects_to_air(inputs, head)),
         }  # fmt: skip
         if row["to_air"]:
             air_kg_s = capacity_w / (AIR_CP_J_PER_KG_K * ASSUMED_CDU_AIR_RISE_K)
             ua = cdu_ua_from_rating(capacity_w, sheet["approach_temp_k"], flow_kg_s * cp, air_kg_s * AIR_CP_J_PER_KG_K)
-            hall = inputs["halls"][row["hall_index"]]
+            hall = inputs.halls[row["hall_index"]]
             row |= {"ua_w_per_k": float(ua), "primary_flow_kg_s": air_kg_s,
-                    "plant_index": plant_of.get(hall["plant_id"], row["plant_index"])}  # fmt: skip
+                    "plant_index": plant_of.get(hall.plant_id, row["plant_index"])}  # fmt: skip
         else:
             # sheets state UA = capacity / approach, which holds for equal capacity rates on both sides
             row |= {
@@ -380,7 +370,7 @@ def cdu_bank(inputs: Inputs) -> CduBank | None:
     return CduBank(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
 
 
-def rejects_to_air(inputs: Inputs, cdu: Mapping[str, Any]) -> bool:
+def rejects_to_air(inputs: LayoutInputs, cdu: CduRow) -> bool:
     """Return whether a CDU gives its heat to the air of its hall, not to facility water.
 
     Raises
@@ -388,28 +378,28 @@ def rejects_to_air(inputs: Inputs, cdu: Mapping[str, Any]) -> bool:
     ValueError
         If it gives it to a refrigerant, which is not modelled.
     """
-    kind = facts(inputs, cdu["product_id"])["type"]
+    kind = inputs.facts(cdu.product_id)["type"]
     if kind == "liquid_to_refrigerant":
         raise ValueError(
-            f"CDU {cdu['name']} rejects to a refrigerant, which is not modelled; choose a liquid-to-liquid or "
+            f"CDU {cdu.name} rejects to a refrigerant, which is not modelled; choose a liquid-to-liquid or "
             "liquid-to-air one"
         )
     return kind == "liquid_to_air"
 
 
-def hall_bank(inputs: Inputs) -> HallBank:
+def hall_bank(inputs: LayoutInputs) -> HallBank:
     """Return the halls and their air units as the solver's arrays."""
-    plant_of = {plant["id"]: i for i, plant in enumerate(inputs["plants"])}
+    plant_of = {plant.id: i for i, plant in enumerate(inputs.plants)}
     rows = []
-    for hall in inputs["halls"]:
-        unit = product(inputs, hall["air_unit_id"])
+    for hall in inputs.halls:
+        unit = inputs.product(hall.air_unit_id)
         row = {
-            "n_units": float(hall["n_air_units"] if unit else 0), "supply_set_degc": hall["supply_air_degc"],
-            "plant_index": plant_of.get(hall["plant_id"], 0), "bypass_frac": hall["leakage_frac"],
-            "lighting_w": hall["lighting_w"], "unit_capacity_w": 1.0, "unit_air_kg_s": 1.0, "unit_fan_w": 0.0,
+            "n_units": float(hall.n_air_units if unit else 0), "supply_set_degc": hall.supply_air_degc,
+            "plant_index": plant_of.get(hall.plant_id, 0), "bypass_frac": hall.leakage_frac,
+            "lighting_w": hall.lighting_w, "unit_capacity_w": 1.0, "unit_air_kg_s": 1.0, "unit_fan_w": 0.0,
             "coil_ua_w_per_k": 1.0, "coil_water_kg_s": 1.0,
         }  # fmt: skip
-        rows.append(row | (_air_unit(unit["facts"]) if unit else {}))
+        rows.append(row | (_air_unit(unit.facts) if unit else {}))
     return HallBank(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
 
 
@@ -430,12 +420,12 @@ def _air_unit(sheet: Mapping[str, Any]) -> dict[str, float]:
     }  # fmt: skip
 
 
-def plant_bank(inputs: Inputs, design_heat_w: FloatArray) -> PlantBank:
+def plant_bank(inputs: LayoutInputs, design_heat_w: FloatArray) -> PlantBank:
     """Return the plants as the solver's arrays.
 
     Parameters
     ----------
-    inputs : mapping
+    inputs : LayoutInputs
         A snapshot.
     design_heat_w : ndarray, shape (n_plants,)
         Nameplate heat that each plant carries [W]; with the design rise it sizes the facility-water flow.
@@ -445,30 +435,30 @@ def plant_bank(inputs: Inputs, design_heat_w: FloatArray) -> PlantBank:
     ValueError
         If a layout has no plant.
     """
-    if not inputs["plants"]:
+    if not inputs.plants:
         raise ValueError("The layout has no cooling plant; add one that takes its heat")
-    rows = [_plant(inputs, plant, heat_w) for plant, heat_w in zip(inputs["plants"], design_heat_w, strict=True)]
+    rows = [_plant(inputs, plant, heat_w) for plant, heat_w in zip(inputs.plants, design_heat_w, strict=True)]
     return PlantBank(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
 
 
-def _plant(inputs: Inputs, plant: Mapping[str, Any], heat_w: float) -> dict[str, Any]:
-    density, cp = _coolant(plant["coolant"])
-    pump = facts(inputs, plant["pump_id"])
-    duty_pumps = max(plant["n_pumps"] - plant["n_pumps_spare"], 1)
-    flow_kg_s = min(max(heat_w, 1.0) / (cp * plant["design_rise_k"]), duty_pumps * pump["flow_m3_per_s"] * density)
+def _plant(inputs: LayoutInputs, plant: PlantRow, heat_w: float) -> dict[str, Any]:
+    density, cp = _coolant(plant.coolant)
+    pump = inputs.facts(plant.pump_id)
+    duty_pumps = max(plant.n_pumps - plant.n_pumps_spare, 1)
+    flow_kg_s = min(max(heat_w, 1.0) / (cp * plant.design_rise_k), duty_pumps * pump["flow_m3_per_s"] * density)
     efficiency = pump["pump_efficiency"] * pump["motor_efficiency"] * pump["vfd_efficiency"]
     row = {
-        "supply_set_degc": plant["supply_degc"], "design_flow_kg_s": flow_kg_s, "cp_j_per_kg_k": cp,
-        "n_pumps": max(plant["n_pumps"], 1), "needed_pumps": duty_pumps,
+        "supply_set_degc": plant.supply_degc, "design_flow_kg_s": flow_kg_s, "cp_j_per_kg_k": cp,
+        "n_pumps": max(plant.n_pumps, 1), "needed_pumps": duty_pumps,
         "pump_power_w": flow_kg_s / density * pump["head_pa"] / efficiency,
-        "min_flow_frac": pump["min_speed_frac"], "economiser": int(plant["economiser"] != "none"),
-        "tank_m3": plant["tank_m3"],
+        "min_flow_frac": pump["min_speed_frac"], "economiser": int(plant.economiser != "none"),
+        "tank_m3": plant.tank_m3,
     }  # fmt: skip
-    row |= _rejection(facts(inputs, plant["heat_rejection_id"]), product(inputs, plant["heat_rejection_id"])["kind"],
-                      plant["n_heat_rejection"])  # fmt: skip
-    with_chillers = plant["chiller_id"] is not None and plant["economiser"] != "only"
-    chiller = product(inputs, plant["chiller_id"]) if with_chillers else None
-    return row | _chiller(chiller, plant["n_chillers"] if with_chillers else 0)
+    row |= _rejection(inputs.facts(plant.heat_rejection_id), inputs.product(plant.heat_rejection_id).kind,
+                      plant.n_heat_rejection)  # fmt: skip
+    with_chillers = plant.chiller_id is not None and plant.economiser != "only"
+    chiller = inputs.product(plant.chiller_id) if with_chillers else None
+    return row | _chiller(chiller, plant.n_chillers if with_chillers else 0)
 
 
 def _rejection(sheet: Mapping[str, Any], kind: str, n_units: int) -> dict[str, float]:
@@ -513,7 +503,7 @@ def _rejection(sheet: Mapping[str, Any], kind: str, n_units: int) -> dict[str, f
     }  # fmt: skip
 
 
-def _chiller(entry: Mapping[str, Any] | None, n_units: int) -> dict[str, Any]:
+def _chiller(entry: ProductSheet | None, n_units: int) -> dict[str, Any]:
     """Return chillers: ElectricEIR where the sheet has curves, else a Carnot fraction through its rated COP."""
     row = {
         "n_chillers": float(n_units if entry else 0), "chiller_model": int(ChillerModel.NONE),
@@ -524,8 +514,8 @@ def _chiller(entry: Mapping[str, Any] | None, n_units: int) -> dict[str, Any]:
     }  # fmt: skip
     if entry is None or n_units == 0:
         return row
-    sheet = entry["facts"]
-    if entry["kind"] == "chillers":
+    sheet = entry.facts
+    if entry.kind == "chillers":
         return row | {
             "chiller_model": int(ChillerModel.ELECTRIC_EIR), "chiller_capacity_w": float(sheet["reference_capacity_w"]),
             "chiller_cop": float(sheet["reference_cop"]), "chiller_capft": tuple(sheet["capft_biquadratic"]),
@@ -548,10 +538,10 @@ def _chiller(entry: Mapping[str, Any] | None, n_units: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def design_heat_w(inputs: Inputs, table: RackTable) -> FloatArray:
+def design_heat_w(inputs: LayoutInputs, table: RackTable) -> FloatArray:
     """Return the nameplate heat that reaches each plant: liquid by CDU group, the rest by hall, shape (n_plants,)."""
-    plant_of = {plant["id"]: i for i, plant in enumerate(inputs["plants"])}
-    heat = np.zeros(len(inputs["plants"]))
+    plant_of = {plant.id: i for i, plant in enumerate(inputs.plants)}
+    heat = np.zeros(len(inputs.plants))
     bank = table.bank
     liquid = (
         bank["accelerator_liquid_frac"] * bank["n_accelerators"] * bank["tdp_w"]
@@ -561,19 +551,19 @@ def design_heat_w(inputs: Inputs, table: RackTable) -> FloatArray:
         if rejects_to_air(inputs, units[0]):
             liquid[bank["cdu_index"] == i] = 0.0  # it reaches the plant through the hall
         else:
-            heat[plant_of[units[0]["plant_id"]]] += liquid[bank["cdu_index"] == i].sum()
-    for i, hall in enumerate(inputs["halls"]):
-        if hall["plant_id"] is not None:
-            heat[plant_of[hall["plant_id"]]] += (table.nameplate_w - liquid)[bank["hall_index"] == i].sum()
+            heat[plant_of[units[0].plant_id]] += liquid[bank["cdu_index"] == i].sum()
+    for i, hall in enumerate(inputs.halls):
+        if hall.plant_id is not None:
+            heat[plant_of[hall.plant_id]] += (table.nameplate_w - liquid)[bank["hall_index"] == i].sum()
     return heat
 
 
-def names(inputs: Inputs) -> Names:
+def names(inputs: LayoutInputs) -> Names:
     """Return the names behind the solver's rows."""
     return Names(
-        halls=[hall["name"] for hall in inputs["halls"]],
+        halls=[hall.name for hall in inputs.halls],
         cdu_groups=list(cdu_groups(inputs)),
-        plants=[plant["name"] for plant in inputs["plants"]],
+        plants=[plant.name for plant in inputs.plants],
     )
 
 

@@ -3,36 +3,50 @@
 Loads no solver, so that drawings may ask without waiting for one.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
-Inputs = Mapping[str, Any]
+from twin.core.inputs.layout import FeedRow, LayoutInputs
 
 
-def standby_generators(feeds: list[Mapping[str, Any]]) -> dict[int, str]:
+class Feed(Protocol):
+    """What of a feed says which generator stands behind it: of the described one, and of the drawn one."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def parent_id(self) -> int | None: ...
+    @property
+    def redundancy_group(self) -> str: ...
+
+
+def standby_generators(feeds: Sequence[Feed]) -> dict[int, str]:
     """Return which generator stands behind each utility: of the same redundancy group, else the only one there is."""
-    generators = [feed for feed in feeds if feed["kind"] == "generator" and feed["parent_id"] is None]
+    generators = [feed for feed in feeds if feed.kind == "generator" and feed.parent_id is None]
     behind = {}
     for feed in feeds:
-        if feed["kind"] == "utility":
-            mine = [g for g in generators if g["redundancy_group"] == feed["redundancy_group"]]
+        if feed.kind == "utility":
+            mine = [g for g in generators if g.redundancy_group == feed.redundancy_group]
             chosen = mine or (generators if len(generators) == 1 else [])
             if chosen:
-                behind[feed["id"]] = chosen[0]["name"]
+                behind[feed.id] = chosen[0].name
     return behind
 
 
-def rating_w(inputs: Inputs, feed: Mapping[str, Any]) -> float:
+def rating_w(inputs: LayoutInputs, feed: FeedRow) -> float:
     """Return the continuous rating of one unit of a feed: its own, else its product's, else the grid limit [W]."""
-    if feed["rating_w"] is not None:
-        return float(feed["rating_w"])
-    entry = None if feed["product_id"] is None else inputs["products"]["by_id"][str(feed["product_id"])]
-    sheet = {} if entry is None else entry["facts"]
+    if feed.rating_w is not None:
+        return float(feed.rating_w)
+    sheet = inputs.facts(feed.product_id)
     if "rating_va" in sheet:
         return float(sheet["rating_va"]) * float(sheet.get("output_power_factor") or 1.0)
     for name in ("continuous_power_w", "continuous_w", "rating_w", "power_w"):
         if sheet.get(name):
             return float(sheet[name])
-    if feed["kind"] == "utility":
-        return float(inputs["site"]["grid_limit_w"])
-    raise ValueError(f"Feed {feed['name']} has neither rating_w nor a product; give it one of them")
+    if feed.kind == "utility":
+        return float(inputs.site.grid_limit_w)
+    raise ValueError(f"Feed {feed.name} has neither rating_w nor a product; give it one of them")

@@ -15,12 +15,11 @@ from compute.model_shapes import ModelShape, model_shape_from_entry
 from compute.steady.serving import Configuration, ConfigurationChoice, ServingCurve, best_configuration, serving_curve
 from compute.workload import LatencyTargets, Workload, workload_from_entry
 from power_cooling.site_arrays import FloatArray
-from twin.core.inputs import equipment
 from twin.core.inputs.demand import hourly_shape, requests_per_s
 from twin.core.inputs.equipment import RackTable
+from twin.core.inputs.layout import LayoutInputs, ProductSheet, WorkloadShare
 from twin.core.text.confidence import CONFIDENCES
 
-Inputs = Mapping[str, Any]
 IntArray = NDArray[np.int64]
 
 ANYWHERE = "vllm"  # the engine of accelerators that the scenario's does not run on
@@ -91,7 +90,7 @@ def _cell(place: FloatArray, n: int) -> tuple[IntArray, FloatArray]:
     return index, place - index
 
 
-def plan_pools(inputs: Inputs, table: RackTable, n_hours: int) -> tuple[list[Pool], IntArray]:
+def plan_pools(inputs: LayoutInputs, table: RackTable, n_hours: int) -> tuple[list[Pool], IntArray]:
     """Share the accelerators out among the use cases and choose how each is served.
 
     Whole racks go to use cases in the scenario's shares, spread evenly over the floor; racks of different systems make
@@ -99,7 +98,7 @@ def plan_pools(inputs: Inputs, table: RackTable, n_hours: int) -> tuple[list[Poo
 
     Parameters
     ----------
-    inputs : mapping
+    inputs : LayoutInputs
         A snapshot.
     table : RackTable
         Its racks.
@@ -117,11 +116,11 @@ def plan_pools(inputs: Inputs, table: RackTable, n_hours: int) -> tuple[list[Poo
     ValueError
         If the layout has no accelerators or all shares are 0.
     """
-    shares = inputs["scenario"]["workloads"]
+    shares = inputs.scenario.workloads
     racks = np.flatnonzero(table.accelerator != "")
     if racks.size == 0:
         raise ValueError("The layout has no racks with accelerators; nothing can serve the scenario's use cases")
-    of_rack = share_out(np.array([share["accelerator_share_frac"] for share in shares]), racks.size)
+    of_rack = share_out(np.array([share.accelerator_share_frac for share in shares]), racks.size)
     rack_pool = np.full(table.accelerator.size, -1, dtype=np.int64)
     pools: list[Pool] = []
     solved: dict[tuple, _Service] = {}  # systems with the same accelerators and links are served alike
@@ -139,7 +138,7 @@ def plan_pools(inputs: Inputs, table: RackTable, n_hours: int) -> tuple[list[Poo
             parts.append(_Part(slug, n, solved[key]))
         if not parts:
             raise ValueError(
-                f"{share['workload']['name']} gets {share['accelerator_share_frac']:.0%} of {racks.size} racks, "
+                f"{share.workload.name} gets {share.accelerator_share_frac:.0%} of {racks.size} racks, "
                 "less than one; raise its share or leave it out of the scenario"
             )
         pools += _with_demand(inputs, share, parts, n_hours)
@@ -173,31 +172,31 @@ class _Part:
         return 0.0 if curve is None else curve.sustainable_requests_per_s * self.n_accelerators
 
 
-def _domain(inputs: Inputs, rack: int, n_accelerators: float) -> int:
+def _domain(inputs: LayoutInputs, rack: int, n_accelerators: float) -> int:
     """Return how many accelerators one fast link joins in a rack's system."""
-    system = equipment.facts(inputs, inputs["racks"]["product_id"][rack])
+    system = inputs.facts(inputs.racks.product_id[rack])
     return int(min(system.get("scaleup_domain") or system["accelerators_per_system"], n_accelerators))
 
 
-def _service(inputs: Inputs, share: Mapping[str, Any], slug: str, domain: int) -> _Service:
+def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int) -> _Service:
     """Return how accelerators serve a use case: with the first of its models that keeps the targets."""
-    products = inputs["products"]
+    products = inputs.products
     accelerator = replace(
-        accelerator_from_entry(_flat(products["accelerators"][slug])),
-        cache_tier_bytes=inputs["scenario"].get("cache_tier_bytes") or 0.0,
+        accelerator_from_entry(_flat(products.accelerators[slug])),
+        cache_tier_bytes=inputs.scenario.cache_tier_bytes or 0.0,
     )
-    workload, targets = workload_from_entry(_flat(share["workload"]))
-    precision = inputs["scenario"]["weight_precision"]
-    wanted = [share["model"]] if share["model"] else share["workload"]["facts"]["recommended_models"]
+    workload, targets = workload_from_entry(_flat(share.workload))
+    precision = inputs.scenario.weight_precision
+    wanted = [share.model] if share.model else share.workload.facts["recommended_models"]
     precisions = None if precision == "auto" else (precision,)
-    engine = inputs["scenario"]["engine"]
+    engine = inputs.scenario.engine
     if engine_reason(engine, accelerator):
         engine = ANYWHERE
     reasons = []
     for model in wanted:
-        if model not in products["models"]:
-            raise ValueError(f"{share['workload']['name']}: model {model} is not in the catalogue")
-        shape = model_shape_from_entry(_flat(products["models"][model]))
+        if model not in products.models:
+            raise ValueError(f"{share.workload.name}: model {model} is not in the catalogue")
+        shape = model_shape_from_entry(_flat(products.models[model]))
         choice, curve = _best_service(accelerator, shape, workload, targets, domain, precisions, engine)
         if curve is not None:
             return _Service(model, workload, targets, choice.configuration, curve, "")
@@ -234,44 +233,44 @@ def _best_service(
     return choice, serving_curve(coefficients, choice.configuration, workload, targets, CLOCK_FRAC, loads)
 
 
-def _with_demand(inputs: Inputs, share: Mapping[str, Any], parts: list[_Part], n_hours: int) -> list[Pool]:
+def _with_demand(inputs: LayoutInputs, share: WorkloadShare, parts: list[_Part], n_hours: int) -> list[Pool]:
     """Return the pools of one use case, its demand shared by what each can serve."""
-    entry = share["workload"]
-    shape = hourly_shape(inputs["products"]["diurnal_shapes"][entry["facts"]["diurnal_shape"]]["facts"], n_hours)
+    entry = share.workload
+    shape = hourly_shape(inputs.products.diurnal_shapes[entry.facts["diurnal_shape"]].facts, n_hours)
     capacity = np.array([part.capacity_per_s for part in parts])
     total = capacity.sum()
-    demand = requests_per_s(shape, mean_per_s=share["requests_per_s"], peak_per_s=share["peak_load_frac"] * total)
+    demand = requests_per_s(shape, mean_per_s=share.requests_per_s, peak_per_s=share.peak_load_frac * total)
     fraction = capacity / total if total > 0 else np.full(len(parts), 1 / len(parts))
     return [_pool(inputs, entry, part, demand * f) for part, f in zip(parts, fraction, strict=True)]
 
 
-def _pool(inputs: Inputs, entry: Mapping[str, Any], part: _Part, demand_per_s: FloatArray) -> Pool:
-    products, service = inputs["products"], part.service
+def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: FloatArray) -> Pool:
+    products, service = inputs.products, part.service
     configuration, curve = service.configuration, service.curve
-    model, chip = products["models"][service.model], products["accelerators"][part.accelerator]
+    model, chip = products.models[service.model], products.accelerators[part.accelerator]
     used = (entry, model, chip)
     return Pool(
-        workload=entry["slug"],
-        name=entry["name"],
+        workload=entry.slug,
+        name=entry.name,
         model=service.model,
-        model_name=model["name"],
+        model_name=model.name,
         accelerator=part.accelerator,
         n_accelerators=part.n_accelerators,
         feasible=curve is not None,
         reason=service.reason,
-        configuration_text=_configuration_text(configuration, inputs["scenario"]["engine"]),
+        configuration_text=_configuration_text(configuration, inputs.scenario.engine),
         tensor_parallel=configuration.parallelism.tensor_parallel if configuration else None,
         weight_precision=configuration.weight_precision if configuration else "",
         target_ttft_s=service.targets.ttft_s,
         target_itl_s=service.targets.itl_s,
-        confidence=max((one["confidence"] for one in used), key=CONFIDENCES.index),
-        source="; ".join(one["source"] for one in used),
+        confidence=max((one.confidence for one in used), key=CONFIDENCES.index),
+        source="; ".join(one.source for one in used),
         has_sessions=service.workload.sessions is not None,
         input_tokens=service.workload.input_tokens,
         output_tokens=service.workload.output_tokens,
         capacity_per_s=part.capacity_per_s,
         demand_per_s=demand_per_s,
-        static_power_w=curve.static_power_w if curve else np.full(N_LOAD, float(chip["facts"].get("idle_w") or 0.0)),
+        static_power_w=curve.static_power_w if curve else np.full(N_LOAD, float(chip.facts.get("idle_w") or 0.0)),
         dynamic_power_w=curve.dynamic_power_w if curve else np.zeros(N_LOAD),
         clock_frac=CLOCK_FRAC,
         capacity_frac=curve.capacity_frac if curve else np.zeros(CLOCK_FRAC.size),
@@ -280,9 +279,9 @@ def _pool(inputs: Inputs, entry: Mapping[str, Any], part: _Part, demand_per_s: F
     )
 
 
-def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(entry: ProductSheet) -> dict[str, Any]:
     """Return a product as the catalogue file writes it, which is what the solver's readers expect."""
-    return {"id": entry["slug"], "name": entry["name"], **entry["facts"]}
+    return {"id": entry.slug, "name": entry.name, **entry.facts}
 
 
 def share_out(shares: FloatArray, n: int) -> IntArray:

@@ -38,8 +38,8 @@ def cover_line(run: ReportedRun) -> str:
     """Return what the cover says of one run."""
     inputs = run.inputs
     return (
-        f"{inputs['site']['name']}, {inputs['layout']['name']} (version {inputs['layout']['version']}) under "
-        f"{inputs['scenario']['name']}; solved {run.finished}, solver {run.solver_version}, inputs sha256 "
+        f"{inputs.site.name}, {inputs.layout.name} (version {inputs.layout.version}) under "
+        f"{inputs.scenario.name}; solved {run.finished}, solver {run.solver_version}, inputs sha256 "
         f"{run.inputs_sha256[:16]}…, run {run.id}"
     )
 

@@ -3,18 +3,14 @@
 The drawings are those of the pages (`twin.core.diagrams.one_line`, `twin.core.diagrams.loop`), set as shapes.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from twin.core.diagrams.loop import loop_diagram
 from twin.core.diagrams.one_line import one_line
 from twin.core.diagrams.readings import Readings
+from twin.core.diagrams.rows import cdu_rows, feed_rows, hall_rows, plant_rows, rack_rows
 from twin.core.diagrams.schematic import Node, Schematic, Slot
-from twin.core.inputs.feed_ratings import rating_w
+from twin.core.inputs.layout import LayoutInputs
 from twin.core.report.shapes import BAD, CATEGORIES, FAINT, GRID, INK, PAPER, Drawing, Line, Rect, Text
 
-Inputs = Mapping[str, Any]
-COOLANTS = {"water": "water", "pg25": "PG25", "pg30": "PG30", "eg30": "EG30"}
 WIRE_COLOURS = {
     "supply": CATEGORIES[0],
     "return": CATEGORIES[7],
@@ -30,7 +26,7 @@ CALLED = {"ups": "UPS", "pdu": "PDU", "dry-cooler": "dry cooler"}
 LETTERS = "Letters: " + ", ".join(f"{sign} {CALLED.get(name, name)}" for name, sign in SIGNS.items()) + "."
 
 
-def diagrams(inputs: Inputs) -> tuple[Drawing, ...]:
+def diagrams(inputs: LayoutInputs) -> tuple[Drawing, ...]:
     """Return the one-line diagram and the loops of a snapshot with what its design hour solves to.
 
     Raises
@@ -92,47 +88,3 @@ def _slot(drawing: Drawing, slot: Slot, text: str) -> None:
     if text:
         faint = slot.kind.startswith("note") or slot.kind == "tag"
         drawing.add(Text(slot.x, slot.y, text, TEXT_SIZE, slot.anchor, FAINT if faint else INK, slot.kind == "title"))
-
-
-def rack_rows(inputs: Inputs) -> list[dict[str, Any]]:
-    """Return every rack with what cools and feeds it."""
-    table = inputs["racks"]
-    names = ("id", "row", "hall_id", "cdu_id", "feed_a_id", "feed_b_id")
-    return [dict(zip(names, row, strict=True)) for row in zip(*(table[name] for name in names), strict=True)]
-
-
-def feed_rows(inputs: Inputs) -> list[dict[str, Any]]:
-    """Return every feed with the rating of one of its units and the name of its product."""
-    return [
-        {**feed, "rating_w": rating_w(inputs, feed), "product": _name(inputs, feed["product_id"])}
-        for feed in inputs["feeds"]
-    ]
-
-
-def plant_rows(inputs: Inputs) -> list[dict[str, Any]]:
-    """Return every cooling plant with the names of its products."""
-    by_id = inputs["products"]["by_id"]
-    return [
-        {
-            **plant, "coolant": COOLANTS.get(plant["coolant"], plant["coolant"]),
-            "rejection_kind": by_id[str(plant["heat_rejection_id"])]["kind"],
-            "rejection": _name(inputs, plant["heat_rejection_id"]), "chiller": _name(inputs, plant["chiller_id"]),
-            "pump": _name(inputs, plant["pump_id"]),
-        }
-        for plant in inputs["plants"]
-    ]  # fmt: skip
-
-
-def cdu_rows(inputs: Inputs) -> list[dict[str, Any]]:
-    """Return every CDU with the name of its product."""
-    return [{**cdu, "product": _name(inputs, cdu["product_id"])} for cdu in inputs["cdus"]]
-
-
-def hall_rows(inputs: Inputs) -> list[dict[str, Any]]:
-    """Return every hall with the name of its air units' product."""
-    return [{**hall, "air_unit": _name(inputs, hall["air_unit_id"])} for hall in inputs["halls"]]
-
-
-def _name(inputs: Inputs, product_id: int | None) -> str:
-    product = inputs["products"]["by_id"].get(str(product_id))
-    return product["name"] if product else ""

@@ -1,16 +1,15 @@
 """The floor plans of a report: a run's snapshot drawn to scale, racks coloured by what the run says of them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.core.inputs.layout import CduRow, HallRow, LayoutInputs, RackColumns
 from twin.core.report.charts import WIDTH, legend, levels_of, ramp, shortened
 from twin.core.report.shapes import BAD, CATEGORIES, FAINT, INK, PAPER, Drawing, Line, Rect, Text
 from twin.core.text.numbers import quantity_text
 
-Inputs = Mapping[str, Any]
 N_COLOURS = 17
 TALLEST = 560.0  # points: a hall fits on one page with its title
 NO_VALUE = "#b4bac1"
@@ -19,7 +18,9 @@ FEATURES = {"wall": ("#6b7178", False), "keep_out": (PAPER, True), "hot_aisle": 
             "cold_aisle": ("#e0f0fa", False)}  # fmt: skip
 
 
-def plans(inputs: Inputs, racks: Mapping[str, NDArray], places: Mapping[int, tuple] | None = None) -> list[Drawing]:
+def plans(
+    inputs: LayoutInputs, racks: Mapping[str, NDArray], places: Mapping[int, tuple] | None = None
+) -> list[Drawing]:
     """Return one drawing per hall, racks coloured by their highest power of the year.
 
     Parameters
@@ -31,91 +32,91 @@ def plans(inputs: Inputs, racks: Mapping[str, NDArray], places: Mapping[int, tup
     places : mapping, optional
         Where CDUs stand, (x_m, y_m, orientation_deg) by id, for snapshots that do not say.
     """
-    table = inputs["racks"]
+    table = inputs.racks
     at = {int(pk): i for i, pk in enumerate(racks.get("rack_id", ()))}
-    power = np.array([_of(racks, "max_power_w", at, pk) for pk in table["id"]])
-    throttled = np.array([_of(racks, "throttled_hours", at, pk) for pk in table["id"]]) > 0
-    limit = np.array([_rated_w(inputs, i) for i in range(len(table["id"]))])
+    power = np.array([_of(racks, "max_power_w", at, pk) for pk in table.id])
+    throttled = np.array([_of(racks, "throttled_hours", at, pk) for pk in table.id]) > 0
+    limit = np.array([_rated_w(inputs, i) for i in range(len(table))])
     level, low, high = levels_of(power, N_COLOURS)
     ends = (quantity_text(low, "W"), quantity_text(high, "W"))
     over = power > limit * 1.005  # half a percent above a limit is the solver's tolerance
-    return [_hall(inputs, hall, level, over, throttled, ends, places or {}) for hall in inputs["halls"]]
+    return [_hall(inputs, hall, level, over, throttled, ends, places or {}) for hall in inputs.halls]
 
 
-def _hall(inputs: Inputs, hall: Mapping[str, Any], level: NDArray, over: NDArray, throttled: NDArray,
+def _hall(inputs: LayoutInputs, hall: HallRow, level: NDArray, over: NDArray, throttled: NDArray,
           ends: tuple[str, str], places: Mapping[int, tuple]) -> Drawing:  # fmt: skip
-    mine = [i for i, hall_id in enumerate(inputs["racks"]["hall_id"]) if hall_id == hall["id"]]
+    mine = [i for i, hall_id in enumerate(inputs.racks.hall_id) if hall_id == hall.id]
     left, top = 22.0, 30.0
-    scale = min((WIDTH - left) / hall["width_m"], TALLEST / hall["depth_m"])  # points per metre
+    scale = min((WIDTH - left) / hall.width_m, TALLEST / hall.depth_m)  # points per metre
     drawing = Drawing(
-        f"{hall['name']}: {hall['width_m']:g} × {hall['depth_m']:g} m, {len(mine)} racks", WIDTH,
-        top + hall["depth_m"] * scale + 24,
-        f"Plan of {hall['name']} to scale, racks coloured by highest power from {ends[0]} to {ends[1]}",
+        f"{hall.name}: {hall.width_m:g} × {hall.depth_m:g} m, {len(mine)} racks", WIDTH,
+        top + hall.depth_m * scale + 24,
+        f"Plan of {hall.name} to scale, racks coloured by highest power from {ends[0]} to {ends[1]}",
     )  # fmt: skip
 
     def box(x_m: float, y_m: float, width_m: float, depth_m: float) -> tuple[float, float, float, float]:
-        return left + x_m * scale, top + (hall["depth_m"] - y_m - depth_m) * scale, width_m * scale, depth_m * scale
+        return left + x_m * scale, top + (hall.depth_m - y_m - depth_m) * scale, width_m * scale, depth_m * scale
 
-    drawing.add(Rect(*box(0, 0, hall["width_m"], hall["depth_m"]), PAPER, INK, 0.8))
+    drawing.add(Rect(*box(0, 0, hall.width_m, hall.depth_m), PAPER, INK, 0.8))
     _features(drawing, inputs, hall, box)
     colours, rows = ramp(N_COLOURS), {}
     for i in mine:
-        corner = _rack_box(inputs["racks"], i)
+        corner = _rack_box(inputs.racks, i)
         fill = colours[level[i]] if level[i] >= 0 else NO_VALUE
         x, y, width, depth = box(*corner)
         drawing.add(Rect(x, y, width, depth, fill, PAPER, 0.3, hatched=bool(over[i])))
         if throttled[i]:
             drawing.add(Rect(x + width - 2.5, y, 2.5, 2.5, BAD))
-        rows.setdefault(inputs["racks"]["row"][i], []).append((x, y + depth / 2))
+        rows.setdefault(inputs.racks.row[i], []).append((x, y + depth / 2))
     for row, corners in rows.items():
         x, y = min(corners)
         drawing.add(Text(x - 3, y + 2.5, row, 7, "end", bold=True))
-    for cdu in inputs["cdus"]:
+    for cdu in inputs.cdus:
         _cdu(drawing, inputs, hall, cdu, places, box)
-    _scale_bar(drawing, left, top + hall["depth_m"] * scale + 12, scale)
+    _scale_bar(drawing, left, top + hall.depth_m * scale + 12, scale)
     legend(drawing, WIDTH - 112, 9, "Highest power of the year", *ends, colours)
     if over[mine].any() or throttled[mine].any():
         said = (
             f"{int(over[mine].sum())} hatched: above rating; {int(throttled[mine].sum())} with a red corner: throttled"
         )
-        drawing.add(Text(left + 110, top + hall["depth_m"] * scale + 16, said, 7, fill=FAINT))
+        drawing.add(Text(left + 110, top + hall.depth_m * scale + 16, said, 7, fill=FAINT))
     return drawing
 
 
-def _cdu(drawing: Drawing, inputs: Inputs, hall: Mapping[str, Any], cdu: Mapping[str, Any],
+def _cdu(drawing: Drawing, inputs: LayoutInputs, hall: HallRow, cdu: CduRow,
          places: Mapping[int, tuple], box) -> None:  # fmt: skip
-    place = (cdu["x_m"], cdu["y_m"], cdu["orientation_deg"]) if "x_m" in cdu else places.get(cdu["id"])
-    if cdu["hall_id"] != hall["id"] or place is None:
+    place = (cdu.x_m, cdu.y_m, cdu.orientation_deg) if cdu.x_m is not None else places.get(cdu.id)
+    if cdu.hall_id != hall.id or place is None:
         return
-    facts = inputs["products"]["by_id"].get(str(cdu["product_id"]), {}).get("facts", {})
+    facts = inputs.facts(cdu.product_id)
     size = (facts.get("width_m") or 0.6, facts.get("depth_m") or 1.2)
     width_m, depth_m = size[::-1] if place[2] in (90, 270) else size
     x, y, width, depth = box(place[0], place[1], width_m, depth_m)
     drawing.add(Rect(x, y, width, depth, PAPER, CATEGORIES[0], 0.9))
-    drawing.add(Text(x + width / 2, y + depth / 2 + 2.5, shortened(cdu["name"].removeprefix("CDU-"), 4), 6, "middle",
+    drawing.add(Text(x + width / 2, y + depth / 2 + 2.5, shortened(cdu.name.removeprefix("CDU-"), 4), 6, "middle",
                      CATEGORIES[0], bold=True))  # fmt: skip
 
 
-def _features(drawing: Drawing, inputs: Inputs, hall: Mapping[str, Any], box) -> None:
+def _features(drawing: Drawing, inputs: LayoutInputs, hall: HallRow, box) -> None:
     """Draw walls, keep-outs, aisles and placed air units; older snapshots did not keep them."""
-    for feature in inputs.get("features", ()):
-        if feature["hall_id"] == hall["id"]:
-            fill, hatched = FEATURES.get(feature["type"], ("", False))
-            place = box(feature["x_m"], feature["y_m"], feature["width_m"], feature["depth_m"])
+    for feature in inputs.features:
+        if feature.hall_id == hall.id:
+            fill, hatched = FEATURES.get(feature.type, ("", False))
+            place = box(feature.x_m, feature.y_m, feature.width_m, feature.depth_m)
             drawing.add(Rect(*place, fill, FAINT, 0.3, hatched))
-    for unit in inputs.get("air_units", ()):
-        if unit["hall_id"] == hall["id"]:
-            size = (unit["width_m"], unit["depth_m"])
-            width_m, depth_m = size[::-1] if unit["orientation_deg"] in (90, 270) else size
-            x, y, width, depth = box(unit["x_m"], unit["y_m"], width_m, depth_m)
+    for unit in inputs.air_units:
+        if unit.hall_id == hall.id:
+            size = (unit.width_m, unit.depth_m)
+            width_m, depth_m = size[::-1] if unit.orientation_deg in (90, 270) else size
+            x, y, width, depth = box(unit.x_m, unit.y_m, width_m, depth_m)
             drawing.add(Rect(x, y, width, depth, PAPER, CATEGORIES[4], 0.9))
             drawing.add(Text(x + width / 2, y + depth / 2 + 2.5, "A", 6, "middle", FAINT, bold=True))
 
 
-def _rack_box(table: Mapping[str, Sequence], i: int) -> tuple[float, float, float, float]:
-    width, depth = table["width_m"][i], table["depth_m"][i]
-    turned = table["orientation_deg"][i] in (90, 270)
-    return table["x_m"][i], table["y_m"][i], depth if turned else width, width if turned else depth
+def _rack_box(racks: RackColumns, i: int) -> tuple[float, float, float, float]:
+    width, depth = racks.width_m[i], racks.depth_m[i]
+    turned = racks.orientation_deg[i] in (90, 270)
+    return racks.x_m[i], racks.y_m[i], depth if turned else width, width if turned else depth
 
 
 def _scale_bar(drawing: Drawing, x: float, y: float, scale: float) -> None:
@@ -128,8 +129,8 @@ def _of(arrays: Mapping[str, NDArray], name: str, at: Mapping[int, int], pk: int
     return float(arrays[name][at[pk]]) if name in arrays and pk in at else np.nan
 
 
-def _rated_w(inputs: Inputs, i: int) -> float:
-    racks = inputs["racks"]
-    product = inputs["products"]["by_id"].get(str(racks["product_id"][i]), {})
-    rated = (product.get("facts", {}).get("max_power_w") or 0.0) * racks["n_systems"][i] + racks["other_power_w"][i]
+def _rated_w(inputs: LayoutInputs, i: int) -> float:
+    racks = inputs.racks
+    sheet = inputs.facts(racks.product_id[i])
+    rated = (sheet.get("max_power_w") or 0.0) * racks.n_systems[i] + racks.other_power_w[i]
     return rated or np.inf

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.core.figures_of_merit import BY_NAME, FIGURES, HEADLINES, SERIES_BY_NAME
+from twin.core.inputs.layout import LayoutInputs
 from twin.core.report import charts
 from twin.core.report.bill import bill_rows
 from twin.core.report.diagrams import LETTERS
@@ -38,7 +39,7 @@ class ReportedRun:
     figures: Mapping[str, float | None]
     bands: Mapping[str, list[float]]
     details: Mapping[str, Any]
-    inputs: Mapping[str, Any]
+    inputs: LayoutInputs
     series: Mapping[str, NDArray]
     racks: Mapping[str, NDArray]
     version_now: int  # of the layout, when the report is made
@@ -50,12 +51,12 @@ class ReportedRun:
     @property
     def name(self) -> str:
         """What tells runs apart."""
-        return f"{self.inputs['layout']['name']}, {self.inputs['scenario']['name']}"
+        return f"{self.inputs.layout.name}, {self.inputs.scenario.name}"
 
     @property
     def is_stale(self) -> bool:
         """Whether the layout has been edited since."""
-        return self.version_now != self.inputs["layout"]["version"]
+        return self.version_now != self.inputs.layout.version
 
 
 def run_report(run: ReportedRun, *, made: str) -> Report:
@@ -68,8 +69,8 @@ def run_report(run: ReportedRun, *, made: str) -> Report:
     """
     inputs = run.inputs
     return Report(
-        title=inputs["layout"]["name"],
-        subtitle=f"{inputs['site']['name']} under {inputs['scenario']['name']}",
+        title=inputs.layout.name,
+        subtitle=f"{inputs.site.name} under {inputs.scenario.name}",
         facts=cover_facts(run, made),
         warnings=warnings(run),
         sections=[figures_section(run), limits_section(run), drawings_section(run), charts_section(run),
@@ -81,16 +82,16 @@ def run_report(run: ReportedRun, *, made: str) -> Report:
 def cover_facts(run: ReportedRun, made: str) -> list[tuple[str, str]]:
     """Return what the cover says about what was solved and when."""
     inputs = run.inputs
-    site, layout, scenario = inputs["site"], inputs["layout"], inputs["scenario"]
+    site, layout, scenario = inputs.site, inputs.layout, inputs.scenario
     return [
-        ("Site", f"{site['name']}{f' ({run.place})' if run.place else ''}"),
-        ("Grid connection", quantity_text(site["grid_limit_w"], "W")),
-        ("Region", site["region"]["name"]),
-        ("Layout", f"{layout['name']}, version {layout['version']}{f', {run.status}' if run.status else ''}"),
-        ("Halls and racks", f"{len(inputs['halls'])} and {len(inputs['racks']['id']):,}"),
-        ("Scenario", scenario["name"]),
-        ("Serves", ", ".join(share["workload"]["name"] for share in scenario["workloads"])),
-        ("Weather", f"{inputs['weather']['name']}, {inputs['weather']['n_hours']:,} hours"),
+        ("Site", f"{site.name}{f' ({run.place})' if run.place else ''}"),
+        ("Grid connection", quantity_text(site.grid_limit_w, "W")),
+        ("Region", site.region.name),
+        ("Layout", f"{layout.name}, version {layout.version}{f', {run.status}' if run.status else ''}"),
+        ("Halls and racks", f"{len(inputs.halls)} and {len(inputs.racks):,}"),
+        ("Scenario", scenario.name),
+        ("Serves", ", ".join(share.workload.name for share in scenario.workloads)),
+        ("Weather", f"{inputs.weather.name}, {inputs.weather.n_hours:,} hours"),
         ("Solved", f"{run.finished}, solver {run.solver_version}"),
         ("Run", run.id),
         ("Inputs", f"sha256 {run.inputs_sha256}"),
@@ -100,7 +101,7 @@ def cover_facts(run: ReportedRun, made: str) -> list[tuple[str, str]]:
 
 def warnings(run: ReportedRun) -> list[str]:
     """Return what a reader must know before anything else."""
-    solved, now = run.inputs["layout"]["version"], run.version_now
+    solved, now = run.inputs.layout.version, run.version_now
     said = []
     if run.is_stale:
         said.append(f"The layout has been edited since: version {solved} was solved and is reported here, it is at "
@@ -140,7 +141,7 @@ def limits_section(run: ReportedRun) -> Section:
         *(Column(head, NUMBER, unit_from="Unit") for head in ("Worst hour", "Limit")), Column("Unit", UNIT),
         Column("When"),
     )  # fmt: skip
-    n_hours = run.inputs["weather"]["n_hours"]
+    n_hours = run.inputs.weather.n_hours
     limits = [
         [*row, "" if hour is None else date_text(hour, n_hours)]
         for *row, hour in rows_of(run.details.get("limits") or [], "object", "kind", "value", "limit", "unit", "hour")
@@ -163,7 +164,7 @@ def drawings_section(run: ReportedRun) -> Section:
     """Return the plans to scale, the one-line diagram and the loops."""
     drawn = plans(run.inputs, run.racks, run.cdu_places)
     text = "Plans are to scale; the 5 m bar says which."
-    if run.inputs["cdus"] and not run.cdu_places and "x_m" not in run.inputs["cdus"][0]:
+    if run.inputs.cdus and not run.cdu_places and run.inputs.cdus[0].x_m is None:
         text += " CDUs are not on it: this run did not keep where they stand, and the layout has changed since."
     if run.diagrams:
         text += f" {LETTERS} Bars show load over rating."
@@ -383,15 +384,15 @@ RACK_ARRAYS = (("Mean power", "mean_power_w", "W"), ("Highest power", "max_power
 
 def racks_section(run: ReportedRun) -> Section:
     """Return the racks: by product in page and PDF, every one in the spreadsheet."""
-    table, by_id = run.inputs["racks"], run.inputs["products"]["by_id"]
-    halls = {hall["id"]: hall["name"] for hall in run.inputs["halls"]}
+    racks = run.inputs.racks
+    halls = {hall.id: hall.name for hall in run.inputs.halls}
     known = [(head, name, unit) for head, name, unit in RACK_ARRAYS if name in run.racks]
     at = {int(pk): i for i, pk in enumerate(run.racks.get("rack_id", ()))}
-    products = [by_id.get(str(pk), {}).get("name", "no product") for pk in table["product_id"]]
+    products = [run.inputs.product_name(pk) or "no product" for pk in racks.product_id]
     rows = []
-    for i, pk in enumerate(table["id"]):
+    for i, pk in enumerate(racks.id):
         values = [float(run.racks[name][at[pk]]) if pk in at else None for _, name, _ in known]
-        rows.append([table["name"][i], halls[table["hall_id"][i]], table["row"][i], table["role"][i], products[i],
+        rows.append([racks.name[i], halls[racks.hall_id[i]], racks.row[i], racks.role[i], products[i],
                      *(v if v is not None and np.isfinite(v) else None for v in values)])  # fmt: skip
     heads = (Column("Rack"), Column("Hall"), Column("Row"), Column("Role"), Column("Product"))
     every = Table("Racks", "Every rack", (*heads, *numbers(*((h, u) for h, _, u in known))), rows, n_shown=0)

@@ -1,7 +1,7 @@
 """What a result rests on: each input with its value, unit, source and confidence."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -9,10 +9,9 @@ from power_cooling.availability import solve as availability
 from power_cooling.cooling import comfort
 from twin.core.failures import components as failures
 from twin.core.inputs import equipment
+from twin.core.inputs.layout import LayoutInputs, ProductSheet, SiteInputs
 from twin.core.text.confidence import CONFIDENCES
 from twin.core.text.field_names import OF_MODEL
-
-Inputs = Mapping[str, Any]
 
 FIELDS_BY_KIND = {
     "systems": ("max_power_w", "non_accelerator_power_w", "liquid_heat_frac", "price_estimate_usd"),
@@ -59,36 +58,36 @@ class Assumption:
 
 
 def assumptions(
-    inputs: Inputs, used_models: set[str], used_accelerators: set[str], used_reliability: set[str]
+    inputs: LayoutInputs, used_models: set[str], used_accelerators: set[str], used_reliability: set[str]
 ) -> list[Assumption]:
     """Return everything that a run of this snapshot rests on.
 
     Parameters
     ----------
-    inputs : mapping
+    inputs : LayoutInputs
         A snapshot.
     used_models, used_accelerators : set of str
         Catalogue slugs of what is served and on what.
     used_reliability : set of str
         Catalogue slugs of what may fail.
     """
-    products = inputs["products"]
-    entries = [*products["by_id"].values(), inputs["site"]["region"]]
-    entries += [share["workload"] for share in inputs["scenario"]["workloads"]]
-    entries += [products["models"][slug] for slug in sorted(used_models)]
-    entries += [products["accelerators"][slug] for slug in sorted(used_accelerators)]
+    products = inputs.products
+    entries = [*products.by_id.values(), inputs.site.region]
+    entries += [share.workload for share in inputs.scenario.workloads]
+    entries += [products.models[slug] for slug in sorted(used_models)]
+    entries += [products.accelerators[slug] for slug in sorted(used_accelerators)]
     entries += [
-        products["gpu_rental"][slug] | {"name": products["accelerators"][slug]["name"]}  # it has none of its own
+        replace(products.gpu_rental[slug], name=products.accelerators[slug].name)  # it has none of its own
         for slug in sorted(used_accelerators)
-        if slug in products["gpu_rental"]
+        if slug in products.gpu_rental
     ]
-    entries += [products["reliability"][slug] for slug in sorted(used_reliability)]
-    entries += [*products["finance"].values(), products["facility_capex"]["us_range"]]
-    units = inputs.get("units", {})  # snapshots of older versions have none
+    entries += [products.reliability[slug] for slug in sorted(used_reliability)]
+    entries += [*products.finance.values(), products.facility_capex["us_range"]]
+    units = inputs.units  # snapshots of older versions have none
     rows = [row for entry in entries for row in _entry_rows(entry, units)]
-    weather = inputs["weather"]
-    rows.append(Assumption(weather["name"], "hourly weather", weather["n_hours"], "h", weather["source"], "published"))
-    return rows + list(_site_rows(inputs["site"])) + list(_model_rows())
+    weather = inputs.weather
+    rows.append(Assumption(weather.name, "hourly weather", weather.n_hours, "h", weather.source, "published"))
+    return rows + list(_site_rows(inputs.site)) + list(_model_rows())
 
 
 def weakest(rows: list[Assumption]) -> str:
@@ -96,22 +95,22 @@ def weakest(rows: list[Assumption]) -> str:
     return max((row.confidence for row in rows), key=CONFIDENCES.index, default=CONFIDENCES[0])
 
 
-def _entry_rows(entry: Mapping[str, Any], units: Mapping[str, str]) -> Iterator[Assumption]:
-    basis = entry["facts"].get("field_basis") or {}  # sources of single fields
-    for field in FIELDS_BY_KIND.get(entry["kind"], ()):
-        value = entry["facts"].get(field)
+def _entry_rows(entry: ProductSheet, units: Mapping[str, str]) -> Iterator[Assumption]:
+    basis = entry.facts.get("field_basis") or {}  # sources of single fields
+    for field in FIELDS_BY_KIND.get(entry.kind, ()):
+        value = entry.facts.get(field)
         if value is not None:
-            confidence = entry["field_confidence"].get(field, entry["confidence"])
-            source = basis.get(field, entry["source"])
-            yield Assumption(entry["name"], field, value, units.get(field, "1"), source, confidence)
+            confidence = entry.field_confidence.get(field, entry.confidence)
+            source = basis.get(field, entry.source)
+            yield Assumption(entry.name, field, value, units.get(field, "1"), source, confidence)
 
 
-def _site_rows(site: Mapping[str, Any]) -> Iterator[Assumption]:
-    if "repair_crews" in site:  # snapshots of older versions have none
-        crews = site["repair_crews"]
-        is_assumed = "repair_crews" in site.get("assumed", ())
+def _site_rows(site: SiteInputs) -> Iterator[Assumption]:
+    if site.repair_crews is not None:  # snapshots of older versions have none
+        crews = site.repair_crews
+        is_assumed = "repair_crews" in site.assumed
         source = "assumed: one at hand, one on call" if is_assumed else "the site's description"
-        yield Assumption(site["name"], "repair_crews", crews, "1", source, "assumed" if is_assumed else "entered")
+        yield Assumption(site.name, "repair_crews", crews, "1", source, "assumed" if is_assumed else "entered")
 
 
 def _model_rows() -> Iterator[Assumption]:

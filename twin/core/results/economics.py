@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+
+from twin.core.inputs.layout import LayoutInputs
 
 HOURS_PER_YEAR = 8760.0
 J_PER_KWH = 3.6e6
@@ -125,12 +126,12 @@ def sensitivities(
     return sorted(lines, key=lambda line: -abs((line.cost_high_usd or 0.0) - (line.cost_low_usd or 0.0)))
 
 
-def prices_of(inputs: Mapping[str, Any]) -> tuple[Prices, dict[str, tuple[float, float, str]]]:
+def prices_of(inputs: LayoutInputs) -> tuple[Prices, dict[str, tuple[float, float, str]]]:
     """Return a snapshot's prices, and the low and high of those that the catalogue gives a range for."""
-    finance = {slug: entry["facts"] for slug, entry in inputs["products"]["finance"].items()}
-    region = inputs["site"]["region"]["facts"]
-    building = inputs["products"]["facility_capex"]["us_range"]["facts"]
-    own_price = inputs["scenario"]["electricity_usd_per_kwh"]
+    finance = {slug: entry.facts for slug, entry in inputs.products.finance.items()}
+    region = inputs.site.region.facts
+    building = inputs.products.facility_capex["us_range"].facts
+    own_price = inputs.scenario.electricity_usd_per_kwh
 
     def value(slug: str) -> float:
         return float(finance[slug]["value"])

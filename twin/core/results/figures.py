@@ -185,7 +185,7 @@ def figures_of_merit(solved: Solved, served: Served) -> dict[str, float | None]:
     accelerators = np.array([pool.n_accelerators for pool in solved.pools], dtype=float)
     weights = accelerators / max(accelerators.sum(), 1.0)
     provisioned = provisioned_w(inputs, solved.feeds.tree)
-    carbon = inputs["site"]["region"]["facts"]["grid_carbon_kg_per_kwh"]
+    carbon = inputs.site.region.facts["grid_carbon_kg_per_kwh"]
     availability = solved.uptime.availability_frac
     whole = site_metrics(site_account(coupled, carbon))
     return {
@@ -315,14 +315,14 @@ def money(solved: Solved, served: Served):
     for slug in np.unique(solved.table.accelerator):
         counts[slug] = float(solved.table.bank["n_accelerators"][solved.table.accelerator == slug].sum())
         if slug:
-            entry = inputs["products"]["gpu_rental"].get(str(slug))
+            entry = inputs.products.gpu_rental.get(str(slug))
             known &= entry is not None
-            rent += counts[slug] * entry["facts"]["reserved_1y_usd_per_gpu_h"] if entry else 0.0
-    racks = inputs["racks"]
+            rent += counts[slug] * entry.facts["reserved_1y_usd_per_gpu_h"] if entry else 0.0
+    racks = inputs.racks
     capital = 0.0
-    for product_id, n_systems in zip(racks["product_id"], racks["n_systems"], strict=True):
+    for product_id, n_systems in zip(racks.product_id, racks.n_systems, strict=True):
         if product_id is not None:
-            capital += n_systems * float(equipment.facts(inputs, product_id).get("price_estimate_usd") or 0.0)
+            capital += n_systems * float(inputs.facts(product_id).get("price_estimate_usd") or 0.0)
     used = economics.Quantities(
         output_tokens=float(served.output_tokens_per_s.mean() * S_PER_YEAR * solved.uptime.availability_frac),
         it_capital_usd=capital,
@@ -451,7 +451,7 @@ def rack_supply_loads(solved: Solved) -> dict[str, FloatArray]:
     Of two feeds the one with more load counts; NaN without a CDU.
     """
     c, inputs, tree = solved.coupled, solved.inputs, solved.feeds.tree
-    node_of = {feed["id"]: tree.index(feed["name"]) for feed in inputs["feeds"]}
+    node_of = {feed.id: tree.index(feed.name) for feed in inputs.feeds}
     node = np.array([[node_of.get(feed, -1) for feed in pair] for pair in rack_feeds(inputs).tolist()])
     group, rating = solved.table.bank["cdu_index"], np.maximum(tree.rating_w * tree.units, 1e-9)
     loads = {}

@@ -41,7 +41,7 @@ def _worst(label: str, kind: str, values: FloatArray, limit: float, unit: str) -
 
 def _used(solved: Solved) -> Iterator[Row]:
     c, names, site = solved.coupled, equipment.names(solved.inputs), solved.site
-    yield from _worst("Site", "grid connection", c.meter_power_w, solved.inputs["site"]["grid_limit_w"], "W")
+    yield from _worst("Site", "grid connection", c.meter_power_w, solved.inputs.site.grid_limit_w, "W")
     tree = solved.feeds.tree
     for i, name in enumerate(tree.names):
         yield from _worst(name, "feed load", c.feed_load_w[:, i], float(tree.rating_w[i] * tree.units[i]), "W")
@@ -116,5 +116,5 @@ def warmest_supply_degc(solved: Solved, group: int) -> float:
     """Return the warmest supply that every rack of a CDU group accepts [degC], infinite where no sheet tells."""
     on_group = np.flatnonzero(solved.table.bank["cdu_index"] == group)
     systems = set(solved.table.system[on_group]) - {""}
-    sheets = [p["facts"] for p in solved.inputs["products"]["by_id"].values() if p["slug"] in systems]
+    sheets = [p.facts for p in solved.inputs.products.by_id.values() if p.slug in systems]
     return float(min((s["liquid_supply_max_degc"] for s in sheets if s.get("liquid_supply_max_degc")), default=np.inf))

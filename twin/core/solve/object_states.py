@@ -100,10 +100,10 @@ def _racks(steady: Steady) -> ObjectTable:
     throttled = (clock < 1.0) & ((junction > bank["throttle_degc"]) | _held_back(steady))
     over = _beyond(values, limits, {"power_w": "power_limit_w", "supply_degc": "supply_limit_degc",
                                     "inlet_air_degc": "inlet_air_limit_degc"})  # fmt: skip
-    racks = steady.inputs["racks"]
+    racks = steady.inputs.racks
     pools = [None if i < 0 else steady.pools[i].workload for i in steady.rack_pool.tolist()]
     return ObjectTable(
-        racks["id"], racks["name"], values, limits, _state(over=over, throttled=throttled, dead=dead),
+        list(racks.id), list(racks.name), values, limits, _state(over=over, throttled=throttled, dead=dead),
         {"workload": pools},
     )  # fmt: skip
 
@@ -156,15 +156,13 @@ def _coolant_cp(steady: Steady) -> FloatArray:
 
 def _product_facts(steady: Steady, name: str) -> FloatArray:
     """Return a fact of each rack's product, NaN where it states none, shape (n_racks,)."""
-    racks = steady.inputs["racks"]
-    stated = {
-        key: equipment.product(steady.inputs, key)["facts"].get(name) for key in set(racks["product_id"]) - {None}
-    }
-    return np.array([_number(stated.get(key)) for key in racks["product_id"]])
+    racks = steady.inputs.racks
+    stated = {key: steady.inputs.product(key).facts.get(name) for key in set(racks.product_id) - {None}}
+    return np.array([_number(stated.get(key)) for key in racks.product_id])
 
 
 def _weight_kg(steady: Steady) -> FloatArray:
-    weight = _product_facts(steady, "weight_kg") * np.array(steady.inputs["racks"]["n_systems"], dtype=float)
+    weight = _product_facts(steady, "weight_kg") * np.array(steady.inputs.racks.n_systems, dtype=float)
     return np.where(weight > 0, weight, np.nan)
 
 
@@ -174,14 +172,14 @@ def _number(value: float | None) -> float:
 
 def _cdus(steady: Steady) -> ObjectTable:
     c, site, inputs = steady.coupled, steady.site, steady.inputs
-    cdus = inputs["cdus"]
+    cdus = inputs.cdus
     n = c.meter_power_w.size
     if site.cdus is None:
         return ObjectTable([], [], {q.name: np.zeros((n, 0)) for q in QUANTITIES["cdus"]},
                            {q.limit: np.zeros(0) for q in QUANTITIES["cdus"] if q.limit},
                            np.zeros((n, 0), dtype=np.int64), {"group": [], "group_units": []})  # fmt: skip
     groups = {name: i for i, name in enumerate(equipment.cdu_groups(inputs))}
-    group = np.array([groups[cdu["group"]] for cdu in cdus])
+    group = np.array([groups[cdu.group] for cdu in cdus])
     runs = _cdus_running(steady)
     n_running = np.zeros((n, len(groups)))
     np.add.at(n_running.T, group, runs.T)
@@ -223,20 +221,20 @@ def _cdus(steady: Steady) -> ObjectTable:
     over = _beyond(values, limits, {"load_frac": "load_limit_frac", "supply_degc": "supply_limit_degc"})
     over |= c.cdu_level[:, group] < 1.0
     return ObjectTable(
-        [cdu["id"] for cdu in cdus], [cdu["name"] for cdu in cdus], values, limits, _state(over=over, dead=~runs),
-        {"group": [cdu["group"] for cdu in cdus], "group_units": site.cdus.n_units[group].astype(int).tolist()},
+        [cdu.id for cdu in cdus], [cdu.name for cdu in cdus], values, limits, _state(over=over, dead=~runs),
+        {"group": [cdu.group for cdu in cdus], "group_units": site.cdus.n_units[group].astype(int).tolist()},
     )  # fmt: skip
 
 
 def _cdus_running(steady: Steady) -> BoolArray:
     """Return which CDUs run, shape (n_hours, n_cdus): of a group, the named one is out, then those that follow it."""
-    cdus = steady.inputs["cdus"]
+    cdus = steady.inputs.cdus
     runs = np.ones((len(steady.hours), len(cdus)), dtype=bool)
-    place = {cdu["id"]: i for i, cdu in enumerate(cdus)}
+    place = {cdu.id: i for i, cdu in enumerate(cdus)}
     for row, out in enumerate(steady.out):
         for outage in (o for o in out if o.kind == "cdu"):
             first = place[outage.row_id]
-            members = [i for i, cdu in enumerate(cdus) if cdu["group"] == cdus[first]["group"]]
+            members = [i for i, cdu in enumerate(cdus) if cdu.group == cdus[first].group]
             turned = [i for i in members if i >= first] + [i for i in members if i < first]
             for i in [i for i in turned if runs[row, i]][: outage.units]:
                 runs[row, i] = False
@@ -245,7 +243,7 @@ def _cdus_running(steady: Steady) -> BoolArray:
 
 def _feeds(steady: Steady) -> ObjectTable:
     tree, inputs = steady.feeds.tree, steady.inputs
-    node = np.array([tree.index(feed["name"]) for feed in inputs["feeds"]])
+    node = np.array([tree.index(feed.name) for feed in inputs.feeds])
     n = steady.coupled.meter_power_w.size
     failed = np.zeros((n, tree.n_nodes), dtype=np.int64)
     if steady.failures is not None and steady.failures.feed_units_failed is not None:
@@ -265,13 +263,13 @@ def _feeds(steady: Steady) -> ObjectTable:
     limits = {"power_limit_w": installed, "load_limit_frac": np.ones(node.size)}
     over = _beyond(values, limits, {"load_frac": "load_limit_frac"})
     over |= steady.coupled.short_feed[:, None] == node
-    parents = [feed["parent_id"] for feed in inputs["feeds"]]
+    parents = [feed.parent_id for feed in inputs.feeds]
     return ObjectTable(
-        [feed["id"] for feed in inputs["feeds"]], [feed["name"] for feed in inputs["feeds"]], values, limits,
+        [feed.id for feed in inputs.feeds], [feed.name for feed in inputs.feeds], values, limits,
         _state(over=over, dead=~live[:, node]),
         {
-            "kind": [feed["kind"] for feed in inputs["feeds"]], "parent": parents,
-            "units": [feed["n_units"] for feed in inputs["feeds"]],
+            "kind": [feed.kind for feed in inputs.feeds], "parent": parents,
+            "units": [feed.n_units for feed in inputs.feeds],
             "units_out": failed[:, node].tolist(),
         },
     )  # fmt: skip
@@ -297,10 +295,10 @@ def _halls(steady: Steady) -> ObjectTable:
         "air_flow_limit_kg_s": halls.n_units * halls.unit_air_kg_s * cooled,
     }
     over = _beyond(values, limits, {"load_frac": "load_limit_frac"}) | (c.hall_level < 1.0)
-    rows = steady.inputs["halls"]
+    rows = steady.inputs.halls
     dead = (halls.n_units > 0) & (running <= 0)
     return ObjectTable(
-        [hall["id"] for hall in rows], [hall["name"] for hall in rows], values, limits, _state(over=over, dead=dead),
+        [hall.id for hall in rows], [hall.name for hall in rows], values, limits, _state(over=over, dead=dead),
         {"units": halls.n_units.astype(int).tolist(), "units_out": out.astype(int).tolist()},
     )  # fmt: skip
 
@@ -334,9 +332,9 @@ def _plants(steady: Steady) -> ObjectTable:
         lost = _units_out(steady, f"{kind}_running", installed)
         units[kind], out[f"{kind}_out"] = installed.astype(int).tolist(), lost.astype(int).tolist()
         gone = gone | (lost >= installed) if kind == "pumps" else gone & (lost >= installed)
-    rows = steady.inputs["plants"]
+    rows = steady.inputs.plants
     return ObjectTable(
-        [plant["id"] for plant in rows], [plant["name"] for plant in rows], values, limits,
+        [plant.id for plant in rows], [plant.name for plant in rows], values, limits,
         _state(over=over, dead=gone), units | out,
     )  # fmt: skip
 

@@ -12,9 +12,8 @@ In order:
 import time
 import zlib
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 
@@ -28,6 +27,7 @@ from twin.core.failures.uptime import uptime
 from twin.core.inputs import equipment
 from twin.core.inputs.feeds import rack_feeds as feeds_of_racks
 from twin.core.inputs.feeds import site_feeds
+from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.pools import Pool, plan_pools
 from twin.core.results import figures
 from twin.core.solved import Described, Progress, SimulationResult, Solved
@@ -38,13 +38,13 @@ LOAD_TOLERANCE = 1e-4
 N_PARTS = 8  # of the year: a part's tables are what a solve holds beside the result
 
 
-def simulate(inputs: Mapping[str, Any], progress: Progress = lambda stage, frac: None) -> SimulationResult:
+def simulate(inputs: LayoutInputs, progress: Progress = lambda stage, frac: None) -> SimulationResult:
     """Simulate a year of a layout under a scenario.
 
     Parameters
     ----------
-    inputs : mapping
-        A snapshot as `twin.runs.snapshot.snapshot` makes it.
+    inputs : LayoutInputs
+        Of `twin.runs.snapshot`.
     progress : callable
         Called with the stage's name and the share done; raising from it abandons the run.
 
@@ -59,7 +59,7 @@ def simulate(inputs: Mapping[str, Any], progress: Progress = lambda stage, frac:
     return figures.result(solved, version=SOLVER_VERSION, elapsed_s=time.perf_counter() - started)
 
 
-def solve(inputs: Mapping[str, Any], progress: Progress) -> Solved:
+def solve(inputs: LayoutInputs, progress: Progress) -> Solved:
     """Solve a snapshot; `simulate` says what is raised."""
     year = described(inputs, progress)
     load, coupled = solve_year(year.site, year.feeds, year.pools, year.weather, progress)
@@ -75,7 +75,7 @@ def solve(inputs: Mapping[str, Any], progress: Progress) -> Solved:
     )
 
 
-def described(inputs: Mapping[str, Any], progress: Progress = lambda stage, frac: None) -> Described:
+def described(inputs: LayoutInputs, progress: Progress = lambda stage, frac: None) -> Described:
     """Return a snapshot as the solvers read it, over its year; `simulate` says what is raised."""
     progress("reading", 0.02)
     weather = weather_of(inputs)
@@ -188,11 +188,11 @@ def refuse_unsolved(coupled: CoupledResult) -> None:
         )
 
 
-def weather_of(inputs: Mapping[str, Any]) -> Weather:
+def weather_of(inputs: LayoutInputs) -> Weather:
     """Return the snapshot's year of weather."""
-    stored = inputs["weather"]
-    rows = np.frombuffer(zlib.decompress(b64decode(stored["rows"])), dtype="<f4")
-    dry_bulb, relative_humidity, pressure = rows.reshape(3, stored["n_hours"]).astype(float)
+    stored = inputs.weather
+    rows = np.frombuffer(zlib.decompress(b64decode(stored.rows)), dtype="<f4")
+    dry_bulb, relative_humidity, pressure = rows.reshape(3, stored.n_hours).astype(float)
     return Weather(
         dry_bulb_degc=dry_bulb,
         humidity_ratio=humidity_ratio_from_relative_humidity(dry_bulb, relative_humidity, pressure),

@@ -175,12 +175,12 @@ def _outage(year: Described, entry: str, row_of: Mapping[tuple[str, int], int]) 
         raise ValueError(f"out has {entry}; write {kind}:id or {kind}:id:units with units of 1 or more")
     row_id, units = int(numbers[0]), int(numbers[1]) if len(numbers) == 2 else 1
     component_kind, table = OUTAGE_KINDS[kind]
-    rows = {row["id"]: i for i, row in enumerate(year.inputs[table])}
+    rows = {row.id: i for i, row in enumerate(getattr(year.inputs, table))}
     if row_id not in rows:
         raise ValueError(f"out has {entry}: the layout has no {kind} of id {row_id}")
     which = row_of.get((component_kind, _solver_row(year, kind, rows[row_id])))
     if which is None:
-        name = year.inputs[table][rows[row_id]]["name"]
+        name = getattr(year.inputs, table)[rows[row_id]].name
         raise ValueError(f"out has {entry}: {name} has no {kind.replace('_', ' ')} that the solver can take out")
     return Outage(kind, row_id, units, which)
 
@@ -188,10 +188,10 @@ def _outage(year: Described, entry: str, row_of: Mapping[tuple[str, int], int]) 
 def _solver_row(year: Described, kind: str, row: int) -> int:
     """Return the row of the solver's arrays behind a row of the snapshot."""
     if kind == "feed":
-        return year.feeds.tree.index(year.inputs["feeds"][row]["name"])
+        return year.feeds.tree.index(year.inputs.feeds[row].name)
     if kind == "cdu":
-        groups = list(dict.fromkeys(cdu["group"] for cdu in year.inputs["cdus"]))
-        return groups.index(year.inputs["cdus"][row]["group"])
+        groups = list(dict.fromkeys(cdu.group for cdu in year.inputs.cdus))
+        return groups.index(year.inputs.cdus[row].group)
     return row
 
 
@@ -215,7 +215,7 @@ def hour_rows(steady: Steady) -> list[dict[str, Any]]:
     wet = wet_bulb_degc(weather.dry_bulb_degc, weather.humidity_ratio, weather.pressure_pa)
     chips = np.array([pool.n_accelerators for pool in steady.pools], dtype=float)
     load = np.minimum(steady.load_frac, 1.0) @ (chips / max(chips.sum(), 1.0))
-    n_hours = steady.inputs["weather"]["n_hours"]
+    n_hours = steady.inputs.weather.n_hours
     return [
         {
             "index": hour if hour != DESIGN else "design",

@@ -1,0 +1,351 @@
+"""A layout under a scenario, as the solvers, reports and comparisons read it.
+
+The fields of the classes here are what a snapshot holds: `twin.runs.snapshot` asks the database for the columns that
+they name and stores them as JSON; `layout_inputs` reads that JSON back, once. A field with a default came later than
+format 1: older runs go without it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from typing import Any, TypeVar
+
+FORMATS = (1, 2)  # 1 had neither the units of facts nor what a description leaves to its default
+
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True, slots=True)
+class ProductSheet:
+    """One catalogue entry. `facts` has the fields of its kind's data sheets, in SI."""
+
+    kind: str
+    slug: str
+    name: str
+    vendor: str
+    facts: Mapping[str, Any]
+    source: str
+    confidence: str
+    field_confidence: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """Catalogue entries: those that rows refer to by id, and by slug whole kinds that belong to no single row."""
+
+    accelerator_reliability: Mapping[str, ProductSheet]
+    accelerators: Mapping[str, ProductSheet]
+    diurnal_shapes: Mapping[str, ProductSheet]
+    facility_capex: Mapping[str, ProductSheet]
+    finance: Mapping[str, ProductSheet]
+    gpu_rental: Mapping[str, ProductSheet]
+    models: Mapping[str, ProductSheet]
+    rack_power_shelves: Mapping[str, ProductSheet]
+    recovery_times: Mapping[str, ProductSheet]
+    reliability: Mapping[str, ProductSheet]
+    by_id: Mapping[int, ProductSheet]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteInputs:
+    """Where the layout stands."""
+
+    slug: str
+    name: str
+    latitude_deg: float
+    elevation_m: float
+    grid_limit_w: float
+    region: ProductSheet
+    repair_crews: int | None = None  # 0: as many as there are failures
+    assumed: tuple[str, ...] = ()  # fields that the description left to their default
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutVersion:
+    """Which edition of which layout this is."""
+
+    slug: str
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadShare:
+    """One use case of a scenario. Without `model` the workload's recommended ones are tried in turn."""
+
+    workload: ProductSheet
+    model: str | None
+    accelerator_share_frac: float
+    requests_per_s: float | None  # mean of the year; None: so many that the busiest hour is at peak_load_frac
+    peak_load_frac: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioInputs:
+    """What the layout is asked to serve, and how."""
+
+    slug: str
+    name: str
+    engine: str
+    weight_precision: str
+    accelerator_power_limit_w: float | None
+    electricity_usd_per_kwh: float | None  # None: the region's
+    workloads: tuple[WorkloadShare, ...]
+    cache_tier_bytes: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WeatherInputs:
+    """One year of hourly weather; `rows` as the database packs it, in base64."""
+
+    slug: str
+    name: str
+    source: str
+    n_hours: int
+    rows: str
+
+
+@dataclass(frozen=True, slots=True)
+class HallRow:
+    """One data hall."""
+
+    id: int
+    name: str
+    width_m: float
+    depth_m: float
+    height_m: float
+    containment: str
+    supply_air_degc: float
+    air_unit_id: int | None
+    n_air_units: int
+    n_air_units_spare: int
+    leakage_frac: float
+    recirculation_frac: float
+    lighting_w: float
+    plant_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RackColumns:
+    """The racks, a column per field, so that a thousand of them stay cheap."""
+
+    id: tuple[int, ...]
+    name: tuple[str, ...]
+    row: tuple[str, ...]
+    role: tuple[str, ...]
+    hall_id: tuple[int, ...]
+    x_m: tuple[float, ...]
+    y_m: tuple[float, ...]
+    orientation_deg: tuple[int, ...]
+    width_m: tuple[float, ...]
+    depth_m: tuple[float, ...]
+    product_id: tuple[int | None, ...]
+    n_systems: tuple[int, ...]
+    other_power_w: tuple[float, ...]
+    accelerator_power_limit_w: tuple[float | None, ...]
+    load_share: tuple[float, ...]
+    coolant_flow_m3_per_s: tuple[float | None, ...]
+    cdu_id: tuple[int | None, ...]
+    feed_a_id: tuple[int | None, ...]
+    feed_b_id: tuple[int | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class CduRow:
+    """One coolant distribution unit."""
+
+    id: int
+    name: str
+    product_id: int
+    plant_id: int
+    hall_id: int
+    group: str
+    redundant_units: int
+    supply_degc: float
+    coolant: str
+    x_m: float | None = None
+    y_m: float | None = None
+    orientation_deg: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRow:
+    """One node of the power tree."""
+
+    id: int
+    name: str
+    kind: str
+    parent_id: int | None
+    product_id: int | None
+    rating_w: float | None
+    n_units: int
+    length_m: float
+    redundancy_group: str
+    redundancy: str
+    eco_mode: bool
+    hall_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlantRow:
+    """One cooling plant."""
+
+    id: int
+    name: str
+    supply_degc: float
+    design_rise_k: float
+    coolant: str
+    economiser: str
+    heat_rejection_id: int
+    n_heat_rejection: int
+    n_heat_rejection_spare: int
+    chiller_id: int | None
+    n_chillers: int
+    n_chillers_spare: int
+    pump_id: int
+    n_pumps: int
+    n_pumps_spare: int
+    tank_m3: float
+
+
+@dataclass(frozen=True, slots=True)
+class AirUnitRow:
+    """The place of one air unit: drawn, not solved."""
+
+    id: int
+    name: str
+    hall_id: int
+    x_m: float
+    y_m: float
+    orientation_deg: int
+    width_m: float
+    depth_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRow:
+    """A wall, keep-out or aisle: drawn, not solved."""
+
+    id: int
+    name: str
+    type: str
+    hall_id: int
+    x_m: float
+    y_m: float
+    width_m: float
+    depth_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutInputs:
+    """Everything that a run depends on."""
+
+    site: SiteInputs
+    layout: LayoutVersion
+    scenario: ScenarioInputs
+    weather: WeatherInputs
+    halls: tuple[HallRow, ...]
+    racks: RackColumns
+    cdus: tuple[CduRow, ...]
+    feeds: tuple[FeedRow, ...]
+    plants: tuple[PlantRow, ...]
+    products: Products
+    air_units: tuple[AirUnitRow, ...] = ()
+    features: tuple[FeatureRow, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)  # of facts, by their name
+
+    def product(self, product_id: int | None) -> ProductSheet | None:
+        """Return the catalogue entry behind a row's reference, or None."""
+        return None if product_id is None else self.products.by_id[product_id]
+
+    def facts(self, product_id: int | None) -> Mapping[str, Any]:
+        """Return the facts of a referenced product; none where there is no reference."""
+        return {} if product_id is None else self.products.by_id[product_id].facts
+
+    def product_name(self, product_id: int | None) -> str:
+        """Return the name of a referenced product, or nothing."""
+        return "" if product_id is None else self.products.by_id[product_id].name
+
+
+TABLES: Mapping[str, type] = {
+    "halls": HallRow, "cdus": CduRow, "feeds": FeedRow, "plants": PlantRow, "air_units": AirUnitRow,
+    "features": FeatureRow,
+}  # fmt: skip
+
+
+@cache
+def column_names(row: type) -> tuple[str, ...]:
+    """Return the names of a row's fields, in order."""
+    return tuple(entry.name for entry in fields(row))
+
+
+def layout_inputs(stored: Mapping[str, Any]) -> LayoutInputs:
+    """Return a snapshot as typed rows.
+
+    Parameters
+    ----------
+    stored : mapping
+        JSON of `twin.runs.snapshot`, of any format in `FORMATS`.
+
+    Raises
+    ------
+    ValueError
+        If it is of a format that this version does not read, or lacks a field; the message names it.
+    """
+    if stored.get("format") not in FORMATS:
+        raise ValueError(
+            f"The snapshot has format {stored.get('format')}; this version reads {' and '.join(map(str, FORMATS))}."
+        )
+    site, scenario, products = (_part(stored, name) for name in ("site", "scenario", "products"))
+    return LayoutInputs(
+        site=_read(SiteInputs, "site", site, region=_sheet("site.region", _part(site, "region")),
+                   assumed=tuple(site.get("assumed", ()))),
+        layout=_read(LayoutVersion, "layout", _part(stored, "layout")),
+        scenario=_read(ScenarioInputs, "scenario", scenario, workloads=tuple(
+            _read(WorkloadShare, f"scenario.workloads[{i}]", share,
+                  workload=_sheet(f"scenario.workloads[{i}].workload", _part(share, "workload")))
+            for i, share in enumerate(_part(scenario, "workloads"))
+        )),
+        weather=_read(WeatherInputs, "weather", _part(stored, "weather")),
+        racks=RackColumns(**{
+            name: tuple(_part(_part(stored, "racks"), name)) for name in column_names(RackColumns)
+        }),
+        products=Products(**{
+            kind: {
+                int(key) if kind == "by_id" else key: _sheet(f"products.{kind}.{key}", entry)
+                for key, entry in _part(products, kind).items()
+            }
+            for kind in column_names(Products)
+        }),
+        units=stored.get("units", {}),
+        **{
+            name: tuple(_read(row, f"{name}[{i}]", values) for i, values in enumerate(stored.get(name, ())))
+            for name, row in TABLES.items()
+        },
+    )  # fmt: skip
+
+
+def _part(stored: Mapping[str, Any], name: str) -> Any:
+    if name not in stored:
+        raise ValueError(f"The snapshot has no {name}.")
+    return stored[name]
+
+
+def _sheet(where: str, stored: Mapping[str, Any]) -> ProductSheet:
+    return _read(ProductSheet, where, stored)
+
+
+def _read(kind: type[Read], where: str, stored: Mapping[str, Any], **made: Any) -> Read:
+    """Return the fields of a class out of JSON; `made` are those that are not plain values."""
+    missing = [name for name in _required(kind) if name not in stored]
+    if missing:
+        raise ValueError(f"The snapshot's {where} has no {', '.join(missing)}.")
+    return kind(**({name: stored[name] for name in column_names(kind) if name in stored} | made))
+
+
+@cache
+def _required(kind: type) -> tuple[str, ...]:
+    return tuple(entry.name for entry in fields(kind) if entry.default is MISSING and entry.default_factory is MISSING)
