@@ -74,20 +74,29 @@ def _upper(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def overlapping_pairs(rectangles: NDArray[np.float64]) -> list[tuple[int, int]]:
+def overlapping_pairs(
+    rectangles: NDArray[np.float64], *, n_first: int | None = None, most: int = 10_000
+) -> list[tuple[int, int]]:
     """Return the pairs (i, j), i < j, of rectangles that overlap by more than a millimetre.
 
     Parameters
     ----------
     rectangles : ndarray, shape (n, 4)
         x0, y0, x1, y1 of each [m].
+    n_first : int, optional
+        Only pairs whose i is one of the first so many; none: all.
+    most : int
+        Stop looking once so many are found: a thousand objects on one place are half a million pairs.
     """
     pairs: list[tuple[int, int]] = []
-    for i, j in _side_by_side(rectangles[:, 0], rectangles[:, 2], np.arange(len(rectangles))):
+    first = np.arange(len(rectangles) if n_first is None else n_first)
+    for i, j in _side_by_side(rectangles[:, 0], rectangles[:, 2], first):
         y_m = np.minimum(rectangles[i, 3], rectangles[j, 3]) - np.maximum(rectangles[i, 1], rectangles[j, 1])
         found = (y_m > TOUCH_M) & (i < j)
         pairs += zip(i[found].tolist(), j[found].tolist(), strict=True)
-    return sorted(pairs)
+        if len(pairs) >= most:
+            break
+    return sorted(pairs)[:most]
 
 
 def clearances(

@@ -15,6 +15,7 @@ from facility.models import Weather
 
 CLIMATES = Path(__file__).parent / "climates"
 MAX_EPW_BYTES = 8 * 2**20  # a year of EPW has 1.6 MB
+MAX_LINES = 10_000
 HEADER_LINES = 8
 LENGTHS = (8760, 8784)
 DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -129,6 +130,8 @@ def _text(content: bytes) -> str:
             raise WeatherError(f"The gzip file cannot be unpacked: {error}.") from error
     if len(content) > MAX_EPW_BYTES:
         raise WeatherError(f"The file is larger than {MAX_EPW_BYTES // 2**20} MiB; a year of EPW has about 1.6 MiB.")
+    if content.count(b"\n") + content.count(b"\r") > 2 * MAX_LINES:
+        raise WeatherError(f"The file has more than {MAX_LINES:,} lines; a year has {LENGTHS[1]:,} and a header.")
     return content.decode("utf-8", errors="replace").removeprefix("\ufeff")
 
 
@@ -209,8 +212,44 @@ def _is_number(text: str) -> bool:
 
 def pack(year: Year) -> bytes:
     """Return a year as it is stored in `Weather.rows`."""
-    rows = np.stack([year.dry_bulb_degc, year.relative_humidity, year.pressure_pa]).astype("<f4")
-    return zlib.compress(rows.tobytes(), 6)
+    return pack_hours(np.stack([year.dry_bulb_degc, year.relative_humidity, year.pressure_pa]))
+
+
+def pack_hours(hours: NDArray[np.float32]) -> bytes:
+    """Return dry bulb, humidity and pressure, shape (3, n_hours), as they are stored in `Weather.rows`."""
+    return zlib.compress(hours.astype("<f4").tobytes(), 6)
+
+
+def unpack_checked(rows: bytes, n_hours: int) -> NDArray[np.float32]:
+    """Return the hours in packed rows of unknown origin, shape (3, n_hours), as `unpack` does for our own.
+
+    Raises
+    ------
+    WeatherError
+        If they are cut short, too long, no year, or a value is not a number or out of its plausible range.
+    """
+    if n_hours not in LENGTHS:
+        raise WeatherError(f"there are {n_hours:,} hours; a year has {LENGTHS[0]:,} or {LENGTHS[1]:,}.")
+    unpacking = zlib.decompressobj()
+    try:
+        raw = unpacking.decompress(rows, 12 * n_hours + 1)
+    except zlib.error as error:
+        raise WeatherError(f"they cannot be unpacked: {error}.") from error
+    if len(raw) != 12 * n_hours or not unpacking.eof:
+        size = "more than" if len(raw) > 12 * n_hours else "a stream cut short after"
+        due = 12 * n_hours
+        raise WeatherError(f"they hold {size} {min(len(raw), due):,} bytes; {n_hours:,} hours are {due:,}.")
+    hours = np.frombuffer(raw, dtype="<f4").reshape(3, n_hours)
+    for column, values in zip(COLUMNS, hours, strict=True):
+        scale = 0.01 if column.unit == "%" else 1.0  # stored as a fraction
+        wrong = ~((values >= column.low * scale) & (values <= column.high * scale))  # also what is no number
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            raise WeatherError(
+                f"{column.name} is {values[at] / scale:g} {column.unit} in hour {at}; must be from {column.low:g} to "
+                f"{column.high:g} {column.unit} ({int(wrong.sum())} such hours)."
+            )
+    return hours
 
 
 def unpack(rows: bytes | memoryview) -> NDArray[np.float32]:

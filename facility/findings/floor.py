@@ -52,11 +52,10 @@ def _hall(inventory: Inventory, h: int, hall) -> Iterator[Finding]:
     objects += [("floor_feature", feature.pk, feature.name) for feature in solid]
     corners = np.concatenate([corners, _corners(solid)])
     n_standing = len(objects) - len(solid)
-    for i, j in overlapping_pairs(corners):
-        if i < n_standing:  # walls may meet walls
-            yield Finding(
-                *objects[j], "overlap", BLOCKING, None, None, "m", f"Stands on the same floor as {_called(objects[i])}."
-            )
+    for i, j in overlapping_pairs(corners, n_first=n_standing):  # walls may meet walls
+        yield Finding(
+            *objects[j], "overlap", BLOCKING, None, None, "m", f"Stands on the same floor as {_called(objects[i])}."
+        )
     yield from _aisles(hall, objects, corners, np.append(front, np.zeros(len(solid), np.int64)), n_fronts)
     yield from _drawn_aisles(features, objects[:n_fronts], corners[:n_fronts], front[:n_fronts], len(mine))
     yield from _placed_air_units(hall, units)

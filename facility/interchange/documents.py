@@ -1,12 +1,21 @@
-"""Reading and writing YAML documents safely: size cap, no duplicate keys, plain numbers, one line per small object."""
+"""Reading and writing YAML documents safely: bounded, no duplicate keys, plain numbers, one line per small object.
+
+A document is built straight from libyaml's events, in one pass: time and memory grow with its length and nothing else,
+and size, depth, values and numbers are capped before anything is made of them.
+"""
 
 import math
+import re
+from collections.abc import Callable
 from typing import Any
 
 import yaml
 
-MAX_BYTES = 20 * 2**20
+MAX_BYTES = 5 * 2**20  # 20,000 racks of a line each
 MAX_DEPTH = 20  # a site file has five levels
+MAX_VALUES = 400_000  # 20,000 racks of 16 fields, each with its key, are 640,000 scalars: half of them values
+MAX_NUMBER_CHARS = 100  # longer ones cost more than their length to read
+CACHED_CHARS = 24  # short scalars repeat: most of a file is the same few keys and numbers
 
 
 class SiteFileError(ValueError):
@@ -18,14 +27,108 @@ class Line(dict):
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Builds plain data only; refuses a key that appears twice, which YAML itself would silently override."""
+    """Gives events, and the plain data of single scalars."""
 
-    def construct_mapping(self, node, deep=False):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        double = next((key for key in keys if keys.count(key) > 1), None) if len(keys) != len(set(keys)) else None
-        if double is not None:
-            raise SiteFileError(f"Line {node.start_mark.line + 1}: {double} is given twice; give it once.")
-        return super().construct_mapping(node, deep)
+
+_TAG = "tag:yaml.org,2002:"
+_SCALARS = {_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp")}
+_COLLECTIONS = {None, "!", _TAG + "map", _TAG + "seq"}
+_NUMERAL = re.compile(r"[-+.:_0-9a-fA-FoOxX]+")
+
+
+class _Builder:
+    """Makes one document of a stream of events."""
+
+    def __init__(self, content: str) -> None:
+        self.loader = _Loader(content)
+        self.known: dict[tuple[str, bool], Any] = {}
+        self.n_values = 0
+
+    def build(self) -> Any:
+        """Return the plain data of the only document.
+
+        Raises
+        ------
+        SiteFileError
+            If it is nested too deep, has too many values, a key twice, an alias or a tag of its own.
+        """
+        root: list[Any] = []
+        put: Callable[[Any, yaml.Event], None] = lambda value, event: root.append(value)  # noqa: E731
+        stack: list[Callable[[Any, yaml.Event], None]] = []
+        while self.loader.check_event():
+            event = self.loader.get_event()
+            if isinstance(event, yaml.ScalarEvent):
+                put(self._scalar(event), event)
+            elif isinstance(event, yaml.CollectionStartEvent):
+                if len(stack) >= MAX_DEPTH:
+                    raise _refusal(event, f"nested more than {MAX_DEPTH} levels deep")
+                self._check(event, _COLLECTIONS)
+                inner: list | dict = [] if isinstance(event, yaml.SequenceStartEvent) else {}
+                put(inner, event)
+                stack.append(put)
+                put = _into_list(inner) if isinstance(inner, list) else _into_dict(inner)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                put = stack.pop()
+            elif isinstance(event, yaml.AliasEvent):
+                raise _refusal(event, f"*{event.anchor} is an alias; write the value out")
+        if len(root) > 1:
+            raise SiteFileError("The file holds more than one YAML document; give one.")
+        return root[0] if root else None
+
+    def _scalar(self, event: yaml.ScalarEvent) -> Any:
+        self._check(event, _SCALARS | {None, "!"})
+        if event.tag is None and event.implicit[0]:  # plain, as almost every scalar of a file
+            key = (event.value, True)
+            if key in self.known:
+                return self.known[key]
+            value = self._resolved(event, self.loader.resolve(yaml.ScalarNode, event.value, event.implicit))
+            if len(event.value) <= CACHED_CHARS:
+                self.known[key] = value
+            return value
+        return event.value if event.tag in (None, "!") else self._resolved(event, event.tag)
+
+    def _resolved(self, event: yaml.ScalarEvent, tag: str) -> Any:
+        if len(event.value) > MAX_NUMBER_CHARS and (tag != _TAG + "str" or _NUMERAL.fullmatch(event.value)):
+            raise _refusal(event, f"this is not plain YAML: a number of {len(event.value):,} characters")
+        if tag not in _SCALARS:
+            raise _refusal(event, f"this is not plain YAML: {event.value[:40]!r} is a {tag.removeprefix(_TAG)}")
+        try:
+            return self.loader.yaml_constructors[tag](self.loader, yaml.ScalarNode(tag, event.value))
+        except (ValueError, KeyError, AttributeError, OverflowError) as error:
+            name = tag.removeprefix(_TAG)
+            raise _refusal(event, f"this is not plain YAML: {event.value[:40]!r} is no {name}") from error
+
+    def _check(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, tags: set[str | None]) -> None:
+        self.n_values += 1
+        if self.n_values > 2 * MAX_VALUES:
+            raise _refusal(event, f"more than {MAX_VALUES:,} values with their keys; split the file")
+        if event.tag not in tags:
+            raise _refusal(event, f"this is not plain YAML: it has the tag {event.tag[:60]!r}; write plain values")
+
+
+def _into_list(inner: list) -> Callable[[Any, yaml.Event], None]:
+    return lambda value, event: inner.append(value)
+
+
+def _into_dict(inner: dict) -> Callable[[Any, yaml.Event], None]:
+    """Return what takes keys and values by turns."""
+    waiting: list[Any] = []
+
+    def put(value: Any, event: yaml.Event) -> None:
+        if waiting:
+            inner[waiting.pop()] = value
+            return
+        if isinstance(value, list | dict):
+            raise _refusal(event, "this is not plain YAML: a list or mapping as a key")
+        if value in inner:
+            raise _refusal(event, f"{str(value)[:60]} is given twice; give it once")
+        waiting.append(value)
+
+    return put
+
+
+def _refusal(event: yaml.Event, what: str) -> SiteFileError:
+    return SiteFileError(f"Line {event.start_mark.line + 1}: {what}.")
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
@@ -54,33 +157,17 @@ def read(content: bytes | str) -> dict[str, Any]:
         If it is too large, no YAML, holds anything but plain data, or is no mapping.
     """
     raw = content.encode() if isinstance(content, str) else content
+    if not isinstance(raw, bytes):
+        raise SiteFileError("The file is empty; it must be a mapping with site and layouts.")
     if len(raw) > MAX_BYTES:
-        raise SiteFileError(f"The file has {len(raw):,} bytes; at most {MAX_BYTES:,} are read.")
+        raise SiteFileError(f"The file has more than {MAX_BYTES:,} bytes; at most that many are read.")
     try:
-        content = raw.decode("utf-8")
-        _check_shape(content)
-        document = yaml.load(content, Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        if isinstance(error, SiteFileError):
-            raise
+        document = _Builder(raw.decode("utf-8")).build()
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SiteFileError(f"The file is not plain YAML: {error}") from error
     if not isinstance(document, dict):
         raise SiteFileError(f"The file holds {type(document).__name__}; it must be a mapping with site and layouts.")
     return document
-
-
-def _check_shape(content: str) -> None:
-    """Refuse deep nesting, on which libyaml's loader overflows the C stack, and aliases, which can grow without end."""
-    depth = 0
-    for event in yaml.parse(content, Loader=_Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise SiteFileError(f"Line {event.start_mark.line + 1}: nested more than {MAX_DEPTH} levels deep.")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        elif isinstance(event, yaml.AliasEvent):
-            raise SiteFileError(f"Line {event.start_mark.line + 1}: *{event.anchor} is an alias; write the value out.")
 
 
 def write(document: dict[str, Any]) -> str:

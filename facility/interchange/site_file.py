@@ -7,7 +7,6 @@ References are names: products by their catalogue id, everything else by its nam
 
 import base64
 import binascii
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models, transaction
 
 from facility import services
-from facility.floor_plan import check_place, overlapping_pairs
+from facility.floor_plan import Footprint, check_place, overlapping_pairs
 from facility.interchange.documents import Line, SiteFileError, flag, listing, mapping, number, text, whole
 from facility.models import (
     AirUnit,
@@ -31,6 +30,7 @@ from facility.models import (
     Site,
     Weather,
 )
+from facility.weather import WeatherError, pack_hours, unpack_checked
 
 FORMAT = "ai-factory-site/1"
 SITE_FIELDS = (
@@ -65,6 +65,8 @@ RACK_FIELDS = (
     "hall", "name", "row", "role", "x_m", "y_m", "orientation_deg", "width_m", "depth_m", "product", "n_systems",
     "other_power_w", "accelerator_power_limit_w", "load_share", "coolant_flow_m3_per_s", "cdu", "feed_a", "feed_b",
 )  # fmt: skip
+# What one file may hold in all: ten times the largest campus that is drawn today, and read in some 10 s.
+MAX_RACKS, MAX_PARTS, MAX_LAYOUTS, MAX_YEARS = 20_000, 4_000, 50, 20
 # A row stands for equal racks; files that people write use it, the export always writes the racks.
 ROW_FIELDS = (*RACK_FIELDS, "n_racks", "first", "pitch_m")
 PARTS = (
@@ -184,6 +186,7 @@ def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> 
     catalogue = _Catalogue()
     site = _site(document, catalogue, replace=replace, user=user)
     entries = listing(document.get("layouts"), "layouts")
+    _check_counts(document, entries)
     slugs = _unique(entries, "layouts", "slug")
     if replace:
         site.layouts.exclude(slug__in=slugs).delete()
@@ -214,6 +217,26 @@ def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> 
             raise SiteFileError(f"layouts[{slug}].cloned_from is {origin!r}; must be one of {', '.join(sorted(made))}.")
         Layout.objects.filter(pk=made[slug].pk).update(cloned_from=made[origin])
     return site
+
+
+def _check_counts(document: dict[str, Any], layouts: list[Any]) -> None:
+    """Refuse a file that holds more than can be checked in a bounded time."""
+    sections = [entry for entry in layouts if isinstance(entry, dict)]
+    rows = [row for entry in sections for row in (entry.get("rows") or []) if isinstance(row, dict)]
+    sizes = [row.get("n_racks") for row in rows]
+    n_racks = sum(len(entry.get("racks") or []) for entry in sections if isinstance(entry.get("racks"), list))
+    n_racks += sum(size for size in sizes if isinstance(size, int))
+    n_parts = sum(
+        len(entry[section]) for entry in sections for section, *_ in PARTS if isinstance(entry.get(section), list)
+    )
+    n_years = len(document["own_weather"]) if isinstance(document.get("own_weather"), list) else 0
+    for found, most, what in (
+        (len(layouts), MAX_LAYOUTS, "layouts"), (n_racks, MAX_RACKS, "racks"),
+        (n_parts, MAX_PARTS, "plants, halls, CDUs, feeds, air units and floor features"),
+        (n_years, MAX_YEARS, "years of weather"),
+    ):  # fmt: skip
+        if found > most:
+            raise SiteFileError(f"The file has {found:,} {what}; at most {most:,} are read from one file.")
 
 
 class described:
@@ -351,13 +374,10 @@ def _weather(entry: dict[str, Any], site: Site | None) -> Weather:
     _set(weather, entry, where, WEATHER_FIELDS)
     try:
         packed = base64.b64decode(text(entry.get("rows"), f"{where}.rows"), validate=True)
-        raw = zlib.decompressobj().decompress(packed, weather.n_hours * 12 + 1)
-        values = np.frombuffer(raw, dtype="<f4").reshape(3, weather.n_hours)
-    except (binascii.Error, zlib.error, ValueError) as error:
-        raise SiteFileError(f"{where}.rows are not {weather.n_hours} hours of three columns: {error}.") from error
-    if weather.n_hours not in (8760, 8784) or not np.isfinite(values).all():
-        raise SiteFileError(f"{where} has {weather.n_hours} hours; must be 8,760 or 8,784 without gaps.")
-    weather.rows, weather.site = packed, site
+        weather.rows = pack_hours(unpack_checked(packed, weather.n_hours))
+    except (binascii.Error, WeatherError) as error:
+        raise SiteFileError(f"{where}.rows: {error}") from error
+    weather.site = site
     with described(where):
         weather.full_clean(exclude=["rows"])
     weather.save()
@@ -377,7 +397,11 @@ def _fill(layout: Layout, entry: dict[str, Any], where: str, catalogue: _Catalog
             _set(part, mapping(values, place, fields), place, fields)
             _refer(part, values, place, fields, made, catalogue)
             with described(place):
-                part.full_clean()
+                if isinstance(part, PLACED):  # its place is compared with all others at once, below
+                    part.clean_fields(exclude=("layout", "hall", "plant", "product"))  # resolved by name and kind
+                    part.check_references()
+                else:
+                    part.full_clean()
             part.save()
             made[section][name] = part
     racks = _racks(entry, where, made, catalogue)
@@ -464,26 +488,27 @@ def _rack(values: Any, place: str, fields: tuple[str, ...], made: dict, catalogu
     return rack, place
 
 
+PLACED = (Cdu, AirUnit, FloorFeature)
 STANDS = {"cdus": "stands_on_floor", "floor_features": "is_solid"}  # what says whether it excludes racks
 
 
 def _check_places(racks: list[tuple[Rack, str]], made: dict, where: str) -> None:
-    """Raise if racks leave their hall or overlap each other or anything that stands there."""
+    """Raise if anything leaves its hall, or stands where something else does or may not."""
+    in_hall: dict[int, list[tuple[Footprint, str, bool]]] = {hall.pk: [] for hall in made["halls"].values()}
+    for rack, place in racks:
+        in_hall[rack.hall_id].append((rack.footprint, place, True))
+    for section in ("cdus", "air_units", "floor_features"):  # floor features last: they do not exclude each other
+        for thing in made[section].values():
+            takes_floor = getattr(thing, STANDS.get(section, ""), True)
+            if takes_floor or section == "floor_features":  # a CDU in a rack has no place of its own
+                in_hall[thing.hall_id].append((thing.footprint, f"{where}.{section}[{thing.name}]", takes_floor))
     for hall in made["halls"].values():
-        mine = [(rack.footprint, place) for rack, place in racks if rack.hall_id == hall.pk]
-        for footprint, place in mine:
+        for footprint, place, _ in in_hall[hall.pk]:
             with described(place):
                 check_place(footprint, hall, [])
-        n_racks = len(mine)
-        mine += [
-            (thing.footprint, f"{where}.{section}[{thing.name}]")
-            for section in ("cdus", "air_units", "floor_features")
-            for thing in made[section].values()
-            if thing.hall_id == hall.pk and getattr(thing, STANDS.get(section, ""), True)
-        ]
+        mine = [(footprint, place) for footprint, place, takes_floor in in_hall[hall.pk] if takes_floor]
+        n_standing = sum(".floor_features[" not in place for _, place in mine)
         corners = np.array([(f.x0_m, f.y0_m, f.x1_m, f.y1_m) for f, _ in mine]).reshape(-1, 4)
-        for i, j in overlapping_pairs(corners):
-            if i >= n_racks:
-                continue  # neither is a rack: their own rules have been asked
+        for i, j in overlapping_pairs(corners, n_first=n_standing, most=1):
             with described(mine[j][1]):
                 check_place(mine[j][0], hall, [mine[i][0]])

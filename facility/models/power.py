@@ -122,7 +122,8 @@ class PowerFeed(models.Model):
             raise ValidationError({"parent": f"Feed {self.name} is a {self.kind}: name the feed that supplies it."})
         if self.kind != self.Kind.UTILITY and self.unit_rating_w is None:
             raise ValidationError({"rating_w": f"Feed {self.name} has neither a rating nor a product with one."})
-        self._check_cycle()
+        if self.pk:  # nothing stands below a new feed yet
+            self._check_cycle()
 
     def _check_cycle(self) -> None:
         """Walk up to the source in one query; raise if the walk comes back here."""

@@ -1,5 +1,9 @@
 """YAML documents: what cannot be read safely is refused, numbers and texts come back as they were."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +17,7 @@ from facility.interchange.documents import Line, SiteFileError, read, write
         ("[" * 100_000, "nested more than 20 levels"),
         ("{a: " * 50_000, "nested more than 20 levels"),
         ("a: &a [x]\nb: [*a, *a]", r"Line 2: \*a is an alias; write the value out"),
-        ("a: 1\na: 2", "Line 1: a is given twice"),
+        ("a: 1\na: 2", "Line 2: a is given twice"),
         ("? [1]\n: 2", "not plain YAML"),
         ("a: !!python/name:os.system", "not plain YAML"),
         ("a: 2024-13-45", "not plain YAML"),
@@ -21,6 +25,20 @@ from facility.interchange.documents import Line, SiteFileError, read, write
         ("\x00", "not plain YAML"),
         ("a: [1, 2", "not plain YAML"),
         ("just text", "holds str"),
+        ("", "holds NoneType"),
+        ("a: !!int x", "'x' is no int"),
+        ("a: !!bool maybe", "'maybe' is no bool"),
+        ("a: !!timestamp x", "'x' is no timestamp"),
+        ("a: !!binary aGVsbG8=", "has the tag 'tag:yaml.org,2002:binary'"),
+        ("a: !!set {b}", "has the tag 'tag:yaml.org,2002:set'"),
+        ("a: !!omap [b: 1]", "has the tag 'tag:yaml.org,2002:omap'"),
+        ("<<: {a: 1}", "is a merge"),
+        ("a: =", "is a value"),
+        ("a: 1\n---\nb: 2", "more than one YAML document"),
+        ("a: " + "1:" * 100_000 + "1", "a number of 200,001 characters"),
+        ("a: 0x" + "f" * 100_000, "a number of 100,002 characters"),
+        ("a: " + ("x" * 5 * 2**20), "more than 5,242,880 bytes"),
+        ("a: [" + "1," * 900_000 + "]", "more than 400,000 values"),
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else None,
 )
@@ -44,3 +62,39 @@ def test_values_come_back_and_are_written_the_same_again(values):
     again = read(content)
     assert again == {"plain": values, "line": values, "lines": [values]}
     assert write({"plain": again["plain"], "line": Line(again["line"]), "lines": [Line(again["lines"][0])]}) == content
+
+
+MEASURE = """
+import sys, time
+from pathlib import Path
+from facility.interchange.documents import SiteFileError, read
+
+def peak_kib():
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+
+content, before_kib, before_s = sys.stdin.buffer.read(), peak_kib(), time.process_time()
+try:
+    read(content)
+except SiteFileError:
+    pass
+print(time.process_time() - before_s, (peak_kib() - before_kib) / 1024)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
+def test_a_hostile_document_of_any_shape_stays_within_its_bounds():
+    """Each within 10 CPU s and 300 MB above what the process had: quadratic reading took minutes and gigabytes."""
+    shapes = {
+        "distinct keys": "\n".join(f"k{i}: 1" for i in range(390_000)),
+        "small mappings": "a:\n" + "- {x: 1, y: 2}\n" * 130_000,
+        "small lists": "a:\n" + "- [1, 2]\n" * 260_000,
+        "lists in lists": "a: [" + "[[[[[[[[1]]]]]]]]," * 80_000 + "]",
+        "flat numbers": "a: [" + "1.25," * 790_000 + "]",
+        "one text": "a: '" + "x" * (5 * 2**20 - 10) + "'",
+        "folded lines": "a: >\n" + " x\n" * 1_700_000,
+        "comments": "#\n" * 2_600_000 + "a: 1",
+    }
+    for name, content in shapes.items():
+        ended = subprocess.run([sys.executable, "-c", MEASURE], input=content.encode(), capture_output=True, check=True)
+        cpu_s, mib = map(float, ended.stdout.split())
+        assert (cpu_s < 10, mib < 300) == (True, True), f"{name}: {cpu_s:.1f} CPU s, {mib:.0f} MB"

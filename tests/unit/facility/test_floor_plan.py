@@ -50,3 +50,9 @@ def test_pairs_are_those_of_the_plain_loop(seed, n):
         and min(part[i, 3], part[j, 3]) - max(part[i, 1], part[j, 1]) > 1e-3
     ]
     assert [pair for pair in overlapping_pairs(rectangles) if max(pair) < count] == expected
+
+
+def test_many_objects_on_one_place_are_found_without_counting_every_pair():
+    heap = np.tile([0.0, 0.0, 1.0, 1.0], (3000, 1))
+    assert len(overlapping_pairs(heap)) == 10_000
+    assert overlapping_pairs(heap, n_first=1, most=2) == [(0, 1), (0, 2)]

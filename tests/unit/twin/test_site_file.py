@@ -1,13 +1,18 @@
 """The site file: written and read without change; everything wrong in it is named and nothing half-written."""
 
+import base64
+import re
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
 import facility
 from facility import services
 from facility.findings import BLOCKING, findings
+from facility.interchange import documents
 from facility.interchange.catalogue_files import catalogue_load
 from facility.interchange.documents import SiteFileError
 from facility.models import Layout, Membership, PowerFeed, Rack, Site, Weather
@@ -128,7 +133,7 @@ BAD = [
     ("format: ai-factory-site/1", "format: other/9", "format is 'other/9'; must be 'ai-factory-site/1'."),
     ("slug: second\n", "slug: first\n", "layouts: slug 'first' is given twice; each must be unique."),
     ("cloned_from: first", "cloned_from: third", "cloned_from is 'third'; must be one of first, second."),
-    ("name: Small\n", "name: Small\n  name: Again\n", "Line 3: name is given twice; give it once."),
+    ("name: Small\n", "name: Small\n  name: Again\n", "Line 5: name is given twice; give it once."),
     ("workload: enterprise_assistants", "workload: gossip", "workloads[0].workload is 'gossip'; must be one of"),
     ("accelerator_share_frac: 1", "accelerator_share_frac: 2", "accelerator_share_frac: Ensure this value is less"),
     ("workloads:\n", "moods:\n", "scenarios[0]: 'moods' is unknown; allowed are slug, name"),
@@ -159,7 +164,7 @@ def test_what_is_wrong_is_named_and_nothing_is_written(site, tmp_path, old, new,
         ("", "holds NoneType"),
         ("- 1", "holds list"),
         ("\ud800", "can't encode"),
-        ("a: " + "x" * 21 * 2**20, "at most 20,9"),
+        ("a: " + "x" * 21 * 2**20, "more than 5,242,880 bytes"),
     ],
     ids=["empty", "list", "surrogate", "large"],
 )
@@ -206,3 +211,57 @@ def test_a_thousand_racks_take_a_fixed_number_of_queries(django_assert_max_num_q
         site_import(content=content.replace(rack, f"{rack}\n{more}"))
     assert Rack.objects.count() == 1000
     assert PowerFeed.objects.count() == 7
+
+
+def own_year(hours: np.ndarray, n_hours: int = 8760, cut: int = 0) -> str:
+    """Return a site file's weather with these hours; `cut` bytes are missing at its end."""
+    packed = zlib.compress(hours.astype("<f4").tobytes())
+    rows = base64.b64encode(packed[: len(packed) - cut]).decode()
+    return (
+        f"own_weather:\n- {{slug: small-mine, name: Mine, source: me, latitude_deg: 50, longitude_deg: 8, "
+        f"elevation_m: 100, utc_offset_h: 1, n_hours: {n_hours}, rows: '{rows}'}}\nlayouts:"
+    )
+
+
+def plausible(**changed: float) -> np.ndarray:
+    hours = np.full((3, 8760), [[20.0], [0.5], [101_325.0]])
+    for name, value in changed.items():
+        hours[("dry", "humidity", "pressure").index(name), 17] = value
+    return hours
+
+
+@pytest.mark.parametrize(
+    ("year", "message"),
+    [
+        (own_year(plausible(), cut=3), "a stream cut short after 105,120 bytes"),
+        (own_year(plausible()[:, :-1]), "a stream cut short after 105,108 bytes"),
+        (own_year(plausible(dry=1e30)), "dry bulb is 1e+30 °C in hour 17; must be from -70 to 70 °C (1 such hours)"),
+        (own_year(plausible(humidity=5)), "relative humidity is 500 % in hour 17"),
+        (own_year(plausible(pressure=float("nan"))), "station pressure is nan Pa in hour 17"),
+        (own_year(plausible(), n_hours=2_000_000_000), "there are 2,000,000,000 hours; a year has 8,760 or 8,784"),
+        (own_year(np.zeros((3, 20_000))), "more than 105,120 bytes"),
+    ],
+    ids=lambda value: value[:40] if " " in value[:40] else "",
+)
+def test_weather_that_pages_could_not_read_later_is_refused_at_the_door(site, year, message):
+    content = site_export(site=site)
+    Site.objects.all().delete()
+    with pytest.raises(SiteFileError, match=re.escape(message)):
+        site_import(content=content.replace("layouts:", year, 1))
+    assert not Site.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "entries", "message"),
+    [
+        ("rows", [{"row": "Z", "n_racks": 500}] * 41, "The file has 20,5.. racks; at most 20,000"),
+        ("power_feeds", [{}] * 4001, "4,0.. plants, halls, CDUs, feeds, air units and floor features; at most 4,000"),
+    ],
+)
+def test_a_file_with_more_than_can_be_checked_in_time_is_refused_before_anything_is_made(
+    site, section, entries, message
+):
+    document = documents.read(site_export(site=site))
+    document["layouts"][0][section] = entries
+    with pytest.raises(SiteFileError, match=message):
+        site_import(content=documents.write(document), replace=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
-from facility.interchange.documents import SiteFileError
+from facility.interchange.documents import MAX_BYTES, SiteFileError
 from twin.interchange.site_file import site_import
 
 
@@ -20,7 +20,9 @@ class Command(BaseCommand):
 
     def handle(self, *, file: Path, replace: bool, **options) -> None:
         try:
-            site = site_import(content=file.read_bytes(), replace=replace)
+            with file.open("rb") as opened:
+                content = opened.read(MAX_BYTES + 1)  # one more than is read: the reader says so
+            site = site_import(content=content, replace=replace)
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error}") from error
         except SiteFileError as error:
