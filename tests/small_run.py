@@ -32,7 +32,7 @@ def small_result(**figures: float | None) -> types.SimpleNamespace:
                  "mean_power_by_part_w": {"it_power_w": 240.0, "pump_power_w": 10.0},
                  "limits": [], "findings": [], "balance": {"power_rel": 0.0, "heat_rel": 0.0},
                  "solver": {"converged": True, "iterations": 3, "elapsed_s": 0.1, "version": "test",
-                            "message": "settled"}},
+                            "digest": "ab" * 32, "message": "settled"}},
         series={"meter_power_w": np.full(8760, 2.5e5, np.float32), "pue": np.full(8760, 1.1, np.float32)},
         racks={"rack_id": np.arange(2), "mean_power_w": np.full(2, 1.2e5)},
     )  # fmt: skip
@@ -41,7 +41,7 @@ def small_result(**figures: float | None) -> types.SimpleNamespace:
 def use_solver(monkeypatch, solve: Callable) -> None:
     """Put `solve(inputs, progress)` in the place of the real solver."""
     module = types.ModuleType("twin.core.solve.simulate")
-    module.simulate, module.SOLVER_VERSION = solve, "test"
+    module.simulate = solve
     monkeypatch.setitem(sys.modules, "twin.core.solve.simulate", module)
     monkeypatch.setattr(twin.core.solve, "simulate", module, raising=False)
 
@@ -56,5 +56,6 @@ def done_run(layout: Layout, scenario: Scenario) -> Run:
     return Run.objects.create(
         layout=layout, scenario=scenario, status=Run.Status.DONE, progress_frac=1.0, attempt=1, started_at=now,
         finished_at=now, figures=result.figures, bands=result.bands, details=result.details, inputs_sha256="0" * 64,
-        solver_version="test", series=services.arrays_packed(result.series), racks=services.arrays_packed(result.racks),
+        solver_version="test", solver_digest="ab" * 32,
+        series=services.arrays_packed(result.series), racks=services.arrays_packed(result.racks),
     )  # fmt: skip

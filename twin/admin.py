@@ -43,8 +43,8 @@ class RunAdmin(admin.ModelAdmin):
     actions = ["retry", "cancel"]
     fields = [
         "id", "layout", "scenario", "created_by", "status", "stage", "progress", "message", "attempt", "max_attempts",
-        "created_at", "started_at", "heartbeat_at", "finished_at", "solver_version", "inputs_sha256", "figures_table",
-        "limits_and_findings",
+        "created_at", "started_at", "heartbeat_at", "finished_at", "solver_version", "solver_digest", "inputs_sha256",
+        "figures_table", "limits_and_findings",
     ]  # fmt: skip
     readonly_fields = fields
 

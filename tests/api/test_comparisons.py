@@ -36,6 +36,12 @@ def test_a_comparison_names_the_winner_of_each_figure(planner, runs):
     assert answer["created_by"] == "planner-of-small"
 
 
+def test_a_comparison_says_which_version_of_the_model_solved_which_run(planner, runs):
+    compared = planner.get(f"{ADDRESS}{planner.post(ADDRESS, body(runs)).json()['id']}/").json()["compared"]
+    assert compared["model_versions"] == ["test", "test"]
+    assert compared["model_note"] == ""
+
+
 def test_one_run_is_no_comparison(planner, runs):
     for chosen in (runs[:1], [runs[0], runs[0]], []):
         assert planner.post(ADDRESS, body(chosen)).status_code == 400

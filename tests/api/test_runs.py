@@ -96,6 +96,15 @@ def test_a_finished_run_has_figures_bands_and_details(done, viewer):
     assert run["details"]["solver"]["converged"] is True
 
 
+def test_a_run_names_its_solver_and_older_ones_have_an_unknown_one(done, viewer):
+    run = viewer.get(f"{ADDRESS}{done.id}/").json()
+    assert (run["solver_version"], run["solver_digest"]) == ("test", "ab" * 32)
+    done.solver_version, done.solver_digest = "0.1.0", ""
+    done.save()
+    run = viewer.get(f"{ADDRESS}{done.id}/").json()
+    assert (run["solver_version"], run["solver_digest"]) == ("unknown", "unknown")
+
+
 def test_series_are_plain_lists_with_names_and_units(done, viewer):
     answer = viewer.get(f"{ADDRESS}{done.id}/series/", {"names": "pue"}).json()
     assert answer["n_hours"] == 8760

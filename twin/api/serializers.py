@@ -97,13 +97,21 @@ class RunDetailSerializer(RunSerializer):
         help_text="What a queued run waits for beyond its turn: a worker, or the broker. Empty: nothing is missing."
     )
 
+    solver_version = serializers.CharField(
+        source="solver.version", read_only=True, help_text="Of the model; raised when its answers change."
+    )
+    solver_digest = serializers.CharField(
+        source="solver.digest", read_only=True,
+        help_text="SHA-256 of the solvers' code and coefficients; `unknown` of runs made before it was kept.",
+    )  # fmt: skip
+
     def get_waiting_reason(self, run: Run) -> str:
         return waiting_reason(run)
 
     class Meta(RunSerializer.Meta):
         fields = [
             *RunSerializer.Meta.fields, "attempt", "cancel_requested", "waiting_reason", "solver_version",
-            "inputs_sha256", "bands", "details",
+            "solver_digest", "inputs_sha256", "bands", "details",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -235,6 +243,8 @@ class ComparedSerializer(serializers.Serializer):
     """Deltas and waterfalls start from the run at `reference`, in the order of `names`."""
 
     names = serializers.ListField(child=serializers.CharField())
+    model_versions = serializers.ListField(child=serializers.CharField(), help_text="`unknown` of older runs.")
+    model_note = serializers.CharField(help_text="Empty where one version of the model solved all runs.")
     reference = serializers.IntegerField()
     assumptions = AssumptionRowSerializer(many=True)
     questions = AssumptionRowSerializer(many=True)

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from facility.models import Layout
+from twin.core.provenance import Solver, solver_of
 from twin.models.scenario import Scenario
 
 
@@ -54,7 +55,8 @@ class Run(models.Model):
 
     inputs = models.BinaryField(null=True, help_text="Input snapshot: zlib of canonical JSON.")
     inputs_sha256 = models.CharField(max_length=64, blank=True)
-    solver_version = models.CharField(max_length=40, blank=True)
+    solver_version = models.CharField(max_length=40, blank=True, help_text="Of the model; raised with its answers.")
+    solver_digest = models.CharField(max_length=64, blank=True, help_text="Of the solvers' code and coefficients.")
     figures = models.JSONField(null=True, blank=True, help_text="Figures of merit by name, SI.")
     bands = models.JSONField(null=True, blank=True, help_text="80 % band [low, high] by figure.")
     details = models.JSONField(null=True, blank=True, help_text="Workloads, limits, balances, costs, energy flow.")
@@ -74,6 +76,11 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"Run {str(self.id)[:8]}"
+
+    @property
+    def solver(self) -> Solver:
+        """What solved it; unknown of runs made before solvers were named."""
+        return solver_of(self.solver_version, self.solver_digest)
 
     @property
     def ended(self) -> bool:

@@ -26,6 +26,7 @@ from facility.findings import findings
 from facility.models import Layout
 from facility.permissions import check_change_site
 from twin.celery import app
+from twin.core.provenance import this_solver
 from twin.core.results.findings import run_findings
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused, RunCancelled, RunLost
 from twin.models import IdempotencyKey, Run, Scenario, ScenarioWorkload
@@ -187,11 +188,15 @@ def run_retry(*, run: Run, user) -> Run:
     """
     check_change_site(user, run.layout.site)
     run = run_move(run_id=run.id, to=Run.Status.QUEUED)
-    run.inputs, run.inputs_sha256, run.solver_version = None, "", ""
+    run.inputs, run.inputs_sha256, run.solver_version, run.solver_digest = None, "", "", ""
     run.cancel_requested = False
     # Attempts go on counting, so that a worker of an earlier one cannot mistake this one for its own.
     run.max_attempts = run.attempt + Run._meta.get_field("max_attempts").default
-    run.save(update_fields=["inputs", "inputs_sha256", "solver_version", "cancel_requested", "max_attempts"])
+    run.save(
+        update_fields=[
+            "inputs", "inputs_sha256", "solver_version", "solver_digest", "cancel_requested", "max_attempts"
+        ]
+    )  # fmt: skip
     _ring(run.id)
     return run
 
@@ -274,7 +279,8 @@ def _solve(run: Run, lease: Lease) -> None:
     if run.inputs is None:
         spelled = snapshot.canonical(snapshot.snapshot(run.layout, run.scenario))
         fresh = {"inputs": snapshot.packed(spelled), "inputs_sha256": snapshot.sha256(spelled)}
-        lease.mine.update(**fresh, solver_version=simulate.SOLVER_VERSION)
+        solver = this_solver()  # also of a run that will fail
+        lease.mine.update(**fresh, solver_version=solver.version, solver_digest=solver.digest)
         run.inputs = fresh["inputs"]
     # Always from the stored form, so that a retry after a crash and a replay years later see what this run saw.
     result = simulate.simulate(snapshot.inputs_stored(run.inputs), progress=lease)
@@ -289,7 +295,7 @@ def _solve(run: Run, lease: Lease) -> None:
     def store() -> None:
         stored = lease.mine.update(
             figures=figures, bands=result.bands, details=details, series=series, racks=racks,
-            solver_version=simulate.SOLVER_VERSION,
+            solver_version=details["solver"]["version"], solver_digest=details["solver"]["digest"],
         )  # fmt: skip
         if not stored:
             raise RunLost("another worker took the run over")

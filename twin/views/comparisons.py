@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from facility.models import Layout
-from facility.permissions import visible_sites
+from facility.permissions import may_change_site, visible_sites
 from twin.comparisons import sharing
 from twin.comparisons.choice import runs_of_layouts
 from twin.comparisons.sharing import as_compared
@@ -21,8 +21,9 @@ from twin.core.charts.comparison import LETTERS
 from twin.core.comparison import plan_difference
 from twin.core.comparison.assumptions import DATA
 from twin.core.comparison.compare import Comparison as Compared
-from twin.core.comparison.compare import compare, falls_between
+from twin.core.comparison.compare import compare, falls_between, model_note
 from twin.core.figures_of_merit import BY_NAME
+from twin.core.provenance import MODEL_VERSION
 from twin.floor import plan_difference as plan_difference_drawing
 from twin.models import Comparison, Run, Scenario
 from twin.runs.latest import recent_runs
@@ -127,6 +128,8 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
         "answers": answer_rows(compared, columns), "frontiers": frontiers(compared),
         "frontier_rows": frontier_rows(compared, columns),
         "questions": [row.name for row in compared.questions],
+        "model_note": model_note(compared.model_versions, [of["letter"] for of in columns]),
+        "older": older(request, runs, columns, compared),
         "falls": waterfalls(read[start], read[end], columns[start], columns[end]),
         **difference_context(read[start], read[end], columns[start], columns[end]),
     }  # fmt: skip
@@ -136,6 +139,16 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
             "may_revoke": sharing.may_revoke(request.user, kept),
         }
     return render(request, "twin/compare.html", context)
+
+
+def older(request: HttpRequest, runs: list[Run], columns: list[dict], compared: Compared) -> list[dict]:
+    """Return the columns of runs to run again, where versions of the model are mixed and the user may do so."""
+    if not compared.model_note:
+        return []
+    return [
+        of for run, of in zip(runs, columns, strict=True)
+        if run.solver.version != MODEL_VERSION and may_change_site(request.user, run.layout.site)
+    ]  # fmt: skip
 
 
 def parsed(text: str) -> list[UUID]:

@@ -51,6 +51,7 @@ def test_simulate_writes_the_contracted_json(solved, tmp_path):
             "inputs_sha256"} <= set(written)  # fmt: skip
     assert (written["site"], written["layout"], written["scenario"]) == ("small", "first", "assistants")
     assert written["figures"]["tokens_per_joule"] == 4.0
+    assert (written["solver"]["version"], written["solver"]["digest"]) == ("test", "ab" * 32)
     assert written["inputs_sha256"] == Run.objects.get().inputs_sha256
 
 

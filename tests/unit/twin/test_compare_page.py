@@ -9,6 +9,7 @@ from facility.models import Membership, Rack
 from tests.small_run import done_run, small_scenario
 from tests.small_site import new_rack, product
 from twin.comparisons import sharing
+from twin.core.provenance import MODEL_VERSION
 from twin.models import Comparison, Run
 from twin.runs import snapshot
 
@@ -187,3 +188,19 @@ def test_the_run_page_says_when_no_single_failure_costs_tokens(runs):
     table = client.get(reverse("run-table", args=[run.id, "margins"])).content.decode()
     assert table.splitlines() == ["object,kind,value,unit", "Loop 1,supply above dew point,9.0,K"]
     assert client.get(reverse("run-table", args=[run.id, "drills"])).status_code == 200
+
+
+def test_runs_of_different_model_versions_are_named_and_the_older_offered_again(runs):
+    assert "different versions of the model" not in page_of(runs, signed_in(*sites(runs)))
+    newer = runs[1]
+    newer.solver_version = newer.details["solver"]["version"] = MODEL_VERSION
+    newer.save()
+    text = page_of(runs, signed_in(*sites(runs), name="planner", role="planner"))
+    assert f"different versions of the model (A: test, B: {MODEL_VERSION})" in text
+    here = [runs[0].layout.site.slug, runs[0].layout.slug]
+    assert f'action="{reverse("run-create", args=here)}"' in text
+    assert "Run A again" in text
+    assert "Run B again" not in text
+    reader = page_of(runs, signed_in(*sites(runs), name="another"))
+    assert "different versions of the model" in reader
+    assert "again</button>" not in reader

@@ -61,7 +61,19 @@ def test_the_cover_says_what_was_solved(report, run):
     assert facts["Scenario"] == "Assistants"
     assert facts["Inputs"] == f"sha256 {run.inputs_sha256}"
     assert facts["Run"] == str(run.id)
+    assert facts["Solver"] == "model test, digest abababababab"
     assert not report.warnings
+
+
+def test_the_solver_is_named_in_full_and_in_the_spreadsheet_too(report, run):
+    said = {row[0]: row[1] for row in table(report, "Solution").rows}
+    assert (said["Model version"], said["Solver, sha256"]) == ("test", "ab" * 32)
+    cells = [cell.value for row in load_workbook(io.BytesIO(xlsx(report)))["Solution"].iter_rows() for cell in row]
+    assert "ab" * 32 in cells
+    run.solver_digest = ""  # of a run that was made before solvers had one
+    older = run_report(reported(run), made="today")
+    assert dict(older.facts)["Solver"] == "unknown"
+    assert {row[0]: row[1] for row in table(older, "Solution").rows}["Model version"] == "unknown"
 
 
 def test_the_figures_are_the_runs(report, run):

@@ -89,7 +89,7 @@ def test_a_solved_run_keeps_its_inputs_figures_and_arrays(asked, monkeypatch):
     assert (run.status, run.progress_frac, run.attempt, run.message) == ("done", 1.0, 1, "")
     assert run.figures["tokens_per_joule"] == 4.0
     assert run.finished_at >= run.started_at
-    assert run.solver_version == "test"
+    assert (run.solver_version, run.solver_digest) == ("test", "ab" * 32)
     assert snapshot.inputs_stored(run.inputs) == seen[0]
     assert snapshot.sha256(snapshot.canonical(snapshot.unpacked(run.inputs))) == run.inputs_sha256
     assert services.run_series(run)["meter_power_w"].dtype == np.float32

@@ -15,6 +15,7 @@ from twin.core.comparison.reasons import (
     reason,
 )
 from twin.core.figures_of_merit import FIGURES, Figure
+from twin.core.provenance import solver_of_details
 from twin.core.results.answers import Answer, answers
 from twin.core.text.numbers import same_text
 
@@ -73,6 +74,8 @@ class Comparison:
     """Everything a comparison page or endpoint shows."""
 
     names: list[str]
+    model_versions: list[str]
+    model_note: str  # what to think of runs that different versions solved; empty where one solved all
     reference: int  # deltas and waterfalls start from this run
     assumptions: list[AssumptionRow]
     questions: list[AssumptionRow]  # those of the assumptions that make it another question
@@ -100,6 +103,8 @@ def compare(runs: Sequence[Run], reference: int = 0) -> Comparison:
     assumptions = differing_assumptions(runs)
     return Comparison(
         names=[run["name"] for run in runs],
+        model_versions=(versions := [solver_of_details(run["details"]).version for run in runs]),
+        model_note=model_note(versions, [run["name"] for run in runs]),
         reference=reference,
         assumptions=assumptions,
         questions=differing_questions(assumptions),
@@ -110,6 +115,17 @@ def compare(runs: Sequence[Run], reference: int = 0) -> Comparison:
         waterfall_j_per_token=_waterfalls(runs, reference, joules_per_token, "J/tok"),
         waterfall_usd=_waterfalls(runs, reference, cost_per_million_usd, "$/M tok"),
         waterfall_usd_per_year=_waterfalls(runs, reference, cost_per_year_usd, "$/year"),
+    )
+
+
+def model_note(versions: Sequence[str], labels: Sequence[str]) -> str:
+    """Return what to think of runs that different versions of the model solved; empty where one solved all."""
+    if len(set(versions)) < 2:
+        return ""
+    which = ", ".join(f"{label}: {version}" for label, version in zip(labels, versions, strict=True))
+    return (
+        f"These runs were solved by different versions of the model ({which}). Part of their differences may come from "
+        "the model; run the older ones again to compare like with like."
     )
 
 

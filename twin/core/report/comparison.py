@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from twin.core.comparison.compare import Comparison
+from twin.core.comparison.compare import Comparison, model_note
 from twin.core.figures_of_merit import BY_NAME
 from twin.core.report import charts
 from twin.core.report.bill import bill_rows
@@ -26,6 +26,8 @@ def comparison_report(runs: Sequence[ReportedRun], compared: Comparison, *, made
     names = [f"{letter}: {name}" for letter, name in zip("ABCDEF", compared.names, strict=False)]
     facts = [(f"Run {letter}", cover_line(run)) for letter, run in zip("ABCDEF", runs, strict=False)]
     said = [f"{name}. {text}" for name, run in zip(names, runs, strict=True) for text in warnings(run)]
+    if note := model_note(compared.model_versions, [f"run {letter}" for letter in "ABCDEF"[: len(runs)]]):
+        said.insert(0, note)
     return Report(
         title="Comparison", subtitle=" · ".join(names), facts=[*facts, ("Report made", made)], warnings=said,
         sections=[differences_section(compared, names), figures_side_by_side(compared, names),
@@ -39,7 +41,7 @@ def cover_line(run: ReportedRun) -> str:
     inputs = run.inputs
     return (
         f"{inputs.site.name}, {inputs.layout.name} (version {inputs.layout.version}) under "
-        f"{inputs.scenario.name}; solved {run.finished}, solver {run.solver_version}, inputs sha256 "
+        f"{inputs.scenario.name}; solved {run.finished}, solver: {run.solver.text}, inputs sha256 "
         f"{run.inputs_sha256[:16]}…, run {run.id}"
     )
 

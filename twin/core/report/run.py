@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from twin.core.figures_of_merit import BY_NAME, FIGURES, HEADLINES, SERIES_BY_NAME
 from twin.core.inputs.layout import LayoutInputs
+from twin.core.provenance import Solver
 from twin.core.report import charts
 from twin.core.report.bill import bill_rows
 from twin.core.report.diagrams import LETTERS
@@ -34,7 +35,7 @@ class ReportedRun:
 
     id: str
     finished: str
-    solver_version: str
+    solver: Solver
     inputs_sha256: str
     figures: Mapping[str, float | None]
     bands: Mapping[str, list[float]]
@@ -92,7 +93,8 @@ def cover_facts(run: ReportedRun, made: str) -> list[tuple[str, str]]:
         ("Scenario", scenario.name),
         ("Serves", ", ".join(share.workload.name for share in scenario.workloads)),
         ("Weather", f"{inputs.weather.name}, {inputs.weather.n_hours:,} hours"),
-        ("Solved", f"{run.finished}, solver {run.solver_version}"),
+        ("Solved", run.finished),
+        ("Solver", run.solver.text),
         ("Run", run.id),
         ("Inputs", f"sha256 {run.inputs_sha256}"),
         ("Report made", made),
@@ -442,7 +444,8 @@ def solution_section(run: ReportedRun) -> Section:
     solver, balance = run.details.get("solver") or {}, run.details.get("balance") or {}
     rows = [
         ["Converged", "yes" if solver.get("converged") else "no"], ["Iterations", str(solver.get("iterations", ""))],
-        ["Message", solver.get("message", "")], ["Solver", run.solver_version],
+        ["Message", solver.get("message", "")], ["Model version", run.solver.version],
+        ["Solver, sha256", run.solver.digest],
         ["Power balance closes to", f"{balance['power_rel']:.1e} relative" if balance else ""],
         ["Heat balance closes to", f"{balance['heat_rel']:.1e} relative" if balance else ""],
         ["Inputs, sha256", run.inputs_sha256],

@@ -14,6 +14,7 @@ from twin.core.figures_of_merit import SERIES
 from twin.core.inputs import equipment
 from twin.core.inputs.feeds import provisioned_w, rack_feeds
 from twin.core.inputs.pools import Pool
+from twin.core.provenance import Solver
 from twin.core.results import assumptions, economics, limits, margins
 from twin.core.results.hall_air import hall_air
 from twin.core.results.latency import mixture_quantile
@@ -27,7 +28,7 @@ ASSUMED_IT_POWER_BAND_FRAC = 0.06  # of host, switch and drive power, estimated 
 ASSUMED_FAILURE_RATE_FACTOR = 2.0  # published rates of one component differ by about this
 
 
-def result(solved: Solved, *, version: str, elapsed_s: float) -> SimulationResult:
+def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationResult:
     """Return everything a run stores of a solved year."""
     served = Served(solved)
     energy = mean_power_by_part_w(solved)
@@ -50,7 +51,8 @@ def result(solved: Solved, *, version: str, elapsed_s: float) -> SimulationResul
             "converged": solved.coupled.report.converged,
             "iterations": int(solved.coupled.report.iterations_max),
             "elapsed_s": elapsed_s,
-            "version": version,
+            "version": solver.version,
+            "digest": solver.digest,
             "message": solved.coupled.report.message,
         },
         "mean_power_by_part_w": energy,

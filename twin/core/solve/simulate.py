@@ -29,10 +29,10 @@ from twin.core.inputs.feeds import rack_feeds as feeds_of_racks
 from twin.core.inputs.feeds import site_feeds
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.pools import Pool, plan_pools
+from twin.core.provenance import this_solver
 from twin.core.results import figures
 from twin.core.solved import Described, Progress, SimulationResult, Solved
 
-SOLVER_VERSION = "0.1.0"
 MAX_LOAD_PASSES = 6  # clock and load settle by a factor of five or more per pass
 LOAD_TOLERANCE = 1e-4
 N_PARTS = 8  # of the year: a part's tables are what a solve holds beside the result
@@ -56,7 +56,7 @@ def simulate(inputs: LayoutInputs, progress: Progress = lambda stage, frac: None
     started = time.perf_counter()
     solved = solve(inputs, progress)
     progress("figures", 0.95)
-    return figures.result(solved, version=SOLVER_VERSION, elapsed_s=time.perf_counter() - started)
+    return figures.result(solved, solver=this_solver(), elapsed_s=time.perf_counter() - started)
 
 
 def solve(inputs: LayoutInputs, progress: Progress) -> Solved:
