@@ -69,8 +69,9 @@ def kv_token_capacity(
     kv_precision: str = "bf16",
     token_budget: int = 2048,
     claimed_frac: float = DEFAULT_MEMORY_FRAC,
+    seats: int = 0,
 ) -> float:
-    """Return how many tokens of context one replica's memory holds.
+    """Return how many tokens of context one replica's memory holds beside what `seats` sequences keep of fixed size.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def kv_token_capacity(
     windowed = float(work.kv_window_bytes_per_token[0])
     held_frac = min(1.0, float(work.window_tokens[0]) / ASSUMED_CONTEXT_TOKENS)
     per_token = float(work.kv_copies[0]) * (float(work.kv_bytes_per_token[0]) - windowed * (1.0 - held_frac))
-    tokens = float(fit.kv_bytes[0]) / per_token
+    tokens = (float(fit.kv_bytes[0]) - seats * float(work.state_bytes[0])) / per_token
     if tokens < 1:
         raise ValueError(
             f"{model.name} needs {fit.weight_bytes[0] / 1e9:.0f} GB for weights in {weight_precision}; "
@@ -146,6 +147,7 @@ def replica_pool(
         kv_precision=kv_precision,
         token_budget=token_budget,
         claimed_frac=claimed_frac,
+        seats=seats,
     )
     max_tokens = max(token_budget, seats * (1 + draft_tokens), 1)
     costs = step_costs(work, times.efficiencies)

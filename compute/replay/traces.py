@@ -1,22 +1,21 @@
 """Streams of requests: read from CSV traces, or drawn from length distributions and arrival processes.
 
-A trace has a header and a row per request. `input_tokens` and `output_tokens` are needed; the rest is used where it is
-there: `arrival_s`, `request_id`, `run`, `priority`, `hash_ranges_512` (ids of the prompt's 512-token blocks, "3 7-9"),
-`cached_tokens_inf` or `cached_tokens`. Rows that make no sense come through with a reason, so that the others can be
-answered. Agentic sessions are read by `compute.replay.sessions`.
+A trace has a row per request, in the product's columns or in a format of `compute.replay.formats`. `input_tokens` and
+`output_tokens` are needed; the rest is used where it is there: `arrival_s`, `request_id`, `run`, `priority`,
+`hash_ranges_512` (ids of the prompt's 512-token blocks, "3 7-9"), `cached_tokens_inf` or `cached_tokens`. Rows that
+make no sense come through with a reason, so that the others can be answered. Agentic sessions are read by
+`compute.replay.sessions`.
 """
 
-import csv
-import gzip
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compute.replay.formats import TraceSource, trace_source
 from compute.replay.requests import N_PRIORITIES, RequestBatch, request_batch
 
 FloatArray = NDArray[np.float64]
@@ -25,47 +24,28 @@ IntArray = NDArray[np.int64]
 ROWS_PER_BATCH = 25_000  # larger ones leave larger holes in the allocator: memory would grow with the stream
 MOST_TOKENS = 1e9  # beyond any context; keeps sums far from the limits of 64-bit integers
 SECONDS_PER_DAY = 86_400.0
+LARGE_PRIME = 2**62 - 57
 NORMAL_P95 = 1.6448536269514722  # 95th percentile of the standard normal distribution
 
 
-def open_trace(path: Path) -> TextIO:
-    """Open a CSV file for reading, compressed or not (told by its first bytes, not by its name)."""
-    with path.open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    if compressed:
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
-    return path.open(encoding="utf-8-sig", errors="replace", newline="")
-
-
-def trace_columns(path: Path) -> list[str]:
-    """Return the names in the header of a trace.
+def trace_columns(trace: Path | TraceSource) -> list[str]:
+    """Return the columns of a trace, by the product's names.
 
     Raises
     ------
     ValueError
-        If the file is empty or lacks a column that every trace needs.
+        As `compute.replay.formats.trace_source`.
     """
-    with open_trace(path) as file:
-        header = next(csv.reader(file), None)
-    if not header:
-        raise ValueError(f"{path.name} is empty; a trace needs a header and rows")
-    columns = [name.strip() for name in header]
-    missing = [name for name in ("input_tokens", "output_tokens") if name not in columns]
-    if missing:
-        raise ValueError(f"{path.name} lacks the column {' and '.join(missing)}; it has {', '.join(columns)}")
-    return columns
+    return trace_source(trace).columns
 
 
-def trace_runs(path: Path) -> list[str]:
+def trace_runs(trace: Path | TraceSource) -> list[str]:
     """Return the values of a trace's `run` column in order of appearance; empty if it has none."""
-    columns = trace_columns(path)
-    if "run" not in columns:
+    source = trace_source(trace)
+    if "run" not in source.columns:
         return []
-    index = columns.index("run")
-    with open_trace(path) as file:
-        rows = csv.reader(file)
-        next(rows)
-        return list(dict.fromkeys(row[index] for row in rows if len(row) > index))
+    index = source.columns.index("run")
+    return list(dict.fromkeys(row[index] for row in source.rows() if len(row) > index))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -214,8 +194,8 @@ def parse_ranges(cells: Sequence[str], reasons: dict[int, str]) -> tuple[IntArra
         try:
             for part in cell.split():
                 a, _, b = part.partition("-")
-                pairs.append((int(a), int(b or a)))
-            if any(a > b or a < 0 or b >= 2**62 for a, b in pairs):
+                pairs.append((_folded(int(a)), _folded(int(b or a))))
+            if any(a > b for a, b in pairs):
                 raise ValueError("a range runs backwards")
         except ValueError:
             reasons.setdefault(row, f"hash_ranges_512 is {cell!r}; must be block ids such as '3 7-9'")
@@ -226,28 +206,34 @@ def parse_ranges(cells: Sequence[str], reasons: dict[int, str]) -> tuple[IntArra
     return count, np.array(first, dtype=np.int64), np.array(last, dtype=np.int64)
 
 
-def read_rows(path: Path, columns: list[str], run: str | None) -> Iterator[tuple[int, dict[str, Sequence[str]], dict]]:
+def _folded(block: int) -> int:
+    """Return an id of up to 64 bits as one that the replay holds; two meet only where they differ by a large prime."""
+    if not 0 <= block < 2**64:
+        raise ValueError("a block id has at most 64 bits")
+    return block % LARGE_PRIME
+
+
+def read_rows(
+    trace: Path | TraceSource, columns: list[str], run: str | None
+) -> Iterator[tuple[int, dict[str, Sequence[str]], dict]]:
     """Yield `first_row, cells by column, reasons` for batches of a trace's rows; short or long rows get a reason."""
-    with open_trace(path) as file:
-        rows = csv.reader(file)
-        next(rows)
-        kept: Iterator[list[str]] = (row for row in rows if row)
-        if run is not None:
-            index = columns.index("run")
-            kept = (row for row in kept if len(row) > index and row[index] == run)
-        first_row = 0
-        while batch := list(islice(kept, ROWS_PER_BATCH)):
-            reasons: dict[int, str] = {}
-            for i, row in enumerate(batch):
-                if len(row) != len(columns):
-                    reasons[i] = f"the row has {len(row)} cells; the header has {len(columns)}"
-                    batch[i] = (row + [""] * len(columns))[: len(columns)]
-            yield first_row, dict(zip(columns, zip(*batch, strict=True), strict=True)), reasons
-            first_row += len(batch)
+    kept: Iterator[list[str]] = trace_source(trace).rows()
+    if run is not None:
+        index = columns.index("run")
+        kept = (row for row in kept if len(row) > index and row[index] == run)
+    first_row = 0
+    while batch := list(islice(kept, ROWS_PER_BATCH)):
+        reasons: dict[int, str] = {}
+        for i, row in enumerate(batch):
+            if len(row) != len(columns):
+                reasons[i] = f"the row has {len(row)} cells; the header has {len(columns)}"
+                batch[i] = (row + [""] * len(columns))[: len(columns)]
+        yield first_row, dict(zip(columns, zip(*batch, strict=True), strict=True)), reasons
+        first_row += len(batch)
 
 
 def read_trace(
-    path: Path,
+    trace: Path | TraceSource,
     *,
     run: str | None = None,
     arrivals: ArrivalProcess | None = None,
@@ -262,7 +248,7 @@ def read_trace(
 
     Parameters
     ----------
-    path : Path
+    trace : Path or TraceSource
     run : str or None
         Only rows with this value in the column `run`.
     arrivals : ArrivalProcess or None
@@ -279,7 +265,8 @@ def read_trace(
     ValueError
         If a needed column is missing, or there are no arrival times from either side.
     """
-    columns = trace_columns(path)
+    source = trace_source(trace)
+    columns, path = source.columns, source.path
     if arrivals is None and "arrival_s" not in columns:
         raise ValueError(f"{path.name} lacks the column arrival_s; give an arrival rate instead")
     if not 0 < rate_factor < np.inf:
@@ -288,7 +275,7 @@ def read_trace(
         raise ValueError(f"{path.name} has no column run to look for {run!r} in")
     following = None if arrivals is None else arrivals.times(np.random.default_rng(seed))
     last_s = -np.inf
-    for first_row, cells, reasons in read_rows(path, columns, run):
+    for first_row, cells, reasons in read_rows(source, columns, run):
         n = len(cells["input_tokens"])
         if limit is not None:
             n = min(n, limit - first_row)

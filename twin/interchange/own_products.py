@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -11,6 +11,7 @@ from django.db import DatabaseError, transaction
 from compute.accelerators import accelerator_from_entry
 from compute.model_configs import entry_from_config
 from facility.catalogue import entries, schema
+from facility.catalogue.names import entry_among
 from facility.models import Membership, Product
 
 MAX_CONFIG_BYTES = 5 * 2**20  # a config.json lists every layer that is not quantised; the longest known has 3 MB
@@ -110,11 +111,20 @@ def _stored(kind: str, entry: Mapping[str, Any], source: str) -> Product:
     return product
 
 
-def known_entries(kind: str) -> dict[str, Mapping[str, Any]]:
-    """Return shipped entries and those that users added, by id; the shipped ones alone where there is no database."""
+def known_entries(kind: str, names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """Return shipped entries by id, and where one of the names is not among them those that users added.
+
+    Commands that read and write files work before a database exists: then there are the shipped ones alone.
+    """
     found: dict[str, Mapping[str, Any]] = dict(entries(kind))
     try:
-        own = list(Product.objects.filter(kind=kind, confidence="entered"))
-    except DatabaseError:  # commands that read and write files work before a database exists
-        return found
-    return found | {product.slug: {"id": product.slug, "name": product.name, **product.facts} for product in own}
+        for name in names:
+            if name:
+                entry_among(found, kind, name)
+    except ValueError:
+        try:
+            own = list(Product.objects.filter(kind=kind, confidence="entered"))
+        except DatabaseError:
+            return found
+        found |= {product.slug: {"id": product.slug, "name": product.name, **product.facts} for product in own}
+    return found

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from compute.replay.formats import open_text
 from compute.replay.run import replay
-from compute.replay.traces import numbers, open_trace, read_trace
+from compute.replay.traces import numbers, read_trace
 from facility.catalogue import entry_named
 from twin.core.serving.replicas import ReplicaOptions, replica_pool_for
 from twin.validation.check import Check, at_most, skipped
@@ -61,7 +62,7 @@ def _measured_runs(path: Path) -> Iterator[Check]:
 
 def _measured_means(path: Path) -> dict[str, tuple[float, float, int]]:
     """Return mean TTFT and mean gap between tokens [s] and the number of requests of each run."""
-    with open_trace(path) as file:
+    with open_text(path) as file:
         rows = list(csv.DictReader(file))
     means = {}
     for run in dict.fromkeys(row["run"] for row in rows):

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from compute.replay.formats import open_text
 from compute.replay.requests import AnsweredRows
 from compute.replay.run import replay
 from compute.replay.sessions import SESSION_BLOCK_TOKENS, read_open_sessions
-from compute.replay.traces import ArrivalProcess, numbers, open_trace
+from compute.replay.traces import ArrivalProcess, numbers
 from compute.steady.open_loop import open_arrivals
 from compute.workload import N_PAUSES, Sessions, Workload
 from facility.catalogue import entry_named
@@ -49,7 +50,7 @@ def checks(data: Path) -> Iterator[Check]:
 
 def recorded_workload(path: Path) -> tuple[Workload, int]:
     """Return what the recorded sessions ask for on average, and how many there are."""
-    with open_trace(path) as file:
+    with open_text(path) as file:
         rows = list(csv.DictReader(file))
     n_in, n_out, cached, pause_s = (
         numbers([row[name] for row in rows]) for name in ("input_tokens", "output_tokens", "cached_tokens", "think_s")

@@ -7,6 +7,10 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from compute.accelerators import accelerator_from_entry
+from compute.model_shapes import model_shape_from_entry
+from compute.steps.kv_cache import memory_fit, workspace_bytes
+from compute.steps.roofline import Parallelism, deployment_work
 from facility.catalogue import entry_named
 from twin.core.serving.replicas import ReplicaOptions, replica_pool_for
 from twin.management.commands.replay_trace import Command
@@ -79,6 +83,7 @@ def test_pools_that_prefill_and_decode_apart_are_told_apart(tmp_path):
     assert [line.split()[0] for line in printed.splitlines() if "power" in line] == ["prefill", "decode"]
 
 
+@pytest.mark.django_db  # a name that is not shipped is looked up among those that users added
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
@@ -121,3 +126,41 @@ def test_a_calibrated_accelerator_gets_fitted_times_and_a_client():
     )
     assert pool.frontend_s > 0
     assert pool.step.prompts_add
+
+
+def test_a_failing_replay_leaves_its_output_as_it_was(tmp_path):
+    out, trace = tmp_path / "out.csv", tmp_path / "trace.csv"
+    out.write_text("kept")
+    trace.write_text("a,b\n1,2\n")
+    options = ("--accelerator", "h100-sxm", "--model", "llama-3.1-8b", "--precision", "bf16", "--out", str(out))
+    with pytest.raises(CommandError):
+        call_command("replay_trace", str(trace), *options)
+    trace.write_text("arrival_s,input_tokens,output_tokens\n0,10,5\n")
+    with pytest.raises(CommandError):
+        call_command("replay_trace", str(trace), *options, "--run", "x")
+    assert out.read_text() == "kept"
+    assert [file.name for file in tmp_path.iterdir() if "partial" in file.name] == []
+
+
+def test_sessions_without_times_run_as_many_at_a_time_as_asked(tmp_path, capsys):
+    rows = "".join(f"s{i},0,0,1000,1,0,0\n" for i in range(64))
+    trace, out = tmp_path / "sessions.csv", tmp_path / "out.csv"
+    trace.write_text("session,sub,turn,input_tokens,output_tokens,cached_tokens,think_s\n" + rows)
+    options = ("--accelerator", "h100-sxm", "--model", "llama-3.1-8b", "--precision", "bf16", "--out", str(out))
+    call_command("replay_trace", str(trace), *options, "--token-budget", "8192", "--sessions", "16")
+    answered = list(csv.DictReader(out.read_text().splitlines()))
+    assert sum(row["queued_s"] == "0.000000" for row in answered) == 16
+    # one at a time takes 61 ms each, 3.9 s; together prompts share the reading of weights
+    assert max(float(row["last_token_s"]) for row in answered) < 2.5
+
+
+@pytest.mark.parametrize("accelerator", ["l4", "rtx-4090", "h100-sxm"])
+def test_replay_and_closed_form_hold_about_as_many_tokens(accelerator):
+    entry, model = entry_named("accelerators", accelerator), entry_named("models", "llama-3.1-8b")
+    pool = replica_pool_for(entry, model, ReplicaOptions(precision="bf16"))
+    part, shape = accelerator_from_entry(entry), model_shape_from_entry(model)
+    work = deployment_work(part, shape, Parallelism(1), weight_precision="bf16")
+    kept = workspace_bytes(part.hbm_bytes, 8e9)  # of the order that is fitted for engines on large cards
+    memory = memory_fit(work, part.hbm_bytes, workspace_bytes=kept)
+    tokens = float(memory.kv_bytes[0]) / float(work.kv_bytes_per_token[0])
+    assert pool.kv_tokens == pytest.approx(tokens, rel=0.15)

@@ -6,18 +6,27 @@ from typing import Any
 
 import numpy as np
 
-from compute.accelerators import PRECISIONS, Accelerator, accelerator_from_entry
-from compute.calibration.cases import engine_name
+from compute.accelerators import WEIGHT_PRECISIONS, Accelerator, accelerator_from_entry
+from compute.calibration.cases import engine_name, engine_reason
 from compute.calibration.coefficients import coefficient_set, split_values
 from compute.calibration.component_timings import component_efficiencies, timings_of
 from compute.calibration.power_fit import power_coefficients
-from compute.model_shapes import KV_BYTES, ModelShape, model_shape_from_entry
+from compute.model_shapes import KV_BYTES, ModelShape, model_shape_from_entry, with_checkpoint
 from compute.replay.replicas import EngineTimes, replica_pool
 from compute.replay.run import ActivityPower, ReplicaPool
 from compute.steps.roofline import Parallelism
+from compute.steps.rules import deployment_refusals, deployment_warnings
 
 # Other names of stored formats that take the same bytes and units.
-PRECISION_NAMES = {"bfloat16": "bf16", "fp16": "bf16", "float16": "bf16", "nvfp4": "fp4", "mxfp4": "fp4"}
+PRECISION_NAMES = {
+    "bfloat16": "bf16",
+    "fp16": "bf16",
+    "float16": "bf16",
+    "nvfp4": "fp4",
+    "mxfp4": "fp4",
+    "awq": "int4",
+    "gptq": "int4",
+}
 CALIBRATED_PROTOCOL = "inferencex"  # whose client and lengths resemble production most among those fitted
 
 
@@ -30,6 +39,7 @@ class ReplicaOptions:
 
     precision: str
     engine: str = "vllm"
+    checkpoint: str = ""
     kv_precision: str = "bf16"
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
@@ -83,8 +93,8 @@ def replica_pool_for(accelerator: Mapping[str, Any], model: Mapping[str, Any], o
         If a value is impossible, or the weights do not fit.
     """
     precision = PRECISION_NAMES.get(options.precision, options.precision)
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision is {options.precision!r}; must be one of {', '.join(PRECISIONS)}")
+    if precision not in WEIGHT_PRECISIONS:
+        raise ValueError(f"precision is {options.precision!r}; must be one of {', '.join(WEIGHT_PRECISIONS)}")
     if options.kv_precision not in KV_BYTES:
         raise ValueError(f"KV precision is {options.kv_precision!r}; must be one of {', '.join(KV_BYTES)}")
     if not 0 < options.memory_frac <= 1:
@@ -92,17 +102,22 @@ def replica_pool_for(accelerator: Mapping[str, Any], model: Mapping[str, Any], o
     if options.seats < 1:
         raise ValueError(f"seats is {options.seats}; must be 1 or more")
     part = accelerator_from_entry(accelerator)
-    shape = model_shape_from_entry(model)
+    shape = with_checkpoint(model_shape_from_entry(model), options.checkpoint, precision)
+    if strange := engine_reason(engine_name(options.engine), part):
+        raise ValueError(strange)
+    parallelism = Parallelism(
+        tensor_parallel=options.tensor_parallel,
+        pipeline_parallel=options.pipeline_parallel,
+        attention_data_parallel=options.attention_data_parallel,
+        expert_parallel=options.expert_parallel,
+    )
+    if refusals := deployment_refusals(shape, parallelism):
+        raise ValueError("; ".join(refusals))
     times = engine_times(part, str(accelerator.get("memory_type") or ""), shape, precision, options.engine)
     return replica_pool(
         part,
         shape,
-        Parallelism(
-            tensor_parallel=options.tensor_parallel,
-            pipeline_parallel=options.pipeline_parallel,
-            attention_data_parallel=options.attention_data_parallel,
-            expert_parallel=options.expert_parallel,
-        ),
+        parallelism,
         times,
         weight_precision=precision,
         kv_precision=options.kv_precision,
@@ -123,3 +138,12 @@ def replica_pool_for(accelerator: Mapping[str, Any], model: Mapping[str, Any], o
             ),
         ),
     )
+
+
+def replica_warnings(model: Mapping[str, Any], options: ReplicaOptions) -> tuple[str, ...]:
+    """Return what to check before deploying replicas that can be replayed."""
+    precision = PRECISION_NAMES.get(options.precision, options.precision)
+    parallelism = Parallelism(
+        options.tensor_parallel, options.pipeline_parallel, options.attention_data_parallel, options.expert_parallel
+    )
+    return deployment_warnings(model_shape_from_entry(model), parallelism, precision)

@@ -36,7 +36,10 @@ class Command(BaseCommand):
             fitted = coefficient_set(coefficients)
         except (OSError, ValueError, csv.Error) as error:
             raise CommandError(f"cannot read: {error}") from error
-        accelerators, models = known_entries("accelerators"), known_entries("models")
+        accelerators, models = (
+            known_entries(f"{column}s", {str(row.get(column) or "").strip() for row in rows})
+            for column in ("accelerator", "model")
+        )
         named, refused = with_ids(rows, {"accelerator": accelerators, "model": models})
         answers = predict_rows(
             named,

@@ -15,6 +15,8 @@ import numpy as np
 import yaml
 from django.core.management.base import BaseCommand, CommandError
 
+from compute.model_configs import entry_from_config
+from compute.replay.formats import Reading, trace_source
 from compute.replay.requests import AnsweredRows, RequestBatch
 from compute.replay.routing import ROUTERS
 from compute.replay.run import PREFIX_BLOCK_TOKENS, PoolSeries, Progress, ReplayResult, replay
@@ -24,11 +26,12 @@ from compute.replay.traces import (
     LengthDistribution,
     read_trace,
     synthetic_requests,
-    trace_columns,
     trace_runs,
 )
 from facility.catalogue import entries, entry_named
-from twin.core.serving.replicas import ReplicaOptions, replica_pool_for
+from facility.catalogue.names import entry_among
+from twin.core.serving.replicas import ReplicaOptions, replica_pool_for, replica_warnings
+from twin.interchange.own_products import config_read, known_entries, name_in
 
 COLUMNS = (
     "request_id",
@@ -44,13 +47,18 @@ COLUMNS = (
 PROGRESS_EVERY_REQUESTS = 1_000_000
 
 
+class KeepWritten(CommandError):
+    """An end before the end that the user asked for: what was answered until then is kept."""
+
+
 class Command(BaseCommand):
     help = (
         "Replay requests through replicas of a model, request by request. TRACE is a CSV file (.gz or not) with"
         " input_tokens and output_tokens, and as far as there are arrival_s, request_id, priority, hash_ranges_512,"
-        " cached_tokens; or a trace of agentic sessions (session, sub, turn, think_s). Writes for each request when it"
-        " entered the queue, when its first and last token came (seconds on the trace's clock), and prints percentiles."
-        " An interrupt (Ctrl-C) ends it with what was answered until then."
+        " cached_tokens; or a trace of agentic sessions (session, sub, turn, think_s); or a file of Mooncake, Azure"
+        " (2023, 2024), BurstGPT or ShareGPT, or a detailed bench serve result of vLLM or SGLang. Writes for each"
+        " request when it entered the queue, when its first and last token came (seconds on the trace's clock), and"
+        " prints percentiles. An interrupt (Ctrl-C) ends it with what was answered until then."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -62,8 +70,10 @@ class Command(BaseCommand):
             metavar="FILE.yaml",
             help="an accelerator that is not in the catalogue, as an entry of it",
         )
-        parser.add_argument("--model", required=True, help="catalogue id, name or repository")
-        parser.add_argument("--precision", required=True, help="of the weights: bf16, fp8 or fp4")
+        parser.add_argument(
+            "--model", required=True, help="catalogue id, name or repository; or a config.json (FILE.json)"
+        )
+        parser.add_argument("--precision", required=True, help="of the weights: bf16, fp8, fp4 or int4")
         parser.add_argument("--engine", default="vllm", help="whose calibration is used: vllm, sglang or trtllm")
         parser.add_argument("--kv-precision", default="bf16", help="of the KV cache: bf16 or fp8")
         parser.add_argument("--tensor-parallel", type=int, default=1, metavar="N")
@@ -85,6 +95,15 @@ class Command(BaseCommand):
         parser.add_argument("--decode-replicas", type=int, metavar="R", help="disaggregate: replicas only prefill")
         parser.add_argument("--link-bytes-per-s", type=float, default=50e9, help="prefill to decode, per replica")
         parser.add_argument("--link-latency-s", type=float, default=0.005)
+        parser.add_argument(
+            "--checkpoint", default="", help="published weights that differ from their precision's usual"
+        )
+        parser.add_argument("--delimiter", default=",", help="between columns of TRACE: , ; | or tab")
+        parser.add_argument("--decimal", default=".", help="decimal mark in TRACE: . or ,")
+        parser.add_argument(
+            "--characters-per-token", type=float, default=4.0, help="of texts whose tokens nobody counted (ShareGPT)"
+        )
+        parser.add_argument("--block-tokens", type=int, default=PREFIX_BLOCK_TOKENS, help="that a hash id stands for")
         parser.add_argument("--run", help="only this value of the column run")
         parser.add_argument("--limit", type=int, help="read only so many requests (or sessions)")
         parser.add_argument("--rate", type=float, help="requests (or sessions) per second, instead of arrival_s")
@@ -107,6 +126,7 @@ class Command(BaseCommand):
         pool_options = ReplicaOptions(
             precision=options["precision"].lower(),
             engine=options["engine"],
+            checkpoint=options["checkpoint"],
             kv_precision=options["kv_precision"].lower(),
             tensor_parallel=options["tensor_parallel"],
             pipeline_parallel=options["pipeline_parallel"],
@@ -121,7 +141,7 @@ class Command(BaseCommand):
             draft_acceptance_frac=options["draft_acceptance"],
             max_waiting=options["max_waiting"],
         )
-        accelerator, model = _accelerator(options), entry_named("models", options["model"])
+        accelerator, model = _accelerator(options), _model(options["model"])
         pool = replica_pool_for(accelerator, model, pool_options)
         set_up: dict[str, Any] = {"router": options["router"], "quantum_s": options["quantum_s"]}
         if options["decode_replicas"] is not None:
@@ -129,13 +149,23 @@ class Command(BaseCommand):
                 raise ValueError(f"--link-bytes-per-s is {options['link_bytes_per_s']}; must be greater than 0")
             decode_options = replace(pool_options, replicas=options["decode_replicas"])
             set_up["decode_pool"] = replica_pool_for(accelerator, model, decode_options)
-            set_up["transfer_s_per_token"] = _kv_bytes_per_token(options) / options["link_bytes_per_s"]
+            set_up["transfer_s_per_token"] = _kv_bytes_per_token(model, options) / options["link_bytes_per_s"]
             set_up["transfer_latency_s"] = options["link_latency_s"]
+        if options["workload"] is None:
+            if options["trace"] is None:
+                raise ValueError("give a trace, or --workload to draw requests")
+            if not 1 <= options["block_tokens"] <= 1 << 20:
+                raise ValueError(f"--block-tokens is {options['block_tokens']}; must be 1 to {1 << 20}")
+            options["source"] = trace_source(options["trace"], _reading(options))
+            for note in options["source"].notes:
+                self.stdout.write(note)
+        for warning in replica_warnings(model, pool_options):
+            self.stdout.write(self.style.WARNING(warning))
         self.stdout.write(
             f"{pool.n_replicas} replicas of {pool.accelerators_per_replica} accelerators, {pool.kv_tokens:,.0f} tokens"
             f" of KV cache each, at most {pool.seats} sequences and {pool.token_budget} tokens a step"
         )
-        with _interrupted() as interrupted, _open_for_writing(options["out"]) as file:
+        with _interrupted() as interrupted, _written(options["out"]) as file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(COLUMNS)
             for run, batches, block_tokens in _streams(options):
@@ -160,7 +190,7 @@ class Command(BaseCommand):
                     _write_series(options["series"], result.series)
                 if result.cancelled:
                     left = f"what was answered until then is in {options['out']}"
-                    raise CommandError(f"{result.message}; {left}", returncode=128 + signal.SIGINT)
+                    raise KeepWritten(f"{result.message}; {left}", returncode=128 + signal.SIGINT)
 
     def _progress(self) -> Any:
         said = 0
@@ -227,11 +257,17 @@ def _interrupted() -> Iterator[Event]:
         signal.signal(signal.SIGINT, before)
 
 
+def _reading(options: dict[str, Any]) -> Reading:
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(options["delimiter"], options["delimiter"])
+    return Reading(delimiter, options["decimal"], options["characters_per_token"])
+
+
 def _accelerator(options: dict[str, Any]) -> Mapping[str, Any]:
     if (options["accelerator"] is None) == (options["data_sheet"] is None):
         raise ValueError("give either --accelerator or --data-sheet")
     if options["accelerator"] is not None:
-        return entry_named("accelerators", options["accelerator"])
+        name = options["accelerator"]
+        return entry_among(known_entries("accelerators", [name]), "accelerators", name)
     with options["data_sheet"].open(encoding="utf-8") as file:
         entry = yaml.safe_load(file)
     if not isinstance(entry, dict):
@@ -239,10 +275,19 @@ def _accelerator(options: dict[str, Any]) -> Mapping[str, Any]:
     return entry
 
 
-def _kv_bytes_per_token(options: dict[str, Any]) -> float:
-    entry = entry_named("models", options["model"])
+def _model(name: str) -> Mapping[str, Any]:
+    """Return the entry of a model by its name, or read from a config.json."""
+    if name.endswith(".json"):
+        path = Path(name)
+        fallback = path.resolve().parent.name if path.stem == "config" else path.stem
+        config = config_read(path.read_bytes())
+        return entry_from_config(config, name_in(config, fallback))
+    return entry_among(known_entries("models", [name]), "models", name)
+
+
+def _kv_bytes_per_token(model: Mapping[str, Any], options: dict[str, Any]) -> float:
     width = 0.5 if options["kv_precision"].lower() == "fp8" else 1.0
-    return float(entry["kv_bytes_per_token_bf16_all_layers"]) * width
+    return float(model["kv_bytes_per_token_bf16_all_layers"]) * width
 
 
 def _streams(options: dict[str, Any]) -> Iterator[tuple[str | None, Iterator[RequestBatch], int]]:
@@ -255,20 +300,23 @@ def _streams(options: dict[str, Any]) -> Iterator[tuple[str | None, Iterator[Req
             raise ValueError("give either a trace or --workload")
         yield None, _drawn(options), PREFIX_BLOCK_TOKENS
         return
-    if options["trace"] is None:
-        raise ValueError("give a trace, or --workload to draw requests")
-    trace = options["trace"]
-    if has_sessions(trace_columns(trace)):
+    trace, block_tokens = options["source"], options["block_tokens"]
+    if arrivals is None and trace.rate_per_s is not None:
+        arrivals = ArrivalProcess.steady(trace.rate_per_s, trace.gap_cv)
+    if has_sessions(trace.columns):
         if arrivals is not None:
             sessions = read_open_sessions(trace, arrivals, seed=options["seed"], limit=options["limit"])
         else:
-            concurrency = options["sessions"] if options["sessions"] is not None else options["replicas"]
+            stated = options["sessions"] if options["sessions"] is not None else trace.sessions
+            concurrency = stated if stated is not None else options["replicas"]
             sessions = read_closed_sessions(trace, concurrency, limit=options["limit"])
         yield None, sessions, SESSION_BLOCK_TOKENS
         return
     runs = trace_runs(trace)
     if options["run"] is not None and options["run"] not in runs:
-        raise ValueError(f"{trace.name} has no run {options['run']!r}; it has {', '.join(runs) or 'no column run'}")
+        raise ValueError(
+            f"{trace.path.name} has no run {options['run']!r}; it has {', '.join(runs) or 'no column run'}"
+        )
     chosen: list[str | None] = [options["run"]] if options["run"] is not None else [*runs]
     for run in chosen or [None]:
         yield (
@@ -281,7 +329,7 @@ def _streams(options: dict[str, Any]) -> Iterator[tuple[str | None, Iterator[Req
                 rate_factor=options["rate_factor"],
                 limit=options["limit"],
             ),
-            PREFIX_BLOCK_TOKENS,
+            block_tokens,
         )
 
 
@@ -303,8 +351,28 @@ def _drawn(options: dict[str, Any]) -> Iterator[RequestBatch]:
     )
 
 
-def _open_for_writing(path: Path) -> TextIO:
-    if path.suffix == ".gz":
+@contextmanager
+def _written(path: Path) -> Iterator[TextIO]:
+    """Yield a file that takes the place of `path` once all is written; a failure leaves what was there before."""
+    if path.exists() and not path.is_file():  # a pipe or a terminal cannot be taken back
+        with _open_for_writing(path, path) as file:
+            yield file
+        return
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with _open_for_writing(partial, path) as file:
+            yield file
+    except KeepWritten:
+        partial.replace(path)
+        raise
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    partial.replace(path)
+
+
+def _open_for_writing(path: Path, named: Path) -> TextIO:
+    if named.suffix == ".gz":
         return gzip.open(path, "wt", encoding="utf-8", newline="", compresslevel=1)
     return path.open("w", encoding="utf-8", newline="")
 
@@ -340,7 +408,7 @@ def _write_series(path: Path, pools: tuple[PoolSeries, ...]) -> None:
         "prompt_tokens_per_s",
         "accelerator_power_w",
     )
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with _written(path) as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(("pool", "start_s", *names))
         for number, pool in enumerate(pools):
