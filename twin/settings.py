@@ -20,6 +20,8 @@ from csp.constants import NONCE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
+from twin import __version__
+
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 TWIN_HOME = Path(env("TWIN_HOME", default=str(BASE_DIR / "var"))).resolve()
@@ -173,7 +175,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "AI-factory twin",
     "DESCRIPTION": "Describe AI factories, solve tokens, watts and kelvin together, compare layouts.",
-    "VERSION": "0.1.0",
+    "VERSION": __version__,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],

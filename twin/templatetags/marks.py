@@ -8,6 +8,8 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from twin import __version__
+
 register = template.Library()
 
 #: How far a figure can be trusted: its sign and its word. The signs differ in shape, not only in colour.
@@ -18,6 +20,12 @@ MARKS = {
     "assumed": ("◇", "assumed by the model"),
     "entered": ("✎", "entered by you"),
 }
+
+
+@register.simple_tag
+def product_version() -> str:
+    """`{% product_version %}`: the release that serves the page."""
+    return __version__
 
 
 @register.simple_tag
