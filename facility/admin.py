@@ -1,7 +1,7 @@
 """The engineer's console for the description. Saving goes through the same services as pages and API."""
 
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count
 from django.http import HttpRequest
 from django.utils import timezone
@@ -26,16 +26,58 @@ from facility.models import (
     Site,
     Weather,
 )
+from facility.permissions import may_change_site, visible_sites
 
 
-class MembershipInline(admin.TabularInline):
+class SiteBound:
+    """Of rows that belong to a site: the console shows and takes only what its user may see and change there."""
+
+    site_path = "site"  # from the row to its site; empty: it is the site
+
+    def get_queryset(self, request: HttpRequest):
+        rows = super().get_queryset(request)
+        if request.user.is_superuser:
+            return rows
+        sites = visible_sites(request.user).values("pk")
+        return rows.filter(**{f"{self.site_path}__in" if self.site_path else "pk__in": sites})
+
+    def _may(self, request: HttpRequest, obj) -> bool:
+        for name in self.site_path.split("__") if obj is not None and self.site_path else ():
+            obj = getattr(obj, name)
+        return obj is None or may_change_site(request.user, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj=None) -> bool:
+        return super().has_change_permission(request, obj) and self._may(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
+        return super().has_delete_permission(request, obj) and self._may(request, obj)
+
+    def save_model(self, request: HttpRequest, obj, form, change: bool) -> None:
+        if not self._may(request, obj if obj.pk or self.site_path else None):  # where it would belong from now on
+            raise PermissionDenied("You may not change that site.")
+        super().save_model(request, obj, form, change)
+
+
+class ForSuperusers:
+    """Of rows that grant rights: whoever may write them has every right."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    has_view_permission = has_add_permission = has_change_permission = has_delete_permission = (
+        lambda self, request, obj=None: request.user.is_superuser
+    )
+
+
+class MembershipInline(ForSuperusers, admin.TabularInline):
     model = Membership
     raw_id_fields = ["user"]
     extra = 0
 
 
 @admin.register(Site)
-class SiteAdmin(admin.ModelAdmin):
+class SiteAdmin(SiteBound, admin.ModelAdmin):
+    site_path = ""
     list_display = ["name", "slug", "place", "region", "weather", "grid_limit_mw", "n_layouts"]
     list_select_related = ["region", "weather"]
     search_fields = ["name", "slug", "place"]
@@ -55,7 +97,7 @@ class SiteAdmin(admin.ModelAdmin):
 
 
 @admin.register(Layout)
-class LayoutAdmin(admin.ModelAdmin):
+class LayoutAdmin(SiteBound, admin.ModelAdmin):
     list_display = ["name", "site", "slug", "status", "version", "updated_at"]
     list_select_related = ["site"]
     list_filter = ["status", "site"]
@@ -69,7 +111,7 @@ class LayoutAdmin(admin.ModelAdmin):
         for layout in queryset.select_related("site"):
             name = f"{layout.name} (copy {timezone.now():%Y-%m-%d %H:%M:%S})"
             try:
-                copy = services.layout_clone(layout=layout, name=name, slug=slugify(name)[-80:])
+                copy = services.layout_clone(layout=layout, name=name, slug=slugify(name)[-80:], user=request.user)
             except ValidationError as error:
                 self.message_user(request, f"{layout}: {'; '.join(error.messages)}", messages.ERROR)
             else:
@@ -85,9 +127,10 @@ class LayoutAdmin(admin.ModelAdmin):
             self.message_user(request, f"{layout}: {len(found)} findings.")
 
 
-class PartAdmin(admin.ModelAdmin):
+class PartAdmin(SiteBound, admin.ModelAdmin):
     """A part of a layout: forms check it, and the service that saves it counts the layout's version."""
 
+    site_path = "layout__site"
     search_fields = ["name"]
 
     def save_model(self, request: HttpRequest, obj, form, change: bool) -> None:
@@ -111,6 +154,7 @@ class HallAdmin(PartAdmin):
 
 @admin.register(Rack)
 class RackAdmin(PartAdmin):
+    site_path = "hall__layout__site"
     list_display = ["name", "hall", "row", "role", "product", "n_systems", "x_m", "y_m", "cdu", "feed_a", "feed_b"]
     list_select_related = ["hall__layout__site", "product", "cdu", "feed_a", "feed_b"]
     list_filter = ["role", "hall__layout__site"]
@@ -167,9 +211,10 @@ class FloorFeatureAdmin(PartAdmin):
 
 
 @admin.register(EditRecord)
-class EditRecordAdmin(admin.ModelAdmin):
+class EditRecordAdmin(SiteBound, admin.ModelAdmin):
     """Written by edits only."""
 
+    site_path = "layout__site"
     list_display = ["layout", "version", "user", "made_at"]
     list_select_related = ["layout__site", "user"]
     search_fields = ["layout__name", "user__username"]
@@ -196,7 +241,7 @@ class ProductAdmin(admin.ModelAdmin):
 
 
 @admin.register(Weather)
-class WeatherAdmin(admin.ModelAdmin):
+class WeatherAdmin(SiteBound, admin.ModelAdmin):
     """Years are loaded by file only: rows cannot be typed."""
 
     list_display = ["name", "slug", "site", "n_hours", "elevation_m"]
@@ -214,7 +259,7 @@ class WeatherAdmin(admin.ModelAdmin):
 
 
 @admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin):
+class MembershipAdmin(ForSuperusers, admin.ModelAdmin):
     list_display = ["user", "site", "role"]
     list_select_related = ["user", "site"]
     list_filter = ["role"]
@@ -222,7 +267,7 @@ class MembershipAdmin(admin.ModelAdmin):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin):
+class ApiTokenAdmin(ForSuperusers, admin.ModelAdmin):
     """Issuing shows the secret once; it cannot be read again."""
 
     list_display = ["name", "prefix", "user", "read_only", "created_at", "expires_at", "last_used_at"]

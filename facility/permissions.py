@@ -25,6 +25,15 @@ def may_change_site(user, site: Site) -> bool:
     )
 
 
+def check_write(user, site: Site) -> None:
+    """Raise PermissionDenied unless a write on the site may go on: every service that writes asks here.
+
+    No user stands for whoever operates this machine: commands and workers, which no request reaches.
+    """
+    if user is not None:
+        check_change_site(user, site)
+
+
 def check_change_site(user, site: Site) -> None:
     """Raise PermissionDenied unless the user may change the site."""
     if not may_change_site(user, site):

@@ -1,8 +1,8 @@
 """Changes of the description. Pages, API and site files all come through here.
 
 Every change of what stands in a layout checks the object against the rest of the layout, raises the layout's version
-by one in the same transaction, and is refused if the caller names a version that is no longer the newest. Whether the
-user may change the site is asked before (`permissions.check_change_site`).
+by one in the same transaction, and is refused if the caller names a version that is no longer the newest. Each asks
+whether its `user` may change the site (`permissions.check_write`); commands and workers name none.
 """
 
 import math
@@ -30,6 +30,7 @@ from facility.models import (
     Weather,
 )
 from facility.models.site import listed
+from facility.permissions import check_write
 from facility.weather import Year, weather_fields
 
 Part = Hall | Rack | Cdu | PowerFeed | CoolingPlant | AirUnit | FloorFeature
@@ -56,28 +57,37 @@ def site_create(*, site: Site, user=None) -> Site:
     return site
 
 
-def site_update(*, site: Site) -> Site:
+def site_update(*, site: Site, user=None) -> Site:
     """Check and save a changed site."""
+    check_write(user, site)
     check_finite(site)
     site.full_clean()
     site.save()
     return site
 
 
-def layout_create(*, layout: Layout) -> Layout:
+def layout_create(*, layout: Layout, user=None) -> Layout:
     """Check and save a new layout."""
+    check_write(user, layout.site)
     layout.full_clean()
     layout.save()
     return layout
 
 
 @transaction.atomic
-def layout_update(*, layout: Layout, version: int | None = None) -> Layout:
+def layout_update(*, layout: Layout, version: int | None = None, user=None) -> Layout:
     """Check and save a layout's name, status and notes."""
+    check_write(user, layout.site)
     layout.full_clean()
     layout_bump(layout=layout, version=version)
     layout.save(update_fields=["slug", "name", "status", "notes", "updated_at"])
     return layout
+
+
+def layout_delete(*, layout: Layout, user=None) -> None:
+    """Remove a layout with everything in it and its runs."""
+    check_write(user, layout.site)
+    layout.delete()
 
 
 def layout_bump(*, layout: Layout, version: int | None = None) -> None:
@@ -122,6 +132,7 @@ def part_save(*, part: Part, version: int | None = None, user=None) -> Part:
         If the layout has changed since `version`.
     """
     layout = _layout_checked(part)
+    check_write(user, layout.site)
     layout_bump(layout=layout, version=version)
     check_finite(part)
     part.full_clean()
@@ -141,6 +152,7 @@ def part_delete(*, part: Part, version: int | None = None, user=None) -> None:
         If a plant is still used by CDUs or halls; names them.
     """
     layout = layout_of(part)
+    check_write(user, layout.site)
     layout_bump(layout=layout, version=version)
     if isinstance(part, CoolingPlant):
         users = [f"CDU {cdu.name}" for cdu in part.cdus.all()] + [f"hall {hall.name}" for hall in part.halls.all()]
@@ -208,6 +220,7 @@ def racks_create_row(
     ValidationError
         If any rack of the row does not fit; none has been placed then.
     """
+    check_write(user, hall.layout.site)
     if not 1 <= n_racks <= MAX_ROW_RACKS:
         raise ValidationError({"n_racks": f"{n_racks} racks; a row has from 1 to {MAX_ROW_RACKS}."})
     if pitch_m < width_m:
@@ -240,7 +253,7 @@ def racks_create_row(
 
 
 @transaction.atomic
-def layout_clone(*, layout: Layout, name: str, slug: str | None = None) -> Layout:
+def layout_clone(*, layout: Layout, name: str, slug: str | None = None, user=None) -> Layout:
     """Copy a layout with everything in it under a new name at the same site.
 
     Raises
@@ -248,6 +261,7 @@ def layout_clone(*, layout: Layout, name: str, slug: str | None = None) -> Layou
     ValidationError
         If the site already has a layout of that slug.
     """
+    check_write(user, layout.site)
     copy = Layout(
         site=layout.site, slug=slug or slugify(name)[:80], name=name, notes=layout.notes, cloned_from=layout,
     )  # fmt: skip
@@ -283,7 +297,7 @@ def _copied(rows: models.QuerySet, values: dict[str, int], **renumbered: dict[in
     return {original.pk: copy.pk for original, copy in zip(originals, made, strict=True)}
 
 
-def weather_create(*, site: Site, year: Year, name: str = "") -> Weather:
+def weather_create(*, site: Site, year: Year, name: str = "", user=None) -> Weather:
     """Keep a year that was read from a file (`weather.read_epw`) as weather of the site.
 
     Raises
@@ -291,6 +305,7 @@ def weather_create(*, site: Site, year: Year, name: str = "") -> Weather:
     ValidationError
         If there already is weather of that name.
     """
+    check_write(user, site)
     fields = weather_fields(year) | ({"name": name} if name else {})
     weather = Weather(slug=slugify(f"{site.slug} {fields['name']}")[:80], site=site, **fields)
     weather.full_clean()

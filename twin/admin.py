@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from facility.admin import ForSuperusers, SiteBound
 from twin.exceptions import InvalidTransition
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload, Worker
 from twin.runs import services
@@ -23,7 +24,7 @@ class ScenarioWorkloadInline(admin.TabularInline):
 
 
 @admin.register(Scenario)
-class ScenarioAdmin(admin.ModelAdmin):
+class ScenarioAdmin(SiteBound, admin.ModelAdmin):
     list_display = ["name", "site", "engine", "weight_precision", "accelerator_power_limit_w"]
     list_filter = ["engine", "weight_precision"]
     list_select_related = ["site"]
@@ -33,9 +34,10 @@ class ScenarioAdmin(admin.ModelAdmin):
 
 
 @admin.register(Run)
-class RunAdmin(admin.ModelAdmin):
+class RunAdmin(SiteBound, admin.ModelAdmin):
     """Nothing is typed here: runs change through the same services as everywhere else."""
 
+    site_path = "layout__site"
     list_display = ["__str__", "status", "layout", "scenario", "progress", "attempt", "created_at", "finished_at"]
     list_filter = ["status", "created_at"]
     list_select_related = ["layout__site", "scenario"]
@@ -86,7 +88,7 @@ class RunAdmin(admin.ModelAdmin):
 
 
 @admin.register(Comparison)
-class ComparisonAdmin(admin.ModelAdmin):
+class ComparisonAdmin(ForSuperusers, admin.ModelAdmin):
     list_display = ["__str__", "created_by", "created_at"]
     list_select_related = ["created_by"]
     raw_id_fields = ["runs", "created_by"]

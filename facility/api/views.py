@@ -68,7 +68,7 @@ class SiteViewSet(
 
     def perform_update(self, serializer: Serializer) -> None:
         check_change_site(self.request.user, serializer.instance)
-        serializer.instance = services.site_update(site=changed(serializer))
+        serializer.instance = services.site_update(site=changed(serializer), user=self.request.user)
 
     @extend_schema(request=serializers.WeatherUploadSerializer, responses={201: serializers.WeatherSerializer})
     @action(detail=True, methods=["post"], parser_classes=[MultiPartParser])
@@ -87,7 +87,9 @@ class SiteViewSet(
             year = read_epw(upload.read(), source=f"uploaded file {upload.name}")
         except WeatherError as error:
             raise ValidationError({"file": [str(error)]}) from error
-        weather = services.weather_create(site=site, year=year, name=form.validated_data.get("name", ""))
+        weather = services.weather_create(
+            site=site, year=year, name=form.validated_data.get("name", ""), user=request.user
+        )
         return Response(serializers.WeatherSerializer(weather).data, status=status.HTTP_201_CREATED)
 
 
@@ -122,19 +124,19 @@ class LayoutViewSet(viewsets.ModelViewSet):
     def perform_create(self, serializer: Serializer) -> None:
         fields = dict(serializer.validated_data)
         fields.pop("expected_version", None)
-        check_change_site(self.request.user, fields["site"])
-        serializer.instance = services.layout_create(layout=Layout(**fields))
+        serializer.instance = services.layout_create(layout=Layout(**fields), user=self.request.user)
 
     def perform_update(self, serializer: Serializer) -> None:
         check_change_site(self.request.user, serializer.instance.site)
         version = serializer.validated_data.pop("expected_version", None)
         if serializer.validated_data.get("site", serializer.instance.site) != serializer.instance.site:
             raise ValidationError({"site": ["A layout stays at its site; clone it or import it there."]})
-        serializer.instance = services.layout_update(layout=changed(serializer), version=version)
+        serializer.instance = services.layout_update(
+            layout=changed(serializer), version=version, user=self.request.user
+        )
 
     def perform_destroy(self, instance: Layout) -> None:
-        check_change_site(self.request.user, instance.site)
-        instance.delete()
+        services.layout_delete(layout=instance, user=self.request.user)
 
     @extend_schema(request=serializers.CloneSerializer, responses={201: serializers.LayoutSerializer})
     @action(detail=True, methods=["post"])
@@ -145,7 +147,10 @@ class LayoutViewSet(viewsets.ModelViewSet):
         form = serializers.CloneSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         copy = services.layout_clone(
-            layout=layout, name=form.validated_data["name"], slug=form.validated_data.get("slug") or None
+            layout=layout,
+            name=form.validated_data["name"],
+            slug=form.validated_data.get("slug") or None,
+            user=request.user,
         )
         return Response(self.get_serializer(copy).data, status=status.HTTP_201_CREATED)
 
@@ -190,7 +195,6 @@ class PartViewSet(viewsets.ModelViewSet):
         self._save(serializer, serializer.instance)
 
     def perform_destroy(self, instance) -> None:
-        check_change_site(self.request.user, services.layout_of(instance).site)
         services.part_delete(part=instance, user=self.request.user)
 
 

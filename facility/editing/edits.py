@@ -16,6 +16,7 @@ from facility.editing.edit_board import CALLED, FIELDS, MODELS, Board, Key, Prob
 from facility.floor_plan import TOUCH_M, check_place
 from facility.models import Hall, Layout
 from facility.models.site import listed
+from facility.permissions import check_write
 from facility.services import StaleLayout, check_finite, layout_bump
 
 MAX_OPERATIONS = 5000
@@ -71,6 +72,7 @@ def edits_apply(*, layout: Layout, operations: list[dict[str, Any]], version: in
     EditRefused
         If any operation is not possible; names operation, object, field, value and what is allowed.
     """
+    check_write(user, layout.site)
     if not operations or len(operations) > MAX_OPERATIONS:
         message = f"There are {len(operations)} operations; a batch has from 1 to {MAX_OPERATIONS:,}."
         raise EditRefused([Problem(0, "batch", "operations", len(operations), message)])

@@ -30,6 +30,7 @@ from facility.models import (
     Site,
     Weather,
 )
+from facility.permissions import check_write
 from facility.weather import WeatherError, pack_hours, unpack_checked
 
 FORMAT = "ai-factory-site/1"
@@ -321,6 +322,8 @@ def _site(document: dict[str, Any], catalogue: _Catalogue, *, replace: bool, use
     if site is not None and not replace:
         raise SiteFileError(f"site.slug is {slug!r}, and that site exists; replace it on purpose or use another slug.")
     is_new = site is None
+    if not is_new:
+        check_write(user, site)
     site = site or Site()
     _set(site, entry, "site", SITE_FIELDS)
     site.region = catalogue.find(entry.get("region"), ["regions"], "site.region")
@@ -331,14 +334,14 @@ def _site(document: dict[str, Any], catalogue: _Catalogue, *, replace: bool, use
     if weather is None and not is_new:
         weather = Weather.objects.filter(slug=named, site=site).first()
     if weather is None and named in years:
-        return _site_with_own_weather(site, years, named, user if is_new else None)
+        return _site_with_own_weather(site, years, named, user)
     if weather is None:
         shipped = Weather.objects.filter(site=None).order_by("slug").values_list("slug", flat=True)
         raise SiteFileError(
             f"site.weather is {named!r}; must be one of {', '.join(shipped)}, or come with the file as own_weather."
         )
     site.weather = weather
-    _save_site(site, user if is_new else None)
+    _save_site(site, user)
     for year in years.values():
         _weather(year, site)
     return site
@@ -359,7 +362,7 @@ def _site_with_own_weather(site: Site, years: dict[str, Any], named: str, user) 
 def _save_site(site: Site, user) -> None:
     with described("site"):
         if site.pk:
-            services.site_update(site=site)
+            services.site_update(site=site, user=user)
         else:
             services.site_create(site=site, user=user)
 

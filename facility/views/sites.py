@@ -32,7 +32,7 @@ def site_edit(request: HttpRequest, site: str) -> HttpResponse:
     check_change_site(request.user, site)
     form = forms.SiteForm(request.POST or None, instance=site)
     if request.method == "POST" and form.is_valid():
-        site = services.site_update(site=form.save(commit=False))
+        site = services.site_update(site=form.save(commit=False), user=request.user)
         messages.success(request, f"Site {site.name} saved.")
         return redirect("site-detail", site.slug)
     return render(request, "facility/site_form.html", {"form": form, "site": site})
@@ -46,7 +46,9 @@ def weather_upload(request: HttpRequest, site: str) -> HttpResponse:
     form = forms.WeatherUploadForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         try:
-            weather = services.weather_create(site=site, year=form.cleaned_data["year"], name=form.cleaned_data["name"])
+            weather = services.weather_create(
+                site=site, year=form.cleaned_data["year"], name=form.cleaned_data["name"], user=request.user
+            )
         except ValidationError as error:
             put_on_form(form, error)
         else:
@@ -64,7 +66,7 @@ def layout_new(request: HttpRequest, site: str) -> HttpResponse:
     check_change_site(request.user, site)
     form = forms.LayoutForm(request.POST or None, site=site)
     if request.method == "POST" and form.is_valid():
-        layout = services.layout_create(layout=form.save(commit=False))
+        layout = services.layout_create(layout=form.save(commit=False), user=request.user)
         messages.success(request, f"Layout {layout.name} saved. Next: its halls.")
         return redirect("layout-detail", site.slug, layout.slug)
     return render(request, "facility/layout_form.html", {"form": form, "site": site})
@@ -81,7 +83,9 @@ def layout_edit(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         if form.is_valid():
             try:
                 services.layout_update(
-                    layout=form.save(commit=False), version=int(request.POST.get("version") or 0) or None
+                    layout=form.save(commit=False),
+                    version=int(request.POST.get("version") or 0) or None,
+                    user=request.user,
                 )
             except services.StaleLayout as stale:
                 form.add_error(None, str(stale))
@@ -101,7 +105,7 @@ def layout_clone(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     form = forms.LayoutCloneForm(request.POST or None, prefix="copy")
     if request.method == "POST" and form.is_valid():
         try:
-            copy = services.layout_clone(layout=layout, **form.cleaned_data)
+            copy = services.layout_clone(layout=layout, **form.cleaned_data, user=request.user)
         except ValidationError as error:
             put_on_form(form, error)
         else:

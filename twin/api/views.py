@@ -55,8 +55,7 @@ class ScenarioViewSet(viewsets.ModelViewSet):
         self._save(serializer, serializer.instance)
 
     def perform_destroy(self, instance: Scenario) -> None:
-        check_change_site(self.request.user, instance.site)
-        instance.delete()
+        services.scenario_delete(scenario=instance, user=self.request.user)
 
     def _save(self, serializer, scenario: Scenario) -> None:
         fields = dict(serializer.validated_data)
@@ -65,7 +64,7 @@ class ScenarioViewSet(viewsets.ModelViewSet):
             setattr(scenario, name, value)
         check_change_site(self.request.user, scenario.site)
         workloads = None if shares is None else [ScenarioWorkload(**share) for share in shares]
-        saved = services.scenario_save(scenario=scenario, workloads=workloads)
+        saved = services.scenario_save(scenario=scenario, workloads=workloads, user=self.request.user)
         serializer.instance = self.get_queryset().get(pk=saved.pk)
 
 

@@ -1,9 +1,10 @@
 """What if: scenarios, their runs and saved comparisons."""
 
 from twin.models.comparison import Comparison
+from twin.models.guided_start import GuidedStart
 from twin.models.idempotency import IdempotencyKey
 from twin.models.run import Run
 from twin.models.scenario import Scenario, ScenarioWorkload
 from twin.models.worker import Worker
 
-__all__ = ["Comparison", "IdempotencyKey", "Run", "Scenario", "ScenarioWorkload", "Worker"]
+__all__ = ["Comparison", "GuidedStart", "IdempotencyKey", "Run", "Scenario", "ScenarioWorkload", "Worker"]

@@ -5,20 +5,24 @@ it to compare with. A step is solved when the rules find nothing wrong there any
 itself, so it is kept, and whatever solves a step counts, not only what the step proposes.
 """
 
+import secrets
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.contrib.auth import get_user_model
+from django.db import transaction
 from django.urls import reverse
 
 import facility
 from facility.findings import Finding, findings
 from facility.interchange import documents
 from facility.models import Layout, Rack, Site
+from facility.permissions import may_change_site
 from twin.core.results.findings import run_findings
 from twin.interchange.site_file import site_import
-from twin.models import Run
+from twin.models import GuidedStart, Run
 
 HALL = Path(facility.__file__).parent / "samples" / "guide" / "hall.yaml"
 YOURS, FOUND = "hall", "as-found"  # slugs of the two layouts
@@ -181,25 +185,32 @@ class Guide:
         return self.n_solved == len(self.steps) and not self.n_racks_missing
 
 
-def site_slug(user) -> str:
-    """Return the slug of a user's own copy."""
-    return f"guided-start-{user.pk}"
-
-
 def guide_site(user) -> Site | None:
-    """Return a user's own copy, or None before the start."""
-    return Site.objects.filter(slug=site_slug(user)).first()
+    """Return a user's own copy, or None before the start and where the user may not change it any more."""
+    started = GuidedStart.objects.filter(user=user).select_related("site").first()
+    return started.site if started and may_change_site(user, started.site) else None
 
 
+@transaction.atomic
 def guide_start(*, user) -> Site:
     """Make a user's copy of the hall, or bring it back to how it was found; earlier runs of it stay."""
+    get_user_model().objects.select_for_update().get(pk=user.pk)  # pressed twice at once, it is one hall all the same
+    mine = guide_site(user)
+    slug = mine.slug if mine else _free_slug(user)
     document = documents.read(HALL.read_bytes())
-    document["site"] |= {"slug": site_slug(user), "name": f"Guided start of {user.get_username()}"[:160]}
+    document["site"] |= {"slug": slug, "name": f"Guided start of {user.get_username()}"[:160]}
     found = deepcopy(document["layouts"][0]) | {
         "slug": FOUND, "name": "As found", "notes": "The hall before anything was mended, to compare with.",
     }  # fmt: skip
     document["layouts"].append(found)
-    return site_import(content=documents.write(document), replace=guide_site(user) is not None, user=user)
+    site = site_import(content=documents.write(document), replace=mine is not None, user=user)
+    GuidedStart.objects.update_or_create(user=user, defaults={"site": site})
+    return site
+
+
+def _free_slug(user) -> str:
+    slug = f"guided-start-{user.pk}"
+    return f"{slug}-{secrets.token_hex(4)}" if Site.objects.filter(slug=slug).exists() else slug
 
 
 def guide_state(site: Site, skipped: Sequence[str] = ()) -> Guide | None:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from facility.findings import findings
 from facility.models import Layout
-from facility.permissions import check_change_site
+from facility.permissions import check_write
 from twin.celery import app
 from twin.core.provenance import this_solver
 from twin.core.results.findings import run_findings
@@ -50,8 +50,7 @@ def run_create(*, layout: Layout, scenario: Scenario, user=None) -> Run:
     PermissionDenied
         If `user` is given and may not change the site.
     """
-    if user is not None:
-        check_change_site(user, layout.site)
+    check_write(user, layout.site)
     with transaction.atomic():
         run = _new_run(layout, scenario, user)
         _ring(run.id)
@@ -164,7 +163,7 @@ def run_cancel(*, run: Run, user) -> Run:
     PermissionDenied
         If the user may not change the site.
     """
-    check_change_site(user, run.layout.site)
+    check_write(user, run.layout.site)
     run = Run.objects.select_for_update().defer(*Run.HEAVY).get(id=run.id)
     if run.ended:
         raise InvalidTransition(f"{run} is {run.status}; only a queued or running one can be cancelled.")
@@ -186,7 +185,7 @@ def run_retry(*, run: Run, user) -> Run:
     PermissionDenied
         If the user may not change the site.
     """
-    check_change_site(user, run.layout.site)
+    check_write(user, run.layout.site)
     run = run_move(run_id=run.id, to=Run.Status.QUEUED)
     run.inputs, run.inputs_sha256, run.solver_version, run.solver_digest = None, "", "", ""
     run.cancel_requested = False
@@ -224,14 +223,17 @@ def runs_recover(*, all_running: bool = False) -> int:
 
 
 @transaction.atomic
-def scenario_save(*, scenario: Scenario, workloads: Sequence[ScenarioWorkload] | None = None) -> Scenario:
+def scenario_save(*, scenario: Scenario, workloads: Sequence[ScenarioWorkload] | None = None, user=None) -> Scenario:
     """Check and save a scenario, and replace its use cases where they are given.
 
     Raises
     ------
+    PermissionDenied
+        If `user` is given and may not change the site.
     ValidationError
         If a field is out of range, no use case is left, or their shares add up to more than all accelerators.
     """
+    check_write(user, scenario.site)
     weather = scenario.weather
     if weather and weather.site_id not in (None, scenario.site_id):
         raise ValidationError(
@@ -252,6 +254,12 @@ def scenario_save(*, scenario: Scenario, workloads: Sequence[ScenarioWorkload] |
         workload.full_clean()
         workload.save()
     return scenario
+
+
+def scenario_delete(*, scenario: Scenario, user=None) -> None:
+    """Remove a scenario with its runs."""
+    check_write(user, scenario.site)
+    scenario.delete()
 
 
 def run_series(run: Run) -> dict[str, NDArray]:

@@ -24,7 +24,7 @@ def scenario_edit(request: HttpRequest, site: str, scenario: str | None = None) 
     workloads = ScenarioWorkloads(request.POST or None, instance=form.instance)
     if request.method == "POST" and form.is_valid() and workloads.is_valid():
         try:
-            services.scenario_save(scenario=form.save(commit=False), workloads=asked(workloads))
+            services.scenario_save(scenario=form.save(commit=False), workloads=asked(workloads), user=request.user)
         except ValidationError as error:
             put_on_form(form, error)
         else:

@@ -1,0 +1,196 @@
+"""Who may do what: every address of the resolver, every method, every identity, against what is in the database.
+
+A new address is in the matrix by itself. One that needs a name which the matrix cannot fill fails here.
+"""
+
+import hashlib
+import json
+
+import pytest
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from facility.models import ApiToken, Membership, Rack
+from tests.small_run import done_run, small_scenario
+from twin.comparisons import sharing
+from twin.models import Comparison, Run
+from twin.runs import snapshot
+
+pytestmark = pytest.mark.django_db
+UNSAFE = ("post", "put", "patch", "delete")
+REFUSED = {401, 403, 404, 405, 410}
+#: What anybody who is signed in may send: it changes nothing, or only what is the sender's own.
+OWN = {
+    "logout", "guide-start", "guide-skip", "site-new", "api-site-list", "api-site-import", "api-serving",
+    "api-serving-predict", "login",
+}  # fmt: skip
+SAYS_WHY = {"comparison-share", "comparison-revoke"}
+LEFT_OUT = ("admin:", "api-root", "api-schema", "api-docs")  # the console: tests/unit/facility/test_admin.py
+
+
+def routes(patterns=None, space: str = "", found: dict | None = None) -> dict[str, URLPattern]:
+    """Return every named address of the resolver."""
+    found = {} if found is None else found
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        if isinstance(pattern, URLResolver):
+            inner = f"{space}{pattern.namespace}:" if pattern.namespace else space
+            routes(pattern.url_patterns, inner, found)
+        elif pattern.name and not f"{space}{pattern.name}".startswith(LEFT_OUT):
+            found[f"{space}{pattern.name}"] = pattern
+    return found
+
+
+ROUTES = routes()
+
+
+@pytest.fixture
+def world():
+    layout, scenario = small_scenario("secret-site")
+    site = layout.site
+    site.name = "Secret campus"
+    site.save()
+    runs = [done_run(layout, scenario) for _ in range(2)]
+    inputs = snapshot.packed(snapshot.canonical(snapshot.snapshot(layout, scenario)))
+    Run.objects.update(inputs=inputs)
+    users = {role: get_user_model().objects.create_user(role) for role in ("viewer", "planner", "stranger")}
+    for role in ("viewer", "planner"):
+        Membership.objects.create(site=site, user=users[role], role=role)
+    other = small_scenario("elsewhere")[0].site
+    Membership.objects.create(site=other, user=users["stranger"], role="planner")
+    kept = sharing.comparison_create(runs=runs, user=users["planner"])
+    return {"site": site, "layout": layout, "scenario": scenario, "run": runs[0], "kept": kept, "users": users}
+
+
+def arguments(name: str, pattern: URLPattern, world: dict) -> dict:
+    """Return what fills an address so that it names something of the secret site."""
+    layout, rack = world["layout"], Rack.objects.filter(hall__layout=world["layout"]).first()
+    by_pk = {
+        "api-layout": layout.pk, "api-rack": rack.pk, "api-hall": layout.halls.first().pk, "api-scenario":
+        world["scenario"].pk, "api-run": world["run"].pk, "api-comparison": world["kept"].pk, "rack-detail": rack.pk,
+        "api-power-feed": layout.power_feeds.first().pk, "api-cdu": layout.cdus.first().pk,
+        "api-cooling-plant": layout.cooling_plants.first().pk, "cdu-detail": layout.cdus.first().pk,
+    }  # fmt: skip
+    known = {
+        "site": world["site"].slug, "layout": layout.slug, "scenario": world["scenario"].slug, "run": world["run"].pk,
+        "token": world["kept"].token, "kind": "racks", "slug": world["site"].slug, "name": "hours",
+        "pk": next((pk for start, pk in by_pk.items() if name.startswith(start)), rack.pk),
+    }  # fmt: skip
+    names = pattern.pattern.converters
+    regex_names = getattr(pattern.pattern, "regex", None)
+    wanted = set(names) | (set(regex_names.groupindex) if regex_names else set())
+    assert wanted - {"format"} <= set(known), f"{name}: say in this test what fills {wanted - set(known)}"
+    return {argument: known[argument] for argument in wanted - {"format"}}
+
+
+def addresses(world: dict) -> dict[str, str]:
+    return {name: reverse(name, kwargs=arguments(name, pattern, world)) for name, pattern in ROUTES.items()}
+
+
+def fingerprint() -> str:
+    """Return a hash of everything that is described, asked and granted."""
+    told = hashlib.sha256()
+    for label in ("facility", "twin"):
+        for model in apps.get_app_config(label).get_models():
+            fields = [f.attname for f in model._meta.concrete_fields if f.attname not in ("last_used_at", "rows")]
+            told.update(repr(list(model.objects.order_by("pk").values_list(*fields))).encode())
+    return told.hexdigest()
+
+
+def bodies(name: str, world: dict) -> list[dict]:
+    """Return what is sent: nothing, and something that the address would take from who may."""
+    layout = world["layout"]
+    full = {"name": "Changed", "layout": layout.pk, "x_m": 3.0, "product": None}
+    special = {
+        "api-layout-list": {"site": world["site"].slug, "slug": "new", "name": "New"},
+        "api-run-list": {"layout": layout.path, "scenario": "assistants"},
+        "layout-edits": {"version": layout.version, "operations": [{"op": "delete", "kind": "rack", "id": 1}]},
+        "run-create": {"scenario": "assistants"},
+        "api-hall-list": {"layout": layout.pk, "name": "New", "width_m": 10, "depth_m": 10},
+    }
+    return [{}, special.get(name, full)]
+
+
+def send(client: Client, method: str, address: str, body: dict, name: str):
+    if name.startswith("api-") or name == "layout-edits" or method != "post":
+        return getattr(client, method)(address, json.dumps(body), content_type="application/json")
+    return client.post(address, {key: value for key, value in body.items() if value is not None})
+
+
+@pytest.mark.parametrize("who", ["nobody", "stranger", "viewer", "read-only token", "expired token"])
+def test_nobody_changes_what_they_may_not(world, who, client):
+    client.raise_request_exception = True
+    headers = {}
+    if "token" in who:
+        _, secret = ApiToken.issue(user=world["users"]["planner"], name="t", read_only=who.startswith("read"))
+        if who.startswith("expired"):
+            ApiToken.objects.update(expires_at=world["run"].created_at)
+        headers = {"HTTP_AUTHORIZATION": f"Token {secret}"}
+    elif who != "nobody":
+        client.force_login(world["users"][who])
+    client.defaults |= headers
+    asked, before, wrong = addresses(world), fingerprint(), []
+    for name, address in asked.items():
+        if name in OWN:
+            continue
+        for method in UNSAFE:
+            for body in bodies(name, world):
+                answer = send(client, method, address, body, name)
+                to_login = answer.status_code == 302 and answer["Location"].startswith("/login/")
+                # A page that only reads answers any method; a form page says beside it what it refuses.
+                allowed = REFUSED | ({400} if name.startswith("api-") else {200, 302} if name in SAYS_WHY else {200})
+                if answer.status_code not in allowed and not (to_login and who in ("nobody", *TOKENS)):
+                    wrong.append((name, method, answer.status_code))
+    assert wrong == []
+    assert fingerprint() == before
+
+
+TOKENS = ("read-only token", "expired token")  # count only under /api/
+
+
+@pytest.mark.parametrize("who", ["nobody", "stranger"])
+def test_nobody_reads_of_a_site_that_they_may_not_see(world, who, client):
+    if who == "stranger":
+        client.force_login(world["users"][who])
+    told = []
+    for name, address in addresses(world).items():
+        answer = client.get(address)
+        content = b"".join(answer.streaming_content) if answer.streaming else answer.content
+        if b"Secret campus" in content or (b"secret-site" in content and answer.status_code == 200):
+            told.append((name, answer.status_code))
+        if who == "nobody" and answer.status_code not in {301, 302, 401, 403, 405}:
+            assert name == "login", (name, answer.status_code)
+    assert told == []
+
+
+def test_what_a_signed_in_user_may_send_anywhere_leaves_other_sites_alone(catalogue, world, client):
+    """The guided start found its site by its name: whoever took the name first gave away their layouts."""
+    stranger, planner = world["users"]["stranger"], world["users"]["planner"]
+    world["site"].slug = f"guided-start-{stranger.pk}"
+    world["site"].save()
+    client.force_login(stranger)
+    assert client.post(reverse("guide-start")).status_code == 302
+    assert client.post(reverse("guide-start")).status_code == 302
+    mine = stranger.guided_start.site
+    assert mine != world["site"]
+    assert world["site"].layouts.count() == 1
+    assert Comparison.objects.count() == 1
+    refused = client.post(
+        reverse("api-site-import") + "?replace=true",
+        f"format: ai-factory-site/1\nsite: {{slug: {world['site'].slug}}}\nlayouts: []\n",
+        content_type="application/yaml",
+    )
+    assert refused.status_code in (403, 404)
+    assert world["site"].layouts.count() == 1
+    client.force_login(planner)
+    assert client.get(reverse("site-detail", args=[mine.slug])).status_code == 404
+
+
+def test_who_may_change_a_site_can(world, client):
+    client.force_login(world["users"]["planner"])
+    rack = Rack.objects.filter(hall__layout=world["layout"]).first()
+    answer = client.patch(
+        reverse("api-rack-detail", args=[rack.pk]), json.dumps({"row": "Z"}), content_type="application/json"
+    )
+    assert (answer.status_code, answer.json()["row"]) == (200, "Z")
