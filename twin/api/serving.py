@@ -13,8 +13,7 @@ from rest_framework.views import APIView
 from facility.api.schema import QuestionSchema
 from facility.api.serializers import ProductField
 from facility.catalogue.names import with_ids
-from facility.models import Product
-from twin.floor.products import accelerator_of, domain_size, entry_of
+from twin.floor.products import accelerator_of, domain_size, entries_by_column, entry_of
 
 ENGINES = ("trtllm", "vllm", "sglang")
 PRECISIONS = ("bf16", "fp8", "fp4")
@@ -312,14 +311,9 @@ class PredictionView(APIView):
 
         asked = PredictionRequestSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        found = {
-            kind: {product.slug: entry_of(product) for product in Product.objects.filter(kind=kind)}
-            for kind in ("accelerators", "models")
-        }
-        named, refused = with_ids(
-            asked.validated_data["rows"], {"accelerator": found["accelerators"], "model": found["models"]}
-        )
-        rows = predicted(named, found["accelerators"], found["models"])
+        known = entries_by_column()
+        named, refused = with_ids(asked.validated_data["rows"], known)
+        rows = predicted(named, known["accelerator"], known["model"])
         for i, reason in refused.items():
             rows[i]["reason"] = reason
         return Response({"rows": rows, "units": UNITS})

@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from twin.api import states, views
 from twin.api.findings import LayoutFindingsView
+from twin.api.measured import MeasuredView
 from twin.api.own_products import OwnAcceleratorView, OwnModelView
 from twin.api.serving import PredictionView, ServingView
 from twin.api.site_files import SiteExportView, SiteImportView
@@ -23,6 +24,7 @@ urlpatterns = [
     path("docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
     path("serving/", ServingView.as_view(), name="api-serving"),
     path("serving/predict/", PredictionView.as_view(), name="api-serving-predict"),
+    path("serving/measured/", MeasuredView.as_view(), name="api-serving-measured"),
     path("catalogue/models/", OwnModelView.as_view(), name="api-own-model"),
     path("catalogue/accelerators/", OwnAcceleratorView.as_view(), name="api-own-accelerator"),
     path("sites/import/", SiteImportView.as_view(), name="api-site-import"),

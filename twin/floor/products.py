@@ -18,3 +18,11 @@ def accelerator_of(system: Product) -> Product | None:
 def domain_size(system: Product) -> int:
     """Return how many accelerators of a system one instance may span."""
     return int(system.fact("scaleup_domain") or system.fact("accelerators_per_system") or 1)
+
+
+def entries_by_column() -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the catalogue's accelerators and models by id, under the columns of serving cases that name them."""
+    return {
+        column: {product.slug: entry_of(product) for product in Product.objects.filter(kind=f"{column}s")}
+        for column in ("accelerator", "model")
+    }

@@ -10,6 +10,7 @@ from twin.views import (
     glossary,
     guide,
     halls,
+    measured,
     own_products,
     reports,
     runs,
@@ -59,6 +60,7 @@ urlpatterns = [
     path("guide/skip/", guide.guide_skip, name="guide-skip"),
     path("glossary/", glossary.glossary, name="glossary"),
     path("serving/", serving.serving, name="serving"),
+    path("serving/measured/", measured.measured, name="measured-run"),
     path("serving/own/", own_products.own_products, name="own-products"),
     path("validation/", validation.scoreboard, name="validation"),
 ]

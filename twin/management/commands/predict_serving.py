@@ -8,8 +8,10 @@ from django.core.management.base import BaseCommand, CommandError
 from compute.accelerators import accelerator_from_entry
 from compute.calibration.coefficients import SHIPPED, coefficient_set
 from compute.model_shapes import model_shape_from_entry
+from compute.prediction.measured import measured_runs
 from compute.prediction.rows import COLUMNS, predict_rows
 from facility.catalogue.names import with_ids
+from twin.core.serving.measured import read_result
 from twin.interchange.own_products import known_entries
 
 
@@ -23,16 +25,15 @@ class Command(BaseCommand):
         parser.add_argument(
             "cases",
             type=Path,
-            help="CSV in the columns of the measured serving cases; a column "
-            "request_rate_per_s in place of concurrency asks for open arrivals",
+            help="CSV in the columns of the measured serving cases (a column request_rate_per_s in place of concurrency"
+            " asks for open arrivals), or JSON of InferenceX result rows",
         )
         parser.add_argument("out", type=Path, help="CSV to write, one row per case")
         parser.add_argument("--coefficients", type=Path, default=SHIPPED, help="a set that fit_serving wrote")
 
     def handle(self, *args, cases: Path, out: Path, coefficients: Path, **options):
         try:
-            with cases.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-                rows = list(csv.DictReader(file))
+            rows = _rows(cases)
             fitted = coefficient_set(coefficients)
         except (OSError, ValueError, csv.Error) as error:
             raise CommandError(f"cannot read: {error}") from error
@@ -58,3 +59,14 @@ class Command(BaseCommand):
             raise CommandError(f"cannot write: {error}") from error
         feasible = sum(bool(answer["feasible"]) for answer in answers)
         self.stdout.write(f"{feasible} of {len(answers)} cases answered")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file, or those of InferenceX results in JSON."""
+    with path.open("rb") as file:
+        first = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if first in (b"{", b"["):
+        rows = [run.row for run in measured_runs(read_result(path.read_bytes()), {})]
+        return [{"case_id": str(number)} | row for number, row in enumerate(rows, 1)]
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        return list(csv.DictReader(file))
