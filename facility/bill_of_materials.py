@@ -45,7 +45,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class BillOfMaterials:
-    """All items, dearest first."""
+    """All items, most expensive first."""
 
     items: tuple[Item, ...]
     total_usd: float

@@ -157,7 +157,7 @@ def part_delete(*, part: Part, version: int | None = None, user=None) -> None:
     if isinstance(part, CoolingPlant):
         users = [f"CDU {cdu.name}" for cdu in part.cdus.all()] + [f"hall {hall.name}" for hall in part.halls.all()]
         if users:
-            raise ValidationError(f"Plant {part.name} still cools {listed(users)}; connect them elsewhere first.")
+            raise ValidationError(f"Plant {part.name} is in use by {listed(users)}; connect them elsewhere first.")
     record_part(layout, part, shown_values(part), {}, user)
     part.delete()
 

@@ -1,4 +1,4 @@
-"""What every field of every form means, what is usual there, and who says so: the one place for these facts.
+"""What every field of every form means, the typical value and its source: the one place for these facts.
 
 The table is read by "subject.field"; a form's subject is its model, or what it names (`help_subjects`). The meaning is
 the model's or the form's own help text where it has one, and stands here where it does not. Units stand in the labels
@@ -193,7 +193,7 @@ def told(meaning: str, known: Help) -> SafeString:
 
 
 class Described:
-    """Forms whose every field says what it means, what is usual and who says so."""
+    """Forms whose every field says what it means, typical value and source."""
 
     help_subjects: tuple[str, ...] = ()
 

@@ -14,7 +14,7 @@ __all__ = ["BLOCKING", "HINT", "RISK", "Finding", "Inventory", "findings", "take
 
 
 def findings(layout: Layout) -> list[Finding]:
-    """Return every finding of a layout, gravest first; a fixed number of queries whatever its size."""
+    """Return every finding of a layout, most severe first; a fixed number of queries whatever its size."""
     inventory = take_inventory(layout)
     found = [*floor_findings(inventory), *power_findings(inventory), *cooling_findings(inventory)]
     order = (BLOCKING, RISK, HINT)

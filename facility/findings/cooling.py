@@ -43,7 +43,7 @@ def _racks_without_coolant(inventory: Inventory) -> Iterator[Finding]:
     for i in np.flatnonzero((racks.liquid_w > 0) & (racks.cdu < 0)):
         yield Finding(
             "rack", racks.ids[i], racks.names[i], "no CDU", BLOCKING, float(racks.liquid_w[i]), 0.0, "W",
-            f"Gives {kilowatts(racks.liquid_w[i])} to its coolant but is on no CDU.",
+            f"Gives {kilowatts(racks.liquid_w[i])} to its coolant but is not assigned to a CDU.",
         )  # fmt: skip
 
 
@@ -128,7 +128,8 @@ def _temperatures(inventory: Inventory) -> Iterator[Finding]:
         if coldest is not None and cdu.supply_degc < coldest:
             yield Finding(
                 "cdu", cdu.pk, cdu.name, "coolant temperature", RISK, cdu.supply_degc, coldest, "°C",
-                f"Supplies {cdu.supply_degc:g} °C; {product.name} asks for at least {coldest:g} °C against dew.",
+                f"Supplies {cdu.supply_degc:g} °C; {product.name} requires at least {coldest:g} °C "
+                "to prevent condensation.",
             )  # fmt: skip
         wanted = product.facts.get("coolant")
         if wanted and wanted.lower() != cdu.coolant:

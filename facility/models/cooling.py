@@ -1,4 +1,4 @@
-"""Liquid cooling: coolant distribution units and the plant that takes their heat to the sky."""
+"""Liquid cooling: coolant distribution units and the plant that rejects their heat outdoors."""
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator

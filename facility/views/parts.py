@@ -81,7 +81,7 @@ PARTS = {
         PartKind("cdus", "CDU", "CDUs", Cdu, forms.CduForm, (
             Column("Product", lambda c: c.product),
             Column("Capacity", lambda c: c.product.facts.get("capacity_w"), "W"),
-            Column("Group", lambda c: c.group), Column("May fail", lambda c: str(c.redundant_units)),
+            Column("Group", lambda c: c.group), Column("Redundant units (N+x)", lambda c: str(c.redundant_units)),
             Column("Racks", lambda c: str(c.n_racks)), Column("Supply", lambda c: c.supply_degc, "°C"),
             Column("Plant", lambda c: c.plant), Column("Hall", lambda c: c.hall)),
             ("hall", "product", "plant"), "Liquid-cooled racks need CDUs; they need a cooling plant first."),
@@ -97,7 +97,7 @@ PARTS = {
             Column("Heat rejection", lambda p: f"{p.n_heat_rejection} × {p.heat_rejection}"),
             Column("Chillers", lambda p: f"{p.n_chillers} × {p.chiller}" if p.chiller else "none"),
             Column("Pumps", lambda p: f"{p.n_pumps} × {p.pump}")),
-            ("heat_rejection", "chiller", "pump"), "A plant brings the heat of CDUs and air units to the sky."),
+            ("heat_rejection", "chiller", "pump"), "A plant rejects the heat of CDUs and air units outdoors."),
         PartKind("air-units", "air unit", "Air units", AirUnit, forms.AirUnitForm, (
             Column("Hall", lambda a: a.hall), Column("Product", lambda a: a.hall.air_unit or "none"),
             Column("x", lambda a: a.x_m, "m"), Column("y", lambda a: a.y_m, "m"),

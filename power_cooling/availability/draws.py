@@ -1,4 +1,4 @@
-"""Drawn years of a subsystem: when its units fail, are mended and are out by plan, and when that leaves less capacity.
+"""Drawn years of a subsystem: when its units fail, are repaired and in planned outages, and when capacity is short.
 
 A planned outage that costs nothing by itself is drawn only while something else is broken, since it matters only then.
 """

@@ -72,7 +72,7 @@ class RepairableGroups:
 
     @property
     def planned_frac(self) -> FloatArray:
-        """Share of the year in which one of the group's units is out by plan."""
+        """Share of the year in which one of the group's units is in a planned outage."""
         return self.units * self.maintenance_per_year * self.maintenance_h / HOURS_PER_YEAR
 
     def calendars(self) -> list[IntArray]:

@@ -173,7 +173,7 @@ def ride_through_s(subsystem: Subsystem, states: IntArray) -> FloatArray:
 
 
 def _planned_out(groups: RepairableGroups, states: IntArray) -> NDArray[np.bool_]:
-    """Return which groups have a unit out by plan, shape (n_states, n_groups)."""
+    """Return which groups have a unit in a planned outage, shape (n_states, n_groups)."""
     out = np.zeros((len(states), len(groups.names)), dtype=bool)
     for c, planned in enumerate(groups.calendars()):
         which = states[:, len(groups.names) + c]
@@ -183,7 +183,7 @@ def _planned_out(groups: RepairableGroups, states: IntArray) -> NDArray[np.bool_
 
 
 def calendar_pmf(groups: RepairableGroups, planned: IntArray) -> FloatArray:
-    """Return the shares of a year with nothing out by plan, and with a unit of each group on the calendar."""
+    """Return the shares of a year with nothing in a planned outage, and with a unit of each group on the calendar."""
     shares = groups.planned_frac[planned]
     return np.append(1 - shares.sum(), shares)
 

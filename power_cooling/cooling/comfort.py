@@ -53,7 +53,7 @@ class HotAisle:
     """What a hot aisle asks of people; arrays of the broadcast shape."""
 
     wbgt_degc: FloatArray
-    alert_limit_degc: FloatArray  # NIOSH RAL, people not used to heat
+    alert_limit_degc: FloatArray  # NIOSH RAL, unacclimatised people
     exposure_limit_degc: FloatArray  # NIOSH REL, acclimatised people
     within_alert: BoolArray
     within_exposure: BoolArray
@@ -129,7 +129,7 @@ def natural_wet_bulb_degc(
 
 
 def recommended_alert_limit_degc(metabolic_w: ArrayLike) -> FloatArray:
-    """Return NIOSH's recommended alert limit [°C WBGT] for people not used to heat: 59.9 - 14.1 log10 M [W]."""
+    """Return NIOSH's recommended alert limit [°C WBGT] for unacclimatised people: 59.9 - 14.1 log10 M [W]."""
     return 59.9 - 14.1 * np.log10(_metabolic(metabolic_w))
 
 

@@ -133,7 +133,7 @@ def plant_image(
 ):  # fmt: skip
     """Facility water that plant j would supply if it supplied t: its groups and halls solved, then the plant.
 
-    Without `full` the plant is taken to hold its set point (its own solve is the dearest part).
+    Without `full` the plant is taken to hold its set point (its own solve is the most expensive part).
     """
     p = plants[j]
     heat = 0.0

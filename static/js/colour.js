@@ -4,7 +4,7 @@
 import { isNumber, quantityText } from "./quantities.js";
 
 const BLOCK = 24, KEPT_BLOCKS = 40, PACE_MS = 300, OVER = 1.005;
-const WORDS = { over: "above a limit", throttled: "throttled", dead: "dead" };
+const WORDS = { over: "overloaded", throttled: "throttled", dead: "off" };
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 let plan = null; // what is on the page now: data, shapes, table rows, blocks
 let wanted = null, following = false, playing = false;

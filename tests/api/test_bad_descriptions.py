@@ -109,5 +109,5 @@ def file_with(content: str, name: str, field: str, value: object) -> str:
 def test_a_rack_without_cdu_is_told_by_the_run(layout):
     product("accelerators", "gb200")
     Rack.objects.filter(hall__layout=layout, name="A-01").update(cdu=None)
-    with pytest.raises(CommandError, match="Rack A-01 is liquid-cooled but on no CDU; assign it to one"):
+    with pytest.raises(CommandError, match="Rack A-01 is liquid-cooled but not assigned to a CDU"):
         call_command("simulate", layout.path)

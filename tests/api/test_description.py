@@ -116,7 +116,7 @@ def test_a_layout_is_deleted_with_everything_in_it(planner, layout):
     plant = clone.cooling_plants.get()
     refused = planner.delete(f"/api/cooling-plants/{plant.pk}/")
     assert refused.status_code == 400
-    assert "Plant Plant still cools CDU CDU-1, CDU CDU-2, hall Hall; connect them elsewhere" in refused.data["message"]
+    assert "Plant Plant is in use by CDU CDU-1, CDU CDU-2, hall Hall; connect them elsewhere" in refused.data["message"]
 
 
 def test_a_part_cannot_be_moved_to_another_layout(planner, layout):

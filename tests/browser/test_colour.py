@@ -123,9 +123,9 @@ def test_racks_above_a_limit_are_hatched_and_said_to_be(signed_in, address):
     expect(page.locator("svg.plan .hatch")).to_have_count(6)
     assert page.locator("svg.plan text.over").all_text_contents() == ["!"] * 6
     page.locator("svg.plan [data-n='B-00']").hover()
-    expect(page.locator("[data-readout]")).to_contain_text("above a limit")
+    expect(page.locator("[data-readout]")).to_contain_text("overloaded")
     page.get_by_text("Table of the 6 racks").click()
-    expect(page.locator("[data-row]").first).to_contain_text("above a limit")
+    expect(page.locator("[data-row]").first).to_contain_text("overloaded")
 
 
 def test_what_cannot_be_solved_is_said_beside_the_plan(signed_in, address):

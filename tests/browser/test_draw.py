@@ -254,7 +254,7 @@ def test_two_people_see_both_versions_and_lose_nothing(live_server, browser, pla
     expect(dialog).to_contain_text("anna has saved version 2")
     expect(dialog.locator("#conflict-theirs")).to_contain_text("rack A-01: x [m] 2.6 → 10.2")
     expect(dialog.locator("#conflict-yours")).to_contain_text("rack B-00: Other power [W] 0 → 750")
-    dialog.get_by_role("button", name="Apply mine again").click()
+    dialog.get_by_role("button", name="Reapply my changes").click()
     saved(mine, 3)
     assert place(layout, "A-01") == (10.2, 6.0)
     assert Rack.objects.get(name="B-00", hall__layout=layout).other_power_w == 750
@@ -267,7 +267,7 @@ def test_two_people_see_both_versions_and_lose_nothing(live_server, browser, pla
     dialog = hers.get_by_role("dialog")
     expect(dialog.locator("#conflict-yours")).to_contain_text("Front [°] 0 → 270")
     expect(dialog.locator("#conflict-yours .clash").first).to_contain_text("both changed it")
-    dialog.get_by_role("button", name="Take theirs").click()
+    dialog.get_by_role("button", name="Discard my changes").click()
     expect(hers.locator("#draw-saved")).to_have_text("Version 4")
     kept = place(layout, "B-03")
     assert kept[0] < 14

@@ -37,7 +37,7 @@ def test_a_lost_ups_and_cdus_move_load_and_cost_tokens(drill, layout):
         page.locator("#plan").get_by_role("link", name=f"Fail {cdu}").click()
         expect(page.locator("#plan").get_by_role("link", name=f"Restore {cdu}")).to_be_visible()
     expect(said(page)).to_contain_text("lost, 100")
-    expect(page.locator("[data-hall-text]")).to_contain_text("6 dead of 6 racks")
+    expect(page.locator("[data-hall-text]")).to_contain_text("6 off; 6 racks in all")
     expect(page.locator(".timeline")).to_contain_text("after the loss")
     expect(page.locator(".affected")).to_contain_text("B-00")
     assert f"out=feed:{ups_a}:1,cdu:" in page.url
@@ -63,7 +63,7 @@ def test_units_fail_one_by_one_from_the_keyboard(drill, layout):
     squares.nth(2).focus()
     page.keyboard.press("Space")
     expect(said(page)).to_contain_text("2 of 4 units")
-    more = page.get_by_role("link", name=re.compile("more out"))
+    more = page.get_by_role("link", name=re.compile("Fail one more"))
     more.focus()
     page.keyboard.press("Enter")
     expect(said(page)).to_contain_text("3 of 4 units")

@@ -26,7 +26,7 @@ class LayoutFindingSerializer(FindingSerializer):
 
 
 class LayoutFindingsView(APIView):
-    """What the rules say about a layout, and what its last finished run found; each part gravest first."""
+    """What the rules say about a layout, and what its last finished run found; each part most severe first."""
 
     schema = RefusalSchema()
 

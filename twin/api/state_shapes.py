@@ -214,7 +214,7 @@ class DrillSerializer(StateSerializer):
     lost_output_tokens_per_s = serializers.FloatField(help_text="No longer served at this hour.")
     lost_capacity_tokens_per_s = serializers.FloatField(help_text="Whether or not this hour needs it.")
     events = EventSerializer(many=True, help_text="Within an hour of the loss, earliest first.")
-    affected = AffectedSerializer(many=True, help_text="Objects that are worse off than before, gravest first.")
+    affected = AffectedSerializer(many=True, help_text="Objects that are worse off than before, most severe first.")
     n_affected = serializers.IntegerField()
 
 

@@ -30,7 +30,7 @@ from twin.exceptions import CannotSimulate
 from twin.views import asked, diagrams
 from twin.views.sites import address, with_address
 
-N_FINDINGS = 100  # gravest ones
+N_FINDINGS = 100  # most severe ones
 SEVERITIES = (BLOCKING, RISK, HINT)
 
 

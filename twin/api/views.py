@@ -121,7 +121,7 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         except KeyReused as refusal:
             raise Conflict(str(refusal)) from refusal
         except IntegrityError as error:
-            raise Conflict("The same Idempotency-Key is just being used; repeat the request.") from error
+            raise Conflict("Idempotency-Key is already in use by a concurrent request; repeat the request.") from error
         return self._accepted(run)
 
     @extend_schema(responses={202: serializers.RunSerializer})

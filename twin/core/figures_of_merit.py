@@ -129,6 +129,6 @@ SERIES = (
     Series("rack_inlet_air_degc", "Warmest rack inlet air", "°C"),
     Series("junction_degc", "Hottest accelerator junction", "°C"),
     Series("clock_frac", "Slowest accelerator clock", "%"),
-    Series("economiser_frac", "Heat rejected without chillers", "%"),
+    Series("economiser_frac", "Free-cooling fraction", "%"),
 )
 SERIES_BY_NAME = {series.name: series for series in SERIES}

@@ -92,7 +92,8 @@ WORDS = (
          used=(SITES,)),
     Term("finding", "Finding", "What a rule says of a layout: blocking forbids building it, a risk needs a decision, a "
          "hint is worth knowing.", used=(SITES,)),
-    Term("interruption", "Interruption", "A loss of token capacity by power or cooling, failed or out by plan, that is "
+    Term("interruption", "Interruption", "A loss of token capacity by power or cooling, failed or in a planned "
+         "outage, that is "
          "large enough to count; how large is assumed and stands beside the number.", "1/year", used=(RUN,)),
     Term("itl", "ITL, inter-token latency", "Gap between two tokens of one answer; its inverse is the speed a user "
          "sees.", "s", used=(SERVING, RUN)),

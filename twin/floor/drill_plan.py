@@ -11,7 +11,7 @@ from twin.floor.rows import Floor, footprint
 
 BESIDE_WALL_M = 1.0  # a square for an air unit that stands nowhere yet, outside the hall's left wall
 MARGIN_M = 0.5
-WORDS = {"dead": "dead", "over": "over a limit", "throttled": "throttled"}
+WORDS = {"dead": "off", "over": "overloaded", "throttled": "throttled"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +94,4 @@ def count_text(states: Iterable[str]) -> str:
     found = Counter(states)
     n = sum(found.values())
     wrong = [f"{found[state]} {word}" for state, word in WORDS.items() if found[state]]
-    return f"{', '.join(wrong)} of {n} racks" if wrong else f"all {n} racks run"
+    return f"{', '.join(wrong)}; {n} racks in all" if wrong else f"all {n} racks run"

@@ -24,7 +24,7 @@ VIRIDIS = ((68, 1, 84), (71, 45, 123), (59, 82, 139), (44, 114, 142), (33, 145, 
 N_STEPS = 33
 NO_STEP = -1
 BEYOND_PERCENT = 2.0  # of the ramp's length: room for a tick that is seen to stand outside
-STATE_WORDS = {"over": "above a limit", "throttled": "throttled", "dead": "dead", "": ""}
+STATE_WORDS = {"over": "overloaded", "throttled": "throttled", "dead": "off", "": ""}
 
 
 def ramp() -> list[str]:

@@ -1,4 +1,4 @@
-"""The guided start: a hall that cannot carry its load, mended in eight steps.
+"""The guided start: a hall that cannot carry its load, fixed in eight steps.
 
 Each user has a copy of `facility/samples/guide/hall.yaml` as a site of their own, with the hall as it was found beside
 it to compare with. A step is solved when the rules find nothing wrong there any more: progress is the description
@@ -32,7 +32,7 @@ SOLVED, OPEN, SKIPPED = "solved", "open", "skipped"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One fault of the hall: what the rules call it, why it matters, what mends it and where.
+    """One fault of the hall: what the rules call it, why it matters, what fixes it and where.
 
     `rules` are (kind of object, rule, severities) of the findings that must be gone.
     """
@@ -200,7 +200,7 @@ def guide_start(*, user) -> Site:
     document = documents.read(HALL.read_bytes())
     document["site"] |= {"slug": slug, "name": f"Guided start of {user.get_username()}"[:160]}
     found = deepcopy(document["layouts"][0]) | {
-        "slug": FOUND, "name": "As found", "notes": "The hall before anything was mended, to compare with.",
+        "slug": FOUND, "name": "As found", "notes": "The hall before anything was fixed, to compare with.",
     }  # fmt: skip
     document["layouts"].append(found)
     site = site_import(content=documents.write(document), replace=mine is not None, user=user)
@@ -231,7 +231,7 @@ def guide_state(site: Site, skipped: Sequence[str] = ()) -> Guide | None:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The newest runs of the hall as found and as mended, and whether the mended one is of the hall as it is now."""
+    """The newest runs of the hall as found and as fixed, and whether the fixed one is of the hall as it is now."""
 
     found: Layout
     yours: Layout

@@ -19,7 +19,7 @@ N_TIGHTEST = 9  # there are that many kinds of margin
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """A run with its findings as templates and the API show them, gravest first."""
+    """A run with its findings as templates and the API show them, most severe first."""
 
     run: Run
     findings: list[dict[str, Any]]

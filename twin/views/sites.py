@@ -149,7 +149,7 @@ def findings_of(layout: Layout, kind: str, pk: int) -> list[dict]:
 
 @login_required
 def layout_findings(request: HttpRequest, site: str, layout: str) -> HttpResponse:
-    """List everything the rules find in a layout, gravest first."""
+    """List everything the rules find in a layout, most severe first."""
     layout = visible_layout_or_404(request.user, site, layout)
     found = [with_address(layout, finding) for finding in findings(layout)]
     context = {"layout": layout, "site": layout.site, "findings": found, "last_run": last_run(layout)}

@@ -1,4 +1,4 @@
-// What the focused field means, what is usual there and who says so: one line under the panel's forms.
+// What the focused field means, the typical value and its source: one line under the panel's forms.
 
 export function explainFields(panel) {
   const source = document.getElementById("draw-field-texts"), line = document.getElementById("draw-field-help");

@@ -1,4 +1,4 @@
-"""Every field of every form says what it means, what is usual and who says so."""
+"""Every field of every form says what it means, typical value and source."""
 
 import inspect
 

@@ -220,7 +220,7 @@ def test_generators_with_one_unit_out(layout):
 
 def test_a_liquid_rack_without_cdu(layout):
     Rack.objects.update(cdu=None)
-    assert only(layout, "no CDU").message == "Gives 114.8 kW to its coolant but is on no CDU."
+    assert only(layout, "no CDU").message == "Gives 114.8 kW to its coolant but is not assigned to a CDU."
 
 
 def test_cdu_groups_with_a_unit_out(layout):

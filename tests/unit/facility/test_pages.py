@@ -108,7 +108,7 @@ def test_a_part_is_deleted_after_asking(planner, layout):
 def test_a_plant_in_use_cannot_be_deleted(planner, layout):
     plant = layout.cooling_plants.get()
     page = planner.post(address("part-delete", layout, "cooling-plants", plant.pk)).content.decode()
-    assert "still cools" in page
+    assert "is in use by" in page
     assert layout.cooling_plants.exists()
 
 

@@ -184,7 +184,7 @@ def test_a_hall_cannot_shrink_below_its_racks(layout):
 
 def test_a_plant_in_use_is_not_deleted_and_racks_survive_their_cdu(layout):
     services.part_save(part=new_rack(layout))
-    with pytest.raises(ValidationError, match="Plant Plant still cools CDU CDU-1, CDU CDU-2, hall Hall; connect them"):
+    with pytest.raises(ValidationError, match="Plant Plant is in use by CDU CDU-1, CDU CDU-2, hall Hall; connect them"):
         services.part_delete(part=layout.cooling_plants.get())
     services.part_delete(part=layout.cdus.get(name="CDU-1"))
     assert Rack.objects.get().cdu is None

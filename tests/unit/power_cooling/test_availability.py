@@ -150,7 +150,7 @@ def unplanned(groups: RepairableGroups) -> RepairableGroups:
 def test_maintenance_without_redundancy_costs_capacity_one_side_after_the_other():
     one_after_the_other = solve_availability((pair(lambda failed: 1 - failed.mean(axis=1)),))
     up = 0.5 * (1 - unavailability(2, 10)) + 0.5 * (1 - unavailability(1, 40))
-    # A unit that is out by plan cannot be missed twice, so its planned share counts of its own sound time.
+    # A unit that is in a planned outage cannot be missed twice, so its planned share counts of its own sound time.
     assert one_after_the_other.availability_frac == pytest.approx(up * (1 - 20 / 8760), rel=1e-9)
 
 

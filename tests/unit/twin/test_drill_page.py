@@ -54,7 +54,7 @@ def test_a_lost_ups_moves_its_load_to_the_other_side(viewer, layout):
 def test_both_feeds_lost_is_told_in_tokens_racks_and_time(viewer, layout):
     out = ",".join(f"feed:{feed(layout, f'Busway-{side}')}" for side in "AB")
     html = viewer.get(address(layout, out=out)).content.decode()
-    assert "2 dead of 2 racks" in html
+    assert "2 off; 2 racks in all" in html
     assert "lost, 100" in html
     assert "no live feed is left" in html
     assert html.count('class="rack dead"') == 2 + 1  # and the key

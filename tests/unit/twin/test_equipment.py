@@ -108,7 +108,7 @@ def test_support_racks_draw_their_power_and_need_no_coolant():
 
 
 def test_a_liquid_cooled_rack_without_cdu_is_refused_by_name():
-    with pytest.raises(ValueError, match="Rack A2 is liquid-cooled but on no CDU"):
+    with pytest.raises(ValueError, match="Rack A2 is liquid-cooled but not assigned to a CDU"):
         equipment.rack_table(hall(cdu_id=[1, 1, None, 1, 1, None]))
 
 

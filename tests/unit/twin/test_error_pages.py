@@ -39,5 +39,5 @@ def test_a_broken_page_says_so_in_words(viewer, monkeypatch):
     answer = viewer.get(reverse("site-list"))
     assert answer.status_code == 500
     text = answer.content.decode()
-    assert "The twin made a mistake" in text
+    assert "Something went wrong" in text
     assert "a table is gone" not in text

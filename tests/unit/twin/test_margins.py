@@ -70,5 +70,5 @@ def test_margins_beyond_the_tenth_are_folded(page):
 
 def test_runs_from_before_these_answers_still_show(page):
     html = page(availability={"groups": []})
-    assert "This run kept no margins." in html
+    assert "Margins are not stored for this run; re-run it." in html
     assert "Seconds after a loss" in html

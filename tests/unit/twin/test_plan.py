@@ -74,7 +74,7 @@ def test_racks_above_their_limit_are_hatched_and_throttled_ones_notched(layout):
     assert (made.n_over, len(hall.hatches)) == (1, 1)
     assert (made.n_throttled, len(hall.notches)) == (2, 2)
     assert made.legend.limit == plan.quantity_text(132e3, "W")
-    assert [row[9] for row in made.table].count("above a limit") == 1
+    assert [row[9] for row in made.table].count("overloaded") == 1
     assert str(hall.mark_markup).count(">!</text>") == 1
 
 

@@ -207,7 +207,7 @@ def test_stopping_leaves_no_process_and_no_run_that_only_seems_to_run(new_home):
     home.go()
     again = home.serve()
     home.wait_for(lambda: home.runs()[1] == ("done", 2, ""), "the rest of the work at the next start")
-    assert "1 unfinished run(s) go on." in home.log()
+    assert "1 unfinished run(s) resumed." in home.log()
     home.wait_until_open()
     everybody = descendants(again.pid)
     again.kill()  # not even this leaves anybody behind

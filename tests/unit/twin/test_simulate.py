@@ -126,7 +126,7 @@ def test_what_is_too_small_is_named_with_its_hour(sample_inputs):
     assert result.details["solver"]["converged"]
     assert result.details["balance"]["heat_rel"] < 1e-9
     assert rows[: len(short)] == short
-    assert any("want of feed rating" in row["kind"] for row in short)
+    assert any("insufficient feed rating (load shed)" in row["kind"] for row in short)
     assert all(0 <= row["hour"] < 219 and row["value"] > 0 for row in short)
     utility = next(row for row in rows if row["kind"] == "feed load" and row["limit"] == 1e6)
     assert 0.9e6 < utility["value"] <= 1e6 * (1 + 1e-4)

@@ -38,7 +38,7 @@ SAID = {
     BEYOND: "is loaded beyond its limit",
     THROTTLED: "slows its clock: its junctions are too hot",
 }
-DARK = "goes dark: nothing feeds it"
+DARK = "loses power: no live feed"
 GRAVITY = {name: i for i, name in enumerate(STATES.tolist())}
 
 
@@ -83,7 +83,7 @@ def drill(year: Described, hour: int, out: Sequence[Outage]) -> Drill:
 
 
 def affected(tables: dict[str, ObjectTable]) -> list[dict[str, Any]]:
-    """Return the objects that are worse off after the loss than before, gravest first."""
+    """Return the objects that are worse off after the loss than before, most severe first."""
     found = []
     for kind, table in tables.items():
         before, after = table.state[BEFORE], table.state[AFTER]

@@ -19,7 +19,7 @@ ASSUMED_COMMON_CAUSE_FRAC = 0.05  # of a component's failures that take its whol
 MAX_FAILED_SOLVED = 16  # units of one component that are taken out one by one; more at once are solved as all of them
 MAX_PAIRED_SOLVED = 8  # of each of two components that back each other up
 
-MAX_PLANNED_FRAC = 0.5  # of a year that one group's units are out by plan: beyond, several are served at a time
+MAX_PLANNED_FRAC = 0.5  # of a year that one group's units are in a planned outage: beyond, several are served at a time
 
 FEED_RELIABILITY = {
     "utility": "utility-single-feed", "generator": "genset-standby-1500kw", "transformer": "xfmr-liquid-3mva",
@@ -57,13 +57,13 @@ class Component:
 
     @property
     def planned_frac(self) -> float:
-        """Share of the year in which one of the units is out by plan, one after the other."""
+        """Share of the year in which one of the units is in a planned outage, one after the other."""
         return self.n * self.maintenance_per_year * self.maintenance_h / HOURS_PER_YEAR
 
     def units_out_pmf(self, planned: bool | None = None) -> FloatArray:
-        """Return the probability of 0 … n units out, shape (n + 1,): over the year, or while one is out by plan or not.
+        """Return the probability of 0 … n units out, shape (n + 1,): over the year, with or without a planned outage.
 
-        The one that is out by plan may be any, also one that has failed.
+        The one that is in a planned outage may be any, also one that has failed.
         """
         failed = self.failed_units_pmf()
         if planned is False:
@@ -204,7 +204,7 @@ def _feeds_apart(found: list[Component], feeds: SiteFeeds) -> Iterator[tuple[int
 
 
 def _pair_states(found: list[Component], i: int, j: int) -> Iterator[State]:
-    """Yield what two components lose together; they are never both out by plan."""
+    """Yield what two components lose together; they are never both in a planned outage."""
     one, other = found[i], found[j]
     calm = 1 - one.planned_frac - other.planned_frac
     cases = ((calm, False, False), (one.planned_frac, True, False), (other.planned_frac, False, True))

@@ -115,7 +115,7 @@ def rack_table(inputs: LayoutInputs) -> RackTable:
     dry = (bank["cdu_index"] < 0) & (bank["accelerator_liquid_frac"] + bank["other_liquid_frac"] > 0)
     if np.any(dry):
         name = racks.name[int(np.argmax(dry))]
-        raise ValueError(f"Rack {name} is liquid-cooled but on no CDU; assign it to one")
+        raise ValueError(f"Rack {name} is liquid-cooled but not assigned to a CDU")
     return RackTable(
         rack_id=np.array(racks.id, dtype=np.int64),
         bank=bank,

@@ -7,7 +7,7 @@ from twin.core.inputs.layout import LayoutInputs, ProductSheet
 
 
 def bill_rows(inputs: LayoutInputs) -> tuple[list[list[Any]], list[str]]:
-    """Return what a snapshot's layout is made of, dearest first, and the names of products without a price.
+    """Return what a snapshot's layout is made of, most expensive first, and the names of products without a price.
 
     A row has product, vendor, use, quantity, what it is counted in, price each, price, confidence of the price, source.
     """

@@ -150,7 +150,7 @@ def limits_section(run: ReportedRun) -> Section:
     ]
     margins = rows_of(run.details.get("margins") or [], "object", "kind", "value", "unit")
     margin_columns = (
-        Column("Object"), Column("Quantity"), Column("Least left", NUMBER, unit_from="Unit"),
+        Column("Object"), Column("Quantity"), Column("Smallest margin", NUMBER, unit_from="Unit"),
         Column("Unit", UNIT),
     )  # fmt: skip
     return Section(
@@ -292,13 +292,13 @@ def failures_section(run: ReportedRun) -> Section:
                      ("Hottest accelerator", "°C"))),
             rows_of(run.details.get("drills") or [], "loss", "plant", "seconds_to_throttle", "seconds_to_trip",
                     "recovers_s", "hottest_degc"),
-            note="At the busiest load in weather exceeded one hour in a hundred, followed for an hour; a dash: it does "
+            note="At the busiest load in 99th-percentile (1 % design) weather, followed for an hour; a dash: it does "
                  "not happen within that hour."),
         Table("Hall air", "Air of the halls, and work in the hot aisle", (
             Column("Hall"),
             *numbers(("Supply", "°C"), ("Inlets, mean", "°C"), ("Warmest inlet", "°C"), ("Hot aisle", "°C"),
                      ("SHI", "%"), ("RTI", "%"), ("RCI high", "%"), ("Wet-bulb globe", "°C"),
-                     ("Limit, used to heat", "°C"), ("Work allowed", "min"))),
+                     ("REL (acclimatised)", "°C"), ("Work allowed", "min"))),
             rows_of(run.details.get("hall_air") or [], "hall", "supply_degc", "inlet_mean_degc", "inlet_max_degc",
                     "hot_aisle_degc", "shi_frac", "rti_frac", "rci_high_frac", "wbgt_degc", "exposure_limit_degc",
                     "allowed_minutes"),

@@ -45,7 +45,7 @@ class RunFinding:
 
 
 def run_findings(details: Details) -> list[RunFinding]:
-    """Return what a run's details say should be looked at, gravest first."""
+    """Return what a run's details say should be looked at, most severe first."""
     over = list(_over(details))
     named = {(finding.object_kind, finding.object_name) for finding in over}
     thin = [f for f in _thin(details) if (f.object_kind, f.object_name) not in named]

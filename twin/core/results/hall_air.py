@@ -1,6 +1,6 @@
 """The air of the halls: how well it is managed, and how long people may work in the hot aisle.
 
-Told of the hour in which a hall's hot aisle is hottest, with air as humid as the hall's humidity control lets in over
+Reported for the hour in which a hall's hot aisle is hottest, with air as humid as the humidity control lets in over
 the year. Knows no Django.
 """
 

@@ -84,10 +84,10 @@ def shortfalls(solved: Solved) -> Iterator[Row]:
     over = c.hall_supply_degc - site.halls.supply_set_degc
     lay(names.halls, "air-unit cooling", c.hall_level, np.nan_to_num(over), site.halls.plant_index)
     for (name, why), levels in found.items():
-        yield from _held(name, f"want of {why}", np.min(levels, axis=0))
+        yield from _held(name, f"insufficient {why}", np.min(levels, axis=0))
     for node in np.unique(c.short_feed[c.short_feed >= 0]):
         level = np.where(c.short_feed == node, c.feed_level, 1.0)
-        yield from _held(solved.feeds.tree.names[node], "want of feed rating", level)
+        yield from _held(solved.feeds.tree.names[node], "insufficient feed rating (load shed)", level)
     for i, name in enumerate(names.plants):
         hours = int(np.count_nonzero(c.curve_clamped[:, i]))
         if hours:
@@ -102,7 +102,7 @@ def _held(label: str, why: str, level: FloatArray) -> Iterator[Row]:
     hour = int(np.argmin(level))
     withheld, off = 1 - max(2 * level[hour] - 1, 0.0), 1 - min(2 * level[hour], 1.0)
     hours = f"{np.count_nonzero(level < 1)} h"
-    yield _nothing(label, f"accelerators held back for {why}, {hours}", float(withheld), "%", hour)
+    yield _nothing(label, f"accelerators power-capped for {why}, {hours}", float(withheld), "%", hour)
     if off > 0:
         hours = f"{np.count_nonzero(level < 0.5)} h"
         yield _nothing(label, f"racks off for {why}, {hours}", float(off), "%", hour)

@@ -85,7 +85,7 @@ QUANTITIES: Mapping[str, tuple[ObjectQuantity, ...]] = {
         Q("chiller_load_frac", "Chiller load", "%", "chiller_load_limit_frac", "lower"),
         Q("fan_power_w", "Cooler and tower fans", "W", "", "lower"),
         Q("pump_power_w", "Pump power", "W", "", "lower"),
-        Q("economiser_frac", "Heat rejected without chillers", "%", "", "higher"),
+        Q("economiser_frac", "Free-cooling fraction", "%", "", "higher"),
         Q("water_kg_s", "Water used", "kg/s", "", "lower"),
     ),
 }

@@ -75,7 +75,7 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(f"the database cannot be used: {error}") from error
         if n_waiting:
-            self._say(f"{n_waiting} unfinished run(s) go on.")
+            self._say(f"{n_waiting} unfinished run(s) resumed.")
         children = {"web": Child(_web_command(host, port, threads))}
         if not no_worker:
             children["worker"] = Child(_worker_command(concurrency))
