@@ -327,6 +327,16 @@ def _mechanical(p, n_towers, n_chillers, total, free, leaving, air):
 
 
 @njit(cache=True)
+def _has(p, n_coolers, n_towers, n_chillers):
+    """Whether what runs can reject heat without chillers, and with them."""
+    has_chiller = n_chillers > 0.0 and (p.chiller_water_cooled == 0 or n_towers > 0.0)
+    outdoor = n_coolers > 0.0 or (
+        n_towers > 0.0 and (p.chiller_water_cooled == 0 or not has_chiller or p.economiser_ua_w_per_k > 0.0)
+    )
+    return outdoor and (not has_chiller or p.economiser == 1), has_chiller
+
+
+@njit(cache=True)
 def _flat_out_short(p, n_coolers, n_towers, n_chillers, has_free, heat, c_water, air, supply):
     """Heat [W] that the plant flat out leaves over at a supply temperature."""
     free = 0.0
@@ -345,11 +355,7 @@ def plant_scalar(p, n_coolers, n_towers, n_chillers, heat, c_water, air):
     fraction, clamped flag, heat rejected without chillers [W].
     """
     setpoint = p.supply_set_degc
-    has_chiller = n_chillers > 0.0 and (p.chiller_water_cooled == 0 or n_towers > 0.0)
-    outdoor = n_coolers > 0.0 or (
-        n_towers > 0.0 and (p.chiller_water_cooled == 0 or not has_chiller or p.economiser_ua_w_per_k > 0.0)
-    )
-    has_free = outdoor and (not has_chiller or p.economiser == 1)
+    has_free, has_chiller = _has(p, n_coolers, n_towers, n_chillers)
     if heat <= 0.0:
         return setpoint, FREE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, 0.0
     if not has_free and not has_chiller:
@@ -492,6 +498,70 @@ def solve_plants(plants: PlantBank, heat_w: ArrayLike, flow_kg_s: ArrayLike, wea
         clamped=out[..., 8] > 0,
         economiser_heat_w=out[..., 10],
     )
+
+
+def plant_capacities_w(
+    plants: PlantBank,
+    heat_w: ArrayLike,
+    flow_kg_s: ArrayLike,
+    weather: Weather,
+    *,
+    coolers_running: ArrayLike | None = None,
+    towers_running: ArrayLike | None = None,
+    chillers_running: ArrayLike | None = None,
+) -> FloatArray:
+    """Return the heat that plants, flat out, take from the return water of a heat while they hold their set point.
+
+    A plant holds its set point at `heat_w` where this is at least `heat_w`: the condition by which `solve_plants` lets
+    the supply float.
+
+    Parameters
+    ----------
+    plants : PlantBank
+        Arrays of shape (n_plants,).
+    heat_w, flow_kg_s : array_like
+        Heat in the return water [W], which with the facility-water flow [kg/s] says how warm it arrives; broadcast to
+        (n_elements, n_plants).
+    weather : Weather
+        Arrays of shape (n_elements,).
+    coolers_running, towers_running, chillers_running : array_like, optional
+        Units that run, broadcast to (n_plants,); all where not given.
+
+    Returns
+    -------
+    ndarray, shape (n_elements, n_plants)
+        Capacity [W]; 0 where nothing that runs rejects heat.
+
+    Raises
+    ------
+    ValueError
+        If a flow is not above 0.
+    """
+    shape = (weather.n_elements, plants.n_plants)
+    heat = np.broadcast_to(np.asarray(heat_w, dtype=float), shape)
+    flow = np.broadcast_to(np.asarray(flow_kg_s, dtype=float), shape)
+    if np.any(~(flow > 0)):
+        raise ValueError(f"flow_kg_s is {flow[~(flow > 0)].flat[0]:g} kg/s; must be greater than 0")
+    runs = [
+        np.broadcast_to(np.asarray(all_units if given is None else given, dtype=float), shape[1:])
+        for given, all_units in (
+            (coolers_running, plants.n_coolers),
+            (towers_running, plants.n_towers),
+            (chillers_running, plants.n_chillers),
+        )
+    ]
+    capacity = np.zeros(shape)
+    table, air = records(plants), air_states(weather)
+    for e, state in enumerate(air.tolist()):
+        for j in range(shape[1]):
+            p, n = table[j], tuple(float(units[j]) for units in runs)
+            has_free, has_chiller = _has(p, *n)
+            if has_free or has_chiller:
+                c_water = float(flow[e, j] * p["cp_j_per_kg_k"])
+                needed, setpoint = float(heat[e, j]), float(p["supply_set_degc"])
+                short = _flat_out_short(p, *n, has_free, needed, c_water, tuple(state), setpoint)
+                capacity[e, j] = max(needed - short, 0.0)
+    return capacity
 
 
 def air_states(weather: Weather) -> FloatArray:

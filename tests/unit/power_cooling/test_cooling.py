@@ -3,7 +3,7 @@ import pytest
 
 from power_cooling.cooling.chillers import CoolingMode
 from power_cooling.cooling.heat_rejection import DryCoolers, dry_cooler_supply
-from power_cooling.cooling.plant import HOTTEST_WATER_DEGC, solve_plants
+from power_cooling.cooling.plant import HOTTEST_WATER_DEGC, plant_capacities_w, solve_plants
 from power_cooling.cooling.towers import MerkelTowers, merkel_supply
 from power_cooling.fluids.psychrometrics import humidity_ratio_from_relative_humidity, wet_bulb_degc
 from power_cooling.site_arrays import ChillerModel, PlantBank, Weather
@@ -101,6 +101,36 @@ def test_a_plant_too_small_lets_its_water_float_to_what_it_can_carry():
 def test_a_plant_without_chance_says_so_by_the_hottest_water():
     hopeless = plant(18.0, **CHILLERS | {"n_chillers": 1.0})
     assert np.all(solve_plants(hopeless, HEAT_W, FLOW_KG_S, WEATHER).supply_degc == HOTTEST_WATER_DEGC)
+
+
+@pytest.mark.parametrize("pressure_pa", [101_325.0, 79_500.0])  # sea level and 2,000 m
+@pytest.mark.parametrize(
+    ("setpoint_degc", "parts"),
+    [
+        (35.0, DRY), (35.0, DRY | {"pad_efficiency": 0.8}), (22.0, TOWERS),
+        (24.0, TOWERS | {"economiser_ua_w_per_k": 1e6}),
+        (30.0, DRY | CHILLERS), (18.0, CHILLERS | {"n_chillers": 3.0}),
+        (18.0, TOWERS | CHILLERS | {"chiller_water_cooled": 1, "n_chillers": 3.0}),
+        (22.0, TOWERS | CHILLERS | {"chiller_water_cooled": 1, "economiser_ua_w_per_k": 1.2e6, "n_chillers": 2.0}),
+    ],
+)  # fmt: skip
+def test_a_plant_holds_its_set_point_exactly_where_its_capacity_reaches_the_heat(setpoint_degc, parts, pressure_pa):
+    weather = Weather(DRY_BULB, humidity_ratio_from_relative_humidity(DRY_BULB, 0.5, pressure_pa), pressure_pa)
+    for heat_w in (1e6, 3e6, 6e6):
+        bank = plant(setpoint_degc, **parts)
+        capacity_w = plant_capacities_w(bank, heat_w, FLOW_KG_S, weather)
+        holds = solve_plants(bank, heat_w, FLOW_KG_S, weather).supply_degc <= setpoint_degc + 1e-9
+        assert np.array_equal(capacity_w >= heat_w * (1 - 1e-9), holds)
+
+
+def test_a_plant_takes_less_with_units_out():
+    bank = plant(35.0, **DRY)
+    hot = Weather([34.0], [0.01])
+    all_w, four_w, none_w = (
+        plant_capacities_w(bank, HEAT_W, FLOW_KG_S, hot, coolers_running=n).item() for n in (5.0, 4.0, 0.0)
+    )
+    assert all_w > four_w > 0.8 * all_w  # with more water each, four coolers take more than four fifths
+    assert none_w == 0.0
 
 
 def test_a_plant_with_nothing_that_rejects_heat_is_refused():
