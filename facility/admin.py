@@ -4,12 +4,12 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.text import slugify
 
 from facility import services
-from facility.findings import findings
 from facility.models import (
     AirUnit,
     ApiToken,
@@ -98,13 +98,13 @@ class SiteAdmin(SiteBound, admin.ModelAdmin):
 
 @admin.register(Layout)
 class LayoutAdmin(SiteBound, admin.ModelAdmin):
-    list_display = ["name", "site", "slug", "status", "version", "updated_at"]
+    list_display = ["name", "site", "slug", "status", "version", "updated_at", "findings"]
     list_select_related = ["site"]
     list_filter = ["status", "site"]
     search_fields = ["name", "slug", "site__name"]
     raw_id_fields = ["site", "cloned_from"]
     readonly_fields = ["version", "updated_at"]
-    actions = ["clone", "show_findings"]
+    actions = ["clone"]
 
     @admin.action(description="Clone selected layouts", permissions=["add"])
     def clone(self, request: HttpRequest, queryset) -> None:
@@ -117,14 +117,11 @@ class LayoutAdmin(SiteBound, admin.ModelAdmin):
             else:
                 self.message_user(request, f"{layout} is now also {copy.path}.")
 
-    @admin.action(description="Show findings of selected layouts", permissions=["view"])
-    def show_findings(self, request: HttpRequest, queryset) -> None:
-        for layout in queryset.select_related("site"):
-            found = findings(layout)
-            for finding in found[:20]:
-                level = {"blocking": messages.ERROR, "risk": messages.WARNING}.get(finding.severity, messages.INFO)
-                self.message_user(request, f"{layout}: {finding.object_name}: {finding.message}", level)
-            self.message_user(request, f"{layout}: {len(found)} findings.")
+    @admin.display(description="findings")
+    def findings(self, layout: Layout) -> str:
+        return format_html(
+            '<a href="{}">Findings</a>', reverse("layout-findings", args=[layout.site.slug, layout.slug])
+        )
 
 
 class PartAdmin(SiteBound, admin.ModelAdmin):

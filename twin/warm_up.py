@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from django.db import connection
 
-from facility.findings import findings
 from facility.models import Layout
 from twin.exceptions import CannotSimulate
 from twin.runs import snapshot
+from twin.runs.findings import layout_findings
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def _answer(layout: Layout) -> None:
     from twin.core.solve.simulate import described
     from twin.core.solve.steady import DESIGN, solve_steady
 
-    findings(layout)
+    layout_findings(layout)
     for scenario in layout.site.scenarios.select_related("weather").order_by("-id")[:1]:
         year = described(snapshot.inputs_now(layout, scenario))
         instant_answer(year)

@@ -1,4 +1,7 @@
-"""What a finding is."""
+"""What a finding is.
+
+Severity: *blocking* forbids building it as drawn, *risk* needs a decision, *hint* is worth knowing.
+"""
 
 from dataclasses import dataclass
 
@@ -9,7 +12,7 @@ BLOCKING, RISK, HINT = "blocking", "risk", "hint"
 class Finding:
     """One object that breaks one rule, with its value against the limit."""
 
-    object_kind: str  # rack, cdu, power_feed, hall, cooling_plant, air_unit, floor_feature or site
+    object_kind: str  # rack, cdu, hall, air_unit or floor_feature
     object_id: int | None
     object_name: str
     rule: str
@@ -18,8 +21,3 @@ class Finding:
     limit: float | None
     unit: str
     message: str
-
-
-def kilowatts(power_w: float) -> str:
-    """Return a power as planners write it."""
-    return f"{power_w / 1e6:,.2f} MW" if power_w >= 1e6 else f"{power_w / 1e3:,.4g} kW"

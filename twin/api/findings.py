@@ -11,9 +11,9 @@ from rest_framework.views import APIView
 
 from facility.api.schema import RefusalSchema
 from facility.api.serializers import FindingSerializer
-from facility.findings import findings
 from facility.models import Layout
 from facility.permissions import visible_sites
+from twin.runs.findings import layout_findings
 from twin.runs.last_run import last_run
 
 
@@ -34,7 +34,7 @@ class LayoutFindingsView(APIView):
     def get(self, request: Request, pk: int) -> Response:
         layouts = Layout.objects.filter(site__in=visible_sites(request.user)).select_related("site")
         layout = get_object_or_404(layouts, pk=pk)
-        rows = [asdict(finding) | {"run": None, "scenario": "", "href": ""} for finding in findings(layout)]
+        rows = [asdict(finding) | {"run": None, "scenario": "", "href": ""} for finding in layout_findings(layout)]
         if last := last_run(layout):
             source = {"run": last.run.id, "scenario": last.run.scenario.name}
             rows += [finding | source for finding in last.findings]

@@ -18,15 +18,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from facility.api.schema import LayoutQuestionSchema
-from facility.findings import Finding, findings
-from facility.findings.report import BLOCKING, HINT, RISK
 from facility.models import Layout
 from facility.permissions import visible_sites
 from twin.api import state_shapes as shapes
+from twin.core.results.findings import BLOCKING, HINT, RISK
 from twin.core.results.object_quantities import QUANTITIES, STATES
+from twin.core.rules.report import Finding
 from twin.core.text.json_numbers import plain, plain_json
 from twin.core.text.numbers import quantity_text
 from twin.exceptions import CannotSimulate
+from twin.runs.findings import layout_findings
 from twin.views import asked, diagrams
 from twin.views.sites import address, with_address
 
@@ -131,7 +132,7 @@ class AnswerView(LayoutQuestionView):
         from twin.core.solve.estimate import APPROXIMATION, instant_answer
 
         watch.lap("read")
-        found = findings(layout)
+        found = layout_findings(layout, year.inputs)
         watch.lap("findings")
         done = instant_answer(year)
         watch.lap("solve")

@@ -16,13 +16,14 @@ from django.db import transaction
 from django.urls import reverse
 
 import facility
-from facility.findings import Finding, findings
 from facility.interchange import documents
 from facility.models import Layout, Rack, Site
 from facility.permissions import may_change_site
 from twin.core.results.findings import run_findings
+from twin.core.rules.report import Finding
 from twin.interchange.site_file import site_import
 from twin.models import GuidedStart, Run
+from twin.runs.findings import layout_findings
 
 HALL = Path(facility.__file__).parent / "samples" / "guide" / "hall.yaml"
 YOURS, FOUND = "hall", "as-found"  # slugs of the two layouts
@@ -114,7 +115,7 @@ STEPS = (
         "coolant", "The coolant is too warm for the racks", (("cdu", "coolant temperature", ANY),),
         "Cold plates hand over heat by a temperature difference. Warmer supply means hotter chips, more leakage and, "
         "past the limit, a lower clock: fewer tokens from the same watts.",
-        "Set CDU-1 to supply 41 °C: within the racks' 45 °C, and 5 K above its plant's water of 36 °C.",
+        "Set CDU-1 to supply 44 °C: within the racks' 45 °C, and 5 K above its plant's water of 39 °C.",
         "Cool the supply of CDU-1", part_address("cdus", "CDU-1", "supply_degc"),
     ),
     Step(
@@ -129,13 +130,13 @@ STEPS = (
         tuple(("cdu", rule, ANY) for rule in ("CDU redundancy", "CDU capacity", "CDU flow", "CDU group")),
         "The group states N+1: one unit may fail at design load. That takes a second unit of the same product, set "
         "point, plant and group.",
-        "Add CDU-2 beside the first: same product, plant and group Loop, at x 8 m and y 7 m, supply 41 °C.",
+        "Add CDU-2 beside the first: same product, plant and group Loop, at x 8 m and y 7 m, supply 44 °C.",
         "Add a second CDU", second_cdu_address, has_spare_cdu,
     ),
     Step(
         "plant", "The dry coolers are too few for the hottest hour", (("cooling_plant", "plant capacity", ANY),),
-        "A dry cooler's capacity shrinks with the distance between water and outside air: at 37 °C outside and 36 °C "
-        "water one of 1 MW gives less than half of that.",
+        "A dry cooler's capacity shrinks with the distance between water and outside air, and no number of them cools "
+        "water below it: at 37 °C outside one of 1 MW no longer carries 1 MW to water of 39 °C.",
         "Install four coolers in the plant Facility water, one of them spare.",
         "Add coolers", part_address("cooling-plants", "Facility water", "n_heat_rejection"),
     ),
@@ -218,7 +219,7 @@ def guide_state(site: Site, skipped: Sequence[str] = ()) -> Guide | None:
     layout = site.layouts.select_related("site").filter(slug=YOURS).first()
     if layout is None:
         return None
-    found = findings(layout)
+    found = layout_findings(layout)
     steps = []
     for number, step in enumerate(STEPS, start=1):
         mine = [finding for finding in found if step.names(finding)]

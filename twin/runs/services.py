@@ -22,7 +22,6 @@ from django.db.models import Q
 from django.utils import timezone
 from numpy.typing import NDArray
 
-from facility.findings import findings
 from facility.models import Layout
 from facility.permissions import check_write
 from twin.celery import app
@@ -31,6 +30,7 @@ from twin.core.results.findings import run_findings
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused, RunCancelled, RunLost
 from twin.models import IdempotencyKey, Run, Scenario, ScenarioWorkload
 from twin.runs import snapshot
+from twin.runs.findings import layout_findings
 from twin.runs.leases import LEASE, Lease, lease_left_s, patiently, run_claim
 
 logger = logging.getLogger(__name__)
@@ -294,7 +294,7 @@ def _solve(run: Run, lease: Lease) -> None:
     result = simulate.simulate(snapshot.inputs_stored(run.inputs), progress=lease)
     patiently(lease.check)
     figures = {name: _figure(name, value) for name, value in result.figures.items()}
-    details = result.details | {"findings": [asdict(finding) for finding in findings(run.layout)]}
+    details = result.details | {"findings": [asdict(finding) for finding in layout_findings(run.layout)]}
     details["n_found"] = dict(Counter(finding.severity for finding in run_findings(details)))  # for lists of runs
     json.dumps([result.bands, details], allow_nan=False)  # a NaN is a solver's error, and PostgreSQL refuses it
     series, racks = arrays_packed(result.series), arrays_packed(result.racks)

@@ -10,11 +10,11 @@ import json
 import zlib
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from facility.catalogue import assumed
 from facility.catalogue.schema import unit_of
-from facility.models import Layout, Product, Rack
+from facility.models import Layout, Product, Rack, Site
 from twin.core.inputs.layout import (
     FORMATS,
     TABLES,
@@ -36,6 +36,17 @@ from twin.models import Scenario
 # Kinds that every run reads whole: they are short and belong to no single row of the layout.
 WHOLE_KINDS = tuple(name for name in column_names(Products) if name != "by_id")
 PRODUCT_REFERENCES = frozenset({"product_id", "air_unit_id", "heat_rejection_id", "chiller_id", "pump_id"})
+
+#: Stands in a description that no scenario asks anything of.
+NO_SCENARIO = ScenarioInputs(
+    slug="",
+    name="",
+    engine="",
+    weight_precision="",
+    accelerator_power_limit_w=None,
+    electricity_usd_per_kwh=None,
+    workloads=(),
+)
 
 
 def snapshot(layout: Layout, scenario: Scenario) -> dict[str, Any]:
@@ -109,6 +120,32 @@ def inputs_stored(stored: bytes) -> LayoutInputs:
 def inputs_now(layout: Layout, scenario: Scenario) -> LayoutInputs:
     """Return the description as it is now; `snapshot` says what is raised."""
     return layout_inputs(snapshot(layout, scenario))
+
+
+def description(layout: Layout) -> LayoutInputs:
+    """Return a layout without a scenario, in the weather of its site: what the rules judge.
+
+    Takes a fixed number of queries, whatever the number of racks.
+    """
+    site = Site.objects.select_related("weather", "region").get(pk=layout.site_id)
+    racks = _columns(Rack.objects.filter(hall__layout=layout))
+    tables = {name: table_rows(layout, name) for name in ("halls", "cdus", "feeds", "plants")}
+    wanted = {*racks["product_id"]} | {
+        getattr(row, name, None) for rows in tables.values() for row in rows for name in PRODUCT_REFERENCES
+    }  # fmt: skip
+    found = Product.objects.filter(Q(id__in=wanted - {None}) | Q(kind="accelerators"))
+    sheets = {product.id: ProductSheet(**_product(product)) for product in found}
+    chips = {sheet.slug: sheet for sheet in sheets.values() if sheet.kind == "accelerators"}
+    rows = base64.b64encode(bytes(site.weather.rows)).decode()
+    return LayoutInputs(
+        site=SiteInputs(**_fields(site, SiteInputs, region=ProductSheet(**_product(site.region)), assumed=())),
+        layout=LayoutVersion(**_fields(layout, LayoutVersion)),
+        scenario=NO_SCENARIO,
+        weather=WeatherInputs(**_fields(site.weather, WeatherInputs, rows=rows)),
+        racks=RackColumns(**{name: tuple(values) for name, values in racks.items()}),
+        products=Products(**{kind: {} for kind in WHOLE_KINDS} | {"accelerators": chips, "by_id": sheets}),
+        **tables,
+    )
 
 
 def table_rows(layout: Layout, name: str) -> tuple[Any, ...]:

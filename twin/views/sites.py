@@ -12,18 +12,19 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.vary import vary_on_headers
 
-from facility.findings import Finding, findings
 from facility.models import Cdu, Layout, Rack
 from facility.permissions import may_change_site, visible_sites
 from facility.views.lookup import visible_layout_or_404, visible_site_or_404
 from twin.core.figures_of_merit import HEADLINES
 from twin.core.results.rack_quantities import QUANTITIES
+from twin.core.rules.report import Finding
 from twin.floor import plan
 from twin.floor.colouring import MODES, colouring, offered, read_question
 from twin.floor.rows import read_floor
 from twin.interchange.site_file import site_export
 from twin.models import Run
 from twin.runs import services
+from twin.runs.findings import layout_findings
 from twin.runs.last_run import last_run
 from twin.runs.latest import LatestRun, best_run, latest_runs, recent_runs, shared_scenario
 
@@ -81,7 +82,7 @@ def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     context = coloured_floor(request, layout) | {"figures": HEADLINES, "here": request.path}
     if request.htmx:
         return render(request, "twin/_plan.html", context)
-    found = findings(layout)
+    found = layout_findings(layout)
     context |= {
         "findings": [with_address(layout, finding) for finding in found[:12]],
         "n_findings": len(found), "may_change": may_change_site(request.user, layout.site),
@@ -144,14 +145,14 @@ def with_address(layout: Layout, finding: Finding) -> dict:
 
 def findings_of(layout: Layout, kind: str, pk: int) -> list[dict]:
     """Return the findings that name one object."""
-    return [with_address(layout, f) for f in findings(layout) if f.object_kind == kind and f.object_id == pk]
+    return [with_address(layout, f) for f in layout_findings(layout) if f.object_kind == kind and f.object_id == pk]
 
 
 @login_required
-def layout_findings(request: HttpRequest, site: str, layout: str) -> HttpResponse:
+def findings_page(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     """List everything the rules find in a layout, most severe first."""
     layout = visible_layout_or_404(request.user, site, layout)
-    found = [with_address(layout, finding) for finding in findings(layout)]
+    found = [with_address(layout, finding) for finding in layout_findings(layout)]
     context = {"layout": layout, "site": layout.site, "findings": found, "last_run": last_run(layout)}
     return render(request, "twin/layout_findings.html", context)
 

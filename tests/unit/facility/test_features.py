@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from facility import services
-from facility.findings import BLOCKING, HINT, RISK, findings
+from facility.findings import BLOCKING, HINT, RISK, floor_findings, take_inventory
 from facility.interchange import documents
 from facility.interchange.site_file import site_document, site_load
 from facility.models import AirUnit, FloorFeature, Layout
@@ -82,7 +82,7 @@ def test_halls_of_other_layouts_are_refused(layout):
 
 def rules(layout: Layout) -> dict[str, list]:
     found: dict[str, list] = {}
-    for finding in findings(layout):
+    for finding in floor_findings(take_inventory(layout)):
         found.setdefault(finding.rule, []).append(finding)
     return found
 

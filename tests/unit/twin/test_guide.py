@@ -12,6 +12,7 @@ from facility.models import Cdu, Layout, Product, Rack, Site
 from tests.small_run import done_run
 from twin.models import Run
 from twin.onboarding import guide
+from twin.runs.findings import layout_findings
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def changed(part, **values) -> None:
 def second_cdu(layout: Layout) -> None:
     first = layout.cdus.get(name="CDU-1")
     services.part_save(part=Cdu(layout=layout, hall=first.hall, name="CDU-2", product=first.product, plant=first.plant,
-                                group="Loop", redundant_units=1, x_m=8, y_m=7, supply_degc=41))  # fmt: skip
+                                group="Loop", redundant_units=1, x_m=8, y_m=7, supply_degc=44))  # fmt: skip
 
 
 #: What each step proposes, by slug.
@@ -56,7 +57,7 @@ MENDED = {
                                      feed_b=layout.power_feeds.get(name="Busway B")),
     "busway": lambda layout: changed(layout.power_feeds.get(name="Busway A"), product=product("busway-1250a-415"),
                                      n_units=2),
-    "coolant": lambda layout: changed(layout.cdus.get(name="CDU-1"), supply_degc=41),
+    "coolant": lambda layout: changed(layout.cdus.get(name="CDU-1"), supply_degc=44),
     "cdu": lambda layout: changed(layout.cdus.get(name="CDU-1"), product=product("vertiv-coolchip-2300")),
     "spare": second_cdu,
     "plant": lambda layout: changed(layout.cooling_plants.get(name="Facility water"), n_heat_rejection=4),
@@ -68,7 +69,7 @@ def test_the_hall_has_the_eight_faults_and_no_other(site):
     found = state(site)
     assert [item.state for item in found.steps] == ["open"] * 8
     named = {f for item in found.steps for f in item.findings}
-    others = {f for f in guide.findings(yours(site)) if f not in named}
+    others = {f for f in layout_findings(yours(site)) if f not in named}
     assert {f.severity for f in others} <= {"hint"}
     assert all(item.findings for item in found.steps)
 
@@ -83,7 +84,7 @@ def test_each_step_is_solved_by_what_it_proposes_and_only_then(site):
     done = state(site)
     assert done.is_done
     assert done.current is None
-    assert {f.severity for f in guide.findings(yours(site))} <= {"hint"}
+    assert {f.severity for f in layout_findings(yours(site))} <= {"hint"}
     assert [item.findings for item in done.steps] == [[]] * 8
 
 
@@ -109,7 +110,7 @@ def test_taking_racks_away_solves_nothing(site):
 def test_the_hall_as_found_stays_and_a_restart_brings_yours_back(site, user):
     for mend in MENDED.values():
         mend(yours(site))
-    assert len([f for f in guide.findings(site.layouts.get(slug=guide.FOUND)) if f.severity != "hint"]) >= 7
+    assert len([f for f in layout_findings(site.layouts.get(slug=guide.FOUND)) if f.severity != "hint"]) >= 7
     guide.guide_start(user=user)
     assert state(site).n_solved == 0
     assert Site.objects.get(pk=site.pk).grid_limit_w == 1e6

@@ -11,7 +11,6 @@ from django.core.management import CommandError, call_command
 
 import facility
 from facility import services
-from facility.findings import BLOCKING, findings
 from facility.interchange import documents
 from facility.interchange.catalogue_files import catalogue_load
 from facility.interchange.documents import SiteFileError
@@ -20,8 +19,10 @@ from facility.weather import climates_load, read_epw
 from tests.small_run import done_run, small_scenario
 from tests.small_site import new_rack, small_layout
 from tests.unit.facility.test_weather import epw, rows
+from twin.core.results.findings import BLOCKING
 from twin.interchange.site_file import site_export, site_import
 from twin.models import Run, Scenario, ScenarioWorkload
+from twin.runs.findings import layout_findings
 
 pytestmark = pytest.mark.django_db
 SAMPLES = sorted((Path(facility.__file__).parent / "samples").glob("*.yaml"))
@@ -49,7 +50,7 @@ def test_samples_are_written_read_and_written_again_byte_for_byte_and_block_noth
     site.delete()
     assert site_export(site=site_import(content=first)) == first
     for layout in Layout.objects.all():
-        assert [found.message for found in findings(layout) if found.severity == BLOCKING] == []
+        assert [found.message for found in layout_findings(layout) if found.severity == BLOCKING] == []
         assert layout.notes.startswith("Source: ")
         # One envelope: IT nameplate of the layouts differs by no more than 3 % from 7 MW, so that they compare.
         power_w = sum(

@@ -199,7 +199,7 @@ def _rack_kind(
         warmest_degc = float(system.get("air_inlet_max_degc") or 35.0)
         r_th = (throttle_degc - ASSUMED_HEAT_SINK_MARGIN_K - warmest_degc) / tdp_w
         flow_share = ASSUMED_HEAT_SINK_FLOW_SHARE
-    density, cp = _coolant(coolant or "pg25")
+    density, cp = coolant_properties(coolant or "pg25")
     design_m3_per_s = float(system.get("liquid_design_flow_m3_per_s") or 0.0) * n_systems
     if liquid_frac > 0 and design_m3_per_s <= 0:
         design_m3_per_s = liquid_w / (density * cp * 10.0)
@@ -345,7 +345,7 @@ def cdu_bank(inputs: LayoutInputs) -> CduBank | None:
     for units in groups.values():
         head = units[0]
         sheet = inputs.facts(head.product_id)
-        density, cp = _coolant(head.coolant)
+        density, cp = coolant_properties(head.coolant)
         flow_kg_s = sheet["secondary_flow_m3_per_s"] * density
         capacity_w = float(sheet["capacity_w"])
         row = {
@@ -442,7 +442,7 @@ def plant_bank(inputs: LayoutInputs, design_heat_w: FloatArray) -> PlantBank:
 
 
 def _plant(inputs: LayoutInputs, plant: PlantRow, heat_w: float) -> dict[str, Any]:
-    density, cp = _coolant(plant.coolant)
+    density, cp = coolant_properties(plant.coolant)
     pump = inputs.facts(plant.pump_id)
     duty_pumps = max(plant.n_pumps - plant.n_pumps_spare, 1)
     flow_kg_s = min(max(heat_w, 1.0) / (cp * plant.design_rise_k), duty_pumps * pump["flow_m3_per_s"] * density)
@@ -568,7 +568,7 @@ def names(inputs: LayoutInputs) -> Names:
 
 
 @cache
-def _coolant(name: str) -> tuple[float, float]:
+def coolant_properties(name: str) -> tuple[float, float]:
     """Return density [kg/m³] and heat capacity [J/(kg K)] of a coolant at 40 degC, where loops of this kind run."""
     coolant = coolant_by_name(name)
     return float(coolant.density(40.0)), float(coolant.heat_capacity(40.0))

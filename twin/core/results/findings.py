@@ -1,6 +1,6 @@
 """What the last run found that no rule of the description can: limits passed, thin margins, failures, quick trips.
 
-Read from what a run stored. The rules of `facility.findings` judge the description; these judge its solved year.
+Read from what a run stored. The rules (`twin.core.rules`) judge the description; these judge its solved year.
 """
 
 from collections.abc import Iterator, Mapping

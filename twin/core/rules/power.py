@@ -4,89 +4,91 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from facility.findings.design_load import mechanical_design_w
-from facility.findings.feed_loads import FeedLoads, feed_loads
-from facility.findings.inventory import Inventory
-from facility.findings.report import BLOCKING, HINT, RISK, Finding, kilowatts
-from facility.models import PowerFeed
+from twin.core.inputs.layout import FeedRow, LayoutInputs
+from twin.core.results.findings import BLOCKING, HINT, RISK
+from twin.core.rules.design_load import Design, RackDesign
+from twin.core.rules.feed_loads import FeedLoads, Feeds, feed_loads, own_rating_w
+from twin.core.rules.report import Finding, kilowatts
 
 # NEC 210.20, 215.3: continuous load at most 80 % of a breaker's rating. Busway products state the 80 % already.
 BREAKER_FRAC = 0.8
 STRANDED_FRAC = 0.3  # of a group's firm capacity; below that it is ordinary head room
 GROUP_SIZES = {"2N": 2, "4N3": 4, "5-to-make-4": 5}
 ROUNDING = 1e-9
+ROOTS = ("utility", "generator")
 
 
-def power_findings(inventory: Inventory) -> list[Finding]:
+def power_findings(inputs: LayoutInputs, design: Design, feeds: Feeds | None) -> list[Finding]:
     """Return what is wrong with the feeds."""
-    mechanical_w = mechanical_design_w(inventory)
-    loads = feed_loads(inventory, mechanical_w)
+    found = list(_racks_without_power(inputs, design.racks))
+    if feeds is None:
+        return found
+    loads = feed_loads(inputs, feeds, design)
     return [
-        *_racks_without_power(inventory),
-        *_shared_paths(inventory, loads),
-        *_overloads(inventory, loads),
-        *_after_failures(inventory, loads),
-        *_groups(inventory, loads),
-        *_sources(inventory, loads),
+        *found,
+        *_shared_paths(inputs, design.racks, loads),
+        *_overloads(inputs, loads),
+        *_after_failures(inputs, loads),
+        *_groups(inputs, loads),
+        *_sources(inputs, design.racks, loads),
     ]
 
 
-def _racks_without_power(inventory: Inventory) -> Iterator[Finding]:
-    racks = inventory.racks
+def _racks_without_power(inputs: LayoutInputs, racks: RackDesign) -> Iterator[Finding]:
+    ids, names = inputs.racks.id, inputs.racks.name
     for i in np.flatnonzero((racks.feed_a < 0) & (racks.feed_b < 0) & (racks.power_w > 0)):
         yield Finding(
-            "rack", racks.ids[i], racks.names[i], "no feed", BLOCKING, float(racks.power_w[i]), 0.0, "W",
+            "rack", ids[i], names[i], "no feed", BLOCKING, float(racks.power_w[i]), 0.0, "W",
             f"Draws {kilowatts(racks.power_w[i])} but plugs into no feed.",
         )  # fmt: skip
     for i in np.flatnonzero((racks.feed_a < 0) != (racks.feed_b < 0)):
         yield Finding(
-            "rack", racks.ids[i], racks.names[i], "one feed", RISK, 1.0, 2.0, "feeds",
+            "rack", ids[i], names[i], "one feed", RISK, 1.0, 2.0, "feeds",
             "Has one feed only; any failure above it takes the rack down.",
         )  # fmt: skip
     for side in (racks.feed_a, racks.feed_b):
         for f in np.unique(side[side >= 0]):
-            feed = inventory.feeds[f]
-            limit = feed.unit_rating_w
+            feed = inputs.feeds[f]
+            limit = own_rating_w(inputs, feed)
             for i in np.flatnonzero((side == f) & (racks.power_w > (limit or np.inf))):
                 yield Finding(
-                    "rack", racks.ids[i], racks.names[i], "rack power", BLOCKING, float(racks.power_w[i]), limit, "W",
+                    "rack", ids[i], names[i], "rack power", BLOCKING, float(racks.power_w[i]), limit, "W",
                     f"Draws up to {kilowatts(racks.power_w[i])}; {feed.name} carries {kilowatts(limit)}.",
                 )  # fmt: skip
 
 
-def _shared_paths(inventory: Inventory, loads: FeedLoads) -> Iterator[Finding]:
+def _shared_paths(inputs: LayoutInputs, racks: RackDesign, loads: FeedLoads) -> Iterator[Finding]:
     """Report sides A and B that meet below the source: one failure there takes both."""
-    racks = inventory.racks
     both = (racks.feed_a >= 0) & (racks.feed_b >= 0)
     for a, b in np.unique(np.stack([racks.feed_a[both], racks.feed_b[both]], axis=1).reshape(-1, 2), axis=0):
         shared = [
-            feed.name for f, feed in enumerate(inventory.feeds)
-            if loads.above[f, a] and loads.above[f, b] and feed.kind not in PowerFeed.ROOTS
+            feed.name for f, feed in enumerate(inputs.feeds)
+            if loads.above[f, a] and loads.above[f, b] and feed.kind not in ROOTS
         ]  # fmt: skip
         if shared:
             mine = np.flatnonzero((racks.feed_a == a) & (racks.feed_b == b))
-            feed = inventory.feeds[a]
+            feed = inputs.feeds[a]
             yield Finding(
-                "power_feed", feed.pk, feed.name, "shared path", RISK, float(len(mine)), 0.0, "racks",
+                "power_feed", feed.id, feed.name, "shared path", RISK, float(len(mine)), 0.0, "racks",
                 f"Sides A and B of {len(mine)} racks meet at {shared[0]}; its failure takes both.",
             )  # fmt: skip
 
 
-def _limit_w(inventory: Inventory, loads: FeedLoads, f: int) -> tuple[float, str]:
+def _limit_w(inputs: LayoutInputs, loads: FeedLoads, f: int) -> tuple[float, str]:
     """Return what a feed may carry for hours, and the rule that says so."""
-    feed = inventory.feeds[f]
-    if feed.kind == PowerFeed.Kind.PDU and feed.rating_w is None:
+    feed = inputs.feeds[f]
+    if feed.kind == "pdu" and feed.rating_w is None:
         return BREAKER_FRAC * loads.capacity_w[f], "breaker 80 %"
     spare = feed.redundancy == "N+1" and feed.n_units > 1
     if spare:
         return loads.capacity_w[f] * (feed.n_units - 1) / feed.n_units, "spare unit"
-    return loads.capacity_w[f], "breaker 80 %" if feed.kind == PowerFeed.Kind.BUSWAY and feed.product_id else "capacity"
+    return loads.capacity_w[f], "breaker 80 %" if feed.kind == "busway" and feed.product_id else "capacity"
 
 
-def _overloads(inventory: Inventory, loads: FeedLoads) -> Iterator[Finding]:
-    for f, feed in enumerate(inventory.feeds):
-        limit_w, rule = _limit_w(inventory, loads, f)
-        if loads.normal_w[f] <= limit_w * (1 + ROUNDING) or feed.kind in PowerFeed.ROOTS:
+def _overloads(inputs: LayoutInputs, loads: FeedLoads) -> Iterator[Finding]:
+    for f, feed in enumerate(inputs.feeds):
+        limit_w, rule = _limit_w(inputs, loads, f)
+        if loads.normal_w[f] <= limit_w * (1 + ROUNDING) or feed.kind in ROOTS:
             continue
         why = {
             "breaker 80 %": "continuous load may reach 80 % of its breakers",
@@ -94,82 +96,82 @@ def _overloads(inventory: Inventory, loads: FeedLoads) -> Iterator[Finding]:
             "capacity": "its rating",
         }[rule]
         yield Finding(
-            "power_feed", feed.pk, feed.name, rule, BLOCKING, float(loads.normal_w[f]), float(limit_w), "W",
+            "power_feed", feed.id, feed.name, rule, BLOCKING, float(loads.normal_w[f]), float(limit_w), "W",
             f"Carries up to {kilowatts(loads.normal_w[f])}; {why}: {kilowatts(limit_w)}.",
         )  # fmt: skip
 
 
-def _after_failures(inventory: Inventory, loads: FeedLoads) -> Iterator[Finding]:
+def _after_failures(inputs: LayoutInputs, loads: FeedLoads) -> Iterator[Finding]:
     """Report the worst single failure of each feed that its stated redundancy does not survive."""
     if not len(loads.failed):
         return
     worst = loads.after_w.argmax(axis=0)
-    for f, feed in enumerate(inventory.feeds):
+    for f, feed in enumerate(inputs.feeds):
         load_w = loads.after_w[worst[f], f]
-        limit_w, _ = _limit_w(inventory, loads, f)
-        if feed.kind in PowerFeed.ROOTS or load_w <= max(limit_w, loads.normal_w[f]) * (1 + ROUNDING):
+        limit_w, _ = _limit_w(inputs, loads, f)
+        if feed.kind in ROOTS or load_w <= max(limit_w, loads.normal_w[f]) * (1 + ROUNDING):
             continue
-        lost = inventory.feeds[loads.failed[worst[f]]]
+        lost = inputs.feeds[loads.failed[worst[f]]]
         yield Finding(
-            "power_feed", feed.pk, feed.name, "after a failure", BLOCKING, float(load_w), float(limit_w), "W",
+            "power_feed", feed.id, feed.name, "after a failure", BLOCKING, float(load_w), float(limit_w), "W",
             f"Must carry {kilowatts(load_w)} when {lost.name} fails, but may carry {kilowatts(limit_w)}; "
             f"{lost.redundancy} is not kept.",
         )  # fmt: skip
 
 
-def _groups(inventory: Inventory, loads: FeedLoads) -> Iterator[Finding]:
+def _groups(inputs: LayoutInputs, loads: FeedLoads) -> Iterator[Finding]:
     """Report groups whose size contradicts the stated redundancy, and capacity that no failure ever needs."""
     groups: dict[tuple[str, str], list[int]] = {}
-    for f, feed in enumerate(inventory.feeds):
+    for f, feed in enumerate(inputs.feeds):
         if feed.redundancy_group:
             groups.setdefault((feed.redundancy_group, feed.kind), []).append(f)
         elif feed.redundancy not in ("N", "N+1"):
-            yield _group_finding(inventory, f, f"States {feed.redundancy} but belongs to no redundancy group.")
+            yield _group_finding(inputs, f, f"States {feed.redundancy} but belongs to no redundancy group.")
     for (name, _), members in groups.items():
-        first = inventory.feeds[members[0]]
-        stated = {inventory.feeds[f].redundancy for f in members}
+        first = inputs.feeds[members[0]]
+        stated = {inputs.feeds[f].redundancy for f in members}
         if len(stated - {"catcher"}) > 1:
             said = " and ".join(sorted(stated))
-            yield _group_finding(inventory, members[0], f"Group {name} states {said}; state one redundancy for all.")
+            yield _group_finding(inputs, members[0], f"Group {name} states {said}; state one redundancy for all.")
         wanted = GROUP_SIZES.get(first.redundancy)
         if wanted and len(members) != wanted:
             yield _group_finding(
-                inventory, members[0], f"Group {name} states {first.redundancy}, which takes {wanted} feeds; it has "
+                inputs, members[0], f"Group {name} states {first.redundancy}, which takes {wanted} feeds; it has "
                 f"{len(members)}.",
             )  # fmt: skip
         if first.redundancy == "N+1" and len(members) == 1 and first.n_units == 1:
-            yield _group_finding(inventory, members[0], f"Group {name} states N+1 but has one unit.")
-        yield from _stranded(inventory, loads, name, members)
+            yield _group_finding(inputs, members[0], f"Group {name} states N+1 but has one unit.")
+        yield from _stranded(inputs, loads, name, members)
 
 
-def _group_finding(inventory: Inventory, f: int, message: str) -> Finding:
-    feed = inventory.feeds[f]
-    return Finding("power_feed", feed.pk, feed.name, "redundancy group", RISK, None, None, "", message)
+def _group_finding(inputs: LayoutInputs, f: int, message: str) -> Finding:
+    feed: FeedRow = inputs.feeds[f]
+    return Finding("power_feed", feed.id, feed.name, "redundancy group", RISK, None, None, "", message)
 
 
-def _stranded(inventory: Inventory, loads: FeedLoads, name: str, members: list[int]) -> Iterator[Finding]:
-    first = inventory.feeds[members[0]]
+def _stranded(inputs: LayoutInputs, loads: FeedLoads, name: str, members: list[int]) -> Iterator[Finding]:
+    first = inputs.feeds[members[0]]
     n = len(members)
     firm = {"2N": n / 2, "4N3": n * 3 / 4, "5-to-make-4": n * 4 / 5}.get(first.redundancy)
-    if first.kind != PowerFeed.Kind.UPS or firm is None:
+    if first.kind != "ups" or firm is None:
         return
     capacity_w = float(np.mean(loads.capacity_w[members]) * firm)
     load_w = float(loads.normal_w[members].sum())
     if np.isfinite(capacity_w) and load_w < (1 - STRANDED_FRAC) * capacity_w:
         yield Finding(
-            "power_feed", first.pk, first.name, "stranded power", HINT, load_w, capacity_w, "W",
+            "power_feed", first.id, first.name, "stranded power", HINT, load_w, capacity_w, "W",
             f"Group {name} can carry {kilowatts(capacity_w)} after a failure, its racks draw at most "
             f"{kilowatts(load_w)}: {kilowatts(capacity_w - load_w)} stay unused.",
         )  # fmt: skip
 
 
-def _sources(inventory: Inventory, loads: FeedLoads) -> Iterator[Finding]:
+def _sources(inputs: LayoutInputs, racks: RackDesign, loads: FeedLoads) -> Iterator[Finding]:
     """Compare what the layout may draw with the grid connection and the generators."""
-    site, racks = inventory.site, inventory.racks
-    utilities = [f for f, feed in enumerate(inventory.feeds) if feed.kind == PowerFeed.Kind.UTILITY]
+    site = inputs.site
+    utilities = [f for f, feed in enumerate(inputs.feeds) if feed.kind == "utility"]
     total_w = float(loads.normal_w[utilities].sum())
-    if inventory.feeds and not utilities:
-        yield Finding("site", site.pk, site.name, "no utility", BLOCKING, None, None, "", "No feed is a utility.")
+    if inputs.feeds and not utilities:
+        yield Finding("site", None, site.name, "no utility", BLOCKING, None, None, "", "No feed is a utility.")
         return
     limit_w = min(site.grid_limit_w, float(loads.capacity_w[utilities].sum()) if utilities else np.inf)
     typical_w = total_w * (float(racks.typical_w.sum()) + loads.mechanical_w) / max(
@@ -178,28 +180,28 @@ def _sources(inventory: Inventory, loads: FeedLoads) -> Iterator[Finding]:
     if total_w > limit_w:
         held = typical_w <= limit_w
         yield Finding(
-            "site", site.pk, site.name, "grid limit", RISK if held else BLOCKING, total_w, limit_w, "W",
+            "site", None, site.name, "grid limit", RISK if held else BLOCKING, total_w, limit_w, "W",
             f"At nameplate the layout draws {kilowatts(total_w)} from a connection of {kilowatts(limit_w)}; "
             + ("in heavy use it stays below, so caps must hold it." if held else
                f"even in heavy use it draws {kilowatts(typical_w)}."),
         )  # fmt: skip
-    elif total_w < (1 - STRANDED_FRAC) * limit_w and racks.ids:
+    elif total_w < (1 - STRANDED_FRAC) * limit_w and racks.power_w.size:
         yield Finding(
-            "site", site.pk, site.name, "stranded power", HINT, total_w, limit_w, "W",
+            "site", None, site.name, "stranded power", HINT, total_w, limit_w, "W",
             f"The connection of {kilowatts(limit_w)} is never used beyond {kilowatts(total_w)}.",
         )  # fmt: skip
-    generators = [f for f, feed in enumerate(inventory.feeds) if feed.kind == PowerFeed.Kind.GENERATOR]
+    generators = [f for f, feed in enumerate(inputs.feeds) if feed.kind == "generator"]
     if not generators:
-        if racks.ids:
+        if racks.power_w.size:
             yield Finding(
-                "site", site.pk, site.name, "no generators", HINT, None, None, "",
+                "site", None, site.name, "no generators", HINT, None, None, "",
                 "Nothing replaces the utility when it fails for longer than the batteries last.",
             )  # fmt: skip
         return
-    firm_w = sum(_limit_w(inventory, loads, f)[0] for f in generators)
+    firm_w = sum(_limit_w(inputs, loads, f)[0] for f in generators)
     if total_w > firm_w:
-        first = inventory.feeds[generators[0]]
+        first = inputs.feeds[generators[0]]
         yield Finding(
-            "power_feed", first.pk, first.name, "generators", RISK, total_w, firm_w, "W",
+            "power_feed", first.id, first.name, "generators", RISK, total_w, firm_w, "W",
             f"The layout draws up to {kilowatts(total_w)}; with one unit out the generators give {kilowatts(firm_w)}.",
         )  # fmt: skip

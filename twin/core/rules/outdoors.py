@@ -1,0 +1,55 @@
+"""The hours of a year that a design is judged at: the hottest, the most humid, and the hottest behind wetted pads."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from power_cooling.fluids.psychrometrics import dew_point_degc, wet_bulb_degc
+from power_cooling.site_arrays import FloatArray, PlantBank, Weather
+from twin.core.inputs.layout import LayoutInputs
+from twin.core.solve.simulate import weather_of
+from twin.core.solve.solve_cache import remembered
+
+YEARS_KEPT = 8  # a year's wet bulbs take some 20 ms, more than all other rules of a thousand racks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DesignHours:
+    """The hours that plants are judged at. Arrays have shape (n_elements,)."""
+
+    weather: Weather
+    wet_bulb_degc: FloatArray
+    highest_dew_point_degc: float  # of the year
+
+    def text(self, element: int) -> str:
+        """Return an hour's weather as a planner says it."""
+        return f"{self.weather.dry_bulb_degc[element]:.1f} °C dry, {self.wet_bulb_degc[element]:.1f} °C wet bulb"
+
+
+def design_hours(inputs: LayoutInputs, plants: PlantBank | None) -> DesignHours:
+    """Return the hours of highest dry bulb, of highest wet bulb, and of warmest air behind each plant's pads.
+
+    Heat rejection takes least in one of them: dry coolers in the first, towers in the second, coolers with pads in
+    the third.
+    """
+    year = weather_of(inputs)
+    wet_bulb, dew_point = _moisture(year)
+    behind = [year.dry_bulb_degc, wet_bulb]
+    if plants is not None:
+        depression = year.dry_bulb_degc - wet_bulb
+        for efficiency in np.unique(plants.pad_efficiency[plants.pad_efficiency > 0]):
+            behind.append(year.dry_bulb_degc - efficiency * depression)
+    at = np.unique([int(np.argmax(values)) for values in behind])
+    weather = Weather(year.dry_bulb_degc[at], year.humidity_ratio[at], year.pressure_pa[at])
+    return DesignHours(weather, wet_bulb[at], float(dew_point.max()))
+
+
+def _moisture_of(year: Weather) -> tuple[FloatArray, FloatArray]:
+    """Return wet bulb and dew point of a year's hours [°C]."""
+    return (
+        wet_bulb_degc(year.dry_bulb_degc, year.humidity_ratio, year.pressure_pa),
+        dew_point_degc(year.humidity_ratio, year.pressure_pa),
+    )
+
+
+_moisture = remembered(_moisture_of, YEARS_KEPT)

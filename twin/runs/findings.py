@@ -1,0 +1,32 @@
+"""What the rules say of a layout as it is described now: the floor's own, and those that compute."""
+
+from dataclasses import asdict, replace
+
+from facility.findings import RACK_COLUMNS, floor_findings, take_inventory
+from facility.models import Layout, Site
+from twin.core.inputs.layout import LayoutInputs
+from twin.core.results.findings import BLOCKING, HINT, RISK
+from twin.core.rules.report import Finding
+from twin.runs.snapshot import description
+
+ORDER = (BLOCKING, RISK, HINT)
+
+
+def layout_findings(layout: Layout, read: LayoutInputs | None = None) -> list[Finding]:
+    """Return every finding of a layout, most severe first; a fixed number of queries whatever its size.
+
+    Parameters
+    ----------
+    layout : Layout
+    read : LayoutInputs, optional
+        The layout as it has just been read under a scenario; read again where that has other weather than the site.
+    """
+    # Here, because it loads the compiled solver: a web process starts without it.
+    from twin.core.rules.findings import rule_findings
+
+    if read is None or read.weather.slug != Site.objects.values_list("weather__slug", flat=True).get(pk=layout.site_id):
+        read = description(layout)
+    inventory = take_inventory(layout, {name: getattr(read.racks, name) for name in RACK_COLUMNS}, read.products.by_id)
+    found = [Finding(**asdict(finding)) for finding in floor_findings(inventory)] + rule_findings(read)
+    found = [replace(f, object_id=layout.site_id) if f.object_kind == "site" else f for f in found]
+    return sorted(found, key=lambda finding: ORDER.index(finding.severity))
