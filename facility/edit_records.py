@@ -8,24 +8,10 @@ from typing import Any
 
 from django.db import models
 
-from facility.models import (
-    AirUnit,
-    Cdu,
-    CoolingPlant,
-    EditRecord,
-    FloorFeature,
-    Hall,
-    Layout,
-    PowerFeed,
-    Rack,
-)
+from facility.kinds import EDIT_NAMES, NOT_DESCRIBED
+from facility.models import EditRecord, Layout
 
 KEPT_VERSIONS = 200
-KIND_OF = {
-    Rack: "rack", Cdu: "cdu", AirUnit: "air_unit", FloorFeature: "feature", Hall: "hall", PowerFeed: "power_feed",
-    CoolingPlant: "cooling_plant",
-}  # fmt: skip
-OWN_FIELDS = ("id", "layout")  # the same before and after, or no news to a reader
 
 
 def shown_values(part: models.Model | None) -> dict[str, Any]:
@@ -34,7 +20,7 @@ def shown_values(part: models.Model | None) -> dict[str, Any]:
         return {}
     shown = {}
     for field in part._meta.concrete_fields:
-        if field.name not in OWN_FIELDS:
+        if field.name not in NOT_DESCRIBED:
             value = getattr(part, field.name)
             shown[field.name] = value.name if isinstance(value, models.Model) else value
     return shown
@@ -61,7 +47,7 @@ def change_of(kind: str, key: Any, name: str, before: dict[str, Any], after: dic
 def record_part(layout: Layout, part: models.Model, before: dict[str, Any], after: dict[str, Any], user) -> None:
     """Record what a form, the API or the console did to one part."""
     name = (after or before).get("name", str(part))
-    change = change_of(KIND_OF[type(part)], part.pk, name, before, after)
+    change = change_of(EDIT_NAMES[type(part)], part.pk, name, before, after)
     record(layout, [change] if change else [], user)
 
 

@@ -4,6 +4,7 @@ from django.db.models import Q
 from rest_framework import serializers
 
 from facility.interchange import site_file
+from facility.kinds import columns
 from facility.models import (
     AirUnit,
     Cdu,
@@ -114,7 +115,7 @@ class HallSerializer(PartSerializer):
 
     class Meta:
         model = Hall
-        fields = ["id", "layout", *site_file.HALL_FIELDS, "version"]
+        fields = ["id", "layout", *columns(Hall), "version"]
 
 
 class RackSerializer(PartSerializer):
@@ -122,7 +123,7 @@ class RackSerializer(PartSerializer):
 
     class Meta:
         model = Rack
-        fields = ["id", *site_file.RACK_FIELDS, "version"]
+        fields = ["id", *columns(Rack), "version"]
 
 
 class RackRowSerializer(PartSerializer):
@@ -146,7 +147,7 @@ class CduSerializer(PartSerializer):
 
     class Meta:
         model = Cdu
-        fields = ["id", "layout", *site_file.CDU_FIELDS, "version"]
+        fields = ["id", "layout", *columns(Cdu), "version"]
 
 
 class PowerFeedSerializer(PartSerializer):
@@ -156,7 +157,7 @@ class PowerFeedSerializer(PartSerializer):
 
     class Meta:
         model = PowerFeed
-        fields = ["id", "layout", *site_file.FEED_FIELDS, "version"]
+        fields = ["id", "layout", *columns(PowerFeed), "version"]
 
 
 class CoolingPlantSerializer(PartSerializer):
@@ -166,19 +167,19 @@ class CoolingPlantSerializer(PartSerializer):
 
     class Meta:
         model = CoolingPlant
-        fields = ["id", "layout", *site_file.PLANT_FIELDS, "version"]
+        fields = ["id", "layout", *columns(CoolingPlant), "version"]
 
 
 class AirUnitSerializer(PartSerializer):
     class Meta:
         model = AirUnit
-        fields = ["id", "layout", *site_file.AIR_UNIT_FIELDS, "version"]
+        fields = ["id", "layout", *columns(AirUnit), "version"]
 
 
 class FloorFeatureSerializer(PartSerializer):
     class Meta:
         model = FloorFeature
-        fields = ["id", "layout", *site_file.FEATURE_FIELDS, "version"]
+        fields = ["id", "layout", *columns(FloorFeature), "version"]
 
 
 class ProductSerializer(serializers.ModelSerializer):

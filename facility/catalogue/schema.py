@@ -42,6 +42,7 @@ UNITS: tuple[tuple[str, str, float, float], ...] = (
     ("_m3_per_s", "m³/s", 0, 1000),
     ("_per_unit_year", "1/(unit·a)", 0, 100),
     ("_bytes", "byte", 0, 1e16),
+    ("_m3", "m³", 0, 1e6),
     ("_tokens", "tokens", 0, 1e9),
     ("_degc", "°C", -60, 200),
     ("_frac", "1", 0, 1),

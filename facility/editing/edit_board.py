@@ -9,21 +9,19 @@ from typing import Any
 
 from django.db import models
 
+from facility import kinds
 from facility.edit_records import change_of, was_deleted
-from facility.interchange import site_file
 from facility.interchange.documents import SiteFileError, flag, number, text, whole
-from facility.models import AirUnit, Cdu, FloorFeature, Hall, Layout, Product, Rack
+from facility.models import Layout, Product, Rack
 
 Key = tuple[str, int | str]
-MODELS: dict[str, type[models.Model]] = {
-    "hall": Hall, "feature": FloorFeature, "air_unit": AirUnit, "cdu": Cdu, "rack": Rack,
-}  # fmt: skip
-FIELDS = {
-    "hall": ("air_unit", "n_air_units", "n_air_units_spare"),
-    "feature": site_file.FEATURE_FIELDS,
-    "air_unit": site_file.AIR_UNIT_FIELDS,
-    "cdu": site_file.CDU_FIELDS,
-    "rack": site_file.RACK_FIELDS,
+DRAWN = {
+    kind.edited_as: kind
+    for kind in (kinds.BY_NAME[name] for name in ("hall", "floor_feature", "air_unit", "cdu", "rack"))
+}
+MODELS: dict[str, type[models.Model]] = {name: kind.model for name, kind in DRAWN.items()}
+FIELDS = {name: kinds.columns(kind.model) for name, kind in DRAWN.items()} | {
+    "hall": ("air_unit", "n_air_units", "n_air_units_spare")
 }
 COLUMNS = {  # each field with the attribute that holds its plain value
     kind: [(name, model._meta.get_field(name).attname) for name in FIELDS[kind]] for kind, model in MODELS.items()
@@ -31,7 +29,7 @@ COLUMNS = {  # each field with the attribute that holds its plain value
 PLACE_FIELDS = ("x_m", "y_m", "orientation_deg")
 ASSIGNED = ("cdu", "feed_a", "feed_b")
 PRODUCT_FIELDS = ("product", "air_unit")
-CALLED = {"feature": "feature", "air_unit": "air unit", "cdu": "CDU", "rack": "rack", "hall": "hall"}
+CALLED = {name: kind.label for name, kind in DRAWN.items()} | {"feature": "feature"}
 READERS = {
     models.FloatField: number, models.IntegerField: whole, models.BooleanField: flag, models.CharField: text,
 }  # fmt: skip

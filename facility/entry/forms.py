@@ -11,6 +11,7 @@ from facility import services
 from facility.entry import number_entry
 from facility.entry.field_help import Described
 from facility.entry.number_entry import NumberField, WholeNumberField
+from facility.kinds import form_columns, label_of
 from facility.models import (
     AirUnit,
     Cdu,
@@ -88,6 +89,9 @@ class PartForm(Described, forms.ModelForm):
         else:
             self.instance.layout = layout
         self.fields["version"].initial = layout.version
+        for name, field in self.fields.items():
+            if name not in (self._meta.labels or {}):
+                field.label = label_of(name) or field.label
         for name, queryset in parts_of(layout).items():
             if name in self.fields:
                 self.fields[name].queryset = queryset
@@ -112,11 +116,7 @@ class HallForm(PartForm):
     class Meta:
         model = Hall
         formfield_callback = number_entry.formfield
-        fields = [
-            "name", "width_m", "depth_m", "height_m", "tile_m", "min_aisle_m", "floor_load_limit_kg_per_m2",
-            "containment", "supply_air_degc", "air_unit", "n_air_units", "n_air_units_spare", "leakage_frac",
-            "recirculation_frac", "lighting_w", "plant",
-        ]  # fmt: skip
+        fields = form_columns(Hall)
         labels = {
             "width_m": "Width [m]", "depth_m": "Depth [m]", "height_m": "Height [m]", "tile_m": "Tile [m]",
             "min_aisle_m": "Least aisle [m]", "floor_load_limit_kg_per_m2": "Floor load limit [kg/m²]",
@@ -130,11 +130,7 @@ class RackForm(PartForm):
     class Meta:
         model = Rack
         formfield_callback = number_entry.formfield
-        fields = [
-            "name", "hall", "row", "role", "x_m", "y_m", "orientation_deg", "width_m", "depth_m", "product",
-            "n_systems", "other_power_w", "accelerator_power_limit_w", "load_share", "coolant_flow_m3_per_s", "cdu",
-            "feed_a", "feed_b",
-        ]  # fmt: skip
+        fields = form_columns(Rack)
         labels = {
             "x_m": "x [m]", "y_m": "y [m]", "orientation_deg": "Front faces", "width_m": "Width [m]",
             "depth_m": "Depth [m]", "n_systems": "Systems", "other_power_w": "Other power [W]",
@@ -151,10 +147,7 @@ class CduForm(PartForm):
     class Meta:
         model = Cdu
         formfield_callback = number_entry.formfield
-        fields = [
-            "name", "hall", "product", "plant", "group", "redundant_units", "x_m", "y_m", "orientation_deg",
-            "supply_degc", "coolant",
-        ]  # fmt: skip
+        fields = form_columns(Cdu)
         labels = {
             "x_m": "x [m]", "y_m": "y [m]", "orientation_deg": "Front faces", "supply_degc": "Supply [°C]",
             "redundant_units": "Redundant units",
@@ -166,10 +159,7 @@ class PowerFeedForm(PartForm):
     class Meta:
         model = PowerFeed
         formfield_callback = number_entry.formfield
-        fields = [
-            "name", "kind", "parent", "product", "rating_w", "n_units", "length_m", "redundancy_group", "redundancy",
-            "eco_mode", "hall",
-        ]  # fmt: skip
+        fields = form_columns(PowerFeed)
         labels = {"rating_w": "Rating of one unit [W]", "n_units": "Units", "length_m": "Length [m]"}
         help_texts = {
             "kind": "What it is in the chain from the utility to the racks.", "parent": "The feed that supplies it.",
@@ -181,11 +171,7 @@ class CoolingPlantForm(PartForm):
     class Meta:
         model = CoolingPlant
         formfield_callback = number_entry.formfield
-        fields = [
-            "name", "supply_degc", "design_rise_k", "coolant", "economiser", "heat_rejection", "n_heat_rejection",
-            "n_heat_rejection_spare", "chiller", "n_chillers", "n_chillers_spare", "pump", "n_pumps",
-            "n_pumps_spare", "tank_m3",
-        ]  # fmt: skip
+        fields = form_columns(CoolingPlant)
         labels = {
             "supply_degc": "Supply [°C]", "design_rise_k": "Design rise [K]", "n_heat_rejection": "Coolers or towers",
             "n_heat_rejection_spare": "Spare coolers or towers", "n_chillers": "Chillers",
@@ -199,7 +185,7 @@ class AirUnitForm(PartForm):
     class Meta:
         model = AirUnit
         formfield_callback = number_entry.formfield
-        fields = ["name", "hall", "x_m", "y_m", "orientation_deg", "width_m", "depth_m"]
+        fields = form_columns(AirUnit)
         labels = {
             "x_m": "x [m]", "y_m": "y [m]", "orientation_deg": "Blows to", "width_m": "Width [m]",
             "depth_m": "Depth [m]",
@@ -211,7 +197,7 @@ class FloorFeatureForm(PartForm):
     class Meta:
         model = FloorFeature
         formfield_callback = number_entry.formfield
-        fields = ["name", "hall", "type", "x_m", "y_m", "width_m", "depth_m"]
+        fields = form_columns(FloorFeature)
         labels = {"x_m": "x [m]", "y_m": "y [m]", "width_m": "Width [m]", "depth_m": "Depth [m]"}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models, transaction
 
-from facility import services
+from facility import kinds, services
 from facility.floor_plan import Footprint, check_place, overlapping_pairs
 from facility.interchange.documents import Line, SiteFileError, flag, listing, mapping, number, text, whole
 from facility.models import (
@@ -42,42 +42,12 @@ WEATHER_FIELDS = (
     "slug", "name", "source", "latitude_deg", "longitude_deg", "elevation_m", "utc_offset_h", "n_hours", "rows",
 )  # fmt: skip
 LAYOUT_FIELDS = ("slug", "name", "status", "notes", "cloned_from")
-PLANT_FIELDS = (
-    "name", "supply_degc", "design_rise_k", "coolant", "economiser", "heat_rejection", "n_heat_rejection",
-    "n_heat_rejection_spare", "chiller", "n_chillers", "n_chillers_spare", "pump", "n_pumps", "n_pumps_spare",
-    "tank_m3",
-)  # fmt: skip
-HALL_FIELDS = (
-    "name", "width_m", "depth_m", "height_m", "tile_m", "min_aisle_m", "floor_load_limit_kg_per_m2", "containment",
-    "supply_air_degc", "air_unit", "n_air_units", "n_air_units_spare", "leakage_frac", "recirculation_frac",
-    "lighting_w", "plant",
-)  # fmt: skip
-CDU_FIELDS = (
-    "name", "hall", "product", "plant", "group", "redundant_units", "x_m", "y_m", "orientation_deg", "supply_degc",
-    "coolant",
-)  # fmt: skip
-FEED_FIELDS = (
-    "name", "kind", "parent", "product", "rating_w", "n_units", "length_m", "redundancy_group", "redundancy",
-    "eco_mode", "hall",
-)  # fmt: skip
-AIR_UNIT_FIELDS = ("name", "hall", "x_m", "y_m", "orientation_deg", "width_m", "depth_m")
-FEATURE_FIELDS = ("name", "hall", "type", "x_m", "y_m", "width_m", "depth_m")
-RACK_FIELDS = (
-    "hall", "name", "row", "role", "x_m", "y_m", "orientation_deg", "width_m", "depth_m", "product", "n_systems",
-    "other_power_w", "accelerator_power_limit_w", "load_share", "coolant_flow_m3_per_s", "cdu", "feed_a", "feed_b",
-)  # fmt: skip
+RACK_FIELDS = kinds.columns(Rack)
 # What one file may hold in all: ten times the largest campus that is drawn today, and read in some 10 s.
 MAX_RACKS, MAX_PARTS, MAX_LAYOUTS, MAX_YEARS = 20_000, 4_000, 50, 20
 # A row stands for equal racks; files that people write use it, the export always writes the racks.
 ROW_FIELDS = (*RACK_FIELDS, "n_racks", "first", "pitch_m")
-PARTS = (
-    ("cooling_plants", CoolingPlant, PLANT_FIELDS),
-    ("halls", Hall, HALL_FIELDS),
-    ("cdus", Cdu, CDU_FIELDS),
-    ("power_feeds", PowerFeed, FEED_FIELDS),
-    ("air_units", AirUnit, AIR_UNIT_FIELDS),
-    ("floor_features", FloorFeature, FEATURE_FIELDS),
-)
+PARTS = tuple((kind.plural, kind.model, kinds.columns(kind.model)) for kind in kinds.KINDS if kind.model is not Rack)
 YOUNGER_SECTIONS = ("air_units", "floor_features")  # left out where empty: older files stay as they are  # fmt: skip
 RACK_REFERENCES = ("hall", "product", "cdu", "feed_a", "feed_b")
 READERS = {

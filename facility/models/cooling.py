@@ -85,8 +85,8 @@ class Cdu(models.Model):
     """A coolant distribution unit. Units with the same group name share their racks' heat."""
 
     layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="cdus")
-    hall = models.ForeignKey("facility.Hall", on_delete=models.CASCADE, related_name="cdus")
     name = models.CharField(max_length=80)
+    hall = models.ForeignKey("facility.Hall", on_delete=models.CASCADE, related_name="cdus")
     product = product_field("cdus")
     plant = models.ForeignKey(CoolingPlant, on_delete=models.RESTRICT, related_name="cdus")
     group = models.CharField(max_length=80, help_text="CDUs of one group feed one manifold and share its load.")

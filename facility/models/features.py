@@ -22,8 +22,8 @@ class AirUnit(models.Model):
     """
 
     layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="air_units")
-    hall = models.ForeignKey("facility.Hall", on_delete=models.CASCADE, related_name="placed_air_units")
     name = models.CharField(max_length=80)
+    hall = models.ForeignKey("facility.Hall", on_delete=models.CASCADE, related_name="placed_air_units")
     x_m = models.FloatField(validators=[MinValueValidator(0)], help_text="Left edge on the hall's floor [m].")
     y_m = models.FloatField(validators=[MinValueValidator(0)], help_text="Lower edge on the hall's floor [m].")
     orientation_deg = models.PositiveSmallIntegerField(
@@ -77,8 +77,8 @@ class FloorFeature(models.Model):
     SOLID = (Type.WALL, Type.KEEP_OUT)
 
     layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="floor_features")
-    hall = models.ForeignKey("facility.Hall", on_delete=models.CASCADE, related_name="features")
     name = models.CharField(max_length=80)
+    hall = models.ForeignKey("facility.Hall", on_delete=models.CASCADE, related_name="features")
     type = models.CharField(
         max_length=12, choices=Type,
         help_text="Nothing may stand on walls and keep-outs; aisles should stay clear, and racks draw from cold ones.",

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from facility import kinds
 from facility.models import Layout
 from facility.permissions import may_change_site
 from facility.views.lookup import visible_layout_or_404
@@ -17,8 +18,6 @@ from twin.views import asked, diagrams
 from twin.views.asked import BadQuestion
 
 N_RANKED = 12  # shown at once; the others unfold
-#: Where a suggested change is made, by the kind of object that it names.
-PART_SLUGS = {"hall": "halls", "cooling_plant": "cooling-plants", "power_feed": "power-feeds"}
 
 
 @login_required
@@ -119,6 +118,6 @@ def drill_list(request: HttpRequest, site: str, layout: str) -> HttpResponse:
 def change_address(layout: Layout, edit: dict[str, Any]) -> str:
     """Return the page on which a suggested change is made."""
     here = [layout.site.slug, layout.slug]
-    if edit["op"] == "update" and edit["kind"] in PART_SLUGS:
-        return reverse("part-edit", args=[*here, PART_SLUGS[edit["kind"]], edit["id"]])
+    if edit["op"] == "update":
+        return reverse("part-edit", args=[*here, kinds.BY_NAME[edit["kind"]].slug, edit["id"]])
     return reverse("layout-draw", args=here)

@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.vary import vary_on_headers
 
+from facility import kinds
 from facility.models import Cdu, Layout, Rack
 from facility.permissions import may_change_site, visible_sites
 from facility.views.lookup import visible_layout_or_404, visible_site_or_404
@@ -118,11 +119,6 @@ def site_file(request: HttpRequest, site: str) -> HttpResponse:
 
 
 FINDING_FIELDS = tuple(entry.name for entry in fields(Finding))
-#: Kinds of part as the rules name them, and as the addresses of lists do.
-PART_LISTS = {
-    "hall": "halls", "power_feed": "power-feeds", "cooling_plant": "cooling-plants", "air_unit": "air-units",
-    "floor_feature": "floor-features",
-}  # fmt: skip
 
 
 @lru_cache(maxsize=4096)  # a big layout's findings name hundreds of objects
@@ -136,8 +132,8 @@ def with_address(layout: Layout, finding: Finding) -> dict:
     here = [layout.site.slug, layout.slug]
     if finding.object_kind in ("rack", "cdu") and finding.object_id:
         href = address(f"{finding.object_kind}-detail", *here, finding.object_id)
-    elif finding.object_kind in PART_LISTS:
-        href = address("part-list", *here, PART_LISTS[finding.object_kind])
+    elif finding.object_kind in kinds.BY_NAME:
+        href = address("part-list", *here, kinds.BY_NAME[finding.object_kind].slug)
     else:
         href = address("site-detail", here[0])
     return {name: getattr(finding, name) for name in FINDING_FIELDS} | {"href": href}

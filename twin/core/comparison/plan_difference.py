@@ -7,8 +7,10 @@ Things are matched by hall and name; what is left over in a hall is matched by p
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from twin.core.inputs.layout import CduRow, FeedRow, HallRow, LayoutInputs, PlantRow
+from twin.core.inputs.layout import CduRow, FeedRow, HallRow, LayoutInputs, PlantRow, column_names
+from twin.core.text.field_names import fact_text, field_unit, field_words
 from twin.core.text.numbers import quantity_text, significant
 
 Properties = dict[str, str]
@@ -213,7 +215,7 @@ def _cdus(inputs: LayoutInputs) -> Iterable[tuple[Thing, int]]:
             "Redundant units": f"{cdu.redundant_units}",
             "Supply set point": quantity_text(cdu.supply_degc, "°C"),
             "Coolant": cdu.coolant,
-        }
+        } | _others(cdu, CDU_SAID)
         placed = cdu.x_m is not None  # runs of earlier versions kept no places of CDUs
         size = facts.get("width_m") or 0.6, facts.get("depth_m") or 1.2
         box = _box(cdu.x_m, cdu.y_m, cdu.orientation_deg, *size) if placed else None
@@ -234,6 +236,34 @@ def _features(inputs: LayoutInputs) -> Iterable[tuple[Thing, int]]:
         yield Thing("floor feature", "", part.name, said, box), part.hall_id
 
 
+#: Fields of a row that its description says in words of its own, or that are no description.
+HALL_SAID = frozenset({
+    "id", "name", "width_m", "depth_m", "height_m", "containment", "supply_air_degc", "air_unit_id", "n_air_units",
+    "n_air_units_spare", "leakage_frac", "recirculation_frac", "lighting_w", "plant_id",
+})  # fmt: skip
+FEED_SAID = frozenset({
+    "id", "name", "kind", "parent_id", "product_id", "rating_w", "n_units", "length_m", "redundancy_group",
+    "redundancy", "eco_mode", "hall_id",
+})  # fmt: skip
+PLANT_SAID = frozenset({
+    "id", "name", "supply_degc", "design_rise_k", "coolant", "economiser", "heat_rejection_id", "n_heat_rejection",
+    "n_heat_rejection_spare", "chiller_id", "n_chillers", "n_chillers_spare", "pump_id", "n_pumps", "n_pumps_spare",
+    "tank_m3",
+})  # fmt: skip
+CDU_SAID = frozenset({
+    "id", "name", "product_id", "plant_id", "hall_id", "group", "redundant_units", "supply_degc", "coolant", "x_m",
+    "y_m", "orientation_deg",
+})  # fmt: skip
+
+
+def _others(row: Any, said: frozenset[str]) -> dict[str, str]:
+    """Return the other fields of a row by their names in words: what was described later shows without more ado."""
+    return {
+        field_words(name): fact_text(getattr(row, name), field_unit(name))
+        for name in column_names(type(row)) if name not in said
+    }  # fmt: skip
+
+
 def _halls(inputs: LayoutInputs, renamed: Mapping[str, str]) -> list[Thing]:
     product, plant = inputs.product_name, _names(inputs.plants)
     return [
@@ -247,7 +277,7 @@ def _halls(inputs: LayoutInputs, renamed: Mapping[str, str]) -> list[Thing]:
             "Recirculation": quantity_text(hall.recirculation_frac, "%"),
             "Lighting": quantity_text(hall.lighting_w, "W"),
             "Plant": plant(hall.plant_id),
-        })
+        } | _others(hall, HALL_SAID))
         for hall in inputs.halls
     ]  # fmt: skip
 
@@ -265,7 +295,7 @@ def _feeds(inputs: LayoutInputs) -> list[Thing]:
             "Redundancy group": feed.redundancy_group or "",
             "Redundancy": feed.redundancy or "",
             "Eco mode": "yes" if feed.eco_mode else "no",
-        })
+        } | _others(feed, FEED_SAID))
         for feed in inputs.feeds
     ]  # fmt: skip
 
@@ -283,7 +313,7 @@ def _plants(inputs: LayoutInputs) -> list[Thing]:
             "Chillers": _units(plant.n_chillers, product(plant.chiller_id), plant.n_chillers_spare),
             "Pumps": _units(plant.n_pumps, product(plant.pump_id), plant.n_pumps_spare),
             "Tank": _amount(plant.tank_m3, "m³"),
-        })
+        } | _others(plant, PLANT_SAID))
         for plant in inputs.plants
     ]  # fmt: skip
 
