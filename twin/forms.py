@@ -17,10 +17,12 @@ class ScenarioForm(Described, forms.ModelForm):
         model = Scenario
         formfield_callback = number_entry.formfield
         fields = [
-            "name", "slug", "weather", "engine", "weight_precision", "accelerator_power_limit_w",
-            "cache_tier_bytes", "electricity_usd_per_kwh", "notes",
+            "name", "slug", "weather", "engine", "weight_precision", "serving_mode", "max_ranks", "allow_pipelines",
+            "accelerator_power_limit_w", "cache_tier_bytes", "electricity_usd_per_kwh", "notes",
         ]  # fmt: skip
         labels = {
+            "serving_mode": "Prefill and decode", "max_ranks": "Accelerators of one instance, at most",
+            "allow_pipelines": "Pipeline stages inside a scale-up domain",
             "slug": "Short name", "accelerator_power_limit_w": "Power cap per accelerator [W]",
             "cache_tier_bytes": "Cache tier per accelerator [B]", "electricity_usd_per_kwh": "Electricity [$/kWh]",
         }  # fmt: skip
@@ -53,12 +55,15 @@ class WorkloadSet(forms.BaseInlineFormSet):
         describe(form, {"DELETE"} & set(form.fields))
 
 
-WORKLOAD_FIELDS = ("workload", "model", "accelerator_share_frac", "requests_per_s", "peak_load_frac")
+WORKLOAD_FIELDS = (
+    "workload", "model", "configuration", "accelerator_share_frac", "requests_per_s", "peak_load_frac",
+)  # fmt: skip
 ScenarioWorkloads = inlineformset_factory(
     Scenario, ScenarioWorkload, form=ScenarioWorkloadForm, formset=WorkloadSet, extra=2, can_delete=True,
     fields=WORKLOAD_FIELDS, formfield_callback=number_entry.formfield,
     labels={
-        "workload": "Use case", "accelerator_share_frac": "Share of accelerators [0–1]",
+        "workload": "Use case", "configuration": "Pinned configuration",
+        "accelerator_share_frac": "Share of accelerators [0–1]",
         "requests_per_s": "Mean demand [1/s]", "peak_load_frac": "Busiest hour over capacity",
     },
 )  # fmt: skip

@@ -12,6 +12,7 @@ from compute.model_shapes import ModelShape
 from compute.steady.instances import Instances, build_instances, candidate_parallelisms, within_context
 from compute.steady.load_lines import both_phases_line, decode_line, fixed_s, kept_when_busy
 from compute.steady.open_loop import LoadLine, clocked
+from compute.steady.pins import FREE, Pin, Restrictions
 from compute.steady.prompt_law import prompt_times
 from compute.steady.serving import Configuration, allowed_precisions, capped_clock
 from compute.steady.session_cache import cached_frac
@@ -74,6 +75,8 @@ def serving_frontier(
     allow_disaggregated: bool = False,
     allow_drafts: bool = False,
     power_cap_w: float | None = None,
+    restrictions: Restrictions = FREE,
+    pin: Pin | None = None,
 ) -> Frontier:
     """Return the Pareto frontier of throughput per accelerator over tokens per second and user.
 
@@ -94,30 +97,84 @@ def serving_frontier(
         Whether prefill may run on instances of its own, in the ratio that keeps up with decoding.
     power_cap_w : float, optional
         Cap on each accelerator [W]: points that would draw more run at a lower clock.
+    restrictions : Restrictions
+        What the search may not take.
+    pin : Pin, optional
+        One configuration in place of the search.
 
     Raises
     ------
     ValueError
         If the accelerator cannot be set to the cap.
     """
+    spread = restrictions.allowed(accelerator, candidate_parallelisms(accelerator, model, max_accelerators))
+    drafts = draft_choices(model.mtp_layers) if allow_drafts else (0,)
+    if pin is not None:
+        if refusals := pin.refusals(accelerator, model, workload, max_accelerators):
+            return _nothing("; ".join(refusals))
+        spread = tuple(dict.fromkeys(p for p in (pin.parallelism, pin.prefill) if p is not None))
+        precisions = (pin.precision,) if pin.precision else precisions
+        drafts = (pin.draft_tokens,)
     workload = within_context(workload, model)
     instances, reason = build_instances(
         coefficients,
         accelerator,
         model,
         workload,
-        candidate_parallelisms(accelerator, model, max_accelerators),
+        spread,
         tuple(precisions) if precisions else allowed_precisions(accelerator, model),
         engine=engine,
-        draft_tokens=draft_choices(model.mtp_layers) if allow_drafts else (0,),
+        draft_tokens=drafts,
     )
     if instances is None:
-        nothing = np.zeros(0)
-        return Frontier(*(nothing,) * 7, configuration=(), reason=reason)
-    found = [_together(instances, accelerator, model, workload, engine, power_cap_w)]
-    if allow_disaggregated and max_accelerators > 1:
+        return _nothing(reason)
+    if pin is not None and pin.batch is not None:
+        instances = replace(instances, limit=np.minimum(instances.limit, float(pin.batch)))
+    mode = restrictions.mode if pin is None else "disaggregated" if pin.prefill else "aggregated"
+    found = []
+    if mode != "disaggregated":
+        found.append(_together(instances, accelerator, model, workload, engine, power_cap_w))
+    if pin is not None and pin.prefill is not None:
+        found += _pinned_apart(instances, accelerator, model, workload, engine, power_cap_w, pin)
+    elif mode != "aggregated" and allow_disaggregated and max_accelerators > 1:
         found += _apart(instances, accelerator, model, workload, engine, power_cap_w, max_accelerators)
-    return _best_of(found)
+    return _best_of(found) if found else _nothing("no unit of separate prefill and decode instances fits")
+
+
+def _nothing(reason: str) -> Frontier:
+    nothing = np.zeros(0)
+    return Frontier(*(nothing,) * 7, configuration=(), reason=reason)
+
+
+def _pinned_apart(
+    instances: Instances,
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    engine: str,
+    power_cap_w: float | None,
+    pin: Pin,
+) -> list[_Points]:
+    """Return the points of a unit whose instances and their numbers were decided."""
+    found = []
+    for precision in dict.fromkeys(instances.precisions):
+        places = [
+            next(
+                (
+                    i
+                    for i, (name, spread) in enumerate(zip(instances.precisions, instances.parallelisms, strict=True))
+                    if name == precision and spread == wanted
+                ),
+                None,
+            )
+            for wanted in (pin.prefill, pin.parallelism)
+        ]
+        if None not in places:
+            first, decode = (instances.take([place]) for place in places)
+            counts = (pin.prefill_instances, pin.decode_instances)
+            most = pin.n_accelerators
+            found += _units(first, decode, accelerator, model, workload, engine, power_cap_w, most, counts)
+    return found
 
 
 def _best_of(found: Sequence[_Points]) -> Frontier:
@@ -248,8 +305,12 @@ def _units(
     engine: str,
     power_cap_w: float | None,
     max_accelerators: int,
+    counts: tuple[int, int] | None = None,
 ) -> list[_Points]:
-    """Return the points of units of one kind of prefill instance with each of the decode instances."""
+    """Return the points of units of one kind of prefill instance with each of the decode instances.
+
+    `counts` decides how many there are of both; where the prefill instances do not keep up, there is no point.
+    """
     column = decode.columns()
     span_w = accelerator.tdp_w - accelerator.idle_w
     line, activity = _line(column, workload, only_decode=True)
@@ -264,9 +325,12 @@ def _units(
     prefill_s, first_s = (float(values[0]) for values in _prefill(first, workload))
     ranks_p, ranks_d = float(first.work.accelerators[0]), column.work.accelerators
     found = []
-    for n_decode in range(1, min(MOST_DECODE_INSTANCES, max_accelerators) + 1):
+    tried = range(1, min(MOST_DECODE_INSTANCES, max_accelerators) + 1) if counts is None else (counts[1],)
+    for n_decode in tried:
         rate = DECODE_DERATE * n_decode * line.requests_per_s
         n_prefill = np.maximum(np.ceil(rate * prefill_s / PREFILL_DERATE), 1.0)
+        if counts is not None:
+            n_prefill = np.where(n_prefill <= counts[0], float(counts[0]), n_prefill)
         ranks = n_prefill * ranks_p + n_decode * ranks_d
         busy = rate * prefill_s / n_prefill
         watts = (

@@ -24,6 +24,7 @@ from compute.model_shapes import ModelShape
 from compute.steady.instances import Instances, build_instances, candidate_parallelisms, within_context
 from compute.steady.load_lines import both_phases_line, decode_line, fixed_s, paired_line
 from compute.steady.open_loop import LoadLine, OpenState, clocked, keeps_targets, open_arrivals
+from compute.steady.pins import FREE, Pin, Restrictions
 from compute.steady.prompt_law import prompt_times
 from compute.steps.power import Activity, clock_power_factor, clock_under_cap, dynamic_power_share, steady_activity
 from compute.steps.roofline import Parallelism
@@ -52,6 +53,7 @@ class Configuration:
     prefill_instances: int = 0
     decode_instances: int = 1
     draft_tokens: int = 0  # per decoding step, verified with the next token
+    batch: int | None = None  # most requests that one (decode) instance takes in; None: what memory and seats admit
 
     @property
     def is_disaggregated(self) -> bool:
@@ -67,6 +69,7 @@ class Configuration:
     def text(self) -> str:
         """Return the configuration in words: `fp8, TP 4` or `fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, MTP 2`."""
         drafts = f", MTP {self.draft_tokens}" if self.draft_tokens else ""
+        drafts += f", batch {self.batch}" if self.batch is not None else ""
         if self.prefill_parallelism is None:
             return f"{self.weight_precision}, {_ranks_text(self.parallelism)}{drafts}"
         return (
@@ -143,6 +146,7 @@ def best_configuration(
     engine: str = "",
     allow_disaggregated: bool = True,
     allow_drafts: bool = False,
+    restrictions: Restrictions = FREE,
 ) -> ConfigurationChoice:
     """Return the configuration with most tokens per second and accelerator within the targets.
 
@@ -165,6 +169,8 @@ def best_configuration(
     allow_drafts : bool
         Whether a model's built-in prediction module may draft tokens (MTP). How many of them are kept is assumed
         (`compute.steps.speculation.ASSUMED_ACCEPTANCE`), not calibrated, so this is asked for and not the default.
+    restrictions : Restrictions
+        What the search may not take.
 
     Returns
     -------
@@ -173,7 +179,7 @@ def best_configuration(
     """
     workload = within_context(workload, model)
     tried = tuple(precisions) if precisions else allowed_precisions(accelerator, model)
-    spread = candidate_parallelisms(accelerator, model, max_accelerators)
+    spread = restrictions.allowed(accelerator, candidate_parallelisms(accelerator, model, max_accelerators))
     drafts = draft_choices(model.mtp_layers) if allow_drafts else (0,)
     instances, reason = build_instances(
         coefficients, accelerator, model, workload, spread, tried, engine=engine, draft_tokens=drafts
@@ -194,7 +200,9 @@ def best_configuration(
     )
     top = float(per_accelerator[best])
     candidates = len(instances.parallelisms)
-    if allow_disaggregated and max_accelerators >= 2:
+    if restrictions.mode == "disaggregated":
+        top = 0.0
+    if allow_disaggregated and restrictions.mode != "aggregated" and max_accelerators >= 2:
         apart, apart_rate, solved = _best_disaggregated(
             instances, accelerator, model, workload, targets, max_accelerators, engine
         )
@@ -215,6 +223,66 @@ def best_configuration(
             None, f"{model.name} on up to {max_accelerators} x {accelerator.name}: {why}", 0.0, candidates
         )
     return ConfigurationChoice(found, "", top * workload.output_tokens, candidates)
+
+
+def pinned_configuration(
+    coefficients: CoefficientSet,
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    targets: LatencyTargets,
+    pin: Pin,
+    *,
+    max_accelerators: float,
+    precisions: Sequence[str] | None = None,
+    engine: str = "",
+) -> ConfigurationChoice:
+    """Return a configuration that was decided, in the best precision where it leaves that open.
+
+    Parameters
+    ----------
+    pin : Pin
+        As decided.
+    max_accelerators : float
+        That there are; a unit may span scale-up domains.
+    coefficients, accelerator, model, workload, targets, precisions, engine
+        As for `best_configuration`.
+
+    Returns
+    -------
+    ConfigurationChoice
+        With a reason in place of a configuration where no engine runs it, it does not fit or keeps no target.
+    """
+    reasons = pin.refusals(accelerator, model, workload, max_accelerators)
+    tried = (pin.precision,) if pin.precision else tuple(precisions or allowed_precisions(accelerator, model))
+    found: list[tuple[float, Configuration]] = []
+    if not reasons:
+        inside = within_context(workload, model)
+        for precision in tried:
+            configuration = Configuration(
+                accelerator, model, engine, precision, pin.parallelism, pin.prefill, pin.prefill_instances,
+                pin.decode_instances, pin.draft_tokens, pin.batch,
+            )  # fmt: skip
+            try:
+                decode, prefill = _configured(coefficients, configuration, inside)
+            except ValueError as refusal:
+                reasons.append(str(refusal))
+                continue
+            line = _unit_line(configuration, decode, prefill, inside, np.ones(1))
+            rate = float(sustainable_rate(line, inside, targets)[0])
+            if rate > 0:
+                found.append((rate, configuration))
+                continue
+            light = open_arrivals(line, np.full((1, 1), 1e-6), inside, targets)
+            reasons.append(
+                f"TTFT p95 is {light.ttft_p95_s[0, 0]:.3g} s at best, target {targets.ttft_s:.3g} s, and ITL p95 "
+                f"{light.itl_p95_s[0, 0]:.3g} s, target {targets.itl_s:.3g} s"
+            )
+    if not found:
+        why = "; ".join(dict.fromkeys(reasons))
+        return ConfigurationChoice(None, f"{model.name} on {accelerator.name}, pinned: {why}", 0.0, len(tried))
+    rate, best = max(found, key=lambda one: one[0])
+    return ConfigurationChoice(best, "", rate / best.n_accelerators * workload.output_tokens, len(tried))
 
 
 def serving_curve(
@@ -395,6 +463,8 @@ def _configured(
         if instances is None:
             raise ValueError(f"{configuration.model.name} on {configuration.accelerator.name}: {reason}")
         found.append(instances)
+    if configuration.batch is not None:
+        found[0] = replace(found[0], limit=np.minimum(found[0].limit, float(configuration.batch)))
     return found[0], found[1]
 
 

@@ -136,3 +136,16 @@ def test_the_list_takes_a_fixed_number_of_queries(asked, planner, body, django_a
 def test_delete_removes_a_scenario(asked, planner):
     assert planner.delete(f"{ADDRESS}{asked.scenario.id}/").status_code == 204
     assert not Scenario.objects.exists()
+
+
+def test_a_configuration_is_pinned_and_the_search_restricted(planner, body):
+    body["workloads"][0]["configuration"] = "fp8, TP 4, batch 64"
+    answer = planner.post(ADDRESS, body | {"serving_mode": "aggregated", "max_ranks": 8, "allow_pipelines": False})
+    assert answer.status_code == 201, answer.json()
+    shown = answer.json()
+    assert shown["workloads"][0]["configuration"] == "fp8, TP 4, batch 64"
+    assert (shown["serving_mode"], shown["max_ranks"], shown["allow_pipelines"]) == ("aggregated", 8, False)
+    body["workloads"][0]["configuration"] = "TP many"
+    refused = planner.post(ADDRESS, body | {"slug": "other"})
+    assert refused.status_code == 400
+    assert "'TP many' cannot be read" in refused.json()["message"]

@@ -225,12 +225,14 @@ def test_no_more_than_a_thousand_rows_and_at_least_one(viewer):
 
 
 def test_the_limits_are_those_of_the_solver():
-    from compute.accelerators import PRECISIONS
+    from compute.accelerators import WEIGHT_PRECISIONS
+    from compute.steady.pins import MODES
     from twin.api import serving
     from twin.core.serving.explore import MOST_ACCELERATORS
 
     assert serving.MOST_ACCELERATORS == MOST_ACCELERATORS
-    assert set(serving.PRECISIONS) == set(PRECISIONS)
+    assert set(serving.PRECISIONS) == set(WEIGHT_PRECISIONS)
+    assert serving.MODES == MODES
 
 
 def test_a_power_cap_is_kept_and_costs_output(viewer):
@@ -251,3 +253,28 @@ def test_arrivals_may_be_asked_for_in_place_of_requests_in_flight(viewer):
     (answer,) = viewer.post(PREDICT, {"rows": [row]}, format="json").json()["rows"]
     assert answer["feasible"]
     assert answer["output_tokens_per_s"] == pytest.approx(512)
+
+
+def test_a_pinned_configuration_is_answered_beside_what_a_free_search_finds(viewer):
+    answer = viewer.post(ADDRESS, LENGTHS | {"configuration": "fp8, TP 8, batch 32", "engine": "vllm"}).json()
+    assert answer["configuration"]["text"] == "fp8, TP 8, batch 32"
+    assert (answer["choice"], answer["asked"]["configuration"]) == ("pinned", "fp8, TP 8, batch 32")
+    assert answer["best_gain_frac"] >= 0
+    assert {point["configuration"] for point in answer["frontier"]["points"]} == {"fp8, TP 8"}
+    held = viewer.post(ADDRESS, LENGTHS | {"mode": "aggregated", "max_ranks": 2, "pipelines": False}).json()
+    assert held["choice"].startswith("searched, aggregated only, no pipeline")
+    assert held["configuration"]["n_accelerators"] <= 2
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        ({"configuration": "TP many"}, "'TP many' cannot be read"),
+        ({"mode": "sideways"}, "must be one of any, aggregated, disaggregated"),
+        ({"max_ranks": 0}, "must be a whole number, 1 to 4096"),
+    ],
+)
+def test_a_pin_that_cannot_be_read_is_refused(viewer, held, words):
+    refused = viewer.post(ADDRESS, LENGTHS | held)
+    assert refused.status_code == 400
+    assert words in refused.json()["message"]

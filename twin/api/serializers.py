@@ -36,7 +36,9 @@ class ScenarioWorkloadSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = ScenarioWorkload
-        fields = ["workload", "model", "accelerator_share_frac", "requests_per_s", "peak_load_frac"]
+        fields = [
+            "workload", "model", "configuration", "accelerator_share_frac", "requests_per_s", "peak_load_frac",
+        ]  # fmt: skip
 
 
 class ScenarioSerializer(serializers.ModelSerializer):
@@ -50,7 +52,8 @@ class ScenarioSerializer(serializers.ModelSerializer):
         model = Scenario
         fields = [
             "id", "site", "slug", "name", "notes", "weather", "engine", "weight_precision",
-            "accelerator_power_limit_w", "cache_tier_bytes", "electricity_usd_per_kwh", "workloads",
+            "accelerator_power_limit_w", "cache_tier_bytes", "electricity_usd_per_kwh", "serving_mode",
+            "allow_pipelines", "max_ranks", "workloads",
         ]  # fmt: skip
 
     def get_fields(self) -> dict[str, serializers.Field]:

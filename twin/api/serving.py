@@ -16,7 +16,8 @@ from facility.catalogue.names import with_ids
 from twin.floor.products import accelerator_of, domain_size, entries_by_column, entry_of
 
 ENGINES = ("trtllm", "vllm", "sglang")
-PRECISIONS = ("bf16", "fp8", "fp4")
+PRECISIONS = ("bf16", "fp8", "fp4", "int4")
+MODES = ("any", "aggregated", "disaggregated")  # of compute.steady.pins, for the same reason as below
 MAX_ROWS = 1000
 MOST_ACCELERATORS = (
     144  # what twin.core.serving.explore searches; importing it here would load SciPy into every web process
@@ -106,6 +107,17 @@ class ServingQuestionSerializer(serializers.Serializer):
     drafts = serializers.BooleanField(
         required=False,
         help_text="Whether a model's prediction module may draft tokens. How many are kept is assumed, not measured.",
+    )
+
+    configuration = serializers.CharField(
+        required=False, max_length=160,
+        help_text="Pins it, e.g. `TP 8` or `fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, batch 64`. Default: "
+        "searched.",
+    )  # fmt: skip
+    mode = NameField(MODES, required=False, help_text="What the search may take. Default: any.")
+    max_ranks = WholeField(least=1, most=4096, required=False, help_text="Of one instance. Default: no limit.")
+    pipelines = serializers.BooleanField(
+        required=False, help_text="Whether an instance inside one scale-up domain may have stages. Default: yes."
     )
 
     def validate(self, asked: dict) -> dict:
@@ -203,6 +215,13 @@ class ServingAnswerSerializer(serializers.Serializer):
     configuration = ConfigurationSerializer(allow_null=True)
     operating_point = OperatingPointSerializer(allow_null=True)
     frontier = FrontierSerializer()
+    choice = serializers.CharField(help_text="How the configuration came about: searched, under what, or pinned.")
+    best_configuration = serializers.CharField(
+        allow_null=True, help_text="What a free search finds; null where this one was free."
+    )
+    best_gain_frac = serializers.FloatField(
+        allow_null=True, help_text="Output per accelerator of the free search's beyond this one, over this one."
+    )
     sessions = SessionsSerializer(allow_null=True, help_text="Null where requests stand alone.")
     units = serializers.DictField(child=serializers.CharField())
 
@@ -244,6 +263,7 @@ def answer(asked: dict) -> dict:
         If an entry lacks what the model needs, or a request is longer than the model's context; says which.
     """
     # Loads SciPy; only explorers of the web process need it.
+    from compute.steady.pins import Restrictions
     from compute.workload import LatencyTargets, Workload, workload_from_entry
     from twin.core.serving.explore import Question, explored
 
@@ -259,13 +279,17 @@ def answer(asked: dict) -> dict:
     question = Question(
         accelerator, entry_of(asked["model"]), workload, n, asked.get("engine", ""), asked.get("precision", ""),
         asked.get("power_cap_w"), asked.get("cache_tier_bytes", 0.0), asked.get("drafts", False),
+        Restrictions(asked.get("mode", "any"), asked.get("max_ranks"), asked.get("pipelines", True)),
+        asked.get("configuration", ""),
     )  # fmt: skip
     understood = {
         "accelerator": accelerator["id"], "model": asked["model"].slug, "input_tokens": workload.input_tokens,
         "output_tokens": workload.output_tokens, "target_ttft_s": ttft_s, "target_itl_s": itl_s,
         "engine": question.engine, "precision": question.precision, "max_accelerators": n,
         "power_cap_w": question.power_cap_w, "cache_tier_bytes": question.cache_tier_bytes,
-        "drafts": question.allow_drafts,
+        "drafts": question.allow_drafts, "configuration": question.configuration or None,
+        "mode": question.restrictions.mode, "max_ranks": question.restrictions.max_ranks,
+        "pipelines": question.restrictions.allow_pipelines,
     }  # fmt: skip
     return {"asked": understood} | explored(question, LatencyTargets(ttft_s, itl_s))
 

@@ -12,10 +12,11 @@ from twin.models import Scenario, ScenarioWorkload
 
 SCENARIO_FIELDS = (
     "slug", "name", "notes", "weather", "engine", "weight_precision", "accelerator_power_limit_w",
-    "cache_tier_bytes", "electricity_usd_per_kwh", "workloads",
+    "cache_tier_bytes", "electricity_usd_per_kwh", "serving_mode", "allow_pipelines",
+    "max_ranks", "workloads",
 )  # fmt: skip
 OPTIONAL_NUMBERS = ("accelerator_power_limit_w", "cache_tier_bytes", "electricity_usd_per_kwh")
-WORKLOAD_FIELDS = ("workload", "model", "accelerator_share_frac", "requests_per_s", "peak_load_frac")
+WORKLOAD_FIELDS = ("workload", "model", "configuration", "accelerator_share_frac", "requests_per_s", "peak_load_frac")
 
 
 def site_export(*, site: Site) -> str:
@@ -36,10 +37,17 @@ def _scenario_document(scenario: Scenario) -> dict[str, Any]:
     for name in OPTIONAL_NUMBERS:
         if getattr(scenario, name) is not None:
             found[name] = float(getattr(scenario, name))
+    if scenario.serving_mode != "any":
+        found["serving_mode"] = scenario.serving_mode
+    if not scenario.allow_pipelines:
+        found["allow_pipelines"] = False
+    if scenario.max_ranks is not None:
+        found["max_ranks"] = scenario.max_ranks
     found["workloads"] = [
         Line(
             {"workload": share.workload.slug}
             | ({"model": share.model.slug} if share.model_id else {})
+            | ({"configuration": share.configuration} if share.configuration else {})
             | {"accelerator_share_frac": float(share.accelerator_share_frac)}
             | ({} if share.requests_per_s is None else {"requests_per_s": float(share.requests_per_s)})
             | {"peak_load_frac": float(share.peak_load_frac)}
@@ -79,11 +87,20 @@ def _scenario_load(site: Site, slug: str, entry: dict[str, Any]) -> None:
     where = f"scenarios[{slug}]"
     scenario = Scenario.objects.filter(site=site, slug=slug).first() or Scenario(site=site, slug=slug)
     scenario.name = text(entry.get("name"), f"{where}.name")
-    for name in ("notes", "engine", "weight_precision"):
+    for name in ("notes", "engine", "weight_precision", "serving_mode"):
         default = Scenario._meta.get_field(name).get_default()
         setattr(scenario, name, default if entry.get(name) is None else text(entry[name], f"{where}.{name}"))
     for name in OPTIONAL_NUMBERS:
         setattr(scenario, name, None if entry.get(name) is None else number(entry[name], f"{where}.{name}"))
+    scenario.allow_pipelines = True if entry.get("allow_pipelines") is None else entry["allow_pipelines"]
+    if not isinstance(scenario.allow_pipelines, bool):
+        raise SiteFileError(f"{where}.allow_pipelines is {scenario.allow_pipelines!r}; must be true or false.")
+    scenario.max_ranks = None
+    if entry.get("max_ranks") is not None:
+        ranks = number(entry["max_ranks"], f"{where}.max_ranks")
+        if ranks != int(ranks):
+            raise SiteFileError(f"{where}.max_ranks is {ranks:g}; must be a whole number.")
+        scenario.max_ranks = int(ranks)
     scenario.weather = None
     if entry.get("weather") is not None:
         named = text(entry["weather"], f"{where}.weather")
@@ -107,6 +124,8 @@ def _share_load(scenario: Scenario, entry: dict[str, Any], where: str) -> None:
         workload=_product(entry.get("workload"), "workloads", f"{where}.workload"),
         model=None if entry.get("model") is None else _product(entry["model"], "models", f"{where}.model"),
     )
+    if entry.get("configuration") is not None:
+        share.configuration = text(entry["configuration"], f"{where}.configuration")
     for name in ("accelerator_share_frac", "requests_per_s", "peak_load_frac"):
         if entry.get(name) is not None:
             setattr(share, name, number(entry[name], f"{where}.{name}"))

@@ -1,9 +1,21 @@
 """What is served to whom, in which year, under which limits."""
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from facility.models import Product, Site, Weather
+
+
+def readable_configuration(text: str) -> None:
+    """Refuse a pinned configuration that cannot be read."""
+    # Loads NumPy, which a web process needs for a scenario with a pin alone.
+    from compute.steady.pins import pin_from_text
+
+    try:
+        pin_from_text(text)
+    except ValueError as refusal:
+        raise ValidationError(str(refusal)) from refusal
 
 
 class Scenario(models.Model):
@@ -23,7 +35,21 @@ class Scenario(models.Model):
     )  # fmt: skip
     weight_precision = models.CharField(
         max_length=8, default="auto",
-        choices=[("auto", "lowest the accelerator runs"), ("bf16", "BF16"), ("fp8", "FP8"), ("fp4", "FP4")],
+        choices=[("auto", "lowest the accelerator runs"), ("bf16", "BF16"), ("fp8", "FP8"), ("fp4", "FP4"),
+                 ("int4", "INT4 (AWQ, GPTQ)")],
+    )  # fmt: skip
+    serving_mode = models.CharField(
+        max_length=16, default="any",
+        choices=[("any", "as the search finds"), ("aggregated", "aggregated only"),
+                 ("disaggregated", "prefill apart only")],
+        help_text="Whether prefill may run on accelerators of its own.",
+    )  # fmt: skip
+    allow_pipelines = models.BooleanField(
+        default=True, help_text="Whether an instance inside one scale-up domain may have pipeline stages."
+    )
+    max_ranks = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(4096)],
+        help_text="Most accelerators of one model instance; empty: as many as a scale-up domain has.",
     )  # fmt: skip
     accelerator_power_limit_w = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(1)], help_text="Cap per accelerator [W]; empty: none."
@@ -54,6 +80,11 @@ class ScenarioWorkload(models.Model):
     model = models.ForeignKey(
         Product, null=True, blank=True, on_delete=models.PROTECT, related_name="+", limit_choices_to={"kind": "models"},
         help_text="Empty: the first model that the use case recommends and that fits.",
+    )  # fmt: skip
+    configuration = models.CharField(
+        max_length=160, blank=True, default="", validators=[readable_configuration],
+        help_text="Pins how it is served, e.g. TP 8, or fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, batch 64; "
+        "empty: searched.",
     )  # fmt: skip
     accelerator_share_frac = models.FloatField(
         default=1, validators=[MinValueValidator(0), MaxValueValidator(1)],

@@ -1,5 +1,7 @@
 """The serving explorer: how fast, how hot, at which batch, before anything is drawn."""
 
+from dataclasses import dataclass
+
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -15,7 +17,18 @@ from twin.models import Scenario
 #: What is chosen first: the pair most planners ask about.
 FIRST = {"systems": "dgx-gb200-nvl72", "models": "deepseek-r1", "workloads": "enterprise_assistants"}
 ENGINES = Scenario._meta.get_field("engine").choices
+MODES = Scenario._meta.get_field("serving_mode").choices
 N_TABLE_ROWS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the asker decides in place of the search, or holds it to, as typed."""
+
+    configuration: str = ""
+    mode: str = "any"
+    max_ranks: str = ""
+    pipelines: bool = True
 
 
 @login_required
@@ -32,26 +45,39 @@ def serving(request: HttpRequest) -> HttpResponse:
     cap = request.GET.get("power_cap_w", "").strip()
     tier = request.GET.get("cache_tier_bytes", "").strip()
     drafts = request.GET.get("drafts") == "on"
+    held = Held(
+        request.GET.get("configuration", "").strip()[:160], request.GET.get("mode", "any"),
+        request.GET.get("max_ranks", "").strip(), request.GET.get("no_pipelines") != "on",
+    )  # fmt: skip
     context = {
         "choices": choices, "chosen": chosen, "engine": engine, "engines": ENGINES, "cap": cap, "tier": tier,
-        "drafts": drafts,
+        "drafts": drafts, "held": held, "modes": MODES,
     }  # fmt: skip
     if all(chosen.values()):
-        context |= explored(chosen["systems"], chosen["models"], chosen["workloads"], engine, cap, tier, drafts)
+        context |= explored(chosen["systems"], chosen["models"], chosen["workloads"], engine, cap, tier, drafts, held)
     if not request.htmx:
         context["claims"] = recomputed_claims()
     return render(request, "twin/_serving.html" if request.htmx else "twin/serving.html", context)
 
 
 def explored(
-    system: Product, model: Product, use: Product, engine: str, cap: str = "", tier: str = "", drafts: bool = False
+    system: Product,
+    model: Product,
+    use: Product,
+    engine: str,
+    cap: str = "",
+    tier: str = "",
+    drafts: bool = False,
+    held: Held = Held(),
 ) -> dict:
     """Return charts and table of the frontier, or why there is none."""
     # Loads SciPy; only explorers of the web process need it.
+    from compute.steady.pins import Restrictions
     from compute.workload import workload_from_entry
     from twin.core.serving.explore import (
         MOST_ACCELERATORS,
         Question,
+        chosen_configuration,
         frontier_of,
         frontier_point,
         point_bands,
@@ -68,6 +94,8 @@ def explored(
             entry_of(accelerator), entry_of(model), workload, domain, engine,
             power_cap_w=amount(cap, "power cap", "watts", 10),  # no accelerator runs on less, so 1,200 is no 1.2
             cache_tier_bytes=amount(tier, "cache tier", "bytes", 0) or 0.0, allow_drafts=drafts,
+            restrictions=Restrictions(held.mode, whole(held.max_ranks, "limit of accelerators"), held.pipelines),
+            configuration=held.configuration,
         )  # fmt: skip
         frontier = frontier_of(question)
     except ValueError as refusal:
@@ -82,6 +110,7 @@ def explored(
     shown = sorted({*range(0, frontier.user_tokens_per_s.size, step), *([at] if at is not None else [])})
     return {
         "accelerator": accelerator, "targets": targets, "wanted": wanted,
+        "best": chosen_configuration(question, targets),
         "point": point, "bands": point_bands(question, point) if point else {},
         "rows": [frontier_point(frontier, i) for i in shown], "n_points": frontier.user_tokens_per_s.size,
         "charts": run_charts.frontier(frontier, wanted),
@@ -103,6 +132,14 @@ def amount(text: str, name: str, unit: str, least: float) -> float | None:
         return number_read(text, low=least)
     except ValidationError as error:
         raise ValueError(f"The {name} is {text[:40]!r}; must be a number of {unit}. {error.messages[0]}") from None
+
+
+def whole(text: str, name: str) -> int | None:
+    """Return a whole number as it was typed, None where blank."""
+    value = amount(text, name, "accelerators", 1)
+    if value is not None and value != int(value):
+        raise ValueError(f"The {name} is {text[:40]!r}; must be a whole number.")
+    return None if value is None else int(value)
 
 
 def recomputed_claims() -> list[dict]:

@@ -10,8 +10,9 @@ import pytest
 from compute.workload import workload_from_entry
 from facility.catalogue import entries
 from twin.core.figures_of_merit import BY_NAME, SERIES
+from twin.core.inputs.equipment import rack_table
 from twin.core.inputs.layout import layout_inputs
-from twin.core.inputs.pools import share_out
+from twin.core.inputs.pools import plan_pools, share_out
 from twin.core.solve.simulate import simulate
 
 pytestmark = pytest.mark.django_db
@@ -250,3 +251,35 @@ def test_availability_of_a_run_is_that_of_its_distribution_and_accelerators(gb20
     # Rare long outages that no year drew are not in the standard error: their whole share is allowed.
     assert drawn < 3.3 * shown["standard_error_frac"] + (1 - mean)
     assert shown["lost_tokens_p95_per_year"] > shown["lost_tokens_per_year"]
+
+
+def pools_of(inputs):
+    described = layout_inputs(inputs)
+    return plan_pools(described, rack_table(described), 24)[0]
+
+
+def test_a_pinned_configuration_serves_and_says_what_it_costs(sample_inputs, gb200):
+    inputs = sample_inputs("sterling/gb200-nvl72")
+    for share in inputs["scenario"]["workloads"]:
+        share["configuration"] = "TP 8"
+    pools = pools_of(inputs)
+    assert any(pool.feasible for pool in pools)
+    for pool, free in zip(pools, gb200.details["per_workload"], strict=True):
+        if pool.feasible:
+            assert pool.configuration_text.endswith(", TP 8")
+            assert (pool.choice_text, free["choice"]) == ("pinned", "searched")
+            assert pool.best_text
+            assert pool.best_gain_frac >= -1e-6
+    for share in inputs["scenario"]["workloads"]:
+        share["configuration"] = "TP 7"
+    assert all("must divide" in pool.reason for pool in pools_of(inputs))
+
+
+def test_a_restricted_search_is_said(sample_inputs):
+    inputs = sample_inputs("sterling/gb200-nvl72")
+    inputs["scenario"] |= {"serving_mode": "aggregated", "max_ranks": 8, "allow_pipelines": False}
+    pool = pools_of(inputs)[0]
+    assert "prefill" not in pool.configuration_text
+    assert pool.choice_text == (
+        "searched, aggregated only, no pipeline inside a scale-up domain, at most 8 accelerators an instance"
+    )

@@ -60,6 +60,20 @@ def test_samples_are_written_read_and_written_again_byte_for_byte_and_block_noth
         assert power_w == pytest.approx(7.0e6, rel=0.03)
 
 
+def test_pins_and_restrictions_are_in_the_file(site):
+    scenario = site.scenarios.get()
+    scenario.serving_mode, scenario.max_ranks, scenario.allow_pipelines = "aggregated", 8, False
+    scenario.save()
+    scenario.workloads.update(configuration="fp8, TP 8, batch 64")
+    first = site_export(site=site)
+    site.delete()
+    again = site_import(content=first)
+    assert site_export(site=again) == first
+    assert again.scenarios.get().workloads.get().configuration == "fp8, TP 8, batch 64"
+    with pytest.raises(SiteFileError, match=r"workloads\[0\].*cannot be read"):
+        site_import(content=first.replace("fp8, TP 8, batch 64", "TP many"), replace=True)
+
+
 def test_samples_load_once_and_stay_as_people_change_them(capsys):
     with pytest.raises(CommandError, match="the catalogue is empty"):
         call_command("load_samples")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compute.steady.pins import Restrictions
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.text.field_names import assumption_words, fact_text
 from twin.core.text.numbers import quantity_text
@@ -93,10 +94,14 @@ def _question(inputs: LayoutInputs) -> dict[str, str]:
         "Power cap": "none" if limit_w is None else f"{quantity_text(limit_w, 'W')} per accelerator",
         "Cache tier": f"{quantity_text(tier_bytes, 'B')} per accelerator" if tier_bytes else "none",
     }
+    restrictions = Restrictions(scenario.serving_mode, scenario.max_ranks, scenario.allow_pipelines)
+    said["Search"] = restrictions.text() or "free"
     for share in scenario.workloads:
         parts = [f"{quantity_text(share.accelerator_share_frac, '%')} of accelerators"]
         if share.model:
             parts.append(share.model)
+        if share.configuration:
+            parts.append(f"pinned to {share.configuration}")
         if share.requests_per_s is not None:
             parts.append(quantity_text(share.requests_per_s, "req/s"))
         else:

@@ -78,6 +78,7 @@ class WorkloadShare:
     accelerator_share_frac: float
     requests_per_s: float | None  # mean of the year; None: so many that the busiest hour is at peak_load_frac
     peak_load_frac: float
+    configuration: str = ""  # pinned, as `compute.steady.pins` reads it; blank: searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,9 @@ class ScenarioInputs:
     electricity_usd_per_kwh: float | None  # None: the region's
     workloads: tuple[WorkloadShare, ...]
     cache_tier_bytes: float | None = None
+    serving_mode: str = "any"  # what the search may take
+    allow_pipelines: bool = True
+    max_ranks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,15 @@ from compute.accelerators import Accelerator, accelerator_from_entry
 from compute.calibration.cases import engine_reason
 from compute.calibration.coefficients import coefficient_set
 from compute.model_shapes import ModelShape, model_shape_from_entry
-from compute.steady.serving import Configuration, ConfigurationChoice, ServingCurve, best_configuration, serving_curve
+from compute.steady.pins import Pin, Restrictions, pin_from_text
+from compute.steady.serving import (
+    Configuration,
+    ConfigurationChoice,
+    ServingCurve,
+    best_configuration,
+    pinned_configuration,
+    serving_curve,
+)
 from compute.workload import LatencyTargets, Workload, workload_from_entry
 from power_cooling.site_arrays import FloatArray
 from twin.core.inputs.demand import hourly_shape, requests_per_s
@@ -44,6 +52,9 @@ class Pool:
     feasible: bool
     reason: str
     configuration_text: str
+    choice_text: str  # how it was chosen: searched, searched under restrictions, or pinned
+    best_text: str  # what a free search finds where this was pinned or restricted, else blank
+    best_gain_frac: float  # output per accelerator that the free search's finding has beyond this, over this
     tensor_parallel: int | None
     weight_precision: str
     target_ttft_s: float
@@ -132,7 +143,7 @@ def plan_pools(inputs: LayoutInputs, table: RackTable, n_hours: int) -> tuple[li
             rack_pool[members] = len(pools) + len(parts)
             slug = str(table.accelerator[members[0]])
             n = float(table.bank["n_accelerators"][members].sum())
-            key = (i, slug, _domain(inputs, members[0], n))
+            key = (i, slug, _domain(inputs, members[0], n), n if share.configuration else 0.0)
             if key not in solved:
                 solved[key] = _service(inputs, share, *key[1:])
             parts.append(_Part(slug, n, solved[key]))
@@ -155,6 +166,8 @@ class _Service:
     configuration: Configuration | None
     curve: ServingCurve | None
     reason: str
+    choice_text: str = "searched"
+    best: ConfigurationChoice | None = None  # of a free search, where this one was not
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,30 +191,36 @@ def _domain(inputs: LayoutInputs, rack: int, n_accelerators: float) -> int:
     return int(min(system.get("scaleup_domain") or system["accelerators_per_system"], n_accelerators))
 
 
-def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int) -> _Service:
+def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int, n_accelerators: float) -> _Service:
     """Return how accelerators serve a use case: with the first of its models that keeps the targets."""
-    products = inputs.products
+    products, scenario = inputs.products, inputs.scenario
     accelerator = replace(
         accelerator_from_entry(_flat(products.accelerators[slug])),
-        cache_tier_bytes=inputs.scenario.cache_tier_bytes or 0.0,
+        cache_tier_bytes=scenario.cache_tier_bytes or 0.0,
     )
     workload, targets = workload_from_entry(_flat(share.workload))
-    precision = inputs.scenario.weight_precision
     wanted = [share.model] if share.model else share.workload.facts["recommended_models"]
-    precisions = None if precision == "auto" else (precision,)
-    engine = inputs.scenario.engine
-    if engine_reason(engine, accelerator):
-        engine = ANYWHERE
+    precisions = None if scenario.weight_precision == "auto" else (scenario.weight_precision,)
+    engine = ANYWHERE if engine_reason(scenario.engine, accelerator) else scenario.engine
+    restrictions = Restrictions(scenario.serving_mode, scenario.max_ranks, scenario.allow_pipelines)
+    pin = pin_from_text(share.configuration) if share.configuration else None
+    is_free = pin is None and restrictions == Restrictions()
+    text = "pinned" if pin else f"searched, {restrictions.text()}" if not is_free else "searched"
     reasons = []
     for model in wanted:
         if model not in products.models:
             raise ValueError(f"{share.workload.name}: model {model} is not in the catalogue")
         shape = model_shape_from_entry(_flat(products.models[model]))
-        choice, curve = _best_service(accelerator, shape, workload, targets, domain, precisions, engine)
+        question = (accelerator, shape, workload, targets)
+        if pin is None:
+            choice, curve = _best_service(*question, domain, precisions, engine, restrictions)
+        else:
+            choice, curve = _pinned_service(*question, n_accelerators, precisions, engine, pin)
         if curve is not None:
-            return _Service(model, workload, targets, choice.configuration, curve, "")
+            best = None if is_free else _best_service(*question, domain, None, engine, Restrictions())[0]
+            return _Service(model, workload, targets, choice.configuration, curve, "", text, best)
         reasons.append(choice.reason)
-    return _Service(wanted[0], workload, targets, None, None, "; ".join(reasons))
+    return _Service(wanted[0], workload, targets, None, None, "; ".join(reasons), text)
 
 
 def _configuration_text(configuration: Configuration | None, engine: str) -> str:
@@ -220,17 +239,41 @@ def _best_service(
     domain: int,
     precisions: tuple[str, ...] | None,
     engine: str,
+    restrictions: Restrictions,
 ) -> tuple[ConfigurationChoice, ServingCurve | None]:
     """Return the best configuration on up to `domain` accelerators and its curve, or the reason why there is none."""
     coefficients = coefficient_set()
     choice = best_configuration(
         coefficients, accelerator, model, workload, targets, max_accelerators=domain, precisions=precisions,
-        engine=engine,
+        engine=engine, restrictions=restrictions,
     )  # fmt: skip
+    return choice, _curve(choice, workload, targets)
+
+
+@lru_cache(maxsize=256)
+def _pinned_service(
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    targets: LatencyTargets,
+    n_accelerators: float,
+    precisions: tuple[str, ...] | None,
+    engine: str,
+    pin: Pin,
+) -> tuple[ConfigurationChoice, ServingCurve | None]:
+    """Return a pinned configuration and its curve, or the reason why it cannot serve."""
+    choice = pinned_configuration(
+        coefficient_set(), accelerator, model, workload, targets, pin, max_accelerators=n_accelerators,
+        precisions=precisions, engine=engine,
+    )  # fmt: skip
+    return choice, _curve(choice, workload, targets)
+
+
+def _curve(choice: ConfigurationChoice, workload: Workload, targets: LatencyTargets) -> ServingCurve | None:
     if choice.configuration is None:
-        return choice, None
+        return None
     loads = np.linspace(0.0, 1.0, N_LOAD)
-    return choice, serving_curve(coefficients, choice.configuration, workload, targets, CLOCK_FRAC, loads)
+    return serving_curve(coefficient_set(), choice.configuration, workload, targets, CLOCK_FRAC, loads)
 
 
 def _with_demand(inputs: LayoutInputs, share: WorkloadShare, parts: list[_Part], n_hours: int) -> list[Pool]:
@@ -259,6 +302,8 @@ def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: 
         feasible=curve is not None,
         reason=service.reason,
         configuration_text=_configuration_text(configuration, inputs.scenario.engine),
+        choice_text=service.choice_text,
+        **_against_best(service),
         tensor_parallel=configuration.parallelism.tensor_parallel if configuration else None,
         weight_precision=configuration.weight_precision if configuration else "",
         target_ttft_s=service.targets.ttft_s,
@@ -277,6 +322,15 @@ def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: 
         curves={name: getattr(curve, name) for name in CURVES} if curve else {},
         log_bands=curve.log_bands if curve else {},
     )
+
+
+def _against_best(service: _Service) -> dict[str, Any]:
+    """Return what a free search finds beside a pinned or restricted configuration, and how much more it serves."""
+    best, curve = service.best, service.curve
+    if best is None or best.configuration is None or curve is None:
+        return {"best_text": "", "best_gain_frac": 0.0}
+    here = curve.sustainable_requests_per_s * service.workload.output_tokens
+    return {"best_text": best.configuration.text(), "best_gain_frac": best.output_tokens_per_s / here - 1.0}
 
 
 def _flat(entry: ProductSheet) -> dict[str, Any]:

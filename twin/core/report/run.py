@@ -219,6 +219,8 @@ def workloads_section(run: ReportedRun) -> Section:
     rows = []
     for row in run.details.get("per_workload") or []:
         told = row["configuration"] if row.get("feasible", True) else f"does not fit: {row.get('reason', '')}"
+        if row.get("choice"):  # runs of before it was kept have none
+            told = f"{told} ({row['choice']})" if told else row["choice"]
         names = ("n_accelerators", "offered_requests_per_s", "output_tokens_per_s", "ttft_p50_s", "ttft_p95_s",
                  "target_ttft_s", "itl_p95_s", "target_itl_s", "slo_attainment_frac")  # fmt: skip
         rows.append([row["name"], row.get("model_name"), told, *(row.get(name) for name in names)])

@@ -19,6 +19,7 @@ from twin.core.results import assumptions, economics, limits, margins
 from twin.core.results.hall_air import hall_air
 from twin.core.results.latency import mixture_quantile
 from twin.core.solved import SimulationResult, Solved
+from twin.core.text.numbers import quantity_text
 
 S_PER_HOUR = 3600.0
 S_PER_YEAR = 8760 * 3600.0
@@ -275,13 +276,24 @@ def energy_flow(solved: Solved) -> list[dict[str, Any]]:
     return [{"source": a, "target": b, "energy_j": float(j)} for a, b, j in links if j > 0]
 
 
+def _choice(pool: Pool) -> str:
+    """Return how a configuration came about, and what a free search would gain over it."""
+    if not pool.best_text:
+        return pool.choice_text
+    if pool.best_text == pool.configuration_text or pool.best_gain_frac <= 0:
+        return f"{pool.choice_text}; a free search finds nothing better"
+    gain = quantity_text(pool.best_gain_frac, "%")
+    return f"{pool.choice_text}; a free search finds {pool.best_text}, with {gain} more output per accelerator"
+
+
 def workload_row(solved: Solved, served: Served, i: int) -> dict[str, Any]:
     """Return what a page shows of one workload."""
     pool = solved.pools[i]
     row = {
         "workload": pool.workload, "name": pool.name, "model": pool.model, "model_name": pool.model_name,
         "accelerator": pool.accelerator, "n_accelerators": pool.n_accelerators,
-        "configuration": pool.configuration_text,
+        "configuration": pool.configuration_text, "choice": _choice(pool), "best_configuration": pool.best_text,
+        "best_gain_frac": pool.best_gain_frac,
         "tensor_parallel": pool.tensor_parallel, "weight_precision": pool.weight_precision, "feasible": pool.feasible,
         "reason": pool.reason, "offered_requests_per_s": float(pool.demand_per_s.mean()),
         "served_requests_per_s": float(served.requests_per_s[:, i].mean()),

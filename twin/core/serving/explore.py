@@ -19,7 +19,15 @@ from compute.model_shapes import model_shape_from_entry
 from compute.prediction.rows import COLUMNS, predict_rows
 from compute.steady.claims import ClaimRow, System, claim_rows
 from compute.steady.frontier import Frontier, serving_frontier
-from compute.steady.serving import Configuration, ConfigurationChoice, ServingCurve, best_configuration, serving_curve
+from compute.steady.pins import FREE, Pin, Restrictions, pin_from_text
+from compute.steady.serving import (
+    Configuration,
+    ConfigurationChoice,
+    ServingCurve,
+    best_configuration,
+    pinned_configuration,
+    serving_curve,
+)
 from compute.workload import LatencyTargets, Workload
 
 #: Quantities of a point and of the operating point, and which band each has; a batch follows from the others.
@@ -70,6 +78,8 @@ class Question:
     power_cap_w: float | None = None  # of each accelerator
     cache_tier_bytes: float = 0.0  # of slower memory per accelerator, for what paused sessions had cached
     allow_drafts: bool = False  # a model's prediction module may draft tokens; how many are kept is assumed
+    restrictions: Restrictions = FREE  # what the search may take
+    configuration: str = ""  # pinned, as `compute.steady.pins` reads it; blank: searched
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_accelerators <= MOST_ACCELERATORS:
@@ -79,6 +89,13 @@ class Question:
         if most and tokens > most:
             name = self.model.get("name", "the model")
             raise ValueError(f"input_tokens + output_tokens is {tokens:.0f}; {name} takes at most {most}")
+        if self.configuration:
+            pin_from_text(self.configuration)  # refuses what cannot be read
+
+    @property
+    def pin(self) -> Pin | None:
+        """The configuration that was decided, or None where it is searched."""
+        return pin_from_text(self.configuration) if self.configuration else None
 
 
 def frontier_of(question: Question) -> Frontier:
@@ -100,6 +117,8 @@ def frontier_of(question: Question) -> Frontier:
         allow_disaggregated=True,
         allow_drafts=question.allow_drafts,
         power_cap_w=question.power_cap_w,
+        restrictions=question.restrictions,
+        pin=question.pin,
     )
 
 
@@ -142,15 +161,16 @@ def _best(question: Question, targets: LatencyTargets, bands: Mapping[str, float
     """Return the best configuration and what it does at the highest load that keeps the targets."""
     choice = _choice(question, targets)
     found = choice.configuration
+    compared = against_best(question, targets, choice)
     if found is None:
-        return {"feasible": False, "reason": choice.reason, "configuration": None, "operating_point": None}
+        return compared | {"feasible": False, "reason": choice.reason, "configuration": None, "operating_point": None}
     # a cap slows prompts, so less than the uncapped rate may keep the targets
     loads = LOADS if question.power_cap_w is not None else np.ones(1)
     curve = _curve(question, targets, found, loads)
     keeps = _keeps(curve, targets)
     if question.power_cap_w is not None and not keeps.any():
         reason = f"{found.text()} keeps the targets at no load under a cap of {question.power_cap_w:g} W"
-        return {"feasible": False, "reason": reason, "configuration": None, "operating_point": None}
+        return compared | {"feasible": False, "reason": reason, "configuration": None, "operating_point": None}
     at = int(np.flatnonzero(keeps)[-1]) if question.power_cap_w is not None else 0
     names = ("ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s", "batch")
     point = {name: float(getattr(curve, name)[0, at]) for name in names}
@@ -159,34 +179,59 @@ def _best(question: Question, targets: LatencyTargets, bands: Mapping[str, float
     point["accelerator_tokens_per_s"] = float(curve.output_tokens_per_s[0, at])
     point["accelerator_power_w"] = float(curve.accelerator_power_w[0, at])
     point["joules_per_output_token"] = point["accelerator_power_w"] / point["accelerator_tokens_per_s"]
-    reason = (
-        f"Most output per accelerator of {choice.candidates} configurations while 95 % of requests keep TTFT within "
-        f"{targets.ttft_s:g} s and ITL within {targets.itl_s:g} s."
-    )
+    how = "As pinned" if question.pin else f"Most output per accelerator of {choice.candidates} configurations"
+    reason = f"{how} while 95 % of requests keep TTFT within {targets.ttft_s:g} s and ITL within {targets.itl_s:g} s."
     configuration = {
         "text": found.text(), "weight_precision": found.weight_precision, "n_accelerators": found.n_accelerators,
         "is_disaggregated": found.is_disaggregated, "prefill_instances": found.prefill_instances,
         "decode_instances": found.decode_instances, "draft_tokens": found.draft_tokens,
         "candidates": choice.candidates,
     }  # fmt: skip
-    return {
+    return compared | {
         "feasible": True, "reason": reason, "configuration": configuration,
         "operating_point": _with_bands(point, OPERATING_BANDS, bands),
     }  # fmt: skip
 
 
+def chosen_configuration(question: Question, targets: LatencyTargets) -> dict[str, Any]:
+    """Return the configuration for the targets in words, how it came about, and what a free search would gain."""
+    choice = _choice(question, targets)
+    text = choice.configuration.text() if choice.configuration else ""
+    rate = choice.output_tokens_per_s
+    found = {"text": text, "reason": choice.reason, "output_tokens_per_s": rate, "candidates": choice.candidates}
+    return found | against_best(question, targets, choice)
+
+
 def _choice(question: Question, targets: LatencyTargets) -> ConfigurationChoice:
+    """Return what was pinned, or what the search finds under the question's restrictions."""
+    asked = (coefficient_set(), _accelerator(question), model_shape_from_entry(question.model), question.workload)
+    precisions = (question.precision,) if question.precision else None
+    if question.pin is not None:
+        return pinned_configuration(
+            *asked, targets, question.pin, max_accelerators=question.max_accelerators, precisions=precisions,
+            engine=question.engine,
+        )  # fmt: skip
     return best_configuration(
-        coefficient_set(),
-        _accelerator(question),
-        model_shape_from_entry(question.model),
-        question.workload,
-        targets,
-        max_accelerators=question.max_accelerators,
-        precisions=(question.precision,) if question.precision else None,
-        engine=question.engine,
-        allow_drafts=question.allow_drafts,
-    )
+        *asked, targets, max_accelerators=question.max_accelerators, precisions=precisions, engine=question.engine,
+        allow_drafts=question.allow_drafts, restrictions=question.restrictions,
+    )  # fmt: skip
+
+
+def against_best(question: Question, targets: LatencyTargets, choice: ConfigurationChoice) -> dict[str, Any]:
+    """Return how a configuration came about and, where the search was not free, what a free one finds and gains."""
+    found = {"choice": "searched", "best_configuration": None, "best_gain_frac": None}
+    if question.pin is not None:
+        found["choice"] = "pinned"
+    elif question.restrictions != FREE:
+        found["choice"] = f"searched, {question.restrictions.text()}"
+    else:
+        return found
+    free = _choice(replace(question, configuration="", restrictions=FREE, precision=""), targets)
+    if free.configuration is not None:
+        found["best_configuration"] = free.configuration.text()
+        if choice.output_tokens_per_s > 0:
+            found["best_gain_frac"] = free.output_tokens_per_s / choice.output_tokens_per_s - 1.0
+    return found
 
 
 def _curve(

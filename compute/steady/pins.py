@@ -1,0 +1,159 @@
+"""What a planner decides before the search: a configuration outright, or what the search may not take.
+
+A pin is written as pages write configurations, so that one that was found can be taken over:
+
+    TP 4
+    fp8, TP 8 PP 2, batch 64
+    fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, MTP 2
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compute.accelerators import WEIGHT_PRECISIONS, Accelerator
+from compute.model_shapes import ModelShape
+from compute.steps.roofline import Parallelism
+from compute.steps.rules import deployment_refusals
+from compute.workload import Workload
+
+MODES = ("any", "aggregated", "disaggregated")
+RANKS = {"tp": "tensor_parallel", "pp": "pipeline_parallel", "dp": "attention_data_parallel", "ep": "expert_parallel"}
+MOST_RANKS, MOST_INSTANCES, MOST_BATCH, MOST_DRAFTS = 4096, 1024, 100_000, 16
+EXAMPLES = "“TP 8”, “fp8, TP 4 PP 2, batch 64” or “fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, MTP 2”"
+APART = re.compile(r"prefill\s+(\d+)\s*x\s*([^:]+?)\s*:\s*decode\s+(\d+)\s*x\s*(.+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Restrictions:
+    """What a search may take.
+
+    Attributes
+    ----------
+    mode : str
+        "any", "aggregated" (each instance does both phases) or "disaggregated" (prefill apart).
+    max_ranks : int or None
+        Most accelerators of one instance.
+    allow_pipelines : bool
+        Whether an instance that fits in one scale-up domain may have pipeline stages.
+    """
+
+    mode: str = "any"
+    max_ranks: int | None = None
+    allow_pipelines: bool = True
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode is {self.mode!r}; must be one of {', '.join(MODES)}")
+        if self.max_ranks is not None and not 1 <= self.max_ranks <= MOST_RANKS:
+            raise ValueError(f"max_ranks is {self.max_ranks}; must be 1 to {MOST_RANKS}")
+
+    def allowed(self, accelerator: Accelerator, spread: Sequence[Parallelism]) -> tuple[Parallelism, ...]:
+        """Return those ways to spread an instance that the search may take."""
+        return tuple(
+            p
+            for p in spread
+            if (self.max_ranks is None or p.accelerators <= self.max_ranks)
+            and (self.allow_pipelines or p.pipeline_parallel == 1 or p.accelerators > accelerator.scaleup_domain_size)
+        )
+
+    def text(self) -> str:
+        """Return the restrictions in words, blank where there are none."""
+        parts = [] if self.mode == "any" else [f"{self.mode} only"]
+        if not self.allow_pipelines:
+            parts.append("no pipeline inside a scale-up domain")
+        if self.max_ranks is not None:
+            parts.append(f"at most {self.max_ranks} accelerators an instance")
+        return ", ".join(parts)
+
+
+FREE = Restrictions()
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One configuration as decided; a blank precision is chosen."""
+
+    parallelism: Parallelism  # of the instance, or of a decode instance
+    prefill: Parallelism | None = None  # where prefill runs apart
+    prefill_instances: int = 0
+    decode_instances: int = 1
+    precision: str = ""
+    draft_tokens: int = 0
+    batch: int | None = None  # most requests in one (decode) instance
+
+    @property
+    def n_accelerators(self) -> int:
+        """Accelerators of one unit."""
+        prefill = self.prefill_instances * self.prefill.accelerators if self.prefill else 0
+        return prefill + self.decode_instances * self.parallelism.accelerators
+
+    def refusals(self, accelerator: Accelerator, model: ModelShape, workload: Workload, most: float) -> list[str]:
+        """Return why no engine runs a model so, or why it does not fit among `most` accelerators; empty if it does."""
+        reasons: list[str] = []
+        pools = (("decode_" if self.prefill else "", self.parallelism), ("prefill_", self.prefill))
+        for prefix, parallelism in pools:
+            if parallelism is not None:
+                reasons += deployment_refusals(
+                    model, parallelism, input_tokens=workload.input_tokens, output_tokens=workload.output_tokens,
+                    prefix=prefix,
+                )  # fmt: skip
+        if self.n_accelerators > most:
+            reasons.append(f"the configuration takes {self.n_accelerators} x {accelerator.name}; there are {most:.0f}")
+        if self.draft_tokens and not model.mtp_layers:
+            reasons.append(f"MTP is {self.draft_tokens}; {model.name} has no prediction module")
+        return list(dict.fromkeys(reasons))
+
+
+def pin_from_text(text: str) -> Pin:
+    """Return the configuration that a text means.
+
+    Raises
+    ------
+    ValueError
+        If a part of it cannot be read; names the part and what is allowed.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    precision, drafts, batch, unit = "", 0, None, ""
+    for part in parts:
+        words = part.lower().split()
+        if part.lower() in WEIGHT_PRECISIONS:
+            precision = part.lower()
+        elif words[0] == "mtp":
+            drafts = _count(words[1:], part, "drafted tokens", MOST_DRAFTS)
+        elif words[0] == "batch":
+            batch = _count(words[1:], part, "requests in an instance", MOST_BATCH)
+        elif unit:
+            raise ValueError(f"{part!r} cannot be read; a configuration is written as {EXAMPLES}")
+        else:
+            unit = part
+    if not unit:
+        raise ValueError(f"{text!r} names no parallelism; a configuration is written as {EXAMPLES}")
+    found = APART.fullmatch(unit)
+    if found is None:
+        return Pin(_ranks(unit), precision=precision, draft_tokens=drafts, batch=batch)
+    counts = [
+        _count([found[i]], unit, f"{name} instances", MOST_INSTANCES) for i, name in ((1, "prefill"), (3, "decode"))
+    ]
+    return Pin(_ranks(found[4]), _ranks(found[2]), counts[0], counts[1], precision, drafts, batch)
+
+
+def _count(words: Sequence[str], part: str, what: str, most: int) -> int:
+    if len(words) != 1 or not words[0].isdigit() or not 1 <= int(words[0]) <= most:
+        raise ValueError(f"{part!r}: the number of {what} must be a whole number, 1 to {most}")
+    return int(words[0])
+
+
+def _ranks(text: str) -> Parallelism:
+    """Return the parallelism of "TP 4 PP 2"."""
+    words = re.findall(r"[a-zA-Z]+|\d+|\S", text)
+    given: dict[str, int] = {}
+    for name, number in zip(words[::2], [*words[1::2], ""], strict=False):
+        field = RANKS.get(name.lower())
+        if field is None or not number.isdigit() or not 1 <= int(number) <= MOST_RANKS or field in given:
+            raise ValueError(
+                f"{text!r} cannot be read at {f'{name} {number}'.strip()!r}; ranks are TP, PP, DP or EP, each once, "
+                f"with a number of 1 to {MOST_RANKS}, as in {EXAMPLES}"
+            )
+        given[field] = int(number)
+    return Parallelism(**given)
