@@ -18,11 +18,18 @@ def visible_sites(user) -> QuerySet[Site]:
     return Site.objects.filter(memberships__user=user)
 
 
+def changeable_sites(user) -> QuerySet[Site]:
+    """Return the sites that a user may change: all for superusers, else those that they plan."""
+    if user.is_superuser:
+        return Site.objects.all()
+    if not user.is_authenticated:
+        return Site.objects.none()
+    return Site.objects.filter(memberships__user=user, memberships__role=Membership.Role.PLANNER)
+
+
 def may_change_site(user, site: Site) -> bool:
     """Return whether the user may change the site and what stands on it."""
-    return user.is_superuser or (
-        user.is_authenticated and Membership.objects.filter(site=site, user=user, role=Membership.Role.PLANNER).exists()
-    )
+    return changeable_sites(user).filter(pk=site.pk).exists()
 
 
 def check_write(user, site: Site) -> None:
@@ -36,5 +43,8 @@ def check_write(user, site: Site) -> None:
 
 def check_change_site(user, site: Site) -> None:
     """Raise PermissionDenied unless the user may change the site."""
-    if not may_change_site(user, site):
+    if may_change_site(user, site):
+        return
+    if visible_sites(user).filter(pk=site.pk).exists():
         raise PermissionDenied(f"You may look at {site.name} but not change it; a planner of the site can grant that.")
+    raise PermissionDenied("You may not change this site; a planner of the site can grant that.")  # without its name

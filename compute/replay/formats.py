@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from compute.bounded_text import MOST_LINE_CHARS, bounded_lines
+
 DELIMITERS = (",", ";", "\t", "|")
 DECIMALS = (".", ",")
 MOST_DOCUMENT_BYTES = 2**30  # of one JSON document, which is read whole; JSON lines and CSV have no limit
@@ -154,7 +156,7 @@ def trace_source(trace: "Path | TraceSource", reading: Reading = PLAIN) -> Trace
 
 def _table_source(path: Path, reading: Reading) -> TraceSource:
     with open_text(path) as file:
-        header = next(csv.reader(file, delimiter=reading.delimiter), None)
+        header = next(csv.reader(bounded_lines(file), delimiter=reading.delimiter), None)
     names = [name.strip() for name in header or []]
     others = [mark for mark in DELIMITERS if mark != reading.delimiter and mark in "".join(names)]
     if len(names) == 1 and others:
@@ -189,14 +191,14 @@ def _has_dates(path: Path, names: Sequence[str]) -> bool:
 
 def _table_rows(path: Path, reading: Reading) -> Iterator[list[str]]:
     with open_text(path) as file:
-        table = csv.reader(file, delimiter=reading.delimiter)
+        table = csv.reader(bounded_lines(file), delimiter=reading.delimiter)
         next(table, None)
         yield from (row for row in table if row)
 
 
 def _json_source(path: Path, reading: Reading) -> TraceSource:
     with open_text(path) as file:
-        line = file.readline()
+        line = file.readline(MOST_LINE_CHARS)
     try:
         record = json.loads(line)
     except ValueError:
@@ -235,7 +237,7 @@ def _json_source(path: Path, reading: Reading) -> TraceSource:
 
 def _json_lines(path: Path) -> Iterator[Any]:
     with open_text(path) as file:
-        for line in file:
+        for line in bounded_lines(file):
             if line.strip():
                 try:
                     yield json.loads(line)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from compute.bounded_text import MOST_ROW_CHARS
 from compute.replay.formats import TraceSource, trace_source
 from compute.replay.requests import N_PRIORITIES, RequestBatch, request_batch
 
@@ -222,7 +223,7 @@ def read_rows(
         index = columns.index("run")
         kept = (row for row in kept if len(row) > index and row[index] == run)
     first_row = 0
-    while batch := list(islice(kept, ROWS_PER_BATCH)):
+    while batch := _next_rows(kept):
         reasons: dict[int, str] = {}
         for i, row in enumerate(batch):
             if len(row) != len(columns):
@@ -230,6 +231,17 @@ def read_rows(
                 batch[i] = (row + [""] * len(columns))[: len(columns)]
         yield first_row, dict(zip(columns, zip(*batch, strict=True), strict=True)), reasons
         first_row += len(batch)
+
+
+def _next_rows(rows: Iterator[list[str]]) -> list[list[str]]:
+    """Return the next rows of a batch: as many as it may have, fewer where they are longer than rows of traces are."""
+    batch, n_chars = [], 0
+    for row in islice(rows, ROWS_PER_BATCH):
+        batch.append(row)
+        n_chars += sum(map(len, row))
+        if n_chars > MOST_ROW_CHARS:
+            break
+    return batch
 
 
 def read_trace(

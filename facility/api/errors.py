@@ -1,4 +1,4 @@
-"""One error shape for the whole API: {"message": sentence, "extra": {…}}."""
+"""What an exception under /api/ means to the caller, in the one error shape of `problems`."""
 
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import as_serializer_error
 from rest_framework.views import exception_handler as drf_exception_handler
 
+from facility.api.problems import PROBLEM_JSON, fault_of, problem
 from facility.services import StaleLayout
 
 
@@ -28,13 +29,17 @@ def exception_handler(error: Exception, context: dict) -> Response | None:
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied(str(error) or None)
+    elif fault := fault_of(error):
+        error = fault
     response = drf_exception_handler(error, context)
     if response is None:
         return None
     if isinstance(error, exceptions.ValidationError):
-        response.data = {"message": first_sentence(error.detail), "extra": {"fields": error.detail}}
+        message, extra = first_sentence(error.detail), {"fields": error.detail}
     else:
-        response.data = {"message": str(getattr(error, "detail", error)), "extra": {}}
+        message, extra = str(getattr(error, "detail", error)), {}
+    response.data = problem(response.status_code, message, context["request"].path, extra)
+    response.content_type = PROBLEM_JSON
     return response
 
 

@@ -4,6 +4,7 @@ A document is built straight from libyaml's events, in one pass: time and memory
 and size, depth, values and numbers are capped before anything is made of them.
 """
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -33,6 +34,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp")}
 _COLLECTIONS = {None, "!", _TAG + "map", _TAG + "seq"}
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _NUMERAL = re.compile(r"[-+.:_0-9a-fA-FoOxX]+")
 
 
@@ -168,6 +170,29 @@ def read(content: bytes | str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise SiteFileError(f"The file holds {type(document).__name__}; it must be a mapping with site and layouts.")
     return document
+
+
+def read_json(raw: bytes) -> Any:
+    """Return the data in a JSON text.
+
+    Raises
+    ------
+    ValueError
+        If it is too large, nested too deep, no JSON, or holds what JSON has no numbers for.
+    """
+    if len(raw) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES:,} bytes; at most that many are read")
+    try:
+        content = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_number)
+        if _SURROGATE.search(raw):  # half a character cannot be stored or sent back
+            json.dumps(content, ensure_ascii=False).encode()
+        return content
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def write(document: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
 from django.db import models, transaction
 
 from facility import kinds, services
@@ -30,7 +30,7 @@ from facility.models import (
     Site,
     Weather,
 )
-from facility.permissions import check_write
+from facility.permissions import check_write, visible_sites
 from facility.weather import WeatherError, pack_hours, unpack_checked
 
 FORMAT = "ai-factory-site/1"
@@ -289,6 +289,8 @@ def _site(document: dict[str, Any], catalogue: _Catalogue, *, replace: bool, use
     entry = mapping(document.get("site"), "site", SITE_FIELDS)
     slug = text(entry.get("slug"), "site.slug")
     site = Site.objects.filter(slug=slug).first()
+    if site is not None and user is not None and not visible_sites(user).filter(pk=site.pk).exists():
+        raise PermissionDenied(f"site.slug is {slug!r}, which you cannot use; take another slug.")
     if site is not None and not replace:
         raise SiteFileError(f"site.slug is {slug!r}, and that site exists; replace it on purpose or use another slug.")
     is_new = site is None

@@ -1,6 +1,5 @@
 """The drawing as data, and the batches of edits that the drawing board sends."""
 
-import json
 from dataclasses import asdict
 
 from django.contrib.auth.decorators import login_required
@@ -10,6 +9,7 @@ from django.views.decorators.http import require_http_methods
 
 from facility.editing.drawing import drawing
 from facility.editing.edits import EditConflict, EditRefused, edits_apply
+from facility.interchange.documents import read_json
 from facility.models import Layout
 from facility.permissions import check_change_site
 from facility.views.lookup import visible_layout_or_404
@@ -42,8 +42,8 @@ def _batch(body: bytes) -> tuple[int, list]:
         If the body is no JSON object with both; says what is wrong.
     """
     try:
-        batch = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        batch = read_json(body)
+    except ValueError as error:
         raise ValueError(f"The body is no JSON: {error}.") from error
     if not isinstance(batch, dict):
         raise ValueError(f"The body is a {type(batch).__name__}; must be an object with version and operations.")

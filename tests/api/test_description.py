@@ -89,7 +89,7 @@ def test_bad_input_is_refused_with_its_field_and_nothing_is_written(planner, lay
     refused = planner.post("/api/racks/", rack_values(layout, **{"name": "A-02", "x_m": 4.0} | changes))
     assert refused.status_code == 400
     assert message in refused.data["message"]
-    assert set(refused.data) == {"message", "extra"}
+    assert {"message", "extra", "status", "instance"} < set(refused.data)
     assert refused.data["extra"]["fields"]
     assert Rack.objects.count() == 1
     assert Layout.objects.get().version == 2

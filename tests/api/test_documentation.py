@@ -5,6 +5,8 @@ import yaml
 from django.core.management import call_command
 from rest_framework.test import APIClient
 
+PROBLEM = {"type", "title", "status", "detail", "instance", "message", "extra"}
+
 
 @pytest.fixture
 def schema(viewer) -> dict:
@@ -57,7 +59,8 @@ def test_api_leads_to_its_browser(db):
 def test_an_unknown_address_has_the_one_error_shape(viewer):
     answer = viewer.get("/api/runs/00000000-0000-0000-0000-000000000000/")
     assert answer.status_code == 404
-    assert set(answer.json()) == {"message", "extra"}
+    assert set(answer.json()) == PROBLEM
+    assert answer["Content-Type"] == "application/problem+json"
 
 
 def test_a_malformed_header_or_token_is_refused_with_a_sentence(db):

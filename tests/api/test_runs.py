@@ -10,6 +10,8 @@ from twin.models import Run
 
 ADDRESS = "/api/runs/"
 
+PROBLEM = {"type", "title", "status", "detail", "instance", "message", "extra"}
+
 
 def body(asked, **changes) -> dict:
     return {"layout": "small/first", "scenario": "assistants"} | changes
@@ -62,7 +64,7 @@ def test_a_wrong_name_is_refused_with_what_there_is(asked, planner, changes, mes
     answer = planner.post(ADDRESS, body(asked, **changes))
     assert answer.status_code == 400
     assert answer.json()["message"].startswith(message)
-    assert set(answer.json()) == {"message", "extra"}
+    assert set(answer.json()) == PROBLEM
     assert not Run.objects.exists()
 
 

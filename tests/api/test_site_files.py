@@ -67,7 +67,7 @@ def test_only_planners_replace_and_only_members_read(site):
     assert viewer.get("/api/sites/small/export/").status_code == 200
     assert post(viewer, content, replace=True).status_code == 403
     assert nobody.get("/api/sites/small/export/").status_code == 404
-    assert post(nobody, content, replace=True).status_code == 404
+    assert post(nobody, content, replace=True).status_code == 403
     assert APIClient().get("/api/sites/small/export/").status_code == 401
     assert post(APIClient(), content).status_code == 401
     assert site_export(site=site) == content

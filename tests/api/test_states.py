@@ -23,6 +23,8 @@ NAMES = ("state", "answer", "drill", "rankings", "repairs", "one-line", "loop")
 MOST_QUERIES = 18  # token, layout, scenarios and the snapshot's own; diagrams and findings read the layout again
 READ_AGAIN = {"answer": 10, "one-line": 10, "loop": 10}
 
+PROBLEM = {"type", "title", "status", "detail", "instance", "message", "extra"}
+
 
 @pytest.fixture
 def layout(asked) -> Layout:
@@ -40,14 +42,14 @@ def test_only_who_may_see_the_site_gets_an_answer(asked, viewer, stranger, nobod
         assert nobody.get(address(asked.layout, name)).status_code == 401
         for answer in (stranger.get(address(asked.layout, name)), viewer.get(f"/api/layouts/999999/{name}/")):
             assert answer.status_code == 404
-            assert set(answer.json()) == {"message", "extra"}
+            assert set(answer.json()) == PROBLEM
 
 
 def test_nothing_is_written_through_them(asked, planner):
     for name in NAMES:
         answer = planner.post(address(asked.layout, name), {})
         assert answer.status_code == 405
-        assert set(answer.json()) == {"message", "extra"}
+        assert set(answer.json()) == PROBLEM
 
 
 def test_the_old_addresses_are_gone(client, asked):
@@ -152,7 +154,7 @@ def test_what_cannot_be_answered_is_said(layout, viewer, stranger):
     ):
         answer = viewer.get(address(layout, name), {field: value})
         body = answer.json()
-        assert (answer.status_code, set(body)) == (400, {"message", "extra"}), (name, value)
+        assert (answer.status_code, set(body)) == (400, PROBLEM), (name, value)
         assert said in body["message"]
         assert body["message"] == body["extra"]["fields"][field][0]
 

@@ -46,7 +46,9 @@ class ScenarioSerializer(serializers.ModelSerializer):
     weather = serializers.SlugRelatedField(
         slug_field="slug", queryset=Weather.objects.defer("rows"), required=False, allow_null=True
     )
-    workloads = ScenarioWorkloadSerializer(many=True, help_text="Replaced as a whole; at least one.")
+    workloads = ScenarioWorkloadSerializer(
+        many=True, max_length=100, help_text="Replaced as a whole; from one to a hundred."
+    )
 
     class Meta:
         model = Scenario
@@ -148,9 +150,19 @@ class SeriesQuerySerializer(serializers.Serializer):
     )
 
 
+class FewRuns(serializers.ManyRelatedField):
+    """A list of runs that is counted before any is looked up."""
+
+    def to_internal_value(self, data: object) -> list[Run]:
+        if isinstance(data, list) and len(data) > Comparison.MAX_RUNS:
+            raise serializers.ValidationError(f"There are {len(data):,} runs; a comparison takes two to six.")
+        return super().to_internal_value(data)
+
+
 class ComparisonSerializer(serializers.ModelSerializer):
-    runs = serializers.PrimaryKeyRelatedField(
-        many=True, queryset=Run.objects.none(), help_text="Two to six, finished; columns stand in this order."
+    runs = FewRuns(
+        child_relation=serializers.PrimaryKeyRelatedField(queryset=Run.objects.none()),
+        help_text="Two to six, finished; columns stand in this order.",
     )
     created_by = serializers.SlugRelatedField(slug_field="username", read_only=True)
     address = serializers.SerializerMethodField(help_text="Page to share; opens for who may see every site in it.")

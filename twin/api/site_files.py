@@ -5,17 +5,18 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.parsers import BaseParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from facility.api.problems import Fault
 from facility.api.schema import RefusalSchema
 from facility.api.serializers import SiteSerializer
-from facility.interchange.documents import MAX_BYTES, SiteFileError, read
-from facility.models import Site
-from facility.permissions import check_change_site, visible_sites
-from twin.interchange.site_file import site_export, site_import
+from facility.interchange.documents import MAX_BYTES, SiteFileError
+from facility.permissions import changeable_sites, visible_sites
+from twin.interchange.import_process import ImportBusy, site_import_apart
+from twin.interchange.site_file import site_export
 
 
 class YamlParser(BaseParser):
@@ -52,13 +53,16 @@ class SiteImportView(APIView):
         parameters=[OpenApiParameter("replace", bool, description="What the file lacks is deleted with its runs.")],
     )
     def post(self, request) -> Response:
-        replace = request.query_params.get("replace") == "true"
+        replace = request.query_params.get("replace", "false")
+        if replace not in ("true", "false"):
+            raise ValidationError({"replace": [f"It is {replace[:40]}; must be true or false."]})
+        if replace == "true" and not changeable_sites(request.user).exists():  # before a byte of the body is read
+            raise PermissionDenied("You may not change any site; a planner of the site can grant that.")
+        content = request.data if isinstance(request.data, bytes) else b""
         try:
-            named = read(request.data).get("site")
-            present = Site.objects.filter(slug=str(named.get("slug"))).first() if isinstance(named, dict) else None
-            if replace and present is not None:
-                check_change_site(request.user, get_object_or_404(visible_sites(request.user), pk=present.pk))
-            site = site_import(content=request.data, replace=replace, user=request.user)
+            site = site_import_apart(content=content, replace=replace == "true", user=request.user)
         except SiteFileError as error:
             raise ValidationError({"file": [str(error)]}) from error
+        except ImportBusy as busy:
+            raise Fault(503, str(busy), 30) from busy
         return Response(SiteSerializer(site, context={"request": request}).data, status=status.HTTP_201_CREATED)

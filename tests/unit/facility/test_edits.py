@@ -233,8 +233,14 @@ def test_an_empty_and_a_huge_batch_are_refused(layout):
     assert "There are 5001 operations" in str(refused(layout, *[{"op": "move"}] * 5001))
 
 
+def planner_of(layout, name):
+    user = get_user_model().objects.create_user(name)
+    Membership.objects.create(site=layout.site, user=user, role="planner")
+    return user
+
+
 def test_a_conflict_names_what_both_sides_did(layout):
-    theirs, mine = get_user_model().objects.create_user("anna"), get_user_model().objects.create_user("ben")
+    theirs, mine = planner_of(layout, "anna"), planner_of(layout, "ben")
     stale = layout.version
     edit(layout, move("A-01", x_m=8), {"op": "delete", "kind": "rack", "id": rack("A-03").pk}, user=theirs)
     deleted = changes_since(layout, stale)[0]["changes"][1]["id"]
@@ -259,7 +265,7 @@ def test_a_conflict_names_what_both_sides_did(layout):
 
 
 def test_edits_by_form_are_recorded_too(layout):
-    user = get_user_model().objects.create_user("carl")
+    user = planner_of(layout, "carl")
     one = rack()
     one.other_power_w, one.cdu = 800, None
     services.part_save(part=one, user=user)

@@ -6,6 +6,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from compute.accelerators import accelerator_from_entry
+from compute.bounded_text import bounded_lines
 from compute.calibration.coefficients import SHIPPED
 from compute.calibration.run import band_coverage, calibrate, cross_validate, read_evidence
 from compute.calibration.uncertainty import QUANTITIES
@@ -27,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args, cases: Path, out: Path, source: str, **options):
         try:
             with cases.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-                rows = list(csv.DictReader(file))
+                rows = list(csv.DictReader(bounded_lines(file, most_lines=200_000)))
             evidence = read_evidence(
                 rows,
                 {name: accelerator_from_entry(entry) for name, entry in entries("accelerators").items()},

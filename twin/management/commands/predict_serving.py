@@ -6,6 +6,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from compute.accelerators import accelerator_from_entry
+from compute.bounded_text import bounded_lines
 from compute.calibration.coefficients import SHIPPED, coefficient_set
 from compute.model_shapes import model_shape_from_entry
 from compute.prediction.measured import measured_runs
@@ -13,6 +14,8 @@ from compute.prediction.rows import COLUMNS, predict_rows
 from facility.catalogue.names import with_ids
 from twin.core.serving.measured import read_result
 from twin.interchange.own_products import known_entries
+
+MOST_BYTES, MOST_CASES = 64 * 2**20, 200_000
 
 
 class Command(BaseCommand):
@@ -66,7 +69,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
     with path.open("rb") as file:
         first = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if first in (b"{", b"["):
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read")
         rows = [run.row for run in measured_runs(read_result(path.read_bytes()), {})]
         return [{"case_id": str(number)} | row for number, row in enumerate(rows, 1)]
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        return list(csv.DictReader(file))
+        return list(csv.DictReader(bounded_lines(file, most_lines=MOST_CASES)))

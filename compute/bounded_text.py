@@ -1,0 +1,25 @@
+"""Lines of text files of unknown origin: a file without line ends must not fill the memory before it is refused."""
+
+from collections.abc import Iterator
+from typing import TextIO
+
+MOST_LINE_CHARS = 4 * 2**20  # a recorded conversation of 100,000 tokens has some 0.5 million
+MOST_ROW_CHARS = 64 * 2**20  # of rows that are kept at once
+
+
+def bounded_lines(file: TextIO, *, most_lines: int | None = None) -> Iterator[str]:
+    """Yield the lines of an open text file.
+
+    Raises
+    ------
+    ValueError
+        If a line is longer than `MOST_LINE_CHARS`, or there are more than `most_lines`.
+    """
+    number = 0
+    while line := file.readline(MOST_LINE_CHARS + 1):
+        number += 1
+        if len(line) > MOST_LINE_CHARS:
+            raise ValueError(f"line {number} has more than {MOST_LINE_CHARS:,} characters; at most so many are read")
+        if most_lines is not None and number > most_lines:
+            raise ValueError(f"there are more than {most_lines:,} lines; split the file")
+        yield line

@@ -1,0 +1,58 @@
+"""Refusals as the API sends them: RFC 9457 problem details, with `message` and `extra` as extension members."""
+
+import errno
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent
+from django.db import DataError, InterfaceError, OperationalError
+from django.http import JsonResponse, UnreadablePostError
+from rest_framework import exceptions
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class Fault(exceptions.APIException):
+    """Something outside the program's rules: a full disk, a database that is away, a body that cannot be read."""
+
+    def __init__(self, status_code: int, message: str, wait_s: int | None = None) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        if wait_s is not None:
+            self.wait = wait_s  # becomes Retry-After
+
+
+def fault_of(error: BaseException) -> Fault | None:
+    """Return what an error of the surroundings means to whoever asked, or None where it is a mistake of ours."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or (isinstance(error, OperationalError) and "full" in str(error)):
+        return Fault(507, "The disk of the server is full. Nothing was changed; an administrator has to free space.")
+    if isinstance(error, OperationalError | InterfaceError):
+        return Fault(503, "The database cannot be reached at the moment. Nothing was changed; try again.", 5)
+    if isinstance(error, RequestDataTooBig | TooManyFieldsSent):
+        return Fault(413, "The request is larger than is read; nothing was changed.")
+    if isinstance(error, UnreadablePostError):
+        return Fault(400, "The request ended before its body did; nothing was changed.")
+    if isinstance(error, OverflowError | DataError):
+        return Fault(400, "A number in the request is larger than can be stored; nothing was changed.")
+    if isinstance(error, SuspiciousOperation):
+        return Fault(400, "The request cannot be read; nothing was changed.")
+    return None
+
+
+def problem(status_code: int, message: str, path: str, extra: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the body of a refusal."""
+    try:
+        title = HTTPStatus(status_code).phrase
+    except ValueError:
+        title = "Error"
+    return {
+        "type": "about:blank", "title": title, "status": status_code, "detail": message, "instance": path,
+        "message": message, "extra": extra or {},
+    }  # fmt: skip
+
+
+def problem_answer(status_code: int, message: str, path: str, **headers: str) -> JsonResponse:
+    """Return a refusal as the API sends it, for what no view of the API has answered."""
+    body = problem(status_code, message, path)
+    return JsonResponse(body, status=status_code, content_type=PROBLEM_JSON, headers=headers)
