@@ -17,6 +17,7 @@ from twin.comparisons import sharing
 from twin.comparisons.choice import runs_of_layouts
 from twin.comparisons.sharing import as_compared
 from twin.core.charts import comparison as comparison_charts
+from twin.core.charts import run as run_charts
 from twin.core.charts.comparison import LETTERS
 from twin.core.comparison import plan_difference
 from twin.core.comparison.assumptions import DATA
@@ -292,7 +293,7 @@ def waterfalls(start: dict, end: dict, a: dict, b: dict) -> list[dict]:
     return [
         {
             "title": title, "name": f"fall-{i}", "id": f"figure-fall-{i}", "fall": fall,
-            "figure": comparison_charts.waterfall(fall, a["label"], b["label"]),
+            "figure": run_charts.waterfall(fall, a["label"], b["label"]),
         }
         for i, (title, fall) in enumerate(falls_between(start, end))
     ]  # fmt: skip

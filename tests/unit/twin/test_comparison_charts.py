@@ -4,6 +4,7 @@ import pytest
 
 from tests.compared_runs import run
 from twin.core.charts import comparison as charts
+from twin.core.charts import run as run_charts
 from twin.core.comparison.compare import waterfall
 from twin.core.comparison.pareto import token_frontiers
 from twin.core.comparison.plan_difference import CHANGED, MOVED, ONLY_B, SAME, Box, Difference, HallDifference, Thing
@@ -15,14 +16,14 @@ def thing(name: str, x_m: float, y_m: float = 1.0) -> Thing:
 
 
 def test_small_steps_are_drawn_on_an_axis_that_says_it_does_not_start_at_zero():
-    figure = charts.waterfall(waterfall({"a": 90.0, "b": 10.0}, {"a": 92.0, "b": 9.0}, "W"), "A", "B")
+    figure = run_charts.waterfall(waterfall({"a": 90.0, "b": 10.0}, {"a": 92.0, "b": 9.0}, "W"), "A", "B")
     axis = figure["layout"]["xaxis"]
     assert axis["title"]["text"] == "[W], not from 0"
     assert axis["range"] == [97.0, 102.5]  # levels 100, 102, 101: one and a half spans of 2 below, a quarter above
 
 
 def test_large_steps_keep_zero():
-    figure = charts.waterfall(waterfall({"a": 90.0, "b": 10.0}, {"a": 20.0, "b": 9.0}, "W"), "A", "B")
+    figure = run_charts.waterfall(waterfall({"a": 90.0, "b": 10.0}, {"a": 20.0, "b": 9.0}, "W"), "A", "B")
     assert "range" not in figure["layout"]["xaxis"]
 
 

@@ -4,28 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from twin.core.charts import run as run_charts
-from twin.core.charts.run import axis_title, display_scale, rounded
-from twin.core.comparison.compare import Waterfall
+from twin.core.charts.geometry import display_scale
+from twin.core.charts.run import axis_title, rounded
 from twin.core.comparison.pareto import Point, TokenFrontier
 from twin.core.text.numbers import band_text, quantity_text
 
 LETTERS = "ABCDEF"
-ZOOMED_FRAC = 0.4  # of the axis: steps that stay above it are drawn without the empty part below
-
-
-def waterfall(fall: Waterfall, start: str, end: str) -> dict[str, Any]:
-    """Return the waterfall between two runs; its axis leaves out the part below all steps, and says so."""
-    figure = run_charts.waterfall(fall, start, end)
-    levels = np.array([fall.start, fall.end, *(step.total_after for step in fall.steps)])
-    span, low = float(np.ptp(levels)), float(levels.min())
-    floor = low - 1.5 * span
-    if span and floor > ZOOMED_FRAC * levels.max():
-        scale, unit = display_scale(np.array([fall.start, fall.end]), fall.unit)
-        axis = figure["layout"]["xaxis"]
-        axis["range"] = rounded(np.array([floor, levels.max() + 0.25 * span]) * scale)
-        axis["title"] = {"text": f"[{unit}], not from 0"}
-    return figure
 
 
 def token_frontier(frontier: TokenFrontier) -> dict[str, Any]:

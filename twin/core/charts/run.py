@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.core.charts import geometry
+from twin.core.charts.geometry import HOURS_PER_DAY, days_of, display_scale
 from twin.core.comparison.compare import Waterfall
 from twin.core.figures_of_merit import Series
-from twin.core.text.numbers import FACTORS, PREFIXED, PREFIXES, quantity_text
+from twin.core.text.numbers import quantity_text
 
-HOURS_PER_DAY = 24
+SANKEY_HEIGHT, SANKEY_MARGIN, SANKEY_PAD = 380, 8, 18  # pixels; the pad is between two nodes of a column
 N_DURATION_POINTS = 400
 NAME_WIDTH = 20  # characters in a line beside a bar: leaves half of a phone to the bars
 #: What the meter's power goes to, bottom to top; the second and the last are what the named series leave.
@@ -28,18 +30,6 @@ POWER_PARTS = (
     ("heat_rejection_power_w", "Heat rejection"),
     ("distribution_power_w", "Distribution and lighting"),
 )
-
-
-def display_scale(values: NDArray[np.floating], unit: str) -> tuple[float, str]:
-    """Return the factor and the unit for an axis, e.g. (1e-6, "MW"), from the largest size on it."""
-    factor = FACTORS.get(unit, 1.0)
-    smallest, largest, apart = PREFIXED.get(unit, (0, 0, False))
-    top = float(np.nanmax(np.abs(values), initial=0.0)) * factor
-    if not top or not (smallest or largest):
-        return factor, unit
-    power = min(max(int(np.floor(np.log10(top) / 3 + 1e-12)), smallest), largest)
-    prefix = PREFIXES[power]
-    return factor / 1000.0**power, f"{prefix} {unit}" if apart and prefix else f"{prefix}{unit}"
 
 
 def axis_title(label: str, unit: str) -> str:
@@ -55,13 +45,6 @@ def rounded(values: NDArray[np.floating], digits: int = 4) -> list[float | None]
     factor = 10.0 ** np.clip(np.where(np.isfinite(decimals), decimals, 0), -12, 12)
     short = np.round(values * factor) / factor
     return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in short]
-
-
-def days_of(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return hours as (n_days, 24), the last day filled with NaN where the year does not end at midnight."""
-    values = np.asarray(values, dtype=float)
-    missing = -values.size % HOURS_PER_DAY
-    return np.concatenate([values, np.full(missing, np.nan)]).reshape(-1, HOURS_PER_DAY)
 
 
 def daily_means(values: NDArray[np.floating] | None) -> list[float] | None:
@@ -88,12 +71,10 @@ def summary(values: NDArray[np.floating]) -> dict[str, float]:
 def months(values: NDArray[np.floating]) -> list[dict[str, Any]]:
     """Return least, mean and most of each month of a year."""
     values = np.asarray(values, dtype=float)
-    leap = values.size > 8760
-    ends = [24 * (start + (leap and month > 1)) for month, start in enumerate(MONTH_STARTS)] + [values.size]
     return [
         {"name": name, "least": float(np.nanmin(part)), "mean": float(np.nanmean(part)), "most": float(np.nanmax(part))}
-        for name, part in ((name, values[ends[m] : ends[m + 1]]) for m, name in enumerate(MONTHS))
-        if part.size and np.isfinite(part).any()
+        for name, part in ((name, values[span]) for name, span in geometry.month_spans(values.size))
+        if np.isfinite(part).any()
     ]
 
 
@@ -124,41 +105,41 @@ def power_parts(series: Mapping[str, NDArray[np.floating]]) -> list[tuple[str, N
 def year_map(series: Series, values: NDArray[np.floating]) -> dict[str, Any]:
     """Return a heat map of the year: day across, hour up."""
     factor, unit = display_scale(values, series.unit)
-    days = days_of(values) * factor
-    flat = rounded(days.T.ravel())
-    n_days = days.shape[0]
-    hours = [flat[h * n_days : (h + 1) * n_days] for h in range(HOURS_PER_DAY)]
+    hours = geometry.year_map(values) * factor
+    flat, n_days = rounded(hours.ravel()), hours.shape[1]
     return {
         "data": [{
-            "type": "heatmap", "z": hours, "colorscale": "Viridis", "hoverongaps": False,
+            "type": "heatmap", "z": [flat[h * n_days : (h + 1) * n_days] for h in range(HOURS_PER_DAY)],
+            "colorscale": "Viridis", "hoverongaps": False,
             "colorbar": {"title": {"text": unit or series.label, "side": "top"}, "thickness": 12, "len": 1},
             "hovertemplate": f"day %{{x}}, %{{y}}:00<br>%{{z:.4~g}} {unit}<extra></extra>",
         }],
         "layout": {
-            "height": 260,
-            "xaxis": {"title": {"text": "Day of the year"}, "tickvals": MONTH_STARTS, "ticktext": MONTHS},
-            "yaxis": {"title": {"text": "Hour of the day [h]"}, "tickvals": [0, 6, 12, 18, 23]},
+            "height": 260, "xaxis": _days_across(np.size(values)),
+            "yaxis": {"title": {"text": "Hour of the day [h]"}, "tickvals": list(geometry.HOUR_TICKS)},
         },
     }  # fmt: skip
 
 
-MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-MONTH_STARTS = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334]
+def _days_across(n_hours: int) -> dict[str, Any]:
+    return {
+        "title": {"text": "Day of the year"}, "tickvals": list(geometry.month_starts(n_hours)),
+        "ticktext": list(geometry.MONTHS),
+    }  # fmt: skip
 
 
 def duration(series: Series, values: NDArray[np.floating]) -> dict[str, Any]:
     """Return the duration curve: how many hours the series is at least that high."""
-    ordered = np.sort(np.asarray(values, dtype=float)[np.isfinite(values)])[::-1]
-    at = np.unique(np.linspace(0, ordered.size - 1, min(N_DURATION_POINTS, ordered.size)).round().astype(int))
+    hours, heights = geometry.duration(values, N_DURATION_POINTS)
     factor, unit = display_scale(values, series.unit)
     return {
         "data": [{
-            "type": "scatter", "mode": "lines", "x": (at + 1).tolist(), "y": rounded(ordered[at] * factor), "colour": 1,
+            "type": "scatter", "mode": "lines", "x": hours.tolist(), "y": rounded(heights * factor), "colour": 1,
             "hovertemplate": f"%{{x:,}} h at %{{y:.4~g}} {unit} or more<extra></extra>",
         }],
         "layout": {
             "height": 260,
-            "xaxis": {"title": {"text": "Hours at or above [h]"}, "range": [0, ordered.size]},
+            "xaxis": {"title": {"text": "Hours at or above [h]"}, "range": [0, int(hours[-1])]},
             "yaxis": {"title": {"text": axis_title(series.label, unit)}, "rangemode": zero_mode(series.unit)},
         },
     }  # fmt: skip
@@ -186,45 +167,35 @@ def power_stack(series: Mapping[str, NDArray[np.floating]]) -> dict[str, Any] | 
         "layout": {
             "height": 320, "hovermode": "x unified", "showlegend": True,
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
-            "xaxis": {"title": {"text": "Day of the year"}, "tickvals": MONTH_STARTS, "ticktext": MONTHS},
+            "xaxis": _days_across(np.size(series["meter_power_w"])),
             "yaxis": {"title": {"text": axis_title("Daily mean power", unit)}, "rangemode": "tozero"},
         },
     }  # fmt: skip
 
 
 def energy_flow(flows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Return the Sankey of the year's energy from the grid to tokens and losses."""
-    if not flows:
+    """Return the Sankey of the year's energy from the grid to tokens and losses.
+
+    Plotly stacks the nodes of a column in an order of its own: given places, it would not sort the bands by them.
+    """
+    found = geometry.energy_flow(flows, SANKEY_PAD / (SANKEY_HEIGHT - 2 * SANKEY_MARGIN))
+    if found is None:
         return None
-    names = list(dict.fromkeys(name for flow in flows for name in (flow["source"], flow["target"])))
-    at = {name: i for i, name in enumerate(names)}
-    joules = np.array([flow["energy_j"] for flow in flows], dtype=float)
-    throughput = {name: max(joules[[f["source"] == name for f in flows]].sum(),
-                            joules[[f["target"] == name for f in flows]].sum()) for name in names}  # fmt: skip
-    factor, unit = display_scale(np.array(list(throughput.values())), "Wh")
+    nodes, bands = found.nodes, found.bands
+    factor, unit = display_scale(np.array([node.energy_j for node in nodes]), "Wh")
     return {
         "data": [{
             "type": "sankey", "arrangement": "snap", "valueformat": ".3~g", "valuesuffix": f" {unit}",
-            "node": {"label": [f"{name}  {quantity_text(float(throughput[name]), 'Wh')}" for name in names],
-                     "pad": 18, "thickness": 14, "line": {"width": 0},
-                     "hovertemplate": "%{label}<extra></extra>", "colours": [node_colour(name) for name in names]},
-            "link": {"source": [at[flow["source"]] for flow in flows], "target": [at[flow["target"]] for flow in flows],
-                     "value": rounded(joules * factor, 5), "colours": [node_colour(flow["target"]) for flow in flows],
+            "node": {"label": [f"{node.name}  {quantity_text(node.energy_j, 'Wh')}" for node in nodes],
+                     "pad": SANKEY_PAD, "thickness": 14, "line": {"width": 0},
+                     "hovertemplate": "%{label}<extra></extra>", "colours": [node.category for node in nodes]},
+            "link": {"source": [band.source for band in bands], "target": [band.target for band in bands],
+                     "value": rounded(np.array([band.energy_j for band in bands]) * factor, 5),
+                     "colours": [nodes[band.target].category for band in bands],
                      "hovertemplate": "%{source.label} → %{target.label}<br>%{value}<extra></extra>"},
         }],
-        "layout": {"height": 380, "margin": {"l": 8, "r": 8, "t": 8, "b": 8}},
+        "layout": {"height": SANKEY_HEIGHT, "margin": dict.fromkeys("lrtb", SANKEY_MARGIN)},
     }  # fmt: skip
-
-
-def node_colour(name: str) -> int:
-    """Return the category of an energy-flow node: losses and cooling apart from what ends in tokens."""
-    lowered = name.lower()
-    for number, words in ((6, ("loss", "ups", "transformer", "shel", "distribution")),
-                          (5, ("cool", "fan", "pump", "chiller", "tower", "rejection", "air", "cdu")),
-                          (3, ("token",)), (2, ("idle", "leak", "static"))):  # fmt: skip
-        if any(word in lowered for word in words):
-            return number
-    return 1
 
 
 def costs(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -253,26 +224,26 @@ def _in_lines(name: str) -> str:
     return "<br>".join(wrap(name, NAME_WIDTH))
 
 
-def waterfall(fall: Waterfall, start: str, end: str, n_steps: int = 7) -> dict[str, Any]:
-    """Return the waterfall from one run's figure to another's, downwards; small steps are gathered in one."""
-    shown, rest = fall.steps[:n_steps], fall.steps[n_steps:]
-    steps = [(step.name, step.change) for step in shown]
-    if rest:
-        steps.append(("everything else", sum(step.change for step in rest)))
-    names, changes = (
-        [start, *(name for name, _ in steps), end],
-        [fall.start, *(change for _, change in steps), fall.end],
-    )
+def waterfall(fall: Waterfall, start: str, end: str, n_steps: int = geometry.N_STEPS) -> dict[str, Any]:
+    """Return the waterfall from one run's figure to another's, downwards; an axis that does not start at 0 says so."""
+    found = geometry.waterfall(fall, start, end, n_steps)
+    names = [bar.name for bar in found.bars]
     factor, unit = display_scale(np.array([fall.start, fall.end]), fall.unit)
+    axis: dict[str, Any] = {"title": {"text": f"[{unit}]"}}
+    if not found.from_zero:
+        axis = {
+            "title": {"text": f"[{unit}], not from 0"},
+            "range": rounded(np.array([found.low, found.high]) * factor),
+        }
     return {
         "data": [{
-            "type": "waterfall", "orientation": "h", "x": rounded(np.array(changes) * factor),
-            "y": list(range(len(names))), "measure": ["absolute", *(["relative"] * len(steps)), "total"],
+            "type": "waterfall", "orientation": "h",
+            "x": rounded(np.array([bar.change for bar in found.bars]) * factor), "y": list(range(len(names))),
+            "measure": ["absolute", *(["relative"] * (len(names) - 2)), "total"],
             "hovertext": names, "hovertemplate": f"%{{hovertext}}: %{{x:.3~g}} {unit}<extra></extra>",
         }],
         "layout": {
-            "height": 70 + 32 * len(names), "waterfallgap": 0.35,
-            "xaxis": {"title": {"text": f"[{unit}]"}},
+            "height": 70 + 32 * len(names), "waterfallgap": 0.35, "xaxis": axis,
             "yaxis": {"tickvals": list(range(len(names))), "range": [len(names) - 0.4, -0.6], "showgrid": False,
                       "zeroline": False, "ticktext": [_in_lines(name) for name in names]},
         },

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.core.charts import geometry
+from twin.core.charts.geometry import HOURS_PER_DAY
 from twin.core.comparison.compare import Waterfall
-from twin.core.report.shapes import BAD, CATEGORIES, FAINT, GRID, INK, Band, Cells, Drawing, Line, Rect, Text
-from twin.core.text.numbers import FACTORS, PREFIXED, PREFIXES, quantity_text, significant
+from twin.core.report.shapes import BAD, FAINT, GRID, INK, Band, Cells, Drawing, Line, Rect, Text, category
+from twin.core.text.numbers import quantity_text, significant
 
 WIDTH = 500.0  # points; an A4 page between its margins
-HOURS_PER_DAY = 24
+FLOW_HEIGHT, FLOW_GAP = 190.0, 15.0  # of the energy flow, and between two nodes of a column: a line of text
 ALIKE_FRAC = 5e-3
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-MONTH_STARTS = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 #: Viridis (matplotlib, CC0) at nine even steps: perceptually even and readable without red-green vision.
 VIRIDIS = ((68, 1, 84), (71, 45, 123), (59, 82, 139), (44, 114, 142), (33, 145, 140), (40, 174, 128), (94, 201, 98),
            (173, 220, 48), (253, 231, 37))  # fmt: skip
@@ -48,17 +48,6 @@ def legend(drawing: Drawing, x: float, y: float, label: str, low: str, high: str
     drawing.add(Text(x, y + 16, low, 7), Text(x + 110, y + 16, high, 7, "end"), Text(x, y - 3, label, 7, fill=FAINT))
 
 
-def axis_scale(values: NDArray[np.floating], unit: str) -> tuple[float, str]:
-    """Return the factor and unit of an axis from the largest size on it, e.g. (1e-6, "MW")."""
-    factor = FACTORS.get(unit, 1.0)
-    smallest, largest, apart = PREFIXED.get(unit, (0, 0, False))
-    top = float(np.nanmax(np.abs(values), initial=0.0)) * factor
-    if not top or not (smallest or largest):
-        return factor, unit
-    power = min(max(math.floor(math.log10(top) / 3 + 1e-12), smallest), largest)
-    return factor / 1000.0**power, f"{PREFIXES[power]}{' ' if apart and PREFIXES[power] else ''}{unit}"
-
-
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     """Return round numbers across a range, one step beyond its upper end at most."""
     if not high > low:
@@ -72,51 +61,31 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 
 def energy_flow(flows: Sequence[Mapping[str, Any]]) -> Drawing | None:
     """Return the year's energy from the grid to tokens and losses as bands whose width is energy."""
-    if not flows:
+    found = geometry.energy_flow(flows, FLOW_GAP / FLOW_HEIGHT)
+    if found is None:
         return None
-    column: dict[str, int] = {}
-    for flow in flows:  # sources stand before what they feed
-        column.setdefault(flow["source"], 0)
-        column[flow["target"]] = max(column.get(flow["target"], 0), column[flow["source"]] + 1)
-    given = {name: sum(f["energy_j"] for f in flows if f["source"] == name) for name in column}
-    taken = {name: sum(f["energy_j"] for f in flows if f["target"] == name) for name in column}
-    size = {name: max(given[name], taken[name]) for name in column}
-    n_columns, gap, bar = max(column.values()) + 1, 15.0, 8.0
-    stacks = [[name for name in column if column[name] == i] for i in range(n_columns)]
-    height = 30 + gap * max(len(stack) for stack in stacks) + 120
-    total = max(sum(size[name] for name in stack) for stack in stacks)
-    scale = min((height - 20 - gap * len(stack)) / max(sum(size[n] for n in stack), total * 0.2) for stack in stacks)
-    drawing = Drawing("Where the energy goes", WIDTH, height, "Energy of the year from the grid to tokens and losses")
-    pitch = (WIDTH - 150) / max(n_columns - 1, 1)
-    top: dict[str, float] = {}
-    for i, stack in enumerate(stacks):
-        y = 14.0
-        for name in stack:
-            top[name] = y
-            y += size[name] * scale + gap
-        for name in stack:
-            drawing.add(Rect(i * pitch, top[name], bar, max(size[name] * scale, 0.6), node_colour(name)))
-    left, entered = dict(top), dict(top)
-    for flow in flows:
-        source, target, thickness = flow["source"], flow["target"], flow["energy_j"] * scale
-        drawing.add(Band(column[source] * pitch + bar, left[source], column[target] * pitch, entered[target], thickness,
-                         tint(node_colour(target))))  # fmt: skip
-        left[source] += thickness
-        entered[target] += thickness
-    for name, i in column.items():
-        y = top[name] + min(size[name] * scale / 2, 12) + 3
-        drawing.add(Text(i * pitch + bar + 4, y, f"{name}  {quantity_text(size[name], 'Wh')}", 7.5))
+    above, bar = 14.0, 8.0
+    drawing = Drawing(
+        "Where the energy goes",
+        WIDTH,
+        above + FLOW_HEIGHT + 12,
+        "Energy of the year from the grid to tokens and losses",
+    )
+    pitch = (WIDTH - 150) / max(found.n_columns - 1, 1)
+    for node in found.nodes:
+        high = max(node.height * FLOW_HEIGHT, 0.6)
+        drawing.add(Rect(node.column * pitch, above + node.top * FLOW_HEIGHT, bar, high, category(node.category)))
+    for band in found.bands:
+        source, target = found.nodes[band.source], found.nodes[band.target]
+        drawing.add(Band(
+            source.column * pitch + bar, above + band.leaves * FLOW_HEIGHT, target.column * pitch,
+            above + band.enters * FLOW_HEIGHT, band.thickness * FLOW_HEIGHT, tint(category(target.category)),
+        ))  # fmt: skip
+    for node in found.nodes:
+        y = above + node.top * FLOW_HEIGHT + min(node.height * FLOW_HEIGHT / 2, 12) + 3
+        text = f"{node.name}  {quantity_text(node.energy_j, 'Wh')}"
+        drawing.add(Text(node.column * pitch + bar + 4, y, text, 7.5))
     return drawing
-
-
-def node_colour(name: str) -> str:
-    """Return the colour of a part: losses and cooling apart from what ends in tokens."""
-    lowered = name.lower()
-    for number, words in ((7, ("loss", "shel", "distribution")), (2, ("token",)), (1, ("idle", "leak")),
-                          (4, ("cool", "fan", "pump", "chiller", "rejection", "air unit"))):  # fmt: skip
-        if any(word in lowered for word in words):
-            return CATEGORIES[number]
-    return CATEGORIES[0]
 
 
 def tint(colour: str, share: float = 0.35) -> str:
@@ -127,19 +96,17 @@ def tint(colour: str, share: float = 0.35) -> str:
 
 def year_map(label: str, unit: str, values: NDArray[np.floating], n_levels: int = 16) -> Drawing:
     """Return the year as a grid: day across, hour up."""
-    values = np.asarray(values, dtype=float)
-    padded = np.concatenate([values, np.full(-values.size % HOURS_PER_DAY, np.nan)])
-    level, low, high = levels_of(padded.reshape(-1, HOURS_PER_DAY).T[::-1], n_levels)
-    n_days = level.shape[1]
+    hours = geometry.year_map(values)
+    level, low, high = levels_of(hours[::-1], n_levels)  # a sheet counts downwards
     left, top, cell = 26.0, 26.0, 4.2
-    wide = (WIDTH - left) / n_days
+    wide = (WIDTH - left) / hours.shape[1]
     said = f"{label} by day and hour, from {quantity_text(low, unit)} to {quantity_text(high, unit)}"
     drawing = Drawing(f"{label}, every hour of the year", WIDTH, top + HOURS_PER_DAY * cell + 20, said)
     colours = ramp(n_levels)
     drawing.add(Cells(left, top, wide, cell, level.tolist(), colours))
-    for hour in (0, 6, 12, 18):
+    for hour in geometry.HOUR_TICKS:
         drawing.add(Text(left - 4, top + (HOURS_PER_DAY - hour) * cell, f"{hour:02}:00", 7, "end", FAINT))
-    for start, month in zip(MONTH_STARTS, MONTHS, strict=True):
+    for start, month in zip(geometry.month_starts(np.size(values)), geometry.MONTHS, strict=True):
         drawing.add(Text(left + start * wide, top + HOURS_PER_DAY * cell + 11, month, 7, fill=FAINT))
     legend(drawing, WIDTH - 110, 2, "", quantity_text(low, unit), quantity_text(high, unit), colours)
     return drawing
@@ -147,34 +114,33 @@ def year_map(label: str, unit: str, values: NDArray[np.floating], n_levels: int 
 
 def duration(label: str, unit: str, values: NDArray[np.floating], n_points: int = 200) -> Drawing:
     """Return the duration curve: how many hours the series is at least that high."""
-    ordered = np.sort(np.asarray(values, dtype=float)[np.isfinite(values)])[::-1]
-    at = np.unique(np.linspace(0, ordered.size - 1, n_points).round().astype(int))
-    factor, shown = axis_scale(ordered, unit)
-    heights = ordered[at] * factor
+    hours_at, curve = geometry.duration(values, n_points)
+    factor, shown = geometry.display_scale(curve, unit)
+    heights = curve * factor
     marks = ticks(0.0 if unit not in ("°C", "") else float(heights.min()), float(heights.max()))
     left, top, width, height = 44.0, 18.0, WIDTH - 60, 120.0
     drawing = Drawing(f"{label}: hours at or above", WIDTH, top + height + 30,
-                      f"Duration curve of {label.lower()}: highest {quantity_text(float(ordered[0]), unit)}, "
-                      f"lowest {quantity_text(float(ordered[-1]), unit)}")  # fmt: skip
-    span = marks[-1] - marks[0]
+                      f"Duration curve of {label.lower()}: highest {quantity_text(float(curve[0]), unit)}, "
+                      f"lowest {quantity_text(float(curve[-1]), unit)}")  # fmt: skip
+    span, n_hours = marks[-1] - marks[0], int(hours_at[-1])
 
     def place(hours: float, value: float) -> tuple[float, float]:
-        return left + width * hours / ordered.size, top + height * (1 - (value - marks[0]) / span)
+        return left + width * hours / n_hours, top + height * (1 - (value - marks[0]) / span)
 
     for mark in marks:
         y = place(0, mark)[1]
         drawing.add(Line(((left, y), (left + width, y)), GRID, 0.5))
         drawing.add(Text(left - 4, y + 2.5, significant(mark), 7, "end", FAINT))
-    for hours in ticks(0, ordered.size, 4):
-        if hours <= ordered.size:
+    for hours in ticks(0, n_hours, 4):
+        if hours <= n_hours:
             drawing.add(Text(place(hours, 0)[0], top + height + 11, f"{hours:,.0f} h", 7, "middle", FAINT))
     drawing.add(Text(0, 9, f"{label} [{shown}]" if shown else label, 7.5, fill=FAINT))
-    points = [place(float(i), float(v)) for i, v in zip(at, heights, strict=True)]
-    drawing.add(Line(tuple(points), CATEGORIES[0], 1.5))
+    points = [place(float(h), float(v)) for h, v in zip(hours_at, heights, strict=True)]
+    drawing.add(Line(tuple(points), category(1), 1.5))
     return drawing
 
 
-def bars(title: str, rows: Sequence[tuple[str, float]], unit: str, colour: str = CATEGORIES[0]) -> Drawing | None:
+def bars(title: str, rows: Sequence[tuple[str, float]], unit: str, colour: int = 1) -> Drawing | None:
     """Return horizontal bars from zero with their values in words, in the order given."""
     rows = [(name, value) for name, value in rows if value is not None]
     if not rows:
@@ -184,37 +150,34 @@ def bars(title: str, rows: Sequence[tuple[str, float]], unit: str, colour: str =
     largest = max(abs(value) for _, value in rows) or 1.0
     for i, (name, value) in enumerate(rows):
         y, length = 4 + i * pitch, abs(value) / largest * (WIDTH - left - 80)
-        drawing.add(Text(left - 6, y + 8, shortened(name, 34), 7.5, "end"), Rect(left, y, max(length, 0.5), 10, colour))
+        drawing.add(
+            Text(left - 6, y + 8, shortened(name, 34), 7.5, "end"),
+            Rect(left, y, max(length, 0.5), 10, category(colour)),
+        )
         drawing.add(Text(left + length + 5, y + 8, quantity_text(value, unit), 7.5))
     drawing.add(Line(((left, 0), (left, drawing.height)), FAINT, 0.5))
     return drawing
 
 
-def waterfall(title: str, fall: Waterfall, start: str, end: str, n_steps: int = 8) -> Drawing:
-    """Return the steps from one run's figure to another's, up and down, small ones gathered."""
-    steps = [(step.name, step.change) for step in fall.steps[:n_steps]]
-    if rest := fall.steps[n_steps:]:
-        steps.append(("everything else", sum(step.change for step in rest)))
-    rows, at = [(start, 0.0, fall.start, CATEGORIES[6])], fall.start
-    for name, change in steps:
-        rows.append((name, at, at + change, BAD if change > 0 else CATEGORIES[2]))
-        at += change
-    rows.append((end, 0.0, fall.end, CATEGORIES[6]))
+def waterfall(title: str, fall: Waterfall, start: str, end: str) -> Drawing:
+    """Return the steps from one run's figure to another's, up and down; an axis that does not start at 0 says so."""
+    found = geometry.waterfall(fall, start, end)
     pitch, left = 15.0, 170.0
-    low = min(0.0, *(min(a, b) for _, a, b, _ in rows))
-    span = (max(max(a, b) for _, a, b, _ in rows) - low) or 1.0
-    drawing = Drawing(title, WIDTH, 6 + pitch * len(rows), f"{title}: {quantity_text(fall.start, fall.unit)} to "
+    said = "" if found.from_zero else ", bars not from 0"
+    drawing = Drawing(f"{title}{said}", WIDTH, 6 + pitch * len(found.bars),
+                      f"{title}: {quantity_text(fall.start, fall.unit)} to "
                       f"{quantity_text(fall.end, fall.unit)}")  # fmt: skip
 
     def across(value: float) -> float:
-        return left + (value - low) / span * (WIDTH - left - 85)
+        return left + (max(value, found.low) - found.low) / ((found.high - found.low) or 1.0) * (WIDTH - left - 85)
 
-    for i, (name, a, b, colour) in enumerate(rows):
-        y, x0, x1 = 4 + i * pitch, across(min(a, b)), across(max(a, b))
-        whole = i in (0, len(rows) - 1)
-        said = quantity_text(b, fall.unit) if whole else signed(b - a, fall.unit)
-        drawing.add(Text(left - 6, y + 8, shortened(name, 34), 7.5, "end", bold=whole))
-        drawing.add(Rect(x0, y, max(x1 - x0, 0.5), 10, colour), Text(x1 + 5, y + 8, said, 7.5, fill=INK, bold=whole))
+    for i, bar in enumerate(found.bars):
+        y, x0, x1 = 4 + i * pitch, across(min(bar.start, bar.end)), across(max(bar.start, bar.end))
+        text = quantity_text(bar.end, fall.unit) if bar.is_total else signed(bar.change, fall.unit)
+        colour = category(8) if bar.is_total else BAD if bar.change > 0 else category(3)
+        drawing.add(Text(left - 6, y + 8, shortened(bar.name, 34), 7.5, "end", bold=bar.is_total))
+        drawing.add(Rect(x0, y, max(x1 - x0, 0.5), 10, colour))
+        drawing.add(Text(x1 + 5, y + 8, text, 7.5, fill=INK, bold=bar.is_total))
     return drawing
 
 

@@ -9,13 +9,13 @@ from twin.core.diagrams.readings import Readings
 from twin.core.diagrams.rows import cdu_rows, feed_rows, hall_rows, plant_rows, rack_rows
 from twin.core.diagrams.schematic import Node, Schematic, Slot
 from twin.core.inputs.layout import LayoutInputs
-from twin.core.report.shapes import BAD, CATEGORIES, FAINT, GRID, INK, PAPER, Drawing, Line, Rect, Text
+from twin.core.report.shapes import BAD, FAINT, GRID, INK, PAPER, Drawing, Line, Rect, Text, category
 
 WIRE_COLOURS = {
-    "supply": CATEGORIES[0],
-    "return": CATEGORIES[7],
-    "air-supply": CATEGORIES[4],
-    "air-return": CATEGORIES[1],
+    "supply": category(1),
+    "return": category(6),
+    "air-supply": category(5),
+    "air-return": category(2),
 }
 #: One letter for each symbol that the pages draw, in the box left of a block's text.
 SIGNS = {"utility": "~", "generator": "G", "transformer": "T", "ups": "U", "battery": "B", "switchboard": "S",
@@ -63,7 +63,7 @@ def as_drawing(title: str, schematic: Schematic, readings: Readings) -> Drawing:
 
 def _frame(x: float, y: float, width: float, height: float) -> Line:
     corners = ((x, y), (x + width, y), (x + width, y + height), (x, y + height), (x, y))
-    return Line(corners, CATEGORIES[6], 0.7, (2.0, 2.0))
+    return Line(corners, category(8), 0.7, (2.0, 2.0))
 
 
 def _node(drawing: Drawing, node: Node, readings: Readings) -> None:
@@ -80,7 +80,7 @@ def _node(drawing: Drawing, node: Node, readings: Readings) -> None:
     if node.bar:
         x, y, width = node.bar
         drawing.add(
-            Rect(x, y, width, 3, GRID), Rect(x, y, max(width * shown.bar, 0.01), 3, BAD if over else CATEGORIES[0])
+            Rect(x, y, width, 3, GRID), Rect(x, y, max(width * shown.bar, 0.01), 3, BAD if over else category(1))
         )
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from twin.core.inputs.layout import CduRow, HallRow, LayoutInputs, RackColumns
 from twin.core.report.charts import WIDTH, legend, levels_of, ramp, shortened
-from twin.core.report.shapes import BAD, CATEGORIES, FAINT, INK, PAPER, Drawing, Line, Rect, Text
+from twin.core.report.shapes import BAD, FAINT, INK, PAPER, Drawing, Line, Rect, Text, category
 from twin.core.text.numbers import quantity_text
 
 N_COLOURS = 17
@@ -92,9 +92,9 @@ def _cdu(drawing: Drawing, inputs: LayoutInputs, hall: HallRow, cdu: CduRow,
     size = (facts.get("width_m") or 0.6, facts.get("depth_m") or 1.2)
     width_m, depth_m = size[::-1] if place[2] in (90, 270) else size
     x, y, width, depth = box(place[0], place[1], width_m, depth_m)
-    drawing.add(Rect(x, y, width, depth, PAPER, CATEGORIES[0], 0.9))
+    drawing.add(Rect(x, y, width, depth, PAPER, category(1), 0.9))
     drawing.add(Text(x + width / 2, y + depth / 2 + 2.5, shortened(cdu.name.removeprefix("CDU-"), 4), 6, "middle",
-                     CATEGORIES[0], bold=True))  # fmt: skip
+                     category(1), bold=True))  # fmt: skip
 
 
 def _features(drawing: Drawing, inputs: LayoutInputs, hall: HallRow, box) -> None:
@@ -109,7 +109,7 @@ def _features(drawing: Drawing, inputs: LayoutInputs, hall: HallRow, box) -> Non
             size = (unit.width_m, unit.depth_m)
             width_m, depth_m = size[::-1] if unit.orientation_deg in (90, 270) else size
             x, y, width, depth = box(unit.x_m, unit.y_m, width_m, depth_m)
-            drawing.add(Rect(x, y, width, depth, PAPER, CATEGORIES[4], 0.9))
+            drawing.add(Rect(x, y, width, depth, PAPER, category(5), 0.9))
             drawing.add(Text(x + width / 2, y + depth / 2 + 2.5, "A", 6, "middle", FAINT, bold=True))
 
 

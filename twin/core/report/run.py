@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.core.charts.geometry import month_spans
 from twin.core.figures_of_merit import BY_NAME, FIGURES, HEADLINES, SERIES_BY_NAME
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.provenance import Solver
@@ -20,7 +21,7 @@ from twin.core.report.bill import bill_rows
 from twin.core.report.diagrams import LETTERS
 from twin.core.report.document import COUNT, MARK, NUMBER, UNIT, Card, Column, Report, Section, Table, numbers, rows_of
 from twin.core.report.plan import plans
-from twin.core.report.shapes import CATEGORIES, Drawing
+from twin.core.report.shapes import Drawing
 from twin.core.results.findings import run_findings
 from twin.core.text.field_names import assumption_words, fact_text, field_unit, field_words
 from twin.core.text.numbers import band_text, date_text, is_missing, quantity_text
@@ -202,10 +203,10 @@ def month_rows(run: ReportedRun) -> list[list[Any]]:
     """Return the means of each month."""
     kept = [np.asarray(run.series[name], dtype=float) for name in MONTH_SERIES if name in run.series]
     meter = np.asarray(run.series["meter_power_w"], dtype=float)
-    leap = meter.size > 8760
-    starts = [24 * (day + (leap and month > 1)) for month, day in enumerate(charts.MONTH_STARTS)] + [meter.size]
-    spans = [(name, slice(a, b)) for name, a, b in zip(charts.MONTHS, starts, starts[1:], strict=False) if a < b]
-    return [[name, *(float(np.nanmean(values[at])) for values in kept), float(meter[at].max())] for name, at in spans]
+    return [
+        [name, *(float(np.nanmean(values[at])) for values in kept), float(meter[at].max())]
+        for name, at in month_spans(meter.size)
+    ]
 
 
 def workloads_section(run: ReportedRun) -> Section:
@@ -269,8 +270,8 @@ def failures_section(run: ReportedRun) -> Section:
     less = [row for row in levels if row["capacity_frac"] < 1]
     shown = [(f"{quantity_text(row['capacity_frac'], '%')} of capacity", row["h_per_year"]) for row in less]
     lost = [(row["name"], row.get("lost_tokens_per_year")) for row in (uptime.get("groups") or [])[:10]]
-    drawings = [charts.bars("Hours a year below full capacity", shown[:8], "h", CATEGORIES[2]),
-                charts.bars("Output tokens lost a year, by group", lost, "tok", CATEGORIES[7])]  # fmt: skip
+    drawings = [charts.bars("Hours a year below full capacity", shown[:8], "h", 3),
+                charts.bars("Output tokens lost a year, by group", lost, "tok", 6)]  # fmt: skip
     failures = sorted(run.details.get("failures") or [], key=lambda row: -row["lost_tokens_per_s"])
     return Section("Availability, failures and drills", failure_texts(uptime), drawings=[d for d in drawings if d],
                    tables=[

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 INK, FAINT, GRID, PAPER = "#14191f", "#59636d", "#d8dce1", "#ffffff"
-#: Okabe-Ito, as in the page's tokens; red and orange last, for losses and limits.
-CATEGORIES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#8a7f00", "#6b7178", "#d55e00")
+#: Okabe-Ito, in the order of the page's tokens `--cat-1` to `--cat-8`.
+CATEGORIES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7f00", "#6b7178")
 BAD = "#a3241a"
 
 
@@ -97,6 +97,11 @@ class Drawing:
     def add(self, *shapes: Shape) -> None:
         """Put shapes on top."""
         self.shapes.extend(shapes)
+
+
+def category(number: int) -> str:
+    """Return a category's colour, numbered from 1 as on the page."""
+    return CATEGORIES[number - 1]
 
 
 def cell_runs(levels: Sequence[int]) -> list[tuple[int, int, int]]:
