@@ -1,9 +1,11 @@
-"""Hourly weather: EPW files read and checked, shipped climates, and the packing of a year into one column."""
+"""Hourly weather: what a year of it must be, the shipped climates, and the packing of a year into one column.
+
+`facility.epw` reads the files that people upload.
+"""
 
 import gzip
-import io
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -14,36 +16,26 @@ from numpy.typing import NDArray
 from facility.models import Weather
 
 CLIMATES = Path(__file__).parent / "climates"
-MAX_EPW_BYTES = 8 * 2**20  # a year of EPW has 1.6 MB
-MAX_LINES = 10_000
-HEADER_LINES = 8
 LENGTHS = (8760, 8784)
 DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+# EnergyPlus weather file data dictionary, minimum and maximum; nobody builds higher than 31 kPa.
+DRY_BULB_RANGE_DEGC = (-70.0, 70.0)
+PRESSURE_RANGE_PA = (31_000.0, 120_000.0)
+MAX_DRY_FRAC = 0.01  # of the hours at 0 % humidity: deserts reach 1 to 2 % in single hours, never 0
+MAX_STUCK_H = 168  # a week at one value to the last digit; weather changes from day to day everywhere
+FOG_FRAC = 0.99  # air may stay saturated for long
+# The standard atmosphere is off by the sea's mean pressure (1.5 %) and, with height, by how warm the air below is: by
+# 1.2 % per kilometre where it is 10 % from 288 K.
+PRESSURE_REACH_FRAC, PRESSURE_REACH_FRAC_PER_KM = 0.03, 0.015
+MAX_HOUR_OFF_FRAC = 0.15  # of the year's mean pressure: the deepest storm has 0.86 of the mean, the highest 1.07
+MAX_ZONE_OFF_H = 3.5  # western China keeps 3.1 h more than its longitude
+PEAK_HOURS = (11.0, 19.0)  # of a mean day's warmest hour, local time: 14 to 16, later in haze, earlier at a coast
+MIN_SWING_K = 0.5  # of a mean day, below which its warmest hour says nothing
 
 
 class WeatherError(ValueError):
     """A weather file that cannot be used; the message names row, hour, column, value and what is allowed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of an EPW file that is used."""
-
-    index: int  # from 0
-    name: str
-    unit: str
-    missing: float  # the format's code for "no value": at or above it
-    low: float
-    high: float
-
-
-# EnergyPlus Auxiliary Programs, "EnergyPlus Weather File (EPW) Data Dictionary": columns, missing codes and ranges.
-# Pressure reaches lower than the dictionary's 31 kPa nowhere that people build; humidity may be up to 110 %.
-COLUMNS = (
-    Column(6, "dry bulb", "°C", 99.9, -70, 70),
-    Column(8, "relative humidity", "%", 999, 0, 110),
-    Column(9, "station pressure", "Pa", 999_999, 31_000, 120_000),
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,155 +51,116 @@ class Year:
     dry_bulb_degc: NDArray[np.float32]
     relative_humidity: NDArray[np.float32]  # 0 to 1
     pressure_pa: NDArray[np.float32]
+    notes: tuple[str, ...] = ()  # what was done to a file's rows when they were read
 
 
-def read_epw(content: bytes, *, source: str = "") -> Year:
-    """Return the year in an EPW file.
-
-    Parameters
-    ----------
-    content : bytes
-        The file, plain or gzip, at most 8 MiB when unpacked.
-    source : str
-        Put before the station's own source in the result, e.g. the file's name.
+def checked(year: Year) -> Year:
+    """Return a year, with notes on what is odd about it.
 
     Raises
     ------
     WeatherError
-        If the file is not an EPW of 8,760 or 8,784 hourly rows in calendar order, or a value is missing, not a number
-        or out of its plausible range. The message names the first bad row and how many there are.
+        If no place on earth has such a year: bone-dry air, a sensor that is stuck, a pressure that does not belong to
+        the elevation, a time zone that does not belong to the longitude.
     """
-    lines = _text(content).splitlines()
-    if len(lines) < HEADER_LINES or not lines[0].upper().startswith("LOCATION,"):
+    _check_ranges(year.dry_bulb_degc, year.relative_humidity, year.pressure_pa)
+    notes = [note for note in (_dry_hours(year.relative_humidity),) if note]
+    _check_moves(year.dry_bulb_degc, "Dry bulb", "{:.1f} °C")
+    humidity = np.where(year.relative_humidity >= FOG_FRAC, np.nan, year.relative_humidity)
+    _check_moves(humidity, "Relative humidity", "{:.0%}")
+    _check_pressure(year.pressure_pa, year.elevation_m)
+    if not zone_fits(year.utc_offset_h, year.longitude_deg):
         raise WeatherError(
-            "This is no EPW file: its first line must start with LOCATION and seven header lines follow."
+            f"Time zone {year.utc_offset_h:+g} h does not fit longitude {year.longitude_deg:g}° "
+            f"(about {zone_of_longitude_h(year.longitude_deg):+d} h)."
         )
-    location = [part.strip() for part in lines[0].split(",")]
-    if len(location) < 10:
-        raise WeatherError(f"Line 1: LOCATION has {len(location) - 1} values; an EPW file has 9.")
-    place = [_place(location, index, name, limit) for index, name, limit in _PLACE]
-    periods = lines[7].split(",")
-    if not periods[0].upper().startswith("DATA PERIODS") or [part.strip() for part in periods[1:3]] != ["1", "1"]:
-        raise WeatherError("Line 8: DATA PERIODS must state 1 period with 1 record per hour.")
-    rows = [line.split(",") for line in lines[HEADER_LINES:] if line.strip()]
-    _check_calendar(rows)
-    values = [_numbers(rows, column) for column in COLUMNS]
-    parts = (source, f"{location[1]}, {location[2]}, {location[3]} (WMO {location[5]})", location[4])
-    return Year(
-        name=" ".join(part for part in (location[1].title(), location[2]) if part not in ("", "-")),
-        source="; ".join(part for part in parts if part),
-        latitude_deg=place[0], longitude_deg=place[1], utc_offset_h=place[2], elevation_m=place[3],
-        dry_bulb_degc=values[0], relative_humidity=np.minimum(values[1] / 100, 1).astype(np.float32),
-        pressure_pa=values[2],
-    )  # fmt: skip
+    return replace(year, notes=(*year.notes, *notes))
 
 
-_PLACE = (
-    (6, "latitude", (-90.0, 90.0)),
-    (7, "longitude", (-180.0, 180.0)),
-    (8, "time zone", (-14.0, 14.0)),
-    (9, "elevation", (-430.0, 6000.0)),
-)
+def _check_ranges(dry_bulb_degc: NDArray, relative_humidity: NDArray, pressure_pa: NDArray) -> None:
+    for values, name, unit, (low, high), scale in (
+        (dry_bulb_degc, "dry bulb", "°C", DRY_BULB_RANGE_DEGC, 1.0),
+        (relative_humidity, "relative humidity", "%", (0.0, 100.0), 100.0),
+        (pressure_pa, "station pressure", "Pa", PRESSURE_RANGE_PA, 1.0),
+    ):
+        wrong = ~((values * scale >= low) & (values * scale <= high))  # also what is no number
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            raise WeatherError(
+                f"{name} is {values[at] * scale:g} {unit} in hour {at}; must be from {low:g} to {high:g} {unit} "
+                f"({int(wrong.sum())} such hours)."
+            )
 
 
-def _place(location: list[str], index: int, name: str, limits: tuple[float, float]) -> float:
-    try:
-        value = float(location[index])
-    except ValueError as error:
-        raise WeatherError(f"Line 1: {name} is {location[index]!r}; must be a number.") from error
-    if not limits[0] <= value <= limits[1]:
-        raise WeatherError(f"Line 1: {name} is {value:g}; must be from {limits[0]:g} to {limits[1]:g}.")
-    return value
+def _dry_hours(humidity: NDArray[np.float32]) -> str:
+    dry = int(np.count_nonzero(humidity <= 0))
+    if dry > MAX_DRY_FRAC * humidity.size:
+        raise WeatherError(
+            f"Relative humidity is 0 % in {dry:,} of {humidity.size:,} hours; air is never that dry for long. "
+            "Get the file with its humidity, which a conversion has lost."
+        )
+    return f"Relative humidity is 0 % in {dry} hours, taken as bone-dry air." if dry else ""
 
 
-def _text(content: bytes) -> str:
-    """Return the file's text; unpacks gzip with a cap, so that a small upload cannot fill the memory."""
-    if content[:2] == b"\x1f\x8b":
-        try:
-            with gzip.open(io.BytesIO(content)) as file:
-                content = file.read(MAX_EPW_BYTES + 1)
-        except (OSError, EOFError, zlib.error) as error:
-            raise WeatherError(f"The gzip file cannot be unpacked: {error}.") from error
-    if len(content) > MAX_EPW_BYTES:
-        raise WeatherError(f"The file is larger than {MAX_EPW_BYTES // 2**20} MiB; a year of EPW has about 1.6 MiB.")
-    if content.count(b"\n") + content.count(b"\r") > 2 * MAX_LINES:
-        raise WeatherError(f"The file has more than {MAX_LINES:,} lines; a year has {LENGTHS[1]:,} and a header.")
-    return content.decode("utf-8", errors="replace").removeprefix("\ufeff")
+def _check_moves(values: NDArray, name: str, shown: str) -> None:
+    """Raise if a sensor stays at one value for a week, naming the hour it is stuck from; NaN never counts."""
+    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    lengths = np.diff(np.append(starts, values.size))
+    longest = int(np.argmax(lengths))
+    if lengths[longest] > MAX_STUCK_H:
+        raise WeatherError(
+            f"{name} stays at {shown.format(float(values[starts[longest]]))} for {lengths[longest]:,} hours from hour "
+            f"{starts[longest] + 1:,} of the year; a sensor is stuck or a conversion has lost it."
+        )
+
+
+def _check_pressure(pressure_pa: NDArray[np.float32], elevation_m: float) -> None:
+    mean, due = float(pressure_pa.mean()), standard_pressure_pa(elevation_m)
+    reach = PRESSURE_REACH_FRAC + PRESSURE_REACH_FRAC_PER_KM * abs(elevation_m) / 1e3
+    if abs(mean / due - 1) > reach:
+        raise WeatherError(
+            f"Station pressure is {mean:,.0f} Pa on average, but about {due:,.0f} Pa at the station's elevation of "
+            f"{elevation_m:,.0f} m; one of them is wrong, or the pressure was reduced to sea level. Correct it, or set "
+            "all pressures to 999999, the code for missing, to have them filled by elevation."
+        )
+    off = np.abs(pressure_pa / mean - 1)
+    if off.max() > MAX_HOUR_OFF_FRAC:
+        hour = int(np.argmax(off))
+        raise WeatherError(
+            f"Station pressure is {float(pressure_pa[hour]):,.0f} Pa in hour {hour + 1:,} of the year, "
+            f"{float(off[hour]):.0%} off its mean of {mean:,.0f} Pa; storms move it by less than "
+            f"{MAX_HOUR_OFF_FRAC:.0%}."
+        )
+
+
+def standard_pressure_pa(elevation_m: float) -> float:
+    """Return the standard atmosphere's pressure [Pa]: ASHRAE Fundamentals 2017, ch. 1, eq. 3."""
+    return 101_325.0 * (1 - 2.25577e-5 * elevation_m) ** 5.2559
+
+
+def zone_of_longitude_h(longitude_deg: float) -> int:
+    """Return the time zone that the sun gives a longitude [h ahead of UTC]."""
+    return round(longitude_deg / 15)
+
+
+def zone_fits(utc_offset_h: float, longitude_deg: float) -> bool:
+    """Return whether a place of that longitude may keep that time; the date line may lie on either side of it."""
+    off = (utc_offset_h - longitude_deg / 15 + 12) % 24 - 12
+    return abs(off) <= MAX_ZONE_OFF_H
+
+
+def hour_of_daily_peak(dry_bulb_degc: NDArray) -> float | None:
+    """Return when a mean day is warmest [h after midnight], by its first harmonic; None where days hardly swing."""
+    day = np.asarray(dry_bulb_degc, dtype=float).reshape(-1, 24).mean(axis=0)
+    wave = np.exp(2j * np.pi * (np.arange(24) + 0.5) / 24) @ day / 12  # a row is the mean of the hour before its end
+    return None if abs(wave) < MIN_SWING_K / 2 else float(np.angle(wave) % (2 * np.pi) * 24 / (2 * np.pi))
 
 
 @cache
-def _calendar(n_hours: int) -> list[tuple[int, int, int]]:
+def calendar(n_hours: int) -> list[tuple[int, int, int]]:
     """Return (month, day, hour 1 to 24) of each row of a year."""
     days = [29 if (month == 2 and n_hours == 8784) else n for month, n in enumerate(DAYS, 1)]
     return [(m, d, h) for m, n in enumerate(days, 1) for d in range(1, n + 1) for h in range(1, 25)]
-
-
-def _check_calendar(rows: list[list[str]]) -> None:
-    """Raise unless the rows are the hours of one year in order; names the first gap or repetition."""
-    leap = any(len(row) > 2 and row[1].strip() == "2" and row[2].strip() == "29" for row in rows)
-    expected = _calendar(8784 if leap else 8760)
-    for number, (row, due) in enumerate(zip(rows, expected, strict=False), 1):
-        try:
-            found = (int(row[1]), int(row[2]), int(row[3]))
-        except (ValueError, IndexError) as error:
-            raise WeatherError(
-                f"{_row(number)}: month, day and hour cannot be read in {','.join(row)[:40]!r}."
-            ) from error
-        if found != due:
-            kind = "Hours are missing" if found > due else "Hours repeat"
-            raise WeatherError(f"{_row(number)}: {kind}: it is {_hour(found)}, but {_hour(due)} is due. {_rows(rows)}")
-    if len(rows) != len(expected):
-        where = f" The last is {_hour(expected[len(rows) - 1])}." if 0 < len(rows) < len(expected) else ""
-        raise WeatherError(f"{_rows(rows)}{where}")
-
-
-def _row(number: int) -> str:
-    return f"Row {number} (line {number + HEADER_LINES})"
-
-
-def _rows(rows: list[list[str]]) -> str:
-    return f"The file has {len(rows):,} rows; a year has {LENGTHS[0]:,} or {LENGTHS[1]:,}."
-
-
-def _hour(moment: tuple[int, int, int]) -> str:
-    return f"month {moment[0]} day {moment[1]} hour {moment[2]}"
-
-
-def _numbers(rows: list[list[str]], column: Column) -> NDArray[np.float32]:
-    """Return one column; raises if any value is missing or not plausible."""
-    calendar = _calendar(len(rows))
-    texts = [row[column.index].strip() if len(row) > column.index else "" for row in rows]
-    try:
-        values = np.array([float(text) if text else np.nan for text in texts])
-    except ValueError:
-        at = next(i for i, text in enumerate(texts) if text and not _is_number(text))
-        raise WeatherError(
-            f"{_row(at + 1)}, {_hour(calendar[at])}: {column.name} is {texts[at]!r}; must be a number [{column.unit}]."
-        ) from None
-    missing = np.isnan(values) | (values >= column.missing)
-    if missing.any():
-        at = int(np.argmax(missing))
-        raise WeatherError(
-            f"{_row(at + 1)}, {_hour(calendar[at])}: {column.name} is missing "
-            f"({texts[at] or 'empty'!r} means no value); {int(missing.sum())} of {len(rows):,} rows lack it. "
-            "Fill the gaps and upload again."
-        )
-    wrong = (values < column.low) | (values > column.high)
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        raise WeatherError(
-            f"{_row(at + 1)}, {_hour(calendar[at])}: {column.name} is {values[at]:g} {column.unit}; must be from "
-            f"{column.low:g} to {column.high:g} {column.unit} ({int(wrong.sum())} such rows)."
-        )
-    return values.astype(np.float32)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def pack(year: Year) -> bytes:
@@ -240,15 +193,7 @@ def unpack_checked(rows: bytes, n_hours: int) -> NDArray[np.float32]:
         due = 12 * n_hours
         raise WeatherError(f"they hold {size} {min(len(raw), due):,} bytes; {n_hours:,} hours are {due:,}.")
     hours = np.frombuffer(raw, dtype="<f4").reshape(3, n_hours)
-    for column, values in zip(COLUMNS, hours, strict=True):
-        scale = 0.01 if column.unit == "%" else 1.0  # stored as a fraction
-        wrong = ~((values >= column.low * scale) & (values <= column.high * scale))  # also what is no number
-        if wrong.any():
-            at = int(np.flatnonzero(wrong)[0])
-            raise WeatherError(
-                f"{column.name} is {values[at] / scale:g} {column.unit} in hour {at}; must be from {column.low:g} to "
-                f"{column.high:g} {column.unit} ({int(wrong.sum())} such hours)."
-            )
+    _check_ranges(*hours)
     return hours
 
 
@@ -262,7 +207,7 @@ def weather_fields(year: Year) -> dict[str, object]:
     return {
         "name": year.name, "source": year.source, "latitude_deg": year.latitude_deg,
         "longitude_deg": year.longitude_deg, "elevation_m": year.elevation_m, "utc_offset_h": year.utc_offset_h,
-        "n_hours": len(year.dry_bulb_degc), "rows": pack(year),
+        "n_hours": len(year.dry_bulb_degc), "rows": pack(year), "notes": "\n".join(year.notes),
     }  # fmt: skip
 
 

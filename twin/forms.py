@@ -63,7 +63,7 @@ ScenarioWorkloads = inlineformset_factory(
     fields=WORKLOAD_FIELDS, formfield_callback=number_entry.formfield,
     labels={
         "workload": "Use case", "configuration": "Pinned configuration",
-        "accelerator_share_frac": "Share of accelerators [0–1]",
+        "accelerator_share_frac": "Share of accelerators, relative [0–1]",
         "requests_per_s": "Mean demand [1/s]", "peak_load_frac": "Busiest hour over capacity",
     },
 )  # fmt: skip

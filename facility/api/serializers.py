@@ -59,12 +59,13 @@ class WeatherSerializer(serializers.ModelSerializer):
         model = Weather
         fields = [
             "slug", "name", "source", "latitude_deg", "longitude_deg", "elevation_m", "utc_offset_h", "n_hours",
+            "notes",
         ]  # fmt: skip
         read_only_fields = fields
 
 
 class WeatherUploadSerializer(serializers.Serializer):
-    file = serializers.FileField(help_text="An EPW file, plain or gzip: 8,760 or 8,784 hourly rows without gaps.")
+    file = serializers.FileField(help_text="An EPW file, plain, gzip or in a ZIP: every hour of a year.")
     name = serializers.CharField(required=False, allow_blank=True, max_length=160, help_text="Empty: the station's.")
 
 

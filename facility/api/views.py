@@ -18,6 +18,7 @@ from facility.api import serializers
 from facility.api.schema import RefusalSchema
 from facility.bill_of_materials import bill_of_materials
 from facility.catalogue import schema as catalogue_schema
+from facility.epw import MAX_EPW_BYTES, read_epw
 from facility.interchange import documents
 from facility.interchange.site_file import site_document
 from facility.models import (
@@ -34,7 +35,7 @@ from facility.models import (
     Weather,
 )
 from facility.permissions import check_change_site, visible_sites
-from facility.weather import MAX_EPW_BYTES, WeatherError, read_epw
+from facility.weather import WeatherError
 
 Serializer = serializers.serializers.Serializer
 

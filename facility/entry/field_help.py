@@ -39,7 +39,7 @@ HELP: dict[str, Help] = {
     "site.place": Help("town and country", "any map"),
     "site.latitude_deg": Help("−90° to 90°", "any map (WGS 84)"),
     "site.longitude_deg": Help("−180° to 180°", "any map (WGS 84)"),
-    "site.elevation_m": Help("0 to 2,000 m; thin air weakens fans and coolers", "any map"),
+    "site.elevation_m": Help("0 to 2,000 m", "any map"),
     "site.weather": Help("a typical year (TMY3), or one you upload", "the station named in the weather's own source"),
     "site.region": Help("5 to 22 ¢/kWh; 0.02 to 0.7 kg CO2/kWh", CATALOGUE),
     "site.grid_limit_w": Help("10000000 W (10 MW) at the sample sites", "your connection agreement with the utility"),
@@ -169,7 +169,11 @@ HELP: dict[str, Help] = {
     "scenarioworkload.workload": Help("one of nine", CATALOGUE, "Use case: lengths, latency targets and daily shape."),
     "scenarioworkload.model": Help("empty takes the recommended one", CATALOGUE),
     "scenarioworkload.configuration": Help("empty, or the configuration that a run shows", "the run's page"),
-    "scenarioworkload.accelerator_share_frac": Help("shares of all use cases add up to 1", "your product plan"),
+    "scenarioworkload.accelerator_share_frac": Help(
+        "0.5 and 0.25: two to one", "your product plan",
+        "Share of the accelerators, relative to the other use cases: 1 and 1, or 0.5 and 0.5, are half each; a "
+        "single use case gets all.",
+    ),  # fmt: skip
     "scenarioworkload.requests_per_s": Help("empty, or the mean of your own log", "your own traffic"),
     "scenarioworkload.peak_load_frac": Help("0.7 to 0.95", ASSUMED),
     "scenarioworkload.DELETE": Help("empty", OURS, "Tick to take this use case out of the scenario."),

@@ -11,6 +11,7 @@ from facility import services
 from facility.entry import number_entry
 from facility.entry.field_help import Described
 from facility.entry.number_entry import NumberField, WholeNumberField
+from facility.epw import MAX_EPW_BYTES, read_epw
 from facility.kinds import form_columns, label_of
 from facility.models import (
     AirUnit,
@@ -26,7 +27,7 @@ from facility.models import (
     Weather,
 )
 from facility.models.floor import ORIENTATIONS
-from facility.weather import MAX_EPW_BYTES, WeatherError, read_epw
+from facility.weather import WeatherError
 
 
 class SiteForm(Described, forms.ModelForm):
@@ -265,7 +266,8 @@ class WeatherUploadForm(Described, forms.Form):
     help_subjects = ("weather",)
     name = forms.CharField(max_length=160, required=False, help_text="Empty: the station's name.")
     file = forms.FileField(
-        label="EPW file", help_text="EnergyPlus weather: 8,760 or 8,784 hourly rows without gaps; may be gzip."
+        label="EPW file",
+        help_text="EnergyPlus weather, every hour of a year; plain, gzip or in the ZIP that weather sites hand out.",
     )
 
     def clean_file(self):

@@ -2,6 +2,9 @@
 
 A document is built straight from libyaml's events, in one pass: time and memory grow with its length and nothing else,
 and size, depth, values and numbers are capped before anything is made of them.
+
+Plain words are read as YAML 1.2 reads them (core schema): `1e6` is a number, `010` is ten and not eight, `12:30` is no
+count of seconds and `no` no truth value, as in the YAML 1.1 that the library knows.
 """
 
 import json
@@ -133,11 +136,34 @@ def _refusal(event: yaml.Event, what: str) -> SiteFileError:
     return SiteFileError(f"Line {event.start_mark.line + 1}: {what}.")
 
 
+# YAML 1.2.2, chapter 10.3.2, without 0o17 and 0x1F: whoever writes those in a site file has slipped, and is told so.
+_PLAIN_WORDS = (
+    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("tag:yaml.org,2002:int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("tag:yaml.org,2002:float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("tag:yaml.org,2002:float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+."),
+    ("tag:yaml.org,2002:merge", r"<<", "<"),  # of 1.1: refused rather than taken for a name
+    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", "~nN\0"),
+)
+
+
+def _resolvers() -> dict[str, list[tuple[str, re.Pattern]]]:
+    found: dict[str, list[tuple[str, re.Pattern]]] = {}
+    for tag, pattern, firsts in _PLAIN_WORDS:
+        for first in firsts:
+            found.setdefault("" if first == "\0" else first, []).append((tag, re.compile(rf"(?:{pattern})\Z")))
+    return found
+
+
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
     """Writes `Line` mappings in one line and whole floats without a point."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+def _float(word: str) -> float:
+    return float(word.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
 def _represent_float(dumper: yaml.Dumper, value: float) -> yaml.ScalarNode:
@@ -146,6 +172,15 @@ def _represent_float(dumper: yaml.Dumper, value: float) -> yaml.ScalarNode:
     return yaml.SafeDumper.represent_float(dumper, value)
 
 
+_Loader.yaml_implicit_resolvers = _resolvers()
+# Texts that a reader of either version could take for something else are written in quotes.
+_Dumper.yaml_implicit_resolvers = {
+    first: [*_resolvers().get(first, []), *_Dumper.yaml_implicit_resolvers.get(first, [])]
+    for first in {*_resolvers(), *_Dumper.yaml_implicit_resolvers}
+}
+# A leading nought is a decimal digit like the others, where the library's own reading takes it for octal.
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
+_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: _float(loader.construct_scalar(node)))
 _Dumper.add_representer(float, _represent_float)
 _Dumper.add_representer(Line, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data, True))
 

@@ -31,7 +31,7 @@ from facility.models import (
     Weather,
 )
 from facility.permissions import check_write, visible_sites
-from facility.weather import WeatherError, pack_hours, unpack_checked
+from facility.weather import WeatherError, Year, checked, pack_hours, unpack_checked
 
 FORMAT = "ai-factory-site/1"
 SITE_FIELDS = (
@@ -39,7 +39,8 @@ SITE_FIELDS = (
     "repair_crews", "notes",
 )  # fmt: skip
 WEATHER_FIELDS = (
-    "slug", "name", "source", "latitude_deg", "longitude_deg", "elevation_m", "utc_offset_h", "n_hours", "rows",
+    "slug", "name", "source", "latitude_deg", "longitude_deg", "elevation_m", "utc_offset_h", "n_hours", "notes",
+    "rows",
 )  # fmt: skip
 LAYOUT_FIELDS = ("slug", "name", "status", "notes", "cloned_from")
 RACK_FIELDS = kinds.columns(Rack)
@@ -349,12 +350,21 @@ def _weather(entry: dict[str, Any], site: Site | None) -> Weather:
     _set(weather, entry, where, WEATHER_FIELDS)
     try:
         packed = base64.b64decode(text(entry.get("rows"), f"{where}.rows"), validate=True)
-        weather.rows = pack_hours(unpack_checked(packed, weather.n_hours))
+        hours = unpack_checked(packed, weather.n_hours)
     except (binascii.Error, WeatherError) as error:
         raise SiteFileError(f"{where}.rows: {error}") from error
-    weather.site = site
+    weather.rows, weather.site = pack_hours(hours), site
     with described(where):
         weather.full_clean(exclude=["rows"])
+    try:
+        checked(
+            Year(
+                weather.name, weather.source, weather.latitude_deg, weather.longitude_deg, weather.elevation_m,
+                weather.utc_offset_h, *hours,
+            )
+        )  # fmt: skip
+    except WeatherError as error:
+        raise SiteFileError(f"{where}: {error}") from error
     weather.save()
     return weather
 

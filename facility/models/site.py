@@ -23,6 +23,9 @@ class Weather(models.Model):
     elevation_m = models.FloatField(help_text="Height of the station above sea level [m].")
     utc_offset_h = models.FloatField(default=0, help_text="Hours that the rows' local time is ahead of UTC [h].")
     n_hours = models.PositiveIntegerField(help_text="8,760 or 8,784.")
+    notes = models.TextField(
+        blank=True, help_text="What was done to the file's rows when they were read, one sentence a line."
+    )
     rows = models.BinaryField(
         help_text="zlib of float32 (3, n_hours): dry bulb [degC], relative humidity [0-1], pressure [Pa]."
     )
@@ -44,8 +47,9 @@ class Site(models.Model):
     latitude_deg = models.FloatField(validators=[MinValueValidator(-90), MaxValueValidator(90)])
     longitude_deg = models.FloatField(validators=[MinValueValidator(-180), MaxValueValidator(180)])
     elevation_m = models.FloatField(
-        default=0, validators=[MinValueValidator(-430), MaxValueValidator(6000)], help_text="Above sea level [m]."
-    )
+        default=0, validators=[MinValueValidator(-430), MaxValueValidator(6000)],
+        help_text="Above sea level [m]; air pressure is shifted to it from the weather station's.",
+    )  # fmt: skip
     weather = models.ForeignKey(Weather, on_delete=models.RESTRICT, related_name="sites")
     region = product_field("regions", help_text="Gives the prices of electricity and water and the carbon of the grid.")
     grid_limit_w = models.FloatField(

@@ -53,8 +53,10 @@ def weather_upload(request: HttpRequest, site: str) -> HttpResponse:
             put_on_form(form, error)
         else:
             messages.success(
-                request, f"{weather.name}: {weather.n_hours} hours read. Choose it below as the site's weather."
+                request, f"{weather.name}: {weather.n_hours:,} hours read. Choose it below as the site's weather."
             )
+            for note in weather.notes.splitlines():
+                messages.info(request, note)
             return redirect("site-edit", site.slug)
     return render(request, "facility/weather_form.html", {"form": form, "site": site})
 

@@ -151,9 +151,14 @@ def rack_cooling_index_high(
     Parameters
     ----------
     inlet_degc, weight : array_like
-        Inlet of each rack [°C] and how many racks it stands for.
+        Inlet of each rack [°C], NaN of a rack that never runs, and how many racks it stands for.
     recommended_max_degc, allowable_max_degc : float
         ASHRAE TC 9.9 class limits [°C] (defaults: A1).
+
+    Returns
+    -------
+    float
+        RCI_HI [-]; NaN where no rack runs.
 
     Raises
     ------
@@ -170,8 +175,11 @@ def rack_cooling_index_high(
             f"allowable_max_degc is {allowable_max_degc:g}; must be above recommended_max_degc {recommended_max_degc:g}"
         )
     inlet, count = np.broadcast_arrays(np.asarray(inlet_degc, dtype=float), np.asarray(weight, dtype=float))
-    over = np.maximum(inlet - recommended_max_degc, 0.0)
-    return float(1 - np.sum(count * over) / (np.sum(count) * (allowable_max_degc - recommended_max_degc)))
+    runs = np.isfinite(inlet)
+    if not np.any(count[runs] > 0):
+        return float("nan")
+    over = np.maximum(inlet[runs] - recommended_max_degc, 0.0)
+    return float(1 - np.sum(count[runs] * over) / (np.sum(count[runs]) * (allowable_max_degc - recommended_max_degc)))
 
 
 # Reduced-order position model: assumed orders of magnitude for the two paths by which hot air reaches an inlet, round

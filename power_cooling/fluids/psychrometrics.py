@@ -83,18 +83,22 @@ def saturated_enthalpy_scalar(temperature_degc, pressure_pa):
 
 
 @njit(cache=True)
-def humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, wet_bulb_degc, pressure_pa):
-    """Humidity ratio [kg/kg]: ASHRAE Fundamentals 2017, ch. 1, eq. 33 (water) and 35 (ice)."""
+def _ratio_of_wet_bulb(dry_bulb_degc, wet_bulb_degc, pressure_pa):
+    """Humidity ratio [kg/kg] by eq. 33 (water) and 35 (ice); below 0 where no air is dry enough for that wet bulb."""
     saturated = saturated_humidity_ratio_scalar(wet_bulb_degc, pressure_pa)
     if wet_bulb_degc >= 0.0:
-        ratio = ((2501.0 - 2.326 * wet_bulb_degc) * saturated - 1.006 * (dry_bulb_degc - wet_bulb_degc)) / (
+        return ((2501.0 - 2.326 * wet_bulb_degc) * saturated - 1.006 * (dry_bulb_degc - wet_bulb_degc)) / (
             2501.0 + 1.86 * dry_bulb_degc - 4.186 * wet_bulb_degc
         )
-    else:
-        ratio = ((2830.0 - 0.24 * wet_bulb_degc) * saturated - 1.006 * (dry_bulb_degc - wet_bulb_degc)) / (
-            2830.0 + 1.86 * dry_bulb_degc - 2.1 * wet_bulb_degc
-        )
-    return max(ratio, 1e-7)
+    return ((2830.0 - 0.24 * wet_bulb_degc) * saturated - 1.006 * (dry_bulb_degc - wet_bulb_degc)) / (
+        2830.0 + 1.86 * dry_bulb_degc - 2.1 * wet_bulb_degc
+    )
+
+
+@njit(cache=True)
+def humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, wet_bulb_degc, pressure_pa):
+    """Humidity ratio [kg/kg]: ASHRAE Fundamentals 2017, ch. 1, eq. 33 (water) and 35 (ice)."""
+    return max(_ratio_of_wet_bulb(dry_bulb_degc, wet_bulb_degc, pressure_pa), 1e-7)
 
 
 @njit(cache=True)
@@ -120,15 +124,16 @@ def wet_bulb_scalar(dry_bulb_degc, humidity_ratio, pressure_pa):
     if low >= high:
         return high
     target = max(humidity_ratio, 1e-7)
-    f_low = humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, low, pressure_pa) - target
-    f_high = humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, high, pressure_pa) - target
+    # Unbounded below: held at the lowest ratio, bone-dry air would meet its target at the dew point, far too cold.
+    f_low = _ratio_of_wet_bulb(dry_bulb_degc, low, pressure_pa) - target
+    f_high = _ratio_of_wet_bulb(dry_bulb_degc, high, pressure_pa) - target
     side = 0
     t = high
     for _ in range(100):
         if f_high - f_low == 0.0:
             break
         t = high - f_high * (high - low) / (f_high - f_low)
-        f = humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, t, pressure_pa) - target
+        f = _ratio_of_wet_bulb(dry_bulb_degc, t, pressure_pa) - target
         if f > 0.0:
             high, f_high = t, f
             if side == 1:

@@ -1,7 +1,5 @@
 """The description through the API: reading, changing, and every refusal."""
 
-import gzip
-
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
@@ -11,8 +9,7 @@ from rest_framework.test import APIClient
 from facility import services
 from facility.models import ApiToken, Hall, Layout, Membership, PowerFeed, Product, Rack, Site, Weather
 from tests.small_site import new_rack, product, small_layout
-from tests.unit.facility.test_weather import changed as changed_epw
-from tests.unit.facility.test_weather import epw, rows
+from tests.unit.facility.test_weather import altered, epw, rows, zipped
 
 pytestmark = pytest.mark.django_db
 
@@ -146,15 +143,16 @@ def test_epw_years_are_uploaded_and_holes_are_named(planner, layout):
 
     address = f"/api/sites/{layout.site.slug}/weather/"
     n_before = Weather.objects.count()
-    holes = SimpleUploadedFile("holes.epw", changed_epw(100, 6, "99.9"))
+    holes = SimpleUploadedFile("holes.epw", altered(100, 6, "99.9"))
     refused = planner.post(address, {"file": holes}, format="multipart")
     assert refused.status_code == 400
     assert "Row 100 (line 108), month 1 day 5 hour 4: dry bulb is missing" in refused.data["message"]
     assert Weather.objects.count() == n_before
-    good = SimpleUploadedFile("good.epw.gz", gzip.compress(epw(rows())))
+    good = SimpleUploadedFile("good.zip", zipped({"good.stat": b"", "good.epw": epw(rows())}))
     made = planner.post(address, {"file": good, "name": "Our roof"}, format="multipart")
     assert made.status_code == 201, made.data
     assert (made.data["slug"], made.data["n_hours"]) == ("small-our-roof", 8760)
+    assert made.data["notes"] == "good.epw was taken from the ZIP file."
     listed = planner.get("/api/weather/").data["results"]
     assert {"small-our-roof", "sterling-va"} == {weather["slug"] for weather in listed}
 

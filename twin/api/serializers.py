@@ -39,6 +39,12 @@ class ScenarioWorkloadSerializer(serializers.ModelSerializer):
         fields = [
             "workload", "model", "configuration", "accelerator_share_frac", "requests_per_s", "peak_load_frac",
         ]  # fmt: skip
+        extra_kwargs = {
+            "accelerator_share_frac": {
+                "help_text": "Share of the layout's accelerators, relative to the scenario's other use cases: 1 and 1, "
+                "or 0.5 and 0.5, are half each; a single use case gets all."
+            }
+        }
 
 
 class ScenarioSerializer(serializers.ModelSerializer):

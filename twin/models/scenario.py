@@ -107,3 +107,9 @@ class ScenarioWorkload(models.Model):
 
     def __str__(self) -> str:
         return f"{self.workload} in {self.scenario}"
+
+    @property
+    def share_of_layout_frac(self) -> float:
+        """The part of the layout's accelerators that its share comes to beside the scenario's others."""
+        total = sum(other.accelerator_share_frac for other in self.scenario.workloads.all())
+        return self.accelerator_share_frac / total if total > 0 else 0.0

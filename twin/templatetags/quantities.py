@@ -115,5 +115,5 @@ def input_range(row: dict) -> str:
 
 @register.filter
 def share(value: float) -> str:
-    """`{{ row.accelerator_share_frac|share }}`: a share as somebody stated it, "7 %", not as if it were measured."""
-    return f"{value * 100:.6g}{GAP}%"
+    """`{{ row.share_of_layout_frac|share }}`: a share that follows from what somebody stated, "7 %", "52.9 %"."""
+    return f"{value * 100:.3g}{GAP}%"

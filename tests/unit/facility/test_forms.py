@@ -8,7 +8,7 @@ from facility import services
 from facility.entry import forms
 from facility.models import Layout, PowerFeed, Rack, Weather
 from tests.small_site import new_rack, product, small_layout
-from tests.unit.facility.test_weather import changed, epw, rows
+from tests.unit.facility.test_weather import altered, epw, rows
 
 pytestmark = pytest.mark.django_db
 PART_FORMS = [forms.HallForm, forms.RackForm, forms.CduForm, forms.PowerFeedForm, forms.CoolingPlantForm]
@@ -151,7 +151,7 @@ def test_an_epw_file_is_read_by_its_form():
     good = forms.WeatherUploadForm({"name": ""}, {"file": SimpleUploadedFile("a.epw", epw(rows()))})
     assert good.is_valid(), good.errors
     assert good.cleaned_data["year"].dry_bulb_degc.shape == (8760,)
-    holes = forms.WeatherUploadForm({}, {"file": SimpleUploadedFile("a.epw", changed(100, 6, "99.9"))})
+    holes = forms.WeatherUploadForm({}, {"file": SimpleUploadedFile("a.epw", altered(100, 6, "99.9"))})
     assert "Row 100 (line 108), month 1 day 5 hour 4: dry bulb is missing" in str(holes.errors["file"])
     large = forms.WeatherUploadForm({}, {"file": SimpleUploadedFile("a.epw", b"x" * (9 * 2**20))})
     assert "The file has 9.0 MiB" in str(large.errors["file"])

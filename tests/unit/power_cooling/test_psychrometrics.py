@@ -53,6 +53,25 @@ def test_wet_bulb_dew_point_and_dry_bulb_meet_at_saturation():
     assert air.relative_humidity_frac(20.0, ratio, 90_000.0) == pytest.approx(1.0, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("humidity", "wet_bulb_degc"),
+    # psychrolib 2.5.0 at 36 °C and 80,600 Pa; it holds the humidity ratio at 1e-7 as well
+    [(0.0005, 10.895), (0.0, 10.874)],
+)
+def test_bone_dry_air_has_the_wet_bulb_of_hardly_any_humidity(humidity, wet_bulb_degc):
+    ratio = air.humidity_ratio_from_relative_humidity(36.0, humidity, 80_600.0)
+    assert air.wet_bulb_degc(36.0, ratio, 80_600.0) == pytest.approx(wet_bulb_degc, abs=2e-3)
+
+
+@pytest.mark.parametrize("pressure_pa", [61_000.0, 101_325.0])
+def test_wet_bulb_rises_with_humidity_from_none_at_all(pressure_pa):
+    humidity = np.array([0.0, 1e-6, 1e-4, 1e-3, 0.01, 0.1, 0.5, 1.0])
+    dry = np.array([-30.0, -5.0, 1.0, 20.0, 36.0, 55.0])[:, None]
+    wet = air.wet_bulb_degc(dry, air.humidity_ratio_from_relative_humidity(dry, humidity, pressure_pa), pressure_pa)
+    assert np.all(np.diff(wet, axis=1) >= -1e-6)
+    assert np.all(wet[:, 1] - wet[:, 0] < 0.01)
+
+
 def test_pressure_falls_with_elevation_as_the_standard_atmosphere():
     # ASHRAE Fundamentals 2017, chapter 1, table 1.
     assert air.pressure_at_elevation_pa([0, 500, 1500, 5000]) == pytest.approx([101325, 95461, 84556, 54020], rel=1e-4)

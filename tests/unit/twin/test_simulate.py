@@ -13,7 +13,8 @@ from twin.core.figures_of_merit import BY_NAME, SERIES
 from twin.core.inputs.equipment import rack_table
 from twin.core.inputs.layout import layout_inputs
 from twin.core.inputs.pools import plan_pools, share_out
-from twin.core.solve.simulate import simulate
+from twin.core.results.findings import run_findings
+from twin.core.solve.simulate import simulate, weather_of
 
 pytestmark = pytest.mark.django_db
 
@@ -134,6 +135,61 @@ def test_what_is_too_small_is_named_with_its_hour(sample_inputs):
     json.dumps([result.figures, result.bands, result.details], allow_nan=False)
 
 
+@pytest.mark.parametrize("rating_w", [1e6, 1e4, 10.0])
+def test_a_utility_that_cannot_carry_the_hall_serves_what_it_can_and_is_named(sample_inputs, rating_w):
+    small = sample_inputs("golden/gb300-nvl72")
+    take_hours(small, every=400)
+    for feed in small["feeds"]:
+        if feed["kind"] == "utility":
+            feed["rating_w"] = rating_w
+    result = simulate(layout_inputs(small))
+    json.dumps([result.figures, result.bands, result.details], allow_nan=False)
+    found = [finding for finding in run_findings(result.details) if finding.object_name == "Utility"]
+    assert found[0].severity == "blocking"
+    assert "feed rating" in found[0].message
+    if rating_w < 1e6:  # less than pumps and fans draw with every rack off
+        assert result.figures["output_tokens_per_s"] == 0
+        assert result.figures["cost_per_million_output_tokens_usd"] is None
+        assert result.figures["pue"] is None
+        assert "pue" not in result.bands
+
+
+def test_a_rack_row_of_a_megawatt_is_an_answer(sample_inputs):
+    inputs = sample_inputs("golden/gb300-nvl72")
+    take_hours(inputs, every=400)
+    support = inputs["racks"]["role"].index("support")
+    inputs["racks"]["other_power_w"][support] = 1e6
+    result = simulate(layout_inputs(inputs))
+    json.dumps([result.figures, result.bands, result.details], allow_nan=False)
+    assert any(finding.severity == "blocking" for finding in run_findings(result.details))
+
+
+def test_air_is_thinner_where_the_site_stands_higher_than_its_station(sample_inputs):
+    inputs = sample_inputs("golden/gb300-nvl72")
+    take_hours(inputs, every=400)
+    station = weather_of(layout_inputs(inputs))
+    inputs["site"]["elevation_m"] = 4061.0
+    high = weather_of(layout_inputs(inputs))
+    # ASHRAE Fundamentals 2017, ch. 1, table 1: 81,198 Pa at 1,829 m, 61,158 Pa at 4,061 m by eq. 3
+    np.testing.assert_allclose(high.pressure_pa / station.pressure_pa, 61_158 / 81_198, rtol=1e-4)
+    np.testing.assert_array_equal(high.dry_bulb_degc, station.dry_bulb_degc)
+    assert np.all(high.humidity_ratio > station.humidity_ratio)  # the same vapour in less air
+    row = next(
+        row
+        for row in simulate(layout_inputs(inputs)).details["assumptions"]
+        if row["field"] == "height_above_station_m"
+    )
+    assert (row["value"], row["confidence"]) == (4061.0 - 1829.0, "estimated")
+
+
+def test_a_snapshot_without_the_stations_elevation_keeps_its_pressure(sample_inputs):
+    inputs = sample_inputs("golden/gb300-nvl72")
+    before = weather_of(layout_inputs(inputs))
+    inputs["site"]["elevation_m"] = 4061.0
+    del inputs["weather"]["elevation_m"]
+    np.testing.assert_array_equal(weather_of(layout_inputs(inputs)).pressure_pa, before.pressure_pa)
+
+
 def take_hours(inputs, every):
     """Keep each so many-th hour of the year's weather."""
     weather = inputs["weather"]
@@ -215,6 +271,13 @@ def test_whole_racks_follow_the_shares_all_along_the_row():
     chosen = share_out(np.array([0.5, 0.25, 0.25]), 8)
     assert np.bincount(chosen).tolist() == [4, 2, 2]
     assert np.bincount(chosen[:4]).tolist() == [2, 1, 1]
+
+
+def test_shares_are_relative():
+    once = share_out(np.array([0.2, 0.1]), 9)
+    np.testing.assert_array_equal(share_out(np.array([0.9, 0.45]), 9), once)
+    assert np.bincount(once).tolist() == [6, 3]
+    np.testing.assert_array_equal(share_out(np.array([0.1]), 9), np.zeros(9))
 
 
 def test_shares_of_nothing_are_refused():

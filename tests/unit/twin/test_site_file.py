@@ -3,6 +3,7 @@
 import base64
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ from django.core.management import CommandError, call_command
 
 import facility
 from facility import services
+from facility.epw import read_epw
 from facility.interchange import documents
 from facility.interchange.catalogue_files import catalogue_load
 from facility.interchange.documents import SiteFileError
 from facility.models import Layout, Membership, PowerFeed, Rack, Site, Weather
-from facility.weather import climates_load, read_epw
+from facility.weather import climates_load
 from tests.small_run import done_run, small_scenario
 from tests.small_site import new_rack, small_layout
 from tests.unit.facility.test_weather import epw, rows
@@ -98,6 +100,18 @@ def test_a_site_with_its_own_weather_moves_to_another_installation(site):
     assert again.weather.site == again
     assert bytes(again.weather.rows) == bytes(own.rows)
     assert site_export(site=again) == first
+
+
+def test_own_weather_that_cannot_be_is_refused(site):
+    dry = read_epw(epw(rows()))
+    weather = services.weather_create(site=site, year=replace(dry, relative_humidity=0 * dry.relative_humidity))
+    site.weather = weather
+    site.save()
+    content = site_export(site=site)
+    site.delete()
+    with pytest.raises(SiteFileError, match=r"own_weather\[.*\]: Relative humidity is 0 % in 8,760 of 8,760 hours"):
+        site_import(content=content)
+    assert not Weather.objects.filter(slug=weather.slug).exists()
 
 
 def test_an_existing_site_is_replaced_only_on_purpose_and_keeps_its_runs(site):

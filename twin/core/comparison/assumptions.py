@@ -96,8 +96,9 @@ def _question(inputs: LayoutInputs) -> dict[str, str]:
     }
     restrictions = Restrictions(scenario.serving_mode, scenario.max_ranks, scenario.allow_pipelines)
     said["Search"] = restrictions.text() or "free"
+    total = sum(share.accelerator_share_frac for share in scenario.workloads)
     for share in scenario.workloads:
-        parts = [f"{quantity_text(share.accelerator_share_frac, '%')} of accelerators"]
+        parts = [f"{quantity_text(share.accelerator_share_frac / total, '%')} of accelerators"]
         if share.model:
             parts.append(share.model)
         if share.configuration:

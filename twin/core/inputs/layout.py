@@ -107,6 +107,8 @@ class WeatherInputs:
     source: str
     n_hours: int
     rows: str
+    elevation_m: float | None = None  # of the station; None: older runs took its pressure as the site's
+    notes: str = ""  # what was done to the file's rows when they were read, a sentence a line
 
 
 @dataclass(frozen=True, slots=True)

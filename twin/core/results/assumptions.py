@@ -45,6 +45,9 @@ FIELDS_BY_KIND = {
 }  # fmt: skip
 
 
+FAR_M = 300.0  # between station and site: some 2 K of temperature, which is not shifted
+
+
 @dataclass(frozen=True, slots=True)
 class Assumption:
     """One input of a run."""
@@ -86,7 +89,9 @@ def assumptions(
     units = inputs.units  # snapshots of older versions have none
     rows = [row for entry in entries for row in _entry_rows(entry, units)]
     weather = inputs.weather
-    rows.append(Assumption(weather.name, "hourly weather", weather.n_hours, "h", weather.source, "published"))
+    read = " ".join([weather.source, *weather.notes.splitlines()])
+    rows.append(Assumption(weather.name, "hourly weather", weather.n_hours, "h", read, "published"))
+    rows += _height_rows(inputs)
     return rows + list(_site_rows(inputs.site)) + list(_model_rows())
 
 
@@ -103,6 +108,18 @@ def _entry_rows(entry: ProductSheet, units: Mapping[str, str]) -> Iterator[Assum
             confidence = entry.field_confidence.get(field, entry.confidence)
             source = basis.get(field, entry.source)
             yield Assumption(entry.name, field, value, units.get(field, "1"), source, confidence)
+
+
+def _height_rows(inputs: LayoutInputs) -> Iterator[Assumption]:
+    """Yield by how much the site stands above its weather station, where it does."""
+    station_m = inputs.weather.elevation_m
+    height_m = 0.0 if station_m is None else inputs.site.elevation_m - station_m
+    if height_m:
+        yield Assumption(
+            inputs.site.name, "height_above_station_m", height_m, "m",
+            "air pressure is shifted by it in the standard atmosphere; temperature and humidity are the station's",
+            "estimated" if abs(height_m) > FAR_M else "derived",
+        )  # fmt: skip
 
 
 def _site_rows(site: SiteInputs) -> Iterator[Assumption]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from power_cooling.coupled.solve import CoupledResult
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
-from power_cooling.metrics import SiteAccount, site_metrics
+from power_cooling.metrics import SiteAccount, power_usage_effectiveness, site_metrics, tokens_per_joule
 from power_cooling.site_arrays import FloatArray
 from twin.core.figures_of_merit import SERIES
 from twin.core.inputs import equipment
@@ -194,8 +194,8 @@ def figures_of_merit(solved: Solved, served: Served) -> dict[str, float | None]:
     return {
         "output_tokens_per_s": output.mean(),
         "input_tokens_per_s": served.input_tokens_per_s.mean(),
-        "tokens_per_joule": output.mean() / meter.mean(),
-        "it_tokens_per_joule": output.mean() / it.mean(),
+        "tokens_per_joule": tokens_per_joule(output, meter),
+        "it_tokens_per_joule": tokens_per_joule(output, it),
         "cost_per_million_output_tokens_usd": economics.owned_cost_usd(used, prices),
         "rented_cost_per_million_output_tokens_usd": economics.rented_cost_usd(used),
         "utilisation_frac": output.mean() / servable if servable > 0 else None,
@@ -363,8 +363,9 @@ def bands(solved: Solved, figures: dict[str, float | None]) -> dict[str, list[fl
     }
     part = mean_power_by_part_w(solved)
     total = sum(part.values())
-    chips = part["Accelerators"] / total
-    host = (part["CPU, network and storage"] + part["Server fans"] + part["Power shelves"]) / total
+    chips = part["Accelerators"] / total if total > 0 else 0.0  # a meter that reads nothing all year is exact
+    host = sum(part[name] for name in ("CPU, network and storage", "Server fans", "Power shelves"))
+    host = host / total if total > 0 else 0.0
     facility = 1 - chips - host
     power = float(
         np.hypot(np.hypot(chips * log_band["power"], host * ASSUMED_IT_POWER_BAND_FRAC),
@@ -382,10 +383,11 @@ def bands(solved: Solved, figures: dict[str, float | None]) -> dict[str, list[fl
     known = {
         name: [figures[name] / np.exp(width), figures[name] * np.exp(width)]
         for name, width in log_half_width.items()
-        if figures[name] is not None
+        if _plain(figures[name]) is not None
     }
-    overhead = figures["pue"] - 1
-    known["pue"] = [1 + overhead * (1 - ASSUMED_COOLING_BAND_FRAC), 1 + overhead * (1 + ASSUMED_COOLING_BAND_FRAC)]
+    if _plain(figures["pue"]) is not None:
+        overhead = figures["pue"] - 1
+        known["pue"] = [1 + overhead * (1 - ASSUMED_COOLING_BAND_FRAC), 1 + overhead * (1 + ASSUMED_COOLING_BAND_FRAC)]
     lost = 1 - figures["availability_frac"]
     known["availability_frac"] = [
         max(0.0, 1 - lost * ASSUMED_FAILURE_RATE_FACTOR),
@@ -412,8 +414,10 @@ def hourly_series(solved: Solved, served: Served) -> dict[str, FloatArray]:
         "air_unit_power_w": c.air_unit_fan_power_w,
         "output_tokens_per_s": served.output_tokens_per_s,
         "load_frac": np.minimum(solved.load_frac, 1.0) @ share,
-        "tokens_per_joule": served.output_tokens_per_s / c.meter_power_w,
-        "pue": c.meter_power_w / c.it_power_w,
+        "tokens_per_joule": np.divide(
+            served.output_tokens_per_s, c.meter_power_w, out=np.zeros(weather.n_elements), where=c.meter_power_w > 0
+        ),
+        "pue": power_usage_effectiveness(c.meter_power_w, c.it_power_w),
         "water_kg_per_s": c.water_kg_s,
         "dry_bulb_degc": weather.dry_bulb_degc,
         "wet_bulb_degc": wet_bulb_degc(weather.dry_bulb_degc, weather.humidity_ratio, weather.pressure_pa),

@@ -19,7 +19,7 @@ import numpy as np
 
 from power_cooling.coupled.parts import Parts
 from power_cooling.coupled.solve import CoupledResult, Reason, solve_coupled
-from power_cooling.fluids.psychrometrics import humidity_ratio_from_relative_humidity
+from power_cooling.fluids.psychrometrics import humidity_ratio_from_relative_humidity, pressure_at_elevation_pa
 from power_cooling.site_arrays import Failures, FloatArray, PoolCurves, SiteArrays, SiteFeeds, Weather
 from twin.core.failures.capacity_left import hot_weather
 from twin.core.failures.ride_through import plant_drills
@@ -189,10 +189,16 @@ def refuse_unsolved(coupled: CoupledResult) -> None:
 
 
 def weather_of(inputs: LayoutInputs) -> Weather:
-    """Return the snapshot's year of weather."""
+    """Return the snapshot's year of weather, its pressure shifted from the station's elevation to the site's.
+
+    Temperature and relative humidity are the station's.
+    """
     stored = inputs.weather
     rows = np.frombuffer(zlib.decompress(b64decode(stored.rows)), dtype="<f4")
     dry_bulb, relative_humidity, pressure = rows.reshape(3, stored.n_hours).astype(float)
+    if stored.elevation_m is not None:
+        here, station = pressure_at_elevation_pa([inputs.site.elevation_m, stored.elevation_m])
+        pressure *= here / station
     return Weather(
         dry_bulb_degc=dry_bulb,
         humidity_ratio=humidity_ratio_from_relative_humidity(dry_bulb, relative_humidity, pressure),

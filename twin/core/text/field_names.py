@@ -34,6 +34,7 @@ FIELDS = {
     "failures_per_unit_year": ("Failures of a unit a year", "1/year"),
     "hbm_bytes": ("Memory", "B"),
     "hbm_bandwidth_bytes_per_s": ("Memory bandwidth", "B/s"),
+    "height_above_station_m": ("Height above the weather station", "m"),
     "idle_w": ("Idle power", "W"),
     "input_tokens": ("Prompt length", "tok"),
     "liquid_heat_frac": ("Heat into liquid", "%"),

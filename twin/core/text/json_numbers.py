@@ -1,5 +1,6 @@
-"""Arrays as plain JSON lists: six significant digits, null where there is no number."""
+"""Results as plain JSON: arrays of six significant digits, null where there is no number."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -31,3 +32,12 @@ def plain_json(value: Any) -> Any:
     if isinstance(value, list):
         return [plain_json(inner) for inner in value]
     return value if isinstance(value, (str, int, bool, type(None))) else plain(value)
+
+
+def without_nan(value: Any) -> Any:
+    """Return nested dictionaries, lists and numbers with None for every number that JSON does not have."""
+    if isinstance(value, dict):
+        return {name: without_nan(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
