@@ -265,6 +265,12 @@ KINDS: dict[str, Kind] = dict(
             f"curve_value_at_reference.eirfplr chw_flow_m3_per_s condenser_flow_m3_per_s {SIZE}",
         ),
         _kind(
+            "compute_failures", "Failures of the compute side",
+            "counted_per takes failures_per_unit_year failures_low_per_unit_year failures_high_per_unit_year outage_h "
+            "outage_low_h outage_high_h",
+            "is_planned",
+        ),
+        _kind(
             "cooling_towers", "Cooling towers",
             "type capacity_w approach_k range_k design_wet_bulb_degc fan_power_w makeup_l_per_kwh_heat",
             "fan_power_frac_of_heat cycles_of_concentration evaporation_l_per_kwh_heat blowdown_l_per_kwh_heat "
@@ -341,7 +347,7 @@ KINDS: dict[str, Kind] = dict(
             f"usable_nplusn1_w {SIZE}",
         ),
         _kind("rating_rules", "Rating rules", "rule factor"),
-        _kind("recovery_times", "Recovery times", "duration_s"),
+        _kind("recovery_times", "Recovery times", "duration_s", "duration_low_s duration_high_s"),
         _kind(
             "regions", "Regions",
             "electricity_usd_per_kwh electricity_low_usd_per_kwh electricity_high_usd_per_kwh grid_carbon_kg_per_kwh "

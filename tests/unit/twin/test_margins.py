@@ -48,7 +48,10 @@ def test_what_counts_as_an_interruption_is_said_beside_their_number(page):
     counted = page(availability=AVAILABILITY | {"interruption_frac": 0.02})
     assert "Interruptions: losses of" in counted
     assert 'title="2 %"' in counted
-    assert "smaller losses and swaps of accelerator trays count as lost tokens only" in counted
+    assert (
+        "smaller losses and faults of the compute side (trays, fast links, software, roll-outs) count as lost tokens"
+        in counted
+    )
     assert "Interruptions of full capacity" in page(availability=AVAILABILITY)  # a run from before
 
 

@@ -9,13 +9,15 @@ from power_cooling.availability.solve import ASSUMED_INTERRUPTION_FRAC, simulate
 from power_cooling.electrical.feed_tree import RackLinks, feed_tree
 from power_cooling.site_arrays import SiteFeeds
 from twin.core.failures import uptime
-from twin.core.failures.uptime import Component, State, Trays, Uptime, failure_states, group_text, subsystems_of
+from twin.core.failures.serving_losses import ServingLoss
+from twin.core.failures.uptime import Component, State, Uptime, failure_states, group_text, subsystems_of
 
 CDUS = Component("Loop 1", "CDUs: Loop 1", "cdus", 0, 4, 0.5, 20.0)
 UPS_A = Component("UPS A", "ups: UPS", "feed", 0, 1, 0.2, 10.0)
 UPS_B = Component("UPS B", "ups: UPS", "feed", 1, 1, 0.2, 10.0)
 BUSWAY = Component("Busway", "busway: Busway", "feed", 2, 1, 0.1, 12.0)
-TRAYS = [Trays("some accelerator", 900.0, 2.0, 1.5, 1 / 900)]
+# 900 trays, each out twice a year for one and a half hours
+TRAYS = [ServingLoss("tray", "Trays", 1800.0, 2 * 1.5 / 8760, 0.0, 0.0, False)]
 
 
 def capacity_of(states: list[State], found: list[Component]) -> np.ndarray:
@@ -30,7 +32,7 @@ def capacity_of(states: list[State], found: list[Component]) -> np.ndarray:
     return np.array(left)
 
 
-def solved(found: list[Component], trays: list[Trays], *, n_years: int = 500) -> Uptime:
+def solved(found: list[Component], trays: list[ServingLoss], *, n_years: int = 500) -> Uptime:
     states = failure_states(found)
     capacity = capacity_of(states, found)
     subsystems, kept = subsystems_of(found, states, capacity, trays)
@@ -45,7 +47,7 @@ def solved(found: list[Component], trays: list[Trays], *, n_years: int = 500) ->
         components=found,
         states=states,
         capacity_frac=capacity,
-        accelerator_unavailability_frac=uptime.lost_by_trays_frac(trays),
+        serving_losses=trays,
         long_run=long_run,
         years=simulate_availability(subsystems, n_years=n_years, rng=np.random.default_rng(3)),
         lost_by_component_frac=lost,

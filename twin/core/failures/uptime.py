@@ -40,7 +40,8 @@ from twin.core.failures.components import (
     sources_of,
 )
 from twin.core.failures.ride_through import PlantDrills, ride_through_s
-from twin.core.inputs.layout import LayoutInputs, Products
+from twin.core.failures.serving_losses import ServingLoss, serving_losses
+from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.pools import Pool
 
 MAX_JOINT_STATES = 6_000  # of the exact distribution; what they leave out counts as no capacity
@@ -48,24 +49,6 @@ MAX_JOINT_COMPONENTS = 64  # of most loss; in larger layouts the others' losses 
 N_DRAWN_YEARS = 1_000
 DRAW_SEED = 493  # the same years in every run, so that two runs differ by their layouts only
 N_SHOWN_LEVELS = 12  # of the capacity distribution
-ASSUMED_ACCELERATOR_FAILURES_PER_YEAR = 0.173  # per accelerator, where none is catalogued: 419 in 54 days on 16,384
-# H100 (Llama 3 training report)
-
-
-@dataclass(frozen=True, slots=True)
-class Trays:
-    """Alike accelerator trays of a layout: each failure takes one of them until it is swapped."""
-
-    accelerator: str
-    n: float
-    failures_per_year: float  # of one tray
-    swap_h: float
-    accelerator_share: float  # of the layout's accelerators, one tray
-
-    @property
-    def lost_h_per_failure(self) -> float:
-        """Hours of the layout's full capacity that one failure costs [h]."""
-        return self.swap_h * self.accelerator_share
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +58,7 @@ class Uptime:
     components: list[Component]
     states: list[State]
     capacity_frac: FloatArray  # (n_states,)
-    accelerator_unavailability_frac: float
+    serving_losses: list[ServingLoss]
     long_run: AvailabilityResult
     years: AvailabilityDraw
     lost_by_component_frac: FloatArray  # of capacity, single failures and half of each shared state
@@ -129,18 +112,19 @@ class Uptime:
             }
             for row in groups.values()
         ]
-        rows.append(
+        rows += [
             {
-                "name": "Accelerators",
+                "name": loss.name,
                 "n": None,
                 "capacity_after_one_failure_frac": None,
-                "availability_frac": 1 - self.accelerator_unavailability_frac,
-                "planned_h_per_year": None,
+                "availability_frac": 1 - loss.lost_frac,
+                "planned_h_per_year": loss.lost_frac * HOURS_PER_YEAR if loss.is_planned else None,
                 "ride_through_s": None,
-                "lost_tokens_per_year": float(self.accelerator_unavailability_frac * output_tokens_per_year),
+                "lost_tokens_per_year": float(loss.lost_frac * output_tokens_per_year),
                 "one_more_gain_tokens_per_year": None,
             }
-        )
+            for loss in self.serving_losses
+        ]
         rows.sort(key=lambda row: -row["lost_tokens_per_year"])
         return {
             "groups": rows,
@@ -239,14 +223,14 @@ def uptime(
     for state, loss in zip(states, lost, strict=True):
         for which, _ in state.out:
             by_component[which] += loss / len(state.out)
-    trays = accelerator_trays(inputs)
     minor = np.argsort(-by_component, kind="stable")[MAX_JOINT_COMPONENTS:]
     minor_set = frozenset(minor.tolist())
     is_minor = np.array([any(which in minor_set for which, _ in state.out) for state in states], dtype=bool)
+    losses = serving_losses(inputs, pools)
     covered_s = ride_through_s(inputs, site, feeds, drills, feed_load_w, found)
     crews = inputs.site.repair_crews or 0
     subsystems, kept = subsystems_of(
-        found, states, np.where(is_minor, 1.0, capacity), trays, covered_s=covered_s, crews=crews
+        found, states, np.where(is_minor, 1.0, capacity), losses, covered_s=covered_s, crews=crews
     )
     long_run = solve_availability(subsystems, max_states=MAX_JOINT_STATES)
     gain = np.zeros(len(found))
@@ -255,7 +239,7 @@ def uptime(
         components=found,
         states=states,
         capacity_frac=capacity,
-        accelerator_unavailability_frac=lost_by_trays_frac(trays),
+        serving_losses=losses,
         long_run=long_run,
         years=simulate_availability(subsystems, n_years=N_DRAWN_YEARS, rng=np.random.default_rng(DRAW_SEED)),
         lost_by_component_frac=by_component,
@@ -271,7 +255,7 @@ def subsystems_of(
     found: list[Component],
     states: list[State],
     capacity_frac: FloatArray,
-    trays: list[Trays],
+    losses: list[ServingLoss],
     *,
     covered_s: FloatArray | None = None,
     crews: int = 0,
@@ -287,8 +271,8 @@ def subsystems_of(
         As of `components` and `failure_states`.
     capacity_frac : ndarray, shape (n_states,)
         Capacity that each state leaves [-].
-    trays : list of Trays
-        Accelerators; their failures cost hours of capacity but are no interruptions.
+    losses : list of ServingLoss
+        Of the compute side; they cost hours of capacity but are no interruptions of power and cooling.
     covered_s : ndarray, shape (n_components,), optional
         How long storage covers the loss of each component [s]; of a common cause, the least of what it takes.
     crews : int
@@ -347,8 +331,8 @@ def subsystems_of(
                 crews=crews,
             )
         )
-    if trays:
-        subsystems.append(_accelerators(trays))
+    if any(loss.faults_per_year > 0 for loss in losses):
+        subsystems.append(_compute_side(losses))
     if not subsystems:  # nothing described may cost a token
         idle = RepairableGroups(names=("nothing that fails",), units=1, failures_per_year=0.0, repair_h=1.0)
         subsystems.append(Subsystem("site", idle, _undisturbed))
@@ -379,58 +363,19 @@ def calendars(found: list[Component]) -> list[int]:
     return [number[group] for group in group_of]
 
 
-def _accelerators(trays: list[Trays]) -> Subsystem:
-    """Return the trays as groups whose failures cost capacity-hours and leave the layout undisturbed."""
+def _compute_side(losses: list[ServingLoss]) -> Subsystem:
+    """Return the faults of the compute side as groups whose failures cost capacity-hours, the layout undisturbed."""
+    kinds = [loss for loss in losses if loss.faults_per_year > 0]
     groups = RepairableGroups(
-        names=tuple(f"{at}: {kind.accelerator}" for at, kind in enumerate(trays)),
-        # One unit that fails as often as all trays: without a loss of capacity only the number of failures counts.
+        names=tuple(f"{at}: {loss.name}" for at, loss in enumerate(kinds)),
+        # One unit that fails as often as all: without a loss of capacity only the number of failures counts.
         units=1,
-        failures_per_year=np.array([kind.n * kind.failures_per_year for kind in trays]),
+        failures_per_year=np.array([loss.faults_per_year for loss in kinds]),
         repair_h=1e-6,
-        event_loss_h=np.array([kind.lost_h_per_failure for kind in trays]),
+        event_loss_h=np.array([loss.lost_h_per_fault for loss in kinds]),
     )
-    return Subsystem("accelerators", groups, _undisturbed)
+    return Subsystem("compute side", groups, _undisturbed)
 
 
 def _undisturbed(failed: NDArray[np.int64]) -> FloatArray:
     return np.ones(failed.shape[0])
-
-
-def accelerator_trays(inputs: LayoutInputs) -> list[Trays]:
-    """Return the accelerator trays of a layout, one entry per system and accelerator.
-
-    A failure takes its tray (the accelerators that are swapped together) for the swap.
-    """
-    products = inputs.products
-    swap_h = float(products.recovery_times["gpu-tray-swap"].facts["duration_s"]) / 3600
-    racks = inputs.racks
-    placed: dict[Any, float] = {}
-    for product_id, n_systems in zip(racks.product_id, racks.n_systems, strict=True):
-        entry = inputs.product(product_id)
-        if entry is not None and entry.kind == "systems":
-            placed[product_id] = placed.get(product_id, 0.0) + n_systems
-    systems = {product_id: inputs.product(product_id).facts for product_id in placed}
-    total = sum(float(systems[key]["accelerators_per_system"]) * n for key, n in placed.items())
-    found = []
-    for product_id, n_systems in placed.items():
-        system = systems[product_id]
-        trays = float(system.get("compute_trays") or 1.0) * n_systems
-        in_tray = float(system["accelerators_per_system"]) * n_systems / trays if trays else 0.0
-        if in_tray > 0:
-            rate = _tray_failures_per_year(products, system["accelerator"], in_tray)
-            found.append(Trays(str(system["accelerator"]), trays, rate, swap_h, in_tray / total))
-    return found
-
-
-def lost_by_trays_frac(trays: list[Trays]) -> float:
-    """Return the share of token capacity that failed accelerators cost."""
-    return sum(kind.n * kind.failures_per_year * kind.lost_h_per_failure for kind in trays) / HOURS_PER_YEAR
-
-
-def _tray_failures_per_year(products: Products, accelerator: str, accelerators_per_tray: float) -> float:
-    """Return interruptions of one tray a year: those published for its accelerator, else the assumed rate."""
-    for entry in products.accelerator_reliability.values():
-        sheet = entry.facts
-        if sheet["accelerator"] == accelerator and sheet.get("failures_per_1000_tray_days"):
-            return float(sheet["failures_per_1000_tray_days"]) * 365 / 1000
-    return ASSUMED_ACCELERATOR_FAILURES_PER_YEAR * accelerators_per_tray

@@ -44,6 +44,7 @@ class Products:
     recovery_times: Mapping[str, ProductSheet]
     reliability: Mapping[str, ProductSheet]
     by_id: Mapping[int, ProductSheet]
+    compute_failures: Mapping[str, ProductSheet] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +326,7 @@ def layout_inputs(stored: Mapping[str, Any]) -> LayoutInputs:
                 for key, entry in _part(products, kind).items()
             }
             for kind in column_names(Products)
+            if kind in products or kind in _required(Products)
         }),
         units=stored.get("units", {}),
         **{

@@ -32,6 +32,8 @@ IntArray = NDArray[np.int64]
 
 ANYWHERE = "vllm"  # the engine of accelerators that the scenario's does not run on
 N_LOAD = 33  # knots of the load axis: between them watts and latencies are interpolated
+HOST_ACCELERATORS = 8  # a host with more is a rack of trays
+ASSUMED_TRAY_ACCELERATORS = 4  # of a rack whose sheet does not count its trays: two modules of two, as NVL72 has them
 CLOCK_FRAC = np.linspace(0.3, 1.0, 8)
 CURVES = (
     "ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s", "slo_attainment_frac", "compute_activity_frac",
@@ -49,6 +51,11 @@ class Pool:
     model_name: str
     accelerator: str
     n_accelerators: float
+    domain_accelerators: int  # that one fast link joins
+    tray_accelerators: int  # that are swapped together
+    instance_sizes: tuple[int, ...]  # accelerators of one copy: of decode, then of prefill where it runs apart
+    instance_ratio: tuple[int, ...]  # how many of each serve together; both empty where the model does not fit
+    switch_trays: float  # of one domain
     feasible: bool
     reason: str
     configuration_text: str
@@ -143,10 +150,11 @@ def plan_pools(inputs: LayoutInputs, table: RackTable, n_hours: int) -> tuple[li
             rack_pool[members] = len(pools) + len(parts)
             slug = str(table.accelerator[members[0]])
             n = float(table.bank["n_accelerators"][members].sum())
-            key = (i, slug, _domain(inputs, members[0], n), n if share.configuration else 0.0)
+            facts = inputs.facts(inputs.racks.product_id[members[0]])
+            key = (i, slug, min(_domain(facts), int(n)), n if share.configuration else 0.0)
             if key not in solved:
                 solved[key] = _service(inputs, share, *key[1:])
-            parts.append(_Part(slug, n, solved[key]))
+            parts.append(_Part(slug, n, facts, solved[key]))
         if not parts:
             raise ValueError(
                 f"{share.workload.name} gets {share.accelerator_share_frac:.0%} of {racks.size} racks, "
@@ -176,6 +184,7 @@ class _Part:
 
     accelerator: str
     n_accelerators: float
+    system: Mapping[str, Any]  # facts
     service: _Service
 
     @property
@@ -185,10 +194,28 @@ class _Part:
         return 0.0 if curve is None else curve.sustainable_requests_per_s * self.n_accelerators
 
 
-def _domain(inputs: LayoutInputs, rack: int, n_accelerators: float) -> int:
-    """Return how many accelerators one fast link joins in a rack's system."""
-    system = inputs.facts(inputs.racks.product_id[rack])
-    return int(min(system.get("scaleup_domain") or system["accelerators_per_system"], n_accelerators))
+def _domain(system: Mapping[str, Any]) -> int:
+    """Return how many accelerators one fast link joins in a system."""
+    return int(system.get("scaleup_domain") or system["accelerators_per_system"])
+
+
+def _tray(system: Mapping[str, Any]) -> int:
+    """Return how many accelerators of a system are swapped together: a tray of a rack, or a whole host."""
+    n = int(system["accelerators_per_system"])
+    if system.get("compute_trays"):
+        return max(n // int(system["compute_trays"]), 1)
+    return ASSUMED_TRAY_ACCELERATORS if n > HOST_ACCELERATORS else n
+
+
+def _instances(configuration: Configuration | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the accelerators of one instance of each stage, and how many of them serve together."""
+    if configuration is None:
+        return (), ()
+    decode = configuration.parallelism.accelerators
+    if configuration.prefill_parallelism is None:
+        return (decode,), (configuration.decode_instances,)
+    prefill = configuration.prefill_parallelism.accelerators
+    return (decode, prefill), (configuration.decode_instances, configuration.prefill_instances)
 
 
 def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int, n_accelerators: float) -> _Service:
@@ -299,6 +326,11 @@ def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: 
         model_name=model.name,
         accelerator=part.accelerator,
         n_accelerators=part.n_accelerators,
+        domain_accelerators=_domain(part.system),
+        tray_accelerators=_tray(part.system),
+        instance_sizes=_instances(configuration)[0],
+        instance_ratio=_instances(configuration)[1],
+        switch_trays=float(part.system.get("switch_trays") or 0.0),
         feasible=curve is not None,
         reason=service.reason,
         configuration_text=_configuration_text(configuration, inputs.scenario.engine),

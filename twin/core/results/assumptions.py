@@ -8,6 +8,7 @@ from typing import Any
 from power_cooling.availability import solve as availability
 from power_cooling.cooling import comfort
 from twin.core.failures import components as failures
+from twin.core.failures.serving_losses import RESTART
 from twin.core.inputs import equipment
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, SiteInputs
 from twin.core.text.confidence import CONFIDENCES
@@ -37,6 +38,11 @@ FIELDS_BY_KIND = {
     "distribution": ("rating_w", "efficiency_at_50pct", "efficiency_full"),
     "generators": ("rating_w", "start_time_s"),
     "bess": ("power_w", "energy_j"),
+    "compute_failures": (
+        "failures_per_unit_year", "failures_low_per_unit_year", "failures_high_per_unit_year", "outage_h",
+        "outage_low_h", "outage_high_h",
+    ),
+    "recovery_times": ("duration_s", "duration_low_s", "duration_high_s"),
     "reliability": ("failures_per_unit_year", "mttr_h", "maintenance_per_unit_year", "maintenance_h"),
     "regions": ("electricity_usd_per_kwh", "grid_carbon_kg_per_kwh", "water_usd_per_m3"),
     "gpu_rental": ("reserved_1y_usd_per_gpu_h",),
@@ -85,6 +91,8 @@ def assumptions(
         if slug in products.gpu_rental
     ]
     entries += [products.reliability[slug] for slug in sorted(used_reliability)]
+    entries += [*products.compute_failures.values()]
+    entries += [products.recovery_times[slug] for slug in (RESTART,) if slug in products.recovery_times]
     entries += [*products.finance.values(), products.facility_capex["us_range"]]
     units = inputs.units  # snapshots of older versions have none
     rows = [row for entry in entries for row in _entry_rows(entry, units)]

@@ -10,6 +10,7 @@ from power_cooling.coupled.solve import CoupledResult
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.metrics import SiteAccount, power_usage_effectiveness, site_metrics, tokens_per_joule
 from power_cooling.site_arrays import FloatArray
+from twin.core.failures.serving_losses import ServingLoss
 from twin.core.figures_of_merit import SERIES
 from twin.core.inputs import equipment
 from twin.core.inputs.feeds import provisioned_w, rack_feeds
@@ -388,12 +389,17 @@ def bands(solved: Solved, figures: dict[str, float | None]) -> dict[str, list[fl
     if _plain(figures["pue"]) is not None:
         overhead = figures["pue"] - 1
         known["pue"] = [1 + overhead * (1 - ASSUMED_COOLING_BAND_FRAC), 1 + overhead * (1 + ASSUMED_COOLING_BAND_FRAC)]
-    lost = 1 - figures["availability_frac"]
-    known["availability_frac"] = [
-        max(0.0, 1 - lost * ASSUMED_FAILURE_RATE_FACTOR),
-        1 - lost / ASSUMED_FAILURE_RATE_FACTOR,
-    ]
+    known["availability_frac"] = availability_band(figures["availability_frac"], solved.uptime.serving_losses)
     return {name: [float(low), float(high)] for name, (low, high) in known.items()}
+
+
+def availability_band(availability_frac: float, losses: list[ServingLoss]) -> list[float]:
+    """Return low and high availability: the published spread of each cause, independent, and of power and cooling."""
+    lost = 1 - availability_frac
+    site = max(0.0, lost - sum(loss.lost_frac for loss in losses))  # power and cooling
+    more = np.hypot.reduce([site * (ASSUMED_FAILURE_RATE_FACTOR - 1), *(x.high_frac - x.lost_frac for x in losses)])
+    less = np.hypot.reduce([site * (1 - 1 / ASSUMED_FAILURE_RATE_FACTOR), *(x.lost_frac - x.low_frac for x in losses)])
+    return [max(0.0, 1 - lost - more), min(1.0, 1 - max(lost - less, 0.0))]
 
 
 def hourly_series(solved: Solved, served: Served) -> dict[str, FloatArray]:

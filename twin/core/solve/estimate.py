@@ -14,7 +14,7 @@ from power_cooling.coupled.solve import CoupledResult, solve_coupled
 from power_cooling.site_arrays import FloatArray
 from twin.core.failures.capacity_left import capacity_left
 from twin.core.failures.components import State, components
-from twin.core.failures.uptime import accelerator_trays, lost_by_trays_frac
+from twin.core.failures.serving_losses import ServingLoss, serving_losses
 from twin.core.figures_of_merit import BY_NAME, HEADLINES
 from twin.core.results import margins
 from twin.core.results.figures import Served, figures_of_merit
@@ -65,9 +65,10 @@ NAMES = tuple(entry.name for entry in fields(YearOfPower))
 
 @dataclass(frozen=True, slots=True)
 class SingleFailures:
-    """Availability by single failures and accelerators only."""
+    """Availability by single failures and the compute side only."""
 
     availability_frac: float
+    serving_losses: list[ServingLoss]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +138,7 @@ def estimated_year(year: Described) -> tuple[Estimated, Steady]:
         **{entry.name: getattr(year, entry.name) for entry in fields(Described)},
         load_frac=load,
         coupled=_year_of_power(everywhere, load.shape[1]),
-        uptime=SingleFailures(availability_frac(year, load)),
+        uptime=single_failures(year, load),
     )
     return estimated, steady
 
@@ -162,12 +163,13 @@ def _year_of_power(table: FloatArray, n_pools: int) -> YearOfPower:
     return YearOfPower(**single, pool_clock_frac=shares[:, :n_pools], pool_available_frac=shares[:, n_pools:])
 
 
-def availability_frac(year: Described, load_frac: FloatArray) -> float:
-    """Return the expected share of token capacity: one less what single failures and accelerators cost."""
+def single_failures(year: Described, load_frac: FloatArray) -> SingleFailures:
+    """Return the expected share of token capacity: one less what single failures and the compute side cost."""
     found = components(year.inputs, year.site, year.feeds)
     single = [State(((i, 1),), float(c.units_out_pmf()[1]), "single") for i, c in enumerate(found)]
     left, _ = capacity_left(
         year.site, year.feeds, year.pools, year.weather, load_frac, found, single, solve=_remembered_solve
     )
     lost = float(np.array([state.probability for state in single]) @ (1 - left))
-    return max(0.0, 1 - lost - lost_by_trays_frac(accelerator_trays(year.inputs)))
+    losses = serving_losses(year.inputs, year.pools)
+    return SingleFailures(max(0.0, 1 - lost - sum(loss.lost_frac for loss in losses)), losses)
