@@ -278,3 +278,12 @@ def test_a_pin_that_cannot_be_read_is_refused(viewer, held, words):
     refused = viewer.post(ADDRESS, LENGTHS | held)
     assert refused.status_code == 400
     assert words in refused.json()["message"]
+
+
+def test_the_chosen_configuration_comes_with_launch_settings(viewer):
+    answer = viewer.post(ADDRESS, LENGTHS | {"configuration": "fp8, TP 4, batch 32"}).json()
+    launch = {one["engine"]: one for one in answer["launch"]}
+    assert set(launch) == {"vllm", "sglang", "trtllm"}
+    assert launch["vllm"]["parts"][0]["settings"]["--tensor-parallel-size"] == 4
+    assert launch["trtllm"]["status"].startswith("not checked")
+    assert "DynamoGraphDeployment" in launch["sglang"]["graph"]

@@ -13,7 +13,8 @@ from rest_framework.views import APIView
 from facility.api.schema import QuestionSchema
 from facility.api.serializers import ProductField
 from facility.catalogue.names import with_ids
-from twin.floor.products import accelerator_of, domain_size, entries_by_column, entry_of
+from twin.api.launch import LaunchSerializer
+from twin.floor.products import accelerator_of, accelerators_per_node, domain_size, entries_by_column, entry_of
 
 ENGINES = ("trtllm", "vllm", "sglang")
 PRECISIONS = ("bf16", "fp8", "fp4", "int4")
@@ -223,6 +224,7 @@ class ServingAnswerSerializer(serializers.Serializer):
         allow_null=True, help_text="Output per accelerator of the free search's beyond this one, over this one."
     )
     sessions = SessionsSerializer(allow_null=True, help_text="Null where requests stand alone.")
+    launch = LaunchSerializer(many=True, help_text="Of the configuration, for every engine.")
     units = serializers.DictField(child=serializers.CharField())
 
 
@@ -291,7 +293,8 @@ def answer(asked: dict) -> dict:
         "mode": question.restrictions.mode, "max_ranks": question.restrictions.max_ranks,
         "pipelines": question.restrictions.allow_pipelines,
     }  # fmt: skip
-    return {"asked": understood} | explored(question, LatencyTargets(ttft_s, itl_s))
+    per_node = accelerators_per_node(asked["system"]) if "system" in asked else min(linked, 8)
+    return {"asked": understood} | explored(question, LatencyTargets(ttft_s, itl_s), per_node)
 
 
 class PredictionRequestSerializer(serializers.Serializer):

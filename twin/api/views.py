@@ -14,6 +14,7 @@ from rest_framework.reverse import reverse
 from facility.api.schema import RefusalSchema
 from facility.permissions import check_change_site, visible_sites
 from twin.api import serializers
+from twin.api.launch import RunLaunchSerializer
 from twin.comparisons import sharing
 from twin.core.comparison.compare import compare
 from twin.core.comparison.plan_difference import plan_difference
@@ -169,6 +170,16 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         if run.inputs is None:
             raise Conflict(f"{run} is {run.status}; it has read no inputs yet.")
         return Response(snapshot.unpacked(run.inputs))
+
+    @extend_schema(responses=RunLaunchSerializer(many=True))
+    @action(detail=True)
+    def launch(self, request: Request, pk: str | None = None) -> Response:
+        """Return launch settings for what serves each use case, for every engine."""
+        # Loads SciPy; a run's other answers do without.
+        from twin.core.serving.launch import launches_of_run
+
+        run = self._done()
+        return Response(launches_of_run(run.details.get("per_workload") or [], snapshot.inputs_stored(run.inputs)))
 
     def _done(self) -> Run:
         run = self.get_object()

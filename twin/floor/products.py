@@ -26,3 +26,8 @@ def entries_by_column() -> dict[str, dict[str, dict[str, Any]]]:
         column: {product.slug: entry_of(product) for product in Product.objects.filter(kind=f"{column}s")}
         for column in ("accelerator", "model")
     }
+
+
+def accelerators_per_node(system: Product) -> int:
+    """Return how many accelerators one server or compute tray of a system has: what one operating system sees."""
+    return max(1, int(system.fact("accelerators_per_system") or 8) // int(system.fact("compute_trays") or 1))

@@ -11,7 +11,7 @@ from django.views.decorators.vary import vary_on_headers
 from facility.entry.number_entry import number_read
 from facility.models import Product
 from twin.core.charts import run as run_charts
-from twin.floor.products import accelerator_of, domain_size, entry_of
+from twin.floor.products import accelerator_of, accelerators_per_node, domain_size, entry_of
 from twin.models import Scenario
 
 #: What is chosen first: the pair most planners ask about.
@@ -80,6 +80,7 @@ def explored(
         chosen_configuration,
         frontier_of,
         frontier_point,
+        launch_settings,
         point_bands,
         session_load,
     )
@@ -111,6 +112,7 @@ def explored(
     return {
         "accelerator": accelerator, "targets": targets, "wanted": wanted,
         "best": chosen_configuration(question, targets),
+        "launches": launch_settings(question, targets, accelerators_per_node(system)),
         "point": point, "bands": point_bands(question, point) if point else {},
         "rows": [frontier_point(frontier, i) for i in shown], "n_points": frontier.user_tokens_per_s.size,
         "charts": run_charts.frontier(frontier, wanted),

@@ -41,6 +41,7 @@ urlpatterns = [
     path("sites/<slug:site>/<slug:layout>/run/", runs.run_create, name="run-create"),
     path("runs/", runs.run_list, name="run-list"),
     path("runs/<uuid:run>/", runs.run_detail, name="run-detail"),
+    path("runs/<uuid:run>/launch/", runs.run_launch, name="run-launch"),
     path("runs/<uuid:run>/cancel/", runs.run_cancel, name="run-cancel"),
     path("runs/<uuid:run>/retry/", runs.run_retry, name="run-retry"),
     path("runs/<uuid:run>/report/", reports.run_report_page, name="run-report"),

@@ -71,6 +71,7 @@ class Pool:
     has_sessions: bool
     input_tokens: float  # per request, mean
     output_tokens: float
+    longest_tokens: float | None  # of one request; None where no limit is known
     capacity_per_s: float  # requests per second of the whole pool within its targets, at full clock
     demand_per_s: FloatArray  # (n_hours,)
     static_power_w: FloatArray  # (n_load,), per accelerator at full clock
@@ -345,6 +346,7 @@ def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: 
         has_sessions=service.workload.sessions is not None,
         input_tokens=service.workload.input_tokens,
         output_tokens=service.workload.output_tokens,
+        longest_tokens=_longest(service.workload),
         capacity_per_s=part.capacity_per_s,
         demand_per_s=demand_per_s,
         static_power_w=curve.static_power_w if curve else np.full(N_LOAD, float(chip.facts.get("idle_w") or 0.0)),
@@ -354,6 +356,11 @@ def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: 
         curves={name: getattr(curve, name) for name in CURVES} if curve else {},
         log_bands=curve.log_bands if curve else {},
     )
+
+
+def _longest(workload: Workload) -> float | None:
+    tokens = workload.most_input_tokens + workload.most_output_tokens
+    return tokens if np.isfinite(tokens) else None
 
 
 def _against_best(service: _Service) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Knows no Django. Takes catalogue entries as mappings; quantities are in the unit
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator, accelerator_from_entry
-from compute.calibration.cases import engine_name, engine_reason
+from compute.calibration.cases import engine_name, engine_reason, usual_kv_precision
 from compute.calibration.coefficients import coefficient_set
 from compute.calibration.uncertainty import half_bands
 from compute.model_shapes import model_shape_from_entry
@@ -29,6 +29,7 @@ from compute.steady.serving import (
     serving_curve,
 )
 from compute.workload import LatencyTargets, Workload
+from twin.core.serving.launch import LaunchQuestion, context_limit, launches, pin_of
 
 #: Quantities of a point and of the operating point, and which band each has; a batch follows from the others.
 FRONTIER_BANDS = {
@@ -60,6 +61,7 @@ CLAIMS = (
     ),
     ("Rubin against Blackwell: “10x”", ("vera-rubin-nvl72", "fp4"), ("dgx-gb200-nvl72", "fp4")),
 )
+USUAL_NODE = 8  # accelerators of a server, where the system does not say
 CLAIM_MODEL = "deepseek-r1"
 CLAIM_WORKLOAD = Workload(input_tokens=8192, output_tokens=1024)
 CLAIM_SPEEDS = (20.0, 50.0, 75.0, 100.0)
@@ -135,7 +137,7 @@ def frontier_point(frontier: Frontier, i: int) -> dict[str, Any]:
     return values | {"configuration": frontier.configuration[i]}
 
 
-def explored(question: Question, targets: LatencyTargets) -> dict[str, Any]:
+def explored(question: Question, targets: LatencyTargets, accelerators_per_node: int = USUAL_NODE) -> dict[str, Any]:
     """Return the best configuration with its operating point, the frontier and the sessions, as JSON takes them.
 
     Raises
@@ -154,6 +156,7 @@ def explored(question: Question, targets: LatencyTargets) -> dict[str, Any]:
             "reason": frontier.reason,
         },
         "sessions": session_load(question, targets),
+        "launch": launch_settings(question, targets, accelerators_per_node),
     }
 
 
@@ -215,6 +218,26 @@ def _choice(question: Question, targets: LatencyTargets) -> ConfigurationChoice:
         *asked, targets, max_accelerators=question.max_accelerators, precisions=precisions, engine=question.engine,
         allow_drafts=question.allow_drafts, restrictions=question.restrictions,
     )  # fmt: skip
+
+
+def launch_settings(
+    question: Question, targets: LatencyTargets, accelerators_per_node: int = USUAL_NODE
+) -> list[dict[str, Any]]:
+    """Return launch settings of the configuration for the targets, for every engine; none where there is none."""
+    configuration = _choice(question, targets).configuration
+    if configuration is None:
+        return []
+    workload, limit = question.workload, float(question.model.get("max_context_tokens") or 131072)
+    asked = LaunchQuestion(
+        pin_of(configuration), question.model, configuration.weight_precision,
+        usual_kv_precision(configuration.weight_precision),
+        context_limit(
+            workload.most_input_tokens + workload.most_output_tokens, workload.input_tokens + workload.output_tokens,
+            limit,
+        ),
+        accelerators_per_node,
+    )  # fmt: skip
+    return [asdict(launch) for launch in launches(asked)]
 
 
 def against_best(question: Question, targets: LatencyTargets, choice: ConfigurationChoice) -> dict[str, Any]:
