@@ -96,6 +96,7 @@ class ServingCurve:
     load_frac: FloatArray  # (n_load,)
     sustainable_requests_per_s: float  # per accelerator at full clock: load_frac = 1
     capacity_frac: FloatArray  # (n_clock,) sustainable rate over that at full clock
+    served_frac: FloatArray  # (n_clock, n_load), requests served over the sustainable rate at full clock
     output_tokens_per_s: FloatArray
     input_tokens_per_s: FloatArray
     ttft_p50_s: FloatArray
@@ -356,6 +357,7 @@ def serving_curve(
         load_frac=loads,
         sustainable_requests_per_s=top / n,
         capacity_frac=capacity,
+        served_frac=state.served_per_s / top,
         output_tokens_per_s=output,
         input_tokens_per_s=served * workload.input_tokens,
         ttft_p50_s=state.ttft_p50_s,
@@ -374,6 +376,26 @@ def serving_curve(
         held_clock_frac=held,
         log_bands=half_bands(coefficients.record, accelerator.name, configuration.model.name),
     )
+
+
+def prompt_time_frac(coefficients: CoefficientSet, configuration: Configuration, workload: Workload) -> float:
+    """Return the share of a unit's time that reading prompts takes when it is busy [-], in (0, 1).
+
+    Apart: the prefill pool's share of the accelerators. Together: the rate at which the unit serves whole requests over
+    that at which it would serve the same prompts for one token each.
+    """
+    if configuration.is_disaggregated:
+        return (
+            1.0 - configuration.decode_instances * configuration.parallelism.accelerators / configuration.n_accelerators
+        )
+    workload = within_context(workload, configuration.model)
+    prompts = replace(workload, output_tokens=1.0, output_variation=0.0)
+    whole, alone = (
+        float(_unit_line(configuration, *_configured(coefficients, configuration, asked), asked, np.ones(1))
+              .requests_per_s.max())
+        for asked in (workload, prompts)
+    )  # fmt: skip
+    return float(np.clip(whole / alone, 0.0, 1.0))
 
 
 def sessions_under_way(workload: Workload, requests_per_s: FloatArray, in_service: FloatArray) -> FloatArray:

@@ -160,6 +160,7 @@ HELP: dict[str, Help] = {
     ),  # fmt: skip
     "scenario.weight_precision": Help("the lowest it runs", "measured serving at FP8 and FP4; see Validation"),
     "scenario.accelerator_power_limit_w": Help("empty, or 60 to 100 % of the thermal design power", CATALOGUE),
+    "scenario.admission": Help("wait", "your gateway's settings"),
     "scenario.cache_tier_bytes": Help("empty, or 1e11 to 1e12", "your engine's settings; data sheet of the host"),
     "scenario.electricity_usd_per_kwh": Help("0.05 to 0.22 $/kWh", CATALOGUE),
     "scenario.serving_mode": Help("as the search finds", "measured serving of both; see Validation"),

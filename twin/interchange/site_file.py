@@ -11,7 +11,7 @@ from facility.models import Product, Site, Weather
 from twin.models import Scenario, ScenarioWorkload
 
 SCENARIO_FIELDS = (
-    "slug", "name", "notes", "weather", "engine", "weight_precision", "accelerator_power_limit_w",
+    "slug", "name", "notes", "weather", "engine", "weight_precision", "admission", "accelerator_power_limit_w",
     "cache_tier_bytes", "electricity_usd_per_kwh", "serving_mode", "allow_pipelines",
     "max_ranks", "workloads",
 )  # fmt: skip
@@ -33,7 +33,9 @@ def _scenario_document(scenario: Scenario) -> dict[str, Any]:
         found["notes"] = scenario.notes
     if scenario.weather_id:
         found["weather"] = scenario.weather.slug
-    found |= {"engine": scenario.engine, "weight_precision": scenario.weight_precision}
+    found |= {
+        "engine": scenario.engine, "weight_precision": scenario.weight_precision, "admission": scenario.admission,
+    }  # fmt: skip
     for name in OPTIONAL_NUMBERS:
         if getattr(scenario, name) is not None:
             found[name] = float(getattr(scenario, name))
@@ -87,7 +89,7 @@ def _scenario_load(site: Site, slug: str, entry: dict[str, Any]) -> None:
     where = f"scenarios[{slug}]"
     scenario = Scenario.objects.filter(site=site, slug=slug).first() or Scenario(site=site, slug=slug)
     scenario.name = text(entry.get("name"), f"{where}.name")
-    for name in ("notes", "engine", "weight_precision", "serving_mode"):
+    for name in ("notes", "engine", "weight_precision", "serving_mode", "admission"):
         default = Scenario._meta.get_field(name).get_default()
         setattr(scenario, name, default if entry.get(name) is None else text(entry[name], f"{where}.{name}"))
     for name in OPTIONAL_NUMBERS:

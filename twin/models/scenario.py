@@ -58,6 +58,11 @@ class Scenario(models.Model):
         null=True, blank=True, validators=[MinValueValidator(0)],
         help_text="Slower memory that keeps what paused sessions had cached, per accelerator [B]; empty: none.",
     )  # fmt: skip
+    admission = models.CharField(
+        max_length=8, default="queue",
+        choices=[("queue", "wait"), ("refuse", "are refused"), ("degrade", "slow all others")],
+        help_text="What becomes of requests above what the layout serves within its targets.",
+    )  # fmt: skip
     electricity_usd_per_kwh = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0)], help_text="Empty: the region's price."
     )
@@ -95,7 +100,7 @@ class ScenarioWorkload(models.Model):
         help_text="Mean demand over the year [1/s]; empty: follows from the busiest hour over capacity.",
     )  # fmt: skip
     peak_load_frac = models.FloatField(
-        default=0.9, validators=[MinValueValidator(0.01), MaxValueValidator(2)],
+        default=0.9, validators=[MinValueValidator(0.01), MaxValueValidator(5)],
         help_text="Demand in the busiest hour, relative to what the layout can serve within its latency targets.",
     )  # fmt: skip
 

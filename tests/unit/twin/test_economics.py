@@ -15,6 +15,7 @@ from twin.core.results.economics import (
 )
 
 USED = Quantities(
+    input_tokens=0.0, good_tokens=0.0, prompt_frac=0.0,
     output_tokens=1e12, it_capital_usd=1e6, nameplate_power_w=1e5, energy_j=3.6e12, peak_power_w=9e4, water_m3=500,
     n_accelerators=8, rent_usd_per_h=20.0,
 )  # fmt: skip

@@ -35,7 +35,7 @@ def test_figures_are_close_to_those_of_a_year(inputs, name):
         assert quick.figures[figure] == pytest.approx(exact[figure], rel=rel), figure
     for figure, absolute in (("pue", 1e-3), ("availability_frac", 1e-4), ("utilisation_frac", 1e-4)):
         assert quick.figures[figure] == pytest.approx(exact[figure], abs=absolute), figure
-    bands = figures.bands(solved, exact)
+    bands = figures.bands(solved, figures.Served(solved), exact)
     assert set(quick.bands) == set(bands)
     assert quick.bands["tokens_per_joule"] == pytest.approx(bands["tokens_per_joule"], rel=2e-3)
 
@@ -59,7 +59,10 @@ def test_a_year_without_weather_or_load_changes_is_its_only_hour(inputs):
         year,
         weather=type(year.weather)(*(np.full(48, values[0]) for values in (
             year.weather.dry_bulb_degc, year.weather.humidity_ratio, year.weather.pressure_pa))),
-        pools=[replace(pool, demand_per_s=np.full(48, pool.demand_per_s[9])) for pool in year.pools],
+        pools=[
+            replace(pool, **dict.fromkeys(("demand_per_s", "work_per_s"), np.full(48, pool.demand_per_s[9])))
+            for pool in year.pools
+        ],
     )  # fmt: skip
     estimated, steady = instant_answer.estimated_year(same)
     np.testing.assert_allclose(estimated.coupled.meter_power_w, steady.coupled.meter_power_w[0], rtol=1e-9)

@@ -96,6 +96,7 @@ def _question(inputs: LayoutInputs) -> dict[str, str]:
     }
     restrictions = Restrictions(scenario.serving_mode, scenario.max_ranks, scenario.allow_pipelines)
     said["Search"] = restrictions.text() or "free"
+    said["Requests above capacity"] = scenario.admission
     total = sum(share.accelerator_share_frac for share in scenario.workloads)
     for share in scenario.workloads:
         parts = [f"{quantity_text(share.accelerator_share_frac / total, '%')} of accelerators"]

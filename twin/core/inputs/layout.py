@@ -97,6 +97,7 @@ class ScenarioInputs:
     serving_mode: str = "any"  # what the search may take
     allow_pipelines: bool = True
     max_ranks: int | None = None
+    admission: str = "queue"  # of demand above capacity, one of `admission.RULES`
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,12 @@ from compute.steady.serving import (
     ServingCurve,
     best_configuration,
     pinned_configuration,
+    prompt_time_frac,
     serving_curve,
 )
 from compute.workload import LatencyTargets, Workload, workload_from_entry
 from power_cooling.site_arrays import FloatArray
+from twin.core.inputs.admission import DEGRADE, QUEUE, queue
 from twin.core.inputs.demand import hourly_shape, requests_per_s
 from twin.core.inputs.equipment import RackTable
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, WorkloadShare
@@ -31,13 +33,14 @@ from twin.core.text.confidence import CONFIDENCES
 IntArray = NDArray[np.int64]
 
 ANYWHERE = "vllm"  # the engine of accelerators that the scenario's does not run on
-N_LOAD = 33  # knots of the load axis: between them watts and latencies are interpolated
+N_LOAD = 33  # knots of the load axis up to capacity: between them watts and latencies are interpolated
+DEGRADED_LOAD = 2.0  # demand over capacity up to which a degraded service is followed: far past what engines hold
 HOST_ACCELERATORS = 8  # a host with more is a rack of trays
 ASSUMED_TRAY_ACCELERATORS = 4  # of a rack whose sheet does not count its trays: two modules of two, as NVL72 has them
 CLOCK_FRAC = np.linspace(0.3, 1.0, 8)
 CURVES = (
     "ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s", "slo_attainment_frac", "compute_activity_frac",
-    "memory_activity_frac", "cached_frac", "sessions",
+    "memory_activity_frac", "cached_frac", "sessions", "served_frac",
 )  # fmt: skip
 
 
@@ -73,12 +76,17 @@ class Pool:
     output_tokens: float
     longest_tokens: float | None  # of one request; None where no limit is known
     capacity_per_s: float  # requests per second of the whole pool within its targets, at full clock
-    demand_per_s: FloatArray  # (n_hours,)
+    demand_per_s: FloatArray  # (n_hours,), requests that arrive
+    work_per_s: FloatArray  # (n_hours,), with those that still wait from earlier hours
+    demand_is_stated: bool  # in requests per second; else it is a share of this pool's own capacity
+    admission: str  # of demand above capacity
+    prompt_frac: float  # of the accelerators' time that reading prompts takes
     static_power_w: FloatArray  # (n_load,), per accelerator at full clock
     dynamic_power_w: FloatArray  # (n_load,)
     clock_frac: FloatArray  # (n_clock,), uniform
     capacity_frac: FloatArray  # (n_clock,), of the capacity at full clock
     curves: Mapping[str, FloatArray]  # by name in CURVES; their load is demand over capacity at full clock
+    most_load: float  # of the curves
     log_bands: Mapping[str, float]  # half width of the 80 % band, in logarithms
 
     def speed(self, clock_frac: FloatArray) -> FloatArray:
@@ -87,13 +95,17 @@ class Pool:
             return np.zeros(np.shape(clock_frac))
         return np.interp(clock_frac, self.clock_frac, self.capacity_frac)
 
+    def rate_per_s(self, clock_frac: FloatArray, running_frac: FloatArray) -> FloatArray:
+        """Return the requests per second served within the targets at a clock and a share of running accelerators."""
+        return self.capacity_per_s * self.speed(clock_frac) * running_frac
+
     def at(self, name: str, clock_frac: FloatArray, load_frac: FloatArray) -> FloatArray:
         """Return a curve at clocks and loads, bilinear on its uniform grid and held at its edges, shape (n,)."""
         table = self.curves[name]
         n_clock, n_load = table.shape
         low, high = self.clock_frac[0], self.clock_frac[-1]
         row, a = _cell((np.clip(clock_frac, low, high) - low) / (high - low) * (n_clock - 1), n_clock)
-        column, b = _cell(np.clip(load_frac, 0.0, 1.0) * (n_load - 1), n_load)
+        column, b = _cell(np.clip(load_frac, 0.0, self.most_load) / self.most_load * (n_load - 1), n_load)
         lower = table[row, column] * (1 - b) + table[row, column + 1] * b
         upper = table[row + 1, column] * (1 - b) + table[row + 1, column + 1] * b
         return lower * (1 - a) + upper * a
@@ -240,12 +252,13 @@ def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int,
             raise ValueError(f"{share.workload.name}: model {model} is not in the catalogue")
         shape = model_shape_from_entry(_flat(products.models[model]))
         question = (accelerator, shape, workload, targets)
+        most = DEGRADED_LOAD if inputs.scenario.admission == DEGRADE else 1.0
         if pin is None:
-            choice, curve = _best_service(*question, domain, precisions, engine, restrictions)
+            choice, curve = _best_service(*question, domain, precisions, engine, restrictions, most)
         else:
-            choice, curve = _pinned_service(*question, n_accelerators, precisions, engine, pin)
+            choice, curve = _pinned_service(*question, n_accelerators, precisions, engine, pin, most)
         if curve is not None:
-            best = None if is_free else _best_service(*question, domain, None, engine, Restrictions())[0]
+            best = None if is_free else _best_service(*question, domain, None, engine, Restrictions(), most)[0]
             return _Service(model, workload, targets, choice.configuration, curve, "", text, best)
         reasons.append(choice.reason)
     return _Service(wanted[0], workload, targets, None, None, "; ".join(reasons), text)
@@ -268,6 +281,7 @@ def _best_service(
     precisions: tuple[str, ...] | None,
     engine: str,
     restrictions: Restrictions,
+    most_load: float,
 ) -> tuple[ConfigurationChoice, ServingCurve | None]:
     """Return the best configuration on up to `domain` accelerators and its curve, or the reason why there is none."""
     coefficients = coefficient_set()
@@ -275,7 +289,7 @@ def _best_service(
         coefficients, accelerator, model, workload, targets, max_accelerators=domain, precisions=precisions,
         engine=engine, restrictions=restrictions,
     )  # fmt: skip
-    return choice, _curve(choice, workload, targets)
+    return choice, _curve(choice, workload, targets, most_load)
 
 
 @lru_cache(maxsize=256)
@@ -288,19 +302,27 @@ def _pinned_service(
     precisions: tuple[str, ...] | None,
     engine: str,
     pin: Pin,
+    most_load: float,
 ) -> tuple[ConfigurationChoice, ServingCurve | None]:
     """Return a pinned configuration and its curve, or the reason why it cannot serve."""
     choice = pinned_configuration(
         coefficient_set(), accelerator, model, workload, targets, pin, max_accelerators=n_accelerators,
         precisions=precisions, engine=engine,
     )  # fmt: skip
-    return choice, _curve(choice, workload, targets)
+    return choice, _curve(choice, workload, targets, most_load)
 
 
-def _curve(choice: ConfigurationChoice, workload: Workload, targets: LatencyTargets) -> ServingCurve | None:
+@lru_cache(maxsize=256)
+def _prompt_frac(configuration: Configuration, workload: Workload) -> float:
+    return prompt_time_frac(coefficient_set(), configuration, workload)
+
+
+def _curve(
+    choice: ConfigurationChoice, workload: Workload, targets: LatencyTargets, most_load: float
+) -> ServingCurve | None:
     if choice.configuration is None:
         return None
-    loads = np.linspace(0.0, 1.0, N_LOAD)
+    loads = np.linspace(0.0, most_load, round(most_load * (N_LOAD - 1)) + 1)
     return serving_curve(coefficient_set(), choice.configuration, workload, targets, CLOCK_FRAC, loads)
 
 
@@ -312,14 +334,19 @@ def _with_demand(inputs: LayoutInputs, share: WorkloadShare, parts: list[_Part],
     total = capacity.sum()
     demand = requests_per_s(shape, mean_per_s=share.requests_per_s, peak_per_s=share.peak_load_frac * total)
     fraction = capacity / total if total > 0 else np.full(len(parts), 1 / len(parts))
-    return [_pool(inputs, entry, part, demand * f) for part, f in zip(parts, fraction, strict=True)]
+    stated = share.requests_per_s is not None
+    return [_pool(inputs, entry, part, demand * f, stated) for part, f in zip(parts, fraction, strict=True)]
 
 
-def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: FloatArray) -> Pool:
+def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: FloatArray, stated: bool) -> Pool:
     products, service = inputs.products, part.service
     configuration, curve = service.configuration, service.curve
     model, chip = products.models[service.model], products.accelerators[part.accelerator]
     used = (entry, model, chip)
+    work_per_s = demand_per_s
+    if inputs.scenario.admission == QUEUE and curve is not None:
+        waits = queue(demand_per_s, np.full(demand_per_s.size, part.capacity_per_s))
+        work_per_s = demand_per_s + waits.backlog / 3600.0
     return Pool(
         workload=entry.slug,
         name=entry.name,
@@ -349,11 +376,18 @@ def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: 
         longest_tokens=_longest(service.workload),
         capacity_per_s=part.capacity_per_s,
         demand_per_s=demand_per_s,
-        static_power_w=curve.static_power_w if curve else np.full(N_LOAD, float(chip.facts.get("idle_w") or 0.0)),
-        dynamic_power_w=curve.dynamic_power_w if curve else np.zeros(N_LOAD),
+        work_per_s=work_per_s,
+        demand_is_stated=stated,
+        admission=inputs.scenario.admission,
+        prompt_frac=_prompt_frac(configuration, service.workload) if curve else 0.0,
+        static_power_w=curve.static_power_w[:N_LOAD]
+        if curve
+        else np.full(N_LOAD, float(chip.facts.get("idle_w") or 0.0)),
+        dynamic_power_w=curve.dynamic_power_w[:N_LOAD] if curve else np.zeros(N_LOAD),
         clock_frac=CLOCK_FRAC,
         capacity_frac=curve.capacity_frac if curve else np.zeros(CLOCK_FRAC.size),
         curves={name: getattr(curve, name) for name in CURVES} if curve else {},
+        most_load=float(curve.load_frac[-1]) if curve else 1.0,
         log_bands=curve.log_bands if curve else {},
     )
 

@@ -14,6 +14,9 @@ class Quantities:
     """What a year of a layout uses and makes."""
 
     output_tokens: float  # per year
+    input_tokens: float
+    good_tokens: float  # output tokens of requests inside all targets
+    prompt_frac: float  # of the accelerators' serving time that reading prompts takes
     it_capital_usd: float  # systems at catalogue price
     nameplate_power_w: float
     energy_j: float  # at the meter, per year
@@ -105,6 +108,25 @@ def per_million_tokens_usd(usd_per_year: float, output_tokens: float) -> float |
 def owned_cost_usd(used: Quantities, prices: Prices) -> float | None:
     """Return the cost of a million output tokens of an owned layout [USD], or None where no token was made."""
     return per_million_tokens_usd(sum(line.usd_per_year for line in yearly_costs(used, prices)), used.output_tokens)
+
+
+def good_cost_usd(used: Quantities, prices: Prices) -> float | None:
+    """Return the cost of a million good tokens of an owned layout [USD], or None where none was made."""
+    return per_million_tokens_usd(sum(line.usd_per_year for line in yearly_costs(used, prices)), used.good_tokens)
+
+
+def input_cost_usd(used: Quantities, prices: Prices) -> float | None:
+    """Return the cost of reading a million input tokens [USD]: the share of the bill that prompts take of the time."""
+    bill = sum(line.usd_per_year for line in yearly_costs(used, prices))
+    return per_million_tokens_usd(bill * used.prompt_frac, used.input_tokens)
+
+
+def blended_cost_usd(used: Quantities, prices: Prices) -> float | None:
+    """Return the cost of a million tokens, three read to one written, each at what it costs to serve [USD]."""
+    bill = sum(line.usd_per_year for line in yearly_costs(used, prices))
+    read = per_million_tokens_usd(bill * used.prompt_frac, used.input_tokens)
+    written = per_million_tokens_usd(bill * (1 - used.prompt_frac), used.output_tokens)
+    return None if read is None or written is None else (3 * read + written) / 4
 
 
 def rented_cost_usd(used: Quantities) -> float | None:

@@ -13,6 +13,7 @@ from power_cooling.site_arrays import FloatArray
 from twin.core.failures.serving_losses import ServingLoss
 from twin.core.figures_of_merit import SERIES
 from twin.core.inputs import equipment
+from twin.core.inputs.admission import DEGRADE, QUEUE, queue, refuse
 from twin.core.inputs.feeds import provisioned_w, rack_feeds
 from twin.core.inputs.pools import Pool
 from twin.core.provenance import Solver
@@ -77,7 +78,7 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
     }
     return SimulationResult(
         figures={name: _plain(value) for name, value in figures.items()},
-        bands=bands(solved, figures),
+        bands=bands(solved, served, figures),
         details=details,
         series={name: values.astype(np.float32) for name, values in hourly_series(solved, served).items()},
         racks=rack_arrays(solved, served),
@@ -95,6 +96,7 @@ class Served:
         shape = solved.load_frac.shape
         self.requests_per_s = np.zeros(shape)
         self.offered_per_s = np.zeros(shape)
+        self.refused_per_s = np.zeros(shape)
         self.servable_per_s = np.zeros(shape)
         self.latency = {name: np.full(shape, np.nan) for name in LATENCIES}
         self.slo_attainment = np.zeros(shape)
@@ -111,7 +113,11 @@ class Served:
                 continue
             clock = np.nan_to_num(coupled.pool_clock_frac[:, i], nan=1.0)
             running = np.nan_to_num(coupled.pool_available_frac[:, i])
-            first, kind = _kinds(pool.demand_per_s, clock, running)
+            waits = pool.admission == QUEUE and np.any(pool.demand_per_s > pool.rate_per_s(clock, running))
+            if waits:  # an hour depends on those before it: none is like another
+                first = kind = np.arange(clock.size)
+            else:
+                first, kind = _kinds(pool.demand_per_s, clock, running)
             self._first_of_kind.append(first)
             self._kind_of_hour[:, i] = kind
             for values, of_kind in self._columns(i, pool, clock[first], running[first], pool.demand_per_s[first]):
@@ -125,17 +131,25 @@ class Served:
         self, i: int, pool: Pool, clock: FloatArray, running: FloatArray, demand: FloatArray
     ) -> list[tuple[FloatArray, FloatArray]]:
         """Return each of this object's arrays with what it holds of a pool at each kind of hour."""
-        capacity = pool.capacity_per_s * pool.speed(clock) * running
-        # the curves' load is what arrives over what the running accelerators serve at full clock
-        load = np.divide(demand, pool.capacity_per_s * running, out=np.ones(clock.size), where=running > 0)
-        requests = np.minimum(demand, capacity)
-        # what is turned away met no target
-        taken = np.divide(requests, demand, out=np.ones(clock.size), where=demand > 0)
+        full, capacity = pool.capacity_per_s * running, pool.rate_per_s(clock, running)
+        if pool.admission == DEGRADE:
+            load = np.divide(demand, full, out=np.ones(clock.size), where=full > 0)
+            door = refuse(demand, np.minimum(pool.at("served_frac", clock, load) * full, demand))
+        else:
+            door = (queue if pool.admission == QUEUE else refuse)(demand, capacity)
+            load = np.divide(door.served_per_s, full, out=np.ones(clock.size), where=full > 0)
+        latency = {name: pool.at(name, clock, load) for name in LATENCIES}
+        in_time = door.in_time_frac(demand, capacity, pool.target_ttft_s - latency["ttft_p50_s"])
+        if pool.admission != QUEUE:  # what is turned away met no target
+            in_time = np.divide(door.served_per_s, demand, out=np.ones(clock.size), where=demand > 0)
+        latency["ttft_p50_s"] = latency["ttft_p50_s"] + door.wait_s
+        latency["ttft_p95_s"] = latency["ttft_p95_s"] + door.longest_wait_s
         return [
             (self.servable_per_s, capacity),
-            (self.requests_per_s, requests),
-            *((self.latency[name], pool.at(name, clock, load)) for name in LATENCIES),
-            (self.slo_attainment, pool.at("slo_attainment_frac", clock, load) * taken),
+            (self.requests_per_s, door.served_per_s),
+            (self.refused_per_s, door.refused_per_s),
+            *((self.latency[name], values) for name, values in latency.items()),
+            (self.slo_attainment, pool.at("slo_attainment_frac", clock, load) * in_time),
             (self.cached_frac, pool.at("cached_frac", clock, load)),
             (self.sessions, pool.at("sessions", clock, load) * pool.n_accelerators * running),
             (self.flop_activity, pool.at("compute_activity_frac", clock, load) * running),
@@ -191,6 +205,8 @@ def figures_of_merit(solved: Solved, served: Served) -> dict[str, float | None]:
     provisioned = provisioned_w(inputs, solved.feeds.tree)
     carbon = inputs.site.region.facts["grid_carbon_kg_per_kwh"]
     availability = solved.uptime.availability_frac
+    offered = served.offered_per_s.sum()
+    good = served.goodput(everything)
     whole = site_metrics(site_account(coupled, carbon))
     return {
         "output_tokens_per_s": output.mean(),
@@ -198,6 +214,9 @@ def figures_of_merit(solved: Solved, served: Served) -> dict[str, float | None]:
         "tokens_per_joule": tokens_per_joule(output, meter),
         "it_tokens_per_joule": tokens_per_joule(output, it),
         "cost_per_million_output_tokens_usd": economics.owned_cost_usd(used, prices),
+        "cost_per_million_good_tokens_usd": economics.good_cost_usd(used, prices),
+        "cost_per_million_input_tokens_usd": economics.input_cost_usd(used, prices),
+        "blended_cost_per_million_tokens_usd": economics.blended_cost_usd(used, prices),
         "rented_cost_per_million_output_tokens_usd": economics.rented_cost_usd(used),
         "utilisation_frac": output.mean() / servable if servable > 0 else None,
         "flop_utilisation_frac": float(served.flop_activity.mean(axis=0) @ weights),
@@ -210,7 +229,11 @@ def figures_of_merit(solved: Solved, served: Served) -> dict[str, float | None]:
         "itl_p50_s": served.quantile("itl", 0.5, everything),
         "itl_p95_s": served.quantile("itl", 0.95, everything),
         "slo_attainment_frac": served.attainment(everything),
-        "goodput_tokens_per_s": served.goodput(everything),
+        "goodput_tokens_per_s": good,
+        "good_tokens_per_s": good,
+        "good_tokens_per_joule": good / meter.mean() if meter.mean() > 0 else None,
+        "served_frac": served.requests_per_s.sum() / offered if offered > 0 else None,
+        "refused_frac": served.refused_per_s.sum() / offered if offered > 0 else None,
         "pue": whole.pue,
         "wue_l_per_kwh": whole.wue_l_per_kwh,
         "cue_kg_per_kwh": whole.cue_kg_per_kwh,
@@ -341,6 +364,9 @@ def money(solved: Solved, served: Served):
             capital += n_systems * float(inputs.facts(product_id).get("price_estimate_usd") or 0.0)
     used = economics.Quantities(
         output_tokens=float(served.output_tokens_per_s.mean() * S_PER_YEAR * solved.uptime.availability_frac),
+        input_tokens=float(served.input_tokens_per_s.mean() * S_PER_YEAR * solved.uptime.availability_frac),
+        good_tokens=served.goodput(slice(None)) * S_PER_YEAR * solved.uptime.availability_frac,
+        prompt_frac=_prompt_frac(solved),
         it_capital_usd=capital,
         nameplate_power_w=float(solved.table.nameplate_w.sum()),
         energy_j=float(solved.coupled.meter_power_w.mean() * S_PER_YEAR),
@@ -352,10 +378,19 @@ def money(solved: Solved, served: Served):
     return used, *economics.prices_of(inputs)
 
 
-def bands(solved: Solved, figures: dict[str, float | None]) -> dict[str, list[float]]:
+def _prompt_frac(solved: Solved) -> float:
+    """Return the share of the accelerators' serving time that reading prompts takes, over all pools."""
+    busy = np.minimum(solved.load_frac, 1.0).mean(axis=0) * [pool.n_accelerators for pool in solved.pools]
+    prompt = np.array([pool.prompt_frac for pool in solved.pools])
+    return float(prompt @ busy / busy.sum()) if busy.sum() > 0 else 0.0
+
+
+def bands(solved: Solved, served: Served, figures: dict[str, float | None]) -> dict[str, list[float]]:
     """Return the 80 % band of each figure that an uncertainty is known for.
 
-    Relative uncertainties of independent origin are added in quadrature, in logarithms.
+    Relative uncertainties of independent origin are added in quadrature, in logarithms. Where stated demand decides,
+    and not capacity, tokens are exact; no band holds a value that cannot be: power above the racks' nameplate, shares
+    outside 0 to 1, good tokens above all tokens.
     """
     output = np.array([max(float(p.demand_per_s.mean()) * p.output_tokens, 0.0) for p in solved.pools])
     share = output / output.sum() if output.sum() > 0 else output
@@ -373,24 +408,38 @@ def bands(solved: Solved, figures: dict[str, float | None]) -> dict[str, list[fl
         np.hypot(np.hypot(chips * log_band["power"], host * ASSUMED_IT_POWER_BAND_FRAC),
                  facility * ASSUMED_COOLING_BAND_FRAC)
     )  # fmt: skip
-    tokens = float(log_band["throughput"])
-    per_joule = float(np.hypot(tokens, power))
-    log_half_width = {
-        "output_tokens_per_s": tokens, "input_tokens_per_s": tokens, "goodput_tokens_per_s": tokens,
-        "tokens_per_joule": per_joule, "it_tokens_per_joule": per_joule, "mean_power_w": power, "peak_power_w": power,
-        "cost_per_million_output_tokens_usd": tokens, "rented_cost_per_million_output_tokens_usd": tokens,
-        "ttft_p50_s": float(log_band["ttft"]), "ttft_p95_s": float(log_band["ttft"]),
-        "itl_p50_s": float(log_band["itl"]), "itl_p95_s": float(log_band["itl"]),
+    fewer, more = served_band_frac(solved, served)
+    tokens = (np.log(fewer), np.log(more))
+    per_joule = tuple(np.copysign(np.hypot(one, power), sign) for one, sign in zip(tokens, (-1.0, 1.0), strict=True))
+    per_token = (-tokens[1], -tokens[0])
+    around = {name: (-float(log_band[name]), float(log_band[name])) for name in ("ttft", "itl")}
+    logs = {
+        **dict.fromkeys(("output_tokens_per_s", "input_tokens_per_s"), tokens),
+        **dict.fromkeys(("goodput_tokens_per_s", "good_tokens_per_s"), tokens),
+        **dict.fromkeys(("tokens_per_joule", "it_tokens_per_joule", "good_tokens_per_joule"), per_joule),
+        **dict.fromkeys(("mean_power_w", "peak_power_w"), (-power, power)),
+        **dict.fromkeys(
+            ("cost_per_million_output_tokens_usd", "rented_cost_per_million_output_tokens_usd",
+             "cost_per_million_good_tokens_usd", "cost_per_million_input_tokens_usd",
+             "blended_cost_per_million_tokens_usd"), per_token,
+        ),
+        **dict.fromkeys(("ttft_p50_s", "ttft_p95_s"), around["ttft"]),
+        **dict.fromkeys(("itl_p50_s", "itl_p95_s"), around["itl"]),
     }  # fmt: skip
     known = {
-        name: [figures[name] / np.exp(width), figures[name] * np.exp(width)]
-        for name, width in log_half_width.items()
+        name: [figures[name] * np.exp(low), figures[name] * np.exp(high)]
+        for name, (low, high) in logs.items()
         if _plain(figures[name]) is not None
     }
     if _plain(figures["pue"]) is not None:
         overhead = figures["pue"] - 1
         known["pue"] = [1 + overhead * (1 - ASSUMED_COOLING_BAND_FRAC), 1 + overhead * (1 + ASSUMED_COOLING_BAND_FRAC)]
+        most_w = figures["nameplate_power_w"] * known["pue"][1]
+        for name in ("mean_power_w", "peak_power_w"):
+            known[name][1] = max(figures[name], min(known[name][1], most_w))
     known["availability_frac"] = availability_band(figures["availability_frac"], solved.uptime.serving_losses)
+    for name in ("goodput_tokens_per_s", "good_tokens_per_s"):
+        known[name][1] = max(figures[name], min(known[name][1], known["output_tokens_per_s"][1]))
     return {name: [float(low), float(high)] for name, (low, high) in known.items()}
 
 
@@ -401,6 +450,31 @@ def availability_band(availability_frac: float, losses: list[ServingLoss]) -> li
     more = np.hypot.reduce([site * (ASSUMED_FAILURE_RATE_FACTOR - 1), *(x.high_frac - x.lost_frac for x in losses)])
     less = np.hypot.reduce([site * (1 - 1 / ASSUMED_FAILURE_RATE_FACTOR), *(x.lost_frac - x.low_frac for x in losses)])
     return [max(0.0, 1 - lost - more), min(1.0, 1 - max(lost - less, 0.0))]
+
+
+def served_band_frac(solved: Solved, served: Served) -> tuple[float, float]:
+    """Return the tokens served at both ends of the capacity's 80 % band, over those served.
+
+    Demand that is a share of a pool's own capacity moves with it; demand stated in requests does not, and is all served
+    as long as capacity exceeds it.
+    """
+    made = served.output_tokens_per_s.sum()
+    if not made > 0:
+        return 1.0, 1.0
+    ends = []
+    for sign in (-1.0, 1.0):
+        tokens = 0.0
+        for i, pool in enumerate(solved.pools):
+            factor = float(np.exp(sign * pool.log_band("throughput"))) if pool.feasible else 1.0
+            requests = served.requests_per_s[:, i]
+            if pool.demand_is_stated:
+                asked = np.maximum(served.offered_per_s[:, i], requests)
+                requests = np.minimum(asked, served.servable_per_s[:, i] * factor)
+            else:
+                requests = requests * factor
+            tokens += float(requests.sum()) * pool.output_tokens
+        ends.append(tokens / made)
+    return min(ends[0], 1.0), max(ends[1], 1.0)
 
 
 def hourly_series(solved: Solved, served: Served) -> dict[str, FloatArray]:

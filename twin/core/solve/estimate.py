@@ -119,7 +119,9 @@ def instant_answer(year: Described) -> Answer:
     served = Served(estimated)
     figures = figures_of_merit(estimated, served)
     report = solved.coupled.report
-    return Answer(figures, figures_bands(estimated, figures), margins.margins(solved), report.converged, report.message)
+    return Answer(
+        figures, figures_bands(estimated, served, figures), margins.margins(solved), report.converged, report.message
+    )
 
 
 def estimated_year(year: Described) -> tuple[Estimated, Steady]:

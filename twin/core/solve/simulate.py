@@ -117,7 +117,7 @@ def solve_year(
     Hours are taken in order of load, a part of the year at a time: alike hours warm-start each other, and only the
     busiest parts, where caps and throttling act, have to be solved again.
     """
-    demand = np.stack([pool.demand_per_s for pool in pools], axis=1)
+    demand = np.stack([pool.work_per_s for pool in pools], axis=1)
     nominal = np.array([pool.capacity_per_s for pool in pools])
     load = _over(demand, np.broadcast_to(nominal, demand.shape))
     parts = Parts(weather.n_elements)

@@ -91,7 +91,14 @@ def at_hours(year: Described, hours: Sequence[int]) -> Described:
             humidity_ratio=picked(weather.humidity_ratio, float(np.quantile(weather.humidity_ratio, DESIGN_QUANTILE))),
             pressure_pa=picked(weather.pressure_pa, float(np.mean(weather.pressure_pa))),
         ),
-        pools=[replace(p, demand_per_s=picked(p.demand_per_s, float(p.demand_per_s.max()))) for p in year.pools],
+        pools=[
+            replace(
+                pool,
+                demand_per_s=picked(pool.demand_per_s, float(pool.demand_per_s.max())),
+                work_per_s=picked(pool.work_per_s, float(pool.work_per_s.max())),
+            )
+            for pool in year.pools
+        ],
     )
 
 
@@ -126,7 +133,7 @@ def solve_steady(
     here = at_hours(year, hours)
     states = tuple(tuple(o) for o in (out or [()] * len(hours)))
     failures = _failures(year, states) if any(states) else None
-    demand = np.stack([pool.demand_per_s for pool in here.pools], axis=1)
+    demand = np.stack([pool.work_per_s for pool in here.pools], axis=1)
     capacity = np.array([pool.capacity_per_s for pool in here.pools])
     load = np.divide(demand, capacity, out=(demand > 0).astype(float), where=capacity > 0)
     load, coupled = solve_hours(

@@ -83,8 +83,8 @@ def accelerator_watts(year: Described) -> FloatArray:
 
 
 def loads(year: Described) -> FloatArray:
-    """Return demand over capacity at full clock, at most 1, shape (n_hours, n_pools)."""
-    demand = np.stack([pool.demand_per_s for pool in year.pools], axis=1)
+    """Return work over capacity at full clock, at most 1, shape (n_hours, n_pools)."""
+    demand = np.stack([pool.work_per_s for pool in year.pools], axis=1)
     capacity = np.array([pool.capacity_per_s for pool in year.pools])
     load = np.divide(demand, capacity, out=(demand > 0).astype(float), where=capacity > 0)
     return np.minimum(load, 1.0)
