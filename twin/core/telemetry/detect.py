@@ -242,9 +242,9 @@ def _filled(x: FloatArray) -> FloatArray:
 
 
 def _smoothed(x: FloatArray) -> FloatArray:
-    """Return the centred mean over `WINDOW` rows, ends padded."""
-    padded = np.pad(x, WINDOW // 2, mode="edge")
-    return np.convolve(padded, np.ones(WINDOW) / WINDOW, "valid")[: len(x)]
+    """Return the centred mean over `WINDOW` rows, at the ends over those that are there."""
+    ones = np.ones(min(WINDOW, len(x)))
+    return np.convolve(x, ones, "same") / np.convolve(np.ones(len(x)), ones, "same")
 
 
 @njit(cache=True)

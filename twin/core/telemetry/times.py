@@ -108,16 +108,12 @@ def _read(cells: Sequence[str]) -> tuple[FloatArray, bool, list[dict]]:
     findings = []
     if rest:
         findings = _slashed(cells, rest, seconds)
-    else:
-        swaps = _swapped_by_order(seconds)
-        if swaps is not None:
-            n = int(np.sum(swaps != seconds))
-            findings.append(
-                _finding(
-                    "day and month swapped", n, "set right, so that the rows follow their own step without a break"
-                )
-            )
-            seconds = swaps
+    swaps = _swapped_by_order(seconds)
+    if swaps is not None:
+        n = int(np.sum(swaps != seconds))
+        said = "set right, so that the rows follow their own step without a break; check them"
+        findings.append(_finding("day and month swapped", n, said))
+        seconds = swaps
     return seconds, zoned, findings
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from twin.core.telemetry import cdu
+from twin.core.telemetry import cdu, chiller, pod
 from twin.core.telemetry.component import Answer
 from twin.core.telemetry.tables import Table, listed, named_columns, read_table
 from twin.core.telemetry.times import parse_time
@@ -16,6 +16,8 @@ from twin.core.text.json_numbers import plain_json
 # What each component is called, what its columns may be named for, and who calibrates it.
 COMPONENTS: Mapping[str, tuple[tuple[str, ...], Callable[..., Answer]]] = {
     "cdu": (cdu.QUANTITIES, cdu.calibrate_cdu),
+    "chiller": (chiller.QUANTITIES, chiller.calibrate_chiller),
+    "pod": (pod.QUANTITIES, pod.calibrate_pod),
 }
 
 
@@ -79,7 +81,8 @@ class Command(BaseCommand):
         if not answer["faults"]:
             self.stdout.write("no fault found")
         for row in answer["coverage"]:
-            self.stdout.write(f"{row['sum_of']} is {number(row['ratio'], '.3f')} of {row['meter']}")
+            gap = f"; {row['gap']}" if row.get("gap") else ""
+            self.stdout.write(f"{row['sum_of']} is {number(row['ratio'], '.3f')} of {row['meter']}{gap}")
         for finding in answer["date_findings"]:
             self.stdout.write(f"times: {finding['finding']}: {finding['n']} rows; {finding['detail']}")
 
