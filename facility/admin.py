@@ -272,14 +272,18 @@ class ApiTokenAdmin(ForSuperusers, admin.ModelAdmin):
     list_filter = ["read_only"]
     search_fields = ["name", "prefix", "user__username"]
     raw_id_fields = ["user"]
-    fields = ["user", "name", "read_only", "expires_at"]
+    fields = ["user", "name", "read_only", "require_if_match", "expires_at"]
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form, change: bool) -> None:
         if change:
-            obj.save(update_fields=["name", "user", "read_only", "expires_at"])
+            obj.save(update_fields=["name", "user", "read_only", "require_if_match", "expires_at"])
             return
         issued, secret = ApiToken.issue(
-            user=obj.user, name=obj.name, read_only=obj.read_only, expires_at=obj.expires_at
+            user=obj.user,
+            name=obj.name,
+            read_only=obj.read_only,
+            require_if_match=obj.require_if_match,
+            expires_at=obj.expires_at,
         )
         obj.pk, obj.prefix, obj.digest = issued.pk, issued.prefix, issued.digest
         obj._state.adding = False

@@ -61,7 +61,7 @@ def record(layout: Layout, changes: list[dict[str, Any]], user=None) -> None:
 def changes_since(layout: Layout, version: int) -> list[dict[str, Any]]:
     """Return what others did after a version, oldest first: {version, user, at, changes}.
 
-    Versions made without a record (a site file, the layout's own form) have no changes and say so by `user` None.
+    Versions made without a record (a site file) have no changes and say so by `user` None.
     """
     newest = Layout.objects.values_list("version", flat=True).get(pk=layout.pk)
     records = {
@@ -80,6 +80,20 @@ def changes_since(layout: Layout, version: int) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def key_of(part: models.Model) -> tuple[str, int]:
+    """Return how records name a part."""
+    return EDIT_NAMES[type(part)], part.pk
+
+
+def touched_since(layout: Layout, version: int) -> set[tuple[str, int]] | None:
+    """Return what was changed after a version, or None where that is not recorded: then it may be anything."""
+    newest = Layout.objects.values_list("version", flat=True).get(pk=layout.pk)
+    records = EditRecord.objects.filter(layout=layout, version__gt=version).values_list("changes", flat=True)
+    if len(records) < newest - version:
+        return None
+    return {(change["kind"], change["id"]) for changes in records for change in changes}
 
 
 def was_deleted(layout: Layout, kind: str, key: int) -> bool:

@@ -1,11 +1,13 @@
 """Changes of the description. Pages, API and site files all come through here.
 
-Every change of what stands in a layout checks the object against the rest of the layout, raises the layout's version
-by one in the same transaction, and is refused if the caller names a version that is no longer the newest. Each asks
-whether its `user` may change the site (`permissions.check_write`); commands and workers name none.
+Every change of what stands in a layout checks the object against the rest of the layout and raises the layout's version
+by one in the same transaction. It is refused where the caller names a version since which somebody has changed the same
+object, or the tag of an object that is no longer so (`etags`); changes that do not touch each other go side by side.
+Each asks whether its `user` may change the site (`permissions.check_write`); commands and workers name none.
 """
 
 import math
+from collections.abc import Collection
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
@@ -13,7 +15,8 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.text import slugify
 
-from facility.edit_records import change_of, record, record_part, shown_values, stored
+from facility.edit_records import change_of, key_of, record, record_part, shown_values, stored, touched_since
+from facility.etags import check_match
 from facility.floor_plan import check_place
 from facility.models import (
     AirUnit,
@@ -75,44 +78,74 @@ def layout_create(*, layout: Layout, user=None) -> Layout:
 
 
 @transaction.atomic
-def layout_update(*, layout: Layout, version: int | None = None, user=None) -> Layout:
+def layout_update(*, layout: Layout, version: int | None = None, if_match: str | None = None, user=None) -> Layout:
     """Check and save a layout's name, status and notes."""
     check_write(user, layout.site)
     layout.full_clean()
-    layout_bump(layout=layout, version=version)
-    layout.save(update_fields=["slug", "name", "status", "notes", "updated_at"])
+    layout_bump(layout=layout, version=version, touches={("layout", layout.pk)})
+    stored_layout = Layout.objects.get(pk=layout.pk)
+    check_match(stored_layout, if_match)
+    own = ("slug", "name", "status", "notes")
+    changes = change_of(
+        "layout",
+        layout.pk,
+        layout.name,
+        *({name: getattr(row, name) for name in own} for row in (stored_layout, layout)),
+    )
+    layout.save(update_fields=[*own, "updated_at"])
+    record(layout, [changes] if changes else [], user)
     return layout
 
 
-def layout_delete(*, layout: Layout, user=None) -> None:
+@transaction.atomic
+def layout_delete(*, layout: Layout, if_match: str | None = None, user=None) -> None:
     """Remove a layout with everything in it and its runs."""
     check_write(user, layout.site)
+    check_match(Layout.objects.select_for_update().get(pk=layout.pk), if_match)
     layout.delete()
 
 
-def layout_bump(*, layout: Layout, version: int | None = None) -> None:
-    """Count an edit; refuse one that was made on an older version. Call inside the edit's transaction.
+def layout_bump(*, layout: Layout, version: int | None = None, touches: set[tuple[str, int]] | None = None) -> None:
+    """Count an edit; refuse one that was made on an older version and clashes. Call inside the edit's transaction.
+
+    Parameters
+    ----------
+    version : int, optional
+        Version that the edit was made on; none: whatever is newest.
+    touches : set of (kind, id), optional
+        What the edit changes. None: anything, so that every edit since `version` clashes with it.
 
     Raises
     ------
     StaleLayout
-        If `version` is given and is not the layout's newest.
+        If something in `touches` has been changed since `version`.
     """
-    rows = Layout.objects.filter(pk=layout.pk)
-    if version is not None:
-        rows = rows.filter(version=version)
-    # One statement compares and counts, so that of two editors with the same version one is refused.
-    if not rows.update(version=F("version") + 1, updated_at=timezone.now()):
-        newest = Layout.objects.values_list("version", flat=True).get(pk=layout.pk)
-        raise StaleLayout(
-            f"You edited version {version} of {layout.name}, but it is at version {newest} by now. "
-            "Reload it and repeat your change."
-        )
+    newest = layout_lock(layout)
+    if version is not None and version != newest:
+        others = touched_since(layout, version) if version < newest else None
+        if touches is None or others is None or touches & others:
+            raise StaleLayout(
+                f"You edited version {version} of {layout.name}, but it is at version {newest} by now. "
+                "Reload it and repeat your change."
+            )
+    Layout.objects.filter(pk=layout.pk).update(version=F("version") + 1, updated_at=timezone.now())
     layout.refresh_from_db(fields=["version", "updated_at"])
 
 
+def layout_lock(layout: Layout) -> int:
+    """Make other edits of the layout wait until this transaction ends, and return its newest version."""
+    return Layout.objects.select_for_update().values_list("version", flat=True).get(pk=layout.pk)
+
+
 @transaction.atomic
-def part_save(*, part: Part, version: int | None = None, user=None) -> Part:
+def part_save(
+    *,
+    part: Part,
+    version: int | None = None,
+    fields: Collection[str] | None = None,
+    if_match: str | None = None,
+    user=None,
+) -> Part:
     """Check and save a new or changed part.
 
     Parameters
@@ -121,6 +154,10 @@ def part_save(*, part: Part, version: int | None = None, user=None) -> Part:
         New or changed, not yet saved.
     version : int, optional
         Version of the layout that the change was made on; none: whatever is newest.
+    fields : collection of str, optional
+        What the caller changed of a standing part; everything else stays as it is stored now. None: all of it.
+    if_match : str, optional
+        The tag of the part that the caller read (`etags`).
     user : User, optional
         Who does it, for the record of edits.
 
@@ -129,21 +166,30 @@ def part_save(*, part: Part, version: int | None = None, user=None) -> Part:
     ValidationError
         By field, with sentences that name both sides. Nothing has been saved then.
     StaleLayout
-        If the layout has changed since `version`.
+        If somebody has changed or deleted the part since `version`.
+    TagMismatch
+        If the part is not what `if_match` names any more.
     """
     layout = _layout_checked(part)
     check_write(user, layout.site)
-    layout_bump(layout=layout, version=version)
+    layout_bump(layout=layout, version=version, touches={key_of(part)} if part.pk else set())
+    now = stored(part)
+    if part.pk and now is None:
+        raise StaleLayout(f"{part} has been deleted since you read it.")
+    before = shown_values(now)
+    if now is not None:
+        check_match(now, if_match)
+        if fields is not None:  # what others changed of it meanwhile stays
+            part = _with(now, part, fields)
     check_finite(part)
     part.full_clean()
-    before = shown_values(stored(part))
     part.save()
     record_part(layout, part, before, shown_values(part), user)
     return part
 
 
 @transaction.atomic
-def part_delete(*, part: Part, version: int | None = None, user=None) -> None:
+def part_delete(*, part: Part, version: int | None = None, if_match: str | None = None, user=None) -> None:
     """Remove a part. Feeds take the feeds below them along; racks lose the CDU or feed that goes.
 
     Raises
@@ -153,13 +199,26 @@ def part_delete(*, part: Part, version: int | None = None, user=None) -> None:
     """
     layout = layout_of(part)
     check_write(user, layout.site)
-    layout_bump(layout=layout, version=version)
+    alone = isinstance(part, Rack | AirUnit | FloorFeature)  # nothing goes or changes with it
+    layout_bump(layout=layout, version=version, touches={key_of(part)} if alone else None)
+    now = stored(part)
+    if now is None:
+        raise StaleLayout(f"{part} has been deleted since you read it.")
+    check_match(now, if_match)
     if isinstance(part, CoolingPlant):
         users = [f"CDU {cdu.name}" for cdu in part.cdus.all()] + [f"hall {hall.name}" for hall in part.halls.all()]
         if users:
             raise ValidationError(f"Plant {part.name} is in use by {listed(users)}; connect them elsewhere first.")
     record_part(layout, part, shown_values(part), {}, user)
     part.delete()
+
+
+def _with(now: Part, part: Part, fields: Collection[str]) -> Part:
+    """Return the part as it is stored now with what the caller changed of it."""
+    for field in part._meta.concrete_fields:
+        if field.name in fields:
+            setattr(now, field.name, getattr(part, field.name))
+    return now
 
 
 def check_finite(row: models.Model) -> None:
@@ -246,7 +305,7 @@ def racks_create_row(
         rack.clean_fields(exclude=["hall", "product", "cdu", "feed_a", "feed_b"])
         check_place(rack.footprint, hall, standing)
         standing.append(rack.footprint)
-    layout_bump(layout=hall.layout, version=version)
+    layout_bump(layout=hall.layout, version=version, touches=set())
     made = Rack.objects.bulk_create(racks)
     record(hall.layout, [change_of("rack", rack.pk, rack.name, {}, shown_values(rack)) for rack in made], user)
     return made

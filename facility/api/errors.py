@@ -8,7 +8,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import as_serializer_error
 from rest_framework.views import exception_handler as drf_exception_handler
 
-from facility.api.problems import PROBLEM_JSON, fault_of, problem
+from facility.api.problems import PROBLEM_JSON, PreconditionFailed, fault_of, problem
+from facility.etags import TagMismatch
 from facility.services import StaleLayout
 
 
@@ -25,6 +26,8 @@ def exception_handler(error: Exception, context: dict) -> Response | None:
         error = exceptions.ValidationError(as_serializer_error(error))
     elif isinstance(error, StaleLayout):
         error = Conflict(str(error))
+    elif isinstance(error, TagMismatch):
+        error = PreconditionFailed(str(error))
     elif isinstance(error, Http404):
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):

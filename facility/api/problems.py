@@ -22,6 +22,19 @@ class Fault(exceptions.APIException):
             self.wait = wait_s  # becomes Retry-After
 
 
+class PreconditionFailed(exceptions.APIException):
+    """What the caller read is no longer so."""
+
+    status_code = 412
+
+
+class PreconditionRequired(exceptions.APIException):
+    """The caller, or the server's setting, asks that every change says what it was made on."""
+
+    status_code = 428
+    default_detail = "Say what the change was made on: If-Match with the ETag that was read, or version."
+
+
 def fault_of(error: BaseException) -> Fault | None:
     """Return what an error of the surroundings means to whoever asked, or None where it is a mistake of ours."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -22,7 +22,9 @@ REFUSALS = {
     "403": "Visible, but the caller may not change it; or the token is read-only.",
     "404": "Not there, or not visible to the caller.",
     "422": "The layout cannot be solved as it is described; the sentence says what it lacks.",
-    "409": "The layout has changed since the version that the caller named; nothing was changed.",
+    "409": "Somebody has changed the same object since the version that the caller named; nothing was changed.",
+    "412": "The object is not what If-Match names any more; nothing was changed.",
+    "428": "The token or the server asks for If-Match or version with every change.",
 }
 READS = ("401", "404")
 CHANGES = ("400", "401", "403", "404", "409")

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from facility import services
 from facility.api import serializers
+from facility.api.guards import TaggedMixin, if_match
 from facility.api.schema import RefusalSchema
 from facility.bill_of_materials import bill_of_materials
 from facility.catalogue import schema as catalogue_schema
@@ -110,7 +111,7 @@ class LayoutFilter(filters.FilterSet):
         fields = ["site", "status", "slug"]
 
 
-class LayoutViewSet(viewsets.ModelViewSet):
+class LayoutViewSet(TaggedMixin, viewsets.ModelViewSet):
     """Named alternatives of a site."""
 
     schema = RefusalSchema()
@@ -125,19 +126,21 @@ class LayoutViewSet(viewsets.ModelViewSet):
     def perform_create(self, serializer: Serializer) -> None:
         fields = dict(serializer.validated_data)
         fields.pop("expected_version", None)
-        serializer.instance = services.layout_create(layout=Layout(**fields), user=self.request.user)
+        serializer.instance = self.tagged = services.layout_create(layout=Layout(**fields), user=self.request.user)
 
     def perform_update(self, serializer: Serializer) -> None:
         check_change_site(self.request.user, serializer.instance.site)
         version = serializer.validated_data.pop("expected_version", None)
+        tag = if_match(self.request, version=version)
         if serializer.validated_data.get("site", serializer.instance.site) != serializer.instance.site:
             raise ValidationError({"site": ["A layout stays at its site; clone it or import it there."]})
         serializer.instance = services.layout_update(
-            layout=changed(serializer), version=version, user=self.request.user
+            layout=changed(serializer), version=version, if_match=tag, user=self.request.user
         )
+        self.tagged = serializer.instance
 
     def perform_destroy(self, instance: Layout) -> None:
-        services.layout_delete(layout=instance, user=self.request.user)
+        services.layout_delete(layout=instance, if_match=if_match(self.request), user=self.request.user)
 
     @extend_schema(request=serializers.CloneSerializer, responses={201: serializers.LayoutSerializer})
     @action(detail=True, methods=["post"])
@@ -169,7 +172,7 @@ class LayoutViewSet(viewsets.ModelViewSet):
         return yaml_answer(site_document(layout.site, only=layout), f"{layout.site.slug}-{layout.slug}")
 
 
-class PartViewSet(viewsets.ModelViewSet):
+class PartViewSet(TaggedMixin, viewsets.ModelViewSet):
     """A part of layouts. Changes are checked against the rest of the layout and raise its version by one."""
 
     schema = RefusalSchema()
@@ -184,7 +187,12 @@ class PartViewSet(viewsets.ModelViewSet):
             setattr(part, name, value)
         if part.pk is None:  # a new part's layout comes with its values
             check_change_site(self.request.user, services.layout_of(part).site)
-        serializer.instance = services.part_save(part=part, version=version, user=self.request.user)
+        tag = if_match(self.request, version=version) if part.pk else None
+        fields = set(serializer.validated_data)
+        serializer.instance = services.part_save(
+            part=part, version=version, fields=fields, if_match=tag, user=self.request.user
+        )
+        self.tagged = serializer.instance
 
     def perform_create(self, serializer: Serializer) -> None:
         where = {
@@ -196,7 +204,7 @@ class PartViewSet(viewsets.ModelViewSet):
         self._save(serializer, serializer.instance)
 
     def perform_destroy(self, instance) -> None:
-        services.part_delete(part=instance, user=self.request.user)
+        services.part_delete(part=instance, if_match=if_match(self.request), user=self.request.user)
 
 
 class PartFilter(filters.FilterSet):

@@ -1,7 +1,8 @@
 """Edits of the drawing: a batch of operations that is checked as a whole, saved as a whole and can be undone.
 
-The layout's version guards it: a batch made on an older version is refused with both sides' changes, so that nobody
-loses work. Rules are those of the models; places are compared as arrays, so that hundreds of racks move at once.
+The layout's version guards it: a batch made on an older version is applied on the newest where nobody else has changed
+the same objects since, and refused with both sides' changes otherwise, so that nobody loses work. Rules are those of
+the models; places are compared as arrays, so that hundreds of racks move at once.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from facility.floor_plan import TOUCH_M, check_place
 from facility.models import Hall, Layout
 from facility.models.site import listed
 from facility.permissions import check_write
-from facility.services import StaleLayout, check_finite, layout_bump
+from facility.services import StaleLayout, check_finite, layout_bump, layout_lock
 
 MAX_OPERATIONS = 5000
 BLOCK = 512  # moved objects compared at a time: 4,000 racks stay within some 20 MB
@@ -33,6 +34,7 @@ class Applied:
     version: int
     created: dict[str, int]
     inverse: list[dict[str, Any]]
+    theirs: list[dict[str, Any]]  # what others did meanwhile, where the batch was made on an older version
 
 
 class EditRefused(Exception):
@@ -68,7 +70,8 @@ def edits_apply(*, layout: Layout, operations: list[dict[str, Any]], version: in
     Raises
     ------
     EditConflict
-        If the layout has changed since `version`; holds both sides' changes.
+        If others changed the same objects since `version`, or the batch does not fit beside what they did; holds both
+        sides' changes.
     EditRefused
         If any operation is not possible; names operation, object, field, value and what is allowed.
     """
@@ -78,12 +81,18 @@ def edits_apply(*, layout: Layout, operations: list[dict[str, Any]], version: in
         raise EditRefused([Problem(0, "batch", "operations", len(operations), message)])
     try:
         with transaction.atomic():
-            layout_bump(layout=layout, version=version)
+            newest = layout_lock(layout)
             board = Board(layout)
             board.apply(operations)
+            layout_bump(
+                layout=layout, version=version, touches={key for key in board.touched_by if type(key[1]) is int}
+            )
             problems = board.problems + _broken_rules(board)
+            if problems and version != newest:
+                raise StaleLayout(f"Your changes of version {version} do not fit on version {newest}.")
             if problems:
                 raise EditRefused(problems)
+            theirs = changes_since(layout, version)[: newest - version] if version != newest else []
             _save(board)
             record(layout, board.changes(), user)
     except EditConflict:
@@ -96,7 +105,7 @@ def edits_apply(*, layout: Layout, operations: list[dict[str, Any]], version: in
     created = {
         key: board.rows[kind][key].pk for kind, key in board.standing() if isinstance(key, str)
     }  # fmt: skip
-    return Applied(layout.version, created, board.inverse())
+    return Applied(layout.version, created, board.inverse(), theirs)
 
 
 def _conflict(layout: Layout, operations: list[dict], version: int, message: str) -> EditConflict:

@@ -35,6 +35,9 @@ class ApiToken(models.Model):
     prefix = models.CharField(max_length=8, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
     read_only = models.BooleanField(default=True)
+    require_if_match = models.BooleanField(
+        default=False, help_text="Refuse changes that do not say what they were made on (If-Match or version)."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: until deleted.")
     last_used_at = models.DateTimeField(null=True, editable=False)

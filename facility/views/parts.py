@@ -143,7 +143,7 @@ def part_edit(request: HttpRequest, site: str, layout: str, kind: str, pk: int |
     if request.method == "POST" and form.is_valid():
         try:
             saved = services.part_save(
-                part=form.save(commit=False), version=form.cleaned_data["version"], user=request.user
+                part=form.save(commit=False), version=version_of(request), fields=form.changed_data, user=request.user
             )
         except ValidationError as error:
             put_on_form(form, error)
@@ -153,6 +153,20 @@ def part_edit(request: HttpRequest, site: str, layout: str, kind: str, pk: int |
             messages.success(request, f"{kind.singular.capitalize()} {saved} saved.")
             return redirect("part-list", site, layout.slug, kind.slug)
     return form_page(request, layout, kind, form, part)
+
+
+def version_of(request: HttpRequest) -> int:
+    """Return the version of the layout that a form was shown at.
+
+    Raises
+    ------
+    StaleLayout
+        If it says none: what was seen is then not known, and the change is not made.
+    """
+    given = request.POST.get("version", "")
+    if not (given.isascii() and given.isdecimal() and len(given) < 10):
+        raise services.StaleLayout("The form does not say which version of the layout it was shown at.")
+    return int(given)
 
 
 def form_page(request: HttpRequest, layout: Layout, kind: PartKind, form, part: Model | None = None) -> HttpResponse:
@@ -189,9 +203,7 @@ def part_delete(request: HttpRequest, site: str, layout: str, kind: str, pk: int
     context = {"layout": layout, "site": layout.site, "kind": kind, "part": part}
     if request.method == "POST":
         try:
-            services.part_delete(
-                part=part, version=int(request.POST.get("version") or layout.version), user=request.user
-            )
+            services.part_delete(part=part, version=version_of(request), user=request.user)
         except (ValidationError, services.StaleLayout) as refusal:
             context["refusal"] = " ".join(getattr(refusal, "messages", [str(refusal)]))
         else:

@@ -11,7 +11,7 @@ from facility.bill_of_materials import bill_of_materials
 from facility.entry import forms
 from facility.permissions import check_change_site, may_change_site
 from facility.views.lookup import visible_layout_or_404, visible_site_or_404
-from facility.views.parts import put_on_form
+from facility.views.parts import put_on_form, version_of
 
 
 @login_required
@@ -86,7 +86,7 @@ def layout_edit(request: HttpRequest, site: str, layout: str) -> HttpResponse:
             try:
                 services.layout_update(
                     layout=form.save(commit=False),
-                    version=int(request.POST.get("version") or 0) or None,
+                    version=version_of(request),
                     user=request.user,
                 )
             except services.StaleLayout as stale:

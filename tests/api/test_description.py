@@ -60,11 +60,50 @@ def test_a_rack_is_created_read_changed_and_deleted(planner, layout):
 
 
 def test_a_change_of_an_older_version_is_a_conflict(planner, layout):
-    planner.post("/api/racks/", rack_values(layout))
-    refused = planner.post("/api/racks/", rack_values(layout, name="A-02", x_m=4.0, version=1))
+    address = f"/api/racks/{planner.post('/api/racks/', rack_values(layout)).data['id']}/"
+    assert planner.patch(address, {"row": "B", "version": 2}).status_code == 200
+    refused = planner.patch(address, {"row": "C", "version": 2})
     assert refused.status_code == 409
-    assert "You edited version 1 of First, but it is at version 2" in refused.data["message"]
-    assert Rack.objects.count() == 1
+    assert "You edited version 2 of First, but it is at version 3" in refused.data["message"]
+    assert Rack.objects.get().row == "B"
+
+
+def test_a_part_is_guarded_by_its_own_tag_while_others_change_everything_else(planner, layout):
+    made = planner.post("/api/racks/", rack_values(layout))
+    address, tag = f"/api/racks/{made.data['id']}/", made["ETag"]
+    assert planner.get(address)["ETag"] == tag
+    planner.post("/api/racks/", rack_values(layout, name="A-02", x_m=8.0))
+    moved = planner.patch(address, {"row": "B"}, headers={"If-Match": tag})
+    assert (moved.status_code, moved["ETag"] != tag) == (200, True)
+    refused = planner.patch(address, {"row": "C"}, headers={"If-Match": tag})
+    assert (refused.status_code, refused.data["status"]) == (412, 412)
+    assert planner.delete(address, headers={"If-Match": tag}).status_code == 412
+    weak = f'"nothing", W/{moved["ETag"]}'  # as a proxy that compresses sends it back
+    assert planner.delete(address, headers={"If-Match": weak}).status_code == 204
+
+
+def test_a_layout_has_a_tag_that_edits_inside_it_leave_alone(planner, layout):
+    address = f"/api/layouts/{layout.pk}/"
+    tag = planner.get(address)["ETag"]
+    planner.post("/api/racks/", rack_values(layout))
+    renamed = planner.patch(address, {"name": "Renamed"}, headers={"If-Match": tag})
+    assert (renamed.status_code, renamed["ETag"]) == (200, planner.get(address)["ETag"])
+    assert planner.patch(address, {"name": "Again"}, headers={"If-Match": tag}).status_code == 412
+    assert planner.delete(address, headers={"If-Match": tag}).status_code == 412
+
+
+def test_a_guard_is_asked_for_only_where_token_or_server_says_so(planner, layout, settings):
+    made = planner.post("/api/racks/", rack_values(layout))
+    address = f"/api/racks/{made.data['id']}/"
+    assert planner.patch(address, {"row": "B"}).status_code == 200
+    settings.TWIN_REQUIRE_IF_MATCH = True
+    for answer in (planner.patch(address, {"row": "C"}), planner.delete(address)):
+        assert (answer.status_code, "If-Match" in answer.data["message"]) == (428, True)
+    assert planner.patch(address, {"row": "C", "version": 3}).status_code == 200
+    assert planner.patch(address, {"row": "D"}, headers={"If-Match": "*"}).status_code == 200
+    settings.TWIN_REQUIRE_IF_MATCH = False
+    ApiToken.objects.update(require_if_match=True)
+    assert planner.patch(address, {"row": "E"}).status_code == 428
 
 
 @pytest.mark.parametrize(

@@ -250,25 +250,32 @@ def test_two_people_see_both_versions_and_lose_nothing(live_server, browser, pla
     mine.mouse.click(*middle(mine, "B-00"))
     mine.locator("#field-other_power_w").fill("750")
     mine.locator("#field-other_power_w").press("Enter")
-    dialog = mine.get_by_role("dialog", name="Somebody else changed this layout")
-    expect(dialog).to_contain_text("anna has saved version 2")
-    expect(dialog.locator("#conflict-theirs")).to_contain_text("rack A-01: x [m] 2.6 → 10.2")
-    expect(dialog.locator("#conflict-yours")).to_contain_text("rack B-00: Other power [W] 0 → 750")
-    dialog.get_by_role("button", name="Reapply my changes").click()
+    # What does not touch goes side by side, and is shown to both.
     saved(mine, 3)
+    expect(status(mine)).to_contain_text("Saved beside changes of anna")
+    assert mine.evaluate(X_OF, "A-01") == 10.2
+    hers.mouse.click(*middle(hers, "B-00"))
+    hers.locator("#field-other_power_w").fill("900")
+    hers.locator("#field-other_power_w").press("Enter")
+    dialog = hers.get_by_role("dialog", name="Somebody else changed this layout")
+    expect(dialog).to_contain_text("planner has saved version 3")
+    expect(dialog.locator("#conflict-theirs")).to_contain_text("rack B-00: Other power [W] 0 → 750")
+    expect(dialog.locator("#conflict-yours")).to_contain_text("rack B-00: Other power [W] 750 → 900")
+    dialog.get_by_role("button", name="Reapply my changes").click()
+    saved(hers, 4)
     assert place(layout, "A-01") == (10.2, 6.0)
-    assert Rack.objects.get(name="B-00", hall__layout=layout).other_power_w == 750
+    assert Rack.objects.get(name="B-00", hall__layout=layout).other_power_w == 900
 
     # Both move the same rack: hers is stale now, and she takes what is there.
     drag(mine, middle(mine, "B-03"), px(mine, 13.6, 9.2))
-    saved(mine, 4)
+    saved(mine, 5)
     drag(hers, px(hers, 4.1, 8.6), px(hers, 16.1, 9.2))
     hers.keyboard.press("r")  # waits in line behind the move: the dialog tells of both
     dialog = hers.get_by_role("dialog")
     expect(dialog.locator("#conflict-yours")).to_contain_text("Front [°] 0 → 270")
     expect(dialog.locator("#conflict-yours .clash").first).to_contain_text("both changed it")
     dialog.get_by_role("button", name="Discard my changes").click()
-    expect(hers.locator("#draw-saved")).to_have_text("Version 4")
+    expect(hers.locator("#draw-saved")).to_have_text("Version 5")
     kept = place(layout, "B-03")
     assert kept[0] < 14
     assert hers.evaluate(X_OF, "B-03") == kept[0]

@@ -17,6 +17,8 @@ def guide_banner(context: template.Context) -> SafeString:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated or site is None or request.path == reverse("guide"):
         return SafeString("")
+    if not str(getattr(site, "slug", "")).startswith("guided-start-"):  # spares all other pages the question
+        return SafeString("")
     if not GuidedStart.objects.filter(user=user, site=getattr(site, "pk", None)).exists():
         return SafeString("")
     return format_html(

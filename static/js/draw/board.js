@@ -201,8 +201,25 @@ class Board {
       this.selection = new Set([...this.selection].map((key) => renamed.get(key) ?? key));
       this.panel.show();
     }
+    // Others changed other objects meanwhile: their steps are not ours to undo, and they are shown as soon as all is saved.
+    if (answer.theirs?.length) {
+      this.saver.forget(new Set(answer.theirs.flatMap((edit) => edit.changes).map((change) => `${change.kind}:${change.id}`)));
+      this.isBehind = true;
+    }
+    if (this.isBehind) this.catchUp(answer.theirs ?? []);
     this.undoButtons();
     this.answer.ask(batch.madeAt ?? performance.now());
+  }
+
+  async catchUp(theirs) {
+    if (!this.saver.isIdle) return;
+    const data = await fetch(this.root.dataset.edits).then((answer) => answer.json()).catch(() => null);
+    if (!data || !this.saver.isIdle) return; // a change since then: the answer to it looks again
+    this.isBehind = false;
+    this.load(data);
+    this.saver.version = data.version;
+    const people = [...new Set(theirs.map((edit) => edit.user ?? "somebody"))].join(" and ");
+    this.say(`Saved beside changes of ${people || "others"}; this is version ${data.version}.`);
   }
 
   async onRefused(answer, batch) {
@@ -219,7 +236,10 @@ class Board {
   }
 
   async reload() {
-    const data = await (await fetch(this.root.dataset.edits)).json();
+    this.load(await (await fetch(this.root.dataset.edits)).json());
+  }
+
+  load(data) {
     this.drawing.load(data);
     this.scene.show(this.drawing, this.hall, this.scene.by);
     this.camera.settle();

@@ -90,7 +90,10 @@ def test_a_row_that_overlaps_is_refused_whole(planner, layout):
 
 def test_an_edit_of_an_older_version_is_refused_and_nothing_typed_is_lost(planner, layout):
     planner.post(address("part-new", layout, "halls"), hall_fields(version=layout.version))
-    late = planner.post(address("part-new", layout, "halls"), hall_fields(name="Late hall", version=layout.version))
+    layout.refresh_from_db()
+    edit = address("part-edit", layout, "halls", Hall.objects.latest("pk").pk)
+    assert planner.post(edit, hall_fields(width_m=21, version=layout.version)).status_code == 302
+    late = planner.post(edit, hall_fields(name="Late hall", version=layout.version))
     page = late.content.decode()
     assert "What you typed is still below" in page
     assert 'value="Late hall"' in page
@@ -107,8 +110,9 @@ def test_a_part_is_deleted_after_asking(planner, layout):
 
 def test_a_plant_in_use_cannot_be_deleted(planner, layout):
     plant = layout.cooling_plants.get()
-    page = planner.post(address("part-delete", layout, "cooling-plants", plant.pk)).content.decode()
-    assert "is in use by" in page
+    place = address("part-delete", layout, "cooling-plants", plant.pk)
+    assert "does not say which version" in planner.post(place).content.decode()
+    assert "is in use by" in planner.post(place, {"version": layout.version}).content.decode()
     assert layout.cooling_plants.exists()
 
 

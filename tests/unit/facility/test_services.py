@@ -30,10 +30,41 @@ def test_a_saved_rack_raises_the_version_by_one(layout):
 
 
 def test_an_edit_of_an_older_version_is_refused_and_not_saved(layout):
-    services.part_save(part=new_rack(layout), version=1)
-    with pytest.raises(services.StaleLayout, match="version 1 of First, but it is at version 2"):
-        services.part_save(part=new_rack(layout, name="A-02", x_m=3), version=1)
-    assert Rack.objects.count() == 1
+    rack = services.part_save(part=new_rack(layout), version=1)
+    rack.row = "B"
+    services.part_save(part=rack, version=2)
+    rack.x_m = 7
+    with pytest.raises(services.StaleLayout, match="version 2 of First, but it is at version 3"):
+        services.part_save(part=rack, version=2)
+    assert Rack.objects.get().x_m != 7
+
+
+def test_a_change_of_an_older_version_goes_beside_changes_of_other_objects(layout):
+    one = services.part_save(part=new_rack(layout), version=1)
+    services.part_save(part=new_rack(layout, name="A-02", x_m=3), version=1)  # new: nobody else can have changed it
+    one.row = "Z"
+    assert services.part_save(part=one, version=2).row == "Z"
+    assert Layout.objects.get().version == 4
+    with pytest.raises(services.StaleLayout):
+        services.part_delete(part=layout.cooling_plants.get(), version=2)  # much hangs on a plant
+    with pytest.raises(services.StaleLayout):
+        services.part_save(part=one, version=99)
+
+
+def test_of_two_changes_of_one_part_neither_takes_the_others_field_back(layout):
+    services.part_save(part=new_rack(layout))
+    mine, theirs = Rack.objects.get(), Rack.objects.get()
+    mine.row, theirs.x_m = "Z", 7.0
+    services.part_save(part=theirs, fields={"x_m"})
+    services.part_save(part=mine, fields={"row"})
+    assert Rack.objects.values_list("row", "x_m").get() == ("Z", 7.0)
+
+
+def test_an_edit_after_one_without_a_record_is_refused(layout):
+    rack = services.part_save(part=new_rack(layout))
+    services.layout_bump(layout=layout)  # as a site file does
+    with pytest.raises(services.StaleLayout):
+        services.part_save(part=rack, version=2)
 
 
 @pytest.mark.parametrize(
