@@ -3,7 +3,9 @@
 from typing import Any
 
 from tests.small_inputs import sheet, small_inputs
+from twin.core.comparison.runs import ComparedRun
 from twin.core.figures_of_merit import FIGURES
+from twin.core.results.details import run_details
 from twin.core.text.numbers import GAP
 
 
@@ -21,25 +23,27 @@ def run(name: str, *, tokens: float, parts_w: dict[str, float], usd: dict[str, f
         "cost_per_million_output_tokens_usd": sum(usd.values()) / (tokens * 31.536),
     }
     region = sheet("regions", name="Virginia", facts={"electricity_usd_per_kwh": 0.1})
-    return {
-        "id": name,
-        "name": name,
-        "figures": figures,
-        "bands": {},
-        "details": {
-            "mean_power_by_part_w": parts_w,
-            "costs": [{"item": item, "usd_per_year": value} for item, value in usd.items()],
-            "solver": {"version": "1"},
-            "per_workload": [],
-        },
-        "inputs": small_inputs(
+    return ComparedRun(
+        id=name,
+        name=name,
+        figures=figures,
+        bands={},
+        details=run_details(
+            {
+                "mean_power_by_part_w": parts_w,
+                "costs": [{"item": item, "usd_per_year": value} for item, value in usd.items()],
+                "solver": {"version": "1"},
+                "per_workload": [],
+            }
+        ),
+        inputs=small_inputs(
             racks={"id": [1], "product_id": [None], "n_systems": [1]},
             site={"name": "Sterling", "grid_limit_w": 1e7, "region": region},
             layout={"name": name, "version": 1},
             weather={"name": "Sterling TMY3"},
             scenario={"name": scenario},
         ),
-    }
+    )
 
 
 def pool(name: str, **given: Any) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What if as JSON: scenarios, runs, comparisons. Names of figures and series are those of `core.figures_of_merit`."""
 
+from typing import Any
+
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
@@ -9,6 +11,8 @@ from facility.permissions import visible_sites
 from twin.comparisons import sharing
 from twin.core.comparison.compare import Comparison as Compared
 from twin.core.figures_of_merit import SERIES_BY_NAME
+from twin.core.results.details import run_details
+from twin.core.text.json_rows import as_json
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
 from twin.runs.ring import waiting_reason
 
@@ -115,9 +119,15 @@ class RunDetailSerializer(RunSerializer):
         source="solver.digest", read_only=True,
         help_text="SHA-256 of the solvers' code and coefficients; `unknown` of runs made before it was kept.",
     )  # fmt: skip
+    details = serializers.SerializerMethodField(
+        help_text="Workloads, limits, balances, costs, energy flow; of runs of older versions as far as they kept them."
+    )
 
     def get_waiting_reason(self, run: Run) -> str:
         return waiting_reason(run)
+
+    def get_details(self, run: Run) -> dict[str, Any] | None:
+        return None if run.details is None else as_json(run_details(run.details))
 
     class Meta(RunSerializer.Meta):
         fields = [

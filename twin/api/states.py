@@ -21,6 +21,7 @@ from facility.api.schema import LayoutQuestionSchema
 from facility.models import Layout
 from facility.permissions import visible_sites
 from twin.api import state_shapes as shapes
+from twin.core.results.details import MarginRow
 from twin.core.results.findings import BLOCKING, HINT, RISK
 from twin.core.results.object_quantities import QUANTITIES, STATES
 from twin.core.rules.report import Finding
@@ -321,21 +322,21 @@ def finding_json(layout: Layout, finding: Finding) -> dict[str, Any]:
     return {"object": finding.object_name} | with_address(layout, finding)
 
 
-def margin_json(margin: dict[str, Any]) -> dict[str, Any]:
+def margin_json(margin: MarginRow) -> dict[str, Any]:
     """Return a margin with its text."""
     return {
-        "object": margin["object"], "kind": margin["kind"], "value": plain_json(margin["value"]),
-        "text": quantity_text(margin["value"], margin["unit"]), "unit": margin["unit"],
+        "object": margin.object, "kind": margin.kind, "value": plain_json(margin.value),
+        "text": quantity_text(margin.value, margin.unit), "unit": margin.unit,
     }  # fmt: skip
 
 
-def margin_address(layout: Layout, year, margin: dict[str, Any]) -> str:
+def margin_address(layout: Layout, year, margin: MarginRow) -> str:
     """Return the page of the object that a margin is of, or of the list that it stands in."""
     here = [layout.site.slug, layout.slug]
     for kind, table, key in (
         ("power-feeds", "feeds", "name"), ("cdus", "cdus", "group"), ("halls", "halls", "name"),
         ("cooling-plants", "plants", "name"),
     ):  # fmt: skip
-        if any(getattr(row, key) == margin["object"] for row in getattr(year.inputs, table)):
+        if any(getattr(row, key) == margin.object for row in getattr(year.inputs, table)):
             return address("part-list", *here, kind)
     return address("layout-detail", *here)

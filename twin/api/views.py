@@ -19,6 +19,7 @@ from twin.comparisons import sharing
 from twin.core.comparison.compare import compare
 from twin.core.comparison.plan_difference import plan_difference
 from twin.core.figures_of_merit import SERIES_BY_NAME
+from twin.core.results.details import run_details
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
 from twin.runs import services, snapshot
@@ -179,7 +180,7 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         from twin.core.serving.launch import launches_of_run
 
         run = self._done()
-        return Response(launches_of_run(run.details.get("per_workload") or [], snapshot.inputs_stored(run.inputs)))
+        return Response(launches_of_run(run_details(run.details).per_workload, snapshot.inputs_stored(run.inputs)))
 
     def _done(self) -> Run:
         run = self.get_object()
@@ -236,7 +237,7 @@ class ComparisonViewSet(
         _, runs = self._read()
         asked = _query(serializers.PairSerializer, request)
         _check_places(runs, asked)
-        difference = plan_difference(runs[asked["start"]]["inputs"], runs[asked["end"]]["inputs"])
+        difference = plan_difference(runs[asked["start"]].inputs, runs[asked["end"]].inputs)
         return Response(serializers.PlanDifferenceSerializer(difference).data)
 
     @extend_schema(request=None, responses={204: None})

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from twin.benchmarks.measure import Benchmark, cpu_seconds, peak_bytes
+from twin.core.results.details import run_details
 
 REACH_CLASSES_S = 2.0
 REACH_DIFFERENT_S = 8.0
@@ -98,8 +99,8 @@ def _run(layout, scenario) -> dict:
     cpu_s, wall_s = time.process_time() - started_cpu_s, time.perf_counter() - started_s
     if run.status != "done":
         raise RuntimeError(run.message)
-    solver = run.details["solver"]
-    return {"cpu_s": cpu_s, "note": f"{wall_s:.2f} s by the clock; {solver['iterations']} passes"}
+    solver = run_details(run.details).solver
+    return {"cpu_s": cpu_s, "note": f"{wall_s:.2f} s by the clock; {solver.iterations} passes"}
 
 
 def _page(layout) -> dict:

@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from facility.models import Membership, Site
 from facility.permissions import visible_sites
+from twin.core.comparison.runs import ComparedRun
+from twin.core.results.details import run_details
 from twin.models import Comparison, Run
 from twin.runs import snapshot
 
@@ -101,7 +103,9 @@ def in_order(comparison: Comparison, runs: Sequence[Run]) -> list[Run]:
     return sorted(runs, key=lambda run: (place.get(str(run.id), len(place)), run.created_at, str(run.id)))
 
 
-def as_compared(run: Run) -> dict:
+def as_compared(run: Run) -> ComparedRun:
     """Return a run as `core.comparison.compare` reads it (its layout, site and scenario with it, its arrays not)."""
-    return {"id": str(run.id), "name": f"{run.layout.name}, {run.scenario.name}", "figures": run.figures,
-            "bands": run.bands, "details": run.details, "inputs": snapshot.inputs_stored(run.inputs)}  # fmt: skip
+    return ComparedRun(
+        id=str(run.id), name=f"{run.layout.name}, {run.scenario.name}", figures=run.figures, bands=run.bands or {},
+        details=run_details(run.details), inputs=snapshot.inputs_stored(run.inputs),
+    )  # fmt: skip

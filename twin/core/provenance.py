@@ -8,11 +8,9 @@ it, and a changed constant, formula or coefficient does not.
 import ast
 import gc
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 #: Raised by one by whoever changes an answer; `tests/regression/test_golden_figures.py` says when, and how to renew it.
 MODEL_VERSION = "3"
@@ -48,12 +46,6 @@ def this_solver() -> Solver:
 def solver_of(version: str, digest: str) -> Solver:
     """Return the solver that a result names; unknown where it was made before solvers had a digest."""
     return Solver(version, digest) if digest else Solver(UNKNOWN, UNKNOWN)
-
-
-def solver_of_details(details: Mapping[str, Any] | None) -> Solver:
-    """Return the solver that a run's details name."""
-    named = (details or {}).get("solver") or {}
-    return solver_of(named.get("version", ""), named.get("digest", ""))
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +15,6 @@ from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.pools import Pool
 
 Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True, slots=True)
-class SimulationResult:
-    """What a run stores. Series have shape (n_hours,), rack arrays (n_racks,)."""
-
-    figures: dict[str, float | None]
-    bands: dict[str, list[float]]
-    details: dict[str, Any]
-    series: dict[str, NDArray[np.float32]]
-    racks: dict[str, NDArray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,6 +19,7 @@ import facility
 from facility.interchange import documents
 from facility.models import Layout, Rack, Site
 from facility.permissions import may_change_site
+from twin.core.results.details import run_details
 from twin.core.results.findings import run_findings
 from twin.core.rules.report import Finding
 from twin.interchange.site_file import site_import
@@ -254,10 +255,10 @@ class Outcome:
 
 def troubles(run: Run) -> dict[str, int]:
     """Return how many faults the rules found in a run's layout, and how many its year shows beyond them."""
-    details = Run.objects.values_list("details", flat=True).get(pk=run.pk) or {}
+    details = run_details(Run.objects.values_list("details", flat=True).get(pk=run.pk))
     grave = ("blocking", "risk")
     return {
-        "Faults that the rules find": sum(f["severity"] in grave for f in details.get("findings", [])),
+        "Faults that the rules find": sum(f.severity in grave for f in details.findings),
         "Faults that the year shows": sum(f.severity in grave for f in run_findings(details)),
     }
 

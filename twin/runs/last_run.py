@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from facility.models import Layout
 from twin.core.results.answers import Answer, answers
+from twin.core.results.details import run_details
 from twin.core.results.findings import RunFinding, run_findings, tightest_margins
 from twin.models import Run
 
@@ -45,9 +46,9 @@ def last_run(layout: Layout, run_id: UUID | None = None) -> LastRun | None:
     if run is None:
         return None
     run.layout = layout
-    details = run.details or {}
+    details = run_details(run.details)
     rows = [asdict(finding) | {"href": href(layout, run, finding)} for finding in run_findings(details)]
-    tightest = [dict(row) for row in tightest_margins(details, N_TIGHTEST)]
+    tightest = [asdict(row) for row in tightest_margins(details, N_TIGHTEST)]
     return LastRun(run, rows, tightest, answers(details, run.figures or {}))
 
 

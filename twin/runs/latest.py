@@ -10,6 +10,8 @@ from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from facility.models import Site
+from twin.core.results.details import RuleFinding
+from twin.core.text.json_rows import read_row
 from twin.models import Run
 
 
@@ -24,13 +26,13 @@ class LatestRun:
     finished_at: datetime
     figures: dict
     bands: dict
-    findings: list
+    findings: tuple[RuleFinding, ...]
     confidence: str
     n_found: dict = field(default_factory=dict)  # findings of its solved year by severity; older runs kept none
 
     def tally(self, severity: str) -> int:
         """Return the number of findings of one severity: of the rules when it ran, and of its solved year."""
-        return sum(one.get("severity") == severity for one in self.findings) + self.n_found.get(severity, 0)
+        return sum(one.severity == severity for one in self.findings) + self.n_found.get(severity, 0)
 
     @property
     def n_findings(self) -> int:
@@ -67,7 +69,8 @@ def latest_runs(layout_ids: Iterable[int]) -> dict[int, list[LatestRun]]:
     latest = defaultdict(list)
     for row in rows:
         *head, bands, findings, confidence, n_found = row
-        run = LatestRun(*head, bands or {}, findings or [], confidence or "", n_found or {})
+        found = tuple(read_row(RuleFinding, finding, "findings") for finding in findings or ())
+        run = LatestRun(*head, bands or {}, found, confidence or "", n_found or {})
         latest[run.layout_id].append(run)
     return dict(latest)
 

@@ -9,7 +9,7 @@ import io
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from uuid import UUID
 
 import kombu.exceptions
@@ -24,8 +24,10 @@ from facility.models import Layout
 from facility.permissions import check_write
 from twin.celery import app
 from twin.core.provenance import this_solver
+from twin.core.results.details import RuleFinding, run_details
 from twin.core.results.findings import run_findings
 from twin.core.text.json_numbers import without_nan
+from twin.core.text.json_rows import as_json
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused, RunCancelled, RunLost
 from twin.models import IdempotencyKey, Run, Scenario, ScenarioWorkload
 from twin.runs import snapshot
@@ -294,17 +296,18 @@ def _solve(run: Run, lease: Lease) -> None:
     result = simulate.simulate(snapshot.inputs_stored(run.inputs), progress=lease)
     patiently(lease.check)
     # What nothing ran for has no value: PostgreSQL and JSON know no NaN, and a run that was solved keeps what it found.
-    figures, details = without_nan(result.figures), without_nan(result.details)
+    figures, solved = without_nan(result.figures), run_details(without_nan(as_json(result.details)))
     bands = {name: band for name, band in result.bands.items() if None not in without_nan(band)}
-    details |= {"findings": [asdict(finding) for finding in layout_findings(run.layout)]}
-    details["n_found"] = dict(Counter(finding.severity for finding in run_findings(details)))  # for lists of runs
+    found = tuple(RuleFinding(**asdict(finding)) for finding in layout_findings(run.layout))
+    n_found = Counter(finding.severity for finding in run_findings(solved))  # for lists of runs
+    details = replace(solved, findings=found, n_found=dict(n_found))
     series, racks = arrays_packed(result.series), arrays_packed(result.racks)
 
     @transaction.atomic
     def store() -> None:
         stored = lease.mine.update(
-            figures=figures, bands=bands, details=details, series=series, racks=racks,
-            solver_version=details["solver"]["version"], solver_digest=details["solver"]["digest"],
+            figures=figures, bands=bands, details=as_json(details), series=series, racks=racks,
+            solver_version=details.solver.version, solver_digest=details.solver.digest,
         )  # fmt: skip
         if not stored:
             raise RunLost("another worker took the run over")

@@ -6,6 +6,7 @@ from twin.core.inputs.layout import LayoutInputs
 from twin.core.report.diagrams import diagrams
 from twin.core.report.run import ReportedRun
 from twin.core.report.shapes import Drawing
+from twin.core.results.details import run_details
 from twin.models import Run
 from twin.runs import snapshot
 from twin.runs.services import run_racks, run_series
@@ -26,7 +27,7 @@ def reported(run: Run, *, drawn: bool = True) -> ReportedRun:
     )
     return ReportedRun(
         id=str(run.id), finished=f"{run.finished_at:%Y-%m-%d %H:%M} UTC", solver=run.solver,
-        inputs_sha256=run.inputs_sha256, figures=run.figures, bands=run.bands or {}, details=run.details or {},
+        inputs_sha256=run.inputs_sha256, figures=run.figures, bands=run.bands or {}, details=run_details(run.details),
         inputs=inputs, series=run_series(run), racks=run_racks(run), version_now=layout.version,
         place=layout.site.place, status=layout.get_status_display(), cdu_places=places,
         diagrams=diagrams_of(inputs) if drawn else (),

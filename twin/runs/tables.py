@@ -2,12 +2,14 @@
 
 import csv
 import io
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
 from twin.core.figures_of_merit import FIGURES, Figure
+from twin.core.results.details import RunDetails, run_details
 from twin.core.results.findings import run_findings
 from twin.models import Run
 from twin.runs import services
@@ -30,7 +32,7 @@ NAMES = {
     "availability": "Availability by group",
     "run-findings": "Findings of the run",
 }
-#: Tables that are lists of dictionaries in the run's details.
+#: Tables that are rows in the run's details.
 DETAILS = {
     "energy-flow": "energy_flow",
     "workloads": "per_workload",
@@ -54,18 +56,18 @@ def rows(run: Run, name: str) -> tuple[list[str], Iterable[list]]:
         return columns(services.run_series(run), index="hour")
     if name == "racks":
         return columns(services.run_racks(run))
-    found = dictionaries(run.details or {}, name)
-    header = list(dict.fromkeys(key for row in found for key in row))
-    return header, ([row.get(key) for key in header] for row in found)
+    found = objects(run_details(run.details), name)
+    header = [entry.name for entry in fields(found[0])] if found else []
+    return header, ([getattr(row, key) for key in header] for row in found)
 
 
-def dictionaries(details: dict, name: str) -> list[dict]:
-    """Return a table of the run's details as dictionaries."""
+def objects(details: RunDetails, name: str) -> Sequence[Any]:
+    """Return a table of the run's details."""
     if name == "availability":
-        return (details.get("availability") or {}).get("groups") or []
+        return details.availability.groups
     if name == "run-findings":
-        return [asdict(finding) for finding in run_findings(details)]
-    return details.get(DETAILS[name]) or []
+        return run_findings(details)
+    return getattr(details, DETAILS[name])
 
 
 def figure_row(run: Run, figure: Figure) -> list:

@@ -9,6 +9,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from twin.core.results.details import Assumption, Sensitivity
 from twin.core.text.field_names import assumption_words, fact_text, field_unit, field_words
 from twin.core.text.numbers import (
     GAP,
@@ -98,19 +99,19 @@ def fact(value: object, name: str) -> SafeString | str:
 
 
 @register.inclusion_tag("twin/_assumption.html")
-def assumption(row: dict) -> dict:
+def assumption(row: Assumption) -> dict:
     """`{% assumption row %}`: cells of one input of a run: of what, which, its value in its unit, its source."""
-    of, label, unit = assumption_words(row)
-    is_count = isinstance(row["value"], int) and not unit
-    number = None if is_count or is_missing(row["value"]) else row["value"]
-    return {"row": row, "of": of, "label": label, "unit": unit, "number": number, "text": fact_text(row["value"], unit)}
+    of, label, unit = assumption_words(row.object, row.field, row.unit)
+    is_count = isinstance(row.value, int) and not unit
+    number = None if is_count or is_missing(row.value) else row.value
+    return {"row": row, "of": of, "label": label, "unit": unit, "number": number, "text": fact_text(row.value, unit)}
 
 
 @register.filter
-def input_range(row: dict) -> str:
+def input_range(row: Sensitivity) -> str:
     """`{{ row|input_range }}`: from which to which value a price is varied, in the unit of its input."""
-    unit = field_unit(row["input"])
-    return joined_text(quantity_text(row["low"], unit), " to ", quantity_text(row["high"], unit))
+    unit = field_unit(row.input)
+    return joined_text(quantity_text(row.low, unit), " to ", quantity_text(row.high, unit))
 
 
 @register.filter

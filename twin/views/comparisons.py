@@ -301,7 +301,7 @@ def waterfalls(start: dict, end: dict, a: dict, b: dict) -> list[dict]:
 
 def difference_context(start: dict, end: dict, a: dict, b: dict) -> dict:
     """Return the drawing of what differs between two layouts, its legend and its table."""
-    difference = plan_difference.plan_difference(start["inputs"], end["inputs"])
+    difference = plan_difference.plan_difference(start.inputs, end.inputs)
     rows = difference.rows
     return {
         "halls": plan_difference_drawing.drawings(difference), "difference_rows": rows[:N_OPEN_ROWS],

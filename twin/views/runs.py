@@ -1,6 +1,8 @@
 """Runs: start, watch, stop, and read what came out."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -17,6 +19,7 @@ from facility.views.lookup import visible_layout_or_404
 from twin.core.charts import run as run_charts
 from twin.core.figures_of_merit import FIGURES, HEADLINES, SERIES, SERIES_BY_NAME
 from twin.core.results.answers import answers
+from twin.core.results.details import Assumption, FailureRow, LimitRow, run_details
 from twin.core.results.findings import run_findings, tightest_margins
 from twin.core.text.numbers import date_text, quantity_text
 from twin.exceptions import CannotSimulate, InvalidTransition
@@ -83,26 +86,26 @@ def run_detail(request: HttpRequest, run: UUID) -> HttpResponse:
 
 def result_context(run: Run) -> dict:
     """Return what the results page shows beside the chosen series."""
-    details, series = run.details or {}, services.run_series(run)
+    details, series = run_details(run.details), services.run_series(run)
     return {
         "details": details,
         "headlines": [(f, run_charts.weekly_means(series.get(SPARKS.get(f.name, "")))) for f in HEADLINES],
         "all_figures": FIGURES,
-        "assumptions": by_confidence(details.get("assumptions", [])),
-        "cost_total": sum(cost["usd_per_year"] for cost in details.get("costs", [])),
-        "limits": folded(with_margin(details.get("limits", []), n_hours=len(series.get("meter_power_w", ())))),
-        "groups": folded((details.get("availability") or {}).get("groups", [])),
-        "failures": costly_failures(details.get("failures", [])),
+        "assumptions": by_confidence(details.assumptions),
+        "cost_total": sum(cost.usd_per_year for cost in details.costs),
+        "limits": folded(with_margin(details.limits, n_hours=len(series.get("meter_power_w", ())))),
+        "groups": folded(details.availability.groups),
+        "failures": costly_failures(details.failures),
         "tightest": tightest_margins(details),
         "answers": answers(details, run.figures or {}),
         "found": [asdict(finding) | {"href": href(run.layout, run, finding)} for finding in run_findings(details)],
-        "economiser_hours": free_cooling_hours(details.get("economiser_hours")),
+        "economiser_hours": free_cooling_hours(details.economiser_hours),
         "power_table": run_charts.power_table(series),
         "took": run.finished_at - run.started_at if run.started_at else None,
         "charts": {
-            "energy": run_charts.energy_flow(details.get("energy_flow", [])),
+            "energy": run_charts.energy_flow(details.energy_flow),
             "power": run_charts.power_stack(series),
-            "cost": run_charts.costs(details.get("costs", [])),
+            "cost": run_charts.costs(details.costs),
         },
     }  # fmt: skip
 
@@ -122,41 +125,41 @@ def series_context(run: Run, name: str) -> dict:
     }  # fmt: skip
 
 
-def folded(rows: list[dict], n_open: int = 8) -> list[tuple[str, list[dict]]]:
+def folded(rows: Sequence[Any], n_open: int = 8) -> list[tuple[str, Sequence[Any]]]:
     """Return rows in two parts: those that are read first, and the rest under a heading to unfold."""
     rest = rows[n_open:]
     return [("", rows[:n_open])] + ([(f"{len(rest)} more", rest)] if rest else [])
 
 
-def with_margin(limits: list[dict], n_hours: int) -> list[dict]:
+def with_margin(limits: Sequence[LimitRow], n_hours: int) -> list[dict]:
     """Return limits, tightest first as they come: what is used of them or, for temperatures, what is left; and when."""
     rows = []
     for row in limits:
-        if row["unit"] == "°C":
-            margin = f"{quantity_text(row['limit'] - row['value'], 'K')} left"
+        if row.unit == "°C":
+            margin = f"{quantity_text(row.limit - row.value, 'K')} left"
         else:
-            margin = quantity_text(row["value"] / row["limit"], "%") if row["limit"] else ""
+            margin = quantity_text(row.value / row.limit, "%") if row.limit else ""
         # Half a percent above a limit is the solver's tolerance, not an overload.
-        when = "" if row.get("hour") is None else date_text(row["hour"], n_hours)
-        rows.append(row | {"margin": margin, "over": row["value"] > row["limit"] * 1.005, "when": when})
+        when = "" if row.hour is None else date_text(row.hour, n_hours)
+        rows.append(asdict(row) | {"margin": margin, "over": row.value > row.limit * 1.005, "when": when})
     return rows
 
 
-def costly_failures(failures: list[dict], n: int = 8) -> list[dict]:
+def costly_failures(failures: Sequence[FailureRow], n: int = 8) -> list[FailureRow]:
     """Return the single failures that cost tokens, worst first."""
-    costly = [row for row in failures if row["lost_tokens_per_s"] > 0]
-    return sorted(costly, key=lambda row: -row["lost_tokens_per_s"])[:n]
+    costly = [row for row in failures if row.lost_tokens_per_s > 0]
+    return sorted(costly, key=lambda row: -row.lost_tokens_per_s)[:n]
 
 
-def by_confidence(assumptions: list[dict]) -> list[dict]:
+def by_confidence(assumptions: Sequence[Assumption]) -> list[Assumption]:
     """Return assumptions with the weakest first: those are the ones to firm up."""
     order = {"assumed": 0, "estimated": 1, "derived": 2, "entered": 3, "published": 4}
-    return sorted(assumptions, key=lambda row: order.get(row.get("confidence"), 0))
+    return sorted(assumptions, key=lambda row: order.get(row.confidence, 0))
 
 
-def free_cooling_hours(hours: float | dict | None) -> list[tuple[str, float | None]]:
+def free_cooling_hours(hours: Mapping[str, float]) -> list[tuple[str, float | None]]:
     """Return the hours without chillers by plant."""
-    return list(hours.items()) if isinstance(hours, dict) else [("", hours)]
+    return list(hours.items()) or [("", None)]
 
 
 @login_required
@@ -209,5 +212,5 @@ def run_launch(request: HttpRequest, run: UUID) -> HttpResponse:
     )
     if found.status != Run.Status.DONE or found.inputs is None:
         raise Http404(f"{found} is {found.status}; only a run that is done has launch settings")
-    rows = launches_of_run((found.details or {}).get("per_workload") or [], inputs_stored(found.inputs))
+    rows = launches_of_run(run_details(found.details).per_workload, inputs_stored(found.inputs))
     return render(request, "twin/run_launch.html", {"run": found, "rows": rows})

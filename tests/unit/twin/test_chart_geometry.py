@@ -12,13 +12,14 @@ from twin.core.comparison.compare import waterfall
 from twin.core.figures_of_merit import SERIES_BY_NAME
 from twin.core.report import charts as report
 from twin.core.report.shapes import CATEGORIES, Band, Cells, Rect, Text
+from twin.core.results.details import FlowRow
 
 FLOWS = [
-    {"source": "Grid", "target": "Racks", "energy_j": 8e14},
-    {"source": "Grid", "target": "Transformer losses", "energy_j": 1e14},
-    {"source": "Grid", "target": "Chillers", "energy_j": 1e14},
-    {"source": "Racks", "target": "Tokens", "energy_j": 6e14},
-    {"source": "Racks", "target": "Idle and leakage", "energy_j": 2e14},
+    FlowRow("Grid", "Racks", 8e14),
+    FlowRow("Grid", "Transformer losses", 1e14),
+    FlowRow("Grid", "Chillers", 1e14),
+    FlowRow("Racks", "Tokens", 6e14),
+    FlowRow("Racks", "Idle and leakage", 2e14),
 ]
 FALLS = {
     "from zero": waterfall({"a": 90.0, "b": 10.0}, {"a": 20.0, "b": 9.0}, "W"),

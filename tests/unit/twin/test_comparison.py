@@ -1,10 +1,14 @@
 """Runs side by side."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.compared_runs import plain, pool, run
 from twin.core.comparison.compare import answer_rows, compare, falls_between
 from twin.core.comparison.reasons import chip_text
+from twin.core.results.details import run_details
+from twin.core.text.json_rows import as_json
 
 A = run("A", tokens=1000.0, parts_w={"Accelerators": 800.0, "Chillers": 200.0}, usd={"Energy": 600.0, "Staff": 400.0})
 B = run("B", tokens=1500.0, parts_w={"Accelerators": 850.0, "Chillers": 50.0}, usd={"Energy": 500.0, "Staff": 400.0})
@@ -29,10 +33,10 @@ def test_the_better_run_wins_its_row_and_the_reason_names_the_largest_part():
 
 
 def test_a_winner_whose_band_holds_the_next_is_not_certain():
-    a, b = {**A, "bands": {}}, {**B, "bands": {"tokens_per_joule": [1.2, 2.0]}}
+    a, b = replace(A, bands={}), replace(B, bands={"tokens_per_joule": [1.2, 2.0]})
     rows = {row.name: row for row in compare([a, b]).rows}
     assert "not certain" not in rows["tokens_per_joule"].why  # 1.0 lies below the band
-    b["bands"] = {"tokens_per_joule": [0.9, 2.2]}
+    b = replace(b, bands={"tokens_per_joule": [0.9, 2.2]})
     rows = {row.name: row for row in compare([a, b]).rows}
     assert rows["tokens_per_joule"].winner == 1
     assert rows["tokens_per_joule"].why.endswith("not certain: the next is inside its 80 % band")
@@ -62,7 +66,7 @@ def test_one_run_is_no_comparison():
 
 def with_details(name: str, **details):
     one = run(name, tokens=1000.0, parts_w={"Accelerators": 800.0}, usd={"Energy": 600.0})
-    return {**one, "details": one["details"] | details}
+    return replace(one, details=run_details(as_json(one.details) | details))
 
 
 def row_of(figure: str, *runs):
@@ -70,7 +74,7 @@ def row_of(figure: str, *runs):
 
 
 def with_figures(one, **figures):
-    return {**one, "figures": one["figures"] | figures}
+    return replace(one, figures=one.figures | figures)
 
 
 def test_deltas_and_waterfalls_start_from_the_reference():
@@ -99,7 +103,7 @@ def test_a_pool_that_turns_requests_away_is_named_with_its_limit():
     assert plain(row.why) == (
         "Chat: 200 tok/s more; the next turns away 20.0 % of the requests, its accelerators are full at the targets"
     )
-    hot = {**full, "details": full["details"] | {"throttled_hours": 31.0}}
+    hot = replace(full, details=replace(full.details, throttled_hours=31.0))
     assert "accelerators throttle in 31 h" in row_of("output_tokens_per_s", hot, roomy).why
 
 

@@ -1,5 +1,7 @@
 """Charts and drawings of comparisons."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.compared_runs import run
@@ -30,7 +32,7 @@ def test_large_steps_keep_zero():
 def test_bands_become_error_bars_and_efficient_runs_a_trace_of_their_own():
     a = run("A", tokens=1000.0, parts_w={"Accelerators": 1000.0}, usd={"Energy": 400.0})
     b = run("B", tokens=900.0, parts_w={"Accelerators": 2000.0}, usd={"Energy": 900.0})
-    a["bands"] = {"output_tokens_per_s": [900.0, 1200.0], "mean_power_w": [950.0, 1050.0]}
+    a = replace(a, bands={"output_tokens_per_s": [900.0, 1200.0], "mean_power_w": [950.0, 1050.0]})
     power = next(frontier for frontier in token_frontiers([a, b]) if frontier.unit == "W")
     efficient, beaten = charts.token_frontier(power)["data"]
     assert (efficient["text"], beaten["text"]) == (["A"], ["B"])

@@ -181,7 +181,7 @@ def test_a_layout_that_nothing_hurts_is_offered_nothing(sound):
         pytest.skip("the sample loses tokens to a single failure")
     assert repairs.suggestions(sound, ranked.failures) == []
     assert ranked.margins
-    assert np.isfinite([margin["value"] for margin in ranked.margins]).all()
+    assert np.isfinite([margin.value for margin in ranked.margins]).all()
 
 
 def test_racks_on_a_liquid_to_air_cdu_feel_the_loss_of_the_air_units(inputs):

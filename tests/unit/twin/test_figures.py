@@ -6,6 +6,7 @@ import pytest
 from twin.core.charts import run as run_charts
 from twin.core.comparison.compare import waterfall
 from twin.core.figures_of_merit import SERIES_BY_NAME
+from twin.core.results.details import CostItem, FlowRow
 
 POWER = SERIES_BY_NAME["meter_power_w"]
 
@@ -57,9 +58,9 @@ def test_the_power_stack_adds_up_to_the_meter():
 
 def test_the_energy_flow_names_each_node_with_its_energy_once():
     flows = [
-        {"source": "Grid", "target": "IT", "energy_j": 3.6e15},
-        {"source": "Grid", "target": "Electrical losses", "energy_j": 3.6e14},
-        {"source": "IT", "target": "Accelerators", "energy_j": 3.6e15},
+        FlowRow("Grid", "IT", 3.6e15),
+        FlowRow("Grid", "Electrical losses", 3.6e14),
+        FlowRow("IT", "Accelerators", 3.6e15),
     ]
     sankey = run_charts.energy_flow(flows)["data"][0]
     assert [label.split("  ")[0] for label in sankey["node"]["label"]] == [
@@ -87,7 +88,7 @@ def test_small_steps_of_a_waterfall_are_gathered_and_the_sum_is_kept():
 
 def test_long_names_of_costs_are_laid_in_lines_too():
     item = "Building, electrical and mechanical plant"
-    bars = run_charts.costs([{"item": item, "usd_per_year": 5e6}])["data"][0]
+    bars = run_charts.costs([CostItem(item, 5e6)])["data"][0]
     assert (bars["y"], bars["hovertext"]) == (["Building, electrical<br>and mechanical plant"], [item])
 
 

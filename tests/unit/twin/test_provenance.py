@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from compute.calibration.coefficients import SHIPPED, coefficient_set
 from tests.compared_runs import run
 from twin.core.comparison.compare import compare, model_note
 from twin.core.provenance import MODEL_VERSION, ROOT, SOLVERS, digest_of, solver_of, this_solver
+from twin.core.results.details import SolverNote
 
 
 @pytest.fixture
@@ -88,7 +90,8 @@ def test_a_result_without_a_digest_has_an_unknown_solver():
 def test_runs_of_different_model_versions_are_told_apart():
     runs = [run(name, tokens=100.0, parts_w={"Accelerators": 50.0}, usd={"racks": 10.0}) for name in ("Old", "New")]
     assert compare(runs).model_note == ""
-    runs[1]["details"]["solver"] = {"version": "7", "digest": "ab" * 32}
+    newer = replace(runs[1].details, solver=SolverNote(version="7", digest="ab" * 32))
+    runs[1] = replace(runs[1], details=newer)
     compared = compare(runs)
     assert compared.model_versions == ["unknown", "7"]
     assert "different versions of the model (Old: unknown, New: 7)" in compared.model_note

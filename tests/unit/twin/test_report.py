@@ -28,6 +28,7 @@ from twin.core.report.pdf import drawable, pdf
 from twin.core.report.plan import plans
 from twin.core.report.run import ReportedRun, failure_texts, run_report
 from twin.core.report.xlsx import head_text, xlsx
+from twin.core.results.details import AvailabilityNote
 from twin.core.text.numbers import quantity_text
 from twin.models import Run
 from twin.runs.source import reported
@@ -110,10 +111,11 @@ def test_sessions_are_told_with_what_they_find_cached(report, run, planner):
 
 
 def test_the_report_says_what_counts_as_an_interruption():
-    lost = {"lost_tokens_per_year": 1e9, "lost_tokens_p95_per_year": 2e9, "interruptions_per_year": 0.02,
-            "mean_interruption_h": 5.0}  # fmt: skip
+    lost = AvailabilityNote(
+        lost_tokens_per_year=1e9, lost_tokens_p95_per_year=2e9, interruptions_per_year=0.02, mean_interruption_h=5.0
+    )
     assert "Full capacity is interrupted 0.0200 times a year" in failure_texts(lost)[0]
-    counted = failure_texts(lost | {"interruption_frac": 0.02})[0]
+    counted = failure_texts(replace(lost, interruption_frac=0.02))[0]
     assert f"assumed to be losses of {quantity_text(0.02, '%')} of capacity or more, come 0.0200 times" in counted
 
 

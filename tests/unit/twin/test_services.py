@@ -1,6 +1,7 @@
 """The life of a run: created, claimed once, reported, cancelled, recovered, stored."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -13,6 +14,7 @@ from django.utils import timezone
 from facility.models import Membership
 from tests.small_inputs import stored_inputs
 from tests.small_run import small_result, small_scenario, use_solver
+from twin.core.results.details import DrillRow
 from twin.exceptions import CannotSimulate, InvalidTransition, RunHeld
 from twin.models import Run
 from twin.runs import leases, services, snapshot, tasks
@@ -100,9 +102,8 @@ def test_a_solved_run_keeps_its_inputs_figures_and_arrays(asked, monkeypatch):
 def test_lists_count_what_the_solved_year_shows_too(asked, monkeypatch):
     def solve(inputs, progress):
         result = small_result()
-        result.details["drills"] = [{"plant": "Plant", "loss": "all pumps", "seconds_to_throttle": 20.0,
-                                     "seconds_to_trip": 26.0, "recovers_s": None, "hottest_degc": 95.0,
-                                     "followed_s": 3600.0}]  # fmt: skip
+        quick = DrillRow("Plant", "all pumps", seconds_to_throttle=20.0, seconds_to_trip=26.0, followed_s=3600.0)
+        result.details = replace(result.details, drills=(quick,))
         return result
 
     use_solver(monkeypatch, solve)

@@ -15,6 +15,7 @@ from twin.core.inputs.layout import layout_inputs
 from twin.core.inputs.pools import plan_pools, share_out
 from twin.core.results.findings import run_findings
 from twin.core.solve.simulate import simulate, weather_of
+from twin.core.text.json_rows import as_json
 
 pytestmark = pytest.mark.django_db
 
@@ -26,19 +27,19 @@ def gb200(sample_inputs):
 
 def test_every_figure_of_merit_is_there_and_fits_json(gb200):
     assert set(gb200.figures) == set(BY_NAME)
-    json.dumps([gb200.figures, gb200.bands, gb200.details], allow_nan=False)
+    json.dumps([gb200.figures, gb200.bands, as_json(gb200.details)], allow_nan=False)
     assert {entry.name for entry in SERIES} == set(gb200.series)
     assert all(values.shape == (8760,) for values in gb200.series.values())
 
 
 def test_power_and_heat_close(gb200):
-    assert gb200.details["balance"]["power_rel"] < 1e-9
-    assert gb200.details["balance"]["heat_rel"] < 1e-9
-    assert gb200.details["solver"]["converged"]
+    assert gb200.details.balance.power_rel < 1e-9
+    assert gb200.details.balance.heat_rel < 1e-9
+    assert gb200.details.solver.converged
 
 
 def test_parts_sum_to_the_meter(gb200):
-    parts = gb200.details["mean_power_by_part_w"]
+    parts = gb200.details.mean_power_by_part_w
     assert sum(parts.values()) == pytest.approx(gb200.figures["mean_power_w"], rel=1e-9)
 
 
@@ -56,7 +57,7 @@ def test_a_rack_takes_the_years_highest_load_of_its_busiest_feed_and_of_its_cdu_
     racks = taken["racks"]
     feeds = {feed["id"]: feed["name"] for feed in taken["feeds"]}
     groups = {cdu["id"]: cdu["group"] for cdu in taken["cdus"]}
-    used = {(row["object"], row["kind"]): row["value"] / row["limit"] for row in gb200.details["limits"]}
+    used = {(row.object, row.kind): row.value / row.limit for row in gb200.details.limits}
     arrays = gb200.racks
     for i, (a, b, cdu) in enumerate(zip(racks["feed_a_id"], racks["feed_b_id"], racks["cdu_id"], strict=True)):
         on_feeds = max(used[feeds[feed], "feed load"] for feed in (a, b))
@@ -108,7 +109,7 @@ def test_a_plant_too_small_is_an_answer_with_hours_and_limits(sample_inputs):
         if plant["economiser"] == "only":
             plant["n_heat_rejection"] = 1
     result = simulate(layout_inputs(hot))
-    assert result.details["throttled_hours"] > 0
+    assert result.details.throttled_hours > 0
     assert result.figures["utilisation_frac"] <= 1
     whole = simulate(layout_inputs(sample_inputs("golden/vera-rubin-nvl72")))
     assert result.figures["good_tokens_per_s"] < whole.figures["good_tokens_per_s"]  # the rest waits
@@ -123,16 +124,16 @@ def test_what_is_too_small_is_named_with_its_hour(sample_inputs):
         if feed["kind"] == "utility":
             feed["rating_w"] = 1e6
     result = simulate(layout_inputs(hot))
-    rows = result.details["limits"]
-    short = [row for row in rows if row["limit"] == 0]
-    assert result.details["solver"]["converged"]
-    assert result.details["balance"]["heat_rel"] < 1e-9
+    rows = result.details.limits
+    short = [row for row in rows if row.limit == 0]
+    assert result.details.solver.converged
+    assert result.details.balance.heat_rel < 1e-9
     assert rows[: len(short)] == short
-    assert any("insufficient feed rating (load shed)" in row["kind"] for row in short)
-    assert all(0 <= row["hour"] < 219 and row["value"] > 0 for row in short)
-    utility = next(row for row in rows if row["kind"] == "feed load" and row["limit"] == 1e6)
-    assert 0.9e6 < utility["value"] <= 1e6 * (1 + 1e-4)
-    json.dumps([result.figures, result.bands, result.details], allow_nan=False)
+    assert any("insufficient feed rating (load shed)" in row.kind for row in short)
+    assert all(0 <= row.hour < 219 and row.value > 0 for row in short)
+    utility = next(row for row in rows if row.kind == "feed load" and row.limit == 1e6)
+    assert 0.9e6 < utility.value <= 1e6 * (1 + 1e-4)
+    json.dumps([result.figures, result.bands, as_json(result.details)], allow_nan=False)
 
 
 @pytest.mark.parametrize("rating_w", [1e6, 1e4, 10.0])
@@ -143,7 +144,7 @@ def test_a_utility_that_cannot_carry_the_hall_serves_what_it_can_and_is_named(sa
         if feed["kind"] == "utility":
             feed["rating_w"] = rating_w
     result = simulate(layout_inputs(small))
-    json.dumps([result.figures, result.bands, result.details], allow_nan=False)
+    json.dumps([result.figures, result.bands, as_json(result.details)], allow_nan=False)
     found = [finding for finding in run_findings(result.details) if finding.object_name == "Utility"]
     assert found[0].severity == "blocking"
     assert "feed rating" in found[0].message
@@ -160,7 +161,7 @@ def test_a_rack_row_of_a_megawatt_is_an_answer(sample_inputs):
     support = inputs["racks"]["role"].index("support")
     inputs["racks"]["other_power_w"][support] = 1e6
     result = simulate(layout_inputs(inputs))
-    json.dumps([result.figures, result.bands, result.details], allow_nan=False)
+    json.dumps([result.figures, result.bands, as_json(result.details)], allow_nan=False)
     assert any(finding.severity == "blocking" for finding in run_findings(result.details))
 
 
@@ -175,11 +176,9 @@ def test_air_is_thinner_where_the_site_stands_higher_than_its_station(sample_inp
     np.testing.assert_array_equal(high.dry_bulb_degc, station.dry_bulb_degc)
     assert np.all(high.humidity_ratio > station.humidity_ratio)  # the same vapour in less air
     row = next(
-        row
-        for row in simulate(layout_inputs(inputs)).details["assumptions"]
-        if row["field"] == "height_above_station_m"
+        row for row in simulate(layout_inputs(inputs)).details.assumptions if row.field == "height_above_station_m"
     )
-    assert (row["value"], row["confidence"]) == (4061.0 - 1829.0, "estimated")
+    assert (row.value, row.confidence) == (4061.0 - 1829.0, "estimated")
 
 
 def test_a_snapshot_without_the_stations_elevation_keeps_its_pressure(sample_inputs):
@@ -204,9 +203,9 @@ def test_a_model_that_does_not_fit_is_told_and_serves_nothing(sample_inputs):
         share["model"] = "deepseek-r1"  # 1.3 TB in BF16
     tight["scenario"]["weight_precision"] = "bf16"
     result = simulate(layout_inputs(tight))
-    row = result.details["per_workload"][0]
-    assert row["feasible"] is False
-    assert "GB" in row["reason"]
+    row = result.details.per_workload[0]
+    assert row.feasible is False
+    assert "GB" in row.reason
     assert result.figures["output_tokens_per_s"] == 0
     assert result.figures["cost_per_million_output_tokens_usd"] is None
 
@@ -215,38 +214,38 @@ def test_accelerators_that_the_engine_does_not_run_on_serve_with_another_and_say
     inputs = sample_inputs("golden/gb300-nvl72")
     take_hours(inputs, every=400)
     assert inputs["scenario"]["engine"] == "trtllm"
-    for row in simulate(layout_inputs(inputs)).details["per_workload"]:
-        assert "vLLM" not in row["configuration"]
+    for row in simulate(layout_inputs(inputs)).details.per_workload:
+        assert "vLLM" not in row.configuration
     for product in inputs["products"]["accelerators"].values():
         product["facts"]["generation"] = "cdna4"
-    for row in simulate(layout_inputs(inputs)).details["per_workload"]:
-        assert row["feasible"]
-        assert row["configuration"].endswith(", on vLLM")
+    for row in simulate(layout_inputs(inputs)).details.per_workload:
+        assert row.feasible
+        assert row.configuration.endswith(", on vLLM")
 
 
 def test_agents_under_way_are_counted_and_their_caches_shrink(gb200):
-    (row,) = gb200.details["per_workload"]
-    workload, _ = workload_from_entry(entries("workloads")[row["workload"]])
+    (row,) = gb200.details.per_workload
+    workload, _ = workload_from_entry(entries("workloads")[row.workload])
     sessions = workload.sessions
-    assert sessions.shared_frac < row["cached_prompt_frac"] < workload.cached_frac
+    assert sessions.shared_frac < row.cached_prompt_frac < workload.cached_frac
     # at least those that pause at the mean rate, by Little's law; peaks have more, and some are being answered
-    pausing = row["served_requests_per_s"] * sessions.mean_pause_s / sessions.streams
-    assert pausing < row["sessions_peak"] < 4 * pausing
+    pausing = row.served_requests_per_s * sessions.mean_pause_s / sessions.streams
+    assert pausing < row.sessions_peak < 4 * pausing
 
 
 def test_a_cache_tier_keeps_more_of_what_agents_had_cached(sample_inputs, gb200):
     tiered = sample_inputs("sterling/gb200-nvl72")
     tiered["scenario"]["cache_tier_bytes"] = 480e9
     result = simulate(layout_inputs(tiered))
-    (row,), (bare,) = result.details["per_workload"], gb200.details["per_workload"]
-    assert row["cached_prompt_frac"] > bare["cached_prompt_frac"]
+    (row,), (bare,) = result.details.per_workload, gb200.details.per_workload
+    assert row.cached_prompt_frac > bare.cached_prompt_frac
     assert result.figures["output_tokens_per_s"] > gb200.figures["output_tokens_per_s"]
 
 
 def test_components_beyond_the_joint_ones_still_cost_what_they_cost(sample_inputs, gb200, monkeypatch):
     monkeypatch.setattr("twin.core.failures.uptime.MAX_JOINT_COMPONENTS", 2)
     short = simulate(layout_inputs(sample_inputs("sterling/gb200-nvl72")))
-    assert short.details["availability"]["minor_lost_frac"] > 0
+    assert short.details.availability.minor_lost_frac > 0
     lost, same = (1 - result.figures["availability_frac"] for result in (short, gb200))
     assert lost == pytest.approx(same, rel=0.01)
 
@@ -286,34 +285,34 @@ def test_shares_of_nothing_are_refused():
 
 
 def test_margins_and_drills_tell_what_gives_first(gb200):
-    margins, drills = gb200.details["margins"], gb200.details["drills"]
+    margins, drills = gb200.details.margins, gb200.details.drills
     assert {"feed rating", "CDU heat rating", "supply above dew point", "junction below throttling"} <= {
-        row["kind"] for row in margins
+        row.kind for row in margins
     }
-    used = {row["object"]: row for row in gb200.details["limits"] if row["kind"] == "feed load"}
+    used = {row.object: row for row in gb200.details.limits if row.kind == "feed load"}
     for row in margins:
-        if row["kind"] == "feed rating":
-            worst = used[row["object"]]
-            assert row["value"] == pytest.approx(1 - worst["value"] / worst["limit"], abs=1e-9)
-    by_loss = {row["loss"]: row for row in drills}
+        if row.kind == "feed rating":
+            worst = used[row.object]
+            assert row.value == pytest.approx(1 - worst.value / worst.limit, abs=1e-9)
+    by_loss = {row.loss: row for row in drills}
     pumps, chillers = by_loss["all rack-coolant pumps"], by_loss["all chillers and coolers"]
-    assert 1 < pumps["seconds_to_throttle"] < pumps["seconds_to_trip"]
+    assert 1 < pumps.seconds_to_throttle < pumps.seconds_to_trip
     # The coolant in the loops carries a plant loss for longer than the chips' own heat carries a pump loss.
-    assert chillers["seconds_to_throttle"] is None or chillers["seconds_to_throttle"] > pumps["seconds_to_trip"]
-    assert by_loss["one CDU of every group"]["seconds_to_throttle"] is None
+    assert chillers.seconds_to_throttle is None or chillers.seconds_to_throttle > pumps.seconds_to_trip
+    assert by_loss["one CDU of every group"].seconds_to_throttle is None
 
 
 def test_availability_of_a_run_is_that_of_its_distribution_and_accelerators(gb200):
-    shown = gb200.details["availability"]
-    mean = sum(row["capacity_frac"] * row["probability"] for row in shown["capacity_distribution"])
-    lost = sum(row["availability_frac"] - 1 for row in shown["groups"] if row["n"] is None)
+    shown = gb200.details.availability
+    mean = sum(row.capacity_frac * row.probability for row in shown.capacity_distribution)
+    lost = sum(row.availability_frac - 1 for row in shown.groups if row.n is None)
     # The twelve likeliest levels are shown; a rarer one counts with the next lower of them.
     assert 0 <= gb200.figures["availability_frac"] - (mean + lost) < 1e-6
-    assert shown["lost_tokens_per_year"] == pytest.approx(gb200.figures["lost_tokens_per_year"])
-    drawn = abs(shown["drawn_availability_frac"] - gb200.figures["availability_frac"])
+    assert shown.lost_tokens_per_year == pytest.approx(gb200.figures["lost_tokens_per_year"])
+    drawn = abs(shown.drawn_availability_frac - gb200.figures["availability_frac"])
     # Rare long outages that no year drew are not in the standard error: their whole share is allowed.
-    assert drawn < 3.3 * shown["standard_error_frac"] + (1 - mean)
-    assert shown["lost_tokens_p95_per_year"] > shown["lost_tokens_per_year"]
+    assert drawn < 3.3 * shown.standard_error_frac + (1 - mean)
+    assert shown.lost_tokens_p95_per_year > shown.lost_tokens_per_year
 
 
 def pools_of(inputs):
@@ -327,10 +326,10 @@ def test_a_pinned_configuration_serves_and_says_what_it_costs(sample_inputs, gb2
         share["configuration"] = "TP 8"
     pools = pools_of(inputs)
     assert any(pool.feasible for pool in pools)
-    for pool, free in zip(pools, gb200.details["per_workload"], strict=True):
+    for pool, free in zip(pools, gb200.details.per_workload, strict=True):
         if pool.feasible:
             assert pool.configuration_text.endswith(", TP 8")
-            assert (pool.choice_text, free["choice"]) == ("pinned", "searched")
+            assert (pool.choice_text, free.choice) == ("pinned", "searched")
             assert pool.best_text
             assert pool.best_gain_frac >= -1e-6
     for share in inputs["scenario"]["workloads"]:

@@ -11,6 +11,9 @@ from power_cooling.site_arrays import SiteFeeds
 from twin.core.failures import uptime
 from twin.core.failures.serving_losses import ServingLoss
 from twin.core.failures.uptime import Component, State, Uptime, failure_states, group_text, subsystems_of
+from twin.core.results import availability as kept
+from twin.core.results.availability import availability
+from twin.core.results.details import CapacityLevel
 
 CDUS = Component("Loop 1", "CDUs: Loop 1", "cdus", 0, 4, 0.5, 20.0)
 UPS_A = Component("UPS A", "ups: UPS", "feed", 0, 1, 0.2, 10.0)
@@ -126,8 +129,8 @@ def test_a_layout_in_which_nothing_costs_a_token_is_always_available():
     spare = Component("Spare", "air units: Hall", "air_units", 0, 3, 1.0, 40.0)
     calm = solved([spare], [])
     assert calm.availability_frac == 1.0
-    levels = calm.as_details(1e12)["capacity_distribution"]
-    assert levels == [{"capacity_frac": 1.0, "probability": 1.0, "h_per_year": 8760.0}]
+    levels = availability(calm, 1e12).capacity_distribution
+    assert levels == (CapacityLevel(1.0, 1.0, 8760.0),)
 
 
 def test_drawn_years_agree_with_the_exact_value():
@@ -146,34 +149,33 @@ def test_one_more_unit_gains_no_more_than_its_component_loses():
 
 def test_the_shown_distribution_sums_to_one_and_falls(monkeypatch):
     both = solved(ALL, TRAYS)
-    for shown in (uptime.N_SHOWN_LEVELS, 2):
-        monkeypatch.setattr(uptime, "N_SHOWN_LEVELS", shown)
-        rows = both.capacity_distribution()
-        levels = [row["capacity_frac"] for row in rows]
+    for shown in (kept.N_SHOWN_LEVELS, 2):
+        monkeypatch.setattr(kept, "N_SHOWN_LEVELS", shown)
+        rows = kept.capacity_distribution(both)
+        levels = [row.capacity_frac for row in rows]
         assert len(rows) <= shown
-        assert sum(row["probability"] for row in rows) == pytest.approx(1.0, abs=1e-12)
+        assert sum(row.probability for row in rows) == pytest.approx(1.0, abs=1e-12)
         assert levels == sorted(levels, reverse=True)
         assert levels[0] == 1.0
 
 
-def test_details_scale_with_tokens_and_keep_their_keys():
+def test_what_a_run_keeps_scales_with_its_tokens():
     both = solved(ALL, TRAYS)
-    one, ten = both.as_details(1e12), both.as_details(1e13)
-    assert {"name", "n", "capacity_after_one_failure_frac", "availability_frac", "planned_h_per_year", "ride_through_s",
-            "lost_tokens_per_year", "one_more_gain_tokens_per_year"} == set(one["groups"][0])  # fmt: skip
+    one, ten = availability(both, 1e12), availability(both, 1e13)
+    assert {group.name for group in one.groups} == {group.name for group in ten.groups}
     for key in ("lost_tokens_per_year", "lost_tokens_p95_per_year"):
-        assert ten[key] == pytest.approx(10 * one[key])
-    assert one["lost_tokens_p95_per_year"] > one["lost_tokens_per_year"] > 0
-    assert one["standard_error_frac"] > 0
-    assert one["interruptions_per_year"] > 0
-    assert one["interruption_frac"] == ASSUMED_INTERRUPTION_FRAC
+        assert getattr(ten, key) == pytest.approx(10 * getattr(one, key))
+    assert one.lost_tokens_p95_per_year > one.lost_tokens_per_year > 0
+    assert one.standard_error_frac > 0
+    assert one.interruptions_per_year > 0
+    assert one.interruption_frac == ASSUMED_INTERRUPTION_FRAC
 
 
 def test_single_failures_are_ranked_worst_first():
-    rows = solved(ALL, []).single_failures(1e6)
-    assert rows[0]["object"] == "Busway"
-    assert [row["capacity_frac"] for row in rows] == sorted(row["capacity_frac"] for row in rows)
-    assert "costs no tokens" in rows[-1]["message"]
+    rows = kept.single_failures(solved(ALL, []), 1e6)
+    assert rows[0].object == "Busway"
+    assert [row.capacity_frac for row in rows] == sorted(row.capacity_frac for row in rows)
+    assert "costs no tokens" in rows[-1].message
 
 
 def test_a_utility_without_any_of_its_generators_is_solved():

@@ -4,14 +4,14 @@ Numbers only: Plotly's renderer (`run`, `comparison`) and the report's (`twin.co
 colours and fonts of their own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.core.comparison.compare import Waterfall
+from twin.core.results.details import FlowRow
 from twin.core.text.numbers import FACTORS, PREFIXED, PREFIXES
 
 HOURS_PER_DAY = 24
@@ -124,13 +124,13 @@ class EnergyFlow:
     n_columns: int
 
 
-def energy_flow(flows: Sequence[Mapping[str, Any]], gap: float) -> EnergyFlow | None:
+def energy_flow(flows: Sequence[FlowRow], gap: float) -> EnergyFlow | None:
     """Return the year's energy as bands whose width is energy, None without any.
 
     Parameters
     ----------
-    flows : sequence of mapping
-        `source`, `target`, `energy_j`; a source stands before what it feeds.
+    flows : sequence of FlowRow
+        A source stands before what it feeds.
     gap : float
         Room between two nodes of a column, share of the drawing.
     """
@@ -138,10 +138,10 @@ def energy_flow(flows: Sequence[Mapping[str, Any]], gap: float) -> EnergyFlow | 
         return None
     column: dict[str, int] = {}
     for flow in flows:
-        column.setdefault(flow["source"], 0)
-        column[flow["target"]] = max(column.get(flow["target"], 0), column[flow["source"]] + 1)
-    given = {name: sum(f["energy_j"] for f in flows if f["source"] == name) for name in column}
-    taken = {name: sum(f["energy_j"] for f in flows if f["target"] == name) for name in column}
+        column.setdefault(flow.source, 0)
+        column[flow.target] = max(column.get(flow.target, 0), column[flow.source] + 1)
+    given = {name: sum(f.energy_j for f in flows if f.source == name) for name in column}
+    taken = {name: sum(f.energy_j for f in flows if f.target == name) for name in column}
     energy = {name: max(given[name], taken[name]) for name in column}
     stacks = [[name for name in column if column[name] == i] for i in range(max(column.values()) + 1)]
     sums = [sum(energy[name] for name in stack) for stack in stacks]
@@ -159,9 +159,9 @@ def energy_flow(flows: Sequence[Mapping[str, Any]], gap: float) -> EnergyFlow | 
     number = {name: i for i, name in enumerate(column)}
     leaves, enters, bands = dict(top), dict(top), []
     for flow in flows:
-        source, target, thickness = flow["source"], flow["target"], flow["energy_j"] * scale
+        source, target, thickness = flow.source, flow.target, flow.energy_j * scale
         bands.append(FlowBand(
-            number[source], number[target], flow["energy_j"], leaves[source], enters[target], thickness
+            number[source], number[target], flow.energy_j, leaves[source], enters[target], thickness
         ))  # fmt: skip
         leaves[source] += thickness
         enters[target] += thickness

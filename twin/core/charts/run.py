@@ -15,6 +15,7 @@ from twin.core.charts import geometry
 from twin.core.charts.geometry import HOURS_PER_DAY, days_of, display_scale
 from twin.core.comparison.compare import Waterfall
 from twin.core.figures_of_merit import Series
+from twin.core.results.details import CostItem, FlowRow
 from twin.core.text.numbers import quantity_text
 
 SANKEY_HEIGHT, SANKEY_MARGIN, SANKEY_PAD = 380, 8, 18  # pixels; the pad is between two nodes of a column
@@ -173,7 +174,7 @@ def power_stack(series: Mapping[str, NDArray[np.floating]]) -> dict[str, Any] | 
     }  # fmt: skip
 
 
-def energy_flow(flows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def energy_flow(flows: Sequence[FlowRow]) -> dict[str, Any] | None:
     """Return the Sankey of the year's energy from the grid to tokens and losses.
 
     Plotly stacks the nodes of a column in an order of its own: given places, it would not sort the bands by them.
@@ -198,17 +199,17 @@ def energy_flow(flows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def costs(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def costs(rows: Sequence[CostItem]) -> dict[str, Any] | None:
     """Return the yearly cost by item, largest on top."""
     if not rows:
         return None
-    ordered = sorted(rows, key=lambda row: row["usd_per_year"])
-    values = np.array([row["usd_per_year"] for row in ordered], dtype=float)
+    ordered = sorted(rows, key=lambda row: row.usd_per_year)
+    values = np.array([row.usd_per_year for row in ordered], dtype=float)
     factor, unit = display_scale(values, "$")
     return {
         "data": [{
             "type": "bar", "orientation": "h", "x": rounded(values * factor),
-            "y": [_in_lines(row["item"]) for row in ordered], "hovertext": [row["item"] for row in ordered],
+            "y": [_in_lines(row.item) for row in ordered], "hovertext": [row.item for row in ordered],
             "colour": 1, "hovertemplate": f"%{{hovertext}}: %{{x:.3~g}} {unit} a year<extra></extra>",
         }],
         "layout": {

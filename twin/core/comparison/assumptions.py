@@ -1,16 +1,15 @@
 """What compared runs assume differently: first the question, then the place, what stands there, and the data."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from compute.steady.pins import Restrictions
+from twin.core.comparison.runs import ComparedRun
 from twin.core.inputs.layout import LayoutInputs
+from twin.core.results.details import Assumption
 from twin.core.text.field_names import assumption_words, fact_text
 from twin.core.text.numbers import quantity_text
-
-Run = Mapping[str, Any]  # id, name, figures, bands, details, inputs
 
 QUESTION, PLACE, LAYOUT, MODEL, DATA = "Question", "Place and prices", "Layout", "Serving and solver", "Product data"
 GROUPS = (QUESTION, PLACE, LAYOUT, MODEL, DATA)
@@ -26,7 +25,7 @@ class AssumptionRow:
     values: list[str]
 
 
-def differing_assumptions(runs: Sequence[Run]) -> list[AssumptionRow]:
+def differing_assumptions(runs: Sequence[ComparedRun]) -> list[AssumptionRow]:
     """Return the inputs whose values are not the same in all runs, in the order of `GROUPS`."""
     told = [_assumptions(run) for run in runs]
     keys = list(dict.fromkeys(key for one in told for key in one))
@@ -40,9 +39,9 @@ def differing_questions(rows: Sequence[AssumptionRow]) -> list[AssumptionRow]:
     return [row for row in rows if row.group == QUESTION]
 
 
-def differing_product_data(runs: Sequence[Run]) -> list[AssumptionRow]:
+def differing_product_data(runs: Sequence[ComparedRun]) -> list[AssumptionRow]:
     """Return data of one and the same product that had another value in some run: the catalogue changed between."""
-    read = [dict(map(_datum, run["details"].get("assumptions", []))) for run in runs]
+    read = [dict(map(_datum, run.details.assumptions)) for run in runs]
     rows = []
     for name in dict.fromkeys(name for one in read for name in one):
         values = [one.get(name) for one in read]
@@ -51,15 +50,15 @@ def differing_product_data(runs: Sequence[Run]) -> list[AssumptionRow]:
     return rows
 
 
-def _datum(row: Mapping[str, Any]) -> tuple[str, str]:
+def _datum(row: Assumption) -> tuple[str, str]:
     """Return an input's name and its value as text."""
-    of, label, unit = assumption_words(row)
-    return f"{of}: {label}", fact_text(row["value"], unit)
+    of, label, unit = assumption_words(row.object, row.field, row.unit)
+    return f"{of}: {label}", fact_text(row.value, unit)
 
 
-def _assumptions(run: Run) -> dict[tuple[str, str], str]:
+def _assumptions(run: ComparedRun) -> dict[tuple[str, str], str]:
     """Return what a run assumed, as text by group and name."""
-    inputs = run["inputs"]
+    inputs = run.inputs
     site, region = inputs.site, inputs.site.region
     price = inputs.scenario.electricity_usd_per_kwh
     facts = region.facts
@@ -76,10 +75,10 @@ def _assumptions(run: Run) -> dict[tuple[str, str], str]:
         (LAYOUT, "Layout"): f"{inputs.layout.name} (version {inputs.layout.version})",
     }
     said |= {(LAYOUT, name): text for name, text in _equipment(inputs).items()}
-    for row in run["details"]["per_workload"]:
-        said[MODEL, f"Model for {row['name']}"] = row["model_name"] or "none fits"
-        said[MODEL, f"Configuration for {row['name']}"] = row["configuration"] or ABSENT
-    said[MODEL, "Solver"] = run["details"]["solver"]["version"]
+    for row in run.details.per_workload:
+        said[MODEL, f"Model for {row.name}"] = row.model_name or "none fits"
+        said[MODEL, f"Configuration for {row.name}"] = row.configuration or ABSENT
+    said[MODEL, "Solver"] = run.details.solver.version
     return said
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
 
 from twin.core.comparison.assumptions import AssumptionRow, differing_assumptions, differing_questions
 from twin.core.comparison.pareto import TokenFrontier, token_frontiers
@@ -14,12 +13,11 @@ from twin.core.comparison.reasons import (
     mean_power_w,
     reason,
 )
+from twin.core.comparison.runs import ComparedRun
 from twin.core.figures_of_merit import FIGURES, Figure
-from twin.core.provenance import solver_of_details
+from twin.core.provenance import Solver, solver_of
 from twin.core.results.answers import Answer, answers
 from twin.core.text.numbers import same_text
-
-Run = Mapping[str, Any]  # id, name, figures, bands, details, inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ class Comparison:
     waterfall_usd_per_year: list[Waterfall]  # cost of a year
 
 
-def compare(runs: Sequence[Run], reference: int = 0) -> Comparison:
+def compare(runs: Sequence[ComparedRun], reference: int = 0) -> Comparison:
     """Compare two or more finished runs; deltas and waterfalls start from `reference`.
 
     Raises
@@ -102,9 +100,9 @@ def compare(runs: Sequence[Run], reference: int = 0) -> Comparison:
         raise ValueError(f"reference is {reference}; it must be 0 to {len(runs) - 1}")
     assumptions = differing_assumptions(runs)
     return Comparison(
-        names=[run["name"] for run in runs],
-        model_versions=(versions := [solver_of_details(run["details"]).version for run in runs]),
-        model_note=model_note(versions, [run["name"] for run in runs]),
+        names=[run.name for run in runs],
+        model_versions=(versions := [solver_of_run(run).version for run in runs]),
+        model_note=model_note(versions, [run.name for run in runs]),
         reference=reference,
         assumptions=assumptions,
         questions=differing_questions(assumptions),
@@ -118,6 +116,11 @@ def compare(runs: Sequence[Run], reference: int = 0) -> Comparison:
     )
 
 
+def solver_of_run(run: ComparedRun) -> Solver:
+    """Return the solver that made a run."""
+    return solver_of(run.details.solver.version, run.details.solver.digest)
+
+
 def model_note(versions: Sequence[str], labels: Sequence[str]) -> str:
     """Return what to think of runs that different versions of the model solved; empty where one solved all."""
     if len(set(versions)) < 2:
@@ -129,7 +132,7 @@ def model_note(versions: Sequence[str], labels: Sequence[str]) -> str:
     )
 
 
-def falls_between(start: Run, end: Run) -> list[tuple[str, Waterfall]]:
+def falls_between(start: ComparedRun, end: ComparedRun) -> list[tuple[str, Waterfall]]:
     """Return every waterfall from one run to another, with its title; those without parts in either are left out."""
     found = []
     for title, parts, unit in (
@@ -157,9 +160,9 @@ def waterfall(start: Mapping[str, float], end: Mapping[str, float], unit: str) -
     return Waterfall(unit, first, sum(end.values()), steps)
 
 
-def answer_rows(runs: Sequence[Run]) -> list[AnswerRow]:
+def answer_rows(runs: Sequence[ComparedRun]) -> list[AnswerRow]:
     """Return the answers of power and cooling side by side; "never" beats any number of seconds."""
-    told = [{answer.name: answer for answer in answers(run["details"], run["figures"])} for run in runs]
+    told = [{answer.name: answer for answer in answers(run.details, run.figures)} for run in runs]
     first = {name: answer for one in reversed(told) for name, answer in one.items()}
     order = dict.fromkeys(name for one in told for name in one)
     return [_answer_row(first[name], [one.get(name) for one in told]) for name in order]
@@ -174,15 +177,17 @@ def _answer_row(known: Answer, found: list[Answer | None]) -> AnswerRow:
     )  # fmt: skip
 
 
-def _waterfalls(runs: Sequence[Run], reference: int, parts: Callable[[Run], dict], unit: str) -> list[Waterfall]:
+def _waterfalls(
+    runs: Sequence[ComparedRun], reference: int, parts: Callable[[ComparedRun], dict], unit: str
+) -> list[Waterfall]:
     start = parts(runs[reference])
     others = [parts(run) for i, run in enumerate(runs) if i != reference]
     return [waterfall(start, other, unit) for other in others if start and other]
 
 
-def _row(figure: Figure, runs: Sequence[Run], reference: int) -> FigureRow:
-    values = [run["figures"].get(figure.name) for run in runs]
-    bands = [(run["bands"] or {}).get(figure.name) for run in runs]
+def _row(figure: Figure, runs: Sequence[ComparedRun], reference: int) -> FigureRow:
+    values = [run.figures.get(figure.name) for run in runs]
+    bands = [run.bands.get(figure.name) for run in runs]
     start = values[reference]
     deltas = [None if v is None or start is None else v - start for v in values]
     winners, after = _best(values, figure.better, figure.unit)

@@ -1,10 +1,9 @@
 """Which runs nobody beats: as many tokens for less is better, more tokens for as much is better."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-Run = Mapping[str, Any]
+from twin.core.comparison.runs import ComparedRun
 
 #: What tokens per second are bought with: figure, label, unit.
 PRICES = (
@@ -36,23 +35,23 @@ class TokenFrontier:
     points: list[Point]
 
 
-def token_frontiers(runs: Sequence[Run]) -> list[TokenFrontier]:
+def token_frontiers(runs: Sequence[ComparedRun]) -> list[TokenFrontier]:
     """Return the plane of every price of `PRICES` in which at least one run can be placed."""
     found = [TokenFrontier(price, label, unit, points(runs, price)) for price, label, unit in PRICES]
     return [frontier for frontier in found if frontier.points]
 
 
-def points(runs: Sequence[Run], price: str) -> list[Point]:
+def points(runs: Sequence[ComparedRun], price: str) -> list[Point]:
     """Return the runs that have tokens and this price, and whether each is Pareto-efficient among them."""
     known = [
         (i, run)
         for i, run in enumerate(runs)
-        if run["figures"].get("output_tokens_per_s") and run["figures"].get(price) is not None
+        if run.figures.get("output_tokens_per_s") and run.figures.get(price) is not None
     ]
-    places = [(run["figures"]["output_tokens_per_s"], run["figures"][price]) for _, run in known]
+    places = [(run.figures["output_tokens_per_s"], run.figures[price]) for _, run in known]
     return [
         Point(
-            i, run["name"], *_banded(run, "output_tokens_per_s"), *_banded(run, price),
+            i, run.name, *_banded(run, "output_tokens_per_s"), *_banded(run, price),
             not any(dominates(other, place) for other in places),
         )
         for (i, run), place in zip(known, places, strict=True)
@@ -64,5 +63,5 @@ def dominates(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return one[0] >= other[0] and one[1] <= other[1] and one != other
 
 
-def _banded(run: Run, name: str) -> tuple[float, list[float] | None]:
-    return run["figures"][name], (run["bands"] or {}).get(name)
+def _banded(run: ComparedRun, name: str) -> tuple[float, list[float] | None]:
+    return run.figures[name], run.bands.get(name)

@@ -5,12 +5,12 @@ with its gain; where it is a quotient, the factor that moves it more (in logarit
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
+from twin.core.comparison.runs import ComparedRun
+from twin.core.results.details import WorkloadRow
 from twin.core.text.numbers import indistinct, quantity_text
 
-Run = Mapping[str, Any]  # id, name, figures, bands, details, inputs
 Parts = dict[str, float]
 
 #: Parts of the mean power that are no load of the racks themselves.
@@ -22,7 +22,7 @@ NOTABLE = 0.02  # of a factor's logarithm: less does not explain a difference
 H_PER_YEAR = 8760.0
 
 
-def reason(figure: str, winner: Run, other: Run) -> str:
+def reason(figure: str, winner: ComparedRun, other: ComparedRun) -> str:
     """Return why `winner` is better than `other` on a figure; empty where the runs stored no cause."""
     find = REASONS.get(figure)
     return find(winner, other) if find else ""
@@ -34,26 +34,26 @@ def chip_text(slug: str) -> str:
     return " ".join(w.upper() if len(w) <= 4 or any(c.isdigit() for c in w) else w.capitalize() for w in words)
 
 
-def mean_power_w(run: Run) -> Parts:
+def mean_power_w(run: ComparedRun) -> Parts:
     """Return the mean power at the meter by what draws it [W]."""
-    return dict(run["details"]["mean_power_by_part_w"])
+    return dict(run.details.mean_power_by_part_w)
 
 
-def joules_per_token(run: Run) -> Parts:
+def joules_per_token(run: ComparedRun) -> Parts:
     """Return the meter energy per output token by what draws it [J/tok]; empty where no token was made."""
-    tokens = run["figures"]["output_tokens_per_s"]
+    tokens = run.figures["output_tokens_per_s"]
     return {name: watts / tokens for name, watts in mean_power_w(run).items()} if tokens else {}
 
 
-def cost_per_year_usd(run: Run) -> Parts:
+def cost_per_year_usd(run: ComparedRun) -> Parts:
     """Return the cost of a year by cost line [USD]."""
-    return {line["item"]: line["usd_per_year"] for line in run["details"]["costs"]}
+    return {line.item: line.usd_per_year for line in run.details.costs}
 
 
-def cost_per_million_usd(run: Run) -> Parts:
+def cost_per_million_usd(run: ComparedRun) -> Parts:
     """Return the cost of a million output tokens by cost line [USD]; empty where no token was made."""
     lines = cost_per_year_usd(run)
-    total, per_million = sum(lines.values()), run["figures"]["cost_per_million_output_tokens_usd"]
+    total, per_million = sum(lines.values()), run.figures["cost_per_million_output_tokens_usd"]
     return {item: per_million * usd / total for item, usd in lines.items()} if per_million and total else {}
 
 
@@ -69,44 +69,46 @@ def largest_gain(winner: Parts, other: Parts, unit: str) -> str:
     return f"{name}: {quantity_text(gain, unit)} less than the next, {quantity_text(total, unit)} in all"
 
 
-def _it_joules_per_token(run: Run) -> Parts:
+def _it_joules_per_token(run: ComparedRun) -> Parts:
     return {name: joules for name, joules in joules_per_token(run).items() if name not in FACILITY_PARTS}
 
 
-def _overhead(run: Run) -> Parts:
+def _overhead(run: ComparedRun) -> Parts:
     """Return what PUE adds to 1, by part."""
     parts = mean_power_w(run)
     it_w = sum(watts for name, watts in parts.items() if name not in FACILITY_PARTS)
     return {name: watts / it_w for name, watts in parts.items() if name in FACILITY_PARTS} if it_w else {}
 
 
-def _lost_hours(run: Run) -> Parts:
-    groups = (run["details"].get("availability") or {}).get("groups", [])
-    return {group["name"]: (1 - group["availability_frac"]) * H_PER_YEAR for group in groups}
+def _lost_hours(run: ComparedRun) -> Parts:
+    groups = run.details.availability.groups
+    return {group.name: (1 - group.availability_frac) * H_PER_YEAR for group in groups}
 
 
-def _lost_tokens(run: Run) -> Parts:
-    groups = (run["details"].get("availability") or {}).get("groups", [])
-    return {group["name"]: group["lost_tokens_per_year"] for group in groups}
+def _lost_tokens(run: ComparedRun) -> Parts:
+    groups = run.details.availability.groups
+    return {group.name: group.lost_tokens_per_year for group in groups}
 
 
-def _availability(winner: Run, other: Run) -> str:
+def _availability(winner: ComparedRun, other: ComparedRun) -> str:
     said = largest_gain(_lost_hours(winner), _lost_hours(other), "h")
     return f"full capacity lost a year to {said}" if said else ""
 
 
-def _workloads(run: Run) -> dict[str, Mapping[str, Any]]:
-    return {row["name"]: row for row in run["details"]["per_workload"]}
+def _workloads(run: ComparedRun) -> dict[str, WorkloadRow]:
+    return {row.name: row for row in run.details.per_workload}
 
 
-def _requests(run: Run) -> dict[str, float]:
-    return {name: row["offered_requests_per_s"] for name, row in _workloads(run).items()}
+def _requests(run: ComparedRun) -> dict[str, float]:
+    return {name: row.offered_requests_per_s for name, row in _workloads(run).items()}
 
 
-def _throughput(winner: Run, other: Run, key: str = "output_tokens_per_s") -> str:
+def _throughput(winner: ComparedRun, other: ComparedRun, key: str = "output_tokens_per_s") -> str:
     """Return the workload of which most more is served, and what holds the other run back there."""
     mine, theirs = _workloads(winner), _workloads(other)
-    gains = {name: (row[key] or 0.0) - (theirs.get(name, {}).get(key) or 0.0) for name, row in mine.items()}
+    gains = {
+        name: getattr(row, key) - (getattr(theirs[name], key) if name in theirs else 0.0) for name, row in mine.items()
+    }
     name = max(gains, key=gains.get, default="")
     if not name or gains[name] <= 0:
         return ""
@@ -114,42 +116,42 @@ def _throughput(winner: Run, other: Run, key: str = "output_tokens_per_s") -> st
     return f"{more}; {_held_back(mine[name], theirs.get(name), other)}"
 
 
-def _held_back(mine: Mapping[str, Any], theirs: Mapping[str, Any] | None, other: Run) -> str:
+def _held_back(mine: WorkloadRow, theirs: WorkloadRow | None, other: ComparedRun) -> str:
     if theirs is None:
         return "the next does not serve it"
-    if not theirs["feasible"]:
-        return f"it does not fit on the next: {theirs['reason']}"
-    offered, served = theirs["offered_requests_per_s"], theirs["served_requests_per_s"]
+    if not theirs.feasible:
+        return f"it does not fit on the next: {theirs.reason}"
+    offered, served = theirs.offered_requests_per_s, theirs.served_requests_per_s
     if offered - served > TURNED_AWAY_FRAC * offered:
-        hours = other["details"].get("throttled_hours") or 0.0
+        hours = other.details.throttled_hours or 0.0
         cause = f"accelerators throttle in {hours:g} h" if hours else "its accelerators are full at the targets"
         return f"the next turns away {quantity_text(1 - served / offered, '%')} of the requests, {cause}"
     return _more_chips_or_faster(mine, theirs)
 
 
-def _more_chips_or_faster(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+def _more_chips_or_faster(mine: WorkloadRow, theirs: WorkloadRow) -> str:
     """Return both factors of a pool's output, the one that moves it more first."""
-    chips, other_chips = mine["n_accelerators"], theirs["n_accelerators"]
+    chips, other_chips = mine.n_accelerators, theirs.n_accelerators
     if not chips or not other_chips:
         return f"on {chips:,.0f} accelerators against {other_chips:,.0f}"
-    each, other_each = mine["output_tokens_per_s"] / chips, theirs["output_tokens_per_s"] / other_chips
+    each, other_each = mine.output_tokens_per_s / chips, theirs.output_tokens_per_s / other_chips
     number = f"{chips:,.0f} accelerators against {other_chips:,.0f}"
     speed = f"{quantity_text(each, 'tok/s')} from each against {quantity_text(other_each, 'tok/s')}"
-    if mine["accelerator"] != theirs["accelerator"]:
-        speed += f" ({chip_text(mine['accelerator'])} against {chip_text(theirs['accelerator'])})"
-    elif mine["configuration"] != theirs["configuration"]:
-        speed += f" ({mine['configuration']} against {theirs['configuration']})"
+    if mine.accelerator != theirs.accelerator:
+        speed += f" ({chip_text(mine.accelerator)} against {chip_text(theirs.accelerator)})"
+    elif mine.configuration != theirs.configuration:
+        speed += f" ({mine.configuration} against {theirs.configuration})"
     return ", ".join([number, speed] if _moves(chips, other_chips) > _moves(each, other_each) else [speed, number])
 
 
-def _goodput(winner: Run, other: Run) -> str:
+def _goodput(winner: ComparedRun, other: ComparedRun) -> str:
     return _throughput(winner, other, "goodput_tokens_per_s")
 
 
-def _utilisation(winner: Run, other: Run) -> str:
+def _utilisation(winner: ComparedRun, other: ComparedRun) -> str:
     """Return served and servable tokens of both, the one that moves the quotient more first."""
-    served, other_served = (run["figures"]["output_tokens_per_s"] for run in (winner, other))
-    fractions = [run["figures"]["utilisation_frac"] for run in (winner, other)]
+    served, other_served = (run.figures["output_tokens_per_s"] for run in (winner, other))
+    fractions = [run.figures["utilisation_frac"] for run in (winner, other)]
     if not all(fractions) or not served or not other_served:
         return ""
     could, other_could = served / fractions[0], other_served / fractions[1]
@@ -158,7 +160,9 @@ def _utilisation(winner: Run, other: Run) -> str:
     return ", ".join([demand, room] if _moves(served, other_served) > _moves(could, other_could) else [room, demand])
 
 
-def _activity(winner: Run, other: Run, rate: Callable[[Run], float], peak: str, unit: str) -> str:
+def _activity(
+    winner: ComparedRun, other: ComparedRun, rate: Callable[[ComparedRun], float], peak: str, unit: str
+) -> str:
     """Return the rate per accelerator and the accelerators' peaks of both: utilisation is one over the other."""
     chips, other_chips = _accelerators(winner), _accelerators(other)
     if not chips or not other_chips:
@@ -174,28 +178,26 @@ def _activity(winner: Run, other: Run, rate: Callable[[Run], float], peak: str, 
     return said
 
 
-def _configurations(winner: Run, other: Run) -> str:
+def _configurations(winner: ComparedRun, other: ComparedRun) -> str:
     """Return the first workload that the two runs serve in another way."""
     mine, theirs = _workloads(winner), _workloads(other)
     for name in mine.keys() & theirs.keys():
-        how, other_how = (
-            f"{chip_text(row['accelerator'])}, {row['configuration']}" for row in (mine[name], theirs[name])
-        )
+        how, other_how = (f"{chip_text(row.accelerator)}, {row.configuration}" for row in (mine[name], theirs[name]))
         if how != other_how:
             return f"{name}: each token takes more of the peak on {how} than on {other_how}"
     return ""
 
 
-def _accelerators(run: Run) -> float:
-    return sum(row["n_accelerators"] for row in run["details"]["per_workload"])
+def _accelerators(run: ComparedRun) -> float:
+    return sum(row.n_accelerators for row in run.details.per_workload)
 
 
-def _mean_peak(run: Run, fact: str) -> float:
+def _mean_peak(run: ComparedRun, fact: str) -> float:
     """Return the accelerators' mean peak of one kind, 0 where a data sheet does not state it."""
-    sheets = run["inputs"].products.accelerators
-    rows = run["details"]["per_workload"]
+    sheets = run.inputs.products.accelerators
+    rows = run.details.per_workload
     stated = [
-        (sheets[row["accelerator"]].facts.get(fact) if row["accelerator"] in sheets else None, row["n_accelerators"])
+        (sheets[row.accelerator].facts.get(fact) if row.accelerator in sheets else None, row.n_accelerators)
         for row in rows
     ]
     if not stated or any(not peak for peak, _ in stated):
@@ -203,23 +205,23 @@ def _mean_peak(run: Run, fact: str) -> float:
     return sum(peak * n for peak, n in stated) / sum(n for _, n in stated)
 
 
-def _flop(winner: Run, other: Run) -> str:
-    def rate(run: Run) -> float:
-        return (run["figures"]["output_tokens_per_s"] or 0.0) + (run["figures"]["input_tokens_per_s"] or 0.0)
+def _flop(winner: ComparedRun, other: ComparedRun) -> str:
+    def rate(run: ComparedRun) -> float:
+        return (run.figures["output_tokens_per_s"] or 0.0) + (run.figures["input_tokens_per_s"] or 0.0)
 
     return _activity(winner, other, rate, "peak_bf16_dense_flops_per_s", "FLOP/s")
 
 
-def _bandwidth(winner: Run, other: Run) -> str:
-    def rate(run: Run) -> float:
-        return run["figures"]["output_tokens_per_s"] or 0.0
+def _bandwidth(winner: ComparedRun, other: ComparedRun) -> str:
+    def rate(run: ComparedRun) -> float:
+        return run.figures["output_tokens_per_s"] or 0.0
 
     return _activity(winner, other, rate, "hbm_bandwidth_bytes_per_s", "B/s")
 
 
-def _stranded(winner: Run, other: Run) -> str:
+def _stranded(winner: ComparedRun, other: ComparedRun) -> str:
     provisioned, peak = (
-        tuple(run["figures"][name] for run in (winner, other)) for name in ("provisioned_power_w", "peak_power_w")
+        tuple(run.figures[name] for run in (winner, other)) for name in ("provisioned_power_w", "peak_power_w")
     )
     less, more = provisioned[1] - provisioned[0], peak[0] - peak[1]
     if less >= more:
@@ -227,9 +229,9 @@ def _stranded(winner: Run, other: Run) -> str:
     return f"uses {quantity_text(more, 'W')} more than the next in its busiest hour"
 
 
-def _rent(winner: Run, other: Run) -> str:
-    rents = [(run["details"].get("rent") or {}).get("usd_per_hour") for run in (winner, other)]
-    tokens = [run["figures"]["output_tokens_per_s"] for run in (winner, other)]
+def _rent(winner: ComparedRun, other: ComparedRun) -> str:
+    rents = [run.details.rent.usd_per_hour for run in (winner, other)]
+    tokens = [run.figures["output_tokens_per_s"] for run in (winner, other)]
     if not all(rents) or not all(tokens):
         return ""
     rent = f"rent of {quantity_text(rents[0], '$/h')} against {quantity_text(rents[1], '$/h')}"
@@ -237,42 +239,44 @@ def _rent(winner: Run, other: Run) -> str:
     return ", ".join([rent, made] if _moves(*rents) > _moves(*tokens) else [made, rent])
 
 
-def _latency(key: str) -> Callable[[Run, Run], str]:
-    def find(winner: Run, other: Run) -> str:
+def _latency(key: str) -> Callable[[ComparedRun, ComparedRun], str]:
+    def find(winner: ComparedRun, other: ComparedRun) -> str:
         mine, theirs = _workloads(winner), _workloads(other)
-        both = [n for n in mine if n in theirs and mine[n][key] is not None and theirs[n][key] is not None]
-        name = max(both, key=lambda n: theirs[n][key] - mine[n][key], default="")
-        if not name or theirs[name][key] <= mine[name][key]:
+        seconds = {n: (getattr(mine[n], key), getattr(theirs[n], key)) for n in mine if n in theirs}
+        both = {n: pair for n, pair in seconds.items() if None not in pair}
+        name = max(both, key=lambda n: both[n][1] - both[n][0], default="")
+        if not name or both[name][1] <= both[name][0]:
             return ""
-        said = f"{name}: {quantity_text(mine[name][key], 's')} against {quantity_text(theirs[name][key], 's')}"
+        said = f"{name}: {quantity_text(both[name][0], 's')} against {quantity_text(both[name][1], 's')}"
         return f"{said}, {_speed_cause(mine[name], theirs[name], winner, other)}"
 
     return find
 
 
-def _speed_cause(mine: Mapping[str, Any], theirs: Mapping[str, Any], winner: Run, other: Run) -> str:
+def _speed_cause(mine: WorkloadRow, theirs: WorkloadRow, winner: ComparedRun, other: ComparedRun) -> str:
     """Return what answers faster: other accelerators, another configuration, or more room in the busy hours."""
     for field, said in (("accelerator", chip_text), ("configuration", str)):
-        if mine[field] != theirs[field]:
-            return f"on {said(mine[field])} instead of {said(theirs[field])}"
-    loads = [run["figures"]["utilisation_frac"] for run in (winner, other)]
+        own, other_own = getattr(mine, field), getattr(theirs, field)
+        if own != other_own:
+            return f"on {said(own)} instead of {said(other_own)}"
+    loads = [run.figures["utilisation_frac"] for run in (winner, other)]
     if all(loads) and not indistinct(*loads):
         return f"at {quantity_text(loads[0], '%')} of what could be served instead of {quantity_text(loads[1], '%')}"
-    hours = [run["details"].get("throttled_hours") or 0.0 for run in (winner, other)]
+    hours = [run.details.throttled_hours or 0.0 for run in (winner, other)]
     return f"throttled in {hours[0]:g} h instead of {hours[1]:g} h" if hours[0] < hours[1] else "at the same load"
 
 
-def _targets(winner: Run, other: Run) -> str:
+def _targets(winner: ComparedRun, other: ComparedRun) -> str:
     """Return the workload that misses most of all requests on the other run, and the target that it misses."""
 
-    def missed(run: Run) -> Parts:
+    def missed(run: ComparedRun) -> Parts:
         total = sum(_requests(run).values())
         if not total:
             return {}
         return {
-            name: (1 - row["slo_attainment_frac"]) * row["offered_requests_per_s"] / total
+            name: (1 - row.slo_attainment_frac) * row.offered_requests_per_s / total
             for name, row in _workloads(run).items()
-            if row["slo_attainment_frac"] is not None
+            if row.slo_attainment_frac is not None
         }
 
     mine, theirs = missed(winner), missed(other)
@@ -282,18 +286,18 @@ def _targets(winner: Run, other: Run) -> str:
     row = _workloads(other)[name]
     said = f"{name}: the next misses {quantity_text(theirs[name], '%')} of all requests there"
     late = [
-        f"{words} p95 {quantity_text(row[f'{which}_p95_s'], 's')} for a target of "
-        f"{quantity_text(row[f'target_{which}_s'], 's')}"
-        for which, words in (("ttft", "first token"), ("itl", "inter-token gap"))
-        if row[f"{which}_p95_s"] is not None and row[f"target_{which}_s"]
-        and row[f"{which}_p95_s"] > row[f"target_{which}_s"]
+        f"{words} p95 {quantity_text(p95_s, 's')} for a target of {quantity_text(target_s, 's')}"
+        for words, p95_s, target_s in (
+            ("first token", row.ttft_p95_s, row.target_ttft_s), ("inter-token gap", row.itl_p95_s, row.target_itl_s),
+        )
+        if p95_s is not None and target_s and p95_s > target_s
     ]  # fmt: skip
     return "; ".join([said, *late])
 
 
-def _carbon(winner: Run, other: Run) -> str:
-    carbon = [run["inputs"].site.region.facts.get("grid_carbon_kg_per_kwh") for run in (winner, other)]
-    pues = [run["figures"]["pue"] for run in (winner, other)]
+def _carbon(winner: ComparedRun, other: ComparedRun) -> str:
+    carbon = [run.inputs.site.region.facts.get("grid_carbon_kg_per_kwh") for run in (winner, other)]
+    pues = [run.figures["pue"] for run in (winner, other)]
     if not all(carbon) or not all(pues):
         return ""
     if _moves(*carbon) > _moves(*pues):
@@ -301,12 +305,12 @@ def _carbon(winner: Run, other: Run) -> str:
     return f"PUE {pues[0]:.3f} against {pues[1]:.3f}"
 
 
-def _water(winner: Run, other: Run) -> str:
+def _water(winner: ComparedRun, other: ComparedRun) -> str:
     """Return how both give off their heat: water is what towers and wetted coolers evaporate."""
     kinds = [_heat_rejection(run) for run in (winner, other)]
     if kinds[0] != kinds[1]:
         return f"heat leaves by {kinds[0]} against {kinds[1]}"
-    weather = [run["inputs"].weather.name for run in (winner, other)]
+    weather = [run.inputs.weather.name for run in (winner, other)]
     if weather[0] != weather[1]:
         return f"the weather of {weather[0]} against {weather[1]}"
     hours = [_free_hours(run) for run in (winner, other)]
@@ -318,27 +322,25 @@ def _water(winner: Run, other: Run) -> str:
     return ""
 
 
-def _air_heat_w(run: Run) -> float:
+def _air_heat_w(run: ComparedRun) -> float:
     """Return the air units' heat in their busiest hours, summed over halls [W]."""
-    return sum(row["value"] for row in run["details"].get("limits", []) if row["kind"] == "air-unit heat")
+    return sum(row.value for row in run.details.limits if row.kind == "air-unit heat")
 
 
-def _heat_rejection(run: Run) -> str:
-    inputs = run["inputs"]
+def _heat_rejection(run: ComparedRun) -> str:
+    inputs = run.inputs
     kinds = {inputs.products.by_id[plant.heat_rejection_id].kind for plant in inputs.plants}
     return " and ".join(sorted(kind.replace("_", " ") for kind in kinds)) or "chillers alone"
 
 
-def _free_hours(run: Run) -> float | None:
-    hours = run["details"].get("economiser_hours")
-    if isinstance(hours, dict):
-        return sum(hours.values())
-    return hours
+def _free_hours(run: ComparedRun) -> float | None:
+    hours = run.details.economiser_hours
+    return sum(hours.values()) if hours else None
 
 
-def _peak(winner: Run, other: Run) -> str:
+def _peak(winner: ComparedRun, other: ComparedRun) -> str:
     """Return whether the mean or the unevenness makes the peak, and the part of the mean that gains most."""
-    peaks, means = ([run["figures"][n] for run in (winner, other)] for n in ("peak_power_w", "mean_power_w"))
+    peaks, means = ([run.figures[n] for run in (winner, other)] for n in ("peak_power_w", "mean_power_w"))
     if not all(peaks) or not all(means):
         return ""
     ratios = [peak / mean for peak, mean in zip(peaks, means, strict=True)]
@@ -353,11 +355,11 @@ def _moves(value: float, other: float) -> float:
     return abs(math.log(value / other)) if value > 0 and other > 0 else math.inf
 
 
-def _by_parts(parts: Callable[[Run], Parts], unit: str) -> Callable[[Run, Run], str]:
+def _by_parts(parts: Callable[[ComparedRun], Parts], unit: str) -> Callable[[ComparedRun, ComparedRun], str]:
     return lambda winner, other: largest_gain(parts(winner), parts(other), unit)
 
 
-REASONS: dict[str, Callable[[Run, Run], str]] = {
+REASONS: dict[str, Callable[[ComparedRun, ComparedRun], str]] = {
     "output_tokens_per_s": _throughput,
     "goodput_tokens_per_s": _goodput,
     "tokens_per_joule": _by_parts(joules_per_token, "J/tok"),

@@ -19,6 +19,7 @@ from twin.core.failures.capacity_left import NO_LOSS_FRAC
 from twin.core.failures.components import Component
 from twin.core.inputs import equipment
 from twin.core.results import margins
+from twin.core.results.details import MarginRow
 from twin.core.results.object_quantities import BEYOND, DEAD, STATES, THROTTLED, ObjectTable
 from twin.core.solve.object_states import object_tables
 from twin.core.solve.steady import DESIGN, OUTAGE_KINDS, Outage, Steady, parts_that_fail, solve_steady
@@ -311,7 +312,7 @@ class Ranking:
     """All single failures of a layout, worst first, and what is tightest while any of them lasts."""
 
     failures: list[SingleFailure]
-    margins: list[dict[str, Any]]
+    margins: list[MarginRow]
     converged: bool
 
     @property
@@ -326,9 +327,9 @@ class Ranking:
         if self.n_costly:
             cost = f"{self.n_costly} of {n} single failures cost token capacity at the design hour."
             return f"{cost} {self.failures[0].text}"
-        tight = next((margin for margin in self.margins if margin["unit"] == "%"), None)
-        nearest = f" Tightest while one lasts: {tight['kind']} of {tight['object']}, " if tight else ""
-        left = f"{quantity_text(tight['value'], '%')} left." if tight else ""
+        tight = next((margin for margin in self.margins if margin.unit == "%"), None)
+        nearest = f" Tightest while one lasts: {tight.kind} of {tight.object}, " if tight else ""
+        left = f"{quantity_text(tight.value, '%')} left." if tight else ""
         return f"None of {n} single failures costs token capacity at the design hour.{nearest}{left}"
 
 

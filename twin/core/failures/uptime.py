@@ -12,7 +12,6 @@ that they cost redundancy where there is some. Storage covers what is out for a 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 from power_cooling.availability.capacity_functions import capacity_of_states
 from power_cooling.availability.reliability import HOURS_PER_YEAR
 from power_cooling.availability.solve import (
-    ASSUMED_INTERRUPTION_FRAC,
     AvailabilityDraw,
     AvailabilityResult,
     RepairableGroups,
@@ -29,7 +27,7 @@ from power_cooling.availability.solve import (
     solve_availability,
 )
 from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds, Weather
-from twin.core.failures.capacity_left import DESIGN_QUANTILE, capacity_left
+from twin.core.failures.capacity_left import capacity_left
 from twin.core.failures.components import (
     ASSUMED_COMMON_CAUSE_FRAC,
     MAX_PLANNED_FRAC,
@@ -48,7 +46,6 @@ MAX_JOINT_STATES = 6_000  # of the exact distribution; what they leave out count
 MAX_JOINT_COMPONENTS = 64  # of most loss; in larger layouts the others' losses are summed state by state
 N_DRAWN_YEARS = 1_000
 DRAW_SEED = 493  # the same years in every run, so that two runs differ by their layouts only
-N_SHOWN_LEVELS = 12  # of the capacity distribution
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,119 +69,6 @@ class Uptime:
     def availability_frac(self) -> float:
         """Expected share of token capacity."""
         return max(0.0, self.long_run.availability_frac - self.minor_lost_frac)
-
-    def as_details(self, output_tokens_per_year: float) -> dict[str, Any]:
-        """Return what a page shows, components that cost most first."""
-        groups: dict[tuple[str, str], dict[str, Any]] = {}
-        for i, component in enumerate(self.components):
-            row = groups.setdefault(
-                (component.kind, component.group),
-                {
-                    "name": group_text(component),
-                    "n": 0,
-                    "lost": 0.0,
-                    "gain": 0.0,
-                    "worst": 1.0,
-                    "planned": 0.0,
-                    "s": np.inf,
-                },
-            )
-            row["n"] += component.n
-            row["planned"] += HOURS_PER_YEAR * component.planned_frac
-            row["s"] = min(row["s"], float(self.covered_s[i]))
-            row["lost"] += float(self.lost_by_component_frac[i])
-            row["gain"] += float(self.one_more_gain_frac[i])
-        for state, left in zip(self.states, self.capacity_frac, strict=True):
-            if state.kind == "single":
-                component = self.components[state.out[0][0]]
-                row = groups[component.kind, component.group]
-                row["worst"] = min(row["worst"], float(left))
-        rows = [
-            {
-                "name": row["name"],
-                "n": row["n"],
-                "capacity_after_one_failure_frac": row["worst"],
-                "availability_frac": 1 - row["lost"],
-                "planned_h_per_year": row["planned"],
-                "ride_through_s": row["s"],
-                "lost_tokens_per_year": float(row["lost"] * output_tokens_per_year),
-                "one_more_gain_tokens_per_year": float(row["gain"] * output_tokens_per_year),
-            }
-            for row in groups.values()
-        ]
-        rows += [
-            {
-                "name": loss.name,
-                "n": None,
-                "capacity_after_one_failure_frac": None,
-                "availability_frac": 1 - loss.lost_frac,
-                "planned_h_per_year": loss.lost_frac * HOURS_PER_YEAR if loss.is_planned else None,
-                "ride_through_s": None,
-                "lost_tokens_per_year": float(loss.lost_frac * output_tokens_per_year),
-                "one_more_gain_tokens_per_year": None,
-            }
-            for loss in self.serving_losses
-        ]
-        rows.sort(key=lambda row: -row["lost_tokens_per_year"])
-        return {
-            "groups": rows,
-            "lost_tokens_per_year": float((1 - self.availability_frac) * output_tokens_per_year),
-            "lost_tokens_p95_per_year": float(self.years.lost_h_p95 / HOURS_PER_YEAR * output_tokens_per_year),
-            "planned_lost_tokens_per_year": float(
-                self.long_run.planned_lost_h_per_year / HOURS_PER_YEAR * output_tokens_per_year
-            ),
-            "repair_crews": self.repair_crews or None,
-            "standard_error_frac": float(self.years.standard_error_frac),
-            "drawn_availability_frac": float(self.years.availability_frac),
-            "n_years_drawn": int(self.years.lost_h.size),
-            "interruptions_per_year": float(self.long_run.interruptions_per_year),
-            "mean_interruption_h": float(self.long_run.mean_interruption_h),
-            "interruption_frac": ASSUMED_INTERRUPTION_FRAC,
-            "unexplored_frac": float(self.long_run.unexplored_frac),
-            "minor_lost_frac": self.minor_lost_frac,
-            "capacity_distribution": self.capacity_distribution(),
-            "n_states": len(self.states),
-            "weather": "each state at the busiest hour's load in weather that "
-            f"{1 - DESIGN_QUANTILE:.0%} of hours exceed",
-        }
-
-    def capacity_distribution(self) -> list[dict[str, float]]:
-        """Return the likeliest levels of capacity and their probability, highest first; the rest in the level below.
-
-        Accelerators are not in it: some tray is always out, and a swap is not an interruption of the layout.
-        """
-        levels, probability = self.long_run.capacity_frac[::-1], self.long_run.probability[::-1]
-        shown = np.sort(np.argsort(-probability, kind="stable")[:N_SHOWN_LEVELS])
-        # A level that is not shown counts with the next lower one that is, or with the lowest.
-        to = np.minimum(np.searchsorted(shown, np.arange(levels.size)), shown.size - 1)
-        summed = np.bincount(to, probability, minlength=shown.size)
-        return [
-            {"capacity_frac": float(level), "probability": float(chance), "h_per_year": float(chance * HOURS_PER_YEAR)}
-            for level, chance in zip(levels[shown], summed, strict=True)
-        ]
-
-    def single_failures(self, output_tokens_per_s: float) -> list[dict[str, Any]]:
-        """Return every single failure with what is left, worst first."""
-        rows = []
-        for state, left in zip(self.states, self.capacity_frac, strict=True):
-            if state.kind == "single":
-                component = self.components[state.out[0][0]]
-                rows.append(
-                    {
-                        "object": component.name,
-                        "capacity_frac": float(left),
-                        "lost_tokens_per_s": float((1 - left) * output_tokens_per_s),
-                        "message": _said(component, float(left)),
-                    }
-                )
-        return sorted(rows, key=lambda row: row["capacity_frac"])
-
-
-def _said(component: Component, left: float) -> str:
-    unit = f"one of {component.n} units of {component.name}" if component.n > 1 else component.name
-    if left == 1.0:
-        return f"Losing {unit} costs no tokens."
-    return f"Losing {unit} leaves {left:.1%} of the token capacity for about {component.repair_h:g} h."
 
 
 def uptime(

@@ -1,8 +1,7 @@
 """The charts of a report, drawn from a run's own numbers: flows, the year, costs, availability, waterfalls."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from twin.core.charts import geometry
 from twin.core.charts.geometry import HOURS_PER_DAY
 from twin.core.comparison.compare import Waterfall
 from twin.core.report.shapes import BAD, FAINT, GRID, INK, Band, Cells, Drawing, Line, Rect, Text, category
+from twin.core.results.details import FlowRow
 from twin.core.text.numbers import quantity_text, significant
 
 WIDTH = 500.0  # points; an A4 page between its margins
@@ -59,7 +59,7 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     return [i * step for i in range(first, last + 1)]
 
 
-def energy_flow(flows: Sequence[Mapping[str, Any]]) -> Drawing | None:
+def energy_flow(flows: Sequence[FlowRow]) -> Drawing | None:
     """Return the year's energy from the grid to tokens and losses as bands whose width is energy."""
     found = geometry.energy_flow(flows, FLOW_GAP / FLOW_HEIGHT)
     if found is None:

@@ -136,6 +136,6 @@ def numbers(*heads: tuple[str, str]) -> tuple[Column, ...]:
     return tuple(Column(head, NUMBER, unit) for head, unit in heads)
 
 
-def rows_of(entries: Sequence[Mapping[str, Any]], *names: str) -> list[list[Any]]:
-    """Return dictionaries as rows of the named entries."""
-    return [[entry.get(name) for name in names] for entry in entries]
+def rows_of(entries: Sequence[Any], *names: str) -> list[list[Any]]:
+    """Return objects as rows of the named attributes."""
+    return [[getattr(entry, name) for name in names] for entry in entries]

@@ -22,6 +22,7 @@ from twin.core.report.diagrams import LETTERS
 from twin.core.report.document import COUNT, MARK, NUMBER, UNIT, Card, Column, Report, Section, Table, numbers, rows_of
 from twin.core.report.plan import plans
 from twin.core.report.shapes import Drawing
+from twin.core.results.details import AvailabilityNote, RunDetails
 from twin.core.results.findings import run_findings
 from twin.core.text.field_names import assumption_words, fact_text, field_unit, field_words
 from twin.core.text.numbers import band_text, date_text, is_missing, quantity_text
@@ -40,7 +41,7 @@ class ReportedRun:
     inputs_sha256: str
     figures: Mapping[str, float | None]
     bands: Mapping[str, list[float]]
-    details: Mapping[str, Any]
+    details: RunDetails
     inputs: LayoutInputs
     series: Mapping[str, NDArray]
     racks: Mapping[str, NDArray]
@@ -109,8 +110,8 @@ def warnings(run: ReportedRun) -> list[str]:
     if run.is_stale:
         said.append(f"The layout has been edited since: version {solved} was solved and is reported here, it is at "
                     f"version {now} now. Run it again for a report of what stands there today.")  # fmt: skip
-    if not run.details.get("solver", {}).get("converged", True):
-        said.append(f"The solver did not converge: {run.details['solver'].get('message', '')}")
+    if not run.details.solver.converged:
+        said.append(f"The solver did not converge: {run.details.solver.message}")
     return said
 
 
@@ -130,7 +131,7 @@ def figures_section(run: ReportedRun) -> Section:
         Column("Unit", UNIT),
         Column("Meaning"),
     )
-    weakest = run.details.get("confidence")
+    weakest = run.details.confidence
     text = "± is the 80 % band. Energy is counted at the utility meter unless a figure says IT."
     if weakest:
         text += f" The weakest input of this run is {weakest}; see Assumptions."
@@ -147,9 +148,9 @@ def limits_section(run: ReportedRun) -> Section:
     n_hours = run.inputs.weather.n_hours
     limits = [
         [*row, "" if hour is None else date_text(hour, n_hours)]
-        for *row, hour in rows_of(run.details.get("limits") or [], "object", "kind", "value", "limit", "unit", "hour")
+        for *row, hour in rows_of(run.details.limits, "object", "kind", "value", "limit", "unit", "hour")
     ]
-    margins = rows_of(run.details.get("margins") or [], "object", "kind", "value", "unit")
+    margins = rows_of(run.details.margins, "object", "kind", "value", "unit")
     margin_columns = (
         Column("Object"), Column("Quantity"), Column("Smallest margin", NUMBER, unit_from="Unit"),
         Column("Unit", UNIT),
@@ -178,12 +179,12 @@ def drawings_section(run: ReportedRun) -> Section:
 
 def charts_section(run: ReportedRun) -> Section:
     """Return the energy flow, the year at the meter and the months behind it."""
-    drawings, tables = [charts.energy_flow(run.details.get("energy_flow") or [])], []
+    drawings, tables = [charts.energy_flow(run.details.energy_flow)], []
     if "meter_power_w" in run.series:
         meter, values = SERIES_BY_NAME["meter_power_w"], run.series["meter_power_w"]
         drawings += [charts.year_map(meter.label, meter.unit, values), charts.duration(meter.label, meter.unit, values)]
         tables.append(Table("Months", "The year by month", month_columns(run), month_rows(run)))
-    flows = rows_of(run.details.get("energy_flow") or [], "source", "target", "energy_j")
+    flows = rows_of(run.details.energy_flow, "source", "target", "energy_j")
     columns = (Column("From"), Column("To"), Column("Energy a year", NUMBER, "Wh"))
     tables.append(Table("Energy flow", "Where the energy goes", columns, flows, empty="This run kept none."))
     return Section("The year", drawings=[d for d in drawings if d], tables=tables)
@@ -218,13 +219,13 @@ def workloads_section(run: ReportedRun) -> Section:
                  ("ITL p95", "s"), ("ITL target", "s"), ("Targets met", "%")),
     )  # fmt: skip
     rows = []
-    for row in run.details.get("per_workload") or []:
-        told = row["configuration"] if row.get("feasible", True) else f"does not fit: {row.get('reason', '')}"
-        if row.get("choice"):  # runs of before it was kept have none
-            told = f"{told} ({row['choice']})" if told else row["choice"]
+    for row in run.details.per_workload:
+        told = row.configuration if row.feasible else f"does not fit: {row.reason}"
+        if row.choice:  # runs of before it was kept have none
+            told = f"{told} ({row.choice})" if told else row.choice
         names = ("n_accelerators", "offered_requests_per_s", "output_tokens_per_s", "ttft_p50_s", "ttft_p95_s",
                  "target_ttft_s", "itl_p95_s", "target_itl_s", "slo_attainment_frac")  # fmt: skip
-        rows.append([row["name"], row.get("model_name"), told, *(row.get(name) for name in names)])
+        rows.append([row.name, row.model_name, told, *(getattr(row, name) for name in names)])
     table = Table("Workloads", "Use cases", columns, rows, empty="No one is served.")
     return Section("Who is served", sessions_texts(run), tables=[table])
 
@@ -232,10 +233,10 @@ def workloads_section(run: ReportedRun) -> Section:
 def sessions_texts(run: ReportedRun) -> list[str]:
     """Return of each use case whose requests join into sessions how many there are, and what they find cached."""
     return [
-        f"{row['name']}: {quantity_text(row['cached_prompt_frac'], '%')} of its prompts are found in the prefix cache; "
-        f"at most {quantity_text(row['sessions_peak'], '')} sessions are under way, answered or paused."
-        for row in run.details.get("per_workload") or []
-        if row.get("sessions_peak")
+        f"{row.name}: {quantity_text(row.cached_prompt_frac, '%')} of its prompts are found in the prefix cache; "
+        f"at most {quantity_text(row.sessions_peak, '')} sessions are under way, answered or paused."
+        for row in run.details.per_workload
+        if row.sessions_peak
     ]
 
 
@@ -246,7 +247,7 @@ def findings_section(run: ReportedRun) -> Section:
         *(Column(head, NUMBER, unit_from="Unit") for head in ("Value", "Limit")), Column("Unit", UNIT),
     )  # fmt: skip
     names = ("severity", "object_name", "rule", "message", "value", "limit", "unit")
-    rows = rows_of(run.details.get("findings") or [], *names)
+    rows = rows_of(run.details.findings, *names)
     solved = [
         [f.severity, f.object_name, f.rule.removeprefix("run-"), f.message, f.value, f.limit, f.unit]
         for f in run_findings(run.details)
@@ -264,22 +265,22 @@ def findings_section(run: ReportedRun) -> Section:
 
 def failures_section(run: ReportedRun) -> Section:
     """Return availability, what single failures cost and what happens in the seconds after a loss."""
-    uptime = run.details.get("availability") or {}
-    levels = uptime.get("capacity_distribution") or []
-    levels = sorted(levels, key=lambda row: -row["h_per_year"])
-    less = [row for row in levels if row["capacity_frac"] < 1]
-    shown = [(f"{quantity_text(row['capacity_frac'], '%')} of capacity", row["h_per_year"]) for row in less]
-    lost = [(row["name"], row.get("lost_tokens_per_year")) for row in (uptime.get("groups") or [])[:10]]
+    uptime = run.details.availability
+    levels = uptime.capacity_distribution
+    levels = sorted(levels, key=lambda row: -row.h_per_year)
+    less = [row for row in levels if row.capacity_frac < 1]
+    shown = [(f"{quantity_text(row.capacity_frac, '%')} of capacity", row.h_per_year) for row in less]
+    lost = [(row.name, row.lost_tokens_per_year) for row in uptime.groups[:10]]
     drawings = [charts.bars("Hours a year below full capacity", shown[:8], "h", 3),
                 charts.bars("Output tokens lost a year, by group", lost, "tok", 6)]  # fmt: skip
-    failures = sorted(run.details.get("failures") or [], key=lambda row: -row["lost_tokens_per_s"])
+    failures = sorted(run.details.failures, key=lambda row: -row.lost_tokens_per_s)
     return Section("Availability, failures and drills", failure_texts(uptime), drawings=[d for d in drawings if d],
                    tables=[
         Table("Availability", "Groups of parts that back each other up", (
             Column("Group"), Column("Units", COUNT),
             *numbers(("Capacity after one fails", "%"), ("Available", "%"), ("Planned outages a year", "h"),
                      ("Storage lasts", "s"), ("Tokens lost a year", "tok"), ("One more unit saves", "tok"))),
-            rows_of(uptime.get("groups") or [], "name", "n", "capacity_after_one_failure_frac", "availability_frac",
+            rows_of(uptime.groups, "name", "n", "capacity_after_one_failure_frac", "availability_frac",
                     "planned_h_per_year", "ride_through_s", "lost_tokens_per_year", "one_more_gain_tokens_per_year"),
             n_shown=N_SHOWN),
         Table("Capacity", "Share of the time at a capacity", numbers(
@@ -293,7 +294,7 @@ def failures_section(run: ReportedRun) -> Section:
             Column("Lost, or loaded"), Column("Plant"),
             *numbers(("Throttles after", "s"), ("Trips after", "s"), ("Recovered after", "s"),
                      ("Hottest accelerator", "°C"))),
-            rows_of(run.details.get("drills") or [], "loss", "plant", "seconds_to_throttle", "seconds_to_trip",
+            rows_of(run.details.drills, "loss", "plant", "seconds_to_throttle", "seconds_to_trip",
                     "recovers_s", "hottest_degc"),
             note="At the busiest load in 99th-percentile (1 % design) weather, followed for an hour; a dash: it does "
                  "not happen within that hour."),
@@ -302,7 +303,7 @@ def failures_section(run: ReportedRun) -> Section:
             *numbers(("Supply", "°C"), ("Inlets, mean", "°C"), ("Warmest inlet", "°C"), ("Hot aisle", "°C"),
                      ("SHI", "%"), ("RTI", "%"), ("RCI high", "%"), ("Wet-bulb globe", "°C"),
                      ("REL (acclimatised)", "°C"), ("Work allowed", "min"))),
-            rows_of(run.details.get("hall_air") or [], "hall", "supply_degc", "inlet_mean_degc", "inlet_max_degc",
+            rows_of(run.details.hall_air, "hall", "supply_degc", "inlet_mean_degc", "inlet_max_degc",
                     "hot_aisle_degc", "shi_frac", "rti_frac", "rci_high_frac", "wbgt_degc", "exposure_limit_degc",
                     "allowed_minutes"),
             note="In the hour in which each hot aisle is hottest. Wet-bulb globe temperature by ISO 7243 with NIOSH's "
@@ -310,50 +311,50 @@ def failures_section(run: ReportedRun) -> Section:
     ])  # fmt: skip
 
 
-def failure_texts(uptime: Mapping[str, Any]) -> list[str]:
+def failure_texts(uptime: AvailabilityNote) -> list[str]:
     """Return the sentences about lost tokens."""
-    if "lost_tokens_p95_per_year" not in uptime:
+    if uptime.lost_tokens_p95_per_year is None:
         return []
     return [
-        f"Failures are expected to cost {quantity_text(uptime['lost_tokens_per_year'], 'tok')} a year; in one year of "
-        f"twenty {quantity_text(uptime['lost_tokens_p95_per_year'], 'tok')} or more. {_interruptions_text(uptime)} "
-        f"{quantity_text(uptime.get('interruptions_per_year'))} times a year, "
-        f"{quantity_text(uptime.get('mean_interruption_h'), 'h')} each."
+        f"Failures are expected to cost {quantity_text(uptime.lost_tokens_per_year, 'tok')} a year; in one year of "
+        f"twenty {quantity_text(uptime.lost_tokens_p95_per_year, 'tok')} or more. {_interruptions_text(uptime)} "
+        f"{quantity_text(uptime.interruptions_per_year)} times a year, "
+        f"{quantity_text(uptime.mean_interruption_h, 'h')} each."
     ] + planned_texts(uptime)
 
 
-def _interruptions_text(uptime: Mapping[str, Any]) -> str:
-    if "interruption_frac" not in uptime:  # runs of older versions count any loss
+def _interruptions_text(uptime: AvailabilityNote) -> str:
+    if uptime.interruption_frac is None:  # runs of older versions count any loss
         return "Full capacity is interrupted"
-    least = quantity_text(uptime["interruption_frac"], "%")
+    least = quantity_text(uptime.interruption_frac, "%")
     return f"Interruptions, assumed to be losses of {least} of capacity or more, come"
 
 
-def planned_texts(uptime: Mapping[str, Any]) -> list[str]:
+def planned_texts(uptime: AvailabilityNote) -> list[str]:
     """Return the sentence about planned outages and repairs, which runs of older versions do not have."""
-    if "planned_lost_tokens_per_year" not in uptime:
+    if uptime.planned_lost_tokens_per_year is None:
         return []
-    crews = uptime["repair_crews"]
+    crews = uptime.repair_crews
     return [
-        f"Of these tokens planned outages cost {quantity_text(uptime['planned_lost_tokens_per_year'], 'tok')} a year; "
+        f"Of these tokens planned outages cost {quantity_text(uptime.planned_lost_tokens_per_year, 'tok')} a year; "
         f"{f'at most {crews}' if crews else 'any number of'} repairs go on at the same time."
     ]
 
 
 def costs_section(run: ReportedRun) -> Section:
     """Return the cost of a year by item, and what moves the cost of a token most."""
-    costs = sorted(run.details.get("costs") or [], key=lambda row: -row["usd_per_year"])
-    total = sum(row["usd_per_year"] for row in costs)
-    rows = [[row["item"], row["usd_per_year"], row["usd_per_year"] / total if total else None] for row in costs]
+    costs = sorted(run.details.costs, key=lambda row: -row.usd_per_year)
+    total = sum(row.usd_per_year for row in costs)
+    rows = [[row.item, row.usd_per_year, row.usd_per_year / total if total else None] for row in costs]
     rows.append(["Total", total, 1.0 if total else None])
-    drawn = charts.bars("Cost a year by item", [(row["item"], row["usd_per_year"]) for row in costs], "$/year")
+    drawn = charts.bars("Cost a year by item", [(row.item, row.usd_per_year) for row in costs], "$/year")
     sensitivities = [
-        [field_words(row["input"]), row["low"], row["high"], field_unit(row["input"]), row["cost_low_usd"],
-         row["cost_high_usd"]]
-        for row in run.details.get("sensitivities") or []
+        [field_words(row.input), row.low, row.high, field_unit(row.input), row.cost_low_usd,
+         row.cost_high_usd]
+        for row in run.details.sensitivities
     ]  # fmt: skip
     cost = BY_NAME["cost_per_million_output_tokens_usd"]
-    rent = (run.details.get("rent") or {}).get("cost_per_million_output_tokens_usd")
+    rent = run.details.rent.cost_per_million_output_tokens_usd
     text = f"Built and owned {quantity_text(run.figures.get(cost.name), cost.unit)}; "
     text += f"the same accelerators rented {quantity_text(rent, cost.unit)}."
     return Section("Costs", [text], drawings=[drawn] if drawn else [], tables=[
@@ -425,18 +426,18 @@ def by_product(products: Iterable[str], rows: list[list[Any]], first: int, known
 
 def assumptions_section(run: ReportedRun) -> Section:
     """Return every input with source and confidence, the weakest first."""
-    found = sorted(run.details.get("assumptions") or [], key=lambda row: WEAKEST_FIRST.index(row["confidence"]))
+    found = sorted(run.details.assumptions, key=lambda row: WEAKEST_FIRST.index(row.confidence))
     rows = []
     for row in found:
-        of, label, unit = assumption_words(row)
-        is_text = is_missing(row["value"]) or (isinstance(row["value"], int) and not unit)
-        value = [fact_text(row["value"], unit), ""] if is_text else [row["value"], unit]
-        rows.append([of, label, *value, row["confidence"], row["source"]])
+        of, label, unit = assumption_words(row.object, row.field, row.unit)
+        is_text = is_missing(row.value) or (isinstance(row.value, int) and not unit)
+        value = [fact_text(row.value, unit), ""] if is_text else [row.value, unit]
+        rows.append([of, label, *value, row.confidence, row.source])
     columns = (
         Column("Object"), Column("Input"), Column("Value", NUMBER, unit_from="Unit"),
         Column("Unit", UNIT), Column("Confidence", MARK), Column("Source"),
     )  # fmt: skip
-    tally = Counter(row["confidence"] for row in found)
+    tally = Counter(row.confidence for row in found)
     said = ", ".join(f"{tally[word]} {word}" for word in WEAKEST_FIRST if tally[word])
     return Section("Assumptions", [f"Weakest first: these are the ones to firm up. {said.capitalize()}."],
                    tables=[Table("Assumptions", "Inputs with their sources", columns, rows)])  # fmt: skip
@@ -444,13 +445,12 @@ def assumptions_section(run: ReportedRun) -> Section:
 
 def solution_section(run: ReportedRun) -> Section:
     """Return how it was solved and how well the balances close."""
-    solver, balance = run.details.get("solver") or {}, run.details.get("balance") or {}
+    solver, balance = run.details.solver, run.details.balance
     rows = [
-        ["Converged", "yes" if solver.get("converged") else "no"], ["Iterations", str(solver.get("iterations", ""))],
-        ["Message", solver.get("message", "")], ["Model version", run.solver.version],
-        ["Solver, sha256", run.solver.digest],
-        ["Power balance closes to", f"{balance['power_rel']:.1e} relative" if balance else ""],
-        ["Heat balance closes to", f"{balance['heat_rel']:.1e} relative" if balance else ""],
+        ["Converged", "yes" if solver.converged else "no"], ["Iterations", str(solver.iterations or "")],
+        ["Message", solver.message], ["Model version", run.solver.version], ["Solver, sha256", run.solver.digest],
+        ["Power balance closes to", f"{balance.power_rel:.1e} relative" if balance.power_rel is not None else ""],
+        ["Heat balance closes to", f"{balance.heat_rel:.1e} relative" if balance.power_rel is not None else ""],
         ["Inputs, sha256", run.inputs_sha256],
     ]  # fmt: skip
     return Section("How it was solved", tables=[Table("Solution", "Solution", (Column("What"), Column("Value")), rows)])

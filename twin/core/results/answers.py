@@ -7,9 +7,9 @@ the loss after which racks throttle first. Where nothing happens there is no val
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-Details = Mapping[str, Any]
+from twin.core.results.details import MarginRow, RunDetails
+
 Figures = Mapping[str, float | None]
 
 L_PER_M3 = 1000.0
@@ -38,85 +38,86 @@ class Answer:
 NEVER = "never"
 
 
-def answers(details: Details, figures: Figures) -> list[Answer]:
+def answers(details: RunDetails, figures: Figures) -> list[Answer]:
     """Return the answers that a run kept; old runs kept fewer."""
     return [*_failures(details), *_margins(details), *_supply(details), *_seconds(details), *_hall_air(details),
             *_year(details, figures)]  # fmt: skip
 
 
-def _failures(details: Details) -> Iterator[Answer]:
-    rows = details.get("failures") or []
+def _failures(details: RunDetails) -> Iterator[Answer]:
+    rows = details.failures
     if rows:
-        worst = max(rows, key=lambda row: row["lost_tokens_per_s"])
-        costs = worst["lost_tokens_per_s"] > 0
+        worst = max(rows, key=lambda row: row.lost_tokens_per_s)
+        costs = worst.lost_tokens_per_s > 0
         yield Answer(
-            "worst_failure_tokens_per_s", "Worst single failure", "tok/s", "lower", worst["lost_tokens_per_s"],
-            worst["object"] if costs else "no single failure costs tokens",
+            "worst_failure_tokens_per_s", "Worst single failure", "tok/s", "lower", worst.lost_tokens_per_s,
+            worst.object if costs else "no single failure costs tokens",
         )  # fmt: skip
-    groups = (details.get("availability") or {}).get("groups") or []
+    groups = details.availability.groups
     if groups:
-        worst = max(groups, key=lambda group: group["lost_tokens_per_year"])
+        costliest = max(groups, key=lambda group: group.lost_tokens_per_year)
         yield Answer(
             "costliest_group_tokens_per_year", "Failures that cost most in a year", "tok", "lower",
-            worst["lost_tokens_per_year"], worst["name"],
+            costliest.lost_tokens_per_year, costliest.name,
         )  # fmt: skip
 
 
-def _margins(details: Details) -> Iterator[Answer]:
+def _margins(details: RunDetails) -> Iterator[Answer]:
     """Yield the least margin of every kind, scarcest object named."""
-    least: dict[str, Mapping[str, Any]] = {}
-    for row in details.get("margins") or []:
-        if row["kind"] not in least or row["value"] < least[row["kind"]]["value"]:
-            least[row["kind"]] = row
+    least: dict[str, MarginRow] = {}
+    for row in details.margins:
+        if row.kind not in least or row.value < least[row.kind].value:
+            least[row.kind] = row
     for kind, row in least.items():
         label = f"Least margin: {kind}"
-        yield Answer(f"margin_{kind.replace(' ', '_').replace('-', '_').lower()}", label, row["unit"], "higher",
-                     row["value"], row["object"])  # fmt: skip
+        yield Answer(f"margin_{kind.replace(' ', '_').replace('-', '_').lower()}", label, row.unit, "higher",
+                     row.value, row.object)  # fmt: skip
 
 
-def _supply(details: Details) -> Iterator[Answer]:
+def _supply(details: RunDetails) -> Iterator[Answer]:
     """Yield how far the warmest rack coolant stays below what the racks accept."""
-    rows = [row for row in details.get("limits") or [] if row["kind"] == "rack coolant supply"]
+    rows = [row for row in details.limits if row.kind == "rack coolant supply"]
     if rows:
-        worst = min(rows, key=lambda row: row["limit"] - row["value"])
+        worst = min(rows, key=lambda row: row.limit - row.value)
         yield Answer("margin_rack_coolant_supply_k", "Least margin: rack coolant below its limit", "K", "higher",
-                     worst["limit"] - worst["value"], worst["object"])  # fmt: skip
+                     worst.limit - worst.value, worst.object)  # fmt: skip
 
 
-def _seconds(details: Details) -> Iterator[Answer]:
+def _seconds(details: RunDetails) -> Iterator[Answer]:
     """Yield the seconds until the first rack throttles and trips, over all losses that were followed."""
-    rows = [row for row in details.get("drills") or [] if row.get("is_loss", True)]
+    rows = [row for row in details.drills if row.is_loss]
     for name, label in (("seconds_to_throttle", "First throttling after a loss"),
                         ("seconds_to_trip", "First trip after a loss")):  # fmt: skip
         if not rows:
             continue
-        soonest = min((row for row in rows if row[name] is not None), key=lambda row: row[name], default=None)
-        if soonest:
-            yield Answer(name, label, "s", "higher", soonest[name], f"{soonest['loss']}, {soonest['plant']}")
+        found = [(seconds, row) for row in rows if (seconds := getattr(row, name)) is not None]
+        if found:
+            seconds, soonest = min(found, key=lambda one: one[0])
+            yield Answer(name, label, "s", "higher", seconds, f"{soonest.loss}, {soonest.plant}")
         else:
-            yield Answer(name, label, "s", "higher", None, f"{NEVER} within {rows[0]['followed_s']:,.0f} s")
+            yield Answer(name, label, "s", "higher", None, f"{NEVER} within {rows[0].followed_s:,.0f} s")
 
 
-def _hall_air(details: Details) -> Iterator[Answer]:
-    rows = details.get("hall_air") or []
+def _hall_air(details: RunDetails) -> Iterator[Answer]:
+    rows = details.hall_air
     if rows:
-        worst = max(rows, key=lambda row: row["wbgt_degc"])
-        yield Answer("hot_aisle_wbgt_degc", "Hottest work place, wet-bulb globe", "°C", "lower", worst["wbgt_degc"],
-                     f"hot aisle of {worst['hall']}")  # fmt: skip
-        worst = max(rows, key=lambda row: row["shi_frac"])
-        yield Answer("recirculated_frac", "Hot air recirculated into inlets", "%", "lower", worst["shi_frac"],
-                     worst["hall"])  # fmt: skip
+        worst = max(rows, key=lambda row: row.wbgt_degc)
+        yield Answer("hot_aisle_wbgt_degc", "Hottest work place, wet-bulb globe", "°C", "lower", worst.wbgt_degc,
+                     f"hot aisle of {worst.hall}")  # fmt: skip
+        worst = max(rows, key=lambda row: row.shi_frac)
+        yield Answer("recirculated_frac", "Hot air recirculated into inlets", "%", "lower", worst.shi_frac,
+                     worst.hall)  # fmt: skip
 
 
-def _year(details: Details, figures: Figures) -> Iterator[Answer]:
-    hours = details.get("economiser_hours")
-    if isinstance(hours, dict) and hours:
+def _year(details: RunDetails, figures: Figures) -> Iterator[Answer]:
+    hours = details.economiser_hours
+    if hours:
         plant = min(hours, key=hours.get)
         yield Answer("economiser_hours", "Hours a year without chillers", "h", "higher", hours[plant], plant)
     power, pue, wue = (figures.get(name) for name in ("mean_power_w", "pue", "wue_l_per_kwh"))
     if power and pue and wue is not None:
         it_kwh = power / pue / 1e3 * H_PER_YEAR
         yield Answer("water_m3_per_year", "Water a year", "m³", "lower", wue * it_kwh / L_PER_M3, "whole site")
-    if details.get("throttled_hours") is not None:
-        yield Answer("throttled_hours", "Hours with a throttled accelerator", "h", "lower", details["throttled_hours"],
+    if details.throttled_hours is not None:
+        yield Answer("throttled_hours", "Hours with a throttled accelerator", "h", "lower", details.throttled_hours,
                      "any rack")  # fmt: skip

@@ -1,9 +1,8 @@
 """What a result rests on: each input with its value, unit, source and confidence."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
-from typing import Any
 
 from power_cooling.availability import solve as availability
 from power_cooling.cooling import comfort
@@ -11,6 +10,7 @@ from twin.core.failures import components as failures
 from twin.core.failures.serving_losses import RESTART
 from twin.core.inputs import equipment
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, SiteInputs
+from twin.core.results.details import Assumption
 from twin.core.text.confidence import CONFIDENCES
 from twin.core.text.field_names import OF_MODEL
 
@@ -52,18 +52,6 @@ FIELDS_BY_KIND = {
 
 
 FAR_M = 300.0  # between station and site: some 2 K of temperature, which is not shifted
-
-
-@dataclass(frozen=True, slots=True)
-class Assumption:
-    """One input of a run."""
-
-    object: str
-    field: str
-    value: Any
-    unit: str
-    source: str
-    confidence: str
 
 
 def assumptions(

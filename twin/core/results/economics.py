@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from twin.core.inputs.layout import LayoutInputs
+from twin.core.results.details import CostItem, Sensitivity
 
 HOURS_PER_YEAR = 8760.0
 J_PER_KWH = 3.6e6
@@ -44,26 +45,6 @@ class Prices:
     staff_fte_per_mw: float
     staff_usd_per_fte: float
     licence_usd_per_accelerator: float  # per year
-
-
-@dataclass(frozen=True, slots=True)
-class CostItem:
-    """One line of the yearly bill."""
-
-    item: str
-    usd_per_year: float
-
-
-@dataclass(frozen=True, slots=True)
-class Sensitivity:
-    """What one input between its stated bounds does to the cost of a million output tokens."""
-
-    input: str
-    low: float
-    high: float
-    unit: str
-    cost_low_usd: float | None
-    cost_high_usd: float | None
 
 
 def capital_recovery_frac(rate_frac: float, years: float) -> float:

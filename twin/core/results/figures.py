@@ -1,6 +1,5 @@
 """A solved year as figures of merit, series, rack arrays, limits, costs, energy flow and uncertainty."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,11 @@ from twin.core.inputs.feeds import provisioned_w, rack_feeds
 from twin.core.inputs.pools import Pool
 from twin.core.provenance import Solver
 from twin.core.results import assumptions, economics, limits, margins
+from twin.core.results.availability import availability, single_failures
+from twin.core.results.details import Balance, FlowRow, Rent, RunDetails, SimulationResult, SolverNote, WorkloadRow
 from twin.core.results.hall_air import hall_air
 from twin.core.results.latency import mixture_quantile
-from twin.core.solved import SimulationResult, Solved
+from twin.core.solved import Solved
 from twin.core.text.numbers import quantity_text
 
 S_PER_HOUR = 3600.0
@@ -43,39 +44,32 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         used_reliability={component.source for component in solved.uptime.components},
     )
     used, prices, bounds = money(solved, served)
-    details = {
-        "per_workload": [workload_row(solved, served, i) for i in range(len(solved.pools))],
-        "limits": limits.limits(solved),
-        "balance": {
-            "power_rel": float(np.nanmax(solved.coupled.power_closure_rel)),
-            "heat_rel": float(np.nanmax(solved.coupled.heat_closure_rel)),
-        },
-        "solver": {
-            "converged": solved.coupled.report.converged,
-            "iterations": int(solved.coupled.report.iterations_max),
-            "elapsed_s": elapsed_s,
-            "version": solver.version,
-            "digest": solver.digest,
-            "message": solved.coupled.report.message,
-        },
-        "mean_power_by_part_w": energy,
-        "energy_flow": energy_flow(solved),
-        "costs": [asdict(line) for line in economics.yearly_costs(used, prices)],
-        "rent": {
-            "usd_per_hour": used.rent_usd_per_h,
-            "cost_per_million_output_tokens_usd": economics.rented_cost_usd(used),
-        },
-        "sensitivities": [asdict(line) for line in economics.sensitivities(used, prices, bounds)],
-        "availability": solved.uptime.as_details(served.output_tokens_per_s.mean() * S_PER_YEAR),
-        "failures": solved.uptime.single_failures(served.output_tokens_per_s.mean()),
-        "margins": margins.margins(solved),
-        "drills": margins.drills(solved),
-        "hall_air": hall_air(solved),
-        "economiser_hours": economiser_hours(solved),
-        "throttled_hours": float(np.count_nonzero(solved.coupled.throttled_frac > 0)),
-        "assumptions": [asdict(row) for row in rows],
-        "confidence": assumptions.weakest(rows),
-    }
+    report = solved.coupled.report
+    details = RunDetails(
+        per_workload=tuple(workload_row(solved, served, i) for i in range(len(solved.pools))),
+        limits=tuple(limits.limits(solved)),
+        balance=Balance(
+            power_rel=float(np.nanmax(solved.coupled.power_closure_rel)),
+            heat_rel=float(np.nanmax(solved.coupled.heat_closure_rel)),
+        ),
+        solver=SolverNote(
+            report.converged, int(report.iterations_max), elapsed_s, solver.version, solver.digest, report.message
+        ),
+        mean_power_by_part_w=energy,
+        energy_flow=tuple(energy_flow(solved)),
+        costs=tuple(economics.yearly_costs(used, prices)),
+        rent=Rent(used.rent_usd_per_h, economics.rented_cost_usd(used)),
+        sensitivities=tuple(economics.sensitivities(used, prices, bounds)),
+        availability=availability(solved.uptime, served.output_tokens_per_s.mean() * S_PER_YEAR),
+        failures=single_failures(solved.uptime, served.output_tokens_per_s.mean()),
+        margins=tuple(margins.margins(solved)),
+        drills=tuple(margins.drills(solved)),
+        hall_air=tuple(hall_air(solved)),
+        economiser_hours=economiser_hours(solved),
+        throttled_hours=float(np.count_nonzero(solved.coupled.throttled_frac > 0)),
+        assumptions=tuple(rows),
+        confidence=assumptions.weakest(rows),
+    )
     return SimulationResult(
         figures={name: _plain(value) for name, value in figures.items()},
         bands=bands(solved, served, figures),
@@ -204,7 +198,7 @@ def figures_of_merit(solved: Solved, served: Served) -> dict[str, float | None]:
     weights = accelerators / max(accelerators.sum(), 1.0)
     provisioned = provisioned_w(inputs, solved.feeds.tree)
     carbon = inputs.site.region.facts["grid_carbon_kg_per_kwh"]
-    availability = solved.uptime.availability_frac
+    available_frac = solved.uptime.availability_frac
     offered = served.offered_per_s.sum()
     good = served.goodput(everything)
     whole = site_metrics(site_account(coupled, carbon))
@@ -222,8 +216,8 @@ def figures_of_merit(solved: Solved, served: Served) -> dict[str, float | None]:
         "flop_utilisation_frac": float(served.flop_activity.mean(axis=0) @ weights),
         "bandwidth_utilisation_frac": float(served.byte_activity.mean(axis=0) @ weights),
         "stranded_power_w": provisioned - meter.max(),
-        "availability_frac": availability,
-        "lost_tokens_per_year": (1 - availability) * output.mean() * S_PER_YEAR,
+        "availability_frac": available_frac,
+        "lost_tokens_per_year": (1 - available_frac) * output.mean() * S_PER_YEAR,
         "ttft_p50_s": served.quantile("ttft", 0.5, everything),
         "ttft_p95_s": served.quantile("ttft", 0.95, everything),
         "itl_p50_s": served.quantile("itl", 0.5, everything),
@@ -279,7 +273,7 @@ def mean_power_by_part_w(solved: Solved) -> dict[str, float]:
     return {name: float(values.mean()) for name, values in power_by_part_w(solved.coupled).items()}
 
 
-def energy_flow(solved: Solved) -> list[dict[str, Any]]:
+def energy_flow(solved: Solved) -> list[FlowRow]:
     """Return the year's energy from the grid to tokens and losses, as links of a Sankey diagram [J]."""
     seconds = solved.weather.n_elements * S_PER_HOUR
     part = {name: power * seconds for name, power in mean_power_by_part_w(solved).items()}
@@ -297,7 +291,7 @@ def energy_flow(solved: Solved) -> list[dict[str, Any]]:
         ("Accelerators", "Idle draw", idle_j),
         ("Accelerators", "Tokens", part["Accelerators"] - idle_j),
     ]
-    return [{"source": a, "target": b, "energy_j": float(j)} for a, b, j in links if j > 0]
+    return [FlowRow(a, b, float(j)) for a, b, j in links if j > 0]
 
 
 def _choice(pool: Pool) -> str:
@@ -310,33 +304,30 @@ def _choice(pool: Pool) -> str:
     return f"{pool.choice_text}; a free search finds {pool.best_text}, with {gain} more output per accelerator"
 
 
-def workload_row(solved: Solved, served: Served, i: int) -> dict[str, Any]:
+def workload_row(solved: Solved, served: Served, i: int) -> WorkloadRow:
     """Return what a page shows of one workload."""
     pool = solved.pools[i]
-    row = {
-        "workload": pool.workload, "name": pool.name, "model": pool.model, "model_name": pool.model_name,
-        "accelerator": pool.accelerator, "n_accelerators": pool.n_accelerators,
-        "configuration": pool.configuration_text, "choice": _choice(pool), "best_configuration": pool.best_text,
-        "best_gain_frac": pool.best_gain_frac, "mean_tokens": pool.input_tokens + pool.output_tokens,
-        "longest_tokens": pool.longest_tokens,
-        "tensor_parallel": pool.tensor_parallel, "weight_precision": pool.weight_precision, "feasible": pool.feasible,
-        "reason": pool.reason, "offered_requests_per_s": float(pool.demand_per_s.mean()),
-        "served_requests_per_s": float(served.requests_per_s[:, i].mean()),
-        "target_ttft_s": pool.target_ttft_s, "target_itl_s": pool.target_itl_s, "confidence": pool.confidence,
-        "source": pool.source,
-    }  # fmt: skip
-    answered = pool.feasible
-    row["output_tokens_per_s"] = row["served_requests_per_s"] * pool.output_tokens if answered else 0.0
-    row["input_tokens_per_s"] = row["served_requests_per_s"] * pool.input_tokens if answered else 0.0
-    for which in ("ttft", "itl"):
-        for label, quantile in (("p50", 0.5), ("p95", 0.95)):
-            row[f"{which}_{label}_s"] = served.quantile(which, quantile, [i]) if answered else None
-    row["slo_attainment_frac"] = served.attainment([i])
-    row["goodput_tokens_per_s"] = served.goodput([i])
     requests = served.requests_per_s[:, i]
-    row["cached_prompt_frac"] = float(served.cached_frac[:, i] @ requests / requests.sum()) if requests.any() else None
-    row["sessions_peak"] = float(served.sessions[:, i].max()) if answered and pool.has_sessions else None
-    return row
+    mean_per_s = float(requests.mean())
+
+    def latency(which: str, quantile: float) -> float | None:
+        return served.quantile(which, quantile, [i]) if pool.feasible else None
+
+    return WorkloadRow(
+        workload=pool.workload, name=pool.name, model=pool.model, model_name=pool.model_name,
+        accelerator=pool.accelerator, n_accelerators=pool.n_accelerators, configuration=pool.configuration_text,
+        choice=_choice(pool), best_configuration=pool.best_text, best_gain_frac=pool.best_gain_frac,
+        mean_tokens=pool.input_tokens + pool.output_tokens, longest_tokens=pool.longest_tokens,
+        tensor_parallel=pool.tensor_parallel, weight_precision=pool.weight_precision, feasible=pool.feasible,
+        reason=pool.reason, offered_requests_per_s=float(pool.demand_per_s.mean()), served_requests_per_s=mean_per_s,
+        target_ttft_s=pool.target_ttft_s, target_itl_s=pool.target_itl_s, confidence=pool.confidence,
+        source=pool.source, output_tokens_per_s=mean_per_s * pool.output_tokens if pool.feasible else 0.0,
+        input_tokens_per_s=mean_per_s * pool.input_tokens if pool.feasible else 0.0, ttft_p50_s=latency("ttft", 0.5),
+        ttft_p95_s=latency("ttft", 0.95), itl_p50_s=latency("itl", 0.5), itl_p95_s=latency("itl", 0.95),
+        slo_attainment_frac=served.attainment([i]), goodput_tokens_per_s=served.goodput([i]),
+        cached_prompt_frac=float(served.cached_frac[:, i] @ requests / requests.sum()) if requests.any() else None,
+        sessions_peak=float(served.sessions[:, i].max()) if pool.feasible and pool.has_sessions else None,
+    )  # fmt: skip
 
 
 def economiser_hours(solved: Solved) -> dict[str, float]:

@@ -3,13 +3,11 @@
 Read from what a run stored. The rules (`twin.core.rules`) judge the description; these judge its solved year.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from twin.core.results.details import MarginRow, RunDetails
 from twin.core.text.numbers import quantity_text
-
-Details = Mapping[str, Any]
 
 BLOCKING, RISK, HINT = "blocking", "risk", "hint"
 OVER_FRAC = 0.005  # above a limit: less is the solver's tolerance
@@ -44,7 +42,7 @@ class RunFinding:
     against: str = ""  # words between value and limit, e.g. "of" or "left, thin below"; empty: the value says it all
 
 
-def run_findings(details: Details) -> list[RunFinding]:
+def run_findings(details: RunDetails) -> list[RunFinding]:
     """Return what a run's details say should be looked at, most severe first."""
     over = list(_over(details))
     named = {(finding.object_kind, finding.object_name) for finding in over}
@@ -54,13 +52,13 @@ def run_findings(details: Details) -> list[RunFinding]:
     return sorted(found, key=lambda finding: (BLOCKING, RISK, HINT).index(finding.severity))
 
 
-def tightest_margins(details: Details, n: int = 3) -> list[Mapping[str, Any]]:
+def tightest_margins(details: RunDetails, n: int = 3) -> list[MarginRow]:
     """Return the margins with least left relative to what is thin for their unit, scarcest first, each kind once."""
-    least: dict[str, Mapping[str, Any]] = {}
-    for row in details.get("margins") or []:
-        if row["unit"] in THIN and (row["kind"] not in least or row["value"] < least[row["kind"]]["value"]):
-            least[row["kind"]] = row
-    return sorted(least.values(), key=lambda row: row["value"] / THIN[row["unit"]])[:n]
+    least: dict[str, MarginRow] = {}
+    for row in details.margins:
+        if row.unit in THIN and (row.kind not in least or row.value < least[row.kind].value):
+            least[row.kind] = row
+    return sorted(least.values(), key=lambda row: row.value / THIN[row.unit])[:n]
 
 
 def kind_of(quantity: str) -> str:
@@ -68,103 +66,101 @@ def kind_of(quantity: str) -> str:
     return next((kind for word, kind in KINDS if word in quantity), "run")
 
 
-def _unsolved(details: Details) -> Iterator[RunFinding]:
-    solver = details.get("solver") or {}
-    if solver.get("converged") is False:
-        message = f"The run did not converge: {solver.get('message') or 'no reason was kept'}."
+def _unsolved(details: RunDetails) -> Iterator[RunFinding]:
+    solver = details.solver
+    if not solver.converged:
+        message = f"The run did not converge: {solver.message or 'no reason was kept'}."
         yield RunFinding("run", "Solver", "run-not-converged", BLOCKING, message, "solver")
 
 
-def _unserved(details: Details) -> Iterator[RunFinding]:
-    for row in details.get("per_workload") or []:
-        if not row["feasible"]:
-            yield RunFinding("run", row["name"], "run-does-not-fit", BLOCKING, f"It does not fit: {row['reason']}",
-                             "workloads", 0.0, row["offered_requests_per_s"], "req/s", against="served of")  # fmt: skip
-        elif row["offered_requests_per_s"] - row["served_requests_per_s"] > (
-            TURNED_AWAY_FRAC * row["offered_requests_per_s"]
-        ):
-            away = 1 - row["served_requests_per_s"] / row["offered_requests_per_s"]
+def _unserved(details: RunDetails) -> Iterator[RunFinding]:
+    for row in details.per_workload:
+        if not row.feasible:
+            yield RunFinding("run", row.name, "run-does-not-fit", BLOCKING, f"It does not fit: {row.reason}",
+                             "workloads", 0.0, row.offered_requests_per_s, "req/s", against="served of")  # fmt: skip
+        elif row.offered_requests_per_s - row.served_requests_per_s > (TURNED_AWAY_FRAC * row.offered_requests_per_s):
+            away = 1 - row.served_requests_per_s / row.offered_requests_per_s
             message = f"{quantity_text(away, '%')} of its requests are turned away over the year."
-            yield RunFinding("run", row["name"], "run-turned-away", RISK, message, "workloads",
-                             row["served_requests_per_s"], row["offered_requests_per_s"], "req/s",
+            yield RunFinding("run", row.name, "run-turned-away", RISK, message, "workloads",
+                             row.served_requests_per_s, row.offered_requests_per_s, "req/s",
                              against="served of")  # fmt: skip
 
 
-def _over(details: Details) -> Iterator[RunFinding]:
-    for row in details.get("limits") or []:
-        if row["value"] > row["limit"] * (1 + OVER_FRAC):
-            when = "" if row.get("hour") is None else f" in hour {row['hour']} of the year"
-            if not row["limit"]:  # of nothing: something was too small, or outside what its formula knows
-                message = f"{row['kind'].capitalize()}; worst{when}."
-                small = row["unit"] == "%"
+def _over(details: RunDetails) -> Iterator[RunFinding]:
+    for row in details.limits:
+        if row.value > row.limit * (1 + OVER_FRAC):
+            when = "" if row.hour is None else f" in hour {row.hour} of the year"
+            if not row.limit:  # of nothing: something was too small, or outside what its formula knows
+                message = f"{row.kind.capitalize()}; worst{when}."
+                small = row.unit == "%"
                 rule, severity = ("run-too-small", BLOCKING) if small else ("run-out-of-range", HINT)
-                yield RunFinding(kind_of(row["kind"]), row["object"], rule, severity, message, "limits",
-                                 row["value"], 0.0, row["unit"])  # fmt: skip
+                yield RunFinding(kind_of(row.kind), row.object, rule, severity, message, "limits",
+                                 row.value, 0.0, row.unit)  # fmt: skip
                 continue
-            message = f"Its {row['kind']} passes its limit{when}."
-            yield RunFinding(kind_of(row["kind"]), row["object"], "run-limit", BLOCKING, message, "limits",
-                             row["value"], row["limit"], row["unit"], against="of")  # fmt: skip
+            message = f"Its {row.kind} passes its limit{when}."
+            yield RunFinding(kind_of(row.kind), row.object, "run-limit", BLOCKING, message, "limits",
+                             row.value, row.limit, row.unit, against="of")  # fmt: skip
 
 
-def _thin(details: Details) -> Iterator[RunFinding]:
-    for row in [*_coolant_margins(details), *(details.get("margins") or [])]:
-        least = THIN.get(row["unit"])
-        if least is not None and row["value"] < least:
-            severity = RISK if row["value"] < 0 or (row["value"] == 0 and row["unit"] == "%") else HINT
-            message = f"Little is left in its worst hour: {row['kind']}."
-            yield RunFinding(kind_of(row["kind"]), row["object"], "run-margin", severity, message, "margins",
-                             row["value"], least, row["unit"], against="left, thin below")  # fmt: skip
+def _thin(details: RunDetails) -> Iterator[RunFinding]:
+    for row in [*_coolant_margins(details), *details.margins]:
+        least = THIN.get(row.unit)
+        if least is not None and row.value < least:
+            severity = RISK if row.value < 0 or (row.value == 0 and row.unit == "%") else HINT
+            message = f"Little is left in its worst hour: {row.kind}."
+            yield RunFinding(kind_of(row.kind), row.object, "run-margin", severity, message, "margins",
+                             row.value, least, row.unit, against="left, thin below")  # fmt: skip
 
 
-def _coolant_margins(details: Details) -> list[Mapping[str, Any]]:
+def _coolant_margins(details: RunDetails) -> list[MarginRow]:
     """Return how far rack coolant stays below what the racks accept: it is kept among the limits, in degrees."""
     return [
-        {"object": row["object"], "kind": COOLANT_LEFT, "value": row["limit"] - row["value"], "unit": "K"}
-        for row in details.get("limits") or []
-        if row["kind"] == "rack coolant supply"
+        MarginRow(row.object, COOLANT_LEFT, row.limit - row.value, "K")
+        for row in details.limits
+        if row.kind == "rack coolant supply"
     ]
 
 
-def _throttled(details: Details) -> Iterator[RunFinding]:
-    hours = details.get("throttled_hours") or 0.0
+def _throttled(details: RunDetails) -> Iterator[RunFinding]:
+    hours = details.throttled_hours or 0.0
     if hours:
         message = "Accelerators throttle: heat, not demand, limits their clocks."
         yield RunFinding("rack", "Accelerators", "run-throttled", RISK, message, "limits", hours, 0.0, "h")
 
 
-def _failures(details: Details) -> Iterator[RunFinding]:
-    rows = [row for row in details.get("failures") or [] if row["lost_tokens_per_s"] > 0]
+def _failures(details: RunDetails) -> Iterator[RunFinding]:
+    rows = [row for row in details.failures if row.lost_tokens_per_s > 0]
     if rows:
-        worst = max(rows, key=lambda row: row["lost_tokens_per_s"])
+        worst = max(rows, key=lambda row: row.lost_tokens_per_s)
         others = f" {len(rows) - 1} other single failures cost tokens too." if len(rows) > 1 else ""
-        yield RunFinding("run", worst["object"], "run-worst-failure", RISK,
-                         f"The worst single failure. {worst['message']}{others}", "availability",
-                         worst["lost_tokens_per_s"], 0.0, "tok/s")  # fmt: skip
+        yield RunFinding("run", worst.object, "run-worst-failure", RISK,
+                         f"The worst single failure. {worst.message}{others}", "availability",
+                         worst.lost_tokens_per_s, 0.0, "tok/s")  # fmt: skip
 
 
-def _hot_aisles(details: Details) -> Iterator[RunFinding]:
-    for row in details.get("hall_air") or []:
-        if row["wbgt_degc"] > row["exposure_limit_degc"]:
-            minutes = row["allowed_minutes"]
-            stay = "" if minutes is None else f" ISO {row['edition']} allows {minutes:.0f} min of a shift of 480."
-            hot = quantity_text(row["hot_aisle_degc"], "°C")
+def _hot_aisles(details: RunDetails) -> Iterator[RunFinding]:
+    for row in details.hall_air:
+        if row.wbgt_degc > row.exposure_limit_degc:
+            minutes = row.allowed_minutes
+            stay = "" if minutes is None else f" ISO {row.edition} allows {minutes:.0f} min of a shift of 480."
+            hot = quantity_text(row.hot_aisle_degc, "°C")
             message = f"Its hot aisle, {hot}, is too hot to work a shift in.{stay}"
-            yield RunFinding("hall", row["hall"], "run-hot-aisle", RISK, message, "hall-air", row["wbgt_degc"],
-                             row["exposure_limit_degc"], "°C", against="wet-bulb globe, limit")  # fmt: skip
+            yield RunFinding("hall", row.hall, "run-hot-aisle", RISK, message, "hall-air", row.wbgt_degc,
+                             row.exposure_limit_degc, "°C", against="wet-bulb globe, limit")  # fmt: skip
 
 
-def _drills(details: Details) -> Iterator[RunFinding]:
+def _drills(details: RunDetails) -> Iterator[RunFinding]:
     """Yield every loss that throttles or trips racks; a trip sooner than standby comes is a risk."""
-    for row in details.get("drills") or []:
-        throttle, trip = row["seconds_to_throttle"], row["seconds_to_trip"]
+    for row in details.drills:
+        throttle, trip = row.seconds_to_throttle, row.seconds_to_trip
         if throttle is None and trip is None:
             continue
         happens = [f"{word} after {quantity_text(at, 's')}" for word, at in (("throttle", throttle), ("trip", trip))
                    if at is not None]  # fmt: skip
-        ends = "" if row.get("recovers_s") is None else f" and recover after {quantity_text(row['recovers_s'], 's')}"
+        ends = "" if row.recovers_s is None else f" and recover after {quantity_text(row.recovers_s, 's')}"
         quick = trip is not None and trip < QUICK_TRIP_S
-        event = f"Loss of {row['loss']}" if row.get("is_loss", True) else row["loss"].capitalize()
+        event = f"Loss of {row.loss}" if row.is_loss else row.loss.capitalize()
         message = f"{event}: racks {', '.join(happens)}{ends}."
-        yield RunFinding("cooling_plant", row["plant"], "run-drill", RISK if quick else HINT, message, "drills",
-                         trip if trip is not None else throttle, QUICK_TRIP_S if quick else row["followed_s"],
+        yield RunFinding("cooling_plant", row.plant, "run-drill", RISK if quick else HINT, message, "drills",
+                         trip if trip is not None else throttle, QUICK_TRIP_S if quick else row.followed_s,
                          "s", against="sooner than" if quick else "within")  # fmt: skip

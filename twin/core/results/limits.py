@@ -7,14 +7,13 @@ import numpy as np
 
 from power_cooling.site_arrays import FloatArray
 from twin.core.inputs import equipment
+from twin.core.results.details import LimitRow
 from twin.core.solved import Solved
 
 COOL_ROOM_DEGC = 20.0  # where the use of a temperature limit is counted from
 
-Row = dict[str, Any]
 
-
-def limits(solved: Solved) -> list[Row]:
+def limits(solved: Solved) -> list[LimitRow]:
     """Return how close each object came to what it may do, worst hour each, tightest first.
 
     What was too small, so that racks were held back or off, comes before all else with a limit of nothing.
@@ -22,24 +21,21 @@ def limits(solved: Solved) -> list[Row]:
     return sorted([*shortfalls(solved), *_used(solved)], key=lambda row: -used_frac(row))
 
 
-def used_frac(row: Row) -> float:
+def used_frac(row: LimitRow) -> float:
     """Return how much of a limit is used: of its watts, or of its kelvins above a cool room; infinite of nothing."""
-    if row["unit"] == "°C":
-        return (row["value"] - COOL_ROOM_DEGC) / (row["limit"] - COOL_ROOM_DEGC)
-    return row["value"] / row["limit"] if row["limit"] else np.inf
+    if row.unit == "°C":
+        return (row.value - COOL_ROOM_DEGC) / (row.limit - COOL_ROOM_DEGC)
+    return row.value / row.limit if row.limit else np.inf
 
 
-def _worst(label: str, kind: str, values: FloatArray, limit: float, unit: str) -> Iterator[Row]:
+def _worst(label: str, kind: str, values: FloatArray, limit: float, unit: str) -> Iterator[LimitRow]:
     """Yield the hour in which `values` are highest, where there is a limit and a value."""
     if np.isfinite(limit) and np.any(np.isfinite(values)):
         hour = int(np.nanargmax(values))
-        yield {
-            "object": label, "kind": kind, "value": float(values[hour]), "limit": float(limit), "unit": unit,
-            "hour": hour,
-        }  # fmt: skip
+        yield LimitRow(label, kind, float(values[hour]), float(limit), unit, hour)
 
 
-def _used(solved: Solved) -> Iterator[Row]:
+def _used(solved: Solved) -> Iterator[LimitRow]:
     c, names, site = solved.coupled, equipment.names(solved.inputs), solved.site
     yield from _worst("Site", "grid connection", c.meter_power_w, solved.inputs.site.grid_limit_w, "W")
     tree = solved.feeds.tree
@@ -61,7 +57,7 @@ def _used(solved: Solved) -> Iterator[Row]:
         yield from _worst("Accelerators", "junction temperature", c.hottest_junction_degc, throttle, "°C")
 
 
-def shortfalls(solved: Solved) -> Iterator[Row]:
+def shortfalls(solved: Solved) -> Iterator[LimitRow]:
     """Yield what was too small for its load: how much was held back or off in its worst hour, and in how many hours.
 
     Coolant or air that is too warm is laid to the plant where most of the excess over the set points is in the
@@ -95,7 +91,7 @@ def shortfalls(solved: Solved) -> Iterator[Row]:
                            int(np.argmax(c.curve_clamped[:, i])))  # fmt: skip
 
 
-def _held(label: str, why: str, level: FloatArray) -> Iterator[Row]:
+def _held(label: str, why: str, level: FloatArray) -> Iterator[LimitRow]:
     """Yield the worst hour of an object's level: accelerator power withheld, and racks off."""
     if not np.any(level < 1):
         return
@@ -108,8 +104,8 @@ def _held(label: str, why: str, level: FloatArray) -> Iterator[Row]:
         yield _nothing(label, f"racks off for {why}, {hours}", float(off), "%", hour)
 
 
-def _nothing(label: str, kind: str, value: float, unit: str, hour: int) -> Row:
-    return {"object": label, "kind": kind, "value": value, "limit": 0.0, "unit": unit, "hour": hour}
+def _nothing(label: str, kind: str, value: float, unit: str, hour: int) -> LimitRow:
+    return LimitRow(label, kind, value, 0.0, unit, hour)
 
 
 def warmest_supply_degc(solved: Solved, group: int) -> float:

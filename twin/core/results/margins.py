@@ -2,24 +2,23 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from power_cooling.site_arrays import FloatArray
-from power_cooling.transients.loss_drills import LossDrill
 from twin.core.failures.ride_through import FOLLOWED_S
 from twin.core.inputs import equipment
+from twin.core.results.details import DrillRow, MarginRow
 from twin.core.solved import Solved
 
 N_OF_KIND = 3  # margins of one kind that an answer carries
 
 
-def margins(solved: Solved) -> list[dict[str, Any]]:
+def margins(solved: Solved) -> list[MarginRow]:
     """Return how much is left, worst hour each, beside what `results.limits` lists, scarcest first within a unit."""
     c, names = solved.coupled, equipment.names(solved.inputs)
     site, tree = solved.site, solved.feeds.tree
-    found: list[dict[str, Any]] = []
+    found: list[MarginRow] = []
 
     def add(
         labels: list[str], kind: str, values: FloatArray, unit: str, left: Callable[[FloatArray], FloatArray]
@@ -27,7 +26,7 @@ def margins(solved: Solved) -> list[dict[str, Any]]:
         for i, label in enumerate(labels[: values.shape[1]]):
             here = left(values[:, i])
             if np.any(np.isfinite(here)):
-                found.append({"object": label, "kind": kind, "value": float(np.nanmin(here)), "unit": unit})
+                found.append(MarginRow(label, kind, float(np.nanmin(here)), unit))
 
     def spare(used: FloatArray) -> FloatArray:
         return 1 - used
@@ -45,29 +44,22 @@ def margins(solved: Solved) -> list[dict[str, Any]]:
     add(names.plants, "chiller capacity", c.chiller_load_frac * chilled, "%", spare)
     room = np.where(site.racks.n_accelerators > 0, site.racks.throttle_degc - c.racks.max_junction_degc, np.nan)
     if np.any(np.isfinite(room)):
-        found.append(
-            {
-                "object": "Accelerators",
-                "kind": "junction below throttling",
-                "value": float(np.nanmin(room)),
-                "unit": "K",
-            }
-        )
-    return sorted(found, key=lambda row: (row["unit"] != "K", row["value"]))
+        found.append(MarginRow("Accelerators", "junction below throttling", float(np.nanmin(room)), "K"))
+    return sorted(found, key=lambda row: (row.unit != "K", row.value))
 
 
-def tightest(found: Sequence[dict[str, Any]], n_of_kind: int = N_OF_KIND) -> list[dict[str, Any]]:
+def tightest(found: Sequence[MarginRow], n_of_kind: int = N_OF_KIND) -> list[MarginRow]:
     """Return the first margins of each kind, in the order they come."""
     seen: Counter[str] = Counter()
     kept = []
     for margin in found:
-        seen[margin["kind"]] += 1
-        if seen[margin["kind"]] <= n_of_kind:
+        seen[margin.kind] += 1
+        if seen[margin.kind] <= n_of_kind:
             kept.append(margin)
     return kept
 
 
-def drills(solved: Solved) -> list[dict[str, Any]]:
+def drills(solved: Solved) -> list[DrillRow]:
     """Return what each kind of loss does to each plant with CDUs, at the busiest load and in hot weather.
 
     Stored heat is that of `loss_drills.Volumes`, assumed. Seconds count from the loss to the first CDU group that
@@ -77,23 +69,22 @@ def drills(solved: Solved) -> list[dict[str, Any]]:
     names, rows = equipment.names(solved.inputs).plants, []
     for plant, by_name in solved.drills.items():
         for drill in by_name.values():
-            row = {"plant": names[plant]} | _row(drill)
-            if np.any(solved.site.halls.plant_index == plant):
-                row["seconds_to_hot_air"] = _within(drill.air_limit_s)
-            rows.append(row)
+            serves_air_units = np.any(solved.site.halls.plant_index == plant)
+            rows.append(
+                DrillRow(
+                    plant=names[plant],
+                    loss=drill.name,
+                    is_loss=drill.is_loss,
+                    seconds_to_throttle=_within(drill.first_throttle_s),
+                    seconds_to_trip=_within(drill.first_trip_s),
+                    seconds_to_hot_air=_within(drill.air_limit_s) if serves_air_units else None,
+                    # a burst of load stays
+                    recovers_s=_within(float(np.max(drill.recovered_s))) if drill.is_loss else None,
+                    hottest_degc=float(np.max(drill.hottest_degc)),
+                    followed_s=FOLLOWED_S,
+                )
+            )
     return rows
-
-
-def _row(drill: LossDrill) -> dict[str, Any]:
-    return {
-        "loss": drill.name,
-        "is_loss": drill.is_loss,
-        "seconds_to_throttle": _within(drill.first_throttle_s),
-        "seconds_to_trip": _within(drill.first_trip_s),
-        "recovers_s": _within(float(np.max(drill.recovered_s))) if drill.is_loss else None,  # a burst stays
-        "hottest_degc": float(np.max(drill.hottest_degc)),
-        "followed_s": FOLLOWED_S,
-    }
 
 
 def _within(seconds: float) -> float | None:

@@ -18,6 +18,7 @@ from compute.steady.pins import Pin, pin_from_text
 from compute.steady.serving import Configuration
 from compute.steps.roofline import Parallelism
 from twin.core.inputs.layout import LayoutInputs
+from twin.core.results.details import WorkloadRow
 from twin.core.serving.engine_options import DYNAMO, ENGINES, SGLANG, TRTLLM, VLLM, EngineOptions
 
 MEMORY_FRAC = 0.9
@@ -68,7 +69,7 @@ def pin_of(configuration: Configuration) -> Pin:
     )  # fmt: skip
 
 
-def launches_of_run(per_workload: Sequence[Mapping[str, Any]], inputs: LayoutInputs) -> list[dict[str, Any]]:
+def launches_of_run(per_workload: Sequence[WorkloadRow], inputs: LayoutInputs) -> list[dict[str, Any]]:
     """Return the settings for what a finished run serves each use case with.
 
     Returns
@@ -77,26 +78,26 @@ def launches_of_run(per_workload: Sequence[Mapping[str, Any]], inputs: LayoutInp
         `workload`, `name`, `model_name`, `configuration`, `launches`, and `reason` where there are none.
     """
     return [
-        {name: row.get(name) for name in ("workload", "name", "model_name", "configuration")}
+        {name: getattr(row, name) for name in ("workload", "name", "model_name", "configuration")}
         | dict(zip(("launches", "reason"), _row_launches(row, inputs), strict=True))
         for row in per_workload
     ]
 
 
-def _row_launches(row: Mapping[str, Any], inputs: LayoutInputs) -> tuple[list[dict[str, Any]], str]:
-    sheet = inputs.products.models.get(row["model"])
-    if not row.get("feasible") or not row.get("configuration") or sheet is None:
-        return [], row.get("reason") or "nothing serves it"
+def _row_launches(row: WorkloadRow, inputs: LayoutInputs) -> tuple[list[dict[str, Any]], str]:
+    sheet = inputs.products.models.get(row.model)
+    if not row.feasible or not row.configuration or sheet is None:
+        return [], row.reason or "nothing serves it"
     try:
-        pin = pin_from_text(row["configuration"].split(", on ")[0])
+        pin = pin_from_text(row.configuration.split(", on ")[0])
     except ValueError:  # runs of other versions may write it otherwise
         return [], "this run wrote its configuration as this version does not read it; run it again"
     model = {"id": sheet.slug, "name": sheet.name, **sheet.facts}
     limit = float(model.get("max_context_tokens") or 131072)
-    context = context_limit(float(row.get("longest_tokens") or np.inf), float(row.get("mean_tokens") or limit), limit)
-    precision = row["weight_precision"]
+    context = context_limit(float(row.longest_tokens or np.inf), float(row.mean_tokens or limit), limit)
+    precision = row.weight_precision
     question = LaunchQuestion(
-        pin, model, precision, usual_kv_precision(precision), context, _node_size(row["accelerator"], inputs)
+        pin, model, precision, usual_kv_precision(precision), context, _node_size(row.accelerator, inputs)
     )
     return [asdict(launch) for launch in launches(question)], ""
 

@@ -17,6 +17,7 @@ from twin.core.failures.components import State, components
 from twin.core.failures.serving_losses import ServingLoss, serving_losses
 from twin.core.figures_of_merit import BY_NAME, HEADLINES
 from twin.core.results import margins
+from twin.core.results.details import MarginRow
 from twin.core.results.figures import Served, figures_of_merit
 from twin.core.results.figures import bands as figures_bands
 from twin.core.solve.solve_cache import remembered
@@ -86,7 +87,7 @@ class Answer:
 
     figures: dict[str, float | None]
     bands: dict[str, list[float]]
-    margins: list[dict[str, Any]]
+    margins: list[MarginRow]
     converged: bool
     message: str
 

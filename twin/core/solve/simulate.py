@@ -31,7 +31,8 @@ from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.pools import Pool, plan_pools
 from twin.core.provenance import this_solver
 from twin.core.results import figures
-from twin.core.solved import Described, Progress, SimulationResult, Solved
+from twin.core.results.details import SimulationResult
+from twin.core.solved import Described, Progress, Solved
 
 MAX_LOAD_PASSES = 6  # clock and load settle by a factor of five or more per pass
 LOAD_TOLERANCE = 1e-4

@@ -7,6 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from facility.models import Layout
 from twin.core.figures_of_merit import FIGURES
+from twin.core.results.details import run_details
+from twin.core.text.json_rows import as_json
 from twin.core.text.numbers import quantity_text
 from twin.models import Run, Scenario
 from twin.runs import services
@@ -34,7 +36,9 @@ class Command(BaseCommand):
             raise CommandError(run.message)
         if json:
             _write(json, run_as_json(run))
-        self.stdout.write(f"{found.path} under {run.scenario.slug}: {run.details['solver']['message'] or 'solved'}")
+        self.stdout.write(
+            f"{found.path} under {run.scenario.slug}: {run_details(run.details).solver.message or 'solved'}"
+        )
         for figure in FIGURES:
             value, band = run.figures.get(figure.name), (run.bands or {}).get(figure.name)
             low_high = f"{quantity_text(band[0], figure.unit)} to {quantity_text(band[1], figure.unit)}" if band else ""
@@ -43,7 +47,7 @@ class Command(BaseCommand):
 
 def run_as_json(run: Run) -> dict:
     """Return what `--json` writes: the shape is a contract with other programs."""
-    details = run.details
+    details = as_json(run_details(run.details))
     return {
         "site": run.layout.site.slug,
         "layout": run.layout.slug,

@@ -1,0 +1,297 @@
+"""What a run keeps beside its figures: the shape of `Run.details`, written by the solver, read by everything shown.
+
+`as_json` of `core.text.json_rows` stores it, `run_details` opens it, also of older runs: a field with a default came
+later, or an older run may lack it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.core.text.json_rows import read_row
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadRow:
+    """What one pool of accelerators serves, mean of the year. Rates of requests [1/s], of tokens [tokens/s]."""
+
+    name: str
+    workload: str = ""
+    model: str = ""
+    model_name: str = ""
+    accelerator: str = ""
+    n_accelerators: float = 0.0
+    configuration: str = ""
+    tensor_parallel: int | None = None
+    weight_precision: str = ""
+    feasible: bool = True
+    reason: str = ""
+    offered_requests_per_s: float = 0.0
+    served_requests_per_s: float = 0.0
+    target_ttft_s: float | None = None
+    target_itl_s: float | None = None
+    confidence: str = ""
+    source: str = ""
+    output_tokens_per_s: float = 0.0
+    input_tokens_per_s: float = 0.0
+    ttft_p50_s: float | None = None
+    ttft_p95_s: float | None = None
+    itl_p50_s: float | None = None
+    itl_p95_s: float | None = None
+    slo_attainment_frac: float | None = None
+    goodput_tokens_per_s: float = 0.0
+    cached_prompt_frac: float | None = None
+    sessions_peak: float | None = None
+    choice: str = ""  # how the configuration came about
+    best_configuration: str = ""  # of a free search, where this one was pinned or restricted
+    mean_tokens: float | None = None  # of a request, input and output
+    longest_tokens: float | None = None
+    best_gain_frac: float = 0.0  # output per accelerator of that one beyond this one, over this one
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRow:
+    """How close an object came to what it may do, in its worst hour of the year."""
+
+    object: str
+    kind: str
+    value: float
+    limit: float
+    unit: str
+    hour: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MarginRow:
+    """What is left of one quantity of an object in its worst hour."""
+
+    object: str
+    kind: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """How well power and heat close, worst hour, relative [-]."""
+
+    power_rel: float | None = None
+    heat_rel: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SolverNote:
+    """How the solver ended."""
+
+    converged: bool = True
+    iterations: int | None = None
+    elapsed_s: float | None = None
+    version: str = ""
+    digest: str = ""  # came with the names of solvers
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRow:
+    """One link of the year's energy from the grid to tokens and losses [J]."""
+
+    source: str
+    target: str
+    energy_j: float
+
+
+@dataclass(frozen=True, slots=True)
+class CostItem:
+    """One line of the yearly bill."""
+
+    item: str
+    usd_per_year: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rent:
+    """The same accelerators at the market's reserved price."""
+
+    usd_per_hour: float | None = None
+    cost_per_million_output_tokens_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What one input between its stated bounds does to the cost of a million output tokens."""
+
+    input: str
+    low: float
+    high: float
+    unit: str
+    cost_low_usd: float | None
+    cost_high_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """What failures of one group of parts that back each other up cost."""
+
+    name: str
+    availability_frac: float
+    lost_tokens_per_year: float
+    n: int | None = None  # None: of losses that no count of parts stands behind
+    capacity_after_one_failure_frac: float | None = None
+    planned_h_per_year: float | None = None
+    ride_through_s: float | None = None
+    one_more_gain_tokens_per_year: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityLevel:
+    """A level of token capacity and how long a year has it."""
+
+    capacity_frac: float
+    probability: float
+    h_per_year: float
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilityNote:
+    """Availability of the token capacity over the long run and over drawn years."""
+
+    groups: tuple[GroupRow, ...] = ()  # costliest first
+    lost_tokens_per_year: float | None = None
+    lost_tokens_p95_per_year: float | None = None
+    planned_lost_tokens_per_year: float | None = None
+    repair_crews: int | None = None  # None: as many as are broken
+    standard_error_frac: float | None = None
+    drawn_availability_frac: float | None = None
+    n_years_drawn: int | None = None
+    interruptions_per_year: float | None = None
+    mean_interruption_h: float | None = None
+    interruption_frac: float | None = None  # losses of less are no interruption; None: older runs count any
+    unexplored_frac: float | None = None
+    minor_lost_frac: float | None = None
+    capacity_distribution: tuple[CapacityLevel, ...] = ()
+    n_states: int | None = None
+    weather: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    """What one single failure costs."""
+
+    object: str
+    capacity_frac: float
+    lost_tokens_per_s: float
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DrillRow:
+    """Seconds after a loss, or a burst of load; None: it does not happen within `followed_s`."""
+
+    plant: str
+    loss: str
+    seconds_to_throttle: float | None
+    seconds_to_trip: float | None
+    followed_s: float
+    is_loss: bool = True
+    recovers_s: float | None = None
+    hottest_degc: float | None = None
+    seconds_to_hot_air: float | None = None  # of plants that serve air units
+
+
+@dataclass(frozen=True, slots=True)
+class HallAirRow:
+    """The air of one hall in the hour in which its hot aisle is hottest."""
+
+    hall: str
+    hour: int
+    supply_degc: float
+    inlet_mean_degc: float
+    inlet_max_degc: float
+    hot_aisle_degc: float
+    return_degc: float
+    shi_frac: float
+    rti_frac: float
+    rci_high_frac: float
+    dew_point_degc: float
+    metabolic_w: float
+    wbgt_degc: float
+    alert_limit_degc: float
+    exposure_limit_degc: float
+    allowed_minutes: float | None  # None: outside the range of the standard
+    edition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """One input of a run."""
+
+    object: str
+    field: str
+    value: Any
+    unit: str
+    source: str = ""
+    confidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFinding:
+    """What a rule found in the description when the run was made."""
+
+    object_kind: str
+    object_name: str
+    rule: str
+    severity: str
+    message: str
+    object_id: int | None = None
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetails:
+    """What a run keeps beside its figures, bands and arrays."""
+
+    per_workload: tuple[WorkloadRow, ...] = ()
+    limits: tuple[LimitRow, ...] = ()  # tightest first
+    balance: Balance = Balance()
+    solver: SolverNote = SolverNote()
+    mean_power_by_part_w: Mapping[str, float] = field(default_factory=dict)
+    energy_flow: tuple[FlowRow, ...] = ()
+    costs: tuple[CostItem, ...] = ()
+    rent: Rent = Rent()
+    sensitivities: tuple[Sensitivity, ...] = ()
+    availability: AvailabilityNote = AvailabilityNote()
+    failures: tuple[FailureRow, ...] = ()  # worst first
+    margins: tuple[MarginRow, ...] = ()  # scarcest first within a unit
+    drills: tuple[DrillRow, ...] = ()
+    hall_air: tuple[HallAirRow, ...] = ()
+    economiser_hours: Mapping[str, float] = field(default_factory=dict)  # without chillers, by plant
+    throttled_hours: float | None = None
+    assumptions: tuple[Assumption, ...] = ()
+    confidence: str = ""
+    findings: tuple[RuleFinding, ...] = ()
+    n_found: Mapping[str, int] = field(default_factory=dict)  # findings of the year by severity
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationResult:
+    """What a run stores. Series have shape (n_hours,), rack arrays (n_racks,)."""
+
+    figures: dict[str, float | None]
+    bands: dict[str, list[float]]
+    details: RunDetails
+    series: dict[str, NDArray[np.float32]]
+    racks: dict[str, NDArray]
+
+
+def run_details(stored: Mapping[str, Any] | None) -> RunDetails:
+    """Return what a run stored, of any version; nothing of a run that has not ended."""
+    stored = stored or {}
+    hours = stored.get("economiser_hours")
+    if isinstance(hours, int | float):  # of the site as a whole
+        stored = {**stored, "economiser_hours": {"": hours}}
+    return read_row(RunDetails, stored, "details")
