@@ -53,14 +53,10 @@ def test_values_of_every_shape_carry_their_unit(value, unit, text):
     assert fact_text(value, unit).replace(GAP, " ") == text
 
 
-def row(of: str, field: str, unit: str = "1") -> dict:
-    return {"object": of, "field": field, "unit": unit, "value": 1.0}
-
-
 def test_an_assumption_says_what_it_is_of():
-    assert assumption_words(row("wacc", "value")) == ("Finance and operation", "Cost of capital", "%")
-    assert assumption_words(row("Model", "cold_plate_max_k_per_w"))[1:] == ("Highest resistance of a cold plate", "K/W")
-    assert assumption_words(row("Sterling", "hourly weather", "h")) == ("Sterling", "Hourly weather", "h")
+    assert assumption_words("wacc", "value", "1") == ("Finance and operation", "Cost of capital", "%")
+    assert assumption_words("Model", "cold_plate_max_k_per_w", "1")[1:] == ("Highest resistance of a cold plate", "K/W")
+    assert assumption_words("Sterling", "hourly weather", "h") == ("Sterling", "Hourly weather", "h")
 
 
 def test_every_price_and_every_assumption_of_equipment_has_words():

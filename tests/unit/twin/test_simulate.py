@@ -13,8 +13,9 @@ from twin.core.figures_of_merit import BY_NAME, SERIES
 from twin.core.inputs.equipment import rack_table
 from twin.core.inputs.layout import layout_inputs
 from twin.core.inputs.pools import plan_pools, share_out
+from twin.core.inputs.weather import weather_of
 from twin.core.results.findings import run_findings
-from twin.core.solve.simulate import simulate, weather_of
+from twin.core.solve.simulate import simulate
 from twin.core.text.json_rows import as_json
 
 pytestmark = pytest.mark.django_db

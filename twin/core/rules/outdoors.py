@@ -7,7 +7,7 @@ import numpy as np
 from power_cooling.fluids.psychrometrics import dew_point_degc, wet_bulb_degc
 from power_cooling.site_arrays import FloatArray, PlantBank, Weather
 from twin.core.inputs.layout import LayoutInputs
-from twin.core.solve.simulate import weather_of
+from twin.core.inputs.weather import weather_of
 from twin.core.solve.solve_cache import remembered
 
 YEARS_KEPT = 8  # a year's wet bulbs take some 20 ms, more than all other rules of a thousand racks

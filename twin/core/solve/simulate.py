@@ -10,8 +10,6 @@ In order:
 """
 
 import time
-import zlib
-from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import fields
 
@@ -19,7 +17,6 @@ import numpy as np
 
 from power_cooling.coupled.parts import Parts
 from power_cooling.coupled.solve import CoupledResult, Reason, solve_coupled
-from power_cooling.fluids.psychrometrics import humidity_ratio_from_relative_humidity, pressure_at_elevation_pa
 from power_cooling.site_arrays import Failures, FloatArray, PoolCurves, SiteArrays, SiteFeeds, Weather
 from twin.core.failures.capacity_left import hot_weather
 from twin.core.failures.ride_through import plant_drills
@@ -29,6 +26,7 @@ from twin.core.inputs.feeds import rack_feeds as feeds_of_racks
 from twin.core.inputs.feeds import site_feeds
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.pools import Pool, plan_pools
+from twin.core.inputs.weather import weather_of
 from twin.core.provenance import this_solver
 from twin.core.results import figures
 from twin.core.results.details import SimulationResult
@@ -187,24 +185,6 @@ def refuse_unsolved(coupled: CoupledResult) -> None:
             f"{failed.size} of {coupled.report.reasons.size} hours have no steady state, first hour {failed[0]}: "
             f"{why}. Give the racks more coolant, the CDUs more units or the plant more capacity."
         )
-
-
-def weather_of(inputs: LayoutInputs) -> Weather:
-    """Return the snapshot's year of weather, its pressure shifted from the station's elevation to the site's.
-
-    Temperature and relative humidity are the station's.
-    """
-    stored = inputs.weather
-    rows = np.frombuffer(zlib.decompress(b64decode(stored.rows)), dtype="<f4")
-    dry_bulb, relative_humidity, pressure = rows.reshape(3, stored.n_hours).astype(float)
-    if stored.elevation_m is not None:
-        here, station = pressure_at_elevation_pa([inputs.site.elevation_m, stored.elevation_m])
-        pressure *= here / station
-    return Weather(
-        dry_bulb_degc=dry_bulb,
-        humidity_ratio=humidity_ratio_from_relative_humidity(dry_bulb, relative_humidity, pressure),
-        pressure_pa=pressure,
-    )
 
 
 def _over(demand: FloatArray, capacity: FloatArray) -> FloatArray:
