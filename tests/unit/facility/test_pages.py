@@ -56,10 +56,10 @@ def test_each_kind_has_a_list_a_form_and_a_way_out(planner, layout, kind):
 
 
 def test_lists_take_as_many_queries_for_many_racks(planner, layout, django_assert_num_queries):
-    with django_assert_num_queries(5):  # session, user, layout, racks, membership
+    with django_assert_num_queries(6):  # session, user, layout, racks, membership, guided start
         planner.get(address("part-list", layout, "racks"))
     Rack.objects.bulk_create(new_rack(layout, name=f"B-{i:02}", row="B", x_m=2 + 0.6 * i, y_m=8.0) for i in range(20))
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         planner.get(address("part-list", layout, "racks"))
 
 
