@@ -502,15 +502,36 @@ class SiteFeeds:
             object.__setattr__(self, name, index)
 
 
+def _units_of(bank: str, count: str) -> FloatArray | None:
+    """Declare what runs of the alike units that a bank of the site counts: None, or (n_elements, n_of_that)."""
+    return field(default=None, metadata={"bank": bank, "count": count})
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Failures:
     """What runs, per element. Each is None (all run) or an array (n_elements, n_of_that) or (n_of_that,)."""
 
-    cdus_running: FloatArray | None = None  # (n_elements, n_groups)
-    air_units_running: FloatArray | None = None  # (n_elements, n_halls)
-    coolers_running: FloatArray | None = None  # (n_elements, n_plants)
-    towers_running: FloatArray | None = None  # (n_elements, n_plants)
-    chillers_running: FloatArray | None = None  # (n_elements, n_plants)
-    pumps_running: FloatArray | None = None  # (n_elements, n_plants), of the facility water
+    cdus_running: FloatArray | None = _units_of("cdus", "n_units")  # (n_elements, n_groups)
+    air_units_running: FloatArray | None = _units_of("halls", "n_units")
+    coolers_running: FloatArray | None = _units_of("plants", "n_coolers")
+    towers_running: FloatArray | None = _units_of("plants", "n_towers")
+    chillers_running: FloatArray | None = _units_of("plants", "n_chillers")
+    pumps_running: FloatArray | None = _units_of("plants", "n_pumps")  # of the facility water
     racks_powered: FloatArray | None = None  # (n_elements, n_racks): share of the class that has power, 0..1
     feed_units_failed: IntArray | None = None  # (n_elements, n_feed_nodes), in the order of the FeedTree
+
+
+#: The alike units that may fail, by the name of their field in `Failures` without its ending: bank and count.
+UNITS_THAT_FAIL = {
+    entry.name.removesuffix("_running"): (entry.metadata["bank"], entry.metadata["count"])
+    for entry in fields(Failures) if "bank" in entry.metadata
+}  # fmt: skip
+
+
+def installed_units(site: SiteArrays) -> dict[str, FloatArray]:
+    """Return how many units are installed of each of `UNITS_THAT_FAIL`, each of shape (n_of_that,)."""
+    banks = {bank: getattr(site, bank) for bank, _ in UNITS_THAT_FAIL.values()}
+    return {
+        name: np.zeros(0) if banks[bank] is None else getattr(banks[bank], count)
+        for name, (bank, count) in UNITS_THAT_FAIL.items()
+    }

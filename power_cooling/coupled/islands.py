@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from power_cooling.electrical.feed_tree import RackLinks, stand_ins
-from power_cooling.site_arrays import Failures, FloatArray, IntArray, SiteArrays, SiteFeeds, rows_of
+from power_cooling.site_arrays import UNITS_THAT_FAIL, Failures, FloatArray, IntArray, SiteArrays, SiteFeeds, rows_of
 
 _SHARED = -1  # island of a feed that serves several
 _NONE = -2  # and of one that serves nothing
@@ -92,11 +92,9 @@ def part_of(site: SiteArrays, feeds: SiteFeeds, parted: Islands, island: int) ->
 
 def failures_in(failures: Failures, parted: Islands, island: int) -> Failures:
     """Return the failures of one island's parts, for `part_of` of the same island."""
-    of_field = {
-        "cdus_running": parted.groups, "air_units_running": parted.halls, "coolers_running": parted.plants,
-        "towers_running": parted.plants, "chillers_running": parted.plants, "pumps_running": parted.plants,
-        "racks_powered": parted.racks,
-    }  # fmt: skip
+    of_bank = {"cdus": parted.groups, "halls": parted.halls, "plants": parted.plants}
+    of_field = {f"{name}_running": of_bank[bank] for name, (bank, _) in UNITS_THAT_FAIL.items()}
+    of_field["racks_powered"] = parted.racks
     given = {name: getattr(failures, name) for name in of_field}
     own = {name: all_of[..., of_field[name] == island] for name, all_of in given.items() if all_of is not None}
     if parted.groups.size and not np.any(parted.groups == island):

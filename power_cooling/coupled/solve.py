@@ -27,7 +27,17 @@ from power_cooling.coupled.kernel import solve_elements
 from power_cooling.coupled.result import CoupledResult, RackChannels, RackSummary, Reason, SolveReport
 from power_cooling.electrical.feed_tree import feed_losses, link_shares, live_nodes, stand_ins
 from power_cooling.fluids.psychrometrics import dew_point_degc
-from power_cooling.site_arrays import CduBank, Failures, FloatArray, SiteArrays, SiteFeeds, Weather, records
+from power_cooling.site_arrays import (
+    UNITS_THAT_FAIL,
+    CduBank,
+    Failures,
+    FloatArray,
+    SiteArrays,
+    SiteFeeds,
+    Weather,
+    installed_units,
+    records,
+)
 
 COMPILED_MODULES = (
     "fluids/psychrometrics", "fluids/heat_exchangers", "cooling/heat_rejection", "cooling/towers",
@@ -298,15 +308,12 @@ def _inputs(
             )
     fails = failures or Failures()
     plants, halls = site.plants, site.halls
-    parts = [
-        _running(name, given, default, n)
-        for name, given, default in (
-            ("coolers_running", fails.coolers_running, plants.n_coolers),
-            ("towers_running", fails.towers_running, plants.n_towers),
-            ("chillers_running", fails.chillers_running, plants.n_chillers),
-            ("pumps_running", fails.pumps_running, plants.n_pumps),
-        )
-    ]
+    running = {
+        name: _running(f"{name}_running", getattr(fails, f"{name}_running"), installed, n)
+        for name, installed in installed_units(site).items()
+    }
+    # the kernel's columns, in the order that they are declared in
+    parts = [running[name] for name, (bank, _) in UNITS_THAT_FAIL.items() if bank == "plants"]
     most = max(part.shape[0] for part in parts)
     runs_p = np.stack([np.broadcast_to(part, (most, plants.n_plants)) for part in parts], axis=2)
     units_failed = fails.feed_units_failed
@@ -329,8 +336,8 @@ def _inputs(
         air=air_states(weather),
         dew_point=np.ascontiguousarray(dew_point_degc(weather.humidity_ratio, weather.pressure_pa)),
         powered=_running("racks_powered", fails.racks_powered, np.ones(site.racks.n_racks), n),
-        runs_g=_running("cdus_running", fails.cdus_running, np.zeros(0) if site.cdus is None else site.cdus.n_units, n),
-        runs_h=_running("air_units_running", fails.air_units_running, halls.n_units, n),
+        runs_g=running["cdus"],
+        runs_h=running["air_units"],
         runs_p=np.ascontiguousarray(runs_p),
         feeds=feeds,
         units_failed=units_failed,

@@ -147,6 +147,7 @@ def test_what_cannot_be_answered_is_said(layout, viewer, stranger):
         ("state", "out", "cdu:0", "no cdu of id 0"),
         ("drill", "out", "boiler:1", "boiler cannot fail here"),
         ("drill", "out", "feed", "write feed:id"),
+        ("drill", "out", "feed:" + "9" * 5000, "write feed:id"),
         ("drill", "out", f"feed:{feed}:2", "2 units of UPS-A out in all; there are 1"),
         ("state", "quantities", "colour", "quantities has colour; there are"),
         ("drill", "hours", "1", "hours is no parameter here; there are scenario, hour, out, quantities."),

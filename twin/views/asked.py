@@ -88,7 +88,8 @@ def _hour(text: str, last: int) -> int | None:
 
 def asked_outages(query: Mapping[str, str], year) -> tuple:
     """Return what is asked to be out of service."""
-    from twin.core.solve.steady import OUTAGE_KINDS, outages
+    from twin.core.failures.components import OUTAGE_KINDS
+    from twin.core.solve.steady import outages
 
     try:
         return outages(year, query.get("out", ""))

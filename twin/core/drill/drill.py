@@ -16,13 +16,13 @@ from power_cooling.transients.disturbances import Disturbance, Forcing
 from power_cooling.transients.loss_drills import transient_plant
 from power_cooling.transients.solve import TransientResult, simulate_transient
 from twin.core.failures.capacity_left import NO_LOSS_FRAC
-from twin.core.failures.components import Component
+from twin.core.failures.components import OUTAGE_KINDS, Component
 from twin.core.inputs import equipment
 from twin.core.results import margins
 from twin.core.results.details import MarginRow
 from twin.core.results.object_quantities import BEYOND, DEAD, STATES, THROTTLED, ObjectTable
 from twin.core.solve.object_states import object_tables
-from twin.core.solve.steady import DESIGN, OUTAGE_KINDS, Outage, Steady, parts_that_fail, solve_steady
+from twin.core.solve.steady import DESIGN, Outage, Steady, parts_that_fail, solve_steady
 from twin.core.solved import Described
 from twin.core.text.numbers import quantity_text
 

@@ -6,7 +6,8 @@ Alike units are counted (`feed:83:2`: two units of feed 83); CDUs are named one 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from twin.core.solve.steady import OUTAGE_KINDS, Outage, parts_that_fail
+from twin.core.failures.components import OUTAGE_KINDS
+from twin.core.solve.steady import Outage, parts_that_fail
 from twin.core.solved import Described
 
 Key = tuple[str, int]  # kind and id, as addresses name them

@@ -6,10 +6,9 @@ from functools import lru_cache
 from itertools import combinations, product
 
 import numpy as np
-from numpy.typing import NDArray
 
 from power_cooling.availability.reliability import HOURS_PER_YEAR, failed_units_pmf
-from power_cooling.site_arrays import Failures, FloatArray, SiteArrays, SiteFeeds
+from power_cooling.site_arrays import Failures, FloatArray, SiteArrays, SiteFeeds, installed_units
 from twin.core.inputs import equipment
 from twin.core.inputs.layout import LayoutInputs
 
@@ -18,6 +17,13 @@ NEGLIGIBLE_ACROSS = 1e-8  # of a year, 0.3 s, of feeds of different groups: they
 ASSUMED_COMMON_CAUSE_FRAC = 0.05  # of a component's failures that take its whole group: 1 to 10 % in IEEE 493 practice
 MAX_FAILED_SOLVED = 16  # units of one component that are taken out one by one; more at once are solved as all of them
 MAX_PAIRED_SOLVED = 8  # of each of two components that back each other up
+
+#: What may be taken out of service, by the name that addresses use: the components' kind, and the described rows.
+OUTAGE_KINDS = {
+    "feed": ("feed", "feeds"), "cdu": ("cdus", "cdus"), "air_unit": ("air_units", "halls"),
+    "cooler": ("coolers", "plants"), "tower": ("towers", "plants"), "chiller": ("chillers", "plants"),
+    "plant_pump": ("pumps", "plants"),
+}  # fmt: skip
 
 MAX_PLANNED_FRAC = 0.5  # of a year that one group's units are in a planned outage: beyond, several are served at a time
 
@@ -229,12 +235,7 @@ def _solved_numbers(n: int, most: int, chance: FloatArray) -> list[tuple[int, fl
 def failures_of(site: SiteArrays, feeds: SiteFeeds, found: list[Component], states: list[State]) -> Failures:
     """Return the states as the solver's failure axis; element 0 has nothing failed."""
     n = len(states) + 1
-    installed: dict[str, NDArray] = {
-        "air_units": site.halls.n_units, "coolers": site.plants.n_coolers, "towers": site.plants.n_towers,
-        "chillers": site.plants.n_chillers, "pumps": site.plants.n_pumps,
-        "cdus": site.cdus.n_units if site.cdus is not None else np.zeros(0),
-    }  # fmt: skip
-    running = {kind: np.tile(counts.astype(float), (n, 1)) for kind, counts in installed.items()}
+    running = {kind: np.tile(counts.astype(float), (n, 1)) for kind, counts in installed_units(site).items()}
     feed_out = np.zeros((n, feeds.tree.n_nodes), dtype=np.int64)
     for k, state in enumerate(states, start=1):
         for which, out in state.out:
@@ -243,12 +244,6 @@ def failures_of(site: SiteArrays, feeds: SiteFeeds, found: list[Component], stat
                 feed_out[k, component.index] += out
             else:
                 running[component.kind][k, component.index] -= out
-    return Failures(
-        cdus_running=running["cdus"] if site.cdus is not None else None,
-        air_units_running=running["air_units"],
-        coolers_running=running["coolers"],
-        towers_running=running["towers"],
-        chillers_running=running["chillers"],
-        pumps_running=running["pumps"],
-        feed_units_failed=feed_out,
-    )
+    if site.cdus is None:
+        del running["cdus"]
+    return Failures(**{f"{kind}_running": counts for kind, counts in running.items()}, feed_units_failed=feed_out)

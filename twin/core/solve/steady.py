@@ -14,19 +14,13 @@ from power_cooling.coupled.solve import CoupledResult
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import Failures, FloatArray, Weather
 from twin.core.failures.capacity_left import DESIGN_QUANTILE
-from twin.core.failures.components import Component, State, components, failures_of
+from twin.core.failures.components import OUTAGE_KINDS, Component, State, components, failures_of
 from twin.core.results.figures import Served
 from twin.core.solve.simulate import solve_hours
 from twin.core.solved import Described
 from twin.core.text.numbers import date_text
 
 DESIGN = -1  # the hour that a design is judged at: every pool's busiest demand, in weather exceeded 1 % of the year
-#: What may be taken out, by the name that addresses use: the components' kind, and the rows whose id is given.
-OUTAGE_KINDS = {
-    "feed": ("feed", "feeds"), "cdu": ("cdus", "cdus"), "air_unit": ("air_units", "halls"),
-    "cooler": ("coolers", "plants"), "tower": ("towers", "plants"), "chiller": ("chillers", "plants"),
-    "plant_pump": ("pumps", "plants"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +172,8 @@ def _outage(year: Described, entry: str, row_of: Mapping[tuple[str, int], int]) 
     kind, *numbers = entry.split(":")
     if kind not in OUTAGE_KINDS:
         raise ValueError(f"out has {entry}: {kind} cannot fail here; there are {', '.join(OUTAGE_KINDS)}")
-    if len(numbers) not in (1, 2) or not all(n.isdecimal() for n in numbers) or (numbers[1:] and int(numbers[1]) < 1):
+    whole = all(n.isdecimal() and len(n) < 19 for n in numbers)  # longer ones are no number of a row
+    if len(numbers) not in (1, 2) or not whole or (numbers[1:] and int(numbers[1]) < 1):
         raise ValueError(f"out has {entry}; write {kind}:id or {kind}:id:units with units of 1 or more")
     row_id, units = int(numbers[0]), int(numbers[1]) if len(numbers) == 2 else 1
     component_kind, table = OUTAGE_KINDS[kind]
