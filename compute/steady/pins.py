@@ -21,6 +21,7 @@ MODES = ("any", "aggregated", "disaggregated")
 RANKS = {"tp": "tensor_parallel", "pp": "pipeline_parallel", "dp": "attention_data_parallel", "ep": "expert_parallel"}
 MOST_RANKS, MOST_INSTANCES, MOST_BATCH, MOST_DRAFTS = 4096, 1024, 100_000, 16
 EXAMPLES = "“TP 8”, “fp8, TP 4 PP 2, batch 64” or “fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, MTP 2”"
+BESIDE = re.compile(r"on \w+|\d+ of \d+ used", re.IGNORECASE)  # that pages write behind a configuration
 APART = re.compile(r"prefill\s+(\d+)\s*x\s*([^:]+?)\s*:\s*decode\s+(\d+)\s*x\s*(.+)", re.IGNORECASE)
 
 
@@ -113,7 +114,7 @@ def pin_from_text(text: str) -> Pin:
     ValueError
         If a part of it cannot be read; names the part and what is allowed.
     """
-    parts = [part.strip() for part in text.split(",") if part.strip()]
+    parts = [part.strip() for part in text.split(",") if part.strip() and not BESIDE.fullmatch(part.strip())]
     precision, drafts, batch, unit = "", 0, None, ""
     for part in parts:
         words = part.lower().split()

@@ -31,6 +31,15 @@ def all_to_all_s_per_token(*, ranks: int, hidden_size: int, active_experts: int,
     return remote * hidden_size * (DISPATCH_BYTES + COMBINE_BYTES) / link_bytes_per_s
 
 
+def gather_scatter_s_per_token(ranks: int, hidden_size: int, link_bytes_per_s: float) -> float:
+    """Return the wire time of gathering every token on every rank and summing the parts back, per token and layer [s].
+
+    As engines do where attention is data-parallel and experts are sliced: an all-gather and a reduce-scatter, in each
+    of which a rank's link carries (ranks - 1) / ranks of all tokens.
+    """
+    return 2.0 * (ranks - 1) / ranks * hidden_size * REDUCE_BYTES / link_bytes_per_s
+
+
 def link_bytes_per_s(ranks: int, scaleup_bytes_per_s: float, scaleup_domain_size: int) -> float:
     """Return the bandwidth per rank and direction of a group: the scale-up link inside its domain, else the network."""
     return scaleup_bytes_per_s if ranks <= scaleup_domain_size else min(scaleup_bytes_per_s, SCALEOUT_BYTES_PER_S)

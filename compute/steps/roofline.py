@@ -26,6 +26,7 @@ from compute.steps.collectives import (
     REDUCE_BYTES,
     all_reduce_s_per_byte,
     all_to_all_s_per_token,
+    gather_scatter_s_per_token,
     link_bytes_per_s,
 )
 
@@ -262,16 +263,21 @@ def deployment_work(
         exchanges += 2.0 * model.moe_layers
         exchange_hops += 2.0 * model.moe_layers * np.log2(ranks)
         inside = ranks <= accelerator.scaleup_domain_size
-        wire_s = (
-            model.moe_layers
-            / ranks
-            * all_to_all_s_per_token(
-                ranks=ranks,
-                hidden_size=model.hidden_size,
-                active_experts=model.active_experts,
-                link_bytes_per_s=link if inside else NETWORK_EXCHANGE_BYTES_PER_S,
+        exchange_link = link if inside else NETWORK_EXCHANGE_BYTES_PER_S
+        if parallelism.expert_parallel > 1:
+            wire_s = (
+                model.moe_layers
+                / ranks
+                * all_to_all_s_per_token(
+                    ranks=ranks,
+                    hidden_size=model.hidden_size,
+                    active_experts=model.active_experts,
+                    link_bytes_per_s=exchange_link,
+                )
             )
-        )
+        else:
+            # every rank holds a slice of every expert, so each takes in all tokens and gives its part of all back
+            wire_s = model.moe_layers * gather_scatter_s_per_token(ranks, model.hidden_size, exchange_link)
         exchange_token_s += wire_s if inside else 0.0
         network_token_s += 0.0 if inside else wire_s
     elif parallelism.attention_data_parallel > 1:

@@ -151,3 +151,13 @@ def test_four_bit_integers_are_stored_narrow_and_multiplied_in_bf16():
     wide = deployment_work(part("h100-sxm"), shape("llama-3.1-70b"), Parallelism(1), weight_precision="bf16")
     assert work.weight_bytes[0] < 0.3 * wide.weight_bytes[0]
     assert work.dense_gemm_s[0] == wide.dense_gemm_s[0]
+
+
+def test_sliced_experts_gather_every_token_and_spread_ones_send_it_to_those_it_needs():
+    card, model = part("rtx-pro-6000"), shape("qwen3-30b-a3b")
+    sliced, spread = (
+        deployment_work(card, model, Parallelism(1, 1, 2, experts), weight_precision="fp8") for experts in (1, 2)
+    )
+    # per layer and token over one PCIe link: 2 x (1/2) x 2048 x 2 bytes, both ways, against one remote rank's 3 bytes
+    assert sliced.exchange_token_s[0] == pytest.approx(48 * 2 * 0.5 * 2048 * 2 / 64e9)
+    assert spread.exchange_token_s[0] == pytest.approx(48 / 2 * 2 * (1 - 0.5**8) * 0.5 * 2048 * 3 / 64e9)

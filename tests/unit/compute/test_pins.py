@@ -33,6 +33,7 @@ def test_a_configuration_is_written_and_read_alike():
     apart = Pin(Parallelism(1, 1, 32, 32), Parallelism(4), 2, 1, "fp4", 2, 64)
     assert pin_from_text("fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, MTP 2, batch 64") == apart
     assert pin_from_text("tp8 pp2") == Pin(Parallelism(8, 2))
+    assert pin_from_text("fp8, TP 8, on vLLM, 64 of 72 used") == Pin(Parallelism(8), precision="fp8")
     found = searched()
     assert pinned(found.configuration.text()).configuration == found.configuration
 

@@ -60,6 +60,17 @@ class Launch:
     notes: tuple[str, ...]
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as blocks, so that a file inside a file can be read."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def pin_of(configuration: Configuration) -> Pin:
     """Return a configuration that was found as one that is decided."""
     c = configuration
@@ -89,7 +100,7 @@ def _row_launches(row: WorkloadRow, inputs: LayoutInputs) -> tuple[list[dict[str
     if not row.feasible or not row.configuration or sheet is None:
         return [], row.reason or "nothing serves it"
     try:
-        pin = pin_from_text(row.configuration.split(", on ")[0])
+        pin = pin_from_text(row.configuration)
     except ValueError:  # runs of other versions may write it otherwise
         return [], "this run wrote its configuration as this version does not read it; run it again"
     model = {"id": sheet.slug, "name": sheet.name, **sheet.facts}
@@ -243,7 +254,7 @@ def _launch(engine: str, question: LaunchQuestion) -> Launch:
         status=known.status,
         checked=known.checked,
         parts=tuple(parts),
-        graph=yaml.safe_dump_all(dynamo_documents(engine, question), sort_keys=False),
+        graph=yaml.dump_all(dynamo_documents(engine, question), Dumper=_Dumper, sort_keys=False),
         graph_status=DYNAMO.status,
         notes=_notes(engine, question),
     )
