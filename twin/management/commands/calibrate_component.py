@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from twin.core.telemetry import cdu, chiller, pod
+from twin.core.telemetry import air_handler, cdu, chiller, pod
 from twin.core.telemetry.component import Answer
 from twin.core.telemetry.tables import Table, listed, named_columns, read_table
 from twin.core.telemetry.times import parse_time
@@ -15,6 +15,7 @@ from twin.core.text.json_numbers import plain_json
 
 # What each component is called, what its columns may be named for, and who calibrates it.
 COMPONENTS: Mapping[str, tuple[tuple[str, ...], Callable[..., Answer]]] = {
+    "air-handler": (air_handler.QUANTITIES, air_handler.calibrate_air_handler),
     "cdu": (cdu.QUANTITIES, cdu.calibrate_cdu),
     "chiller": (chiller.QUANTITIES, chiller.calibrate_chiller),
     "pod": (pod.QUANTITIES, pod.calibrate_pod),
