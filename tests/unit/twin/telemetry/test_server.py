@@ -54,10 +54,11 @@ def test_held_out_watts_never_reach_their_own_prediction(export):
     rows = server.server_rows(table, {})
     work = 200 * rows.utilisation[0]
     busy = (rows.utilisation[0] > 0).astype(float)
-    first = server.follow(rows.power_w, work, busy, 30.0)
+    looks = np.vstack((rows.utilisation, rows.memory))
+    first = server.follow(rows.power_w, work, busy, 30.0, signature=looks)
     changed = rows.power_w.copy()
     changed[500:] += 100
-    second = server.follow(changed, work, busy, 30.0)
+    second = server.follow(changed, work, busy, 30.0, signature=looks)
     np.testing.assert_array_equal(first[:501], second[:501])
     assert np.abs(first[501:] - second[501:]).max() > 20
 
