@@ -17,6 +17,7 @@ from twin.views import (
     scenarios,
     serving,
     sites,
+    traces,
     validation,
 )
 
@@ -61,6 +62,7 @@ urlpatterns = [
     path("guide/skip/", guide.guide_skip, name="guide-skip"),
     path("glossary/", glossary.glossary, name="glossary"),
     path("serving/", serving.serving, name="serving"),
+    path("serving/traces/", traces.traces, name="trace"),
     path("serving/measured/", measured.measured, name="measured-run"),
     path("serving/own/", own_products.own_products, name="own-products"),
     path("validation/", validation.scoreboard, name="validation"),

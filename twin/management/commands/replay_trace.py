@@ -93,6 +93,13 @@ class Command(BaseCommand):
         parser.add_argument("--router", default="round-robin", help=", ".join(ROUTERS))
         parser.add_argument("--quantum-s", type=float, default=0.1, help="step of the routers' clock")
         parser.add_argument("--decode-replicas", type=int, metavar="R", help="disaggregate: replicas only prefill")
+        for name in ("tensor", "pipeline", "data", "expert"):
+            parser.add_argument(
+                f"--decode-{name}-parallel",
+                type=int,
+                metavar="N",
+                help=f"of decode replicas; default: --{name}-parallel",
+            )
         parser.add_argument("--link-bytes-per-s", type=float, default=50e9, help="prefill to decode, per replica")
         parser.add_argument("--link-latency-s", type=float, default=0.005)
         parser.add_argument(
@@ -147,7 +154,7 @@ class Command(BaseCommand):
         if options["decode_replicas"] is not None:
             if not options["link_bytes_per_s"] > 0:
                 raise ValueError(f"--link-bytes-per-s is {options['link_bytes_per_s']}; must be greater than 0")
-            decode_options = replace(pool_options, replicas=options["decode_replicas"])
+            decode_options = replace(pool_options, replicas=options["decode_replicas"], **_decode_ranks(options))
             set_up["decode_pool"] = replica_pool_for(accelerator, model, decode_options)
             set_up["transfer_s_per_token"] = _kv_bytes_per_token(model, options) / options["link_bytes_per_s"]
             set_up["transfer_latency_s"] = options["link_latency_s"]
@@ -260,6 +267,13 @@ def _interrupted() -> Iterator[Event]:
 def _reading(options: dict[str, Any]) -> Reading:
     delimiter = {"tab": "\t", "\\t": "\t"}.get(options["delimiter"], options["delimiter"])
     return Reading(delimiter, options["decimal"], options["characters_per_token"])
+
+
+def _decode_ranks(options: dict[str, Any]) -> dict[str, int]:
+    """Return the parallelism of decode replicas as far as it is their own."""
+    names = {"tensor": "tensor", "pipeline": "pipeline", "data": "attention_data", "expert": "expert"}
+    stated = {field: options.get(f"decode_{name}_parallel") for name, field in names.items()}
+    return {f"{field}_parallel": value for field, value in stated.items() if value is not None}
 
 
 def _accelerator(options: dict[str, Any]) -> Mapping[str, Any]:
