@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from facility.catalogue.ratings import continuous_rating_w
 from twin.core.inputs.layout import FORMATS, LayoutInputs, Products, RackColumns, column_names, layout_inputs
 
 FEED = {
@@ -29,7 +30,8 @@ def sheet(kind: str = "systems", slug: str = "", **more: Any) -> dict[str, Any]:
     """Return a catalogue entry as a snapshot has it."""
     own = {"kind": kind, "slug": slug, "name": slug, "vendor": "", "facts": {}, "source": "", "confidence": "published",
            "field_confidence": {}}  # fmt: skip
-    return own | more
+    made = own | more
+    return {"rating_w": continuous_rating_w(made["facts"])} | made
 
 
 def stored_inputs(**parts: Any) -> dict[str, Any]:

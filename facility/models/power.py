@@ -81,19 +81,7 @@ class PowerFeed(models.Model):
         """Continuous rating of one unit: the node's own, else the product's; None for an unrated utility."""
         if self.rating_w is not None:
             return self.rating_w
-        facts = self.product.facts if self.product_id else {}
-        match self.kind:
-            case self.Kind.BUSWAY | self.Kind.SWITCHBOARD if "continuous_power_w" in facts:
-                return facts["continuous_power_w"]
-            case self.Kind.UPS:
-                return facts.get("rating_va", 0) * facts.get("output_power_factor", 1) or None
-            case self.Kind.TRANSFORMER:
-                return facts.get("rating_va")
-            case self.Kind.GENERATOR:
-                return facts.get("continuous_w")
-            case self.Kind.BESS:
-                return facts.get("power_w")
-        return facts.get("rating_w")
+        return self.product.rating_w if self.product_id else None
 
     def clean(self) -> None:
         """Parent, hall and product fit, nothing feeds itself, and a rating is known."""

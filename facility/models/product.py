@@ -7,6 +7,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from facility.catalogue import schema
+from facility.catalogue.ratings import continuous_rating_w
 
 
 class Confidence(models.TextChoices):
@@ -69,6 +70,11 @@ class Product(models.Model):
     def fact(self, name: str) -> Any:
         """Return one fact, or None where the entry does not give it."""
         return self.facts.get(name)
+
+    @property
+    def rating_w(self) -> float | None:
+        """Continuous rating of one unit where it carries power [W]."""
+        return continuous_rating_w(self.facts)
 
     def confidence_of(self, field: str) -> str:
         """Return the confidence of one field: its own where stated, else the entry's."""

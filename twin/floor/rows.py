@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facility.models import AirUnit, FloorFeature, Hall, Layout, Product, Rack
+from twin.core.inputs.layout import nameplate_w
 
 FloatArray = NDArray[np.float64]
 
@@ -37,7 +38,9 @@ class Floor:
 
     def rated_power_w(self) -> FloatArray:
         """Return each rack's nameplate power [W]: its systems at their rated input and what else is in it."""
-        rated = [(self.fact(r, "max_power_w") or 0.0) * r["n_systems"] + r["other_power_w"] for r in self.racks]
+        rated = [
+            nameplate_w(self.facts.get(r["product_id"], {}), r["n_systems"], r["other_power_w"]) for r in self.racks
+        ]
         return np.array(rated, dtype=float)
 
     def weight_kg(self) -> FloatArray:

@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import Model, Q
 
 from facility.catalogue import assumed
+from facility.catalogue.ratings import continuous_rating_w
 from facility.catalogue.schema import unit_of
 from facility.models import Layout, Product, Rack, Site
 from twin.core.inputs.layout import (
@@ -114,7 +115,14 @@ def unpacked(stored: bytes) -> dict[str, Any]:
 
 def inputs_stored(stored: bytes) -> LayoutInputs:
     """Return what a run stored as everything but the API reads it; `layout_inputs` says what is raised."""
-    return layout_inputs(unpacked(stored))
+    return layout_inputs(with_ratings(unpacked(stored)))
+
+
+def with_ratings(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return a snapshot with the products' ratings, which those of before they were kept lack."""
+    for sheet in stored.get("products", {}).get("by_id", {}).values():
+        sheet.setdefault("rating_w", continuous_rating_w(sheet.get("facts", {})))
+    return stored
 
 
 def inputs_now(layout: Layout, scenario: Scenario) -> LayoutInputs:

@@ -10,7 +10,7 @@ from facility.models import PowerFeed, Product
 from power_cooling.cooling.heat_rejection import dry_cooler_outlet_degc
 from power_cooling.electrical.feed_tree import feed_losses
 from power_cooling.fluids.heat_exchangers import exchange
-from tests.small_inputs import small_inputs
+from tests.small_inputs import sheet, small_inputs
 from twin.core.inputs import equipment, feeds
 from twin.core.inputs.feed_ratings import rating_w
 from twin.core.inputs.layout import LayoutInputs
@@ -20,16 +20,11 @@ META = ("id", "name", "vendor", "source", "confidence", "field_confidence", "not
 
 def entry(kind: str, slug: str) -> dict:
     found = entries(kind)[slug]
-    return {
-        "kind": kind,
-        "slug": slug,
-        "name": found.get("name", slug),
-        "vendor": found.get("vendor", ""),
-        "facts": {name: value for name, value in found.items() if name not in META},
-        "source": found["source"],
-        "confidence": found["confidence"],
-        "field_confidence": found.get("field_confidence", {}),
-    }
+    facts = {name: value for name, value in found.items() if name not in META}
+    return sheet(
+        kind, slug, name=found.get("name", slug), vendor=found.get("vendor", ""), facts=facts, source=found["source"],
+        confidence=found["confidence"], field_confidence=found.get("field_confidence", {}),
+    )  # fmt: skip
 
 
 PRODUCTS = {
@@ -216,8 +211,9 @@ def test_every_product_of_a_feed_has_the_rating_that_forms_and_drawings_show():
     pairs = [(feed_kind, kind) for feed_kind, kinds in PowerFeed.PRODUCT_KINDS.items() for kind in kinds]
     for feed_kind, kind in pairs:
         for slug in entries(kind):
-            sheet = entry(kind, slug)
-            shown = PowerFeed(kind=feed_kind, product=Product(pk=1, facts=sheet["facts"])).unit_rating_w
+            found = entry(kind, slug)
+            shown = PowerFeed(kind=feed_kind, product=Product(pk=1, facts=found["facts"])).unit_rating_w
             feed = {"name": slug, "kind": feed_kind, "product_id": 1}
-            inputs = small_inputs(feeds=[feed], products={"by_id": {"1": sheet}})
+            inputs = small_inputs(feeds=[feed], products={"by_id": {"1": found}})
+            assert shown
             assert rating_w(inputs, inputs.feeds[0]) == shown, slug

@@ -57,3 +57,22 @@ def test_products_are_found_by_the_reference_of_a_row():
     inputs = small_inputs(products={"by_id": {"7": sheet("ups", name="UPS", facts={"rating_va": 1.0})}})
     assert (inputs.product_name(7), inputs.facts(7), inputs.product(7).kind) == ("UPS", {"rating_va": 1.0}, "ups")
     assert (inputs.product_name(None), inputs.facts(None), inputs.product(None)) == ("", {}, None)
+
+
+@pytest.mark.django_db
+def test_a_snapshot_of_before_ratings_were_kept_opens_with_them():
+    stored = snapshot.snapshot(*small_scenario())
+    wanted = layout_inputs(stored).products.by_id
+    assert any(product.rating_w for product in wanted.values())
+    for kept in stored["products"]["by_id"].values():
+        del kept["rating_w"]
+    read = snapshot.inputs_stored(snapshot.packed(snapshot.canonical(stored)))
+    assert {key: product.rating_w for key, product in read.products.by_id.items()} == {
+        key: product.rating_w for key, product in wanted.items()
+    }
+
+
+def test_a_racks_nameplate_is_that_of_its_systems_and_what_else_is_in_it():
+    inputs = small_inputs(products={"by_id": {"7": sheet(facts={"max_power_w": 10e3})}})
+    assert inputs.nameplate_w(7, 4, 500.0) == 40.5e3
+    assert inputs.nameplate_w(None, 1, 500.0) == 500.0

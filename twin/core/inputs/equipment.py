@@ -165,7 +165,7 @@ def _rack_kind(
     """Return the figures of one rack of a make-up: its bank columns, accelerator, system and nameplate."""
     entry = inputs.product(product_id)
     if entry is None or entry.kind != "systems":
-        power_w = other_power_w + (0.0 if entry is None else n_systems * entry.facts["max_power_w"])
+        power_w = inputs.nameplate_w(product_id, n_systems, other_power_w)
         draw_w = other_power_w + (0.0 if entry is None else n_systems * entry.facts["typical_power_w"])
         return _passive_kind(power_w, draw_w, "" if entry is None else entry.slug)
     system = entry.facts
@@ -180,7 +180,7 @@ def _rack_kind(
     fan_w = float(split.get("fans") or 0.0) * n_systems
     loss_w = float(split.get("psu_loss") or split.get("power_conversion_loss") or 0.0) * n_systems
     other_w = max(system["non_accelerator_power_w"] * n_systems - fan_w - loss_w, 0.0)
-    max_power_w = system["max_power_w"] * n_systems + other_power_w
+    max_power_w = inputs.nameplate_w(product_id, n_systems, other_power_w)
     liquid_frac = float(system["liquid_heat_frac"] or 0.0) if coolant else 0.0
     if liquid_frac > 0 and flow_m3_per_s == 0:
         raise ValueError(f"Rack {name}: coolant_flow_m3_per_s is 0; give it a flow above 0, or leave it empty")

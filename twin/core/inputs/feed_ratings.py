@@ -41,12 +41,9 @@ def rating_w(inputs: LayoutInputs, feed: FeedRow) -> float:
     """Return the continuous rating of one unit of a feed: its own, else its product's, else the grid limit [W]."""
     if feed.rating_w is not None:
         return float(feed.rating_w)
-    sheet = inputs.facts(feed.product_id)
-    if "rating_va" in sheet:
-        return float(sheet["rating_va"]) * float(sheet.get("output_power_factor") or 1.0)
-    for name in ("continuous_power_w", "continuous_w", "rating_w", "power_w"):
-        if sheet.get(name):
-            return float(sheet[name])
+    product = inputs.product(feed.product_id)
+    if product is not None and product.rating_w:
+        return product.rating_w
     if feed.kind == "utility":
         return float(inputs.site.grid_limit_w)
     raise ValueError(f"Feed {feed.name} has neither rating_w nor a product; give it one of them")

@@ -27,6 +27,7 @@ class ProductSheet:
     source: str
     confidence: str
     field_confidence: Mapping[str, str]
+    rating_w: float | None = None  # continuous, of one unit, of what carries power; see `twin.runs.snapshot`
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,9 +274,18 @@ class LayoutInputs:
         """Return the facts of a referenced product; none where there is no reference."""
         return {} if product_id is None else self.products.by_id[product_id].facts
 
+    def nameplate_w(self, product_id: int | None, n_systems: float, other_power_w: float) -> float:
+        """Return the nameplate power of a rack: its systems at their rated input and what else is in it [W]."""
+        return nameplate_w(self.facts(product_id), n_systems, other_power_w)
+
     def product_name(self, product_id: int | None) -> str:
         """Return the name of a referenced product, or nothing."""
         return "" if product_id is None else self.products.by_id[product_id].name
+
+
+def nameplate_w(facts: Mapping[str, Any], n_systems: float, other_power_w: float) -> float:
+    """Return the nameplate power of a rack of `n_systems` of one product and other power beside them [W]."""
+    return float(facts.get("max_power_w") or 0.0) * n_systems + other_power_w
 
 
 TABLES: Mapping[str, type] = {

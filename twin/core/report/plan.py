@@ -131,6 +131,4 @@ def _of(arrays: Mapping[str, NDArray], name: str, at: Mapping[int, int], pk: int
 
 def _rated_w(inputs: LayoutInputs, i: int) -> float:
     racks = inputs.racks
-    sheet = inputs.facts(racks.product_id[i])
-    rated = (sheet.get("max_power_w") or 0.0) * racks.n_systems[i] + racks.other_power_w[i]
-    return rated or np.inf
+    return inputs.nameplate_w(racks.product_id[i], racks.n_systems[i], racks.other_power_w[i]) or np.inf
