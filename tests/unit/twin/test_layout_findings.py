@@ -303,7 +303,7 @@ def test_plants_in_the_hottest_hour(layout):
     found = only(layout, "plant capacity")
     assert found.severity == RISK
     assert found.limit < found.value
-    assert "in the hottest hour (37.2 °C dry, 26.3 °C wet bulb) its duty coolers give" in found.message
+    assert "in the hottest hour (37.2 °C dry, 26.4 °C wet bulb) its duty coolers give" in found.message
     CoolingPlant.objects.filter(name="Plant").update(n_heat_rejection=3)
     assert of(layout, "plant capacity") == []
 

@@ -89,7 +89,9 @@ def at_elevation(inputs: LayoutInputs, elevation_m: float) -> LayoutInputs:
     rows[2] = pressure_at_elevation_pa(elevation_m)
     packed = b64encode(zlib.compress(rows.tobytes(), level=1)).decode()
     return replace(
-        inputs, weather=replace(inputs.weather, rows=packed), site=replace(inputs.site, elevation_m=elevation_m)
+        inputs,
+        weather=replace(inputs.weather, rows=packed, elevation_m=elevation_m),
+        site=replace(inputs.site, elevation_m=elevation_m),
     )
 
 
