@@ -96,3 +96,15 @@ def test_runs_of_different_model_versions_are_told_apart():
     assert compared.model_versions == ["unknown", "7"]
     assert "different versions of the model (Old: unknown, New: 7)" in compared.model_note
     assert model_note(["7", "7"], ["A", "B"]) == ""
+
+
+def test_two_solvers_of_one_version_differ_in_the_assumptions_of_a_comparison():
+    runs = [run(name, tokens=100.0, parts_w={"Accelerators": 50.0}, usd={"racks": 10.0}) for name in ("One", "Two")]
+    named = [
+        replace(one, details=replace(one.details, solver=replace(one.details.solver, version="7", digest=letter * 64)))
+        for one, letter in zip(runs, "ab", strict=True)
+    ]
+    compared = compare(named)
+    assert compared.model_note == ""
+    [row] = [row for row in compared.assumptions if row.name == "Solver"]
+    assert row.values == ["model 7, digest aaaaaaaaaaaa", "model 7, digest bbbbbbbbbbbb"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from compute.steady.pins import Restrictions
 from twin.core.comparison.runs import ComparedRun
 from twin.core.inputs.layout import LayoutInputs
+from twin.core.provenance import solver_of
 from twin.core.results.details import Assumption
 from twin.core.text.field_names import assumption_words, fact_text
 from twin.core.text.numbers import quantity_text
@@ -78,7 +79,7 @@ def _assumptions(run: ComparedRun) -> dict[tuple[str, str], str]:
     for row in run.details.per_workload:
         said[MODEL, f"Model for {row.name}"] = row.model_name or "none fits"
         said[MODEL, f"Configuration for {row.name}"] = row.configuration or ABSENT
-    said[MODEL, "Solver"] = run.details.solver.version
+    said[MODEL, "Solver"] = solver_of(run.details.solver.version, run.details.solver.digest).text
     return said
 
 
