@@ -52,7 +52,7 @@ FEATURES = (
     "conductance", "supply over set point", "fan power at its end", "fan power over need",
 )  # fmt: skip
 # What the model itself is good for, per feature: relative, kelvins for the set point.
-LEAST_SIGMA = np.array([0.002, 0.002, 0.004, 0.003, 0.003, 0.006, 0.03, 0.004, 0.03])
+LEAST_SIGMA = np.array([0.002, 0.002, 0.004, 0.003, 0.003, 0.006, 0.03, 0.01, 0.03])
 FAN_LAW_PER_INDEPENDENT = 12.0  # bins: the fan law errs with the weather, so a day of it counts once
 MIN_UNITS_OF_FLOW = 1e-3
 
@@ -138,6 +138,7 @@ class Loop:
     fan_law: FloatArray | None  # of `_fan_terms`, learned from the healthy part
     fan_range: FloatArray | None
     fan_law_w: FloatArray | None  # the law at the readings
+    end_fan_w: FloatArray  # fan power of those rows of a bin in which the rejection runs at its end
     heat_capacity: tuple[FloatArray, FloatArray]  # primary, secondary [J/(kg K)]
     steady: tuple[bool, bool]  # primary, secondary flow: constant but for its stages
     binned: float  # seconds per bin
@@ -296,7 +297,8 @@ def loop_features(loop: Loop, acting: Sequence[Acting] = ()) -> FloatArray:
                 busy |= raw["rejection_fan_power_w"] > 0.93 * rated
         out[6] = np.where(busy, np.nan, over)
     if "rejection_fan_power_w" in raw and loop.design.fan_rated_w:
-        out[7] = np.where(ended, _log(raw["rejection_fan_power_w"] / loop.design.fan_rated_w), np.nan)
+        corrected = raw["rejection_fan_power_w"] / loop.raw["rejection_fan_power_w"]
+        out[7] = np.where(ended, _log(loop.end_fan_w * corrected / loop.design.fan_rated_w), np.nan)
     if loop.fan_law is not None:
         terms, power = _fan_terms(loop, raw)
         inside = np.all((terms[1:] >= loop.fan_range[:, :1]) & (terms[1:] <= loop.fan_range[:, 1:]), axis=0)
@@ -364,6 +366,7 @@ def loop_of(rows: Rows, design: Design, train: NDArray[np.bool_]) -> Loop:
     ]
     loop = Loop(
         seconds, raw, trained, design, *coolants, *levels, *full, pump_w, ASSUMED_FILM_EXPONENT, None, None, None,
+        _end_fan_w(rows, design, bin_s),
         (capacities[0], capacities[1]), (steady[0], steady[1]), bin_s,
     )  # fmt: skip
     return _with_fan_law(loop)
@@ -418,6 +421,26 @@ def _binned(
     present = np.bincount(index, minlength=n) > 0
     seconds = rows.seconds[0] + (np.arange(n) + 0.5) * bin_s
     return seconds[present], {name: values[present] for name, values in raw.items()}, ~held[present]
+
+
+def _end_fan_w(rows: Rows, design: Design, bin_s: float) -> FloatArray:
+    """Return the mean fan power of a bin's rows at the rejection's end, NaN where fewer than two are.
+
+    A row counts where its neighbours stand above the set point as well: a fan that came on within a row, or a bin, has
+    not run at its end all of it.
+    """
+    index = np.floor((rows.seconds - rows.seconds[0]) / bin_s).astype(np.intp)
+    n = int(index[-1]) + 1
+    present = np.bincount(index, minlength=n) > 0
+    fan = rows.values.get("rejection_fan_power_w")
+    if fan is None or design.set_point_degc is None:
+        return np.full(int(present.sum()), np.nan)
+    with np.errstate(invalid="ignore"):
+        over = rows.values["primary_supply_degc"] - design.set_point_degc > SETTLED_K
+    whole = over & np.r_[False, over[:-1]] & np.r_[over[1:], False] & np.isfinite(fan)
+    count = np.bincount(index[whole], minlength=n)
+    total = np.bincount(index[whole], fan[whole], minlength=n)
+    return np.where(count >= 2, total / np.maximum(count, 1), np.nan)[present]
 
 
 def fit_conductance(loop: Loop, healthy: NDArray[np.bool_]) -> Fit:

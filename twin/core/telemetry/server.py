@@ -23,6 +23,7 @@ from twin.core.telemetry.times import Times, parse_time, read_times
 FloatArray = NDArray[np.float64]
 
 OBJECT = "accelerators"
+LEAST_BUSY = 20  # rows
 BUSY_FROM_FRAC = 0.01  # below it a row is idle: its power is the driver's idle state, which utilisation does not tell
 
 # Plain names (no case, units or separators) that exports use, best first: nvidia-smi, DCGM and its exporter, cluster
@@ -475,12 +476,14 @@ def calibrate_server(table: Table, named: Mapping[str, str], holdout: str, entry
     held = held_out_rows(rows.seconds, holdout)
     train = ~held
     busy = rows.utilisation[0] > BUSY_FROM_FRAC
-    for part, mask in (("training", train), ("held-out", held)):
-        if (mask & busy).sum() < 20:
-            raise ValueError(
-                f"{table.name}: {int((mask & busy).sum())} {part} rows are busy (utilisation above"
-                f" {BUSY_FROM_FRAC:.0%}); 20 or more are needed to learn watts from utilisation"
-            )
+    if (train & busy).sum() < LEAST_BUSY:
+        raise ValueError(
+            f"{table.name}: {int((train & busy).sum())} training rows are busy (utilisation above"
+            f" {BUSY_FROM_FRAC:.0%}); {LEAST_BUSY} or more are needed to learn watts from utilisation"
+        )
+    # A server that hardly works later is scored on all its rows, and the answer says so.
+    by_busy = bool((held & busy).sum() >= LEAST_BUSY)
+    scored_rows = f"held-out rows with utilisation above {BUSY_FROM_FRAC:.0%}" if by_busy else "all held-out rows"
     power = fit_power(rows, train, entry)
     idle_w = power.values["accelerator_idle_w"]
     work = mean_dynamic_power_w(power.values, rows)
@@ -516,14 +519,14 @@ def calibrate_server(table: Table, named: Mapping[str, str], holdout: str, entry
         }
         parameters += [_parameter(estimate) for estimate in thermal.estimates]
     return {
-        "power_cv_rmse_frac": stated["power_w"]["one_row_ahead"]["busy"],
+        "power_cv_rmse_frac": stated["power_w"]["one_row_ahead"]["busy" if by_busy else "all"],
         "temperature_rmse_k": temperature_rmse_k,
         "n_train": int(train.sum()),
         "n_held_out": int(held.sum()),
         "n_train_busy": int((train & busy).sum()),
         "n_held_out_busy": int((held & busy).sum()),
         "basis": (
-            f"power: held-out rows with utilisation above {BUSY_FROM_FRAC:.0%}, each predicted from its own utilisation"
+            f"power: {scored_rows}, each predicted from its own utilisation"
             " and the rows before it (idle state and work intensity followed); temperature: all held-out rows from"
             " measured power, inlet followed. Without following: scores"
         ),

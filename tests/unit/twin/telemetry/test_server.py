@@ -106,3 +106,14 @@ def test_missing_files_and_odd_holdouts_are_refused(export):
         call_command("calibrate_server", str(export), "--holdout", "some")
     with pytest.raises(CommandError, match="no such name; allowed are"):
         call_command("calibrate_server", str(export), "--columns", "watts=power")
+
+
+def test_a_server_that_hardly_works_later_is_scored_on_all_its_rows(export, tmp_path):
+    lines = export.read_text().splitlines()
+    kept = [lines[0], *(line for line in lines[1:601])]
+    idle = [f"2024/02/{1 + i // 24:02d} {i % 24:02d}:00:00.000, 30.1 W, 31, 0 %" for i in range(300)]
+    answer = server.calibrate_server(
+        read_table(written(tmp_path, kept[0], kept[1:] + idle, "late.csv")), {}, "last-third"
+    )
+    assert answer["basis"].startswith("power: all held-out rows")
+    assert answer["power_cv_rmse_frac"] < 0.15
