@@ -37,6 +37,7 @@ RACK_INLET = re.compile(r"^rack.*(?:_inlet|_front).*_(?:c|degc)$")
 AISLE = re.compile(r"^cold_aisle.*_(?:c|degc)$")
 # A meter that covers less than this share of another is a gap worth naming.
 GAP_FRAC = 0.03
+FOLLOWED_FRAC = 0.5
 ASSUMED_COIL_TIME_S = 120.0  # water in a coil, and the averaging of its heat meter
 
 
@@ -225,12 +226,26 @@ def _strip(
     if np.isfinite(strip[train]).sum() < 30:
         return {}
     fit = fit_inlet(pod, strip, train)
-    entry = scores.scored("cold_aisle_strip_degc", strip, inlet_degc(fit.values, supply, back, middle), train)
+    alone = inlet_degc(fit.values, supply, back, middle)
+    entry = scores.scored("cold_aisle_strip_degc", strip, _followed(strip, alone), train)
+    entry["rmse_without_following_k"] = scores.rmse(strip[~train], alone[~train])
     over = float(np.nanmedian(strip - breathed))
-    said = f"reads {over:+.1f} K from the sensors in front of the racks"
+    said = f"one row ahead, its error followed; reads {over:+.1f} K from the sensors in front of the racks"
     if np.nanmedian(strip) > np.nanmedian(back) - 2.0:
         said += ", near what the coolers draw back: it does not stand in cold air"
     return {"cold_aisle_strip_degc": entry | {"sensors": said}}
+
+
+@njit(cache=True)
+def _followed(measured, predicted):
+    """Return predictions one row ahead: each with the error of the rows before, the last one half of it."""
+    out = np.empty(len(measured))
+    error = 0.0
+    for i in range(len(measured)):
+        out[i] = predicted[i] + error
+        if not np.isnan(measured[i] - predicted[i]):
+            error += FOLLOWED_FRAC * (measured[i] - predicted[i] - error)
+    return out
 
 
 def _coverage(pod: Pod) -> list[dict]:
