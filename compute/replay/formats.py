@@ -41,7 +41,7 @@ def _same(*names: str) -> dict[str, tuple[str, ...]]:
 
 
 OWN = TraceFormat(
-    "the product's own",
+    "the product's own columns",
     _same(
         "input_tokens", "output_tokens", "arrival_s", "request_id", "run", "priority", "hash_ranges_512",
         "cached_tokens", "cached_tokens_inf", "session", "sub", "turn", "think_s", "t_s", "api_s",

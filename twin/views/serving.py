@@ -11,7 +11,7 @@ from django.views.decorators.vary import vary_on_headers
 from facility.entry.number_entry import number_read
 from facility.models import Product
 from twin.core.charts import run as run_charts
-from twin.floor.products import accelerator_of, accelerators_per_node, domain_size, entry_of
+from twin.floor.products import accelerator_of, accelerators_per_node, domain_size, entry_of, served_by
 from twin.models import Scenario
 
 #: What is chosen first: the pair most planners ask about.
@@ -37,7 +37,7 @@ def serving(request: HttpRequest) -> HttpResponse:
     """Show what one system can serve of one model to one use case, over speed per user."""
     choices, chosen = {}, {}
     for kind, first in FIRST.items():
-        choices[kind] = list(Product.objects.filter(kind=kind))
+        choices[kind] = served_by() if kind == "systems" else list(Product.objects.filter(kind=kind))
         asked = request.GET.get(kind.removesuffix("s"), first)
         chosen[kind] = next((p for p in choices[kind] if p.slug == asked), choices[kind][0] if choices[kind] else None)
     asked = request.GET.get("engine", "")

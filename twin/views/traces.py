@@ -10,7 +10,7 @@ from django.shortcuts import render
 
 from facility.entry import number_entry
 from facility.models import Product
-from twin.floor.products import accelerator_of, accelerators_per_node, domain_size, entry_of
+from twin.floor.products import accelerator_of, accelerators_per_node, domain_size, entry_of, served_by
 from twin.models import Scenario
 
 MOST_BYTES = 50 * 2**20
@@ -49,9 +49,9 @@ class TraceForm(forms.Form):
 
     def __init__(self, *args, **options) -> None:
         super().__init__(*args, **options)
-        for name, first in (("system", "dgx-h200"), ("model", "llama-3.1-70b")):
-            self.fields[name].choices = list(Product.objects.filter(kind=f"{name}s").values_list("slug", "name"))
-            self.fields[name].initial = first
+        self.fields["system"].choices = [(product.slug, product.name) for product in served_by()]
+        self.fields["model"].choices = list(Product.objects.filter(kind="models").values_list("slug", "name"))
+        self.fields["system"].initial, self.fields["model"].initial = "dgx-h200", "llama-3.1-70b"
 
     def clean_file(self):
         """Refuse a file that is larger than is read."""
@@ -90,7 +90,7 @@ def _answer(asked: dict) -> dict:
         source = trace_source(path, reading)
         summary = trace_summary(source, most_requests=MOST_REQUESTS)
     found = {"summary": summary, "source": source}
-    system = Product.objects.get(kind="systems", slug=asked["system"])
+    system = next(product for product in served_by() if product.slug == asked["system"])
     model = Product.objects.get(kind="models", slug=asked["model"])
     accelerator = accelerator_of(system)
     if accelerator is None:

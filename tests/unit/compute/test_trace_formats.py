@@ -59,7 +59,7 @@ def written(tmp_path, text, name="trace"):
         (BURST, "BurstGPT", [5, 45], [472, 1087], [18, 230]),
         (USAGE, "requests with token usage", [0], [10], [3]),
         ("arrival_s,input_tokens,output_tokens\n2026-01-01T00:00:00Z,5,6\n2026-01-01T00:01:00Z,7,8\n",
-         "the product's own", [0, 60], [5, 7], [6, 8]),
+         "the product's own columns", [0, 60], [5, 7], [6, 8]),
     ],
 )  # fmt: skip
 def test_formats_are_read_directly(tmp_path, text, format_name, arrivals, prompts, answers):

@@ -57,3 +57,21 @@ def test_the_page_takes_a_model_and_an_accelerator(admin_client):
     assert Product.objects.get(kind="accelerators").facts["tdp_w"] == 900
     bad = admin_client.post(page, {"kind": "model", "model-file": SimpleUploadedFile("x.json", b"{}")})
     assert "hidden_size is None" in bad.content.decode()
+
+
+def test_an_accelerator_of_ones_own_is_explored_before_a_system_has_it(admin_client):
+    from tests.small_site import product
+
+    for kind, slug in (("models", "llama-3.1-8b"), ("workloads", "enterprise_assistants")):
+        product(kind, slug)
+    figures = {
+        "name": "Our part", "source": "data sheet", "launch_year": "2026", "memory_type": "HBM4", "cooling": "air",
+        "hbm_bytes": "2e11", "hbm_bandwidth_bytes_per_s": "9e12", "peak_bf16_dense_flops_per_s": "1.5e15",
+        "scaleup_domain_size": "8", "tdp_w": "900",
+    }  # fmt: skip
+    asked = {"kind": "accelerator"} | {f"accelerator-{name}": v for name, v in figures.items()}
+    admin_client.post(reverse("own-products"), asked)
+    address = {"system": "our-part", "model": "llama-3.1-8b", "workload": "enterprise_assistants", "engine": "vllm"}
+    page = admin_client.get(reverse("serving"), address, headers={"HX-Request": "true"}).content.decode()
+    assert "Configuration for the targets" in page
+    assert '>900<span class="unit">' in page  # its thermal design power
