@@ -272,7 +272,8 @@ class ApiTokenAdmin(ForSuperusers, admin.ModelAdmin):
     list_filter = ["read_only"]
     search_fields = ["name", "prefix", "user__username"]
     raw_id_fields = ["user"]
-    fields = ["user", "name", "read_only", "require_if_match", "expires_at"]
+    fields = ["user", "name", "read_only", "sites", "require_if_match", "expires_at"]
+    filter_horizontal = ["sites"]
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form, change: bool) -> None:
         if change:

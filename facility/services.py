@@ -33,7 +33,8 @@ from facility.models import (
     Weather,
 )
 from facility.models.site import listed
-from facility.permissions import check_write
+from facility.models.text import check_text
+from facility.permissions import check_create_site, check_write
 from facility.weather import Year, weather_fields
 
 Part = Hall | Rack | Cdu | PowerFeed | CoolingPlant | AirUnit | FloorFeature
@@ -52,7 +53,8 @@ def layout_of(part: Part) -> Layout:
 @transaction.atomic
 def site_create(*, site: Site, user=None) -> Site:
     """Save a new site; the user who made it becomes its planner."""
-    check_finite(site)
+    check_create_site(user)
+    check_values(site)
     site.full_clean()
     site.save()
     if user is not None and not user.is_superuser:
@@ -63,7 +65,7 @@ def site_create(*, site: Site, user=None) -> Site:
 def site_update(*, site: Site, user=None) -> Site:
     """Check and save a changed site."""
     check_write(user, site)
-    check_finite(site)
+    check_values(site)
     site.full_clean()
     site.save()
     return site
@@ -72,6 +74,7 @@ def site_update(*, site: Site, user=None) -> Site:
 def layout_create(*, layout: Layout, user=None) -> Layout:
     """Check and save a new layout."""
     check_write(user, layout.site)
+    check_text(layout)
     layout.full_clean()
     layout.save()
     return layout
@@ -81,6 +84,7 @@ def layout_create(*, layout: Layout, user=None) -> Layout:
 def layout_update(*, layout: Layout, version: int | None = None, if_match: str | None = None, user=None) -> Layout:
     """Check and save a layout's name, status and notes."""
     check_write(user, layout.site)
+    check_text(layout)
     layout.full_clean()
     layout_bump(layout=layout, version=version, touches={("layout", layout.pk)})
     stored_layout = Layout.objects.get(pk=layout.pk)
@@ -181,7 +185,7 @@ def part_save(
         check_match(now, if_match)
         if fields is not None:  # what others changed of it meanwhile stays
             part = _with(now, part, fields)
-    check_finite(part)
+    check_values(part)
     part.full_clean()
     part.save()
     record_part(layout, part, before, shown_values(part), user)
@@ -221,8 +225,9 @@ def _with(now: Part, part: Part, fields: Collection[str]) -> Part:
     return now
 
 
-def check_finite(row: models.Model) -> None:
-    """Raise if a number is infinite or not a number: range validators let NaN pass."""
+def check_values(row: models.Model) -> None:
+    """Raise if a number is infinite or none, which range validators let pass, or a text has what cannot be seen."""
+    check_text(row)
     for field in row._meta.concrete_fields:
         value = getattr(row, field.attname)
         if isinstance(field, models.FloatField) and isinstance(value, float) and not math.isfinite(value):
@@ -298,7 +303,7 @@ def racks_create_row(
         )
         for i, number in zip(range(n_racks), numbers, strict=False)
     ]  # fmt: skip
-    check_finite(racks[0])
+    check_values(racks[0])
     racks[0].full_clean(exclude=["name"])  # what they share is checked once
     standing = hall.footprints()
     for rack in racks:
@@ -324,6 +329,7 @@ def layout_clone(*, layout: Layout, name: str, slug: str | None = None, user=Non
     copy = Layout(
         site=layout.site, slug=slug or slugify(name)[:80], name=name, notes=layout.notes, cloned_from=layout,
     )  # fmt: skip
+    check_text(copy)
     copy.full_clean()
     copy.save()
     plants = _copied(CoolingPlant.objects.filter(layout=layout), {"layout_id": copy.pk})
@@ -367,6 +373,7 @@ def weather_create(*, site: Site, year: Year, name: str = "", user=None) -> Weat
     check_write(user, site)
     fields = weather_fields(year) | ({"name": name} if name else {})
     weather = Weather(slug=slugify(f"{site.slug} {fields['name']}")[:80], site=site, **fields)
+    check_text(weather)
     weather.full_clean()
     weather.save()
     return weather

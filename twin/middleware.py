@@ -40,6 +40,19 @@ class BoundedBody:
         return self.get_response(request)
 
 
+class SecureHeaders:
+    """What a page may ask of a browser, and who may take its answers into a page of their own: nothing, nobody."""
+
+    def __init__(self, get_response) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        answer = self.get_response(request)
+        answer.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+        answer.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        return answer
+
+
 class Faults:
     """Say in words what a full disk or a database that is away means; mistakes of ours stay errors."""
 

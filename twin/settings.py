@@ -9,10 +9,12 @@ TWIN_DATA_DIR         published and measured figures for `manage.py validate`
 DJANGO_SECRET_KEY     (default: made once and kept in TWIN_HOME, mode 600)
 DJANGO_ALLOWED_HOSTS  comma separated (default: this machine)
 TWIN_HTTPS            1 behind HTTPS: secure cookies, HSTS, redirect
+EMAIL_URL             smtp+tls://user:password@host:587: links to a new password by e-mail, from TWIN_EMAIL_FROM
 DJANGO_DEBUG          1 while developing
 """
 
 import os
+import stat
 from pathlib import Path
 
 import environ
@@ -27,7 +29,9 @@ env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 TWIN_HOME = Path(env("TWIN_HOME", default=str(BASE_DIR / "var"))).resolve()
 try:
-    TWIN_HOME.mkdir(parents=True, exist_ok=True)
+    TWIN_HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if TWIN_HOME.stat().st_uid == os.getuid() and not TWIN_HOME.stat().st_mode & stat.S_ISVTX:
+        TWIN_HOME.chmod(0o700)  # database, uploads and keys are their owner's; never a shared folder such as /tmp
 except OSError as error:
     raise ImproperlyConfigured(f"TWIN_HOME is {TWIN_HOME}, which cannot be made: {error}") from error
 TWIN_DATA_DIR = Path(env("TWIN_DATA_DIR", default=str(BASE_DIR.parent / "shared" / "data")))
@@ -70,6 +74,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "twin.middleware.SecureHeaders",
     "twin.middleware.BoundedBody",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
@@ -113,6 +118,10 @@ AUTH_PASSWORD_VALIDATORS = [
 
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{TWIN_HOME / 'twin.sqlite3'}")}
 EMBEDDED_DATABASE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
+if EMBEDDED_DATABASE and (database := Path(DATABASES["default"]["NAME"])).parent == TWIN_HOME:
+    database.touch(mode=0o600)
+    if database.stat().st_uid == os.getuid():
+        database.chmod(0o600)  # SQLite gives its journal files the same mode
 if EMBEDDED_DATABASE:  # these three stop "database is locked" with one web process and one worker
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
@@ -210,11 +219,21 @@ CONTENT_SECURITY_POLICY = {
     },
     "EXCLUDE_URL_PREFIXES": ["/api/docs"],  # the API browser's page carries an inline script of its own
 }
-if env.bool("TWIN_HTTPS", default=False):
+BEHIND_PROXY = env.bool("TWIN_HTTPS", default=False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_HSTS_SECONDS = 31_536_000
+    # Subdomains and preload lists bind hosts that are not ours: that is for the operator of the domain to say.
+    SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+else:  # plain HTTP on this machine only: `serve` refuses other machines without names, and the notes ask for HTTPS
+    SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W012", "security.W016"]
 SECURE_CONTENT_TYPE_NOSNIFF = True
+SESSION_COOKIE_AGE = 12 * 3600
+EMAIL_IS_SET = bool(env("EMAIL_URL", default=""))  # for links to a new password
+if EMAIL_IS_SET:
+    vars().update(env.email_url("EMAIL_URL"))
+    DEFAULT_FROM_EMAIL = env("TWIN_EMAIL_FROM", default="twin@localhost")
 X_FRAME_OPTIONS = "DENY"
 
 LOGGING = {

@@ -1,8 +1,11 @@
 """Addresses of the whole site."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import include, path
+from django.views.generic import RedirectView
+
+from twin.views import account
 
 handler400 = "twin.views.errors.bad_request"
 handler403 = "twin.views.errors.forbidden"
@@ -10,8 +13,18 @@ handler404 = "twin.views.errors.not_found"
 handler500 = "twin.views.errors.server_error"
 
 urlpatterns = [
+    path("admin/login/", RedirectView.as_view(pattern_name="login", query_string=True)),  # one door, one throttle
     path("admin/", admin.site.urls),
-    path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
+    path("login/", account.SignInView.as_view(), name="login"),
+    path("account/", account.account, name="account"),
+    path("account/tokens/<int:pk>/revoke/", account.token_revoke, name="token-revoke"),
+    path("account/password/", account.PasswordChangeView.as_view(), name="password-change"),
+    path("account/password/reset/", account.PasswordResetView.as_view(), name="password-reset"),
+    path(
+        "account/password/reset/<uidb64>/<token>/",
+        account.PasswordResetConfirmView.as_view(),
+        name="password-reset-confirm",
+    ),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("api/", include("twin.api.urls")),
     path("", include("facility.urls")),

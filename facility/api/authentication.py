@@ -5,6 +5,7 @@ from django.utils import timezone
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 
+from facility import sign_in_throttle
 from facility.models import ApiToken
 
 
@@ -27,7 +28,12 @@ class TokenAuthentication(BaseAuthentication):
             .first()
         )
         if token is None or not token.user.is_active:
+            if seconds := sign_in_throttle.wait_s(request, secret[:8]):  # a right one is never kept waiting
+                raise exceptions.Throttled(seconds, "Too many tokens were wrong.")
+            sign_in_throttle.refused(request, secret[:8], "token")
             raise exceptions.AuthenticationFailed("This token is unknown, expired or its user is not active.")
+        token.user.api_token = token  # what it may is less than what its user may: `permissions` asks
+        token.site_ids = list(token.sites.values_list("pk", flat=True))
         if token.last_used_at is None or (now - token.last_used_at).total_seconds() > 60:
             ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)  # not on every call: it is a write
         return token.user, token

@@ -18,7 +18,7 @@ from facility.floor_plan import TOUCH_M, check_place
 from facility.models import Hall, Layout
 from facility.models.site import listed
 from facility.permissions import check_write
-from facility.services import StaleLayout, check_finite, layout_bump, layout_lock
+from facility.services import StaleLayout, check_values, layout_bump, layout_lock
 
 MAX_OPERATIONS = 5000
 BLOCK = 512  # moved objects compared at a time: 4,000 racks stay within some 20 MB
@@ -146,7 +146,7 @@ def _check_fields(kind: str, row: models.Model, changed: set[str]) -> None:
     references = {field.name for field in row._meta.concrete_fields if isinstance(field, models.ForeignKey)}
     unchanged = {field.name for field in row._meta.concrete_fields} - changed
     row.clean_fields(exclude=unchanged | references)  # references were resolved within the layout
-    check_finite(row)
+    check_values(row)
     if kind == "hall":
         row.clean()
     elif changed.intersection(REFERENCES):

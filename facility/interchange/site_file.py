@@ -30,6 +30,7 @@ from facility.models import (
     Site,
     Weather,
 )
+from facility.models.text import check_text
 from facility.permissions import check_write, visible_sites
 from facility.weather import WeatherError, Year, checked, pack_hours, unpack_checked
 
@@ -175,6 +176,7 @@ def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> 
         _set(layout, {name: entry[name] for name in LAYOUT_FIELDS[:-1] if name in entry}, where, LAYOUT_FIELDS[:-1])
         layout.cloned_from = None
         with described(where):
+            check_text(layout)
             layout.full_clean()
         if layout.pk:
             services.layout_bump(layout=layout)
@@ -355,6 +357,7 @@ def _weather(entry: dict[str, Any], site: Site | None) -> Weather:
         raise SiteFileError(f"{where}.rows: {error}") from error
     weather.rows, weather.site = pack_hours(hours), site
     with described(where):
+        check_text(weather)
         weather.full_clean(exclude=["rows"])
     try:
         checked(
@@ -382,6 +385,7 @@ def _fill(layout: Layout, entry: dict[str, Any], where: str, catalogue: _Catalog
             _set(part, mapping(values, place, fields), place, fields)
             _refer(part, values, place, fields, made, catalogue)
             with described(place):
+                check_text(part)
                 if isinstance(part, PLACED):  # its place is compared with all others at once, below
                     part.clean_fields(exclude=("layout", "hall", "plant", "product"))  # resolved by name and kind
                     part.check_references()
@@ -467,6 +471,7 @@ def _rack(values: Any, place: str, fields: tuple[str, ...], made: dict, catalogu
     _set(rack, mapping(values, place, fields), place, fields)
     _refer(rack, values, place, fields, made, catalogue)
     with described(place):
+        check_text(rack)
         rack.clean_fields(exclude=RACK_REFERENCES)  # references were resolved by name and kind
         rack.check_references()
         rack.check_contents()

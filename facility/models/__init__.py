@@ -7,6 +7,7 @@ from facility.models.features import AirUnit, FloorFeature
 from facility.models.floor import Hall, Rack
 from facility.models.power import PowerFeed
 from facility.models.product import Product
+from facility.models.sign_in import RefusedSignIn
 from facility.models.site import Layout, Site, Weather
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "PowerFeed",
     "Product",
     "Rack",
+    "RefusedSignIn",
     "Site",
     "Weather",
 ]

@@ -2,9 +2,11 @@
 
 import hashlib
 import secrets
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from facility.models.site import Site
 
@@ -30,11 +32,16 @@ class Membership(models.Model):
 class ApiToken(models.Model):
     """A secret for programs. Only its hash is kept; the secret is shown once."""
 
+    LIFE = timedelta(days=90)  # unless it is made for longer or shorter
+
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=80, help_text="What uses it.")
     prefix = models.CharField(max_length=8, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
     read_only = models.BooleanField(default=True)
+    sites = models.ManyToManyField(
+        Site, blank=True, related_name="+", help_text="It counts for these only. Empty: all that its user may see."
+    )
     require_if_match = models.BooleanField(
         default=False, help_text="Refuse changes that do not say what they were made on (If-Match or version)."
     )
@@ -57,6 +64,7 @@ class ApiToken(models.Model):
     @classmethod
     def issue(cls, **fields) -> tuple["ApiToken", str]:
         """Make a token and return it with its secret, which cannot be read again."""
+        fields.setdefault("expires_at", timezone.now() + cls.LIFE)
         prefix, rest = secrets.token_hex(4), secrets.token_urlsafe(32)
         secret = f"{prefix}.{rest}"
         return cls.objects.create(prefix=prefix, digest=cls.digest_of(secret), **fields), secret

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from facility.models import Membership, Site
+from facility.models.text import check_text
 from facility.permissions import visible_sites
 from twin.core.comparison.runs import ComparedRun
 from twin.core.results.details import run_details
@@ -54,6 +55,7 @@ def comparison_create(*, runs: Sequence[Run], user, name: str = "") -> Compariso
     if hidden.exists():
         raise PermissionDenied("You may not see every site of these runs.")
     comparison = Comparison(name=name.strip(), created_by=user, run_order=[str(run_id) for run_id in ids])
+    check_text(comparison)
     comparison.full_clean(exclude=["created_by"])
     comparison.save()
     comparison.runs.set(ids)

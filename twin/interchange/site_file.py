@@ -8,6 +8,7 @@ from facility.interchange import documents
 from facility.interchange.documents import Line, SiteFileError, listing, mapping, number, text
 from facility.interchange.site_file import described, site_document, site_load
 from facility.models import Product, Site, Weather
+from facility.models.text import check_text
 from twin.models import Scenario, ScenarioWorkload
 
 SCENARIO_FIELDS = (
@@ -112,6 +113,7 @@ def _scenario_load(site: Site, slug: str, entry: dict[str, Any]) -> None:
             known = ", ".join(sorted(usable.values_list("slug", flat=True)))
             raise SiteFileError(f"{where}.weather is {named!r}; must be one of {known}.")
     with described(where):
+        check_text(scenario)
         scenario.full_clean()
     scenario.save()
     scenario.workloads.all().delete()

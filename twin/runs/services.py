@@ -21,6 +21,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from facility.models import Layout
+from facility.models.text import check_text
 from facility.permissions import check_write
 from twin.celery import app
 from twin.core.provenance import this_solver
@@ -244,6 +245,7 @@ def scenario_save(*, scenario: Scenario, workloads: Sequence[ScenarioWorkload] |
         raise ValidationError(
             {"weather": f"{weather.name} was uploaded for another site; take a shipped year or yours."}
         )
+    check_text(scenario)
     scenario.full_clean()
     scenario.save()
     if workloads is None:

@@ -90,7 +90,7 @@ def as_csv(header: list[str], body: Iterable[list]) -> str:
     """Return a table as CSV. Text that a spreadsheet would run as a formula gets an apostrophe before it."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(header)
+    writer.writerow([safe_cell(cell) for cell in header])
     writer.writerows([safe_cell(cell) for cell in row] for row in body)
     return out.getvalue()
 
