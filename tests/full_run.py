@@ -51,6 +51,7 @@ def details() -> dict:
                         {"source": "Racks", "target": "Accelerators", "energy_j": 5e12},
                         {"source": "Accelerators", "target": "Tokens", "energy_j": 4e12}],
         "costs": [{"item": "Energy", "usd_per_year": 2e5}, {"item": "Systems", "usd_per_year": 9e5}],
+        "capital": [{"item": "Building, site and engineering", "usd": 4e6, "low_usd": 3e6, "high_usd": 6e6}],
         "rent": {"usd_per_hour": 100.0, "cost_per_million_output_tokens_usd": 0.9},
         "sensitivities": [{"input": "electricity_usd_per_kwh", "low": 0.05, "high": 0.1, "unit": "$/kWh",
                            "cost_low_usd": 0.3, "cost_high_usd": 0.5}],

@@ -232,6 +232,7 @@ FIELDS: dict[str, tuple] = {
     "rule": (T, "The rule in a sentence."),
     "factor": (N, "Its number.", 0, 100),
     # Money and places
+    "facility_capex": (T, "Published cost of facilities that holds for the region, by its id."),
     "electricity_usd_per_kwh": (N, "Price of electricity for large loads.", 0, 2),
     "electricity_low_usd_per_kwh": (N, "Low end of that price.", 0, 2),
     "electricity_high_usd_per_kwh": (N, "High end of that price.", 0, 2),

@@ -351,7 +351,7 @@ KINDS: dict[str, Kind] = dict(
         _kind(
             "regions", "Regions",
             "electricity_usd_per_kwh electricity_low_usd_per_kwh electricity_high_usd_per_kwh grid_carbon_kg_per_kwh "
-            "water_usd_per_m3",
+            "water_usd_per_m3", "facility_capex",
         ),
         _kind(
             "reliability", "Reliability of components", "failures_per_unit_year mtbf_h mttr_h inherent_availability",

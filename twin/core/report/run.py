@@ -353,6 +353,7 @@ def costs_section(run: ReportedRun) -> Section:
          row.cost_high_usd]
         for row in run.details.sensitivities
     ]  # fmt: skip
+    built = rows_of(run.details.capital, "item", "usd", "low_usd", "high_usd")
     cost = BY_NAME["cost_per_million_output_tokens_usd"]
     rent = run.details.rent.cost_per_million_output_tokens_usd
     text = f"Built and owned {quantity_text(run.figures.get(cost.name), cost.unit)}; "
@@ -360,6 +361,8 @@ def costs_section(run: ReportedRun) -> Section:
     return Section("Costs", [text], drawings=[drawn] if drawn else [], tables=[
         Table("Costs", "Cost of a year", (Column("Item"), *numbers(("A year", "$/year"), ("Share", "%"))),
               rows),
+        Table("Capital", "Cost to build", (Column("Item"), *numbers(("Cost", "$"), ("Low", "$"), ("High", "$"))),
+              built, empty="This run kept none."),
         Table("Sensitivities", "What moves the cost of a token most", (
             Column("Input"), *(Column(head, NUMBER, unit_from="Unit") for head in ("Low", "High")),
             Column("Unit", UNIT), *numbers(("Cost at low", cost.unit), ("Cost at high", cost.unit))), sensitivities),
@@ -373,9 +376,11 @@ def bill_section(run: ReportedRun) -> Section:
     columns = (
         Column("Product"), Column("Vendor"), Column("For"), Column("Quantity", COUNT),
         Column("Counted in"), Column("Price each", NUMBER, "$"), Column("Price", NUMBER, "$"),
+        Column("Low", NUMBER, "$"), Column("High", NUMBER, "$"), Column("Year", COUNT),
         Column("Confidence", MARK), Column("Source"),
     )  # fmt: skip
-    rows.append(["Total", "", "", None, "", None, total, "", ""])
+    low, high = (sum(row[at] or 0.0 for row in rows) for at in (7, 8))
+    rows.append(["Total", "", "", None, "", None, total, low, high, None, "", ""])
     text = "Street prices from the catalogue as it was when this ran."
     if without:
         text += f" Without a price, so not in the total: {', '.join(without)}."

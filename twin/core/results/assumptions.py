@@ -10,6 +10,7 @@ from twin.core.failures import components as failures
 from twin.core.failures.serving_losses import RESTART
 from twin.core.inputs import equipment
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, SiteInputs
+from twin.core.results import capital
 from twin.core.results.details import Assumption
 from twin.core.text.confidence import CONFIDENCES
 from twin.core.text.field_names import OF_MODEL
@@ -81,7 +82,7 @@ def assumptions(
     entries += [products.reliability[slug] for slug in sorted(used_reliability)]
     entries += [*products.compute_failures.values()]
     entries += [products.recovery_times[slug] for slug in (RESTART,) if slug in products.recovery_times]
-    entries += [*products.finance.values(), products.facility_capex["us_range"]]
+    entries += [*products.finance.values(), capital.cost_row(inputs)]
     units = inputs.units  # snapshots of older versions have none
     rows = [row for entry in entries for row in _entry_rows(entry, units)]
     weather = inputs.weather

@@ -112,6 +112,16 @@ class CostItem:
 
 
 @dataclass(frozen=True, slots=True)
+class CapitalLine:
+    """One line of what a layout costs to build; the ends are those of its prices."""
+
+    item: str
+    usd: float
+    low_usd: float
+    high_usd: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rent:
     """The same accelerators at the market's reserved price."""
 
@@ -262,6 +272,7 @@ class RunDetails:
     mean_power_by_part_w: Mapping[str, float] = field(default_factory=dict)
     energy_flow: tuple[FlowRow, ...] = ()
     costs: tuple[CostItem, ...] = ()
+    capital: tuple[CapitalLine, ...] = ()
     rent: Rent = Rent()
     sensitivities: tuple[Sensitivity, ...] = ()
     availability: AvailabilityNote = AvailabilityNote()

@@ -1,11 +1,20 @@
-"""What a token costs: capital, energy, demand charge, water, maintenance, staff and licences; and the same rented."""
+"""What a token costs: capital, energy, demand charge, water, maintenance, staff and licences; and the same rented.
+
+Capital follows what is drawn; see `capital`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from twin.core.inputs.layout import LayoutInputs
-from twin.core.results.details import CostItem, Sensitivity
+from twin.core.results import capital
+from twin.core.results.details import CapitalLine, CostItem, Sensitivity
 
+SYSTEMS_AND_NETWORK = "Systems, network and storage"
+PLANT = "Power and cooling as drawn, installed"
+BUILDING = "Building, site and engineering"
+#: What the ends of the capital rest on: prices all low or all high.
+PRICE_BOUNDS = ("systems_price_frac", "plant_price_frac", "facility_usd_per_w", "network_frac")
 HOURS_PER_YEAR = 8760.0
 J_PER_KWH = 3.6e6
 
@@ -19,6 +28,7 @@ class Quantities:
     good_tokens: float  # output tokens of requests inside all targets
     prompt_frac: float  # of the accelerators' serving time that reading prompts takes
     it_capital_usd: float  # systems at catalogue price
+    plant_usd: float  # drawn power and cooling at catalogue prices, before installation
     nameplate_power_w: float
     energy_j: float  # at the meter, per year
     peak_power_w: float
@@ -34,9 +44,15 @@ class Prices:
     electricity_usd_per_kwh: float
     demand_charge_usd_per_kw_month: float
     water_usd_per_m3: float
-    facility_usd_per_w: float  # of rated IT power: shell, electrical, mechanical, soft costs
+    facility_usd_per_w: float  # of rated IT power, published: land, shell, plant, engineering, commissioning
+    plant_share_frac: float  # of that, plant as it is usually installed: taken out, since the plant is drawn
+    installation_factor: float  # installed over the price of the piece: labour, pipes, cables, controls, contractor
+    region_factor: float  # of installing and building, over the United States
+    systems_price_frac: float  # of the catalogue's price
+    plant_price_frac: float
     wacc_frac: float
     accelerator_years: float
+    plant_years: float
     facility_years: float
     network_frac: float  # of the systems' price
     storage_frac: float
@@ -62,15 +78,38 @@ def capital_recovery_frac(rate_frac: float, years: float) -> float:
     return rate_frac / (1.0 - (1.0 + rate_frac) ** -years)
 
 
+def capital_usd(used: Quantities, prices: Prices) -> dict[str, float]:
+    """Return what a layout costs to build, by the line of the yearly bill that pays it back [USD]."""
+    systems = used.it_capital_usd * prices.systems_price_frac
+    plant = used.plant_usd * prices.plant_price_frac
+    return {
+        SYSTEMS_AND_NETWORK: systems * (1 + prices.network_frac + prices.storage_frac),
+        PLANT: plant * prices.installation_factor * prices.region_factor,
+        BUILDING: used.nameplate_power_w * prices.facility_usd_per_w * (1 - prices.plant_share_frac),
+    }
+
+
+def capital_lines(
+    used: Quantities, prices: Prices, bounds: Mapping[str, tuple[float, float, str]]
+) -> list[CapitalLine]:
+    """Return what a layout costs to build, line by line, with the ends of what its prices may be."""
+    low, high = (
+        capital_usd(used, replace(prices, **{name: bounds[name][end] for name in PRICE_BOUNDS if name in bounds}))
+        for end in (0, 1)
+    )
+    return [CapitalLine(item, usd, low[item], high[item]) for item, usd in capital_usd(used, prices).items()]
+
+
 def yearly_costs(used: Quantities, prices: Prices) -> list[CostItem]:
     """Return the yearly bill of owning and running a layout, line by line [USD/yr]."""
-    it_capital = used.it_capital_usd * (1 + prices.network_frac + prices.storage_frac)
-    facility_capital = used.nameplate_power_w * prices.facility_usd_per_w
-    it_payment = capital_recovery_frac(prices.wacc_frac, prices.accelerator_years)
-    facility_payment = capital_recovery_frac(prices.wacc_frac, prices.facility_years)
+    built = capital_usd(used, prices)
+    it_capital = built[SYSTEMS_AND_NETWORK]
+    facility_capital = built[PLANT] + built[BUILDING]
+    years = {
+        SYSTEMS_AND_NETWORK: prices.accelerator_years, PLANT: prices.plant_years, BUILDING: prices.facility_years,
+    }  # fmt: skip
     return [
-        CostItem("Systems, network and storage", it_capital * it_payment),
-        CostItem("Building, electrical and mechanical plant", facility_capital * facility_payment),
+        *(CostItem(name, usd * capital_recovery_frac(prices.wacc_frac, years[name])) for name, usd in built.items()),
         CostItem("Energy", used.energy_j / J_PER_KWH * prices.electricity_usd_per_kwh),
         CostItem("Demand charge", used.peak_power_w / 1e3 * 12 * prices.demand_charge_usd_per_kw_month),
         CostItem("Water", used.water_m3 * prices.water_usd_per_m3),
@@ -133,19 +172,27 @@ def prices_of(inputs: LayoutInputs) -> tuple[Prices, dict[str, tuple[float, floa
     """Return a snapshot's prices, and the low and high of those that the catalogue gives a range for."""
     finance = {slug: entry.facts for slug, entry in inputs.products.finance.items()}
     region = inputs.site.region.facts
-    building = inputs.products.facility_capex["us_range"].facts
+    row, usual = capital.cost_row(inputs).facts, inputs.products.facility_capex[capital.US_ROW].facts
     own_price = inputs.scenario.electricity_usd_per_kwh
 
     def value(slug: str) -> float:
+        if slug not in finance:
+            raise ValueError(f"The catalogue has no financial assumption {slug}; load it again (load_catalogue)")
         return float(finance[slug]["value"])
 
     prices = Prices(
         electricity_usd_per_kwh=region["electricity_usd_per_kwh"] if own_price is None else own_price,
         demand_charge_usd_per_kw_month=value("demand-charge-usd-per-kw-month"),
         water_usd_per_m3=region["water_usd_per_m3"],
-        facility_usd_per_w=building["usd_per_w"],
+        facility_usd_per_w=row["usd_per_w"],
+        plant_share_frac=value("plant-share-of-facility-cost"),
+        installation_factor=value("plant-installation-factor"),
+        region_factor=row["usd_per_w"] / usual["usd_per_w"],
+        systems_price_frac=value("systems-price-frac"),
+        plant_price_frac=value("plant-price-frac"),
         wacc_frac=value("wacc"),
         accelerator_years=value("gpu-depreciation-years"),
+        plant_years=value("mep-depreciation-years"),
         facility_years=value("facility-depreciation-years"),
         network_frac=value("network-frac-of-gpu-capex"),
         storage_frac=value("storage-frac-of-gpu-capex"),
@@ -159,11 +206,20 @@ def prices_of(inputs: LayoutInputs) -> tuple[Prices, dict[str, tuple[float, floa
         "electricity_usd_per_kwh": (
             region["electricity_low_usd_per_kwh"], region["electricity_high_usd_per_kwh"], "$/kWh",
         ),
-        "facility_usd_per_w": (building["usd_per_w_low"], building["usd_per_w_high"], "$/W"),
+        # Rows without a range of their own spread as that of the United States does.
+        "facility_usd_per_w": (
+            *(row.get(name) or row["usd_per_w"] * usual[name] / usual["usd_per_w"]
+              for name in ("usd_per_w_low", "usd_per_w_high")), "$/W",
+        ),
     }  # fmt: skip
     for name, slug, unit in (
         ("wacc_frac", "wacc", "1/yr"),
         ("accelerator_years", "gpu-depreciation-years", "yr"),
+        ("facility_years", "facility-depreciation-years", "yr"),
+        ("systems_price_frac", "systems-price-frac", "of the catalogue's price"),
+        ("plant_price_frac", "plant-price-frac", "of the catalogue's price"),
+        ("plant_share_frac", "plant-share-of-facility-cost", "of the published cost"),
+        ("installation_factor", "plant-installation-factor", "of the price"),
         ("network_frac", "network-frac-of-gpu-capex", "of systems"),
         ("demand_charge_usd_per_kw_month", "demand-charge-usd-per-kw-month", "$/kW month"),
         ("staff_fte_per_mw", "staff-fte-per-mw", "FTE/MW"),

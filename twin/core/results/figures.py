@@ -16,7 +16,7 @@ from twin.core.inputs.admission import DEGRADE, QUEUE, queue, refuse
 from twin.core.inputs.feeds import provisioned_w, rack_feeds
 from twin.core.inputs.pools import Pool
 from twin.core.provenance import Solver
-from twin.core.results import assumptions, economics, limits, margins
+from twin.core.results import assumptions, capital, economics, limits, margins
 from twin.core.results.availability import availability, single_failures
 from twin.core.results.details import Balance, FlowRow, Rent, RunDetails, SimulationResult, SolverNote, WorkloadRow
 from twin.core.results.hall_air import hall_air
@@ -58,6 +58,7 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         mean_power_by_part_w=energy,
         energy_flow=tuple(energy_flow(solved)),
         costs=tuple(economics.yearly_costs(used, prices)),
+        capital=tuple(economics.capital_lines(used, prices, bounds)),
         rent=Rent(used.rent_usd_per_h, economics.rented_cost_usd(used)),
         sensitivities=tuple(economics.sensitivities(used, prices, bounds)),
         availability=availability(solved.uptime, served.output_tokens_per_s.mean() * S_PER_YEAR),
@@ -348,17 +349,14 @@ def money(solved: Solved, served: Served):
             entry = inputs.products.gpu_rental.get(str(slug))
             known &= entry is not None
             rent += counts[slug] * entry.facts["reserved_1y_usd_per_gpu_h"] if entry else 0.0
-    racks = inputs.racks
-    capital = 0.0
-    for product_id, n_systems in zip(racks.product_id, racks.n_systems, strict=True):
-        if product_id is not None:
-            capital += n_systems * float(inputs.facts(product_id).get("price_estimate_usd") or 0.0)
+    drawn = capital.capital_items(inputs)
     used = economics.Quantities(
         output_tokens=float(served.output_tokens_per_s.mean() * S_PER_YEAR * solved.uptime.availability_frac),
         input_tokens=float(served.input_tokens_per_s.mean() * S_PER_YEAR * solved.uptime.availability_frac),
         good_tokens=served.goodput(slice(None)) * S_PER_YEAR * solved.uptime.availability_frac,
         prompt_frac=_prompt_frac(solved),
-        it_capital_usd=capital,
+        it_capital_usd=capital.group_usd(drawn, capital.SYSTEMS),
+        plant_usd=capital.group_usd(drawn, capital.POWER, capital.COOLING),
         nameplate_power_w=float(solved.table.nameplate_w.sum()),
         energy_j=float(solved.coupled.meter_power_w.mean() * S_PER_YEAR),
         peak_power_w=float(solved.coupled.meter_power_w.max()),
