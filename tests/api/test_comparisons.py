@@ -42,6 +42,16 @@ def test_a_comparison_says_which_version_of_the_model_solved_which_run(planner, 
     assert compared["model_note"] == ""
 
 
+def test_the_verdict_names_the_layout_to_build_and_refuses_a_figure_to_rank_by(planner, runs):
+    place = f"{ADDRESS}{planner.post(ADDRESS, body(runs)).json()['id']}/verdict/"
+    found = planner.get(place, {"by": "tokens_per_joule"}).json()
+    assert [row["figures"]["tokens_per_joule"] for row in found["ranking"]] == [5.0, 4.0]
+    assert found["difference"]["tokens_per_joule"]["probability"] > 0.5
+    refused = planner.get(place, {"by": "mean_power"})
+    assert refused.status_code == 400
+    assert "by" in refused.json()["message"]
+
+
 def test_one_run_is_no_comparison(planner, runs):
     for chosen in (runs[:1], [runs[0], runs[0]], []):
         assert planner.post(ADDRESS, body(chosen)).status_code == 400

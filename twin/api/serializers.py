@@ -10,7 +10,8 @@ from facility.models import Layout, Site, Weather
 from facility.permissions import visible_sites
 from twin.comparisons import sharing
 from twin.core.comparison.compare import Comparison as Compared
-from twin.core.figures_of_merit import SERIES_BY_NAME
+from twin.core.comparison.verdict import RANKED_BY
+from twin.core.figures_of_merit import FIGURES, SERIES_BY_NAME
 from twin.core.results.details import run_details
 from twin.core.text.json_rows import as_json
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
@@ -292,6 +293,44 @@ class ReferenceSerializer(serializers.Serializer):
     """Which run deltas and waterfalls start from, by its place in `runs`."""
 
     reference = serializers.IntegerField(default=0, min_value=0, max_value=Comparison.MAX_RUNS - 1)
+
+
+class VerdictQuestionSerializer(serializers.Serializer):
+    """The figure that ranks the layouts of a comparison."""
+
+    by = serializers.ChoiceField(choices=[figure.name for figure in FIGURES if figure.better], default=RANKED_BY)
+
+
+class RankedSerializer(serializers.Serializer):
+    """One layout in its place, with what keeps it from being built and which latency targets it misses."""
+
+    layout = serializers.CharField()
+    figures = serializers.DictField(child=serializers.FloatField(allow_null=True))
+    bands = serializers.DictField(child=serializers.ListField(child=serializers.FloatField()))
+    blocked = serializers.ListField(child=serializers.CharField())
+    misses_targets = serializers.ListField(child=serializers.CharField())
+
+
+class DifferenceSerializer(serializers.Serializer):
+    """The first of a ranking less the second, with its 80 % band and how likely the first is the better."""
+
+    value = serializers.FloatField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+    probability = serializers.FloatField()
+
+
+class VerdictSerializer(serializers.Serializer):
+    """Which layout to build, how sure that is, and why."""
+
+    sentence = serializers.CharField()
+    basis = serializers.CharField()
+    ranking = RankedSerializer(many=True)
+    winner = serializers.CharField(allow_null=True)
+    difference = serializers.DictField(child=DifferenceSerializer())
+    ties = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
+    flips = serializers.ListField(child=serializers.DictField())
+    assumptions = serializers.ListField(child=serializers.CharField())
 
 
 class PairSerializer(serializers.Serializer):

@@ -281,6 +281,26 @@ class SingleFailureSerializer(serializers.Serializer):
     text = serializers.CharField()
 
 
+class SensitivityRowSerializer(serializers.Serializer):
+    """One input at both ends of its range, and one figure there; an end is a name where the input is a choice."""
+
+    input = serializers.CharField()
+    low = serializers.JSONField()
+    high = serializers.JSONField()
+    unit = serializers.CharField()
+    source = serializers.CharField()
+    confidence = serializers.CharField()
+    figure = serializers.CharField()
+    figure_low = serializers.FloatField(allow_null=True)
+    figure_high = serializers.FloatField(allow_null=True)
+
+
+class SensitivitySerializer(AskedSerializer):
+    """Inputs by how far they move a figure."""
+
+    rows = SensitivityRowSerializer(many=True)
+
+
 class RankingsSerializer(AskedSerializer):
     """Every single failure, worst first, and what is tightest while one lasts."""
 

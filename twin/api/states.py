@@ -200,6 +200,27 @@ class RankingsView(LayoutQuestionView):
         }  # fmt: skip
 
 
+class SensitivityView(LayoutQuestionView):
+    """What each assumed or estimated input does to the figures."""
+
+    @extend_schema(
+        parameters=[shapes.SCENARIO], responses=shapes.SensitivitySerializer,
+        operation_id="layouts_sensitivity_retrieve",
+    )  # fmt: skip
+    def get(self, request: Request, pk: int) -> Response:
+        """Return every assumed or estimated input at both ends of its range, those that move a figure most first."""
+        return self.respond(request, pk)
+
+    def answer(self, query: Mapping[str, str], layout: Layout, year: Any, watch: Watch) -> dict[str, Any]:
+        # Here, because it loads the compiled solver: a web process starts without it.
+        from twin.core.comparison.sensitivity import as_json, sensitivity
+
+        watch.lap("read")
+        rows = as_json(sensitivity(year.inputs))
+        watch.lap("solve")
+        return {"converged": True, "rows": plain_json(rows)}  # an end that cannot be solved has no figure
+
+
 class RepairsView(LayoutQuestionView):
     """Repairs of the worst single failures."""
 

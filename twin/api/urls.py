@@ -34,6 +34,7 @@ urlpatterns = [
     path("layouts/<int:pk>/answer/", states.AnswerView.as_view(), name="api-layout-answer"),
     path("layouts/<int:pk>/drill/", states.DrillView.as_view(), name="api-layout-drill"),
     path("layouts/<int:pk>/rankings/", states.RankingsView.as_view(), name="api-layout-rankings"),
+    path("layouts/<int:pk>/sensitivity/", states.SensitivityView.as_view(), name="api-layout-sensitivity"),
     path("layouts/<int:pk>/repairs/", states.RepairsView.as_view(), name="api-layout-repairs"),
     path("layouts/<int:pk>/one-line/", states.DiagramView.as_view(kind=diagrams.ONE_LINE), name="api-layout-one-line"),
     path("layouts/<int:pk>/loop/", states.DiagramView.as_view(kind=diagrams.LOOP), name="api-layout-loop"),

@@ -16,10 +16,12 @@ from facility.permissions import check_change_site, visible_sites
 from twin.api import serializers
 from twin.api.launch import RunLaunchSerializer
 from twin.comparisons import sharing
+from twin.comparisons.verdict import runs_verdict
 from twin.core.comparison.compare import compare
 from twin.core.comparison.plan_difference import plan_difference
 from twin.core.figures_of_merit import SERIES_BY_NAME
 from twin.core.results.details import run_details
+from twin.core.text.json_numbers import plain_json
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
 from twin.runs import services, snapshot
@@ -240,6 +242,14 @@ class ComparisonViewSet(
         difference = plan_difference(runs[asked["start"]].inputs, runs[asked["end"]].inputs)
         return Response(serializers.PlanDifferenceSerializer(difference).data)
 
+    @extend_schema(responses=serializers.VerdictSerializer, parameters=[serializers.VerdictQuestionSerializer])
+    @action(detail=True)
+    def verdict(self, request: Request, pk: str | None = None) -> Response:
+        """Which of its layouts to build, how sure that is and why; blocked layouts stand apart, unranked."""
+        _, runs = self._runs()
+        asked = _query(serializers.VerdictQuestionSerializer, request)
+        return Response(plain_json(runs_verdict(runs, by=asked["by"])))
+
     @extend_schema(request=None, responses={204: None})
     @action(detail=True, methods=["post"])
     def revoke(self, request: Request, pk: str | None = None) -> Response:
@@ -249,12 +259,16 @@ class ComparisonViewSet(
 
     def _read(self) -> tuple[Comparison, list[dict]]:
         """Return the comparison and its runs as `twin.core.comparison.compare` reads them."""
+        comparison, runs = self._runs()
+        return comparison, [sharing.as_compared(run) for run in runs]
+
+    def _runs(self) -> tuple[Comparison, list[Run]]:
         comparison = self.get_object()
         found = Run.objects.filter(comparisons=comparison).select_related("layout__site", "scenario")
         runs = sharing.in_order(comparison, list(found.defer("series", "racks")))
         if len(runs) < Comparison.MIN_RUNS:
             raise Conflict("Runs of this comparison have been deleted; fewer than two are left.")
-        return comparison, [sharing.as_compared(run) for run in runs]
+        return comparison, runs
 
 
 def _query(serializer: type, request: Request) -> dict:

@@ -16,6 +16,7 @@ from facility.permissions import may_change_site, visible_sites
 from twin.comparisons import sharing
 from twin.comparisons.choice import runs_of_layouts
 from twin.comparisons.sharing import as_compared
+from twin.comparisons.verdict import runs_verdict
 from twin.core.charts import comparison as comparison_charts
 from twin.core.charts import run as run_charts
 from twin.core.charts.comparison import LETTERS
@@ -122,6 +123,7 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
     columns = [column(run, i, [other for other in ids if other != run.id]) for i, run in enumerate(runs)]
     start, end = chosen_pair(request, len(runs))
     context = {
+        "verdict": runs_verdict(runs, [of["label"] for of in columns]),
         "kept": kept, "ids": joined(ids), "columns": columns, "compared": compared, "full": len(runs) >= MAX_RUNS,
         "many": len(runs) > N_WIDE_COLUMNS,
         "pickable": [] if kept else pickable(request, ids), "start": columns[start], "end": columns[end],

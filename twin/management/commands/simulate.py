@@ -31,7 +31,7 @@ class Command(BaseCommand):
             return
         if not layout:
             raise CommandError("name a SITE/LAYOUT, or --list")
-        run = services.run_now(layout=(found := _layout(layout)), scenario=_scenario(found, scenario))
+        run = services.run_now(layout=(found := named_layout(layout)), scenario=named_scenario(found, scenario))
         if run.status != Run.Status.DONE:
             raise CommandError(run.message)
         if json:
@@ -63,7 +63,8 @@ def run_as_json(run: Run) -> dict:
     }
 
 
-def _layout(path: str) -> Layout:
+def named_layout(path: str) -> Layout:
+    """Return the layout that SITE/LAYOUT names, or end the command with a reason."""
     site, _, slug = path.partition("/")
     try:
         return Layout.objects.select_related("site__region", "site__weather").get(site__slug=site, slug=slug)
@@ -71,7 +72,8 @@ def _layout(path: str) -> Layout:
         raise CommandError(f"there is no layout {path}; `manage.py simulate --list` prints those there are") from error
 
 
-def _scenario(layout: Layout, slug: str | None) -> Scenario:
+def named_scenario(layout: Layout, slug: str | None) -> Scenario:
+    """Return a scenario of the layout's site, the first by name where none is named."""
     scenarios = layout.site.scenarios.order_by("name", "id")
     found = scenarios.filter(slug=slug).first() if slug else scenarios.first()
     if found is None:

@@ -1,0 +1,375 @@
+"""Which layout to build: an answer a board can read, how sure it is, and what would change it.
+
+Layouts that cannot be built as drawn stand apart, unranked. Of the others none that misses its scenario's latency
+targets ranks above one that keeps them; the rest rank by one figure, good tokens per watt unless another is asked for.
+Errors that two layouts share (the same accelerator serving the same model) cancel in their difference.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+
+from twin.core.comparison.sensitivity import Variation, sensitivity, variations
+from twin.core.figures_of_merit import BY_NAME
+from twin.core.inputs.layout import LayoutInputs
+from twin.core.results.details import RunDetails
+from twin.core.results.figures import Served, figures_of_merit
+from twin.core.solve.estimate import estimated_year
+from twin.core.solve.simulate import described, simulate
+from twin.core.text.numbers import quantity_text
+
+DEMAND, CAPACITY_SHARE, GRID_POWER = "demand", "capacity-share", "grid-power"
+BASES = (DEMAND, CAPACITY_SHARE, GRID_POWER)
+RANKED_BY = "good_tokens_per_joule"
+SHOWN = (
+    "good_tokens_per_s", "good_tokens_per_joule", "cost_per_million_good_tokens_usd", "utilisation_frac",
+    "availability_frac", "ttft_p95_s", "slo_attainment_frac", "output_tokens_per_s", "tokens_per_joule",
+    "cost_per_million_output_tokens_usd", "peak_power_w", "mean_power_w", "pue",
+)  # fmt: skip
+EXTENSIVE = ("good_tokens_per_s", "output_tokens_per_s", "peak_power_w", "mean_power_w")
+Z80 = 1.2815515655446004  # half the 80 % band of a normal law, in standard deviations
+LIKELY = 0.8  # below this probability the better of two is a tie
+# How much of the prediction's error two layouts share. Assumed: one accelerator and model are fitted together, one
+# accelerator or one model in part; of two that share neither the fit's own form remains.
+SHARED_ALL, SHARED_PART, SHARED_NONE = 0.9, 0.6, 0.3
+N_HALVINGS = 5
+N_FLIPS = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """One layout of a comparison, under the scenario all are judged by."""
+
+    name: str
+    inputs: LayoutInputs
+    blocked: tuple[str, ...] = ()  # why it cannot be built as drawn
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """A candidate solved on the comparison's basis."""
+
+    name: str
+    inputs: LayoutInputs
+    blocked: tuple[str, ...]
+    figures: Mapping[str, float | None]
+    bands: Mapping[str, Sequence[float]]
+    misses: tuple[str, ...]  # targets
+    served: frozenset[tuple[str, str]]  # accelerators and models
+
+
+def verdict(candidates: Sequence[Candidate], basis: str = CAPACITY_SHARE, by: str = RANKED_BY) -> dict[str, Any]:
+    """Return the verdict as the command and the API write it.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+        At least two.
+    basis : str
+        What is equal: `demand` (the first one's requests), `capacity-share` (each at the scenario's share of its own
+        capacity) or `grid-power` (each scaled in proportion to the least peak at the meter).
+    by : str
+        The figure that ranks.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two candidates are given, or basis or figure are unknown.
+    """
+    if basis not in BASES:
+        raise ValueError(f"basis is {basis!r}; must be one of {', '.join(BASES)}")
+    _check(candidates, by)
+    return verdict_of(_solved(candidates, basis), basis, by, with_flips=True)
+
+
+def _check(compared: Sequence[Any], by: str) -> None:
+    if len(compared) < 2:
+        raise ValueError(f"{len(compared)} layout given; a comparison needs at least 2")
+    if by not in BY_NAME or BY_NAME[by].better not in ("higher", "lower"):
+        raise ValueError(f"{by!r} is no figure to rank by")
+
+
+def verdict_of(
+    solutions: Sequence[Solution], basis: str = CAPACITY_SHARE, by: str = RANKED_BY, *, with_flips: bool = False
+) -> dict[str, Any]:
+    """Return the verdict over layouts that are solved already; what would change it takes solving them anew."""
+    _check(solutions, by)
+    ranked = ranking(solutions, by)
+    able = [solution for solution in ranked if not solution.blocked]
+    ties = _ties(able, by)
+    fit = [solution for solution in able if not solution.misses]
+    tied_first = next((tie for tie in ties if able and able[0].name in tie), [])
+    winner = able[0] if able and fit and not tied_first else None
+    pair = (able[0], able[1]) if len(able) > 1 else None
+    flips = _flips(*pair, by) if pair and with_flips else []
+    return {
+        "sentence": _sentence(able, fit, winner, tied_first, flips, by, ranked),
+        "basis": _basis_text(basis, solutions),
+        "ranking": [_as_json(solution) for solution in ranked],
+        "winner": winner.name if winner else None,
+        "difference": _differences(*pair) if pair else {},
+        "ties": ties,
+        "flips": flips,
+        "assumptions": _assumptions(basis, solutions, by),
+    }
+
+
+def ranking(solutions: Sequence[Solution], by: str) -> list[Solution]:
+    """Return the best first: blocked ones last, before them those that miss targets, then by the figure."""
+
+    def key(solution: Solution) -> tuple[bool, bool, float]:
+        value = solution.figures[by]
+        worth = -np.inf if value is None else float(value) * (1 if BY_NAME[by].better == "higher" else -1)
+        return bool(solution.blocked), bool(solution.misses), -worth
+
+    return sorted(solutions, key=key)
+
+
+def missed_targets(details: RunDetails) -> tuple[str, ...]:
+    """Return the targets that a result's use cases miss, in words."""
+    found = []
+    for row in details.per_workload:
+        if not row.feasible:
+            found.append(f"{row.name} cannot be served: {row.reason}")
+            continue
+        for which, label in (("ttft", "time to first token"), ("itl", "inter-token latency")):
+            value, target = getattr(row, f"{which}_p95_s"), getattr(row, f"target_{which}_s")
+            if value is not None and target is not None and value > target * (1 + 1e-3):
+                found.append(
+                    f"{row.name}: p95 {label} {quantity_text(value, 's')}, target {quantity_text(target, 's')}"
+                )
+    return tuple(found)
+
+
+def _solved(candidates: Sequence[Candidate], basis: str) -> list[Solution]:
+    inputs = [candidate.inputs for candidate in candidates]
+    if basis == DEMAND:
+        asked = _requests_per_s(inputs[0])
+        inputs = [_with_requests(each, asked) for each in inputs]
+    results = [simulate(each) for each in inputs]
+    least_w = min(result.figures["peak_power_w"] for result in results)
+    found = []
+    for candidate, each, result in zip(candidates, inputs, results, strict=True):
+        scale = least_w / result.figures["peak_power_w"] if basis == GRID_POWER else 1.0
+        figures = {
+            name: value * scale if name in EXTENSIVE and value is not None else value
+            for name, value in result.figures.items()
+        }
+        bands = {
+            name: [low * scale, high * scale] if name in EXTENSIVE else [low, high]
+            for name, (low, high) in result.bands.items()
+        }
+        found.append(solution(candidate, each, figures, bands, result.details))
+    return found
+
+
+def solution(
+    candidate: Candidate,
+    inputs: LayoutInputs,
+    figures: Mapping[str, float | None],
+    bands: Mapping[str, Sequence[float]],
+    details: RunDetails,
+) -> Solution:
+    """Return a candidate with its results, as `verdict_of` takes it."""
+    served = frozenset((row.accelerator, row.model) for row in details.per_workload)
+    known = {name: figures.get(name) for name in BY_NAME}  # runs of before a figure was there have none
+    return Solution(candidate.name, inputs, candidate.blocked, known, bands, missed_targets(details), served)
+
+
+def _requests_per_s(inputs: LayoutInputs) -> dict[str, float]:
+    """Return the mean requests per second that each use case of a layout gets."""
+    found: dict[str, float] = {}
+    for pool in described(inputs).pools:
+        found[pool.workload] = found.get(pool.workload, 0.0) + float(pool.demand_per_s.mean())
+    return found
+
+
+def _with_requests(inputs: LayoutInputs, asked: Mapping[str, float]) -> LayoutInputs:
+    shares = tuple(
+        replace(share, requests_per_s=asked.get(share.workload.slug, share.requests_per_s))
+        for share in inputs.scenario.workloads
+    )
+    return replace(inputs, scenario=replace(inputs.scenario, workloads=shares))
+
+
+def _difference(one: Solution, other: Solution, figure: str) -> tuple[float, float, float, float] | None:
+    """Return value, low, high of `one` less `other`, and the probability that `one` is the better; None without."""
+    a, b = one.figures[figure], other.figures[figure]
+    if a is None or b is None:
+        return None
+    sign = -1.0 if BY_NAME[figure].better == "lower" else 1.0
+    bands = [solution.bands.get(figure) for solution in (one, other)]
+    if min(a, b) <= 0 or any(band is None or min(band) <= 0 for band in bands):
+        better = 0.5 if a == b else float(sign * (a - b) > 0)
+        return a - b, a - b, a - b, better
+    spread = [float(np.log(band[1] / band[0])) / (2 * Z80) for band in bands]
+    shared = SHARED_NONE
+    if one.served == other.served:
+        shared = SHARED_ALL
+    elif any({pair[i] for pair in one.served} & {pair[i] for pair in other.served} for i in (0, 1)):
+        shared = SHARED_PART
+    variance = spread[0] ** 2 + spread[1] ** 2 - 2 * shared * spread[0] * spread[1]
+    sigma = float(np.sqrt(max(variance, 0.0)))
+    ratio = float(np.log(a / b))
+    better = float(ndtr(sign * ratio / sigma)) if sigma > 0 else (0.5 if a == b else float(sign * ratio > 0))
+    low, high = (b * float(np.expm1(ratio + z * sigma)) for z in (-Z80, Z80))
+    return a - b, low, high, better
+
+
+def _differences(one: Solution, other: Solution) -> dict[str, dict[str, float]]:
+    found = {}
+    for figure in SHOWN:
+        if BY_NAME[figure].better and (difference := _difference(one, other, figure)) is not None:
+            found[figure] = dict(zip(("value", "low", "high", "probability"), difference, strict=True))
+    return found
+
+
+def _ties(able: Sequence[Solution], by: str) -> list[list[str]]:
+    """Return groups of neighbours in the ranking that cannot be told apart by the figure that ranks."""
+    groups: list[list[str]] = []
+    for better, worse in zip(able, able[1:], strict=False):
+        difference = _difference(better, worse, by)
+        if bool(better.misses) != bool(worse.misses) or difference is None or difference[3] >= LIKELY:
+            continue
+        if groups and groups[-1][-1] == better.name:
+            first = next(solution for solution in able if solution.name == groups[-1][0])
+            apart = _difference(first, worse, by)
+            if apart is not None and apart[3] < LIKELY:
+                groups[-1].append(worse.name)
+        else:
+            groups.append([better.name, worse.name])
+    return groups
+
+
+def _flips(first: Solution, second: Solution, by: str) -> list[dict[str, Any]]:
+    """Return the inputs whose stated range holds a value at which the order of two layouts turns, nearest first."""
+    sign = -1.0 if BY_NAME[by].better == "lower" else 1.0
+    ends = []
+    for solution in (first, second):
+        rows = sensitivity(solution.inputs, (by,))
+        ends.append({row.input: (row.low, row.high, row.figure_low, row.figure_high) for row in rows})
+    known = [{variation.input: variation for variation in variations(solution.inputs)} for solution in (first, second)]
+    stands = [solution.figures[by] for solution in (first, second)]
+    if None in stands:
+        return []
+    found = []
+    for name in dict.fromkeys((*known[0], *known[1])):
+        variation = known[0].get(name) or known[1][name]
+        for which, end in ((2, variation.low), (3, variation.high)):
+            at = [of[name][which] if name in of else stand for of, stand in zip(ends, stands, strict=True)]
+            if None in at or sign * (at[0] - at[1]) >= 0:
+                continue
+            turn = end if isinstance(end, str) else _turn([of.get(name) for of in known], by, sign, stands, end)
+            found.append(
+                {"input": name, "from": variation.value, "to": turn, "unit": variation.unit, "winner_then": second.name}
+            )
+    return sorted(found, key=_distance)[:N_FLIPS]
+
+
+def _distance(flip: Mapping[str, Any]) -> float:
+    start, turn = flip["from"], flip["to"]
+    return abs(turn / start - 1) if isinstance(turn, float) and isinstance(start, float) and start else np.inf
+
+
+def _turn(moved: Sequence[Variation | None], by: str, sign: float, stands: Sequence[float], end: float) -> float:
+    """Return the value nearest to where an input stands at which the order turns, by halving."""
+    start = next(variation.value for variation in moved if variation is not None)
+    near, far = float(start), float(end)
+    for _ in range(N_HALVINGS):
+        middle = 0.5 * (near + far)
+        at = []
+        for variation, stand in zip(moved, stands, strict=True):
+            if variation is None:
+                at.append(stand)
+                continue
+            try:
+                year, _ = estimated_year(described(variation.at(middle)))
+            except ValueError:
+                return far
+            at.append(figures_of_merit(year, Served(year))[by])
+        if None in at or sign * (at[0] - at[1]) >= 0:
+            near = middle
+        else:
+            far = middle
+    return far
+
+
+def _as_json(solution: Solution) -> dict[str, Any]:
+    return {
+        "layout": solution.name,
+        "figures": {name: solution.figures[name] for name in solution.figures},
+        "bands": {name: list(band) for name, band in solution.bands.items()},
+        "blocked": list(solution.blocked),
+        "misses_targets": list(solution.misses),
+    }
+
+
+def _basis_text(basis: str, solutions: Sequence[Solution]) -> str:
+    if basis == DEMAND:
+        return f"equal demand: the requests per second of {solutions[0].name}"
+    if basis == GRID_POWER:
+        return "equal grid power: each layout scaled in proportion to the least peak at the meter"
+    return "equal share of own capacity: each layout at the scenario's busiest hour over what it can serve"
+
+
+def _assumptions(basis: str, solutions: Sequence[Solution], by: str) -> list[str]:
+    offered = [solution.figures["output_tokens_per_s"] for solution in solutions]
+    found = []
+    if basis == CAPACITY_SHARE and min(offered) < 0.99 * max(offered):
+        texts = "; ".join(
+            f"{solution.name} {quantity_text(value, 'tok/s')}"
+            for solution, value in zip(solutions, offered, strict=True)
+        )
+        found.append(f"Demand differs, each being asked for its own share of capacity: {texts}")
+    scenario = solutions[0].inputs.scenario
+    found += [
+        f"Scenario {scenario.name}, engine {scenario.engine}, requests above capacity: {scenario.admission}",
+        f"Ranked by {BY_NAME[by].label.lower()}; no layout that misses a latency target ranks above one that keeps all",
+        f"A difference less than {LIKELY:.0%} likely is a tie",
+    ]
+    return found
+
+
+def _sentence(
+    able: Sequence[Solution],
+    fit: Sequence[Solution],
+    winner: Solution | None,
+    tied_first: Sequence[str],
+    flips: Sequence[Mapping[str, Any]],
+    by: str,
+    ranked: Sequence[Solution],
+) -> str:
+    label = BY_NAME[by].label.lower()
+    apart = [solution.name for solution in ranked if solution.blocked]
+    blocked = f" {', '.join(apart)} cannot be built as drawn." if apart else ""
+    if not able:
+        return f"None of these layouts can be built as drawn: {ranked[0].name}: {ranked[0].blocked[0]}"
+    if not fit:
+        return f"No layout keeps its latency targets; {able[0].name} comes nearest by {label}.{blocked}"
+    if tied_first:
+        value, *_, probability = _difference(able[0], able[1], by) or (0.0, 0.0, 0.0, 0.5)
+        ahead = abs(value / able[1].figures[by]) if able[1].figures[by] else 0.0
+        return (
+            f"Too close to call: {able[0].name} is ahead of {able[1].name} by {ahead:.0%} in {label}, only "
+            f"{probability:.0%} likely.{blocked}"
+        )
+    assert winner is not None
+    if len(able) == 1:
+        return f"Build {winner.name}: it alone can be built as drawn.{blocked}"
+    other = able[1]
+    if other.misses and not winner.misses:
+        return f"Build {winner.name}: it keeps its latency targets and {other.name} does not.{blocked}"
+    value, *_, probability = _difference(winner, other, by) or (0.0, 0.0, 0.0, 0.5)
+    share = abs(value / other.figures[by]) if other.figures[by] else 0.0
+    more = "more" if value > 0 else "less"
+    turned = ""
+    if flips:
+        flip = flips[0]
+        to = f"{flip['to']:.3g} {flip['unit']}" if isinstance(flip["to"], float) else str(flip["to"])
+        turned = f"; {flip['winner_then']} wins if {flip['input']} goes to {to}"
+    return (
+        f"Build {winner.name}: {share:.0%} {more} {label} than {other.name}, {probability:.0%} likely{turned}.{blocked}"
+    )

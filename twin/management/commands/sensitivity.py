@@ -1,0 +1,39 @@
+"""What every assumed or estimated input does to cost, tokens per watt and availability of a layout."""
+
+import json
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from twin.core.comparison.sensitivity import as_json, sensitivity
+from twin.core.inputs.layout import layout_inputs
+from twin.exceptions import CannotSimulate
+from twin.management.commands.simulate import named_layout, named_scenario
+from twin.runs import snapshot
+
+
+class Command(BaseCommand):
+    help = __doc__
+    requires_system_checks = ()  # they load every page and resource: a third of a second
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("layout", metavar="SITE/LAYOUT")
+        parser.add_argument("--scenario", metavar="SLUG", help="default: the site's first by name")
+        parser.add_argument("--json", action="store_true", help="print all rows as JSON")
+
+    def handle(self, *args, layout: str, scenario: str | None, json: bool, **_) -> None:
+        found = named_layout(layout)
+        try:
+            rows = sensitivity(layout_inputs(snapshot.snapshot(found, named_scenario(found, scenario))))
+        except (CannotSimulate, ValueError) as refusal:
+            raise CommandError(str(refusal)) from refusal
+        if json:
+            self.stdout.write(_spelled(as_json(rows)))
+            return
+        for row in rows[:36]:
+            ends = " to ".join("-" if end is None else f"{end:.4g}" for end in (row.figure_low, row.figure_high))
+            low, high = (f"{end:.4g}" if isinstance(end, float) else end for end in (row.low, row.high))
+            self.stdout.write(f"{row.figure[:32]:33}{ends:24}{row.input[:60]:61}{low} to {high} {row.unit}")
+
+
+def _spelled(rows: list[dict]) -> str:
+    return json.dumps(rows, indent=1, ensure_ascii=False)
