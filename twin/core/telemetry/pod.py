@@ -150,7 +150,8 @@ def fit_heat(pod: Pod, train: NDArray[np.bool_]) -> Fit:
         return ((pod.thermal_w - heat_w(pod, values)) / sigma)[train]
 
     start = residuals({p.name: p.prior for p in parameters})
-    return fit_map(parameters, residuals, samples_per_independent=samples_per_independent(start))
+    tell = {frozenset(("air_w_per_pct_k", "fan_offset_pct")): "a cooler's air flow, or minutes at other fan speeds"}
+    return fit_map(parameters, residuals, samples_per_independent=samples_per_independent(start), sensors=tell)
 
 
 def fit_inlet(pod: Pod, measured: FloatArray, train: NDArray[np.bool_]) -> Fit:
@@ -167,7 +168,8 @@ def fit_inlet(pod: Pod, measured: FloatArray, train: NDArray[np.bool_]) -> Fit:
         return ((measured - inlet_degc(values, supply, back, middle)) / 0.2)[train]
 
     start = residuals({p.name: p.prior for p in parameters})
-    return fit_map(parameters, residuals, samples_per_independent=samples_per_independent(start))
+    tell = {frozenset(("recirculation_frac", "inlet_offset_k")): "air that the coolers supply, at the cooler's face"}
+    return fit_map(parameters, residuals, samples_per_independent=samples_per_independent(start), sensors=tell)
 
 
 def inlet_degc(values: Mapping[str, float], supply: FloatArray, back: FloatArray, middle: float) -> FloatArray:

@@ -396,10 +396,12 @@ def fit_power(rows: ServerRows, train: NDArray[np.bool_], entry: Mapping | None 
         predicted = values["accelerator_idle_w"] + mean_dynamic_power_w(values, rows)
         return ((rows.power_w - predicted) / sigma)[train]
 
-    start = {p.name: p.prior for p in parameters}
-    return fit_map(
-        parameters, residuals, samples_per_independent=samples_per_independent(residuals(start)), softness=3.0
-    )
+    repeat = samples_per_independent(residuals({p.name: p.prior for p in parameters}))
+    tell = {
+        frozenset(("awake_w", "awake_utilisation_frac")): "the clock, or rows at little utilisation",
+        frozenset(("compute_w", "memory_w")): "activity of tensor cores and memory apart",
+    }
+    return fit_map(parameters, residuals, samples_per_independent=repeat, softness=3.0, sensors=tell)
 
 
 def temperature_degc(values: Mapping[str, float], power_w: FloatArray) -> FloatArray:
@@ -430,8 +432,9 @@ def fit_temperature(
         predicted = temperature_degc({**values, "power_limit_w": power_limit_w}, power)
         return ((temperature - predicted) / 2.0)[train]
 
-    start = {p.name: p.prior for p in parameters}
-    return fit_map(parameters, residuals, samples_per_independent=samples_per_independent(residuals(start)))
+    repeat = samples_per_independent(residuals({p.name: p.prior for p in parameters}))
+    tell = {frozenset(("inlet_degc", "rise_exponent")): "the inlet air's temperature, or the fans' speed"}
+    return fit_map(parameters, residuals, samples_per_independent=repeat, sensors=tell)
 
 
 def held_out_rows(seconds: FloatArray, holdout: str) -> NDArray[np.bool_]:
