@@ -16,6 +16,7 @@ from facility.models import (
     Cdu,
     CoolingPlant,
     EditRecord,
+    Fabric,
     FloorFeature,
     Hall,
     Layout,
@@ -205,6 +206,14 @@ class FloorFeatureAdmin(PartAdmin):
     list_select_related = ["layout__site", "hall"]
     list_filter = ["type"]
     raw_id_fields = ["layout", "hall"]
+
+
+@admin.register(Fabric)
+class FabricAdmin(PartAdmin):
+    list_display = ["name", "layout", "purpose", "leaf", "spine", "rails", "oversubscription"]
+    list_select_related = ["layout__site", "leaf", "spine"]
+    list_filter = ["purpose"]
+    raw_id_fields = ["layout", "leaf", "spine", "optics"]
 
 
 @admin.register(EditRecord)

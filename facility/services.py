@@ -22,6 +22,7 @@ from facility.models import (
     AirUnit,
     Cdu,
     CoolingPlant,
+    Fabric,
     FloorFeature,
     Hall,
     Layout,
@@ -37,7 +38,7 @@ from facility.models.text import check_text
 from facility.permissions import check_create_site, check_write
 from facility.weather import Year, weather_fields
 
-Part = Hall | Rack | Cdu | PowerFeed | CoolingPlant | AirUnit | FloorFeature
+Part = Hall | Rack | Cdu | PowerFeed | CoolingPlant | AirUnit | FloorFeature | Fabric
 MAX_ROW_RACKS = 500
 
 
@@ -154,7 +155,7 @@ def part_save(
 
     Parameters
     ----------
-    part : Hall, Rack, Cdu, PowerFeed, CoolingPlant, AirUnit or FloorFeature
+    part : Hall, Rack, Cdu, PowerFeed, CoolingPlant, AirUnit, FloorFeature or Fabric
         New or changed, not yet saved.
     version : int, optional
         Version of the layout that the change was made on; none: whatever is newest.
@@ -338,6 +339,7 @@ def layout_clone(*, layout: Layout, name: str, slug: str | None = None, user=Non
     feeds = _copied(PowerFeed.objects.filter(layout=layout), {"layout_id": copy.pk}, hall_id=halls)
     for model in (AirUnit, FloorFeature):
         _copied(model.objects.filter(layout=layout), {"layout_id": copy.pk}, hall_id=halls)
+    _copied(Fabric.objects.filter(layout=layout), {"layout_id": copy.pk})
     for feed in PowerFeed.objects.filter(layout=copy).exclude(parent=None):
         feed.parent_id = feeds[feed.parent_id]
         feed.save(update_fields=["parent"])

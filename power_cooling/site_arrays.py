@@ -448,7 +448,7 @@ class Weather:
 
     dry_bulb_degc: FloatArray = _bounded(low=-80, high=65)
     humidity_ratio: FloatArray = _bounded(low=0, high=0.1)  # kg water per kg dry air
-    pressure_pa: FloatArray = _bounded(101325.0, low=30e3, high=110e3)
+    pressure_pa: FloatArray = _bounded(101325.0, low=30e3, high=125e3)
 
     def __post_init__(self) -> None:
         _spread(self)

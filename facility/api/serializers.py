@@ -9,6 +9,7 @@ from facility.models import (
     AirUnit,
     Cdu,
     CoolingPlant,
+    Fabric,
     FloorFeature,
     Hall,
     Layout,
@@ -181,6 +182,16 @@ class FloorFeatureSerializer(PartSerializer):
     class Meta:
         model = FloorFeature
         fields = ["id", "layout", *columns(FloorFeature), "version"]
+
+
+class FabricSerializer(PartSerializer):
+    leaf = ProductField("network_switches")
+    spine = ProductField("network_switches", required=False, allow_null=True)
+    optics = ProductField("network_switches", required=False, allow_null=True)
+
+    class Meta:
+        model = Fabric
+        fields = ["id", "layout", *columns(Fabric), "version"]
 
 
 class ProductSerializer(serializers.ModelSerializer):

@@ -15,6 +15,7 @@ router.register("power-feeds", views.PowerFeedViewSet, basename="api-power-feed"
 router.register("cooling-plants", views.CoolingPlantViewSet, basename="api-cooling-plant")
 router.register("air-units", views.AirUnitViewSet, basename="api-air-unit")
 router.register("floor-features", views.FloorFeatureViewSet, basename="api-floor-feature")
+router.register("fabrics", views.FabricViewSet, basename="api-fabric")
 router.register("weather", views.WeatherViewSet, basename="api-weather")
 
 urlpatterns = [

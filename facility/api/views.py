@@ -26,6 +26,7 @@ from facility.models import (
     AirUnit,
     Cdu,
     CoolingPlant,
+    Fabric,
     FloorFeature,
     Hall,
     Layout,
@@ -258,6 +259,14 @@ class FloorFeatureViewSet(PartViewSet):
 
     queryset = FloorFeature.objects.order_by("layout_id", "name")
     serializer_class = serializers.FloorFeatureSerializer
+    filterset_class = PartFilter
+
+
+class FabricViewSet(PartViewSet):
+    """Networks between hosts, sized from the racks that stand."""
+
+    queryset = Fabric.objects.select_related("leaf", "spine", "optics").order_by("layout_id", "name")
+    serializer_class = serializers.FabricSerializer
     filterset_class = PartFilter
 
 

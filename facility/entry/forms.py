@@ -17,6 +17,7 @@ from facility.models import (
     AirUnit,
     Cdu,
     CoolingPlant,
+    Fabric,
     FloorFeature,
     Hall,
     Layout,
@@ -200,6 +201,17 @@ class FloorFeatureForm(PartForm):
         formfield_callback = number_entry.formfield
         fields = form_columns(FloorFeature)
         labels = {"x_m": "x [m]", "y_m": "y [m]", "width_m": "Width [m]", "depth_m": "Depth [m]"}
+
+
+class FabricForm(PartForm):
+    class Meta:
+        model = Fabric
+        formfield_callback = number_entry.formfield
+        fields = form_columns(Fabric)
+        labels = {
+            "ports_per_accelerator": "Host ports per accelerator", "port_bits_per_s": "Speed of a host port",
+        }  # fmt: skip
+        help_texts = {"purpose": "What it carries."}
 
 
 class RackRowForm(Described, forms.Form):

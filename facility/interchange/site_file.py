@@ -50,7 +50,7 @@ MAX_RACKS, MAX_PARTS, MAX_LAYOUTS, MAX_YEARS = 20_000, 4_000, 50, 20
 # A row stands for equal racks; files that people write use it, the export always writes the racks.
 ROW_FIELDS = (*RACK_FIELDS, "n_racks", "first", "pitch_m")
 PARTS = tuple((kind.plural, kind.model, kinds.columns(kind.model)) for kind in kinds.KINDS if kind.model is not Rack)
-YOUNGER_SECTIONS = ("air_units", "floor_features")  # left out where empty: older files stay as they are  # fmt: skip
+YOUNGER_SECTIONS = ("air_units", "floor_features", "fabrics")  # left out where empty: older files stay as they are
 RACK_REFERENCES = ("hall", "product", "cdu", "feed_a", "feed_b")
 READERS = {
     models.FloatField: number, models.IntegerField: whole, models.CharField: text, models.TextField: text,

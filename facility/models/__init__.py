@@ -5,6 +5,7 @@ from facility.models.cooling import Cdu, CoolingPlant
 from facility.models.edit_record import EditRecord
 from facility.models.features import AirUnit, FloorFeature
 from facility.models.floor import Hall, Rack
+from facility.models.network import Fabric
 from facility.models.power import PowerFeed
 from facility.models.product import Product
 from facility.models.sign_in import RefusedSignIn
@@ -16,6 +17,7 @@ __all__ = [
     "Cdu",
     "CoolingPlant",
     "EditRecord",
+    "Fabric",
     "FloorFeature",
     "Hall",
     "Layout",

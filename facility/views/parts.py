@@ -15,7 +15,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from facility import services
 from facility.entry import forms
-from facility.models import AirUnit, Cdu, CoolingPlant, FloorFeature, Hall, Layout, PowerFeed, Rack
+from facility.models import AirUnit, Cdu, CoolingPlant, Fabric, FloorFeature, Hall, Layout, PowerFeed, Rack
 from facility.permissions import check_change_site, may_change_site
 from facility.views.lookup import visible_layout_or_404
 
@@ -110,6 +110,13 @@ PARTS = {
             Column("x", lambda f: f.x_m, "m"), Column("y", lambda f: f.y_m, "m"),
             Column("Width", lambda f: f.width_m, "m"), Column("Depth", lambda f: f.depth_m, "m")),
             ("hall",), "Nothing may stand on walls and keep-outs; aisles should stay clear."),
+        PartKind("fabrics", "network", "Networks", Fabric, forms.FabricForm, (
+            Column("Purpose", lambda f: f.get_purpose_display()), Column("Leaf", lambda f: f.leaf),
+            Column("Spine", lambda f: f.spine or "none"), Column("Optics", lambda f: f.optics or "copper"),
+            Column("Ports per accelerator", lambda f: f"{f.ports_per_accelerator:g}"),
+            Column("Port", lambda f: f.get_port_bits_per_s_display()),
+            Column("Rails", lambda f: str(f.rails)), Column("Oversubscription", lambda f: f"{f.oversubscription:g}")),
+            ("leaf", "spine", "optics"), "Switches, cables and optics are counted from the racks that stand."),
     )
 }  # fmt: skip
 

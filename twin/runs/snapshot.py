@@ -30,13 +30,17 @@ from twin.core.inputs.layout import (
     WorkloadShare,
     column_names,
     layout_inputs,
+    with_networks,
 )
 from twin.exceptions import CannotSimulate
 from twin.models import Scenario
 
 # Kinds that every run reads whole: they are short and belong to no single row of the layout.
 WHOLE_KINDS = tuple(name for name in column_names(Products) if name != "by_id")
-PRODUCT_REFERENCES = frozenset({"product_id", "air_unit_id", "heat_rejection_id", "chiller_id", "pump_id"})
+PRODUCT_REFERENCES = frozenset(
+    {"product_id", "air_unit_id", "heat_rejection_id", "chiller_id", "pump_id",
+     "leaf_id", "spine_id", "optics_id"}
+)  # fmt: skip
 
 #: Stands in a description that no scenario asks anything of.
 NO_SCENARIO = ScenarioInputs(
@@ -137,7 +141,7 @@ def description(layout: Layout) -> LayoutInputs:
     """
     site = Site.objects.select_related("weather", "region").get(pk=layout.site_id)
     racks = _columns(Rack.objects.filter(hall__layout=layout))
-    tables = {name: table_rows(layout, name) for name in ("halls", "cdus", "feeds", "plants")}
+    tables = {name: table_rows(layout, name) for name in ("halls", "cdus", "feeds", "plants", "fabrics")}
     wanted = {*racks["product_id"]} | {
         getattr(row, name, None) for rows in tables.values() for row in rows for name in PRODUCT_REFERENCES
     }  # fmt: skip
@@ -145,7 +149,7 @@ def description(layout: Layout) -> LayoutInputs:
     sheets = {product.id: ProductSheet(**_product(product)) for product in found}
     chips = {sheet.slug: sheet for sheet in sheets.values() if sheet.kind == "accelerators"}
     rows = base64.b64encode(bytes(site.weather.rows)).decode()
-    return LayoutInputs(
+    inputs = LayoutInputs(
         site=SiteInputs(**_fields(site, SiteInputs, region=ProductSheet(**_product(site.region)), assumed=())),
         layout=LayoutVersion(**_fields(layout, LayoutVersion)),
         scenario=NO_SCENARIO,
@@ -154,6 +158,7 @@ def description(layout: Layout) -> LayoutInputs:
         products=Products(**{kind: {} for kind in WHOLE_KINDS} | {"accelerators": chips, "by_id": sheets}),
         **tables,
     )
+    return with_networks(inputs)
 
 
 def table_rows(layout: Layout, name: str) -> tuple[Any, ...]:

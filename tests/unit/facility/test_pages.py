@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.urls import reverse
 
-from facility.models import Hall, Membership, Rack, Site
+from facility.models import Fabric, Hall, Membership, Rack, Site
 from facility.views.parts import PARTS
 from tests.small_site import new_rack, product, small_layout
 
@@ -15,6 +15,7 @@ pytestmark = pytest.mark.django_db
 def layout():
     layout = small_layout()
     new_rack(layout).save()
+    Fabric.objects.create(layout=layout, name="Scale-out", leaf=product("network_switches", "nvidia-qm9700"))
     return layout
 
 
@@ -56,10 +57,10 @@ def test_each_kind_has_a_list_a_form_and_a_way_out(planner, layout, kind):
 
 
 def test_lists_take_as_many_queries_for_many_racks(planner, layout, django_assert_num_queries):
-    with django_assert_num_queries(6):  # session, user, layout, racks, membership, guided start
+    with django_assert_num_queries(5):  # session, user, layout, racks, membership
         planner.get(address("part-list", layout, "racks"))
     Rack.objects.bulk_create(new_rack(layout, name=f"B-{i:02}", row="B", x_m=2 + 0.6 * i, y_m=8.0) for i in range(20))
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(5):
         planner.get(address("part-list", layout, "racks"))
 
 

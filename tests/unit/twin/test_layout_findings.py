@@ -403,13 +403,13 @@ def test_an_empty_layout_has_no_findings():
     assert layout_findings(Layout.objects.create(site=site, slug="empty", name="Empty")) == []
 
 
-def test_a_thousand_racks_take_the_same_eleven_queries(layout):
+def test_a_thousand_racks_take_the_same_twelve_queries(layout):
     def count() -> int:
         with CaptureQueriesContext(connection) as queries:
             layout_findings(layout)
         return len(queries)
 
-    assert count() == 11
+    assert count() == 12
     Hall.objects.update(width_m=100, depth_m=60)
     services.part_save(part=layout.halls.get())
     hall = layout.halls.get()
@@ -420,4 +420,17 @@ def test_a_thousand_racks_take_the_same_eleven_queries(layout):
             feed_a=layout.power_feeds.get(name="Busway-A"),
         )  # fmt: skip
     assert Rack.objects.count() == 1001
-    assert count() == 11
+    assert count() == 12
+
+
+def test_a_site_far_above_or_below_its_weather_station_is_told(layout):
+    site = layout.site  # sterling-va is measured at 82 m
+    site.elevation_m = 300.0
+    site.save()
+    assert of(layout, "weather station height") == []
+    site.elevation_m = 1829.0
+    site.save()
+    [finding] = of(layout, "weather station height")
+    assert (finding.object_kind, finding.severity, finding.unit) == ("site", "risk", "m")
+    assert finding.value == pytest.approx(1829 - 82, abs=30)
+    assert "m higher than its weather station" in finding.message

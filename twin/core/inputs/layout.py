@@ -6,9 +6,11 @@ format 1: older runs go without it.
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from typing import Any, TypeVar
+
+from twin.core.inputs.network import FabricRow, SizedFabric, size_fabric
 
 FORMATS = (1, 2)  # 1 had neither the units of facts nor what a description leaves to its default
 
@@ -264,6 +266,7 @@ class LayoutInputs:
     products: Products
     air_units: tuple[AirUnitRow, ...] = ()
     features: tuple[FeatureRow, ...] = ()
+    fabrics: tuple[FabricRow, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)  # of facts, by their name
 
     def product(self, product_id: int | None) -> ProductSheet | None:
@@ -278,6 +281,24 @@ class LayoutInputs:
         """Return the nameplate power of a rack: its systems at their rated input and what else is in it [W]."""
         return nameplate_w(self.facts(product_id), n_systems, other_power_w)
 
+    @property
+    def n_network_racks(self) -> int:
+        """Racks that the networks' switches stand in."""
+        racks = zip(self.racks.role, self.racks.product_id, strict=True)
+        return sum(role == "network" and product_id is None for role, product_id in racks)
+
+    def networks(self) -> list[SizedFabric]:
+        """Return the networks, sized for the accelerators that stand, in the description's order."""
+        systems = [self.facts(product_id) for product_id in self.racks.product_id]
+        n_accelerators = sum(
+            n * float(facts.get("accelerators_per_system") or 0.0)
+            for n, facts in zip(self.racks.n_systems, systems, strict=True)
+        )
+        return [
+            size_fabric(row, n_accelerators, *(self.facts(key) for key in (row.leaf_id, row.spine_id, row.optics_id)))
+            for row in self.fabrics
+        ]
+
     def product_name(self, product_id: int | None) -> str:
         """Return the name of a referenced product, or nothing."""
         return "" if product_id is None else self.products.by_id[product_id].name
@@ -290,7 +311,7 @@ def nameplate_w(facts: Mapping[str, Any], n_systems: float, other_power_w: float
 
 TABLES: Mapping[str, type] = {
     "halls": HallRow, "cdus": CduRow, "feeds": FeedRow, "plants": PlantRow, "air_units": AirUnitRow,
-    "features": FeatureRow,
+    "features": FeatureRow, "fabrics": FabricRow,
 }  # fmt: skip
 
 
@@ -318,7 +339,7 @@ def layout_inputs(stored: Mapping[str, Any]) -> LayoutInputs:
             f"The snapshot has format {stored.get('format')}; this version reads {' and '.join(map(str, FORMATS))}."
         )
     site, scenario, products = (_part(stored, name) for name in ("site", "scenario", "products"))
-    return LayoutInputs(
+    inputs = LayoutInputs(
         site=_read(SiteInputs, "site", site, region=_sheet("site.region", _part(site, "region")),
                    assumed=tuple(site.get("assumed", ()))),
         layout=_read(LayoutVersion, "layout", _part(stored, "layout")),
@@ -345,6 +366,28 @@ def layout_inputs(stored: Mapping[str, Any]) -> LayoutInputs:
             for name, row in TABLES.items()
         },
     )  # fmt: skip
+    return with_networks(inputs)
+
+
+def with_networks(inputs: LayoutInputs) -> LayoutInputs:
+    """Return a layout whose empty network racks draw what its networks draw, in equal parts.
+
+    A network rack is empty that has neither a product nor a power of its own.
+    """
+    if not inputs.fabrics:
+        return inputs
+    racks = inputs.racks
+    empty = _empty_network_racks(racks)
+    power_w = sum(network.max_power_w for network in inputs.networks()) / max(sum(empty), 1)
+    other_w = tuple(power_w if takes else drawn_w for takes, drawn_w in zip(empty, racks.other_power_w, strict=True))
+    return replace(inputs, racks=replace(racks, other_power_w=other_w))
+
+
+def _empty_network_racks(racks: RackColumns) -> list[bool]:
+    return [
+        role == "network" and product_id is None and not power_w
+        for role, product_id, power_w in zip(racks.role, racks.product_id, racks.other_power_w, strict=True)
+    ]
 
 
 def _part(stored: Mapping[str, Any], name: str) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from twin.core.inputs.layout import LayoutInputs, ProductSheet
 
-SYSTEMS, POWER, COOLING = "Systems", "Power", "Cooling"
+SYSTEMS, NETWORK, POWER, COOLING = "Systems", "Network", "Power", "Cooling"
 GROUPS = {
     "systems": SYSTEMS, "network_switches": SYSTEMS,
     "ups": POWER, "transformers": POWER, "busways": POWER, "distribution": POWER, "generators": POWER, "bess": POWER,
@@ -45,8 +45,14 @@ def used_products(inputs: LayoutInputs) -> list[tuple[int, float, str]]:
     """Return (product, quantity, what for) of everything that is drawn; busways by the metre."""
     racks = inputs.racks
     used: list[tuple[int | None, float, str]] = [
-        (product_id, n, "racks") for product_id, n in zip(racks.product_id, racks.n_systems, strict=True)
+        (product_id, n, "racks")
+        for product_id, n in zip(racks.product_id, racks.n_systems, strict=True)
+        if not (inputs.fabrics and _is_switch(inputs, product_id))  # counted by the networks below
     ]
+    for row, network in zip(inputs.fabrics, inputs.networks(), strict=True):
+        counted = zip((row.leaf_id, row.spine_id, row.optics_id),
+                      (network.n_leaves, network.n_spines, network.n_optics), strict=True)  # fmt: skip
+        used += [(product_id, n, row.name) for product_id, n in counted]
     used += [(cdu.product_id, 1, "CDUs") for cdu in inputs.cdus]
     used += [(hall.air_unit_id, hall.n_air_units, "air units") for hall in inputs.halls]
     for feed in inputs.feeds:
@@ -58,6 +64,11 @@ def used_products(inputs: LayoutInputs) -> list[tuple[int, float, str]]:
         used.append((plant.pump_id, plant.n_pumps, plant.name))
         used.append((plant.chiller_id, plant.n_chillers, plant.name))
     return [(product_id, n, use) for product_id, n, use in used if product_id is not None and n]
+
+
+def _is_switch(inputs: LayoutInputs, product_id: int | None) -> bool:
+    sheet = inputs.product(product_id)
+    return sheet is not None and sheet.kind == "network_switches"
 
 
 def price_field(sheet: ProductSheet) -> str:
@@ -89,10 +100,10 @@ def capital_items(inputs: LayoutInputs) -> list[CapitalItem]:
     items = []
     for product_id, quantity in counts.items():
         sheet = inputs.products.by_id[product_id]
-        group = GROUPS.get(sheet.kind, SYSTEMS)
+        group = NETWORK if inputs.fabrics and sheet.kind == "network_switches" else GROUPS.get(sheet.kind, SYSTEMS)
         price, field = unit_price_usd(sheet), price_field(sheet)
         usd = None if price is None else price * quantity
-        low, high = spread[SYSTEMS if group == SYSTEMS else POWER]
+        low, high = spread[SYSTEMS if group in (SYSTEMS, NETWORK) else POWER]
         items.append(CapitalItem(
             group=group, product=sheet.name, vendor=sheet.vendor, used_for=", ".join(sorted(uses[product_id])),
             quantity=quantity, unit="m" if sheet.kind == "busways" else "pieces", unit_price_usd=price, usd=usd,

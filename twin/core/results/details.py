@@ -235,6 +235,26 @@ class HallAirRow:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkRow:
+    """One described network, sized from the racks. Watts and dollars are of its switches and transceivers together."""
+
+    name: str
+    purpose: str
+    n_host_ports: int
+    n_leaves: int
+    n_spines: int
+    n_tiers: int
+    n_cables: int
+    n_optics: int
+    max_power_w: float
+    typical_power_w: float
+    price_usd: float
+    without_price: tuple[str, ...]  # leaf, spine or optics
+    bytes_per_s_per_accelerator: float
+    unplaced_w: float  # of the highest power, what stands in no rack
+
+
+@dataclass(frozen=True, slots=True)
 class Assumption:
     """One input of a run."""
 
@@ -281,6 +301,7 @@ class RunDetails:
     drills: tuple[DrillRow, ...] = ()
     hall_air: tuple[HallAirRow, ...] = ()
     economiser_hours: Mapping[str, float] = field(default_factory=dict)  # without chillers, by plant
+    network: tuple[NetworkRow, ...] = ()
     throttled_hours: float | None = None
     assumptions: tuple[Assumption, ...] = ()
     confidence: str = ""

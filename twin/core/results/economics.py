@@ -35,6 +35,7 @@ class Quantities:
     water_m3: float  # per year
     n_accelerators: float
     rent_usd_per_h: float | None  # the same accelerators at the market's reserved price; None where it is not known
+    network_capital_usd: float | None = None  # of the described networks; None: none is, a share of the systems'
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,10 @@ def capital_usd(used: Quantities, prices: Prices) -> dict[str, float]:
     """Return what a layout costs to build, by the line of the yearly bill that pays it back [USD]."""
     systems = used.it_capital_usd * prices.systems_price_frac
     plant = used.plant_usd * prices.plant_price_frac
+    described = used.network_capital_usd
+    network = systems * prices.network_frac if described is None else described * prices.systems_price_frac
     return {
-        SYSTEMS_AND_NETWORK: systems * (1 + prices.network_frac + prices.storage_frac),
+        SYSTEMS_AND_NETWORK: systems * (1 + prices.storage_frac) + network,
         PLANT: plant * prices.installation_factor * prices.region_factor,
         BUILDING: used.nameplate_power_w * prices.facility_usd_per_w * (1 - prices.plant_share_frac),
     }

@@ -1,5 +1,6 @@
 """A solved year as figures of merit, series, rack arrays, limits, costs, energy flow and uncertainty."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,21 @@ from twin.core.figures_of_merit import SERIES
 from twin.core.inputs import equipment
 from twin.core.inputs.admission import DEGRADE, QUEUE, queue, refuse
 from twin.core.inputs.feeds import provisioned_w, rack_feeds
+from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.pools import Pool
 from twin.core.provenance import Solver
 from twin.core.results import assumptions, capital, economics, limits, margins
 from twin.core.results.availability import availability, single_failures
-from twin.core.results.details import Balance, FlowRow, Rent, RunDetails, SimulationResult, SolverNote, WorkloadRow
+from twin.core.results.details import (
+    Balance,
+    FlowRow,
+    NetworkRow,
+    Rent,
+    RunDetails,
+    SimulationResult,
+    SolverNote,
+    WorkloadRow,
+)
 from twin.core.results.hall_air import hall_air
 from twin.core.results.latency import mixture_quantile
 from twin.core.solved import Solved
@@ -67,6 +78,7 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         drills=tuple(margins.drills(solved)),
         hall_air=tuple(hall_air(solved)),
         economiser_hours=economiser_hours(solved),
+        network=tuple(network_rows(solved.inputs)),
         throttled_hours=float(np.count_nonzero(solved.coupled.throttled_frac > 0)),
         assumptions=tuple(rows),
         confidence=assumptions.weakest(rows),
@@ -356,6 +368,7 @@ def money(solved: Solved, served: Served):
         good_tokens=served.goodput(slice(None)) * S_PER_YEAR * solved.uptime.availability_frac,
         prompt_frac=_prompt_frac(solved),
         it_capital_usd=capital.group_usd(drawn, capital.SYSTEMS),
+        network_capital_usd=capital.group_usd(drawn, capital.NETWORK) if inputs.fabrics else None,
         plant_usd=capital.group_usd(drawn, capital.POWER, capital.COOLING),
         nameplate_power_w=float(solved.table.nameplate_w.sum()),
         energy_j=float(solved.coupled.meter_power_w.mean() * S_PER_YEAR),
@@ -372,6 +385,15 @@ def _prompt_frac(solved: Solved) -> float:
     busy = np.minimum(solved.load_frac, 1.0).mean(axis=0) * [pool.n_accelerators for pool in solved.pools]
     prompt = np.array([pool.prompt_frac for pool in solved.pools])
     return float(prompt @ busy / busy.sum()) if busy.sum() > 0 else 0.0
+
+
+def network_rows(inputs: LayoutInputs) -> list[NetworkRow]:
+    """Return each network as it was sized, and what of its power stands in no rack."""
+    has_room = inputs.n_network_racks > 0
+    return [
+        NetworkRow(**asdict(network), unplaced_w=0.0 if has_room else network.max_power_w)
+        for network in inputs.networks()
+    ]
 
 
 def bands(solved: Solved, served: Served, figures: dict[str, float | None]) -> dict[str, list[float]]:

@@ -47,8 +47,8 @@ def run_findings(details: RunDetails) -> list[RunFinding]:
     over = list(_over(details))
     named = {(finding.object_kind, finding.object_name) for finding in over}
     thin = [f for f in _thin(details) if (f.object_kind, f.object_name) not in named]
-    found = [*_unsolved(details), *_unserved(details), *over, *_throttled(details), *_failures(details),
-             *_hot_aisles(details), *_drills(details), *thin]  # fmt: skip
+    found = [*_unsolved(details), *_unserved(details), *over, *_networks(details), *_throttled(details),
+             *_failures(details), *_hot_aisles(details), *_drills(details), *thin]  # fmt: skip
     return sorted(found, key=lambda finding: (BLOCKING, RISK, HINT).index(finding.severity))
 
 
@@ -100,6 +100,14 @@ def _over(details: RunDetails) -> Iterator[RunFinding]:
             message = f"Its {row.kind} passes its limit{when}."
             yield RunFinding(kind_of(row.kind), row.object, "run-limit", BLOCKING, message, "limits",
                              row.value, row.limit, row.unit, against="of")  # fmt: skip
+
+
+def _networks(details: RunDetails) -> Iterator[RunFinding]:
+    for row in details.network:
+        if row.unplaced_w > 0:
+            message = "Its switches and optics stand in no rack: place network racks without a product or a power."
+            yield RunFinding("fabric", row.name, "run-network-unplaced", RISK, message, "network", row.unplaced_w,
+                             0.0, "W")  # fmt: skip
 
 
 def _thin(details: RunDetails) -> Iterator[RunFinding]:

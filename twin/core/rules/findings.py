@@ -1,7 +1,10 @@
 """What the rules that compute say of a layout: whether feeds and cooling carry the racks at their highest power."""
 
+from collections.abc import Iterator
+
 from twin.core.inputs.layout import LayoutInputs
-from twin.core.results.findings import BLOCKING
+from twin.core.results.assumptions import FAR_M
+from twin.core.results.findings import BLOCKING, RISK
 from twin.core.rules.cooling import cooling_findings
 from twin.core.rules.design_load import RackDesign, design_load, rack_design
 from twin.core.rules.feed_loads import Feeds, hall_losses_w, layout_feeds
@@ -20,13 +23,29 @@ def rule_findings(inputs: LayoutInputs) -> list[Finding]:
     if not inputs.halls:
         return []  # nothing can stand anywhere yet
     racks = rack_design(inputs)
+    heights = list(_station_height(inputs))
     feeds, found = _feeds(inputs, racks)
     losses_w = None if feeds is None else hall_losses_w(inputs, feeds)
     try:
         design = design_load(inputs, racks, losses_w)
     except ValueError as refusal:
         return [*found, Finding("site", None, inputs.site.name, "not modelled", BLOCKING, None, None, "", str(refusal))]
-    return [*found, *power_findings(inputs, design, feeds), *cooling_findings(inputs, design)]
+    return [*found, *heights, *power_findings(inputs, design, feeds), *cooling_findings(inputs, design)]
+
+
+def _station_height(inputs: LayoutInputs) -> Iterator[Finding]:
+    """Yield a finding where site and weather station differ in height by more than their temperatures allow."""
+    station_m = inputs.weather.elevation_m
+    if station_m is None or abs(inputs.site.elevation_m - station_m) <= FAR_M:
+        return
+    higher = "higher" if inputs.site.elevation_m > station_m else "lower"
+    height_m = abs(inputs.site.elevation_m - station_m)
+    yield Finding(
+        "site", None, inputs.site.name, "weather station height", RISK, height_m, FAR_M, "m",
+        f"Stands {height_m:,.0f} m {higher} than its weather station ({inputs.weather.name}, {station_m:,.0f} m): air "
+        "pressure is shifted, temperature and humidity are not. Take a station nearer its height, or correct its "
+        "elevation.",
+    )  # fmt: skip
 
 
 def _feeds(inputs: LayoutInputs, racks: RackDesign) -> tuple[Feeds | None, list[Finding]]:

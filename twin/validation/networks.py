@@ -1,0 +1,38 @@
+"""Networks as we size them, beside published reference architectures and bills of material."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from facility.catalogue import entries
+from twin.core.inputs.network import FabricRow, size_fabric
+from twin.validation.check import Check, at_most, within
+
+GROUP = "networks"
+
+# NVIDIA DGX SuperPOD H100 reference architecture (2023), compute fabric by scalable units of 32 nodes, one node of the
+# last kept for the fabric manager: nodes, leaves and spines of QM9700.
+SUPERPOD = ((31, 8, 4), (63, 16, 8), (95, 24, 16), (127, 32, 16))
+HOST = 8
+
+
+def checks(data: Path) -> Iterator[Check]:  # noqa: ARG001 published figures are retyped here
+    """Yield how far our counts and prices are from what is published."""
+    switches, finance = entries("network_switches"), entries("finance")
+    system = entries("systems")["dgx-h100"]
+    row = FabricRow(1, "Scale-out", "scale_out", 1, 1, 1, 1.0, 4e11, HOST, 1.0)
+    leaf, optics = switches["nvidia-qm9700"], switches["optics-800g-dr4"]
+    sized = [size_fabric(row, nodes * HOST, leaf, leaf, optics) for nodes, _, _ in SUPERPOD]
+    counts = [(ours.n_leaves, ours.n_spines) for ours in sized]
+    wrong = max(abs(ours[0] / leaves - 1) for ours, (_, leaves, _) in zip(counts, SUPERPOD, strict=True))
+    yield at_most("Leaves of a DGX SuperPOD", GROUP, len(SUPERPOD), wrong, 0.0, "relative", "four sizes, 2023")
+    fewer = max(abs(ours[1] / spines - 1) for ours, (_, _, spines) in zip(counts, SUPERPOD, strict=True))
+    yield at_most(
+        "Spines of a DGX SuperPOD", GROUP, len(SUPERPOD), fewer, 0.25, "relative",
+        "three units are published with the spines of four, to be full later",
+    )  # fmt: skip
+    share = sized[-1].price_usd / (SUPERPOD[-1][0] * system["price_estimate_usd"])
+    bounds = finance["network-frac-of-gpu-capex"]
+    yield within(
+        "Network over systems, price", GROUP, 1, share, (bounds["low"], bounds["high"]), "of the systems",
+        "bills of material of clusters: 10 to 15 % for switches, optics and cables",
+    )  # fmt: skip
