@@ -79,6 +79,11 @@ class Workload:
             )
 
     @property
+    def gaps(self) -> float:
+        """Gaps between the tokens of a mean answer, whose first comes with the prompt's own step [-]."""
+        return max(self.output_tokens - 1.0, 0.0)
+
+    @property
     def generated_tokens(self) -> float:
         """Mean tokens generated so far, over the steps of generation: long answers are met more often [tokens]."""
         tokens, share = length_points(self.output_tokens, self.output_variation, self.most_output_tokens)

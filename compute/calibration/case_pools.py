@@ -186,8 +186,9 @@ def _spread(
         data = stage // tensor if tensor and tensor < stage and stage % tensor == 0 else 1
     if stage % data:
         raise ValueError(f"attention data parallelism is {data}; must divide the worker's {stage} accelerators a stage")
-    is_loose = (tensor or 1) * data not in (stage, stage * data) and (tensor or 1) != stage
-    experts = stage if (expert is None or is_loose) and data > 1 else min(expert or 1, stage)
+    # labels that do not make up the worker's accelerators are those of one rank: experts lie over all of them
+    is_loose = max(tensor or 1, expert or 1) < stage
+    experts = stage if data > 1 and (expert is None or is_loose) else min(expert or 1, stage)
     return Parallelism(stage // data, pipeline, data, experts)
 
 

@@ -28,6 +28,7 @@ WITHOUT_CUDA = ("cdna3", "cdna4", "cdna5", "tpu", "gaudi")  # generations that T
 
 CHAT_TOKENS = 4096.0  # answers of chat stay below, those of reasoning lie above in all published sweeps
 
+CALIBRATED_PROTOCOL = "inferencex"  # whose clients and lengths resemble production most among those fitted
 MODES = ("aggregated", "disaggregated")
 STATISTICS = ("mean", "median")  # which one the latencies of a case are
 SPECULATIVE = ("none", "mtp", "nextn", "eagle", "eagle3", "medusa", "ngram", "draft")
@@ -64,6 +65,16 @@ class Case:
     warnings: tuple[str, ...]  # what to check before deploying
     request_rate_per_s: float = math.nan
 
+    @property
+    def deployment(self) -> str:
+        """Name of the deployment: its cases differ in requests and software release alone."""
+        a = self.attributes
+        pools = [f"{self.replicas:g} x {a['ranks']}"]
+        if self.prefill:
+            pools.insert(0, f"{self.prefill.workers} x {ranks_text(self.prefill.parallelism)}")
+        parts = [a[k] for k in ("accelerator", "engine", "protocol", "model", "precision", "drafts")]
+        return "|".join([*parts, " : ".join(pools)])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseTable:
@@ -75,6 +86,7 @@ class CaseTable:
     prefill_workers: FloatArray  # 0 where one instance does both phases
     draft_tokens: FloatArray
     draft_acceptance: FloatArray  # NaN where it is to be predicted
+    is_median: NDArray[np.bool_]  # what the latencies of a case are: medians or means
     draft_layers_frac: FloatArray  # layers of what drafts over those of the model
     hbm_bytes: FloatArray
     latent_layers: FloatArray
@@ -95,6 +107,7 @@ def case_table(cases: Sequence[Case]) -> CaseTable:
         prefill_workers=np.array([float(c.prefill.workers if c.prefill else 0) for c in cases]),
         draft_tokens=np.array([float(c.draft_tokens) for c in cases]),
         draft_acceptance=np.array([c.draft_acceptance for c in cases], dtype=np.float64),
+        is_median=np.array([c.attributes["statistic"] == "median" for c in cases]),
         draft_layers_frac=np.array([max(c.model.mtp_layers, 1) / c.model.layers for c in cases]),
         hbm_bytes=np.array([c.accelerator.hbm_bytes for c in cases]),
         latent_layers=np.array([float(c.model.layers if c.model.is_mla else 0) for c in cases]),
@@ -163,19 +176,14 @@ def parse_case(
     ]
     return Case(
         case_id=text.get("case_id", ""),
-        attributes={
-            "accelerator": accelerator.name,
-            "generation": accelerator.generation,
-            "engine": engine,
+        attributes=deployment_attributes(
+            accelerator, model, pool.parallelism, precision, engine, mode=mode, drafts=speculative
+        )
+        | {
             "protocol": protocol,
             "vintage": case_vintage(text.get("engine_version", ""), text.get("measured_on", "")),
-            "model": model.name,
-            "precision": precision,
-            "arithmetic": accelerator.compute_precision(precision),
-            "ranks": ranks_text(pool.parallelism),
+            "release": case_release(text.get("engine_version", ""), text.get("measured_on", "")),
             "shape": f"{input_tokens:.0f} in, {'long' if output_tokens > CHAT_TOKENS else 'short'} answers",
-            "mode": mode,
-            "drafts": speculative,
             "statistic": statistic,
         },
         accelerator=accelerator,
@@ -224,6 +232,38 @@ def _drafts(text: Mapping[str, str], model: ModelShape) -> tuple[str, int, float
     return kind, tokens or USUAL_DRAFTS, acceptance
 
 
+def deployment_attributes(
+    accelerator: Accelerator,
+    model: ModelShape,
+    parallelism: Parallelism,
+    weight_precision: str,
+    engine: str,
+    *,
+    mode: str = MODES[0],
+    drafts: str = "none",
+    release: str = "",
+) -> dict[str, str]:
+    """Return the groups of the fit that a deployment belongs to, as the calibrated client sees it.
+
+    `engine` is a name that `engine_name` returns, `drafts` one of `SPECULATIVE`; a blank release is none in particular.
+    """
+    return {
+        "accelerator": accelerator.name,
+        "generation": accelerator.generation,
+        "engine": engine,
+        "protocol": CALIBRATED_PROTOCOL,
+        "vintage": release,
+        "release": case_release(release, "") if release else "",
+        "model": model.name,
+        "precision": weight_precision,
+        "arithmetic": accelerator.compute_precision(weight_precision),
+        "ranks": ranks_text(parallelism),
+        "layout": "dp" if parallelism.attention_data_parallel > 1 else "tp",
+        "mode": mode,
+        "drafts": drafts,
+    }
+
+
 def ranks_text(parallelism: Parallelism) -> str:
     """Return the ranks of an instance as one word: tensor, pipeline, attention data and expert parallelism."""
     p = parallelism
@@ -235,6 +275,7 @@ def case_protocol(source: str, case_id: str) -> str:
     lowered = source.lower()
     for mark, protocol in (
         ("inferencex", "inferencex"),
+        ("inferencemax", "inferencex"),  # the benchmark's first name
         ("gap-analysis", "gap_analysis"),
         ("ml.energy", "ml_energy"),
         ("tensorrt-llm", "trtllm_bench"),
@@ -253,6 +294,14 @@ def case_vintage(engine_version: str, measured_on: str) -> str:
     if re.match(r"^v?\d", engine_version):
         return engine_version
     return measured_on[:7] or "unknown"
+
+
+def case_release(engine_version: str, measured_on: str) -> str:
+    """Return the software release without what names its build (CUDA or ROCm version, part), else the month."""
+    found = re.search(r"(?:atom)?(\d+\.\d+(\.\d+)?)((\.?(post|rc)\d+)*)$", engine_version) or re.search(
+        r"(\d+\.\d+(\.\d+)?)((\.?(post|rc)\d+)*)", engine_version
+    )
+    return "".join(found.group(1, 3)) if found else measured_on[:7] or "unknown"
 
 
 def engine_name(text: str) -> str:

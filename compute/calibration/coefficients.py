@@ -7,8 +7,10 @@ unknown generation to the global one.
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,20 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "generation_precision": ("generation", "precision"),
     "engine": ("engine",),
     "engine_protocol": ("engine", "protocol"),
-    "system": ("accelerator", "engine", "protocol"),
-    "system_precision": ("accelerator", "engine", "protocol", "precision"),
-    "vintage": ("accelerator", "engine", "protocol", "vintage"),
+    "engine_mode": ("engine", "mode"),
+    "layout": ("engine", "layout"),
+    "drafts": ("engine", "mode", "drafts"),
+    # Kernels are written for an architecture: what is known of one of its parts holds for the others, all but a little.
+    "system": ("generation", "engine", "protocol"),
+    "system_mode": ("generation", "engine", "mode"),
+    "system_precision": ("generation", "engine", "protocol", "precision"),
+    "part": ("accelerator", "engine", "protocol"),
+    "release": ("generation", "engine", "protocol", "release"),
     "model": ("model",),
     "model_precision": ("model", "precision"),
-    "model_system": ("accelerator", "engine", "protocol", "model"),
-    "model_vintage": ("accelerator", "engine", "protocol", "model", "vintage"),
+    "model_system": ("generation", "engine", "protocol", "model"),
+    "model_release": ("generation", "engine", "protocol", "model", "release"),
+    "model_part": ("accelerator", "engine", "protocol", "model", "precision"),
 }
 
 
@@ -50,11 +59,12 @@ class Coefficient:
     level_sigma: Mapping[str, float] = field(default_factory=dict)
 
 
-_HARDWARE = {"generation": 0.15, "engine": 0.15, "system": 0.15}
+_HARDWARE = {"generation": 0.2, "engine": 0.15, "system": 0.15, "part": 0.1}
 _PRECISION = {"generation": 0.15, "engine": 0.15, "generation_precision": 0.15}
-_LAUNCH = {"generation": 0.2, "engine": 0.15, "system": 0.15}
-_SCHEDULER = {"generation": 0.2, "engine_protocol": 0.5, "system": 0.3, "vintage": 0.4}
-_STALL = {"generation": 0.1, "engine_protocol": 0.3, "system": 0.15, "vintage": 0.15}
+_LAUNCH = {"generation": 0.2, "engine": 0.15, "system": 0.15, "part": 0.12}
+_SCHEDULER = {"generation": 0.2, "engine_protocol": 0.5, "engine_mode": 0.7, "system_mode": 0.3, "system": 0.2,
+              "part": 0.2, "release": 0.4}  # fmt: skip
+_STALL = {"generation": 0.1, "engine_protocol": 0.3, "engine_mode": 0.3, "system": 0.15, "release": 0.15}
 _MODEL = {"model": 0.04, "model_precision": 0.04}  # a release may draft tokens for one model and not for another
 
 # First values of launch times are physics, not a fit: some ten kernels of 2 microseconds per layer replayed from a CUDA
@@ -70,19 +80,33 @@ COEFFICIENTS: tuple[Coefficient, ...] = (
     Coefficient("attention_frac", 0.4, 0.05, 1.0, 0.5, _HARDWARE),
     Coefficient("link_frac", 0.6, 0.1, 1.0, 0.4, _HARDWARE),
     Coefficient("exchange_s", 4e-6, 2e-7, 3e-5, 0.5, _HARDWARE),
-    Coefficient("layer_s", 2.2e-5, 1e-6, 2e-4, 0.2, _LAUNCH | {"model_system": 0.15}),
-    Coefficient("moe_layer_s", 6e-6, 1e-6, 3e-4, 0.25, _LAUNCH | {"system": 0.25, "model_system": 0.4}),
+    Coefficient("layer_s", 2.2e-5, 1e-6, 5e-4, 0.2, _LAUNCH | {"model_system": 0.15, "model_release": 0.2}),
+    Coefficient("moe_layer_s", 6e-6, 1e-6, 5e-4, 0.25, _LAUNCH | {"system": 0.25, "model_system": 0.4, "layout": 0.2}),
     Coefficient("latent_layer_s", 1.8e-5, 1e-6, 3e-4, 0.25, {"generation": 0.2, "engine": 0.2}),
-    Coefficient("step_s", 1.5e-4, 1e-5, 6e-2, 0.2, {"engine": 0.15, "system": 0.25, "vintage": 0.4}),
+    Coefficient("step_s", 1.5e-4, 1e-5, 6e-2, 0.2, {"engine": 0.15, "system": 0.25, "release": 0.4}),
     Coefficient("sequence_s", 3e-6, 5e-7, 3e-4, 0.3, {"generation": 0.1, "engine": 0.1, "system": 0.3}),
     Coefficient("request_s", 1e-2, 1e-3, 10.0, 0.7, _SCHEDULER),
     Coefficient("first", 1.5, 0.5, 20.0, 0.7, _SCHEDULER),
     Coefficient("wave", 0.06, 0.002, 1.0, 0.7, _SCHEDULER),
     Coefficient("stall", 0.9, 0.05, 1.5, 0.7, _STALL),
+    Coefficient("burst", 0.03, 0.002, 1.0, 0.7, _SCHEDULER),
+    Coefficient("warm_s", 0.006, 1e-4, 10.0, 0.5, {"engine": 0.5, "system": 0.7, "model_system": 1.5, "release": 1.5}),
+    Coefficient("exposed", 0.1, 0.02, 3.0, 0.5, {"engine": 0.5}),
+    Coefficient("acceptance", 0.6, 0.1, 0.95, 0.2, {"model": 0.1, "drafts": 0.15, "system_mode": 0.1}),
+    Coefficient("draft_cost", 2.0, 0.5, 10.0, 0.5, {"drafts": 0.3}),
     Coefficient("reserve", 0.75, 0.5, 1.0, 0.2, {"engine": 0.1}),
     Coefficient("workspace_bytes", 3e9, 3e8, 1.2e10, 0.5, {"engine": 0.3, "system": 0.3}),
-    Coefficient("decode_scale", 1.0, 0.5, 2.0, 0.0, _MODEL | {"model_system": 0.12, "model_vintage": 0.12}),
-    Coefficient("prefill_scale", 1.0, 0.5, 2.0, 0.0, {"model": 0.07, "model_precision": 0.05, "model_system": 0.15}),
+    Coefficient(
+        "decode_scale", 1.0, 0.5, 2.0, 0.0, _MODEL | {"model_system": 0.1, "model_release": 0.1, "model_part": 0.1}
+    ),
+    Coefficient(
+        "prefill_scale",
+        1.0,
+        0.5,
+        2.0,
+        0.0,
+        {"model": 0.07, "model_precision": 0.05, "model_system": 0.15, "model_part": 0.1},
+    ),
 )
 # Where a group starts before any of its cases is seen, if not at nothing: what single operations reach of a data sheet,
 # over what they reach on the accelerators that the cases measure. AMD MI300X: 45 % of peak arithmetic in all precisions
@@ -95,6 +119,7 @@ PUBLISHED_LOG: dict[str, dict[str, dict[str, float]]] = {
     "weight_bandwidth_frac": {"generation": {"cdna3": _CDNA3_MEMORY}},
     "kv_bandwidth_frac": {"generation": {"cdna3": _CDNA3_MEMORY}},
 }
+REST = ("reserve", "workspace_bytes", "decode_scale", "exposed", "acceptance", "draft_cost")
 INDEX = {coefficient.name: j for j, coefficient in enumerate(COEFFICIENTS)}
 LOW = np.array([c.low for c in COEFFICIENTS])
 HIGH = np.array([c.high for c in COEFFICIENTS])
@@ -103,10 +128,10 @@ LOG_INITIAL = np.log([c.initial for c in COEFFICIENTS])
 
 def group_text(level: str, attributes: Mapping[str, str]) -> str:
     """Return the name of the group that a case with these attributes belongs to at a level."""
-    return "|".join(attributes[name] for name in LEVELS[level])
+    return "|".join(attributes.get(name, "") for name in LEVELS[level])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # hashed by identity: answers are kept by the set that gave them
 class CoefficientSet:
     """A fitted set: global logarithms and the deviations of every group seen, with how and from what it was fitted."""
 
@@ -132,7 +157,9 @@ class CoefficientSet:
     def as_json(self) -> str:
         """Return the set as JSON text that `coefficient_set` reads."""
         content = {"global_log": self.global_log, "deviation_log": self.deviation_log, "record": self.record}
-        return json.dumps(content, indent=1, sort_keys=True) + "\n"
+        text = json.dumps(content, indent=1, sort_keys=True)
+        # lists of numbers on one line each
+        return re.sub(r"\[\s+([^\[\]{}\"]*?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text) + "\n"
 
 
 def coefficient_set(path: Path = SHIPPED) -> CoefficientSet:
@@ -143,6 +170,12 @@ def coefficient_set(path: Path = SHIPPED) -> CoefficientSet:
     ValueError
         If the file lacks a coefficient; names it.
     """
+    return _stored_set(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _stored_set(path: Path, _mtime_ns: int) -> CoefficientSet:
+    """Return the set of a file as it was last written."""
     content = json.loads(path.read_text(encoding="utf-8"))
     missing = [c.name for c in COEFFICIENTS if c.name not in content["global_log"]]
     if missing:
@@ -182,6 +215,8 @@ def split_values(
         first=at["first"] * at["prefill_scale"],
         wave=at["wave"] * at["prefill_scale"],
         stall=at["stall"] * at["prefill_scale"],
+        burst=at["burst"] * at["prefill_scale"],
+        warm_s=at["warm_s"],
     )
-    rest = {name: at[name] for name in ("reserve", "workspace_bytes", "decode_scale")}
+    rest = {name: at[name] for name in REST}
     return efficiencies, scheduling, rest

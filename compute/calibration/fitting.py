@@ -5,7 +5,7 @@ logarithm as global value + deviations of groups, each with a Gaussian prior, so
 deviation is the column of its coefficient on the rows of that group: twenty evaluations give all thousand columns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -29,7 +29,6 @@ from compute.steps.collectives import SCALEOUT_BYTES_PER_S
 from compute.steps.disaggregation import disaggregated_loop
 from compute.steps.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, workspace_bytes
 from compute.steps.roofline import StepCosts, step_costs
-from compute.steps.speculation import ASSUMED_ACCEPTANCE
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -44,6 +43,7 @@ SIGMA = np.array([0.08, 0.25, 0.10])
 FREEDOM = 4.0
 SEATS = 4096.0  # requests that one instance's scheduler holds, whatever the memory
 QUEUED_AT_ONCE = 1e5  # stands for "saturated": more than any memory admits
+APART_STATE = ("decoding", "wait_s", "itl_s", "decode_step_s", "prefill_s")  # what pools of their own make different
 FORWARD_STEP = 1e-3  # of a logarithm, for derivatives
 
 
@@ -70,6 +70,7 @@ class Solved:
     output_tokens_per_s: FloatArray  # whole deployment
     requests_per_s: FloatArray  # one instance
     state: SteadyState
+    draft_acceptance: FloatArray  # of drafted tokens, where a case has them
 
     def logs(self) -> FloatArray:
         """Return the logarithms of the fitted quantities, shape (3, n_cases)."""
@@ -87,7 +88,7 @@ def solve_cases(table: CaseTable, log_values: FloatArray) -> Solved:
         Logarithms of the coefficients of each case.
     """
     efficiencies, scheduling, rest = split_values(log_values, table.latent_layers)
-    costs = with_drafts(table, step_costs(table.work, efficiencies))
+    costs = with_drafts(table, step_costs(table.work, efficiencies), rest)
     memory = memory_fit(
         table.work, table.hbm_bytes, workspace_bytes=workspace_bytes(table.hbm_bytes, rest["workspace_bytes"])
     )
@@ -104,33 +105,38 @@ def solve_cases(table: CaseTable, log_values: FloatArray) -> Solved:
     )
     itl_s = state.itl_s * rest["decode_scale"]
     first_s = state.ttft_s - state.wait_s
-    rate = state.admitted / (first_s + table.output_tokens * itl_s)
+    rate = state.admitted / (first_s + np.maximum(table.output_tokens - 1.0, 0.0) * itl_s)
+    unseen_s = np.where(table.is_median, state.burst_s, 0.0)
     solved = Solved(
         itl_s=itl_s,
-        ttft_s=first_s + state.wait_s * state.requests_per_s / rate,  # those ahead leave at the scaled rate, too
+        # those ahead leave at the scaled rate, too
+        ttft_s=first_s + state.wait_s * state.requests_per_s / rate - unseen_s,
         output_tokens_per_s=rate * table.output_tokens * table.replicas,
         requests_per_s=rate,
         state=state,
+        draft_acceptance=costs.draft_acceptance,
     )
     apart = np.flatnonzero(table.prefill_workers)
     if apart.size:
         first = step_costs(table.prefill_work, efficiencies)
-        return _with_apart(table, apart, solved, first, costs, scheduling, rest["decode_scale"], limit)
+        return _with_apart(table, apart, solved, first, costs, scheduling, rest, limit)
     return solved
 
 
-def with_drafts(table: CaseTable, costs: StepCosts, rows: Sequence[int] | slice = slice(None)) -> StepCosts:
+def with_drafts(
+    table: CaseTable, costs: StepCosts, rest: Mapping[str, FloatArray], rows: Sequence[int] | slice = slice(None)
+) -> StepCosts:
     """Return the costs of the cases `rows` with the drafts that they verify in a step."""
     drafts = table.draft_tokens[rows]
     if not drafts.any():
         return costs
     stated = table.draft_acceptance[rows]
-    acceptance = np.where(np.isfinite(stated), stated, ASSUMED_ACCEPTANCE)
+    acceptance = np.where(np.isfinite(stated), stated, rest["acceptance"])
     return replace(
         costs,
         draft_tokens=drafts,
         draft_acceptance=np.where(drafts > 0, acceptance, 0.0),
-        draft_cost_frac=table.draft_layers_frac[rows],
+        draft_cost_frac=table.draft_layers_frac[rows] * rest["draft_cost"],
     )
 
 
@@ -141,7 +147,7 @@ def _with_apart(
     first: StepCosts,
     costs: StepCosts,
     scheduling: Scheduling,
-    decode_scale: FloatArray,
+    rest: Mapping[str, FloatArray],
     limit: FloatArray,
 ) -> Solved:
     """Return `solved` with the cases whose prefill runs apart answered by their own loop."""
@@ -161,24 +167,28 @@ def _with_apart(
         kv_bytes=kv_bytes_per_request(prefill_work, n_in) / prefill_work.kv_copies,
         link_bytes_per_s=SCALEOUT_BYTES_PER_S * prefill_work.accelerators,
         admitted_limit=limit[rows],
+        exposed_frac=rest["exposed"][rows],
     )
+    gaps = np.maximum(n_out - 1.0, 0.0)
     itl_s, ttft_s, rate = solved.itl_s.copy(), solved.ttft_s.copy(), solved.output_tokens_per_s.copy()
     each = solved.requests_per_s.copy()
-    itl_s[rows] = state.itl_s * decode_scale[rows]
-    ttft_s[rows] = state.ttft_s
+    itl_s[rows] = state.itl_s * rest["decode_scale"][rows]
+    ttft_s[rows] = state.ttft_s - np.where(table.is_median[rows], state.burst_s, 0.0)
     each[rows] = (
-        state.requests_per_s / workers * (state.ttft_s + n_out * state.itl_s) / (state.ttft_s + n_out * itl_s[rows])
+        state.requests_per_s / workers * (state.ttft_s + gaps * state.itl_s) / (state.ttft_s + gaps * itl_s[rows])
     )
     rate[rows] = each[rows] * workers * n_out
-    decoding, wait_s = solved.state.decoding.copy(), solved.state.wait_s.copy()
-    decoding[rows], wait_s[rows] = state.decode_batch, 0.0
+    inside = {name: getattr(solved.state, name).copy() for name in APART_STATE}
+    inside["decoding"][rows], inside["wait_s"][rows] = state.decode_batch, 0.0
+    inside["itl_s"][rows] = inside["decode_step_s"][rows] = state.itl_s
+    inside["prefill_s"][rows] = state.prefill_s
     return replace(
         solved,
         itl_s=itl_s,
         ttft_s=ttft_s,
         output_tokens_per_s=rate,
         requests_per_s=each,
-        state=replace(solved.state, decoding=decoding, wait_s=wait_s),
+        state=replace(solved.state, **inside),
     )
 
 
@@ -341,7 +351,7 @@ def out_of_fold_logs(
     layout: Layout,
     folds: Sequence[BoolArray],
     *,
-    max_iterations: int = 12,
+    max_iterations: int = 8,
 ) -> tuple[FloatArray, FloatArray]:
     """Return predictions of each fold from a fit without it, shape (3, n_cases), and the coefficients used.
 

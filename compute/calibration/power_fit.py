@@ -1,6 +1,7 @@
 """Fit of accelerator power to measured cases: what running, arithmetic and memory traffic draw of TDP less idle."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from scipy.optimize import least_squares
 
 from compute.calibration.cases import CaseTable
 from compute.calibration.fitting import FREEDOM, Measured, Solved
-from compute.steps.power import Activity, PowerCoefficients, accelerator_power_w, steady_activity
+from compute.steps.power import Activity, EngineStates, PowerCoefficients, engine_states, states_power_share
+from compute.steps.speculation import tokens_per_step
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -30,21 +32,82 @@ SIGMA_POWER = 0.05
 PUBLISHED_DRIVE_LOG = {"mi355x": -0.56}
 
 
-def measured_activity(table: CaseTable, solved: Solved, measured: Measured) -> Activity:
-    """Return the activity that measured speed implies, with predicted speed where none was measured."""
-    rate = measured.output_tokens_per_s / table.replicas / table.output_tokens
-    return steady_activity(
+@dataclass(frozen=True, slots=True, eq=False)
+class CaseStates:
+    """States of cases: of what generates, and of the prefill pool where prompts are read apart; arrays (n_cases,)."""
+
+    main: EngineStates
+    prefill: EngineStates
+    prefill_share: FloatArray  # of a case's accelerators that only read prompts
+
+    def take(self, rows: IntArray) -> "CaseStates":
+        """Return the states of the cases `rows`."""
+        return CaseStates(_taken(self.main, rows), _taken(self.prefill, rows), self.prefill_share[rows])
+
+    def power_share(self, coefficients: PowerCoefficients) -> FloatArray:
+        """Return the mean share of (TDP - idle) over all accelerators of each case [-]."""
+        main, prefill = (states_power_share(coefficients, states) for states in (self.main, self.prefill))
+        return (1.0 - self.prefill_share) * main + self.prefill_share * prefill
+
+
+def _taken(states: EngineStates, rows: IntArray) -> EngineStates:
+    activities = [Activity(a.compute_frac[rows], a.memory_frac[rows]) for a in (states.prefill, states.decode)]
+    return EngineStates(states.prefill_frac[rows], states.decode_frac[rows], *activities)
+
+
+def case_states(table: CaseTable, solved: Solved, itl_s: FloatArray, tokens_per_s: FloatArray) -> CaseStates:
+    """Return the states of cases at latency and throughput, measured or predicted.
+
+    Parameters
+    ----------
+    table, solved : CaseTable, Solved
+        Cases and what the model says of them: how much of a gap is a step, and how long a prompt takes.
+    itl_s, tokens_per_s : ndarray, shape (n_cases,)
+        Of the whole deployment.
+    """
+    is_apart = table.prefill_workers > 0
+    rate = tokens_per_s / table.output_tokens
+    state = solved.state
+    step_s = state.decode_step_s * itl_s / np.maximum(state.itl_s, 1e-12)
+    per_step = tokens_per_step(table.draft_tokens, np.where(table.draft_tokens > 0, solved.draft_acceptance, 0.0))
+    lengths = {"input_tokens": table.input_tokens}
+    main = engine_states(
         table.work,
-        solved.state,
-        input_tokens=table.input_tokens,
+        decoding=state.decoding,
+        decode_step_s=step_s,
+        prefill_s=np.where(is_apart, 0.0, state.prefill_s),
         output_tokens=table.output_tokens,
-        requests_per_s=np.where(np.isfinite(rate), rate, solved.requests_per_s),
-        itl_s=np.where(np.isfinite(measured.itl_s), measured.itl_s, solved.itl_s),
+        requests_per_s=rate / table.replicas,
+        draft_tokens=table.draft_tokens,
+        tokens_per_step=per_step,
+        **lengths,
+    )
+    prefill = engine_states(
+        table.prefill_work,
+        decoding=1.0,
+        decode_step_s=0.0,
+        prefill_s=state.prefill_s,
+        output_tokens=0.0,
+        requests_per_s=np.where(is_apart, rate / np.maximum(table.prefill_workers, 1.0), 0.0),
+        **lengths,
+    )
+    of_prefill = table.prefill_workers * table.prefill_work.accelerators
+    return CaseStates(main, prefill, np.where(is_apart, of_prefill / table.n_accelerators, 0.0))
+
+
+def measured_states(table: CaseTable, solved: Solved, measured: Measured) -> CaseStates:
+    """Return the states that measured speed implies, with predicted speed where none was measured."""
+    rate, itl_s = measured.output_tokens_per_s, measured.itl_s
+    return case_states(
+        table,
+        solved,
+        np.where(np.isfinite(itl_s), itl_s, solved.itl_s),
+        np.where(np.isfinite(rate), rate, solved.output_tokens_per_s),
     )
 
 
 def fit_power(
-    table: CaseTable, activity: Activity, power_w: FloatArray, use: BoolArray
+    table: CaseTable, states: CaseStates, power_w: FloatArray, use: BoolArray
 ) -> dict[str, dict[str, list[float]] | list[float]]:
     """Return power coefficients: global terms, deviations by accelerator and sweep, scales of the other groups.
 
@@ -52,7 +115,7 @@ def fit_power(
     ----------
     table : CaseTable
         All cases, (n_cases,).
-    activity : Activity
+    states : CaseStates
         Of each case.
     power_w : ndarray, shape (n_cases,)
         Measured accelerator power [W], NaN where there is none.
@@ -68,7 +131,7 @@ def fit_power(
     idle = np.array([c.accelerator.idle_w for c in chosen])
     tdp = np.array([c.accelerator.tdp_w for c in chosen])
     unpacked = np.array([_is_unpacked(a) for a in attributes], dtype=bool)
-    here = Activity(activity.compute_frac[rows], activity.memory_frac[rows])
+    here = states.take(rows)
     sizes = [3, 1, 3 * len(accelerators), 3 * len(sweeps), *(len(names) for names, _ in groups.values())]
     ends = np.cumsum(sizes)
     sigma = np.repeat([SIGMA_TERM, SIGMA_UNPACKED, SIGMA_ACCELERATOR, SIGMA_SWEEP_TERM, *SIGMA_GROUPS.values()], sizes)
@@ -79,7 +142,7 @@ def fit_power(
         terms[:, 2] += np.where(unpacked, x[3], 0.0)
         for (_, members), first in zip(groups.values(), ends[3:], strict=False):
             terms = terms + x[first + members][:, None]
-        watts = accelerator_power_w(PowerCoefficients(*np.exp(terms).T), here, idle_w=idle, tdp_w=tdp)
+        watts = idle + (tdp - idle) * here.power_share(PowerCoefficients(*np.exp(terms).T))
         miss = np.log(watts / power_w[rows]) / SIGMA_POWER
         # squares of these are twice the negative logarithm of Student's t: rows that disagree with all hardly pull
         robust = np.sign(miss) * np.sqrt((FREEDOM + 1.0) * np.log1p(miss**2 / FREEDOM))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator
-from compute.calibration.cases import Case, CaseTable, case_table, parse_case
+from compute.calibration.cases import CaseTable, case_table, parse_case
 from compute.calibration.coefficients import CoefficientSet
 from compute.calibration.fitting import (
     Measured,
@@ -19,17 +19,34 @@ from compute.calibration.fitting import (
     solve_cases,
     unknown_log_values,
 )
-from compute.calibration.power_fit import fit_power, measured_activity, power_coefficients
-from compute.calibration.uncertainty import QUANTITIES, case_band, group_path, residual_quantiles, widening_that_covers
+from compute.calibration.power_fit import CaseStates, case_states, fit_power, measured_states, power_coefficients
+from compute.calibration.uncertainty import (
+    QUANTITIES,
+    band_logs,
+    group_path,
+    mode_class,
+    residual_quantiles,
+    run_kind,
+    widening_that_covers,
+)
 from compute.model_shapes import ModelShape
-from compute.steps.power import Activity, PowerCoefficients, accelerator_power_w, steady_activity
+from compute.steps.power import PowerCoefficients
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
-N_FOLDS = 10
+N_FOLDS = 5
 MEASURED = ("measured_itl_s", "measured_ttft_s", "measured_output_tokens_per_s", "measured_accelerator_power_w")
+MODEL_FOLDS = 6
+# What a case is new in -> what the fits that its band comes from had left out.
+KINDS = {
+    "known": "case",
+    "new_deployment": "deployment",
+    "new_model": "model",
+    "new_accelerator": "accelerator",
+    "other_mode": "mode",
+}
 SEED = 20260101  # of the assignment of deployments to folds
 
 
@@ -52,6 +69,7 @@ class CrossValidation:
     by_case: FloatArray  # other loads of the same deployment are known, as after measuring a few of one's own
     by_model: FloatArray
     by_accelerator: FloatArray
+    by_mode: FloatArray  # prompts apart, or drafts, left out
     by_date: FloatArray  # later half from the earlier half; NaN for undated and earlier cases
     queued: BoolArray  # (n_cases,), requests wait for memory
     predicted_throughput: FloatArray  # (n_cases,), by deployment [1/s]
@@ -76,8 +94,8 @@ def read_evidence(
     if not cases:
         raise ValueError("no usable case" + (f"; first: {rejected[0]}" if rejected else ""))
     itl_s, ttft_s, throughput, power_w = np.array(values).T
-    # InferenceX throughput was derived from the latencies by Little's law: no second measurement.
-    derived = np.array([c.attributes["protocol"] in ("inferencex", "gap_analysis") for c in cases])
+    # Throughput that was derived from the latencies is no second measurement.
+    derived = np.array(["little's law" in (row.get("note") or "").lower() for row in kept])
     return Evidence(
         table=case_table(cases),
         measured=Measured(
@@ -86,7 +104,7 @@ def read_evidence(
             output_tokens_per_s=np.where(derived, np.nan, throughput),
             accelerator_power_w=power_w,
         ),
-        deployments=tuple(_deployment(c) for c in cases),
+        deployments=tuple(c.deployment for c in cases),
         months=tuple(str(row.get("measured_on") or "")[:7] for row in kept),
         rejected=tuple(rejected),
     )
@@ -104,17 +122,6 @@ def _measured(row: Mapping[str, str], name: str) -> float:
     return value
 
 
-def _deployment(case: Case) -> str:
-    """Return the name of a deployment and request shape: a sweep over load, whose cases stay together.
-
-    Where answer lengths were measured they differ from run to run of a sweep; chat and reasoning are told apart.
-    """
-    a = case.attributes
-    shape = f"{case.input_tokens:.0f}x{case.output_tokens:.0f}" if a["protocol"] != "ml_energy" else a["shape"]
-    parts = [a[k] for k in ("accelerator", "engine", "protocol", "model", "precision")]
-    return "|".join([*parts, f"{case.n_accelerators} {a['ranks']}", shape])
-
-
 def cross_validate(evidence: Evidence) -> CrossValidation:
     """Return predictions of every case by fits that have not seen its deployment, its model, its accelerator."""
     table, measured = evidence.table, evidence.measured
@@ -125,9 +132,10 @@ def cross_validate(evidence: Evidence) -> CrossValidation:
     late = dated > known[known.size // 2] if known.size else np.zeros(dated.size, dtype=bool)
     splits: dict[str, list[BoolArray]] = {
         "deployment": _masks(_left_out(evidence, "deployment")),
-        "case": _masks(_folds_of([str(i) for i in range(dated.size)])),
+        "case": _masks(_left_out(evidence, "case")),
         "model": _masks(_left_out(evidence, "model")),
         "accelerator": _masks(_left_out(evidence, "accelerator")),
+        "mode": _masks(_left_out(evidence, "mode"))[1:],
         "date": [late] if late.any() and not late.all() else [],
     }
     results = {}
@@ -143,21 +151,28 @@ def cross_validate(evidence: Evidence) -> CrossValidation:
         by_case=errors["case"],
         by_model=errors["model"],
         by_accelerator=errors["accelerator"],
+        by_mode=errors["mode"],
         by_date=errors["date"],
         queued=fitted.state.wait_s > 0,
         predicted_throughput=np.exp(results["deployment"][0][2]),
     )
 
 
-def _folds_of(names: Sequence[str]) -> IntArray:
+def _folds_of(names: Sequence[str], n_folds: int = N_FOLDS) -> IntArray:
     unique, inverse = np.unique(np.array(names), return_inverse=True)
-    return (np.random.default_rng(SEED).permutation(unique.size) % N_FOLDS)[inverse]
+    return (np.random.default_rng(SEED).permutation(unique.size) % n_folds)[inverse]
 
 
 def _left_out(evidence: Evidence, unseen: str) -> IntArray:
     """Return the fold of each case in which its deployment, its model or its accelerator is left out."""
     if unseen == "deployment":
         return _folds_of(evidence.deployments)
+    if unseen == "case":
+        return _folds_of([str(i) for i in range(len(evidence.deployments))])
+    if unseen == "model":
+        return _folds_of([c.attributes["model"] for c in evidence.table.cases], MODEL_FOLDS)
+    if unseen == "mode":  # 0: neither drafts nor prompts apart
+        return np.array([(c.prefill is not None) + 2 * (c.draft_tokens > 0) for c in evidence.table.cases])
     return np.unique([c.attributes[unseen] for c in evidence.table.cases], return_inverse=True)[1]
 
 
@@ -171,33 +186,21 @@ def _power_out_of_fold(
     """Return predicted watts of each case from activity at predicted speed and coefficients fitted without it."""
     watts = np.full(len(table.cases), np.nan)
     attributes = [c.attributes for c in table.cases]
-    seen = measured_activity(table, states, measured)
-    activity = predicted_activity(table, states, np.exp(predicted[0]), np.exp(predicted[2]))
+    seen = measured_states(table, states, measured)
+    at_prediction = case_states(table, states, np.exp(predicted[0]), np.exp(predicted[2]))
     for mask in masks:
         if not np.any(mask & np.isfinite(measured.accelerator_power_w)):
             continue
         coefficients = power_coefficients(fit_power(table, seen, measured.accelerator_power_w, ~mask), attributes)
-        watts[mask] = case_power_w(table, coefficients, activity)[mask]
+        watts[mask] = case_power_w(table, coefficients, at_prediction)[mask]
     return watts
 
 
-def predicted_activity(table: CaseTable, solved: Solved, itl_s: FloatArray, tokens_per_s: FloatArray) -> Activity:
-    """Return the activity at predicted latency and throughput."""
-    return steady_activity(
-        table.work,
-        solved.state,
-        input_tokens=table.input_tokens,
-        output_tokens=table.output_tokens,
-        requests_per_s=tokens_per_s / table.replicas / table.output_tokens,
-        itl_s=itl_s,
-    )
-
-
-def case_power_w(table: CaseTable, coefficients: PowerCoefficients, activity: Activity) -> FloatArray:
-    """Return the power of one accelerator of each case [W]."""
+def case_power_w(table: CaseTable, coefficients: PowerCoefficients, states: CaseStates) -> FloatArray:
+    """Return the mean power of one accelerator of each case [W]."""
     idle = np.array([c.accelerator.idle_w for c in table.cases])
     tdp = np.array([c.accelerator.tdp_w for c in table.cases])
-    return accelerator_power_w(coefficients, activity, idle_w=idle, tdp_w=tdp)
+    return idle + (tdp - idle) * states.power_share(coefficients)
 
 
 def _errors(table: CaseTable, measured: Measured, predicted: FloatArray, watts: FloatArray) -> FloatArray:
@@ -221,7 +224,7 @@ def calibrate(evidence: Evidence, validation: CrossValidation, *, fitted_from: s
     solved = solve_cases(table, unknown_log_values(layout, unknowns, len(table.cases)))
     power = fit_power(
         table,
-        measured_activity(table, solved, measured),
+        measured_states(table, solved, measured),
         measured.accelerator_power_w,
         np.ones(len(table.cases), dtype=bool),
     )
@@ -238,6 +241,14 @@ def calibrate(evidence: Evidence, validation: CrossValidation, *, fitted_from: s
         "measured_to": months[-1] if months else "",
         "cases_by_vintage": systems,
         "models": sorted({c.model.name for c in table.cases}),
+        "modes": sorted({mode_class(c) for c in table.cases}),
+        "kinds": sorted(
+            {
+                run_kind(c.attributes["generation"], c.model.name, c.prefill is not None, c.draft_tokens > 0)
+                for c in table.cases
+            }
+        ),
+        "deployments": sorted(set(evidence.deployments)),
         "systems": sorted({f"{c.accelerator.name}|{c.attributes['engine']}" for c in table.cases}),
         "power": power,
         "bands": bands_of(evidence, validation),
@@ -246,50 +257,69 @@ def calibrate(evidence: Evidence, validation: CrossValidation, *, fitted_from: s
     return replace(found, record=record)
 
 
-def bands_of(evidence: Evidence, validation: CrossValidation, use: BoolArray | None = None) -> dict[str, dict]:
-    """Return residual quantiles by novelty and quantity, from the cases of `use`."""
+def bands_of(
+    evidence: Evidence, validation: CrossValidation, use: BoolArray | None = None, unseen: str | None = None
+) -> dict[str, dict]:
+    """Return residual quantiles by novelty and quantity, from the cases of `use`; of all novelties or that of one."""
     cases = evidence.table.cases
-    paths = [group_path(case, bool(q)) for case, q in zip(cases, validation.queued, strict=True)]
     keep = np.ones(len(cases), dtype=bool) if use is None else use
-    kinds = {
-        "known": (validation.by_deployment, "deployment"),
-        "new_model": (validation.by_model, "model"),
-        "new_accelerator": (validation.by_accelerator, "accelerator"),
-    }
-    bands: dict[str, dict] = {}
-    for kind, (errors, unseen) in kinds.items():
-        left_out = _left_out(evidence, unseen)
-        residuals = dict(zip(QUANTITIES, np.where(keep, -errors, np.nan), strict=True))
-        bands[kind] = {
-            quantity: residual_quantiles(paths, values, widening_that_covers(paths, values, left_out))
-            for quantity, values in residuals.items()
-        }
+    bands: dict[str, dict] = {kind: {} for kind in KINDS if unseen in (None, KINDS[kind])}
+    for j, quantity in enumerate(QUANTITIES):
+        paths = [group_path(case, bool(q), quantity) for case, q in zip(cases, validation.queued, strict=True)]
+        for kind in bands:
+            left_out = _left_out(evidence, KINDS[kind])
+            residuals = np.where(keep & _others_know(evidence, KINDS[kind]), -_errors_of(validation, kind)[j], np.nan)
+            widening = widening_that_covers(paths, residuals, left_out)
+            bands[kind][quantity] = residual_quantiles(paths, residuals, widening)
     return bands
 
 
-def band_coverage(evidence: Evidence, validation: CrossValidation, unseen: str = "deployment") -> FloatArray:
-    """Return 1 where a case lies in its band from others, else 0, NaN if unmeasured, shape (5, n_cases).
+def _errors_of(validation: CrossValidation, kind: str) -> FloatArray:
+    return getattr(validation, f"by_{KINDS[kind]}")
+
+
+def _others_know(evidence: Evidence, unseen: str) -> BoolArray:
+    """Return whether a case's accelerator is known to the fit that had left its deployment out.
+
+    The only deployment of an accelerator says how well others predict an accelerator, not a deployment.
+    """
+    if unseen != "deployment":
+        return np.ones(len(evidence.deployments), dtype=bool)
+    folds = _left_out(evidence, unseen)
+    parts = np.array([c.accelerator.name for c in evidence.table.cases])
+    return np.array([np.any(folds[parts == part] != fold) for part, fold in zip(parts, folds, strict=True)])
+
+
+def band_coverage(
+    evidence: Evidence, validation: CrossValidation, unseen: str = "deployment"
+) -> tuple[FloatArray, FloatArray]:
+    """Return whether cases lie in their band from others, and half its width in logarithms; shape (5, n_cases) each.
+
+    1 where a case does, else 0; NaN where nothing was measured.
 
     Parameters
     ----------
     evidence, validation : Evidence, CrossValidation
         Cases and their errors.
     unseen : str
-        What neither the prediction nor its band has seen: the "deployment", the "model" or the "accelerator".
+        What neither the prediction nor its band has seen: the "case", "deployment", "model", "accelerator" or "mode".
     """
     cases = evidence.table.cases
     folds = _left_out(evidence, unseen)
     errors = getattr(validation, f"by_{unseen}")
-    covered = np.full(errors.shape, np.nan)
+    kind = next(name for name, what in KINDS.items() if what == unseen)
+    covered, half = np.full(errors.shape, np.nan), np.full(errors.shape, np.nan)
+    known = _others_know(evidence, unseen)
     for k in np.unique(folds):
-        bands = bands_of(evidence, validation, folds != k)
+        bands = bands_of(evidence, validation, folds != k, unseen)
         for i in np.flatnonzero(folds == k):
             for j, quantity in enumerate(QUANTITIES):
-                if np.isfinite(errors[j, i]):
-                    queued = bool(validation.queued[i])
-                    low, high = case_band(bands, quantity, cases[i], queued, unseen == "model", unseen == "accelerator")
+                if np.isfinite(errors[j, i]) and known[i]:
+                    path = group_path(cases[i], bool(validation.queued[i]), quantity)
+                    low, high = band_logs(bands[kind][quantity], path)
                     covered[j, i] = low <= -errors[j, i] <= high
-    return covered
+                    half[j, i] = 0.5 * (high - low)
+    return covered, half
 
 
 def residual_summary(evidence: Evidence, validation: CrossValidation) -> dict[str, dict[str, list[float]]]:
@@ -299,6 +329,7 @@ def residual_summary(evidence: Evidence, validation: CrossValidation) -> dict[st
         "case": validation.by_case,
         "model": validation.by_model,
         "accelerator": validation.by_accelerator,
+        "mode": validation.by_mode,
         "date": validation.by_date,
     }
     summary: dict[str, dict[str, list[float]]] = {}

@@ -79,7 +79,7 @@ def _instance(table: CaseTable, log_values: FloatArray, i: int, rate_per_s: floa
     limit = np.clip(admitted_requests(work, memory, n_in + rest["reserve"] * n_out), 1.0, SEATS * work.accelerators)
     workload = Workload(n_in, n_out)
     line = load_line(
-        _column(with_drafts(table, step_costs(work, efficiencies), [i])),
+        _column(with_drafts(table, step_costs(work, efficiencies), rest, [i])),
         _column(scheduling),
         workload,
         limit=limit[:, None],

@@ -10,19 +10,30 @@ from compute.accelerators import Accelerator
 from compute.calibration.cases import Case, CaseTable, case_table, parse_case
 from compute.calibration.coefficients import CoefficientSet
 from compute.calibration.fitting import Solved, solve_cases
-from compute.calibration.power_fit import power_coefficients
-from compute.calibration.run import case_power_w, predicted_activity
+from compute.calibration.power_fit import CaseStates, case_states, power_coefficients
+from compute.calibration.run import case_power_w
 from compute.calibration.uncertainty import case_band, novelty
 from compute.model_shapes import ModelShape
 from compute.prediction.open_arrivals import with_open_arrivals
+from compute.steps.power import PowerCoefficients, power_quantile_share, states_power_share
 
 FloatArray = NDArray[np.float64]
 
 PREDICTED = ("ttft_s", "itl_s", "output_tokens_per_s", "accelerator_power_w", "joules_per_output_token")
+POWER_DETAILS = (
+    "accelerator_power_p50_w",  # over time, as a meter that logs watts sees it
+    "accelerator_power_p75_w",
+    "accelerator_power_p90_w",
+    "prefill_power_w",  # of pools that only read prompts, and that only generate
+    "decode_power_w",
+)
+NORMAL_75 = 0.6744897501960817  # points of the standard normal law
+NORMAL_90 = 1.2815515655446004
 BAND_OF = dict(zip(PREDICTED, ("ttft", "itl", "throughput", "power", "joules"), strict=True))
 COLUMNS = (
     "case_id",
     *(column for name in PREDICTED for column in (name, f"{name}_low", f"{name}_high")),
+    *POWER_DETAILS,
     "feasible",
     "reason",
 )
@@ -39,6 +50,7 @@ class Prediction:
     joules_per_output_token: FloatArray
     low: FloatArray
     high: FloatArray
+    power_details: FloatArray  # (5, n_cases) in `POWER_DETAILS` order, NaN where there is no such pool
     reasons: tuple[str, ...]  # why a case has no steady state, or blank
     notes: tuple[str, ...]  # what to know of an answer, or blank
 
@@ -96,6 +108,9 @@ def predict_rows(
             answers[i][name] = value
             answers[i][f"{name}_low"] = float(prediction.low[j, k])
             answers[i][f"{name}_high"] = float(prediction.high[j, k])
+        for name, value in zip(POWER_DETAILS, prediction.power_details[:, k], strict=True):
+            if np.isfinite(value):
+                answers[i][name] = float(value)
     return answers
 
 
@@ -112,31 +127,46 @@ def predict_cases(table: CaseTable, coefficients: CoefficientSet) -> Prediction:
         solved, refusals = with_open_arrivals(table, log_values, solved, np.flatnonzero(is_open))
         for i, reason in refusals.items():
             reasons[i] = reason
-    activity = predicted_activity(table, solved, solved.itl_s, solved.output_tokens_per_s)
-    watts = case_power_w(
-        table, power_coefficients(coefficients.record["power"], [c.attributes for c in table.cases]), activity
-    )
+    states = case_states(table, solved, solved.itl_s, solved.output_tokens_per_s)
+    power = power_coefficients(coefficients.record["power"], [c.attributes for c in table.cases])
+    watts = case_power_w(table, power, states)
     values = {
         "ttft_s": np.where(np.isfinite(table.concurrency), solved.ttft_s, np.nan),
-        "itl_s": solved.itl_s,
+        "itl_s": np.where(table.output_tokens > 1.0, solved.itl_s, np.nan),  # one token has no gap
         "output_tokens_per_s": solved.output_tokens_per_s,
         "accelerator_power_w": watts,
         "joules_per_output_token": watts * table.n_accelerators / solved.output_tokens_per_s,
     }
-    known_models, known_systems = coefficients.record["models"], coefficients.record["systems"]
     bands = coefficients.record["bands"]
     low, high = np.empty((len(PREDICTED), len(table.cases))), np.empty((len(PREDICTED), len(table.cases)))
     queued = solved.state.wait_s > 0
     for k, case in enumerate(table.cases):
-        new_model, new_system = novelty(case, known_models, known_systems)
+        kinds = novelty(case, coefficients.record)
         for j, name in enumerate(PREDICTED):
-            ends = case_band(bands, BAND_OF[name], case, bool(queued[k]), new_model, new_system)
+            ends = case_band(bands, BAND_OF[name], case, bool(queued[k]), kinds)
             low[j, k], high[j, k] = values[name][k] * np.exp(ends)
     notes = tuple(
         "; ".join(filter(None, [_waiting_text(table, k, solved) if queued[k] else "", *case.warnings]))
         for k, case in enumerate(table.cases)
     )
-    return Prediction(**values, low=low, high=high, reasons=tuple(reasons), notes=notes)
+    details = _power_details(table, power, states, solved)
+    return Prediction(**values, low=low, high=high, power_details=details, reasons=tuple(reasons), notes=notes)
+
+
+def _power_details(table: CaseTable, power: PowerCoefficients, states: CaseStates, solved: Solved) -> FloatArray:
+    """Return percentiles of watts over time and the means of separate pools, in the order of `POWER_DETAILS`."""
+    idle = np.array([c.accelerator.idle_w for c in table.cases])
+    span = np.array([c.accelerator.tdp_w for c in table.cases]) - idle
+    rate = solved.output_tokens_per_s / table.output_tokens
+    each_prefill = rate / np.maximum(table.prefill_workers, 1.0)
+    percentiles = [
+        (1.0 - states.prefill_share) * power_quantile_share(power, states.main, rate / table.replicas, normal)
+        + states.prefill_share * power_quantile_share(power, states.prefill, each_prefill, normal)
+        for normal in (0.0, NORMAL_75, NORMAL_90)
+    ]
+    pools = [states_power_share(power, pool) for pool in (states.prefill, states.main)]
+    apart = np.where(table.prefill_workers > 0, 1.0, np.nan)
+    return idle + span * np.array([*percentiles, *(share * apart for share in pools)])
 
 
 def _waiting_text(table: CaseTable, k: int, solved: Solved) -> str:

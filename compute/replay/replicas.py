@@ -36,12 +36,15 @@ class EngineTimes:
     scheduling : Scheduling or None
         Fitted times of requests outside and inside the engine. Prompts then lengthen steps by the share that the fit
         says others feel (`stall`), and what a request's own prompt takes beyond that delays its first token alone.
+    draft_cost_frac : float
+        Time of one drafted token over that of a plain step.
     """
 
     efficiencies: Efficiencies
     mixed_head_token_s: float = 0.0
     decode_scale: float = 1.0
     scheduling: Scheduling | None = None
+    draft_cost_frac: float = 0.0
 
     def prompt_scale(self) -> float | None:
         """Return the share of a prompt's time alone by which it lengthens a step, as fitted; None where not fitted."""
@@ -162,6 +165,8 @@ def replica_pool(
             mixed_kv_factor=max(1.0, heads * times.mixed_head_token_s / alone_s),
             decode_scale=times.decode_scale,
             prompt_scale=times.prompt_scale(),
+            draft_tokens=draft_tokens,
+            draft_cost_frac=times.draft_cost_frac,
         ),
         n_replicas=n_replicas,
         kv_tokens=capacity if kv_tokens is None else kv_tokens,

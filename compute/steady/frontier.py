@@ -11,18 +11,22 @@ from compute.calibration.coefficients import CoefficientSet
 from compute.model_shapes import ModelShape
 from compute.steady.instances import Instances, build_instances, candidate_parallelisms, within_context
 from compute.steady.load_lines import both_phases_line, decode_line, fixed_s, kept_when_busy
-from compute.steady.open_loop import LoadLine, clocked
+from compute.steady.open_loop import LoadLine
 from compute.steady.pins import FREE, Pin, Restrictions
 from compute.steady.prompt_law import prompt_times
-from compute.steady.serving import Configuration, allowed_precisions, capped_clock
+from compute.steady.serving import Configuration, allowed_precisions, check_cap
 from compute.steady.session_cache import cached_frac
 from compute.steps.disaggregation import DECODE_DERATE, PREFILL_DERATE
 from compute.steps.power import (
-    Activity,
+    EngineStates,
+    capped_clocks,
     clock_power_factor,
-    dynamic_power_share,
-    steady_activity,
+    clock_under_cap,
+    engine_states,
+    state_shares,
+    states_power_share,
 )
+from compute.steps.roofline import clocked
 from compute.steps.speculation import draft_choices, tokens_per_step
 from compute.workload import Workload
 
@@ -219,18 +223,18 @@ def _together(
 ) -> _Points:
     """Return the points of instances that do both phases."""
     column = instances.columns()
-    line, activity = _line(column, workload)
-    dynamic_w = (accelerator.tdp_w - accelerator.idle_w) * dynamic_power_share(column.power, activity)
-    clock = np.ones_like(dynamic_w)
+    line, states = _line(column, workload)
+    dynamic_w = (accelerator.tdp_w - accelerator.idle_w) * states_power_share(column.power, states)
     if power_cap_w is not None:
-        clock = capped_clock(accelerator, dynamic_w, power_cap_w)
-        line, _ = _line(replace(column, costs=clocked(column.costs, clock)), workload)
+        reading, generating, dynamic_w = _under_cap(accelerator, column, states, power_cap_w)
+        slowed = replace(clocked(column.costs, generating), prefill_clock_frac=reading / generating)
+        line, _ = _line(replace(column, costs=slowed), workload)
     return _Points(
         user_tokens_per_s=1.0 / line.itl_s,
         accelerator_tokens_per_s=line.requests_per_s * workload.output_tokens / column.work.accelerators,
         ttft_s=np.broadcast_to(line.state.ttft_s, line.itl_s.shape),
         batch=line.in_service,
-        accelerator_power_w=accelerator.idle_w + dynamic_w * clock_power_factor(clock),
+        accelerator_power_w=accelerator.idle_w + dynamic_w,
         configurations=tuple(
             Configuration(accelerator, model, engine, precision, parallelism, draft_tokens=drafts)
             for precision, parallelism, drafts in zip(
@@ -240,23 +244,38 @@ def _together(
     )
 
 
-def _line(column: Instances, workload: Workload, *, only_decode: bool = False) -> tuple[LoadLine, Activity]:
+def _under_cap(
+    accelerator: Accelerator, column: Instances, states: EngineStates, power_cap_w: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the clocks of reading prompts and of generating under a cap, and the mean dynamic watts [W]."""
+    check_cap(accelerator, power_cap_w)
+    return capped_clocks(
+        state_shares(column.power, states),
+        states,
+        idle_w=accelerator.idle_w,
+        tdp_w=accelerator.tdp_w,
+        cap_w=power_cap_w,
+    )
+
+
+def _line(column: Instances, workload: Workload, *, only_decode: bool = False) -> tuple[LoadLine, EngineStates]:
     """Return instances over load and what they do at it; `only_decode` where prompts come over from others."""
     line = (decode_line if only_decode else both_phases_line)(column, workload)
     cached = 1.0 - 1e-9 if only_decode else cached_frac(workload, line.kept)
-    activity = steady_activity(
+    states = engine_states(
         column.work,
-        line.state,
+        decoding=line.state.decoding,
+        decode_step_s=line.decode_step_s,
+        prefill_s=0.0 if only_decode else line.prompts.moment(line.kept, 1),
         input_tokens=workload.input_tokens,
         output_tokens=workload.output_tokens,
         requests_per_s=line.requests_per_s,
-        itl_s=line.itl_s,
         context_tokens=workload.input_tokens + workload.generated_tokens,
         cached_tokens=workload.input_tokens * cached,
         draft_tokens=column.costs.draft_tokens,
         tokens_per_step=tokens_per_step(column.costs.draft_tokens, column.costs.draft_acceptance),
     )
-    return line, activity
+    return line, states
 
 
 def _apart(
@@ -313,14 +332,14 @@ def _units(
     """
     column = decode.columns()
     span_w = accelerator.tdp_w - accelerator.idle_w
-    line, activity = _line(column, workload, only_decode=True)
-    dynamic_w = span_w * dynamic_power_share(column.power, activity)
+    line, states = _line(column, workload, only_decode=True)
+    dynamic_w = span_w * states_power_share(column.power, states)
     busy_w = span_w * float(_prefill_share(first, workload))
-    clock, prefill_clock = np.ones_like(dynamic_w), 1.0
+    prefill_clock = 1.0
     if power_cap_w is not None:
-        clock = capped_clock(accelerator, dynamic_w, power_cap_w)
-        prefill_clock = float(capped_clock(accelerator, np.array(busy_w), power_cap_w))
-        line, _ = _line(replace(column, costs=clocked(column.costs, clock)), workload, only_decode=True)
+        _, generating, dynamic_w = _under_cap(accelerator, column, states, power_cap_w)
+        prefill_clock = float(clock_under_cap(power_cap_w, static_w=accelerator.idle_w, dynamic_w=busy_w))
+        line, _ = _line(replace(column, costs=clocked(column.costs, generating)), workload, only_decode=True)
         first = replace(first, costs=clocked(first.costs, np.array([prefill_clock])))
     prefill_s, first_s = (float(values[0]) for values in _prefill(first, workload))
     ranks_p, ranks_d = float(first.work.accelerators[0]), column.work.accelerators
@@ -334,8 +353,7 @@ def _units(
         ranks = n_prefill * ranks_p + n_decode * ranks_d
         busy = rate * prefill_s / n_prefill
         watts = (
-            n_prefill * ranks_p * busy * busy_w * clock_power_factor(prefill_clock)
-            + n_decode * ranks_d * dynamic_w * clock_power_factor(clock)
+            n_prefill * ranks_p * busy * busy_w * clock_power_factor(prefill_clock) + n_decode * ranks_d * dynamic_w
         ) / ranks
         fits = ranks <= max_accelerators
         for i, parallelism in enumerate(decode.parallelisms):
@@ -365,10 +383,14 @@ def _prefill_share(first: Instances, workload: Workload) -> FloatArray:
     """Return the share of (TDP - idle) that an instance draws while it prefills prompts back to back."""
     prefill_s, _ = _prefill(first, workload)
     cached = cached_frac(workload, kept_when_busy(first.columns(), workload))[:, 0]
-    new = workload.input_tokens * (1.0 - cached)
-    pairs = workload.input_tokens * cached * new + 0.5 * new * new
-    work = first.work
-    seconds = (work.dense_gemm_s + work.expert_gemm_s) * new + work.pair_s * pairs
-    seconds = seconds + work.window_pair_s * np.minimum(pairs, new * np.nan_to_num(work.window_tokens, posinf=0.0))
-    chunk_frac = np.minimum(seconds / prefill_s, 1.0)
-    return dynamic_power_share(first.power, Activity(compute_frac=chunk_frac, memory_frac=np.zeros_like(chunk_frac)))[0]
+    states = engine_states(
+        first.work,
+        decoding=1.0,
+        decode_step_s=0.0,
+        prefill_s=prefill_s,
+        input_tokens=workload.input_tokens,
+        output_tokens=0.0,
+        requests_per_s=1.0 / prefill_s,
+        cached_tokens=workload.input_tokens * cached,
+    )
+    return states_power_share(first.power, states)[0]

@@ -7,7 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator
-from compute.calibration.cases import engine_name, engine_reason, ranks_text, usual_kv_precision
+from compute.calibration.cases import (
+    CALIBRATED_PROTOCOL,
+    deployment_attributes,
+    engine_name,
+    engine_reason,
+    usual_kv_precision,
+)
 from compute.calibration.coefficients import CoefficientSet, split_values
 from compute.calibration.fitting import SEATS
 from compute.calibration.power_fit import power_coefficients
@@ -16,14 +22,12 @@ from compute.steps.closed_loop import Scheduling
 from compute.steps.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, memory_reason, workspace_bytes
 from compute.steps.power import PowerCoefficients
 from compute.steps.roofline import DeploymentWork, Parallelism, StepCosts, deployment_work, step_costs
-from compute.steps.speculation import ASSUMED_ACCEPTANCE
 from compute.workload import Workload
 
 FloatArray = NDArray[np.float64]
 
 # assumed: of a tier below each accelerator's memory; a PCIe Gen5 x16 slot moves 64e9 one way, less in practice
 ASSUMED_TIER_BYTES_PER_S = 50e9
-PROTOCOL = "inferencex"  # of the calibrated ones, its clients and lengths resemble production most
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +45,9 @@ class Instances:
     kv_bytes: FloatArray  # one prompt's cache, one copy
     tier: FloatArray  # contexts that a slower tier of memory keeps of paused sessions
     fetch_s: FloatArray  # to bring one of them back
+    exposed: FloatArray  # share of a cache's transfer between pools that delays the first token
+    acceptance: FloatArray  # of drafted tokens, as fitted
+    draft_cost: FloatArray  # of a drafted token, over that of the layers that draft it
     power: PowerCoefficients
 
     def take(self, index: Sequence[int] | NDArray[np.int64]) -> "Instances":
@@ -58,6 +65,9 @@ class Instances:
             kv_bytes=self.kv_bytes[index],
             tier=self.tier[index],
             fetch_s=self.fetch_s[index],
+            exposed=self.exposed[index],
+            acceptance=self.acceptance[index],
+            draft_cost=self.draft_cost[index],
             power=PowerCoefficients(*(getattr(self.power, f.name)[index] for f in fields(PowerCoefficients))),
         )
 
@@ -77,6 +87,9 @@ class Instances:
             kv_bytes=self.kv_bytes.reshape(-1, 1),
             tier=self.tier.reshape(-1, 1),
             fetch_s=self.fetch_s.reshape(-1, 1),
+            exposed=self.exposed.reshape(-1, 1),
+            acceptance=self.acceptance.reshape(-1, 1),
+            draft_cost=self.draft_cost.reshape(-1, 1),
             power=column(self.power),
         )
 
@@ -97,21 +110,26 @@ def candidate_parallelisms(
 ) -> tuple[Parallelism, ...]:
     """Return the ways to spread one instance over at most `max_accelerators`.
 
-    Tensor parallelism by powers of two inside the scale-up domain, pipelines of such groups, and for mixtures of
-    experts attention data-parallel with experts spread over all ranks (wide expert parallelism).
+    Tensor parallelism by powers of two inside the scale-up domain, and for mixtures of experts attention data-parallel
+    with experts spread over all ranks, over the network too (wide expert parallelism). Pipelines only of more
+    accelerators than tensor parallelism reaches: inside its reach they hold no more and take longer. What is possible
+    on few accelerators is among what is possible on more.
     """
     domain = accelerator.scaleup_domain_size
     found = []
     tensor = 1
     while tensor <= min(max_accelerators, model.attention_heads, domain):
-        found.append(Parallelism(tensor))
-        for pipeline in (2, 4):
-            if tensor * pipeline <= max_accelerators and model.layers >= 8 * pipeline:
-                found.append(Parallelism(tensor, pipeline))
+        if model.attention_heads % tensor == 0:
+            found.append(Parallelism(tensor))
+            for pipeline in (2, 4):
+                ranks = tensor * pipeline
+                reached = ranks <= domain and model.attention_heads % ranks == 0
+                if not reached and ranks <= max_accelerators and model.layers >= 8 * pipeline:
+                    found.append(Parallelism(tensor, pipeline))
         tensor *= 2
     if model.experts:
         ranks = 2
-        while ranks <= min(max_accelerators, domain, model.experts):
+        while ranks <= min(max_accelerators, model.experts):
             found.append(Parallelism(1, 1, ranks, ranks))
             ranks *= 2
     return tuple(found)
@@ -128,6 +146,7 @@ def build_instances(
     engine: str = "",
     vintage: str = "",
     draft_tokens: Sequence[int] = (0,),
+    mode: str = "aggregated",
 ) -> tuple[Instances | None, str]:
     """Return the candidates (every parallelism, precision and draft) that fit, or None and why the roomiest does not.
 
@@ -145,6 +164,8 @@ def build_instances(
         Serving software; blank means the one with most calibrated cases on this accelerator, and no known release.
     draft_tokens : sequence of int
         Tokens drafted per step to try, by a prediction module of `model.mtp_layers` layers or as cheap as one.
+    mode : str
+        "aggregated", or "disaggregated" where instances only read prompts or only generate.
 
     Raises
     ------
@@ -152,6 +173,7 @@ def build_instances(
         If the engine or a precision is unknown.
     """
     name = engine_name(engine) if engine else usual_engine(coefficients, accelerator.name)
+    drafts = "mtp" if any(draft_tokens) else "none"
     if strange := engine_reason(name, accelerator):
         return None, strange
     context = workload.input_tokens + workload.output_tokens
@@ -176,17 +198,9 @@ def build_instances(
     if not works:
         return None, max(reasons)[1] if reasons else "no parallelism or precision to try"
     attributes = [
-        {
-            "accelerator": accelerator.name,
-            "generation": accelerator.generation,
-            "engine": name,
-            "protocol": PROTOCOL,
-            "vintage": vintage,
-            "model": model.name,
-            "precision": precision,
-            "arithmetic": accelerator.compute_precision(precision),
-            "ranks": ranks_text(parallelism),
-        }
+        deployment_attributes(
+            accelerator, model, parallelism, precision, name, mode=mode, drafts=drafts, release=vintage
+        )
         for precision, parallelism in zip(chosen, spread, strict=True)
     ]
     work = DeploymentWork.stack(works)
@@ -208,6 +222,9 @@ def build_instances(
         limit=np.clip(admitted_requests(work, memory, held), 1.0, SEATS * work.accelerators),
         kv_bytes=kv_bytes,
         tier=accelerator.cache_tier_bytes * work.accelerators / kv_bytes_per_request(work, held),
+        exposed=rest["exposed"],
+        acceptance=rest["acceptance"],
+        draft_cost=rest["draft_cost"],
         fetch_s=workload.cached_frac * kv_bytes / (ASSUMED_TIER_BYTES_PER_S * work.accelerators),
         power=power_coefficients(coefficients.record["power"], attributes),
     )
@@ -222,8 +239,8 @@ def _drafting(instances: Instances, model: ModelShape, draft_tokens: Sequence[in
     costs = replace(
         many.costs,
         draft_tokens=drafts,
-        draft_acceptance=np.where(drafts > 0, ASSUMED_ACCEPTANCE, 0.0),
-        draft_cost_frac=np.full(drafts.size, max(model.mtp_layers, 1) / model.layers),
+        draft_acceptance=np.where(drafts > 0, many.acceptance, 0.0),
+        draft_cost_frac=many.draft_cost * max(model.mtp_layers, 1) / model.layers,
     )
     return replace(many, drafts=tuple(int(g) for g in drafts), costs=costs)
 
@@ -233,6 +250,6 @@ def usual_engine(coefficients: CoefficientSet, accelerator: str) -> str:
     counts: dict[str, int] = {}
     for system, n in coefficients.record.get("cases_by_vintage", {}).items():
         name, engine, protocol, _ = system.split("|")
-        if name == accelerator and protocol == PROTOCOL:
+        if name == accelerator and protocol == CALIBRATED_PROTOCOL:
             counts[engine] = counts.get(engine, 0) + n
     return max(sorted(counts), key=lambda engine: counts[engine]) if counts else "other"

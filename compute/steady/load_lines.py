@@ -14,7 +14,7 @@ from compute.steady.prompt_law import prompt_times
 from compute.steady.session_cache import kept_frac, settled_kept_frac
 from compute.steps.closed_loop import Scheduling
 from compute.steps.collectives import SCALEOUT_BYTES_PER_S
-from compute.steps.disaggregation import ASSUMED_EXPOSED_TRANSFER_FRAC, PREFILL_DERATE
+from compute.steps.disaggregation import PREFILL_DERATE
 from compute.workload import Workload
 
 FloatArray = NDArray[np.float64]
@@ -36,7 +36,7 @@ def both_phases_line(column: Instances, workload: Workload) -> LoadLine:
 def decode_line(column: Instances, workload: Workload) -> LoadLine:
     """Return the line of instances that only generate: prompts, and what was cached of them, cost these nothing."""
     nothing = np.zeros_like(column.decode_scale)
-    only = Scheduling(request_s=nothing, first=nothing, wave=nothing, stall=nothing)
+    only = Scheduling(request_s=nothing, first=nothing, wave=nothing, stall=nothing, burst=nothing, warm_s=nothing)
     return load_line(
         column.costs, only, replace(workload, sessions=None), limit=column.limit, decode_scale=column.decode_scale
     )
@@ -68,6 +68,7 @@ def paired_line(
     y = decode_instances[:, None]
     rate = decode.requests_per_s * y
     kept, fetched = np.ones_like(rate), np.zeros_like(rate)
+    holds_up = prefill.scheduling.stall * prefill.decode_scale  # a prompt's share of its time alone
     if workload.sessions is not None:
         each = rate / prefill_instances[:, None]
         kept = kept_frac(workload.sessions, prefill.limit - 1.0 + prefill.tier, each)
@@ -81,9 +82,9 @@ def paired_line(
         fetched=fetched,
         fetch_s=prefill.fetch_s,
         prompts=prompt_times(prefill.costs, workload),
-        engine_frac=np.ones_like(prefill.decode_scale),
+        engine_frac=holds_up,
         shares_engine=False,
-        first=prefill.scheduling.first,
+        first=np.maximum(prefill.scheduling.first, holds_up),
         fixed_s=fixed_s(prefill),
         prefill_servers=prefill_instances[:, None],
         limit=decode.limit * y,
@@ -93,7 +94,7 @@ def paired_line(
 def fixed_s(prefill: Instances) -> FloatArray:
     """Return the time to the first token beside that of the prompt: once per request, and until its cache is sent."""
     links = SCALEOUT_BYTES_PER_S * prefill.work.accelerators
-    return prefill.scheduling.request_s + ASSUMED_EXPOSED_TRANSFER_FRAC * prefill.kv_bytes / links
+    return prefill.scheduling.request_s + prefill.exposed * prefill.kv_bytes / links
 
 
 def kept_when_busy(prefill: Instances, workload: Workload) -> FloatArray:

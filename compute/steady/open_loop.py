@@ -69,18 +69,6 @@ class OpenState:
     cached_frac: FloatArray  # of a prompt
 
 
-def clocked(costs: StepCosts, clock_frac: FloatArray) -> StepCosts:
-    """Return the costs at a share of full clock: arithmetic slows with the clock, memory and links do not."""
-    f = np.asarray(clock_frac, dtype=np.float64)
-    return replace(
-        costs,
-        token_gemm_s=costs.token_gemm_s / f,
-        head_gemm_s=costs.head_gemm_s / f,
-        pair_s=costs.pair_s / f,
-        window_pair_s=costs.window_pair_s / f,
-    )
-
-
 def load_line(
     costs: StepCosts,
     scheduling: Scheduling,
@@ -103,6 +91,8 @@ def load_line(
         Contexts of paused sessions that a slower tier of memory keeps, and the time to bring one back [s].
     """
     most = np.maximum(limit, 1.0)
+    # a prompt yields its token no sooner than it has passed the engine that it holds up
+    scheduling = replace(scheduling, first=np.maximum(scheduling.first, scheduling.stall * decode_scale))
     instance = _Instance(costs, scheduling, workload, decode_scale, prompt_times(costs, workload))
     in_service, kept, fetched = _knots(most), np.ones((1, 1)), np.zeros((1, 1))
     if workload.sessions is not None and workload.cached_frac > workload.sessions.shared_frac:
@@ -174,6 +164,8 @@ class _Instance:
                 self.scheduling,
                 first=self.scheduling.first * over,
                 wave=np.zeros_like(over),
+                burst=np.zeros_like(over),
+                warm_s=np.zeros_like(over),
                 stall=self.scheduling.stall * over,
             ),
             concurrency=in_service,
@@ -185,7 +177,7 @@ class _Instance:
 
     def requests_per_s(self, in_service: FloatArray, state: SteadyState) -> FloatArray:
         """Return the rate of a closed loop."""
-        return in_service / (state.ttft_s + self.workload.output_tokens * state.itl_s * self.decode_scale)
+        return in_service / (state.ttft_s + self.workload.gaps * state.itl_s * self.decode_scale)
 
     def kept_of(self, contexts: FloatArray, in_service: FloatArray) -> FloatArray:
         """Return what sessions keep in memory for so many contexts, with requests in service."""
@@ -287,7 +279,7 @@ def _load_at(line: LoadLine, arrivals_per_s: FloatArray, workload: Workload) -> 
         line.fetched,
     )
     fill = np.minimum(served / line.requests_per_s[:, -1:], FULL)
-    life_s = line.fixed_s + line.first * line.prompts.moment(kept, 1) + workload.output_tokens * itl
+    life_s = line.fixed_s + line.first * line.prompts.moment(kept, 1) + workload.gaps * itl
     wait = _prompt_queue(line, workload, served, step, kept).plus(_place_queue(workload, life_s, fill, line.limit))
     # in overload a backlog grows evenly over the horizon
     overload_s = 0.5 * HORIZON_S * np.maximum(1.0 - ceiling / np.maximum(offered, 1e-30), 0.0)
@@ -370,7 +362,7 @@ def _itl_variance(
     """
     mean_s, square_s2 = line.prompts.moment(kept, 1), line.prompts.moment(kept, 2)
     load = np.minimum(served * line.stall * mean_s, FULL)
-    work_s = np.maximum(workload.output_tokens * step_s, SHORTEST_S)
+    work_s = np.maximum(workload.gaps * step_s, SHORTEST_S)
     bursts = square_s2 + (workload.dispersion - 1.0) * mean_s**2
     interrupted = served * line.stall**2 * bursts / ((1.0 - load) * work_s) * (1.0 + workload.output_variation**2)
     crowd = slope**2 * 0.5 * (workload.dispersion + 1.0) / (np.maximum(in_service, 1.0) * np.maximum(1.0 - slope, 0.05))

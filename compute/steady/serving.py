@@ -11,33 +11,51 @@ up to which 95 % of requests keep each target. `static_power_w` and `dynamic_pow
 clock are static + dynamic · `compute.steps.power.clock_power_factor(clock)`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import PRECISIONS, Accelerator
 from compute.calibration.coefficients import CoefficientSet
-from compute.calibration.uncertainty import half_bands
+from compute.calibration.uncertainty import half_bands, run_kind
 from compute.model_shapes import ModelShape
 from compute.steady.instances import Instances, build_instances, candidate_parallelisms, within_context
 from compute.steady.load_lines import both_phases_line, decode_line, fixed_s, paired_line
-from compute.steady.open_loop import LoadLine, OpenState, clocked, keeps_targets, open_arrivals
+from compute.steady.open_loop import LoadLine, OpenState, keeps_targets, open_arrivals
 from compute.steady.pins import FREE, Pin, Restrictions
 from compute.steady.prompt_law import prompt_times
-from compute.steps.power import Activity, clock_power_factor, clock_under_cap, dynamic_power_share, steady_activity
-from compute.steps.roofline import Parallelism
-from compute.steps.speculation import draft_choices, tokens_per_step
+from compute.steps.closed_loop import prefill_time_s
+from compute.steps.power import (
+    Activity,
+    EngineStates,
+    capped_clocks,
+    clock_power_factor,
+    clock_under_cap,
+    engine_states,
+    state_shares,
+    states_power_share,
+)
+from compute.steps.roofline import Parallelism, clocked
+from compute.steps.speculation import draft_choices, generation_gap_s, tokens_per_step
 from compute.workload import LatencyTargets, Workload
 
 FloatArray = NDArray[np.float64]
 
 RATE_HALVINGS = 22  # of the bracket around the sustainable rate: 2e-7 of it
 MATCHED_LOAD = 0.75  # of the prefill pool, where its queue is still short
-# assumed: two pools are more to run than one, and no measured run checks what they gain
+# assumed: two pools, or a model that drafts, are more to run than an instance that does it all
 ASSUMED_LEAST_GAIN_FRAC = 0.1
-MOST_PAIRS = 24  # disaggregated pairs that are solved exactly, after a ranking by matched rates
+# Sizes up to which units of two pools are sought: of those between two, the best by matched rates are solved exactly.
+# The sizes do not hang on how many accelerators are allowed, so that what is found among few is found among more.
+UNIT_SIZES = np.array([*range(2, 17), 18, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 80, 96, 112, 128, 144, 192, 256, 576])
+PAIRS_OF_A_SIZE = 3
+PREFILL_LOADS = (0.7, 1.0, 1.3)  # over `MATCHED_LOAD`: how long a queue the targets leave room for is not known before
+DECODE_COUNTS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32])  # beside those that match the prefill pool
+CHOICES_KEPT = 512  # answers to the same question
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +104,7 @@ class ConfigurationChoice:
     reason: str
     output_tokens_per_s: float  # per accelerator, sustained within the targets
     candidates: int  # configurations that were solved
+    note: str = ""  # what to know of the choice, or blank
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,6 +167,7 @@ def best_configuration(
     allow_disaggregated: bool = True,
     allow_drafts: bool = False,
     restrictions: Restrictions = FREE,
+    of_accelerators: int | None = None,
 ) -> ConfigurationChoice:
     """Return the configuration with most tokens per second and accelerator within the targets.
 
@@ -168,49 +188,78 @@ def best_configuration(
     allow_disaggregated : bool
         Whether prefill may run on accelerators of its own.
     allow_drafts : bool
-        Whether a model's built-in prediction module may draft tokens (MTP). How many of them are kept is assumed
-        (`compute.steps.speculation.ASSUMED_ACCEPTANCE`), not calibrated, so this is asked for and not the default.
+        Whether a model's built-in prediction module may draft tokens (MTP). How many of them are kept was fitted to
+        runs of one family of models, so this is asked for and not the default.
     restrictions : Restrictions
         What the search may not take.
+    of_accelerators : int, optional
+        Of a rack or domain that whole units fill: those left over serve nothing, and count.
 
     Returns
     -------
     ConfigurationChoice
-        With a reason in place of a configuration where nothing fits or keeps the targets.
+        With a reason in place of a configuration where nothing fits or keeps the targets. More accelerators allowed,
+        or more kinds, never make it worse: of units in the order of their size one takes the place of the best so far
+        where it serves more, and where it is of another kind (two pools, drafts), enough more to be worth it:
+        `ASSUMED_LEAST_GAIN_FRAC`, and half the band where no run of that kind was measured.
     """
+    return _best_configuration(
+        coefficients,
+        accelerator,
+        model,
+        workload,
+        targets,
+        max_accelerators,
+        tuple(precisions) if precisions else None,
+        engine,
+        allow_disaggregated,
+        allow_drafts,
+        restrictions,
+        of_accelerators,
+    )
+
+
+@lru_cache(maxsize=CHOICES_KEPT)
+def _best_configuration(
+    coefficients: CoefficientSet,
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    targets: LatencyTargets,
+    max_accelerators: int,
+    precisions: tuple[str, ...] | None,
+    engine: str,
+    allow_disaggregated: bool,
+    allow_drafts: bool,
+    restrictions: Restrictions,
+    of_accelerators: int | None,
+) -> ConfigurationChoice:
+    """Return what `best_configuration` does, from memory where the same was asked before."""
     workload = within_context(workload, model)
-    tried = tuple(precisions) if precisions else allowed_precisions(accelerator, model)
+    tried = precisions or allowed_precisions(accelerator, model)
     spread = restrictions.allowed(accelerator, candidate_parallelisms(accelerator, model, max_accelerators))
     drafts = draft_choices(model.mtp_layers) if allow_drafts else (0,)
     instances, reason = build_instances(
         coefficients, accelerator, model, workload, spread, tried, engine=engine, draft_tokens=drafts
     )
+    where = f"{model.name} on up to {max_accelerators} x {accelerator.name}"
     if instances is None:
         return ConfigurationChoice(None, f"{model.name} on {max_accelerators} x {accelerator.name}: {reason}", 0.0, 0)
     line = both_phases_line(instances.columns(), workload)
-    rates = sustainable_rate(line, workload, targets)
-    per_accelerator = rates / instances.work.accelerators
-    best = int(np.argmax(per_accelerator))
-    found = Configuration(
-        accelerator,
-        model,
-        engine,
-        instances.precisions[best],
-        instances.parallelisms[best],
-        draft_tokens=instances.drafts[best],
-    )
-    top = float(per_accelerator[best])
-    candidates = len(instances.parallelisms)
+    units = _together(instances, line, accelerator, model, workload, targets, engine)
     if restrictions.mode == "disaggregated":
-        top = 0.0
+        units = []
     if allow_disaggregated and restrictions.mode != "aggregated" and max_accelerators >= 2:
-        apart, apart_rate, solved = _best_disaggregated(
-            instances, accelerator, model, workload, targets, max_accelerators, engine
-        )
-        candidates += solved
-        if apart is not None and apart_rate > (1.0 + ASSUMED_LEAST_GAIN_FRAC) * top:
-            found, top = apart, apart_rate
-    if top <= 0.0:
+        apart, reason = build_instances(
+            coefficients, accelerator, model, workload, spread, tried, engine=engine, draft_tokens=drafts,
+            mode="disaggregated",
+        )  # fmt: skip
+        if apart is not None:
+            units += _apart(apart, accelerator, model, workload, targets, max_accelerators, engine)
+    if of_accelerators is not None:
+        units = [(unit, rate * used_frac(unit.n_accelerators, of_accelerators)) for unit, rate in units]
+    found, top, note = _chosen(units, coefficients, model, accelerator)
+    if found is None:
         easy = LatencyTargets(ttft_s=1e6, itl_s=1e6)
         light = open_arrivals(line, np.full((candidates_of(line), 1), 1e-6), workload, easy)
         ttft, itl = float(light.ttft_p95_s.min()), float(light.itl_p95_s.min())
@@ -220,10 +269,94 @@ def best_configuration(
             if value > limit
         ]
         why = " and ".join(misses) or "no configuration keeps both targets at once"
-        return ConfigurationChoice(
-            None, f"{model.name} on up to {max_accelerators} x {accelerator.name}: {why}", 0.0, candidates
+        return ConfigurationChoice(None, f"{where}: {why}", 0.0, len(units))
+    return ConfigurationChoice(found, "", top * workload.output_tokens, len(units), note)
+
+
+def used_frac(unit: int, of: int) -> float:
+    """Return the share of a rack's or domain's accelerators that whole units take [-]."""
+    return of // unit * unit / of
+
+
+def _chosen(
+    units: Sequence[tuple[Configuration, float]], coefficients: CoefficientSet, model: ModelShape, part: Accelerator
+) -> tuple[Configuration | None, float, str]:
+    """Return the unit to take, its rate per accelerator, and a note where no run of its kind was measured."""
+    best: Configuration | None = None
+    top = 0.0
+    # of one size the simple ones come first
+    ordered = sorted(units, key=lambda u: (u[0].n_accelerators, u[0].is_disaggregated, u[0].draft_tokens > 0))
+    # what would be chosen with fewer kinds allowed stays possible
+    for may_part, may_draft in ((False, False), (False, True), (True, False), (True, True)):
+        found: Configuration | None = None
+        rate_of_found = 0.0
+        for unit, rate in ordered:
+            if (unit.is_disaggregated and not may_part) or (unit.draft_tokens > 0 and not may_draft):
+                continue
+            gain = 1.0 + (_least_gain(unit, found, coefficients, model, part) if found is not None else 0.0)
+            if rate > gain * rate_of_found:
+                found, rate_of_found = unit, rate
+        if rate_of_found > top:
+            best, top = found, rate_of_found
+    if best is None or _is_measured(best, coefficients.record, model, part):
+        return best, top, ""
+    return best, top, f"no measured runs of this kind: {_kind_text(best)}, {model.name} on {part.name}"
+
+
+def _least_gain(
+    unit: Configuration, best: Configuration, coefficients: CoefficientSet, model: ModelShape, part: Accelerator
+) -> float:
+    """Return by how much a unit must serve more than the best so far to take its place [-]."""
+    is_simpler = unit.is_disaggregated <= best.is_disaggregated and (unit.draft_tokens > 0) <= (best.draft_tokens > 0)
+    if is_simpler:
+        return 0.0
+    if _is_measured(unit, coefficients.record, model, part):
+        return ASSUMED_LEAST_GAIN_FRAC
+    half = half_bands(
+        coefficients.record,
+        part.name,
+        model.name,
+        mode="disaggregated" if unit.is_disaggregated else "aggregated",
+        drafts=unit.draft_tokens > 0,
+    )
+    return max(float(np.expm1(half["throughput"])), ASSUMED_LEAST_GAIN_FRAC)
+
+
+def _is_measured(unit: Configuration, record: Mapping[str, Any], model: ModelShape, part: Accelerator) -> bool:
+    """Return whether runs of the unit's kind were measured with this model on this generation of accelerators."""
+    return run_kind(part.generation, model.name, unit.is_disaggregated, unit.draft_tokens > 0) in record["kinds"]
+
+
+def _kind_text(unit: Configuration) -> str:
+    pools = "prefill apart from decode" if unit.is_disaggregated else "one pool"
+    return f"{pools}, {'drafts' if unit.draft_tokens else 'no drafts'}"
+
+
+def _together(
+    instances: Instances,
+    line: LoadLine,
+    accelerator: Accelerator,
+    model: ModelShape,
+    workload: Workload,
+    targets: LatencyTargets,
+    engine: str,
+) -> list[tuple[Configuration, float]]:
+    """Return instances that do both phases, with their rates per accelerator."""
+    rates = sustainable_rate(line, workload, targets) / instances.work.accelerators
+    return [
+        (
+            Configuration(
+                accelerator,
+                model,
+                engine,
+                instances.precisions[i],
+                instances.parallelisms[i],
+                draft_tokens=instances.drafts[i],
+            ),
+            float(rate),
         )
-    return ConfigurationChoice(found, "", top * workload.output_tokens, candidates)
+        for i, rate in enumerate(rates)
+    ]
 
 
 def pinned_configuration(
@@ -345,9 +478,14 @@ def serving_curve(
     if power_cap_w is None:
         state = open_arrivals(line, rates, workload, targets)
     else:
-        held = np.minimum(held, capped_clock(accelerator, dynamic_w, power_cap_w))
+        check_cap(accelerator, power_cap_w)
+        reading, generating, capped_w = _capped(configuration, decode, prefill, workload, at_full, power_cap_w)
+        # one clock that draws what the states do at theirs
+        same = clock_under_cap(capped_w, static_w=0.0, dynamic_w=dynamic_w)
+        held = np.minimum(held, np.where(dynamic_w > 0.0, same, 1.0))
+        slow = [np.minimum(clocks[:, None], clock).ravel() for clock in (generating, reading)]
         # every pair of clock and load is a line of its own, at one rate
-        line = _unit_line(configuration, decode, prefill, workload, held.ravel())
+        line = _unit_line(configuration, decode, prefill, workload, *slow)
         state = _reshaped(open_arrivals(line, rates.reshape(-1, 1), workload, targets), held.shape)
     activity, _ = _activity_and_share(configuration, decode, prefill, workload, state)
     served = state.served_per_s / n
@@ -374,7 +512,13 @@ def serving_curve(
         static_power_w=np.full(loads.size, accelerator.idle_w),
         dynamic_power_w=dynamic_w,
         held_clock_frac=held,
-        log_bands=half_bands(coefficients.record, accelerator.name, configuration.model.name),
+        log_bands=half_bands(
+            coefficients.record,
+            accelerator.name,
+            configuration.model.name,
+            mode="disaggregated" if configuration.is_disaggregated else "aggregated",
+            drafts=configuration.draft_tokens > 0,
+        ),
     )
 
 
@@ -408,23 +552,45 @@ def sessions_under_way(workload: Workload, requests_per_s: FloatArray, in_servic
     return (in_service + requests_per_s * workload.sessions.mean_pause_s) / workload.sessions.streams
 
 
-def capped_clock(accelerator: Accelerator, dynamic_w: FloatArray, power_cap_w: float) -> FloatArray:
-    """Return the highest clock that keeps a cap at what work draws at full clock, as a share of full clock [-].
-
-    Work at the lower clock takes longer and is as dense, so its draw at full clock stands for it: a memory-bound step
-    hardly draws, hence hardly slows; prompts draw most and slow most.
+def check_cap(accelerator: Accelerator, power_cap_w: float) -> None:
+    """Refuse a power cap that an accelerator cannot be set to.
 
     Raises
     ------
     ValueError
-        If the accelerator cannot be set to that cap.
+        Says what it can be set to.
     """
     low, high = accelerator.min_power_w, accelerator.max_power_w
     if not low <= power_cap_w <= high:
         raise ValueError(
             f"the power cap is {power_cap_w:g} W; {accelerator.name} can be set to {low:g} W to {high:g} W"
         )
-    return clock_under_cap(power_cap_w, static_w=accelerator.idle_w, dynamic_w=dynamic_w)
+
+
+def _capped(
+    configuration: Configuration,
+    decode: Instances,
+    prefill: Instances | None,
+    workload: Workload,
+    state: OpenState,
+    power_cap_w: float,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the clocks of reading prompts and of generating under a cap, and the unit's mean dynamic watts, (n_load,).
+
+    Work at the lower clock takes longer and is as dense, so what it draws at full clock stands for it.
+    """
+    accelerator = configuration.accelerator
+    limits = {"idle_w": accelerator.idle_w, "tdp_w": accelerator.tdp_w, "cap_w": power_cap_w}
+    total_w, total = np.zeros(state.served_per_s.shape[-1]), 0
+    reading = generating = np.ones(state.served_per_s.shape[-1])
+    for instances, here, ranks in _pool_states(configuration, decode, prefill, workload, state):
+        of_reading, of_generating, mean_w = capped_clocks(state_shares(instances.power, here), here, **limits)
+        if instances is decode:
+            generating = of_generating[0]
+        if prefill is None or instances is not decode:
+            reading = of_reading[0]
+        total_w, total = total_w + mean_w[0] * ranks, total + ranks
+    return reading, generating, total_w / total
 
 
 def _reshaped(state: OpenState, shape: tuple[int, ...]) -> OpenState:
@@ -481,6 +647,7 @@ def _configured(
             [configuration.weight_precision],
             engine=configuration.engine,
             draft_tokens=(configuration.draft_tokens,),
+            mode="disaggregated" if configuration.is_disaggregated else "aggregated",
         )
         if instances is None:
             raise ValueError(f"{configuration.model.name} on {configuration.accelerator.name}: {reason}")
@@ -496,15 +663,18 @@ def _unit_line(
     prefill: Instances | None,
     workload: Workload,
     clocks: FloatArray,
+    prefill_clocks: FloatArray | None = None,
 ) -> LoadLine:
-    """Return one load line per clock of a whole unit."""
+    """Return one load line per clock of a whole unit; prompts may be read at other clocks."""
+    reading = clocks if prefill_clocks is None else prefill_clocks
     many = np.zeros(clocks.size, dtype=np.int64)
     slowed = decode.take(many)
     slowed = replace(slowed, costs=clocked(slowed.costs, clocks))
     if prefill is None:
+        slowed = replace(slowed, costs=replace(slowed.costs, prefill_clock_frac=reading / clocks))
         return both_phases_line(slowed.columns(), workload)
     first = prefill.take(many)
-    first = replace(first, costs=clocked(first.costs, clocks))
+    first = replace(first, costs=clocked(first.costs, reading))
     return paired_line(
         first.columns(),
         decode_line(slowed.columns(), workload),
@@ -514,7 +684,7 @@ def _unit_line(
     )
 
 
-def _best_disaggregated(
+def _apart(
     instances: Instances,
     accelerator: Accelerator,
     model: ModelShape,
@@ -522,32 +692,54 @@ def _best_disaggregated(
     targets: LatencyTargets,
     max_accelerators: int,
     engine: str,
-) -> tuple[Configuration | None, float, int]:
-    """Return the best unit of separate prefill and decode instances, its rate per accelerator, and units solved."""
+) -> list[tuple[Configuration, float]]:
+    """Return units of separate prefill and decode instances with their rates per accelerator."""
     column = instances.columns()
     prefill_s = prompt_times(column.costs, workload).moment(np.ones((1, 1)), 1)
     first_s = fixed_s(column) + column.scheduling.first * prefill_s
-    size = instances.work.accelerators
+    size = instances.work.accelerators.astype(np.int64)
     easy = LatencyTargets(ttft_s=1e6, itl_s=targets.itl_s)
     decode_rate = sustainable_rate(decode_line(column, workload), workload, easy)
     prefill_rate = np.where(first_s <= targets.ttft_s, MATCHED_LOAD / prefill_s, 0.0)[:, 0]
-    ranked: list[tuple[float, int, int, int, int]] = []
+    found = []
     # a prompt is prefilled alike with any draft
     for p in np.flatnonzero((prefill_rate > 0) & (np.asarray(instances.drafts) == 0)):
+        x = np.arange(1, max_accelerators // size[p] + 1)
         for d in np.flatnonzero(decode_rate > 0):
-            if instances.precisions[p] != instances.precisions[d]:
+            if instances.precisions[p] != instances.precisions[d] or size[p] + size[d] > max_accelerators:
                 continue
-            most_p = int((max_accelerators - size[d]) // size[p])
-            for x in range(1, most_p + 1):
-                most_d = (max_accelerators - x * size[p]) // size[d]
-                y = int(np.clip(round(x * prefill_rate[p] / decode_rate[d]), 1, most_d))
-                rate = min(x * prefill_rate[p], y * decode_rate[d]) / (x * size[p] + y * size[d])
-                ranked.append((float(rate), int(p), int(d), x, y))
-    ranked.sort(reverse=True)
-    best = ranked[:MOST_PAIRS]
-    if not best:
-        return None, 0.0, 0
-    _, p, d, x, y = (np.array(column) for column in zip(*best, strict=True))
+            match = x * prefill_rate[p] / decode_rate[d]
+            beside = np.broadcast_to(DECODE_COUNTS, (x.size, DECODE_COUNTS.size))
+            y = np.column_stack([np.maximum(np.floor(match), 1.0), np.ceil(match), beside]).astype(np.int64)
+            total = x[:, None] * size[p] + y * size[d]
+            i, j = np.nonzero(total <= max_accelerators)
+            units = [total[i, j], np.full(i.size, p), np.full(i.size, d), x[i], y[i, j]]
+            rates = [
+                np.minimum(load * x[i] * prefill_rate[p], y[i, j] * decode_rate[d]) / total[i, j]
+                for load in PREFILL_LOADS
+            ]
+            found.append(np.column_stack([*units, *rates]))
+    if not found:
+        return []
+    every = np.unique(np.concatenate(found), axis=0)
+    bins = np.searchsorted(UNIT_SIZES, every[:, 0])
+    within = bins < np.searchsorted(UNIT_SIZES, max_accelerators, side="right")  # whole bins only
+    every, bins = every[within], bins[within]
+    # units that draft are ranked apart: allowing them takes nothing away
+    bins = 2 * bins + (np.asarray(instances.drafts)[every[:, 2].astype(np.int64)] > 0)
+    pair = every[:, 1] * len(instances.parallelisms) + every[:, 2]
+    chosen: set[int] = set()
+    for rate in every[:, 5:].T:
+        # one ratio of each pair of instances, so that variants of one do not crowd out the others
+        order = np.lexsort((-rate, pair, bins))
+        first = order[np.r_[True, (np.diff(bins[order]) != 0) | (np.diff(pair[order]) != 0)]] if order.size else order
+        ranked = first[np.lexsort((-rate[first], bins[first]))]
+        rank = np.arange(ranked.size) - np.searchsorted(bins[ranked], bins[ranked])
+        chosen.update(ranked[rank < PAIRS_OF_A_SIZE].tolist())
+    best = every[sorted(chosen)]
+    if not best.size:
+        return []
+    p, d, x, y = best[:, 1:5].T.astype(np.int64)
     line = paired_line(
         instances.take(p).columns(),
         decode_line(instances.take(d).columns(), workload),
@@ -555,20 +747,24 @@ def _best_disaggregated(
         prefill_instances=x.astype(np.float64),
         decode_instances=y.astype(np.float64),
     )
-    per_accelerator = sustainable_rate(line, workload, targets) / (x * size[p] + y * size[d])
-    k = int(np.argmax(per_accelerator))
-    unit = Configuration(
-        accelerator,
-        model,
-        engine,
-        instances.precisions[d[k]],
-        instances.parallelisms[d[k]],
-        instances.parallelisms[p[k]],
-        int(x[k]),
-        int(y[k]),
-        instances.drafts[d[k]],
-    )
-    return unit, float(per_accelerator[k]), len(best)
+    per_accelerator = sustainable_rate(line, workload, targets) / best[:, 0]
+    return [
+        (
+            Configuration(
+                accelerator,
+                model,
+                engine,
+                instances.precisions[d[k]],
+                instances.parallelisms[d[k]],
+                instances.parallelisms[p[k]],
+                int(x[k]),
+                int(y[k]),
+                instances.drafts[d[k]],
+            ),
+            float(rate),
+        )
+        for k, rate in enumerate(per_accelerator)
+    ]
 
 
 def _activity_and_share(
@@ -579,32 +775,10 @@ def _activity_and_share(
     state: OpenState,
 ) -> tuple[Activity, FloatArray]:
     """Return mean activity per accelerator and the share of (TDP - idle) drawn, shape (n_clock, n_load)."""
-    cached = workload.input_tokens * state.cached_frac
-    n_decode = configuration.decode_instances
-    groups = []
-    whole = (workload.input_tokens, workload.output_tokens)
-    parts = [(decode, n_decode, configuration.parallelism.accelerators * n_decode, whole)]
-    if prefill is not None and configuration.prefill_parallelism is not None:
-        ranks = configuration.prefill_parallelism.accelerators * configuration.prefill_instances
-        parts.append((prefill, configuration.prefill_instances, ranks, whole))
-    for k, (instances, n, ranks, (n_in, n_out)) in enumerate(parts):
-        rate = state.served_per_s / n
-        is_prefill = k == 1
-        batch = np.maximum(state.in_service / n, 1e-9)
-        here = steady_activity(
-            instances.work,
-            _DecodingOnly(batch),
-            input_tokens=n_in,
-            output_tokens=1e-9 if is_prefill else n_out,
-            requests_per_s=rate,
-            itl_s=state.itl_mean_s,
-            context_tokens=n_in + workload.generated_tokens,
-            cached_tokens=n_in * (1.0 - 1e-9) if prefill is not None and not is_prefill else cached,
-            draft_tokens=instances.costs.draft_tokens,
-            tokens_per_step=tokens_per_step(instances.costs.draft_tokens, instances.costs.draft_acceptance),
-        )
-        busy = -np.expm1(-batch)
-        groups.append((here, dynamic_power_share(instances.power, here, busy), ranks))
+    groups = [
+        (here.mean_activity, states_power_share(instances.power, here), ranks)
+        for instances, here, ranks in _pool_states(configuration, decode, prefill, workload, state)
+    ]
     total = sum(ranks for _, _, ranks in groups)
     compute = sum(a.compute_frac * ranks for a, _, ranks in groups) / total
     memory = sum(a.memory_frac * ranks for a, _, ranks in groups) / total
@@ -612,8 +786,58 @@ def _activity_and_share(
     return Activity(compute_frac=compute, memory_frac=memory), share
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _DecodingOnly:
-    """The one figure of a steady state that activity needs."""
+def _pool_states(
+    configuration: Configuration,
+    decode: Instances,
+    prefill: Instances | None,
+    workload: Workload,
+    state: OpenState,
+) -> list[tuple[Instances, EngineStates, int]]:
+    """Return each pool's instances, what one of them does over time, and the pool's accelerators."""
+    cached = workload.input_tokens * state.cached_frac
+    n_decode = configuration.decode_instances
+    parts = [(decode, n_decode, configuration.parallelism.accelerators * n_decode)]
+    if prefill is not None and configuration.prefill_parallelism is not None:
+        ranks = configuration.prefill_parallelism.accelerators * configuration.prefill_instances
+        parts.append((prefill, configuration.prefill_instances, ranks))
+    found = []
+    for instances, n, ranks in parts:
+        generates = instances is decode
+        reads = prefill is None or not generates
+        here = _states(instances, workload, state, n, cached, generates=generates, reads=reads)
+        found.append((instances, here, ranks))
+    return found
 
-    decoding: FloatArray
+
+def _states(
+    instances: Instances,
+    workload: Workload,
+    state: OpenState,
+    n: int,
+    cached: FloatArray,
+    *,
+    generates: bool,
+    reads: bool,
+) -> EngineStates:
+    """Return what each of n like instances does over time under open arrivals, shape (n_clock, n_load)."""
+    costs = instances.costs
+    in_service = np.maximum(state.in_service / n, 1e-9)
+    batch = in_service / -np.expm1(-in_service)  # Poisson-many in service, seen while there are any
+    context = workload.input_tokens + workload.generated_tokens
+    step_s = np.minimum(
+        instances.decode_scale * generation_gap_s(costs, sequences=batch, context_tokens=context), state.itl_mean_s
+    )
+    new = np.maximum(workload.input_tokens - cached, 1.0)
+    return engine_states(
+        instances.work,
+        decoding=batch,
+        decode_step_s=step_s if generates else 0.0,
+        prefill_s=prefill_time_s(costs, new, cached) if reads else 0.0,
+        input_tokens=workload.input_tokens,
+        output_tokens=workload.output_tokens if generates else 0.0,
+        requests_per_s=state.served_per_s / n,
+        context_tokens=context,
+        cached_tokens=np.minimum(cached, workload.input_tokens - 1e-6),
+        draft_tokens=costs.draft_tokens,
+        tokens_per_step=tokens_per_step(costs.draft_tokens, costs.draft_acceptance),
+    )

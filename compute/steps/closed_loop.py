@@ -1,16 +1,18 @@
 """Closed-form steady state of one serving instance under continuous batching, vectorised over operating points.
 
-A request passes prefill (time P alone) and then O generated tokens. An instance that holds B requests spends, in the
-time one request lives, the prefill of B requests and O decode steps. Of that prefill a request sees one part as its own
-waiting for the first token (it grows with the number of requests that start together) and the other part as longer
-steps while it generates:
+A request passes prefill (time P alone), which yields its first token, and O - 1 more steps. An instance that holds B
+requests spends, in the time one request lives, the prefill of B requests and O - 1 decode steps. Of that prefill a
+request sees one part as its own waiting for the first token (it grows with the number of requests that start together)
+and the other part as longer steps while it generates:
 
-    ttft = request + first P + wave (B - 1) P' + waiting for admission
-    itl  = T(B_decoding, context) + stall (B - 1) P' / O
+    ttft = request + first P + (wave + burst) (B - 1) P' + stall (B - 1) P' (1 - g) + warm + waiting for admission
+    itl  = T(B_decoding, context) + stall (B - 1) P' g / (O - 1)
 
-`first`, `wave` and `stall` are the scheduler's three coefficients; P' is the time of a prompt that shares its steps
-with the 2 wave (B - 1) others that start with it (weights are read once for all). Requests beyond what KV memory
-admits wait outside; Little's law over the closed loop gives how long.
+`first`, `wave` and `stall` are the scheduler's three coefficients; `burst` and `warm` are a benchmark's, and count in
+means only: it sends its first requests all at once, some of them wait for kernels to be compiled, and one in ten
+requests is among them. g is the share of a request's life in which it generates; the rest of the stall joins its wait.
+P' is the time of a prompt that shares its steps with the 2 wave (B - 1) others that start with it (weights are read
+once for all). Requests beyond what KV memory admits wait outside; Little's law over the closed loop gives how long.
 """
 
 from dataclasses import dataclass, fields
@@ -18,7 +20,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from compute.steps.roofline import StepCosts, step_time_s
+from compute.steps.roofline import StepCosts, clocked, step_time_s
 from compute.steps.speculation import generation_gap_s
 
 FloatArray = NDArray[np.float64]
@@ -36,6 +38,8 @@ class Scheduling:
     first: FloatArray  # first token of a lone request, in units of its prefill time
     wave: FloatArray  # share of each other request's prefill that a request waits for before its first token
     stall: FloatArray  # share of the others' prefill that lengthens a request's generation
+    burst: FloatArray  # as `wave`, of those requests that a benchmark sends at its start; 0 where arrivals are steady
+    warm_s: FloatArray  # what kernels compiled during those requests add to the mean; 0 where the engine is warm
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -52,6 +56,7 @@ class SteadyState:
     ttft_s: FloatArray
     itl_s: FloatArray
     wait_s: FloatArray  # part of ttft_s spent before admission
+    burst_s: FloatArray  # part of ttft_s that the requests of a benchmark's start add to the mean
     prefill_s: FloatArray  # a lone request's prefill
     decode_step_s: FloatArray  # per token of a step without prompts in it
     admitted: FloatArray  # requests inside the engine
@@ -69,6 +74,8 @@ def prefill_time_s(
     With pipeline stages chunks follow each other through them, so a long prompt takes 1/stages of its time plus the
     filling of the pipe; one chunk takes all stages.
     """
+    if np.any(costs.prefill_clock_frac != 1.0):  # a power cap slows prompts first
+        costs = clocked(costs, costs.prefill_clock_frac)
     n = np.asarray(new_tokens, dtype=np.float64)
     chunks = np.maximum(1.0, n / ASSUMED_CHUNK_TOKENS)
     pairs = n * np.asarray(cached_tokens, dtype=np.float64) + n * n / 2.0
@@ -122,17 +129,21 @@ def closed_loop(
     others = np.maximum(admitted - 1.0, 0.0)
     bunch = np.maximum(1.0, np.minimum(1.0 + 2.0 * scheduling.wave * others, ASSUMED_CHUNK_TOKENS / new))
     shared_s = prefill_time_s(costs, new, cached_tokens, bunch)
-    first_s = scheduling.request_s + scheduling.first * alone_s + scheduling.wave * others * shared_s
-    stall_s = scheduling.stall * shared_s * others / n_out
+    burst_s = scheduling.burst * others * shared_s + scheduling.warm_s
+    ahead_s = scheduling.request_s + scheduling.first * alone_s + scheduling.wave * others * shared_s + burst_s
+    gaps = np.maximum(n_out - 1.0, 0.0)  # the prompt's own step yields the first token
+    others_s = scheduling.stall * shared_s * others
     decoding = admitted
     for _ in range(PASSES):
         step_s = generation_gap_s(costs, sequences=np.maximum(decoding, 1e-9), context_tokens=context)
-        generating_s = n_out * (step_s + stall_s)
+        # a request meets prompts of others while it waits and while it generates, as long as either takes
+        stalled_s = others_s * gaps * step_s / (gaps * step_s + alone_s)
+        generating_s = gaps * step_s + stalled_s
+        first_s = ahead_s + others_s - stalled_s
         # a step has at least the one request that it is for
         decoding = np.maximum(admitted * generating_s / (generating_s + first_s), np.minimum(admitted, 1.0))
-    itl_s = step_s + stall_s
-    life_s = first_s + n_out * itl_s
-    rate = admitted / life_s
+    itl_s = step_s + stalled_s / np.maximum(gaps, 1e-9)
+    rate = admitted / (first_s + generating_s)
     with np.errstate(invalid="ignore"):
         wait_s = np.where(np.isfinite(in_flight), np.maximum(in_flight - admitted, 0.0) / rate, np.inf)
         wait_s = np.where(in_flight > admitted, wait_s, 0.0)
@@ -140,6 +151,7 @@ def closed_loop(
         ttft_s=first_s + wait_s,
         itl_s=itl_s,
         wait_s=wait_s,
+        burst_s=burst_s,
         prefill_s=alone_s,
         decode_step_s=step_s,
         admitted=admitted,

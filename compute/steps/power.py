@@ -5,10 +5,16 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from compute.steps.closed_loop import SteadyState
+from compute.steps.closed_loop import ASSUMED_CHUNK_TOKENS
 from compute.steps.roofline import DeploymentWork
 
 FloatArray = NDArray[np.float64]
+
+# Between kernels of a loaded engine clocks and memory stay up: B200 draws about 245 W between small messages, where a
+# running engine's own draw is put at 280 W (NVML watts of single kernels, AISimulate 0.13).
+WAITING_FRAC = 0.75
+ASSUMED_AWAKE_FRAC = 0.02  # busy share from which clocks stay up between requests
+ASSUMED_SAMPLE_S = 1.0  # of a meter that logs watts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,54 +41,163 @@ class PowerCoefficients:
                 raise ValueError(f"PowerCoefficients.{field.name}[{bad[0]}] is {values[bad[0]]}; must be 0 or more")
 
 
-def steady_activity(
+@dataclass(frozen=True, slots=True, eq=False)
+class EngineStates:
+    """What an instance does over time: it reads prompts, generates, or waits; arrays of shape (n,)."""
+
+    prefill_frac: FloatArray  # share of time in which prompts are read
+    decode_frac: FloatArray
+    prefill: Activity  # while prompts are read
+    decode: Activity
+
+    @property
+    def busy_frac(self) -> FloatArray:
+        """Share of time in which the engine has work."""
+        return np.minimum(self.prefill_frac + self.decode_frac, 1.0)
+
+    @property
+    def mean_activity(self) -> Activity:
+        """Mean over all time."""
+        parts = ((self.prefill_frac, self.prefill), (self.decode_frac, self.decode))
+        return Activity(
+            compute_frac=np.minimum(sum(share * state.compute_frac for share, state in parts), 1.0),
+            memory_frac=np.minimum(sum(share * state.memory_frac for share, state in parts), 1.0),
+        )
+
+
+def engine_states(
     work: DeploymentWork,
-    state: SteadyState,
     *,
+    decoding: ArrayLike,
+    decode_step_s: ArrayLike,
+    prefill_s: ArrayLike,
     input_tokens: ArrayLike,
     output_tokens: ArrayLike,
     requests_per_s: ArrayLike,
-    itl_s: ArrayLike,
     cached_tokens: ArrayLike = 0.0,
     context_tokens: ArrayLike | None = None,
     draft_tokens: ArrayLike = 0.0,
     tokens_per_step: ArrayLike = 1.0,
-) -> Activity:
-    """Return mean activity over time of a deployment that generates steadily.
+) -> EngineStates:
+    """Return the states of an instance that serves steadily, their activities at data-sheet speed over time taken.
 
-    Decoding reads weights and cache once per step; prompts add their arithmetic. Both are counted at data-sheet speed
-    per second of the engine's time, so neither can exceed 1. A step with drafts reads once for `tokens_per_step` tokens
-    and computes 1 + `draft_tokens` per sequence. `context_tokens` is the mean over the steps of generation: prompt and
-    half the answer where answers are alike.
+    Parameters
+    ----------
+    work : DeploymentWork
+        Of the instance.
+    decoding : array_like
+        Requests that generate, on average over the time in which any do.
+    decode_step_s : array_like
+        Time per token of a step without prompts [s].
+    prefill_s : array_like
+        Time of one prompt [s]; 0 where prompts are read elsewhere.
+    input_tokens, output_tokens, cached_tokens : array_like
+        Of a request; 0 output tokens where others generate.
+    requests_per_s : array_like
+        Served.
+    context_tokens : array_like, optional
+        Mean over the steps of generation; prompt and half the answer where answers are alike.
+    draft_tokens, tokens_per_step : array_like
+        Drafted per sequence and step, and kept: a step with drafts reads once for all of them.
     """
-    rate = np.asarray(requests_per_s, dtype=np.float64)
-    n_out = np.asarray(output_tokens, dtype=np.float64)
-    new = np.asarray(input_tokens, dtype=np.float64) - cached_tokens
-    context = np.asarray(input_tokens, dtype=np.float64) + n_out / 2.0 if context_tokens is None else context_tokens
-    stages = work.pipeline_parallel
-    batch = np.maximum(state.decoding / stages, 1e-9)
-    steps_per_s = np.minimum(rate * n_out / np.maximum(batch, 1.0), 1.0 / np.asarray(itl_s)) / tokens_per_step
-    coverage = -np.expm1(work.log_unrouted * np.maximum(batch, 1.0) * (1.0 + np.asarray(draft_tokens)))
-    computed = n_out * (1.0 + np.asarray(draft_tokens)) / tokens_per_step
-    windowed_s = work.window_kv_token_s * np.minimum(context, work.window_tokens)
-    cache_s = batch * (work.kv_token_s * context + windowed_s + work.state_s)
-    memory = steps_per_s * (work.dense_weight_s + work.expert_weight_s * coverage + cache_s)
+    rate, n_out = np.asarray(requests_per_s, dtype=np.float64), np.asarray(output_tokens, dtype=np.float64)
+    n_in = np.asarray(input_tokens, dtype=np.float64)
+    new = n_in - cached_tokens
+    context = n_in + n_out / 2.0 if context_tokens is None else context_tokens
+    batch = np.maximum(np.asarray(decoding, dtype=np.float64), 1e-9)
+    per_step = np.asarray(tokens_per_step, dtype=np.float64)
+    step_s = np.maximum(np.asarray(decode_step_s, dtype=np.float64) * per_step, 1e-12)
+    decode_frac = np.minimum(rate * np.maximum(n_out - 1.0, 0.0) / per_step * step_s / np.maximum(batch, 1.0), 1.0)
+    reading_s = np.asarray(prefill_s, dtype=np.float64)
+    prefill_frac = np.minimum(rate * reading_s, 1.0 - decode_frac)
     gemm = work.dense_gemm_s + work.expert_gemm_s
     pairs = new * cached_tokens + new * new / 2.0
     window_pairs = np.minimum(pairs, new * np.where(np.isinf(work.window_tokens), 0.0, work.window_tokens))
-    attention = work.pair_s * pairs + work.window_pair_s * window_pairs
-    compute = rate * (gemm * (new + computed) + work.head_gemm_s * computed + attention)
-    return Activity(compute_frac=np.clip(compute, 0.0, 1.0), memory_frac=np.clip(memory, 0.0, 1.0))
+    chunks = np.maximum(1.0, new / ASSUMED_CHUNK_TOKENS)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reading = Activity(
+            compute_frac=_share(gemm * new + work.pair_s * pairs + work.window_pair_s * window_pairs, reading_s),
+            memory_frac=_share(chunks * (work.dense_weight_s + work.expert_weight_s), reading_s),
+        )
+    stages = work.pipeline_parallel
+    inside = np.maximum(batch / stages, 1.0)  # of a stage, which passes all of its sequences on in a step
+    wide = inside * (1.0 + np.asarray(draft_tokens, dtype=np.float64))
+    coverage = -np.expm1(work.log_unrouted * wide)
+    cache_s = inside * (work.kv_token_s * context + work.window_kv_token_s * np.minimum(context, work.window_tokens))
+    generating = Activity(
+        compute_frac=_share((gemm + work.head_gemm_s) * wide, step_s),
+        memory_frac=_share(work.dense_weight_s + work.expert_weight_s * coverage + cache_s, step_s),
+    )
+    return EngineStates(
+        prefill_frac=prefill_frac + 0.0 * decode_frac, decode_frac=decode_frac, prefill=reading, decode=generating
+    )
+
+
+def _share(seconds: FloatArray, of_s: FloatArray) -> FloatArray:
+    """Return seconds of work over the time that it takes, at most 1, 0 where it takes none."""
+    return np.where(of_s > 0, np.minimum(seconds / np.where(of_s > 0, of_s, 1.0), 1.0), 0.0)
 
 
 def dynamic_power_share(coefficients: PowerCoefficients, activity: Activity, busy_frac: ArrayLike = 1.0) -> FloatArray:
     """Return the share of (TDP - idle) that work draws at full clock [-], in [0, 1).
 
-    1 - exp(-x): contributions add while small and saturate towards the limit that the board's controller holds.
+    1 - exp(-x): contributions add while small and saturate towards the limit that the board's controller holds. That
+    holds in each state, not of their mean: `activity` is over all time, and done in the share `busy_frac` of it. For
+    the rest the accelerator waits with its clocks up; one that has hardly anything to do rests at its idle watts.
     """
-    running = coefficients.running * np.asarray(busy_frac, dtype=np.float64)
-    drive = running + coefficients.compute * activity.compute_frac + coefficients.memory * activity.memory_frac
-    return -np.expm1(-drive)
+    busy = np.asarray(busy_frac, dtype=np.float64)
+    while_busy = np.maximum(busy, 1e-9)
+    drive = (
+        coefficients.running
+        + coefficients.compute * np.minimum(activity.compute_frac / while_busy, 1.0)
+        + coefficients.memory * np.minimum(activity.memory_frac / while_busy, 1.0)
+    )
+    waiting = -np.expm1(-WAITING_FRAC * coefficients.running) * -np.expm1(-busy / ASSUMED_AWAKE_FRAC)
+    return -np.expm1(-drive) * busy + waiting * (1.0 - busy)
+
+
+def states_power_share(coefficients: PowerCoefficients, states: EngineStates) -> FloatArray:
+    """Return the mean share of (TDP - idle) over the states of an instance, each through the saturating law [-]."""
+    prefill, decode, waiting = state_shares(coefficients, states)
+    return (
+        states.prefill_frac * prefill + states.decode_frac * decode + np.maximum(1.0 - states.busy_frac, 0.0) * waiting
+    )
+
+
+def state_shares(coefficients: PowerCoefficients, states: EngineStates) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the shares of (TDP - idle) while prompts are read, while tokens are generated, and while none are."""
+    reading, generating = (dynamic_power_share(coefficients, activity) for activity in (states.prefill, states.decode))
+    waiting = -np.expm1(-WAITING_FRAC * coefficients.running) * -np.expm1(-states.busy_frac / ASSUMED_AWAKE_FRAC)
+    return reading, generating, waiting
+
+
+def power_quantile_share(
+    coefficients: PowerCoefficients, states: EngineStates, requests_per_s: ArrayLike, normal: float
+) -> FloatArray:
+    """Return a quantile over time of the share of (TDP - idle), as a sampling meter sees it [-].
+
+    A reading is the mean over `ASSUMED_SAMPLE_S`, in which states alternate with every prompt; readings scatter as the
+    mean of so many draws of a state, and stay between the lowest and the highest of them.
+
+    Parameters
+    ----------
+    coefficients, states : PowerCoefficients, EngineStates
+        Of instances.
+    requests_per_s : array_like
+        Served by each.
+    normal : float
+        The quantile's value of the standard normal law.
+    """
+    shares = state_shares(coefficients, states)
+    weights = (states.prefill_frac, states.decode_frac, np.maximum(1.0 - states.busy_frac, 0.0))
+    mean = sum(w * share for w, share in zip(weights, shares, strict=True))
+    variance = sum(w * (share - mean) ** 2 for w, share in zip(weights, shares, strict=True))
+    draws = 1.0 + np.asarray(requests_per_s, dtype=np.float64) * ASSUMED_SAMPLE_S
+    low, high = (
+        extreme.reduce([np.where(w > 1e-3, share, mean) for w, share in zip(weights, shares, strict=True)])
+        for extreme in (np.minimum, np.maximum)
+    )
+    return np.clip(mean + normal * np.sqrt(variance / draws), low, high)
 
 
 def accelerator_power_w(
@@ -111,6 +226,39 @@ def accelerator_power_w(
     """
     share = dynamic_power_share(coefficients, activity, busy_frac)
     return np.asarray(idle_w) + (np.asarray(tdp_w) - np.asarray(idle_w)) * share * clock_power_factor(clock_frac)
+
+
+def capped_clocks(
+    shares: tuple[FloatArray, FloatArray, FloatArray],
+    states: EngineStates,
+    *,
+    idle_w: float,
+    tdp_w: float,
+    cap_w: float,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the clocks that a cap leaves to reading prompts and to generating, and the mean dynamic watts then.
+
+    A cap holds in every state: it clips prompts, which draw most, while generating hardly feels it.
+
+    Parameters
+    ----------
+    shares, states : tuple, EngineStates
+        `state_shares` of instances at full clock, and what these do over time.
+    idle_w, tdp_w, cap_w : float
+        Of the accelerator.
+
+    Returns
+    -------
+    prefill_clock, decode_clock : ndarray
+        Over full clock [-].
+    dynamic_w : ndarray
+        Mean over time [W].
+    """
+    dynamic = [(tdp_w - idle_w) * share for share in shares]
+    clocks = [clock_under_cap(cap_w, static_w=idle_w, dynamic_w=watts) for watts in dynamic]
+    weights = (states.prefill_frac, states.decode_frac, np.maximum(1.0 - states.busy_frac, 0.0))
+    mean_w = sum(w * p * clock_power_factor(f) for w, p, f in zip(weights, dynamic, clocks, strict=True))
+    return clocks[0], clocks[1], mean_w
 
 
 def clock_power_factor(clock_frac: ArrayLike) -> FloatArray:

@@ -13,7 +13,7 @@ depends on the number of tokens alone) plus the linear attention terms.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -176,6 +176,7 @@ class StepCosts:
     draft_tokens: FloatArray  # drafted and verified per step and sequence; 0 where there is no speculation
     draft_acceptance: FloatArray
     draft_cost_frac: FloatArray  # time of one drafted token over that of a plain step
+    prefill_clock_frac: FloatArray  # clock while prompts are read over that while tokens are generated
 
     def take(self, index: ArrayLike) -> Self:
         """Return the costs at `index`, in that order."""
@@ -348,6 +349,19 @@ def step_costs(work: DeploymentWork, efficiencies: Efficiencies) -> StepCosts:
         draft_tokens=np.zeros_like(work.layers),
         draft_acceptance=np.zeros_like(work.layers),
         draft_cost_frac=np.zeros_like(work.layers),
+        prefill_clock_frac=np.ones_like(work.layers),
+    )
+
+
+def clocked(costs: StepCosts, clock_frac: ArrayLike) -> StepCosts:
+    """Return the costs at a share of full clock: arithmetic slows with the clock, memory and links do not."""
+    f = np.asarray(clock_frac, dtype=np.float64)
+    return replace(
+        costs,
+        token_gemm_s=costs.token_gemm_s / f,
+        head_gemm_s=costs.head_gemm_s / f,
+        pair_s=costs.pair_s / f,
+        window_pair_s=costs.window_pair_s / f,
     )
 
 

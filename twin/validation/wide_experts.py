@@ -58,7 +58,7 @@ def _tokens_per_s(ranks: int, prefill: int, decode: int, concurrency: int) -> fl
 
 
 def _check(pool: str, predicted: float, published: float) -> Check:
-    reach = half_bands(coefficient_set().record, ACCELERATOR, MODEL)["throughput"]
+    reach = half_bands(coefficient_set().record, ACCELERATOR, MODEL, mode="disaggregated")["throughput"]
     note = f"{predicted:.0f} tokens/s and node, published {published:.0f}; the reach is the prediction's own 80 % band"
     name = f"DeepSeek-R1, {pool}, {ACCELERATOR}"
     return at_most(name, GROUP, 1, abs(float(np.log(predicted / published))), reach, "log", note)

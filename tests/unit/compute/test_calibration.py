@@ -7,7 +7,13 @@ import pytest
 
 from compute.accelerators import accelerator_from_entry
 from compute.calibration.cases import case_table, case_vintage, parse_case
-from compute.calibration.coefficients import COEFFICIENTS, INDEX, LOG_INITIAL, PUBLISHED_LOG, coefficient_set
+from compute.calibration.coefficients import (
+    INDEX,
+    LOG_INITIAL,
+    PUBLISHED_LOG,
+    coefficient_set,
+    group_text,
+)
 from compute.calibration.fitting import coefficient_set_of, fit_layout, fit_unknowns, solve_cases, unknown_log_values
 from compute.calibration.power_fit import power_coefficients
 from compute.calibration.run import read_evidence
@@ -69,10 +75,10 @@ def test_the_fit_finds_its_way_back_to_made_up_measurements():
     assert np.max(np.abs(found[0] - logs[0])) < 0.08
 
 
-def test_an_accelerator_without_a_case_stands_where_published_measurements_put_its_generation():
+def test_a_measured_generation_stays_near_what_was_published_of_it_where_no_run_says_otherwise():
     published = PUBLISHED_LOG["gemm_frac"]["generation"]["cdna3"]
     shipped = coefficient_set().deviation_log["gemm_frac"]["generation"]["cdna3"]
-    assert shipped == pytest.approx(published, abs=1e-4)
+    assert shipped == pytest.approx(published, abs=0.2)  # the runs are of a mixture of experts: dense products are few
     on_hopper, on_cdna3 = (
         predict_rows(
             [{**rows()[0], "accelerator": name, "output_tokens": "1"}], ACCELERATORS, MODELS, coefficient_set()
@@ -147,7 +153,7 @@ def test_bad_rows_are_left_out_with_their_line_and_reason():
 def test_an_unknown_accelerator_falls_back_to_its_generation():
     fitted = coefficient_set()
     attributes = {
-        "accelerator": "gb300",
+        "accelerator": "gb300x",
         "generation": "blackwell",
         "engine": "vllm",
         "protocol": "inferencex",
@@ -155,14 +161,19 @@ def test_an_unknown_accelerator_falls_back_to_its_generation():
         "model": "glm-4.6",
         "precision": "fp4",
     }
-    values = fitted.log_values([attributes, attributes | {"generation": "martian"}])
-    name = next(
-        c.name for c in COEFFICIENTS if "blackwell" in fitted.deviation_log.get(c.name, {}).get("generation", {})
+    unknown, other, martian = fitted.log_values(
+        [attributes, attributes | {"accelerator": "gb999"}, attributes | {"generation": "martian"}]
     )
-    deviation = fitted.deviation_log[name]["generation"]["blackwell"]
-    j = INDEX[name]
-    precision_too = fitted.deviation_log[name].get("generation_precision", {}).get("blackwell|fp4", 0.0)
-    assert values[0, j] - values[1, j] == pytest.approx(deviation + precision_too)
+    assert unknown == pytest.approx(other)
+    # what the generation's own deviations say, at each level that names no accelerator
+    j = INDEX["weight_bandwidth_frac"]
+    levels = fitted.deviation_log["weight_bandwidth_frac"]
+    of_generation = sum(
+        levels.get(level, {}).get(group_text(level, attributes), 0.0)
+        for level in ("generation", "generation_precision", "system_precision")
+    )
+    assert unknown[j] - martian[j] == pytest.approx(of_generation)
+    assert of_generation != 0.0
 
 
 def test_shipped_coefficients_say_where_they_come_from():
@@ -231,8 +242,10 @@ def test_a_lone_group_says_as_little_as_students_t_allows():
     paths, residuals = [("all",)] * 6, np.array([0.1, -0.1, 0.0, 0.2, np.nan, np.nan])
     groups = np.array([3, 3, 3, 3, 3, 4])  # the other group was not measured
     widening = widening_that_covers(paths, residuals, groups)
-    assert widening == LONE_GROUP_WIDENING
-    assert widening == pytest.approx(3.078 / 1.2816 * np.sqrt(1.5), rel=1e-3)  # t table: 90 %, one degree of freedom
+    assert widening == {"": LONE_GROUP_WIDENING}
+    assert widening[""] == pytest.approx(
+        3.078 / 1.2816 * np.sqrt(1.5), rel=1e-3
+    )  # t table: 90 %, one degree of freedom
 
 
 def test_a_post_release_is_a_vintage_of_its_own():

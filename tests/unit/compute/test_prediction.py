@@ -282,3 +282,37 @@ def test_block_fp8_that_does_not_split_is_answered_with_a_warning():
     assert "1536/8 = 192 is no multiple of 128" in sliced["reason"]
     assert "expert_parallel" in sliced["reason"]
     assert whole["reason"] == ""
+
+
+def test_littles_law_holds_at_any_answer_length_and_one_token_has_no_gap():
+    base = {"source": "", "concurrency": "64"}
+    for row, n_out in zip(
+        answers(*(base | {"output_tokens": n} for n in ("2", "3", "20", "500"))), (2, 3, 20, 500), strict=True
+    ):
+        life_s = row["ttft_s"] + (n_out - 1) * row["itl_s"]
+        assert row["output_tokens_per_s"] / n_out * life_s == pytest.approx(64, rel=1e-6)
+    (one,) = answers(base | {"output_tokens": "1"})
+    assert one["itl_s"] == ""
+    assert one["output_tokens_per_s"] * one["ttft_s"] == pytest.approx(64, rel=1e-6)
+
+
+def test_a_benchmark_is_known_by_either_of_its_names():
+    first, second = answers({"source": "InferenceMAX run 1", "case_id": "a"}, {"source": "InferenceX", "case_id": "b"})
+    assert {**first, "case_id": ""} == {**second, "case_id": ""}
+
+
+def test_medians_do_not_see_the_start_of_a_benchmark():
+    mean, median = answers({"statistic": "mean"}, {"statistic": "median"})
+    assert median["ttft_s"] < mean["ttft_s"]
+    assert median["itl_s"] == mean["itl_s"]
+
+
+def test_watts_over_time_lie_around_their_mean_and_pools_that_read_prompts_draw_most():
+    together, apart = answers({}, APART | {"input_tokens": "8192", "concurrency": "512"})
+    assert together["prefill_power_w"] == ""
+    p50, p75, p90 = (together[f"accelerator_power_p{q}_w"] for q in (50, 75, 90))
+    assert p50 <= p75 <= p90 < 1.2 * p50
+    assert p50 == pytest.approx(together["accelerator_power_w"], rel=0.05)
+    assert apart["prefill_power_w"] > apart["decode_power_w"] > ACCELERATORS["h200-sxm"].idle_w
+    both = (8 * apart["prefill_power_w"] + 16 * apart["decode_power_w"]) / 24
+    assert apart["accelerator_power_w"] == pytest.approx(both)

@@ -71,11 +71,11 @@ def test_pipeline_stages_hold_the_step_and_share_the_batch():
 
 def test_requests_that_memory_does_not_admit_wait_by_littles_law():
     c = costs(efficiencies=Efficiencies(*(np.float64(0.5),) * 6, *(np.float64(1e-5),) * 5))
-    scheduling = Scheduling(*(np.float64(v) for v in (0.01, 1.5, 0.05, 0.8)))
+    scheduling = Scheduling(*(np.float64(v) for v in (0.01, 1.5, 0.05, 0.8, 0.0, 0.0)))
     loop = {"concurrency": 100.0, "input_tokens": 1000.0, "output_tokens": 200.0, "admitted_limit": 25.0}
     state = closed_loop(c, scheduling, **loop)
     assert state.admitted == 25
-    in_flight = state.requests_per_s * (state.ttft_s + 200 * state.itl_s)
+    in_flight = state.requests_per_s * (state.ttft_s + 199 * state.itl_s)  # gaps between 200 tokens
     assert in_flight[0] == pytest.approx(100, rel=1e-9)
     assert state.wait_s[0] == pytest.approx(75 / state.requests_per_s[0])
 
@@ -118,7 +118,7 @@ def test_expert_exchange_over_the_network_hides_in_part_behind_the_products():
 
 
 def test_prompts_that_queue_for_a_wide_instance_share_its_reading_of_weights():
-    c, scheduling = wide(ranks=32), Scheduling(*(np.float64(v) for v in (0.01, 1.5, 0.0, 0.0)))
+    c, scheduling = wide(ranks=32), Scheduling(*(np.float64(v) for v in (0.01, 1.5, 0.0, 1.0, 0.0, 0.0)))
     load = {"concurrency": 1e4, "input_tokens": 2000.0, "output_tokens": 1.0, "kv_bytes": 1e6}
 
     def requests_per_s(ranks):

@@ -213,8 +213,13 @@ def test_the_frontier_keeps_a_cap():
 
 
 def test_drafts_are_tried_only_where_asked_for_and_built_in():
-    plain, _, _ = chosen("deepseek-r1", "gb300", max_accelerators=72)
-    drafting, workload, targets = chosen("deepseek-r1", "gb300", max_accelerators=72, allow_drafts=True)
+    workload, targets = Workload(500, 4000), LatencyTargets(ttft_s=2.0, itl_s=0.015)  # fast answers, long ones
+    plain, drafting = (
+        best_configuration(
+            FITTED, part("gb300"), shape("deepseek-r1"), workload, targets, max_accelerators=72, allow_drafts=may
+        )
+        for may in (False, True)
+    )
     assert plain.configuration.draft_tokens == 0
     assert drafting.configuration.draft_tokens > 0
     assert drafting.output_tokens_per_s > plain.output_tokens_per_s

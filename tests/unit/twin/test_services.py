@@ -14,7 +14,7 @@ from django.utils import timezone
 from facility.models import Membership
 from tests.small_inputs import stored_inputs
 from tests.small_run import small_result, small_scenario, use_solver
-from twin.core.results.details import DrillRow
+from twin.core.results.details import CostItem, DrillRow
 from twin.exceptions import CannotSimulate, InvalidTransition, RunHeld
 from twin.models import Run
 from twin.runs import leases, services, snapshot, tasks
@@ -170,7 +170,7 @@ def test_a_solver_error_ends_the_run_and_leaves_its_traceback_in_the_log(asked, 
 
 def test_what_has_no_number_is_kept_as_absent(asked, monkeypatch):
     result = small_result(pue=float("nan"))
-    result.details["costs"] = [{"item": "racks", "usd_per_year": float("nan")}]
+    result.details = replace(result.details, costs=(CostItem("racks", float("nan")),))
     result.bands["pue"] = [1.0, float("inf")]
     use_solver(monkeypatch, lambda inputs, progress: result)
     run = new_run(asked)

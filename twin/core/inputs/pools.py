@@ -21,6 +21,7 @@ from compute.steady.serving import (
     pinned_configuration,
     prompt_time_frac,
     serving_curve,
+    used_frac,
 )
 from compute.workload import LatencyTargets, Workload, workload_from_entry
 from power_cooling.site_arrays import FloatArray
@@ -167,7 +168,7 @@ def plan_pools(inputs: LayoutInputs, table: RackTable, n_hours: int) -> tuple[li
             key = (i, slug, min(_domain(facts), int(n)), n if share.configuration else 0.0)
             if key not in solved:
                 solved[key] = _service(inputs, share, *key[1:])
-            parts.append(_Part(slug, n, facts, solved[key]))
+            parts.append(_Part(slug, n, key[2], facts, solved[key]))
         if not parts:
             raise ValueError(
                 f"{share.workload.name} gets {share.accelerator_share_frac:.0%} of {racks.size} racks, "
@@ -197,14 +198,24 @@ class _Part:
 
     accelerator: str
     n_accelerators: float
+    domain: int  # accelerators that one fast link joins: units that fit in one do not reach over it
     system: Mapping[str, Any]  # facts
     service: _Service
+
+    @property
+    def used_frac(self) -> float:
+        """Share of the accelerators that whole units take; those left over idle."""
+        configuration = self.service.configuration
+        if configuration is None:
+            return 1.0
+        unit = configuration.n_accelerators
+        return used_frac(unit, self.domain if unit <= self.domain else int(self.n_accelerators))
 
     @property
     def capacity_per_s(self) -> float:
         """Requests per second within the targets, at full clock."""
         curve = self.service.curve
-        return 0.0 if curve is None else curve.sustainable_requests_per_s * self.n_accelerators
+        return 0.0 if curve is None else curve.sustainable_requests_per_s * self.n_accelerators * self.used_frac
 
 
 def _domain(system: Mapping[str, Any]) -> int:
@@ -264,11 +275,12 @@ def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int,
     return _Service(wanted[0], workload, targets, None, None, "; ".join(reasons), text)
 
 
-def _configuration_text(configuration: Configuration | None, engine: str) -> str:
-    """Return a configuration in words, with its engine where the scenario's does not run."""
+def _configuration_text(configuration: Configuration | None, engine: str, part: _Part) -> str:
+    """Return a configuration in words, with its engine where the scenario's does not run, and what is left over."""
     if configuration is None:
         return ""
-    return configuration.text() + (", on vLLM" if configuration.engine == ANYWHERE != engine else "")
+    left = f", {part.used_frac:.1%} of the accelerators used" if part.used_frac < 1.0 else ""
+    return configuration.text() + (", on vLLM" if configuration.engine == ANYWHERE != engine else "") + left
 
 
 @lru_cache(maxsize=256)  # the search is most of a small run's time, and edits of the floor do not change its inputs
@@ -287,7 +299,7 @@ def _best_service(
     coefficients = coefficient_set()
     choice = best_configuration(
         coefficients, accelerator, model, workload, targets, max_accelerators=domain, precisions=precisions,
-        engine=engine, restrictions=restrictions,
+        engine=engine, restrictions=restrictions, of_accelerators=domain,
     )  # fmt: skip
     return choice, _curve(choice, workload, targets, most_load)
 
@@ -361,7 +373,7 @@ def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: 
         switch_trays=float(part.system.get("switch_trays") or 0.0),
         feasible=curve is not None,
         reason=service.reason,
-        configuration_text=_configuration_text(configuration, inputs.scenario.engine),
+        configuration_text=_configuration_text(configuration, inputs.scenario.engine, part),
         choice_text=service.choice_text,
         **_against_best(service),
         tensor_parallel=configuration.parallelism.tensor_parallel if configuration else None,
@@ -383,7 +395,7 @@ def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: 
         static_power_w=curve.static_power_w[:N_LOAD]
         if curve
         else np.full(N_LOAD, float(chip.facts.get("idle_w") or 0.0)),
-        dynamic_power_w=curve.dynamic_power_w[:N_LOAD] if curve else np.zeros(N_LOAD),
+        dynamic_power_w=part.used_frac * curve.dynamic_power_w[:N_LOAD] if curve else np.zeros(N_LOAD),
         clock_frac=CLOCK_FRAC,
         capacity_frac=curve.capacity_frac if curve else np.zeros(CLOCK_FRAC.size),
         curves={name: getattr(curve, name) for name in CURVES} if curve else {},

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from compute.accelerators import WEIGHT_PRECISIONS, Accelerator, accelerator_from_entry
-from compute.calibration.cases import engine_name, engine_reason
+from compute.calibration.cases import deployment_attributes, engine_name, engine_reason
 from compute.calibration.coefficients import coefficient_set, split_values
 from compute.calibration.component_timings import component_efficiencies, timings_of
 from compute.calibration.power_fit import power_coefficients
@@ -27,7 +27,6 @@ PRECISION_NAMES = {
     "awq": "int4",
     "gptq": "int4",
 }
-CALIBRATED_PROTOCOL = "inferencex"  # whose client and lengths resemble production most among those fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +54,15 @@ class ReplicaOptions:
     max_waiting: float = float("inf")
 
 
-def _attributes(part: Accelerator, model: ModelShape, precision: str, engine: str) -> dict[str, str]:
-    """Return the groups of the fit that a deployment belongs to."""
-    return {
-        "accelerator": part.name,
-        "generation": part.generation,
-        "engine": engine_name(engine),
-        "protocol": CALIBRATED_PROTOCOL,
-        "vintage": "",
-        "model": model.name,
-        "precision": precision,
-        "arithmetic": part.compute_precision(precision),
-    }
-
-
-def engine_times(part: Accelerator, memory_type: str, model: ModelShape, precision: str, engine: str) -> EngineTimes:
+def engine_times(
+    part: Accelerator,
+    memory_type: str,
+    model: ModelShape,
+    precision: str,
+    engine: str,
+    parallelism: Parallelism | None = None,
+    drafts: str = "none",
+) -> EngineTimes:
     """Return what steps take on an accelerator: from timings of its kernels where there are any, else as fitted.
 
     The fit's coefficients for an accelerator that it has not seen are those of its generation or of all.
@@ -78,10 +71,16 @@ def engine_times(part: Accelerator, memory_type: str, model: ModelShape, precisi
     if timings is not None:
         return EngineTimes(component_efficiencies(timings), mixed_head_token_s=timings.mixed_head_token_s)
     latent_layers = np.array([float(model.layers if model.is_mla else 0)])
-    efficiencies, scheduling, rest = split_values(
-        coefficient_set().log_values([_attributes(part, model, precision, engine)]), latent_layers
+    attributes = deployment_attributes(
+        part, model, parallelism or Parallelism(), precision, engine_name(engine), drafts=drafts
     )
-    return EngineTimes(efficiencies, decode_scale=float(rest["decode_scale"][0]), scheduling=scheduling)
+    efficiencies, scheduling, rest = split_values(coefficient_set().log_values([attributes]), latent_layers)
+    return EngineTimes(
+        efficiencies,
+        decode_scale=float(rest["decode_scale"][0]),
+        scheduling=scheduling,
+        draft_cost_frac=float(rest["draft_cost"][0]) * max(model.mtp_layers, 1) / model.layers,
+    )
 
 
 def replica_pool_for(accelerator: Mapping[str, Any], model: Mapping[str, Any], options: ReplicaOptions) -> ReplicaPool:
@@ -113,7 +112,9 @@ def replica_pool_for(accelerator: Mapping[str, Any], model: Mapping[str, Any], o
     )
     if refusals := deployment_refusals(shape, parallelism):
         raise ValueError("; ".join(refusals))
-    times = engine_times(part, str(accelerator.get("memory_type") or ""), shape, precision, options.engine)
+    drafts = ("mtp" if shape.mtp_layers else "draft") if options.draft_tokens else "none"
+    memory_type = str(accelerator.get("memory_type") or "")
+    times = engine_times(part, memory_type, shape, precision, options.engine, parallelism, drafts)
     return replica_pool(
         part,
         shape,
@@ -134,7 +135,7 @@ def replica_pool_for(accelerator: Mapping[str, Any], model: Mapping[str, Any], o
             tdp_w=part.tdp_w,
             coefficients=power_coefficients(
                 coefficient_set().record["power"],
-                [_attributes(part, shape, precision, options.engine)],
+                [deployment_attributes(part, shape, parallelism, precision, engine_name(options.engine))],
             ),
         ),
     )

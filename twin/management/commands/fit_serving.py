@@ -18,35 +18,42 @@ class Command(BaseCommand):
     """Same cases, same coefficients: nothing here draws chance or reads a clock."""
 
     requires_system_checks = ()  # reads and writes files only; needs no database
-    help = "Fit serving coefficients to CASES.csv; writes them with vintages, counts, residuals and bands."
+    help = "Fit serving coefficients to CASES.csv ...; writes them with vintages, counts, residuals and bands."
 
     def add_arguments(self, parser):
-        parser.add_argument("cases", type=Path, help="CSV in the columns of the measured serving cases")
+        parser.add_argument("cases", type=Path, nargs="+", help="CSV in the columns of the measured serving cases")
         parser.add_argument("--out", type=Path, default=SHIPPED, help="JSON to write (default: the shipped set)")
         parser.add_argument("--source", default="", help="where the cases come from (default: the file's name)")
 
-    def handle(self, *args, cases: Path, out: Path, source: str, **options):
+    def handle(self, *args, cases: list[Path], out: Path, source: str, **options):
+        names = ", ".join(path.name for path in cases)
         try:
-            with cases.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-                rows = list(csv.DictReader(bounded_lines(file, most_lines=200_000)))
+            rows = []
+            for path in cases:
+                with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+                    rows += csv.DictReader(bounded_lines(file, most_lines=200_000))
             evidence = read_evidence(
                 rows,
                 {name: accelerator_from_entry(entry) for name, entry in entries("accelerators").items()},
                 {name: model_shape_from_entry(entry) for name, entry in entries("models").items()},
             )
         except (OSError, ValueError, csv.Error) as error:
-            raise CommandError(f"cannot read {cases.name}: {error}") from error
+            raise CommandError(f"cannot read {names}: {error}") from error
         for reason in evidence.rejected:
             self.stderr.write(f"left out: {reason}")
         validation = cross_validate(evidence)
-        fitted = calibrate(evidence, validation, fitted_from=source or cases.name)
+        fitted = calibrate(evidence, validation, fitted_from=source or names)
         for kind, quantities in fitted.record["residuals"].items():
             for quantity, (n, median, mean) in quantities.items():
                 self.stdout.write(f"by {kind:12s} {quantity:11s} n {n:5d}  median {median:7.1%}  mean {mean:7.1%}")
-        for quantity, row in zip(QUANTITIES, band_coverage(evidence, validation), strict=True):
-            measured = row[row == row]
-            if measured.size:
-                self.stdout.write(f"80 % band  {quantity:11s} n {measured.size:5d}  covers {measured.mean():.1%}")
+        for unseen in ("case", "deployment"):
+            covered, _ = band_coverage(evidence, validation, unseen)
+            for quantity, row in zip(QUANTITIES, covered, strict=True):
+                measured = row[row == row]
+                if measured.size:
+                    self.stdout.write(
+                        f"80 % band by {unseen:12s} {quantity:11s} n {measured.size:5d}  covers {measured.mean():.1%}"
+                    )
         try:
             out.write_text(fitted.as_json(), encoding="utf-8")
         except OSError as error:
