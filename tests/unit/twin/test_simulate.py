@@ -125,7 +125,7 @@ def test_what_is_too_small_is_named_with_its_hour(sample_inputs):
         if feed["kind"] == "utility":
             feed["rating_w"] = 1e6
     result = simulate(layout_inputs(hot))
-    rows = result.details.limits
+    rows = list(result.details.limits)
     short = [row for row in rows if row.limit == 0]
     assert result.details.solver.converged
     assert result.details.balance.heat_rel < 1e-9

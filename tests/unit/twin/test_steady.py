@@ -7,7 +7,6 @@ from power_cooling.coupled.solve import solve_coupled
 from twin.core.failures.capacity_left import capacity_left
 from twin.core.failures.components import State, components
 from twin.core.inputs.layout import layout_inputs
-from twin.core.results.figures import Served
 from twin.core.results.object_quantities import DEAD, QUANTITIES, STATES
 from twin.core.solve.object_states import object_tables, totals
 from twin.core.solve.simulate import described, solve_year
@@ -86,7 +85,7 @@ def test_units_out_leave_what_uptime_says(year, solved_year):
     left, converged = capacity_left(year.site, year.feeds, year.pools, year.weather, load, found, states)
     out = [(), *(out_of(year, f"cdu:{cdu.id}:{units}") for units in (1, group_units))]
     steady = solve_steady(year, [DESIGN] * 3, out)
-    served = Served(steady)
+    served = steady.served
     possible = served.servable_per_s @ served.output_per_request
     assert converged
     # Here the survivors carry the whole demand, in uptime only their share: they run a little warmer and slower.

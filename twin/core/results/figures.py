@@ -32,7 +32,7 @@ from twin.core.results.details import (
 )
 from twin.core.results.hall_air import hall_air
 from twin.core.results.latency import mixture_quantile
-from twin.core.solved import Solved
+from twin.core.solved import HourlyPower, Solved, Year, year_of
 from twin.core.text.numbers import quantity_text
 
 S_PER_HOUR = 3600.0
@@ -45,16 +45,17 @@ ASSUMED_FAILURE_RATE_FACTOR = 2.0  # published rates of one component differ by 
 
 def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationResult:
     """Return everything a run stores of a solved year."""
-    served = Served(solved)
-    energy = mean_power_by_part_w(solved)
-    figures = figures_of_merit(solved, served)
+    year = year_of(solved)
+    served = Served(solved.pools, year.power.pool_clock_frac, year.power.pool_available_frac)
+    energy = mean_power_by_part_w(year)
+    figures = figures_of_merit(year, served)
     rows = assumptions.assumptions(
         solved.inputs,
         used_models={pool.model for pool in solved.pools if pool.feasible},
         used_accelerators={pool.accelerator for pool in solved.pools},
         used_reliability={component.source for component in solved.uptime.components},
     )
-    used, prices, bounds = money(solved, served)
+    used, prices, bounds = money(year, served)
     report = solved.coupled.report
     details = RunDetails(
         per_workload=tuple(workload_row(solved, served, i) for i in range(len(solved.pools))),
@@ -67,7 +68,7 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
             report.converged, int(report.iterations_max), elapsed_s, solver.version, solver.digest, report.message
         ),
         mean_power_by_part_w=energy,
-        energy_flow=tuple(energy_flow(solved)),
+        energy_flow=tuple(energy_flow(year)),
         costs=tuple(economics.yearly_costs(used, prices)),
         capital=tuple(economics.capital_lines(used, prices, bounds)),
         rent=Rent(used.rent_usd_per_h, economics.rented_cost_usd(used)),
@@ -85,7 +86,7 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
     )
     return SimulationResult(
         figures={name: _plain(value) for name, value in figures.items()},
-        bands=bands(solved, served, figures),
+        bands=bands(year, served, figures),
         details=details,
         series={name: values.astype(np.float32) for name, values in hourly_series(solved, served).items()},
         racks=rack_arrays(solved, served),
@@ -98,9 +99,8 @@ class Served:
     Demand repeats by the week and clocks seldom fall: the curves are read once for each kind of hour that occurs.
     """
 
-    def __init__(self, solved: Solved) -> None:
-        pools, coupled = solved.pools, solved.coupled
-        shape = solved.load_frac.shape
+    def __init__(self, pools: list[Pool], clock_frac: FloatArray, available_frac: FloatArray) -> None:
+        shape = clock_frac.shape
         self.requests_per_s = np.zeros(shape)
         self.offered_per_s = np.zeros(shape)
         self.refused_per_s = np.zeros(shape)
@@ -118,8 +118,8 @@ class Served:
             if not pool.feasible:
                 self._first_of_kind.append(np.zeros(1, dtype=np.int64))
                 continue
-            clock = np.nan_to_num(coupled.pool_clock_frac[:, i], nan=1.0)
-            running = np.nan_to_num(coupled.pool_available_frac[:, i])
+            clock = np.nan_to_num(clock_frac[:, i], nan=1.0)
+            running = np.nan_to_num(available_frac[:, i])
             waits = pool.admission == QUEUE and np.any(pool.demand_per_s > pool.rate_per_s(clock, running))
             if waits:  # an hour depends on those before it: none is like another
                 first = kind = np.arange(clock.size)
@@ -200,21 +200,21 @@ def _kinds(*columns: FloatArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return first, kind.reshape(-1)
 
 
-def figures_of_merit(solved: Solved, served: Served) -> dict[str, float | None]:
+def figures_of_merit(year: Year, served: Served) -> dict[str, float | None]:
     """Return the figures of merit by name, `twin.core.figures_of_merit`."""
-    coupled, inputs = solved.coupled, solved.inputs
+    power, inputs = year.power, year.inputs
     everything = slice(None)
-    output, meter, it = served.output_tokens_per_s, coupled.meter_power_w, coupled.it_power_w
-    used, prices, _ = money(solved, served)
+    output, meter, it = served.output_tokens_per_s, power.meter_power_w, power.it_power_w
+    used, prices, _ = money(year, served)
     servable = (served.servable_per_s @ served.output_per_request).mean()
-    accelerators = np.array([pool.n_accelerators for pool in solved.pools], dtype=float)
+    accelerators = np.array([pool.n_accelerators for pool in year.pools], dtype=float)
     weights = accelerators / max(accelerators.sum(), 1.0)
-    provisioned = provisioned_w(inputs, solved.feeds.tree)
+    provisioned = provisioned_w(inputs, year.feeds.tree)
     carbon = inputs.site.region.facts["grid_carbon_kg_per_kwh"]
-    available_frac = solved.uptime.availability_frac
+    available_frac = year.availability_frac
     offered = served.offered_per_s.sum()
     good = served.goodput(everything)
-    whole = site_metrics(site_account(coupled, carbon))
+    whole = site_metrics(site_account(power, carbon))
     return {
         "output_tokens_per_s": output.mean(),
         "input_tokens_per_s": served.input_tokens_per_s.mean(),
@@ -244,14 +244,14 @@ def figures_of_merit(solved: Solved, served: Served) -> dict[str, float | None]:
         "pue": whole.pue,
         "wue_l_per_kwh": whole.wue_l_per_kwh,
         "cue_kg_per_kwh": whole.cue_kg_per_kwh,
-        "nameplate_power_w": solved.table.nameplate_w.sum(),
+        "nameplate_power_w": year.table.nameplate_w.sum(),
         "provisioned_power_w": provisioned,
         "peak_power_w": meter.max(),
         "mean_power_w": meter.mean(),
     }
 
 
-def site_account(c: CoupledResult, carbon_kg_per_kwh: float) -> SiteAccount:
+def site_account(c: HourlyPower | CoupledResult, carbon_kg_per_kwh: float) -> SiteAccount:
     """Return where the meter's power goes in each hour, as ISO/IEC 30134 counts it."""
     return SiteAccount(
         it_w=c.it_power_w,
@@ -264,7 +264,7 @@ def site_account(c: CoupledResult, carbon_kg_per_kwh: float) -> SiteAccount:
     )
 
 
-def power_by_part_w(c: CoupledResult) -> dict[str, FloatArray]:
+def power_by_part_w(c: HourlyPower | CoupledResult) -> dict[str, FloatArray]:
     """Return the power at the meter by what draws it [W], shape (n_hours,); the parts sum to the meter."""
     return {
         "Accelerators": c.accelerator_power_w,
@@ -281,16 +281,16 @@ def power_by_part_w(c: CoupledResult) -> dict[str, FloatArray]:
     }
 
 
-def mean_power_by_part_w(solved: Solved) -> dict[str, float]:
+def mean_power_by_part_w(year: Year) -> dict[str, float]:
     """Return the mean power at the meter by what draws it [W]; the parts sum to the mean at the meter."""
-    return {name: float(values.mean()) for name, values in power_by_part_w(solved.coupled).items()}
+    return {name: float(values.mean()) for name, values in power_by_part_w(year.power).items()}
 
 
-def energy_flow(solved: Solved) -> list[FlowRow]:
+def energy_flow(year: Year) -> list[FlowRow]:
     """Return the year's energy from the grid to tokens and losses, as links of a Sankey diagram [J]."""
-    seconds = solved.weather.n_elements * S_PER_HOUR
-    part = {name: power * seconds for name, power in mean_power_by_part_w(solved).items()}
-    idle = solved.table.bank["idle_w"] * solved.table.bank["n_accelerators"]
+    seconds = year.weather.n_elements * S_PER_HOUR
+    part = {name: power * seconds for name, power in mean_power_by_part_w(year).items()}
+    idle = year.table.bank["idle_w"] * year.table.bank["n_accelerators"]
     idle_j = min(float(idle.sum()) * seconds, part["Accelerators"])
     cooling = ("CDU pumps", "Plant pumps", "Heat-rejection fans", "Chillers", "Air units")
     racks = ("Accelerators", "CPU, network and storage", "Server fans", "Power shelves")
@@ -349,41 +349,41 @@ def economiser_hours(solved: Solved) -> dict[str, float]:
     return {name: float(np.count_nonzero(free[:, i])) for i, name in enumerate(equipment.names(solved.inputs).plants)}
 
 
-def money(solved: Solved, served: Served):
+def money(year: Year, served: Served):
     """Return what the year used, at which prices, and the prices' bounds."""
-    inputs = solved.inputs
-    seconds_scale = S_PER_YEAR / (solved.weather.n_elements * S_PER_HOUR)
+    inputs = year.inputs
+    seconds_scale = S_PER_YEAR / (year.weather.n_elements * S_PER_HOUR)
     rent, known = 0.0, True
     counts = {}
-    for slug in np.unique(solved.table.accelerator):
-        counts[slug] = float(solved.table.bank["n_accelerators"][solved.table.accelerator == slug].sum())
+    for slug in np.unique(year.table.accelerator):
+        counts[slug] = float(year.table.bank["n_accelerators"][year.table.accelerator == slug].sum())
         if slug:
             entry = inputs.products.gpu_rental.get(str(slug))
             known &= entry is not None
             rent += counts[slug] * entry.facts["reserved_1y_usd_per_gpu_h"] if entry else 0.0
     drawn = capital.capital_items(inputs)
     used = economics.Quantities(
-        output_tokens=float(served.output_tokens_per_s.mean() * S_PER_YEAR * solved.uptime.availability_frac),
-        input_tokens=float(served.input_tokens_per_s.mean() * S_PER_YEAR * solved.uptime.availability_frac),
-        good_tokens=served.goodput(slice(None)) * S_PER_YEAR * solved.uptime.availability_frac,
-        prompt_frac=_prompt_frac(solved),
+        output_tokens=float(served.output_tokens_per_s.mean() * S_PER_YEAR * year.availability_frac),
+        input_tokens=float(served.input_tokens_per_s.mean() * S_PER_YEAR * year.availability_frac),
+        good_tokens=served.goodput(slice(None)) * S_PER_YEAR * year.availability_frac,
+        prompt_frac=_prompt_frac(year),
         it_capital_usd=capital.group_usd(drawn, capital.SYSTEMS),
         network_capital_usd=capital.group_usd(drawn, capital.NETWORK) if inputs.fabrics else None,
         plant_usd=capital.group_usd(drawn, capital.POWER, capital.COOLING),
-        nameplate_power_w=float(solved.table.nameplate_w.sum()),
-        energy_j=float(solved.coupled.meter_power_w.mean() * S_PER_YEAR),
-        peak_power_w=float(solved.coupled.meter_power_w.max()),
-        water_m3=float(solved.coupled.water_kg_s.sum() * S_PER_HOUR * seconds_scale / 1e3),
+        nameplate_power_w=float(year.table.nameplate_w.sum()),
+        energy_j=float(year.power.meter_power_w.mean() * S_PER_YEAR),
+        peak_power_w=float(year.power.meter_power_w.max()),
+        water_m3=float(year.power.water_kg_s.sum() * S_PER_HOUR * seconds_scale / 1e3),
         n_accelerators=sum(count for slug, count in counts.items() if slug),
         rent_usd_per_h=rent if known and rent > 0 else None,
     )
     return used, *economics.prices_of(inputs)
 
 
-def _prompt_frac(solved: Solved) -> float:
+def _prompt_frac(year: Year) -> float:
     """Return the share of the accelerators' serving time that reading prompts takes, over all pools."""
-    busy = np.minimum(solved.load_frac, 1.0).mean(axis=0) * [pool.n_accelerators for pool in solved.pools]
-    prompt = np.array([pool.prompt_frac for pool in solved.pools])
+    busy = np.minimum(year.load_frac, 1.0).mean(axis=0) * [pool.n_accelerators for pool in year.pools]
+    prompt = np.array([pool.prompt_frac for pool in year.pools])
     return float(prompt @ busy / busy.sum()) if busy.sum() > 0 else 0.0
 
 
@@ -396,20 +396,20 @@ def network_rows(inputs: LayoutInputs) -> list[NetworkRow]:
     ]
 
 
-def bands(solved: Solved, served: Served, figures: dict[str, float | None]) -> dict[str, list[float]]:
+def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[str, list[float]]:
     """Return the 80 % band of each figure that an uncertainty is known for.
 
     Relative uncertainties of independent origin are added in quadrature, in logarithms. Where stated demand decides,
     and not capacity, tokens are exact; no band holds a value that cannot be: power above the racks' nameplate, shares
     outside 0 to 1, good tokens above all tokens.
     """
-    output = np.array([max(float(p.demand_per_s.mean()) * p.output_tokens, 0.0) for p in solved.pools])
+    output = np.array([max(float(p.demand_per_s.mean()) * p.output_tokens, 0.0) for p in year.pools])
     share = output / output.sum() if output.sum() > 0 else output
     log_band = {
-        name: sum(s * p.log_band(name) for s, p in zip(share, solved.pools, strict=True) if p.feasible)
+        name: sum(s * p.log_band(name) for s, p in zip(share, year.pools, strict=True) if p.feasible)
         for name in ("throughput", "ttft", "itl", "power")
     }
-    part = mean_power_by_part_w(solved)
+    part = mean_power_by_part_w(year)
     total = sum(part.values())
     chips = part["Accelerators"] / total if total > 0 else 0.0  # a meter that reads nothing all year is exact
     host = sum(part[name] for name in ("CPU, network and storage", "Server fans", "Power shelves"))
@@ -419,7 +419,7 @@ def bands(solved: Solved, served: Served, figures: dict[str, float | None]) -> d
         np.hypot(np.hypot(chips * log_band["power"], host * ASSUMED_IT_POWER_BAND_FRAC),
                  facility * ASSUMED_COOLING_BAND_FRAC)
     )  # fmt: skip
-    fewer, more = served_band_frac(solved, served)
+    fewer, more = served_band_frac(year, served)
     tokens = (np.log(fewer), np.log(more))
     per_joule = tuple(np.copysign(np.hypot(one, power), sign) for one, sign in zip(tokens, (-1.0, 1.0), strict=True))
     per_token = (-tokens[1], -tokens[0])
@@ -448,7 +448,7 @@ def bands(solved: Solved, served: Served, figures: dict[str, float | None]) -> d
         most_w = figures["nameplate_power_w"] * known["pue"][1]
         for name in ("mean_power_w", "peak_power_w"):
             known[name][1] = max(figures[name], min(known[name][1], most_w))
-    known["availability_frac"] = availability_band(figures["availability_frac"], solved.uptime.serving_losses)
+    known["availability_frac"] = availability_band(figures["availability_frac"], year.serving_losses)
     for name in ("goodput_tokens_per_s", "good_tokens_per_s"):
         known[name][1] = max(figures[name], min(known[name][1], known["output_tokens_per_s"][1]))
     return {name: [float(low), float(high)] for name, (low, high) in known.items()}
@@ -463,7 +463,7 @@ def availability_band(availability_frac: float, losses: list[ServingLoss]) -> li
     return [max(0.0, 1 - lost - more), min(1.0, 1 - max(lost - less, 0.0))]
 
 
-def served_band_frac(solved: Solved, served: Served) -> tuple[float, float]:
+def served_band_frac(year: Year, served: Served) -> tuple[float, float]:
     """Return the tokens served at both ends of the capacity's 80 % band, over those served.
 
     Demand that is a share of a pool's own capacity moves with it; demand stated in requests does not, and is all served
@@ -475,7 +475,7 @@ def served_band_frac(solved: Solved, served: Served) -> tuple[float, float]:
     ends = []
     for sign in (-1.0, 1.0):
         tokens = 0.0
-        for i, pool in enumerate(solved.pools):
+        for i, pool in enumerate(year.pools):
             factor = float(np.exp(sign * pool.log_band("throughput"))) if pool.feasible else 1.0
             requests = served.requests_per_s[:, i]
             if pool.demand_is_stated:

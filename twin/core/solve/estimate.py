@@ -23,7 +23,7 @@ from twin.core.results.figures import bands as figures_bands
 from twin.core.solve.solve_cache import remembered
 from twin.core.solve.steady import Steady, solve_steady
 from twin.core.solve.year_estimate import N_SOLVED, hour_space, loads
-from twin.core.solved import Described
+from twin.core.solved import Described, HourlyPower, Year
 from twin.core.text.numbers import band_text, quantity_text
 
 _remembered_solve = remembered(solve_coupled)
@@ -36,49 +36,7 @@ APPROXIMATION = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class YearOfPower:
-    """What `twin.core.results.figures` reads of a solved year. Arrays (n_hours,), the pools' (n_hours, n_pools)."""
-
-    meter_power_w: FloatArray
-    it_power_w: FloatArray
-    accelerator_power_w: FloatArray
-    other_it_power_w: FloatArray
-    server_fan_power_w: FloatArray
-    shelf_loss_w: FloatArray
-    feed_loss_w: FloatArray
-    cdu_pump_power_w: FloatArray
-    plant_pump_power_w: FloatArray
-    tower_pump_power_w: FloatArray
-    cooler_fan_power_w: FloatArray
-    tower_fan_power_w: FloatArray
-    chiller_power_w: FloatArray
-    air_unit_fan_power_w: FloatArray
-    lighting_power_w: FloatArray
-    cooling_power_w: FloatArray
-    water_kg_s: FloatArray
-    pool_clock_frac: FloatArray
-    pool_available_frac: FloatArray
-
-
-NAMES = tuple(entry.name for entry in fields(YearOfPower))
-
-
-@dataclass(frozen=True, slots=True)
-class SingleFailures:
-    """Availability by single failures and the compute side only."""
-
-    availability_frac: float
-    serving_losses: list[ServingLoss]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Estimated(Described):
-    """A year estimated from a few hours: what `twin.core.results.figures` needs for figures and bands."""
-
-    load_frac: FloatArray
-    coupled: YearOfPower
-    uptime: SingleFailures
+NAMES = tuple(entry.name for entry in fields(HourlyPower))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +75,7 @@ def instant_answer(year: Described) -> Answer:
         As `simulate.described` gives it.
     """
     estimated, solved = estimated_year(year)
-    served = Served(estimated)
+    served = Served(estimated.pools, estimated.power.pool_clock_frac, estimated.power.pool_available_frac)
     figures = figures_of_merit(estimated, served)
     report = solved.coupled.report
     return Answer(
@@ -125,7 +83,7 @@ def instant_answer(year: Described) -> Answer:
     )
 
 
-def estimated_year(year: Described) -> tuple[Estimated, Steady]:
+def estimated_year(year: Described) -> tuple[Year, Steady]:
     """Return the year estimated from a few hours, and these, solved."""
     space = hour_space(year)
     steady = solve_steady(year, space.solved.tolist(), keep_racks=False)
@@ -137,11 +95,13 @@ def estimated_year(year: Described) -> tuple[Estimated, Steady]:
     if busiest.size:
         everywhere[busiest] = _columns(solve_steady(year, busiest.tolist(), keep_racks=False).coupled)
     load = loads(year)
-    estimated = Estimated(
+    availability_frac, losses = single_failures(year, load)
+    estimated = Year(
         **{entry.name: getattr(year, entry.name) for entry in fields(Described)},
         load_frac=load,
-        coupled=_year_of_power(everywhere, load.shape[1]),
-        uptime=single_failures(year, load),
+        power=_hourly_power(everywhere, load.shape[1]),
+        availability_frac=availability_frac,
+        serving_losses=losses,
     )
     return estimated, steady
 
@@ -158,16 +118,16 @@ def _columns(solved: CoupledResult) -> FloatArray:
     return table
 
 
-def _year_of_power(table: FloatArray, n_pools: int) -> YearOfPower:
+def _hourly_power(table: FloatArray, n_pools: int) -> HourlyPower:
     n_single = len(NAMES) - 2
     single = {name: table[:, i] for i, name in enumerate(NAMES[:n_single])}
     # To four digits: hours that differ by less are alike.
     shares = np.round(table[:, n_single:], 4)
-    return YearOfPower(**single, pool_clock_frac=shares[:, :n_pools], pool_available_frac=shares[:, n_pools:])
+    return HourlyPower(**single, pool_clock_frac=shares[:, :n_pools], pool_available_frac=shares[:, n_pools:])
 
 
-def single_failures(year: Described, load_frac: FloatArray) -> SingleFailures:
-    """Return the expected share of token capacity: one less what single failures and the compute side cost."""
+def single_failures(year: Described, load_frac: FloatArray) -> tuple[float, list[ServingLoss]]:
+    """Return the expected share of token capacity, by single failures and the compute side only, and its losses."""
     found = components(year.inputs, year.site, year.feeds)
     single = [State(((i, 1),), float(c.units_out_pmf()[1]), "single") for i, c in enumerate(found)]
     left, _ = capacity_left(
@@ -175,4 +135,4 @@ def single_failures(year: Described, load_frac: FloatArray) -> SingleFailures:
     )
     lost = float(np.array([state.probability for state in single]) @ (1 - left))
     losses = serving_losses(year.inputs, year.pools)
-    return SingleFailures(max(0.0, 1 - lost - sum(loss.lost_frac for loss in losses)), losses)
+    return max(0.0, 1 - lost - sum(loss.lost_frac for loss in losses)), losses

@@ -49,7 +49,7 @@ class Steady(Described):
     @property
     def served(self) -> Served:
         """Tokens and latencies of each hour and pool."""
-        return Served(self)
+        return Served(self.pools, self.coupled.pool_clock_frac, self.coupled.pool_available_frac)
 
 
 def at_hours(year: Described, hours: Sequence[int]) -> Described:
