@@ -92,7 +92,7 @@ def result_context(run: Run) -> dict:
         "headlines": [(f, run_charts.weekly_means(series.get(SPARKS.get(f.name, "")))) for f in HEADLINES],
         "all_figures": FIGURES,
         "assumptions": by_confidence(details.assumptions),
-        "cost_total": sum(cost.usd_per_year for cost in details.costs),
+        "cost_total": sum(cost.usd_per_year or 0.0 for cost in details.costs),
         "limits": folded(with_margin(details.limits, n_hours=len(series.get("meter_power_w", ())))),
         "groups": folded(details.availability.groups),
         "failures": costly_failures(details.failures),

@@ -67,7 +67,7 @@ def test_a_year_without_weather_or_load_changes_is_its_only_hour(inputs):
         ],
     )  # fmt: skip
     estimated, steady = instant_answer.estimated_year(same)
-    np.testing.assert_allclose(estimated.coupled.meter_power_w, steady.coupled.meter_power_w[0], rtol=1e-9)
+    np.testing.assert_allclose(estimated.power.meter_power_w, steady.coupled.meter_power_w[0], rtol=1e-9)
 
 
 def test_only_what_is_the_same_is_remembered():
