@@ -28,7 +28,7 @@ def inputs(sample_inputs):
 def test_figures_are_close_to_those_of_a_year(inputs, name):
     quick = instant_answer.instant_answer(described(layout_inputs(inputs[name])))
     solved = year_of(solve(layout_inputs(inputs[name]), lambda stage, frac: None))
-    served = figures.Served(solved.pools, solved.power.pool_clock_frac, solved.power.pool_available_frac)
+    served = figures.served_in(solved)
     exact = figures.figures_of_merit(solved, served)
     # What the answer itself promises; measured on all samples, the worst errors are half of these.
     for figure, rel in (("mean_power_w", 1e-3), ("tokens_per_joule", 1.5e-3), ("peak_power_w", 2e-3),

@@ -12,8 +12,8 @@ import numpy as np
 
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, WorkloadShare
 from twin.core.results.assumptions import FIELDS_BY_KIND
-from twin.core.results.figures import Served, figures_of_merit
 from twin.core.results.figures import bands as figures_bands
+from twin.core.results.figures import figures_of_merit, served_in
 from twin.core.solve.estimate import estimated_year
 from twin.core.solve.simulate import described
 
@@ -86,7 +86,7 @@ def sensitivity(inputs: LayoutInputs, figures: tuple[str, ...] = FIGURES) -> lis
     """
     year = described(inputs)
     estimated, _ = estimated_year(year)
-    served = Served(estimated)
+    served = served_in(estimated)
     base = figures_of_merit(estimated, served)
 
     def solved_at(variation: Variation, value: float | str) -> Mapping[str, float | None]:
@@ -94,7 +94,7 @@ def sensitivity(inputs: LayoutInputs, figures: tuple[str, ...] = FIGURES) -> lis
         if variation.is_money:
             return figures_of_merit(replace(estimated, inputs=changed), served)
         again, _ = estimated_year(described(changed))
-        return figures_of_merit(again, Served(again))
+        return figures_of_merit(again, served_in(again))
 
     rows = []
     for variation in variations(inputs):

@@ -16,7 +16,7 @@ from twin.core.comparison.sensitivity import Variation, sensitivity, variations
 from twin.core.figures_of_merit import BY_NAME
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.results.details import RunDetails
-from twin.core.results.figures import Served, figures_of_merit
+from twin.core.results.figures import figures_of_merit, served_in
 from twin.core.solve.estimate import estimated_year
 from twin.core.solve.simulate import described, simulate
 from twin.core.text.numbers import quantity_text
@@ -289,7 +289,7 @@ def _turn(moved: Sequence[Variation | None], by: str, sign: float, stands: Seque
                 year, _ = estimated_year(described(variation.at(middle)))
             except ValueError:
                 return far
-            at.append(figures_of_merit(year, Served(year))[by])
+            at.append(figures_of_merit(year, served_in(year))[by])
         if None in at or sign * (at[0] - at[1]) >= 0:
             near = middle
         else:

@@ -46,7 +46,7 @@ ASSUMED_FAILURE_RATE_FACTOR = 2.0  # published rates of one component differ by 
 def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationResult:
     """Return everything a run stores of a solved year."""
     year = year_of(solved)
-    served = Served(solved.pools, year.power.pool_clock_frac, year.power.pool_available_frac)
+    served = served_in(year)
     energy = mean_power_by_part_w(year)
     figures = figures_of_merit(year, served)
     rows = assumptions.assumptions(
@@ -184,6 +184,11 @@ class Served:
         """Return output tokens per second of requests inside their targets, mean over the hours."""
         good = self.slo_attainment[:, pools] * self.offered_per_s[:, pools] * self.output_per_request[pools]
         return float(good.sum(axis=1).mean())
+
+
+def served_in(year: Year) -> Served:
+    """Return tokens and latencies of a year."""
+    return Served(year.pools, year.power.pool_clock_frac, year.power.pool_available_frac)
 
 
 LATENCIES = ("ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s")

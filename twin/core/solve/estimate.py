@@ -18,8 +18,8 @@ from twin.core.failures.serving_losses import ServingLoss, serving_losses
 from twin.core.figures_of_merit import BY_NAME, HEADLINES
 from twin.core.results import margins
 from twin.core.results.details import MarginRow
-from twin.core.results.figures import Served, figures_of_merit
 from twin.core.results.figures import bands as figures_bands
+from twin.core.results.figures import figures_of_merit, served_in
 from twin.core.solve.solve_cache import remembered
 from twin.core.solve.steady import Steady, solve_steady
 from twin.core.solve.year_estimate import N_SOLVED, hour_space, loads
@@ -75,7 +75,7 @@ def instant_answer(year: Described) -> Answer:
         As `simulate.described` gives it.
     """
     estimated, solved = estimated_year(year)
-    served = Served(estimated.pools, estimated.power.pool_clock_frac, estimated.power.pool_available_frac)
+    served = served_in(estimated)
     figures = figures_of_merit(estimated, served)
     report = solved.coupled.report
     return Answer(
