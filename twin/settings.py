@@ -4,6 +4,8 @@ TWIN_HOME             where the embedded database, uploads and broker folders li
 DATABASE_URL          postgres://user:password@host/name (default: SQLite in TWIN_HOME)
 CELERY_BROKER_URL     redis://… or amqp://… (default: a folder in TWIN_HOME)
 TWIN_REQUIRE_IF_MATCH 1: every change by the API says what it was made on (If-Match or version), else 428
+TWIN_ALLOWED_NETWORKS networks of one's own that calls to other machines may reach, e.g. 10.20.0.0/16 (default: none)
+TWIN_CA_FILE          certificates of one's own authority, for those calls
 TWIN_RING_EVERY_S     how often a worker or `serve` looks for runs whose message was lost (default 5; 0: never)
 TWIN_DATA_DIR         published and measured figures for `manage.py validate`
 DJANGO_SECRET_KEY     (default: made once and kept in TWIN_HOME, mode 600)
@@ -85,6 +87,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "twin.api.known_parameters.KnownParameters",
     "twin.middleware.Faults",
 ]
 ROOT_URLCONF = "twin.urls"
@@ -156,6 +159,8 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 if CELERY_BROKER_URL.startswith("redis"):  # a broker that hangs must not hold whoever asked; longer than its 10 s poll
     CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 4, "socket_timeout": 15, "socket_keepalive": True}
 TWIN_REQUIRE_IF_MATCH = env.bool("TWIN_REQUIRE_IF_MATCH", default=False)
+TWIN_ALLOWED_NETWORKS = env.list("TWIN_ALLOWED_NETWORKS", default=[])
+TWIN_CA_FILE = env("TWIN_CA_FILE", default="")
 TWIN_RING_EVERY_S = env.float("TWIN_RING_EVERY_S", default=5.0)
 CELERY_TASK_SOFT_TIME_LIMIT = 3600
 CELERY_TASK_TIME_LIMIT = 3660

@@ -65,7 +65,9 @@ def problem(status_code: int, message: str, path: str, extra: dict[str, Any] | N
     }  # fmt: skip
 
 
-def problem_answer(status_code: int, message: str, path: str, **headers: str) -> JsonResponse:
+def problem_answer(
+    status_code: int, message: str, path: str, *, extra: dict[str, Any] | None = None, **headers: str
+) -> JsonResponse:
     """Return a refusal as the API sends it, for what no view of the API has answered."""
-    body = problem(status_code, message, path)
+    body = problem(status_code, message, path, extra)
     return JsonResponse(body, status=status_code, content_type=PROBLEM_JSON, headers=headers)

@@ -8,8 +8,13 @@ from rest_framework import serializers
 
 
 class ErrorSerializer(serializers.Serializer):
-    """The body of every refusal."""
+    """The body of every refusal: problem details (RFC 9457), with `message` and `extra` of our own."""
 
+    type = serializers.CharField(help_text="about:blank: the status says what kind of problem it is.")
+    title = serializers.CharField(help_text="The status in words.")
+    status = serializers.IntegerField()
+    detail = serializers.CharField(help_text="As `message`.")
+    instance = serializers.CharField(help_text="The address that was asked.")
     message = serializers.CharField(
         help_text="The first problem as a sentence: what, which, its value, what is allowed."
     )
@@ -17,7 +22,12 @@ class ErrorSerializer(serializers.Serializer):
 
 
 REFUSALS = {
-    "400": "Bad input; nothing was changed.",
+    "400": "Bad input, or a query parameter that there is not; nothing was changed.",
+    "413": "The body is larger than is read.",
+    "415": "The body is of a kind that is not read here.",
+    "429": "Too many wrong tokens; Retry-After says when to try again.",
+    "503": "The database cannot be reached, or the server is busy; Retry-After says when to try again.",
+    "507": "The server's disk is full; nothing was changed.",
     "401": "No or an unknown token.",
     "403": "Visible, but the caller may not change it; or the token is read-only.",
     "404": "Not there, or not visible to the caller.",
@@ -26,8 +36,9 @@ REFUSALS = {
     "412": "The object is not what If-Match names any more; nothing was changed.",
     "428": "The token or the server asks for If-Match or version with every change.",
 }
-READS = ("401", "404")
-CHANGES = ("400", "401", "403", "404", "409")
+ALWAYS = ("400", "401", "429", "503")
+READS = (*ALWAYS, "404")
+CHANGES = (*ALWAYS, "403", "404", "409", "412", "413", "415", "428", "507")
 
 
 class RefusalSchema(AutoSchema):
@@ -37,7 +48,7 @@ class RefusalSchema(AutoSchema):
         operation = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
-        body = {"application/json": {"schema": self.resolve_serializer(ErrorSerializer, "response").ref}}
+        body = {"application/problem+json": {"schema": self.resolve_serializer(ErrorSerializer, "response").ref}}
         for status in self.refusals():
             operation["responses"].setdefault(status, {"description": REFUSALS[status], "content": body})
         return operation
@@ -52,7 +63,7 @@ class QuestionSchema(RefusalSchema):
 
     def refusals(self) -> Iterable[str]:
         """Return bad input and bad token."""
-        return ("400", "401")
+        return (*ALWAYS, "413", "415")
 
 
 class LayoutQuestionSchema(RefusalSchema):
@@ -60,7 +71,7 @@ class LayoutQuestionSchema(RefusalSchema):
 
     def refusals(self) -> Iterable[str]:
         """Return bad input and bad token, no such layout, a layout that cannot be solved."""
-        return ("400", "401", "404", "422")
+        return (*ALWAYS, "404", "413", "415", "422")
 
 
 class TokenScheme(OpenApiAuthenticationExtension):

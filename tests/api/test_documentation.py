@@ -93,3 +93,29 @@ def test_a_secret_is_kept_only_as_a_hash(asked, viewer):
     token = ApiToken.objects.get()
     assert secret not in str(vars(token))
     assert token.digest == ApiToken.digest_of(secret)
+
+
+def test_every_refusal_is_documented_as_it_is_sent(schema):
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            if path.startswith("/api/schema"):
+                continue
+            told = operation["responses"]
+            assert {"400", "401", "429", "503"} <= set(told), (method, path)
+            assert set(told["400"]["content"]) == {"application/problem+json"}, (method, path)
+    assert set(schema["components"]["schemas"]["Error"]["required"]) == PROBLEM
+    for name in ("Run", "RunDetail", "Comparison"):
+        assert schema["components"]["schemas"][name]["properties"]["created_by"]["nullable"], name
+
+
+def test_a_parameter_that_there_is_not_is_refused_with_those_there_are(viewer, nobody):
+    refused = viewer.get("/api/runs/", {"satus": "done"})
+    assert (refused.status_code, refused["Content-Type"]) == (400, "application/problem+json")
+    assert (
+        "satus is no parameter here; there are layout, limit, offset, scenario, site, status"
+        in (refused.json()["message"])
+    )
+    assert viewer.get("/api/runs/", {"status": "done", "limit": 1}).status_code == 200
+    assert viewer.get("/api/racks/", {"layout": 1, "format": "json"}).status_code == 200
+    assert viewer.post("/api/sites/import/?repalce=true", b"", content_type="application/yaml").status_code == 400
+    assert nobody.get("/api/runs/", {"satus": "done"}).status_code == 401

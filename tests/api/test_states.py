@@ -150,7 +150,7 @@ def test_what_cannot_be_answered_is_said(layout, viewer, stranger):
         ("drill", "out", "feed:" + "9" * 5000, "write feed:id"),
         ("drill", "out", f"feed:{feed}:2", "2 units of UPS-A out in all; there are 1"),
         ("state", "quantities", "colour", "quantities has colour; there are"),
-        ("drill", "hours", "1", "hours is no parameter here; there are scenario, hour, out, quantities."),
+        ("drill", "hours", "1", "hours is no parameter here; there are hour, out, quantities, scenario."),
         ("answer", "out", "cdu:1", "out is no parameter here; there are scenario."),
     ):
         answer = viewer.get(address(layout, name), {field: value})

@@ -181,7 +181,7 @@ class ComparisonSerializer(serializers.ModelSerializer):
         child_relation=serializers.PrimaryKeyRelatedField(queryset=Run.objects.none()),
         help_text="Two to six, finished; columns stand in this order.",
     )
-    created_by = serializers.SlugRelatedField(slug_field="username", read_only=True)
+    created_by = serializers.SlugRelatedField(slug_field="username", read_only=True, allow_null=True)
     address = serializers.SerializerMethodField(help_text="Page to share; opens for who may see every site in it.")
 
     class Meta:
