@@ -10,8 +10,7 @@ from facility.models import Layout, Site, Weather
 from facility.permissions import visible_sites
 from twin.comparisons import sharing
 from twin.core.comparison.compare import Comparison as Compared
-from twin.core.comparison.verdict import RANKED_BY
-from twin.core.figures_of_merit import FIGURES, SERIES_BY_NAME
+from twin.core.figures_of_merit import FIGURES, RANKED_BY, SERIES_BY_NAME
 from twin.core.results.details import run_details
 from twin.core.text.json_rows import as_json
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload

@@ -16,7 +16,6 @@ from facility.permissions import check_change_site, visible_sites
 from twin.api import serializers
 from twin.api.launch import RunLaunchSerializer
 from twin.comparisons import sharing
-from twin.comparisons.verdict import runs_verdict
 from twin.core.comparison.compare import compare
 from twin.core.comparison.plan_difference import plan_difference
 from twin.core.figures_of_merit import SERIES_BY_NAME
@@ -246,6 +245,8 @@ class ComparisonViewSet(
     @action(detail=True)
     def verdict(self, request: Request, pk: str | None = None) -> Response:
         """Which of its layouts to build, how sure that is and why; blocked layouts stand apart, unranked."""
+        from twin.comparisons.verdict import runs_verdict  # loads the solvers; only a verdict needs them
+
         _, runs = self._runs()
         asked = _query(serializers.VerdictQuestionSerializer, request)
         return Response(plain_json(runs_verdict(runs, by=asked["by"])))

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from facility.models import Layout
-from twin.core.comparison.verdict import CAPACITY_SHARE, RANKED_BY, Candidate, solution, verdict, verdict_of
+from twin.core.comparison.verdict import CAPACITY_SHARE, Candidate, solution, verdict, verdict_of
+from twin.core.figures_of_merit import RANKED_BY
 from twin.core.inputs.layout import layout_inputs
 from twin.core.results.details import run_details
 from twin.core.results.findings import BLOCKING

@@ -175,3 +175,6 @@ SERIES = (
     Series("economiser_frac", "Free-cooling fraction", "%"),
 )
 SERIES_BY_NAME = {series.name: series for series in SERIES}
+
+#: The figure that a verdict ranks layouts by where nobody names another.
+RANKED_BY = "good_tokens_per_joule"

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from twin.core.comparison.sensitivity import Variation, sensitivity, variations
-from twin.core.figures_of_merit import BY_NAME
+from twin.core.figures_of_merit import BY_NAME, RANKED_BY
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.results.details import RunDetails
 from twin.core.results.figures import figures_of_merit, served_in
@@ -23,7 +23,6 @@ from twin.core.text.numbers import quantity_text
 
 DEMAND, CAPACITY_SHARE, GRID_POWER = "demand", "capacity-share", "grid-power"
 BASES = (DEMAND, CAPACITY_SHARE, GRID_POWER)
-RANKED_BY = "good_tokens_per_joule"
 SHOWN = (
     "good_tokens_per_s", "good_tokens_per_joule", "cost_per_million_good_tokens_usd", "utilisation_frac",
     "availability_frac", "ttft_p95_s", "slo_attainment_frac", "output_tokens_per_s", "tokens_per_joule",
