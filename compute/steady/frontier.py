@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator
 from compute.calibration.coefficients import CoefficientSet
-from compute.model_shapes import ModelShape
+from compute.model_shapes import ModelShape, with_checkpoint
 from compute.steady.instances import Instances, build_instances, candidate_parallelisms, within_context
 from compute.steady.load_lines import both_phases_line, decode_line, fixed_s, kept_when_busy
 from compute.steady.open_loop import LoadLine
@@ -118,6 +118,13 @@ def serving_frontier(
             return _nothing("; ".join(refusals))
         spread = tuple(dict.fromkeys(p for p in (pin.parallelism, pin.prefill) if p is not None))
         precisions = (pin.precision,) if pin.precision else precisions
+        if pin.checkpoint:
+            tried = tuple(precisions or allowed_precisions(accelerator, model))
+            try:
+                model = with_checkpoint(model, pin.checkpoint, tried[0])
+            except ValueError as refusal:
+                return _nothing(str(refusal))
+            precisions = tried[:1]
         drafts = (pin.draft_tokens,)
     workload = within_context(workload, model)
     instances, reason = build_instances(
@@ -129,6 +136,7 @@ def serving_frontier(
         tuple(precisions) if precisions else allowed_precisions(accelerator, model),
         engine=engine,
         draft_tokens=drafts,
+        kv_precision=pin.kv_precision if pin is not None else "",
     )
     if instances is None:
         return _nothing(reason)

@@ -147,6 +147,7 @@ def build_instances(
     vintage: str = "",
     draft_tokens: Sequence[int] = (0,),
     mode: str = "aggregated",
+    kv_precision: str = "",
 ) -> tuple[Instances | None, str]:
     """Return the candidates (every parallelism, precision and draft) that fit, or None and why the roomiest does not.
 
@@ -166,6 +167,8 @@ def build_instances(
         Tokens drafted per step to try, by a prediction module of `model.mtp_layers` layers or as cheap as one.
     mode : str
         "aggregated", or "disaggregated" where instances only read prompts or only generate.
+    kv_precision : str
+        Of the cache; blank for what engines pair with the weights.
 
     Raises
     ------
@@ -185,7 +188,7 @@ def build_instances(
                 model,
                 parallelism,
                 weight_precision=precision,
-                kv_precision=usual_kv_precision(precision),
+                kv_precision=kv_precision or usual_kv_precision(precision),
             )
             memory = memory_fit(work, accelerator.hbm_bytes)
             reason = memory_reason(work, memory, context)

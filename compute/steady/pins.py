@@ -3,7 +3,7 @@
 A pin is written as pages write configurations, so that one that was found can be taken over:
 
     TP 4
-    fp8, TP 8 PP 2, batch 64
+    fp8, TP 8 PP 2, batch 64, KV bf16, checkpoint Llama-3.1-405B-Instruct-FP8
     fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, MTP 2
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compute.accelerators import WEIGHT_PRECISIONS, Accelerator
-from compute.model_shapes import ModelShape
+from compute.model_shapes import KV_BYTES, ModelShape
 from compute.steps.roofline import Parallelism
 from compute.steps.rules import deployment_refusals
 from compute.workload import Workload
@@ -82,6 +82,8 @@ class Pin:
     precision: str = ""
     draft_tokens: int = 0
     batch: int | None = None  # most requests in one (decode) instance
+    kv_precision: str = ""  # of the cache; blank: what engines pair with the weights
+    checkpoint: str = ""  # published weights that differ from their precision's usual
 
     @property
     def n_accelerators(self) -> int:
@@ -115,13 +117,19 @@ def pin_from_text(text: str) -> Pin:
         If a part of it cannot be read; names the part and what is allowed.
     """
     parts = [part.strip() for part in text.split(",") if part.strip() and not BESIDE.fullmatch(part.strip())]
-    precision, drafts, batch, unit = "", 0, None, ""
+    precision, drafts, batch, unit, cache, checkpoint = "", 0, None, "", "", ""
     for part in parts:
         words = part.lower().split()
         if part.lower() in WEIGHT_PRECISIONS:
             precision = part.lower()
         elif words[0] == "mtp":
             drafts = _count(words[1:], part, "drafted tokens", MOST_DRAFTS)
+        elif words[0] == "kv":
+            cache = " ".join(words[1:])
+            if cache not in KV_BYTES:
+                raise ValueError(f"{part!r}: the precision of the KV cache must be one of {', '.join(KV_BYTES)}")
+        elif words[0] == "checkpoint" and len(words) == 2:
+            checkpoint = part.split()[1]
         elif words[0] == "batch":
             batch = _count(words[1:], part, "requests in an instance", MOST_BATCH)
         elif unit:
@@ -132,11 +140,16 @@ def pin_from_text(text: str) -> Pin:
         raise ValueError(f"{text!r} names no parallelism; a configuration is written as {EXAMPLES}")
     found = APART.fullmatch(unit)
     if found is None:
-        return Pin(_ranks(unit), precision=precision, draft_tokens=drafts, batch=batch)
+        return Pin(
+            _ranks(unit), precision=precision, draft_tokens=drafts, batch=batch, kv_precision=cache,
+            checkpoint=checkpoint,
+        )  # fmt: skip
     counts = [
         _count([found[i]], unit, f"{name} instances", MOST_INSTANCES) for i, name in ((1, "prefill"), (3, "decode"))
     ]
-    return Pin(_ranks(found[4]), _ranks(found[2]), counts[0], counts[1], precision, drafts, batch)
+    return Pin(
+        _ranks(found[4]), _ranks(found[2]), counts[0], counts[1], precision, drafts, batch, cache, checkpoint
+    )  # fmt: skip
 
 
 def _count(words: Sequence[str], part: str, what: str, most: int) -> int:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from compute.accelerators import PRECISIONS, Accelerator
 from compute.calibration.coefficients import CoefficientSet
 from compute.calibration.uncertainty import half_bands, run_kind
-from compute.model_shapes import ModelShape
+from compute.model_shapes import ModelShape, with_checkpoint
 from compute.steady.instances import Instances, build_instances, candidate_parallelisms, within_context
 from compute.steady.load_lines import both_phases_line, decode_line, fixed_s, paired_line
 from compute.steady.open_loop import LoadLine, OpenState, keeps_targets, open_arrivals
@@ -72,6 +72,8 @@ class Configuration:
     decode_instances: int = 1
     draft_tokens: int = 0  # per decoding step, verified with the next token
     batch: int | None = None  # most requests that one (decode) instance takes in; None: what memory and seats admit
+    kv_precision: str = ""  # of the cache; blank: what engines pair with the weights
+    checkpoint: str = ""  # published weights that differ from their precision's usual
 
     @property
     def is_disaggregated(self) -> bool:
@@ -88,6 +90,8 @@ class Configuration:
         """Return the configuration in words: `fp8, TP 4` or `fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, MTP 2`."""
         drafts = f", MTP {self.draft_tokens}" if self.draft_tokens else ""
         drafts += f", batch {self.batch}" if self.batch is not None else ""
+        drafts += f", KV {self.kv_precision}" if self.kv_precision else ""
+        drafts += f", checkpoint {self.checkpoint}" if self.checkpoint else ""
         if self.prefill_parallelism is None:
             return f"{self.weight_precision}, {_ranks_text(self.parallelism)}{drafts}"
         return (
@@ -395,7 +399,7 @@ def pinned_configuration(
         for precision in tried:
             configuration = Configuration(
                 accelerator, model, engine, precision, pin.parallelism, pin.prefill, pin.prefill_instances,
-                pin.decode_instances, pin.draft_tokens, pin.batch,
+                pin.decode_instances, pin.draft_tokens, pin.batch, pin.kv_precision, pin.checkpoint,
             )  # fmt: skip
             try:
                 decode, prefill = _configured(coefficients, configuration, inside)
@@ -634,6 +638,7 @@ def _configured(
 ) -> tuple[Instances, Instances | None]:
     """Return the (decode) instance and, where prefill runs apart, the prefill instance."""
     found = []
+    model = with_checkpoint(configuration.model, configuration.checkpoint, configuration.weight_precision)
     for parallelism in (configuration.parallelism, configuration.prefill_parallelism):
         if parallelism is None:
             found.append(None)
@@ -641,13 +646,14 @@ def _configured(
         instances, reason = build_instances(
             coefficients,
             configuration.accelerator,
-            configuration.model,
+            model,
             workload,
             [parallelism],
             [configuration.weight_precision],
             engine=configuration.engine,
             draft_tokens=(configuration.draft_tokens,),
             mode="disaggregated" if configuration.is_disaggregated else "aggregated",
+            kv_precision=configuration.kv_precision,
         )
         if instances is None:
             raise ValueError(f"{configuration.model.name} on {configuration.accelerator.name}: {reason}")

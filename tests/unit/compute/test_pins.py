@@ -107,3 +107,21 @@ def test_a_pinned_frontier_has_that_configuration_alone():
     text = "fp8, prefill 2 x TP 8 : decode 1 x DP 16 EP 16"
     frontier = serving_frontier(coefficient_set(), PART, MODEL, WORKLOAD, max_accelerators=72, pin=pin_from_text(text))
     assert set(frontier.configuration) == {text}
+
+
+def test_a_pin_names_the_caches_precision_and_the_checkpoint():
+    assert pin_from_text("fp8, TP 8, KV bf16").kv_precision == "bf16"
+    wide, narrow = (pinned(f"fp8, TP 8, KV {kv}") for kv in ("bf16", "fp8"))
+    assert wide.configuration.text() == "fp8, TP 8, KV bf16"
+    assert wide.output_tokens_per_s < narrow.output_tokens_per_s
+    with pytest.raises(ValueError, match="precision of the KV cache must be one of bf16, fp8"):
+        pin_from_text("TP 8, KV fp2")
+    hopper = accelerator_from_entry(entries("accelerators")["h100-sxm"])
+    llama = model_shape_from_entry(entries("models")["llama-3.1-405b"])
+    text = "fp8, TP 4, checkpoint Llama-3.1-405B-Instruct-FP8"
+    answer = pinned_configuration(
+        coefficient_set(), hopper, llama, WORKLOAD, TARGETS, pin_from_text(text), max_accelerators=8
+    )
+    assert "weights need 496 GB" in answer.reason
+    unknown = pinned("fp8, TP 8, checkpoint mine")
+    assert "checkpoint 'mine' is unknown" in unknown.reason

@@ -230,7 +230,7 @@ def launch_settings(
     workload, limit = question.workload, float(question.model.get("max_context_tokens") or 131072)
     asked = LaunchQuestion(
         pin_of(configuration), question.model, configuration.weight_precision,
-        usual_kv_precision(configuration.weight_precision),
+        configuration.kv_precision or usual_kv_precision(configuration.weight_precision),
         context_limit(
             workload.most_input_tokens + workload.most_output_tokens, workload.input_tokens + workload.output_tokens,
             limit,

@@ -76,7 +76,7 @@ def pin_of(configuration: Configuration) -> Pin:
     c = configuration
     return Pin(
         c.parallelism, c.prefill_parallelism, c.prefill_instances, c.decode_instances, c.weight_precision,
-        c.draft_tokens, c.batch,
+        c.draft_tokens, c.batch, c.kv_precision, c.checkpoint,
     )  # fmt: skip
 
 
@@ -108,7 +108,12 @@ def _row_launches(row: WorkloadRow, inputs: LayoutInputs) -> tuple[list[dict[str
     context = context_limit(float(row.longest_tokens or np.inf), float(row.mean_tokens or limit), limit)
     precision = row.weight_precision
     question = LaunchQuestion(
-        pin, model, precision, usual_kv_precision(precision), context, _node_size(row.accelerator, inputs)
+        pin,
+        model,
+        precision,
+        pin.kv_precision or usual_kv_precision(precision),
+        context,
+        _node_size(row.accelerator, inputs),
     )
     return [asdict(launch) for launch in launches(question)], ""
 
@@ -262,6 +267,8 @@ def _launch(engine: str, question: LaunchQuestion) -> Launch:
 
 def _notes(engine: str, question: LaunchQuestion) -> tuple[str, ...]:
     stored, notes = _stored(question), []
+    if question.pin.checkpoint:
+        notes.append(f"load the checkpoint {question.pin.checkpoint} in place of {question.repository}")
     if question.precision != stored and not (_quantises_on_load(question) and engine != "trtllm"):
         notes.append(
             f"{question.repository} holds {stored.upper()} weights; name a checkpoint in {question.precision.upper()}"
