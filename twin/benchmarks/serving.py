@@ -1,6 +1,8 @@
 """Speed of the closed-form serving model."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
 
 import numpy as np
 
@@ -57,9 +59,13 @@ def benchmarks() -> Iterator[Benchmark]:
         peak_bytes=peak_bytes(),
     )
     found = best_configuration(fitted, accelerator, model, workload, targets, max_accelerators=72)
-    seconds = cpu_seconds(
-        lambda: best_configuration(fitted, accelerator, model, workload, targets, max_accelerators=72), repeats=3
-    )
+    longer = count(1)  # a question asked twice is answered from memory
+
+    def search() -> None:
+        asked = replace(workload, input_tokens=workload.input_tokens + next(longer))
+        best_configuration(fitted, accelerator, model, asked, targets, max_accelerators=72)
+
+    seconds = cpu_seconds(search, repeats=3)
     yield Benchmark(
         name="best serving configuration under targets",
         size=f"{found.candidates} configurations of 72 x gb300, deepseek-r1",
