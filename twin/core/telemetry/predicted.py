@@ -1,0 +1,134 @@
+"""The points that a layout's solved hours predict, by the names that they have on the wire."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from power_cooling.fluids.psychrometrics import wet_bulb_degc
+from twin.core.inputs.layout import LayoutInputs
+from twin.core.solve.object_states import object_tables, totals
+from twin.core.solve.steady import Steady
+from twin.core.telemetry.quantities import split_point
+
+FloatArray = NDArray[np.float64]
+Points = dict[tuple[str, str], FloatArray]  # by object and quantity, shape (n_hours,)
+
+RACKS = {
+    "power_w": "power_w", "supply_degc": "liquid_supply_degc", "return_degc": "liquid_return_degc",
+    "flow_kg_s": "liquid_flow_kg_s",
+}  # fmt: skip
+CDUS = {
+    "supply_degc": "secondary_supply_degc", "return_degc": "secondary_return_degc", "flow_kg_s": "secondary_flow_kg_s",
+    "facility_supply_degc": "primary_supply_degc", "facility_return_degc": "primary_return_degc",
+    "facility_flow_kg_s": "primary_flow_kg_s", "valve_frac": "valve_frac", "pump_power_w": "power_w",
+}  # fmt: skip
+PLANTS = {"supply_degc": "liquid_supply_degc", "return_degc": "liquid_return_degc", "flow_kg_s": "liquid_flow_kg_s"}
+HALLS = {"supply_degc": "air_supply_degc", "return_degc": "air_return_degc", "air_flow_kg_s": "air_flow_kg_s"}
+
+
+def rack_objects(inputs: LayoutInputs) -> tuple[str, ...]:
+    """Return the names of the racks on the wire, in their order."""
+    hall = {row.id: row.name for row in inputs.halls}
+    return tuple(
+        f"rack/{hall[hall_id]}/{name}" for hall_id, name in zip(inputs.racks.hall_id, inputs.racks.name, strict=True)
+    )
+
+
+def layout_objects(inputs: LayoutInputs) -> tuple[str, ...]:
+    """Return every object of a layout that points may belong to."""
+    return (
+        *rack_objects(inputs),
+        *(f"{name}/accelerators" for name in rack_objects(inputs)),
+        *(f"cdu/{row.name}" for row in inputs.cdus),
+        *(f"feed/{row.name}" for row in inputs.feeds),
+        *(f"plant/{row.name}" for row in inputs.plants),
+        *(f"air-unit/{row.name}" for row in inputs.air_units),
+        *(f"hall/{row.name}" for row in inputs.halls),
+        "weather",
+        "site",
+    )
+
+
+def predicted_points(steady: Steady) -> Points:
+    """Return every predicted point, arrays of shape (n_hours,); NaN where an hour has no value.
+
+    A point without any value, such as the coolant of a rack cooled by air, is left out.
+    """
+    inputs, tables, site = steady.inputs, object_tables(steady), totals(steady)
+    points: Points = {}
+
+    def read(objects: Sequence[str], values: Mapping[str, FloatArray], names: Mapping[str, str]) -> None:
+        for column, quantity in names.items():
+            for i, name in enumerate(objects):
+                points[name, quantity] = np.asarray(values[column][:, i], dtype=float)
+
+    racks, halls, plants = rack_objects(inputs), tables["halls"], tables["plants"].values
+    read(racks, tables["racks"].values, RACKS)
+    read([f"cdu/{name}" for name in tables["cdus"].names], tables["cdus"].values, CDUS)
+    read([f"feed/{name}" for name in tables["feeds"].names], tables["feeds"].values, {"power_w": "power_w"})
+    drawn = {"power": plants["chiller_power_w"] + plants["fan_power_w"] + plants["pump_power_w"]}
+    plant_objects = [f"plant/{name}" for name in tables["plants"].names]
+    read(plant_objects, plants, PLANTS)
+    read(plant_objects, drawn, {"power": "power_w"})
+    read([f"hall/{name}" for name in halls.names], halls.values, HALLS)
+    column = {hall_id: i for i, hall_id in enumerate(halls.ids)}
+    for unit in inputs.air_units:
+        i = column[unit.hall_id]
+        units = max(float(steady.site.halls.n_units[i]), 1.0)  # alike units share their hall's load
+        points[f"air-unit/{unit.name}", "power_w"] = halls.values["fan_power_w"][:, i] / units
+        points[f"air-unit/{unit.name}", "air_supply_degc"] = halls.values["supply_degc"][:, i]
+        points[f"air-unit/{unit.name}", "air_return_degc"] = halls.values["return_degc"][:, i]
+    weather = steady.weather
+    points["weather", "dry_bulb_degc"] = weather.dry_bulb_degc
+    points["weather", "wet_bulb_degc"] = wet_bulb_degc(
+        weather.dry_bulb_degc, weather.humidity_ratio, weather.pressure_pa
+    )
+    points["site", "power_w"] = site["meter_power_w"]
+    points["site", "output_tokens_per_s"] = site["output_tokens_per_s"]
+    solved = np.where(np.isnan(site["meter_power_w"]), np.nan, 1.0)
+    for slug, tokens in workload_tokens_per_s(steady).items():
+        points[f"workload/{slug}", "output_tokens_per_s"] = tokens * solved
+    dry = {name for name in racks if not np.any(points[name, "liquid_flow_kg_s"] > 0)}
+    return {
+        (name, quantity): values
+        for (name, quantity), values in points.items()
+        if np.isfinite(values).any() and not (name in dry and quantity.startswith("liquid_"))
+    }
+
+
+def workload_tokens_per_s(steady: Steady) -> dict[str, FloatArray]:
+    """Return output tokens per second of each served workload, shape (n_hours,)."""
+    made = np.nan_to_num(steady.served.requests_per_s) * steady.served.output_per_request
+    tokens: dict[str, FloatArray] = {}
+    for i, pool in enumerate(steady.pools):
+        tokens[pool.workload] = tokens.get(pool.workload, 0.0) + made[:, i]
+    return tokens
+
+
+def hour_of_year(seconds: FloatArray, offset_s: float, n_hours: int) -> FloatArray:
+    """Return the hour of a typical year, with its fraction, of times on a site's clock.
+
+    Parameters
+    ----------
+    seconds : ndarray
+        Since 1970, UTC [s].
+    offset_s : float
+        The clock's distance from UTC [s].
+    n_hours : int
+        8760, or 8784 for a year with 29 February; without one, 29 February is read as the 28th.
+    """
+    hours = np.empty(len(seconds))
+    for i, second in enumerate(seconds):
+        when = dt.datetime.fromtimestamp(float(second) + offset_s, dt.UTC)
+        day = 28 if n_hours == 8760 and (when.month, when.day) == (2, 29) else when.day
+        start = when.replace(year=2024 if n_hours > 8760 else 2025, day=day)
+        hours[i] = (start - start.replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0)).total_seconds()
+    return hours / 3600.0
+
+
+def matches(wanted: str, name: str, quantity: str) -> bool:
+    """Whether a truth or fault's object, with or without `|quantity`, means a point."""
+    split = split_point(wanted)
+    return (name, quantity) == split if split else name == wanted

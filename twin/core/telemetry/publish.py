@@ -1,0 +1,284 @@
+"""A layout's predicted points as if measured: noise, sensor faults and a publishing plant other than described."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.core.inputs.layout import LayoutInputs
+from twin.core.solve.simulate import described
+from twin.core.solve.steady import solve_steady
+from twin.core.telemetry.predicted import Points, hour_of_year, layout_objects, matches, predicted_points
+from twin.core.telemetry.quantities import (
+    FAULTS,
+    PARAMETERS,
+    QUANTITIES,
+    SENSOR_FAULTS,
+    is_sensor_temperature,
+    point_name,
+)
+from twin.core.telemetry.times import iso_time, parse_time
+
+FloatArray = NDArray[np.float64]
+
+DAY_S = 86_400.0
+MOST_SAMPLES = 20_000_000
+SENSOR_TRUTHS = ("sensor_bias", "sensor_gain")
+# What a relative reading gains for each kelvin of a fault's range: 3 K, or 0.3 of the reading.
+FRAC_PER_K = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """A parameter of the publishing plant that differs from the description."""
+
+    object: str
+    parameter: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What a sensor adds: sigma and drift in the quantity's unit, or of the reading where that is how it errs."""
+
+    sigma: float
+    drift_per_day: float = 0.0
+    missing_frac: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A sensor fault of some size, 0 to 1 of its kind's range, from a time on [s since 1970]."""
+
+    kind: str
+    object: str
+    start: float
+    size: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Published:
+    """What is written: times [s since 1970], and each point's readings, NaN where there is none."""
+
+    times: FloatArray
+    points: Points
+
+    def rows(self) -> Iterator[tuple[str, str, float, str, int]]:
+        """Return rows of the long CSV, in order of time."""
+        named = [
+            (point_name(name, quantity), QUANTITIES[quantity].unit, values)
+            for (name, quantity), values in self.points.items()
+        ]
+        for i, second in enumerate(self.times.tolist()):
+            time = iso_time(second)
+            for name, unit, values in named:
+                if np.isfinite(values[i]):
+                    yield time, name, float(f"{values[i]:.9g}"), unit, 1
+
+
+def publish(
+    inputs: LayoutInputs, *, start_s: float, offset_s: float, hours: float, step_s: float,
+    noise: Mapping[str, Noise] | None = None, truths: Sequence[Truth] = (), faults: Sequence[Fault] = (), seed: int = 0,
+) -> Published:  # fmt: skip
+    """Return what a layout's sensors would read.
+
+    Parameters
+    ----------
+    inputs : LayoutInputs
+    start_s, offset_s : float
+        First reading [s since 1970], and its clock's distance from UTC [s]: the clock that the typical year runs on.
+    hours, step_s : float
+        How long [h], and the time between readings [s]. Between whole hours values are interpolated.
+    noise : mapping of Noise, optional
+        By quantity. Without it readings are exact.
+    truths, faults : sequences
+        As `truths_of` and `fault_of` read them.
+    seed : int
+        Of the noise.
+
+    Raises
+    ------
+    ValueError
+        If hours or step are out of range, or the layout cannot be solved.
+    """
+    if not (np.isfinite(hours) and 0 < hours <= 8760):
+        raise ValueError(f"--hours is {hours:g}; must be above 0, at most 8760")
+    if not (np.isfinite(step_s) and 1 <= step_s <= 3600 * hours):
+        raise ValueError(f"--step is {step_s:g} s; must be 1 s up to the {hours:g} hours that are published")
+    year = described(_true_inputs(inputs, truths))
+    n_year = year.weather.n_elements
+    times = start_s + np.arange(0.0, hours * 3600.0, step_s)
+    at = hour_of_year(times, offset_s, n_year)
+    knots, place = np.unique(np.concatenate([np.floor(at), np.floor(at) + 1]) % n_year, return_inverse=True)
+    solved = predicted_points(solve_steady(year, knots.astype(int).tolist()))
+    if len(solved) * times.size > MOST_SAMPLES:
+        raise ValueError(
+            f"{len(solved):,} points × {times.size:,} readings are more than {MOST_SAMPLES:,}; take a larger --step or"
+            " fewer --hours"
+        )
+    before, after, part = place[: times.size], place[times.size :], at % 1.0
+    random = np.random.default_rng(seed)
+    points: Points = {}
+    for (name, quantity), values in solved.items():
+        exact = np.where(part > 0, values[before] * (1 - part) + values[after] * part, values[before])
+        read = _sensor(name, quantity, times, exact, truths, faults)
+        points[name, quantity] = _noisy(quantity, times, read, (noise or {}).get(quantity), random)
+    return Published(times, points)
+
+
+def _true_inputs(inputs: LayoutInputs, truths: Sequence[Truth]) -> LayoutInputs:
+    """Return the publishing plant: the description with the parameters that differ."""
+    for truth in truths:
+        if truth.parameter == "containment_leakage_frac":
+            inputs = replace(
+                inputs,
+                halls=tuple(
+                    replace(hall, leakage_frac=min(hall.leakage_frac * truth.value, 0.95))
+                    if f"hall/{hall.name}" == truth.object
+                    else hall
+                    for hall in inputs.halls
+                ),
+            )
+    return inputs
+
+
+def _sensor(
+    name: str, quantity: str, times: FloatArray, exact: FloatArray, truths: Sequence[Truth], faults: Sequence[Fault]
+) -> FloatArray:
+    """Return what a sensor with the stated errors reads."""
+    read = exact
+    for truth in (t for t in truths if matches(t.object, name, quantity)):
+        if truth.parameter == "sensor_bias":
+            read = read + truth.value
+        elif truth.parameter == "sensor_gain":
+            read = read * truth.value
+    for fault in (f for f in faults if matches(f.object, name, quantity)):
+        since = times >= fault.start
+        size = FAULTS[fault.kind].low + fault.size * (FAULTS[fault.kind].high - FAULTS[fault.kind].low)
+        if fault.kind == "sensor_gain":
+            added = size * read
+        else:
+            days = np.maximum(times - fault.start, 0.0) / DAY_S if fault.kind == "sensor_drift" else 1.0
+            added = days * (size if is_sensor_temperature(quantity) else size * FRAC_PER_K * read)
+        read = np.where(since, read + added, read)
+    return read
+
+
+def _noisy(
+    quantity: str, times: FloatArray, exact: FloatArray, noise: Noise | None, random: np.random.Generator
+) -> FloatArray:
+    if noise is None:
+        return exact
+    scale = np.abs(exact) if QUANTITIES[quantity].relative else 1.0
+    days = (times - times[0]) / DAY_S
+    read = exact + scale * (noise.sigma * random.standard_normal(times.size) + noise.drift_per_day * days)
+    return np.where(random.random(times.size) < noise.missing_frac, np.nan, read)
+
+
+def usual_noise(sigmas: float) -> dict[str, Noise]:
+    """Return so many usual sensor sigmas of every quantity."""
+    if not (np.isfinite(sigmas) and 0 <= sigmas <= 100):
+        raise ValueError(f"--noise is {sigmas:g}; must be 0 to 100 usual sensor sigmas, or a YAML file")
+    return {name: Noise(sigmas * quantity.sigma) for name, quantity in QUANTITIES.items()}
+
+
+def noise_of(rows: Any) -> dict[str, Noise]:
+    """Read the list of a noise file: quantity, sigma, drift_per_day, missing_frac."""
+    found = {}
+    for where, row in _rows("noise", rows, {"quantity", "sigma", "drift_per_day", "missing_frac"}):
+        quantity = row.get("quantity")
+        if quantity not in QUANTITIES:
+            raise ValueError(f"{where} names quantity {quantity}; `map_telemetry --list` prints those there are")
+        noise = Noise(*(_number(where, row, key, 0.0) for key in ("sigma", "drift_per_day", "missing_frac")))
+        if noise.sigma < 0 or not 0 <= noise.missing_frac <= 1:
+            raise ValueError(f"{where}: sigma must be 0 or more, and missing_frac 0 to 1")
+        found[quantity] = noise
+    return found
+
+
+def truths_of(inputs: LayoutInputs, rows: Any) -> tuple[Truth, ...]:
+    """Read the list of a truth file: object, parameter, value.
+
+    Raises
+    ------
+    ValueError
+        If an object is not of the layout, or a parameter unknown, out of range or not applied by the publishing plant.
+    """
+    found = []
+    for where, row in _rows("truth", rows, {"object", "parameter", "value"}):
+        parameter, name = str(row.get("parameter")), str(row.get("object"))
+        if parameter not in PARAMETERS:
+            raise ValueError(f"{where} names parameter {parameter}; there are {', '.join(PARAMETERS)}")
+        if parameter not in (*SENSOR_TRUTHS, "containment_leakage_frac"):
+            raise ValueError(
+                f"{where}: parameter {parameter} is not applied to a publishing plant yet; sensor_bias, sensor_gain"
+                " and containment_leakage_frac are"
+            )
+        _known(inputs, where, name)
+        if parameter == "containment_leakage_frac" and not name.startswith("hall/"):
+            raise ValueError(f"{where}: containment_leakage_frac belongs to a hall, as hall/NAME, not to {name}")
+        value, allowed = _number(where, row, "value"), PARAMETERS[parameter]
+        if not allowed.low <= value <= allowed.high:
+            raise ValueError(f"{where}: {parameter} is {value:g}; must be {allowed.low:g} to {allowed.high:g}")
+        found.append(Truth(name, parameter, value))
+    return tuple(found)
+
+
+def fault_of(inputs: LayoutInputs, text: str) -> Fault:
+    """Read `kind=…,object=…,start=…,size=…`.
+
+    Raises
+    ------
+    ValueError
+        If a key is missing, or the kind is not one that the publisher can apply.
+    """
+    parts: dict[str, str] = {}
+    for piece in text.split(","):
+        key, equals, value = piece.partition("=")
+        if equals and key.strip() in ("kind", "object", "start", "size"):
+            parts[last := key.strip()] = value.strip()
+        elif parts:
+            parts[last] += f",{piece}"  # a name may have commas
+        else:
+            raise ValueError(f"--fault {text}: write kind=…,object=…,start=…,size=…")
+    if missing := [key for key in ("kind", "object", "start", "size") if not parts.get(key)]:
+        raise ValueError(f"--fault {text} has no {', '.join(missing)}; write kind=…,object=…,start=…,size=…")
+    if parts["kind"] not in FAULTS:
+        raise ValueError(f"--fault: kind {parts['kind']} is unknown; there are {', '.join(FAULTS)}")
+    if parts["kind"] not in SENSOR_FAULTS:
+        raise ValueError(
+            f"--fault: kind {parts['kind']} is not published yet; those of sensors are: {', '.join(SENSOR_FAULTS)}"
+        )
+    _known(inputs, "--fault", parts["object"])
+    size = _number("--fault", parts, "size")
+    if not 0 <= size <= 1:
+        raise ValueError(f"--fault: size is {size:g}; must be 0 to 1 of the kind's range")
+    return Fault(parts["kind"], parts["object"], parse_time(parts["start"]), size)
+
+
+def _known(inputs: LayoutInputs, where: str, name: str) -> None:
+    there = layout_objects(inputs)
+    if name.split("|")[0] not in there and not name.startswith("workload/"):
+        raise ValueError(f"{where}: {name} is no object of the layout; there are {', '.join(there[:6])} …")
+
+
+def _rows(what: str, rows: Any, allowed: set[str]) -> list[tuple[str, Mapping[str, Any]]]:
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise ValueError(f"the {what} file must be a list of entries with {', '.join(sorted(allowed))}")
+    for i, row in enumerate(rows):
+        if unknown := sorted(map(str, set(row) - allowed)):
+            raise ValueError(f"{what}[{i}] has {unknown[0]}; there are {', '.join(sorted(allowed))}")
+    return [(f"{what}[{i}]", row) for i, row in enumerate(rows)]
+
+
+def _number(where: str, row: Mapping[str, Any], key: str, default: float | None = None) -> float:
+    value = row.get(key, default)
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {key} is {value!r}; must be a number") from error
+    if not np.isfinite(number):
+        raise ValueError(f"{where}: {key} is {value!r}; must be a finite number")
+    return number

@@ -1,0 +1,100 @@
+"""Write a layout's predicted points as if they had been measured, with stated noise and faults."""
+
+import csv
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import yaml
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from twin.core.telemetry import publish
+from twin.exceptions import CannotSimulate
+from twin.management.commands.simulate import named_layout, named_scenario
+from twin.runs import snapshot
+
+MAX_YAML_BYTES = 1_000_000
+
+
+class Command(BaseCommand):
+    help = __doc__
+    requires_system_checks = ()  # they load every page and resource: a third of a second
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("layout", metavar="SITE/LAYOUT")
+        parser.add_argument("--scenario", metavar="SLUG", help="default: the site's first by name")
+        parser.add_argument(
+            "--start", required=True, metavar="TIME",
+            help="ISO 8601 with zone; the typical year's hours are those of this zone's clock",
+        )  # fmt: skip
+        parser.add_argument("--hours", required=True, type=float, metavar="H")
+        parser.add_argument("--step", required=True, type=float, metavar="SECONDS")
+        parser.add_argument("--noise", metavar="SIGMAS or FILE.yaml", help="usual sensor sigmas, or a list by quantity")
+        parser.add_argument("--truth", type=Path, metavar="FILE.yaml", help="parameters of the publishing plant only")
+        parser.add_argument("--fault", action="append", default=[], metavar="kind=…,object=…,start=…,size=…")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="long CSV")
+
+    def handle(self, *args: Any, layout: str, scenario: str | None, out: Path, **options: Any) -> None:
+        found = named_layout(layout)
+        if options["seed"] < 0:
+            raise CommandError(f"--seed is {options['seed']}; must be 0 or more")
+        try:
+            start_s, offset_s = zoned_time("--start", options["start"])
+            inputs = snapshot.inputs_now(found, named_scenario(found, scenario))
+            published = publish.publish(
+                inputs, start_s=start_s, offset_s=offset_s, hours=options["hours"], step_s=options["step"],
+                noise=_noise(options["noise"]),
+                truths=publish.truths_of(inputs, read_yaml(options["truth"])) if options["truth"] else (),
+                faults=[publish.fault_of(inputs, text) for text in options["fault"]], seed=options["seed"],
+            )  # fmt: skip
+            partial = out.with_name(out.name + ".part")
+            with partial.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                writer.writerow(("time", "point", "value", "unit", "quality"))
+                n = 0
+                for row in published.rows():
+                    writer.writerow(row)
+                    n += 1
+            partial.replace(out)
+        except OSError as error:
+            raise CommandError(f"{error.filename or out}: {error.strerror}") from error
+        except (CannotSimulate, ValueError) as refusal:
+            raise CommandError(str(refusal)) from refusal
+        empty = published.times.size * len(published.points) - n
+        self.stdout.write(
+            f"{n:,} readings of {len(published.points):,} points in {out}" + (f"; {empty:,} left out" if empty else "")
+        )
+
+
+def zoned_time(option: str, text: str) -> tuple[float, float]:
+    """Return an ISO 8601 time with zone as seconds since 1970, and its zone's distance from UTC [s]."""
+    try:
+        when = dt.datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise ValueError(f"{option} is {text!r}; write 2026-07-01T00:00:00-05:00") from error
+    if (offset := when.utcoffset()) is None:
+        raise ValueError(f"{option} {text} has no zone; write {text}Z or {text}-05:00")
+    return when.timestamp(), offset.total_seconds()
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a small YAML file holds."""
+    with path.open("rb") as file:
+        content = file.read(MAX_YAML_BYTES + 1)
+    if len(content) > MAX_YAML_BYTES:
+        raise ValueError(f"{path.name} has more than {MAX_YAML_BYTES:,} bytes")
+    try:
+        return yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path.name} is no YAML: {' '.join(str(error).split())[:200]}") from error
+
+
+def _noise(text: str | None) -> dict[str, publish.Noise] | None:
+    if text is None:
+        return None
+    try:
+        sigmas = float(text)
+    except ValueError:
+        return publish.noise_of(read_yaml(Path(text)))
+    return publish.usual_noise(sigmas)
