@@ -5,6 +5,17 @@ from twin.models.guided_start import GuidedStart
 from twin.models.idempotency import IdempotencyKey
 from twin.models.run import Run
 from twin.models.scenario import Scenario, ScenarioWorkload
+from twin.models.telemetry import TelemetryDay, TelemetryPoint
 from twin.models.worker import Worker
 
-__all__ = ["Comparison", "GuidedStart", "IdempotencyKey", "Run", "Scenario", "ScenarioWorkload", "Worker"]
+__all__ = [
+    "Comparison",
+    "GuidedStart",
+    "IdempotencyKey",
+    "Run",
+    "Scenario",
+    "ScenarioWorkload",
+    "TelemetryDay",
+    "TelemetryPoint",
+    "Worker",
+]

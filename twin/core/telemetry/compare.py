@@ -1,0 +1,282 @@
+"""Measured beside predicted: a layout solved at the measured weather and load, scored point by point.
+
+A point that the solve was driven by (weather, tokens or rack power) is marked as an input: its residual says nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from power_cooling.fluids.psychrometrics import humidity_ratio_from_wet_bulb
+from power_cooling.site_arrays import Weather
+from twin.core.solve.steady import Steady, at_hours, solve_steady
+from twin.core.solved import Described
+from twin.core.telemetry.predicted import (
+    Points,
+    hour_of_year,
+    predicted_points,
+    rack_objects,
+)
+from twin.core.telemetry.quantities import QUANTITIES, is_sensor_temperature
+from twin.core.telemetry.scores import cv_rmse_frac, nmbe_frac, rmse
+
+FloatArray = NDArray[np.float64]
+Columns = tuple[NDArray[np.int64], FloatArray, NDArray[np.uint8]]  # times [ms since 1970], values, quality
+GOOD = 1
+MOST_INTERVALS = 2000  # solved; more readings than that are averaged
+COVERED_SIGMAS = 2.0
+# Shares of capacity at which racks' power is looked up, closest where idle chips wake.
+LOADS = np.array([0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.055, 0.075, 0.1, 0.14, 0.2, 0.3, 0.4, 0.55, 0.7, 0.85, 1.0])
+POWER_PASSES = 2  # the second corrects for the weather, which moves a rack's power by little
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """What a comparison found. `as_json` has the shape of `compare_telemetry --json`."""
+
+    points: tuple[dict[str, Any], ...]
+    figures: Mapping[str, dict[str, float | None]]
+    coverage: tuple[dict[str, Any], ...]
+    load_from: str
+    weather_from: str
+    step_s: float
+    n_intervals: int
+    not_predicted: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "points": list(self.points), "figures": dict(self.figures), "coverage": list(self.coverage),
+            "load_from": self.load_from, "weather_from": self.weather_from, "step_s": self.step_s,
+            "intervals": self.n_intervals, "not_predicted": list(self.not_predicted),
+        }  # fmt: skip
+
+
+def compare(
+    year: Described, measured: Mapping[tuple[str, str], Columns], *, start_s: float, end_s: float, offset_s: float,
+    figure_bands: Mapping[str, tuple[float, float]] | None = None,
+) -> Comparison:  # fmt: skip
+    """Score a layout against readings.
+
+    Parameters
+    ----------
+    year : Described
+        As `simulate.described` gives it.
+    measured : mapping of columns
+        By object and quantity, in SI. Readings whose quality is not 1 are left out.
+    start_s, end_s, offset_s : float
+        Span [s since 1970], and the clock that the typical year runs on, from UTC [s].
+    figure_bands : mapping, optional
+        Low and high of a figure over its value, of a run of this layout.
+
+    Raises
+    ------
+    ValueError
+        If the span holds no good reading, or the layout cannot be solved.
+    """
+    step_s, bins, at_s = _intervals(measured, start_s, end_s)
+    means = {key: _means(columns, start_s, step_s, bins) for key, columns in measured.items()}
+    here, weather_from = _weather(year, means, hour_of_year(at_s, offset_s, year.weather.n_elements))
+    steady, load_from = _loaded(here, means)
+    predicted = predicted_points(steady)
+    driven = _driven(means, load_from)
+    points = [
+        _scored(name, quantity, values, predicted[name, quantity], (name, quantity) in driven)
+        for (name, quantity), values in sorted(means.items())
+        if (name, quantity) in predicted
+    ]
+    missing = tuple(f"{name}|{quantity}" for name, quantity in sorted(means) if (name, quantity) not in predicted)
+    return Comparison(
+        tuple(points), _figures(means, predicted, figure_bands or {}), _coverage(steady, means, predicted), load_from,
+        weather_from, step_s, at_s.size, missing,
+    )  # fmt: skip
+
+
+def _intervals(
+    measured: Mapping[tuple[str, str], Columns], start_s: float, end_s: float
+) -> tuple[float, NDArray[np.int64], FloatArray]:
+    """Return the interval's length [s], which intervals hold good readings, and the mean time of these [s]."""
+    if not start_s < end_s:
+        raise ValueError("--end must be after --start")
+    steps = [np.median(np.diff(times)) for times, _, _ in measured.values() if times.size > 1]
+    own = float(min(steps)) / 1e3 if steps else end_s - start_s
+    step_s = max(own, float(np.ceil((end_s - start_s) / MOST_INTERVALS)), 1.0)
+    good = [times[quality == GOOD] for times, _, quality in measured.values()]
+    seconds = np.concatenate([np.empty(0), *good]) / 1e3
+    if not seconds.size:
+        raise ValueError("there is no good reading between --start and --end; ingest_telemetry stores them")
+    bins, place = np.unique(((seconds - start_s) // step_s).astype(np.int64), return_inverse=True)
+    return step_s, bins, np.bincount(place, seconds) / np.bincount(place)
+
+
+def _means(columns: Columns, start_s: float, step_s: float, bins: NDArray[np.int64]) -> FloatArray:
+    times, values, quality = columns
+    good = quality == GOOD
+    place = np.searchsorted(bins, ((times[good] / 1e3 - start_s) // step_s).astype(np.int64))
+    n = np.bincount(place, minlength=bins.size)
+    total = np.bincount(place, values[good], minlength=bins.size)
+    return np.divide(total, n, out=np.full(bins.size, np.nan), where=n > 0)
+
+
+def _weather(year: Described, means: Points, hours: FloatArray) -> tuple[Described, str]:
+    """Return the layout at the intervals: described weather and demand on the line between hours, then the measured."""
+    n, part = year.weather.n_elements, hours % 1.0
+    first, then = (at_hours(year, (np.floor(hours + more) % n).astype(int).tolist()) for more in (0, 1))
+
+    def between(a: FloatArray, b: FloatArray) -> FloatArray:
+        return a * (1 - part) + b * part
+
+    dry = between(first.weather.dry_bulb_degc, then.weather.dry_bulb_degc)
+    ratio = between(first.weather.humidity_ratio, then.weather.humidity_ratio)
+    pressure = between(first.weather.pressure_pa, then.weather.pressure_pa)
+    seen_dry, seen_wet = (means.get(("weather", f"{bulb}_bulb_degc")) for bulb in ("dry", "wet"))
+    told = []
+    if seen_dry is not None:
+        dry = np.where(np.isfinite(seen_dry), seen_dry, dry)
+        told.append("dry bulb")
+    if seen_wet is not None:
+        known = np.isfinite(seen_wet)
+        # a wet bulb that reads above the dry bulb is the sensors' noise: saturated air
+        wet = np.minimum(np.where(known, seen_wet, dry), dry)
+        ratio = np.where(known, humidity_ratio_from_wet_bulb(dry, wet, pressure), ratio)
+        told.append("wet bulb")
+    pools = [
+        replace(pool, demand_per_s=between(pool.demand_per_s, after.demand_per_s),
+                work_per_s=between(pool.work_per_s, after.work_per_s))
+        for pool, after in zip(first.pools, then.pools, strict=True)
+    ]  # fmt: skip
+    here = replace(first, weather=Weather(dry_bulb_degc=dry, humidity_ratio=ratio, pressure_pa=pressure), pools=pools)
+    return here, f"measured {' and '.join(told)}" if told else "described"
+
+
+def _loaded(here: Described, means: Points) -> tuple[Steady, str]:
+    """Return the layout solved at the measured load, and what that was told by."""
+    hours = range(here.weather.n_elements)
+    tokens = {pool.workload: means.get((f"workload/{pool.workload}", "output_tokens_per_s")) for pool in here.pools}
+    if all(values is not None for values in tokens.values()):
+        pools = []
+        for pool in here.pools:
+            alike = [other for other in here.pools if other.workload == pool.workload]
+            asked = np.sum([other.work_per_s * other.output_tokens for other in alike], axis=0)
+            share = np.divide(tokens[pool.workload], asked, out=np.zeros(len(hours)), where=asked > 0)
+            pools.append(_asked(pool, np.where(np.isfinite(share), share * pool.work_per_s, pool.work_per_s)))
+        return solve_steady(replace(here, pools=pools), hours), "output tokens"
+    names = rack_objects(here.inputs)
+    seen = [i for i, name in enumerate(names) if (name, "power_w") in means and here.rack_pool[i] >= 0]
+    if not seen:
+        return solve_steady(here, hours), "described"
+    power = np.stack([means[names[i], "power_w"] for i in seen], axis=1)
+    middle = at_hours(here, [here.weather.n_elements // 2] * LOADS.size)
+    table = solve_steady(
+        replace(middle, pools=[_asked(pool, LOADS * pool.capacity_per_s) for pool in middle.pools]), range(LOADS.size)
+    )
+    at_loads, aim = _drawn(table, seen), power
+    for _ in range(POWER_PASSES):
+        pools = [
+            _asked(pool, _load_of(at_loads, aim, here.rack_pool[seen] == i, pool)) for i, pool in enumerate(here.pools)
+        ]
+        steady = solve_steady(replace(here, pools=pools), hours)
+        aim = aim + power - _drawn(steady, seen)  # the table is of one interval's weather
+    return steady, f"power of {len(seen)} racks"
+
+
+def _load_of(at_loads: FloatArray, power: FloatArray, mine: NDArray[np.bool_], pool: Any) -> FloatArray:
+    """Return the requests per second at which a pool's measured racks draw what they drew, shape (n_intervals,).
+
+    Intervals in which none of them is measured keep the described demand.
+    """
+    known = mine & np.isfinite(power)
+    told = np.sum(np.where(known, power, 0.0), axis=1)
+    table = np.maximum.accumulate(np.nan_to_num(at_loads) @ known.T, axis=0)  # (n_loads, n_intervals)
+    load = np.array([np.interp(told[t], table[:, t], LOADS) for t in range(told.size)])
+    return np.where(known.any(axis=1), load * pool.capacity_per_s, pool.work_per_s)
+
+
+def _drawn(steady: Steady, seen: list[int]) -> FloatArray:
+    return steady.coupled.rack_channels.power_w[:, steady.rack_class[seen]].astype(float)
+
+
+def _asked(pool: Any, per_s: FloatArray) -> Any:
+    return replace(pool, demand_per_s=per_s, work_per_s=per_s)
+
+
+def _driven(means: Points, load_from: str) -> set[tuple[str, str]]:
+    driven = {("weather", "dry_bulb_degc"), ("weather", "wet_bulb_degc")}
+    if load_from == "output tokens":
+        driven |= {key for key in means if key[1] == "output_tokens_per_s"}
+    elif load_from != "described":
+        driven |= {key for key in means if key[0].startswith("rack/") and key[1] == "power_w"}
+    return driven
+
+
+def _scored(name: str, quantity: str, measured: FloatArray, predicted: FloatArray, driven: bool) -> dict[str, Any]:
+    both = np.isfinite(measured) & np.isfinite(predicted)
+    seen, told = measured[both], predicted[both]
+    row: dict[str, Any] = {"object": name, "quantity": quantity, "n": int(both.sum()), "input": driven}
+    if is_sensor_temperature(quantity):
+        row["rmse_k"] = _plain(rmse(seen, told))
+        row["mean_error_k"] = float(np.mean(seen - told)) if seen.size else None
+    elif seen.size > 1 and np.mean(seen) != 0:
+        row["nmbe_frac"], row["cv_rmse_frac"] = _plain(nmbe_frac(seen, told)), _plain(cv_rmse_frac(seen, told))
+    else:
+        row["nmbe_frac"] = row["cv_rmse_frac"] = None
+    usual = QUANTITIES[quantity]
+    sigma = usual.sigma * (np.abs(told) if usual.relative else 1.0)
+    # float32 of the store is no miss
+    inside = np.abs(seen - told) <= COVERED_SIGMAS * sigma + 1e-6 * np.abs(told)
+    row["covered_frac"] = float(np.mean(inside)) if seen.size else None
+    return row
+
+
+def _figures(
+    means: Points, predicted: Points, bands: Mapping[str, tuple[float, float]]
+) -> dict[str, dict[str, float | None]]:
+    """Return tokens per second and per joule over the intervals where meter and tokens are both measured."""
+    names = [key for key in predicted if key[0].startswith("workload/") and key[1] == "output_tokens_per_s"]
+    if not names or not all(key in means for key in names):
+        names = [("site", "output_tokens_per_s")]
+    columns = {}
+    for which, points in (("measured", means), ("predicted", predicted)):
+        meter = points.get(("site", "power_w"))
+        made = [points[key] for key in names if key in points]
+        columns[which] = (meter, np.sum(made, axis=0) if len(made) == len(names) else None)
+    figures = {}
+    for figure, needs in (("output_tokens_per_s", (1,)), ("tokens_per_joule", (0, 1)), ("meter_power_w", (0,))):
+        used = [columns[which][i] for which in columns for i in needs]
+        row: dict[str, float | None] = dict.fromkeys(("measured", "predicted", "low", "high"))
+        if all(values is not None for values in used):
+            known = np.all(np.isfinite(np.stack(used)), axis=0)
+            for which, (meter, made) in columns.items():
+                watts = float(np.mean(meter[known])) if known.any() and 0 in needs else None
+                tokens = float(np.mean(made[known])) if known.any() and 1 in needs else None
+                row[which] = tokens / watts if tokens is not None and watts else tokens if watts is None else watts
+        if row["predicted"] is not None and figure in bands:
+            row["low"], row["high"] = (row["predicted"] * end for end in bands[figure])
+        figures[figure] = row
+    return figures
+
+
+def _coverage(steady: Steady, means: Points, predicted: Points) -> tuple[dict[str, Any], ...]:
+    """Return how far the racks' measured power adds up to the meter's, beside what the layout predicts for the same."""
+    meter = means.get(("site", "power_w"))
+    racks = [name for name in rack_objects(steady.inputs) if (name, "power_w") in means]
+    if meter is None or not racks:
+        return ()
+    total, told = (np.sum([points[name, "power_w"] for name in racks], axis=0) for points in (means, predicted))
+    known = np.isfinite(total) & np.isfinite(meter) & (meter > 0) & np.isfinite(told)
+    if not known.any():
+        return ()
+    return (
+        {
+            "sum_of": f"power_w of {len(racks)} of {len(steady.inputs.racks)} racks", "meter": "site|power_w",
+            "ratio": float(np.mean(total[known]) / np.mean(meter[known])),
+            "predicted_ratio": float(np.mean(told[known]) / np.mean(predicted["site", "power_w"][known])),
+        },
+    )  # fmt: skip
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,416 @@
+"""Readings out of CSV files: points mapped to objects and quantities, units to SI, every refused row under its reason.
+
+Nothing that reads two ways is guessed: a date with slashes, a decimal comma and a time without a zone are refused with
+the option that settles them.
+"""
+
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.core.telemetry.quantities import QUANTITIES, Quantity, Unit, split_point, unit_named
+from twin.core.telemetry.tables import Table, listed, read_table
+
+FORMATS = ("long-csv", "wide-csv")
+LATER_FORMATS = ("parquet", "dsx-bms", "prometheus")
+DATES = ("iso", "day-first", "month-first")
+TIME_COLUMNS = ("time", "timestamp", "datetime", "date")
+FIRST_MS, LAST_MS = 631_152_000_000, 4_102_444_800_000  # 1990 to 2100
+LEAST_CONFIDENCE = 0.5  # of a proposal that is written down; below it a point is left to the reader
+
+_SLASHED = re.compile(r"^(\d{1,2})[/.\-](\d{1,2})[/.\-](\d{4})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?$")
+_UNIT_IN_NAME = re.compile(r"[\[(]\s*([^\])]+?)\s*[\])]\s*$")
+
+# Words of a point's name, the quantity that they mean and the unit that it must be in; the first that fits counts.
+RULES: Sequence[tuple[str, str, str]] = (
+    (r"wet.?bulb|wb.?temp", "wet_bulb_degc", "degC"),
+    (r"dry.?bulb|outdoor|outside|oat\b|ambient", "dry_bulb_degc", "degC"),
+    *(
+        (rf"({side}).*({end})", f"{name}_{quantity}_degc", "degC")
+        for side, name in (("pri|facility|fws", "primary"), ("sec|tcs|rack.?side", "secondary"))
+        for end, quantity in (("ret|out", "return"), ("sup|in", "supply"))
+    ),
+    (r"(pri|facility|fws).*(flow|flw)", "primary_flow_kg_s", "kg/s"),
+    (r"(sec|tcs).*(flow|flw)", "secondary_flow_kg_s", "kg/s"),
+    (r"(pri|facility|fws).*(dp|diff|pressure)", "primary_differential_pressure_pa", "Pa"),
+    (r"(sec|tcs).*(dp|diff|pressure)", "secondary_differential_pressure_pa", "Pa"),
+    (r"gpu.*temp|accelerator.*temp", "accelerator_temperature_degc", "degC"),
+    (r"air.*ret", "air_return_degc", "degC"),
+    (r"air.*sup", "air_supply_degc", "degC"),
+    (r"ret|leaving|outlet", "liquid_return_degc", "degC"),
+    (r"sup|entering|inlet", "liquid_supply_degc", "degC"),
+    (r"flow|flw", "liquid_flow_kg_s", "kg/s"),
+    (r"power|watt|kw|demand|meter|load", "power_w", "W"),
+    (r"valve|vlv", "valve_frac", "1"),
+    (r"speed|vfd", "speed_frac", "1"),
+    (r"util", "utilisation_frac", "1"),
+    (r"input.*tok|prompt.*tok", "input_tokens_per_s", "1/s"),
+    (r"tok", "output_tokens_per_s", "1/s"),
+    (r"clock", "accelerator_clock_hz", "Hz"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MappedPoint:
+    """What a point means. A reading is value × scale + offset in `unit`; `time_zone` is of times without a zone."""
+
+    point: str
+    object: str
+    quantity: str
+    unit: str = ""
+    scale: float = 1.0
+    offset: float = 0.0
+    time_zone: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as an entry of a mapping file."""
+        return {key: value for key, value in asdict(self).items() if value != ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a point seems to be, how surely (0 to 1) and why."""
+
+    mapped: MappedPoint | None
+    point: str
+    confidence: float
+    reason: str
+
+
+@dataclass(slots=True)
+class Readings:
+    """Readings of a file in SI: times [ms since 1970], values and quality by point; and refused rows by reason."""
+
+    points: dict[MappedPoint, tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]] = field(
+        default_factory=dict
+    )
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What settles how a file is read."""
+
+    format: str = ""  # blank: by its columns
+    dates: str = "iso"
+    decimal: str = "point"
+    time_zone: str = ""
+
+
+def mapping_of(document: Any, objects: Iterable[str]) -> dict[str, MappedPoint]:
+    """Read a mapping file's document.
+
+    Raises
+    ------
+    ValueError
+        If it has another version, an unknown field, object, quantity, unit or zone, or names a point or the same
+        quantity of an object twice.
+    """
+    if (
+        not isinstance(document, Mapping)
+        or document.get("version") != 1
+        or not isinstance(document.get("points"), list)
+    ):
+        raise ValueError("a mapping file has `version: 1` and a list `points`")
+    there, allowed = set(objects), [entry.name for entry in fields(MappedPoint)]
+    mapped: dict[str, MappedPoint] = {}
+    taken: dict[tuple[str, str], str] = {}
+    for i, row in enumerate(document["points"]):
+        where = f"points[{i}]"
+        if not isinstance(row, Mapping):
+            raise ValueError(f"{where} must have {listed(allowed)}")
+        if unknown := sorted(map(str, set(row) - set(allowed))):
+            raise ValueError(f"{where} has {unknown[0]}; there are {listed(allowed)}")
+        texts = {name: str(row.get(name) or "") for name in ("point", "object", "quantity", "unit", "time_zone")}
+        entry = MappedPoint(**texts, scale=_number(where, row, "scale", 1.0), offset=_number(where, row, "offset", 0.0))
+        _check(where, entry, there)
+        if entry.point in mapped:
+            raise ValueError(f"{where}: point {entry.point} is mapped twice, to {mapped[entry.point].object} as well")
+        if (key := (entry.object, entry.quantity)) in taken:
+            raise ValueError(f"{where}: {entry.object} {entry.quantity} is point {taken[key]} already")
+        mapped[entry.point], taken[key] = entry, entry.point
+    return mapped
+
+
+def _check(where: str, entry: MappedPoint, objects: set[str]) -> None:
+    if not entry.point or len(entry.point) > 200:
+        raise ValueError(f"{where}: point must have 1 to 200 characters")
+    if not _is_object(entry.object, objects):
+        raise ValueError(f"{where}: {entry.object or 'no object'} is no object of the layout")
+    if entry.quantity not in QUANTITIES:
+        raise ValueError(f"{where}: {entry.quantity or 'no quantity'} is unknown; there are {listed(QUANTITIES, 99)}")
+    if entry.unit:
+        unit, si = unit_named(entry.unit), QUANTITIES[entry.quantity].unit
+        if unit is None or unit.si != si:
+            raise ValueError(f"{where}: {entry.unit} is no unit of {entry.quantity}, which is in {si}")
+    if not entry.scale:
+        raise ValueError(f"{where}: scale is 0; must be another number")
+    if entry.time_zone:
+        zone_named(entry.time_zone)
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """Return a time zone by its IANA name."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"time zone {name} is unknown; write one such as America/New_York") from error
+
+
+def _number(where: str, row: Mapping[str, Any], key: str, default: float) -> float:
+    value = row.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+        raise ValueError(f"{where}: {key} is {value!r}; must be a finite number")
+    return float(value)
+
+
+def _is_object(name: str, objects: set[str]) -> bool:
+    return name in objects or (name.startswith("workload/") and len(name) > len("workload/"))
+
+
+def file_points(table: Table, wanted: Reading) -> dict[str, str]:
+    """Return the points of a table with the unit that each is written in, blank where none is."""
+    if _is_long(table, wanted):
+        units: dict[str, str] = {}
+        written = table.cells("unit") if table.has("unit") else ("",) * table.n_rows
+        for point, unit in zip(table.cells("point"), written, strict=True):
+            if point:
+                units[point] = units.get(point) or unit
+        return units
+    return {name: _unit_of(name) for name in list(table.columns)[1:]}
+
+
+def _unit_of(column: str) -> str:
+    match = _UNIT_IN_NAME.search(column)
+    return match.group(1) if match else ""
+
+
+def _is_long(table: Table, wanted: Reading) -> bool:
+    long = all(table.has(name) for name in ("time", "point", "value"))
+    if wanted.format in LATER_FORMATS:
+        raise ValueError(f"--format {wanted.format} is not read yet; {' and '.join(FORMATS)} are")
+    if wanted.format == "long-csv" and not long:
+        raise ValueError(f"{table.name} has no time, point and value; it has {listed(table.columns)}")
+    if not long and next(iter(table.columns)).lower() not in TIME_COLUMNS:
+        raise ValueError(
+            f"{table.name}: the first column is {next(iter(table.columns))}; a long CSV has time,point,value,"
+            "unit,quality, a wide one starts with time"
+        )
+    return wanted.format != "wide-csv" and long
+
+
+def propose(points: Mapping[str, str], objects: Iterable[str]) -> list[Proposal]:
+    """Return what each point, given with its unit, seems to be; an object's quantity goes to the surest point only."""
+    there = sorted(set(objects), key=len, reverse=True)
+    known = set(there)
+    plain = [
+        (name, words) for name in there if (words := _words(name.rpartition("/")[2])) and "accelerators" not in name
+    ]
+    found = [_proposal(point, unit, known, plain) for point, unit in points.items()]
+    best: dict[tuple[str, str], Proposal] = {}
+    for entry in found:
+        if entry.mapped:
+            key = (entry.mapped.object, entry.mapped.quantity)
+            if key not in best or entry.confidence > best[key].confidence:
+                best[key] = entry
+    return [
+        entry
+        if entry.mapped is None or best[entry.mapped.object, entry.mapped.quantity] is entry
+        else Proposal(
+            None, entry.point, 0.0,
+            f"{entry.mapped.object} {entry.mapped.quantity} is"
+            f" {best[entry.mapped.object, entry.mapped.quantity].point} already",
+        )
+        for entry in found
+    ]  # fmt: skip
+
+
+def _proposal(point: str, unit: str, known: set[str], plain: Sequence[tuple[str, str]]) -> Proposal:
+    if carried := split_point(point):
+        name, quantity = carried
+        if quantity in QUANTITIES and _is_object(name, known):
+            return Proposal(MappedPoint(point, name, quantity, unit), point, 1.0, "its name says so")
+        return Proposal(None, point, 0.0, f"{name} is no object of the layout, or {quantity} no quantity")
+    words = _words(_UNIT_IN_NAME.sub("", point))
+    written = unit_named(unit) if unit else None
+    quantity = next(
+        (q for rule, q, si in RULES if re.search(rule, words) and (written is None or written.si == si)), None
+    )
+    if quantity is None:
+        return Proposal(None, point, 0.0, "no rule knows its name and unit")
+    names = [name for name, spelled in plain if re.search(rf"(?:^| ){re.escape(spelled)}(?: |$)", words)]
+    longest = [name for name in names if len(name.rpartition("/")[2]) == len(names[0].rpartition("/")[2])]
+    if quantity in ("dry_bulb_degc", "wet_bulb_degc"):
+        longest = ["weather"]
+    elif not longest and re.search(r"\b(site|meter|utility|main)\b", words) and quantity == "power_w":
+        longest = ["site"]
+    if len(longest) != 1:
+        many = f"could be {listed(longest, 3)}" if longest else "no object's name is in it"
+        return Proposal(None, point, 0.2, f"{quantity}, but {many}")
+    confidence = 0.9 if written else 0.6
+    reason = f"name{' and unit' if written else ', without a unit'}"
+    return Proposal(MappedPoint(point, longest[0], quantity, unit if written else ""), point, confidence, reason)
+
+
+def _words(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", " ", name.lower()).strip()
+
+
+def read_readings(path: Path, mapping: Mapping[str, MappedPoint], objects: Iterable[str], wanted: Reading) -> Readings:
+    """Read a file's readings.
+
+    Parameters
+    ----------
+    path : Path
+        Long CSV (time, point, value, unit, quality) or wide CSV (time and a column a point), gzip-packed or not.
+    mapping : mapping of MappedPoint
+        By point. Points that it does not have may carry their mapping in their name, `object|quantity`.
+    objects : iterable of str
+        Of the layout.
+    wanted : Reading
+
+    Raises
+    ------
+    ValueError, OSError
+        If the file cannot be read as a table at all. Rows that cannot be read are counted under their reason.
+    """
+    table = read_table(path)
+    there, result, clock = set(objects), Readings(), _Clock(wanted)
+    if table.left_out:
+        result.refused["fewer cells than the header"] += table.left_out
+    kept: dict[MappedPoint, list[tuple[int, float, int]]] = {}
+    meant: dict[str, MappedPoint | None] = {}
+
+    def take(time: str, point: str, value: str, unit: str, quality: str) -> None:
+        if point not in meant:
+            meant[point] = mapping.get(point) or _carried(point, there)
+        entry = meant[point]
+        reading = "point not mapped" if entry is None else _read_row(entry, time, value, unit, quality, clock, wanted)
+        if isinstance(reading, str):
+            result.refused[reading] += 1
+        else:
+            kept.setdefault(entry, []).append(reading)
+
+    if _is_long(table, wanted):
+        blank = ("",) * table.n_rows
+        units = table.cells("unit") if table.has("unit") else blank
+        qualities = table.cells("quality") if table.has("quality") else blank
+        for row in zip(table.cells("time"), table.cells("point"), table.cells("value"), units, qualities, strict=True):
+            take(*row)
+    else:
+        times = table.cells(next(iter(table.columns)))
+        for name in list(table.columns)[1:]:
+            carried = split_point(name)
+            unit = _unit_of(name) or (QUANTITIES[carried[1]].unit if carried and carried[1] in QUANTITIES else "")
+            for time, value in zip(times, table.cells(name), strict=True):
+                take(time, name, value, unit, "")
+    for entry, rows in kept.items():
+        times_ms, values, quality = zip(*rows, strict=True)
+        result.points[entry] = (
+            np.array(times_ms, dtype=np.int64), np.array(values, dtype=float), np.array(quality, dtype=np.uint8)
+        )  # fmt: skip
+    return result
+
+
+def _carried(point: str, objects: set[str]) -> MappedPoint | None:
+    carried = split_point(point)
+    if carried is None or carried[1] not in QUANTITIES or not _is_object(carried[0], objects):
+        return None
+    return MappedPoint(point, *carried)
+
+
+def _read_row(
+    entry: MappedPoint, time: str, value: str, unit: str, quality: str, clock: "_Clock", wanted: Reading
+) -> tuple[int, float, int] | str:
+    """Return time [ms since 1970], SI value and quality of one row, or the reason that refuses it."""
+    if not value:
+        return "no value"
+    number = _decimal(value, wanted.decimal)
+    if isinstance(number, str):
+        return number
+    quantity: Quantity = QUANTITIES[entry.quantity]
+    written: Unit | None = unit_named(unit or entry.unit) if unit or entry.unit else None
+    if written is None:
+        return f"unit {unit or entry.unit} is unknown" if unit or entry.unit else "no unit: give it in the mapping"
+    if written.si != quantity.unit:
+        return f"{unit or entry.unit} is no unit of {entry.quantity}"
+    number = (number * entry.scale + entry.offset) * written.scale + written.offset
+    if not quantity.low <= number <= quantity.high:
+        return f"outside the range of {entry.quantity}"
+    if quality and (not quality.replace(".0", "").isdigit() or int(float(quality)) > 255):
+        return "quality is no whole number 0 to 255"
+    when = clock.ms(time, entry.time_zone)
+    return when if isinstance(when, str) else (when, number, int(float(quality)) if quality else 1)
+
+
+def _decimal(cell: str, decimal: str) -> float | str:
+    if decimal == "comma":
+        if "." in cell:
+            return "decimal point under --decimal comma"
+        cell = cell.replace(",", ".", 1)
+    elif "," in cell:
+        return "comma in a number: say --decimal comma, or write it without"
+    try:
+        number = float(cell)
+    except ValueError:
+        return "value is no number"
+    return number if np.isfinite(number) else "no value"
+
+
+class _Clock:
+    """Reads times; the same text is read once."""
+
+    def __init__(self, wanted: Reading) -> None:
+        self._wanted = wanted
+        self._read: dict[tuple[str, str], int | str] = {}
+
+    def ms(self, text: str, time_zone: str) -> int | str:
+        """Return a time in ms since 1970, or the reason that refuses it."""
+        key = (text, time_zone)
+        if key not in self._read:
+            if len(self._read) > 1_000_000:
+                self._read.clear()
+            self._read[key] = self._ms(text, time_zone or self._wanted.time_zone)
+        return self._read[key]
+
+    def _ms(self, text: str, time_zone: str) -> int | str:
+        when = self._moment(text)
+        if isinstance(when, str):
+            return when
+        if when.tzinfo is None:
+            if not time_zone:
+                return "time without a zone: say --time-zone, or time_zone in the mapping"
+            zone = zone_named(time_zone)
+            first, second = (when.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+            if first.utcoffset() != second.utcoffset():
+                return "time that the clock's change makes double or skips: write it with its zone"
+            when = first
+        ms = round(when.timestamp() * 1e3)
+        return ms if FIRST_MS <= ms < LAST_MS else "time outside 1990 to 2100"
+
+    def _moment(self, text: str) -> dt.datetime | str:
+        if re.fullmatch(r"\d{9,10}(\.\d+)?|\d{12,13}", text):
+            seconds = float(text) / (1e3 if float(text) > 1e11 else 1.0)
+            return dt.datetime.fromtimestamp(seconds, dt.UTC)
+        match = _SLASHED.match(text)
+        if match is None:
+            try:
+                return dt.datetime.fromisoformat(text)
+            except ValueError:
+                return "time unreadable"
+        if self._wanted.dates == "iso":
+            return "date reads two ways: say --dates day-first or month-first"
+        first, second, year, *clock = (int(part or 0) for part in match.groups())
+        day, month = (first, second) if self._wanted.dates == "day-first" else (second, first)
+        try:
+            return dt.datetime(year, month, day, *clock)  # noqa: DTZ001  its zone is given by the caller
+        except ValueError:
+            return f"no {self._wanted.dates} date"

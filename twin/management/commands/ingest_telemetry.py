@@ -1,0 +1,67 @@
+"""Store the readings of files for a layout's site, each refused row counted under its reason."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from twin.core.telemetry import readings as reader
+from twin.management.commands.map_telemetry import known_objects
+from twin.management.commands.publish_telemetry import read_yaml
+from twin.management.commands.simulate import named_layout
+from twin.telemetry import store
+
+
+class Command(BaseCommand):
+    help = __doc__
+    requires_system_checks = ()  # they load every page and resource: a third of a second
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("layout", metavar="SITE/LAYOUT")
+        parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+        parser.add_argument("--mapping", type=Path, metavar="MAP.yaml", help="of points that do not carry their own")
+        parser.add_argument("--format", default="", choices=("", *reader.FORMATS, *reader.LATER_FORMATS))
+        parser.add_argument("--dates", default="iso", choices=reader.DATES, help="order of dates with slashes")
+        parser.add_argument("--decimal", default="point", choices=("point", "comma"))
+        parser.add_argument("--time-zone", default="", metavar="NAME", help="of times that are written without one")
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, layout: str, files: list[Path], mapping: Path | None, **options: Any) -> None:
+        found = named_layout(layout)
+        objects = known_objects(found)
+        told: dict[str, Any] = {"accepted": 0, "duplicate": 0, "refused": Counter()}
+        wanted = reader.Reading(options["format"], options["dates"], options["decimal"], options["time_zone"])
+        try:
+            if wanted.time_zone:
+                reader.zone_named(wanted.time_zone)
+            mapped = reader.mapping_of(read_yaml(mapping), objects) if mapping else {}
+        except OSError as error:
+            raise CommandError(f"{error.filename or mapping}: {error.strerror}") from error
+        except ValueError as error:
+            raise CommandError(" ".join(str(error).split())) from error
+        unreadable = []
+        for file in files:
+            try:
+                readings = reader.read_readings(file, mapped, objects, wanted)
+            except OSError as error:
+                unreadable.append(f"{file}: {error.strerror or error}")
+                continue
+            except ValueError as error:
+                unreadable.append(" ".join(str(error).split()))
+                continue
+            accepted, duplicate = store.append(found.site, readings)
+            told["accepted"] += accepted
+            told["duplicate"] += duplicate
+            told["refused"].update(readings.refused)
+        if options["json"]:
+            self.stdout.write(json.dumps(told, indent=1, ensure_ascii=False))
+        else:
+            self.stdout.write(f"accepted {told['accepted']:,}, duplicate {told['duplicate']:,}")
+            for reason, n in told["refused"].most_common():
+                self.stdout.write(f"refused {n:,}: {reason}")
+        if unreadable:
+            raise CommandError("not read, nothing of it stored: " + "; ".join(unreadable))
+        if not told["accepted"] and not told["duplicate"]:
+            raise CommandError("no reading was stored")

@@ -1,0 +1,43 @@
+"""Measured readings of a site: its points, and each point's days as packed columns."""
+
+from django.db import models
+
+from facility.models import Site
+
+
+class TelemetryPoint(models.Model):
+    """One measured quantity of one object of a site. Readings are stored in SI."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="telemetry_points")
+    object = models.CharField(max_length=200, help_text="Kind and name: cdu/CDU-2, rack/HALL/NAME, site.")
+    quantity = models.CharField(max_length=60, help_text="As on the wire: power_w, secondary_supply_degc.")
+    name = models.CharField(max_length=200, help_text="The source's own name.")
+    unit = models.CharField(max_length=20, blank=True, help_text="The source's own unit.")
+    scale = models.FloatField(default=1.0, help_text="Of the source's value, before its unit.")
+    offset = models.FloatField(default=0.0, help_text="Added to it.")
+
+    class Meta:
+        ordering = ["object", "quantity"]
+        constraints = [
+            models.UniqueConstraint(fields=["site", "object", "quantity"], name="telemetry_point_quantity_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.object}|{self.quantity}"
+
+
+class TelemetryDay(models.Model):
+    """A point's readings of one UTC day, in order of time. Packed by `twin.telemetry.store`."""
+
+    point = models.ForeignKey(TelemetryPoint, on_delete=models.CASCADE, related_name="days")
+    day = models.DateField()
+    n_readings = models.PositiveIntegerField()
+    columns = models.BinaryField(help_text="Times, values and quality, zlib.")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["point", "day"]
+        constraints = [models.UniqueConstraint(fields=["point", "day"], name="telemetry_day_point_day_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.point_id} {self.day}"

@@ -1,0 +1,106 @@
+"""Readings stored by point and UTC day: columns of times, values and quality, packed with zlib.
+
+A time that a point already has keeps its first reading; the later one is counted as a duplicate. Gaps stay gaps.
+"""
+
+import datetime as dt
+import zlib
+
+import numpy as np
+from django.db import transaction
+from numpy.typing import NDArray
+
+from facility.models import Site
+from twin.core.telemetry.readings import Readings
+from twin.models import TelemetryDay, TelemetryPoint
+
+DAY_MS = 86_400_000
+Columns = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]  # times [ms since 1970], values, quality
+
+
+def packed(day_ms: int, columns: Columns) -> bytes:
+    """Return a day's columns: steps of time [ms], values as float32 and quality, bytes of like weight together."""
+    times, values, quality = columns
+    steps = np.diff(times, prepend=day_ms).astype("<u4")
+    parts = (_by_weight(steps), _by_weight(values.astype("<f4")), quality.astype(np.uint8).tobytes())
+    return zlib.compress(b"".join(parts), 6)
+
+
+def unpacked(day_ms: int, stored: bytes, n: int) -> Columns:
+    """Return the columns that `packed` spelled."""
+    raw = zlib.decompress(stored)
+    steps, values = (
+        np.frombuffer(raw, np.uint8, 4 * n, 4 * n * i).reshape(4, n).T.copy().view(kind)[:, 0]
+        for i, kind in enumerate(("<u4", "<f4"))
+    )
+    times = day_ms + np.cumsum(steps.astype(np.int64))
+    return times, values.astype(float), np.frombuffer(raw, np.uint8, n, 8 * n)
+
+
+def _by_weight(column: NDArray) -> bytes:
+    return column.view(np.uint8).reshape(-1, 4).T.tobytes()
+
+
+@transaction.atomic
+def append(site: Site, readings: Readings) -> tuple[int, int]:
+    """Store a file's readings, all or none; return how many were accepted and how many were there already."""
+    accepted = duplicate = 0
+    Site.objects.select_for_update().get(pk=site.pk)  # one writer a site: a day is read, joined and written
+    for mapped, columns in readings.points.items():
+        point, _ = TelemetryPoint.objects.update_or_create(
+            site=site, object=mapped.object, quantity=mapped.quantity,
+            defaults={"name": mapped.point, "unit": mapped.unit, "scale": mapped.scale, "offset": mapped.offset},
+        )  # fmt: skip
+        new, twice = _append(point, columns)
+        accepted += new
+        duplicate += twice
+    return accepted, duplicate
+
+
+def _append(point: TelemetryPoint, columns: Columns) -> tuple[int, int]:
+    order = np.argsort(columns[0], kind="stable")
+    times, values, quality = (column[order] for column in columns)
+    days = times // DAY_MS
+    stored = {row.day: row for row in point.days.filter(day__in=[_date(day) for day in np.unique(days).tolist()])}
+    accepted = 0
+    for day in np.unique(days).tolist():
+        here = days == day
+        joined = [times[here], values[here], quality[here]]
+        before, row = 0, stored.get(_date(day))
+        if row is not None:
+            before = row.n_readings
+            old = unpacked(day * DAY_MS, bytes(row.columns), before)
+            joined = [np.concatenate(pair) for pair in zip(old, joined, strict=True)]
+        unique, first = np.unique(joined[0], return_index=True)  # the first of equal times: the stored one
+        if unique.size == before:
+            continue
+        spelled = packed(day * DAY_MS, (unique, joined[1][first], joined[2][first]))
+        TelemetryDay.objects.update_or_create(
+            point=point, day=_date(day), defaults={"n_readings": unique.size, "columns": spelled}
+        )
+        accepted += unique.size - before
+    return accepted, times.size - accepted
+
+
+def _date(day: int) -> dt.date:
+    return dt.date(1970, 1, 1) + dt.timedelta(days=day)
+
+
+def read(site: Site, start_ms: int, end_ms: int) -> dict[tuple[str, str], Columns]:
+    """Return every point's readings from `start_ms` up to but not including `end_ms`, by object and quantity."""
+    found: dict[tuple[str, str], list[Columns]] = {}
+    rows = TelemetryDay.objects.filter(
+        point__site=site, day__gte=_date(start_ms // DAY_MS), day__lte=_date(end_ms // DAY_MS)
+    )
+    for row in rows.select_related("point").order_by("point", "day").iterator(chunk_size=500):
+        first = (row.day - dt.date(1970, 1, 1)).days * DAY_MS
+        times, values, quality = unpacked(first, bytes(row.columns), row.n_readings)
+        here = (times >= start_ms) & (times < end_ms)
+        if here.any():
+            found.setdefault((row.point.object, row.point.quantity), []).append(
+                (times[here], values[here], quality[here])
+            )
+    return {
+        key: tuple(np.concatenate(column) for column in zip(*days, strict=True))  # type: ignore[misc]
+        for key, days in found.items()
+    }
