@@ -16,6 +16,7 @@ from twin.core.solve.steady import Steady, at_hours, solve_steady
 from twin.core.solved import Described
 from twin.core.telemetry.predicted import (
     Points,
+    at_times,
     hour_of_year,
     predicted_points,
     rack_objects,
@@ -123,15 +124,8 @@ def _means(columns: Columns, start_s: float, step_s: float, bins: NDArray[np.int
 
 def _weather(year: Described, means: Points, hours: FloatArray) -> tuple[Described, str]:
     """Return the layout at the intervals: described weather and demand on the line between hours, then the measured."""
-    n, part = year.weather.n_elements, hours % 1.0
-    first, then = (at_hours(year, (np.floor(hours + more) % n).astype(int).tolist()) for more in (0, 1))
-
-    def between(a: FloatArray, b: FloatArray) -> FloatArray:
-        return a * (1 - part) + b * part
-
-    dry = between(first.weather.dry_bulb_degc, then.weather.dry_bulb_degc)
-    ratio = between(first.weather.humidity_ratio, then.weather.humidity_ratio)
-    pressure = between(first.weather.pressure_pa, then.weather.pressure_pa)
+    here = at_times(year, hours)
+    dry, ratio, pressure = here.weather.dry_bulb_degc, here.weather.humidity_ratio, here.weather.pressure_pa
     seen_dry, seen_wet = (means.get(("weather", f"{bulb}_bulb_degc")) for bulb in ("dry", "wet"))
     told = []
     if seen_dry is not None:
@@ -143,12 +137,7 @@ def _weather(year: Described, means: Points, hours: FloatArray) -> tuple[Describ
         wet = np.minimum(np.where(known, seen_wet, dry), dry)
         ratio = np.where(known, humidity_ratio_from_wet_bulb(dry, wet, pressure), ratio)
         told.append("wet bulb")
-    pools = [
-        replace(pool, demand_per_s=between(pool.demand_per_s, after.demand_per_s),
-                work_per_s=between(pool.work_per_s, after.work_per_s))
-        for pool, after in zip(first.pools, then.pools, strict=True)
-    ]  # fmt: skip
-    here = replace(first, weather=Weather(dry_bulb_degc=dry, humidity_ratio=ratio, pressure_pa=pressure), pools=pools)
+    here = replace(here, weather=Weather(dry_bulb_degc=dry, humidity_ratio=ratio, pressure_pa=pressure))
     return here, f"measured {' and '.join(told)}" if told else "described"
 
 

@@ -2,14 +2,17 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
+from power_cooling.site_arrays import Weather
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.solve.object_states import object_tables, totals
-from twin.core.solve.steady import Steady
+from twin.core.solve.steady import Steady, at_hours
+from twin.core.solved import Described
 from twin.core.telemetry.quantities import split_point
 
 FloatArray = NDArray[np.float64]
@@ -105,6 +108,26 @@ def workload_tokens_per_s(steady: Steady) -> dict[str, FloatArray]:
     for i, pool in enumerate(steady.pools):
         tokens[pool.workload] = tokens.get(pool.workload, 0.0) + made[:, i]
     return tokens
+
+
+def at_times(year: Described, hours: FloatArray) -> Described:
+    """Return the layout at hours of the year with a fraction: weather and demand on the line between whole hours."""
+    n, part = year.weather.n_elements, hours % 1.0
+    first, then = (at_hours(year, (np.floor(hours + more) % n).astype(int).tolist()) for more in (0, 1))
+
+    def between(a: FloatArray, b: FloatArray) -> FloatArray:
+        return a * (1 - part) + b * part
+
+    columns = ("dry_bulb_degc", "humidity_ratio", "pressure_pa")
+    return replace(
+        first,
+        weather=Weather(*(between(getattr(first.weather, name), getattr(then.weather, name)) for name in columns)),
+        pools=[
+            replace(pool, demand_per_s=between(pool.demand_per_s, after.demand_per_s),
+                    work_per_s=between(pool.work_per_s, after.work_per_s))
+            for pool, after in zip(first.pools, then.pools, strict=True)
+        ],
+    )  # fmt: skip
 
 
 def hour_of_year(seconds: FloatArray, offset_s: float, n_hours: int) -> FloatArray:

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.core.inputs import equipment
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.solve.simulate import described
 from twin.core.solve.steady import solve_steady
-from twin.core.telemetry.predicted import Points, hour_of_year, layout_objects, matches, predicted_points
+from twin.core.solved import Described
+from twin.core.telemetry.predicted import Points, at_times, hour_of_year, layout_objects, matches, predicted_points
 from twin.core.telemetry.quantities import (
     FAULTS,
     PARAMETERS,
@@ -19,13 +21,20 @@ from twin.core.telemetry.quantities import (
     is_sensor_temperature,
     point_name,
 )
+from twin.core.telemetry.tables import listed
 from twin.core.telemetry.times import iso_time, parse_time
 
 FloatArray = NDArray[np.float64]
 
 DAY_S = 86_400.0
 MOST_SAMPLES = 20_000_000
-SENSOR_TRUTHS = ("sensor_bias", "sensor_gain")
+MOST_SOLVED = 3000  # readings in time that are solved each; more are interpolated between whole hours
+# Parameters that the publishing plant applies, with the kinds of object (of feeds: of feed) that have them.
+APPLIED: Mapping[str, tuple[str, ...]] = {
+    "sensor_bias": (), "sensor_gain": (), "ua_frac": ("cdu",), "pump_efficiency_frac": ("cdu",),
+    "fan_power_frac": ("hall", "plant"), "containment_leakage_frac": ("hall",), "ups_loss_frac": ("ups",),
+    "transformer_loss_frac": ("transformer",),
+}  # fmt: skip
 # What a relative reading gains for each kelvin of a fault's range: 3 K, or 0.3 of the reading.
 FRAC_PER_K = 0.1
 
@@ -90,7 +99,7 @@ def publish(
     start_s, offset_s : float
         First reading [s since 1970], and its clock's distance from UTC [s]: the clock that the typical year runs on.
     hours, step_s : float
-        How long [h], and the time between readings [s]. Between whole hours values are interpolated.
+        How long [h], and the time between readings [s].
     noise : mapping of Noise, optional
         By quantity. Without it readings are exact.
     truths, faults : sequences
@@ -107,18 +116,23 @@ def publish(
         raise ValueError(f"--hours is {hours:g}; must be above 0, at most 8760")
     if not (np.isfinite(step_s) and 1 <= step_s <= 3600 * hours):
         raise ValueError(f"--step is {step_s:g} s; must be 1 s up to the {hours:g} hours that are published")
-    year = described(_true_inputs(inputs, truths))
-    n_year = year.weather.n_elements
     times = start_s + np.arange(0.0, hours * 3600.0, step_s)
-    at = hour_of_year(times, offset_s, n_year)
-    knots, place = np.unique(np.concatenate([np.floor(at), np.floor(at) + 1]) % n_year, return_inverse=True)
-    solved = predicted_points(solve_steady(year, knots.astype(int).tolist()))
+    year = _as_true(described(inputs), truths)
+    at = hour_of_year(times, offset_s, year.weather.n_elements)
+    if times.size <= MOST_SOLVED:  # plants switch between hours too: a line between two modes is neither
+        knots, place = np.unique(at, return_inverse=True)
+        part = np.zeros(times.size)
+        before = after = place
+    else:
+        n_year, part = year.weather.n_elements, at % 1.0
+        knots, place = np.unique(np.concatenate([np.floor(at), np.floor(at) + 1]) % n_year, return_inverse=True)
+        before, after = place[: times.size], place[times.size :]
+    solved = predicted_points(solve_steady(at_times(year, knots), range(knots.size)))
     if len(solved) * times.size > MOST_SAMPLES:
         raise ValueError(
             f"{len(solved):,} points × {times.size:,} readings are more than {MOST_SAMPLES:,}; take a larger --step or"
             " fewer --hours"
         )
-    before, after, part = place[: times.size], place[times.size :], at % 1.0
     random = np.random.default_rng(seed)
     points: Points = {}
     for (name, quantity), values in solved.items():
@@ -128,20 +142,47 @@ def publish(
     return Published(times, points)
 
 
-def _true_inputs(inputs: LayoutInputs, truths: Sequence[Truth]) -> LayoutInputs:
-    """Return the publishing plant: the description with the parameters that differ."""
+def _as_true(year: Described, truths: Sequence[Truth]) -> Described:
+    """Return the publishing plant: the described one with the parameters that differ.
+
+    CDUs of a group are solved as one: one that differs moves its group by its share.
+    """
+    site, tree = year.site, year.feeds.tree
+    halls, plants, cdus = site.halls, site.plants, site.cdus
     for truth in truths:
-        if truth.parameter == "containment_leakage_frac":
-            inputs = replace(
-                inputs,
-                halls=tuple(
-                    replace(hall, leakage_frac=min(hall.leakage_frac * truth.value, 0.95))
-                    if f"hall/{hall.name}" == truth.object
-                    else hall
-                    for hall in inputs.halls
-                ),
-            )
-    return inputs
+        kind, _, name = truth.object.partition("/")
+        if kind == "hall":
+            row = [hall.name == name for hall in year.inputs.halls]
+            if truth.parameter == "containment_leakage_frac":
+                halls = replace(halls, bypass_frac=np.minimum(_times(halls.bypass_frac, row, truth.value), 0.95))
+            elif truth.parameter == "fan_power_frac":
+                halls = replace(halls, unit_fan_w=_times(halls.unit_fan_w, row, truth.value))
+        elif kind == "plant" and truth.parameter == "fan_power_frac":
+            row = [plant.name == name for plant in year.inputs.plants]
+            plants = replace(
+                plants, cooler_fan_w=_times(plants.cooler_fan_w, row, truth.value),
+                tower_fan_w=_times(plants.tower_fan_w, row, truth.value),
+            )  # fmt: skip
+        elif kind == "cdu" and cdus is not None and truth.parameter in ("ua_frac", "pump_efficiency_frac"):
+            group = next(cdu.group for cdu in year.inputs.cdus if cdu.name == name)
+            row = [named == group for named in equipment.cdu_groups(year.inputs)]
+            worth = truth.value if truth.parameter == "ua_frac" else 1.0 / truth.value
+            share = 1.0 + (worth - 1.0) / cdus.n_units[row.index(True)]
+            if truth.parameter == "ua_frac":
+                cdus = replace(cdus, ua_w_per_k=_times(cdus.ua_w_per_k, row, share))
+            else:
+                cdus = replace(cdus, pump_power_w=_times(cdus.pump_power_w, row, share))
+        elif kind == "feed":
+            row = [node == tree.index(name) for node in range(tree.n_nodes)]
+            losses = ("no_load_loss_frac", "proportional_loss_frac", "square_loss_frac")
+            tree = replace(tree, **{loss: _times(getattr(tree, loss), row, truth.value) for loss in losses})
+    return replace(
+        year, site=replace(site, halls=halls, plants=plants, cdus=cdus), feeds=replace(year.feeds, tree=tree)
+    )
+
+
+def _times(values: FloatArray, row: Sequence[bool], factor: float) -> FloatArray:
+    return np.where(row, values * factor, values)
 
 
 def _sensor(
@@ -211,14 +252,15 @@ def truths_of(inputs: LayoutInputs, rows: Any) -> tuple[Truth, ...]:
         parameter, name = str(row.get("parameter")), str(row.get("object"))
         if parameter not in PARAMETERS:
             raise ValueError(f"{where} names parameter {parameter}; there are {', '.join(PARAMETERS)}")
-        if parameter not in (*SENSOR_TRUTHS, "containment_leakage_frac"):
+        if parameter not in APPLIED:
             raise ValueError(
-                f"{where}: parameter {parameter} is not applied to a publishing plant yet; sensor_bias, sensor_gain"
-                " and containment_leakage_frac are"
+                f"{where}: parameter {parameter} is not applied to a publishing plant yet; {', '.join(APPLIED)} are"
             )
         _known(inputs, where, name)
-        if parameter == "containment_leakage_frac" and not name.startswith("hall/"):
-            raise ValueError(f"{where}: containment_leakage_frac belongs to a hall, as hall/NAME, not to {name}")
+        kinds = APPLIED[parameter]
+        feed_kind = next((feed.kind for feed in inputs.feeds if f"feed/{feed.name}" == name), "")
+        if kinds and name.partition("/")[0] not in kinds and feed_kind not in kinds:
+            raise ValueError(f"{where}: {parameter} belongs to {' or '.join(kinds)}, not to {name}")
         value, allowed = _number(where, row, "value"), PARAMETERS[parameter]
         if not allowed.low <= value <= allowed.high:
             raise ValueError(f"{where}: {parameter} is {value:g}; must be {allowed.low:g} to {allowed.high:g}")
@@ -261,7 +303,8 @@ def fault_of(inputs: LayoutInputs, text: str) -> Fault:
 def _known(inputs: LayoutInputs, where: str, name: str) -> None:
     there = layout_objects(inputs)
     if name.split("|")[0] not in there and not name.startswith("workload/"):
-        raise ValueError(f"{where}: {name} is no object of the layout; there are {', '.join(there[:6])} …")
+        alike = [other for other in there if other.partition("/")[0] == name.partition("/")[0]] or there
+        raise ValueError(f"{where}: {name} is no object of the layout; there are {listed(alike, 6)}")
 
 
 def _rows(what: str, rows: Any, allowed: set[str]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -91,9 +91,38 @@ def test_a_fault_that_cannot_be_published_is_refused_by_name(inputs, text, said)
 
 
 def test_a_parameter_that_the_plant_cannot_apply_is_refused_by_name(inputs):
-    rows = [{"object": "site", "parameter": "ua_frac", "value": 0.8}]
-    with pytest.raises(ValueError, match="ua_frac is not applied"):
+    rows = [{"object": "site", "parameter": "cold_plate_resistance_frac", "value": 0.8}]
+    with pytest.raises(ValueError, match="cold_plate_resistance_frac is not applied"):
         publish.truths_of(inputs, rows)
+    with pytest.raises(ValueError, match="ua_frac belongs to cdu"):
+        publish.truths_of(inputs, [{"object": "site", "parameter": "ua_frac", "value": 0.8}])
+    with pytest.raises(ValueError, match="must be 0.3 to 2"):
+        publish.truths_of(inputs, [{"object": f"cdu/{inputs.cdus[0].name}", "parameter": "ua_frac", "value": 9}])
+
+
+def test_a_truth_moves_what_its_parameter_means(inputs, published):
+    cdu, hall = inputs.cdus[0], inputs.halls[0]
+    ups = next(feed for feed in inputs.feeds if feed.kind == "ups")
+    transformer = next(feed for feed in inputs.feeds if feed.kind == "transformer")
+
+    def told(name: str, parameter: str, value: float) -> dict:
+        truths = publish.truths_of(inputs, [{"object": name, "parameter": parameter, "value": value}])
+        return publish.publish(
+            inputs, start_s=1_782_903_600.0, offset_s=-18_000.0, hours=4, step_s=1800.0, truths=truths
+        ).points
+
+    for name, parameter, moved in (
+        # a fouled unit holds its supply with more facility water
+        (f"cdu/{cdu.name}", "ua_frac", (f"cdu/{cdu.name}", "primary_flow_kg_s")),
+        (f"feed/{ups.name}", "ups_loss_frac", ("site", "power_w")),
+        (f"feed/{transformer.name}", "transformer_loss_frac", ("site", "power_w")),
+        (f"hall/{hall.name}", "fan_power_frac", ("site", "power_w")),
+        (f"cdu/{cdu.name}", "pump_efficiency_frac", (f"cdu/{cdu.name}", "power_w")),
+        (f"hall/{hall.name}", "containment_leakage_frac", (f"hall/{hall.name}", "air_flow_kg_s")),
+    ):
+        value = 0.5 if parameter in ("ua_frac", "pump_efficiency_frac") else 1.5
+        now, was = told(name, parameter, value)[moved], published.points[moved]
+        assert np.all(now > was * (1 + 1e-6)), (name, parameter)
 
 
 def test_the_hour_of_the_year_is_that_of_the_stated_clock():
