@@ -1,5 +1,6 @@
 """A layout's predicted points as if measured: noise, sensor faults and a publishing plant other than described."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -297,6 +298,8 @@ def fault_of(inputs: LayoutInputs, text: str) -> Fault:
     size = _number("--fault", parts, "size")
     if not 0 <= size <= 1:
         raise ValueError(f"--fault: size is {size:g}; must be 0 to 1 of the kind's range")
+    if re.search(r"(Z|[+-]\d{2}:?\d{2})$", parts["start"]) is None or "T" not in parts["start"]:
+        raise ValueError(f"--fault: start is {parts['start']}; write it with its zone, as 2026-07-01T00:00:00-05:00")
     return Fault(parts["kind"], parts["object"], parse_time(parts["start"]), size)
 
 

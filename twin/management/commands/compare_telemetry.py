@@ -5,13 +5,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from facility.models import Layout
+from twin.core.inputs.layout import layout_inputs
 from twin.core.solve.simulate import described
 from twin.core.telemetry.compare import compare
 from twin.exceptions import CannotSimulate
 from twin.management.commands.publish_telemetry import zoned_time
 from twin.management.commands.simulate import named_layout, named_scenario
-from twin.models import Run, Scenario
+from twin.models import Run
 from twin.runs import snapshot
 from twin.telemetry import store
 
@@ -36,9 +36,10 @@ class Command(BaseCommand):
         try:
             (start_s, offset_s), (end_s, _) = zoned_time("--start", start), zoned_time("--end", end)
             measured = store.read(found.site, round(start_s * 1e3), round(end_s * 1e3))
+            inputs = snapshot.snapshot(found, asked)
             told = compare(
-                described(snapshot.inputs_now(found, asked)), measured, start_s=start_s, end_s=end_s,
-                offset_s=offset_s, figure_bands=_bands(found, asked),
+                described(layout_inputs(inputs)), measured, start_s=start_s, end_s=end_s, offset_s=offset_s,
+                figure_bands=_bands(snapshot.sha256(snapshot.canonical(inputs))),
             )  # fmt: skip
         except (CannotSimulate, ValueError) as refusal:
             raise CommandError(str(refusal)) from refusal
@@ -67,13 +68,9 @@ class Command(BaseCommand):
             self.stdout.write(f"{point:58} not predicted")
 
 
-def _bands(layout: Layout, scenario: Scenario) -> dict[str, tuple[float, float]]:
-    """Return low and high of each figure over its value, of the last run of the layout as it is now."""
-    run = (
-        Run.objects.filter(layout=layout, scenario=scenario, status=Run.Status.DONE)
-        .order_by("-created_at")
-        .first()
-    )  # fmt: skip
+def _bands(inputs_sha256: str) -> dict[str, tuple[float, float]]:
+    """Return low and high of each figure over its value, of the last run of just this description and scenario."""
+    run = Run.objects.filter(inputs_sha256=inputs_sha256, status=Run.Status.DONE).order_by("-created_at").first()
     if run is None:
         return {}
     return {

@@ -83,6 +83,7 @@ def test_a_sensor_fault_touches_its_point_from_its_start_only(inputs, published)
         ("kind=sensor_bias,object=cdu/none,start=2026-07-01,size=0.5", "no object of the layout"),
         ("kind=sensor_bias,object=weather,start=2026-07-01,size=2", "size is 2"),
         ("kind=sensor_bias,object=weather,size=1", "has no start"),
+        ("kind=sensor_bias,object=weather,start=2026-07-01T12:00:00,size=1", "with its zone"),
     ],
 )
 def test_a_fault_that_cannot_be_published_is_refused_by_name(inputs, text, said):

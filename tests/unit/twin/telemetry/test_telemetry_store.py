@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from facility.models import Layout
+from tests.small_run import done_run
 from twin.core.inputs.layout import layout_inputs
 from twin.core.solve.simulate import described
 from twin.core.telemetry.compare import compare
@@ -15,6 +16,7 @@ from twin.core.telemetry.predicted import layout_objects
 from twin.core.telemetry.publish import publish
 from twin.core.telemetry.readings import MappedPoint, Reading, mapping_of, propose, read_readings
 from twin.models import TelemetryDay, TelemetryPoint
+from twin.runs import snapshot
 from twin.telemetry import store
 
 LAYOUT = "sterling/gb200-nvl72"
@@ -251,8 +253,19 @@ def test_the_commands_publish_map_ingest_and_compare(samples, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == {"accepted": n, "duplicate": 0, "refused": {}}
     call_command("ingest_telemetry", LAYOUT, out, json=True)
     assert json.loads(capsys.readouterr().out) == {"accepted": 0, "duplicate": n, "refused": {}}
-    call_command("compare_telemetry", LAYOUT, start=start, end="2026-07-01T09:00:00-05:00", json=True)
+    scenario = samples.site.scenarios.order_by("name", "id").first()
+    run = done_run(samples, scenario)  # made 1000 tokens/s, from 900 to 1100
+    span = {"start": start, "end": "2026-07-01T09:00:00-05:00", "json": True}
+    call_command("compare_telemetry", LAYOUT, **span)
+    figure = json.loads(capsys.readouterr().out)["figures"]["output_tokens_per_s"]
+    assert figure["low"] is None  # a run of another description has no say
+    run.inputs_sha256 = snapshot.sha256(snapshot.canonical(snapshot.snapshot(samples, scenario)))
+    run.save()
+    call_command("compare_telemetry", LAYOUT, **span)
     told = json.loads(capsys.readouterr().out)
+    figure = told["figures"]["output_tokens_per_s"]
+    assert figure["low"] == pytest.approx(0.9 * figure["predicted"])
+    assert figure["high"] == pytest.approx(1.1 * figure["predicted"])
     assert told["intervals"] == 3
     meter = next(row for row in told["points"] if row["object"] == "site" and row["quantity"] == "power_w")
     assert abs(meter["nmbe_frac"]) < 0.02
