@@ -58,6 +58,13 @@ RULES: Sequence[tuple[str, str, str]] = (
 )
 
 
+# A unit proposed from how a name ends, where none is written; it goes into the mapping, to be seen before it is used.
+UNIT_ENDINGS: Mapping[str, str] = {
+    "_kw": "kW", "_mw": "MW", "_w": "W", "_degc": "degC", "_degf": "degF", "_c": "degC", "_f": "degF", "_kpa": "kPa",
+    "_kg_s": "kg/s", "_l_s": "l/s", "_l_min": "l/min", "_gpm": "gpm", "_pct": "%", "_frac": "1",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class MappedPoint:
     """What a point means. A reading is value × scale + offset in `unit`; `time_zone` is of times without a zone."""
@@ -240,6 +247,8 @@ def _proposal(point: str, unit: str, known: set[str], plain: Sequence[tuple[str,
             return Proposal(MappedPoint(point, name, quantity, unit), point, 1.0, "its name says so")
         return Proposal(None, point, 0.0, f"{name} is no object of the layout, or {quantity} no quantity")
     words = _words(_UNIT_IN_NAME.sub("", point))
+    ending = "" if unit else next((u for end, u in UNIT_ENDINGS.items() if point.lower().endswith(end)), "")
+    unit = unit or ending
     written = unit_named(unit) if unit else None
     quantity = next(
         (q for rule, q, si in RULES if re.search(rule, words) and (written is None or written.si == si)), None
@@ -255,8 +264,8 @@ def _proposal(point: str, unit: str, known: set[str], plain: Sequence[tuple[str,
     if len(longest) != 1:
         many = f"could be {listed(longest, 3)}" if longest else "no object's name is in it"
         return Proposal(None, point, 0.2, f"{quantity}, but {many}")
-    confidence = 0.9 if written else 0.6
-    reason = f"name{' and unit' if written else ', without a unit'}"
+    confidence = (0.7 if ending else 0.9) if written else 0.6
+    reason = f"name and {unit} by its ending" if ending else f"name{' and unit' if written else ', without a unit'}"
     return Proposal(MappedPoint(point, longest[0], quantity, unit if written else ""), point, confidence, reason)
 
 

@@ -147,6 +147,17 @@ def test_points_are_proposed_by_name_and_unit():
     assert "already" in found["Utility Meter kW"].reason
 
 
+def test_a_unit_read_from_a_names_ending_is_proposed_and_never_used_unseen(tmp_path):
+    (found,) = propose({"cdu-1_primary_supply_degf": ""}, OBJECTS)
+    assert found.mapped == MappedPoint("cdu-1_primary_supply_degf", "cdu/CDU-1", "primary_supply_degc", "degF")
+    assert "by its ending" in found.reason
+    path = written(tmp_path, "time,cdu-1_primary_supply_degf\n2026-07-01T00:00:00Z,50\n")
+    bare = MappedPoint("cdu-1_primary_supply_degf", "cdu/CDU-1", "primary_supply_degc")
+    read = read_readings(path, {bare.point: bare}, OBJECTS, Reading())
+    assert dict(read.refused) == {"no unit: give it in the mapping": 1}
+    assert only(read_readings(path, {bare.point: found.mapped}, OBJECTS, Reading()))[1].tolist() == [pytest.approx(10)]
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
