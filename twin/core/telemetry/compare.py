@@ -169,7 +169,7 @@ def _loaded(here: Described, means: Points) -> tuple[Steady, str]:
         ]
         steady = solve_steady(replace(here, pools=pools), hours)
         aim = aim + power - _drawn(steady, seen)  # the table is of one interval's weather
-    return steady, f"power of {len(seen)} racks"
+    return steady, f"power of {len(seen)} rack{'s' * (len(seen) > 1)}"
 
 
 def _load_of(at_loads: FloatArray, power: FloatArray, mine: NDArray[np.bool_], pool: Any) -> FloatArray:
@@ -251,8 +251,10 @@ def _figures(
 def _coverage(steady: Steady, means: Points, predicted: Points) -> tuple[dict[str, Any], ...]:
     """Return how far the racks' measured power adds up to the meter's, beside what the layout predicts for the same."""
     meter = means.get(("site", "power_w"))
-    racks = [name for name in rack_objects(steady.inputs) if (name, "power_w") in means]
-    if meter is None or not racks:
+    racks = [
+        name for name in rack_objects(steady.inputs) if (name, "power_w") in means and (name, "power_w") in predicted
+    ]
+    if meter is None or not racks or ("site", "power_w") not in predicted:
         return ()
     total, told = (np.sum([points[name, "power_w"] for name in racks], axis=0) for points in (means, predicted))
     known = np.isfinite(total) & np.isfinite(meter) & (meter > 0) & np.isfinite(told)

@@ -252,6 +252,29 @@ def test_a_layout_compared_with_its_own_readings_leaves_nothing(sample_inputs):
     assert row["covered_frac"] == 0.0
 
 
+def test_a_few_points_with_gaps_and_bad_quality_are_compared_where_they_are_good(sample_inputs):
+    inputs = layout_inputs(sample_inputs(LAYOUT))
+    published = publish(inputs, start_s=START_S, offset_s=OFFSET_S, hours=4, step_s=3600.0)
+    times = np.round(published.times * 1e3).astype(np.int64)
+    rack = next(key for key in published.points if key[0].startswith("rack/") and key[1] == "power_w")
+    other = ("feed/not there", "power_w")
+    gap, good = np.array([0, 1, 3]), np.ones(4, np.uint8)
+    measured = {
+        ("weather", "dry_bulb_degc"): (times, published.points["weather", "dry_bulb_degc"], good),
+        rack: (times[gap], published.points[rack][gap], np.array([1, 0, 1], np.uint8)),
+        other: (times, np.ones(4), good),
+    }
+    told = compare(described(inputs), measured, start_s=START_S, end_s=START_S + 4 * 3600, offset_s=OFFSET_S)
+    rows = {(row["object"], row["quantity"]): row for row in told.points}
+    assert rows[rack]["n"] == 2  # one missing, one of bad quality
+    assert rows[rack]["nmbe_frac"] == pytest.approx(0, abs=0.01)
+    assert told.load_from == "power of 1 rack"
+    assert told.weather_from == "measured dry bulb"
+    assert told.not_predicted == ("feed/not there|power_w",)
+    assert told.coverage == ()
+    assert told.figures["tokens_per_joule"]["measured"] is None
+
+
 def test_the_commands_publish_map_ingest_and_compare(samples, tmp_path, capsys):
     out, packed, mapping = tmp_path / "points.csv", tmp_path / "points.csv.gz", tmp_path / "map.yaml"
     start = "2026-07-01T06:00:00-05:00"
