@@ -57,7 +57,8 @@ def test_three_layouts_are_compared_and_shared(live_server, signed_in, browser, 
     page.get_by_role("button", name="Compare ticked layouts").click()
 
     headings = page.get_by_role("heading", level=2).all_inner_texts()
-    assert headings[0].startswith("Assumptions that differ")
+    assert headings[0] == "Verdict"
+    assert headings[1].startswith("Assumptions that differ")
     expect(page.get_by_role("region", name="Layout", exact=True)).to_contain_text("GB300")
     figures = page.get_by_role("region", name="Figures of merit side by side")
     expect(figures.get_by_role("row", name="Mean power")).to_contain_text("Chillers: 10.0")

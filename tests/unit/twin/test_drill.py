@@ -24,7 +24,7 @@ def sound(inputs):
     return described(layout_inputs(inputs()))
 
 
-def few_cdus(inputs, left: int = 2) -> dict:
+def few_cdus(inputs, left: int = 1) -> dict:
     """Return the sample with only so many CDUs in the first group: too few once one is out."""
     changed = inputs()
     group = changed["cdus"][0]["group"]
