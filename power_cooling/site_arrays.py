@@ -20,6 +20,10 @@ ASSUMED_EVAPORATOR_APPROACH_K = 1.5  # flooded evaporators on data sheets: 1-2 K
 # Part-load curve of a variable-speed centrifugal chiller (Carrier 19XR 1407 kW, EnergyPlus DataSets/Chillers.idf).
 ASSUMED_EIRFPLR = (0.118888, 0.6723542, 0.2068754)
 
+ASSUMED_LEAKAGE_FRAC = 0.12  # of tdp, at the reference temperature
+ASSUMED_LEAKAGE_PER_K = 0.010
+ASSUMED_REFERENCE_DEGC = 65.0  # junction of a busy accelerator while its watts were measured
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Bank = TypeVar("Bank")
@@ -197,9 +201,9 @@ class RackBank:
     min_clock_frac: FloatArray = _bounded(0.3, above=0, high=1)  # assumed
     clock_linear_frac: FloatArray = _bounded(0.25, low=0, high=1)
     throttle_frac_per_k: FloatArray = _bounded(0.05, above=0)  # assumed: 2-10 %/K
-    leakage_frac: FloatArray = _bounded(0.12, low=0, high=1)  # assumed: of tdp at the reference temperature
-    leakage_per_k: FloatArray = _bounded(0.010, low=0, high=0.1)  # assumed
-    reference_degc: FloatArray = _bounded(65.0)  # assumed: where static and dynamic watts were measured
+    leakage_frac: FloatArray = _bounded(ASSUMED_LEAKAGE_FRAC, low=0, high=1)  # of tdp at the reference temperature
+    leakage_per_k: FloatArray = _bounded(ASSUMED_LEAKAGE_PER_K, low=0, high=0.1)
+    reference_degc: FloatArray = _bounded(ASSUMED_REFERENCE_DEGC)  # where the watts of full load were measured
     r_th_flow_exponent: FloatArray = _bounded(0.5, low=0, high=2)  # assumed: laminar developing micro-channel
     r_th_rise_k_per_w: FloatArray = _bounded(0.0, low=0)  # 0: r_th is to the inlet; liquid_frac / (2 m cp): to the mean
     inlet_trip_degc: FloatArray = _bounded(60.0)  # assumed: the rack switches off above this air inlet

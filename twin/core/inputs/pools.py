@@ -24,7 +24,12 @@ from compute.steady.serving import (
     used_frac,
 )
 from compute.workload import LatencyTargets, Workload, workload_from_entry
-from power_cooling.site_arrays import FloatArray
+from power_cooling.site_arrays import (
+    ASSUMED_LEAKAGE_FRAC,
+    ASSUMED_LEAKAGE_PER_K,
+    ASSUMED_REFERENCE_DEGC,
+    FloatArray,
+)
 from twin.core.inputs.admission import DEGRADE, QUEUE, queue
 from twin.core.inputs.demand import hourly_shape, requests_per_s
 from twin.core.inputs.equipment import RackTable
@@ -38,6 +43,7 @@ N_LOAD = 33  # knots of the load axis up to capacity: between them watts and lat
 DEGRADED_LOAD = 2.0  # demand over capacity up to which a degraded service is followed: far past what engines hold
 HOST_ACCELERATORS = 8  # a host with more is a rack of trays
 ASSUMED_TRAY_ACCELERATORS = 4  # of a rack whose sheet does not count its trays: two modules of two, as NVL72 has them
+ASSUMED_IDLE_JUNCTION_DEGC = 35.0  # of a chip that idles in a cooled room or loop while its watts are read
 CLOCK_FRAC = np.linspace(0.3, 1.0, 8)
 CURVES = (
     "ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s", "slo_attainment_frac", "compute_activity_frac",
@@ -359,6 +365,8 @@ def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: 
     if inputs.scenario.admission == QUEUE and curve is not None:
         waits = queue(demand_per_s, np.full(demand_per_s.size, part.capacity_per_s))
         work_per_s = demand_per_s + waits.backlog / 3600.0
+    static_w = curve.static_power_w[:N_LOAD] if curve else np.full(N_LOAD, float(chip.facts.get("idle_w") or 0.0))
+    dynamic_w = part.used_frac * curve.dynamic_power_w[:N_LOAD] if curve else np.zeros(N_LOAD)
     return Pool(
         workload=entry.slug,
         name=entry.name,
@@ -392,10 +400,8 @@ def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: 
         demand_is_stated=stated,
         admission=inputs.scenario.admission,
         prompt_frac=_prompt_frac(configuration, service.workload) if curve else 0.0,
-        static_power_w=curve.static_power_w[:N_LOAD]
-        if curve
-        else np.full(N_LOAD, float(chip.facts.get("idle_w") or 0.0)),
-        dynamic_power_w=part.used_frac * curve.dynamic_power_w[:N_LOAD] if curve else np.zeros(N_LOAD),
+        static_power_w=static_at_reference_w(static_w, dynamic_w, float(chip.facts["tdp_w"])),
+        dynamic_power_w=dynamic_w,
         clock_frac=CLOCK_FRAC,
         capacity_frac=curve.capacity_frac if curve else np.zeros(CLOCK_FRAC.size),
         curves={name: getattr(curve, name) for name in CURVES} if curve else {},
@@ -416,6 +422,21 @@ def _against_best(service: _Service) -> dict[str, Any]:
         return {"best_text": "", "best_gain_frac": 0.0}
     here = curve.sustainable_requests_per_s * service.workload.output_tokens
     return {"best_text": best.configuration.text(), "best_gain_frac": best.output_tokens_per_s / here - 1.0}
+
+
+def static_at_reference_w(static_w: FloatArray, dynamic_w: FloatArray, tdp_w: float) -> FloatArray:
+    """Return static watts as they would be at the reference temperature, shape (n_load,).
+
+    Idle watts were measured on a cool chip, those of full load on one at the reference temperature; between them the
+    junction rises with the power. What leakage grows by from there is added here, because the chip's own formula takes
+    it off again at the temperature that it finds: at no load and the idle junction it draws its idle watts.
+    """
+    busy = np.clip(dynamic_w / max(tdp_w - float(static_w[0]), 1.0), 0.0, 1.0)
+    measured_degc = ASSUMED_IDLE_JUNCTION_DEGC + (ASSUMED_REFERENCE_DEGC - ASSUMED_IDLE_JUNCTION_DEGC) * busy
+    grown = np.exp(ASSUMED_LEAKAGE_PER_K * (measured_degc - ASSUMED_REFERENCE_DEGC))
+    leak_w = ASSUMED_LEAKAGE_FRAC * tdp_w
+    at_reference_w = static_w + leak_w * (1.0 - grown)
+    return np.where(leak_w <= at_reference_w, at_reference_w, static_w / grown)  # no chip leaks more than it draws
 
 
 def _flat(entry: ProductSheet) -> dict[str, Any]:
