@@ -104,6 +104,7 @@ def fit_map(
     sensors: Mapping[frozenset[str], str] | None = None,
     softness: float = 1.5,
     max_evaluations: int = 400,
+    difference_frac: float | None = None,
 ) -> Fit:
     """Fit parameters to measured values.
 
@@ -124,6 +125,9 @@ def fit_map(
         Residual (in sigmas) from which outliers count less.
     max_evaluations : int
         Of the model, at most.
+    difference_frac : float, optional
+        Step of the derivatives, as a share of each prior's sigma: for a model solved to a tolerance, whose answer to
+        the smallest steps is its own rounding. Every parameter then needs a prior sigma.
 
     Returns
     -------
@@ -151,8 +155,9 @@ def fit_map(
     span = np.ptp(bounds, axis=1)
     inner = np.clip(start, bounds[:, 0] + 1e-9 * span, bounds[:, 1] - 1e-9 * span)
     solved = least_squares(
-        rows, inner, bounds=bounds.T, loss="soft_l1", f_scale=softness, x_scale="jac", max_nfev=max_evaluations
-    )
+        rows, inner, jac="2-point" if difference_frac is None else _differences(parameters, rows, difference_frac),
+        bounds=bounds.T, loss="soft_l1", f_scale=softness, x_scale="jac", max_nfev=max_evaluations,
+    )  # fmt: skip
     covariance, scale = _covariance(solved, parameters, n_data, samples_per_independent, softness)
     sigma = np.sqrt(np.diag(covariance))
     correlation = covariance / np.outer(np.where(sigma > 0, sigma, 1.0), np.where(sigma > 0, sigma, 1.0))
@@ -208,6 +213,26 @@ def _rows(parameters: Sequence[Parameter], residuals: Residuals) -> Callable[[Fl
         return np.concatenate((np.where(np.isfinite(data), data, 0.0), priors))
 
     return rows
+
+
+def _differences(
+    parameters: Sequence[Parameter], rows: Callable[[FloatArray], FloatArray], frac: float
+) -> Callable[[FloatArray], FloatArray]:
+    """Return the function that gives the rows' derivatives by one-sided steps, away from the nearer bound."""
+    if without := [p.name for p in parameters if p.prior_sigma is None]:
+        raise ValueError(f"{without[0]}: has no prior sigma to take a step by")
+
+    def jacobian(x: FloatArray) -> FloatArray:
+        here = rows(x)
+        columns = []
+        for i, p in enumerate(parameters):
+            upwards = p.inside(p.high) - x[i] > x[i] - p.inside(p.low)
+            there = x.copy()
+            there[i] += frac * p.prior_sigma * (1.0 if upwards else -1.0)
+            columns.append((rows(there) - here) / (there[i] - x[i]))
+        return np.stack(columns, axis=1)
+
+    return jacobian
 
 
 def _covariance(

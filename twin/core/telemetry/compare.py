@@ -35,6 +35,19 @@ POWER_PASSES = 2  # the second corrects for the weather, which moves a rack's po
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Driven:
+    """A layout at the intervals of its readings, under the measured weather and load, and what was read in them."""
+
+    layout: Described
+    means: Points
+    at_s: FloatArray
+    step_s: float
+    load_from: str
+    weather_from: str
+    inputs: set[tuple[str, str]]  # points that it is driven by
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
     """What a comparison found. `as_json` has the shape of `compare_telemetry --json`."""
 
@@ -78,22 +91,41 @@ def compare(
     ValueError
         If the span holds no good reading, or the layout cannot be solved.
     """
-    step_s, bins, at_s = _intervals(measured, start_s, end_s)
-    means = {key: _means(columns, start_s, step_s, bins) for key, columns in measured.items()}
-    here, weather_from = _weather(year, means, hour_of_year(at_s, offset_s, year.weather.n_elements))
-    steady, load_from = _loaded(here, means)
+    driven = driven_by(year, measured, start_s=start_s, end_s=end_s, offset_s=offset_s)
+    means = driven.means
+    steady = solve_steady(driven.layout, range(driven.at_s.size))
     predicted = predicted_points(steady)
-    driven = _driven(means, load_from)
     points = [
-        _scored(name, quantity, values, predicted[name, quantity], (name, quantity) in driven)
+        _scored(name, quantity, values, predicted[name, quantity], (name, quantity) in driven.inputs)
         for (name, quantity), values in sorted(means.items())
         if (name, quantity) in predicted
     ]
     missing = tuple(f"{name}|{quantity}" for name, quantity in sorted(means) if (name, quantity) not in predicted)
     return Comparison(
-        tuple(points), _figures(means, predicted, figure_bands or {}), _coverage(steady, means, predicted), load_from,
-        weather_from, step_s, at_s.size, missing,
+        tuple(points), _figures(means, predicted, figure_bands or {}), _coverage(steady, means, predicted),
+        driven.load_from, driven.weather_from, driven.step_s, driven.at_s.size, missing,
     )  # fmt: skip
+
+
+def driven_by(
+    year: Described, measured: Mapping[tuple[str, str], Columns], *, start_s: float, end_s: float, offset_s: float,
+    most: int = MOST_INTERVALS,
+) -> Driven:  # fmt: skip
+    """Return a layout under the weather and load of its readings, at no more than `most` intervals spread evenly.
+
+    Raises
+    ------
+    ValueError
+        If the span holds no good reading, or the layout cannot be solved.
+    """
+    step_s, bins, at_s = _intervals(measured, start_s, end_s)
+    if bins.size > most:
+        kept = np.linspace(0, bins.size - 1, most).round().astype(int)
+        bins, at_s = bins[kept], at_s[kept]
+    means = {key: _means(columns, start_s, step_s, bins) for key, columns in measured.items()}
+    here, weather_from = _weather(year, means, hour_of_year(at_s, offset_s, year.weather.n_elements))
+    here, load_from = _loaded(here, means)
+    return Driven(here, means, at_s, step_s, load_from, weather_from, _driven(means, load_from))
 
 
 def _intervals(
@@ -115,8 +147,9 @@ def _intervals(
 
 def _means(columns: Columns, start_s: float, step_s: float, bins: NDArray[np.int64]) -> FloatArray:
     times, values, quality = columns
-    good = quality == GOOD
-    place = np.searchsorted(bins, ((times[good] / 1e3 - start_s) // step_s).astype(np.int64))
+    own = ((times / 1e3 - start_s) // step_s).astype(np.int64)
+    good = (quality == GOOD) & np.isin(own, bins)
+    place = np.searchsorted(bins, own[good])
     n = np.bincount(place, minlength=bins.size)
     total = np.bincount(place, values[good], minlength=bins.size)
     return np.divide(total, n, out=np.full(bins.size, np.nan), where=n > 0)
@@ -141,8 +174,8 @@ def _weather(year: Described, means: Points, hours: FloatArray) -> tuple[Describ
     return here, f"measured {' and '.join(told)}" if told else "described"
 
 
-def _loaded(here: Described, means: Points) -> tuple[Steady, str]:
-    """Return the layout solved at the measured load, and what that was told by."""
+def _loaded(here: Described, means: Points) -> tuple[Described, str]:
+    """Return the layout at the measured load, and what that was told by."""
     hours = range(here.weather.n_elements)
     tokens = {pool.workload: means.get((f"workload/{pool.workload}", "output_tokens_per_s")) for pool in here.pools}
     if all(values is not None for values in tokens.values()):
@@ -152,11 +185,11 @@ def _loaded(here: Described, means: Points) -> tuple[Steady, str]:
             asked = np.sum([other.work_per_s * other.output_tokens for other in alike], axis=0)
             share = np.divide(tokens[pool.workload], asked, out=np.zeros(len(hours)), where=asked > 0)
             pools.append(_asked(pool, np.where(np.isfinite(share), share * pool.work_per_s, pool.work_per_s)))
-        return solve_steady(replace(here, pools=pools), hours), "output tokens"
+        return replace(here, pools=pools), "output tokens"
     names = rack_objects(here.inputs)
     seen = [i for i, name in enumerate(names) if (name, "power_w") in means and here.rack_pool[i] >= 0]
     if not seen:
-        return solve_steady(here, hours), "described"
+        return here, "described"
     power = np.stack([means[names[i], "power_w"] for i in seen], axis=1)
     middle = at_hours(here, [here.weather.n_elements // 2] * LOADS.size)
     table = solve_steady(
@@ -169,7 +202,7 @@ def _loaded(here: Described, means: Points) -> tuple[Steady, str]:
         ]
         steady = solve_steady(replace(here, pools=pools), hours)
         aim = aim + power - _drawn(steady, seen)  # the table is of one interval's weather
-    return steady, f"power of {len(seen)} rack{'s' * (len(seen) > 1)}"
+    return replace(here, pools=pools), f"power of {len(seen)} rack{'s' * (len(seen) > 1)}"
 
 
 def _load_of(at_loads: FloatArray, power: FloatArray, mine: NDArray[np.bool_], pool: Any) -> FloatArray:

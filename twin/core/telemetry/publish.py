@@ -118,7 +118,7 @@ def publish(
     if not (np.isfinite(step_s) and 1 <= step_s <= 3600 * hours):
         raise ValueError(f"--step is {step_s:g} s; must be 1 s up to the {hours:g} hours that are published")
     times = start_s + np.arange(0.0, hours * 3600.0, step_s)
-    year = _as_true(described(inputs), truths)
+    year = as_true(described(inputs), truths)
     at = hour_of_year(times, offset_s, year.weather.n_elements)
     if times.size <= MOST_SOLVED:  # plants switch between hours too: a line between two modes is neither
         knots, place = np.unique(at, return_inverse=True)
@@ -138,15 +138,15 @@ def publish(
     points: Points = {}
     for (name, quantity), values in solved.items():
         exact = np.where(part > 0, values[before] * (1 - part) + values[after] * part, values[before])
-        read = _sensor(name, quantity, times, exact, truths, faults)
+        read = sensor(name, quantity, times, exact, truths, faults)
         points[name, quantity] = _noisy(quantity, times, read, (noise or {}).get(quantity), random)
     return Published(times, points)
 
 
-def _as_true(year: Described, truths: Sequence[Truth]) -> Described:
+def as_true(year: Described, truths: Sequence[Truth]) -> Described:
     """Return the publishing plant: the described one with the parameters that differ.
 
-    CDUs of a group are solved as one: one that differs moves its group by its share.
+    CDUs of a group are solved as one: one that differs moves its group by its share; `cdu-group/` means all of it.
     """
     site, tree = year.site, year.feeds.tree
     halls, plants, cdus = site.halls, site.plants, site.cdus
@@ -164,11 +164,14 @@ def _as_true(year: Described, truths: Sequence[Truth]) -> Described:
                 plants, cooler_fan_w=_times(plants.cooler_fan_w, row, truth.value),
                 tower_fan_w=_times(plants.tower_fan_w, row, truth.value),
             )  # fmt: skip
-        elif kind == "cdu" and cdus is not None and truth.parameter in ("ua_frac", "pump_efficiency_frac"):
-            group = next(cdu.group for cdu in year.inputs.cdus if cdu.name == name)
+        elif (
+            kind in ("cdu", "cdu-group") and cdus is not None and truth.parameter in ("ua_frac", "pump_efficiency_frac")
+        ):
+            group = name if kind == "cdu-group" else next(c.group for c in year.inputs.cdus if c.name == name)
             row = [named == group for named in equipment.cdu_groups(year.inputs)]
             worth = truth.value if truth.parameter == "ua_frac" else 1.0 / truth.value
-            share = 1.0 + (worth - 1.0) / cdus.n_units[row.index(True)]
+            n_differing = 1 if kind == "cdu" else cdus.n_units[row.index(True)]
+            share = 1.0 + (worth - 1.0) * n_differing / cdus.n_units[row.index(True)]
             if truth.parameter == "ua_frac":
                 cdus = replace(cdus, ua_w_per_k=_times(cdus.ua_w_per_k, row, share))
             else:
@@ -186,7 +189,7 @@ def _times(values: FloatArray, row: Sequence[bool], factor: float) -> FloatArray
     return np.where(row, values * factor, values)
 
 
-def _sensor(
+def sensor(
     name: str, quantity: str, times: FloatArray, exact: FloatArray, truths: Sequence[Truth], faults: Sequence[Fault]
 ) -> FloatArray:
     """Return what a sensor with the stated errors reads."""
