@@ -207,7 +207,7 @@ def read(content: bytes | str) -> dict[str, Any]:
     return document
 
 
-def read_json(raw: bytes) -> Any:
+def read_json(raw: bytes, max_bytes: int = MAX_BYTES) -> Any:
     """Return the data in a JSON text.
 
     Raises
@@ -215,8 +215,8 @@ def read_json(raw: bytes) -> Any:
     ValueError
         If it is too large, nested too deep, no JSON, or holds what JSON has no numbers for.
     """
-    if len(raw) > MAX_BYTES:
-        raise ValueError(f"it has more than {MAX_BYTES:,} bytes; at most that many are read")
+    if len(raw) > max_bytes:
+        raise ValueError(f"it has more than {max_bytes:,} bytes; at most that many are read")
     try:
         content = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_number)
         if _SURROGATE.search(raw):  # half a character cannot be stored or sent back

@@ -21,12 +21,11 @@ from twin.core.telemetry.predicted import (
     predicted_points,
     rack_objects,
 )
-from twin.core.telemetry.quantities import QUANTITIES, is_sensor_temperature
+from twin.core.telemetry.quantities import GOOD, QUANTITIES, is_sensor_temperature
 from twin.core.telemetry.scores import cv_rmse_frac, nmbe_frac, rmse
 
 FloatArray = NDArray[np.float64]
 Columns = tuple[NDArray[np.int64], FloatArray, NDArray[np.uint8]]  # times [ms since 1970], values, quality
-GOOD = 1
 MOST_INTERVALS = 2000  # solved; more readings than that are averaged
 COVERED_SIGMAS = 2.0
 # Shares of capacity at which racks' power is looked up, closest where idle chips wake.

@@ -1,7 +1,7 @@
 """The points that a layout's solved hours predict, by the names that they have on the wire."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -41,14 +41,19 @@ def rack_objects(inputs: LayoutInputs) -> tuple[str, ...]:
 
 def layout_objects(inputs: LayoutInputs) -> tuple[str, ...]:
     """Return every object of a layout that points may belong to."""
+    parts = {
+        "cdu": inputs.cdus, "feed": inputs.feeds, "plant": inputs.plants, "air-unit": inputs.air_units,
+        "hall": inputs.halls,
+    }  # fmt: skip
+    return objects_of(rack_objects(inputs), {kind: [row.name for row in rows] for kind, rows in parts.items()})
+
+
+def objects_of(racks: Sequence[str], parts: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """Return the objects that points may belong to: racks as on the wire, and the names of other parts by kind."""
     return (
-        *rack_objects(inputs),
-        *(f"{name}/accelerators" for name in rack_objects(inputs)),
-        *(f"cdu/{row.name}" for row in inputs.cdus),
-        *(f"feed/{row.name}" for row in inputs.feeds),
-        *(f"plant/{row.name}" for row in inputs.plants),
-        *(f"air-unit/{row.name}" for row in inputs.air_units),
-        *(f"hall/{row.name}" for row in inputs.halls),
+        *racks,
+        *(f"{name}/accelerators" for name in racks),
+        *(f"{kind}/{name}" for kind, names in parts.items() for name in names),
         "weather",
         "site",
     )

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+GOOD = 1  # quality of a reading; any other is kept and left out of what is reckoned
+
 
 @dataclass(frozen=True, slots=True)
 class Quantity:

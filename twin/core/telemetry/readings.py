@@ -17,13 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.core.telemetry.quantities import QUANTITIES, Quantity, Unit, split_point, unit_named
-from twin.core.telemetry.tables import Table, listed, read_table
+from twin.core.telemetry.tables import Table, listed, plain_cell, read_table
 
 FORMATS = ("long-csv", "wide-csv")
 LATER_FORMATS = ("parquet", "dsx-bms", "prometheus")
 DATES = ("iso", "day-first", "month-first")
+ROW_FIELDS = ("time", "point", "value", "unit", "quality")
 TIME_COLUMNS = ("time", "timestamp", "datetime", "date")
 FIRST_MS, LAST_MS = 631_152_000_000, 4_102_444_800_000  # 1990 to 2100
+MOST_SHOWN = 20  # refused rows that are kept as they came
+QUALITY = re.compile(r"[0-9]{1,3}(\.0*)?")
 LEAST_CONFIDENCE = 0.5  # of a proposal that is written down; below it a point is left to the reader
 
 _SLASHED = re.compile(r"^(\d{1,2})[/.\-](\d{1,2})[/.\-](\d{4})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?$")
@@ -92,6 +95,17 @@ class Proposal:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row that was not taken, as it came; `row` counts from 1 below the header, a wide table's time by time."""
+
+    row: int
+    time: str
+    point: str
+    value: str
+    reason: str
+
+
 @dataclass(slots=True)
 class Readings:
     """Readings of a file in SI: times [ms since 1970], values and quality by point; and refused rows by reason."""
@@ -100,6 +114,7 @@ class Readings:
         default_factory=dict
     )
     refused: Counter[str] = field(default_factory=Counter)
+    first_refused: list[RefusedRow] = field(default_factory=list)  # at most MOST_SHOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,46 +306,89 @@ def read_readings(path: Path, mapping: Mapping[str, MappedPoint], objects: Itera
     ValueError, OSError
         If the file cannot be read as a table at all. Rows that cannot be read are counted under their reason.
     """
-    table = read_table(path)
-    there, result, clock = set(objects), Readings(), _Clock(wanted)
+    return table_readings(read_table(path), mapping, objects, wanted)
+
+
+def table_readings(
+    table: Table, mapping: Mapping[str, MappedPoint], objects: Iterable[str], wanted: Reading
+) -> Readings:
+    """Read a table's readings as `read_readings` does a file's."""
+    taken = _Taken(mapping, objects, wanted)
     if table.left_out:
-        result.refused["fewer cells than the header"] += table.left_out
-    kept: dict[MappedPoint, list[tuple[int, float, int]]] = {}
-    meant: dict[str, MappedPoint | None] = {}
-
-    def take(time: str, point: str, value: str, unit: str, quality: str) -> None:
-        if point not in meant:
-            meant[point] = mapping.get(point) or _carried(point, there)
-        entry = meant[point]
-        reading = "point not mapped" if entry is None else _read_row(entry, time, value, unit, quality, clock, wanted)
-        if isinstance(reading, str):
-            result.refused[reading] += 1
-        else:
-            kept.setdefault(entry, []).append(reading)
-
+        taken.result.refused["fewer cells than the header"] += table.left_out
     if _is_long(table, wanted):
         blank = ("",) * table.n_rows
         units = table.cells("unit") if table.has("unit") else blank
         qualities = table.cells("quality") if table.has("quality") else blank
-        for row in zip(table.cells("time"), table.cells("point"), table.cells("value"), units, qualities, strict=True):
-            take(*row)
+        rows = zip(table.cells("time"), table.cells("point"), table.cells("value"), units, qualities, strict=True)
+        for i, row in enumerate(rows):
+            taken.take(i + 1, *row)
     else:
         times = table.cells(next(iter(table.columns)))
         for name in list(table.columns)[1:]:
             carried = split_point(name)
             unit = _unit_of(name) or (QUANTITIES[carried[1]].unit if carried and carried[1] in QUANTITIES else "")
-            for time, value in zip(times, table.cells(name), strict=True):
-                take(time, name, value, unit, "")
-    for entry, rows in kept.items():
-        times_ms, values, quality = zip(*rows, strict=True)
-        result.points[entry] = (
-            np.array(times_ms, dtype=np.int64), np.array(values, dtype=float), np.array(quality, dtype=np.uint8)
-        )  # fmt: skip
-    return result
+            for i, (time, value) in enumerate(zip(times, table.cells(name), strict=True)):
+                taken.take(i + 1, time, name, value, unit, "")
+    return taken.readings()
+
+
+def row_readings(
+    rows: Iterable[Any], mapping: Mapping[str, MappedPoint], objects: Iterable[str], wanted: Reading
+) -> Readings:
+    """Read the readings of rows as programs send them: mappings of time, point, value, unit and quality."""
+    taken = _Taken(mapping, objects, wanted)
+    for i, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            taken.refuse(i + 1, "", "", "", f"row is no object with {listed(ROW_FIELDS)}")
+            continue
+        cells = {name: plain_cell("" if row.get(name) is None else str(row[name])) for name in ROW_FIELDS}
+        if set(row) - set(ROW_FIELDS):
+            reason = f"row has another field than {listed(ROW_FIELDS)}"
+            taken.refuse(i + 1, cells["time"], cells["point"], cells["value"], reason)
+            continue
+        taken.take(i + 1, *cells.values())
+    return taken.readings()
+
+
+class _Taken:
+    """Takes rows one by one: those that can be read by point, the others under their reason."""
+
+    def __init__(self, mapping: Mapping[str, MappedPoint], objects: Iterable[str], wanted: Reading) -> None:
+        self.result = Readings()
+        self._mapping, self._objects, self._wanted, self._clock = mapping, set(objects), wanted, _Clock(wanted)
+        self._kept: dict[MappedPoint, list[tuple[int, float, int]]] = {}
+        self._meant: dict[str, MappedPoint | None] = {}
+
+    def take(self, row: int, time: str, point: str, value: str, unit: str, quality: str) -> None:
+        if point not in self._meant:
+            self._meant[point] = self._mapping.get(point) or _carried(point, self._objects)
+        entry = self._meant[point]
+        if entry is None:
+            self.refuse(row, time, point, value, "point not mapped")
+            return
+        reading = _read_row(entry, time, value, unit, quality, self._clock, self._wanted)
+        if isinstance(reading, str):
+            self.refuse(row, time, point, value, reading)
+        else:
+            self._kept.setdefault(entry, []).append(reading)
+
+    def refuse(self, row: int, time: str, point: str, value: str, reason: str) -> None:
+        self.result.refused[reason] += 1
+        if len(self.result.first_refused) < MOST_SHOWN:
+            self.result.first_refused.append(RefusedRow(row, time[:80], point[:200], value[:80], reason))
+
+    def readings(self) -> Readings:
+        for entry, rows in self._kept.items():
+            times_ms, values, quality = zip(*rows, strict=True)
+            self.result.points[entry] = (
+                np.array(times_ms, dtype=np.int64), np.array(values, dtype=float), np.array(quality, dtype=np.uint8)
+            )  # fmt: skip
+        return self.result
 
 
 def _carried(point: str, objects: set[str]) -> MappedPoint | None:
-    carried = split_point(point)
+    carried = split_point(point) if len(point) <= 200 and point.isprintable() else None
     if carried is None or carried[1] not in QUANTITIES or not _is_object(carried[0], objects):
         return None
     return MappedPoint(point, *carried)
@@ -348,13 +406,14 @@ def _read_row(
     quantity: Quantity = QUANTITIES[entry.quantity]
     written: Unit | None = unit_named(unit or entry.unit) if unit or entry.unit else None
     if written is None:
-        return f"unit {unit or entry.unit} is unknown" if unit or entry.unit else "no unit: give it in the mapping"
+        unit = (unit or entry.unit)[:40]
+        return f"unit {unit} is unknown" if unit else "no unit: give it in the mapping"
     if written.si != quantity.unit:
         return f"{unit or entry.unit} is no unit of {entry.quantity}"
     number = (number * entry.scale + entry.offset) * written.scale + written.offset
     if not quantity.low <= number <= quantity.high:
         return f"outside the range of {entry.quantity}"
-    if quality and (not quality.replace(".0", "").isdigit() or int(float(quality)) > 255):
+    if quality and (not QUALITY.fullmatch(quality) or float(quality) > 255):
         return "quality is no whole number 0 to 255"
     when = clock.ms(time, entry.time_zone)
     return when if isinstance(when, str) else (when, number, int(float(quality)) if quality else 1)

@@ -93,39 +93,51 @@ def read_table(path: Path) -> Table:
     OSError
         If it cannot be opened.
     """
-    text = _text(path)
+    return table_of(_text(path), path.name)
+
+
+def table_of(text: str, name: str) -> Table:
+    """Read a table's text as `read_table` does a file's; `name` is what messages call it.
+
+    Raises
+    ------
+    ValueError
+        As `read_table`.
+    """
     lines = text.splitlines()
     first = next((i for i, line in enumerate(lines) if line.strip()), None)
     if first is None:
-        raise ValueError(f"{path.name} is empty")
+        raise ValueError(f"{name} is empty")
     delimiter = max(DELIMITERS, key=lines[first].count)
     rows = csv.reader(lines[first:], delimiter=delimiter, skipinitialspace=True)
     try:
         header = [cell.strip() for cell in next(rows)]
         if len(header) < 2:
-            raise ValueError(f"{path.name} has one column only ({header[0][:60]}); a table needs a time and a value")
+            raise ValueError(f"{name} has one column only ({header[0][:60]}); a table needs a time and a value")
         doubled = sorted({name for name in header if header.count(name) > 1})
         if doubled:
-            raise ValueError(f"{path.name} names {listed(doubled)} more than once")
+            raise ValueError(f"{name} names {listed(doubled)} more than once")
         kept, left_out = [], 0
         for row in rows:
             if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
                 raise ValueError(
-                    f"{path.name} line {first + rows.line_num}: {len(row)} cells under {len(header)} column names"
+                    f"{name} line {first + rows.line_num}: {len(row)} cells under {len(header)} column names"
                 )
             if len(row) < len(header):
                 left_out += bool(row)
                 continue
             kept.append(row)
     except csv.Error as error:
-        raise ValueError(f"{path.name} line {first + rows.line_num}: {error}") from error
+        raise ValueError(f"{name} line {first + rows.line_num}: {error}") from error
     if not kept:
-        raise ValueError(f"{path.name} has column names but no rows")
+        raise ValueError(f"{name} has column names but no rows")
     by_column = zip(*kept, strict=False)
     columns = {
-        name: tuple(_plain(cell) for cell in cells) for name, cells in zip(header, by_column, strict=False) if name
+        column: tuple(plain_cell(cell) for cell in cells)
+        for column, cells in zip(header, by_column, strict=False)
+        if column
     }
-    return Table(path.name, columns, len(kept), left_out)
+    return Table(name, columns, len(kept), left_out)
 
 
 def named_columns(text: str | None, allowed: Iterable[str]) -> dict[str, str]:
@@ -187,7 +199,8 @@ def _text(path: Path) -> str:
         return raw.decode("latin-1")
 
 
-def _plain(cell: str) -> str:
+def plain_cell(cell: str) -> str:
+    """Return a cell without blanks around it, and empty where it says that there is no value."""
     cell = cell.strip()
     return "" if cell.lower() in BLANKS else cell
 

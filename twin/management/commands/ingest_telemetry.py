@@ -8,10 +8,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from twin.core.telemetry import readings as reader
-from twin.management.commands.map_telemetry import known_objects
 from twin.management.commands.publish_telemetry import read_yaml
 from twin.management.commands.simulate import named_layout
 from twin.telemetry import store
+from twin.telemetry.objects import known_objects
 
 
 class Command(BaseCommand):
@@ -30,7 +30,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, layout: str, files: list[Path], mapping: Path | None, **options: Any) -> None:
         found = named_layout(layout)
-        objects = known_objects(found)
+        objects = known_objects([found])
         told: dict[str, Any] = {"accepted": 0, "duplicate": 0, "refused": Counter()}
         wanted = reader.Reading(options["format"], options["dates"], options["decimal"], options["time_zone"])
         try:

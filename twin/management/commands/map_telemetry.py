@@ -1,21 +1,18 @@
 """Propose what the points of a file mean on a layout, or check a mapping of them."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from facility.models import Layout
 from twin.core.telemetry import readings as reader
-from twin.core.telemetry.predicted import layout_objects
 from twin.core.telemetry.quantities import FAULTS, PARAMETERS, QUANTITIES, UNITS
 from twin.core.telemetry.tables import read_table
 from twin.management.commands.publish_telemetry import read_yaml
 from twin.management.commands.simulate import named_layout
-from twin.runs import snapshot
+from twin.telemetry.objects import known_objects
 
 
 class Command(BaseCommand):
@@ -36,7 +33,7 @@ class Command(BaseCommand):
             return
         if not layout or not file:
             raise CommandError("name a SITE/LAYOUT and a FILE, or --list")
-        objects = known_objects(named_layout(layout))
+        objects = known_objects([named_layout(layout)])
         try:
             mapping = reader.mapping_of(read_yaml(options["mapping"]), objects) if options["mapping"] else {}
             points = reader.file_points(read_table(file), reader.Reading(format=options["format"]))
@@ -75,11 +72,6 @@ class Command(BaseCommand):
         for title, table in (("fault", FAULTS), ("parameter", PARAMETERS)):
             for name, entry in table.items():
                 self.stdout.write(f"{title:11}{name:34}{entry.unit}: {entry.low:g} to {entry.high:g}, {entry.about}")
-
-
-def known_objects(layout: Layout) -> tuple[str, ...]:
-    """Return every object of a layout that points may belong to."""
-    return layout_objects(replace(snapshot.description(layout), air_units=snapshot.table_rows(layout, "air_units")))
 
 
 def _write(path: Path, mapped: list[reader.MappedPoint]) -> None:
