@@ -25,7 +25,7 @@ def test_every_resource_is_in_the_schema(schema):
     resources = {path.split("/")[2] for path in schema["paths"]}
     assert {
         "sites", "layouts", "halls", "racks", "cdus", "power-feeds", "cooling-plants", "catalogue", "scenarios", "runs",
-        "comparisons",
+        "comparisons", "telemetry",
     } <= resources  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
-from twin.api import states, views
+from twin.api import states, telemetry, views
 from twin.api.findings import LayoutFindingsView
 from twin.api.measured import MeasuredView
 from twin.api.own_products import OwnAcceleratorView, OwnModelView
@@ -38,6 +38,9 @@ urlpatterns = [
     path("layouts/<int:pk>/repairs/", states.RepairsView.as_view(), name="api-layout-repairs"),
     path("layouts/<int:pk>/one-line/", states.DiagramView.as_view(kind=diagrams.ONE_LINE), name="api-layout-one-line"),
     path("layouts/<int:pk>/loop/", states.DiagramView.as_view(kind=diagrams.LOOP), name="api-layout-loop"),
+    path("telemetry/batches/", telemetry.BatchView.as_view(), name="api-telemetry-batches"),
+    path("telemetry/points/", telemetry.PointsView.as_view(), name="api-telemetry-points"),
+    path("telemetry/series/", telemetry.SeriesView.as_view(), name="api-telemetry-series"),
     path("", include(router.urls)),
     path("", include("facility.api.urls")),
 ]

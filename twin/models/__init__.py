@@ -5,7 +5,7 @@ from twin.models.guided_start import GuidedStart
 from twin.models.idempotency import IdempotencyKey
 from twin.models.run import Run
 from twin.models.scenario import Scenario, ScenarioWorkload
-from twin.models.telemetry import TelemetryDay, TelemetryPoint
+from twin.models.telemetry import TelemetryBatch, TelemetryDay, TelemetryPoint
 from twin.models.worker import Worker
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Run",
     "Scenario",
     "ScenarioWorkload",
+    "TelemetryBatch",
     "TelemetryDay",
     "TelemetryPoint",
     "Worker",

@@ -41,3 +41,20 @@ class TelemetryDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.point_id} {self.day}"
+
+
+class TelemetryBatch(models.Model):
+    """A batch of readings that a program sent under an idempotency key, and what it was answered."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="telemetry_batches")
+    key = models.CharField(max_length=128)
+    sha256 = models.CharField(max_length=64, help_text="Of how it was to be read, and its body.")
+    answer = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [models.UniqueConstraint(fields=["site", "key"], name="telemetry_batch_key_unique")]
+
+    def __str__(self) -> str:
+        return self.key
