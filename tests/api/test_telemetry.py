@@ -1,9 +1,11 @@
-"""/api/telemetry/: batches of readings in, points and series out, and every refusal."""
+"""/api/telemetry/: batches of readings in, points and series out, and every refusal; the site's Telemetry page."""
 
 import gzip
+import json
 
 import numpy as np
 import pytest
+from django.urls import reverse
 
 from twin.api import telemetry
 from twin.core.telemetry.readings import MappedPoint, Readings
@@ -199,3 +201,15 @@ def test_a_question_that_cannot_be_answered_says_why(asked, planner, viewer, row
     monkeypatch.setattr(store, "MOST_READ", 3)
     answer = viewer.get(SERIES, good)
     assert (answer.status_code, "at most 3" in answer.json()["message"]) == (400, True)
+
+
+def test_the_page_shows_each_point_with_its_newest_reading_and_zone(asked, planner, rows, client):
+    user = asked.site.memberships.get(role="planner").user
+    client.force_login(user)
+    page = reverse("site-telemetry", args=[asked.site.slug])
+    assert "No reading" in client.get(page).content.decode()
+    send(planner, asked.site, json.loads(json.dumps(rows)))
+    text = client.get(page).content.decode()
+    assert "site|power_w" in text
+    assert "2026-07-01 02:00:00 UTC" in text
+    assert page in client.get(reverse("site-detail", args=[asked.site.slug])).content.decode()

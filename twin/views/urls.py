@@ -18,6 +18,7 @@ from twin.views import (
     scenarios,
     serving,
     sites,
+    telemetry,
     traces,
     validation,
 )
@@ -28,6 +29,7 @@ urlpatterns = [
     path("", sites.site_list, name="site-list"),
     path("sites/<slug:site>/", sites.site_detail, name="site-detail"),
     path("sites/<slug:site>/-/file/", sites.site_file, name="site-file"),
+    path("sites/<slug:site>/-/telemetry/", telemetry.site_telemetry, name="site-telemetry"),
     path("sites/<slug:site>/-/new-scenario/", scenarios.scenario_edit, name="scenario-new"),
     path("sites/<slug:site>/-/scenarios/<slug:scenario>/", scenarios.scenario_edit, name="scenario-edit"),
     path("sites/<slug:site>/<slug:layout>/", sites.layout_detail, name="layout-detail"),

@@ -1,0 +1,27 @@
+"""What is measured on a site."""
+
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from facility.permissions import may_change_site
+from facility.views.lookup import visible_site_or_404
+from twin.telemetry.points import counted_points, point_rows
+
+ON_A_PAGE = 200
+
+
+@login_required
+def site_telemetry(request: HttpRequest, site: str) -> HttpResponse:
+    """List a site's points, each with its newest reading."""
+    site = visible_site_or_404(request.user, site)
+    words = request.GET.get("q", "").replace("\0", "").strip()[:200]
+    points = counted_points(site)
+    found = points.filter(object__icontains=words) if words else points
+    page = Paginator(found, ON_A_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "site": site, "page": page, "points": point_rows(page.object_list), "words": words,
+        "n_points": page.paginator.count, "may_change": may_change_site(request.user, site),
+    }  # fmt: skip
+    return render(request, "twin/site_telemetry.html", context)
