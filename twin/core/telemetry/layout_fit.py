@@ -89,7 +89,7 @@ def fit_layout(
             f"there are good readings at {driven.at_s.size} times between --start and --end; {LEAST_TIMES} or more are"
             " needed to fit and to hold some out"
         )
-    model = _Model(driven, _swayed(year, measured, driven, start_s=start_s, end_s=end_s, offset_s=offset_s))
+    model = LayoutModel(driven, swayed(year, measured, driven, start_s=start_s, end_s=end_s, offset_s=offset_s))
     wanted = _wanted(year, model.keys, parameters)
     if not wanted:
         raise ValueError(f"nothing to fit: the layout has no object with {', '.join(parameters)}, or no point of it")
@@ -113,9 +113,9 @@ def fit_layout(
     )  # fmt: skip
 
 
-def _swayed(
+def swayed(
     year: Described, measured: Mapping[tuple[str, str], Columns], driven: Driven, *, start_s: float, end_s: float,
-    offset_s: float,
+    offset_s: float, most: int = MOST_TIMES,
 ) -> list[Described]:  # fmt: skip
     """Return the layout driven by each weather and token reading one sensor sigma higher and lower.
 
@@ -130,16 +130,14 @@ def _swayed(
         sigma = usual.sigma * (np.abs(values) if usual.relative else 1.0)
         for sign in (1.0, -1.0):
             moved = {**measured, key: (times, values + sign * sigma, quality)}
-            layouts.append(
-                driven_by(year, moved, start_s=start_s, end_s=end_s, offset_s=offset_s, most=MOST_TIMES).layout
-            )
+            layouts.append(driven_by(year, moved, start_s=start_s, end_s=end_s, offset_s=offset_s, most=most).layout)
     return layouts
 
 
-class _Model:
+class LayoutModel:
     """The layout under its measured weather and load, solved once for each set of its own parameters."""
 
-    def __init__(self, driven: Driven, swayed: Sequence[Described]) -> None:
+    def __init__(self, driven: Driven, also: Sequence[Described]) -> None:
         self.driven = driven
         self.solved: dict[tuple[tuple[str, float], ...], Points] = {}
         described = self.predicted({})
@@ -158,7 +156,7 @@ class _Model:
         level = np.maximum(np.abs(told), 0.05 * largest)
         relative = np.array([[q.relative] for q in usual])
         variance = (np.array([[q.sigma] for q in usual]) * np.where(relative, level, 1.0)) ** 2
-        for layout in swayed:
+        for layout in also:
             there = predicted_points(solve_steady(layout, range(driven.at_s.size)))
             none = np.full(driven.at_s.size, np.nan)
             variance += np.nan_to_num(np.stack([there.get(key, none) for key in self.keys]) - told) ** 2 / 2
@@ -206,7 +204,7 @@ class _Model:
         return told
 
 
-def _fitted(model: _Model, wanted: Sequence[Parameter], rows: NDArray[np.bool_]) -> Fit:
+def _fitted(model: LayoutModel, wanted: Sequence[Parameter], rows: NDArray[np.bool_]) -> Fit:
     """Return the fit of some times; where residuals last from time to time, intervals are wider by that."""
 
     def residuals(values: Mapping[str, float]) -> FloatArray:
@@ -228,14 +226,19 @@ def _fitted(model: _Model, wanted: Sequence[Parameter], rows: NDArray[np.bool_])
     )  # fmt: skip
 
 
+def cdu_objects(year: Described) -> list[str]:
+    """Return the names of what CDUs are solved as: a unit on its own, or a group of several."""
+    groups: dict[str, list[str]] = {}
+    for cdu in year.inputs.cdus:
+        groups.setdefault(cdu.group, []).append(cdu.name)
+    return [f"cdu/{units[0]}" if len(units) == 1 else f"cdu-group/{name}" for name, units in groups.items()]
+
+
 def _wanted(year: Described, keys: Sequence[tuple[str, str]], parameters: Sequence[str]) -> list[Parameter]:
     """Return what is fitted, named `object parameter`, with what is believed of it."""
     inputs, found = year.inputs, []
-    groups: dict[str, list[str]] = {}
-    for cdu in inputs.cdus:
-        groups.setdefault(cdu.group, []).append(cdu.name)
     objects = {
-        "cdu": [f"cdu/{units[0]}" if len(units) == 1 else f"cdu-group/{name}" for name, units in groups.items()],
+        "cdu": cdu_objects(year),
         "hall": [f"hall/{hall.name}" for hall in inputs.halls],
         "plant": [f"plant/{plant.name}" for plant in inputs.plants],
         "ups": [f"feed/{feed.name}" for feed in inputs.feeds if feed.kind == "ups"],
