@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from facility.models import AirUnit, Cdu, CoolingPlant, Hall, Layout, PowerFeed, Rack
-from twin.core.telemetry.predicted import objects_of
+from twin.core.telemetry.quantities import objects_of
 
 PARTS = {"cdu": Cdu, "feed": PowerFeed, "plant": CoolingPlant, "air-unit": AirUnit, "hall": Hall}
 

@@ -1,7 +1,7 @@
 """The points that a layout's solved hours predict, by the names that they have on the wire."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from twin.core.inputs.layout import LayoutInputs
 from twin.core.solve.object_states import object_tables, totals
 from twin.core.solve.steady import Steady, at_hours
 from twin.core.solved import Described
-from twin.core.telemetry.quantities import split_point
+from twin.core.telemetry.quantities import objects_of, split_point
 
 FloatArray = NDArray[np.float64]
 Points = dict[tuple[str, str], FloatArray]  # by object and quantity, shape (n_hours,)
@@ -46,17 +46,6 @@ def layout_objects(inputs: LayoutInputs) -> tuple[str, ...]:
         "hall": inputs.halls,
     }  # fmt: skip
     return objects_of(rack_objects(inputs), {kind: [row.name for row in rows] for kind, rows in parts.items()})
-
-
-def objects_of(racks: Sequence[str], parts: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
-    """Return the objects that points may belong to: racks as on the wire, and the names of other parts by kind."""
-    return (
-        *racks,
-        *(f"{name}/accelerators" for name in racks),
-        *(f"{kind}/{name}" for kind, names in parts.items() for name in names),
-        "weather",
-        "site",
-    )
 
 
 def predicted_points(steady: Steady) -> Points:

@@ -6,7 +6,7 @@ its sampling.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 GOOD = 1  # quality of a reading; any other is kept and left out of what is reckoned
@@ -154,3 +154,14 @@ def split_point(name: str) -> tuple[str, str] | None:
     """Return object and quantity of a point name that carries its own mapping, else None."""
     match = re.fullmatch(r"(.+)\|([a-z0-9_]+)", name)
     return (match.group(1), match.group(2)) if match else None
+
+
+def objects_of(racks: Sequence[str], parts: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """Return the objects that points may belong to: racks as on the wire, and the names of other parts by kind."""
+    return (
+        *racks,
+        *(f"{name}/accelerators" for name in racks),
+        *(f"{kind}/{name}" for kind, names in parts.items() for name in names),
+        "weather",
+        "site",
+    )
