@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
-from scipy.stats import t as student_t
+from scipy.special import ndtri, stdtrit
 
 from compute.calibration.cases import Case
 
@@ -27,7 +26,7 @@ COVERED_FRAC = 0.8
 LOW_QUANTILE, HIGH_QUANTILE = 0.5 - COVERED_FRAC / 2.0, 0.5 + COVERED_FRAC / 2.0
 # A lone group has no other to be held against. Student's t of one degree of freedom, the least that a spread can be
 # estimated with, predicts the next draw from the mean of two: t / z * sqrt(1 + 1/2).
-LONE_GROUP_WIDENING = float(student_t.ppf(HIGH_QUANTILE, 1) / norm.ppf(HIGH_QUANTILE) * np.sqrt(1.5))
+LONE_GROUP_WIDENING = float(stdtrit(1, HIGH_QUANTILE) / ndtri(HIGH_QUANTILE) * np.sqrt(1.5))
 PRIOR_COUNT = 40.0  # cases that a coarser group's quantiles count for in a finer group
 QUANTITIES = ("itl", "ttft", "throughput", "power", "joules")
 NOVELTIES = ("known", "new_deployment", "new_model", "new_accelerator", "other_mode")

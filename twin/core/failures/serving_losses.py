@@ -11,10 +11,9 @@ form anew: weights loaded, graphs captured.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import floor
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtr, comb  # scipy.stats would take half a second to load
 
 from power_cooling.availability.reliability import HOURS_PER_YEAR
 from twin.core.inputs.layout import LayoutInputs, ProductSheet
@@ -200,7 +199,8 @@ def _fleet_losses(causes: Sequence[Cause], fleet: Fleet, restart_h: float) -> It
     ]
     together = sum(hours)
     out = together / (HOURS_PER_YEAR + together)
-    chance = binom.pmf(np.arange(fleet.trays + 1), fleet.trays, out)
+    k = np.arange(fleet.trays + 1)
+    chance = comb(fleet.trays, k) * out**k * (1 - out) ** (fleet.trays - k)
     left = np.array([fleet.capacity_frac(k) for k in range(fleet.trays + 1)])
     standing = float(chance @ (1 - left))
     # A tray taken by plan is one more beside those that are out.
@@ -247,4 +247,5 @@ def tray_unavailability_frac(causes: Sequence[Cause], tray: int) -> float:
 
 def domains_whole(tray_out_frac: float, trays: int, n_domains: int, confidence_frac: float) -> int:
     """Return how many of the domains have all their trays with a confidence, as fleets state it."""
-    return floor(binom.ppf(1 - confidence_frac, n_domains, (1 - tray_out_frac) ** trays))
+    up_to = bdtr(np.arange(n_domains + 1), n_domains, (1 - tray_out_frac) ** trays)
+    return int(np.searchsorted(up_to, 1 - confidence_frac))
