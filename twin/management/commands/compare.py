@@ -9,7 +9,7 @@ from twin.core.comparison.verdict import BASES, CAPACITY_SHARE
 from twin.core.figures_of_merit import BY_NAME, RANKED_BY
 from twin.core.text.numbers import quantity_text
 from twin.exceptions import CannotSimulate
-from twin.management.commands.simulate import named_layout, named_scenario
+from twin.management.arguments import named_layout, named_scenario
 
 
 class Command(BaseCommand):

@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from twin.core.telemetry import readings as reader
+from twin.management.arguments import named_layout
 from twin.management.commands.publish_telemetry import read_yaml
-from twin.management.commands.simulate import named_layout
 from twin.telemetry import store
 from twin.telemetry.objects import known_objects
 

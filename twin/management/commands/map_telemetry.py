@@ -10,8 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from twin.core.telemetry import readings as reader
 from twin.core.telemetry.quantities import FAULTS, PARAMETERS, QUANTITIES, UNITS
 from twin.core.telemetry.tables import read_table
+from twin.management.arguments import named_layout
 from twin.management.commands.publish_telemetry import read_yaml
-from twin.management.commands.simulate import named_layout
 from twin.telemetry.objects import known_objects
 
 

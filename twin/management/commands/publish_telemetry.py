@@ -1,7 +1,6 @@
 """Write a layout's predicted points as if they had been measured, with stated noise and faults."""
 
 import csv
-import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from twin.core.telemetry import publish
 from twin.exceptions import CannotSimulate
-from twin.management.commands.simulate import named_layout, named_scenario
+from twin.management.arguments import named_layout, named_scenario, zoned_time
 from twin.runs import snapshot
 
 MAX_YAML_BYTES = 1_000_000
@@ -65,17 +64,6 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{n:,} readings of {len(published.points):,} points in {out}" + (f"; {empty:,} left out" if empty else "")
         )
-
-
-def zoned_time(option: str, text: str) -> tuple[float, float]:
-    """Return an ISO 8601 time with zone as seconds since 1970, and its zone's distance from UTC [s]."""
-    try:
-        when = dt.datetime.fromisoformat(text.strip())
-    except ValueError as error:
-        raise ValueError(f"{option} is {text!r}; write 2026-07-01T00:00:00-05:00") from error
-    if (offset := when.utcoffset()) is None:
-        raise ValueError(f"{option} {text} has no zone; write {text}Z or {text}-05:00")
-    return when.timestamp(), offset.total_seconds()
 
 
 def read_yaml(path: Path) -> Any:

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from twin.core.comparison.sensitivity import as_json, sensitivity
 from twin.core.inputs.layout import layout_inputs
 from twin.exceptions import CannotSimulate
-from twin.management.commands.simulate import named_layout, named_scenario
+from twin.management.arguments import named_layout, named_scenario
 from twin.runs import snapshot
 
 

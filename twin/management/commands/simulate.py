@@ -10,7 +10,8 @@ from twin.core.figures_of_merit import FIGURES
 from twin.core.results.details import run_details
 from twin.core.text.json_rows import as_json
 from twin.core.text.numbers import quantity_text
-from twin.models import Run, Scenario
+from twin.management.arguments import named_layout, named_scenario
+from twin.models import Run
 from twin.runs import services
 
 
@@ -61,25 +62,6 @@ def run_as_json(run: Run) -> dict:
         "inputs_sha256": run.inputs_sha256,
         "details": details,
     }
-
-
-def named_layout(path: str) -> Layout:
-    """Return the layout that SITE/LAYOUT names, or end the command with a reason."""
-    site, _, slug = path.partition("/")
-    try:
-        return Layout.objects.select_related("site__region", "site__weather").get(site__slug=site, slug=slug)
-    except Layout.DoesNotExist as error:
-        raise CommandError(f"there is no layout {path}; `manage.py simulate --list` prints those there are") from error
-
-
-def named_scenario(layout: Layout, slug: str | None) -> Scenario:
-    """Return a scenario of the layout's site, the first by name where none is named."""
-    scenarios = layout.site.scenarios.order_by("name", "id")
-    found = scenarios.filter(slug=slug).first() if slug else scenarios.first()
-    if found is None:
-        there = ", ".join(scenarios.values_list("slug", flat=True)) or "none"
-        raise CommandError(f"site {layout.site.slug} has no scenario {slug or 'yet'}; there are: {there}")
-    return found
 
 
 def _write(path: Path, result: dict) -> None:
