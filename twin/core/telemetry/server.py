@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from twin.core.telemetry import scores
 from twin.core.telemetry.alarms import samples_per_independent
 from twin.core.telemetry.calibrate import Fit, Parameter, fit_map
+from twin.core.telemetry.component import parameter_row
 from twin.core.telemetry.tables import Table, listed, plain_name
 from twin.core.telemetry.times import Times, parse_time, read_times
 
@@ -500,7 +501,7 @@ def calibrate_server(table: Table, named: Mapping[str, str], holdout: str, entry
             "utilisation_alone": {"busy": _cv(rows.power_w, alone, held & busy), "all": _cv(rows.power_w, alone, held)},
         }
     }
-    parameters = [_parameter(estimate) for estimate in power.estimates]
+    parameters = [parameter_row(OBJECT, estimate) for estimate in power.estimates]
     temperature_rmse_k = None
     if np.isfinite(rows.temperature_degc[train]).sum() >= 60 and np.isfinite(rows.temperature_degc[held]).any():
         limit_w = power.values["power_limit_w"]
@@ -520,7 +521,7 @@ def calibrate_server(table: Table, named: Mapping[str, str], holdout: str, entry
                 "all": scores.rmse(rows.temperature_degc[held], plain[held]),
             },
         }
-        parameters += [_parameter(estimate) for estimate in thermal.estimates]
+        parameters += [parameter_row(OBJECT, estimate) for estimate in thermal.estimates]
     return {
         "power_cv_rmse_frac": stated["power_w"]["one_row_ahead"]["busy" if by_busy else "all"],
         "temperature_rmse_k": temperature_rmse_k,
@@ -543,16 +544,3 @@ def calibrate_server(table: Table, named: Mapping[str, str], holdout: str, entry
 
 def _cv(measured: FloatArray, predicted: FloatArray, mask: NDArray[np.bool_]) -> float:
     return scores.cv_rmse_frac(measured[mask], predicted[mask])
-
-
-def _parameter(estimate) -> dict:
-    return {
-        "object": OBJECT,
-        "parameter": estimate.name,
-        "unit": estimate.unit,
-        "value": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "identifiable": estimate.identifiable,
-        "reason": estimate.reason,
-    }
