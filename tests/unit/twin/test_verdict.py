@@ -74,6 +74,21 @@ def test_errors_that_two_layouts_share_cancel_in_their_difference():
 
 
 @pytest.mark.django_db
+def test_a_layout_without_good_tokens_loses_and_two_of_them_have_no_winner():
+    found = verdict_of([solved("none", 1.0), solved("some", 1.0)])
+    assert found["winner"] is None
+    idle, other, best = solved("idle", 1.0), solved("other", 1.0), solved("best", 1.0)
+    for one in (idle, other):
+        one.figures["good_tokens_per_joule"] = None
+        one.bands.pop("good_tokens_per_joule")
+    found = verdict_of([idle, best])
+    assert (found["winner"], found["sentence"]) == ("best", "Build best: idle has no good tokens per watt.")
+    found = verdict_of([idle, other])
+    assert found["winner"] is None
+    assert "None of these runs has good tokens per watt" in found["sentence"]
+
+
+@pytest.mark.django_db
 def test_one_layout_is_no_comparison():
     with pytest.raises(ValueError, match="1 layout given"):
         verdict_of([solved("a", 1.0)])

@@ -101,7 +101,7 @@ def verdict_of(
     ties = _ties(able, by)
     fit = [solution for solution in able if not solution.misses]
     tied_first = next((tie for tie in ties if able and able[0].name in tie), [])
-    winner = able[0] if able and fit and not tied_first else None
+    winner = able[0] if able and fit and not tied_first and able[0].figures[by] is not None else None
     pair = (able[0], able[1]) if len(able) > 1 else None
     flips = _flips(*pair, by) if pair and with_flips else []
     return {
@@ -327,7 +327,7 @@ def _assumptions(basis: str, solutions: Sequence[Solution], by: str) -> list[str
     found += [
         f"Scenario {scenario.name}, engine {scenario.engine}, requests above capacity: {scenario.admission}",
         f"Ranked by {BY_NAME[by].label.lower()}; no layout that misses a latency target ranks above one that keeps all",
-        f"A difference less than {LIKELY:.0%} likely is a tie",
+        f"A difference less than {_percent(LIKELY)} likely is a tie",
     ]
     return found
 
@@ -348,12 +348,14 @@ def _sentence(
         return f"None of these layouts can be built as drawn: {ranked[0].name}: {ranked[0].blocked[0]}"
     if not fit:
         return f"No layout keeps its latency targets; {able[0].name} comes nearest by {label}.{blocked}"
+    if able[0].figures[by] is None:
+        return f"None of these runs has {label}: run them again, or ask them for less.{blocked}"
     if tied_first:
         value, *_, probability = _difference(able[0], able[1], by) or (0.0, 0.0, 0.0, 0.5)
         ahead = abs(value / able[1].figures[by]) if able[1].figures[by] else 0.0
         return (
-            f"Too close to call: {able[0].name} is ahead of {able[1].name} by {ahead:.0%} in {label}, only "
-            f"{probability:.0%} likely.{blocked}"
+            f"Too close to call: {able[0].name} is ahead of {able[1].name} by {_percent(ahead)} in {label}, only "
+            f"{_percent(probability)} likely.{blocked}"
         )
     assert winner is not None
     if len(able) == 1:
@@ -361,8 +363,11 @@ def _sentence(
     other = able[1]
     if other.misses and not winner.misses:
         return f"Build {winner.name}: it keeps its latency targets and {other.name} does not.{blocked}"
-    value, *_, probability = _difference(winner, other, by) or (0.0, 0.0, 0.0, 0.5)
-    share = abs(value / other.figures[by]) if other.figures[by] else 0.0
+    difference = _difference(winner, other, by)
+    if difference is None or not other.figures[by]:
+        return f"Build {winner.name}: {other.name} has no {label}.{blocked}"
+    value, *_, probability = difference
+    share = abs(value / other.figures[by])
     more = "more" if value > 0 else "less"
     turned = ""
     if flips:
@@ -370,5 +375,10 @@ def _sentence(
         to = f"{flip['to']:.3g} {flip['unit']}" if isinstance(flip["to"], float) else str(flip["to"])
         turned = f"; {flip['winner_then']} wins if {flip['input']} goes to {to}"
     return (
-        f"Build {winner.name}: {share:.0%} {more} {label} than {other.name}, {probability:.0%} likely{turned}.{blocked}"
+        f"Build {winner.name}: {_percent(share)} {more} {label} than {other.name}, {_percent(probability)} likely"
+        f"{turned}.{blocked}"
     )
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
