@@ -49,11 +49,25 @@ def run(name: str, *, tokens: float, parts_w: dict[str, float], usd: dict[str, f
 def pool(name: str, **given: Any) -> dict[str, Any]:
     """Return a workload's row of a run that serves all it is asked for."""
     row = {
-        "workload": name, "name": name, "model": "m", "model_name": "M", "accelerator": "gb200",
-        "n_accelerators": 100.0, "configuration": "fp8, TP 8", "feasible": True, "reason": "",
+        "workload": name,
+        "name": name,
+        "model": "m",
+        "model_name": "M",
+        "accelerator": "gb200",
+        "n_accelerators": 100.0,
+        "configuration": "fp8, TP 8",
+        "feasible": True,
+        "reason": "",
         "offered_requests_per_s": 10.0,
-        "served_requests_per_s": 10.0, "output_tokens_per_s": 1000.0, "goodput_tokens_per_s": 1000.0,
-        "ttft_p50_s": 0.1, "ttft_p95_s": 0.5, "itl_p50_s": 0.01, "itl_p95_s": 0.02, "target_ttft_s": 1.0,
-        "target_itl_s": 0.05, "slo_attainment_frac": 1.0,
-    }  # fmt: skip
+        "served_requests_per_s": 10.0,
+        "output_tokens_per_s": 1000.0,
+        "goodput_tokens_per_s": 1000.0,
+        "ttft_p50_s": 0.1,
+        "ttft_p95_s": 0.5,
+        "itl_p50_s": 0.01,
+        "itl_p95_s": 0.02,
+        "target_ttft_s": 1.0,
+        "target_itl_s": 0.05,
+        "slo_attainment_frac": 1.0,
+    }
     return row | given

@@ -14,11 +14,21 @@ from twin.core.text.json_rows import as_json
 from twin.models import Run, Scenario, ScenarioWorkload
 
 DETAILS = {
-    "per_workload": [], "costs": [{"item": "racks", "usd_per_year": 6000.0}],
+    "per_workload": [],
+    "costs": [{"item": "racks", "usd_per_year": 6000.0}],
     "mean_power_by_part_w": {"it_power_w": 240.0, "pump_power_w": 10.0},
-    "limits": [], "findings": [], "balance": {"power_rel": 0.0, "heat_rel": 0.0},
-    "solver": {"converged": True, "iterations": 3, "elapsed_s": 0.1, "version": "test", "digest": "ab" * 32,
-    "message": "settled"}}  # fmt: skip
+    "limits": [],
+    "findings": [],
+    "balance": {"power_rel": 0.0, "heat_rel": 0.0},
+    "solver": {
+        "converged": True,
+        "iterations": 3,
+        "elapsed_s": 0.1,
+        "version": "test",
+        "digest": "ab" * 32,
+        "message": "settled",
+    },
+}
 
 
 def small_scenario(slug: str = "small") -> tuple[Layout, Scenario]:
@@ -34,13 +44,18 @@ def small_scenario(slug: str = "small") -> tuple[Layout, Scenario]:
 def small_result(**figures: float | None) -> types.SimpleNamespace:
     """Return a result with the shape of `twin.core.solve.simulate.SimulationResult`."""
     return types.SimpleNamespace(
-        figures={"output_tokens_per_s": 1000.0, "tokens_per_joule": 4.0, "ttft_p95_s": None,
-                 "cost_per_million_output_tokens_usd": 0.2} | figures,
+        figures={
+            "output_tokens_per_s": 1000.0,
+            "tokens_per_joule": 4.0,
+            "ttft_p95_s": None,
+            "cost_per_million_output_tokens_usd": 0.2,
+        }
+        | figures,
         bands={"output_tokens_per_s": [900.0, 1100.0]},
         details=run_details(DETAILS),
         series={"meter_power_w": np.full(8760, 2.5e5, np.float32), "pue": np.full(8760, 1.1, np.float32)},
         racks={"rack_id": np.arange(2), "mean_power_w": np.full(2, 1.2e5)},
-    )  # fmt: skip
+    )
 
 
 def use_solver(monkeypatch, solve: Callable) -> None:
@@ -59,8 +74,19 @@ def done_run(layout: Layout, scenario: Scenario) -> Run:
 
     result, now = small_result(), timezone.now()
     return Run.objects.create(
-        layout=layout, scenario=scenario, status=Run.Status.DONE, progress_frac=1.0, attempt=1, started_at=now,
-        finished_at=now, figures=result.figures, bands=result.bands, details=as_json(result.details),
-        inputs_sha256="0" * 64, solver_version="test", solver_digest="ab" * 32,
-        series=services.arrays_packed(result.series), racks=services.arrays_packed(result.racks),
-    )  # fmt: skip
+        layout=layout,
+        scenario=scenario,
+        status=Run.Status.DONE,
+        progress_frac=1.0,
+        attempt=1,
+        started_at=now,
+        finished_at=now,
+        figures=result.figures,
+        bands=result.bands,
+        details=as_json(result.details),
+        inputs_sha256="0" * 64,
+        solver_version="test",
+        solver_digest="ab" * 32,
+        series=services.arrays_packed(result.series),
+        racks=services.arrays_packed(result.racks),
+    )

@@ -56,19 +56,42 @@ def small_layout(slug: str = "small") -> Layout:
     )
     layout = Layout.objects.create(site=site, slug="first", name="First")
     plant = CoolingPlant.objects.create(
-        layout=layout, name="Plant", supply_degc=36, design_rise_k=10, economiser="only",
-        heat_rejection=product("dry_coolers", "dry-cooler-1mw"), n_heat_rejection=4, n_heat_rejection_spare=1,
-        pump=product("pumps", "fws-pump-110kw"), n_pumps=2, n_pumps_spare=1,
-    )  # fmt: skip
+        layout=layout,
+        name="Plant",
+        supply_degc=36,
+        design_rise_k=10,
+        economiser="only",
+        heat_rejection=product("dry_coolers", "dry-cooler-1mw"),
+        n_heat_rejection=4,
+        n_heat_rejection_spare=1,
+        pump=product("pumps", "fws-pump-110kw"),
+        n_pumps=2,
+        n_pumps_spare=1,
+    )
     hall = Hall.objects.create(
-        layout=layout, name="Hall", width_m=20, depth_m=12, floor_load_limit_kg_per_m2=2500,
-        air_unit=product("air_units", "crah-cw375"), n_air_units=3, n_air_units_spare=1, plant=plant,
-    )  # fmt: skip
+        layout=layout,
+        name="Hall",
+        width_m=20,
+        depth_m=12,
+        floor_load_limit_kg_per_m2=2500,
+        air_unit=product("air_units", "crah-cw375"),
+        n_air_units=3,
+        n_air_units_spare=1,
+        plant=plant,
+    )
     for i in (1, 2):
         Cdu.objects.create(
-            layout=layout, hall=hall, name=f"CDU-{i}", product=product("cdus", "vertiv-xdu1350"), plant=plant,
-            group="A", redundant_units=1, x_m=18, y_m=2 + 2 * i, supply_degc=41,
-        )  # fmt: skip
+            layout=layout,
+            hall=hall,
+            name=f"CDU-{i}",
+            product=product("cdus", "vertiv-xdu1350"),
+            plant=plant,
+            group="A",
+            redundant_units=1,
+            x_m=18,
+            y_m=2 + 2 * i,
+            supply_degc=41,
+        )
     for i in range(3):
         AirUnit.objects.create(layout=layout, hall=hall, name=f"CRAH-{i + 1}", x_m=3 + 4 * i, y_m=11, orientation_deg=0)
     FloorFeature.objects.create(layout=layout, hall=hall, name="W-1", type="wall", x_m=0, y_m=0, width_m=0.2, depth_m=2)
@@ -78,17 +101,33 @@ def small_layout(slug: str = "small") -> Layout:
     utility = PowerFeed.objects.create(layout=layout, name="Utility", kind="utility", rating_w=10e6)
     for side in "AB":
         transformer = PowerFeed.objects.create(
-            layout=layout, name=f"T-{side}", kind="transformer", parent=utility,
-            product=product("transformers", "xfmr-3000-dry"), redundancy_group="T", redundancy="2N",
-        )  # fmt: skip
+            layout=layout,
+            name=f"T-{side}",
+            kind="transformer",
+            parent=utility,
+            product=product("transformers", "xfmr-3000-dry"),
+            redundancy_group="T",
+            redundancy="2N",
+        )
         ups = PowerFeed.objects.create(
-            layout=layout, name=f"UPS-{side}", kind="ups", parent=transformer,
-            product=product("ups", "eaton-9395x-1700"), redundancy_group="UPS", redundancy="2N",
-        )  # fmt: skip
+            layout=layout,
+            name=f"UPS-{side}",
+            kind="ups",
+            parent=transformer,
+            product=product("ups", "eaton-9395x-1700"),
+            redundancy_group="UPS",
+            redundancy="2N",
+        )
         PowerFeed.objects.create(
-            layout=layout, name=f"Busway-{side}", kind="busway", parent=ups, length_m=20,
-            product=product("busways", "busway-1250a-415"), redundancy_group="Busway", redundancy="2N",
-        )  # fmt: skip
+            layout=layout,
+            name=f"Busway-{side}",
+            kind="busway",
+            parent=ups,
+            length_m=20,
+            product=product("busways", "busway-1250a-415"),
+            redundancy_group="Busway",
+            redundancy="2N",
+        )
     return layout
 
 

@@ -41,10 +41,16 @@ def planner(layout):
 
 def rack_values(layout, **changes):
     values = {
-        "hall": layout.halls.get().pk, "name": "A-01", "row": "A", "x_m": 2.0, "y_m": 4.0,
-        "product": product("systems", "dgx-gb200-nvl72").slug, "cdu": layout.cdus.first().pk,
-        "feed_a": layout.power_feeds.get(name="Busway-A").pk, "feed_b": layout.power_feeds.get(name="Busway-B").pk,
-    }  # fmt: skip
+        "hall": layout.halls.get().pk,
+        "name": "A-01",
+        "row": "A",
+        "x_m": 2.0,
+        "y_m": 4.0,
+        "product": product("systems", "dgx-gb200-nvl72").slug,
+        "cdu": layout.cdus.first().pk,
+        "feed_a": layout.power_feeds.get(name="Busway-A").pk,
+        "feed_b": layout.power_feeds.get(name="Busway-B").pk,
+    }
     return values | changes
 
 
@@ -165,9 +171,15 @@ def test_a_part_cannot_be_moved_to_another_layout(planner, layout):
 
 def test_a_row_of_racks_comes_all_or_not_at_all(planner, layout):
     row = {
-        "hall": layout.halls.get().pk, "row": "A", "n_racks": 12, "x_m": 2.0, "y_m": 4.0, "pitch_m": 0.6,
-        "product": product("systems", "dgx-gb300-nvl72").slug, "cdu": layout.cdus.first().pk,
-    }  # fmt: skip
+        "hall": layout.halls.get().pk,
+        "row": "A",
+        "n_racks": 12,
+        "x_m": 2.0,
+        "y_m": 4.0,
+        "pitch_m": 0.6,
+        "product": product("systems", "dgx-gb300-nvl72").slug,
+        "cdu": layout.cdus.first().pk,
+    }
     made = planner.post("/api/racks/row/", row)
     assert made.status_code == 201, made.data
     assert [rack["name"] for rack in made.data][-1] == "A-12"
@@ -253,10 +265,14 @@ def test_lists_show_only_visible_sites(planner, layout, hidden, resource):
 def test_invisible_things_do_not_exist_and_cannot_be_named(planner, layout, hidden):
     theirs = services.part_save(part=new_rack(hidden))
     for address in (
-        f"/api/racks/{theirs.pk}/", f"/api/layouts/{hidden.pk}/", f"/api/layouts/{hidden.pk}/export/",
-        f"/api/layouts/{hidden.pk}/findings/", f"/api/layouts/{hidden.pk}/bill-of-materials/", "/api/sites/hidden/",
+        f"/api/racks/{theirs.pk}/",
+        f"/api/layouts/{hidden.pk}/",
+        f"/api/layouts/{hidden.pk}/export/",
+        f"/api/layouts/{hidden.pk}/findings/",
+        f"/api/layouts/{hidden.pk}/bill-of-materials/",
+        "/api/sites/hidden/",
         "/api/sites/hidden/export/",
-    ):  # fmt: skip
+    ):
         assert planner.get(address).status_code == 404, address
     assert planner.patch(f"/api/racks/{theirs.pk}/", {"x_m": 9}).status_code == 404
     assert planner.delete(f"/api/racks/{theirs.pk}/").status_code == 404
@@ -298,9 +314,14 @@ def test_a_read_only_token_of_a_planner_reads_and_may_not_change(layout):
 def test_who_creates_a_site_becomes_its_planner(layout):
     newcomer = client_of(None)
     values = {
-        "slug": "mine", "name": "Mine", "latitude_deg": 1, "longitude_deg": 2, "weather": "sterling-va",
-        "region": "us-virginia-pjm", "grid_limit_w": 1e6,
-    }  # fmt: skip
+        "slug": "mine",
+        "name": "Mine",
+        "latitude_deg": 1,
+        "longitude_deg": 2,
+        "weather": "sterling-va",
+        "region": "us-virginia-pjm",
+        "grid_limit_w": 1e6,
+    }
     assert newcomer.post("/api/sites/", values | {"grid_limit_w": -1}).status_code == 400
     made = newcomer.post("/api/sites/", values)
     assert (made.status_code, made.data["repair_crews"]) == (201, 2)
@@ -314,9 +335,14 @@ def test_lists_take_the_same_queries_however_many_racks_there_are(planner, layou
     counts = []
     for row in ("A", "B"):
         services.racks_create_row(
-            hall=layout.halls.get(), row=row, n_racks=10, x_m=2, y_m=4 if row == "A" else 8, pitch_m=0.6,
+            hall=layout.halls.get(),
+            row=row,
+            n_racks=10,
+            x_m=2,
+            y_m=4 if row == "A" else 8,
+            pitch_m=0.6,
             product=product("systems", "dgx-gb200-nvl72"),
-        )  # fmt: skip
+        )
         for address in (
             "/api/racks/",
             f"/api/layouts/{layout.pk}/findings/",

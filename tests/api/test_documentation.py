@@ -24,9 +24,19 @@ def test_every_resource_is_in_the_schema(schema):
     assert schema["openapi"].startswith("3.")
     resources = {path.split("/")[2] for path in schema["paths"]}
     assert {
-        "sites", "layouts", "halls", "racks", "cdus", "power-feeds", "cooling-plants", "catalogue", "scenarios", "runs",
-        "comparisons", "telemetry",
-    } <= resources  # fmt: skip
+        "sites",
+        "layouts",
+        "halls",
+        "racks",
+        "cdus",
+        "power-feeds",
+        "cooling-plants",
+        "catalogue",
+        "scenarios",
+        "runs",
+        "comparisons",
+        "telemetry",
+    } <= resources
 
 
 def test_every_operation_documents_its_refusals(schema):

@@ -25,13 +25,23 @@ def is_problem(answer, *statuses: int) -> bool:
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (b"", 400), (b"[" * 200_000, 400), (b"{\"a\":" * 100_000, 400), (b"\xff\xfe", 400), (b"nul", 400),
-        (b'{"layout": NaN}', 400), (b'{"layout": 1e999}', 400), (b'{"layout": ' + b"9" * 10_000 + b"}", 400),
-        (b"[]", 400), (b'"x"', 400), (b"null", 400), (b" " * (5 * 2**20 + 1), 413), (b'{"layout": "\\u0000"}', 400),
+        (b"", 400),
+        (b"[" * 200_000, 400),
+        (b'{"a":' * 100_000, 400),
+        (b"\xff\xfe", 400),
+        (b"nul", 400),
+        (b'{"layout": NaN}', 400),
+        (b'{"layout": 1e999}', 400),
+        (b'{"layout": ' + b"9" * 10_000 + b"}", 400),
+        (b"[]", 400),
+        (b'"x"', 400),
+        (b"null", 400),
+        (b" " * (5 * 2**20 + 1), 413),
+        (b'{"layout": "\\u0000"}', 400),
         (b'{"layout": "\\ud800"}', 400),
     ],
     ids=lambda value: str(value)[:24],
-)  # fmt: skip
+)
 def test_a_body_that_cannot_be_taken_is_refused_everywhere(planner, asked, body, status):
     for address in ("runs", "racks", "layouts", "scenarios", "comparisons", "serving", "serving/predict", "racks/row"):
         answer = planner.generic("POST", f"/api/{address}/", body, content_type="application/json")
@@ -40,10 +50,22 @@ def test_a_body_that_cannot_be_taken_is_refused_everywhere(planner, asked, body,
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"a: !!int x", b"a: !!timestamp x", b"a: !!binary x", b"a: !!bool x", b"? {}", b"[" * 200_000, b"\xff",
-     b"site: 1", b"site: {slug: 5}", b"format: ai-factory-site/1\nsite: []", b"a: &a [*a]"],
+    [
+        b"",
+        b"a: !!int x",
+        b"a: !!timestamp x",
+        b"a: !!binary x",
+        b"a: !!bool x",
+        b"? {}",
+        b"[" * 200_000,
+        b"\xff",
+        b"site: 1",
+        b"site: {slug: 5}",
+        b"format: ai-factory-site/1\nsite: []",
+        b"a: &a [*a]",
+    ],
     ids=lambda value: str(value)[:24],
-)  # fmt: skip
+)
 def test_a_site_file_that_cannot_be_taken_is_refused(planner, body):
     for query in ("", "?replace=true"):
         answer = planner.generic("POST", f"/api/sites/import/{query}", body, content_type="application/yaml")
@@ -54,12 +76,20 @@ def test_numbers_of_the_address_that_are_none_are_refused_or_find_nothing(planne
     run = done_run(asked.layout, asked.scenario)
     lists = {
         "racks": ("layout", "hall", "cdu", "site", "role", "product", "limit", "offset"),
-        "halls": ("layout", "site", "name"), "cdus": ("layout",), "power-feeds": ("layout",), "layouts": ("site",),
-        "cooling-plants": ("layout",), "air-units": ("layout",), "floor-features": ("layout",),
-        "runs": ("site", "layout", "scenario", "status", "limit", "offset"), "scenarios": ("site__slug", "slug"),
-        "sites": ("region__slug",), "catalogue": ("kind", "vendor", "name", "confidence"),
-        f"runs/{run.id}/series": ("names",), "comparisons": ("limit", "offset"),
-    }  # fmt: skip
+        "halls": ("layout", "site", "name"),
+        "cdus": ("layout",),
+        "power-feeds": ("layout",),
+        "layouts": ("site",),
+        "cooling-plants": ("layout",),
+        "air-units": ("layout",),
+        "floor-features": ("layout",),
+        "runs": ("site", "layout", "scenario", "status", "limit", "offset"),
+        "scenarios": ("site__slug", "slug"),
+        "sites": ("region__slug",),
+        "catalogue": ("kind", "vendor", "name", "confidence"),
+        f"runs/{run.id}/series": ("names",),
+        "comparisons": ("limit", "offset"),
+    }
     for address, names in lists.items():
         for name in names:
             for value in HUGE:

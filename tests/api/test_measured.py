@@ -16,17 +16,22 @@ ADDRESS = "/api/serving/measured/"
 @pytest.fixture(autouse=True)
 def catalogue(db):
     for kind, slug in (
-        ("accelerators", "b200-sxm"), ("accelerators", "h100-sxm"), ("models", "deepseek-r1"),
+        ("accelerators", "b200-sxm"),
+        ("accelerators", "h100-sxm"),
+        ("models", "deepseek-r1"),
         ("models", "llama-3.1-8b"),
-    ):  # fmt: skip
+    ):
         product(kind, slug)
 
 
 def test_runs_are_laid_beside_their_predictions(viewer):
     answer = viewer.post(ADDRESS, {"result": ROW}, format="json").json()
     assert [q["quantity"] for q in answer[0]["quantities"]] == [
-        "ttft_s", "itl_s", "output_tokens_per_s", "accelerator_power_w",
-    ]  # fmt: skip
+        "ttft_s",
+        "itl_s",
+        "output_tokens_per_s",
+        "accelerator_power_w",
+    ]
     named = {"result": BENCH | {"model_id": "meta-llama/Llama-3.1-8B-Instruct"}, "deployment": CARD}
     assert viewer.post(ADDRESS, named, format="json").json()[0]["feasible"]
     distilled = {"result": ROW | {"model": "DeepSeek-R1-Distill-Llama-70B"}}

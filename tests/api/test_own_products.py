@@ -6,14 +6,27 @@ from tests.unit.compute.test_model_configs import LLAMA
 
 MODELS, ACCELERATORS = "/api/catalogue/models/", "/api/catalogue/accelerators/"
 PART = {
-    "launch_year": 2026, "memory_type": "HBM4", "hbm_bytes": 200e9, "hbm_bandwidth_bytes_per_s": 9e12, "tdp_w": 900,
-    "peak_bf16_dense_flops_per_s": 1.5e15, "peak_fp8_dense_flops_per_s": 3e15, "scaleup_domain_size": 8,
+    "launch_year": 2026,
+    "memory_type": "HBM4",
+    "hbm_bytes": 200e9,
+    "hbm_bandwidth_bytes_per_s": 9e12,
+    "tdp_w": 900,
+    "peak_bf16_dense_flops_per_s": 1.5e15,
+    "peak_fp8_dense_flops_per_s": 3e15,
+    "scaleup_domain_size": 8,
     "cooling": "liquid",
-}  # fmt: skip
+}
 ROW = {
-    "case_id": "a", "accelerator": "our-part", "model": "our-model", "weight_precision": "fp8", "engine": "vllm",
-    "tensor_parallel": 1, "input_tokens": 1024, "output_tokens": 256, "concurrency": 16,
-}  # fmt: skip
+    "case_id": "a",
+    "accelerator": "our-part",
+    "model": "our-model",
+    "weight_precision": "fp8",
+    "engine": "vllm",
+    "tensor_parallel": 1,
+    "input_tokens": 1024,
+    "output_tokens": 256,
+    "concurrency": 16,
+}
 
 
 def test_a_model_and_an_accelerator_of_ones_own_are_predicted_with_wider_bands(planner):

@@ -22,11 +22,13 @@ IMPOSSIBLE = [
     ("qwen3-30b-a3b", "h100-sxm", "fp8", "DP 256 EP 256", "expert_parallel is 256; qwen3-30b-a3b has 128 experts"),
     ("llama-3.1-8b", "h100-sxm", "bf16", "TP 2 EP 2", "expert_parallel is 2; llama-3.1-8b has no experts"),
     ("llama-3.1-405b", "h100-sxm", "fp8", "TP 2", "410 GB"),
-]  # fmt: skip
+]
 RANKS = {
-    "tensor_parallel": "tensor_parallel", "pipeline_parallel": "pipeline_parallel",
-    "data_parallel": "attention_data_parallel", "expert_parallel": "expert_parallel",
-}  # fmt: skip
+    "tensor_parallel": "tensor_parallel",
+    "pipeline_parallel": "pipeline_parallel",
+    "data_parallel": "attention_data_parallel",
+    "expert_parallel": "expert_parallel",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +41,21 @@ def catalogue(db):
 
 def row(model, accelerator, precision, configuration, **changes):
     spread = pin_from_text(configuration).parallelism
-    return {
-        "case_id": "a", "accelerator": accelerator, "model": model, "weight_precision": precision, "engine": "vllm",
-        "n_accelerators": str(spread.accelerators), "input_tokens": "1000", "output_tokens": "200", "concurrency": "8",
-    } | {column: str(getattr(spread, name)) for column, name in RANKS.items()} | changes  # fmt: skip
+    return (
+        {
+            "case_id": "a",
+            "accelerator": accelerator,
+            "model": model,
+            "weight_precision": precision,
+            "engine": "vllm",
+            "n_accelerators": str(spread.accelerators),
+            "input_tokens": "1000",
+            "output_tokens": "200",
+            "concurrency": "8",
+        }
+        | {column: str(getattr(spread, name)) for column, name in RANKS.items()}
+        | changes
+    )
 
 
 def by_file(case, tmp_path, **_):
@@ -67,9 +80,16 @@ def by_rows(case, viewer, **_):
 def by_question(case, viewer, **_):
     model, accelerator, precision, configuration = case
     asked = {
-        "accelerator": accelerator, "model": model, "input_tokens": 1000, "output_tokens": 200, "target_ttft_s": 5,
-        "target_itl_s": 1, "engine": "vllm", "configuration": f"{precision}, {configuration}", "max_accelerators": 144,
-    }  # fmt: skip
+        "accelerator": accelerator,
+        "model": model,
+        "input_tokens": 1000,
+        "output_tokens": 200,
+        "target_ttft_s": 5,
+        "target_itl_s": 1,
+        "engine": "vllm",
+        "configuration": f"{precision}, {configuration}",
+        "max_accelerators": 144,
+    }
     answer = viewer.post("/api/serving/", asked, format="json").json()
     assert answer["feasible"] is False
     return answer["reason"]
@@ -82,9 +102,15 @@ def by_replay(case, tmp_path, **_):
     options = {column: getattr(spread, name) for column, name in RANKS.items()}
     with pytest.raises(CommandError) as refused:
         call_command(
-            "replay_trace", str(trace), accelerator=accelerator, model=model, precision=precision,
-            out=tmp_path / "out.csv", stdout=io.StringIO(), **options,
-        )  # fmt: skip
+            "replay_trace",
+            str(trace),
+            accelerator=accelerator,
+            model=model,
+            precision=precision,
+            out=tmp_path / "out.csv",
+            stdout=io.StringIO(),
+            **options,
+        )
     return str(refused.value)
 
 
@@ -95,9 +121,11 @@ def by_scenario(case, **_):
     new_rack(layout, product=product("systems", "dgx-h100"), n_systems=1).save()
     scenario = Scenario.objects.create(site=layout.site, slug="pinned", name="Pinned", engine="vllm")
     ScenarioWorkload.objects.create(
-        scenario=scenario, workload=product("workloads", "enterprise_assistants"), model=product("models", model),
+        scenario=scenario,
+        workload=product("workloads", "enterprise_assistants"),
+        model=product("models", model),
         configuration=f"{precision}, {configuration}",
-    )  # fmt: skip
+    )
     inputs = layout_inputs(snapshot(layout, scenario))
     ((pool,), _) = plan_pools(inputs, rack_table(inputs), 24)
     assert not pool.feasible
@@ -132,9 +160,14 @@ def test_prompt_and_answer_over_the_context_are_refused_at_every_door(tmp_path, 
     trace, out = tmp_path / "trace.csv", tmp_path / "out.csv"
     trace.write_text("arrival_s,input_tokens,output_tokens\n0,131000,8000\n")
     call_command(
-        "replay_trace", str(trace), accelerator="h100-sxm", model="llama-3.1-8b", precision="bf16", out=out,
+        "replay_trace",
+        str(trace),
+        accelerator="h100-sxm",
+        model="llama-3.1-8b",
+        precision="bf16",
+        out=out,
         stdout=io.StringIO(),
-    )  # fmt: skip
+    )
     (answer,) = csv.DictReader(out.read_text().splitlines())
     assert "131000 input + 8000 output tokens exceed the model's context of 131072" in answer["reason"]
 
@@ -148,9 +181,15 @@ def test_fp8_blocks_that_do_not_split_are_warned_of_where_they_are_answered(tmp_
     trace.write_text("arrival_s,input_tokens,output_tokens\n0,1000,200\n")
     printed = io.StringIO()
     call_command(
-        "replay_trace", str(trace), accelerator="h100-sxm", model="qwen3-30b-a3b", precision="fp8", tensor_parallel=8,
-        out=tmp_path / "out.csv", stdout=printed,
-    )  # fmt: skip
+        "replay_trace",
+        str(trace),
+        accelerator="h100-sxm",
+        model="qwen3-30b-a3b",
+        precision="fp8",
+        tensor_parallel=8,
+        out=tmp_path / "out.csv",
+        stdout=printed,
+    )
     assert "use expert_parallel" in printed.getvalue()
 
 
@@ -164,6 +203,11 @@ def test_an_engine_that_does_not_run_there_is_refused_by_files_programs_and_repl
     trace.write_text("arrival_s,input_tokens,output_tokens\n0,1000,200\n")
     with pytest.raises(CommandError, match="does not run on mi300x"):
         call_command(
-            "replay_trace", str(trace), accelerator="mi300x", model="llama-3.1-8b", precision="bf16", engine="trtllm",
+            "replay_trace",
+            str(trace),
+            accelerator="mi300x",
+            model="llama-3.1-8b",
+            precision="bf16",
+            engine="trtllm",
             out=tmp_path / "out.csv",
-        )  # fmt: skip
+        )

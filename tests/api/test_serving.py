@@ -8,21 +8,35 @@ ADDRESS = "/api/serving/"
 PREDICT = "/api/serving/predict/"
 QUESTION = {"system": "dgx-h100", "model": "llama-3.1-70b", "workload": "enterprise_assistants"}
 LENGTHS = {
-    "accelerator": "h100-sxm", "model": "llama-3.1-70b", "input_tokens": 1024, "output_tokens": 256,
-    "target_ttft_s": 2, "target_itl_s": 0.05,
-}  # fmt: skip
+    "accelerator": "h100-sxm",
+    "model": "llama-3.1-70b",
+    "input_tokens": 1024,
+    "output_tokens": 256,
+    "target_ttft_s": 2,
+    "target_itl_s": 0.05,
+}
 ROW = {
-    "case_id": "a", "accelerator": "h100-sxm", "model": "llama-3.1-70b", "weight_precision": "fp8", "engine": "vllm",
-    "tensor_parallel": 4, "input_tokens": 1024, "output_tokens": 256, "concurrency": 16,
-}  # fmt: skip
+    "case_id": "a",
+    "accelerator": "h100-sxm",
+    "model": "llama-3.1-70b",
+    "weight_precision": "fp8",
+    "engine": "vllm",
+    "tensor_parallel": 4,
+    "input_tokens": 1024,
+    "output_tokens": 256,
+    "concurrency": 16,
+}
 
 
 @pytest.fixture(autouse=True)
 def catalogue(db):
     for kind, slug in (
-        ("systems", "dgx-h100"), ("models", "deepseek-r1"), ("models", "llama-3.1-70b"),
-        ("workloads", "enterprise_assistants"), ("accelerators", "h100-sxm"),
-    ):  # fmt: skip
+        ("systems", "dgx-h100"),
+        ("models", "deepseek-r1"),
+        ("models", "llama-3.1-70b"),
+        ("workloads", "enterprise_assistants"),
+        ("accelerators", "h100-sxm"),
+    ):
         product(kind, slug)
 
 
@@ -182,10 +196,15 @@ def test_both_ask_for_a_token(nobody):
 
 def test_rows_are_answered_in_order_and_bad_ones_say_why(viewer):
     rows = [
-        ROW, ROW | {"case_id": "b", "input_tokens": 0}, ROW | {"accelerator": "nonsense"}, {},
-        ROW | {"concurrency": "nan"}, ROW | {"concurrency": -1}, ROW | {"output_tokens": [1]},
+        ROW,
+        ROW | {"case_id": "b", "input_tokens": 0},
+        ROW | {"accelerator": "nonsense"},
+        {},
+        ROW | {"concurrency": "nan"},
+        ROW | {"concurrency": -1},
+        ROW | {"output_tokens": [1]},
         ROW | {"concurrency": "saturated"},
-    ]  # fmt: skip
+    ]
     answer = viewer.post(PREDICT, {"rows": rows})
     assert answer.status_code == 200
     found = answer.json()["rows"]
@@ -193,10 +212,16 @@ def test_rows_are_answered_in_order_and_bad_ones_say_why(viewer):
     assert [row["case_id"] for row in found[:2]] == ["a", "b"]
     for row, reason in zip(
         found[1:7],
-        ("input_tokens is 0", "'nonsense' is not in the catalogue; it has h100-sxm", "accelerator is blank",
-         "concurrency is nan", "concurrency is -1", "output_tokens is '[1]'"),
+        (
+            "input_tokens is 0",
+            "'nonsense' is not in the catalogue; it has h100-sxm",
+            "accelerator is blank",
+            "concurrency is nan",
+            "concurrency is -1",
+            "output_tokens is '[1]'",
+        ),
         strict=True,
-    ):  # fmt: skip
+    ):
         assert reason in row["reason"]
         assert row["itl_s"] is None
     assert found[0]["itl_s_low"] < found[0]["itl_s"] < found[0]["itl_s_high"]

@@ -75,7 +75,7 @@ def test_what_can_be_read_is_stored_and_the_rest_told_row_by_row(asked, planner,
         "row is no object with time, point, value, unit, quality": 7,
         "row has another field than time, point, value, unit, quality": good | {"colour": "red"},
         "no unit: give it in the mapping": {key: good[key] for key in ("time", "point", "value")},
-    }  # fmt: skip
+    }
     told = send(planner, asked.site, [*bad.values(), good]).json()
     assert told["accepted"] == 1
     assert told["refused"] == dict.fromkeys(bad, 1)
@@ -179,9 +179,12 @@ def test_a_body_that_cannot_be_read_stores_nothing(asked, planner, monkeypatch):
 def test_a_question_that_cannot_be_answered_says_why(asked, planner, viewer, rows, monkeypatch):
     send(planner, asked.site, rows)
     good = {
-        "site": asked.site.slug, "point": "site|power_w", "start": "2026-07-01T00:00:00Z",
-        "end": "2026-07-02T00:00:00Z", "step": "3600",
-    }  # fmt: skip
+        "site": asked.site.slug,
+        "point": "site|power_w",
+        "start": "2026-07-01T00:00:00Z",
+        "end": "2026-07-02T00:00:00Z",
+        "step": "3600",
+    }
     cases = {
         "site must be given": {"site": ""},
         "must be object|quantity": {"point": "power"},

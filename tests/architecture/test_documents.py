@@ -11,9 +11,14 @@ MODEL_PAGES = tuple(
 )
 DECISIONS = tuple(f"docs/decisions/{path.name}" for path in sorted((REPOSITORY / "docs/decisions").glob("*.md")))
 DOCUMENTS = (
-    "CONTRIBUTING.md", "SECURITY.md", "README.md", "docs/architecture.md", "docs/model/README.md",
-    *MODEL_PAGES, *DECISIONS,
-)  # fmt: skip
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "README.md",
+    "docs/architecture.md",
+    "docs/model/README.md",
+    *MODEL_PAGES,
+    *DECISIONS,
+)
 PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:md|toml|lock|svg))(?:::(\w+))?`")
 NAME = re.compile(r"`([A-Za-z_]\w{2,})`")
 NAME_IN_FILE = re.compile(r"`(\w+)` in\s+`([\w/.-]+\.py)`")

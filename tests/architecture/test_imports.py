@@ -92,3 +92,8 @@ def test_no_module_is_named_by_what_it_is_not():
     vague = {"utils", "helpers", "common", "base", "misc", "tools"}
     packages = [REPOSITORY / name for name in ("compute", "power_cooling", "facility", "twin")]
     assert [path for package in packages for path in package.rglob("*.py") if path.stem in vague] == []
+
+
+def test_no_test_is_kept_from_the_formatter():
+    skip = "# fmt: " + "skip"
+    assert [str(path) for path in (REPOSITORY / "tests").rglob("*.py") if skip in path.read_text()] == []

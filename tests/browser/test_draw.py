@@ -177,8 +177,9 @@ def test_a_row_of_racks_comes_from_the_catalogue(live_server, signed_in, layout)
     saved(page, 2)
     racks = Rack.objects.filter(row="C", hall__layout=layout).order_by("name")
     assert [(rack.name, round(rack.x_m, 2), rack.cdu.name, rack.feed_a.name) for rack in racks][1:3] == [
-        ("C-02", 10.2, "CDU-2", "Busway-A"), ("C-03", 10.8, "CDU-2", "Busway-A"),
-    ]  # fmt: skip
+        ("C-02", 10.2, "CDU-2", "Busway-A"),
+        ("C-03", 10.8, "CDU-2", "Busway-A"),
+    ]
     page.get_by_role("button", name="Row of racks").click()
     page.mouse.click(*px(page, 3.0, 8.6))  # another row by a click
     expect(status(page)).to_contain_text("Not done")  # row B stands there
@@ -380,11 +381,26 @@ def test_who_may_not_change_it_can_look_and_a_narrow_screen_reads(live_server, s
 
 def test_a_finding_shows_its_object(live_server, signed_in, layout):
     rack = Rack.objects.get(name="B-02", hall__layout=layout)
-    finding = {"object": "B-02", "rule": "floor load", "message": "Too heavy.", "severity": "blocking", "href": "",
-               "object_kind": "rack", "object_id": rack.pk}  # fmt: skip
+    finding = {
+        "object": "B-02",
+        "rule": "floor load",
+        "message": "Too heavy.",
+        "severity": "blocking",
+        "href": "",
+        "object_kind": "rack",
+        "object_id": rack.pk,
+    }
     margin = {"object": "UPS-A", "kind": "load", "value": 2e5, "text": "200 kW", "unit": "W", "href": "/"}
-    figure = {"name": "pue", "label": "PUE", "unit": "", "value": 1.1, "text": "1.10", "low": 1.0, "high": 1.2,
-              "better": "lower"}  # fmt: skip
+    figure = {
+        "name": "pue",
+        "label": "PUE",
+        "unit": "",
+        "value": 1.1,
+        "text": "1.10",
+        "low": 1.0,
+        "high": 1.2,
+        "better": "lower",
+    }
     answer = NO_ANSWER | {"findings": [finding], "n_findings": 1, "margins": [margin], "figures": [figure]}
     page = opened(signed_in, live_server, layout, answer=answer)
     expect(page.locator("#answer-figures")).to_contain_text("1.10")
@@ -425,8 +441,11 @@ def test_how_smooth_a_thousand_racks_are_and_how_quick_the_answer(live_server, s
     for kind in ("nothing", "pan", "zoom"):
         page.evaluate(FRAMES, [kind, 20])
         deltas = sorted(page.evaluate(FRAMES, [kind, 180]))
-        report(capsys, f"{kind}: frames of a 1,000-rack hall, drawn by software: median "
-               f"{statistics.median(deltas):.1f} ms, p95 {deltas[int(0.95 * len(deltas))]:.1f} ms")  # fmt: skip
+        report(
+            capsys,
+            f"{kind}: frames of a 1,000-rack hall, drawn by software: median "
+            f"{statistics.median(deltas):.1f} ms, p95 {deltas[int(0.95 * len(deltas))]:.1f} ms",
+        )
     note = page.locator("#answer-note")
     expect(note).to_have_attribute("data-version", "1", timeout=120_000)
     took, server = [], []

@@ -68,17 +68,32 @@ def test_the_eight_faults_are_mended_through_the_forms(live_server, started, pla
     mend(page, "Give rack A-04 a second feed", "Save rack", {"Feed B": "Busway B"})
     solved(page, 2)
     expect(page.locator("[aria-current=step]")).to_contain_text("continuous load may reach 80 %")
-    mend(page, "Enlarge Busway A", "Save power feed",
-         {"Product": "Overhead track busway 1250 A 415 V (high-density)", "Units": "2"})  # fmt: skip
+    mend(
+        page,
+        "Enlarge Busway A",
+        "Save power feed",
+        {"Product": "Overhead track busway 1250 A 415 V (high-density)", "Units": "2"},
+    )
     solved(page, 3)
     mend(page, "Cool the supply of CDU-1", "Save CDU", {"Supply [°C]": "44"})
     solved(page, 4)
     mend(page, "Enlarge CDU-1", "Save CDU", {"Product": "Vertiv CoolChip CDU 2300"})
     solved(page, 5)
-    mend(page, "Add a second CDU", "Save CDU", {
-        "Name": "CDU-2", "Hall": "Hall", "Product": "Vertiv CoolChip CDU 2300",
-        "Plant": "Facility water", "Group": "Loop", "x [m]": "8", "y [m]": "7", "Supply [°C]": "44",
-    })  # fmt: skip
+    mend(
+        page,
+        "Add a second CDU",
+        "Save CDU",
+        {
+            "Name": "CDU-2",
+            "Hall": "Hall",
+            "Product": "Vertiv CoolChip CDU 2300",
+            "Plant": "Facility water",
+            "Group": "Loop",
+            "x [m]": "8",
+            "y [m]": "7",
+            "Supply [°C]": "44",
+        },
+    )
     solved(page, 6)
     mend(page, "Add coolers", "Save cooling plant", {"Coolers or towers": "4"})
     solved(page, 7)

@@ -53,7 +53,8 @@ def test_a_changed_value_is_updated_in_place(folder, capsys):
     ("old", "new", "message"),
     [
         (
-            "capacity_w: 1368000.0", "capacity_w: -5",
+            "capacity_w: 1368000.0",
+            "capacity_w: -5",
             "cdus.yaml: vertiv-xdu1350: capacity_w is -5 W; must be from 1 to 1e+09 W",
         ),
         ("capacity_w: 1368000.0", "capacity_w: big", "capacity_w is 'big'; must be a number"),
@@ -68,7 +69,7 @@ def test_a_changed_value_is_updated_in_place(folder, capsys):
         ("kind: cdus", "kind: [", "cdus.yaml: cannot be read"),
         ("kind: cdus", "kind: !!python/object/apply:os.getcwd []", "cdus.yaml: cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_value_is_named_and_nothing_is_loaded(folder, old, new, message):
     edit(folder, old, new)
     with pytest.raises(CommandError) as refused:

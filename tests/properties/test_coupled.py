@@ -74,9 +74,11 @@ def test_one_more_failure_never_raises_capacity(seed, kind, dry_bulb):
     running = np.tile(there, (steps, 1))
     running[:, which] -= np.arange(steps)
     solved = solve_coupled(
-        site, np.full((steps, 1), rng.uniform(0.5, 1)), Weather(np.full(steps, dry_bulb), 0.006),
+        site,
+        np.full((steps, 1), rng.uniform(0.5, 1)),
+        Weather(np.full(steps, dry_bulb), 0.006),
         failures=Failures(**{kind: running}),
-    )  # fmt: skip
+    )
     assert solved.report.converged
     capacity = (solved.pool_clock_frac * solved.pool_available_frac)[:, 0]
     assert np.all(np.diff(capacity) <= 1e-9)
@@ -99,9 +101,11 @@ def test_one_more_failure_never_raises_capacity_of_far_too_small_sites_that_oper
     running[:, one] -= lost[:, 0]
     running[:, other] -= lost[:, 1]
     solved = solve_coupled(
-        site, np.ones((len(lost), 2)), Weather(np.full(len(lost), dry_bulb), 0.006),
+        site,
+        np.ones((len(lost), 2)),
+        Weather(np.full(len(lost), dry_bulb), 0.006),
         failures=Failures(cdus_running=running[:, :cut], air_units_running=running[:, cut:]),
-    )  # fmt: skip
+    )
     protected = np.nan_to_num(solved.pool_clock_frac * solved.pool_available_frac).sum(axis=1)
     capacity = best_switching(lost, protected)
     assert np.all(capacity >= protected)

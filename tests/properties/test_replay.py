@@ -77,9 +77,18 @@ def run(batch, pool, router, decode_pool=None):
     )
     columns = {
         name: np.concatenate([getattr(rows, name) for rows in returned])
-        for name in ("queued_s", "scheduled_s", "first_token_s", "last_token_s", "cached_tokens", "input_tokens",
-                     "output_tokens", "replica", "n_preemptions")
-    }  # fmt: skip
+        for name in (
+            "queued_s",
+            "scheduled_s",
+            "first_token_s",
+            "last_token_s",
+            "cached_tokens",
+            "input_tokens",
+            "output_tokens",
+            "replica",
+            "n_preemptions",
+        )
+    }
     return result, columns, [reason for rows in returned for reason in rows.reasons.values()]
 
 

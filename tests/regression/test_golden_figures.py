@@ -39,9 +39,14 @@ def chilled_and_air_cooled() -> tuple[Layout, Scenario]:
     """Return H200 servers in a chilled hall beside a GB300 rack; agents and research, with a power cap."""
     layout, scenario = small_scenario("mixed")
     layout.cooling_plants.update(
-        supply_degc=18, economiser="parallel", chiller=product("chillers", "wc-carrier-19xr-1407-vsd"), n_chillers=3,
-        n_chillers_spare=1, heat_rejection=product("cooling_towers", "cooling-tower-3500"), n_heat_rejection=3,
-    )  # fmt: skip
+        supply_degc=18,
+        economiser="parallel",
+        chiller=product("chillers", "wc-carrier-19xr-1407-vsd"),
+        n_chillers=3,
+        n_chillers_spare=1,
+        heat_rejection=product("cooling_towers", "cooling-tower-3500"),
+        n_heat_rejection=3,
+    )
     layout.halls.get().racks.all().delete()
     for i in range(3):
         new_rack(
@@ -63,8 +68,10 @@ CASES = {"liquid": liquid_cooled, "mixed": chilled_and_air_cooled}
 
 def described_sha256(inputs: dict) -> str:
     """Return what a case was asked, without the row numbers of its database."""
-    products = [[kind, sorted(entries.values(), key=lambda entry: (entry["kind"], entry["slug"]))]
-                for kind, entries in sorted(inputs["products"].items())]  # fmt: skip
+    products = [
+        [kind, sorted(entries.values(), key=lambda entry: (entry["kind"], entry["slug"]))]
+        for kind, entries in sorted(inputs["products"].items())
+    ]
     asked = {"products": products, **{name: inputs[name] for name in ("site", "scenario", "weather")}}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 

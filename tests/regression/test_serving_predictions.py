@@ -49,12 +49,20 @@ TOLERANCE = 1e-3
 def predicted():
     rows = []
     for accelerator, model, precision, engine, source, ranks, prompt, answer, load in PINNED:
-        rows.append({
-            "accelerator": accelerator, "model": model, "weight_precision": precision, "engine": engine,
-            "source": source, "n_accelerators": ranks, "tensor_parallel": ranks, "input_tokens": prompt,
-            "output_tokens": answer,
-            "request_rate_per_s" if load.startswith("@") else "concurrency": load.removeprefix("@"),
-        })  # fmt: skip
+        rows.append(
+            {
+                "accelerator": accelerator,
+                "model": model,
+                "weight_precision": precision,
+                "engine": engine,
+                "source": source,
+                "n_accelerators": ranks,
+                "tensor_parallel": ranks,
+                "input_tokens": prompt,
+                "output_tokens": answer,
+                "request_rate_per_s" if load.startswith("@") else "concurrency": load.removeprefix("@"),
+            }
+        )
     accelerators, models = (
         {name: read(entry) for name, entry in entries(kind).items()}
         for kind, read in (("accelerators", accelerator_from_entry), ("models", model_shape_from_entry))

@@ -75,18 +75,32 @@ def hall(model: str):
         [
             line("mv", "utility", 13800.0, 0.125 * 0.3, 0.11 * 0.3),
             transformer(
-                "lv", "mv", 480.0, rating_va=3e6, short_circuit_frac=0.0575, short_circuit_resistive_frac=0.01,
-                no_load_loss_w=5e3, no_load_current_frac=0.003, model=model,
+                "lv",
+                "mv",
+                480.0,
+                rating_va=3e6,
+                short_circuit_frac=0.0575,
+                short_circuit_resistive_frac=0.01,
+                no_load_loss_w=5e3,
+                no_load_current_frac=0.003,
+                model=model,
             ),
             line("ups in", "lv", 480.0, 0.0155 * 0.06, 0.008 * 0.06),
             double_conversion_ups("ups out", "ups in", 480.0, rating_w=1e6, loss_frac=(0.01, 0.012, 0.018)),
             transformer(
-                "pdu", "ups out", 415.0, rating_va=1.25e6, short_circuit_frac=0.04, short_circuit_resistive_frac=0.012,
-                no_load_loss_w=1.8e3, no_load_current_frac=0.005, model=model,
+                "pdu",
+                "ups out",
+                415.0,
+                rating_va=1.25e6,
+                short_circuit_frac=0.04,
+                short_circuit_resistive_frac=0.012,
+                no_load_loss_w=1.8e3,
+                no_load_current_frac=0.005,
+                model=model,
             ),
             *(line(bus, above, 415.0, 0.031 * km, 0.016 * km) for bus, above, km in sections),
         ],
-    )  # fmt: skip
+    )
 
 
 def test_a_hall_with_one_side_failed_agrees_with_pandapower():
@@ -195,10 +209,16 @@ def test_a_file_that_cannot_be_read_is_one_miss_and_stops_nothing(tmp_path):
     folder = tmp_path / "oracles"
     folder.mkdir()
     (folder / "electrical_case_looped.json").write_text(
-        json.dumps({"base_kv": 11, "branches": [{"f": 1, "t": 2, "r_ohm": 1, "x_ohm": 1},
-                                                {"f": 2, "t": 1, "r_ohm": 1, "x_ohm": 1}],
-                    "loads": [], "vm_pu": [1, 1], "loss_kw": 0})
-    )  # fmt: skip
+        json.dumps(
+            {
+                "base_kv": 11,
+                "branches": [{"f": 1, "t": 2, "r_ohm": 1, "x_ohm": 1}, {"f": 2, "t": 1, "r_ohm": 1, "x_ohm": 1}],
+                "loads": [],
+                "vm_pu": [1, 1],
+                "loss_kw": 0,
+            }
+        )
+    )
     (folder / "electrical_opendss.json").write_text("{}")
     rows = list(scoreboard.checks(tmp_path))
     missed = [row for row in rows if row.status == "miss"]

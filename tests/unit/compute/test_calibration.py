@@ -207,8 +207,14 @@ def test_power_falls_back_where_a_group_is_unknown_and_unpacking_costs_memory_po
         "spread_log": {"hopper|one": [0.25], "hopper|several": [-0.25]},
         "model_log": {"m": [0.05]},
     }
-    known = {"accelerator": "h100-sxm", "generation": "hopper", "model": "m", "precision": "fp4", "arithmetic": "fp8",
-             "ranks": "1.1.1.1"}  # fmt: skip
+    known = {
+        "accelerator": "h100-sxm",
+        "generation": "hopper",
+        "model": "m",
+        "precision": "fp4",
+        "arithmetic": "fp8",
+        "ranks": "1.1.1.1",
+    }
     cases = [
         known,
         known | {"ranks": "2.1.1.1"},

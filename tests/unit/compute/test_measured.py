@@ -9,22 +9,56 @@ from compute.prediction.measured import beside_predictions, measured_runs
 from facility.catalogue import entries
 
 ROW = {
-    "hw": "b200-trt", "framework": "vllm", "model": "dsr1", "precision": "fp8", "spec_method": "none", "disagg": False,
-    "tp": 8, "ep": 1, "dp_attention": "false", "isl": 1024, "osl": 1024, "conc": 64, "date": "2026-03-01",
+    "hw": "b200-trt",
+    "framework": "vllm",
+    "model": "dsr1",
+    "precision": "fp8",
+    "spec_method": "none",
+    "disagg": False,
+    "tp": 8,
+    "ep": 1,
+    "dp_attention": "false",
+    "isl": 1024,
+    "osl": 1024,
+    "conc": 64,
+    "date": "2026-03-01",
     "image": "vllm/vllm-openai:v0.9.0",
     "metrics": {"mean_ttft": 0.6, "mean_itl": 0.05, "output_tput_per_gpu": 140.0, "avg_power_w": 700.0},
-}  # fmt: skip
+}
 APART = {
-    "hardware": "gb200", "framework": "dynamo-trt", "model": "dsr1", "precision": "fp4", "spec_method": "mtp",
-    "disagg": True, "prefill_tp": 4, "prefill_ep": 4, "prefill_dp_attention": True, "prefill_num_workers": 2,
-    "decode_tp": 8, "decode_ep": 8, "decode_dp_attention": True, "decode_num_workers": 1, "num_prefill_gpu": 8,
-    "num_decode_gpu": 8, "isl": 8192, "osl": 1024, "conc": 128, "metrics": {"median_ttft": 2.0},
-}  # fmt: skip
+    "hardware": "gb200",
+    "framework": "dynamo-trt",
+    "model": "dsr1",
+    "precision": "fp4",
+    "spec_method": "mtp",
+    "disagg": True,
+    "prefill_tp": 4,
+    "prefill_ep": 4,
+    "prefill_dp_attention": True,
+    "prefill_num_workers": 2,
+    "decode_tp": 8,
+    "decode_ep": 8,
+    "decode_dp_attention": True,
+    "decode_num_workers": 1,
+    "num_prefill_gpu": 8,
+    "num_decode_gpu": 8,
+    "isl": 8192,
+    "osl": 1024,
+    "conc": 128,
+    "metrics": {"median_ttft": 2.0},
+}
 BENCH = {
-    "backend": "vllm", "model_id": "llama-3.1-8b", "completed": 300, "total_input_tokens": 300_000,
-    "total_output_tokens": 60_000, "request_rate": "inf", "max_concurrency": 16, "mean_ttft_ms": 90,
-    "mean_tpot_ms": 9.0, "output_throughput": 1500,
-}  # fmt: skip
+    "backend": "vllm",
+    "model_id": "llama-3.1-8b",
+    "completed": 300,
+    "total_input_tokens": 300_000,
+    "total_output_tokens": 60_000,
+    "request_rate": "inf",
+    "max_concurrency": 16,
+    "mean_ttft_ms": 90,
+    "mean_tpot_ms": 9.0,
+    "output_throughput": 1500,
+}
 CARD = {"accelerator": "h100-sxm", "weight_precision": "bf16", "tensor_parallel": 1}
 
 
@@ -37,23 +71,39 @@ def beside(runs):
 def test_an_inferencex_row_is_a_case_with_its_measured_figures():
     (run,) = measured_runs(ROW, {})
     wanted = {
-        "accelerator": "b200-sxm", "model": "deepseek-r1", "weight_precision": "fp8", "engine": "vllm",
-        "tensor_parallel": "8", "expert_parallel": "1", "n_accelerators": "8", "concurrency": "64",
-        "mode": "aggregated", "engine_version": "0.9.0", "statistic": "mean",
-    }  # fmt: skip
+        "accelerator": "b200-sxm",
+        "model": "deepseek-r1",
+        "weight_precision": "fp8",
+        "engine": "vllm",
+        "tensor_parallel": "8",
+        "expert_parallel": "1",
+        "n_accelerators": "8",
+        "concurrency": "64",
+        "mode": "aggregated",
+        "engine_version": "0.9.0",
+        "statistic": "mean",
+    }
     assert wanted.items() <= run.row.items()
     assert run.measured == {
-        "ttft_s": 0.6, "itl_s": 0.05, "accelerator_power_w": 700.0, "output_tokens_per_s": 140.0 * 8,
-    }  # fmt: skip
+        "ttft_s": 0.6,
+        "itl_s": 0.05,
+        "accelerator_power_w": 700.0,
+        "output_tokens_per_s": 140.0 * 8,
+    }
     assert "InferenceX" in run.notes[0]
 
 
 def test_a_row_with_pools_of_their_own_keeps_them():
     (run,) = measured_runs([APART], {})
     wanted = {
-        "mode": "disaggregated", "prefill_tp": "4", "prefill_workers": "2", "decode_attention_dp": "1",
-        "decode_accelerators": "8", "speculative": "mtp", "statistic": "median",
-    }  # fmt: skip
+        "mode": "disaggregated",
+        "prefill_tp": "4",
+        "prefill_workers": "2",
+        "decode_attention_dp": "1",
+        "decode_accelerators": "8",
+        "speculative": "mtp",
+        "statistic": "median",
+    }
     assert wanted.items() <= run.row.items()
     assert beside([run])[0]["feasible"]
 

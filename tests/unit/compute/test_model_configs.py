@@ -6,21 +6,48 @@ from compute.model_configs import entry_from_config
 from compute.model_shapes import model_shape_from_entry
 
 LLAMA = {
-    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "attention_bias": False, "hidden_act": "silu",
-    "hidden_size": 4096, "intermediate_size": 14336, "max_position_embeddings": 131072, "mlp_bias": False,
-    "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8, "rms_norm_eps": 1e-05,
-    "rope_theta": 500000.0, "tie_word_embeddings": False, "vocab_size": 128256,
-}  # fmt: skip
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "attention_bias": False,
+    "hidden_act": "silu",
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "max_position_embeddings": 131072,
+    "mlp_bias": False,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 8,
+    "rms_norm_eps": 1e-05,
+    "rope_theta": 500000.0,
+    "tie_word_embeddings": False,
+    "vocab_size": 128256,
+}
 HYBRID = {
-    "model_type": "nemotron_h", "hidden_size": 4096, "head_dim": 128, "num_attention_heads": 32,
-    "num_key_value_heads": 2, "hybrid_override_pattern": "MEMEMEM*E" + "MEMEMEM*E" * 2 + "MEMEMEMEM*E" * 4
-    + "MEMEMEM*E" + "MEMEMEME",
-    "intermediate_size": 2688, "mamba_head_dim": 64, "mamba_num_heads": 128, "n_groups": 8, "ssm_state_size": 128,
-    "conv_kernel": 4, "moe_intermediate_size": 2688, "moe_latent_size": 1024,
-    "moe_shared_expert_intermediate_size": 5376, "n_routed_experts": 512, "n_shared_experts": 1,
-    "num_experts_per_tok": 22, "mlp_hidden_act": "relu2", "num_nextn_predict_layers": 1, "vocab_size": 131072,
-    "max_position_embeddings": 262144, "tie_word_embeddings": False, "num_hidden_layers": 88,
-}  # fmt: skip
+    "model_type": "nemotron_h",
+    "hidden_size": 4096,
+    "head_dim": 128,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 2,
+    "hybrid_override_pattern": "MEMEMEM*E" + "MEMEMEM*E" * 2 + "MEMEMEMEM*E" * 4 + "MEMEMEM*E" + "MEMEMEME",
+    "intermediate_size": 2688,
+    "mamba_head_dim": 64,
+    "mamba_num_heads": 128,
+    "n_groups": 8,
+    "ssm_state_size": 128,
+    "conv_kernel": 4,
+    "moe_intermediate_size": 2688,
+    "moe_latent_size": 1024,
+    "moe_shared_expert_intermediate_size": 5376,
+    "n_routed_experts": 512,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 22,
+    "mlp_hidden_act": "relu2",
+    "num_nextn_predict_layers": 1,
+    "vocab_size": 131072,
+    "max_position_embeddings": 262144,
+    "tie_word_embeddings": False,
+    "num_hidden_layers": 88,
+}
 
 
 def test_a_dense_model_is_read():

@@ -150,8 +150,9 @@ def test_bands_are_wider_for_what_the_fit_has_not_seen():
     def width(row):
         return math.log(row["itl_s_high"] / row["itl_s_low"])
 
-    known, new_model, new_part = answers({}, {"model": "glm-4.6", "n_accelerators": "8", "tensor_parallel": "8"},
-                                         {"accelerator": "mi355x"})  # fmt: skip
+    known, new_model, new_part = answers(
+        {}, {"model": "glm-4.6", "n_accelerators": "8", "tensor_parallel": "8"}, {"accelerator": "mi355x"}
+    )
     assert width(new_model) > width(known)
     assert width(new_part) > width(known)
 
@@ -174,8 +175,13 @@ def test_every_accelerator_serves_every_model_or_says_why_not(accelerator):
 
 def test_prefill_apart_decodes_without_prompts_in_the_way():
     apart = APART | {"tensor_parallel": "8", "concurrency": "256", "input_tokens": "8192"}
-    together = {"model": "deepseek-r1", "tensor_parallel": "8", "n_accelerators": "24", "input_tokens": "8192",
-                "concurrency": "256"}  # fmt: skip
+    together = {
+        "model": "deepseek-r1",
+        "tensor_parallel": "8",
+        "n_accelerators": "24",
+        "input_tokens": "8192",
+        "concurrency": "256",
+    }
     separate, shared = answers(apart, together)
     assert separate["feasible"]
     assert separate["itl_s"] < shared["itl_s"]
@@ -267,8 +273,16 @@ def test_int4_weights_take_a_quarter_of_bf16_and_a_checkpoint_that_keeps_attenti
 
 
 def test_a_small_card_keeps_room_for_the_cache_that_engines_find_there():
-    small = {"accelerator": "l4", "model": "llama-3.1-8b", "weight_precision": "bf16", "n_accelerators": "1",
-             "tensor_parallel": "1", "source": "", "input_tokens": "1000", "output_tokens": "200"}  # fmt: skip
+    small = {
+        "accelerator": "l4",
+        "model": "llama-3.1-8b",
+        "weight_precision": "bf16",
+        "n_accelerators": "1",
+        "tensor_parallel": "1",
+        "source": "",
+        "input_tokens": "1000",
+        "output_tokens": "200",
+    }
     eight, many = answers(small | {"concurrency": "8"}, small | {"concurrency": "100"})
     assert eight["reason"] == ""  # all eight are taken in: a real card holds 31,232 tokens (vLLM issue 10517)
     taken = int(many["reason"].removeprefix("memory and seats take in ").split()[0])

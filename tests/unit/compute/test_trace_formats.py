@@ -28,9 +28,16 @@ BURST = (
 SEMICOLONS = "arrival_s;input_tokens;output_tokens\n0,5;1.200;30\n1,25;900;20\n"
 USAGE = '{"created": 1700000000, "prompt_tokens": 10, "completion_tokens": 3}\n'
 BENCH = {
-    "date": "20260829-101500", "model_id": "m", "request_rate": "inf", "burstiness": 1.0, "max_concurrency": 2,
-    "input_lens": [100, 200, 300], "output_lens": [10, 20, 30], "ttfts": [0.1, 0.1, 0.1], "itls": [[0.01], [0.01], []],
-}  # fmt: skip
+    "date": "20260829-101500",
+    "model_id": "m",
+    "request_rate": "inf",
+    "burstiness": 1.0,
+    "max_concurrency": 2,
+    "input_lens": [100, 200, 300],
+    "output_lens": [10, 20, 30],
+    "ttfts": [0.1, 0.1, 0.1],
+    "itls": [[0.01], [0.01], []],
+}
 SHAREGPT = [
     {
         "id": "a",
@@ -58,10 +65,15 @@ def written(tmp_path, text, name="trace"):
         (AZURE_2024, "Azure 2023 and 2024", [0, 1.007405], [2162, 2399], [5, 6]),
         (BURST, "BurstGPT", [5, 45], [472, 1087], [18, 230]),
         (USAGE, "requests with token usage", [0], [10], [3]),
-        ("arrival_s,input_tokens,output_tokens\n2026-01-01T00:00:00Z,5,6\n2026-01-01T00:01:00Z,7,8\n",
-         "the product's own columns", [0, 60], [5, 7], [6, 8]),
+        (
+            "arrival_s,input_tokens,output_tokens\n2026-01-01T00:00:00Z,5,6\n2026-01-01T00:01:00Z,7,8\n",
+            "the product's own columns",
+            [0, 60],
+            [5, 7],
+            [6, 8],
+        ),
     ],
-)  # fmt: skip
+)
 def test_formats_are_read_directly(tmp_path, text, format_name, arrivals, prompts, answers):
     source = trace_source(written(tmp_path, text))
     (batch,) = read_trace(source)

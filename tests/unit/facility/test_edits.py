@@ -45,16 +45,30 @@ def move(name: str, **place) -> dict:
 
 def new(layout: Layout, **fields) -> dict:
     return {
-        "op": "create", "kind": "rack", "hall": layout.halls.get().pk, "name": "B-01", "x_m": 2, "y_m": 8,
+        "op": "create",
+        "kind": "rack",
+        "hall": layout.halls.get().pk,
+        "name": "B-01",
+        "x_m": 2,
+        "y_m": 8,
         "product": "dgx-gb200-nvl72",
-    } | fields  # fmt: skip
+    } | fields
 
 
 def new_cdu(layout: Layout, **fields) -> dict:
     return {
-        "op": "create", "kind": "cdu", "ref": "new-cdu", "hall": layout.halls.get().pk, "name": "CDU-3", "group": "B",
-        "product": "vertiv-xdu1350", "plant": layout.cooling_plants.get().pk, "x_m": 15, "y_m": 8, "supply_degc": 41,
-    } | fields  # fmt: skip
+        "op": "create",
+        "kind": "cdu",
+        "ref": "new-cdu",
+        "hall": layout.halls.get().pk,
+        "name": "CDU-3",
+        "group": "B",
+        "product": "vertiv-xdu1350",
+        "plant": layout.cooling_plants.get().pk,
+        "x_m": 15,
+        "y_m": 8,
+        "supply_degc": 41,
+    } | fields
 
 
 def test_a_batch_moves_creates_assigns_and_deletes_at_once(layout):
@@ -65,9 +79,19 @@ def test_a_batch_moves_creates_assigns_and_deletes_at_once(layout):
         new(layout, ref="new-1"),
         {"op": "assign", "racks": ["new-1", rack("A-02").pk], "cdu": "new-cdu", "feed_b": None},
         {"op": "delete", "kind": "rack", "id": rack("A-04").pk},
-        {"op": "create", "kind": "feature", "ref": "w", "hall": layout.halls.get().pk, "name": "W-2", "type": "wall",
-         "x_m": 6, "y_m": 0, "width_m": 0.2, "depth_m": 3},
-    )  # fmt: skip
+        {
+            "op": "create",
+            "kind": "feature",
+            "ref": "w",
+            "hall": layout.halls.get().pk,
+            "name": "W-2",
+            "type": "wall",
+            "x_m": 6,
+            "y_m": 0,
+            "width_m": 0.2,
+            "depth_m": 3,
+        },
+    )
     assert applied.version == Layout.objects.get().version == 2
     assert set(applied.created) == {"new-cdu", "new-1", "w"}
     assert Rack.objects.get(pk=applied.created["new-1"]).cdu_id == applied.created["new-cdu"]
@@ -85,9 +109,11 @@ def test_the_inverse_brings_everything_back_under_its_own_number_and_its_inverse
         {"op": "delete", "kind": "rack", "id": rack("A-04").pk},
         {"op": "delete", "kind": "air_unit", "id": AirUnit.objects.first().pk},
         {"op": "update", "kind": "hall", "id": layout.halls.get().pk, "n_air_units": 2},
-        move("A-01", x_m=10), new(layout, ref="n"), new_cdu(layout),
+        move("A-01", x_m=10),
+        new(layout, ref="n"),
+        new_cdu(layout),
         {"op": "assign", "racks": ["n"], "cdu": "new-cdu"},
-    ]  # fmt: skip
+    ]
     done = edit(layout, *batch)
     after = spelled(layout)
     assert rack("A-01").cdu is None
@@ -151,7 +177,7 @@ REFUSALS = [
     ({"op": "move", "name": "Z"}, "name", "name is not a field of a rack; x_m, y_m, orientation_deg are."),
     ({"op": "assign", "racks": 3}, "racks", "racks is 3; must be a list of rack numbers."),
     ({"op": "assign", "racks": [999]}, "racks", "There is no rack 999 in this layout"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("fields", "field", "message"), REFUSALS, ids=[message[:40] for *_, message in REFUSALS])
@@ -247,9 +273,13 @@ def test_a_conflict_names_what_both_sides_did(layout):
     before = spelled(layout)
     with pytest.raises(EditConflict) as error:
         edit(
-            layout, move("A-01", x_m=9), move("A-02", y_m=6), {"op": "move", "kind": "rack", "id": deleted, "x_m": 1},
-            version=stale, user=mine,
-        )  # fmt: skip
+            layout,
+            move("A-01", x_m=9),
+            move("A-02", y_m=6),
+            {"op": "move", "kind": "rack", "id": deleted, "x_m": 1},
+            version=stale,
+            user=mine,
+        )
     assert spelled(layout) == before
     conflict = error.value
     assert conflict.version == 2
@@ -258,8 +288,9 @@ def test_a_conflict_names_what_both_sides_did(layout):
     assert (moved["name"], moved["action"], moved["fields"]) == ("A-01", "changed", {"x_m": [2.0, 8]})
     assert (gone["name"], gone["action"]) == ("A-03", "deleted")
     assert [(change["name"], change["fields"], change["clash"]) for change in conflict.yours[:2]] == [
-        ("A-01", {"x_m": [8.0, 9]}, True), ("A-02", {"y_m": [4.0, 6]}, False),
-    ]  # fmt: skip
+        ("A-01", {"x_m": [8.0, 9]}, True),
+        ("A-02", {"y_m": [4.0, 6]}, False),
+    ]
     assert conflict.yours[2]["action"] == "impossible"
     assert "it may have been deleted" in conflict.yours[2]["message"]
 
@@ -300,8 +331,10 @@ def test_a_thousand_racks_take_as_many_queries_as_a_hundred(layout, django_asser
     Rack.objects.bulk_create(
         new_rack(layout, name=f"R-{i:04}", x_m=5 + i % 100 * 0.6, y_m=15 + i // 100 * 3) for i in range(1000)
     )
-    batch = [{"op": "move", "kind": "rack", "id": pk, "y_m": y + 1}
-             for pk, y in Rack.objects.filter(name__startswith="R-").values_list("pk", "y_m")]  # fmt: skip
+    batch = [
+        {"op": "move", "kind": "rack", "id": pk, "y_m": y + 1}
+        for pk, y in Rack.objects.filter(name__startswith="R-").values_list("pk", "y_m")
+    ]
     with django_assert_max_num_queries(35):  # a write for every 200 racks
         applied = edit(layout, *batch)
     assert len(applied.inverse) == 1000
@@ -335,9 +368,12 @@ def test_the_address_answers_saved_stale_and_refused(planner, layout):
     status, body = sent(planner, layout, {"version": 2, "operations": [move("A-01", x_m=2.9)]})
     assert status == 422
     assert body["errors"][0] == {
-        "operation": 0, "object": "rack A-01", "field": "x_m", "value": 2.9,
+        "operation": 0,
+        "object": "rack A-01",
+        "field": "x_m",
+        "value": 2.9,
         "message": "Rack A-01 overlaps rack A-02 by 0.3 m × 1.2 m.",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
@@ -392,9 +428,14 @@ def test_the_drawing_takes_the_same_queries_however_many_racks(planner, layout, 
     with django_assert_num_queries(13):
         one = planner.get(address).json()
     services.racks_create_row(
-        hall=layout.halls.get(), row="B", n_racks=20, x_m=2, y_m=8, pitch_m=0.6,
+        hall=layout.halls.get(),
+        row="B",
+        n_racks=20,
+        x_m=2,
+        y_m=8,
+        pitch_m=0.6,
         product=product("systems", "dgx-gb200-nvl72"),
-    )  # fmt: skip
+    )
     with django_assert_num_queries(13):
         more = planner.get(address).json()
     assert len(more["rack"]["rows"]) == len(one["rack"]["rows"]) + 20

@@ -92,8 +92,10 @@ def test_what_stands_on_a_wall_blocks(layout):
     new_rack(layout).save()
     (found,) = rules(layout)["overlap"]
     assert (found.severity, found.object_kind, found.message) == (
-        BLOCKING, "floor_feature", "Stands on the same floor as rack A-01.",
-    )  # fmt: skip
+        BLOCKING,
+        "floor_feature",
+        "Stands on the same floor as rack A-01.",
+    )
 
 
 def test_aisles_are_kept_clear_and_fronts_turn_to_the_cold(layout):
@@ -159,11 +161,14 @@ def test_the_site_file_keeps_them_and_leaves_empty_sections_out(layout):
         ("type: wall", "type: moat", "floor_features[W-1].type: Value 'moat' is not a valid choice."),
         ("{name: W-1, hall: Hall", "{name: W-1, hall: Attic", "floor_features[W-1].hall is 'Attic'; must be one of"),
         ("width_m: 0.2", "width_m: wide", "floor_features[W-1].width_m is 'wide'; must be a number."),
-        ("x_m: 0, y_m: 0, width_m: 0.2", "x_m: 2, y_m: 3, width_m: 0.2",
-         "floor_features[W-1].x_m: Wall or column W-1 overlaps rack A-01"),
+        (
+            "x_m: 0, y_m: 0, width_m: 0.2",
+            "x_m: 2, y_m: 3, width_m: 0.2",
+            "floor_features[W-1].x_m: Wall or column W-1 overlaps rack A-01",
+        ),
         ("{name: CRAH-1, hall: Hall, x_m: 3", "{name: CRAH-1, hall: Hall, x_m: 19", "air_units[CRAH-1].x_m: Air unit"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_in_a_file_is_named(layout, old, new, message):
     services.part_save(part=new_rack(layout))
     content = documents.write(site_document(layout.site))

@@ -68,9 +68,10 @@ def test_every_number_is_read_in_either_spelling(layout):
         f"{type(form).__name__}.{name}"
         for form in made(layout)
         for name, field in form.fields.items()
-        if isinstance(field, django_forms.IntegerField) and not field.widget.is_hidden
+        if isinstance(field, django_forms.IntegerField)
+        and not field.widget.is_hidden
         and not isinstance(field, NumberField | WholeNumberField)
-    ]  # fmt: skip
+    ]
     assert not plain, f"give them formfield_callback = number_entry.formfield: {plain}"
 
 
@@ -78,8 +79,12 @@ def test_every_number_is_read_in_either_spelling(layout):
 def pages(layout, client):
     client.force_login(get_user_model().objects.create_superuser("planner"))
     here = [layout.site.slug, layout.slug]
-    addresses = [reverse("site-new"), reverse("rack-row", args=here), reverse("weather-upload", args=here[:1]),
-                 reverse("scenario-new", args=here[:1])]  # fmt: skip
+    addresses = [
+        reverse("site-new"),
+        reverse("rack-row", args=here),
+        reverse("weather-upload", args=here[:1]),
+        reverse("scenario-new", args=here[:1]),
+    ]
     addresses += [reverse("part-new", args=[*here, kind]) for kind in PARTS]
     return [client.get(address).content.decode() for address in addresses]
 

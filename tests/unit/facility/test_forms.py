@@ -106,10 +106,16 @@ def test_a_form_carries_the_version_it_was_shown_at(layout):
 
 def row_values(layout, **changes):
     values = posted(forms.RackRowForm(layout=layout)) | {
-        "hall": layout.halls.get().pk, "row": "A", "n_racks": 12, "x_m": 2, "y_m": 4, "pitch_m": 0.6,
-        "product": product("systems", "dgx-gb300-nvl72").pk, "cdu": layout.cdus.first().pk,
+        "hall": layout.halls.get().pk,
+        "row": "A",
+        "n_racks": 12,
+        "x_m": 2,
+        "y_m": 4,
+        "pitch_m": 0.6,
+        "product": product("systems", "dgx-gb300-nvl72").pk,
+        "cdu": layout.cdus.first().pk,
         "feed_a": layout.power_feeds.get(name="Busway-A").pk,
-    }  # fmt: skip
+    }
     return values | changes
 
 
@@ -140,9 +146,16 @@ def test_a_row_that_does_not_fit_is_refused_whole(layout, changes, field, messag
 def test_a_site_is_offered_shipped_weather_and_its_own(layout):
     hidden = small_layout("hidden")
     Weather.objects.create(
-        slug="theirs", name="Theirs", site=hidden.site, source="x", latitude_deg=0, longitude_deg=0, elevation_m=0,
-        n_hours=8760, rows=b"",
-    )  # fmt: skip
+        slug="theirs",
+        name="Theirs",
+        site=hidden.site,
+        source="x",
+        latitude_deg=0,
+        longitude_deg=0,
+        elevation_m=0,
+        n_hours=8760,
+        rows=b"",
+    )
     offered = forms.SiteForm(instance=layout.site).fields["weather"].queryset
     assert {weather.slug for weather in offered} == {"sterling-va"}
 

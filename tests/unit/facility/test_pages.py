@@ -33,18 +33,40 @@ def address(name: str, layout, *more) -> str:
 
 def hall_fields(**changes) -> dict:
     return {
-        "name": "Hall 2", "width_m": "20", "depth_m": "10", "height_m": "5", "tile_m": "0.6", "min_aisle_m": "1.2",
-        "floor_load_limit_kg_per_m2": "1700", "containment": "hot_aisle", "supply_air_degc": "25", "n_air_units": "0",
-        "n_air_units_spare": "0", "leakage_frac": "0.05", "recirculation_frac": "0.03", "lighting_w": "5000",
-    } | changes  # fmt: skip
+        "name": "Hall 2",
+        "width_m": "20",
+        "depth_m": "10",
+        "height_m": "5",
+        "tile_m": "0.6",
+        "min_aisle_m": "1.2",
+        "floor_load_limit_kg_per_m2": "1700",
+        "containment": "hot_aisle",
+        "supply_air_degc": "25",
+        "n_air_units": "0",
+        "n_air_units_spare": "0",
+        "leakage_frac": "0.05",
+        "recirculation_frac": "0.03",
+        "lighting_w": "5000",
+    } | changes
 
 
 def row_fields(layout, **changes) -> dict:
     return {
-        "hall": layout.halls.get().pk, "row": "B", "n_racks": "12", "role": "compute", "n_systems": "1",
-        "product": product("systems", "dgx-gb300-nvl72").pk, "other_power_w": "0", "x_m": "2", "y_m": "8",
-        "pitch_m": "0.6", "orientation_deg": "180", "width_m": "0.6", "depth_m": "1.2", "version": layout.version,
-    } | changes  # fmt: skip
+        "hall": layout.halls.get().pk,
+        "row": "B",
+        "n_racks": "12",
+        "role": "compute",
+        "n_systems": "1",
+        "product": product("systems", "dgx-gb300-nvl72").pk,
+        "other_power_w": "0",
+        "x_m": "2",
+        "y_m": "8",
+        "pitch_m": "0.6",
+        "orientation_deg": "180",
+        "width_m": "0.6",
+        "depth_m": "1.2",
+        "version": layout.version,
+    } | changes
 
 
 @pytest.mark.parametrize("kind", list(PARTS))
@@ -145,9 +167,15 @@ def test_a_layout_is_copied_with_its_parts(planner, layout):
 
 def test_a_site_belongs_to_who_described_it(planner, layout):
     fields = {
-        "name": "New place", "slug": "new-place", "latitude_deg": "50", "longitude_deg": "8", "elevation_m": "100",
-        "weather": layout.site.weather_id, "region": layout.site.region_id, "grid_limit_w": "5000000",
-    }  # fmt: skip
+        "name": "New place",
+        "slug": "new-place",
+        "latitude_deg": "50",
+        "longitude_deg": "8",
+        "elevation_m": "100",
+        "weather": layout.site.weather_id,
+        "region": layout.site.region_id,
+        "grid_limit_w": "5000000",
+    }
     assert planner.post(reverse("site-new"), fields).status_code == 302
     assert Site.objects.get(slug="new-place").memberships.get().role == Membership.Role.PLANNER
 

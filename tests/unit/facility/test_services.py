@@ -225,10 +225,18 @@ def test_a_plant_in_use_is_not_deleted_and_racks_survive_their_cdu(layout):
 
 def test_a_row_of_racks_is_placed_at_its_pitch(layout):
     racks = services.racks_create_row(
-        hall=layout.halls.get(), row="A", n_racks=12, x_m=2, y_m=4, pitch_m=0.6, version=1,
-        product=product("systems", "dgx-gb300-nvl72"), cdu=layout.cdus.get(name="CDU-1"),
-        feed_a=feed(layout, "Busway-A"), feed_b=feed(layout, "Busway-B"),
-    )  # fmt: skip
+        hall=layout.halls.get(),
+        row="A",
+        n_racks=12,
+        x_m=2,
+        y_m=4,
+        pitch_m=0.6,
+        version=1,
+        product=product("systems", "dgx-gb300-nvl72"),
+        cdu=layout.cdus.get(name="CDU-1"),
+        feed_a=feed(layout, "Busway-A"),
+        feed_b=feed(layout, "Busway-B"),
+    )
     np.testing.assert_allclose([rack.x_m for rack in racks], 2 + 0.6 * np.arange(12), atol=1e-9)
     assert [rack.name for rack in racks] == [f"A-{i:02}" for i in range(1, 13)]
     assert Layout.objects.get().version == 2

@@ -25,9 +25,16 @@ from power_cooling.fluids.psychrometrics import pressure_at_elevation_pa
 
 CASES = Path(os.environ.get("TWIN_DATA_DIR", "../shared/data")).parent / "cases"
 
-HEADER = ["LOCATION,Test Town,XX,NOW,TMY3,123456,40.0,-105.0,-7.0,1829.0", "DESIGN CONDITIONS,0", "TYPICAL,0",
-          "GROUND,0", "HOLIDAYS,No,0,0,0", "COMMENTS 1,x", "COMMENTS 2,x",
-          "DATA PERIODS,1,1,Data,Sunday, 1/ 1,12/31"]  # fmt: skip
+HEADER = [
+    "LOCATION,Test Town,XX,NOW,TMY3,123456,40.0,-105.0,-7.0,1829.0",
+    "DESIGN CONDITIONS,0",
+    "TYPICAL,0",
+    "GROUND,0",
+    "HOLIDAYS,No,0,0,0",
+    "COMMENTS 1,x",
+    "COMMENTS 2,x",
+    "DATA PERIODS,1,1,Data,Sunday, 1/ 1,12/31",
+]
 
 
 def rows(february=28):
@@ -141,8 +148,10 @@ def warmest_at(hour, row):
         (every(put(8, "50")), r"Relative humidity stays at 50% for 8,760 hours"),
         (every(put(9, "101325")), r"101,325 Pa on average, but about 81,198 Pa at the station's elevation of 1,829 m"),
         (changed(7, 9, "100000"), r"100,000 Pa in hour 7 of the year, 22% off its mean of 82,002 Pa"),
-        (epw([warmest_at(3, row) for row in rows()], [HEADER[0].replace("-7.0", "7.0"), *HEADER[1:]]),
-         r"Time zone \+7 h does not fit longitude -105° \(about -7 h\), and days are warmest at . h. Correct one"),
+        (
+            epw([warmest_at(3, row) for row in rows()], [HEADER[0].replace("-7.0", "7.0"), *HEADER[1:]]),
+            r"Time zone \+7 h does not fit longitude -105° \(about -7 h\), and days are warmest at . h. Correct one",
+        ),
         (zipped({"a.epw": b"x", "b.EPW": b"y"}), r"holds 2 .epw files \(a.epw, b.EPW\); it must hold exactly one"),
         (zipped({"a.ddy": b"x"}), r"The ZIP holds no .epw file"),
         (zipped({f"{i}.txt": b"x" for i in range(201)}), r"The ZIP holds 201 files; at most 200"),
@@ -150,7 +159,7 @@ def warmest_at(hour, row):
         (zipped({"a.epw": epw(rows())})[:-200], r"The ZIP file cannot be unpacked"),
         (gzip.compress(b"a" * (MAX_EPW_BYTES + 1)), r"larger than 8 MiB"),
     ],
-)  # fmt: skip
+)
 def test_holes_and_nonsense_are_named(content, message):
     with pytest.raises(WeatherError, match=message):
         read_epw(content)
@@ -179,8 +188,10 @@ WHOLE = read_epw(epw(SUNNY))
         (epw(SUNNY[JULY:] + SUNNY[:JULY]), ["It runs from month 7 day 1 hour 1 to month 6 day 30 hour 24"]),
         (epw(SUNNY + SUNNY[: 31 * 24]), ["Its first 8,760 hours make a year; the 744 after them were left out."]),
         (epw(SUNNY + SUNNY[:1]), ["Its first 8,760 hours make a year; the 1 after them were left out."]),
-        (epw([row for row in SUNNY for _ in range(4)], [*HEADER[:7], "DATA PERIODS,1,4,Data"]),
-         ["Its 4 records per hour were averaged."]),
+        (
+            epw([row for row in SUNNY for _ in range(4)], [*HEADER[:7], "DATA PERIODS,1,4,Data"]),
+            ["Its 4 records per hour were averaged."],
+        ),
         (every(put(3, lambda hour: str(int(hour) - 1)), body=SUNNY), ["Its hours from 0 to 23"]),
         (every(put(8, lambda percent: f"{float(percent) / 100:g}"), body=SUNNY), ["Relative humidity from 0 to 1"]),
         (every(put(9, "820"), body=SUNNY), ["Station pressure was taken as hPa."]),
@@ -188,7 +199,7 @@ WHOLE = read_epw(epw(SUNNY))
         (epw(in_utc(SUNNY), [HEADER[0].replace("-7.0", "0.0"), *HEADER[1:]]), ["Its rows in UTC were put in local"]),
         (epw(SUNNY, [HEADER[0].replace("-7.0", "7.0"), *HEADER[1:]]), ["Time zone +7 h does not fit longitude -105°"]),
     ],
-)  # fmt: skip
+)
 def test_what_leaves_no_doubt_is_read_with_a_note(content, notes):
     year = read_epw(content)
     assert len(year.notes) == len(notes)

@@ -101,9 +101,13 @@ def test_maintenance_of_a_lone_unit_costs_its_planned_hours():
 def test_a_planned_outage_that_costs_next_to_nothing_is_no_interruption():
     def two_boards(lost_by_plan_frac: float):
         groups = RepairableGroups(
-            names=("fed twice", "fed once"), units=1, failures_per_year=[0.0, 2.0], repair_h=10.0,
-            maintenance_per_year=[4.0, 0.0], maintenance_h=[2.0, 0.0],
-        )  # fmt: skip
+            names=("fed twice", "fed once"),
+            units=1,
+            failures_per_year=[0.0, 2.0],
+            repair_h=10.0,
+            maintenance_per_year=[4.0, 0.0],
+            maintenance_h=[2.0, 0.0],
+        )
         one = Subsystem(
             "boards", groups, lambda failed: (1 - lost_by_plan_frac * failed[:, 0]) * (1 - 0.5 * failed[:, 1])
         )
@@ -124,9 +128,13 @@ def test_a_planned_outage_that_costs_next_to_nothing_is_no_interruption():
 def pair(capacity_frac, **more) -> Subsystem:
     """Return two lone units that are each maintained 20 h a year."""
     groups = RepairableGroups(
-        names=("side a", "side b"), units=1, failures_per_year=[2.0, 1.0], repair_h=[10.0, 40.0],
-        maintenance_per_year=2.0, maintenance_h=10.0,
-    )  # fmt: skip
+        names=("side a", "side b"),
+        units=1,
+        failures_per_year=[2.0, 1.0],
+        repair_h=[10.0, 40.0],
+        maintenance_per_year=2.0,
+        maintenance_h=10.0,
+    )
     return Subsystem("pair", groups, capacity_frac, **more)
 
 
@@ -177,9 +185,12 @@ def test_planned_outages_of_more_than_a_year_are_refused():
 def crowded(crews: int, common_cause_frac: float) -> Subsystem:
     """Return two groups that are broken so often that shared crews are always busy."""
     groups = RepairableGroups(
-        names=("a", "b"), units=[3, 2], failures_per_year=[300.0, 500.0], repair_h=[20.0, 5.0],
+        names=("a", "b"),
+        units=[3, 2],
+        failures_per_year=[300.0, 500.0],
+        repair_h=[20.0, 5.0],
         common_cause_frac=common_cause_frac,
-    )  # fmt: skip
+    )
     return Subsystem("crowded", groups, lambda failed: 1 - failed @ [0.1, 0.3], crews=crews)
 
 
@@ -190,10 +201,16 @@ def test_shared_crews_leave_what_the_closed_network_says(crews):
     # states of independent units, weighted by how many repairs wait for a crew.
     load = np.array([300 * 20, 500 * 5]) / 8760
     states = np.array([(i, j) for i in range(4) for j in range(3)])
-    weight = np.array([
-        comb(3, i) * comb(2, j) * load[0]**i * load[1]**j * np.prod([k / min(k, crews) for k in range(1, i + j + 1)])
-        for i, j in states
-    ])  # fmt: skip
+    weight = np.array(
+        [
+            comb(3, i)
+            * comb(2, j)
+            * load[0] ** i
+            * load[1] ** j
+            * np.prod([k / min(k, crews) for k in range(1, i + j + 1)])
+            for i, j in states
+        ]
+    )
     left = 1 - states @ [0.1, 0.3]
     assert result.availability_frac == pytest.approx(weight @ left / weight.sum(), rel=1e-10)
 
@@ -234,9 +251,11 @@ def test_drawn_years_share_crews_and_follow_the_calendar():
 def replace_plans(groups: RepairableGroups) -> RepairableGroups:
     names = ("units", "failures_per_year", "repair_h", "common_cause_frac")
     return RepairableGroups(
-        names=groups.names, maintenance_per_year=[6.0, 20.0], maintenance_h=[48.0, 24.0],
+        names=groups.names,
+        maintenance_per_year=[6.0, 20.0],
+        maintenance_h=[48.0, 24.0],
         **{name: getattr(groups, name) for name in names},
-    )  # fmt: skip
+    )
 
 
 def test_storage_covers_a_state_as_long_as_the_least_of_what_is_out():
@@ -264,9 +283,13 @@ def test_states_left_out_count_as_no_capacity_and_are_reported():
 
 def three_subsystems() -> tuple[Subsystem, ...]:
     power = RepairableGroups(
-        names=("ups", "utility"), units=[4, 1], failures_per_year=[2.0, 6.0], repair_h=[30.0, 2.0],
-        common_cause_frac=[0.1, 0.0], crews=[1, 1],
-    )  # fmt: skip
+        names=("ups", "utility"),
+        units=[4, 1],
+        failures_per_year=[2.0, 6.0],
+        repair_h=[30.0, 2.0],
+        common_cause_frac=[0.1, 0.0],
+        crews=[1, 1],
+    )
     trays = RepairableGroups(names=("tray",), units=60, failures_per_year=1.0, repair_h=40.0, event_loss_h=0.01)
     return (
         Subsystem(
@@ -345,9 +368,11 @@ def test_a_common_cause_takes_all_its_members():
 
 def test_a_shared_cause_costs_its_own_share_of_the_year():
     groups = RepairableGroups(
-        names=("feed a", "feed b", "plant", "flood"), units=[1, 1, 3, 1], failures_per_year=[0.0, 0.0, 0.0, 0.5],
+        names=("feed a", "feed b", "plant", "flood"),
+        units=[1, 1, 3, 1],
+        failures_per_year=[0.0, 0.0, 0.0, 0.5],
         repair_h=[1.0, 1.0, 1.0, 48.0],
-    )  # fmt: skip
+    )
     result = solve_availability((Subsystem("site", groups, solved_states()),))
     assert result.lost_h_per_year == pytest.approx(8760 * 0.9 * unavailability(0.5, 48.0), rel=1e-9)
     assert result.component_lost_h_per_year[:3] == pytest.approx(np.zeros(3), abs=1e-12)
@@ -358,9 +383,11 @@ def test_many_components_agree_with_monte_carlo():
     n = 30
     failed = np.vstack([np.zeros((1, n), dtype=int), np.eye(n, dtype=int)])
     groups = RepairableGroups(
-        names=tuple(f"c{i}" for i in range(n)), units=1, failures_per_year=rng.uniform(0.1, 2.0, n),
+        names=tuple(f"c{i}" for i in range(n)),
+        units=1,
+        failures_per_year=rng.uniform(0.1, 2.0, n),
         repair_h=rng.uniform(5.0, 50.0, n),
-    )  # fmt: skip
+    )
     capacity = capacity_of_states(failed, np.append(1.0, rng.uniform(0.5, 1.0, n)), np.ones(n, dtype=int))
     site = (Subsystem("site", groups, capacity),)
     exact = solve_availability(site)
@@ -373,9 +400,13 @@ def test_plans_that_change_nothing_need_no_states_of_their_own():
     n = 10
     rng = np.random.default_rng(4)
     groups = RepairableGroups(
-        names=tuple(f"c{i}" for i in range(n)), units=1, failures_per_year=rng.uniform(0.5, 2.0, n),
-        repair_h=rng.uniform(5.0, 50.0, n), maintenance_per_year=2.0, maintenance_h=rng.uniform(4.0, 16.0, n),
-    )  # fmt: skip
+        names=tuple(f"c{i}" for i in range(n)),
+        units=1,
+        failures_per_year=rng.uniform(0.5, 2.0, n),
+        repair_h=rng.uniform(5.0, 50.0, n),
+        maintenance_per_year=2.0,
+        maintenance_h=rng.uniform(4.0, 16.0, n),
+    )
     singles, partners = np.eye(n, dtype=int), np.eye(n, dtype=int) + np.roll(np.eye(n, dtype=int), 1, axis=1)
     # The first costs by itself, every other only beside its neighbour.
     left = np.concatenate([[1.0], np.append(0.9, np.ones(n - 1)), rng.uniform(0.3, 0.8, n)])

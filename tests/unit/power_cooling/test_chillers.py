@@ -49,9 +49,19 @@ def test_compiled_core_is_the_array_form():
     bank = _carrier()
     for heat in (0.0, 5e4, 8e5, 2e6):
         power, _ = chillers.eir_scalar(
-            heat, 9.0, 20.0, 1258900.0, 6.26, bank.capft[0], bank.eirft[0], bank.eirfplr[0],
-            bank.leaving_range_degc[0], bank.condenser_range_degc[0], bank.part_load_range[0], 0.18,
-        )  # fmt: skip
+            heat,
+            9.0,
+            20.0,
+            1258900.0,
+            6.26,
+            bank.capft[0],
+            bank.eirft[0],
+            bank.eirfplr[0],
+            bank.leaving_range_degc[0],
+            bank.condenser_range_degc[0],
+            bank.part_load_range[0],
+            0.18,
+        )
         assert power == pytest.approx(chillers.eir_chillers(bank, heat, 9.0, 20.0).power_w[0], rel=1e-12)
     warm = _warm()
     core = chillers.carnot_scalar(6e5, 25.0, 35.0, 1e6, 0.5, 1.5, 10.0, warm.eirfplr[0], 0.1)

@@ -13,9 +13,13 @@ WEATHER = Weather(DRY_BULB, humidity_ratio_from_relative_humidity(DRY_BULB, 0.5)
 HEAT_W, FLOW_KG_S = 4e6, 120.0
 DRY = {"n_coolers": 5.0, "cooler_ua_w_per_k": 120e3, "cooler_air_m3_per_s": 105.0, "cooler_fan_w": 22e3}
 TOWERS = {
-    "n_towers": 2.0, "tower_ua_w_per_k": 90e3, "tower_air_m3_per_s": 60.0, "tower_water_kg_s": 80.0,
-    "tower_fan_w": 24e3, "tower_pump_w": 20e3,
-}  # fmt: skip
+    "n_towers": 2.0,
+    "tower_ua_w_per_k": 90e3,
+    "tower_air_m3_per_s": 60.0,
+    "tower_water_kg_s": 80.0,
+    "tower_fan_w": 24e3,
+    "tower_pump_w": 20e3,
+}
 CHILLERS = {"n_chillers": 4.0, "chiller_model": int(ChillerModel.CARNOT), "chiller_capacity_w": 1.2e6}
 
 
@@ -107,13 +111,16 @@ def test_a_plant_without_chance_says_so_by_the_hottest_water():
 @pytest.mark.parametrize(
     ("setpoint_degc", "parts"),
     [
-        (35.0, DRY), (35.0, DRY | {"pad_efficiency": 0.8}), (22.0, TOWERS),
+        (35.0, DRY),
+        (35.0, DRY | {"pad_efficiency": 0.8}),
+        (22.0, TOWERS),
         (24.0, TOWERS | {"economiser_ua_w_per_k": 1e6}),
-        (30.0, DRY | CHILLERS), (18.0, CHILLERS | {"n_chillers": 3.0}),
+        (30.0, DRY | CHILLERS),
+        (18.0, CHILLERS | {"n_chillers": 3.0}),
         (18.0, TOWERS | CHILLERS | {"chiller_water_cooled": 1, "n_chillers": 3.0}),
         (22.0, TOWERS | CHILLERS | {"chiller_water_cooled": 1, "economiser_ua_w_per_k": 1.2e6, "n_chillers": 2.0}),
     ],
-)  # fmt: skip
+)
 def test_a_plant_holds_its_set_point_exactly_where_its_capacity_reaches_the_heat(setpoint_degc, parts, pressure_pa):
     weather = Weather(DRY_BULB, humidity_ratio_from_relative_humidity(DRY_BULB, 0.5, pressure_pa), pressure_pa)
     for heat_w in (1e6, 3e6, 6e6):

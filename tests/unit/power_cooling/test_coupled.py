@@ -351,9 +351,15 @@ def test_bad_input_is_named(site, change, message):
 def test_banks_are_frozen_copies(site):
     given = np.array([20.0, 30.0])
     bank = HallBank(
-        n_units=[2.0, 2.0], supply_set_degc=given, unit_capacity_w=1.0, unit_air_kg_s=1.0, unit_fan_w=1.0,
-        coil_ua_w_per_k=1.0, coil_water_kg_s=1.0, plant_index=0,
-    )  # fmt: skip
+        n_units=[2.0, 2.0],
+        supply_set_degc=given,
+        unit_capacity_w=1.0,
+        unit_air_kg_s=1.0,
+        unit_fan_w=1.0,
+        coil_ua_w_per_k=1.0,
+        coil_water_kg_s=1.0,
+        plant_index=0,
+    )
     given[0] = 99.0
     assert bank.supply_set_degc[0] == 20.0
     with pytest.raises(ValueError, match="read-only"):

@@ -100,9 +100,15 @@ def test_a_generator_stands_in_for_what_draws_straight_from_its_utility():
 
 def test_units_of_a_pooled_group_share_the_load_of_a_failed_one():
     tree = feed_tree(
-        names=["utility", "ups"], kinds=["utility", "ups"], parents=[None, "utility"], rating_w=[1e9, 5e5],
-        no_load_loss_frac=[0, 0.01], square_loss_frac=[0, 0.02], units=[1, 3], needed_units=[1, 2],
-    )  # fmt: skip
+        names=["utility", "ups"],
+        kinds=["utility", "ups"],
+        parents=[None, "utility"],
+        rating_w=[1e9, 5e5],
+        no_load_loss_frac=[0, 0.01],
+        square_loss_frac=[0, 0.02],
+        units=[1, 3],
+        needed_units=[1, 2],
+    )
     load = np.zeros((2, 2))
     load[:, tree.index("ups")] = 9e5
     states = np.stack([failed(tree), failed(tree, "ups")])

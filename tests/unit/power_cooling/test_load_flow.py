@@ -47,9 +47,16 @@ def test_ups_holds_its_output_and_draws_its_input_at_its_own_power_factor():
 @pytest.mark.parametrize("model", ["t", "pi", "secondary"])
 def test_transformer_without_load_draws_its_iron_loss(model):
     winding = transformer(
-        "lv", "grid", 400.0, rating_va=1e6, short_circuit_frac=0.06, short_circuit_resistive_frac=0.01,
-        no_load_loss_w=2e3, no_load_current_frac=0.004, model=model,
-    )  # fmt: skip
+        "lv",
+        "grid",
+        400.0,
+        rating_va=1e6,
+        short_circuit_frac=0.06,
+        short_circuit_resistive_frac=0.01,
+        no_load_loss_w=2e3,
+        no_load_current_frac=0.004,
+        model=model,
+    )
     result = solve_load_flow(radial_network("grid", 10e3, [winding]), [[0.0, 0.0]], [[0.0, 0.0]])
     # The no-load current's own drop of 0.06 * 0.004 moves the iron loss by twice that at most.
     assert result.loss_w[0, 1] == pytest.approx(2e3, rel=5e-4)

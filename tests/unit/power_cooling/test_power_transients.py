@@ -8,9 +8,13 @@ import pytest
 from power_cooling.electrical import power_transients as power
 
 SOURCE = power.BackupSource(
-    stored_j=200e6, discharge_w=12e6, generator_start_s=10.0, generator_w=12e6, generator_step_w=6e6,
+    stored_j=200e6,
+    discharge_w=12e6,
+    generator_start_s=10.0,
+    generator_w=12e6,
+    generator_step_w=6e6,
     generator_ramp_w_per_s=0.5e6,
-)  # fmt: skip
+)
 
 
 def test_the_bridge_needs_the_start_and_the_ramp():

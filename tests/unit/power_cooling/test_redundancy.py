@@ -21,15 +21,21 @@ def blocks(design: str, n_blocks: int, n_racks: int, block_w: float) -> tuple[Fe
     """Return lossless blocks of power behind one utility, and racks spread over them."""
     names = ["utility", *(f"block {i}" for i in range(n_blocks))]
     tree = feed_tree(
-        names=names, kinds=["utility", *["ups"] * n_blocks], parents=[None, *["utility"] * n_blocks],
+        names=names,
+        kinds=["utility", *["ups"] * n_blocks],
+        parents=[None, *["utility"] * n_blocks],
         rating_w=[1e9, *[block_w] * n_blocks],
-    )  # fmt: skip
+    )
     shares = share_design(design, n_blocks, n_racks)
     rack, block = np.nonzero((shares.share_frac > 0) | (shares.standby_share_frac > 0))
     links = rack_links(
-        tree, rack_index=rack, node_names=[f"block {b}" for b in block], n_racks=n_racks,
-        share_frac=shares.share_frac[rack, block], standby_share_frac=shares.standby_share_frac[rack, block],
-    )  # fmt: skip
+        tree,
+        rack_index=rack,
+        node_names=[f"block {b}" for b in block],
+        n_racks=n_racks,
+        share_frac=shares.share_frac[rack, block],
+        standby_share_frac=shares.standby_share_frac[rack, block],
+    )
     return tree, links
 
 
@@ -72,9 +78,11 @@ def test_two_blocks_of_4n3_out_leave_the_two_others_full():
 
 def test_racks_behind_a_full_feed_are_capped_and_others_are_not():
     tree = feed_tree(
-        names=["utility", "a", "b"], kinds=["utility", "busway", "busway"], parents=[None, "utility", "utility"],
+        names=["utility", "a", "b"],
+        kinds=["utility", "busway", "busway"],
+        parents=[None, "utility", "utility"],
         rating_w=[1e9, 150e3, 150e3],
-    )  # fmt: skip
+    )
     links = rack_links(tree, rack_index=[0, 1, 2], node_names=["a", "a", "b"], n_racks=3)
     answer = failure_capacity(tree, links, np.full(3, RACK_W), failure_states(tree, order=1))
     assert answer.rack_served_frac(0) == pytest.approx([0.75, 0.75, 1.0], abs=1e-6)
@@ -83,9 +91,11 @@ def test_racks_behind_a_full_feed_are_capped_and_others_are_not():
 
 def test_a_weak_feed_is_switched_off_where_that_serves_more():
     tree = feed_tree(
-        names=["utility", "weak", "strong"], kinds=["utility", "busway", "busway"],
-        parents=[None, "utility", "utility"], rating_w=[1e9, 10e3, 200e3],
-    )  # fmt: skip
+        names=["utility", "weak", "strong"],
+        kinds=["utility", "busway", "busway"],
+        parents=[None, "utility", "utility"],
+        rating_w=[1e9, 10e3, 200e3],
+    )
     links = rack_links(tree, rack_index=[0, 0], node_names=["weak", "strong"], n_racks=1)
     states = failure_states(tree)
     answer = failure_capacity(tree, links, [RACK_W], states)
@@ -111,10 +121,13 @@ def test_cooling_on_a_full_feed_leaves_less_for_racks():
 def test_a_feed_that_idle_losses_overload_is_opened_and_its_racks_turn_to_others(standby, served, unserved_w):
     """A feed of 100 kW before a transformer that loses 6 % of 2 MW = 120 kW idle: no capping can relieve it."""
     tree = feed_tree(
-        names=["utility", "feed", "transformer", "busway"], kinds=["utility", "busway", "transformer", "busway"],
-        parents=[None, "utility", "feed", "utility"], standby_parents=[None, None, standby, None],
-        rating_w=[1e9, 100e3, 2e6, 100e3], no_load_loss_frac=[0.0, 0.0, 0.06, 0.0],
-    )  # fmt: skip
+        names=["utility", "feed", "transformer", "busway"],
+        kinds=["utility", "busway", "transformer", "busway"],
+        parents=[None, "utility", "feed", "utility"],
+        standby_parents=[None, None, standby, None],
+        rating_w=[1e9, 100e3, 2e6, 100e3],
+        no_load_loss_frac=[0.0, 0.0, 0.06, 0.0],
+    )
     # Rack 0 hangs on the transformer alone, rack 1 half on it and half on the other busway.
     links = rack_links(tree, rack_index=[0, 1, 1], node_names=["transformer", "transformer", "busway"], n_racks=2)
     other_w = np.where(np.array(tree.names) == "transformer", 5e3, 0.0)
@@ -149,9 +162,11 @@ def test_compiled_loads_equal_the_feed_tree_in_every_state():
         parents=[None, None, *["utility"] * 3, *(f"ups {i % 3}" for i in range(6))],
         standby_parents=[None, None, *["generator"] * 3, *[None] * 5, "ups 0"],
         rating_w=[1e9, 1e9, *[1e9] * 3, *[1e9] * 6],
-        no_load_loss_frac=1e-5, proportional_loss_frac=0.02, square_loss_frac=0.01,
+        no_load_loss_frac=1e-5,
+        proportional_loss_frac=0.02,
+        square_loss_frac=0.01,
         units=[1, 1, 2, 2, 2, *[1] * 6],
-    )  # fmt: skip
+    )
     rack = np.repeat(np.arange(20), 2)
     links = rack_links(tree, rack_index=rack, node_names=[f"busway {i}" for i in rng.integers(0, 6, 40)], n_racks=20)
     power = rng.uniform(1e4, 1e5, 20)

@@ -118,8 +118,15 @@ def test_a_user_makes_and_revokes_tokens_that_may_less_than_they(user, client):
 
 
 def site_values(site: Site) -> dict:
-    return {"slug": "new", "name": "New", "latitude_deg": 1, "longitude_deg": 1, "weather": site.weather.slug,
-            "region": site.region.slug, "grid_limit_w": 1e6}  # fmt: skip
+    return {
+        "slug": "new",
+        "name": "New",
+        "latitude_deg": 1,
+        "longitude_deg": 1,
+        "weather": site.weather.slug,
+        "region": site.region.slug,
+        "grid_limit_w": 1e6,
+    }
 
 
 def test_a_token_lives_90_days_unless_it_says_otherwise(user):
@@ -159,9 +166,12 @@ def test_the_home_and_the_database_are_their_owners_only(tmp_path):
     }
     for https in ("0", "1"):
         ended = subprocess.run(
-            [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"], cwd=REPOSITORY,
-            env=environment | {"TWIN_HTTPS": https}, capture_output=True, text=True,
-        )  # fmt: skip
+            [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+            cwd=REPOSITORY,
+            env=environment | {"TWIN_HTTPS": https},
+            capture_output=True,
+            text=True,
+        )
         assert ended.returncode == 0, ended.stderr
         assert "WARNINGS" not in ended.stderr
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (home, *home.iterdir()) if path.is_file()}

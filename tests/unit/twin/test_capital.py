@@ -38,11 +38,19 @@ def inputs(db) -> LayoutInputs:
 def used(inputs: LayoutInputs) -> Quantities:
     items = capital.capital_items(inputs)
     return Quantities(
-        input_tokens=0.0, good_tokens=1e12, prompt_frac=0.0, output_tokens=1e12,
+        input_tokens=0.0,
+        good_tokens=1e12,
+        prompt_frac=0.0,
+        output_tokens=1e12,
         it_capital_usd=capital.group_usd(items, capital.SYSTEMS),
-        plant_usd=capital.group_usd(items, capital.POWER, capital.COOLING), nameplate_power_w=NAMEPLATE_W,
-        energy_j=1e14, peak_power_w=7e6, water_m3=0.0, n_accelerators=6912, rent_usd_per_h=None,
-    )  # fmt: skip
+        plant_usd=capital.group_usd(items, capital.POWER, capital.COOLING),
+        nameplate_power_w=NAMEPLATE_W,
+        energy_j=1e14,
+        peak_power_w=7e6,
+        water_m3=0.0,
+        n_accelerators=6912,
+        rent_usd_per_h=None,
+    )
 
 
 def bill(inputs: LayoutInputs) -> dict[str, float]:

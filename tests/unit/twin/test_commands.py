@@ -47,8 +47,18 @@ def test_simulate_writes_the_contracted_json(solved, tmp_path):
     file = tmp_path / "run.json"
     output("simulate", "small/first", "--scenario", "assistants", "--json", str(file))
     written = json.loads(file.read_text())
-    assert {"site", "layout", "scenario", "figures", "bands", "per_workload", "limits", "balance", "solver",
-            "inputs_sha256"} <= set(written)  # fmt: skip
+    assert {
+        "site",
+        "layout",
+        "scenario",
+        "figures",
+        "bands",
+        "per_workload",
+        "limits",
+        "balance",
+        "solver",
+        "inputs_sha256",
+    } <= set(written)
     assert (written["site"], written["layout"], written["scenario"]) == ("small", "first", "assistants")
     assert written["figures"]["tokens_per_joule"] == 4.0
     assert (written["solver"]["version"], written["solver"]["digest"]) == ("test", "ab" * 32)
@@ -169,8 +179,11 @@ def test_create_token_refuses_an_unknown_user(db):
 def test_a_database_without_tables_is_said_in_one_line_with_the_cure(tmp_path):
     home = {"TWIN_HOME": str(tmp_path), "DJANGO_SETTINGS_MODULE": "twin.settings", "DATABASE_URL": ""}
     ended = subprocess.run(
-        [sys.executable, "manage.py", "simulate", "--list"], cwd=REPOSITORY,
-        env={k: v for k, v in (os.environ | home).items() if v}, capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "manage.py", "simulate", "--list"],
+        cwd=REPOSITORY,
+        env={k: v for k, v in (os.environ | home).items() if v},
+        capture_output=True,
+        text=True,
+    )
     assert ended.returncode == 1
     assert ended.stderr == ("The database is not up to date (no such table: facility_layout). Run: manage.py migrate\n")

@@ -109,10 +109,11 @@ def test_a_pool_that_turns_requests_away_is_named_with_its_limit():
 
 def test_a_model_that_does_not_fit_is_the_reason():
     none = with_figures(
-        with_details("none", per_workload=[pool("Chat", feasible=False, reason="needs 405 GB",
-                                                output_tokens_per_s=0.0)]),
+        with_details(
+            "none", per_workload=[pool("Chat", feasible=False, reason="needs 405 GB", output_tokens_per_s=0.0)]
+        ),
         output_tokens_per_s=0.0,
-    )  # fmt: skip
+    )
     assert (
         "does not fit on the next: needs 405 GB"
         in row_of("output_tokens_per_s", none, with_details("roomy", per_workload=[pool("Chat")])).why
@@ -155,8 +156,18 @@ def test_latency_names_the_workload_and_what_makes_it_quicker():
 
 def test_never_throttling_beats_any_number_of_seconds():
     def drilled(name, seconds):
-        return with_details(name, drills=[{"plant": "Water", "loss": "pumps", "seconds_to_throttle": seconds,
-                                           "seconds_to_trip": None, "followed_s": 3600.0}])  # fmt: skip
+        return with_details(
+            name,
+            drills=[
+                {
+                    "plant": "Water",
+                    "loss": "pumps",
+                    "seconds_to_throttle": seconds,
+                    "seconds_to_trip": None,
+                    "followed_s": 3600.0,
+                }
+            ],
+        )
 
     rows = {row.name: row for row in answer_rows([drilled("a", 12.0), drilled("b", None)])}
     assert rows["seconds_to_throttle"].values == [12.0, None]

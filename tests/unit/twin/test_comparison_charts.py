@@ -42,12 +42,17 @@ def test_bands_become_error_bars_and_efficient_runs_a_trace_of_their_own():
 
 
 def test_every_state_has_its_own_sign_and_moved_racks_their_way():
-    hall = HallDifference("Hall", 20.0, 10.0, [
-        Difference(SAME, thing("S", 1.0), thing("S", 1.0)),
-        Difference(ONLY_B, None, thing("N", 3.0)),
-        Difference(MOVED, thing("M", 5.0), thing("M", 7.0), (), (2.0, 0.0)),
-        Difference(CHANGED, thing("<C>", 9.0), thing("<C>", 9.0), (("Product", "x", "y"),)),
-    ])  # fmt: skip
+    hall = HallDifference(
+        "Hall",
+        20.0,
+        10.0,
+        [
+            Difference(SAME, thing("S", 1.0), thing("S", 1.0)),
+            Difference(ONLY_B, None, thing("N", 3.0)),
+            Difference(MOVED, thing("M", 5.0), thing("M", 7.0), (), (2.0, 0.0)),
+            Difference(CHANGED, thing("<C>", 9.0), thing("<C>", 9.0), (("Product", "x", "y"),)),
+        ],
+    )
     drawing = drawn(hall)
     assert drawing.summary == "3 of 4 things on the floor differ"
     assert drawing.markup.count("<rect") == 5  # four and the ghost of the moved one

@@ -87,12 +87,15 @@ def test_the_form_adds_to_what_is_out_and_leads_to_the_address_of_both(viewer, l
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ({"out": "cdu:0"}, "no cdu of id 0"), ({"out": "boiler:1"}, "boiler cannot fail here"),
+        ({"out": "cdu:0"}, "no cdu of id 0"),
+        ({"out": "boiler:1"}, "boiler cannot fail here"),
         ({"hour": "9000"}, "0 to 8759"),
-        ({"out": "feed"}, "write feed:id"), ({"add": "feed:0"}, "no such part"), ({"add": "x"}, "no such part"),
+        ({"out": "feed"}, "write feed:id"),
+        ({"add": "feed:0"}, "no such part"),
+        ({"add": "x"}, "no such part"),
         ({"scenario": "none"}, "assistants"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_address_gets_a_sentence(viewer, layout, query, words):
     answer = viewer.get(address(layout, **query))
     assert answer.status_code == 400

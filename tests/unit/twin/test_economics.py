@@ -15,17 +15,41 @@ from twin.core.results.economics import (
 )
 
 USED = Quantities(
-    input_tokens=0.0, good_tokens=0.0, prompt_frac=0.0,
-    output_tokens=1e12, it_capital_usd=1e6, plant_usd=2e5, nameplate_power_w=1e5, energy_j=3.6e12, peak_power_w=9e4,
-    water_m3=500, n_accelerators=8, rent_usd_per_h=20.0,
-)  # fmt: skip
+    input_tokens=0.0,
+    good_tokens=0.0,
+    prompt_frac=0.0,
+    output_tokens=1e12,
+    it_capital_usd=1e6,
+    plant_usd=2e5,
+    nameplate_power_w=1e5,
+    energy_j=3.6e12,
+    peak_power_w=9e4,
+    water_m3=500,
+    n_accelerators=8,
+    rent_usd_per_h=20.0,
+)
 PRICES = Prices(
-    electricity_usd_per_kwh=0.1, demand_charge_usd_per_kw_month=10, water_usd_per_m3=2, facility_usd_per_w=10,
-    plant_share_frac=0.6, installation_factor=2.0, region_factor=1.5, systems_price_frac=1.0, plant_price_frac=1.0,
-    wacc_frac=0.1, accelerator_years=5, plant_years=15, facility_years=20, network_frac=0.1, storage_frac=0.05,
-    hardware_maintenance_frac=0.04, facility_maintenance_frac=0.02, staff_fte_per_mw=0.5, staff_usd_per_fte=100_000,
+    electricity_usd_per_kwh=0.1,
+    demand_charge_usd_per_kw_month=10,
+    water_usd_per_m3=2,
+    facility_usd_per_w=10,
+    plant_share_frac=0.6,
+    installation_factor=2.0,
+    region_factor=1.5,
+    systems_price_frac=1.0,
+    plant_price_frac=1.0,
+    wacc_frac=0.1,
+    accelerator_years=5,
+    plant_years=15,
+    facility_years=20,
+    network_frac=0.1,
+    storage_frac=0.05,
+    hardware_maintenance_frac=0.04,
+    facility_maintenance_frac=0.02,
+    staff_fte_per_mw=0.5,
+    staff_usd_per_fte=100_000,
     licence_usd_per_accelerator=4500,
-)  # fmt: skip
+)
 
 
 def test_capital_recovery_matches_the_annuity_formula():

@@ -22,9 +22,15 @@ def entry(kind: str, slug: str) -> dict:
     found = entries(kind)[slug]
     facts = {name: value for name, value in found.items() if name not in META}
     return sheet(
-        kind, slug, name=found.get("name", slug), vendor=found.get("vendor", ""), facts=facts, source=found["source"],
-        confidence=found["confidence"], field_confidence=found.get("field_confidence", {}),
-    )  # fmt: skip
+        kind,
+        slug,
+        name=found.get("name", slug),
+        vendor=found.get("vendor", ""),
+        facts=facts,
+        source=found["source"],
+        confidence=found["confidence"],
+        field_confidence=found.get("field_confidence", {}),
+    )
 
 
 PRODUCTS = {
@@ -46,12 +52,26 @@ def parts(**racks) -> dict:
     """Return a hall with one row of six racks: five GB200 on a CDU, one of other equipment."""
     n = 6
     columns = {
-        "id": list(range(n)), "name": [f"A{i}" for i in range(n)], "row": ["A"] * n, "role": ["compute"] * n,
-        "hall_id": [1] * n, "x_m": [0.6 * i for i in range(n)], "y_m": [1.0] * n, "orientation_deg": [0] * n,
-        "width_m": [0.6] * n, "depth_m": [1.2] * n, "product_id": [1, 1, 1, 1, 1, None], "n_systems": [1] * n,
-        "other_power_w": [0.0] * 5 + [14000.0], "accelerator_power_limit_w": [None] * n, "load_share": [1.0] * n,
-        "coolant_flow_m3_per_s": [None] * n, "cdu_id": [1] * 5 + [None], "feed_a_id": [3] * n, "feed_b_id": [None] * n,
-    }  # fmt: skip
+        "id": list(range(n)),
+        "name": [f"A{i}" for i in range(n)],
+        "row": ["A"] * n,
+        "role": ["compute"] * n,
+        "hall_id": [1] * n,
+        "x_m": [0.6 * i for i in range(n)],
+        "y_m": [1.0] * n,
+        "orientation_deg": [0] * n,
+        "width_m": [0.6] * n,
+        "depth_m": [1.2] * n,
+        "product_id": [1, 1, 1, 1, 1, None],
+        "n_systems": [1] * n,
+        "other_power_w": [0.0] * 5 + [14000.0],
+        "accelerator_power_limit_w": [None] * n,
+        "load_share": [1.0] * n,
+        "coolant_flow_m3_per_s": [None] * n,
+        "cdu_id": [1] * 5 + [None],
+        "feed_a_id": [3] * n,
+        "feed_b_id": [None] * n,
+    }
     return {
         "halls": [{"id": 1, "name": "Hall", "air_unit_id": 8, "n_air_units": 3, "plant_id": 1}],
         "racks": columns | racks,
@@ -62,13 +82,23 @@ def parts(**racks) -> dict:
             {"id": 3, "name": "Bus A", "kind": "busway", "parent_id": 2, "product_id": 6, "length_m": 10.0},
             {"id": 4, "name": "Board", "kind": "switchboard", "parent_id": 1, "rating_w": 1e6},
         ],
-        "plants": [{"id": 1, "name": "Plant", "heat_rejection_id": 3, "n_heat_rejection": 2, "pump_id": 4,
-                    "n_heat_rejection_spare": 1, "n_pumps": 2, "n_pumps_spare": 1}],
+        "plants": [
+            {
+                "id": 1,
+                "name": "Plant",
+                "heat_rejection_id": 3,
+                "n_heat_rejection": 2,
+                "pump_id": 4,
+                "n_heat_rejection_spare": 1,
+                "n_pumps": 2,
+                "n_pumps_spare": 1,
+            }
+        ],
         "products": {
             "by_id": PRODUCTS,
             "accelerators": {slug: entry("accelerators", slug) for slug in ("gb200", "h200-sxm")},
         },
-    }  # fmt: skip
+    }
 
 
 def hall(**racks) -> LayoutInputs:
@@ -190,10 +220,12 @@ def test_a_liquid_to_air_cdu_meets_its_rating_in_the_air_of_its_hall():
     assert bank.to_air[0] == 1
     assert bank.primary_flow_kg_s[0] * 1006 * 15 == pytest.approx(70e3, rel=1e-6)
     warm = exchange(
-        bank.ua_w_per_k[0], bank.secondary_flow_kg_s[0] * bank.secondary_cp_j_per_kg_k[0],
-        bank.primary_flow_kg_s[0] * 1006.0, 25.0 + 15.0 + 70e3 / (bank.secondary_flow_kg_s[0]
-        * bank.secondary_cp_j_per_kg_k[0]), 25.0,
-    )  # fmt: skip
+        bank.ua_w_per_k[0],
+        bank.secondary_flow_kg_s[0] * bank.secondary_cp_j_per_kg_k[0],
+        bank.primary_flow_kg_s[0] * 1006.0,
+        25.0 + 15.0 + 70e3 / (bank.secondary_flow_kg_s[0] * bank.secondary_cp_j_per_kg_k[0]),
+        25.0,
+    )
     assert warm.heat_w == pytest.approx(70e3, rel=1e-9)  # 15 K from room air to coolant, as its sheet says
     table = equipment.rack_table(taken)
     liquid_cooled = equipment.design_heat_w(taken, table)

@@ -48,7 +48,7 @@ def test_a_field_is_called_and_measured_as_planners_do(name, words, unit):
         (True, "", "yes"),
         (None, "W", "—"),
     ],
-)  # fmt: skip
+)
 def test_values_of_every_shape_carry_their_unit(value, unit, text):
     assert fact_text(value, unit).replace(GAP, " ") == text
 

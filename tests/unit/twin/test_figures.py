@@ -64,8 +64,11 @@ def test_the_energy_flow_names_each_node_with_its_energy_once():
     ]
     sankey = run_charts.energy_flow(flows)["data"][0]
     assert [label.split("  ")[0] for label in sankey["node"]["label"]] == [
-        "Grid", "IT", "Electrical losses", "Accelerators",
-    ]  # fmt: skip
+        "Grid",
+        "IT",
+        "Electrical losses",
+        "Accelerators",
+    ]
     assert sankey["node"]["label"][0].replace("\u202f", " ").endswith("1.10 TWh")
     assert sum(sankey["link"]["value"][:2]) == pytest.approx(1.1)
     assert run_charts.energy_flow([]) is None
@@ -102,8 +105,12 @@ def test_long_names_of_a_waterfall_are_laid_in_lines_that_a_phone_has_room_for()
 
 def test_rounding_keeps_four_digits_and_turns_gaps_into_none():
     assert run_charts.rounded(np.array([1234567.0, 0.000123456, 0.0, np.nan, -98765.0])) == [
-        1235000.0, 0.0001235, 0.0, None, -98760.0,
-    ]  # fmt: skip
+        1235000.0,
+        0.0001235,
+        0.0,
+        None,
+        -98760.0,
+    ]
 
 
 def test_charts_are_plain_json():

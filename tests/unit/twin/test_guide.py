@@ -46,23 +46,37 @@ def changed(part, **values) -> None:
 
 def second_cdu(layout: Layout) -> None:
     first = layout.cdus.get(name="CDU-1")
-    services.part_save(part=Cdu(layout=layout, hall=first.hall, name="CDU-2", product=first.product, plant=first.plant,
-                                group="Loop", redundant_units=1, x_m=8, y_m=7, supply_degc=44))  # fmt: skip
+    services.part_save(
+        part=Cdu(
+            layout=layout,
+            hall=first.hall,
+            name="CDU-2",
+            product=first.product,
+            plant=first.plant,
+            group="Loop",
+            redundant_units=1,
+            x_m=8,
+            y_m=7,
+            supply_degc=44,
+        )
+    )
 
 
 #: What each step proposes, by slug.
 MENDED = {
     "aisle": lambda layout: changed(Rack.objects.get(hall__layout=layout, name="B-04"), y_m=5.4),
-    "feed-b": lambda layout: changed(Rack.objects.get(hall__layout=layout, name="A-04"),
-                                     feed_b=layout.power_feeds.get(name="Busway B")),
-    "busway": lambda layout: changed(layout.power_feeds.get(name="Busway A"), product=product("busway-1250a-415"),
-                                     n_units=2),
+    "feed-b": lambda layout: changed(
+        Rack.objects.get(hall__layout=layout, name="A-04"), feed_b=layout.power_feeds.get(name="Busway B")
+    ),
+    "busway": lambda layout: changed(
+        layout.power_feeds.get(name="Busway A"), product=product("busway-1250a-415"), n_units=2
+    ),
     "coolant": lambda layout: changed(layout.cdus.get(name="CDU-1"), supply_degc=44),
     "cdu": lambda layout: changed(layout.cdus.get(name="CDU-1"), product=product("vertiv-coolchip-2300")),
     "spare": second_cdu,
     "plant": lambda layout: changed(layout.cooling_plants.get(name="Facility water"), n_heat_rejection=4),
     "grid": lambda layout: Site.objects.filter(pk=layout.site_id).update(grid_limit_w=1.6e6),
-}  # fmt: skip
+}
 
 
 def test_the_hall_has_the_eight_faults_and_no_other(site):

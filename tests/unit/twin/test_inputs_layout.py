@@ -24,11 +24,13 @@ def test_every_field_that_is_stored_is_read_and_every_row_comes_back():
 def test_a_snapshot_of_format_1_is_read_without_what_it_did_not_have():
     stored = snapshot.snapshot(*small_scenario()) | {"format": 1}
     for part, names in {
-        "site": ("repair_crews", "assumed"), "scenario": ("cache_tier_bytes",),
-    }.items():  # fmt: skip
+        "site": ("repair_crews", "assumed"),
+        "scenario": ("cache_tier_bytes",),
+    }.items():
         stored[part] = {name: value for name, value in stored[part].items() if name not in names}
-    stored["cdus"] = [{k: v for k, v in cdu.items() if k not in ("x_m", "y_m", "orientation_deg")}
-                      for cdu in stored["cdus"]]  # fmt: skip
+    stored["cdus"] = [
+        {k: v for k, v in cdu.items() if k not in ("x_m", "y_m", "orientation_deg")} for cdu in stored["cdus"]
+    ]
     for name in ("air_units", "features", "units"):
         del stored[name]
     inputs = layout_inputs(stored)

@@ -31,9 +31,14 @@ def test_figures_are_close_to_those_of_a_year(inputs, name):
     served = figures.served_in(solved)
     exact = figures.figures_of_merit(solved, served)
     # What the answer itself promises; measured on all samples, the worst errors are half of these.
-    for figure, rel in (("mean_power_w", 1e-3), ("tokens_per_joule", 1.5e-3), ("peak_power_w", 2e-3),
-                        ("cost_per_million_output_tokens_usd", 1e-4), ("ttft_p95_s", 1e-3),
-                        ("output_tokens_per_s", 1e-6)):  # fmt: skip
+    for figure, rel in (
+        ("mean_power_w", 1e-3),
+        ("tokens_per_joule", 1.5e-3),
+        ("peak_power_w", 2e-3),
+        ("cost_per_million_output_tokens_usd", 1e-4),
+        ("ttft_p95_s", 1e-3),
+        ("output_tokens_per_s", 1e-6),
+    ):
         assert quick.figures[figure] == pytest.approx(exact[figure], rel=rel), figure
     for figure, absolute in (("pue", 1e-3), ("availability_frac", 1e-4), ("utilisation_frac", 1e-4)):
         assert quick.figures[figure] == pytest.approx(exact[figure], abs=absolute), figure
@@ -51,21 +56,28 @@ def test_solved_hours_cover_the_year(inputs):
     assert hot[space.solved].max() == hot.max()
     # a plane through load and weather is met exactly, everywhere
     plane = space.points @ np.array([[3.0], [-2.0], [0.5]]) + 7.0
-    np.testing.assert_allclose(space.spread(plane[space.solved]), np.clip(plane, plane[space.solved].min(),
-                               plane[space.solved].max()), atol=1e-9)  # fmt: skip
+    np.testing.assert_allclose(
+        space.spread(plane[space.solved]),
+        np.clip(plane, plane[space.solved].min(), plane[space.solved].max()),
+        atol=1e-9,
+    )
 
 
 def test_a_year_without_weather_or_load_changes_is_its_only_hour(inputs):
     year = described(layout_inputs(inputs[SAMPLES[0]]))
     same = replace(
         year,
-        weather=type(year.weather)(*(np.full(48, values[0]) for values in (
-            year.weather.dry_bulb_degc, year.weather.humidity_ratio, year.weather.pressure_pa))),
+        weather=type(year.weather)(
+            *(
+                np.full(48, values[0])
+                for values in (year.weather.dry_bulb_degc, year.weather.humidity_ratio, year.weather.pressure_pa)
+            )
+        ),
         pools=[
             replace(pool, **dict.fromkeys(("demand_per_s", "work_per_s"), np.full(48, pool.demand_per_s[9])))
             for pool in year.pools
         ],
-    )  # fmt: skip
+    )
     estimated, steady = instant_answer.estimated_year(same)
     np.testing.assert_allclose(estimated.power.meter_power_w, steady.coupled.meter_power_w[0], rtol=1e-9)
 
@@ -91,8 +103,13 @@ def test_only_what_is_the_same_is_remembered():
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(np.zeros(4), np.zeros((2, 2))), (np.zeros(2), np.zeros(2, np.int64)), (("a", "b"), ("ab",)), (None, "None"),
-     ([1, [2]], [1, 2])],
-)  # fmt: skip
+    [
+        (np.zeros(4), np.zeros((2, 2))),
+        (np.zeros(2), np.zeros(2, np.int64)),
+        (("a", "b"), ("ab",)),
+        (None, "None"),
+        ([1, [2]], [1, 2]),
+    ],
+)
 def test_different_contents_have_different_keys(one, other):
     assert content_key(one) != content_key(other)

@@ -20,9 +20,13 @@ from twin.core.serving.launch import (
 )
 
 CONFIGURATIONS = (
-    "TP 1", "TP 8 PP 2, batch 64", "DP 8 EP 8", "TP 8 EP 8", "TP 4, MTP 2",
+    "TP 1",
+    "TP 8 PP 2, batch 64",
+    "DP 8 EP 8",
+    "TP 8 EP 8",
+    "TP 4, MTP 2",
     "prefill 2 x TP 4 : decode 1 x DP 32 EP 32, MTP 2, batch 512",
-)  # fmt: skip
+)
 
 
 def question(text, precision="fp8", model="deepseek-r1", **changes):

@@ -7,10 +7,18 @@ from tests.small_run import done_run, small_scenario
 from twin.runs import snapshot
 
 ROW = {
-    "workload": "enterprise_assistants", "name": "Assistants", "model": "llama-3.1-70b", "model_name": "Llama-3.1-70B",
-    "accelerator": "gb200", "configuration": "fp8, TP 4", "weight_precision": "fp8", "feasible": True, "reason": "",
-    "mean_tokens": 1300.0, "longest_tokens": 12288.0,
-}  # fmt: skip
+    "workload": "enterprise_assistants",
+    "name": "Assistants",
+    "model": "llama-3.1-70b",
+    "model_name": "Llama-3.1-70B",
+    "accelerator": "gb200",
+    "configuration": "fp8, TP 4",
+    "weight_precision": "fp8",
+    "feasible": True,
+    "reason": "",
+    "mean_tokens": 1300.0,
+    "longest_tokens": 12288.0,
+}
 
 
 @pytest.fixture

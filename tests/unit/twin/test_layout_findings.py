@@ -28,17 +28,32 @@ def layout():
     CoolingPlant.objects.update(supply_degc=39)
     Cdu.objects.update(supply_degc=44)
     cold = CoolingPlant.objects.create(
-        layout=layout, name="Cold", supply_degc=20, design_rise_k=2, economiser="integrated",
-        heat_rejection=product("dry_coolers", "dry-cooler-1mw"), n_heat_rejection=2, n_heat_rejection_spare=1,
-        chiller=product("warm_water_chillers", "ac-screw-vsd-freecool-1500"), n_chillers=2, n_chillers_spare=1,
-        pump=product("pumps", "tcs-pump-15kw"), n_pumps=2, n_pumps_spare=1,
-    )  # fmt: skip
+        layout=layout,
+        name="Cold",
+        supply_degc=20,
+        design_rise_k=2,
+        economiser="integrated",
+        heat_rejection=product("dry_coolers", "dry-cooler-1mw"),
+        n_heat_rejection=2,
+        n_heat_rejection_spare=1,
+        chiller=product("warm_water_chillers", "ac-screw-vsd-freecool-1500"),
+        n_chillers=2,
+        n_chillers_spare=1,
+        pump=product("pumps", "tcs-pump-15kw"),
+        n_pumps=2,
+        n_pumps_spare=1,
+    )
     Hall.objects.update(plant=cold)
     Cdu.objects.filter(name="CDU-2").update(x_m=15)
     PowerFeed.objects.create(
-        layout=layout, name="Generators", kind="generator", product=product("generators", "genset-diesel-3mw"),
-        n_units=2, redundancy="N+1", redundancy_group="Standby",
-    )  # fmt: skip
+        layout=layout,
+        name="Generators",
+        kind="generator",
+        product=product("generators", "genset-diesel-3mw"),
+        n_units=2,
+        redundancy="N+1",
+        redundancy_group="Standby",
+    )
     new_rack(layout).save()
     return layout
 
@@ -79,8 +94,10 @@ def test_overlap_and_places_outside_the_hall(layout):
     Rack.objects.bulk_create([new_rack(layout, name="A-02", x_m=2.3), new_rack(layout, name="A-03", x_m=19.8)])
     found = only(layout, "overlap")
     assert (found.severity, found.object_name, found.message) == (
-        BLOCKING, "A-02", "Stands on the same floor as rack A-01.",
-    )  # fmt: skip
+        BLOCKING,
+        "A-02",
+        "Stands on the same floor as rack A-01.",
+    )
     found = only(layout, "inside the hall")
     assert (found.severity, found.object_name) == (BLOCKING, "A-03")
     assert found.value == pytest.approx(0.4)
@@ -131,9 +148,12 @@ def test_busways_are_held_to_80_percent_of_their_breakers(layout):
 
 def test_pdus_carry_80_percent_and_racks_fit_their_feed(layout):
     pdu = PowerFeed.objects.create(
-        layout=layout, name="RPP", kind="pdu", parent=layout.power_feeds.get(name="UPS-A"),
+        layout=layout,
+        name="RPP",
+        kind="pdu",
+        parent=layout.power_feeds.get(name="UPS-A"),
         product=product("distribution", "rpp-400a"),
-    )  # fmt: skip
+    )
     row(layout, 1)
     Rack.objects.update(feed_a=pdu, feed_b=None)
     assert only(layout, "breaker 80 %").limit == pytest.approx(0.8 * 260e3)
@@ -163,9 +183,14 @@ def test_groups_have_the_size_that_their_redundancy_takes(layout, redundancy, n,
     parent = layout.power_feeds.get(name="T-A")
     for i in range(n):
         PowerFeed.objects.create(
-            layout=layout, name=f"G-{i}", kind="pdu", parent=parent, rating_w=1e6, redundancy=redundancy,
+            layout=layout,
+            name=f"G-{i}",
+            kind="pdu",
+            parent=parent,
+            rating_w=1e6,
+            redundancy=redundancy,
             redundancy_group="G",
-        )  # fmt: skip
+        )
     assert only(layout, "redundancy group").message == message
 
 
@@ -174,11 +199,16 @@ def test_four_blocks_share_what_three_can_carry(layout):
     utility = layout.power_feeds.get(name="Utility")
     blocks = [
         PowerFeed.objects.create(
-            layout=layout, name=f"Block-{i}", kind="pdu", parent=utility, rating_w=440e3, redundancy="4N3",
+            layout=layout,
+            name=f"Block-{i}",
+            kind="pdu",
+            parent=utility,
+            rating_w=440e3,
+            redundancy="4N3",
             redundancy_group="Blocks",
         )
         for i in range(4)
-    ]  # fmt: skip
+    ]
     pairs = [(0, 1), (2, 3), (0, 2), (1, 3), (0, 3), (1, 2)]
     racks = [
         new_rack(layout, name=f"R-{i}", x_m=2 + 0.6 * i, feed_a=blocks[a], feed_b=blocks[b])
@@ -316,10 +346,14 @@ def test_no_number_of_dry_coolers_cools_water_below_the_air(layout):
 
 def test_towers_that_cannot_hold_their_condensers_water(layout):
     CoolingPlant.objects.filter(name="Plant").update(
-        supply_degc=25, economiser="none", heat_rejection=product("cooling_towers", "cooling-tower-3500"),
-        n_heat_rejection=2, chiller=product("warm_water_chillers", "wc-magnetic-3500"), n_chillers=3,
+        supply_degc=25,
+        economiser="none",
+        heat_rejection=product("cooling_towers", "cooling-tower-3500"),
+        n_heat_rejection=2,
+        chiller=product("warm_water_chillers", "wc-magnetic-3500"),
+        n_chillers=3,
         n_chillers_spare=1,
-    )  # fmt: skip
+    )
     row(layout, 40)
     found = only(layout, "plant capacity")
     assert found.message.startswith("Its condensers reject up to")
@@ -397,9 +431,14 @@ def test_feeds_that_form_a_loop_are_named(layout):
 
 def test_an_empty_layout_has_no_findings():
     site = Site.objects.create(
-        slug="bare", name="Bare", latitude_deg=0, longitude_deg=0, weather=climate(), grid_limit_w=1e6,
+        slug="bare",
+        name="Bare",
+        latitude_deg=0,
+        longitude_deg=0,
+        weather=climate(),
+        grid_limit_w=1e6,
         region=product("regions", "us-average"),
-    )  # fmt: skip
+    )
     assert layout_findings(Layout.objects.create(site=site, slug="empty", name="Empty")) == []
 
 
@@ -415,10 +454,16 @@ def test_a_thousand_racks_take_the_same_twelve_queries(layout):
     hall = layout.halls.get()
     for line in range(10):
         services.racks_create_row(
-            hall=hall, row=f"L{line}", n_racks=100, x_m=20, y_m=3 + 4 * line, pitch_m=0.6,
-            product=product("systems", "dgx-gb200-nvl72"), cdu=layout.cdus.first(),
+            hall=hall,
+            row=f"L{line}",
+            n_racks=100,
+            x_m=20,
+            y_m=3 + 4 * line,
+            pitch_m=0.6,
+            product=product("systems", "dgx-gb200-nvl72"),
+            cdu=layout.cdus.first(),
             feed_a=layout.power_feeds.get(name="Busway-A"),
-        )  # fmt: skip
+        )
     assert Rack.objects.count() == 1001
     assert count() == 12
 

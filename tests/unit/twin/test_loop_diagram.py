@@ -9,21 +9,48 @@ from twin.core.diagrams.rows import DrawnCdu, DrawnHall, DrawnPlant, DrawnRack
 
 def plant(pk, name="Water", *, chillers=2, towers=False):
     return DrawnPlant(
-        id=pk, name=name, supply_degc=30.0, coolant="water", tank_m3=20.0,
-        economiser="integrated" if chillers else "only", rejection_kind="cooling_towers" if towers else "dry_coolers",
-        rejection="Cooler 1 MW", chiller="Chiller 1 MW" if chillers else "", pump="Pump", n_pumps=3, n_pumps_spare=1,
-        n_chillers=chillers, n_chillers_spare=chillers // 2, n_heat_rejection=7, n_heat_rejection_spare=1,
-    )  # fmt: skip
+        id=pk,
+        name=name,
+        supply_degc=30.0,
+        coolant="water",
+        tank_m3=20.0,
+        economiser="integrated" if chillers else "only",
+        rejection_kind="cooling_towers" if towers else "dry_coolers",
+        rejection="Cooler 1 MW",
+        chiller="Chiller 1 MW" if chillers else "",
+        pump="Pump",
+        n_pumps=3,
+        n_pumps_spare=1,
+        n_chillers=chillers,
+        n_chillers_spare=chillers // 2,
+        n_heat_rejection=7,
+        n_heat_rejection_spare=1,
+    )
 
 
 def cdu(pk, group, plant_id, hall_id=1):
-    return DrawnCdu(id=pk, name=f"CDU-{pk}", group=group, redundant_units=1, plant_id=plant_id, hall_id=hall_id,
-                    supply_degc=35.0, product="CDU")  # fmt: skip
+    return DrawnCdu(
+        id=pk,
+        name=f"CDU-{pk}",
+        group=group,
+        redundant_units=1,
+        plant_id=plant_id,
+        hall_id=hall_id,
+        supply_degc=35.0,
+        product="CDU",
+    )
 
 
 def hall(pk, plant_id, n=5):
-    return DrawnHall(id=pk, name=f"Hall {pk}", plant_id=plant_id, n_air_units=n, n_air_units_spare=1,
-                     supply_air_degc=25.0, air_unit="Fan wall")  # fmt: skip
+    return DrawnHall(
+        id=pk,
+        name=f"Hall {pk}",
+        plant_id=plant_id,
+        n_air_units=n,
+        n_air_units_spare=1,
+        supply_air_degc=25.0,
+        air_unit="Fan wall",
+    )
 
 
 def rack(pk, cdu_id, hall_id=1):

@@ -6,16 +6,28 @@ from django.urls import reverse
 from tests.small_run import done_run
 
 AVAILABILITY = {
-    "groups": [], "weather": "each state in hot weather", "lost_tokens_per_year": 2.5e9,
-    "lost_tokens_p95_per_year": 4.5e9, "standard_error_frac": 2.8e-6, "n_years_drawn": 1000,
-    "interruptions_per_year": 0.0144, "mean_interruption_h": 3.73,
-    "capacity_distribution": [{"capacity_frac": 1.0, "probability": 0.999, "h_per_year": 8751.24},
-                              {"capacity_frac": 0.5, "probability": 0.001, "h_per_year": 8.76}],
-}  # fmt: skip
+    "groups": [],
+    "weather": "each state in hot weather",
+    "lost_tokens_per_year": 2.5e9,
+    "lost_tokens_p95_per_year": 4.5e9,
+    "standard_error_frac": 2.8e-6,
+    "n_years_drawn": 1000,
+    "interruptions_per_year": 0.0144,
+    "mean_interruption_h": 3.73,
+    "capacity_distribution": [
+        {"capacity_frac": 1.0, "probability": 0.999, "h_per_year": 8751.24},
+        {"capacity_frac": 0.5, "probability": 0.001, "h_per_year": 8.76},
+    ],
+}
 DRILL = {
-    "plant": "Facility water", "loss": "all rack-coolant pumps", "seconds_to_throttle": 23.7, "seconds_to_trip": 28.3,
-    "recovers_s": None, "hottest_degc": 95.8, "followed_s": 3600.0,
-}  # fmt: skip
+    "plant": "Facility water",
+    "loss": "all rack-coolant pumps",
+    "seconds_to_throttle": 23.7,
+    "seconds_to_trip": 28.3,
+    "recovers_s": None,
+    "hottest_degc": 95.8,
+    "followed_s": 3600.0,
+}
 
 
 @pytest.fixture

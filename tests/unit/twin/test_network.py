@@ -25,9 +25,17 @@ QM9700, Q3400, DR4 = SWITCHES["nvidia-qm9700"], SWITCHES["nvidia-q3400-ra"], SWI
 
 def row(**changes) -> FabricRow:
     fields = {
-        "id": 1, "name": "Scale-out", "purpose": "scale_out", "leaf_id": 1, "spine_id": 1, "optics_id": 1,
-        "ports_per_accelerator": 1.0, "port_bits_per_s": 4e11, "rails": 8, "oversubscription": 1.0,
-    }  # fmt: skip
+        "id": 1,
+        "name": "Scale-out",
+        "purpose": "scale_out",
+        "leaf_id": 1,
+        "spine_id": 1,
+        "optics_id": 1,
+        "ports_per_accelerator": 1.0,
+        "port_bits_per_s": 4e11,
+        "rails": 8,
+        "oversubscription": 1.0,
+    }
     return FabricRow(**fields | changes)
 
 
@@ -73,10 +81,13 @@ def test_one_leaf_needs_no_spine_and_no_accelerator_no_leaf():
 def fabric(db):
     layout, scenario = small_scenario()
     made = Fabric(
-        layout=layout, name="Scale-out", leaf=product("network_switches", "nvidia-qm9700"),
-        spine=product("network_switches", "nvidia-qm9700"), optics=product("network_switches", "optics-800g-dr4"),
+        layout=layout,
+        name="Scale-out",
+        leaf=product("network_switches", "nvidia-qm9700"),
+        spine=product("network_switches", "nvidia-qm9700"),
+        optics=product("network_switches", "optics-800g-dr4"),
         rails=4,
-    )  # fmt: skip
+    )
     return part_save(part=made), scenario
 
 
@@ -115,10 +126,19 @@ def test_a_described_network_is_bought_piece_by_piece_in_place_of_a_share(fabric
     assert network_usd == pytest.approx(sized.price_usd)
     prices, _ = economics.prices_of(inputs)
     used = economics.Quantities(
-        output_tokens=1e12, input_tokens=1e12, good_tokens=1e12, prompt_frac=0.5, it_capital_usd=100e6, plant_usd=0.0,
-        nameplate_power_w=1e6, energy_j=1e13, peak_power_w=1e6, water_m3=0.0, n_accelerators=1000.0,
+        output_tokens=1e12,
+        input_tokens=1e12,
+        good_tokens=1e12,
+        prompt_frac=0.5,
+        it_capital_usd=100e6,
+        plant_usd=0.0,
+        nameplate_power_w=1e6,
+        energy_j=1e13,
+        peak_power_w=1e6,
+        water_m3=0.0,
+        n_accelerators=1000.0,
         rent_usd_per_h=None,
-    )  # fmt: skip
+    )
     built = economics.capital_usd(used, prices)[economics.SYSTEMS_AND_NETWORK]
     described = economics.capital_usd(replace(used, network_capital_usd=network_usd), prices)
     assert built - described[economics.SYSTEMS_AND_NETWORK] == pytest.approx(

@@ -12,9 +12,16 @@ LEAST_GAP = 1.0  # between two symbols that do not touch, in pixels
 
 def feed(pk, name, kind, parent=None, *, n_units=1, group="", redundancy="N", rating_w=1e6):
     return DrawnFeed(
-        id=pk, name=name, kind=kind, parent_id=parent, n_units=n_units, rating_w=rating_w, redundancy_group=group,
-        redundancy=redundancy, product="",
-    )  # fmt: skip
+        id=pk,
+        name=name,
+        kind=kind,
+        parent_id=parent,
+        n_units=n_units,
+        rating_w=rating_w,
+        redundancy_group=group,
+        redundancy=redundancy,
+        product="",
+    )
 
 
 def rack(pk, a, b=None, row="A"):
@@ -87,8 +94,11 @@ def test_what_backs_each_other_up_stands_in_one_box_or_says_so():
     labels = {box.label for box in drawing.boxes}
     assert {"ups · 2N", "transformer · 2N", "switchboard · 2N", "S · N+1"} <= labels
     box = next(box for box in drawing.boxes if box.label == "ups · 2N")
-    inside = [n.title for n in drawing.nodes if box.x <= n.x and n.x + n.width <= box.x + box.width
-              and box.y <= n.y and n.y + n.height <= box.y + box.height]  # fmt: skip
+    inside = [
+        n.title
+        for n in drawing.nodes
+        if box.x <= n.x and n.x + n.width <= box.x + box.width and box.y <= n.y and n.y + n.height <= box.y + box.height
+    ]
     assert inside == ["ups A", "ups B"]
     busway = drawing.node("feed-6")
     assert "2N" in [slot.pattern for slot in busway.slots]
@@ -133,10 +143,14 @@ def test_hundreds_of_busways_share_symbols_without_losing_one():
 
 def test_several_utilities_and_a_generator_with_feeds_of_its_own_are_sources():
     feeds = [
-        feed(1, "U1", "utility"), feed(2, "U2", "utility"), feed(3, "G", "generator"),
-        feed(4, "T1", "transformer", 1), feed(5, "T2", "transformer", 2), feed(6, "T3", "transformer", 3),
+        feed(1, "U1", "utility"),
+        feed(2, "U2", "utility"),
+        feed(3, "G", "generator"),
+        feed(4, "T1", "transformer", 1),
+        feed(5, "T2", "transformer", 2),
+        feed(6, "T3", "transformer", 3),
         feed(7, "Battery", "bess", 4),
-    ]  # fmt: skip
+    ]
     drawing = one_line(feeds, [rack(1, 4, 5), rack(2, 6)])
     assert feed_ids(drawing) == [1, 2, 3, 4, 5, 6, 7]
     assert len({drawing.node(f"feed-{pk}").x for pk in (1, 2, 3)}) == 1

@@ -46,16 +46,23 @@ def there(settings) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("http://127.0.0.1:8000/", "TWIN_ALLOWED_NETWORKS"), ("http://localhost:8000/", "TWIN_ALLOWED_NETWORKS"),
-        ("http://10.0.0.1/", "TWIN_ALLOWED_NETWORKS"), ("http://[::1]/", "TWIN_ALLOWED_NETWORKS"),
-        ("http://[::ffff:127.0.0.1]/", "TWIN_ALLOWED_NETWORKS"), ("http://0.0.0.0/", "TWIN_ALLOWED_NETWORKS"),
-        ("http://169.254.169.254/latest/meta-data/", "never called"), ("http://[fe80::1]/", "never called"),
-        ("http://2130706433/", "TWIN_ALLOWED_NETWORKS"), ("ftp://example.org/", "must be https"),
-        ("file:///etc/passwd", "must be https"), ("http://user:password@example.org/", "must be https"),
-        ("http://example.org:22/", "Port 22"), ("http://example.org:99999/", "no address"),
+        ("http://127.0.0.1:8000/", "TWIN_ALLOWED_NETWORKS"),
+        ("http://localhost:8000/", "TWIN_ALLOWED_NETWORKS"),
+        ("http://10.0.0.1/", "TWIN_ALLOWED_NETWORKS"),
+        ("http://[::1]/", "TWIN_ALLOWED_NETWORKS"),
+        ("http://[::ffff:127.0.0.1]/", "TWIN_ALLOWED_NETWORKS"),
+        ("http://0.0.0.0/", "TWIN_ALLOWED_NETWORKS"),
+        ("http://169.254.169.254/latest/meta-data/", "never called"),
+        ("http://[fe80::1]/", "never called"),
+        ("http://2130706433/", "TWIN_ALLOWED_NETWORKS"),
+        ("ftp://example.org/", "must be https"),
+        ("file:///etc/passwd", "must be https"),
+        ("http://user:password@example.org/", "must be https"),
+        ("http://example.org:22/", "Port 22"),
+        ("http://example.org:99999/", "no address"),
         ("nonsense", "must be https"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_allowed_is_not_called(settings, url, reason):
     settings.TWIN_ALLOWED_NETWORKS = []
     with pytest.raises(CallRefused, match=reason):

@@ -49,10 +49,17 @@ def test_the_page_takes_a_model_and_an_accelerator(admin_client):
     admin_client.post(page, {"kind": "model", "model-file": upload})
     assert Product.objects.get(kind="models").slug == "ours"
     figures = {
-        "name": "Our part", "source": "data sheet", "launch_year": "2026", "memory_type": "HBM4", "cooling": "air",
-        "hbm_bytes": "2e11", "hbm_bandwidth_bytes_per_s": "9e12", "peak_bf16_dense_flops_per_s": "1.5e15",
-        "scaleup_domain_size": "8", "tdp_w": "900",
-    }  # fmt: skip
+        "name": "Our part",
+        "source": "data sheet",
+        "launch_year": "2026",
+        "memory_type": "HBM4",
+        "cooling": "air",
+        "hbm_bytes": "2e11",
+        "hbm_bandwidth_bytes_per_s": "9e12",
+        "peak_bf16_dense_flops_per_s": "1.5e15",
+        "scaleup_domain_size": "8",
+        "tdp_w": "900",
+    }
     admin_client.post(page, {"kind": "accelerator"} | {f"accelerator-{name}": v for name, v in figures.items()})
     assert Product.objects.get(kind="accelerators").facts["tdp_w"] == 900
     bad = admin_client.post(page, {"kind": "model", "model-file": SimpleUploadedFile("x.json", b"{}")})
@@ -65,10 +72,17 @@ def test_an_accelerator_of_ones_own_is_explored_before_a_system_has_it(admin_cli
     for kind, slug in (("models", "llama-3.1-8b"), ("workloads", "enterprise_assistants")):
         product(kind, slug)
     figures = {
-        "name": "Our part", "source": "data sheet", "launch_year": "2026", "memory_type": "HBM4", "cooling": "air",
-        "hbm_bytes": "2e11", "hbm_bandwidth_bytes_per_s": "9e12", "peak_bf16_dense_flops_per_s": "1.5e15",
-        "scaleup_domain_size": "8", "tdp_w": "900",
-    }  # fmt: skip
+        "name": "Our part",
+        "source": "data sheet",
+        "launch_year": "2026",
+        "memory_type": "HBM4",
+        "cooling": "air",
+        "hbm_bytes": "2e11",
+        "hbm_bandwidth_bytes_per_s": "9e12",
+        "peak_bf16_dense_flops_per_s": "1.5e15",
+        "scaleup_domain_size": "8",
+        "tdp_w": "900",
+    }
     asked = {"kind": "accelerator"} | {f"accelerator-{name}": v for name, v in figures.items()}
     admin_client.post(reverse("own-products"), asked)
     address = {"system": "our-part", "model": "llama-3.1-8b", "workload": "enterprise_assistants", "engine": "vllm"}

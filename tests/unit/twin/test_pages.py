@@ -177,14 +177,28 @@ def test_a_scenario_is_saved_with_its_use_cases(planner, layout, scenario):
     address = reverse("scenario-edit", args=[layout.site.slug, scenario.slug])
     row = scenario.workloads.get()
     form = {
-        "name": "Assistants, colder", "slug": scenario.slug, "engine": "vllm", "weight_precision": "fp8", "notes": "",
-        "weather": "", "accelerator_power_limit_w": "700", "electricity_usd_per_kwh": "", "serving_mode": "aggregated",
-        "admission": "queue", "allow_pipelines": "on", "workloads-0-configuration": "fp8, TP 8",
-        "workloads-TOTAL_FORMS": "1", "workloads-INITIAL_FORMS": "1", "workloads-0-id": row.pk,
-        "workloads-0-scenario": scenario.pk, "workloads-0-workload": row.workload_id, "workloads-0-model": "",
-        "workloads-0-accelerator_share_frac": "1.5", "workloads-0-peak_load_frac": "0.8",
+        "name": "Assistants, colder",
+        "slug": scenario.slug,
+        "engine": "vllm",
+        "weight_precision": "fp8",
+        "notes": "",
+        "weather": "",
+        "accelerator_power_limit_w": "700",
+        "electricity_usd_per_kwh": "",
+        "serving_mode": "aggregated",
+        "admission": "queue",
+        "allow_pipelines": "on",
+        "workloads-0-configuration": "fp8, TP 8",
+        "workloads-TOTAL_FORMS": "1",
+        "workloads-INITIAL_FORMS": "1",
+        "workloads-0-id": row.pk,
+        "workloads-0-scenario": scenario.pk,
+        "workloads-0-workload": row.workload_id,
+        "workloads-0-model": "",
+        "workloads-0-accelerator_share_frac": "1.5",
+        "workloads-0-peak_load_frac": "0.8",
         "workloads-0-requests_per_s": "",
-    }  # fmt: skip
+    }
     refused = planner.post(address, form)
     assert refused.status_code == 200
     scenario.refresh_from_db()

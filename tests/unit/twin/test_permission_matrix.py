@@ -23,9 +23,20 @@ UNSAFE = ("post", "put", "patch", "delete")
 REFUSED = {401, 403, 404, 405, 410, 429}
 #: What anybody who is signed in may send: it changes nothing, or only what is the sender's own.
 OWN = {
-    "logout", "guide-start", "guide-skip", "site-new", "api-site-list", "api-site-import", "api-serving",
-    "api-serving-predict", "login", "account", "password-change", "password-reset", "password-reset-confirm",
-}  # fmt: skip
+    "logout",
+    "guide-start",
+    "guide-skip",
+    "site-new",
+    "api-site-list",
+    "api-site-import",
+    "api-serving",
+    "api-serving-predict",
+    "login",
+    "account",
+    "password-change",
+    "password-reset",
+    "password-reset-confirm",
+}
 SAYS_WHY = {"comparison-share", "comparison-revoke"}
 LEFT_OUT = ("admin:", "api-root", "api-schema", "api-docs")  # the console: tests/unit/facility/test_admin.py
 
@@ -67,17 +78,30 @@ def arguments(name: str, pattern: URLPattern, world: dict) -> dict:
     """Return what fills an address so that it names something of the secret site."""
     layout, rack = world["layout"], Rack.objects.filter(hall__layout=world["layout"]).first()
     by_pk = {
-        "api-layout": layout.pk, "api-rack": rack.pk, "api-hall": layout.halls.first().pk, "api-scenario":
-        world["scenario"].pk, "api-run": world["run"].pk, "api-comparison": world["kept"].pk, "rack-detail": rack.pk,
-        "api-power-feed": layout.power_feeds.first().pk, "api-cdu": layout.cdus.first().pk,
-        "api-cooling-plant": layout.cooling_plants.first().pk, "cdu-detail": layout.cdus.first().pk,
-    }  # fmt: skip
+        "api-layout": layout.pk,
+        "api-rack": rack.pk,
+        "api-hall": layout.halls.first().pk,
+        "api-scenario": world["scenario"].pk,
+        "api-run": world["run"].pk,
+        "api-comparison": world["kept"].pk,
+        "rack-detail": rack.pk,
+        "api-power-feed": layout.power_feeds.first().pk,
+        "api-cdu": layout.cdus.first().pk,
+        "api-cooling-plant": layout.cooling_plants.first().pk,
+        "cdu-detail": layout.cdus.first().pk,
+    }
     known = {
-        "site": world["site"].slug, "layout": layout.slug, "scenario": world["scenario"].slug, "run": world["run"].pk,
+        "site": world["site"].slug,
+        "layout": layout.slug,
+        "scenario": world["scenario"].slug,
+        "run": world["run"].pk,
         "uidb64": "MQ",
-        "token": world["kept"].token, "kind": "racks", "slug": world["site"].slug, "name": "hours",
+        "token": world["kept"].token,
+        "kind": "racks",
+        "slug": world["site"].slug,
+        "name": "hours",
         "pk": next((pk for start, pk in by_pk.items() if name.startswith(start)), rack.pk),
-    }  # fmt: skip
+    }
     names = pattern.pattern.converters
     regex_names = getattr(pattern.pattern, "regex", None)
     wanted = set(names) | (set(regex_names.groupindex) if regex_names else set())

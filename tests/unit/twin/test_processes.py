@@ -46,21 +46,31 @@ class Home:
         self.path, self.processes = path, []
         kept = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "CELERY_BROKER_URL")}
         self.environment = kept | {
-            "TWIN_HOME": str(path), "DJANGO_SETTINGS_MODULE": "tests.process_settings", **environment,
-        }  # fmt: skip
+            "TWIN_HOME": str(path),
+            "DJANGO_SETTINGS_MODULE": "tests.process_settings",
+            **environment,
+        }
         ended = subprocess.run(
-            [sys.executable, "-c", PREPARE, str(n_runs)], env=self.environment, cwd=REPOSITORY, check=True,
-            capture_output=True, text=True,
-        )  # fmt: skip
+            [sys.executable, "-c", PREPARE, str(n_runs)],
+            env=self.environment,
+            cwd=REPOSITORY,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         self.token = ended.stdout.split()[-1]
         self.port = free_port()
 
     def start(self, *command: str) -> subprocess.Popen:
         log = (self.path / f"log-{len(self.processes)}").open("w")
         process = subprocess.Popen(
-            [sys.executable, *command], env=self.environment, cwd=REPOSITORY, stdout=log, stderr=subprocess.STDOUT,
+            [sys.executable, *command],
+            env=self.environment,
+            cwd=REPOSITORY,
+            stdout=log,
+            stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
         log.close()
         self.processes.append(process)
         return process
@@ -108,9 +118,10 @@ class Home:
 
     def api(self, method: str, path: str) -> dict:
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/api/{path}", method=method,
+            f"http://127.0.0.1:{self.port}/api/{path}",
+            method=method,
             headers={"Authorization": f"Token {self.token}"},
-        )  # fmt: skip
+        )
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
@@ -276,10 +287,11 @@ def test_a_killed_worker_on_another_machine_loses_nothing_on_postgresql_and_redi
     home.wait_until_open()
     worker = home.worker()
     request = urllib.request.Request(
-        f"http://127.0.0.1:{home.port}/api/runs/", method="POST",
+        f"http://127.0.0.1:{home.port}/api/runs/",
+        method="POST",
         data=json.dumps({"layout": "small/first", "scenario": "assistants"}).encode(),
         headers={"Authorization": f"Token {home.token}", "Content-Type": "application/json"},
-    )  # fmt: skip
+    )
     with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 202
     solver = home.next_solver()
@@ -295,10 +307,23 @@ def test_a_killed_worker_on_another_machine_loses_nothing_on_postgresql_and_redi
 def test_services_and_api_hold_on_postgresql(services):
     environment = os.environ | {"DATABASE_URL": services["DATABASE_URL"]}
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/twin/test_services.py",
-         "tests/api/test_runs.py", "tests/api/test_scenarios.py", "tests/api/test_comparisons.py"],
-        cwd=REPOSITORY, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "tests/unit/twin/test_services.py",
+            "tests/api/test_runs.py",
+            "tests/api/test_scenarios.py",
+            "tests/api/test_comparisons.py",
+        ],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert ended.returncode == 0, ended.stdout[-5000:]
 
 
@@ -355,8 +380,9 @@ class RedisServer:
     def open(self) -> None:
         self.process = subprocess.Popen(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.path)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def cut(self) -> None:
         self.process.kill()
@@ -389,10 +415,11 @@ def broker(request, tmp_path) -> Iterator:
 def post_run(home: Home) -> str:
     """Ask for a run and return its address."""
     request = urllib.request.Request(
-        f"http://127.0.0.1:{home.port}/api/runs/", method="POST",
+        f"http://127.0.0.1:{home.port}/api/runs/",
+        method="POST",
         data=json.dumps({"layout": "small/first", "scenario": "assistants"}).encode(),
         headers={"Authorization": f"Token {home.token}", "Content-Type": "application/json"},
-    )  # fmt: skip
+    )
     with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 202
         return json.load(answer)["id"]
@@ -414,11 +441,14 @@ def test_no_run_is_lost_over_restarts_of_broker_and_database(new_home, services,
     database = Proxy(at.hostname, at.port or 5432)
     user = f"{at.username}:{at.password}@" if at.password else f"{at.username}@"
     home = new_home(
-        0, **services | {
+        0,
+        **services
+        | {
             "DATABASE_URL": at._replace(netloc=f"{user}127.0.0.1:{database.port}").geturl(),
-            "CELERY_BROKER_URL": broker.url, "TWIN_RING_EVERY_S": "1",
+            "CELERY_BROKER_URL": broker.url,
+            "TWIN_RING_EVERY_S": "1",
         },
-    )  # fmt: skip
+    )
     home.serve("--no-worker")
     home.wait_until_open()
     broker.cut()

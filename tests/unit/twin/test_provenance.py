@@ -37,11 +37,13 @@ def written(path: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('"""Steps."""', '"""Steps of the engine."""'), ('    """Return it."""\n', ""),
-        ("return 2e-3 * n", "return (2e-3 * n)  # seconds"), ("return 2e-3", "return 0.002"),
+        ('"""Steps."""', '"""Steps of the engine."""'),
+        ('    """Return it."""\n', ""),
+        ("return 2e-3 * n", "return (2e-3 * n)  # seconds"),
+        ("return 2e-3", "return 0.002"),
         ("compute.shapes", "compute.steps.shapes"),
     ],
-)  # fmt: skip
+)
 def test_words_spelling_and_places_do_not_count(tree, old, new):
     before = digest_of(tree)
     written(tree / "compute" / "steps.py", old, new)
@@ -59,10 +61,12 @@ def test_names_of_files_do_not_count(tree):
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("steps.py", "2e-3", "2.1e-3"), ("steps.py", "2e-3 * n", "2e-3 + n"),
-        ("steps.py", "import Shape", "import Form"),        ("serving.json", "0.6", "0.61"),
+        ("steps.py", "2e-3", "2.1e-3"),
+        ("steps.py", "2e-3 * n", "2e-3 + n"),
+        ("steps.py", "import Shape", "import Form"),
+        ("serving.json", "0.6", "0.61"),
     ],
-)  # fmt: skip
+)
 def test_formulas_constants_and_coefficients_count(tree, file, old, new):
     before = digest_of(tree)
     written(tree / "compute" / file, old, new)

@@ -10,11 +10,16 @@ HOURS = 8760.0
 RELIABILITY = {
     slug: {"failures_per_unit_year": rate, "mttr_h": repair}
     for slug, rate, repair in (
-        ("utility-single-feed", 2.0, 4.0), ("ups-module", 0.1, 10.0), ("busway-ft", 0.01, 5.0), ("cdu", 0.2, 8.0),
-        ("crah", 0.05, 20.0), ("pump-centrifugal", 0.02, 30.0), ("dry-cooler", 0.03, 40.0),
+        ("utility-single-feed", 2.0, 4.0),
+        ("ups-module", 0.1, 10.0),
+        ("busway-ft", 0.01, 5.0),
+        ("cdu", 0.2, 8.0),
+        ("crah", 0.05, 20.0),
+        ("pump-centrifugal", 0.02, 30.0),
+        ("dry-cooler", 0.03, 40.0),
         ("chiller-screw-air", 0.5, 50.0),
     )
-}  # fmt: skip
+}
 RELIABILITY["genset-standby-1500kw"] = {
     "failures_per_unit_year": 0.1,
     "mttr_h": 18.0,

@@ -13,30 +13,53 @@ GAP = "\N{NARROW NO-BREAK SPACE}"
 @pytest.fixture
 def readings():
     racks = ObjectTable(
-        ids=[11, 12, 13], names=["A", "B", "C"],
-        values={"power_w": np.array([[1e3, 2e3, np.nan], [1e3, 0.0, np.nan]]),
-                "junction_degc": np.array([[60.0, 70.0, np.nan], [61.0, np.nan, np.nan]])},
-        limits={}, state=np.array([[0, 0, 0], [1, 3, 3]]), beside={},
-    )  # fmt: skip
+        ids=[11, 12, 13],
+        names=["A", "B", "C"],
+        values={
+            "power_w": np.array([[1e3, 2e3, np.nan], [1e3, 0.0, np.nan]]),
+            "junction_degc": np.array([[60.0, 70.0, np.nan], [61.0, np.nan, np.nan]]),
+        },
+        limits={},
+        state=np.array([[0, 0, 0], [1, 3, 3]]),
+        beside={},
+    )
     feeds = ObjectTable(
-        ids=[4], names=["UPS"],
-        values={"power_w": np.array([[5e6], [6e6]]), "load_frac": np.array([[0.5], [1.2]]),
-                "loss_w": np.array([[1e3], [2e3]])},
-        limits={}, state=np.array([[0], [2]]), beside={"units_out": [[0], [2]]},
-    )  # fmt: skip
+        ids=[4],
+        names=["UPS"],
+        values={
+            "power_w": np.array([[5e6], [6e6]]),
+            "load_frac": np.array([[0.5], [1.2]]),
+            "loss_w": np.array([[1e3], [2e3]]),
+        },
+        limits={},
+        state=np.array([[0], [2]]),
+        beside={"units_out": [[0], [2]]},
+    )
     return Readings({"racks": racks, "feeds": feeds}, {"pue": np.array([1.1, 1.2])})
 
 
 def ups(**changes):
     power, load = Reading("feeds", (4,), "power_w", "W"), Reading("feeds", (4,), "load_frac", "%", "max")
-    return block("feed-4", "ups", 0, 0, "UPS", [("{}", (power,))], kind="feed", ids=(4,), table="feeds", load=load,
-                 token="feed:4", out_column="units_out", units=[(f"unit {i}", "feed:4") for i in range(5)], n_units=5,
-                 **changes)  # fmt: skip
+    return block(
+        "feed-4",
+        "ups",
+        0,
+        0,
+        "UPS",
+        [("{}", (power,))],
+        kind="feed",
+        ids=(4,),
+        table="feeds",
+        load=load,
+        token="feed:4",
+        out_column="units_out",
+        units=[(f"unit {i}", "feed:4") for i in range(5)],
+        n_units=5,
+        **changes,
+    )
 
 
-@pytest.mark.parametrize(
-    ("how", "value"), [("sum", 3e3), ("max", 2e3), ("min", 1e3), ("mean", 1.5e3)]
-)  # fmt: skip
+@pytest.mark.parametrize(("how", "value"), [("sum", 3e3), ("max", 2e3), ("min", 1e3), ("mean", 1.5e3)])
 def test_rows_are_taken_together_without_those_that_have_no_value(readings, how, value):
     assert readings.value(Reading("racks", (11, 12, 13), "power_w", "W", how), 0) == value
 

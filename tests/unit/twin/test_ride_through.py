@@ -19,21 +19,34 @@ BESS = sheet("bess", facts={"power_w": 2e6, "energy_j": 3.6e9})
 
 
 def feed(row_id: int, name: str, kind: str, parent_id: int | None, **more) -> dict:
-    return {"id": row_id, "name": name, "kind": kind, "parent_id": parent_id, "product_id": None, "n_units": 1,
-            "redundancy_group": ""} | more  # fmt: skip
+    return {
+        "id": row_id,
+        "name": name,
+        "kind": kind,
+        "parent_id": parent_id,
+        "product_id": None,
+        "n_units": 1,
+        "redundancy_group": "",
+    } | more
 
 
 def chain(*rows: dict, racks_on: str, plant_on: str = "Utility") -> tuple[LayoutInputs, SiteFeeds]:
     """Return feeds of 1 MW a unit with one rack on one of them and a plant on another."""
     by_id = {row["id"]: row["name"] for row in rows}
     tree = feed_tree(
-        names=[row["name"] for row in rows], kinds=[row["kind"] for row in rows],
-        parents=[by_id.get(row["parent_id"]) for row in rows], rating_w=1e6, units=[row["n_units"] for row in rows],
-    )  # fmt: skip
+        names=[row["name"] for row in rows],
+        kinds=[row["kind"] for row in rows],
+        parents=[by_id.get(row["parent_id"]) for row in rows],
+        rating_w=1e6,
+        units=[row["n_units"] for row in rows],
+    )
     links = RackLinks(
-        n_racks=1, rack_index=np.array([0]), node_index=np.array([tree.index(racks_on)]), share_frac=np.ones(1),
+        n_racks=1,
+        rack_index=np.array([0]),
+        node_index=np.array([tree.index(racks_on)]),
+        share_frac=np.ones(1),
         standby_share_frac=np.zeros(1),
-    )  # fmt: skip
+    )
     none = np.zeros(0, dtype=np.int64)
     plant = np.array([tree.index(plant_on)])
     inputs = small_inputs(feeds=rows, products={"by_id": {"5": UPS, "6": BESS}})

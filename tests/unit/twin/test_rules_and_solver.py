@@ -76,10 +76,12 @@ def full(inputs: LayoutInputs) -> Full:
     class_feeds[of_rack] = on
     watts = np.repeat(tdp[:, None], 2, axis=1)
     site = SiteArrays(
-        racks=bank, pools=PoolCurves(static_power_w=0.3 * watts, dynamic_power_w=0.7 * watts),
-        cdus=equipment.cdu_bank(inputs), halls=equipment.hall_bank(inputs),
+        racks=bank,
+        pools=PoolCurves(static_power_w=0.3 * watts, dynamic_power_w=0.7 * watts),
+        cdus=equipment.cdu_bank(inputs),
+        halls=equipment.hall_bank(inputs),
         plants=equipment.plant_bank(inputs, equipment.design_heat_w(inputs, table)),
-    )  # fmt: skip
+    )
     return Full(inputs, design, feed_loads(inputs, feeds, design), site, site_feeds(inputs, class_feeds))
 
 
@@ -120,9 +122,10 @@ def compare_plants(name: str, inputs: LayoutInputs, compared: Compared) -> None:
                 for e in hours:
                     compared.note(
                         f"{name}, {row.name}, {spare} {out} out, {here.design.hours.text(e)}",
-                        here.design.plant.heat_w[p], here.design.plant.capacity_w[e, p],
+                        here.design.plant.heat_w[p],
+                        here.design.plant.capacity_w[e, p],
                         supply_degc[e] <= row.supply_degc + HELD_K,
-                    )  # fmt: skip
+                    )
 
 
 def compare_groups(name: str, inputs: LayoutInputs, compared: Compared) -> None:
@@ -172,8 +175,10 @@ def compare_feeds(name: str, inputs: LayoutInputs, compared: Compared) -> None:
             worst = int((loads.after_w[case] / loads.capacity_w).argmax())
             compared.note(
                 f"{name}, {inputs.feeds[f].name} fails, {inputs.feeds[worst].name}, ratings of {share:.0%}",
-                loads.after_w[case, worst], loads.capacity_w[worst], solved.feed_level[case] >= 1.0,
-            )  # fmt: skip
+                loads.after_w[case, worst],
+                loads.capacity_w[worst],
+                solved.feed_level[case] >= 1.0,
+            )
 
 
 @pytest.fixture

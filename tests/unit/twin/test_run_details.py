@@ -33,8 +33,14 @@ def test_what_a_later_version_adds_is_left_out():
 
 def test_a_row_without_what_every_version_had_is_refused_by_its_place():
     with pytest.raises(ValueError, match=r"details\.limits\[1\] has no value, limit"):
-        run_details({"limits": [{"object": "UPS", "kind": "load", "value": 1, "limit": 2, "unit": "W"},
-                                {"object": "UPS", "kind": "load", "unit": "W"}]})  # fmt: skip
+        run_details(
+            {
+                "limits": [
+                    {"object": "UPS", "kind": "load", "value": 1, "limit": 2, "unit": "W"},
+                    {"object": "UPS", "kind": "load", "unit": "W"},
+                ]
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,13 @@ from twin.core.results.findings import kind_of, run_findings, tightest_margins
 
 LIMIT = {"object": "Busway A", "kind": "feed load", "value": 1.2e6, "limit": 1e6, "unit": "W", "hour": 4711}
 DRILL = {
-    "plant": "Water", "loss": "all pumps", "seconds_to_throttle": 12.0, "seconds_to_trip": 22.0, "recovers_s": None,
+    "plant": "Water",
+    "loss": "all pumps",
+    "seconds_to_throttle": 12.0,
+    "seconds_to_trip": 22.0,
+    "recovers_s": None,
     "followed_s": 3600.0,
-}  # fmt: skip
+}
 
 
 def found_in(details):
@@ -56,8 +60,10 @@ def test_thin_margins_are_told_by_their_unit():
         }
     )
     assert [(one.object_name, one.object_kind, one.severity) for one in found] == [
-        ("Water", "cooling_plant", "risk"), ("Loop", "cdu", "hint"), ("Busway A", "power_feed", "hint"),
-    ]  # fmt: skip
+        ("Water", "cooling_plant", "risk"),
+        ("Loop", "cdu", "hint"),
+        ("Busway A", "power_feed", "hint"),
+    ]
 
 
 def test_coolant_at_the_limit_of_the_racks_is_a_hint_and_above_it_blocks():
@@ -94,8 +100,10 @@ def test_throttling_and_requests_turned_away_are_told():
         }
     )
     assert {(one.object_name, one.severity) for one in found} == {
-        ("Code", "blocking"), ("Chat", "risk"), ("Accelerators", "risk"),
-    }  # fmt: skip
+        ("Code", "blocking"),
+        ("Chat", "risk"),
+        ("Accelerators", "risk"),
+    }
 
 
 def test_the_tightest_margins_are_measured_by_what_is_thin():
@@ -109,7 +117,16 @@ def test_the_tightest_margins_are_measured_by_what_is_thin():
 
 
 def test_every_quantity_of_the_solver_belongs_to_an_object():
-    known = {"grid connection": "site", "feed load": "power_feed", "CDU heat": "cdu", "rack coolant supply": "cdu",
-             "air-unit heat": "hall", "junction temperature": "rack", "CDU valve travel": "cdu",
-             "supply above dew point": "cdu", "air-unit flow": "hall", "chiller capacity": "cooling_plant"}  # fmt: skip
+    known = {
+        "grid connection": "site",
+        "feed load": "power_feed",
+        "CDU heat": "cdu",
+        "rack coolant supply": "cdu",
+        "air-unit heat": "hall",
+        "junction temperature": "rack",
+        "CDU valve travel": "cdu",
+        "supply above dew point": "cdu",
+        "air-unit flow": "hall",
+        "chiller capacity": "cooling_plant",
+    }
     assert {quantity: kind_of(quantity) for quantity in known} == known

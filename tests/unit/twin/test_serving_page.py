@@ -12,9 +12,14 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def reader(client):
     for kind, slug in (
-        ("systems", "dgx-gb200-nvl72"), ("systems", "dgx-h100"), ("models", "deepseek-r1"), ("models", "llama-3.1-70b"),
-        ("workloads", "enterprise_assistants"), ("accelerators", "gb200"), ("accelerators", "h100-sxm"),
-    ):  # fmt: skip
+        ("systems", "dgx-gb200-nvl72"),
+        ("systems", "dgx-h100"),
+        ("models", "deepseek-r1"),
+        ("models", "llama-3.1-70b"),
+        ("workloads", "enterprise_assistants"),
+        ("accelerators", "gb200"),
+        ("accelerators", "h100-sxm"),
+    ):
         product(kind, slug)
     client.force_login(get_user_model().objects.create_user("reader"))
     return client

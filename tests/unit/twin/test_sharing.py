@@ -74,8 +74,10 @@ def test_its_maker_an_administrator_and_planners_of_its_sites_close_an_address(r
     kept = sharing.comparison_create(runs=runs, user=maker)
     viewer = member("viewer", first="viewer", second="viewer")
     assert [sharing.may_revoke(user, kept) for user in (maker, member("planner", second="planner"), viewer)] == [
-        True, True, False,
-    ]  # fmt: skip
+        True,
+        True,
+        False,
+    ]
     with pytest.raises(PermissionDenied):
         sharing.comparison_revoke(comparison=kept, user=viewer)
     closed_at = sharing.comparison_revoke(comparison=kept, user=maker).revoked_at
@@ -112,9 +114,9 @@ def test_comparisons_kept_before_there_were_addresses_get_one_each():
 
     try:
         before = MigrationExecutor(connection).migrate([("twin", "0001_initial")]).apps
-        old = before.get_model("twin", "Comparison").objects.bulk_create([
-            before.get_model("twin", "Comparison")(name=name) for name in ("one", "two")
-        ])  # fmt: skip
+        old = before.get_model("twin", "Comparison").objects.bulk_create(
+            [before.get_model("twin", "Comparison")(name=name) for name in ("one", "two")]
+        )
     finally:
         executor = MigrationExecutor(connection)
         executor.migrate(executor.loader.graph.leaf_nodes())

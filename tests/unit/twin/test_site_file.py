@@ -149,8 +149,11 @@ BAD = [
     ("row: A", "colour: red", "layouts[first].racks[A-00]: 'colour' is unknown; allowed are hall, name, row"),
     ("feed_a: Busway-A", "feed_a: Busway-X", "feed_a is 'Busway-X'; must be one of this layout's: Utility, T-A"),
     ("feed_a: Busway-A", "feed_a: Utility", "Feed Utility is a utility; rack A-00 needs a PDU or busway."),
-    ("kind: transformer, parent: Utility", "kind: transformer, parent: Busway-A",
-     "power_feeds[T-A].parent is 'Busway-A'; must be one of this layout's above it (list parents first): Utility."),
+    (
+        "kind: transformer, parent: Utility",
+        "kind: transformer, parent: Busway-A",
+        "power_feeds[T-A].parent is 'Busway-A'; must be one of this layout's above it (list parents first): Utility.",
+    ),
     ("kind: transformer, parent: Utility", "kind: transformer, parent: T-A", "above it (list parents first): Utility."),
     ("kind: transformer", "kind: magic", "power_feeds[T-A].kind: Value 'magic' is not a valid choice."),
     ("supply_degc: 41", "supply_degc: 30", "layouts[first].cdus[CDU-1].supply_degc: CDU CDU-1 cannot supply 30 °C"),
@@ -170,7 +173,7 @@ BAD = [
     ("layouts:\n", "layouts: !!python/object/apply:os.getcwd []\nx:\n", "is not plain YAML"),
     ("layouts:\n", "layouts: [\n", "is not plain YAML"),
     ("layouts:\n", "plans:\n", "The file: 'plans' is unknown; allowed are format, site, own_weather, layouts."),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("old", "new", "message"), BAD, ids=[message[:50] for _, _, message in BAD])
@@ -230,11 +233,11 @@ def test_a_thousand_racks_take_a_fixed_number_of_queries(django_assert_max_num_q
     content = site_export(site=layout.site)
     rack = next(line for line in content.split("\n") if "A-01" in line)
     more = "\n".join(
-        rack.replace("A-01", f"R-{i:04}").replace("x_m: 2", f"x_m: {20 + i % 100 * 0.6:.1f}").replace(
-            "y_m: 4", f"y_m: {10 + i // 100 * 3}"
-        )
+        rack.replace("A-01", f"R-{i:04}")
+        .replace("x_m: 2", f"x_m: {20 + i % 100 * 0.6:.1f}")
+        .replace("y_m: 4", f"y_m: {10 + i // 100 * 3}")
         for i in range(999)
-    )  # fmt: skip
+    )
     layout.site.delete()
     with django_assert_max_num_queries(250):
         site_import(content=content.replace(rack, f"{rack}\n{more}"))

@@ -42,8 +42,17 @@ def test_chosen_hours_are_those_of_the_year(year, solved_year):
     load, coupled = solved_year
     steady = solve_steady(year, HOURS)
     # both are solved to 1e-10 K, from different starting points
-    for name in ("meter_power_w", "it_power_w", "cdu_supply_degc", "facility_return_degc", "hall_return_degc",
-                 "pool_clock_frac", "feed_load_w", "chiller_power_w", "water_kg_s"):  # fmt: skip
+    for name in (
+        "meter_power_w",
+        "it_power_w",
+        "cdu_supply_degc",
+        "facility_return_degc",
+        "hall_return_degc",
+        "pool_clock_frac",
+        "feed_load_w",
+        "chiller_power_w",
+        "water_kg_s",
+    ):
         expected = getattr(coupled, name)[HOURS]
         rounded = 1e-7 if expected.dtype == np.float32 else 1e-9  # a year keeps single parts to seven digits
         np.testing.assert_allclose(getattr(steady.coupled, name), expected, rtol=rounded, atol=rounded)
@@ -91,9 +100,12 @@ def test_units_out_leave_what_uptime_says(year, solved_year):
     # Here the survivors carry the whole demand, in uptime only their share: they run a little warmer and slower.
     np.testing.assert_allclose(possible[1:] / possible[0], left, rtol=1e-3)
     alike = solve_coupled(
-        year.site, np.minimum(load.max(axis=0), 1.0)[None].repeat(3, axis=0), steady.weather, feeds=year.feeds,
+        year.site,
+        np.minimum(load.max(axis=0), 1.0)[None].repeat(3, axis=0),
+        steady.weather,
+        feeds=year.feeds,
         failures=steady.failures,
-    )  # fmt: skip
+    )
     weight = np.array([pool.capacity_per_s * pool.output_tokens for pool in year.pools])
     speed = np.column_stack([pool.speed(alike.pool_clock_frac[:, i]) for i, pool in enumerate(year.pools)])
     tokens = (alike.pool_available_frac * speed) @ weight
@@ -115,8 +127,9 @@ def test_a_lost_group_is_dead_and_its_racks_with_it(year):
 
 def test_one_cdu_out_leaves_its_share_to_the_others(year):
     cdu = year.inputs.cdus[2]
-    calm, lost = (object_tables(solve_steady(year, [DESIGN], [out]))["cdus"]
-                  for out in ((), out_of(year, f"cdu:{cdu.id}")))  # fmt: skip
+    calm, lost = (
+        object_tables(solve_steady(year, [DESIGN], [out]))["cdus"] for out in ((), out_of(year, f"cdu:{cdu.id}"))
+    )
     at = calm.ids.index(cdu.id)
     group = [i for i, name in enumerate(calm.beside["group"]) if name == cdu.group]
     others = [i for i in group if i != at]

@@ -11,9 +11,15 @@ from tests.small_site import product
 from tests.unit.compute.test_trace_formats import MOONCAKE, SEMICOLONS
 
 FIELDS = {
-    "delimiter": ",", "decimal": ".", "characters_per_token": "4", "system": "dgx-h100", "model": "llama-3.1-8b",
-    "engine": "vllm", "target_ttft_s": "5", "target_itl_s": "0.05",
-}  # fmt: skip
+    "delimiter": ",",
+    "decimal": ".",
+    "characters_per_token": "4",
+    "system": "dgx-h100",
+    "model": "llama-3.1-8b",
+    "engine": "vllm",
+    "target_ttft_s": "5",
+    "target_itl_s": "0.05",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -255,8 +255,13 @@ def test_the_two_sides_of_a_layout_are_solved_across_their_groups():
         names=names, kinds=list(kinds.values()), parents=[None, "Utility", "Utility", "UPS A"], rating_w=1e6
     )
     found = [Component(name, f"{kinds[name]}: {name}", "feed", tree.index(name), 1, 1.0, 50.0) for name in names]
-    sides = RackLinks(2, np.array([0, 0, 1]), np.array([tree.index(n) for n in ("Busway A", "UPS B", "UPS B")]),
-                      np.array([0.5, 0.5, 1.0]), np.zeros(3))  # fmt: skip
+    sides = RackLinks(
+        2,
+        np.array([0, 0, 1]),
+        np.array([tree.index(n) for n in ("Busway A", "UPS B", "UPS B")]),
+        np.array([0.5, 0.5, 1.0]),
+        np.zeros(3),
+    )
     none = np.zeros(0, dtype=np.int64)
     feeds = SiteFeeds(tree, sides, none, none, none)
     apart = {tuple(found[which].name for which, _ in state.out) for state in failure_states(found, feeds)}
@@ -267,9 +272,15 @@ def test_the_two_sides_of_a_layout_are_solved_across_their_groups():
 
 @pytest.mark.parametrize(
     ("group", "name", "text"),
-    [("ups: UPS", "UPS A", "UPS"), ("ups: A", "UPS A1", "UPS: A"), ("transformer: Transformers", "T1", "Transformers"),
-     ("switchboard: A", "MSB 1", "Switchboard: A"), ("CDUs: Loop 1", "Loop 1", "CDUs: Loop 1"),
-     ("air units: Hall", "Air units of Hall", "Air units: Hall"), ("pumps of west", "Pumps of West", "Pumps of West")],
-)  # fmt: skip
+    [
+        ("ups: UPS", "UPS A", "UPS"),
+        ("ups: A", "UPS A1", "UPS: A"),
+        ("transformer: Transformers", "T1", "Transformers"),
+        ("switchboard: A", "MSB 1", "Switchboard: A"),
+        ("CDUs: Loop 1", "Loop 1", "CDUs: Loop 1"),
+        ("air units: Hall", "Air units of Hall", "Air units: Hall"),
+        ("pumps of west", "Pumps of West", "Pumps of West"),
+    ],
+)
 def test_groups_are_called_what_is_drawn(group, name, text):
     assert group_text(Component(name, group, "feed", 0, 1, 0.1, 1.0)) == text

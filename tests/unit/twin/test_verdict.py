@@ -128,8 +128,15 @@ def test_the_command_prints_the_verdict_as_json():
     call_command("compare", "a/first", "b/first", "--json", stdout=out)
     found = json.loads(out.getvalue())
     assert set(found) == {
-        "sentence", "basis", "ranking", "winner", "difference", "ties", "flips", "assumptions",
-    }  # fmt: skip
+        "sentence",
+        "basis",
+        "ranking",
+        "winner",
+        "difference",
+        "ties",
+        "flips",
+        "assumptions",
+    }
     assert [row["layout"] for row in found["ranking"]] == ["a/first", "b/first"]
     with pytest.raises(CommandError, match="1 layout given"):
         call_command("compare", "a/first")

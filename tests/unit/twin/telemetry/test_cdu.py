@@ -42,9 +42,16 @@ def written(tmp_path: Path, fault: Fault, seed: int) -> Path:
 def answer_of(path: Path, *options: str) -> dict:
     out = io.StringIO()
     call_command(
-        "calibrate_component", str(path), "--component", "cdu", "--design", str(path.parent / "design.csv"), "--json",
-        *options, stdout=out,
-    )  # fmt: skip
+        "calibrate_component",
+        str(path),
+        "--component",
+        "cdu",
+        "--design",
+        str(path.parent / "design.csv"),
+        "--json",
+        *options,
+        stdout=out,
+    )
     return json.loads(out.getvalue())
 
 

@@ -24,9 +24,16 @@ def inputs(sample_inputs):
 
 def found(inputs, seed: int, faults=(), truths=()):
     published = publish(
-        inputs, start_s=START_S, offset_s=OFFSET_S, hours=HOURS, step_s=3600.0, noise=usual_noise(1.0), seed=seed,
-        faults=[fault_of(inputs, text) for text in faults], truths=truths_of(inputs, list(truths)),
-    )  # fmt: skip
+        inputs,
+        start_s=START_S,
+        offset_s=OFFSET_S,
+        hours=HOURS,
+        step_s=3600.0,
+        noise=usual_noise(1.0),
+        seed=seed,
+        faults=[fault_of(inputs, text) for text in faults],
+        truths=truths_of(inputs, list(truths)),
+    )
     times = np.round(published.times * 1e3).astype(np.int64)
     measured = {key: (times, values, np.ones(times.size, np.uint8)) for key, values in published.points.items()}
     return diagnose_layout(described(inputs), measured, **SPAN)

@@ -60,15 +60,17 @@ def test_units_become_si(tmp_path, unit, value, si):
 
 
 def test_degrees_fahrenheit_and_litres_a_minute_become_si(tmp_path):
-    text = (
-        "time,OAT [degF],CDU 1 primary flow (l/min)\n2026-07-01T00:00:00Z,50,600\n"
-    )  # fmt: skip
+    text = "time,OAT [degF],CDU 1 primary flow (l/min)\n2026-07-01T00:00:00Z,50,600\n"
     mapping = mapping_of(
-        {"version": 1, "points": [
-            {"point": "OAT [degF]", "object": "weather", "quantity": "dry_bulb_degc"},
-            {"point": "CDU 1 primary flow (l/min)", "object": "cdu/CDU-1", "quantity": "primary_flow_kg_s"},
-        ]}, OBJECTS,
-    )  # fmt: skip
+        {
+            "version": 1,
+            "points": [
+                {"point": "OAT [degF]", "object": "weather", "quantity": "dry_bulb_degc"},
+                {"point": "CDU 1 primary flow (l/min)", "object": "cdu/CDU-1", "quantity": "primary_flow_kg_s"},
+            ],
+        },
+        OBJECTS,
+    )
     read = read_readings(written(tmp_path, text), mapping, OBJECTS, Reading())
     found = {entry.quantity: columns[1][0] for entry, columns in read.points.items()}
     assert found == {"dry_bulb_degc": pytest.approx(10.0), "primary_flow_kg_s": pytest.approx(9.98)}
@@ -93,7 +95,7 @@ def test_degrees_fahrenheit_and_litres_a_minute_become_si(tmp_path):
         ("1907-07-01T00:00:00Z,site|power_w,1,W,1", "time outside 1990 to 2100"),
         ("2026-07-01T00:00:00Z,site|power_w", "fewer cells than the header"),
     ],
-)  # fmt: skip
+)
 def test_a_row_that_cannot_be_read_is_counted_under_its_reason(tmp_path, row, reason):
     good = "2026-07-01T01:00:00Z,site|power_w,5,W,1"
     path = written(tmp_path, f"time,point,value,unit,quality\n{row}\n{good}\n")
@@ -129,20 +131,30 @@ def test_an_hour_that_the_clock_runs_twice_is_refused(tmp_path):
 
 def test_points_are_proposed_by_name_and_unit():
     points = {
-        "site|power_w": "W", "CDU-1 Primary Supply Temp": "degF", "CDU-11_SEC_RET": "degC", "OAT": "degC",
-        "Utility Meter kW": "kW", "Hall 1 A-01 power": "kW", "spare 7": "", "CDU-1 primary supply 2": "degC",
-    }  # fmt: skip
+        "site|power_w": "W",
+        "CDU-1 Primary Supply Temp": "degF",
+        "CDU-11_SEC_RET": "degC",
+        "OAT": "degC",
+        "Utility Meter kW": "kW",
+        "Hall 1 A-01 power": "kW",
+        "spare 7": "",
+        "CDU-1 primary supply 2": "degC",
+    }
     found = {entry.point: entry for entry in propose(points, OBJECTS)}
     meant = {
         name: f"{entry.mapped.object}|{entry.mapped.quantity}" if entry.mapped else None
         for name, entry in found.items()
     }
     assert meant == {
-        "site|power_w": "site|power_w", "CDU-1 Primary Supply Temp": "cdu/CDU-1|primary_supply_degc",
-        "CDU-11_SEC_RET": "cdu/CDU-11|secondary_return_degc", "OAT": "weather|dry_bulb_degc",
+        "site|power_w": "site|power_w",
+        "CDU-1 Primary Supply Temp": "cdu/CDU-1|primary_supply_degc",
+        "CDU-11_SEC_RET": "cdu/CDU-11|secondary_return_degc",
+        "OAT": "weather|dry_bulb_degc",
         "Utility Meter kW": None,  # the site's power is a surer point's already
-        "Hall 1 A-01 power": "rack/Hall 1/A-01|power_w", "spare 7": None, "CDU-1 primary supply 2": None,
-    }  # fmt: skip
+        "Hall 1 A-01 power": "rack/Hall 1/A-01|power_w",
+        "spare 7": None,
+        "CDU-1 primary supply 2": None,
+    }
     assert found["site|power_w"].confidence == 1.0
     assert "already" in found["Utility Meter kW"].reason
 
