@@ -25,6 +25,7 @@ from compute.calibration.uncertainty import (
     band_logs,
     group_path,
     mode_class,
+    reachable_groups,
     residual_quantiles,
     run_kind,
     widening_that_covers,
@@ -260,7 +261,10 @@ def calibrate(evidence: Evidence, validation: CrossValidation, *, fitted_from: s
 def bands_of(
     evidence: Evidence, validation: CrossValidation, use: BoolArray | None = None, unseen: str | None = None
 ) -> dict[str, dict]:
-    """Return residual quantiles by novelty and quantity, from the cases of `use`; of all novelties or that of one."""
+    """Return residual quantiles by novelty and quantity, from the cases of `use`; of all novelties or that of one.
+
+    Only groups that a case of that novelty can be looked up in.
+    """
     cases = evidence.table.cases
     keep = np.ones(len(cases), dtype=bool) if use is None else use
     bands: dict[str, dict] = {kind: {} for kind in KINDS if unseen in (None, KINDS[kind])}
@@ -270,7 +274,9 @@ def bands_of(
             left_out = _left_out(evidence, KINDS[kind])
             residuals = np.where(keep & _others_know(evidence, KINDS[kind]), -_errors_of(validation, kind)[j], np.nan)
             widening = widening_that_covers(paths, residuals, left_out)
-            bands[kind][quantity] = residual_quantiles(paths, residuals, widening)
+            quantiles = residual_quantiles(paths, residuals, widening)
+            reachable = reachable_groups(paths, KINDS[kind])
+            bands[kind][quantity] = {group: row for group, row in quantiles.items() if group in reachable}
     return bands
 
 

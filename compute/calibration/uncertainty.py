@@ -30,6 +30,15 @@ LONE_GROUP_WIDENING = float(stdtrit(1, HIGH_QUANTILE) / ndtri(HIGH_QUANTILE) * n
 PRIOR_COUNT = 40.0  # cases that a coarser group's quantiles count for in a finer group
 QUANTITIES = ("itl", "ttft", "throughput", "power", "joules")
 NOVELTIES = ("known", "new_deployment", "new_model", "new_accelerator", "other_mode")
+# What the groups of a path name, coarse to fine, of what a case can be new in.
+GROUP_NAMES: tuple[tuple[str, ...], ...] = (
+    (),
+    ("mode",),
+    ("mode", "model"),
+    ("mode",),
+    ("accelerator", "mode"),
+    ("accelerator", "mode", "model"),
+)
 COARSE = 3  # groups of a path that say nothing of engine or load
 FINE = "fine|"
 LEAST_GROUPS = 4  # of a mode, to measure a stretch of its own
@@ -64,7 +73,7 @@ def run_kind(generation: str, model: str, is_apart: bool, has_drafts: bool) -> s
 
 
 def group_path(case: Case, queued: bool, quantity: str = "") -> tuple[str, ...]:
-    """Return the groups of a case from coarse to fine."""
+    """Return the groups of a case from coarse to fine; `GROUP_NAMES` says what each names."""
     a, load, mode = case.attributes, load_class(case, queued), mode_class(case, quantity)
     return (
         "all",
@@ -186,6 +195,23 @@ def _depth(group: str, parents: Mapping[str, str | None]) -> int:
         depth += 1
         parent = parents[parent]
     return depth
+
+
+def reachable_groups(paths: Sequence[tuple[str, ...]], new_in: str) -> set[str]:
+    """Return the groups of paths in which a case can be looked up that is new in something.
+
+    A case whose model no measured case had falls into no measured group that names a model; so for accelerators with
+    their engine, and for modes. Such groups only steady the finer ones while bands are taken, and are not kept.
+
+    Parameters
+    ----------
+    paths : sequence of tuple
+        Groups of each measured case, as `group_path` returns them.
+    new_in : str
+        "model", "accelerator" or "mode"; all groups can be reached by a case that is new in something else.
+    """
+    depths = [depth for depth, names in enumerate(GROUP_NAMES) if new_in not in names]
+    return {path[depth] for path in paths for depth in depths}
 
 
 def band_logs(table: Mapping[str, Sequence[float]], path: tuple[str, ...]) -> tuple[float, float]:

@@ -16,8 +16,18 @@ from compute.calibration.coefficients import (
 )
 from compute.calibration.fitting import coefficient_set_of, fit_layout, fit_unknowns, solve_cases, unknown_log_values
 from compute.calibration.power_fit import power_coefficients
-from compute.calibration.run import read_evidence
-from compute.calibration.uncertainty import LONE_GROUP_WIDENING, band_logs, residual_quantiles, widening_that_covers
+from compute.calibration.run import KINDS, read_evidence
+from compute.calibration.uncertainty import (
+    GROUP_NAMES,
+    LONE_GROUP_WIDENING,
+    band_logs,
+    case_band,
+    group_path,
+    novelty,
+    reachable_groups,
+    residual_quantiles,
+    widening_that_covers,
+)
 from compute.model_shapes import model_shape_from_entry
 from compute.prediction.rows import predict_rows
 from facility.catalogue import entries
@@ -252,6 +262,64 @@ def test_a_lone_group_says_as_little_as_students_t_allows():
     assert widening[""] == pytest.approx(
         3.078 / 1.2816 * np.sqrt(1.5), rel=1e-3
     )  # t table: 90 %, one degree of freedom
+
+
+def test_groups_that_are_not_kept_are_never_looked_up():
+    measured = table().cases
+    chance = np.random.default_rng(3)
+    record = {
+        "deployments": [case.deployment for case in measured],
+        "models": ["llama-3.1-70b", "qwen3-32b"],
+        "systems": ["h100-sxm|vllm", "h200-sxm|vllm"],
+        "modes": ["aggregated|no drafts|other makers"],
+    }
+    paths = [group_path(case, queued, "itl") for case in measured for queued in (False, True)]
+    every = {kind: {"itl": residual_quantiles(paths, chance.normal(size=len(paths)))} for kind in KINDS}
+    kept = {
+        kind: {"itl": {g: row for g, row in every[kind]["itl"].items() if g in reachable_groups(paths, KINDS[kind])}}
+        for kind in KINDS
+    }
+    # all, 1 mode, 2 models; then 3 loads, on 2 accelerators, of 2 models
+    counts = {kind: len(kept[kind]["itl"]) for kind in KINDS}
+    assert counts["known"] == counts["new_deployment"] == 1 + 1 + 2 + 3 + 3 * 2 + 3 * 2 * 2
+    assert (counts["new_accelerator"], counts["new_model"], counts["other_mode"]) == (1 + 1 + 2 + 3, 1 + 1 + 3 + 6, 1)
+    row = rows()[0]
+    seen = set()
+    for change in (
+        {},
+        {"tensor_parallel": "1", "n_accelerators": "1"},
+        {"model": "llama-3.1-8b"},
+        {"accelerator": "b200-sxm"},
+        {"engine": "sglang"},
+        {"accelerator": "mi300x", "model": "llama-3.1-8b"},
+    ):
+        case = parse_case(row | change, ACCELERATORS, MODELS)
+        seen |= set(kinds := novelty(case, record))
+        for queued in (False, True):
+            assert case_band(kept, "itl", case, queued, kinds) == case_band(every, "itl", case, queued, kinds)
+    assert seen == set(KINDS)
+
+
+def test_the_shipped_set_keeps_only_groups_that_can_be_looked_up():
+    record = coefficient_set().record
+    names = {
+        "new_model": set(record["models"]),
+        "new_accelerator": {system.split("|")[0] for system in record["systems"]},
+    }
+    assert all(list(groups) == ["all"] for groups in record["bands"]["other_mode"].values())
+    for kind, known in names.items():
+        for quantity, groups in record["bands"][kind].items():
+            named = {group for group in groups if known & set(group.split("|"))}
+            assert not named, f"{kind} {quantity} keeps {sorted(named)[0]}; write the set by `manage.py fit_serving`"
+            assert "all" in groups
+
+
+def test_every_group_of_a_path_says_what_it_names():
+    case = table().cases[0]
+    path = group_path(case, False)
+    texts = {"mode": "aggregated|no drafts", "model": "llama-3.1-70b", "accelerator": "h100-sxm"}
+    for group, names in zip(path, GROUP_NAMES, strict=True):
+        assert {name for name, text in texts.items() if text in group} == set(names)
 
 
 def test_a_post_release_is_a_vintage_of_its_own():
