@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from twin.core.comparison.compare import compare
-from twin.core.report.comparison import comparison_report
+from twin.core.report.comparison import comparison_report, lettered
 from twin.core.report.document import Report
 from twin.core.report.run import run_report
 from twin.models import Run
@@ -37,12 +37,15 @@ def report_of_run(request: HttpRequest, run: UUID) -> tuple[Report, str]:
 
 def report_of_comparison(request: HttpRequest) -> tuple[Report, str]:
     """Return the report of the runs that the address names, and the name of its files."""
+    from twin.comparisons.verdict import runs_verdict  # loads the solvers; only a verdict needs them
+
     ids = asked_ids(request)
     if len(ids) < 2:
         raise Http404("A report of a comparison needs at least two runs in its address: ?runs=…,…")
     runs = visible_runs_or_404(request, ids)
     compared = compare([as_compared(run) for run in runs])
-    content = comparison_report([reported(run, drawn=False) for run in runs], compared, made=made_now())
+    judged = runs_verdict(runs, lettered(compared))
+    content = comparison_report([reported(run, drawn=False) for run in runs], compared, judged, made=made_now())
     return content, f"comparison-{'-'.join(str(run.id)[:4] for run in runs)}"
 
 

@@ -18,11 +18,12 @@ from facility.models import Membership
 from tests.full_run import full_run
 from tests.small_run import small_scenario
 from twin.benchmarks.big_layout import big_layout
+from twin.comparisons.verdict import runs_verdict
 from twin.core.comparison.compare import compare
-from twin.core.figures_of_merit import FIGURES, HEADLINES
+from twin.core.figures_of_merit import BY_NAME, FIGURES, HEADLINES
 from twin.core.inputs.layout import AirUnitRow, FeatureRow
 from twin.core.report.charts import levels_of
-from twin.core.report.comparison import comparison_report
+from twin.core.report.comparison import comparison_report, lettered
 from twin.core.report.document import Report
 from twin.core.report.pdf import drawable, pdf
 from twin.core.report.plan import plans
@@ -237,8 +238,9 @@ def test_a_comparison_reports_differences_winners_and_steps(run):
     other = full_run(copy, run.scenario, tokens_per_joule=5.0)
     runs = [run, other]
     compared = compare([as_compared(one) for one in runs])
-    report = comparison_report([reported(one) for one in runs], compared, made="now")
-    assert [name for name, _ in report.facts] == ["Run A", "Run B", "Report made"]
+    judged = runs_verdict(runs, lettered(compared))
+    report = comparison_report([reported(one) for one in runs], compared, judged, made="now")
+    assert [name for name, _ in report.facts] == ["Verdict", "Run A", "Run B", "Report made"]
     assert any(row[0] == "Layout" for row in table(report, "Differences").rows)
     figures = {row[0]: row for row in table(report, "Figures").rows}
     assert figures["Tokens per watt"][1:5] == [4.0, 5.0, "tok/J", "B"]
@@ -248,6 +250,29 @@ def test_a_comparison_reports_differences_winners_and_steps(run):
     assert pdf(report).startswith(b"%PDF-")
     assert "Comparison" in html(report)
     assert len(load_workbook(io.BytesIO(xlsx(report))).sheetnames) == len(report.tables) + 1
+
+
+def test_the_report_of_a_comparison_begins_with_its_verdict_in_every_form(run):
+    copy = facility_services.layout_clone(layout=run.layout, name="Second")
+    good = {"cost_per_million_good_tokens_usd": 0.5}
+    first = full_run(run.layout, run.scenario, good_tokens_per_joule=4.0, **good)
+    runs = [first, full_run(copy, run.scenario, good_tokens_per_joule=5.0, **good)]
+    compared = compare([as_compared(one) for one in runs])
+    judged = runs_verdict(runs, lettered(compared))
+    report = comparison_report([reported(one) for one in runs], compared, judged, made="now")
+    assert judged["winner"] == lettered(compared)[1]
+    assert report.facts[0] == ("Verdict", judged["sentence"])
+    assert report.sections[0].title == "Verdict"
+    assert [row[:3] for row in table(report, "Ranking").rows] == [
+        [1, judged["winner"], 5.0], [2, lettered(compared)[0], 4.0]
+    ]  # fmt: skip
+    difference = {row[0]: row for row in table(report, "Difference").rows}
+    assert difference[BY_NAME["good_tokens_per_joule"].label][1] == pytest.approx(1.0)
+    assert judged["sentence"] in html(report)
+    book = load_workbook(io.BytesIO(xlsx(report)))
+    assert book["Cover"]["B3"].value == judged["sentence"]
+    assert {"Ranking", "Difference", "What would change it", "Verdict rests on"} <= {*book.sheetnames}
+    assert pdf(report).startswith(b"%PDF-")
 
 
 @pytest.fixture

@@ -107,6 +107,7 @@ def verdict_of(
     return {
         "sentence": _sentence(able, fit, winner, tied_first, flips, by, ranked),
         "basis": _basis_text(basis, solutions),
+        "by": by,
         "ranking": [_as_json(solution) for solution in ranked],
         "winner": winner.name if winner else None,
         "difference": _differences(*pair) if pair else {},

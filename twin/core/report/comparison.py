@@ -1,6 +1,6 @@
 """What a report says of up to six runs: what they assume differently, who wins, what makes the difference."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twin.core.comparison.compare import Comparison, model_note
@@ -13,24 +13,34 @@ from twin.core.report.run import ReportedRun, figures_section, warnings
 from twin.core.text.numbers import band_text, quantity_text
 
 
-def comparison_report(runs: Sequence[ReportedRun], compared: Comparison, *, made: str) -> Report:
+def lettered(compared: Comparison) -> list[str]:
+    """Return the names of the runs as the report writes them."""
+    return [f"{letter}: {name}" for letter, name in zip("ABCDEF", compared.names, strict=False)]
+
+
+def comparison_report(
+    runs: Sequence[ReportedRun], compared: Comparison, verdict: Mapping[str, Any], *, made: str
+) -> Report:
     """Return the report of a comparison; differences are against the first run.
 
     Parameters
     ----------
     compared : Comparison
         Of the same runs in the same order.
+    verdict : mapping
+        Of the same runs under the names of `lettered`, as `core.comparison.verdict` writes it.
     made : str
         When the report is made, as the cover says it.
     """
-    names = [f"{letter}: {name}" for letter, name in zip("ABCDEF", compared.names, strict=False)]
+    names = lettered(compared)
     facts = [(f"Run {letter}", cover_line(run)) for letter, run in zip("ABCDEF", runs, strict=False)]
     said = [f"{name}. {text}" for name, run in zip(names, runs, strict=True) for text in warnings(run)]
     if note := model_note(compared.model_versions, [f"run {letter}" for letter in "ABCDEF"[: len(runs)]]):
         said.insert(0, note)
     return Report(
-        title="Comparison", subtitle=" · ".join(names), facts=[*facts, ("Report made", made)], warnings=said,
-        sections=[differences_section(compared, names), figures_side_by_side(compared, names),
+        title="Comparison", subtitle=" · ".join(names), warnings=said,
+        facts=[("Verdict", verdict["sentence"]), *facts, ("Report made", made)],
+        sections=[verdict_section(verdict), differences_section(compared, names), figures_side_by_side(compared, names),
                   falls_section(compared, names), bills_section(runs, names), plans_section(runs, names),
                   *(alone(run, name) for run, name in zip(runs, names, strict=True))],
     )  # fmt: skip
@@ -44,6 +54,44 @@ def cover_line(run: ReportedRun) -> str:
         f"{inputs.scenario.name}; solved {run.finished}, solver: {run.solver.text}, inputs sha256 "
         f"{run.inputs_sha256[:16]}…, run {run.id}"
     )
+
+
+def verdict_section(verdict: Mapping[str, Any]) -> Section:
+    """Return which layout to build, how sure that is, and what would change it."""
+    by = verdict["by"]
+    ranked_by = BY_NAME[by]
+    others = [name for name in ("good_tokens_per_joule", "cost_per_million_good_tokens_usd") if name != by]
+    shown = [ranked_by, *(BY_NAME[name] for name in others)]
+    ranking = []
+    for place, row in enumerate(verdict["ranking"], 1):
+        stands = "cannot be built" if row["blocked"] else "misses targets" if row["misses_targets"] else "keeps targets"
+        why = "; ".join(row["blocked"] or row["misses_targets"])
+        values = [row["figures"].get(figure.name) for figure in shown]
+        ranking.append([None if row["blocked"] else place, row["layout"], *values, stands, why])
+    differences = [
+        [BY_NAME[name].label, *(of[end] for end in ("value", "low", "high")), BY_NAME[name].unit, of["probability"]]
+        for name, of in verdict["difference"].items()
+    ]
+    flips = [[of[name] for name in ("input", "from", "to", "unit", "winner_then")] for of in verdict["flips"]]
+    able = [row["layout"] for row in verdict["ranking"] if not row["blocked"]]
+    pair = f"{able[0]} less {able[1]}" if len(able) > 1 else "The first less the second"
+    return Section("Verdict", [verdict["sentence"], f"Compared at {verdict['basis']}."], tables=[
+        Table("Ranking", "Best first", (
+            Column("Place", COUNT), Column("Layout"), *numbers(*((figure.label, figure.unit) for figure in shown)),
+            Column("Stands"), Column("Why"),
+        ), ranking),
+        Table("Difference", pair, (
+            Column("Figure"),
+            *(Column(head, NUMBER, unit_from="Unit") for head in ("Difference", "80 % band from", "80 % band to")),
+            Column("Unit", UNIT), *numbers(("Likely the better", "%")),
+        ), differences, empty="No second layout to differ from."),
+        Table("What would change it", "What would change the answer", (
+            Column("Input"), *(Column(head, NUMBER, unit_from="Unit") for head in ("Stands at", "Order turns at")),
+            Column("Unit", UNIT), Column("Wins then"),
+        ), flips, empty="No input turns the order within its stated range."),
+        Table("Verdict rests on", "What the verdict rests on", (Column("Assumption"),),
+              [[text] for text in verdict["assumptions"]]),
+    ])  # fmt: skip
 
 
 def differences_section(compared: Comparison, names: list[str]) -> Section:
