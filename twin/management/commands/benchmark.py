@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 import twin.benchmarks
 from twin.benchmarks.measure import Benchmark
 
-NOT_BENCHMARKS = {"measure", "big_layout"}
+NOT_BENCHMARKS = {"measure", "big_layout", "planners"}
 
 logger = logging.getLogger(__name__)
 
@@ -21,16 +21,25 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("names", nargs="*", metavar="NAME", help="modules of twin/benchmarks (default: all)")
+        parser.add_argument(
+            "--quick", action="store_true", help="in under a minute, where a module can (default: of those that can)"
+        )
         parser.add_argument("--json", action="store_true", help="print a list of measurements instead of a table")
 
-    def handle(self, *args, names: list[str], json: bool, **_) -> None:
+    def handle(self, *args, names: list[str], quick: bool, json: bool, **_) -> None:
         known = {module.name for module in pkgutil.iter_modules(twin.benchmarks.__path__)} - NOT_BENCHMARKS
         if unknown := sorted(set(names) - known):
             raise CommandError(f"there is no benchmark {', '.join(unknown)}; there are: {', '.join(sorted(known))}")
         rows, broken = [], []
-        for name in sorted(names or known):
+        modules = {name: import_module(f"twin.benchmarks.{name}") for name in sorted(names or known)}
+        if quick:
+            slow = sorted(name for name, module in modules.items() if not hasattr(module, "quick_benchmarks"))
+            if slow and names:
+                raise CommandError(f"there is no quick form of the benchmark {', '.join(slow)}; leave out --quick")
+            modules = {name: module for name, module in modules.items() if name not in slow}
+        for name, module in modules.items():
             try:
-                for measured in import_module(f"twin.benchmarks.{name}").benchmarks():
+                for measured in (module.quick_benchmarks if quick else module.benchmarks)():
                     rows.append(asdict(measured) | {"status": measured.status})
                     if not json:
                         self._line(measured)
