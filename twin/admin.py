@@ -25,7 +25,7 @@ class ScenarioWorkloadInline(admin.TabularInline):
 
 @admin.register(Scenario)
 class ScenarioAdmin(SiteBound, admin.ModelAdmin):
-    list_display = ["name", "site", "engine", "weight_precision", "accelerator_power_limit_w"]
+    list_display = ["name", "site", "is_default", "engine", "weight_precision", "accelerator_power_limit_w"]
     list_filter = ["engine", "weight_precision"]
     list_select_related = ["site"]
     search_fields = ["name", "slug", "site__name", "site__slug"]

@@ -17,13 +17,15 @@ class ScenarioForm(Described, forms.ModelForm):
         model = Scenario
         formfield_callback = number_entry.formfield
         fields = [
-            "name", "slug", "weather", "engine", "weight_precision", "serving_mode", "max_ranks", "allow_pipelines",
-            "accelerator_power_limit_w", "cache_tier_bytes", "admission", "electricity_usd_per_kwh", "notes",
+            "name", "slug", "is_default", "weather", "engine", "weight_precision", "serving_mode", "max_ranks",
+            "allow_pipelines", "accelerator_power_limit_w", "cache_tier_bytes", "admission", "electricity_usd_per_kwh",
+            "notes",
         ]  # fmt: skip
         labels = {
             "serving_mode": "Prefill and decode", "max_ranks": "Accelerators of one instance, at most",
             "allow_pipelines": "Pipeline stages inside a scale-up domain",
-            "slug": "Short name", "accelerator_power_limit_w": "Power cap per accelerator [W]",
+            "slug": "Short name", "is_default": "Default of the site",
+            "accelerator_power_limit_w": "Power cap per accelerator [W]",
             "cache_tier_bytes": "Cache tier per accelerator [B]", "admission": "Requests above capacity",
             "electricity_usd_per_kwh": "Electricity [$/kWh]",
         }  # fmt: skip

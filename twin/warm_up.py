@@ -44,7 +44,7 @@ def _answer(layout: Layout) -> None:
     from twin.core.solve.steady import DESIGN, solve_steady
 
     layout_findings(layout)
-    for scenario in layout.site.scenarios.select_related("weather").order_by("-id")[:1]:
+    for scenario in layout.site.scenarios.select_related("weather")[:1]:
         year = described(snapshot.inputs_now(layout, scenario))
         instant_answer(year)
         object_tables(solve_steady(year, [DESIGN]))

@@ -174,6 +174,7 @@ HELP: dict[str, Help] = {
     "scenario.electricity_usd_per_kwh": Help("0.05 to 0.22 $/kWh", CATALOGUE),
     "scenario.serving_mode": Help("as the search finds", "measured serving of both; see Validation"),
     "scenario.max_ranks": Help("empty, or 8: one server", "your orchestration"),
+    "scenario.is_default": Help("ticked for the question that is asked most", OURS),
     "scenario.allow_pipelines": Help("ticked", "the engine's documentation"),
     "scenario.notes": Help("the question in a sentence", OURS),
     "scenarioworkload.workload": Help("one of nine", CATALOGUE, "Use case: lengths, latency targets and daily shape."),

@@ -138,6 +138,15 @@ def test_delete_removes_a_scenario(asked, planner):
     assert not Scenario.objects.exists()
 
 
+def test_a_new_default_takes_the_place_of_the_one_before(asked, planner, body):
+    standing = f"{ADDRESS}{asked.scenario.id}/"
+    assert planner.patch(standing, {"is_default": True}).json()["is_default"] is True
+    assert planner.post(ADDRESS, body | {"is_default": True}).status_code == 201
+    assert planner.get(standing).json()["is_default"] is False
+    assert planner.patch(standing, {"notes": "of old"}).status_code == 200
+    assert [s.slug for s in asked.scenario.site.scenarios.all()] == ["night", "assistants"]
+
+
 def test_a_configuration_is_pinned_and_the_search_restricted(planner, body):
     body["workloads"][0]["configuration"] = "fp8, TP 4, batch 64"
     answer = planner.post(ADDRESS, body | {"serving_mode": "aggregated", "max_ranks": 8, "allow_pipelines": False})

@@ -63,7 +63,7 @@ class ScenarioSerializer(serializers.ModelSerializer):
     class Meta:
         model = Scenario
         fields = [
-            "id", "site", "slug", "name", "notes", "weather", "engine", "weight_precision",
+            "id", "site", "slug", "name", "notes", "is_default", "weather", "engine", "weight_precision",
             "accelerator_power_limit_w", "cache_tier_bytes", "admission", "electricity_usd_per_kwh", "serving_mode",
             "allow_pipelines", "max_ranks", "workloads",
         ]  # fmt: skip

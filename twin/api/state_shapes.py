@@ -15,7 +15,7 @@ HOUR = "`design` (the busiest demand in weather exceeded 1 % of the year) or an 
 SCENARIO = OpenApiParameter(
     "scenario", OpenApiTypes.STR,
     description="Short name of one of the site's scenarios. Default: that of the layout's last finished run, else the "
-    "site's first.",
+    "site's default.",
 )  # fmt: skip
 HOURS = OpenApiParameter(
     "hours", OpenApiTypes.STR,

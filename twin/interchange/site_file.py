@@ -12,8 +12,8 @@ from facility.models.text import check_text
 from twin.models import Scenario, ScenarioWorkload
 
 SCENARIO_FIELDS = (
-    "slug", "name", "notes", "weather", "engine", "weight_precision", "admission", "accelerator_power_limit_w",
-    "cache_tier_bytes", "electricity_usd_per_kwh", "serving_mode", "allow_pipelines",
+    "slug", "name", "notes", "is_default", "weather", "engine", "weight_precision", "admission",
+    "accelerator_power_limit_w", "cache_tier_bytes", "electricity_usd_per_kwh", "serving_mode", "allow_pipelines",
     "max_ranks", "workloads",
 )  # fmt: skip
 OPTIONAL_NUMBERS = ("accelerator_power_limit_w", "cache_tier_bytes", "electricity_usd_per_kwh")
@@ -32,6 +32,8 @@ def _scenario_document(scenario: Scenario) -> dict[str, Any]:
     found: dict[str, Any] = {"slug": scenario.slug, "name": scenario.name}
     if scenario.notes:
         found["notes"] = scenario.notes
+    if scenario.is_default:
+        found["is_default"] = True
     if scenario.weather_id:
         found["weather"] = scenario.weather.slug
     found |= {
@@ -75,6 +77,9 @@ def site_import(*, content: bytes | str, replace: bool = False, user=None) -> Si
     slugs = [_slug(entry, i) for i, entry in enumerate(scenarios)]
     if len(set(slugs)) < len(slugs):
         raise SiteFileError(f"scenarios: slug {max(slugs, key=slugs.count)!r} is given twice; each must be unique.")
+    defaults = [slug for slug, entry in zip(slugs, scenarios, strict=True) if entry.get("is_default") is True]
+    if len(defaults) > 1:
+        raise SiteFileError(f"scenarios: {' and '.join(defaults)} have is_default: true; one at most may.")
     if replace:
         site.scenarios.exclude(slug__in=slugs).delete()
     for slug, entry in zip(slugs, scenarios, strict=True):
@@ -95,9 +100,8 @@ def _scenario_load(site: Site, slug: str, entry: dict[str, Any]) -> None:
         setattr(scenario, name, default if entry.get(name) is None else text(entry[name], f"{where}.{name}"))
     for name in OPTIONAL_NUMBERS:
         setattr(scenario, name, None if entry.get(name) is None else number(entry[name], f"{where}.{name}"))
-    scenario.allow_pipelines = True if entry.get("allow_pipelines") is None else entry["allow_pipelines"]
-    if not isinstance(scenario.allow_pipelines, bool):
-        raise SiteFileError(f"{where}.allow_pipelines is {scenario.allow_pipelines!r}; must be true or false.")
+    scenario.is_default = _yes_or_no(entry, "is_default", where, default=False)
+    scenario.allow_pipelines = _yes_or_no(entry, "allow_pipelines", where, default=True)
     scenario.max_ranks = None
     if entry.get("max_ranks") is not None:
         ranks = number(entry["max_ranks"], f"{where}.max_ranks")
@@ -120,6 +124,13 @@ def _scenario_load(site: Site, slug: str, entry: dict[str, Any]) -> None:
     shares = listing(entry.get("workloads"), f"{where}.workloads")
     for i, share in enumerate(shares):
         _share_load(scenario, mapping(share, f"{where}.workloads[{i}]", WORKLOAD_FIELDS), f"{where}.workloads[{i}]")
+
+
+def _yes_or_no(entry: dict[str, Any], name: str, where: str, *, default: bool) -> bool:
+    value = default if entry.get(name) is None else entry[name]
+    if not isinstance(value, bool):
+        raise SiteFileError(f"{where}.{name} is {value!r}; must be true or false.")
+    return value
 
 
 def _share_load(scenario: Scenario, entry: dict[str, Any], where: str) -> None:

@@ -18,8 +18,8 @@ def named_layout(path: str) -> Layout:
 
 
 def named_scenario(layout: Layout, slug: str | None) -> Scenario:
-    """Return a scenario of the layout's site, the first by name where none is named."""
-    scenarios = layout.site.scenarios.order_by("name", "id")
+    """Return a scenario of the layout's site, its default where none is named."""
+    scenarios = layout.site.scenarios.all()
     found = scenarios.filter(slug=slug).first() if slug else scenarios.first()
     if found is None:
         there = ", ".join(scenarios.values_list("slug", flat=True)) or "none"

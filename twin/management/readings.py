@@ -26,7 +26,7 @@ class AskedReadings:
 def add_readings_arguments(parser: CommandParser) -> None:
     """Let a command be asked about the readings of a layout's site in a span of time."""
     parser.add_argument("layout", metavar="SITE/LAYOUT")
-    parser.add_argument("--scenario", metavar="SLUG", help="default: the site's first by name")
+    parser.add_argument("--scenario", metavar="SLUG", help="default: the site's own")
     parser.add_argument(
         "--start", required=True, metavar="TIME",
         help="ISO 8601 with zone; what is not measured follows the typical year on this zone's clock",

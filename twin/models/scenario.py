@@ -5,6 +5,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from facility.models import Product, Site, Weather
+from twin.core.text.engine_names import ENGINE_NAMES
 
 
 def readable_configuration(text: str) -> None:
@@ -25,12 +26,16 @@ class Scenario(models.Model):
     slug = models.SlugField(max_length=80)
     name = models.CharField(max_length=160)
     notes = models.TextField(blank=True)
+    is_default = models.BooleanField(
+        default=False,
+        help_text="Asked where none is named, on pages and in commands. A site without one takes the first by name.",
+    )
     weather = models.ForeignKey(
         Weather, null=True, blank=True, on_delete=models.RESTRICT, related_name="+",
         help_text="Empty: the site's own year.",
     )  # fmt: skip
     engine = models.CharField(
-        max_length=20, default="trtllm", choices=[("trtllm", "TensorRT-LLM"), ("vllm", "vLLM"), ("sglang", "SGLang")],
+        max_length=20, default="trtllm", choices=[*ENGINE_NAMES.items()],
         help_text="Serving software, whose measured efficiency the prediction uses.",
     )  # fmt: skip
     weight_precision = models.CharField(
@@ -68,11 +73,17 @@ class Scenario(models.Model):
     )
 
     class Meta:
-        ordering = ["name"]
+        ordering = ["-is_default", "name", "id"]  # the first of a site is the one to ask where none is named
         constraints = [models.UniqueConstraint(fields=["site", "slug"], name="scenario_site_slug_unique")]
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args, **kwargs) -> None:
+        """Save it; a site has one default, and a new one takes the place of the one before."""
+        if self.is_default:
+            self.site.scenarios.exclude(pk=self.pk).filter(is_default=True).update(is_default=False)
+        super().save(*args, **kwargs)
 
 
 class ScenarioWorkload(models.Model):

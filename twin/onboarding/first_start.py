@@ -12,7 +12,6 @@ from twin.models import Scenario
 from twin.runs import services
 
 FIRST_USER = "planner"
-SAMPLE_SCENARIO = "assistants"  # one per layout: a user's own first run must not wait behind many
 
 
 @transaction.atomic
@@ -25,7 +24,8 @@ def database_fill() -> int:
         return 0
     call_command("load_catalogue", stdout=io.StringIO())
     call_command("load_samples", stdout=io.StringIO())
-    scenarios = {scenario.site_id: scenario for scenario in Scenario.objects.filter(slug=SAMPLE_SCENARIO)}
+    # One per layout: a user's own first run must not wait behind many.
+    scenarios = {scenario.site_id: scenario for scenario in Scenario.objects.filter(is_default=True)}
     layouts = Layout.objects.filter(site__in=scenarios).select_related("site")
     asked = [(layout, scenarios[layout.site_id]) for layout in layouts]
     for layout, scenario in asked:

@@ -35,7 +35,7 @@ def described_year(layout: Layout, scenario: Scenario):
 
 
 def asked_scenario(query: Mapping[str, str], layout: Layout) -> Scenario:
-    """Return the scenario that is asked for, else that of the layout's last finished run, else the site's first."""
+    """Return the scenario that is asked for, else that of the layout's last finished run, else the site's default."""
     scenarios = list(layout.site.scenarios.select_related("weather"))
     slug = query.get("scenario", "") or last_scenario(layout)
     found = next((s for s in scenarios if s.slug == slug or not slug), None)

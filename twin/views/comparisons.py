@@ -25,6 +25,7 @@ from twin.core.comparison.compare import Comparison as Compared
 from twin.core.comparison.compare import compare, falls_between, model_note
 from twin.core.figures_of_merit import BY_NAME
 from twin.core.provenance import MODEL_VERSION
+from twin.core.results.details import run_details
 from twin.floor import plan_difference as plan_difference_drawing
 from twin.models import Comparison, Run, Scenario
 from twin.runs.latest import recent_runs
@@ -222,7 +223,7 @@ def visible_runs_or_404(request: HttpRequest, ids: Sequence[UUID]) -> list[Run]:
 def column(run: Run, i: int, others: Sequence[UUID]) -> dict:
     """Return the head of one column: a letter that charts and tables share, and the run behind it."""
     return {"letter": LETTERS[i], "run": run, "name": run.layout.name, "label": f"{LETTERS[i]} {run.layout.name}",
-            "without": address(others)}  # fmt: skip
+            "without": address(others), "served": run_details(run.details).per_workload}  # fmt: skip
 
 
 def chosen_pair(request: HttpRequest, n: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from twin.runs.latest import latest_runs
 def layout_draw(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     """Show the drawing board of a layout, to draw on or only to read."""
     layout = visible_layout_or_404(request.user, site, layout)
-    scenarios = list(layout.site.scenarios.order_by("name"))
+    scenarios = list(layout.site.scenarios.all())
     runs = latest_runs([layout.id]).get(layout.id, [])
     chosen = request.GET.get("scenario") or next(
         (s.slug for s in scenarios if runs and s.id == runs[0].scenario_id), scenarios[0].slug if scenarios else ""

@@ -7,6 +7,7 @@ from django.shortcuts import render
 
 from facility.catalogue.names import with_ids
 from facility.models import Product
+from twin.core.text.engine_names import ENGINE_NAMES
 from twin.floor.products import entries_by_column
 
 UNITS = {
@@ -38,7 +39,7 @@ class MeasuredRunForm(forms.Form):
         help_text="Of the checkpoint. A bench result does not say it.",
     )  # fmt: skip
     engine = forms.ChoiceField(
-        required=False, choices=[FROM_FILE, ("vllm", "vLLM"), ("sglang", "SGLang"), ("trtllm", "TensorRT-LLM")],
+        required=False, choices=[FROM_FILE, *ENGINE_NAMES.items()],
         help_text="Serving software.",
     )  # fmt: skip
 

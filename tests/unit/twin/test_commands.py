@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from facility.models import Layout
 from tests.small_run import small_result, small_scenario, use_solver
 from twin.benchmarks.measure import Benchmark
 from twin.core.figures_of_merit import FIGURES
-from twin.models import Run
+from twin.management.arguments import named_scenario
+from twin.models import Run, Scenario
 from twin.validation.check import Check, at_most
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -68,6 +70,15 @@ def test_simulate_writes_the_contracted_json(solved, tmp_path):
 def test_simulate_keeps_its_run_like_any_other(solved):
     output("simulate", "small/first")
     assert Run.objects.get().status == "done"
+
+
+def test_commands_ask_the_sites_default_scenario_where_none_is_named(solved):
+    layout = Layout.objects.get()
+    Scenario.objects.create(site=layout.site, slug="agents", name="Agents")
+    assert named_scenario(layout, None).slug == "agents"  # first by name, as long as none is the default
+    layout.site.scenarios.filter(slug="assistants").update(is_default=True)
+    assert named_scenario(layout, None).slug == "assistants"
+    assert named_scenario(layout, "agents").slug == "agents"
 
 
 def test_simulate_refuses_what_is_not_there_in_one_line(solved, tmp_path):

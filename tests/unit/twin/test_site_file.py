@@ -76,6 +76,21 @@ def test_pins_and_restrictions_are_in_the_file(site):
         site_import(content=first.replace("fp8, TP 8, batch 64", "TP many"), replace=True)
 
 
+def test_the_default_scenario_is_in_the_file_and_there_is_one_at_most(site):
+    scenario = site.scenarios.get()
+    scenario.is_default = True
+    scenario.save()
+    first = site_export(site=site)
+    assert "is_default: true" in first
+    Scenario.objects.create(site=site, slug="nights", name="Nights")
+    assert site_export(site=site_import(content=first, replace=True)) == first
+    twice = first + first[first.index("- slug: assistants") :].replace("slug: assistants", "slug: nights")
+    with pytest.raises(SiteFileError, match="assistants and nights have is_default: true; one at most may"):
+        site_import(content=twice, replace=True)
+    with pytest.raises(SiteFileError, match=r"scenarios\[assistants\].is_default is 'often'; must be true or false"):
+        site_import(content=first.replace("is_default: true", "is_default: often"), replace=True)
+
+
 def test_samples_load_once_and_stay_as_people_change_them(capsys):
     with pytest.raises(CommandError, match="the catalogue is empty"):
         call_command("load_samples")

@@ -68,6 +68,7 @@ class Pool:
     switch_trays: float  # of one domain
     feasible: bool
     reason: str
+    engine: str  # that serves it; the scenario's, unless the accelerator does not run it
     configuration_text: str
     choice_text: str  # how it was chosen: searched, searched under restrictions, or pinned
     best_text: str  # what a free search finds where this was pinned or restricted, else blank
@@ -276,7 +277,8 @@ def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int,
             choice, curve = _pinned_service(*question, n_accelerators, precisions, engine, pin, most)
         if curve is not None:
             best = None if is_free else _best_service(*question, domain, None, engine, Restrictions(), most)[0]
-            return _Service(model, workload, targets, choice.configuration, curve, "", text, best)
+            said = f"{text}; {choice.note}" if choice.note else text
+            return _Service(model, workload, targets, choice.configuration, curve, "", said, best)
         reasons.append(choice.reason)
     return _Service(wanted[0], workload, targets, None, None, "; ".join(reasons), text)
 
@@ -381,6 +383,7 @@ def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: 
         switch_trays=float(part.system.get("switch_trays") or 0.0),
         feasible=curve is not None,
         reason=service.reason,
+        engine=configuration.engine if configuration else inputs.scenario.engine,
         configuration_text=_configuration_text(configuration, inputs.scenario.engine, part),
         choice_text=service.choice_text,
         **_against_best(service),

@@ -93,7 +93,11 @@ def cover_facts(run: ReportedRun, made: str) -> list[tuple[str, str]]:
         ("Layout", f"{layout.name}, version {layout.version}{f', {run.status}' if run.status else ''}"),
         ("Halls and racks", f"{len(inputs.halls)} and {len(inputs.racks):,}"),
         ("Scenario", scenario.name),
-        ("Serves", ", ".join(share.workload.name for share in scenario.workloads)),
+        (
+            "Serves",
+            "; ".join(row.served_text for row in run.details.per_workload)
+            or ", ".join(share.workload.name for share in scenario.workloads),
+        ),
         ("Weather", f"{inputs.weather.name}, {inputs.weather.n_hours:,} hours"),
         ("Solved", run.finished),
         ("Solver", run.solver.text),
@@ -132,10 +136,11 @@ def figures_section(run: ReportedRun) -> Section:
         Column("Meaning"),
     )
     weakest = run.details.confidence
+    served = [row.served_text for row in run.details.per_workload]
     text = "± is the 80 % band. Energy is counted at the utility meter unless a figure says IT."
     if weakest:
         text += f" The weakest input of this run is {weakest}; see Assumptions."
-    return Section("Figures of merit", [text], cards, tables=[Table("Figures", "All figures", columns, rows)])
+    return Section("Figures of merit", [*served, text], cards, tables=[Table("Figures", "All figures", columns, rows)])
 
 
 def limits_section(run: ReportedRun) -> Section:

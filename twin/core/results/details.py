@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.core.text.engine_names import ENGINE_NAMES
 from twin.core.text.json_rows import read_row
 
 
@@ -50,6 +51,14 @@ class WorkloadRow:
     mean_tokens: float | None = None  # of a request, input and output
     longest_tokens: float | None = None
     best_gain_frac: float = 0.0  # output per accelerator of that one beyond this one, over this one
+    engine: str = ""  # runs of before it was kept have none
+
+    @property
+    def served_text(self) -> str:
+        """What stands beside a headline: use case, model, accelerators, engine and configuration."""
+        on = f"{self.n_accelerators:,.0f} {self.accelerator.upper()}"
+        how = [ENGINE_NAMES.get(self.engine, ""), self.configuration if self.feasible else "does not fit"]
+        return f"{self.name}: {', '.join(part for part in (f'{self.model_name} on {on}', *how) if part)}"
 
 
 @dataclass(frozen=True, slots=True)

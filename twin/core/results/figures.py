@@ -333,8 +333,9 @@ def workload_row(solved: Solved, served: Served, i: int) -> WorkloadRow:
 
     return WorkloadRow(
         workload=pool.workload, name=pool.name, model=pool.model, model_name=pool.model_name,
-        accelerator=pool.accelerator, n_accelerators=pool.n_accelerators, configuration=pool.configuration_text,
-        choice=_choice(pool), best_configuration=pool.best_text, best_gain_frac=pool.best_gain_frac,
+        accelerator=pool.accelerator, n_accelerators=pool.n_accelerators, engine=pool.engine,
+        configuration=pool.configuration_text, choice=_choice(pool),
+        best_configuration=pool.best_text, best_gain_frac=pool.best_gain_frac,
         mean_tokens=pool.input_tokens + pool.output_tokens, longest_tokens=pool.longest_tokens,
         tensor_parallel=pool.tensor_parallel, weight_precision=pool.weight_precision, feasible=pool.feasible,
         reason=pool.reason, offered_requests_per_s=float(pool.demand_per_s.mean()), served_requests_per_s=mean_per_s,

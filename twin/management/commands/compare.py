@@ -18,7 +18,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("layouts", nargs="+", metavar="SITE/LAYOUT")
-        parser.add_argument("--scenario", metavar="SLUG", help="default: each site's first by name")
+        parser.add_argument("--scenario", metavar="SLUG", help="default: each site's own")
         parser.add_argument("--equal", choices=BASES, default=CAPACITY_SHARE, help=f"default: {CAPACITY_SHARE}")
         parser.add_argument(
             "--by", default=RANKED_BY, metavar="FIGURE", help=f"figure that ranks; default: {RANKED_BY}"

@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("layout", metavar="SITE/LAYOUT")
-        parser.add_argument("--scenario", metavar="SLUG", help="default: the site's first by name")
+        parser.add_argument("--scenario", metavar="SLUG", help="default: the site's own")
         parser.add_argument(
             "--start", required=True, metavar="TIME",
             help="ISO 8601 with zone; the typical year's hours are those of this zone's clock",

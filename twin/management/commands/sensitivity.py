@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("layout", metavar="SITE/LAYOUT")
-        parser.add_argument("--scenario", metavar="SLUG", help="default: the site's first by name")
+        parser.add_argument("--scenario", metavar="SLUG", help="default: the site's own")
         parser.add_argument("--json", action="store_true", help="print all rows as JSON")
 
     def handle(self, *args, layout: str, scenario: str | None, json: bool, **_) -> None:

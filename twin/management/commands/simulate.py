@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("layout", nargs="?", metavar="SITE/LAYOUT")
-        parser.add_argument("--scenario", metavar="SLUG", help="default: the site's first by name")
+        parser.add_argument("--scenario", metavar="SLUG", help="default: the site's own")
         parser.add_argument("--json", metavar="FILE", type=Path, help="write the whole result there")
         parser.add_argument("--list", action="store_true", help="print every SITE/LAYOUT, one a line")
 
@@ -40,6 +40,8 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{found.path} under {run.scenario.slug}: {run_details(run.details).solver.message or 'solved'}"
         )
+        for row in run_details(run.details).per_workload:
+            self.stdout.write(row.served_text)
         for figure in FIGURES:
             value, band = run.figures.get(figure.name), (run.bands or {}).get(figure.name)
             low_high = f"{quantity_text(band[0], figure.unit)} to {quantity_text(band[1], figure.unit)}" if band else ""

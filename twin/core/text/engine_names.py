@@ -1,0 +1,3 @@
+"""Serving engines as people write them."""
+
+ENGINE_NAMES = {"trtllm": "TensorRT-LLM", "vllm": "vLLM", "sglang": "SGLang"}
