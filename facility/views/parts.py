@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Count, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.text import capfirst
 
 from facility import services
 from facility.entry import forms
@@ -157,7 +158,7 @@ def part_edit(request: HttpRequest, site: str, layout: str, kind: str, pk: int |
         except services.StaleLayout as stale:
             return conflict(request, layout, kind, form, stale)
         else:
-            messages.success(request, f"{kind.singular.capitalize()} {saved} saved.")
+            messages.success(request, f"{capfirst(kind.singular)} {saved} saved.")
             return redirect("part-list", site, layout.slug, kind.slug)
     return form_page(request, layout, kind, form, part)
 
@@ -214,7 +215,7 @@ def part_delete(request: HttpRequest, site: str, layout: str, kind: str, pk: int
         except (ValidationError, services.StaleLayout) as refusal:
             context["refusal"] = " ".join(getattr(refusal, "messages", [str(refusal)]))
         else:
-            messages.success(request, f"{kind.singular.capitalize()} {part} deleted.")
+            messages.success(request, f"{capfirst(kind.singular)} {part} deleted.")
             return redirect("part-list", site, layout.slug, kind.slug)
     return render(request, "facility/part_delete.html", context)
 
