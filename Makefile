@@ -19,9 +19,10 @@ run: $(VENV)/.run ## set up, start web server and worker, print the address (ARG
 test: $(VENV)/.test ## set up and run the test suite (ARGS="-k name")
 	$(BIN)/python -m pytest -q $(ARGS)
 
-check: $(VENV)/.test ## lint, import contracts, migrations up to date
+check: $(VENV)/.test ## lint, types, import contracts, migrations up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python manage.py makemigrations --check --dry-run
 

@@ -57,10 +57,19 @@ REFUSED = {  # key: what it means, wherever it is neither blank, 0 nor false
     "layer_group_size": "groups of layers of unknown kinds",
 }
 ATTENTION_KINDS = {
-    "full_attention": "full", "deepseek_sparse_attention": "full", "sliding_attention": "windowed",
-    "chunked_attention": "windowed", "linear_attention": "linear",
-}  # fmt: skip
+    "full_attention": "full",
+    "deepseek_sparse_attention": "full",
+    "sliding_attention": "windowed",
+    "chunked_attention": "windowed",
+    "linear_attention": "linear",
+}
 MLP_WIDTHS = ("dense_intermediate_size", "intermediate_size_mlp", "intermediate_size")
+SHARED_WIDTHS = (
+    "shared_expert_intermediate_size",
+    "moe_shared_expert_intermediate_size",
+    "share_expert_dim",
+    "shared_intermediate_size",
+)
 BLOCK_KINDS = {"M": "mamba", "*": "attention", "E": "moe", "-": "mlp"}
 
 
@@ -93,16 +102,25 @@ def entry_from_config(config: Config, name: str) -> dict[str, Any]:
     head_dim = int(text.get("head_dim") or text.get("attention_head_dim") or hidden // heads)
     kv_heads = int(text.get("num_key_value_heads") or heads)
     entry: dict[str, Any] = {
-        "id": re.sub(r"[^a-z0-9.+-]+", "-", name.lower()).strip("-."), "name": name,
-        "layers": kinds["layers"], "hidden_size": hidden, "attention_heads": heads, "kv_heads": kv_heads,
-        "head_dim": head_dim, "attention_type": "GQA", "sliding_window_tokens": None,
-        "full_attention_layers": kinds["full"], "windowed_attention_layers": kinds["windowed"],
+        "id": re.sub(r"[^a-z0-9.+-]+", "-", name.lower()).strip("-."),
+        "name": name,
+        "layers": kinds["layers"],
+        "hidden_size": hidden,
+        "attention_heads": heads,
+        "kv_heads": kv_heads,
+        "head_dim": head_dim,
+        "attention_type": "GQA",
+        "sliding_window_tokens": None,
+        "full_attention_layers": kinds["full"],
+        "windowed_attention_layers": kinds["windowed"],
         "intermediate_size": next((int(text[k]) for k in MLP_WIDTHS if text.get(k)), None),
-        "moe": _experts(text, kinds), "vocab_size": _whole(text, "vocab_size"),
+        "moe": _experts(text, kinds),
+        "vocab_size": _whole(text, "vocab_size"),
         "tied_embeddings": bool(text.get("tie_word_embeddings", False)),
-        "native_precision": _precision(text), "max_context_tokens": _whole(text, "max_position_embeddings"),
+        "native_precision": _precision(text),
+        "max_context_tokens": _whole(text, "max_position_embeddings"),
         "mtp_layers": int(text.get("num_nextn_predict_layers") or text.get("mtp_num_hidden_layers") or 0),
-    }  # fmt: skip
+    }
     if kinds["blocks"]:
         entry["blocks"] = kinds["blocks"]
     if str(text.get("mlp_hidden_act") or text.get("hidden_act")) in ("relu2", "gelu", "gelu_new"):
@@ -125,11 +143,10 @@ def _refuse_unknown(text: Config) -> None:
         if text.get(key):
             shown = str(text[key])
             raise ValueError(f"{key} is {shown[:40]}: {meaning} cannot be represented")
-    strange = [
-        key for key, value in text.items()
-        if STRUCTURAL.search(key) and key not in READ.split() and not WITHOUT_COST.search(key)
-        and value not in (None, False, 0, [], {}, "")
-    ]  # fmt: skip
+    known = READ.split()
+    present = [key for key, value in text.items() if value not in (None, False, 0, [], {}, "")]
+    structural = [key for key in present if STRUCTURAL.search(key) and not WITHOUT_COST.search(key)]
+    strange = [key for key in structural if key not in known]
     if strange:
         shown = ", ".join(f"{key} = {str(text[key])[:30]}" for key in sorted(strange)[:5])
         raise ValueError(f"unknown parts of the network: {shown}; its cost cannot be read from this file")
@@ -147,13 +164,18 @@ def _layers(text: Config) -> dict[str, int]:
     pattern = text.get("hybrid_override_pattern")
     blocks = text.get("layers_block_type") or ([BLOCK_KINDS.get(mark, mark) for mark in pattern] if pattern else None)
     if blocks:
-        counts = Counter(blocks)
-        if unknown := sorted(set(counts) - set(BLOCK_KINDS.values())):
+        n_of_kind = Counter(blocks)
+        if unknown := sorted(set(n_of_kind) - set(BLOCK_KINDS.values())):
             raise ValueError(f"layers_block_type has {unknown[0]!r}; known are {', '.join(BLOCK_KINDS.values())}")
         return {
-            "layers": len(blocks), "full": counts["attention"], "windowed": 0, "linear": counts["mamba"],
-            "blocks": len(blocks), "moe": counts["moe"], "dense": counts["mlp"],
-        }  # fmt: skip
+            "layers": len(blocks),
+            "full": n_of_kind["attention"],
+            "windowed": 0,
+            "linear": n_of_kind["mamba"],
+            "blocks": len(blocks),
+            "moe": n_of_kind["moe"],
+            "dense": n_of_kind["mlp"],
+        }
     n = _whole(text, "num_hidden_layers" if "num_hidden_layers" in text else "num_layers")
     counts: Counter[str] = Counter()
     linear = text.get("linear_attn_config") or {}
@@ -182,9 +204,14 @@ def _layers(text: Config) -> dict[str, int]:
     if sum(counts.values()) != n:
         raise ValueError(f"the kinds of {sum(counts.values())} layers are listed; num_hidden_layers is {n}")
     return {
-        "layers": n, "full": counts["full"], "windowed": counts["windowed"], "linear": counts["linear"], "blocks": 0,
-        "moe": -1, "dense": -1,
-    }  # fmt: skip
+        "layers": n,
+        "full": counts["full"],
+        "windowed": counts["windowed"],
+        "linear": counts["linear"],
+        "blocks": 0,
+        "moe": -1,
+        "dense": -1,
+    }
 
 
 def _experts(text: Config, kinds: Mapping[str, int]) -> dict[str, Any] | None:
@@ -203,19 +230,18 @@ def _experts(text: Config, kinds: Mapping[str, int]) -> dict[str, Any] | None:
     else:
         moe_layers = _expert_layers(text, n)
         dense = n - moe_layers
-    shared_width = next(
-        (int(text[k]) for k in (
-            "shared_expert_intermediate_size", "moe_shared_expert_intermediate_size", "share_expert_dim",
-            "shared_intermediate_size",
-        ) if text.get(k)), 0,
-    )  # fmt: skip
+    shared_width = next((int(text[k]) for k in SHARED_WIDTHS if text.get(k)), 0)
     shared = int(text.get("n_shared_experts") or text.get("num_shared_experts") or (1 if shared_width else 0))
     if str(text.get("model_type", "")).startswith("llama4"):
         shared, shared_width = 1, width
     found = {
-        "experts": experts, "active_experts": active, "shared_experts": shared, "moe_intermediate_size": width,
-        "moe_layers": moe_layers, "dense_layers": dense,
-    }  # fmt: skip
+        "experts": experts,
+        "active_experts": active,
+        "shared_experts": shared,
+        "moe_intermediate_size": width,
+        "moe_layers": moe_layers,
+        "dense_layers": dense,
+    }
     if text.get("enable_moe_block"):  # Gemma 4: a dense layer runs beside the experts in every layer
         found["dense_layers"] = n
     if shared and shared_width and shared_width != width:
@@ -244,7 +270,7 @@ def _precision(text: Config) -> str:
     algorithm = str(quantised.get("quant_algo") or "").upper()
     if algorithm == "MIXED_PRECISION":  # layer by layer: the narrowest, which most of the weights are in
         algorithm = min(
-            (str(one.get("quant_algo")).upper() for one in (quantised.get("quantized_layers") or {}).values()),
+            (str(layer.get("quant_algo")).upper() for layer in (quantised.get("quantized_layers") or {}).values()),
             key=lambda name: "FP4" not in name,
             default="",
         )
@@ -273,21 +299,33 @@ def _linear(text: Config, layers: int) -> dict[str, Any]:
     if own := text.get("linear_attn_config"):
         heads, dim = int(own["num_heads"]), int(own["head_dim"])
         return {
-            "kind": "kimi_delta", "layers": layers, "key_heads": heads, "key_head_dim": dim, "value_heads": heads,
-            "value_head_dim": dim, "conv_kernel": int(own.get("short_conv_kernel_size") or 4),
-        }  # fmt: skip
+            "kind": "kimi_delta",
+            "layers": layers,
+            "key_heads": heads,
+            "key_head_dim": dim,
+            "value_heads": heads,
+            "value_head_dim": dim,
+            "conv_kernel": int(own.get("short_conv_kernel_size") or 4),
+        }
     if text.get("mamba_num_heads"):
         return {
-            "kind": "mamba2", "layers": layers, "key_heads": int(text.get("n_groups") or 1),
-            "key_head_dim": _whole(text, "ssm_state_size"), "value_heads": _whole(text, "mamba_num_heads"),
-            "value_head_dim": _whole(text, "mamba_head_dim"), "conv_kernel": int(text.get("conv_kernel") or 4),
-        }  # fmt: skip
+            "kind": "mamba2",
+            "layers": layers,
+            "key_heads": int(text.get("n_groups") or 1),
+            "key_head_dim": _whole(text, "ssm_state_size"),
+            "value_heads": _whole(text, "mamba_num_heads"),
+            "value_head_dim": _whole(text, "mamba_head_dim"),
+            "conv_kernel": int(text.get("conv_kernel") or 4),
+        }
     return {
-        "kind": "gated_delta", "layers": layers, "key_heads": _whole(text, "linear_num_key_heads"),
-        "key_head_dim": _whole(text, "linear_key_head_dim"), "value_heads": _whole(text, "linear_num_value_heads"),
+        "kind": "gated_delta",
+        "layers": layers,
+        "key_heads": _whole(text, "linear_num_key_heads"),
+        "key_head_dim": _whole(text, "linear_key_head_dim"),
+        "value_heads": _whole(text, "linear_num_value_heads"),
         "value_head_dim": _whole(text, "linear_value_head_dim"),
         "conv_kernel": int(text.get("linear_conv_kernel_dim") or 4),
-    }  # fmt: skip
+    }
 
 
 def _take_compressed(entry: dict[str, Any], text: Config) -> None:
@@ -304,12 +342,18 @@ def _take_compressed(entry: dict[str, Any], text: Config) -> None:
     if entry["moe"]:
         entry["moe"] |= {"moe_layers": entry["layers"], "dense_layers": 0}
     entry["compressed_attention"] = {
-        "q_lora_rank": _whole(text, "q_lora_rank"), "o_lora_rank": _whole(text, "o_lora_rank"),
-        "o_groups": _whole(text, "o_groups"), "selecting_layers": ratios[low], "selecting_ratio": low,
-        "dense_layers": ratios[high], "dense_ratio": high, "index_topk": _whole(text, "index_topk"),
-        "index_heads": _whole(text, "index_n_heads"), "index_head_dim": _whole(text, "index_head_dim"),
+        "q_lora_rank": _whole(text, "q_lora_rank"),
+        "o_lora_rank": _whole(text, "o_lora_rank"),
+        "o_groups": _whole(text, "o_groups"),
+        "selecting_layers": ratios[low],
+        "selecting_ratio": low,
+        "dense_layers": ratios[high],
+        "dense_ratio": high,
+        "index_topk": _whole(text, "index_topk"),
+        "index_heads": _whole(text, "index_n_heads"),
+        "index_head_dim": _whole(text, "index_head_dim"),
         "window_tokens": _whole(text, "sliding_window"),
-    }  # fmt: skip
+    }
 
 
 def _take_latent(entry: dict[str, Any], text: Config) -> None:
@@ -318,14 +362,18 @@ def _take_latent(entry: dict[str, Any], text: Config) -> None:
     entry["kv_heads"] = 1
     entry["head_dim"] = nope + rope
     entry["mla"] = {
-        "q_lora_rank": _whole(text, "q_lora_rank"), "kv_lora_rank": _whole(text, "kv_lora_rank"),
-        "qk_nope_head_dim": nope, "qk_rope_head_dim": rope, "v_head_dim": _whole(text, "v_head_dim"),
-    }  # fmt: skip
+        "q_lora_rank": _whole(text, "q_lora_rank"),
+        "kv_lora_rank": _whole(text, "kv_lora_rank"),
+        "qk_nope_head_dim": nope,
+        "qk_rope_head_dim": rope,
+        "v_head_dim": _whole(text, "v_head_dim"),
+    }
     if text.get("index_topk"):
         entry["sparse_attention"] = {
-            "index_heads": _whole(text, "index_n_heads"), "index_head_dim": _whole(text, "index_head_dim"),
+            "index_heads": _whole(text, "index_n_heads"),
+            "index_head_dim": _whole(text, "index_head_dim"),
             "index_topk": _whole(text, "index_topk"),
-        }  # fmt: skip
+        }
         if types := text.get("indexer_types"):
             own = sum(kind == "full" for kind in types)
             if own < len(types):
@@ -352,11 +400,12 @@ def _take_windows(entry: dict[str, Any], text: Config) -> None:
     sparse = text.get("sparse_attention_config") or {}
     if sparse.get("use_sparse_attention"):
         entry["sparse_attention"] = {
-            "index_heads": int(sparse["sparse_num_index_heads"]), "index_head_dim": int(sparse["sparse_index_dim"]),
+            "index_heads": int(sparse["sparse_num_index_heads"]),
+            "index_head_dim": int(sparse["sparse_index_dim"]),
             "index_topk": int(sparse["sparse_topk_blocks"]) * int(sparse["sparse_block_size"]),
             "sparse_layers": sum(map(bool, sparse["sparse_attention_freq"])),
             "index_layers": sum(map(bool, sparse["sparse_attention_freq"])),
-        }  # fmt: skip
+        }
 
 
 def _with_counts(entry: dict[str, Any]) -> dict[str, Any]:

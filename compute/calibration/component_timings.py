@@ -56,17 +56,17 @@ ASSUMED_SEQUENCE_S = 1e-6
 def component_efficiencies(timings: ComponentTimings) -> Efficiencies:
     """Return the timings as efficiencies of the step-time formula."""
     return Efficiencies(
-        weight_bandwidth_frac=np.float64(timings.weight_bandwidth_frac),
-        kv_bandwidth_frac=np.float64(timings.kv_bandwidth_frac),
-        gemm_frac=np.float64(timings.gemm_frac),
-        expert_gemm_frac=np.float64(ASSUMED_EXPERT_GEMM_FRAC),
-        attention_frac=np.float64(ASSUMED_ATTENTION_FRAC),
-        link_frac=np.float64(timings.link_frac),
-        exchange_s=np.float64(timings.exchange_s),
-        layer_s=np.float64(ASSUMED_LAYER_S),
-        moe_layer_s=np.float64(ASSUMED_MOE_LAYER_S),
-        step_s=np.float64(ASSUMED_STEP_S),
-        sequence_s=np.float64(ASSUMED_SEQUENCE_S),
+        weight_bandwidth_frac=np.array(timings.weight_bandwidth_frac),
+        kv_bandwidth_frac=np.array(timings.kv_bandwidth_frac),
+        gemm_frac=np.array(timings.gemm_frac),
+        expert_gemm_frac=np.array(ASSUMED_EXPERT_GEMM_FRAC),
+        attention_frac=np.array(ASSUMED_ATTENTION_FRAC),
+        link_frac=np.array(timings.link_frac),
+        exchange_s=np.array(timings.exchange_s),
+        layer_s=np.array(ASSUMED_LAYER_S),
+        moe_layer_s=np.array(ASSUMED_MOE_LAYER_S),
+        step_s=np.array(ASSUMED_STEP_S),
+        sequence_s=np.array(ASSUMED_SEQUENCE_S),
     )
 
 

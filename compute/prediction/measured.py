@@ -51,16 +51,36 @@ RESULT_COLUMNS: dict[str, tuple[str, ...]] = {
 }
 RESULT_MARKS = ("isl", "osl", "conc")  # that a result row cannot be without
 ACCELERATORS = {
-    "h100": "h100-sxm", "h200": "h200-sxm", "h20": "h20-sxm", "b200": "b200-sxm", "b300": "b300-sxm", "gb200": "gb200",
-    "gb300": "gb300", "mi300x": "mi300x", "mi325x": "mi325x", "mi350x": "mi350x", "mi355x": "mi355x",
-}  # fmt: skip
+    "h100": "h100-sxm",
+    "h200": "h200-sxm",
+    "h20": "h20-sxm",
+    "b200": "b200-sxm",
+    "b300": "b300-sxm",
+    "gb200": "gb200",
+    "gb300": "gb300",
+    "mi300x": "mi300x",
+    "mi325x": "mi325x",
+    "mi350x": "mi350x",
+    "mi355x": "mi355x",
+}
 MODELS = {
-    "dsr1": "deepseek-r1", "dsv4": "deepseek-v4-pro", "gptoss": "gpt-oss-120b", "gptoss120b": "gpt-oss-120b",
-    "llama70b": "llama-3.1-70b", "glm5": "glm-5", "glm5.1": "glm-5.1", "glm5.2": "glm-5.2",
+    "dsr1": "deepseek-r1",
+    "dsv4": "deepseek-v4-pro",
+    "gptoss": "gpt-oss-120b",
+    "gptoss120b": "gpt-oss-120b",
+    "llama70b": "llama-3.1-70b",
+    "glm5": "glm-5",
+    "glm5.1": "glm-5.1",
+    "glm5.2": "glm-5.2",
     "kimik2": "kimi-k2-instruct",
-    "kimik2.5": "kimi-k2.5", "kimik2.6": "kimi-k2.5", "kimik3": "kimi-k3", "minimaxm2.5": "minimax-m2.5",
-    "minimaxm2.7": "minimax-m2.5", "minimaxm3": "minimax-m3", "qwen3.5": "qwen3.5-397b-a17b",
-}  # fmt: skip
+    "kimik2.5": "kimi-k2.5",
+    "kimik2.6": "kimi-k2.5",
+    "kimik3": "kimi-k3",
+    "minimaxm2.5": "minimax-m2.5",
+    "minimaxm2.7": "minimax-m2.5",
+    "minimaxm3": "minimax-m3",
+    "qwen3.5": "qwen3.5-397b-a17b",
+}
 # Measured quantities: fields, and what multiplies them into SI.
 RESULT_METRICS = {
     "ttft_s": (("mean_ttft", "median_ttft"), 1.0),
@@ -152,7 +172,10 @@ def _first(record: Row, names: Sequence[str]) -> Any:
 
 def _result_run(record: Row) -> MeasuredRun:
     notes = []
-    metrics = record | (record.get("metrics") or {})
+    inner = record.get("metrics") or {}
+    if not isinstance(inner, Mapping):
+        raise ValueError(f"metrics is {str(inner)[:40]!r}; must be a mapping of names to values")
+    metrics = {**record, **inner}
     row = {
         column: str(value) for column, names in RESULT_COLUMNS.items() if (value := _first(record, names)) is not None
     }
@@ -180,7 +203,7 @@ def _result_run(record: Row) -> MeasuredRun:
             "tensor_parallel": f"{(tensor or 1) / (data or 1):.0f}",
             "data_parallel": f"{data or 1:.0f}",
             "expert_parallel": str(_first(record, ("ep", "decode_ep")) or 1),
-        }  # fmt: skip
+        }
         row = {name: value for name, value in row.items() if not name.startswith(("prefill_", "decode_"))}
         accelerators = float(row["n_accelerators"])
     else:
@@ -209,14 +232,17 @@ def _bench_run(record: Row, deployment: Row) -> MeasuredRun:
         )
     notes = []
     completed = _number(record.get("completed")) or _number(record.get("num_prompts"))
-    lengths = [_number(record.get(f"total_{side}_tokens")) for side in ("input", "output")]
-    if not completed or not all(lengths):
+    input_tokens, output_tokens = _number(record.get("total_input_tokens")), _number(record.get("total_output_tokens"))
+    if not completed or not input_tokens or not output_tokens:
         raise ValueError("the bench result lacks completed, total_input_tokens or total_output_tokens")
     row = {
-        "model": str(record.get("model_id") or ""), "engine": str(record.get("backend") or ""), "source": "bench serve",
-        "input_tokens": f"{lengths[0] / completed:.6g}", "output_tokens": f"{lengths[1] / completed:.6g}",
+        "model": str(record.get("model_id") or ""),
+        "engine": str(record.get("backend") or ""),
+        "source": "bench serve",
+        "input_tokens": f"{input_tokens / completed:.6g}",
+        "output_tokens": f"{output_tokens / completed:.6g}",
         "measured_on": str(record.get("date") or "")[:10],
-    }  # fmt: skip
+    }
     if not any(name in row["engine"].lower() for name in ("vllm", "sglang", "trt", "tensorrt")):
         row["engine"] = ""
     limit, rate = _number(record.get("max_concurrency")), _number(record.get("request_rate"))
@@ -282,9 +308,14 @@ def _beside(
     coefficients: CoefficientSet,
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "row": run.row, "notes": list(run.notes), "feasible": bool(answer["feasible"]), "reason": answer["reason"],
-        "quantities": [], "terms": [], "sentence": str(answer["reason"]),
-    }  # fmt: skip
+        "row": run.row,
+        "notes": list(run.notes),
+        "feasible": bool(answer["feasible"]),
+        "reason": answer["reason"],
+        "quantities": [],
+        "terms": [],
+        "sentence": str(answer["reason"]),
+    }
     if not answer["feasible"]:
         return found
     for name in PREDICTED:
@@ -292,12 +323,16 @@ def _beside(
         if measured is None or predicted == "":
             continue
         low, high = float(answer[f"{name}_low"]), float(answer[f"{name}_high"])
-        found["quantities"].append(
-            {
-                "quantity": name, "measured": measured, "predicted": float(predicted), "low": low, "high": high,
-                "error_frac": float(predicted) / measured - 1.0, "in_band": low <= measured <= high,
-            }
-        )  # fmt: skip
+        quantity = {
+            "quantity": name,
+            "measured": measured,
+            "predicted": float(predicted),
+            "low": low,
+            "high": high,
+            "error_frac": float(predicted) / measured - 1.0,
+            "in_band": low <= measured <= high,
+        }
+        found["quantities"].append(quantity)
     gap = next((q for q in found["quantities"] if q["quantity"] == "itl_s"), None)
     if gap:
         found["terms"] = step_terms(run.row, accelerators, models, coefficients, gap["measured"] / gap["predicted"])
@@ -332,7 +367,7 @@ def step_terms(
         factor = 1.0 + (ratio - 1.0) / share if share >= LEAST_SHARE else math.nan
         possible = 1.0 / WIDEST_FACTOR <= factor <= WIDEST_FACTOR
         found.append({"term": term, "share_frac": share, "factor": factor if possible else None})
-    return sorted(found, key=lambda one: -one["share_frac"])
+    return sorted(found, key=lambda term: -term["share_frac"])
 
 
 def _step_s(costs: StepCosts, batch: Any, context: Any) -> float:
@@ -340,9 +375,12 @@ def _step_s(costs: StepCosts, batch: Any, context: Any) -> float:
 
 
 WORDS = {
-    "ttft_s": "time to first token", "itl_s": "gap between tokens", "output_tokens_per_s": "output",
-    "accelerator_power_w": "power", "joules_per_output_token": "energy per token",
-}  # fmt: skip
+    "ttft_s": "time to first token",
+    "itl_s": "gap between tokens",
+    "output_tokens_per_s": "output",
+    "accelerator_power_w": "power",
+    "joules_per_output_token": "energy per token",
+}
 
 
 def _sentence(quantities: Sequence[Row], terms: Sequence[Row]) -> str:

@@ -1,15 +1,27 @@
 """How the replay's loops are compiled: without reference counting, without the interpreter's lock, cached by source."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Protocol, TypeVar
 
 from numba import njit
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Compiler(Protocol):
+    """What makes a function faster and leaves its arguments and result as they are written."""
+
+    def __call__(self, function: Function, /) -> Function: ...
+
+
 # Tuples of arrays pass through many small functions; counting references to them took half of the time (measured:
 # 76,000 requests/s with, 165,000 without). Nothing in these loops allocates, so there is nothing to count.
-compiled = njit(nogil=True, _nrt=False)
-compiled_entry = njit(nogil=True, _nrt=False, cache=True)
+OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False}  # Numba's own types leave `_nrt` out
+compiled: Compiler = njit(**OPTIONS)
+compiled_entry: Compiler = njit(**OPTIONS, cache=True)
 
 
 def source_digest(*modules: ModuleType) -> int:

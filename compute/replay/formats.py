@@ -9,9 +9,10 @@ import csv
 import gzip
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,6 +24,7 @@ MOST_DOCUMENT_BYTES = 2**30  # of one JSON document, which is read whole; JSON l
 GROUPED = re.compile(r"\d{1,3}(\.\d{3})+(,\d*)?")  # a number with points between its thousands
 TEXT_COLUMNS = ("request_id", "run", "session", "hash_ranges_512")  # cells that are no numbers
 NEEDED = ("input_tokens", "output_tokens")
+Records = Callable[[], Iterable[Any]]  # reads a file's records again at each call
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +42,28 @@ def _same(*names: str) -> dict[str, tuple[str, ...]]:
     return {name: (name,) for name in names}
 
 
+OWN_COLUMNS = (
+    *("input_tokens", "output_tokens", "arrival_s", "request_id", "run", "priority", "hash_ranges_512"),
+    *("cached_tokens", "cached_tokens_inf"),
+    *("session", "sub", "turn", "think_s", "t_s", "api_s"),  # of traces of sessions
+)
 OWN = TraceFormat(
     "the product's own columns",
-    _same(
-        "input_tokens", "output_tokens", "arrival_s", "request_id", "run", "priority", "hash_ranges_512",
-        "cached_tokens", "cached_tokens_inf", "session", "sub", "turn", "think_s", "t_s", "api_s",
-    ),
-)  # fmt: skip
+    _same(*OWN_COLUMNS),
+)
 FORMATS: tuple[TraceFormat, ...] = (
     OWN,
     TraceFormat(
         "Mooncake",
-        {"input_tokens": ("input_length",), "output_tokens": ("output_length",), "arrival_s": ("timestamp",),
-         "hash_ranges_512": ("hash_ids",), "request_id": ("id", "request_id")},
-        seconds_per_unit=1e-3, where="kvcache-ai/Mooncake, FAST25-release/traces",
+        {
+            "input_tokens": ("input_length",),
+            "output_tokens": ("output_length",),
+            "arrival_s": ("timestamp",),
+            "hash_ranges_512": ("hash_ids",),
+            "request_id": ("id", "request_id"),
+        },
+        seconds_per_unit=1e-3,
+        where="kvcache-ai/Mooncake, FAST25-release/traces",
     ),
     TraceFormat(
         "Azure 2023 and 2024",
@@ -67,14 +77,21 @@ FORMATS: tuple[TraceFormat, ...] = (
     ),
     TraceFormat(
         "requests with token usage",
-        {"input_tokens": ("prompt_tokens", "prompt_len", "input_len", "num_prompt_tokens", "input_length"),
-         "output_tokens": ("completion_tokens", "output_len", "expected_output_len", "num_generation_tokens",
-                           "output_length"),
-         "arrival_s": ("arrival_time", "arrived_at", "start_time", "timestamp", "time", "created"),
-         "request_id": ("request_id", "id")},
+        {
+            "input_tokens": ("prompt_tokens", "prompt_len", "input_len", "num_prompt_tokens", "input_length"),
+            "output_tokens": (
+                "completion_tokens",
+                "output_len",
+                "expected_output_len",
+                "num_generation_tokens",
+                "output_length",
+            ),
+            "arrival_s": ("arrival_time", "arrived_at", "start_time", "timestamp", "time", "created"),
+            "request_id": ("request_id", "id"),
+        },
         where="usage of OpenAI-compatible servers, vLLM's request logs",
     ),
-)  # fmt: skip
+)
 # Results of `vllm bench serve --save-detailed` and `sglang.bench_serving --output-details`: one list per request field.
 BENCH_LENGTHS = ("input_lens", "output_lens")
 BENCH_NAME = "vLLM or SGLang bench serve result"
@@ -203,10 +220,11 @@ def _json_source(path: Path, reading: Reading) -> TraceSource:
         record = json.loads(line)
     except ValueError:
         record = None
+    lines: Records
     if isinstance(record, dict):  # JSON lines, or a document of one line
-        lines = lambda: _json_lines(path)  # noqa: E731 - a name for what is called again at each reading
+        lines = partial(_json_lines, path)
     else:
-        lines = lambda: _document(path)  # noqa: E731
+        lines = partial(_document, path)
         record = next(iter(lines()), None)
     if not isinstance(record, dict):
         raise ValueError(f"{path.name} holds no records; a trace is a list of mappings, one per request")
@@ -226,11 +244,11 @@ def _json_source(path: Path, reading: Reading) -> TraceSource:
 
     def rows() -> Iterator[list[str]]:
         zero: list[float] = []
-        for one in lines():
-            if not isinstance(one, dict):
+        for entry in lines():
+            if not isinstance(entry, dict):
                 yield []
                 continue
-            yield convert([_cell(one.get(name)) for name in names], zero)
+            yield convert([_cell(entry.get(name)) for name in names], zero)
 
     return TraceSource(path, found.name, columns, rows, [f"read as {found.name}"] if found is not OWN else [])
 
@@ -274,13 +292,13 @@ def _cell(value: Any) -> str:
 def _ranges(ids: Sequence[Any]) -> str:
     """Return block ids as the product writes them: "0 7-9"."""
     parts: list[list[int]] = []
-    for one in ids:
-        if isinstance(one, bool) or not isinstance(one, int):
+    for block in ids:
+        if isinstance(block, bool) or not isinstance(block, int):
             return " ".join(map(str, ids))  # refused where it is read, with its row
-        if parts and one == parts[-1][1] + 1:
-            parts[-1][1] = one
+        if parts and block == parts[-1][1] + 1:
+            parts[-1][1] = block
         else:
-            parts.append([one, one])
+            parts.append([block, block])
     return " ".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
 
 
@@ -293,19 +311,20 @@ def _fitting(path: Path, names: Sequence[str]) -> TraceFormat:
         If none fits; names the nearest and what it misses.
     """
 
-    def there(one: TraceFormat) -> list[str]:
-        return [column for column, own in one.columns.items() if any(name in names for name in own)]
+    def columns_there(of_format: TraceFormat) -> list[str]:
+        return [column for column, own in of_format.columns.items() if any(name in names for name in own)]
 
-    fits = [one for one in FORMATS if all(column in there(one) for column in one.needed)]
+    there = {f.name: columns_there(f) for f in FORMATS}
+    fits = [f for f in FORMATS if set(f.needed) <= set(there[f.name])]
     if fits:
-        return max(fits, key=lambda one: len(there(one)))
-    nearest = max(FORMATS, key=lambda one: (sum(column in there(one) for column in one.columns), one is OWN))
-    missing = [nearest.columns[column][0] for column in nearest.needed if column not in there(nearest)]
+        return max(fits, key=lambda f: len(there[f.name]))
+    nearest = max(FORMATS, key=lambda f: (len(there[f.name]), f is OWN))
+    missing = [nearest.columns[column][0] for column in nearest.needed if column not in there[nearest.name]]
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-    if not there(nearest):
-        known = ", ".join(one.name for one in FORMATS[1:])
+    if not there[nearest.name]:
+        others = ", ".join(f.name for f in FORMATS[1:])
         raise ValueError(
-            f"{path.name} lacks the column {' and '.join(NEEDED)}; it has {shown}. Read directly are also {known}, "
+            f"{path.name} lacks the column {' and '.join(NEEDED)}; it has {shown}. Read directly are also {others}, "
             f"{SHAREGPT_NAME} and a {BENCH_NAME}"
         )
     raise ValueError(
@@ -324,7 +343,9 @@ def _places(found: TraceFormat, names: Sequence[str]) -> tuple[list[str], list[i
     return columns, places
 
 
-def _converter(found: TraceFormat, columns: Sequence[str], reading: Reading):
+def _converter(
+    found: TraceFormat, columns: Sequence[str], reading: Reading
+) -> Callable[[list[str], list[float]], list[str]]:
     """Return what turns a row's cells into the product's units; `zero` keeps the time of the first row."""
     numbers = [i for i, column in enumerate(columns) if column not in TEXT_COLUMNS]
     time = columns.index("arrival_s") if "arrival_s" in columns else None
@@ -362,10 +383,10 @@ def _seconds(cell: str, found: TraceFormat, zero: list[float]) -> str:
 def _bench_source(path: Path, runs: list[Any]) -> TraceSource:
     """Return the requests of a measured run: as fast, or as many at a time, as its client sent them."""
     runs = [run for run in runs if isinstance(run, dict) and isinstance(run.get("input_lens"), list)]
-    one = runs[0]
-    limit, rate = one.get("max_concurrency"), one.get("request_rate")
-    starts = one.get("start_times")
-    timed = isinstance(starts, list) and len(starts) == len(one["input_lens"])
+    run = runs[0]
+    limit, rate = run.get("max_concurrency"), run.get("request_rate")
+    starts = run.get("start_times")
+    timed = isinstance(starts, list) and len(starts) == len(run["input_lens"])
     source = TraceSource(path, BENCH_NAME, ["request_id", "input_tokens", "output_tokens"], None)
     if timed:
         source.columns += ["arrival_s"]
@@ -376,7 +397,7 @@ def _bench_source(path: Path, runs: list[Any]) -> TraceSource:
         source.notes.append(f"{source.sessions} requests are kept in flight, as in the measured run")
     elif isinstance(rate, int | float) and 0 < rate < 1e9:
         source.rate_per_s = float(rate)
-        source.gap_cv = float(one.get("burstiness") or 1.0) ** -0.5
+        source.gap_cv = float(run.get("burstiness") or 1.0) ** -0.5
         source.notes.append(f"requests are drawn at {rate:g} a second, as in the measured run")
     else:
         source.columns += ["arrival_s"]
@@ -411,15 +432,15 @@ def _sharegpt_source(path: Path, records: Any, reading: Reading) -> TraceSource:
             if not isinstance(record, dict):
                 yield []
                 continue
-            said, before, turn = 0, "", 0
+            context, before, turn = 0, "", 0
             for part in record.get("conversations") or record.get("messages") or ():
                 who = str(part.get("from") or part.get("role") or "").lower()
                 text = str(part.get("value") or part.get("content") or "")
                 if who in SHAREGPT_ANSWERS and before:
-                    prompt, answer = said + tokens(before), tokens(text)
+                    prompt, answer = context + tokens(before), tokens(text)
                     name = str(record.get("id") or number)
-                    yield [name, "0", str(turn), str(prompt), str(answer), str(said), "0"]
-                    said, before, turn = prompt + answer, "", turn + 1
+                    yield [name, "0", str(turn), str(prompt), str(answer), str(context), "0"]
+                    context, before, turn = prompt + answer, "", turn + 1
                 elif who in SHAREGPT_ASKS or who == "system":
                     before += text
 

@@ -57,7 +57,7 @@ def empty_prefix_cache(n_replicas: int, n_slots: int) -> PrefixCache:
 
 
 @compiled
-def home_position(key: int, table_size: int) -> int:
+def home_position(key: int, table_size: int) -> np.int64:
     """Return where a key would like to sit in the table."""
     mixed = np.uint64(key) * HASH_MULTIPLIER
     return np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(table_size - 1))

@@ -71,8 +71,8 @@ def _turns(trace: Path | TraceSource) -> Iterator[_Turn]:
         turn = token_counts("turn", cells["turn"], 0, reasons)
         think_s = numbers([cell.strip() or "0" for cell in cells["think_s"]])
         observed_s = numbers(cells.get("t_s", zero)) + numbers(cells.get("api_s", zero))
-        for i in np.flatnonzero(~(np.isfinite(think_s) & (think_s >= 0))):
-            reasons.setdefault(int(i), f"think_s is {cells['think_s'][i]!r}; must be 0 s or more")
+        for i in np.flatnonzero(~(np.isfinite(think_s) & (think_s >= 0))).tolist():
+            reasons.setdefault(i, f"think_s is {cells['think_s'][i]!r}; must be 0 s or more")
         for i in range(n):
             yield _Turn(
                 row=first_row + i,

@@ -180,8 +180,8 @@ def token_counts(
     values = numbers(cells)
     with np.errstate(invalid="ignore"):
         good = (values >= least) & (values <= MOST_TOKENS) & (values == np.rint(values))
-    for row in np.flatnonzero(~good):
-        reasons.setdefault(int(row), f"{name} is {cells[row]!r}; must be a whole number, {least} or more")
+    for row in np.flatnonzero(~good).tolist():
+        reasons.setdefault(row, f"{name} is {cells[row]!r}; must be a whole number, {least} or more")
     return np.where(good, values, max(least, 1)).astype(np.int64)
 
 
@@ -336,11 +336,11 @@ def read_trace(
 def _arrivals(cells: Sequence[str], rate_factor: float, last_s: float, reasons: dict[int, str]) -> FloatArray:
     arrival_s = numbers(cells) / rate_factor
     good = np.isfinite(arrival_s) & (arrival_s >= 0)
-    for row in np.flatnonzero(~good):
-        reasons.setdefault(int(row), f"arrival_s is {cells[row]!r}; must be a time of 0 s or more")
-    for row in np.flatnonzero(good & (arrival_s < last_s)):
+    for row in np.flatnonzero(~good).tolist():
+        reasons.setdefault(row, f"arrival_s is {cells[row]!r}; must be a time of 0 s or more")
+    for row in np.flatnonzero(good & (arrival_s < last_s)).tolist():
         reasons.setdefault(
-            int(row),
+            row,
             f"arrives at {arrival_s[row]:g} s, more than {ROWS_PER_BATCH} rows after a request of {last_s:g} s;"
             " sort the trace by arrival_s",
         )
@@ -350,8 +350,8 @@ def _arrivals(cells: Sequence[str], rate_factor: float, last_s: float, reasons: 
 def _priorities(cells: Sequence[str], reasons: dict[int, str]) -> IntArray:
     values = numbers([cell.strip() or "0" for cell in cells])
     good = np.isin(values, np.arange(N_PRIORITIES))
-    for row in np.flatnonzero(~good):
-        reasons.setdefault(int(row), f"priority is {cells[row]!r}; must be a whole number from 0 to {N_PRIORITIES - 1}")
+    for row in np.flatnonzero(~good).tolist():
+        reasons.setdefault(row, f"priority is {cells[row]!r}; must be a whole number from 0 to {N_PRIORITIES - 1}")
     return np.where(good, values, 0).astype(np.int64)
 
 

@@ -92,9 +92,10 @@ def claim_rows(
         )
         for side in (old, new)
     }
-    spread = np.hypot(
-        *(half_bands(coefficients.record, side.accelerator.name, model.name)["throughput"] for side in (old, new))
+    old_band, new_band = (
+        half_bands(coefficients.record, side.accelerator.name, model.name)["throughput"] for side in (old, new)
     )
+    spread = np.hypot(old_band, new_band)
     rows = []
     for speed in user_tokens_per_s:
         points = [_point(sides[side.name], side, speed, electricity_usd_per_j) for side in (old, new)]

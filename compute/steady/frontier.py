@@ -26,7 +26,7 @@ from compute.steps.power import (
     state_shares,
     states_power_share,
 )
-from compute.steps.roofline import clocked
+from compute.steps.roofline import Parallelism, clocked
 from compute.steps.speculation import draft_choices, tokens_per_step
 from compute.workload import Workload
 
@@ -170,19 +170,12 @@ def _pinned_apart(
     """Return the points of a unit whose instances and their numbers were decided."""
     found = []
     for precision in dict.fromkeys(instances.precisions):
-        places = [
-            next(
-                (
-                    i
-                    for i, (name, spread) in enumerate(zip(instances.precisions, instances.parallelisms, strict=True))
-                    if name == precision and spread == wanted
-                ),
-                None,
-            )
-            for wanted in (pin.prefill, pin.parallelism)
-        ]
-        if None not in places:
-            first, decode = (instances.take([place]) for place in places)
+        place_of: dict[Parallelism, int] = {}  # the first of each that has this precision
+        for i, (name, spread) in enumerate(zip(instances.precisions, instances.parallelisms, strict=True)):
+            if name == precision:
+                place_of.setdefault(spread, i)
+        if pin.prefill in place_of and pin.parallelism in place_of:
+            first, decode = instances.take([place_of[pin.prefill]]), instances.take([place_of[pin.parallelism]])
             counts = (pin.prefill_instances, pin.decode_instances)
             most = pin.n_accelerators
             found += _units(first, decode, accelerator, model, workload, engine, power_cap_w, most, counts)
@@ -302,9 +295,10 @@ def _apart(
     """
     found = []
     for precision in dict.fromkeys(instances.precisions):
-        of = np.array([i for i, name in enumerate(instances.precisions) if name == precision])
-        first = instances.take([_fastest_prefill(instances, of, workload)])
-        decode = instances.take(of[instances.work.accelerators[of] + first.work.accelerators[0] <= max_accelerators])
+        indices = np.array([i for i, name in enumerate(instances.precisions) if name == precision])
+        first = instances.take([_fastest_prefill(instances, indices, workload)])
+        n_of_pair = instances.work.accelerators[indices] + first.work.accelerators[0]
+        decode = instances.take(indices[n_of_pair <= max_accelerators])
         if decode.parallelisms:
             found += _units(first, decode, accelerator, model, workload, engine, power_cap_w, max_accelerators)
     return found
@@ -371,9 +365,16 @@ def _units(
             for count in np.unique(n_prefill[i][fits[i]]):
                 at = fits[i] & (n_prefill[i] == count)
                 unit = Configuration(
-                    accelerator, model, engine, decode.precisions[i], parallelism, first.parallelisms[0],
-                    int(count), n_decode, decode.drafts[i],
-                )  # fmt: skip
+                    accelerator,
+                    model,
+                    engine,
+                    weight_precision=decode.precisions[i],
+                    parallelism=parallelism,
+                    prefill_parallelism=first.parallelisms[0],
+                    prefill_instances=int(count),
+                    decode_instances=n_decode,
+                    draft_tokens=decode.drafts[i],
+                )
                 found.append(
                     _Points(
                         user_tokens_per_s=1.0 / line.itl_s[i][at][None],

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ FloatArray = NDArray[np.float64]
 
 # assumed: of a tier below each accelerator's memory; a PCIe Gen5 x16 slot moves 64e9 one way, less in practice
 ASSUMED_TIER_BYTES_PER_S = 50e9
+
+Group = TypeVar("Group", DeploymentWork, StepCosts, Scheduling, PowerCoefficients)  # of arrays over candidates
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +77,7 @@ class Instances:
     def columns(self) -> "Instances":
         """Return the candidates with arrays of shape (n, 1), to be spread over loads."""
 
-        def column(group):
+        def column(group: Group) -> Group:
             return replace(group, **{f.name: getattr(group, f.name).reshape(-1, 1) for f in fields(group)})
 
         return replace(

@@ -52,7 +52,7 @@ class FirstToken:
         own_s = (self.weight * self.prompt_s).sum(axis=-1)
         return self.fixed_s + own_s + self.wait.share * self.wait.mean_s
 
-    def within(self, limit_s: FloatArray) -> FloatArray:
+    def within(self, limit_s: FloatArray | float) -> FloatArray:
         """Return the share of requests whose first token comes in `limit_s`, shape (n, m)."""
         left_s = (limit_s - self.fixed_s)[..., None] - self.prompt_s
         return (self.weight * self.wait.within(left_s)).sum(axis=-1)

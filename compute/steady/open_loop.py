@@ -18,7 +18,7 @@ from compute.steady.session_cache import cached_frac, kept_frac, settled_kept_fr
 from compute.steps.closed_loop import ASSUMED_CHUNK_TOKENS, Scheduling, SteadyState, closed_loop, prefill_time_s
 from compute.steps.roofline import StepCosts
 from compute.steps.speculation import tokens_per_step
-from compute.workload import NORMAL_95, LatencyTargets, Workload
+from compute.workload import NORMAL_95, LatencyTargets, Sessions, Workload
 
 FloatArray = NDArray[np.float64]
 
@@ -91,20 +91,22 @@ def load_line(
         Contexts of paused sessions that a slower tier of memory keeps, and the time to bring one back [s].
     """
     most = np.maximum(limit, 1.0)
+    contexts = most + np.asarray(tier, dtype=np.float64)
     # a prompt yields its token no sooner than it has passed the engine that it holds up
     scheduling = replace(scheduling, first=np.maximum(scheduling.first, scheduling.stall * decode_scale))
     instance = _Instance(costs, scheduling, workload, decode_scale, prompt_times(costs, workload))
     in_service, kept, fetched = _knots(most), np.ones((1, 1)), np.zeros((1, 1))
-    if workload.sessions is not None and workload.cached_frac > workload.sessions.shared_frac:
+    sessions = workload.sessions
+    if sessions is not None and workload.cached_frac > sessions.shared_frac:
         # requests beyond the best number take the room of paused sessions, whose prompts then come whole
-        kept = instance.kept_of(most + tier, in_service)
+        kept = instance.kept_by(sessions, contexts, in_service)
         rate = instance.requests_per_s(in_service, instance.state(in_service, kept))
         best = np.take_along_axis(in_service, np.argmax(rate, axis=1)[:, None], axis=1)
         if np.any(best < most):
             in_service = _knots(best)
-            kept = instance.kept_of(most + tier, in_service)
+            kept = instance.kept_by(sessions, contexts, in_service)
         rate = instance.requests_per_s(in_service, instance.state(in_service, kept))
-        fetched = np.maximum(kept - kept_frac(workload.sessions, most - in_service, rate), 0.0)
+        fetched = np.maximum(kept - kept_frac(sessions, most - in_service, rate), 0.0)
         most = best
     state = instance.state(in_service, kept)
     itl_s, decode_step_s = state.itl_s * decode_scale, state.decode_step_s * decode_scale
@@ -179,10 +181,10 @@ class _Instance:
         """Return the rate of a closed loop."""
         return in_service / (state.ttft_s + self.workload.gaps * state.itl_s * self.decode_scale)
 
-    def kept_of(self, contexts: FloatArray, in_service: FloatArray) -> FloatArray:
+    def kept_by(self, sessions: Sessions, contexts: FloatArray, in_service: FloatArray) -> FloatArray:
         """Return what sessions keep in memory for so many contexts, with requests in service."""
         return settled_kept_frac(
-            self.workload.sessions,
+            sessions,
             contexts - in_service,
             lambda kept: self.requests_per_s(in_service, self.state(in_service, kept)),
         )

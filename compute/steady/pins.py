@@ -98,9 +98,12 @@ class Pin:
         for prefix, parallelism in pools:
             if parallelism is not None:
                 reasons += deployment_refusals(
-                    model, parallelism, input_tokens=workload.input_tokens, output_tokens=workload.output_tokens,
+                    model,
+                    parallelism,
+                    input_tokens=workload.input_tokens,
+                    output_tokens=workload.output_tokens,
                     prefix=prefix,
-                )  # fmt: skip
+                )
         if self.n_accelerators > most:
             reasons.append(f"the configuration takes {self.n_accelerators} x {accelerator.name}; there are {most:.0f}")
         if self.draft_tokens and not model.mtp_layers:
@@ -141,15 +144,27 @@ def pin_from_text(text: str) -> Pin:
     found = APART.fullmatch(unit)
     if found is None:
         return Pin(
-            _ranks(unit), precision=precision, draft_tokens=drafts, batch=batch, kv_precision=cache,
+            _ranks(unit),
+            precision=precision,
+            draft_tokens=drafts,
+            batch=batch,
+            kv_precision=cache,
             checkpoint=checkpoint,
-        )  # fmt: skip
+        )
     counts = [
         _count([found[i]], unit, f"{name} instances", MOST_INSTANCES) for i, name in ((1, "prefill"), (3, "decode"))
     ]
     return Pin(
-        _ranks(found[4]), _ranks(found[2]), counts[0], counts[1], precision, drafts, batch, cache, checkpoint
-    )  # fmt: skip
+        _ranks(found[4]),
+        prefill=_ranks(found[2]),
+        prefill_instances=counts[0],
+        decode_instances=counts[1],
+        precision=precision,
+        draft_tokens=drafts,
+        batch=batch,
+        kv_precision=cache,
+        checkpoint=checkpoint,
+    )
 
 
 def _count(words: Sequence[str], part: str, what: str, most: int) -> int:

@@ -255,9 +255,16 @@ def _best_configuration(
         units = []
     if allow_disaggregated and restrictions.mode != "aggregated" and max_accelerators >= 2:
         apart, reason = build_instances(
-            coefficients, accelerator, model, workload, spread, tried, engine=engine, draft_tokens=drafts,
+            coefficients,
+            accelerator,
+            model,
+            workload,
+            spread,
+            tried,
+            engine=engine,
+            draft_tokens=drafts,
             mode="disaggregated",
-        )  # fmt: skip
+        )
         if apart is not None:
             units += _apart(apart, accelerator, model, workload, targets, max_accelerators, engine)
     if of_accelerators is not None:
@@ -398,9 +405,19 @@ def pinned_configuration(
         inside = within_context(workload, model)
         for precision in tried:
             configuration = Configuration(
-                accelerator, model, engine, precision, pin.parallelism, pin.prefill, pin.prefill_instances,
-                pin.decode_instances, pin.draft_tokens, pin.batch, pin.kv_precision, pin.checkpoint,
-            )  # fmt: skip
+                accelerator,
+                model,
+                engine,
+                weight_precision=precision,
+                parallelism=pin.parallelism,
+                prefill_parallelism=pin.prefill,
+                prefill_instances=pin.prefill_instances,
+                decode_instances=pin.decode_instances,
+                draft_tokens=pin.draft_tokens,
+                batch=pin.batch,
+                kv_precision=pin.kv_precision,
+                checkpoint=pin.checkpoint,
+            )
             try:
                 decode, prefill = _configured(coefficients, configuration, inside)
             except ValueError as refusal:
@@ -419,7 +436,7 @@ def pinned_configuration(
     if not found:
         why = "; ".join(dict.fromkeys(reasons))
         return ConfigurationChoice(None, f"{model.name} on {accelerator.name}, pinned: {why}", 0.0, len(tried))
-    rate, best = max(found, key=lambda one: one[0])
+    rate, best = max(found, key=lambda pair: pair[0])
     return ConfigurationChoice(best, "", rate / best.n_accelerators * workload.output_tokens, len(tried))
 
 
@@ -538,12 +555,12 @@ def prompt_time_frac(coefficients: CoefficientSet, configuration: Configuration,
         )
     workload = within_context(workload, configuration.model)
     prompts = replace(workload, output_tokens=1.0, output_variation=0.0)
-    whole, alone = (
-        float(_unit_line(configuration, *_configured(coefficients, configuration, asked), asked, np.ones(1))
-              .requests_per_s.max())
-        for asked in (workload, prompts)
-    )  # fmt: skip
-    return float(np.clip(whole / alone, 0.0, 1.0))
+
+    def highest_rate_per_s(asked: Workload) -> float:
+        decode, prefill = _configured(coefficients, configuration, asked)
+        return float(_unit_line(configuration, decode, prefill, asked, np.ones(1)).requests_per_s.max())
+
+    return float(np.clip(highest_rate_per_s(workload) / highest_rate_per_s(prompts), 0.0, 1.0))
 
 
 def sessions_under_way(workload: Workload, requests_per_s: FloatArray, in_service: FloatArray) -> FloatArray:
@@ -637,12 +654,9 @@ def _configured(
     coefficients: CoefficientSet, configuration: Configuration, workload: Workload
 ) -> tuple[Instances, Instances | None]:
     """Return the (decode) instance and, where prefill runs apart, the prefill instance."""
-    found = []
     model = with_checkpoint(configuration.model, configuration.checkpoint, configuration.weight_precision)
-    for parallelism in (configuration.parallelism, configuration.prefill_parallelism):
-        if parallelism is None:
-            found.append(None)
-            continue
+
+    def of_pool(parallelism: Parallelism) -> Instances:
         instances, reason = build_instances(
             coefficients,
             configuration.accelerator,
@@ -657,10 +671,13 @@ def _configured(
         )
         if instances is None:
             raise ValueError(f"{configuration.model.name} on {configuration.accelerator.name}: {reason}")
-        found.append(instances)
+        return instances
+
+    decode = of_pool(configuration.parallelism)
+    prefill = None if configuration.prefill_parallelism is None else of_pool(configuration.prefill_parallelism)
     if configuration.batch is not None:
-        found[0] = replace(found[0], limit=np.minimum(found[0].limit, float(configuration.batch)))
-    return found[0], found[1]
+        decode = replace(decode, limit=np.minimum(decode.limit, float(configuration.batch)))
+    return decode, prefill
 
 
 def _unit_line(
@@ -760,12 +777,12 @@ def _apart(
                 accelerator,
                 model,
                 engine,
-                instances.precisions[d[k]],
-                instances.parallelisms[d[k]],
-                instances.parallelisms[p[k]],
-                int(x[k]),
-                int(y[k]),
-                instances.drafts[d[k]],
+                weight_precision=instances.precisions[d[k]],
+                parallelism=instances.parallelisms[d[k]],
+                prefill_parallelism=instances.parallelisms[p[k]],
+                prefill_instances=int(x[k]),
+                decode_instances=int(y[k]),
+                draft_tokens=instances.drafts[d[k]],
             ),
             float(rate),
         )
@@ -785,10 +802,10 @@ def _activity_and_share(
         (here.mean_activity, states_power_share(instances.power, here), ranks)
         for instances, here, ranks in _pool_states(configuration, decode, prefill, workload, state)
     ]
-    total = sum(ranks for _, _, ranks in groups)
-    compute = sum(a.compute_frac * ranks for a, _, ranks in groups) / total
-    memory = sum(a.memory_frac * ranks for a, _, ranks in groups) / total
-    share = sum(s * ranks for _, s, ranks in groups) / total
+    total, zero = sum(ranks for _, _, ranks in groups), np.zeros(())
+    compute = sum((activity.compute_frac * ranks for activity, _, ranks in groups), zero) / total
+    memory = sum((activity.memory_frac * ranks for activity, _, ranks in groups), zero) / total
+    share = sum((power_share * ranks for _, power_share, ranks in groups), zero) / total
     return Activity(compute_frac=compute, memory_frac=memory), share
 
 

@@ -76,19 +76,19 @@ def prefill_time_s(
     """
     if np.any(costs.prefill_clock_frac != 1.0):  # a power cap slows prompts first
         costs = clocked(costs, costs.prefill_clock_frac)
-    n = np.asarray(new_tokens, dtype=np.float64)
+    n, together = np.asarray(new_tokens, dtype=np.float64), np.asarray(bunch, dtype=np.float64)
     chunks = np.maximum(1.0, n / ASSUMED_CHUNK_TOKENS)
     pairs = n * np.asarray(cached_tokens, dtype=np.float64) + n * n / 2.0
     chunk_s = step_time_s(
         costs,
         decode_sequences=0.0,
         context_tokens=0.0,
-        prefill_tokens=n * bunch / chunks,
-        prefill_pairs=pairs * bunch / chunks,
-        prefill_sequences=bunch / chunks,
+        prefill_tokens=n * together / chunks,
+        prefill_pairs=pairs * together / chunks,
+        prefill_sequences=together / chunks,
     )
     stages = costs.pipeline_parallel
-    return chunk_s * (chunks + stages - 1.0) / stages / bunch
+    return chunk_s * (chunks + stages - 1.0) / stages / together
 
 
 def closed_loop(
@@ -122,10 +122,11 @@ def closed_loop(
     n_out = np.asarray(output_tokens, dtype=np.float64)
     n_in = np.asarray(input_tokens, dtype=np.float64)
     in_flight = np.asarray(concurrency, dtype=np.float64)
-    admitted = np.minimum(in_flight, np.maximum(admitted_limit, 1e-9))
-    new = n_in - cached_tokens
+    limit = np.asarray(admitted_limit, dtype=np.float64)
+    admitted = np.minimum(in_flight, np.maximum(limit, 1e-9))
+    new = n_in - np.asarray(cached_tokens, dtype=np.float64)
     alone_s = prefill_time_s(costs, new, cached_tokens)
-    context = n_in + n_out / 2.0 if context_tokens is None else context_tokens
+    context = n_in + n_out / 2.0 if context_tokens is None else np.asarray(context_tokens, dtype=np.float64)
     others = np.maximum(admitted - 1.0, 0.0)
     bunch = np.maximum(1.0, np.minimum(1.0 + 2.0 * scheduling.wave * others, ASSUMED_CHUNK_TOKENS / new))
     shared_s = prefill_time_s(costs, new, cached_tokens, bunch)

@@ -51,7 +51,7 @@ def memory_fit(
     """
     hbm = np.asarray(hbm_bytes, dtype=np.float64) + np.zeros_like(work.weight_bytes)
     weights = work.weight_bytes * work.accelerators
-    free = (claimed_frac * hbm - workspace_bytes) * work.accelerators - weights
+    free = (claimed_frac * hbm - np.asarray(workspace_bytes, dtype=np.float64)) * work.accelerators - weights
     return MemoryFit(weight_bytes=weights, kv_bytes=free, hbm_bytes=hbm, accelerators=work.accelerators)
 
 

@@ -15,6 +15,7 @@ FloatArray = NDArray[np.float64]
 WAITING_FRAC = 0.75
 ASSUMED_AWAKE_FRAC = 0.02  # busy share from which clocks stay up between requests
 ASSUMED_SAMPLE_S = 1.0  # of a meter that logs watts
+ZERO = np.zeros(())  # where a sum over states begins
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,11 +59,10 @@ class EngineStates:
     @property
     def mean_activity(self) -> Activity:
         """Mean over all time."""
-        parts = ((self.prefill_frac, self.prefill), (self.decode_frac, self.decode))
-        return Activity(
-            compute_frac=np.minimum(sum(share * state.compute_frac for share, state in parts), 1.0),
-            memory_frac=np.minimum(sum(share * state.memory_frac for share, state in parts), 1.0),
-        )
+        reading, generating = self.prefill, self.decode
+        compute = self.prefill_frac * reading.compute_frac + self.decode_frac * generating.compute_frac
+        memory = self.prefill_frac * reading.memory_frac + self.decode_frac * generating.memory_frac
+        return Activity(compute_frac=np.minimum(compute, 1.0), memory_frac=np.minimum(memory, 1.0))
 
 
 def engine_states(
@@ -102,8 +102,9 @@ def engine_states(
     """
     rate, n_out = np.asarray(requests_per_s, dtype=np.float64), np.asarray(output_tokens, dtype=np.float64)
     n_in = np.asarray(input_tokens, dtype=np.float64)
-    new = n_in - cached_tokens
-    context = n_in + n_out / 2.0 if context_tokens is None else context_tokens
+    cached = np.asarray(cached_tokens, dtype=np.float64)
+    new = n_in - cached
+    context = n_in + n_out / 2.0 if context_tokens is None else np.asarray(context_tokens, dtype=np.float64)
     batch = np.maximum(np.asarray(decoding, dtype=np.float64), 1e-9)
     per_step = np.asarray(tokens_per_step, dtype=np.float64)
     step_s = np.maximum(np.asarray(decode_step_s, dtype=np.float64) * per_step, 1e-12)
@@ -111,7 +112,7 @@ def engine_states(
     reading_s = np.asarray(prefill_s, dtype=np.float64)
     prefill_frac = np.minimum(rate * reading_s, 1.0 - decode_frac)
     gemm = work.dense_gemm_s + work.expert_gemm_s
-    pairs = new * cached_tokens + new * new / 2.0
+    pairs = new * cached + new * new / 2.0
     window_pairs = np.minimum(pairs, new * np.where(np.isinf(work.window_tokens), 0.0, work.window_tokens))
     chunks = np.maximum(1.0, new / ASSUMED_CHUNK_TOKENS)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -190,8 +191,8 @@ def power_quantile_share(
     """
     shares = state_shares(coefficients, states)
     weights = (states.prefill_frac, states.decode_frac, np.maximum(1.0 - states.busy_frac, 0.0))
-    mean = sum(w * share for w, share in zip(weights, shares, strict=True))
-    variance = sum(w * (share - mean) ** 2 for w, share in zip(weights, shares, strict=True))
+    mean = sum((w * share for w, share in zip(weights, shares, strict=True)), ZERO)
+    variance = sum((w * (share - mean) ** 2 for w, share in zip(weights, shares, strict=True)), ZERO)
     draws = 1.0 + np.asarray(requests_per_s, dtype=np.float64) * ASSUMED_SAMPLE_S
     low, high = (
         extreme.reduce([np.where(w > 1e-3, share, mean) for w, share in zip(weights, shares, strict=True)])
@@ -257,7 +258,7 @@ def capped_clocks(
     dynamic = [(tdp_w - idle_w) * share for share in shares]
     clocks = [clock_under_cap(cap_w, static_w=idle_w, dynamic_w=watts) for watts in dynamic]
     weights = (states.prefill_frac, states.decode_frac, np.maximum(1.0 - states.busy_frac, 0.0))
-    mean_w = sum(w * p * clock_power_factor(f) for w, p, f in zip(weights, dynamic, clocks, strict=True))
+    mean_w = sum((w * p * clock_power_factor(f) for w, p, f in zip(weights, dynamic, clocks, strict=True)), ZERO)
     return clocks[0], clocks[1], mean_w
 
 

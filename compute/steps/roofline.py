@@ -140,17 +140,17 @@ class Efficiencies:
 
 # First estimates from one global robust fit of nine features over published runs; fitted sets replace them.
 ASSUMED_EFFICIENCIES = Efficiencies(
-    weight_bandwidth_frac=np.float64(0.75),
-    kv_bandwidth_frac=np.float64(0.6),
-    gemm_frac=np.float64(0.6),
-    expert_gemm_frac=np.float64(0.4),
-    attention_frac=np.float64(0.4),
-    link_frac=np.float64(0.6),
-    exchange_s=np.float64(4e-6),
-    layer_s=np.float64(15e-6),
-    moe_layer_s=np.float64(20e-6),
-    step_s=np.float64(1e-3),
-    sequence_s=np.float64(15e-6),
+    weight_bandwidth_frac=np.array(0.75),
+    kv_bandwidth_frac=np.array(0.6),
+    gemm_frac=np.array(0.6),
+    expert_gemm_frac=np.array(0.4),
+    attention_frac=np.array(0.4),
+    link_frac=np.array(0.6),
+    exchange_s=np.array(4e-6),
+    layer_s=np.array(15e-6),
+    moe_layer_s=np.array(20e-6),
+    step_s=np.array(1e-3),
+    sequence_s=np.array(15e-6),
 )
 
 
@@ -188,10 +188,9 @@ class StepCosts:
         `is_generating`: each token needs the output head (decoding); prompt tokens but the last do not.
         """
         tokens = np.arange(max_tokens + 1, dtype=np.float64)
-        one = self.take([deployment])
-        return linear_s(one, tokens, tokens if is_generating else np.minimum(tokens, 1.0)) + (
-            one.step_s + one.exchange_token_s * tokens
-        )
+        costs = self.take([deployment])
+        generated = tokens if is_generating else np.minimum(tokens, 1.0)
+        return linear_s(costs, tokens, generated) + (costs.step_s + costs.exchange_token_s * tokens)
 
 
 def deployment_work(
@@ -373,10 +372,11 @@ def linear_s(costs: StepCosts, tokens: ArrayLike, generated_tokens: ArrayLike) -
     perfect overlap (the larger) and none (the sum). So do exchanges that leave the scale-up domain: engines that
     spread experts so far work on two batches in turn, of which one computes while the other is on its way.
     """
-    coverage = -np.expm1(costs.log_unrouted * np.maximum(tokens, 1e-12))
+    n, generated = np.asarray(tokens, dtype=np.float64), np.asarray(generated_tokens, dtype=np.float64)
+    coverage = -np.expm1(costs.log_unrouted * np.maximum(n, 1e-12))
     weights_s = costs.dense_weight_s + costs.expert_weight_s * coverage
-    products_s = np.hypot(weights_s, costs.token_gemm_s * tokens + costs.head_gemm_s * generated_tokens)
-    return np.hypot(products_s, costs.network_token_s * tokens)
+    products_s = np.hypot(weights_s, costs.token_gemm_s * n + costs.head_gemm_s * generated)
+    return np.hypot(products_s, costs.network_token_s * n)
 
 
 def step_time_s(

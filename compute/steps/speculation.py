@@ -61,11 +61,12 @@ def speculative_itl_s(
         (1/61 for DeepSeek-V3's), the ratio of model sizes for a draft model.
     """
     b, g = np.asarray(sequences, dtype=np.float64), np.asarray(draft_tokens, dtype=np.float64)
+    draft_cost = np.asarray(draft_cost_frac, dtype=np.float64)
     plain_s = step_time_s(costs, decode_sequences=b, context_tokens=context_tokens)
     inside = b / costs.pipeline_parallel
     wide = inside * (1.0 + g)
     wider_s = linear_s(costs, wide, wide) - linear_s(costs, inside, inside) + costs.exchange_token_s * inside * g
-    return (plain_s * (1.0 + draft_cost_frac * g) + wider_s) / tokens_per_step(g, acceptance)
+    return (plain_s * (1.0 + draft_cost * g) + wider_s) / tokens_per_step(g, acceptance)
 
 
 def draft_choices(mtp_layers: int) -> tuple[int, ...]:

@@ -33,9 +33,6 @@ class StepTables(NamedTuple):
     window_prefill_pair_compute_s: float
 
 
-SCALAR_TYPES = {"window_tokens": int, "prompts_add": bool}  # of StepTables; the others are floats
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class StepModel:
     """Duration and activity of one engine step of one replica, as a function of what the step carries.
@@ -122,16 +119,29 @@ class StepModel:
 
     def tables(self) -> StepTables:
         """Return the figures as the tuple that the compiled loops take."""
-        arrays = {
-            name: np.ascontiguousarray(getattr(self, name), dtype=np.float64)
-            for name in ("decode_s", "mixed_s", "compute_activity_s", "memory_activity_s")
-        }
-        scalars = {
-            name: SCALAR_TYPES.get(name, float)(getattr(self, name))
-            for name in StepTables._fields
-            if name not in arrays
-        }
-        return StepTables(**arrays, **scalars)
+
+        def table(values: FloatArray) -> FloatArray:
+            return np.ascontiguousarray(values, dtype=np.float64)
+
+        return StepTables(
+            decode_s=table(self.decode_s),
+            mixed_s=table(self.mixed_s),
+            sequence_s=float(self.sequence_s),
+            kv_token_s=float(self.kv_token_s),
+            window_kv_token_s=float(self.window_kv_token_s),
+            mixed_kv_factor=float(self.mixed_kv_factor),
+            prompts_add=bool(self.prompts_add),
+            window_tokens=int(self.window_tokens),
+            prefill_pair_s=float(self.prefill_pair_s),
+            window_prefill_pair_s=float(self.window_prefill_pair_s),
+            prefill_kv_token_s=float(self.prefill_kv_token_s),
+            compute_activity_s=table(self.compute_activity_s),
+            memory_activity_s=table(self.memory_activity_s),
+            kv_token_memory_s=float(self.kv_token_memory_s),
+            window_kv_token_memory_s=float(self.window_kv_token_memory_s),
+            prefill_pair_compute_s=float(self.prefill_pair_compute_s),
+            window_prefill_pair_compute_s=float(self.window_prefill_pair_compute_s),
+        )
 
     def step_s(
         self,
@@ -202,9 +212,9 @@ def step_model(
     draft_tokens, draft_cost_frac : int, float
         Drafted per sequence and step, and what drafting one takes over a plain step.
     """
-    one, at_peak = costs.take([deployment]), work.take([deployment])
+    fitted, at_peak = costs.take([deployment]), work.take([deployment])
     tokens = np.arange(max_tokens + 1, dtype=np.float64)
-    stages = float(one.pipeline_parallel[0])
+    stages = float(fitted.pipeline_parallel[0])
     decode_s = costs.token_table_s(deployment, max_tokens, is_generating=True)
     coverage = -np.expm1(at_peak.log_unrouted * np.maximum(tokens, 1e-12))
     mixed_s = costs.token_table_s(deployment, max_tokens, is_generating=False)
@@ -215,14 +225,14 @@ def step_model(
     drafting = draft_tokens * draft_cost_frac
     decode_s = decode_scale * (decode_s + drafting * np.interp(tokens / (1 + draft_tokens), tokens, decode_s))
     decode_scale *= 1.0 + drafting  # of what goes by sequences and their context
-    window_tokens = one.window_tokens[0]
+    window_tokens = fitted.window_tokens[0]
     has_window = bool(np.isfinite(window_tokens))
     return StepModel(
         decode_s=np.interp(tokens / stages, tokens, decode_s),
         mixed_s=mixed_s,
-        sequence_s=decode_scale * float(one.sequence_s[0]) / stages,
-        kv_token_s=decode_scale * float(one.kv_token_s[0]) / stages,
-        prefill_pair_s=pair_scale * float(one.pair_s[0]),
+        sequence_s=decode_scale * float(fitted.sequence_s[0]) / stages,
+        kv_token_s=decode_scale * float(fitted.kv_token_s[0]) / stages,
+        prefill_pair_s=pair_scale * float(fitted.pair_s[0]),
         compute_activity_s=tokens * (at_peak.dense_gemm_s + at_peak.expert_gemm_s)[0] / stages,
         memory_activity_s=(at_peak.dense_weight_s[0] + at_peak.expert_weight_s[0] * coverage) / stages,
         kv_token_memory_s=float(at_peak.kv_token_s[0]) / stages,
@@ -230,8 +240,8 @@ def step_model(
         mixed_kv_factor=mixed_kv_factor,
         prompts_add=prompt_scale is not None,
         window_tokens=int(window_tokens) if has_window else 0,
-        window_kv_token_s=decode_scale * float(one.window_kv_token_s[0]) / stages if has_window else 0.0,
-        window_prefill_pair_s=pair_scale * float(one.window_pair_s[0]) if has_window else 0.0,
+        window_kv_token_s=decode_scale * float(fitted.window_kv_token_s[0]) / stages if has_window else 0.0,
+        window_prefill_pair_s=pair_scale * float(fitted.window_pair_s[0]) if has_window else 0.0,
         window_kv_token_memory_s=float(at_peak.window_kv_token_s[0]) / stages if has_window else 0.0,
         window_prefill_pair_compute_s=float(at_peak.window_pair_s[0]) / stages if has_window else 0.0,
     )

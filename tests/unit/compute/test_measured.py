@@ -135,6 +135,7 @@ def test_a_bench_result_asks_for_what_it_does_not_say():
         ({"isl": 1, "conc": 2}, "nearest to an InferenceX row, but lacks osl"),
         ([], "holds no rows"),
         (["x"], "entry 1 is no mapping"),
+        (ROW | {"metrics": [1.0]}, "metrics is .* must be a mapping of names to values"),
         (BENCH | {"total_input_tokens": None}, "lacks completed, total_input_tokens or total_output_tokens"),
     ],
 )
