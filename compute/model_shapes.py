@@ -174,11 +174,11 @@ def with_checkpoint(model: ModelShape, name: str, precision: str) -> ModelShape:
     plain = name.lower().rsplit("/", 1)[-1].removeprefix("meta-")
     if plain in ("", "default"):
         return model
-    found = [one for one in model.checkpoints if one.name.lower() == plain]
+    found = [checkpoint for checkpoint in model.checkpoints if checkpoint.name.lower() == plain]
     if plain == ATTENTION_BF16:
         found = [Checkpoint(ATTENTION_BF16, precision, "bf16", precision, precision)]
     if not found:
-        known = ", ".join(("default", ATTENTION_BF16, *(one.name for one in model.checkpoints)))
+        known = ", ".join(("default", ATTENTION_BF16, *(checkpoint.name for checkpoint in model.checkpoints)))
         raise ValueError(f"checkpoint {name!r} is unknown; known of {model.name} are {known}")
     return replace(model, chosen=found[0])
 
@@ -257,7 +257,7 @@ def model_shape_from_entry(entry: Mapping[str, Any]) -> ModelShape:
         has_fp8_blocks="fp8_e4m3_block" in native,
         max_context_tokens=int(entry.get("max_context_tokens") or 131072),
         mtp_layers=int(entry.get("mtp_layers") or 0),
-        checkpoints=tuple(Checkpoint(**one) for one in entry.get("checkpoints") or ()),
+        checkpoints=tuple(Checkpoint(**facts) for facts in entry.get("checkpoints") or ()),
     )
 
 
@@ -305,10 +305,8 @@ def _attention(entry: Mapping[str, Any]) -> dict[str, Any]:
             kv = int(entry.get(f"{prefix}kv_heads") or entry["kv_heads"])
             values = 0 if entry.get("keys_are_values") and not prefix else kv * value_dim
             params = hidden * (gate * heads * dim + kv * dim + values) + heads * value_dim * hidden
-            kinds[prefix] = (
-                float(params), float(kv * (dim + value_dim)), float(heads * (dim + value_dim)),
-                float(heads * (dim + value_dim)),
-            )  # fmt: skip
+            attended = float(heads * (dim + value_dim))
+            kinds[prefix] = (float(params), float(kv * (dim + value_dim)), attended, attended)
     found["params"] = full * kinds[""][0] + windowed * kinds["windowed_"][0] + index_params
     for prefix, count in (("", full), ("windowed_", windowed)):
         for name, value in zip(("kv_elements", "decode_dims", "pair_dims"), kinds[prefix][1:], strict=True):

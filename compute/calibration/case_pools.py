@@ -103,12 +103,12 @@ def aggregated_pool(text: Mapping[str, str], served: Served, *, experts_everywhe
         parallelism = Parallelism(tensor, pipeline, max(1, expert // tensor), expert)
     else:
         parallelism = Parallelism(tensor, pipeline, 1, expert)
-    one = parallelism.accelerators
-    if n < one:
-        raise ValueError(f"n_accelerators is {n}; parallelism of {one} needs at least that many")
-    if n % one:
-        raise ValueError(f"n_accelerators is {n}; must be a whole multiple of the {one} that one instance takes")
-    return Pool(parallelism, n // one)
+    n_instance = parallelism.accelerators
+    if n < n_instance:
+        raise ValueError(f"n_accelerators is {n}; parallelism of {n_instance} needs at least that many")
+    if n % n_instance:
+        raise ValueError(f"n_accelerators is {n}; must be a whole multiple of the {n_instance} that one instance takes")
+    return Pool(parallelism, n // n_instance)
 
 
 def separate_pools(text: Mapping[str, str], served: Served) -> tuple[Pool, Pool]:
@@ -221,12 +221,12 @@ def _completed(
     """Return both pools, those not described chosen in the numbers that serve most requests per accelerator."""
     if prefill is not None and decode is not None:
         return prefill, decode
-    one = (
+    smallest = (
         Pool(smallest_parallelism(served, given), 1)
         if not text.get("tensor_parallel")
         else _by_row(text, "prefill", served, None, 1)
     )
-    first, second = prefill or one, decode or one
+    first, second = prefill or smallest, decode or smallest
     prefill_s, decode_s = _seconds(served, first.parallelism, second.parallelism)
     of_first, of_second = first.parallelism.accelerators, second.parallelism.accelerators
     best: tuple[float, int, int] | None = None

@@ -161,18 +161,18 @@ def parse_case(
         prefill, pool = separate_pools(text, served)
     else:
         pool = aggregated_pool(text, served, experts_everywhere=protocol == "trtllm_bench")
-    for one, prefix in ((pool, "decode_" if prefill else ""), (prefill, "prefill_")):
-        if one is None:
+    for each, prefix in ((pool, "decode_" if prefill else ""), (prefill, "prefill_")):
+        if each is None:
             continue
         lengths = {"input_tokens": input_tokens, "output_tokens": output_tokens}
-        if refusals := deployment_refusals(model, one.parallelism, prefix=prefix, **lengths):
+        if refusals := deployment_refusals(model, each.parallelism, prefix=prefix, **lengths):
             raise ValueError("; ".join(refusals))
-        if reason := served.reason(one.parallelism):
+        if reason := served.reason(each.parallelism):
             raise ValueError(f"{prefix.removesuffix('_')}: {reason}" if prefix else reason)
     speculative, draft_tokens, acceptance = _drafts(text, model)
     works = [
-        deployment_work(accelerator, model, one.parallelism, weight_precision=precision, kv_precision=kv_precision)
-        for one in (pool, prefill or pool)
+        deployment_work(accelerator, model, each.parallelism, weight_precision=precision, kv_precision=kv_precision)
+        for each in (pool, prefill or pool)
     ]
     return Case(
         case_id=text.get("case_id", ""),

@@ -62,8 +62,15 @@ class Coefficient:
 _HARDWARE = {"generation": 0.2, "engine": 0.15, "system": 0.15, "part": 0.1}
 _PRECISION = {"generation": 0.15, "engine": 0.15, "generation_precision": 0.15}
 _LAUNCH = {"generation": 0.2, "engine": 0.15, "system": 0.15, "part": 0.12}
-_SCHEDULER = {"generation": 0.2, "engine_protocol": 0.5, "engine_mode": 0.7, "system_mode": 0.3, "system": 0.2,
-              "part": 0.2, "release": 0.4}  # fmt: skip
+_SCHEDULER = {
+    "generation": 0.2,
+    "engine_protocol": 0.5,
+    "engine_mode": 0.7,
+    "system_mode": 0.3,
+    "system": 0.2,
+    "part": 0.2,
+    "release": 0.4,
+}
 _STALL = {"generation": 0.1, "engine_protocol": 0.3, "engine_mode": 0.3, "system": 0.15, "release": 0.15}
 _MODEL = {"model": 0.04, "model_precision": 0.04}  # a release may draft tokens for one model and not for another
 
