@@ -1,7 +1,11 @@
 """The engineer's console for the description. Saving goes through the same services as pages and API."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import reverse
@@ -131,15 +135,37 @@ class PartAdmin(SiteBound, admin.ModelAdmin):
     site_path = "layout__site"
     search_fields = ["name"]
 
+    def has_change_permission(self, request: HttpRequest, obj=None) -> bool:
+        return super().has_change_permission(request, obj) and not _stands_frozen(obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
+        return super().has_delete_permission(request, obj) and not _stands_frozen(obj)
+
     def save_model(self, request: HttpRequest, obj, form, change: bool) -> None:
-        services.part_save(part=obj, user=request.user)
+        with _refused():
+            services.part_save(part=obj, user=request.user)
 
     def delete_model(self, request: HttpRequest, obj) -> None:
-        services.part_delete(part=obj, user=request.user)
+        with _refused():
+            services.part_delete(part=obj, user=request.user)
 
     def delete_queryset(self, request: HttpRequest, queryset) -> None:
-        for part in queryset:
-            services.part_delete(part=part, user=request.user)
+        with _refused(), transaction.atomic():
+            for part in queryset:
+                services.part_delete(part=part, user=request.user)
+
+
+def _stands_frozen(part) -> bool:
+    return part is not None and services.layout_of(part).is_frozen
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Answer 403 with the sentence where the layout is frozen: these pages take no refusal once a form is valid."""
+    try:
+        yield
+    except services.FrozenLayout as frozen:
+        raise PermissionDenied(frozen.message) from frozen
 
 
 @admin.register(Hall)

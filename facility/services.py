@@ -46,6 +46,10 @@ class StaleLayout(Exception):
     """Somebody else changed the layout in between; the message says what to do."""
 
 
+class FrozenLayout(ValidationError):
+    """The layout is approved, as built or as operated: what stands in it stays; `message` says what to do."""
+
+
 def layout_of(part: Part) -> Layout:
     """Return the layout that a part stands in."""
     return part.hall.layout if isinstance(part, Rack) else part.layout
@@ -87,8 +91,10 @@ def layout_update(*, layout: Layout, version: int | None = None, if_match: str |
     check_write(user, layout.site)
     check_text(layout)
     layout.full_clean()
-    layout_bump(layout=layout, version=version, touches={("layout", layout.pk)})
-    stored_layout = Layout.objects.get(pk=layout.pk)
+    stored_layout = Layout.objects.select_for_update().get(pk=layout.pk)
+    if layout.status == stored_layout.status:  # whoever may change it may also give it another status
+        check_not_frozen(stored_layout)
+    layout_bump(layout=layout, version=version, touches={("layout", layout.pk)}, is_frozen_allowed=True)
     check_match(stored_layout, if_match)
     own = ("slug", "name", "status", "notes")
     changes = change_of(
@@ -110,7 +116,13 @@ def layout_delete(*, layout: Layout, if_match: str | None = None, user=None) -> 
     layout.delete()
 
 
-def layout_bump(*, layout: Layout, version: int | None = None, touches: set[tuple[str, int]] | None = None) -> None:
+def layout_bump(
+    *,
+    layout: Layout,
+    version: int | None = None,
+    touches: set[tuple[str, int]] | None = None,
+    is_frozen_allowed: bool = False,
+) -> None:
     """Count an edit; refuse one that was made on an older version and clashes. Call inside the edit's transaction.
 
     Parameters
@@ -119,13 +131,19 @@ def layout_bump(*, layout: Layout, version: int | None = None, touches: set[tupl
         Version that the edit was made on; none: whatever is newest.
     touches : set of (kind, id), optional
         What the edit changes. None: anything, so that every edit since `version` clashes with it.
+    is_frozen_allowed : bool
+        Whether a layout that is no longer proposed may be edited: only its status may.
 
     Raises
     ------
+    FrozenLayout
+        If the layout is approved, as built or as operated.
     StaleLayout
         If something in `touches` has been changed since `version`.
     """
     newest = layout_lock(layout)
+    if not is_frozen_allowed:
+        check_not_frozen(Layout.objects.only("name", "status").get(pk=layout.pk))
     if version is not None and version != newest:
         others = touched_since(layout, version) if version < newest else None
         if touches is None or others is None or touches & others:
@@ -135,6 +153,15 @@ def layout_bump(*, layout: Layout, version: int | None = None, touches: set[tupl
             )
     Layout.objects.filter(pk=layout.pk).update(version=F("version") + 1, updated_at=timezone.now())
     layout.refresh_from_db(fields=["version", "updated_at"])
+
+
+def check_not_frozen(layout: Layout) -> None:
+    """Raise FrozenLayout where what stands in a layout may no longer change."""
+    if layout.is_frozen:
+        raise FrozenLayout(
+            f"{layout.name} is {layout.get_status_display()} and stays as it is. Copy it and change the copy, or set its"
+            " status back to proposed."
+        )
 
 
 def layout_lock(layout: Layout) -> int:

@@ -10,7 +10,7 @@ from rest_framework.views import exception_handler as drf_exception_handler
 
 from facility.api.problems import PROBLEM_JSON, PreconditionFailed, fault_of, problem
 from facility.etags import TagMismatch
-from facility.services import StaleLayout
+from facility.services import FrozenLayout, StaleLayout
 
 
 class Conflict(exceptions.APIException):
@@ -22,7 +22,9 @@ class Conflict(exceptions.APIException):
 
 def exception_handler(error: Exception, context: dict) -> Response | None:
     """Return the answer for an exception: fields under extra.fields, everything else as its sentence."""
-    if isinstance(error, DjangoValidationError):
+    if isinstance(error, FrozenLayout):
+        error = Conflict(error.message)
+    elif isinstance(error, DjangoValidationError):
         error = exceptions.ValidationError(as_serializer_error(error))
     elif isinstance(error, StaleLayout):
         error = Conflict(str(error))

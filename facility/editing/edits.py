@@ -18,7 +18,7 @@ from facility.floor_plan import TOUCH_M, check_place
 from facility.models import Hall, Layout
 from facility.models.site import listed
 from facility.permissions import check_write
-from facility.services import StaleLayout, check_values, layout_bump, layout_lock
+from facility.services import FrozenLayout, StaleLayout, check_values, layout_bump, layout_lock
 
 MAX_OPERATIONS = 5000
 BLOCK = 512  # moved objects compared at a time: 4,000 racks stay within some 20 MB
@@ -97,6 +97,8 @@ def edits_apply(*, layout: Layout, operations: list[dict[str, Any]], version: in
             record(layout, board.changes(), user)
     except EditConflict:
         raise
+    except FrozenLayout as frozen:
+        raise EditRefused([Problem(0, "layout", "status", layout.status, frozen.message)]) from frozen
     except StaleLayout as stale:
         raise _conflict(layout, operations, version, str(stale)) from stale
     except IntegrityError as error:

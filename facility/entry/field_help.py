@@ -48,7 +48,10 @@ HELP: dict[str, Help] = {
     # Layout
     "layout.name": Help("what sets it apart, e.g. GB300, dry coolers", OURS, "What people call this alternative."),
     "layout.slug": Help("lower case and hyphens, e.g. gb300-dry", OURS),
-    "layout.status": Help("proposed until somebody approves it", OURS, "How far this alternative is decided."),
+    "layout.status": Help(
+        "proposed until somebody approves it", OURS,
+        "How far this alternative is decided. Only a proposed layout can be changed; of others, change a copy.",
+    ),
     "layout.notes": Help("source of the design, what was sized by you", OURS),
     "layout_clone.name": Help("the original's name and the difference", OURS),
     "layout_clone.slug": Help("lower case and hyphens", OURS),

@@ -179,7 +179,8 @@ def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> 
             check_text(layout)
             layout.full_clean()
         if layout.pk:
-            services.layout_bump(layout=layout)
+            with described(where):
+                services.layout_bump(layout=layout)
             Rack.objects.filter(hall__layout=layout).delete()
             for model in (Cdu, PowerFeed, Hall, CoolingPlant):
                 model.objects.filter(layout=layout).delete()

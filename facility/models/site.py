@@ -82,6 +82,7 @@ class Layout(models.Model):
         PROPOSED = "proposed", "proposed"
         APPROVED = "approved", "approved"
         AS_BUILT = "as_built", "as built"
+        AS_OPERATED = "as_operated", "as operated"
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="layouts")
     slug = models.SlugField(max_length=80)
@@ -100,6 +101,11 @@ class Layout(models.Model):
 
     def __str__(self) -> str:
         return f"{self.site.name}: {self.name}"
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether what stands in it may no longer change: it was decided on, built or measured."""
+        return self.status != Layout.Status.PROPOSED
 
     @property
     def path(self) -> str:

@@ -91,6 +91,8 @@ def layout_edit(request: HttpRequest, site: str, layout: str) -> HttpResponse:
                 )
             except services.StaleLayout as stale:
                 form.add_error(None, str(stale))
+            except ValidationError as error:
+                put_on_form(form, error)
             else:
                 messages.success(request, f"Layout {layout.name} saved.")
                 return redirect("layout-edit", site, layout.slug)

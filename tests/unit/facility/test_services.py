@@ -6,6 +6,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import ProtectedError
 
 from facility import services
+from facility.editing.edits import EditRefused, edits_apply
+from facility.interchange.documents import SiteFileError
+from facility.interchange.site_file import site_document, site_load
 from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Rack
 from tests.small_site import new_rack, product, small_layout
 
@@ -285,3 +288,37 @@ def test_a_part_cannot_move_to_another_layout(layout):
     hall.layout = other
     with pytest.raises(ValidationError, match="belongs to another layout and cannot be moved"):
         services.part_save(part=hall)
+
+
+@pytest.mark.parametrize("status", ["approved", "as_built", "as_operated"])
+def test_what_is_decided_on_stays_as_it_is_behind_every_door(layout, status, admin_client):
+    part = services.part_save(part=new_rack(layout))
+    layout.refresh_from_db()
+    layout.status = status
+    services.layout_update(layout=layout)
+    part.x_m = 9
+    place = {"op": "move", "kind": "rack", "id": part.pk, "x_m": 9, "y_m": part.y_m, "orientation_deg": 0}
+    frozen = f"First is {layout.get_status_display()} and stays as it is. Copy it"
+    with pytest.raises(services.FrozenLayout, match=frozen):
+        services.part_save(part=part)
+    with pytest.raises(services.FrozenLayout, match=frozen):
+        services.part_delete(part=part)
+    with pytest.raises(EditRefused, match=frozen):
+        edits_apply(layout=layout, operations=[place], version=layout.version)
+    layout.notes = "changed"
+    with pytest.raises(services.FrozenLayout, match=frozen):
+        services.layout_update(layout=layout)
+    document = site_document(layout.site)
+    with pytest.raises(SiteFileError, match=rf"layouts\[{layout.slug}\]: {frozen}"):
+        site_load(document, replace=True)
+    answer = admin_client.patch(f"/api/racks/{part.pk}/", {"x_m": 9}, content_type="application/json")
+    assert answer.status_code == 409
+    assert frozen in answer.json()["message"]
+    form = {"_save": "1", "hall": part.hall_id, "name": part.name, "x_m": 9}
+    assert admin_client.post(f"/admin/facility/rack/{part.pk}/change/", form).status_code == 403
+    assert Rack.objects.get(pk=part.pk).x_m != 9
+    copy = services.layout_clone(layout=layout, name="Next")
+    assert copy.status == "proposed"
+    layout.status, layout.notes = "proposed", ""
+    services.layout_update(layout=layout)
+    assert services.part_save(part=part).x_m == 9
