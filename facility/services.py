@@ -20,6 +20,7 @@ from facility.etags import check_match
 from facility.floor_plan import check_place
 from facility.models import (
     AirUnit,
+    CalibratedParameter,
     Cdu,
     CoolingPlant,
     Fabric,
@@ -159,8 +160,8 @@ def check_not_frozen(layout: Layout) -> None:
     """Raise FrozenLayout where what stands in a layout may no longer change."""
     if layout.is_frozen:
         raise FrozenLayout(
-            f"{layout.name} is {layout.get_status_display()} and stays as it is. Copy it and change the copy, or set its"
-            " status back to proposed."
+            f"{layout.name} is {layout.get_status_display()} and stays as it is. Copy it and change the copy, or set"
+            " its status back to proposed."
         )
 
 
@@ -366,7 +367,8 @@ def layout_clone(*, layout: Layout, name: str, slug: str | None = None, user=Non
     feeds = _copied(PowerFeed.objects.filter(layout=layout), {"layout_id": copy.pk}, hall_id=halls)
     for model in (AirUnit, FloorFeature):
         _copied(model.objects.filter(layout=layout), {"layout_id": copy.pk}, hall_id=halls)
-    _copied(Fabric.objects.filter(layout=layout), {"layout_id": copy.pk})
+    for model in (Fabric, CalibratedParameter):
+        _copied(model.objects.filter(layout=layout), {"layout_id": copy.pk})
     for feed in PowerFeed.objects.filter(layout=copy).exclude(parent=None):
         feed.parent_id = feeds[feed.parent_id]
         feed.save(update_fields=["parent"])

@@ -19,8 +19,10 @@ from facility.floor_plan import Footprint, check_place, overlapping_pairs
 from facility.interchange.documents import Line, SiteFileError, flag, listing, mapping, number, text, whole
 from facility.models import (
     AirUnit,
+    CalibratedParameter,
     Cdu,
     CoolingPlant,
+    Fabric,
     FloorFeature,
     Hall,
     Layout,
@@ -49,8 +51,16 @@ RACK_FIELDS = kinds.columns(Rack)
 MAX_RACKS, MAX_PARTS, MAX_LAYOUTS, MAX_YEARS = 20_000, 4_000, 50, 20
 # A row stands for equal racks; files that people write use it, the export always writes the racks.
 ROW_FIELDS = (*RACK_FIELDS, "n_racks", "first", "pitch_m")
-PARTS = tuple((kind.plural, kind.model, kinds.columns(kind.model)) for kind in kinds.KINDS if kind.model is not Rack)
-YOUNGER_SECTIONS = ("air_units", "floor_features", "fabrics")  # left out where empty: older files stay as they are
+PARTS = (
+    *((kind.plural, kind.model, kinds.columns(kind.model)) for kind in kinds.KINDS if kind.model is not Rack),
+    ("calibrated_parameters", CalibratedParameter, kinds.columns(CalibratedParameter)),
+)
+YOUNGER_SECTIONS = (
+    "air_units",
+    "floor_features",
+    "fabrics",
+    "calibrated_parameters",
+)  # left out where empty: older files stay as they are
 RACK_REFERENCES = ("hall", "product", "cdu", "feed_a", "feed_b")
 READERS = {
     models.FloatField: number, models.IntegerField: whole, models.CharField: text, models.TextField: text,
@@ -182,7 +192,7 @@ def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> 
             with described(where):
                 services.layout_bump(layout=layout)
             Rack.objects.filter(hall__layout=layout).delete()
-            for model in (Cdu, PowerFeed, Hall, CoolingPlant):
+            for model in (Cdu, PowerFeed, Hall, CoolingPlant, Fabric, CalibratedParameter):
                 model.objects.filter(layout=layout).delete()
         layout.save()
         _fill(layout, entry, where, catalogue)

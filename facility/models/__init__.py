@@ -1,6 +1,7 @@
 """What exists. Fields are SI, and their suffix names the unit; `help_text` says what they mean."""
 
 from facility.models.access import ApiToken, Membership
+from facility.models.calibration import CalibratedParameter
 from facility.models.cooling import Cdu, CoolingPlant
 from facility.models.edit_record import EditRecord
 from facility.models.features import AirUnit, FloorFeature
@@ -14,6 +15,7 @@ from facility.models.site import Layout, Site, Weather
 __all__ = [
     "AirUnit",
     "ApiToken",
+    "CalibratedParameter",
     "Cdu",
     "CoolingPlant",
     "EditRecord",

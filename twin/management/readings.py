@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from facility.models import Layout
 from twin.core.inputs.layout import layout_inputs
 from twin.core.solve.simulate import described
 from twin.core.solved import Described
@@ -17,6 +18,7 @@ from twin.telemetry import store
 class AskedReadings:
     """A layout under a scenario, and the readings of its site in a span of time."""
 
+    layout: Layout
     inputs: dict[str, Any]  # the snapshot
     year: Described
     measured: dict[tuple[str, str], store.Columns]  # by object and quantity
@@ -49,6 +51,7 @@ def asked_readings(layout: str, scenario: str | None, start: str, end: str) -> A
     inputs = snapshot.snapshot(found, named_scenario(found, scenario))
     (start_s, offset_s), (end_s, _) = zoned_time("--start", start), zoned_time("--end", end)
     return AskedReadings(
+        layout=found,
         inputs=inputs,
         year=described(layout_inputs(inputs)),
         measured=store.read(found.site, round(start_s * 1e3), round(end_s * 1e3)),

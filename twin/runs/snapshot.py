@@ -19,6 +19,7 @@ from facility.models import Layout, Product, Rack, Site
 from twin.core.inputs.layout import (
     FORMATS,
     TABLES,
+    YOUNGER_TABLES,
     LayoutInputs,
     LayoutVersion,
     Products,
@@ -41,6 +42,14 @@ PRODUCT_REFERENCES = frozenset(
     {"product_id", "air_unit_id", "heat_rejection_id", "chiller_id", "pump_id",
      "leaf_id", "spine_id", "optics_id"}
 )  # fmt: skip
+
+# What the database calls a table, where the inputs call it otherwise.
+RELATED = {
+    "feeds": "power_feeds",
+    "plants": "cooling_plants",
+    "features": "floor_features",
+    "calibrated": "calibrated_parameters",
+}
 
 #: Stands in a description that no scenario asks anything of.
 NO_SCENARIO = ScenarioInputs(
@@ -75,6 +84,7 @@ def snapshot(layout: Layout, scenario: Scenario) -> dict[str, Any]:
         raise CannotSimulate(f"Scenario {scenario.name} serves no workload; add at least one use case.")
     weather = scenario.weather or site.weather
     tables = {name: _table(layout, name) for name in TABLES}
+    tables = {name: rows for name, rows in tables.items() if rows or name not in YOUNGER_TABLES}
     inputs = {
         "format": FORMATS[-1],
         "site": _fields(
@@ -141,7 +151,7 @@ def description(layout: Layout) -> LayoutInputs:
     """
     site = Site.objects.select_related("weather", "region").get(pk=layout.site_id)
     racks = _columns(Rack.objects.filter(hall__layout=layout))
-    tables = {name: table_rows(layout, name) for name in ("halls", "cdus", "feeds", "plants", "fabrics")}
+    tables = {name: table_rows(layout, name) for name in ("halls", "cdus", "feeds", "plants", "fabrics", "calibrated")}
     wanted = {*racks["product_id"]} | {
         getattr(row, name, None) for rows in tables.values() for row in rows for name in PRODUCT_REFERENCES
     }  # fmt: skip
@@ -173,8 +183,7 @@ def product_sheets(ids: set[int | None]) -> dict[int, ProductSheet]:
 
 
 def _table(layout: Layout, name: str) -> list[dict[str, Any]]:
-    related = {"feeds": "power_feeds", "plants": "cooling_plants", "features": "floor_features"}.get(name, name)
-    return list(getattr(layout, related).order_by("id").values(*column_names(TABLES[name])))
+    return list(getattr(layout, RELATED.get(name, name)).order_by("id").values(*column_names(TABLES[name])))
 
 
 def _fields(row: Model, kind: type, **made: Any) -> dict[str, Any]:

@@ -88,6 +88,7 @@ def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         "findings": [with_address(layout, finding) for finding in found[:12]],
         "n_findings": len(found), "may_change": may_change_site(request.user, layout.site),
         "last_run": last_run(layout),
+        "calibrated": layout.calibrated_parameters.all(),
     }  # fmt: skip
     return render(request, "twin/layout_detail.html", context)
 

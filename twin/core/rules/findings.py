@@ -10,6 +10,7 @@ from twin.core.rules.design_load import RackDesign, design_load, rack_design
 from twin.core.rules.feed_loads import Feeds, hall_losses_w, layout_feeds
 from twin.core.rules.power import power_findings
 from twin.core.rules.report import Finding
+from twin.core.solve.as_operated import without_object
 
 
 def rule_findings(inputs: LayoutInputs) -> list[Finding]:
@@ -23,14 +24,14 @@ def rule_findings(inputs: LayoutInputs) -> list[Finding]:
     if not inputs.halls:
         return []  # nothing can stand anywhere yet
     racks = rack_design(inputs)
-    heights = list(_station_height(inputs))
+    general = [*_station_height(inputs), *_calibrated_without_object(inputs)]
     feeds, found = _feeds(inputs, racks)
     losses_w = None if feeds is None else hall_losses_w(inputs, feeds)
     try:
         design = design_load(inputs, racks, losses_w)
     except ValueError as refusal:
         return [*found, Finding("site", None, inputs.site.name, "not modelled", BLOCKING, None, None, "", str(refusal))]
-    return [*found, *heights, *power_findings(inputs, design, feeds), *cooling_findings(inputs, design)]
+    return [*found, *general, *power_findings(inputs, design, feeds), *cooling_findings(inputs, design)]
 
 
 def _station_height(inputs: LayoutInputs) -> Iterator[Finding]:
@@ -46,6 +47,16 @@ def _station_height(inputs: LayoutInputs) -> Iterator[Finding]:
         "pressure is shifted, temperature and humidity are not. Take a station nearer its height, or correct its "
         "elevation.",
     )  # fmt: skip
+
+
+def _calibrated_without_object(inputs: LayoutInputs) -> Iterator[Finding]:
+    """Yield a finding for each parameter that was fitted to an object which the layout no longer has."""
+    for truth in without_object(inputs):
+        yield Finding(
+            "site", None, truth.object, "calibrated object missing", RISK, truth.value, None, "",
+            f"{truth.parameter} was fitted to readings of {truth.object}, which this layout does not have: it is not "
+            "applied. Name the object as it was, or calibrate again.",
+        )  # fmt: skip
 
 
 def _feeds(inputs: LayoutInputs, racks: RackDesign) -> tuple[Feeds | None, list[Finding]]:

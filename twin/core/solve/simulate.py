@@ -30,6 +30,7 @@ from twin.core.inputs.weather import weather_of
 from twin.core.provenance import this_solver
 from twin.core.results import figures
 from twin.core.results.details import SimulationResult
+from twin.core.solve.as_operated import as_operated
 from twin.core.solved import Described, Progress, Solved
 
 MAX_LOAD_PASSES = 6  # clock and load settle by a factor of five or more per pass
@@ -75,7 +76,10 @@ def solve(inputs: LayoutInputs, progress: Progress) -> Solved:
 
 
 def described(inputs: LayoutInputs, progress: Progress = lambda stage, frac: None) -> Described:
-    """Return a snapshot as the solvers read it, over its year; `simulate` says what is raised."""
+    """Return a snapshot as the solvers read it, over its year, with the parameters that were accepted for it.
+
+    `simulate` says what is raised.
+    """
     progress("reading", 0.02)
     weather = weather_of(inputs)
     table = equipment.rack_table(inputs)
@@ -96,7 +100,7 @@ def described(inputs: LayoutInputs, progress: Progress = lambda stage, frac: Non
         halls=equipment.hall_bank(inputs),
         plants=equipment.plant_bank(inputs, equipment.design_heat_w(inputs, table)),
     )
-    return Described(
+    year = Described(
         inputs=inputs,
         weather=weather,
         table=table,
@@ -106,6 +110,7 @@ def described(inputs: LayoutInputs, progress: Progress = lambda stage, frac: Non
         feeds=site_feeds(inputs, class_feeds),
         pools=pools,
     )
+    return as_operated(year)
 
 
 def solve_year(

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.core.solve.as_operated import APPLIED, Truth, truth_named, with_parameters
 from twin.core.solve.steady import solve_steady
 from twin.core.solved import Described
 from twin.core.telemetry.alarms import whitening
 from twin.core.telemetry.calibrate import Estimate, Fit, Parameter, fit_map, judged, time_blocks
 from twin.core.telemetry.compare import Columns, Driven, driven_by
 from twin.core.telemetry.predicted import Points, predicted_points
-from twin.core.telemetry.publish import APPLIED, Truth, as_true, sensor
+from twin.core.telemetry.publish import sensor
 from twin.core.telemetry.quantities import PARAMETERS, QUANTITIES, is_sensor_temperature, point_name, split_point
 from twin.core.telemetry.scores import cv_rmse_frac, rmse
 
@@ -166,8 +167,8 @@ class LayoutModel:
         """Return what a plant with these parameters has, without its sensors' errors."""
         own = tuple((name, value) for name, value in values.items() if "sensor_" not in name)
         if own not in self.solved:
-            truths = [_truth(name, value) for name, value in own]
-            steady = solve_steady(as_true(self.driven.layout, truths), range(self.driven.at_s.size))
+            truths = [truth_named(name, value) for name, value in own]
+            steady = solve_steady(with_parameters(self.driven.layout, truths), range(self.driven.at_s.size))
             self.solved[own] = predicted_points(steady)
         return self.solved[own]
 
@@ -177,7 +178,7 @@ class LayoutModel:
         wrong: dict[str, list[Truth]] = {}
         for name, value in values.items():
             if "sensor_" in name:
-                truth = _truth(name, value)
+                truth = truth_named(name, value)
                 wrong.setdefault(truth.object, []).append(truth)
         none = np.full(self.driven.at_s.size, np.nan)
         return np.stack(
@@ -261,11 +262,6 @@ def _wanted(year: Described, keys: Sequence[tuple[str, str]], parameters: Sequen
             elif parameter == "sensor_gain" and usual.relative:
                 found.append(Parameter(where, "1", 1.0, GAIN_SIGMA, allowed.low, allowed.high, logarithmic=True))
     return found
-
-
-def _truth(name: str, value: float) -> Truth:
-    where, _, parameter = name.rpartition(" ")
-    return Truth(where, parameter, value)
 
 
 def _row(year: Described, estimate: Estimate, keys: Sequence[tuple[str, str]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import Weather
 from twin.core.inputs.layout import LayoutInputs
+from twin.core.solve.as_operated import calibrated, sensor_reads
 from twin.core.solve.object_states import object_tables, totals
 from twin.core.solve.steady import Steady, at_hours
 from twin.core.solved import Described
@@ -49,9 +50,10 @@ def layout_objects(inputs: LayoutInputs) -> tuple[str, ...]:
 
 
 def predicted_points(steady: Steady) -> Points:
-    """Return every predicted point, arrays of shape (n_hours,); NaN where an hour has no value.
+    """Return every predicted point as its sensor reads it, arrays of shape (n_hours,); NaN where an hour has no value.
 
-    A point without any value, such as the coolant of a rack cooled by air, is left out.
+    A sensor reads what is so, but for the biases and gains that were accepted for the layout. A point without any
+    value, such as the coolant of a rack cooled by air, is left out.
     """
     inputs, tables, site = steady.inputs, object_tables(steady), totals(steady)
     points: Points = {}
@@ -87,6 +89,9 @@ def predicted_points(steady: Steady) -> Points:
     solved = np.where(np.isnan(site["meter_power_w"]), np.nan, 1.0)
     for slug, tokens in workload_tokens_per_s(steady).items():
         points[f"workload/{slug}", "output_tokens_per_s"] = tokens * solved
+    for truth in calibrated(inputs):
+        if (key := split_point(truth.object)) in points:
+            points[key] = sensor_reads(points[key], [truth])
     dry = {name for name in racks if not np.any(points[name, "liquid_flow_kg_s"] > 0)}
     return {
         (name, quantity): values

@@ -2,17 +2,16 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.core.inputs import equipment
 from twin.core.inputs.layout import LayoutInputs
+from twin.core.solve.as_operated import APPLIED, Truth, sensor_reads, with_parameters
 from twin.core.solve.simulate import described
 from twin.core.solve.steady import solve_steady
-from twin.core.solved import Described
 from twin.core.telemetry.predicted import Points, at_times, hour_of_year, layout_objects, matches, predicted_points
 from twin.core.telemetry.quantities import (
     FAULTS,
@@ -30,23 +29,8 @@ FloatArray = NDArray[np.float64]
 DAY_S = 86_400.0
 MOST_SAMPLES = 20_000_000
 MOST_SOLVED = 3000  # readings in time that are solved each; more are interpolated between whole hours
-# Parameters that the publishing plant applies, with the kinds of object (of feeds: of feed) that have them.
-APPLIED: Mapping[str, tuple[str, ...]] = {
-    "sensor_bias": (), "sensor_gain": (), "ua_frac": ("cdu",), "pump_efficiency_frac": ("cdu",),
-    "fan_power_frac": ("hall", "plant"), "containment_leakage_frac": ("hall",), "ups_loss_frac": ("ups",),
-    "transformer_loss_frac": ("transformer",),
-}  # fmt: skip
 # What a relative reading gains for each kelvin of a fault's range: 3 K, or 0.3 of the reading.
 FRAC_PER_K = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """A parameter of the publishing plant that differs from the description."""
-
-    object: str
-    parameter: str
-    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +102,7 @@ def publish(
     if not (np.isfinite(step_s) and 1 <= step_s <= 3600 * hours):
         raise ValueError(f"--step is {step_s:g} s; must be 1 s up to the {hours:g} hours that are published")
     times = start_s + np.arange(0.0, hours * 3600.0, step_s)
-    year = as_true(described(inputs), truths)
+    year = with_parameters(described(inputs), truths)
     at = hour_of_year(times, offset_s, year.weather.n_elements)
     if times.size <= MOST_SOLVED:  # plants switch between hours too: a line between two modes is neither
         knots, place = np.unique(at, return_inverse=True)
@@ -143,62 +127,11 @@ def publish(
     return Published(times, points)
 
 
-def as_true(year: Described, truths: Sequence[Truth]) -> Described:
-    """Return the publishing plant: the described one with the parameters that differ.
-
-    CDUs of a group are solved as one: one that differs moves its group by its share; `cdu-group/` means all of it.
-    """
-    site, tree = year.site, year.feeds.tree
-    halls, plants, cdus = site.halls, site.plants, site.cdus
-    for truth in truths:
-        kind, _, name = truth.object.partition("/")
-        if kind == "hall":
-            row = [hall.name == name for hall in year.inputs.halls]
-            if truth.parameter == "containment_leakage_frac":
-                halls = replace(halls, bypass_frac=np.minimum(_times(halls.bypass_frac, row, truth.value), 0.95))
-            elif truth.parameter == "fan_power_frac":
-                halls = replace(halls, unit_fan_w=_times(halls.unit_fan_w, row, truth.value))
-        elif kind == "plant" and truth.parameter == "fan_power_frac":
-            row = [plant.name == name for plant in year.inputs.plants]
-            plants = replace(
-                plants, cooler_fan_w=_times(plants.cooler_fan_w, row, truth.value),
-                tower_fan_w=_times(plants.tower_fan_w, row, truth.value),
-            )  # fmt: skip
-        elif (
-            kind in ("cdu", "cdu-group") and cdus is not None and truth.parameter in ("ua_frac", "pump_efficiency_frac")
-        ):
-            group = name if kind == "cdu-group" else next(c.group for c in year.inputs.cdus if c.name == name)
-            row = [named == group for named in equipment.cdu_groups(year.inputs)]
-            worth = truth.value if truth.parameter == "ua_frac" else 1.0 / truth.value
-            n_differing = 1 if kind == "cdu" else cdus.n_units[row.index(True)]
-            share = 1.0 + (worth - 1.0) * n_differing / cdus.n_units[row.index(True)]
-            if truth.parameter == "ua_frac":
-                cdus = replace(cdus, ua_w_per_k=_times(cdus.ua_w_per_k, row, share))
-            else:
-                cdus = replace(cdus, pump_power_w=_times(cdus.pump_power_w, row, share))
-        elif kind == "feed":
-            row = [node == tree.index(name) for node in range(tree.n_nodes)]
-            losses = ("no_load_loss_frac", "proportional_loss_frac", "square_loss_frac")
-            tree = replace(tree, **{loss: _times(getattr(tree, loss), row, truth.value) for loss in losses})
-    return replace(
-        year, site=replace(site, halls=halls, plants=plants, cdus=cdus), feeds=replace(year.feeds, tree=tree)
-    )
-
-
-def _times(values: FloatArray, row: Sequence[bool], factor: float) -> FloatArray:
-    return np.where(row, values * factor, values)
-
-
 def sensor(
     name: str, quantity: str, times: FloatArray, exact: FloatArray, truths: Sequence[Truth], faults: Sequence[Fault]
 ) -> FloatArray:
     """Return what a sensor with the stated errors reads."""
-    read = exact
-    for truth in (t for t in truths if matches(t.object, name, quantity)):
-        if truth.parameter == "sensor_bias":
-            read = read + truth.value
-        elif truth.parameter == "sensor_gain":
-            read = read * truth.value
+    read = sensor_reads(exact, (truth for truth in truths if matches(truth.object, name, quantity)))
     for fault in (f for f in faults if matches(f.object, name, quantity)):
         since = times >= fault.start
         size = FAULTS[fault.kind].low + fault.size * (FAULTS[fault.kind].high - FAULTS[fault.kind].low)

@@ -3,12 +3,14 @@
 import json
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from twin.core.solve.as_operated import APPLIED
 from twin.core.telemetry.layout_fit import DEFAULT, fit_layout
-from twin.core.telemetry.publish import APPLIED
 from twin.exceptions import CannotSimulate
 from twin.management.readings import add_readings_arguments, asked_readings
+from twin.telemetry.accept import accept
 
 
 class Command(BaseCommand):
@@ -21,19 +23,33 @@ class Command(BaseCommand):
             "--parameters", default=",".join(DEFAULT), metavar="NAME,…",
             help=f"out of {', '.join(APPLIED)}; default {', '.join(DEFAULT)}",
         )  # fmt: skip
-        parser.add_argument("--accept", metavar="NAME", help="not there yet")
+        parser.add_argument(
+            "--accept",
+            metavar="NAME",
+            help="copy the layout under this name as it is operated, with what could be told; it stays as it is then",
+        )
 
     def handle(self, *args: Any, layout: str, scenario: str | None, start: str, end: str, **options: Any) -> None:
-        if options["accept"] is not None:
-            raise CommandError("--accept is not there yet: the fit is only reported; nothing was changed")
+        made = None
         try:
             asked = asked_readings(layout, scenario, start, end)
             names = [name.strip() for name in options["parameters"].split(",") if name.strip()]
             fit = fit_layout(asked.year, asked.measured, **asked.span, parameters=names)
+            if options["accept"] is not None:
+                made = accept(
+                    layout=asked.layout,
+                    fit=fit,
+                    name=options["accept"],
+                    start_s=asked.span["start_s"],
+                    end_s=asked.span["end_s"],
+                )
+        except ValidationError as refusal:
+            raise CommandError(" ".join(refusal.messages)) from refusal
         except (CannotSimulate, ValueError) as refusal:
             raise CommandError(str(refusal)) from refusal
         if options["json"]:
-            self.stdout.write(json.dumps(fit.as_json(), indent=1, ensure_ascii=False))
+            told = fit.as_json() | {"layout": made.path if made else None}
+            self.stdout.write(json.dumps(told, indent=1, ensure_ascii=False))
             return
         self.stdout.write(
             f"{fit.n_times} times, {fit.n_held_out} of them held out; load from {fit.load_from};"
@@ -44,3 +60,5 @@ class Command(BaseCommand):
                 f"{row['object'] + ' ' + row['parameter']:58} {row['before']:.4g} to {row['after']:.4g} {row['unit']},"
                 f" {row['low']:.4g} to {row['high']:.4g}{'  ' + row['reason'] if row['reason'] else ''}"
             )
+        if made:
+            self.stdout.write(f"{made.path} holds what could be told; runs, drills and comparisons can use it")

@@ -1,16 +1,22 @@
 """Parameters hidden in published readings are found again, with intervals, and judged on held-out times."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 from django.core.management import CommandError, call_command
 
+from facility.interchange.site_file import site_document, site_load
+from facility.models import Layout
 from twin.core.inputs.layout import layout_inputs
+from twin.core.solve.as_operated import without_object
 from twin.core.solve.simulate import described
 from twin.core.telemetry.layout_fit import fit_layout
 from twin.core.telemetry.publish import publish, usual_noise
+from twin.runs import snapshot
+from twin.telemetry.accept import accept
 
 LAYOUT = "sterling/gb200-nvl72"
 START_S, OFFSET_S = 1_782_903_600.0, -18_000.0  # 2026-07-01T06:00:00-05:00
@@ -63,16 +69,51 @@ def test_hidden_parameters_come_back_inside_their_intervals(db, tmp_path, capsys
     others = [row for key, row in rows.items() if key not in hidden]
     inside = [row["low"] <= row["before"] <= row["high"] for row in others]
     assert np.mean(inside) > 0.75
-    with pytest.raises(CommandError, match="--accept is not there yet"):
-        call_command("calibrate_telemetry", LAYOUT, start=START, end=END, accept="july")
+    accepted_layout_predicts_its_readings(capsys)
 
 
-def test_readings_of_the_layout_as_described_move_nothing_that_is_told(inputs):
+def accepted_layout_predicts_its_readings(capsys):
+    """What was accepted is a layout of its own, frozen, in the site file, and closer to the readings."""
+    call_command("calibrate_telemetry", LAYOUT, start=START, end=END, json=True, accept="As of July")
+    told = json.loads(capsys.readouterr().out)
+    site, _, slug = told["layout"].partition("/")
+    made = Layout.objects.get(site__slug=site, slug=slug)
+    assert slug.startswith("gb200-nvl72-as-operated-20")
+    assert (made.name, made.status, made.cloned_from.slug) == ("As of July", "as_operated", "gb200-nvl72")
+    kept = {row.name: row for row in made.calibrated_parameters.all()}
+    identifiable = [row for row in told["parameters"] if row["identifiable"]]
+    assert set(kept) == {f"{row['object']} {row['parameter']}" for row in identifiable}
+    bias = kept["cdu/CDU-1a|secondary_return_degc sensor_bias"]
+    assert bias.low <= 0.8 <= bias.high
+    assert "held out" in bias.evidence
+    errors = {}
+    for path in (LAYOUT, told["layout"]):
+        call_command("compare_telemetry", path, start=START, end=END, json=True)
+        rows = json.loads(capsys.readouterr().out)["points"]
+        errors[path] = {(row["object"], row["quantity"]): row.get("rmse_k") for row in rows}
+    biased = ("cdu/CDU-1a", "secondary_return_degc")
+    assert errors[told["layout"]][biased] < 0.3 < 0.6 < errors[LAYOUT][biased]
+    with pytest.raises(CommandError, match="was accepted today already"):
+        call_command("calibrate_telemetry", LAYOUT, start=START, end=END, accept="Again")
+    document = site_document(made.site, only=made)
+    assert len(document["layouts"][0]["calibrated_parameters"]) == len(kept)
+    document["site"]["slug"] = "sterling-again"
+    again = site_load(document).layouts.get()
+    assert again.calibrated_parameters.get(name=bias.name).value == bias.value
+    assert again.status == "as_operated"
+    losing = snapshot.description(made)
+    without = replace(losing, feeds=tuple(feed for feed in losing.feeds if feed.name != "UPS A"))
+    assert [truth.name for truth in without_object(without)] == ["feed/UPS A ups_loss_frac"]
+
+
+def test_readings_of_the_layout_as_described_move_nothing_that_is_told(inputs, db):
     fit = fit_layout(described(inputs), healthy(inputs, 1.0), **SPAN)
     inside = [row["low"] <= row["before"] <= row["high"] for row in fit.parameters]
     assert np.mean(inside) > 0.75
     assert not fit.accepted  # it only learned the noise
     assert fit.reason.startswith("refused")
+    with pytest.raises(ValueError, match="the fit is not accepted: refused.*nothing was changed"):
+        accept(layout=Layout(slug="any"), fit=fit, name="As of July", start_s=START_S, end_s=START_S)
 
 
 def test_what_no_sensor_tells_is_not_identifiable_and_names_the_sensor(inputs):
