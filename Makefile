@@ -6,10 +6,10 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-versio
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock python
+.PHONY: help setup run test test-fast check lock python
 
 help: ## list what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
 
 setup: $(VENV)/.run ## make .venv from the lock file
 
@@ -18,6 +18,9 @@ run: $(VENV)/.run ## set up, start web server and worker, print the address (ARG
 
 test: $(VENV)/.test ## set up and run the test suite (ARGS="-k name")
 	$(BIN)/python -m pytest -q $(ARGS)
+
+test-fast: $(VENV)/.test ## what takes two minutes: no browser, no services, nothing slow or to be compiled
+	$(BIN)/python -m pytest -q -m "not (browser or services or slow or compiled)" $(ARGS)
 
 check: $(VENV)/.test ## lint, types, import contracts, migrations up to date
 	$(BIN)/ruff check .

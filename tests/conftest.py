@@ -15,6 +15,13 @@ settings.load_profile("twin")
 # Playwright's sync API keeps an event loop running in this thread; Django's ORM refuses to work beside one otherwise.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 REPOSITORY = Path(__file__).resolve().parent.parent
+#: What takes tens of seconds to compile where it has not run yet, as the modules that call it name it.
+COMPILED = (
+    "compute.replay.run.run_until",
+    "power_cooling.coupled.solve.solve_elements",
+    "power_cooling.electrical.redundancy.solve_states",
+    "power_cooling.transients.solve._run",
+)
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -29,6 +36,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_compiled(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep `make test-fast` fast: a test that reaches a compiled solver without the marker `compiled` is skipped."""
+    if "compiled" not in request.config.option.markexpr:
+        yield
+        return
+
+    def refuse(*_, **__) -> None:
+        pytest.skip("it runs a compiled solver; mark it `compiled`")
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name in COMPILED:
+            patched.setattr(name, refuse)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,7 @@ def test_a_site_file_that_cannot_be_taken_is_refused(planner, body):
         assert is_problem(answer, 400), (answer.status_code, answer.content[:300])
 
 
+@pytest.mark.slow
 def test_numbers_of_the_address_that_are_none_are_refused_or_find_nothing(planner, asked):
     run = done_run(asked.layout, asked.scenario)
     lists = {

@@ -149,6 +149,7 @@ def test_every_door_refuses_a_variant_with_another_network(door, tmp_path, viewe
     assert "'distill' names another network" in door(case, tmp_path=tmp_path, viewer=viewer)
 
 
+@pytest.mark.compiled
 def test_prompt_and_answer_over_the_context_are_refused_at_every_door(tmp_path, viewer):
     case = ("llama-3.1-8b", "h100-sxm", "bf16", "TP 1")
     long = row(*case, input_tokens="131000", output_tokens="8000")
@@ -172,6 +173,7 @@ def test_prompt_and_answer_over_the_context_are_refused_at_every_door(tmp_path, 
     assert "131000 input + 8000 output tokens exceed the model's context of 131072" in answer["reason"]
 
 
+@pytest.mark.compiled
 def test_fp8_blocks_that_do_not_split_are_warned_of_where_they_are_answered(tmp_path, viewer, capsys):
     case = ("qwen3-30b-a3b", "h100-sxm", "fp8", "TP 8")
     (answer,) = viewer.post("/api/serving/predict/", {"rows": [row(*case)]}, format="json").json()["rows"]

@@ -58,6 +58,7 @@ def test_the_old_addresses_are_gone(client, asked):
         assert client.get(f"{here}/{old}/").status_code == 404
 
 
+@pytest.mark.compiled
 def test_every_answer_has_the_documented_shape(layout, viewer, reading_token):
     layout.cdus.order_by("pk").last().delete()  # without a spare there is something to repair
     cdu = layout.cdus.get()

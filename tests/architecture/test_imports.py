@@ -1,5 +1,6 @@
 """What may import what, and other promises that code review would forget."""
 
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
+from tests.conftest import COMPILED
 from twin.models import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -96,3 +98,9 @@ def test_no_module_is_named_by_what_it_is_not():
 def test_no_test_is_kept_from_the_formatter():
     skip = "# fmt: " + "skip"
     assert [str(path) for path in (REPOSITORY / "tests").rglob("*.py") if skip in path.read_text()] == []
+
+
+def test_what_the_quick_tests_keep_from_compiling_is_there():
+    for name in COMPILED:
+        module, _, function = name.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), function)), name

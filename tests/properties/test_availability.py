@@ -1,12 +1,15 @@
 """What must hold for any components: probabilities, order, spares, and the bounds of capacity."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from power_cooling.availability.capacity_functions import least_of_groups, needed_units_capacity
 from power_cooling.availability.reliability import failed_units_pmf, k_of_n
 from power_cooling.availability.solve import RepairableGroups, Subsystem, solve_availability
+
+pytestmark = pytest.mark.slow
 
 RATE = st.floats(1e-6, 1e-1)
 REPAIR = st.floats(1e-3, 1.0)

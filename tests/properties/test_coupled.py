@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from power_cooling.coupled.solve import Reason, solve_coupled
 from power_cooling.site_arrays import Failures, SiteArrays, Weather
 from twin.benchmarks.coupled import air_site, liquid_site
 from twin.validation.random_sites import of_size, random_elements, random_site
+
+pytestmark = [pytest.mark.slow, pytest.mark.compiled]
 
 few = settings(max_examples=15, deadline=None)  # each example solves tens of elements
 seeds = st.integers(0, 10**6)

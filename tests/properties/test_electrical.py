@@ -1,6 +1,7 @@
 """What must hold for any feeds: balances close, order does not matter, failures never add capacity."""
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -8,6 +9,8 @@ from power_cooling.electrical.feed_tree import FeedTree, RackLinks, feed_losses,
 from power_cooling.electrical.load_flow import line, radial_network, solve_load_flow
 from power_cooling.electrical.loss_curves import curve_from_efficiency
 from power_cooling.electrical.redundancy import failure_capacity, failure_states
+
+pytestmark = [pytest.mark.slow, pytest.mark.compiled]
 
 
 def random_site(seed: int, rating: tuple[float, float] = (0.3, 2.0)) -> tuple[FeedTree, RackLinks, np.ndarray]:

@@ -17,6 +17,8 @@ from compute.replay.requests import request_batch
 from compute.replay.run import ReplicaPool, replay
 from compute.steps.step_model import StepModel
 
+pytestmark = [pytest.mark.slow, pytest.mark.compiled]
+
 TOKENS = np.arange(1025, dtype=np.float64)
 STEP = StepModel(
     decode_s=0.01 + 1e-5 * TOKENS,

@@ -1,6 +1,7 @@
 """What must hold for any serving configuration."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from compute.steps.closed_loop import closed_loop
 from compute.steps.roofline import DeploymentWork, Parallelism, deployment_work, step_costs, step_time_s
 from compute.workload import LatencyTargets, Workload
 from facility.catalogue import entries
+
+pytestmark = pytest.mark.slow
 
 FITTED = coefficient_set()
 ACCELERATORS = sorted(entries("accelerators"))

@@ -12,6 +12,8 @@ from power_cooling.fluids import coolants, heat_exchangers, hydraulics, psychrom
 from power_cooling.site_arrays import ASSUMED_EIRFPLR
 from power_cooling.transients import ride_through
 
+pytestmark = pytest.mark.slow
+
 few = settings(max_examples=60, deadline=None)  # compiled functions may compile on their first call
 ntus = st.floats(0, 12)
 ratios = st.floats(0, 1)

@@ -3,12 +3,15 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from power_cooling.transients import disturbances
 from power_cooling.transients import solve as transients
 from power_cooling.transients.disturbances import Forcing
+
+pytestmark = [pytest.mark.slow, pytest.mark.compiled]
 
 few = settings(max_examples=25, deadline=None)  # the march compiles on its first call
 

@@ -26,6 +26,8 @@ from twin.core.solve.simulate import simulate
 from twin.models import Scenario, ScenarioWorkload
 from twin.runs import snapshot
 
+pytestmark = [pytest.mark.slow, pytest.mark.compiled]
+
 STORED = Path(__file__).with_name("golden_figures.json")
 TOLERANCE = 1e-6  # relative: far above what another processor or NumPy adds up differently, far below what is shown
 

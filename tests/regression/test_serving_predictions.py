@@ -13,6 +13,8 @@ from compute.model_shapes import model_shape_from_entry
 from compute.prediction.rows import predict_rows
 from facility.catalogue import entries
 
+pytestmark = pytest.mark.slow
+
 # accelerator, model, precision, engine, source, ranks, input, output, load -> ITL [s], output
 # tokens/s, accelerator [W]; a load beginning with @ is an arrival rate
 PINNED = {

@@ -1,6 +1,10 @@
 """The closed form and the replay answer alike where both apply."""
 
+import pytest
+
 from twin.validation.agreement import DEPLOYMENTS, DRAFTS, REACH_PERCENTILES, UNITS, checks
+
+pytestmark = [pytest.mark.slow, pytest.mark.compiled]
 
 
 def test_the_closed_form_agrees_with_the_replay(tmp_path):

@@ -16,6 +16,8 @@ from power_cooling.availability.reliability import (
 )
 from twin.validation import availability as scoreboard
 
+pytestmark = pytest.mark.slow
+
 # n, k, failures per h, repairs per h, crews: availability. Steady state of the exact chain.
 K_OF_N = [
     (2, 1, 1e-4, 0.05, 1, 0.9999920319359987),

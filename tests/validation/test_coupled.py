@@ -20,6 +20,8 @@ from power_cooling.site_arrays import (
 )
 from twin.validation import coupled
 
+pytestmark = [pytest.mark.slow, pytest.mark.compiled]
+
 
 def test_every_row_of_the_scoreboard_passes(data_dir):
     missed = [check for check in coupled.checks(data_dir) if check.status != "pass"]

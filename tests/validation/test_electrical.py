@@ -10,6 +10,8 @@ from power_cooling.electrical.load_flow import double_conversion_ups, line, radi
 from power_cooling.electrical.unbalanced_load_flow import four_wire_network, solve_four_wire
 from twin.validation import electrical as scoreboard
 
+pytestmark = pytest.mark.slow
+
 # M. E. Baran, F. F. Wu, IEEE Trans. Power Delivery 4(2), 1989, as corrected in common use: from, to, R ohm, X ohm,
 # P kW, Q kvar at the receiving bus; 12.66 kV.
 FEEDER = """

@@ -12,6 +12,8 @@ from facility.catalogue import entries
 from twin.validation.replay import MEASURED as REAL_RUNS
 from twin.validation.replay import checks
 
+pytestmark = [pytest.mark.slow, pytest.mark.compiled]
+
 # Time of the gate/up and down projections of one layer [us] by tokens in the step; github casys-kaist/LLMServingSim
 # profiler/perf …/tp1/dense.csv (RTX PRO 6000: Llama-3.1-8B @72c16bac; RTX 4090: @856225aa).
 PROJECTIONS_US = {

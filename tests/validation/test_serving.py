@@ -23,6 +23,8 @@ from twin.validation.mlperf import FILE as MLPERF
 from twin.validation.mlperf import checks as mlperf_checks
 from twin.validation.wide_experts import checks as wide_checks
 
+pytestmark = pytest.mark.slow
+
 FITTED = coefficient_set()
 ACCELERATORS = {name: accelerator_from_entry(entry) for name, entry in entries("accelerators").items()}
 MODELS = {name: model_shape_from_entry(entry) for name, entry in entries("models").items()}
@@ -108,7 +110,6 @@ def test_latency_and_watts_agree_with_steady_runs_of_vllm():
     assert np.median(watts) < 0.12  # cross-validated about 10 %
 
 
-@pytest.mark.slow
 def test_shipped_coefficients_answer_every_measured_case(data_dir):
     path = data_dir / "serving" / "cases.csv"
     if not path.exists():

@@ -4,6 +4,8 @@ import pytest
 
 from twin.validation import sessions
 
+pytestmark = [pytest.mark.slow, pytest.mark.compiled]
+
 
 def test_recorded_sessions_are_met_in_cache_hits_speed_and_load(data_dir, monkeypatch):
     if not (data_dir / "traces" / sessions.RECORDED).is_file():

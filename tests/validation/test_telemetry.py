@@ -4,8 +4,9 @@ import pytest
 
 from twin.validation import telemetry
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_every_row_reaches_its_tolerance(data_dir):
     rows = list(telemetry.checks(data_dir))
     missed = [f"{row.check}: {row.value} {row.unit}, reach {row.reach}" for row in rows if row.status == "miss"]

@@ -6,6 +6,8 @@ import pytest
 
 from twin.validation import comfort, energyplus, thermal, transients
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("module", [thermal, energyplus, transients], ids=lambda module: module.__name__)
 def test_every_row_reaches_its_tolerance(module: ModuleType, data_dir):
@@ -15,7 +17,6 @@ def test_every_row_reaches_its_tolerance(module: ModuleType, data_dir):
     assert sum(row.n for row in rows) > 100
 
 
-@pytest.mark.slow
 def test_the_tables_of_people_are_met_whole(data_dir):
     rows = {row.check: row for row in comfort.checks(data_dir)}
     assert {row.status for row in rows.values()} == {"pass"}

@@ -61,6 +61,7 @@ def waited_s(result) -> float:
     return float((series.waiting * span_s).sum())
 
 
+@pytest.mark.compiled
 def test_a_lone_request_takes_one_prompt_step_and_one_step_per_further_token():
     _, rows = run(requests([1.0], [100], [5]), pool())
     # Prompt step 10 ms + 100 · 1 ms; then four steps of 10 ms.
@@ -68,6 +69,7 @@ def test_a_lone_request_takes_one_prompt_step_and_one_step_per_further_token():
     assert rows["last_token_s"] == pytest.approx([1.15])
 
 
+@pytest.mark.compiled
 def test_a_prompt_longer_than_the_budget_is_cut_into_chunks():
     _, rows = run(requests([0.0], [2500], [1]), pool(token_budget=1000))
     # Chunks of 1000, 1000 and 500 tokens: 3 · 10 ms + 2500 · 1 ms.
@@ -75,12 +77,14 @@ def test_a_prompt_longer_than_the_budget_is_cut_into_chunks():
     assert rows["last_token_s"] == rows["first_token_s"]
 
 
+@pytest.mark.compiled
 def test_decoding_sequences_take_their_tokens_from_the_budget_first():
     _, rows = run(requests([0.0, 0.055], [10, 1000], [100, 1]), pool(token_budget=501))
     # The first request decodes from 20 ms on. At 60 ms the second begins: two chunks of 500 beside one decode token.
     assert rows["first_token_s"][1] == pytest.approx(0.06 + 2 * (0.01 + 0.501))
 
 
+@pytest.mark.compiled
 def test_steps_without_prompts_sum_to_the_arithmetic_series():
     model = steps(kv_token_s=1e-6)
     _, rows = run(requests([0.0], [100], [1001]), pool(model))
@@ -88,6 +92,7 @@ def test_steps_without_prompts_sum_to_the_arithmetic_series():
     assert rows["last_token_s"] - rows["first_token_s"] == pytest.approx([1000 * 0.01 + 1e-6 * (100 + 1099) / 2 * 1000])
 
 
+@pytest.mark.compiled
 def test_an_arrival_is_seen_at_the_next_step_boundary_of_a_long_stretch():
     model = steps(kv_token_s=1e-6)
     _, rows = run(requests([0.0, 1.0], [100, 100], [1001, 1]), pool(model))
@@ -98,6 +103,7 @@ def test_an_arrival_is_seen_at_the_next_step_boundary_of_a_long_stretch():
     assert rows["first_token_s"][1] == pytest.approx(start + 0.01 + 0.101 + 1e-6 * context)
 
 
+@pytest.mark.compiled
 def test_seats_bound_the_batch_and_the_rest_wait_in_order():
     result, rows = run(requests([0.0, 0.0, 0.0], [10, 10, 10], [11, 21, 5]), pool(seats=2))
     assert np.all(np.diff(rows["scheduled_s"]) >= 0)
@@ -106,12 +112,14 @@ def test_seats_bound_the_batch_and_the_rest_wait_in_order():
     assert result.series[0].batch.max() <= 2
 
 
+@pytest.mark.compiled
 def test_a_lower_priority_waits_for_a_higher_one():
     batch = requests([0.0, 0.001, 0.001], [10, 10, 10], [11, 5, 5], priority=np.array([0, 1, 0]))
     _, rows = run(batch, pool(seats=1))
     assert rows["scheduled_s"][2] < rows["scheduled_s"][1]
 
 
+@pytest.mark.compiled
 def test_memory_shortage_preempts_the_latest_and_recomputes_it():
     # 60 tokens of memory, two requests of 20 + 30: both fit at first (40), not to the end (100).
     result, rows = run(requests([0.0, 0.0], [20, 20], [31, 31]), pool(kv_tokens=62))
@@ -126,6 +134,7 @@ def test_memory_shortage_preempts_the_latest_and_recomputes_it():
     assert waited_s(result) == pytest.approx(first_end - (0.05 + 11 * 0.01))
 
 
+@pytest.mark.compiled
 def test_requests_wait_from_their_arrival_and_not_before():
     arrivals = np.arange(100.0)
     result, rows = run(requests(arrivals, [10] * 100, [3] * 100), pool(n_replicas=4))
@@ -139,6 +148,7 @@ def test_requests_wait_from_their_arrival_and_not_before():
     assert series.waiting == pytest.approx(np.interp(middle_s, [0.0, 2.0], [49.5, -0.5]), abs=0.6)
 
 
+@pytest.mark.compiled
 def test_a_request_that_can_never_fit_is_refused_with_the_figures():
     returned = []
     result = replay([requests([0.0, 0.0], [100, 10], [50, 5])], pool(kv_tokens=120), on_rows=returned.append)
@@ -148,6 +158,7 @@ def test_a_request_that_can_never_fit_is_refused_with_the_figures():
     assert returned[0].last_token_s[1] > 0
 
 
+@pytest.mark.compiled
 def test_a_full_queue_refuses_and_says_so():
     returned = []
     batch = requests([0.0] * 5, [10] * 5, [1000] * 5)
@@ -156,6 +167,7 @@ def test_a_full_queue_refuses_and_says_so():
     assert all("2 requests already wait" in reason for reason in returned[0].reasons.values())
 
 
+@pytest.mark.compiled
 def test_draft_tokens_shorten_the_answer_by_their_mean_yield():
     fast = pool(draft_tokens=2, draft_acceptance_frac=0.5)
     assert fast.tokens_per_step == pytest.approx(1 + 0.5 + 0.25)
@@ -169,6 +181,7 @@ def blocks(*ranges):
     return np.ones(len(ranges), dtype=np.int64), first, last
 
 
+@pytest.mark.compiled
 def test_a_shared_prefix_is_computed_once():
     batch = requests([0.0, 10.0], [1100, 1600], [1, 1], ranges=blocks((0, 2), (0, 3)))
     result, rows = run(batch, pool())
@@ -177,6 +190,7 @@ def test_a_shared_prefix_is_computed_once():
     assert rows["first_token_s"][1] == pytest.approx(10 + 0.01 + (1600 - 1024) * 0.001)
 
 
+@pytest.mark.compiled
 def test_the_least_recently_used_prefix_is_evicted_from_its_end():
     # Memory for four blocks: A (2 blocks), then B (3 blocks) pushes out A's second block, the deeper one.
     batch = requests([0.0, 10.0, 20.0], [1024, 1536, 1024 + 100], [1, 1, 1], ranges=blocks((0, 1), (10, 12), (0, 2)))
@@ -184,6 +198,7 @@ def test_the_least_recently_used_prefix_is_evicted_from_its_end():
     assert rows["cached_tokens"].tolist() == [0, 0, 512]
 
 
+@pytest.mark.compiled
 def test_the_prefix_aware_router_goes_where_the_prefix_is():
     arrivals = [0.0, 10.0, 20.0, 30.0]
     batch = requests(arrivals, [1100] * 4, [1] * 4, ranges=blocks((0, 2), (10, 12), (0, 2), (10, 12)))
@@ -193,12 +208,14 @@ def test_the_prefix_aware_router_goes_where_the_prefix_is():
     assert rows["replica"][0] != rows["replica"][1]
 
 
+@pytest.mark.compiled
 def test_the_least_loaded_router_avoids_the_busy_replica():
     batch = requests([0.0, 1.0, 2.0], [10, 10, 10], [1000, 10, 10])
     _, rows = run(batch, pool(n_replicas=2), router="least-loaded")
     assert rows["replica"].tolist() == [0, 1, 1]
 
 
+@pytest.mark.compiled
 def test_disaggregation_passes_the_prompt_over_the_link():
     result, rows = run(
         requests([0.0], [1000], [11]),
@@ -214,6 +231,7 @@ def test_disaggregation_passes_the_prompt_over_the_link():
     assert result.series[1].prompt_tokens_per_s.sum() == 0
 
 
+@pytest.mark.compiled
 def test_a_turn_starts_after_the_last_answer_and_its_delay():
     batch = requests([0.0, 0.0], [100, 200], [11, 1])
     links = RequestBatch(
@@ -229,6 +247,7 @@ def test_a_turn_starts_after_the_last_answer_and_its_delay():
     assert rows["first_token_s"][1] == pytest.approx(rows["queued_s"][1] + 0.21)
 
 
+@pytest.mark.compiled
 def test_sliding_window_layers_stop_growing():
     model = steps(window_tokens=200, window_kv_token_s=1e-6)
     _, rows = run(requests([0.0], [100], [301]), pool(model))
@@ -236,6 +255,7 @@ def test_sliding_window_layers_stop_growing():
     assert rows["last_token_s"] - rows["first_token_s"] == pytest.approx([300 * 0.01 + 1e-6 * read])
 
 
+@pytest.mark.compiled
 def test_power_over_time_follows_activity():
     power = ActivityPower(
         idle_w=100.0,
@@ -250,6 +270,7 @@ def test_power_over_time_follows_activity():
     assert (series.output_tokens_per_s * np.diff(series.start_s, append=result.end_s)).sum() == pytest.approx(1001)
 
 
+@pytest.mark.compiled
 def test_a_cancelled_replay_hands_back_what_it_has():
     returned = []
     batches = (
@@ -281,6 +302,7 @@ def test_requests_out_of_order_are_refused_by_name():
         replay([requests([2.0, 1.0], [10, 10], [1, 1])], pool())
 
 
+@pytest.mark.compiled
 def test_a_higher_priority_is_admitted_past_a_request_that_does_not_fit():
     # The second needs more memory than the first leaves and waits; the third is small, urgent, and comes in between.
     batch = requests([0.0, 0.01, 0.5], [50, 125, 5], [101, 5, 5], priority=np.array([0, 1, 0]))

@@ -74,6 +74,7 @@ def test_a_trace_of_lengths_needs_a_rate(tmp_path):
     assert np.all(np.diff(batch.arrival_s, prepend=0.0) > 0)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
@@ -204,6 +205,7 @@ def session_rows(tmp_path, reader):
     return result, rows
 
 
+@pytest.mark.compiled
 def test_turns_wait_for_answers_tools_and_sub_agents(tmp_path):
     result, rows = session_rows(tmp_path, lambda path: read_closed_sessions(path, 1))
     assert result.n_answered == 5
@@ -216,6 +218,7 @@ def test_turns_wait_for_answers_tools_and_sub_agents(tmp_path):
     assert rows["2/0/0"]["queued_s"] == pytest.approx(rows["1/0/3"]["last_token_s"])
 
 
+@pytest.mark.compiled
 def test_a_turn_finds_the_context_of_the_turn_before_in_the_cache(tmp_path):
     _, rows = session_rows(tmp_path, lambda path: read_closed_sessions(path, 2))
     assert rows["1/0/3"]["cached_tokens"] == 704  # prompt of 640 and answer of 65: eleven full blocks of 64
@@ -223,6 +226,7 @@ def test_a_turn_finds_the_context_of_the_turn_before_in_the_cache(tmp_path):
     assert rows["2/0/0"]["cached_tokens"] == 0
 
 
+@pytest.mark.compiled
 def test_open_sessions_start_by_their_arrival_process(tmp_path):
     arrivals = ArrivalProcess.steady(0.01)
     _, rows = session_rows(tmp_path, lambda path: read_open_sessions(path, arrivals, seed=4))
@@ -231,6 +235,7 @@ def test_open_sessions_start_by_their_arrival_process(tmp_path):
     assert rows["2/0/0"]["queued_s"] == pytest.approx(starts[1])
 
 
+@pytest.mark.compiled
 def test_a_bad_turn_is_left_out_of_its_session(tmp_path):
     path = written(tmp_path, SESSIONS.replace("1,2,0,0,640,10", "1,2,0,0,0,10"))
     returned = []

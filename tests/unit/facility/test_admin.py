@@ -30,6 +30,7 @@ def layout():
     return layout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_lists_and_forms_open(console, layout, model):
     name = f"admin:facility_{model._meta.model_name}"

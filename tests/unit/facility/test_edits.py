@@ -326,6 +326,7 @@ def test_edits_by_form_are_recorded_too(layout):
     assert (told[2]["version"], told[2]["user"], told[2]["changes"]) == (4, None, [])
 
 
+@pytest.mark.slow
 def test_a_thousand_racks_take_as_many_queries_as_a_hundred(layout, django_assert_max_num_queries):
     Hall.objects.update(width_m=100, depth_m=100)
     Rack.objects.bulk_create(

@@ -239,6 +239,7 @@ def test_shared_crews_balance_the_whole_chain_under_common_causes(crews, common_
     assert solve_availability((subsystem,)).availability_frac == pytest.approx(probability @ left, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_drawn_years_share_crews_and_follow_the_calendar():
     crew = Subsystem("crowded", replace_plans(crowded(1, 0.1).groups), crowded(1, 0.1).capacity_frac, crews=1)
     exact = solve_availability((crew,))

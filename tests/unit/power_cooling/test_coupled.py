@@ -35,6 +35,7 @@ def hot_weather(n, degc=30.0):
     return Weather(np.full(n, degc), 0.008)
 
 
+@pytest.mark.compiled
 def test_every_watt_at_the_meter_is_listed(solved):
     parts = solved.it_power_w + solved.cooling_power_w + solved.lighting_power_w + solved.feed_loss_w
     assert solved.report.converged
@@ -44,23 +45,27 @@ def test_every_watt_at_the_meter_is_listed(solved):
     assert solved.it_power_w == pytest.approx(chips, rel=1e-12)
 
 
+@pytest.mark.compiled
 def test_heat_closes_from_temperatures_and_flows(solved):
     assert solved.report.residual_k <= 1e-10
     assert np.max(solved.heat_closure_rel) < 1e-9
 
 
+@pytest.mark.compiled
 def test_rack_heat_leaves_by_liquid_or_air(solved):
     # Air also takes the losses of feeds and pumps in the hall, which are not rack power.
     assert np.all(solved.liquid_heat_w + solved.air_heat_w >= solved.it_power_w)
     assert np.all(solved.liquid_heat_w < solved.it_power_w)
 
 
+@pytest.mark.compiled
 def test_set_points_are_held_exactly_where_the_plant_can(site, solved):
     assert np.all(solved.cdu_supply_degc == 38.0)
     assert np.all(solved.facility_supply_degc == site.plants.supply_set_degc)
     assert np.all(solved.hall_supply_degc == 24.0)
 
 
+@pytest.mark.compiled
 def test_summaries_agree_with_the_channels(site, solved):
     channels = solved.rack_channels
     assert solved.racks.max_power_w == pytest.approx(channels.power_w.max(axis=0), rel=1e-6)  # float32 storage
@@ -68,6 +73,7 @@ def test_summaries_agree_with_the_channels(site, solved):
     assert channels.power_w @ site.racks.count == pytest.approx(solved.it_power_w, rel=1e-6)
 
 
+@pytest.mark.compiled
 def test_feed_losses_warm_the_hall(site, feeds):
     with_feeds = solve_coupled(site, LOAD, MILD, feeds=feeds)
     without = solve_coupled(site, LOAD, MILD)
@@ -80,6 +86,7 @@ def test_feed_losses_warm_the_hall(site, feeds):
     assert np.all(without.feed_loss_w == 0)
 
 
+@pytest.mark.compiled
 def test_elements_do_not_depend_on_their_neighbours_or_on_threads(site, solved, feeds):
     n = 600
     load = np.tile(LOAD, (13, 1))[:n]
@@ -91,6 +98,7 @@ def test_elements_do_not_depend_on_their_neighbours_or_on_threads(site, solved, 
     assert one.meter_power_w[300:324] == pytest.approx(solved.meter_power_w[12:36], rel=1e-9)
 
 
+@pytest.mark.compiled
 def test_classes_weigh_as_many_racks(site):
     names = [field.name for field in fields(RackBank)]
     doubled = RackBank(**{name: np.repeat(getattr(site.racks, name), 2) for name in names})
@@ -111,6 +119,7 @@ def test_rows_of_a_bank_are_as_if_made_of_them(site):
         assert not getattr(taken, name).flags.writeable
 
 
+@pytest.mark.compiled
 def test_permuted_racks_permute_results(site):
     order = np.array([3, 0, 5, 1, 4, 2])
     racks = rows_of(site.racks, order)
@@ -120,6 +129,7 @@ def test_permuted_racks_permute_results(site):
     )
 
 
+@pytest.mark.compiled
 def test_a_lost_cdu_is_not_a_lost_group(site):
     n_units = site.cdus.n_units
     failures = Failures(cdus_running=np.stack([n_units, n_units - [1, 0]]))
@@ -133,6 +143,7 @@ def test_a_lost_cdu_is_not_a_lost_group(site):
     assert result.cdu_load_frac[1, 1] == pytest.approx(result.cdu_load_frac[0, 1], rel=1e-3)
 
 
+@pytest.mark.compiled
 def test_racks_without_any_cooling_or_power_are_off(site, feeds):
     no_cdu = solve_coupled(site, np.ones((1, 1)), hot_weather(1), failures=Failures(cdus_running=[[0.0, 2.0]]))
     assert no_cdu.tripped_frac[0] == pytest.approx(0.5)
@@ -146,6 +157,7 @@ def test_racks_without_any_cooling_or_power_are_off(site, feeds):
     assert solve_coupled(site, np.ones((1, 1)), hot_weather(1), failures=no_plant).pool_available_frac[0, 0] == 0
 
 
+@pytest.mark.compiled
 def test_spare_facility_pumps_may_fail_and_fewer_give_their_share_of_the_flow(site):
     n_plants = site.plants.n_plants
     three = replace(
@@ -164,6 +176,7 @@ def test_spare_facility_pumps_may_fail_and_fewer_give_their_share_of_the_flow(si
     assert np.all(np.diff(answer.pool_available_frac[:, 0]) <= 1e-9)
 
 
+@pytest.mark.compiled
 def test_one_busway_less_keeps_racks_on_their_other(site, feeds):
     failed = np.zeros((2, feeds.tree.n_nodes), dtype=int)
     failed[1, feeds.tree.index("busway-1")] = 1
@@ -175,6 +188,7 @@ def test_one_busway_less_keeps_racks_on_their_other(site, feeds):
     assert result.feed_loss_w[1] > 0
 
 
+@pytest.mark.compiled
 def test_a_plant_too_small_is_an_answer_with_throttled_or_tripped_racks(site):
     small = replace(site.plants, n_coolers=np.maximum(1.0, site.plants.n_coolers // 4), chiller_capacity_w=2e5)
     tight = SiteArrays(site.racks, site.pools, site.cdus, site.halls, small)
@@ -187,6 +201,7 @@ def test_a_plant_too_small_is_an_answer_with_throttled_or_tripped_racks(site):
     assert np.max(result.heat_closure_rel) < 1e-9
 
 
+@pytest.mark.compiled
 def test_a_cdu_group_at_many_times_its_rating_holds_chips_back_then_drops_racks(site):
     answers = [
         solve_coupled(cdus_of_size(site, size), np.ones((2, 1)), hot_weather(2)) for size in (1, 0.1, 0.03, 0.008)
@@ -208,6 +223,7 @@ def cdus_of_size(site, size):
     return SiteArrays(site.racks, site.pools, cdus, site.halls, site.plants)
 
 
+@pytest.mark.compiled
 def test_a_cdu_that_rejects_into_air_loads_the_hall_and_spares_the_plant(site):
     room = replace(
         site.halls, n_units=[16.0], coil_ua_w_per_k=8e4, coil_water_kg_s=8.0, unit_air_kg_s=20.0, supply_set_degc=22.0
@@ -233,6 +249,7 @@ def test_a_cdu_that_rejects_into_air_loads_the_hall_and_spares_the_plant(site):
     assert np.all(air.cdu_supply_degc >= air.hall_supply_degc)
 
 
+@pytest.mark.compiled
 def test_air_units_too_small_leave_the_racks_that_they_can_cool():
     room = air_site(20)
     rated = ("unit_capacity_w", "unit_air_kg_s", "unit_fan_w", "coil_ua_w_per_k", "coil_water_kg_s")
@@ -246,6 +263,7 @@ def test_air_units_too_small_leave_the_racks_that_they_can_cool():
     assert np.nanmax(result.hall_inlet_max_degc) > 55.0
 
 
+@pytest.mark.compiled
 def test_a_feed_too_small_caps_its_racks_to_its_rating(site, feeds):
     free = solve_coupled(site, np.ones((1, 1)), MILD_ONE, feeds=feeds)
     busway = feeds.tree.index("busway-1")
@@ -265,6 +283,7 @@ def test_a_feed_too_small_caps_its_racks_to_its_rating(site, feeds):
     assert free.feed_level[0] == 1
 
 
+@pytest.mark.compiled
 def test_capped_racks_keep_to_their_cap(site):
     racks = replace(site.racks, power_limit_w=600.0)
     result = solve_coupled(
@@ -275,6 +294,7 @@ def test_capped_racks_keep_to_their_cap(site):
     assert 0.3 < result.pool_clock_frac[0, 0] < 1
 
 
+@pytest.mark.compiled
 def test_halls_whose_units_cannot_give_the_servers_air_recirculate():
     site = air_site(10)
     few = SiteArrays(site.racks, site.pools, None, replace(site.halls, n_units=[1.0]), site.plants)
@@ -286,6 +306,7 @@ def test_halls_whose_units_cannot_give_the_servers_air_recirculate():
     assert result.heat_closure_rel[0] < 1e-9
 
 
+@pytest.mark.compiled
 def test_the_dew_point_lifts_the_supply(site):
     cold = replace(site.cdus, supply_set_degc=12.0)
     chilled = replace(site.plants, supply_set_degc=8.0, n_chillers=[3.0, 3.0], chiller_model=2)
@@ -295,6 +316,7 @@ def test_the_dew_point_lifts_the_supply(site):
     assert result.dew_point_margin_k[0, 0] == pytest.approx(2.0, abs=1e-9)
 
 
+@pytest.mark.compiled
 def test_constant_rise_pumps_follow_the_heat(site):
     cdus = replace(site.cdus, pump_control=1, rack_rise_set_k=10.0)
     result = solve_coupled(SiteArrays(site.racks, site.pools, cdus, site.halls, site.plants), LOAD, MILD)
@@ -304,6 +326,7 @@ def test_constant_rise_pumps_follow_the_heat(site):
     assert rise[free] == pytest.approx(10.0, abs=1e-7)
 
 
+@pytest.mark.compiled
 def test_an_element_that_cannot_be_solved_is_nan_with_a_reason(site):
     result = solve_coupled(site, LOAD[:1], MILD_ONE, max_passes=1)
     assert not result.report.converged
@@ -315,6 +338,7 @@ def test_an_element_that_cannot_be_solved_is_nan_with_a_reason(site):
 MILD_ONE = Weather([15.0], 0.006)
 
 
+@pytest.mark.compiled
 def test_progress_is_told_and_may_abandon(site):
     told = []
     solve_coupled(site, np.tile(LOAD, (8, 1)), Weather(np.full(8 * N, 15.0), 0.006), progress=lambda *a: told.append(a))

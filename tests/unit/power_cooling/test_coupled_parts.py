@@ -10,6 +10,8 @@ from power_cooling.coupled.solve import CoupledResult, RackSummary, solve_couple
 from power_cooling.site_arrays import Weather
 from twin.benchmarks.coupled import feeds_of, liquid_site
 
+pytestmark = pytest.mark.compiled
+
 N = 40
 
 

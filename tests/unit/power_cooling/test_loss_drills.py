@@ -80,6 +80,7 @@ def _drills(site, *, duration_s=900, **options):
     return {drill.name: drill for drill in made}
 
 
+@pytest.mark.compiled
 def test_the_lumped_plant_starts_near_the_coupled_solution():
     site = _site()
     units, loop, groups, sink = loss_drills.transient_plant(
@@ -111,6 +112,7 @@ def test_racks_that_give_all_their_heat_to_liquid_can_be_drilled_at_any_load():
         assert units.liquid_frac == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.compiled
 def test_a_burst_of_load_ends_where_steady_load_is():
     site = _site()
     drills = _drills(site, duration_s=3600)
@@ -132,6 +134,7 @@ def test_a_burst_of_load_ends_where_steady_load_is():
     assert burst.hottest_degc == pytest.approx(settled, abs=1.0)
 
 
+@pytest.mark.compiled
 def test_losing_all_pumps_is_the_fastest_and_one_cdu_of_three_is_harmless():
     drills = _drills(_site())
     pumps = drills["all rack-coolant pumps"]
@@ -143,6 +146,7 @@ def test_losing_all_pumps_is_the_fastest_and_one_cdu_of_three_is_harmless():
     assert all(drill.report.converged for drill in drills.values())
 
 
+@pytest.mark.compiled
 def test_a_single_cdu_without_a_spare_is_a_lost_pump():
     drills = _drills(_site(n_cdus=1.0))
     assert drills["one CDU of every group"].first_trip_s == pytest.approx(
@@ -150,6 +154,7 @@ def test_a_single_cdu_without_a_spare_is_a_lost_pump():
     )
 
 
+@pytest.mark.compiled
 def test_storage_buys_time_after_the_plant_is_lost():
     name = "all chillers and coolers"
     bare = _drills(_site(), duration_s=3600)[name]
@@ -158,6 +163,7 @@ def test_storage_buys_time_after_the_plant_is_lost():
     assert stored.first_throttle_s > bare.first_throttle_s + 300
 
 
+@pytest.mark.compiled
 def test_pumps_off_the_ups_turn_ten_seconds_of_darkness_into_throttling():
     kept = _drills(_site())["grid, generators start"]
     dropped = _drills(_site(), pumps_on_ups=False, generator_start_s=60.0)["grid, generators start"]
@@ -170,6 +176,7 @@ def test_a_plant_without_liquid_racks_is_refused():
         loss_drills.transient_plant(site, 3, np.ones(2), dry_bulb_degc=20.0, wet_bulb_degc=15.0)
 
 
+@pytest.mark.compiled
 def test_liquid_racks_whose_air_another_plant_cools_keep_the_water_of_their_plant():
     one = _site()
     two = replace(

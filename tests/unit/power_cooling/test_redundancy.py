@@ -39,6 +39,7 @@ def blocks(design: str, n_blocks: int, n_racks: int, block_w: float) -> tuple[Fe
     return tree, links
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("design", "n_blocks", "block_racks"),
     [("2N", 2, 12), ("block", 4, 4), ("block", 5, 3), ("catcher", 4, 4), ("N+1", 4, 4)],
@@ -54,6 +55,7 @@ def test_redundant_designs_keep_all_capacity_after_any_block_fails(design, n_blo
     assert answer.node_worst_frac[1:].max() == pytest.approx(1.0)
 
 
+@pytest.mark.compiled
 def test_blocks_without_redundancy_lose_their_racks():
     tree, links = blocks("N", 4, 12, 3 * RACK_W)
     states = failure_states(tree, order=1)
@@ -63,6 +65,7 @@ def test_blocks_without_redundancy_lose_their_racks():
     assert answer.rack_served_frac(2).tolist() == [0.0, 1.0, 1.0, 1.0] * 3
 
 
+@pytest.mark.compiled
 def test_two_blocks_of_4n3_out_leave_the_two_others_full():
     tree, links = blocks("block", 4, 12, 4 * RACK_W)
     states = failure_states(tree)
@@ -76,6 +79,7 @@ def test_two_blocks_of_4n3_out_leave_the_two_others_full():
     assert states.label(tree, 0) == "intact"
 
 
+@pytest.mark.compiled
 def test_racks_behind_a_full_feed_are_capped_and_others_are_not():
     tree = feed_tree(
         names=["utility", "a", "b"],
@@ -89,6 +93,7 @@ def test_racks_behind_a_full_feed_are_capped_and_others_are_not():
     assert answer.capped_frac[0] == pytest.approx(0.5 / 3, abs=1e-6)
 
 
+@pytest.mark.compiled
 def test_a_weak_feed_is_switched_off_where_that_serves_more():
     tree = feed_tree(
         names=["utility", "weak", "strong"],
@@ -103,6 +108,7 @@ def test_a_weak_feed_is_switched_off_where_that_serves_more():
     assert states.label(tree, answer.operated_as[0]) == "weak"
 
 
+@pytest.mark.compiled
 def test_a_continuous_limit_caps_below_the_rating():
     tree, links = blocks("N", 1, 1, RACK_W)
     answer = failure_capacity(tree, links, [RACK_W], failure_states(tree, order=1), limit_frac=[1.0, 0.8])
@@ -110,6 +116,7 @@ def test_a_continuous_limit_caps_below_the_rating():
     assert answer.seconds_to_trip[0] == np.inf  # at its rating: over the limit, but nothing trips
 
 
+@pytest.mark.compiled
 def test_cooling_on_a_full_feed_leaves_less_for_racks():
     tree, links = blocks("N", 1, 1, RACK_W)
     answer = failure_capacity(tree, links, [RACK_W], failure_states(tree, order=1), other_load_w=[0.0, 30e3])
@@ -117,6 +124,7 @@ def test_cooling_on_a_full_feed_leaves_less_for_racks():
     assert answer.other_unserved_w.tolist() == [0.0, 30e3, 30e3]
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(("standby", "served", "unserved_w"), [(None, [0.0, 1.0], 5e3), ("utility", [1.0, 1.0], 0.0)])
 def test_a_feed_that_idle_losses_overload_is_opened_and_its_racks_turn_to_others(standby, served, unserved_w):
     """A feed of 100 kW before a transformer that loses 6 % of 2 MW = 120 kW idle: no capping can relieve it."""
@@ -144,6 +152,7 @@ def test_a_feed_that_idle_losses_overload_is_opened_and_its_racks_turn_to_others
     assert feed_losses(tree, loads.load_w + other_w, out).load_frac.max() <= 1 + 1e-6
 
 
+@pytest.mark.compiled
 def test_cooling_alone_above_a_limit_opens_the_feed_instead_of_overloading_it_for_good():
     tree, links = blocks("N", 1, 1, RACK_W)
     answer = failure_capacity(tree, links, [RACK_W], failure_states(tree, order=1), other_load_w=[0.0, 1.2 * RACK_W])
@@ -153,6 +162,7 @@ def test_cooling_alone_above_a_limit_opens_the_feed_instead_of_overloading_it_fo
     assert answer.other_unserved_w[0] == 1.2 * RACK_W
 
 
+@pytest.mark.compiled
 def test_compiled_loads_equal_the_feed_tree_in_every_state():
     rng = np.random.default_rng(4)
     names = ["utility", "generator", "ups 0", "ups 1", "ups 2", *(f"busway {i}" for i in range(6))]

@@ -62,6 +62,7 @@ def _run(units, loop, *events, seconds=600, n_units=1, **options):
     return transients.simulate_transient(units, loop, forcing, **options)
 
 
+@pytest.mark.compiled
 def test_nothing_moves_while_nothing_happens():
     done = _run(_units(), _loop())
     assert np.ptp(done.chip_degc) < 1e-9
@@ -71,6 +72,7 @@ def test_nothing_moves_while_nothing_happens():
     assert done.report.heat_balance_frac < 1e-9
 
 
+@pytest.mark.compiled
 def test_without_throttling_the_run_is_the_exact_network():
     # Plant lost, valve open, constant power: five masses and one stream around, all linear.
     units = _units(leakage_w=0.0, supply_setpoint_degc=-50.0, throttle_degc=500.0, trip_degc=600.0, liquid_frac=1.0)
@@ -100,6 +102,7 @@ def test_without_throttling_the_run_is_the_exact_network():
     assert done.facility_supply_degc[[199, 399]] == pytest.approx(exact[:, 4], abs=2e-3)
 
 
+@pytest.mark.compiled
 def test_the_error_falls_with_the_square_of_the_step():
     units = _units(leakage_w=0.0, supply_setpoint_degc=-50.0, throttle_degc=500.0, trip_degc=600.0)
     runs = {
@@ -110,6 +113,7 @@ def test_the_error_falls_with_the_square_of_the_step():
     assert 3.0 < coarse / fine < 5.5  # second order: 4, on the way to it
 
 
+@pytest.mark.compiled
 def test_a_throttling_chip_follows_an_independent_integrator():
     # Pump lost at once: chip and trapped coolant alone, the standing conductance between, throttle in the way.
     units = _units(trip_degc=150.0)
@@ -129,6 +133,7 @@ def test_a_throttling_chip_follows_an_independent_integrator():
     assert done.chip_degc[[19, 79, 239], 0] == pytest.approx(exact.y[0], abs=0.02)
 
 
+@pytest.mark.compiled
 def test_a_lost_pump_throttles_within_seconds_and_trips_only_its_own_racks():
     done = _run(_units(3), _loop(3), *disturbances.pump_loss(60, units=(1,)), n_units=3)
     assert 60 < done.throttle_s[1] < 80
@@ -139,6 +144,7 @@ def test_a_lost_pump_throttles_within_seconds_and_trips_only_its_own_racks():
     assert done.lost_work_s[0] == 0.0
 
 
+@pytest.mark.compiled
 def test_a_spare_pump_brings_the_racks_back():
     done = _run(_units(), _loop(), *disturbances.pump_loss(60, restored_at_s=64))
     assert np.isinf(done.trip_s[0])
@@ -146,6 +152,7 @@ def test_a_spare_pump_brings_the_racks_back():
     assert done.chip_degc[-1, 0] == pytest.approx(done.chip_degc[0, 0], abs=0.1)
 
 
+@pytest.mark.compiled
 def test_a_larger_tank_rides_through_longer():
     small, large = (
         _run(_units(), _loop(tank_j_per_k=tank), *disturbances.plant_loss(10), seconds=3600).throttle_s[0]
@@ -154,11 +161,13 @@ def test_a_larger_tank_rides_through_longer():
     assert small < large < math.inf
 
 
+@pytest.mark.compiled
 def test_layers_of_a_tank_hold_its_cold_longer_than_mixing():
     mixed, layered = (_run(_units(), _loop(tank_layers=n), *disturbances.plant_loss(0), seconds=240) for n in (1, 20))
     assert layered.facility_supply_degc[120] < mixed.facility_supply_degc[120] - 1.0
 
 
+@pytest.mark.compiled
 def test_the_grid_may_fail_while_generators_start():
     done = _run(_units(), _loop(), *disturbances.grid_loss(60, fans_on_ups=True), seconds=1200)
     assert np.isinf(done.throttle_s[0])
@@ -166,6 +175,7 @@ def test_the_grid_may_fail_while_generators_start():
     assert done.report.heat_balance_frac < 1e-8
 
 
+@pytest.mark.compiled
 def test_an_empty_ups_stops_the_load_for_want_of_generators():
     events = disturbances.grid_loss(60, generators_carry=False, ups_lasts_s=120)
     done = _run(_units(), _loop(), *events, seconds=400)
@@ -174,12 +184,14 @@ def test_an_empty_ups_stops_the_load_for_want_of_generators():
     assert done.air_degc.max() > done.air_degc[0] + 5
 
 
+@pytest.mark.compiled
 def test_a_load_step_settles_at_its_own_steady_state():
     done = _run(_units(), _loop(), *disturbances.load_step(60, 0.5), seconds=3600)
     state, _, _ = transients.steady_start(_units(), _loop(), np.full(1, 0.5), 20.0)
     assert done.chip_degc[-1, 0] == pytest.approx(state[0, 0], abs=0.02)
 
 
+@pytest.mark.compiled
 def test_long_saved_steps_are_divided_and_long_true_steps_stay_bounded():
     events = disturbances.plant_loss(1200, restored_at_s=3600)
     forcing = Forcing.steady(36_000.0, step_s=600.0).with_disturbances(*events)
@@ -190,11 +202,13 @@ def test_long_saved_steps_are_divided_and_long_true_steps_stay_bounded():
     assert quarter_minute == pytest.approx(second, abs=0.5)
 
 
+@pytest.mark.compiled
 def test_a_plant_too_small_for_its_heat_is_told():
     done = _run(_units(), _loop(plant_capacity_w=0.5 * HEAT_W, plant_w_per_k=1e5), seconds=3600)
     assert done.chip_degc[-1, 0] > done.chip_degc[0, 0] + 1
 
 
+@pytest.mark.compiled
 def test_chillers_limit_by_capacity_and_towers_by_the_sink():
     hot, cold = (
         transients.simulate_transient(
@@ -235,6 +249,7 @@ def test_impossible_transients_are_refused(call, message):
         call()
 
 
+@pytest.mark.compiled
 def test_a_lost_cdu_slows_its_groups_flow():
     done = _run(_units(3), _loop(3), *disturbances.cdu_loss(30, 0, group=(0, 1), group_flow_frac=0.5), n_units=3)
     assert done.hottest_degc[0] == pytest.approx(done.hottest_degc[1])
@@ -257,6 +272,7 @@ def test_a_coasting_pump_slows_stops_and_comes_back():
     assert shares == pytest.approx([1.0, 0.5, 0.0, 0.5, 1.0])
 
 
+@pytest.mark.compiled
 def test_results_are_as_wide_as_the_units():
     done = _run(_units(4), _loop(4), seconds=5)
     for field in dataclasses.fields(done):
@@ -287,6 +303,7 @@ def test_a_cdu_into_air_starts_where_what_it_breathes_lets_it():
     assert state[1, 1] == pytest.approx(max(45.0, breathed + 0.85 * power[1] / open_duty), rel=0.01)
 
 
+@pytest.mark.compiled
 def test_losing_the_water_reaches_a_cdu_into_air_through_the_air_and_heat_is_kept():
     units, loop = _airy()
     done = _run(units, loop, *disturbances.plant_loss(60), seconds=1800, n_units=2)
@@ -296,6 +313,7 @@ def test_losing_the_water_reaches_a_cdu_into_air_through_the_air_and_heat_is_kep
     assert np.all(np.isfinite(done.throttle_s))
 
 
+@pytest.mark.compiled
 def test_stopping_air_units_heats_the_cdu_into_air_and_not_its_neighbour_on_water():
     units, loop = _airy()
     stopped = disturbances.Disturbance("air_flow", 60.0)

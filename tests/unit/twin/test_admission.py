@@ -77,16 +77,19 @@ def gets_worse(rows: list[dict], *, cost_from: int = 0) -> None:
         assert after >= before * (1 - 1e-3)
 
 
+@pytest.mark.compiled
 @pytest.mark.django_db
 def test_overload_looks_bad_in_every_figure(run):
     gets_worse([run(load) for load in (0.5, 0.9, 1.0, 1.3, 3.0)], cost_from=2)
 
 
+@pytest.mark.compiled
 @pytest.mark.django_db
 def test_a_power_cap_that_bites_looks_bad_in_every_figure(run):
     gets_worse([run(cap_w=share * 1200.0) for share in (1.0, 0.8, 0.6, 0.4)])
 
 
+@pytest.mark.compiled
 @pytest.mark.django_db
 def test_each_rule_treats_the_same_overload_in_its_own_way(run):
     found = {rule: run(1.5, admission=rule) for rule in RULES}

@@ -16,6 +16,8 @@ from twin.core.failures.components import components, failure_states
 from twin.core.solve import simulate
 from twin.runs.snapshot import inputs_now
 
+pytestmark = pytest.mark.compiled
+
 HOT = Weather(dry_bulb_degc=[38.0], humidity_ratio=[0.012])
 
 

@@ -70,6 +70,7 @@ def test_eight_of_ten_cdus_less_cost_less_by_what_they_cost_installed(inputs):
     assert {item for item in before if before[item] != after[item]} == {PLANT, "Facility maintenance"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["feeds", "plants", "halls"])
 def test_every_kind_of_part_counts(inputs, table):
     rows = getattr(inputs, table)

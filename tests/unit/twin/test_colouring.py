@@ -93,6 +93,7 @@ def test_the_hours_of_a_day_are_solved_together():
     assert colouring.block_of("design", 8760) == ["design"]
 
 
+@pytest.mark.compiled
 def test_an_hour_of_the_year_has_values_limits_and_the_days_ends(catalogue, layout):
     here = coloured(layout, colour="junction_degc", hour="4720")
     assert np.isfinite(here.used).all()
@@ -102,6 +103,7 @@ def test_an_hour_of_the_year_has_values_limits_and_the_days_ends(catalogue, layo
     assert not here.notes
 
 
+@pytest.mark.compiled
 def test_a_rack_takes_the_load_of_what_serves_it(catalogue, layout):
     lone = Rack.objects.filter(hall__layout=layout).first()
     Rack.objects.filter(pk=lone.pk).update(feed_b=None)
@@ -127,6 +129,7 @@ def test_the_year_knows_the_load_of_what_serves_a_rack_and_an_older_run_says_tha
     assert not here.notes
 
 
+@pytest.mark.compiled
 def test_racks_that_make_no_tokens_have_no_tokens(catalogue, layout):
     Rack.objects.filter(hall__layout=layout, name="A-00").update(
         role="network", product=None, other_power_w=5e3, cdu=None
@@ -150,6 +153,7 @@ def test_availability_is_shown_without_a_run(catalogue, layout):
     assert (here.used < 1).all()
 
 
+@pytest.mark.compiled
 def test_the_page_shows_an_hour_without_javascript(client, catalogue, layout):
     client.force_login(get_user_model().objects.create_superuser("reader"))
     page = client.get(

@@ -22,6 +22,7 @@ def test_a_site_does_not_exist_for_others(client, layout, name):
     assert client.get(address(layout, name)).status_code == 404
 
 
+@pytest.mark.compiled
 def test_feeds_show_load_loss_and_limit_at_the_design_hour(viewer, layout):
     answer = viewer.get(address(layout, "layout-one-line"))
     html = answer.content.decode()
@@ -32,6 +33,7 @@ def test_feeds_show_load_loss_and_limit_at_the_design_hour(viewer, layout):
     assert "UPS · 2N" in html
 
 
+@pytest.mark.compiled
 def test_loops_show_temperatures_and_flows(viewer, layout):
     html = viewer.get(address(layout, "layout-loop", hour=4000)).content.decode()
     assert "41.0\N{NARROW NO-BREAK SPACE}°C" in html  # the CDUs' set point
@@ -79,6 +81,7 @@ def test_an_empty_layout_says_what_comes_next(viewer, layout, name, words):
     assert words in answer.content.decode()
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_takes_few_queries_however_many_racks(viewer, layout, name, django_assert_max_num_queries):
     Rack.objects.bulk_create(new_rack(layout, name=f"B-{i:02}", row="B", x_m=2 + 0.6 * i, y_m=8.0) for i in range(20))

@@ -10,7 +10,8 @@ from twin.core.inputs.layout import layout_inputs
 from twin.core.solve.simulate import described
 from twin.core.solve.steady import DESIGN, outages, solve_steady
 
-pytestmark = pytest.mark.django_db  # makes the database that `inputs` fills, when this file runs alone
+# makes the database that `inputs` fills, when this file runs alone
+pytestmark = [pytest.mark.django_db, pytest.mark.compiled]
 
 
 @pytest.fixture(scope="module")

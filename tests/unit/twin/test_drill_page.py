@@ -27,6 +27,7 @@ def test_a_site_does_not_exist_for_others(client, layout, name):
     assert client.get(address(layout, name)).status_code == 404
 
 
+@pytest.mark.compiled
 def test_nothing_is_out_at_first_and_everything_can_fail(viewer, layout):
     html = viewer.get(address(layout)).content.decode()
     assert "Nothing is out of service" in html
@@ -40,6 +41,7 @@ def node(html: str, key: str) -> str:
     return re.search(rf'<g class="node [^>]*data-node="{key}">.*?</g>', html, re.DOTALL).group()
 
 
+@pytest.mark.compiled
 def test_a_lost_ups_moves_its_load_to_the_other_side(viewer, layout):
     html = viewer.get(address(layout, out=f"feed:{feed(layout, 'UPS-A')}")).content.decode()
     lost, left = (node(html, f"feed-{feed(layout, name)}") for name in ("UPS-A", "UPS-B"))
@@ -51,6 +53,7 @@ def test_a_lost_ups_moves_its_load_to_the_other_side(viewer, layout):
     assert node(html, f"feed-{feed(layout, 'Busway-A')}").startswith('<g class="node feed dead"')
 
 
+@pytest.mark.compiled
 def test_both_feeds_lost_is_told_in_tokens_racks_and_time(viewer, layout):
     out = ",".join(f"feed:{feed(layout, f'Busway-{side}')}" for side in "AB")
     html = viewer.get(address(layout, out=out)).content.decode()
@@ -60,6 +63,7 @@ def test_both_feeds_lost_is_told_in_tokens_racks_and_time(viewer, layout):
     assert html.count('class="rack dead"') == 2 + 1  # and the key
 
 
+@pytest.mark.compiled
 def test_the_link_of_what_is_out_restores_it(viewer, layout):
     cdu = layout.cdus.first()
     html = viewer.get(address(layout, out=f"cdu:{cdu.pk}:1", hour=12)).content.decode()
@@ -69,6 +73,7 @@ def test_the_link_of_what_is_out_restores_it(viewer, layout):
     assert "Nothing is out of service" in again
 
 
+@pytest.mark.compiled
 def test_cdus_counted_from_one_on_are_named_one_by_one(viewer, layout):
     first, second = layout.cdus.order_by("pk")
     html = viewer.get(address(layout, out=f"cdu:{second.pk}:2")).content.decode()
@@ -77,6 +82,7 @@ def test_cdus_counted_from_one_on_are_named_one_by_one(viewer, layout):
     assert sorted(out.split(",")) == sorted([f"cdu:{first.pk}:1", f"cdu:{second.pk}:1"])
 
 
+@pytest.mark.compiled
 def test_the_form_adds_to_what_is_out_and_leads_to_the_address_of_both(viewer, layout):
     ups, plant = feed(layout, "UPS-A"), layout.cooling_plants.get().pk
     answer = viewer.get(address(layout, out=f"feed:{ups}:1", add=f"cooler:{plant}", units="2", hour="design"))
@@ -117,6 +123,7 @@ def test_without_a_scenario_the_drill_says_what_comes_next(viewer, layout):
     assert viewer.get(address(layout, "layout-drill-list")).status_code == 200
 
 
+@pytest.mark.compiled
 def test_single_failures_are_ranked_and_repairs_tried(viewer, layout):
     layout.cdus.order_by("pk").last().delete()  # leaves one CDU without a spare
     html = viewer.get(address(layout, "layout-drill-list")).content.decode()

@@ -128,6 +128,7 @@ def test_the_racks_are_one_mesh_with_a_colour_each_and_dead_ones_are_neutral(lay
     assert [racks[i].name for i in trace["meta"]["throttled"]] == ["A-1"]
 
 
+@pytest.mark.slow
 def test_a_thousand_racks_stay_a_small_figure(layout):
     Rack.objects.bulk_create(
         new_rack(layout, name=f"D-{i}", row=f"D{i // 25}", x_m=i % 25, y_m=i // 25) for i in range(1000)

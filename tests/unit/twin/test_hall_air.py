@@ -24,6 +24,7 @@ def solved(sample_inputs):
     return solve(layout_inputs(sample_inputs("sterling/gb200-nvl72")), lambda stage, frac: None)
 
 
+@pytest.mark.compiled
 def test_indices_are_those_of_the_racks_solved_one_by_one(solved):
     (row,) = hall_air(solved)
     steady = solve_steady(solved, [row.hour])
@@ -62,6 +63,7 @@ def test_people_are_allowed_less_than_a_shift_where_it_is_hot_and_humid(solved):
     assert told["recirculated_frac"].value == row.shi_frac
 
 
+@pytest.mark.compiled
 def test_no_minutes_are_told_beyond_what_the_standard_holds_for(sample_inputs):
     rubin = solve(layout_inputs(sample_inputs("golden/vera-rubin-nvl72")), lambda stage, frac: None)
     (row,) = hall_air(rubin)

@@ -24,6 +24,7 @@ def inputs(sample_inputs):
     return {name: sample_inputs("/".join(name[:2]), name[2]) for name in SAMPLES}
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", SAMPLES)
 def test_figures_are_close_to_those_of_a_year(inputs, name):
     quick = instant_answer.instant_answer(described(layout_inputs(inputs[name])))
@@ -63,6 +64,7 @@ def test_solved_hours_cover_the_year(inputs):
     )
 
 
+@pytest.mark.compiled
 def test_a_year_without_weather_or_load_changes_is_its_only_hour(inputs):
     year = described(layout_inputs(inputs[SAMPLES[0]]))
     same = replace(

@@ -145,6 +145,7 @@ def send(client: Client, method: str, address: str, body: dict, name: str):
     return client.post(address, {key: value for key, value in body.items() if value is not None})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["nobody", "stranger", "viewer", "read-only token", "expired token"])
 def test_nobody_changes_what_they_may_not(world, who, client):
     client.raise_request_exception = True
@@ -176,6 +177,7 @@ def test_nobody_changes_what_they_may_not(world, who, client):
 TOKENS = ("read-only token", "expired token")  # count only under /api/
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["nobody", "stranger"])
 def test_nobody_reads_of_a_site_that_they_may_not_see(world, who, client):
     if who == "stranger":

@@ -27,6 +27,7 @@ def replayed(tmp_path, text, **options):
         return list(csv.DictReader(file)), printed.getvalue()
 
 
+@pytest.mark.compiled
 def test_it_writes_times_of_each_request_and_prints_percentiles(tmp_path):
     rows, printed = replayed(tmp_path, "request_id,arrival_s,input_tokens,output_tokens\na,1.5,100,20\nb,2,50,1\n")
     assert list(rows[0])[:4] == ["request_id", "queued_s", "first_token_s", "last_token_s"]
@@ -38,6 +39,7 @@ def test_it_writes_times_of_each_request_and_prints_percentiles(tmp_path):
     assert "p99" in printed
 
 
+@pytest.mark.compiled
 def test_bad_rows_come_back_with_a_reason_and_the_others_with_times(tmp_path):
     rows, printed = replayed(tmp_path, "arrival_s,input_tokens,output_tokens\n0,100,20\n1,zero,20\n2,99999999,2\n")
     reasons = {row["request_id"]: row["reason"] for row in rows}
@@ -47,6 +49,7 @@ def test_bad_rows_come_back_with_a_reason_and_the_others_with_times(tmp_path):
     assert "2 of 3 requests were not answered" in printed
 
 
+@pytest.mark.compiled
 def test_runs_in_one_file_are_replayed_each_on_its_own(tmp_path):
     text = "run,request_id,arrival_s,input_tokens,output_tokens\nx,a,0,100,50\ny,a,0,100,50\n"
     rows, printed = replayed(tmp_path, text)
@@ -62,6 +65,7 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.compiled
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_a_replay_with_what_was_answered(tmp_path, monkeypatch):
     monkeypatch.setattr(Command, "_progress", lambda self: lambda progress: signal.raise_signal(signal.SIGINT))
@@ -76,6 +80,7 @@ def test_an_interrupt_ends_a_replay_with_what_was_answered(tmp_path, monkeypatch
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.compiled
 def test_pools_that_prefill_and_decode_apart_are_told_apart(tmp_path):
     text = "arrival_s,input_tokens,output_tokens\n0,1000,20\n1,1000,20\n"
     rows, printed = replayed(tmp_path, text, accelerator="h100-sxm", model="llama-3.1-8b", decode_replicas=1)
@@ -104,6 +109,7 @@ def test_what_cannot_be_replayed_is_one_line_that_names_the_value(tmp_path, opti
     assert complaint in str(refusal.value)
 
 
+@pytest.mark.compiled
 def test_an_accelerator_outside_the_catalogue_comes_from_its_data_sheet(tmp_path):
     sheet = tmp_path / "card.yaml"
     sheet.write_text(
@@ -142,6 +148,7 @@ def test_a_failing_replay_leaves_its_output_as_it_was(tmp_path):
     assert [file.name for file in tmp_path.iterdir() if "partial" in file.name] == []
 
 
+@pytest.mark.compiled
 def test_sessions_without_times_run_as_many_at_a_time_as_asked(tmp_path, capsys):
     rows = "".join(f"s{i},0,0,1000,1,0,0\n" for i in range(64))
     trace, out = tmp_path / "sessions.csv", tmp_path / "out.csv"

@@ -264,8 +264,9 @@ def test_the_report_of_a_comparison_begins_with_its_verdict_in_every_form(run):
     assert report.facts[0] == ("Verdict", judged["sentence"])
     assert report.sections[0].title == "Verdict"
     assert [row[:3] for row in table(report, "Ranking").rows] == [
-        [1, judged["winner"], 5.0], [2, lettered(compared)[0], 4.0]
-    ]  # fmt: skip
+        [1, judged["winner"], 5.0],
+        [2, lettered(compared)[0], 4.0],
+    ]
     difference = {row[0]: row for row in table(report, "Difference").rows}
     assert difference[BY_NAME["good_tokens_per_joule"].label][1] == pytest.approx(1.0)
     assert judged["sentence"] in html(report)
@@ -317,6 +318,7 @@ def test_a_comparison_is_reported_in_each_form(planner, run, name):
     assert planner.get(reverse(name)).status_code == 404
 
 
+@pytest.mark.compiled
 def test_a_thousand_racks_make_a_report_that_can_be_mailed(db, capsys):
     call_command("load_catalogue", stdout=io.StringIO())
     run = full_run(*big_layout(1000, n_classes=None))

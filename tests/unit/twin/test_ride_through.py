@@ -88,6 +88,7 @@ def test_battery_storage_carries_its_board_while_it_has_the_power(load_w, second
     assert covered["Utility"] == pytest.approx(seconds)
 
 
+@pytest.mark.compiled
 def test_a_larger_tank_covers_the_plant_for_longer(sample_inputs):
     def covered_s(tank_m3: float) -> dict[str, float]:
         inputs = sample_inputs("golden/gb300-nvl72")

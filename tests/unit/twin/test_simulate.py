@@ -26,6 +26,7 @@ def gb200(sample_inputs):
     return simulate(layout_inputs(sample_inputs("sterling/gb200-nvl72")))
 
 
+@pytest.mark.compiled
 def test_every_figure_of_merit_is_there_and_fits_json(gb200):
     assert set(gb200.figures) == set(BY_NAME)
     json.dumps([gb200.figures, gb200.bands, as_json(gb200.details)], allow_nan=False)
@@ -80,6 +81,7 @@ def test_bands_hold_their_figure(gb200):
         assert low <= gb200.figures[name] <= high, name
 
 
+@pytest.mark.compiled
 def test_the_same_snapshot_gives_the_same_figures(sample_inputs, gb200):
     again = simulate(layout_inputs(sample_inputs("sterling/gb200-nvl72")))
     assert again.figures == gb200.figures
@@ -87,6 +89,7 @@ def test_the_same_snapshot_gives_the_same_figures(sample_inputs, gb200):
     assert all(np.array_equal(again.series[name], gb200.series[name]) for name in again.series)
 
 
+@pytest.mark.compiled
 def test_newer_systems_serve_more_tokens_per_joule_on_the_same_use_cases(sample_inputs, gb200):
     """Order of Hopper, GB200, GB300 per MLPerf Inference v5.1 and InferenceMAX: each generation above the last."""
     per_joule = [
@@ -96,6 +99,7 @@ def test_newer_systems_serve_more_tokens_per_joule_on_the_same_use_cases(sample_
     assert per_joule == sorted(per_joule)
 
 
+@pytest.mark.compiled
 def test_a_cap_takes_power_and_never_adds_tokens(sample_inputs, gb200):
     capped = sample_inputs("sterling/gb200-nvl72")
     capped["scenario"]["accelerator_power_limit_w"] = 700.0
@@ -104,6 +108,7 @@ def test_a_cap_takes_power_and_never_adds_tokens(sample_inputs, gb200):
     assert result.figures["output_tokens_per_s"] <= gb200.figures["output_tokens_per_s"] * (1 + 1e-9)
 
 
+@pytest.mark.compiled
 def test_a_plant_too_small_is_an_answer_with_hours_and_limits(sample_inputs):
     hot = sample_inputs("golden/vera-rubin-nvl72")
     for plant in hot["plants"]:
@@ -116,6 +121,7 @@ def test_a_plant_too_small_is_an_answer_with_hours_and_limits(sample_inputs):
     assert result.figures["good_tokens_per_s"] < whole.figures["good_tokens_per_s"]  # the rest waits
 
 
+@pytest.mark.compiled
 def test_what_is_too_small_is_named_with_its_hour(sample_inputs):
     hot = sample_inputs("golden/vera-rubin-nvl72")
     take_hours(hot, every=40)
@@ -137,6 +143,7 @@ def test_what_is_too_small_is_named_with_its_hour(sample_inputs):
     json.dumps([result.figures, result.bands, as_json(result.details)], allow_nan=False)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("rating_w", [1e6, 1e4, 10.0])
 def test_a_utility_that_cannot_carry_the_hall_serves_what_it_can_and_is_named(sample_inputs, rating_w):
     small = sample_inputs("golden/gb300-nvl72")
@@ -156,6 +163,7 @@ def test_a_utility_that_cannot_carry_the_hall_serves_what_it_can_and_is_named(sa
         assert "pue" not in result.bands
 
 
+@pytest.mark.compiled
 def test_a_rack_row_of_a_megawatt_is_an_answer(sample_inputs):
     inputs = sample_inputs("golden/gb300-nvl72")
     take_hours(inputs, every=400)
@@ -166,6 +174,7 @@ def test_a_rack_row_of_a_megawatt_is_an_answer(sample_inputs):
     assert any(finding.severity == "blocking" for finding in run_findings(result.details))
 
 
+@pytest.mark.compiled
 def test_air_is_thinner_where_the_site_stands_higher_than_its_station(sample_inputs):
     inputs = sample_inputs("golden/gb300-nvl72")
     take_hours(inputs, every=400)
@@ -198,6 +207,7 @@ def take_hours(inputs, every):
     weather["n_hours"] = rows.shape[1]
 
 
+@pytest.mark.compiled
 def test_a_model_that_does_not_fit_is_told_and_serves_nothing(sample_inputs):
     tight = sample_inputs("sterling/hgx-h200")
     for share in tight["scenario"]["workloads"]:
@@ -211,6 +221,7 @@ def test_a_model_that_does_not_fit_is_told_and_serves_nothing(sample_inputs):
     assert result.figures["cost_per_million_output_tokens_usd"] is None
 
 
+@pytest.mark.compiled
 def test_accelerators_that_the_engine_does_not_run_on_serve_with_another_and_say_so(sample_inputs):
     inputs = sample_inputs("golden/gb300-nvl72")
     take_hours(inputs, every=400)
@@ -234,6 +245,7 @@ def test_agents_under_way_are_counted_and_their_caches_shrink(gb200):
     assert pausing < row.sessions_peak < 4 * pausing
 
 
+@pytest.mark.compiled
 def test_a_cache_tier_keeps_more_of_what_agents_had_cached(sample_inputs, gb200):
     tiered = sample_inputs("sterling/gb200-nvl72")
     tiered["scenario"]["cache_tier_bytes"] = 480e9
@@ -243,6 +255,7 @@ def test_a_cache_tier_keeps_more_of_what_agents_had_cached(sample_inputs, gb200)
     assert result.figures["output_tokens_per_s"] > gb200.figures["output_tokens_per_s"]
 
 
+@pytest.mark.compiled
 def test_components_beyond_the_joint_ones_still_cost_what_they_cost(sample_inputs, gb200, monkeypatch):
     monkeypatch.setattr("twin.core.failures.uptime.MAX_JOINT_COMPONENTS", 2)
     short = simulate(layout_inputs(sample_inputs("sterling/gb200-nvl72")))
@@ -251,6 +264,7 @@ def test_components_beyond_the_joint_ones_still_cost_what_they_cost(sample_input
     assert lost == pytest.approx(same, rel=0.01)
 
 
+@pytest.mark.compiled
 def test_progress_is_told_and_can_stop_the_run(sample_inputs):
     class Stop(Exception):
         pass

@@ -40,6 +40,7 @@ def site():
     return layout.site
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_samples_are_written_read_and_written_again_byte_for_byte_and_block_nothing(path):
     catalogue_load()

@@ -38,6 +38,7 @@ def out_of(year, text: str):
     return outages(year, text)
 
 
+@pytest.mark.compiled
 def test_chosen_hours_are_those_of_the_year(year, solved_year):
     load, coupled = solved_year
     steady = solve_steady(year, HOURS)
@@ -59,6 +60,7 @@ def test_chosen_hours_are_those_of_the_year(year, solved_year):
     np.testing.assert_allclose(steady.load_frac, load[HOURS], rtol=1e-9)
 
 
+@pytest.mark.compiled
 def test_racks_sum_to_the_site(year):
     steady = solve_steady(year, [DESIGN, 12])
     racks = object_tables(steady)["racks"]
@@ -68,6 +70,7 @@ def test_racks_sum_to_the_site(year):
     np.testing.assert_allclose(made, site["output_tokens_per_s"], rtol=1e-9)
 
 
+@pytest.mark.compiled
 def test_parts_of_objects_sum_to_the_meter(year):
     steady = solve_steady(year, [DESIGN])
     tables, site = object_tables(steady), totals(steady)
@@ -84,6 +87,7 @@ def test_parts_of_objects_sum_to_the_meter(year):
     assert losses + useful == pytest.approx(float(site["meter_power_w"][0]), rel=1e-9)
 
 
+@pytest.mark.compiled
 def test_units_out_leave_what_uptime_says(year, solved_year):
     load, _ = solved_year
     found = components(year.inputs, year.site, year.feeds)
@@ -113,6 +117,7 @@ def test_units_out_leave_what_uptime_says(year, solved_year):
     assert left[1] < 0.9
 
 
+@pytest.mark.compiled
 def test_a_lost_group_is_dead_and_its_racks_with_it(year):
     cdu = year.inputs.cdus[0]
     group_units = sum(other.group == cdu.group for other in year.inputs.cdus)
@@ -125,6 +130,7 @@ def test_a_lost_group_is_dead_and_its_racks_with_it(year):
     assert np.all(tables["racks"].values["power_w"][0][on_group] == 0)
 
 
+@pytest.mark.compiled
 def test_one_cdu_out_leaves_its_share_to_the_others(year):
     cdu = year.inputs.cdus[2]
     calm, lost = (
@@ -139,6 +145,7 @@ def test_one_cdu_out_leaves_its_share_to_the_others(year):
     np.testing.assert_allclose(lost.values["heat_w"][0, others], expected, rtol=0.02)
 
 
+@pytest.mark.compiled
 def test_permuted_racks_permute_the_answer(inputs, year):
     changed = inputs()
     order = np.random.default_rng(5).permutation(len(changed["racks"]["id"])).tolist()
@@ -155,6 +162,7 @@ def test_permuted_racks_permute_the_answer(inputs, year):
         np.testing.assert_allclose(other.values[name], one.values[name][:, order], rtol=1e-6)
 
 
+@pytest.mark.compiled
 def test_every_quantity_is_there_with_its_limit(year):
     tables = object_tables(solve_steady(year, [DESIGN, 7]))
     for kind, quantities in QUANTITIES.items():
@@ -186,11 +194,13 @@ def test_an_hour_beyond_the_year_is_refused(year):
         solve_steady(year, [8760])
 
 
+@pytest.mark.compiled
 def test_hours_are_named_by_their_local_time(year):
     rows = hour_rows(solve_steady(year, [DESIGN, 0, 4719, 8759]))
     assert [row["label"] for row in rows] == ["Design hour", "1 Jan 00:00", "16 Jul 15:00", "31 Dec 23:00"]
 
 
+@pytest.mark.compiled
 def test_the_rating_of_the_utility_counts_cooling_where_no_board_is_described(sample_inputs):
     def loads_w(rating_w: float | None) -> tuple[float, float]:
         inputs = sample_inputs("golden/gb300-nvl72")
@@ -208,6 +218,7 @@ def test_the_rating_of_the_utility_counts_cooling_where_no_board_is_described(sa
     assert 0.97 * limit_w < capped_w <= limit_w * (1 + 1e-6)
 
 
+@pytest.mark.compiled
 def test_the_rating_of_the_generator_counts_cooling_while_the_utility_is_lost(sample_inputs):
     def lost(rating_w: float | None = None):
         inputs = sample_inputs("golden/gb300-nvl72")
@@ -231,6 +242,7 @@ def test_the_rating_of_the_generator_counts_cooling_while_the_utility_is_lost(sa
     assert 0.97 * limit_w < capped_w[1] <= limit_w * (1 + 1e-6)
 
 
+@pytest.mark.compiled
 def test_a_plant_says_which_share_of_its_heat_goes_without_chillers(year):
     steady = solve_steady(year, [DESIGN, 12])  # the hot hour, and one of January
     table = object_tables(steady)["plants"]

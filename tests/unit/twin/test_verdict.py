@@ -109,6 +109,7 @@ def test_every_variation_moves_just_its_input():
     assert inputs.products.finance["wacc"].facts["value"] != 0.2
 
 
+@pytest.mark.compiled
 @pytest.mark.usefixtures("catalogue")
 def test_the_tornado_holds_what_a_planner_fears_first():
     rows = sensitivity(layout_inputs(snapshot.snapshot(*small_scenario())), ("cost_per_million_good_tokens_usd",))
@@ -120,6 +121,7 @@ def test_the_tornado_holds_what_a_planner_fears_first():
     assert all(row.source for row in rows)
 
 
+@pytest.mark.compiled
 @pytest.mark.usefixtures("catalogue")
 def test_the_command_prints_the_verdict_as_json():
     small_scenario("a")

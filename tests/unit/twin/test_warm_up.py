@@ -16,6 +16,7 @@ def _kept_connection(monkeypatch):
     monkeypatch.setattr(warm_up.connection, "close", lambda: None)  # the test's own
 
 
+@pytest.mark.compiled
 def test_the_latest_drawing_is_answered_and_its_pools_stay_planned(layout, caplog):
     from twin.core.inputs.pools import _best_service
 

@@ -67,6 +67,7 @@ def test_a_healthy_loop_gives_its_conductance_and_no_fault(tmp_path):
     assert all(row["ratio"] == pytest.approx(1, abs=0.003) for row in answer["coverage"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fault", "place"), FAULTS, ids=[place for _, place in FAULTS])
 def test_a_fault_is_named_dated_and_sized_first(tmp_path, fault, place):
     answer = answer_of(written(tmp_path, fault, 2))

@@ -11,6 +11,8 @@ from twin.core.solve.simulate import described
 from twin.core.telemetry.layout_faults import diagnose_layout
 from twin.core.telemetry.publish import fault_of, publish, truths_of, usual_noise
 
+pytestmark = pytest.mark.compiled
+
 LAYOUT = "sterling/gb200-nvl72"
 START_S, OFFSET_S, HOURS = 1_782_903_600.0, -18_000.0, 48
 START, END = "2026-07-01T06:00:00-05:00", "2026-07-03T06:00:00-05:00"

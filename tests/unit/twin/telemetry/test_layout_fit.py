@@ -18,6 +18,8 @@ from twin.core.telemetry.publish import publish, usual_noise
 from twin.runs import snapshot
 from twin.telemetry.accept import accept
 
+pytestmark = pytest.mark.compiled
+
 LAYOUT = "sterling/gb200-nvl72"
 START_S, OFFSET_S = 1_782_903_600.0, -18_000.0  # 2026-07-01T06:00:00-05:00
 START, END = "2026-07-01T06:00:00-05:00", "2026-07-02T06:00:00-05:00"

@@ -36,6 +36,7 @@ def export(tmp_path):
     return written(tmp_path, "timestamp, power.draw [W], temperature.gpu, utilization.gpu [%]", rows)
 
 
+@pytest.mark.slow
 def test_watts_and_temperature_are_learned_from_an_nvidia_smi_export(export):
     out = io.StringIO()
     call_command("calibrate_server", str(export), "--json", stdout=out)

@@ -37,6 +37,7 @@ def test_every_unit_leads_to_a_unit_of_some_quantity():
     assert {unit.si for unit in UNITS.values()} == {quantity.unit for quantity in QUANTITIES.values()}
 
 
+@pytest.mark.compiled
 def test_what_is_published_is_inside_the_range_of_its_quantity_and_between_hours_on_a_line(published):
     assert published.times.size == 8
     racks = sum(v for (name, q), v in published.points.items() if name.startswith("rack/") and q == "power_w")
@@ -50,6 +51,7 @@ def test_what_is_published_is_inside_the_range_of_its_quantity_and_between_hours
     assert half[1] == pytest.approx((half[0] + half[2]) / 2)
 
 
+@pytest.mark.compiled
 def test_noise_is_that_of_the_usual_sensor_and_follows_the_seed(inputs, published):
     noisy = publish.publish(
         inputs,
@@ -65,6 +67,7 @@ def test_noise_is_that_of_the_usual_sensor_and_follows_the_seed(inputs, publishe
     assert np.std(noisy.points[name][:360] - exact) == pytest.approx(2 * QUANTITIES[name[1]].sigma, rel=0.15)
 
 
+@pytest.mark.compiled
 def test_a_sensor_fault_touches_its_point_from_its_start_only(inputs, published):
     fault = publish.fault_of(
         inputs, f"kind=sensor_bias,object=weather|dry_bulb_degc,start={START[:10]}T08:00:00-05:00,size=0.5"
@@ -101,6 +104,7 @@ def test_a_parameter_that_the_plant_cannot_apply_is_refused_by_name(inputs):
         publish.truths_of(inputs, [{"object": f"cdu/{inputs.cdus[0].name}", "parameter": "ua_frac", "value": 9}])
 
 
+@pytest.mark.compiled
 def test_a_truth_moves_what_its_parameter_means(inputs, published):
     cdu, hall = inputs.cdus[0], inputs.halls[0]
     ups = next(feed for feed in inputs.feeds if feed.kind == "ups")
@@ -133,6 +137,7 @@ def test_the_hour_of_the_year_is_that_of_the_stated_clock():
     assert hour_of_year(leap_day, 0.0, 8784)[0] == 59 * 24 + 12
 
 
+@pytest.mark.compiled
 def test_the_command_writes_points_that_carry_their_mapping(samples, tmp_path):
     out = tmp_path / "points.csv"
     call_command("publish_telemetry", LAYOUT, start=START, hours=2, step=3600, noise="1", out=out, verbosity=0)

@@ -228,6 +228,7 @@ def test_readings_come_once_late_or_doubled_and_gaps_stay(site, tmp_path):
     assert TelemetryPoint.objects.count() == 1
 
 
+@pytest.mark.compiled
 def test_a_layout_compared_with_its_own_readings_leaves_nothing(sample_inputs):
     inputs = layout_inputs(sample_inputs(LAYOUT))
     published = publish(inputs, start_s=START_S, offset_s=OFFSET_S, hours=6, step_s=3600.0)
@@ -264,6 +265,7 @@ def test_a_layout_compared_with_its_own_readings_leaves_nothing(sample_inputs):
     assert row["covered_frac"] == 0.0
 
 
+@pytest.mark.compiled
 def test_a_few_points_with_gaps_and_bad_quality_are_compared_where_they_are_good(sample_inputs):
     inputs = layout_inputs(sample_inputs(LAYOUT))
     published = publish(inputs, start_s=START_S, offset_s=OFFSET_S, hours=4, step_s=3600.0)
@@ -287,6 +289,7 @@ def test_a_few_points_with_gaps_and_bad_quality_are_compared_where_they_are_good
     assert told.figures["tokens_per_joule"]["measured"] is None
 
 
+@pytest.mark.compiled
 def test_the_commands_publish_map_ingest_and_compare(samples, tmp_path, capsys):
     out, packed, mapping = tmp_path / "points.csv", tmp_path / "points.csv.gz", tmp_path / "map.yaml"
     start = "2026-07-01T06:00:00-05:00"
