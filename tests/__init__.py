@@ -1,1 +1,1 @@
-"""The suite. A package, because dependencies may install a folder of the same name that would be found first."""
+"""The suite. A package, because pythermalcomfort installs a folder of the same name that would be found first."""

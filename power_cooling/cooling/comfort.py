@@ -1,26 +1,51 @@
-"""How long people may work in a hot aisle: WBGT with the NIOSH limits, predicted heat strain, comfort votes."""
+"""How long people may work in a hot aisle: WBGT with the NIOSH limits, predicted heat strain, comfort votes.
 
+Predicted heat strain (ISO 7933) and the predicted mean vote (ISO 7730) come from pythermalcomfort, imported on first
+use because its import compiles for many seconds. The edition of ISO 7933 is always stated: 2004 and 2023 differ, and
+the published validation table is of 2004.
+"""
+
+import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from power_cooling.cooling.heat_strain import (
-    ASSUMED_CLOTHING_CLO,
-    ASSUMED_METABOLIC_MET,
-    HEAT_STRAIN_EDITION,
-    WATTS_PER_M2_PER_MET,
-    HeatStrain,
-    HeatStrainEdition,
-    predicted_heat_strain,
-)
 from power_cooling.fluids.psychrometrics import saturation_pressure_pa
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+HeatStrainEdition = Literal["7933-2004", "7933-2023"]
+HEAT_STRAIN_EDITION: HeatStrainEdition = "7933-2023"
+SHIFT_MINUTES = 480.0
+RECTAL_LIMIT_DEGC = 38.0
 BODY_SURFACE_M2 = 1.8
+WATTS_PER_M2_PER_MET = 58.15
+# ISO 7933 and ISO 7243 hold for these; pythermalcomfort gives no value outside ISO 7933's.
+ASSUMED_CLOTHING_CLO = 0.6  # long trousers and shirt; ISO 9920 work clothing
+ASSUMED_METABOLIC_MET = 2.6  # lifting and walking, ISO 8996 class 2
 ASSUMED_AISLE_AIR_M_PER_S = 1.0  # of the servers' outlets, at arm's length
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeatStrain:
+    """Predicted heat strain of a working shift; arrays of the broadcast shape, NaN where `in_range` is false."""
+
+    rectal_degc: FloatArray  # at the end of the shift
+    sweat_loss_g: FloatArray
+    rectal_limit_minutes: FloatArray
+    water_loss_average_limit_minutes: FloatArray  # for the mean subject
+    water_loss_most_limit_minutes: FloatArray  # for 95 % of people
+    in_range: BoolArray
+    edition: str
+
+    @property
+    def allowed_minutes(self) -> FloatArray:
+        """Return the shortest of the limits [min], at most a shift of 480."""
+        limits = np.minimum(self.rectal_limit_minutes, self.water_loss_most_limit_minutes)
+        return np.where(self.in_range, np.minimum(limits, SHIFT_MINUTES), np.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +138,90 @@ def recommended_exposure_limit_degc(metabolic_w: ArrayLike) -> FloatArray:
     return 56.7 - 11.5 * np.log10(_metabolic(metabolic_w))
 
 
+def predicted_heat_strain(
+    air_degc: ArrayLike,
+    radiant_degc: ArrayLike,
+    air_m_per_s: ArrayLike,
+    relative_humidity_frac: ArrayLike,
+    *,
+    metabolic_met: ArrayLike = ASSUMED_METABOLIC_MET,
+    clothing_clo: ArrayLike = ASSUMED_CLOTHING_CLO,
+    posture: str = "standing",
+    edition: HeatStrainEdition = HEAT_STRAIN_EDITION,
+    acclimatised: bool = True,
+    walking_m_per_s: float | None = None,
+    walking_angle_deg: float | None = None,
+) -> HeatStrain:
+    """Return the heat strain of a 480-minute shift by ISO 7933.
+
+    Parameters
+    ----------
+    air_degc, radiant_degc : array_like
+        Air and mean radiant temperature [°C].
+    air_m_per_s : array_like
+        Air speed [m/s].
+    relative_humidity_frac : array_like
+        Relative humidity [-].
+    metabolic_met, clothing_clo : array_like
+        Metabolic rate [met] and clothing [clo].
+    posture : {"standing", "sitting", "crouching"}
+        Posture.
+    edition : {"7933-2004", "7933-2023"}
+        Edition of the standard, kept in the result.
+    acclimatised : bool
+        Whether people are used to heat.
+    walking_m_per_s, walking_angle_deg : float, optional
+        Walking speed [m/s] and its angle to the wind [°].
+
+    Returns
+    -------
+    HeatStrain
+        States outside the standard's range have `in_range` false and NaN values.
+    """
+    from pythermalcomfort.models import phs  # compiles for many seconds on first import
+
+    options = {}
+    if walking_m_per_s is not None:
+        options["walk_sp"] = walking_m_per_s
+    if walking_angle_deg is not None:
+        options["theta"] = walking_angle_deg
+    given = (air_degc, radiant_degc, air_m_per_s, relative_humidity_frac, metabolic_met, clothing_clo)
+    shape = np.broadcast_shapes(*(np.shape(a) for a in given))
+    air, radiant, speed, humid, metabolic, clothing = (
+        np.broadcast_to(np.asarray(a, dtype=float), shape).flatten() for a in given
+    )
+    with warnings.catch_warnings():
+        # Out of range is told by the mask of the result, not by a warning per call.
+        warnings.simplefilter("ignore")
+        result = phs(
+            tdb=air,
+            tr=radiant,
+            v=speed,
+            rh=100 * humid,
+            met=metabolic,
+            clo=clothing,
+            posture=posture,
+            model=edition,
+            acclimatized=100 if acclimatised else 0,
+            round_output=False,
+            **options,
+        )
+
+    def shaped(values: ArrayLike) -> FloatArray:
+        return np.asarray(values, dtype=float).reshape(shape)
+
+    rectal = shaped(result.t_re)
+    return HeatStrain(
+        rectal_degc=rectal,
+        sweat_loss_g=shaped(result.sweat_loss_g),
+        rectal_limit_minutes=shaped(result.d_lim_t_re),
+        water_loss_average_limit_minutes=shaped(result.d_lim_loss_50),
+        water_loss_most_limit_minutes=shaped(result.d_lim_loss_95),
+        in_range=~np.isnan(rectal),
+        edition=edition,
+    )
+
+
 def predicted_mean_vote(
     air_degc: ArrayLike,
     radiant_degc: ArrayLike,
@@ -126,63 +235,24 @@ def predicted_mean_vote(
 
     The vote is meant for offices and control rooms: above some 30 °C use heat strain instead; there the mask is false
     and the value is the formula's own.
-
-    References
-    ----------
-    .. [1] ISO 7730:2005, annex D; limits: clause 4.
     """
-    given = (air_degc, radiant_degc, relative_air_m_per_s, relative_humidity_frac, metabolic_met, clothing_clo)
-    air, radiant, speed, humid, metabolic, clo = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in given))
-    vapour_pa = 1000 * humid * np.exp(16.6536 - 4030.183 / (air + 235))
-    work = metabolic * WATTS_PER_M2_PER_MET
-    insulation = 0.155 * clo
-    area = np.where(insulation <= 0.078, 1 + 1.29 * insulation, 1.05 + 0.645 * insulation)
-    surface_k, convection = _vote_surface(air + 273, (radiant + 273) / 100, speed, work, insulation, area)
-    through_skin = 3.05e-3 * (5733 - 6.99 * work - vapour_pa)
-    sweat = 0.42 * np.maximum(work - WATTS_PER_M2_PER_MET, 0.0)
-    breath = 1.7e-5 * work * (5867 - vapour_pa) + 0.0014 * work * (34 - air)
-    radiation = 3.96 * area * ((surface_k / 100) ** 4 - ((radiant + 273) / 100) ** 4)
-    lost = through_skin + sweat + breath + radiation + area * convection * (surface_k - 273 - air)
-    vote = (0.303 * np.exp(-0.036 * work) + 0.028) * (work - lost)
-    share = 1 - 0.95 * np.exp(-0.03353 * vote**4 - 0.2179 * vote**2)
-    inside = np.ones(vote.shape, dtype=bool)
-    for values, low, high in (
-        (air, 10.0, 30.0),
-        (radiant, 10.0, 40.0),
-        (speed, 0.0, 1.0),
-        (metabolic, 0.8, 4.0),
-        (clo, 0.0, 2.0),
-        (vapour_pa, 0.0, 2700.0),
-        (vote, -2.0, 2.0),
-    ):
-        inside &= (values >= low) & (values <= high)
-    return vote, share, inside
+    from pythermalcomfort.models import pmv_ppd_iso  # compiles for many seconds on first import
 
-
-def _vote_surface(
-    air_k: FloatArray,
-    radiant_hundred_k: FloatArray,
-    speed: FloatArray,
-    work: FloatArray,
-    insulation: FloatArray,
-    area: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Return the clothes' surface [K] and the convection from it [W/(m² K)]: ISO 7730, annex D."""
-    forced = 12.1 * np.sqrt(speed)
-    through = insulation * area
-    rest = 308.7 - 0.028 * work + 3.96 * through * radiant_hundred_k**4
-    start_k = air_k + (35.5 - (air_k - 273)) / (3.5 * (6.45 * insulation + 0.1))
-    new, last, convection = start_k / 100, start_k / 50, forced
-    for _ in range(150):
-        moves = np.abs(new - last) > 0.00015
-        if not np.any(moves):
-            break
-        last = np.where(moves, (last + new) / 2, last)
-        natural = 2.38 * np.abs(100 * last - air_k) ** 0.25
-        convection = np.where(moves, np.maximum(natural, forced), convection)
-        answer = (rest + through * air_k * convection - 3.96 * through * last**4) / (100 + 100 * through * convection)
-        new = np.where(moves, answer, new)
-    return 100 * new, convection
+    arguments = {
+        "tdb": np.asarray(air_degc, dtype=float),
+        "tr": np.asarray(radiant_degc, dtype=float),
+        "vr": np.asarray(relative_air_m_per_s, dtype=float),
+        "rh": 100 * np.asarray(relative_humidity_frac, dtype=float),
+        "met": np.asarray(metabolic_met, dtype=float),
+        "clo": np.asarray(clothing_clo, dtype=float),
+        "model": "7730-2005",
+        "round_output": False,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the mask tells
+        free = pmv_ppd_iso(**arguments, limit_inputs=False)
+        inside = ~np.isnan(np.asarray(pmv_ppd_iso(**arguments, limit_inputs=True).pmv, dtype=float))
+    return np.asarray(free.pmv, dtype=float), np.asarray(free.ppd, dtype=float) / 100, inside
 
 
 def hot_aisle(

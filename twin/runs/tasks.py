@@ -29,6 +29,9 @@ def simulate_run(self, run_id: str) -> None:
 def warm_up() -> None:
     """Load the solvers, so that the first run of a worker does not wait for imports and compilation."""
     import twin.core.solve.simulate  # noqa: F401
+    from power_cooling.cooling.comfort import hot_aisle
+
+    hot_aisle(35.0, 0.3)
 
 
 @shared_task(name="twin.tasks.scoreboard_make")
