@@ -18,8 +18,13 @@ UNKNOWN = "unknown"  # of runs made before solvers were named
 
 ROOT = Path(__file__).resolve().parents[2]
 SOLVERS = (
-    "compute", "power_cooling", "twin/core/inputs", "twin/core/failures", "twin/core/solve", "twin/core/results",
-)  # fmt: skip
+    "compute",
+    "power_cooling",
+    "twin/core/inputs",
+    "twin/core/failures",
+    "twin/core/solve",
+    "twin/core/results",
+)
 OURS = frozenset({"compute", "power_cooling", "twin"})  # whose modules may be moved without changing an answer
 COEFFICIENT_SUFFIXES = (".json", ".csv", ".npz", ".yaml")
 N_SHOWN = 12  # digits of a digest that people compare by eye

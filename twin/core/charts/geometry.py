@@ -160,9 +160,7 @@ def energy_flow(flows: Sequence[FlowRow], gap: float) -> EnergyFlow | None:
     leaves, enters, bands = dict(top), dict(top), []
     for flow in flows:
         source, target, thickness = flow.source, flow.target, flow.energy_j * scale
-        bands.append(FlowBand(
-            number[source], number[target], flow.energy_j, leaves[source], enters[target], thickness
-        ))  # fmt: skip
+        bands.append(FlowBand(number[source], number[target], flow.energy_j, leaves[source], enters[target], thickness))
         leaves[source] += thickness
         enters[target] += thickness
     nodes = tuple(
@@ -175,9 +173,12 @@ def energy_flow(flows: Sequence[FlowRow], gap: float) -> EnergyFlow | None:
 def node_category(name: str) -> int:
     """Return the category of an energy-flow node: losses and cooling apart from what ends in tokens."""
     lowered = name.lower()
-    for number, words in ((6, ("loss", "ups", "transformer", "shel", "distribution")),
-                          (5, ("cool", "fan", "pump", "chiller", "tower", "rejection", "air", "cdu")),
-                          (3, ("token",)), (2, ("idle", "leak", "static"))):  # fmt: skip
+    for number, words in (
+        (6, ("loss", "ups", "transformer", "shel", "distribution")),
+        (5, ("cool", "fan", "pump", "chiller", "tower", "rejection", "air", "cdu")),
+        (3, ("token",)),
+        (2, ("idle", "leak", "static")),
+    ):
         if any(word in lowered for word in words):
             return number
     return 1

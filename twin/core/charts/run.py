@@ -65,8 +65,13 @@ def weekly_means(values: NDArray[np.floating] | None) -> list[float] | None:
 def summary(values: NDArray[np.floating]) -> dict[str, float]:
     """Return the figures beside a series: least, mean, most, and what 5 and 95 of 100 hours do not exceed."""
     p5, p95 = np.nanpercentile(values, [5, 95])
-    return {"least": float(np.nanmin(values)), "p5": float(p5), "mean": float(np.nanmean(values, dtype=float)),
-            "p95": float(p95), "most": float(np.nanmax(values))}  # fmt: skip
+    return {
+        "least": float(np.nanmin(values)),
+        "p5": float(p5),
+        "mean": float(np.nanmean(values, dtype=float)),
+        "p95": float(p95),
+        "most": float(np.nanmax(values)),
+    }
 
 
 def months(values: NDArray[np.floating]) -> list[dict[str, Any]]:
@@ -109,24 +114,30 @@ def year_map(series: Series, values: NDArray[np.floating]) -> dict[str, Any]:
     hours = geometry.year_map(values) * factor
     flat, n_days = rounded(hours.ravel()), hours.shape[1]
     return {
-        "data": [{
-            "type": "heatmap", "z": [flat[h * n_days : (h + 1) * n_days] for h in range(HOURS_PER_DAY)],
-            "colorscale": "Viridis", "hoverongaps": False,
-            "colorbar": {"title": {"text": unit or series.label, "side": "top"}, "thickness": 12, "len": 1},
-            "hovertemplate": f"day %{{x}}, %{{y}}:00<br>%{{z:.4~g}} {unit}<extra></extra>",
-        }],
+        "data": [
+            {
+                "type": "heatmap",
+                "z": [flat[h * n_days : (h + 1) * n_days] for h in range(HOURS_PER_DAY)],
+                "colorscale": "Viridis",
+                "hoverongaps": False,
+                "colorbar": {"title": {"text": unit or series.label, "side": "top"}, "thickness": 12, "len": 1},
+                "hovertemplate": f"day %{{x}}, %{{y}}:00<br>%{{z:.4~g}} {unit}<extra></extra>",
+            }
+        ],
         "layout": {
-            "height": 260, "xaxis": _days_across(np.size(values)),
+            "height": 260,
+            "xaxis": _days_across(np.size(values)),
             "yaxis": {"title": {"text": "Hour of the day [h]"}, "tickvals": list(geometry.HOUR_TICKS)},
         },
-    }  # fmt: skip
+    }
 
 
 def _days_across(n_hours: int) -> dict[str, Any]:
     return {
-        "title": {"text": "Day of the year"}, "tickvals": list(geometry.month_starts(n_hours)),
+        "title": {"text": "Day of the year"},
+        "tickvals": list(geometry.month_starts(n_hours)),
         "ticktext": list(geometry.MONTHS),
-    }  # fmt: skip
+    }
 
 
 def duration(series: Series, values: NDArray[np.floating]) -> dict[str, Any]:
@@ -134,16 +145,22 @@ def duration(series: Series, values: NDArray[np.floating]) -> dict[str, Any]:
     hours, heights = geometry.duration(values, N_DURATION_POINTS)
     factor, unit = display_scale(values, series.unit)
     return {
-        "data": [{
-            "type": "scatter", "mode": "lines", "x": hours.tolist(), "y": rounded(heights * factor), "colour": 1,
-            "hovertemplate": f"%{{x:,}} h at %{{y:.4~g}} {unit} or more<extra></extra>",
-        }],
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": hours.tolist(),
+                "y": rounded(heights * factor),
+                "colour": 1,
+                "hovertemplate": f"%{{x:,}} h at %{{y:.4~g}} {unit} or more<extra></extra>",
+            }
+        ],
         "layout": {
             "height": 260,
             "xaxis": {"title": {"text": "Hours at or above [h]"}, "range": [0, int(hours[-1])]},
             "yaxis": {"title": {"text": axis_title(series.label, unit)}, "rangemode": zero_mode(series.unit)},
         },
-    }  # fmt: skip
+    }
 
 
 def zero_mode(unit: str) -> str:
@@ -159,19 +176,30 @@ def power_stack(series: Mapping[str, NDArray[np.floating]]) -> dict[str, Any] | 
     traces = []
     for n, (label, values) in enumerate(power_parts(series), start=1):
         means = np.array(daily_means(values)) * factor
-        traces.append({
-            "type": "scatter", "mode": "lines", "stackgroup": "power", "name": label, "y": rounded(means), "x0": 0,
-            "colour": n, "line": {"width": 0.5}, "hovertemplate": f"%{{y:.3~g}} {unit}",
-        })  # fmt: skip
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "stackgroup": "power",
+                "name": label,
+                "y": rounded(means),
+                "x0": 0,
+                "colour": n,
+                "line": {"width": 0.5},
+                "hovertemplate": f"%{{y:.3~g}} {unit}",
+            }
+        )
     return {
         "data": traces,
         "layout": {
-            "height": 320, "hovermode": "x unified", "showlegend": True,
+            "height": 320,
+            "hovermode": "x unified",
+            "showlegend": True,
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
             "xaxis": _days_across(np.size(series["meter_power_w"])),
             "yaxis": {"title": {"text": axis_title("Daily mean power", unit)}, "rangemode": "tozero"},
         },
-    }  # fmt: skip
+    }
 
 
 def energy_flow(flows: Sequence[FlowRow]) -> dict[str, Any] | None:
@@ -185,18 +213,31 @@ def energy_flow(flows: Sequence[FlowRow]) -> dict[str, Any] | None:
     nodes, bands = found.nodes, found.bands
     factor, unit = display_scale(np.array([node.energy_j for node in nodes]), "Wh")
     return {
-        "data": [{
-            "type": "sankey", "arrangement": "snap", "valueformat": ".3~g", "valuesuffix": f" {unit}",
-            "node": {"label": [f"{node.name}  {quantity_text(node.energy_j, 'Wh')}" for node in nodes],
-                     "pad": SANKEY_PAD, "thickness": 14, "line": {"width": 0},
-                     "hovertemplate": "%{label}<extra></extra>", "colours": [node.category for node in nodes]},
-            "link": {"source": [band.source for band in bands], "target": [band.target for band in bands],
-                     "value": rounded(np.array([band.energy_j for band in bands]) * factor, 5),
-                     "colours": [nodes[band.target].category for band in bands],
-                     "hovertemplate": "%{source.label} → %{target.label}<br>%{value}<extra></extra>"},
-        }],
+        "data": [
+            {
+                "type": "sankey",
+                "arrangement": "snap",
+                "valueformat": ".3~g",
+                "valuesuffix": f" {unit}",
+                "node": {
+                    "label": [f"{node.name}  {quantity_text(node.energy_j, 'Wh')}" for node in nodes],
+                    "pad": SANKEY_PAD,
+                    "thickness": 14,
+                    "line": {"width": 0},
+                    "hovertemplate": "%{label}<extra></extra>",
+                    "colours": [node.category for node in nodes],
+                },
+                "link": {
+                    "source": [band.source for band in bands],
+                    "target": [band.target for band in bands],
+                    "value": rounded(np.array([band.energy_j for band in bands]) * factor, 5),
+                    "colours": [nodes[band.target].category for band in bands],
+                    "hovertemplate": "%{source.label} → %{target.label}<br>%{value}<extra></extra>",
+                },
+            }
+        ],
         "layout": {"height": SANKEY_HEIGHT, "margin": dict.fromkeys("lrtb", SANKEY_MARGIN)},
-    }  # fmt: skip
+    }
 
 
 def costs(rows: Sequence[CostItem]) -> dict[str, Any] | None:
@@ -207,17 +248,24 @@ def costs(rows: Sequence[CostItem]) -> dict[str, Any] | None:
     values = np.array([row.usd_per_year for row in ordered], dtype=float)
     factor, unit = display_scale(values, "$")
     return {
-        "data": [{
-            "type": "bar", "orientation": "h", "x": rounded(values * factor),
-            "y": [_in_lines(row.item) for row in ordered], "hovertext": [row.item for row in ordered],
-            "colour": 1, "hovertemplate": f"%{{hovertext}}: %{{x:.3~g}} {unit} a year<extra></extra>",
-        }],
+        "data": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "x": rounded(values * factor),
+                "y": [_in_lines(row.item) for row in ordered],
+                "hovertext": [row.item for row in ordered],
+                "colour": 1,
+                "hovertemplate": f"%{{hovertext}}: %{{x:.3~g}} {unit} a year<extra></extra>",
+            }
+        ],
         "layout": {
-            "height": 70 + 32 * len(ordered), "bargap": 0.35,
+            "height": 70 + 32 * len(ordered),
+            "bargap": 0.35,
             "xaxis": {"title": {"text": f"Cost a year [{unit}]"}, "rangemode": "tozero"},
             "yaxis": {"automargin": True},
         },
-    }  # fmt: skip
+    }
 
 
 def _in_lines(name: str) -> str:
@@ -237,18 +285,30 @@ def waterfall(fall: Waterfall, start: str, end: str, n_steps: int = geometry.N_S
             "range": rounded(np.array([found.low, found.high]) * factor),
         }
     return {
-        "data": [{
-            "type": "waterfall", "orientation": "h",
-            "x": rounded(np.array([bar.change for bar in found.bars]) * factor), "y": list(range(len(names))),
-            "measure": ["absolute", *(["relative"] * (len(names) - 2)), "total"],
-            "hovertext": names, "hovertemplate": f"%{{hovertext}}: %{{x:.3~g}} {unit}<extra></extra>",
-        }],
+        "data": [
+            {
+                "type": "waterfall",
+                "orientation": "h",
+                "x": rounded(np.array([bar.change for bar in found.bars]) * factor),
+                "y": list(range(len(names))),
+                "measure": ["absolute", *(["relative"] * (len(names) - 2)), "total"],
+                "hovertext": names,
+                "hovertemplate": f"%{{hovertext}}: %{{x:.3~g}} {unit}<extra></extra>",
+            }
+        ],
         "layout": {
-            "height": 70 + 32 * len(names), "waterfallgap": 0.35, "xaxis": axis,
-            "yaxis": {"tickvals": list(range(len(names))), "range": [len(names) - 0.4, -0.6], "showgrid": False,
-                      "zeroline": False, "ticktext": [_in_lines(name) for name in names]},
+            "height": 70 + 32 * len(names),
+            "waterfallgap": 0.35,
+            "xaxis": axis,
+            "yaxis": {
+                "tickvals": list(range(len(names))),
+                "range": [len(names) - 0.4, -0.6],
+                "showgrid": False,
+                "zeroline": False,
+                "ticktext": [_in_lines(name) for name in names],
+            },
         },
-    }  # fmt: skip
+    }
 
 
 def sessions(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -256,24 +316,38 @@ def sessions(found: Mapping[str, Any]) -> dict[str, Any]:
 
     def line(name: str, label: str, unit: str, colour: int, scale: float = 1.0, **more: Any) -> dict[str, Any]:
         return {
-            "type": "scatter", "mode": "lines+markers", "marker": {"size": 5}, "name": label, "colour": colour,
+            "type": "scatter",
+            "mode": "lines+markers",
+            "marker": {"size": 5},
+            "name": label,
+            "colour": colour,
             "x": [point["sessions"] for point in found["points"]],
             "y": [point[name] * scale for point in found["points"]],
-            "hovertemplate": f"%{{x:.3~g}} sessions per accelerator: %{{y:.3~g}} {unit}<extra></extra>", **more,
-        }  # fmt: skip
+            "hovertemplate": f"%{{x:.3~g}} sessions per accelerator: %{{y:.3~g}} {unit}<extra></extra>",
+            **more,
+        }
 
     cached = line("cached_frac", "Prompt found in the cache", "%", 2, 100.0, yaxis="y2")
     return {
         "data": [line("request_s", "One request", "s", 1), {**cached, "line": {"dash": "dot"}}],
         "layout": {
-            "height": 300, "showlegend": True, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+            "height": 300,
+            "showlegend": True,
+            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
             "margin": {"l": 56, "r": 56, "t": 24, "b": 44},
             "xaxis": {"title": {"text": "Sessions under way per accelerator"}, "rangemode": "tozero"},
             "yaxis": {"title": {"text": "One request, to its last token [s]"}, "rangemode": "tozero"},
-            "yaxis2": {"title": {"text": "Found in the cache [%]"}, "overlaying": "y", "side": "right",
-                       "range": [0, 100], "tickmode": "array", "tickvals": [0, 20, 40, 60, 80, 100], "showgrid": False},
+            "yaxis2": {
+                "title": {"text": "Found in the cache [%]"},
+                "overlaying": "y",
+                "side": "right",
+                "range": [0, 100],
+                "tickmode": "array",
+                "tickvals": [0, 20, 40, 60, 80, 100],
+                "showgrid": False,
+            },
         },
-    }  # fmt: skip
+    }
 
 
 def frontier(points: Any, wanted_tokens_per_s: float) -> dict[str, dict[str, Any]]:
@@ -285,10 +359,17 @@ def frontier(points: Any, wanted_tokens_per_s: float) -> dict[str, dict[str, Any
 
     def line(values: NDArray[np.floating], name: str, unit: str, colour: int, **more: Any) -> dict[str, Any]:
         return {
-            "type": "scatter", "mode": "lines+markers", "marker": {"size": 5}, "x": speed, "y": rounded(values),
-            "name": name, "colour": colour, "text": hover,
-            "hovertemplate": f"%{{x:.3~g}} tok/s per user: %{{y:.3~g}} {unit}<br>%{{text}}<extra></extra>", **more,
-        }  # fmt: skip
+            "type": "scatter",
+            "mode": "lines+markers",
+            "marker": {"size": 5},
+            "x": speed,
+            "y": rounded(values),
+            "name": name,
+            "colour": colour,
+            "text": hover,
+            "hovertemplate": f"%{{x:.3~g}} tok/s per user: %{{y:.3~g}} {unit}<br>%{{text}}<extra></extra>",
+            **more,
+        }
 
     energy = line(points.joules_per_output_token, "Energy per token", "J/tok", 2, yaxis="y2")
     throughput = line(points.accelerator_tokens_per_s, "Throughput", "tok/s per accelerator", 1)
@@ -304,20 +385,32 @@ def frontier(points: Any, wanted_tokens_per_s: float) -> dict[str, dict[str, Any
         "throughput": {
             "data": [throughput, {**energy, "line": {"dash": "dot"}}],
             "layout": {
-                "height": 380, "showlegend": True, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
-                "margin": {"l": 56, "r": 56, "t": 24, "b": 44}, "xaxis": across, "shapes": [target],
+                "height": 380,
+                "showlegend": True,
+                "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+                "margin": {"l": 56, "r": 56, "t": 24, "b": 44},
+                "xaxis": across,
+                "shapes": [target],
                 "yaxis": {"title": {"text": "Output per accelerator [tok/s]"}, "rangemode": "tozero"},
                 "yaxis2": {**right, "showgrid": False},
             },
         },
         "ttft": {
             "data": [line(points.ttft_s, "Time to first token", "s", 3, mode="markers")],
-            "layout": {"height": 260, "xaxis": across, "shapes": [target],
-                       "yaxis": {"title": {"text": "Time to first token [s]"}, "rangemode": "tozero"}},
+            "layout": {
+                "height": 260,
+                "xaxis": across,
+                "shapes": [target],
+                "yaxis": {"title": {"text": "Time to first token [s]"}, "rangemode": "tozero"},
+            },
         },
         "power": {
             "data": [line(points.accelerator_power_w, "Power", "W", 6, mode="markers")],
-            "layout": {"height": 260, "xaxis": across, "shapes": [target],
-                       "yaxis": {"title": {"text": "Power per accelerator [W]"}, "rangemode": "tozero"}},
+            "layout": {
+                "height": 260,
+                "xaxis": across,
+                "shapes": [target],
+                "yaxis": {"title": {"text": "Power per accelerator [W]"}, "rangemode": "tozero"},
+            },
         },
-    }  # fmt: skip
+    }

@@ -172,9 +172,14 @@ def _answer_row(known: Answer, found: list[Answer | None]) -> AnswerRow:
     ranks = [answer.rank if answer else None for answer in found]
     winners, _ = _best(ranks, known.better, known.unit)
     return AnswerRow(
-        known.name, known.label, known.unit, known.better, [answer.value if answer else None for answer in found],
-        [answer.about if answer else "not kept by this run" for answer in found], winners,
-    )  # fmt: skip
+        known.name,
+        known.label,
+        known.unit,
+        known.better,
+        [answer.value if answer else None for answer in found],
+        [answer.about if answer else "not kept by this run" for answer in found],
+        winners,
+    )
 
 
 def _waterfalls(
@@ -195,9 +200,17 @@ def _row(figure: Figure, runs: Sequence[ComparedRun], reference: int) -> FigureR
     if winners:
         doubt = _doubt(winners, values, bands, figure.better)
         why = [reason(figure.name, runs[winners[0]], runs[after]), doubt]
-    return FigureRow(figure.name, figure.label, figure.unit, values, bands, deltas,
-                     winners[0] if len(winners) == 1 else None, winners,
-                     "; ".join(text for text in why if text))  # fmt: skip
+    return FigureRow(
+        figure.name,
+        figure.label,
+        figure.unit,
+        values,
+        bands,
+        deltas,
+        winners[0] if len(winners) == 1 else None,
+        winners,
+        "; ".join(text for text in why if text),
+    )
 
 
 def _best(values: Sequence[float | None], better: str, unit: str) -> tuple[list[int], int | None]:

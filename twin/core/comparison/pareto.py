@@ -51,11 +51,14 @@ def points(runs: Sequence[ComparedRun], price: str) -> list[Point]:
     places = [(run.figures["output_tokens_per_s"], run.figures[price]) for _, run in known]
     return [
         Point(
-            i, run.name, *_banded(run, "output_tokens_per_s"), *_banded(run, price),
+            i,
+            run.name,
+            *_banded(run, "output_tokens_per_s"),
+            *_banded(run, price),
             not any(dominates(other, place) for other in places),
         )
         for (i, run), place in zip(known, places, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def dominates(one: tuple[float, float], other: tuple[float, float]) -> bool:

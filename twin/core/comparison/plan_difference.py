@@ -81,11 +81,9 @@ class Difference:
             of = self.thing.properties
             words.append(of.get("Product") or of.get("Kind") or of.get("Role") or "")
         if any(self.moved_m):
-            words.append("moved by " + ", ".join(
-                f"{significant(abs(d))} m {towards[d > 0]}"
-                for d, towards in zip(self.moved_m, (("to the left", "to the right"), ("down", "up")), strict=True)
-                if d
-            ))  # fmt: skip
+            moves = zip(self.moved_m, (("to the left", "to the right"), ("down", "up")), strict=True)
+            distances = [f"{significant(abs(d))} m {towards[d > 0]}" for d, towards in moves if d]
+            words.append(f"moved by {', '.join(distances)}")
         if self.turned_deg:
             words.append(f"turned by {self.turned_deg}°")
         words += [f"{name}: {a or 'none'} → {b or 'none'}" for name, a, b in self.changes]
@@ -237,85 +235,158 @@ def _features(inputs: LayoutInputs) -> Iterable[tuple[Thing, int]]:
 
 
 #: Fields of a row that its description says in words of its own, or that are no description.
-HALL_SAID = frozenset({
-    "id", "name", "width_m", "depth_m", "height_m", "containment", "supply_air_degc", "air_unit_id", "n_air_units",
-    "n_air_units_spare", "leakage_frac", "recirculation_frac", "lighting_w", "plant_id",
-})  # fmt: skip
-FEED_SAID = frozenset({
-    "id", "name", "kind", "parent_id", "product_id", "rating_w", "n_units", "length_m", "redundancy_group",
-    "redundancy", "eco_mode", "hall_id",
-})  # fmt: skip
-PLANT_SAID = frozenset({
-    "id", "name", "supply_degc", "design_rise_k", "coolant", "economiser", "heat_rejection_id", "n_heat_rejection",
-    "n_heat_rejection_spare", "chiller_id", "n_chillers", "n_chillers_spare", "pump_id", "n_pumps", "n_pumps_spare",
-    "tank_m3",
-})  # fmt: skip
-CDU_SAID = frozenset({
-    "id", "name", "product_id", "plant_id", "hall_id", "group", "redundant_units", "supply_degc", "coolant", "x_m",
-    "y_m", "orientation_deg",
-})  # fmt: skip
+HALL_SAID = frozenset(
+    {
+        "id",
+        "name",
+        "width_m",
+        "depth_m",
+        "height_m",
+        "containment",
+        "supply_air_degc",
+        "air_unit_id",
+        "n_air_units",
+        "n_air_units_spare",
+        "leakage_frac",
+        "recirculation_frac",
+        "lighting_w",
+        "plant_id",
+    }
+)
+FEED_SAID = frozenset(
+    {
+        "id",
+        "name",
+        "kind",
+        "parent_id",
+        "product_id",
+        "rating_w",
+        "n_units",
+        "length_m",
+        "redundancy_group",
+        "redundancy",
+        "eco_mode",
+        "hall_id",
+    }
+)
+PLANT_SAID = frozenset(
+    {
+        "id",
+        "name",
+        "supply_degc",
+        "design_rise_k",
+        "coolant",
+        "economiser",
+        "heat_rejection_id",
+        "n_heat_rejection",
+        "n_heat_rejection_spare",
+        "chiller_id",
+        "n_chillers",
+        "n_chillers_spare",
+        "pump_id",
+        "n_pumps",
+        "n_pumps_spare",
+        "tank_m3",
+    }
+)
+CDU_SAID = frozenset(
+    {
+        "id",
+        "name",
+        "product_id",
+        "plant_id",
+        "hall_id",
+        "group",
+        "redundant_units",
+        "supply_degc",
+        "coolant",
+        "x_m",
+        "y_m",
+        "orientation_deg",
+    }
+)
 
 
-def _others(row: Any, said: frozenset[str]) -> dict[str, str]:
+def _others(row: Any, shown: frozenset[str]) -> dict[str, str]:
     """Return the other fields of a row by their names in words: what was described later shows without more ado."""
     return {
         field_words(name): fact_text(getattr(row, name), field_unit(name))
-        for name in column_names(type(row)) if name not in said
-    }  # fmt: skip
+        for name in column_names(type(row))
+        if name not in shown
+    }
 
 
 def _halls(inputs: LayoutInputs, renamed: Mapping[str, str]) -> list[Thing]:
     product, plant = inputs.product_name, _names(inputs.plants)
     return [
-        Thing("hall", "", renamed.get(hall.name, hall.name), {
-            "Name": hall.name,
-            "Size": f"{hall.width_m:g} × {hall.depth_m:g} × {hall.height_m:g} m",
-            "Containment": hall.containment.replace("_", " "),
-            "Supply air": quantity_text(hall.supply_air_degc, "°C"),
-            "Air units": _units(hall.n_air_units, product(hall.air_unit_id), hall.n_air_units_spare),
-            "Leakage": quantity_text(hall.leakage_frac, "%"),
-            "Recirculation": quantity_text(hall.recirculation_frac, "%"),
-            "Lighting": quantity_text(hall.lighting_w, "W"),
-            "Plant": plant(hall.plant_id),
-        } | _others(hall, HALL_SAID))
+        Thing(
+            "hall",
+            "",
+            renamed.get(hall.name, hall.name),
+            {
+                "Name": hall.name,
+                "Size": f"{hall.width_m:g} × {hall.depth_m:g} × {hall.height_m:g} m",
+                "Containment": hall.containment.replace("_", " "),
+                "Supply air": quantity_text(hall.supply_air_degc, "°C"),
+                "Air units": _units(hall.n_air_units, product(hall.air_unit_id), hall.n_air_units_spare),
+                "Leakage": quantity_text(hall.leakage_frac, "%"),
+                "Recirculation": quantity_text(hall.recirculation_frac, "%"),
+                "Lighting": quantity_text(hall.lighting_w, "W"),
+                "Plant": plant(hall.plant_id),
+            }
+            | _others(hall, HALL_SAID),
+        )
         for hall in inputs.halls
-    ]  # fmt: skip
+    ]
 
 
 def _feeds(inputs: LayoutInputs) -> list[Thing]:
     product, parent = inputs.product_name, _names(inputs.feeds)
     return [
-        Thing("power feed", "", feed.name, {
-            "Kind": feed.kind,
-            "Fed by": parent(feed.parent_id),
-            "Product": product(feed.product_id),
-            "Rating": _amount(feed.rating_w, "W"),
-            "Units": f"{feed.n_units}",
-            "Length": _amount(feed.length_m, "m"),
-            "Redundancy group": feed.redundancy_group or "",
-            "Redundancy": feed.redundancy or "",
-            "Eco mode": "yes" if feed.eco_mode else "no",
-        } | _others(feed, FEED_SAID))
+        Thing(
+            "power feed",
+            "",
+            feed.name,
+            {
+                "Kind": feed.kind,
+                "Fed by": parent(feed.parent_id),
+                "Product": product(feed.product_id),
+                "Rating": _amount(feed.rating_w, "W"),
+                "Units": f"{feed.n_units}",
+                "Length": _amount(feed.length_m, "m"),
+                "Redundancy group": feed.redundancy_group or "",
+                "Redundancy": feed.redundancy or "",
+                "Eco mode": "yes" if feed.eco_mode else "no",
+            }
+            | _others(feed, FEED_SAID),
+        )
         for feed in inputs.feeds
-    ]  # fmt: skip
+    ]
 
 
 def _plants(inputs: LayoutInputs) -> list[Thing]:
     product = inputs.product_name
     return [
-        Thing("cooling plant", "", plant.name, {
-            "Supply set point": quantity_text(plant.supply_degc, "°C"),
-            "Design rise": quantity_text(plant.design_rise_k, "K"),
-            "Coolant": plant.coolant,
-            "Economiser": f"{plant.economiser}".replace("_", " "),
-            "Heat rejection": _units(plant.n_heat_rejection, product(plant.heat_rejection_id),
-                                     plant.n_heat_rejection_spare),
-            "Chillers": _units(plant.n_chillers, product(plant.chiller_id), plant.n_chillers_spare),
-            "Pumps": _units(plant.n_pumps, product(plant.pump_id), plant.n_pumps_spare),
-            "Tank": _amount(plant.tank_m3, "m³"),
-        } | _others(plant, PLANT_SAID))
+        Thing(
+            "cooling plant",
+            "",
+            plant.name,
+            {
+                "Supply set point": quantity_text(plant.supply_degc, "°C"),
+                "Design rise": quantity_text(plant.design_rise_k, "K"),
+                "Coolant": plant.coolant,
+                "Economiser": f"{plant.economiser}".replace("_", " "),
+                "Heat rejection": _units(
+                    plant.n_heat_rejection, product(plant.heat_rejection_id), plant.n_heat_rejection_spare
+                ),
+                "Chillers": _units(plant.n_chillers, product(plant.chiller_id), plant.n_chillers_spare),
+                "Pumps": _units(plant.n_pumps, product(plant.pump_id), plant.n_pumps_spare),
+                "Tank": _amount(plant.tank_m3, "m³"),
+            }
+            | _others(plant, PLANT_SAID),
+        )
         for plant in inputs.plants
-    ]  # fmt: skip
+    ]
 
 
 def _paired_halls(before: Sequence[HallRow], after: Sequence[HallRow]) -> list[HallPair]:

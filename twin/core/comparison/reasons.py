@@ -288,10 +288,11 @@ def _targets(winner: ComparedRun, other: ComparedRun) -> str:
     late = [
         f"{words} p95 {quantity_text(p95_s, 's')} for a target of {quantity_text(target_s, 's')}"
         for words, p95_s, target_s in (
-            ("first token", row.ttft_p95_s, row.target_ttft_s), ("inter-token gap", row.itl_p95_s, row.target_itl_s),
+            ("first token", row.ttft_p95_s, row.target_ttft_s),
+            ("inter-token gap", row.itl_p95_s, row.target_itl_s),
         )
         if p95_s is not None and target_s and p95_s > target_s
-    ]  # fmt: skip
+    ]
     return "; ".join([said, *late])
 
 

@@ -105,11 +105,9 @@ def sensitivity(inputs: LayoutInputs, figures: tuple[str, ...] = FIGURES) -> lis
         moved = replace(variation, low=low, high=high)
         rows += [_row(moved, figure, _plain(at_low[figure]), _plain(at_high[figure])) for figure in figures]
     bands = figures_bands(estimated, served, base)
-    rows += [
-        SensitivityRow("predicted serving and power", "10 %", "90 %", "of runs", "bands held by measured deployments",
-                       "derived", figure, *bands[figure])
-        for figure in figures if figure in bands
-    ]  # fmt: skip
+    source = "bands held by measured deployments"
+    predicted = ("predicted serving and power", "10 %", "90 %", "of runs", source, "derived")
+    rows += [SensitivityRow(*predicted, figure, *bands[figure]) for figure in figures if figure in bands]
     rows = [row for row in rows if row.swing > 1e-6]
     return sorted(rows, key=lambda row: -row.swing)
 
@@ -162,7 +160,7 @@ def _of_fact(inputs: LayoutInputs, sheet: ProductSheet, field: str) -> Variation
 
     return Variation(
         name, float(low), float(high), float(value), inputs.units.get(field, "1"), source, confidence, is_money, at
-    )  # fmt: skip
+    )
 
 
 def _assumed_range(field: str, value: float, confidence: str) -> tuple[float, float]:
@@ -224,10 +222,16 @@ def _peak_load(inputs: LayoutInputs, share: WorkloadShare) -> Variation:
     low, high = ASSUMED_PEAK_LOAD
     slug = share.workload.slug
     return Variation(
-        f"busiest hour over capacity of {slug}", low, high, share.peak_load_frac, "1",
-        "the scenario (range assumed: half full to full)", "assumed", False,
+        f"busiest hour over capacity of {slug}",
+        low,
+        high,
+        share.peak_load_frac,
+        "1",
+        "the scenario (range assumed: half full to full)",
+        "assumed",
+        False,
         lambda value: with_peak_load(inputs, slug, float(value)),
-    )  # fmt: skip
+    )
 
 
 def _diurnal_shape(inputs: LayoutInputs, workload: ProductSheet) -> Iterator[Variation]:
@@ -239,9 +243,16 @@ def _diurnal_shape(inputs: LayoutInputs, workload: ProductSheet) -> Iterator[Var
     low, high = min(peaked, key=peaked.__getitem__), max(peaked, key=peaked.__getitem__)
     now = workload.facts["diurnal_shape"]
     yield Variation(
-        f"course of the day of {workload.name}", low, high, now, "shape", shapes[now].source, "assumed", False,
+        f"course of the day of {workload.name}",
+        low,
+        high,
+        now,
+        "shape",
+        shapes[now].source,
+        "assumed",
+        False,
         lambda value: with_fact(inputs, workload, "diurnal_shape", value),
-    )  # fmt: skip
+    )
 
 
 def _possible(
@@ -260,9 +271,16 @@ def _possible(
 
 def _row(variation: Variation, figure: str, low: float | None, high: float | None) -> SensitivityRow:
     return SensitivityRow(
-        variation.input, variation.low, variation.high, variation.unit, variation.source, variation.confidence, figure,
-        low, high,
-    )  # fmt: skip
+        variation.input,
+        variation.low,
+        variation.high,
+        variation.unit,
+        variation.source,
+        variation.confidence,
+        figure,
+        low,
+        high,
+    )
 
 
 def _plain(value: float | None) -> float | None:

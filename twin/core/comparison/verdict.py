@@ -24,10 +24,20 @@ from twin.core.text.numbers import quantity_text
 DEMAND, CAPACITY_SHARE, GRID_POWER = "demand", "capacity-share", "grid-power"
 BASES = (DEMAND, CAPACITY_SHARE, GRID_POWER)
 SHOWN = (
-    "good_tokens_per_s", "good_tokens_per_joule", "cost_per_million_good_tokens_usd", "utilisation_frac",
-    "availability_frac", "ttft_p95_s", "slo_attainment_frac", "output_tokens_per_s", "tokens_per_joule",
-    "cost_per_million_output_tokens_usd", "peak_power_w", "mean_power_w", "pue",
-)  # fmt: skip
+    "good_tokens_per_s",
+    "good_tokens_per_joule",
+    "cost_per_million_good_tokens_usd",
+    "utilisation_frac",
+    "availability_frac",
+    "ttft_p95_s",
+    "slo_attainment_frac",
+    "output_tokens_per_s",
+    "tokens_per_joule",
+    "cost_per_million_output_tokens_usd",
+    "peak_power_w",
+    "mean_power_w",
+    "pue",
+)
 EXTENSIVE = ("good_tokens_per_s", "output_tokens_per_s", "peak_power_w", "mean_power_w")
 Z80 = 1.2815515655446004  # half the 80 % band of a normal law, in standard deviations
 LIKELY = 0.8  # below this probability the better of two is a tie

@@ -104,8 +104,11 @@ def _draw_loop(drawing: Schematic, plant: DrawnPlant, branches: list[_Branch], t
     for i, branch in enumerate(branches):
         _draw_branch(drawing, branch, supply_x, middle, top + TITLE + PITCH * (i + 0.5) + 8)
     right = supply_x + HEADERS + BRANCH_GAP + BLOCK_WIDTH + RACK_GAP + BLOCK_WIDTH + INSET
-    economiser = {"none": "no free cooling", "integrated": "free cooling first, chillers take the rest",
-                  "only": "outside air only"}[plant.economiser]  # fmt: skip
+    economiser = {
+        "none": "no free cooling",
+        "integrated": "free cooling first, chillers take the rest",
+        "only": "outside air only",
+    }[plant.economiser]
     label = f"{plant.name} · {quantity_text(plant.supply_degc, '°C')} supply · {plant.coolant} · {economiser}"
     if plant.tank_m3:
         label += f" · buffer {quantity_text(plant.tank_m3, 'm³')}"
@@ -157,11 +160,22 @@ def _rejection(plant: DrawnPlant, x: float, middle: float) -> Node:
         ("water {}", _plant_reading(plant, "water_kg_s", "kg/s")),
     ]
     return block(
-        f"{kind}-{pk}", symbol, x, middle - BLOCK_HEIGHT / 2, _counted(n, noun), lines, kind="plant", ids=(pk,),
-        table="plants", over_word="" if plant.n_chillers else SHORT, out_column=f"{kind}s_out",
-        token=f"{kind}:{pk}", n_units=n, units=_units(noun.capitalize(), kind, pk, n),
+        f"{kind}-{pk}",
+        symbol,
+        x,
+        middle - BLOCK_HEIGHT / 2,
+        _counted(n, noun),
+        lines,
+        kind="plant",
+        ids=(pk,),
+        table="plants",
+        over_word="" if plant.n_chillers else SHORT,
+        out_column=f"{kind}s_out",
+        token=f"{kind}:{pk}",
+        n_units=n,
+        units=_units(noun.capitalize(), kind, pk, n),
         note=f"{n} × {plant.rejection}, {plant.n_heat_rejection_spare} spare",
-    )  # fmt: skip
+    )
 
 
 def _chillers(plant: DrawnPlant, x: float, middle: float) -> Node:
@@ -173,11 +187,23 @@ def _chillers(plant: DrawnPlant, x: float, middle: float) -> Node:
         ("free cooling {}", (Reading("plants", (pk,), "economiser_frac", "%", "mean"),)),
     ]
     return block(
-        f"chiller-{pk}", "chiller", x, middle - BLOCK_HEIGHT / 2, _counted(n, "chiller"), lines,
-        kind="plant", ids=(pk,), table="plants", over_word=SHORT, out_column="chillers_out", token=f"chiller:{pk}",
-        n_units=n, units=_units("Chiller", "chiller", pk, n),
-        note=f"{n} × {plant.chiller}, {plant.n_chillers_spare} spare", load=load,
-    )  # fmt: skip
+        f"chiller-{pk}",
+        "chiller",
+        x,
+        middle - BLOCK_HEIGHT / 2,
+        _counted(n, "chiller"),
+        lines,
+        kind="plant",
+        ids=(pk,),
+        table="plants",
+        over_word=SHORT,
+        out_column="chillers_out",
+        token=f"chiller:{pk}",
+        n_units=n,
+        units=_units("Chiller", "chiller", pk, n),
+        note=f"{n} × {plant.chiller}, {plant.n_chillers_spare} spare",
+        load=load,
+    )
 
 
 def _pumps(plant: DrawnPlant, x: float, middle: float) -> Node:
@@ -192,11 +218,23 @@ def _pumps(plant: DrawnPlant, x: float, middle: float) -> Node:
         _degrees(on_main, middle + HALF_PIPES + 13, Reading("plants", (pk,), "return_degc", "°C", "mean"), "return"),
     )
     return block(
-        f"plant_pump-{pk}", "pump", x, middle - BLOCK_HEIGHT / 2, _counted(n, "pump"), lines, kind="plant", ids=(pk,),
-        table="plants", over_word="", out_column="pumps_out", token=f"plant_pump:{pk}", n_units=n,
+        f"plant_pump-{pk}",
+        "pump",
+        x,
+        middle - BLOCK_HEIGHT / 2,
+        _counted(n, "pump"),
+        lines,
+        kind="plant",
+        ids=(pk,),
+        table="plants",
+        over_word="",
+        out_column="pumps_out",
+        token=f"plant_pump:{pk}",
+        n_units=n,
         units=_units("Pump", "plant_pump", pk, n),
-        note=f"{n} × {plant.pump}, {plant.n_pumps_spare} spare", beside=beside,
-    )  # fmt: skip
+        note=f"{n} × {plant.pump}, {plant.n_pumps_spare} spare",
+        beside=beside,
+    )
 
 
 def _degrees(x: float, y: float, reading: Reading, kind: str) -> Slot:
@@ -207,21 +245,24 @@ def _main_pipes(drawing: Schematic, plant: DrawnPlant, blocks: list[Node], suppl
     """Draw supply and return between the blocks and to the headers."""
     for node, following in zip(blocks, [*blocks[1:], None], strict=True):
         start = node.x + node.width
-        for kind, y, header in (("supply", middle - HALF_PIPES, supply_x),
-                                ("return", middle + HALF_PIPES, supply_x + HEADERS)):  # fmt: skip
+        for kind, y, header in (
+            ("supply", middle - HALF_PIPES, supply_x),
+            ("return", middle + HALF_PIPES, supply_x + HEADERS),
+        ):
             end = header if following is None else following.x
             drawing.wires.append(Wire(((start, y), (end, y)), blocks[-1].key, kind))
 
 
-def _draw_branch(drawing: Schematic, branch: _Branch, supply_x: float | None, main: float, y: float,
-                 x: float = 0.0) -> None:  # fmt: skip
+def _draw_branch(
+    drawing: Schematic, branch: _Branch, supply_x: float | None, main: float, y: float, x: float = 0.0
+) -> None:
     """Draw what hangs on the headers at one height, the racks behind it and the pipes to both."""
     if supply_x is not None:
         x = supply_x + HEADERS + BRANCH_GAP
     exchanger = _cdus(branch, x, y) if branch.kind == "cdu" else _air_units(branch, x, y)
-    spare = min(c.redundant_units for c in branch.members) if branch.kind == "cdu" else (
-        branch.members[0].n_air_units_spare
-    )  # fmt: skip
+    spare = (
+        min(c.redundant_units for c in branch.members) if branch.kind == "cdu" else branch.members[0].n_air_units_spare
+    )
     racks = _racks(branch, x + BLOCK_WIDTH + RACK_GAP, y)
     drawing.nodes += [exchanger, racks]
     _box(drawing, exchanger, spare, "CDU" if branch.kind == "cdu" else "air unit")
@@ -256,11 +297,21 @@ def _cdus(branch: _Branch, x: float, y: float) -> Node:
         _degrees(right, y + HALF_PIPES + 13, Reading("cdus", ids, "return_degc", "°C", "max"), "return"),
     )
     return block(
-        f"cdu-{first.id}", "exchanger", x, y - BLOCK_HEIGHT / 2, branch.name, lines,
-        kind="cdu", ids=ids, table="cdus", n_units=n,
-        units=[(cdu.name, f"cdu:{cdu.id}") for cdu in branch.members], load=load, beside=beside,
+        f"cdu-{first.id}",
+        "exchanger",
+        x,
+        y - BLOCK_HEIGHT / 2,
+        branch.name,
+        lines,
+        kind="cdu",
+        ids=ids,
+        table="cdus",
+        n_units=n,
+        units=[(cdu.name, f"cdu:{cdu.id}") for cdu in branch.members],
+        load=load,
+        beside=beside,
         note=f"{n} × {first.product}, {first.redundant_units} spare",
-    )  # fmt: skip
+    )
 
 
 def _air_units(branch: _Branch, x: float, y: float) -> Node:
@@ -280,11 +331,23 @@ def _air_units(branch: _Branch, x: float, y: float) -> Node:
         _degrees(right, y + HALF_PIPES + 13, Reading("halls", ids, "return_degc", "°C", "mean"), "return"),
     )
     return block(
-        f"air_unit-{hall.id}", "coil", x, y - BLOCK_HEIGHT / 2, hall.name, lines,
-        kind="hall", ids=ids, table="halls", out_column="units_out", token=f"air_unit:{hall.id}", n_units=n,
+        f"air_unit-{hall.id}",
+        "coil",
+        x,
+        y - BLOCK_HEIGHT / 2,
+        hall.name,
+        lines,
+        kind="hall",
+        ids=ids,
+        table="halls",
+        out_column="units_out",
+        token=f"air_unit:{hall.id}",
+        n_units=n,
         units=_units("Air unit", "air_unit", hall.id, n),
-        note=f"{n} × {hall.air_unit}, {hall.n_air_units_spare} spare", load=load, beside=beside,
-    )  # fmt: skip
+        note=f"{n} × {hall.air_unit}, {hall.n_air_units_spare} spare",
+        load=load,
+        beside=beside,
+    )
 
 
 def _racks(branch: _Branch, x: float, y: float) -> Node:
@@ -292,14 +355,22 @@ def _racks(branch: _Branch, x: float, y: float) -> Node:
     ids = tuple(rack.id for rack in branch.racks)
     by_air = branch.kind == "hall"
     title = f"Air of {_counted(len(ids), 'rack')}" if by_air else _counted(len(ids), "rack")
+    inlet, power = Reading("racks", ids, "inlet_air_degc", "°C", "max"), Reading("racks", ids, "power_w", "W")
     lines = [
-        ("inlet ≤ {}", (Reading("racks", ids, "inlet_air_degc", "°C", "max"),)) if by_air
-        else ("{}", (Reading("racks", ids, "power_w", "W"),)),
+        ("inlet ≤ {}", (inlet,)) if by_air else ("{}", (power,)),
         ("chips ≤ {}", (Reading("racks", ids, "junction_degc", "°C", "max"),)),
         ("{}", (Reading("racks", ids, "tokens_per_s", "tok/s"),)),
-    ]  # fmt: skip
+    ]
     return block(
-        f"racks-{branch.kind}-{branch.members[0].id}", "racks", x, y - BLOCK_HEIGHT / 2, title, lines if ids else (),
-        kind="racks", ids=ids, table="racks", n_units=1,
+        f"racks-{branch.kind}-{branch.members[0].id}",
+        "racks",
+        x,
+        y - BLOCK_HEIGHT / 2,
+        title,
+        lines if ids else (),
+        kind="racks",
+        ids=ids,
+        table="racks",
+        n_units=1,
         note=f"{_counted(len(ids), 'rack')} {'in the air of' if by_air else 'on'} {branch.name}",
-    )  # fmt: skip
+    )

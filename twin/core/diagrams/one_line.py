@@ -33,9 +33,15 @@ MARGIN = 14.0
 MOST_ROWS = 150  # beyond, a supplier's feeds of one kind that only carry racks share one symbol
 FEW_PARTNERS = 3  # racks on one feed A with more different feeds B are drawn as one group
 SYMBOLS = {
-    "utility": "utility", "generator": "generator", "transformer": "transformer", "ups": "ups", "bess": "battery",
-    "switchboard": "switchboard", "busway": "busway", "pdu": "pdu",
-}  # fmt: skip
+    "utility": "utility",
+    "generator": "generator",
+    "transformer": "transformer",
+    "ups": "ups",
+    "bess": "battery",
+    "switchboard": "switchboard",
+    "busway": "busway",
+    "pdu": "pdu",
+}
 COOLING = "cooling"
 
 
@@ -165,9 +171,14 @@ def _rack_branches(known: Mapping[int, DrawnFeed], racks: Sequence[DrawnRack]) -
         names = [known[a].name for a in groups]
         title = f"B of {n} on {names[0]}" if len(names) == 1 else f"B of {n} on {len(names)} feeds"
         found[b].append(
-            _Branch(f"b-{b}", title=title, in_row=True, racks=tuple(r.id for m in groups.values() for r in m),
-                    note=f"Side B of {n} racks whose side A is {', '.join(names)}")
-        )  # fmt: skip
+            _Branch(
+                f"b-{b}",
+                title=title,
+                in_row=True,
+                racks=tuple(r.id for m in groups.values() for r in m),
+                note=f"Side B of {n} racks whose side A is {', '.join(names)}",
+            )
+        )
     return found
 
 
@@ -185,8 +196,13 @@ def _rack_group(key: str, racks: Sequence[DrawnRack], partner: str) -> _Branch:
     rows = sorted({rack.row for rack in racks if rack.row})
     of = f", row {rows[0]}" if len(rows) == 1 else f", {len(rows)} rows" if rows else ""
     noun = "rack" if len(racks) == 1 else "racks"
-    return _Branch(key, title=f"{len(racks)} {noun}{of}", racks=tuple(rack.id for rack in racks), in_row=True,
-                   note=f"{len(racks)} {noun}{of}; {partner}")  # fmt: skip
+    return _Branch(
+        key,
+        title=f"{len(racks)} {noun}{of}",
+        racks=tuple(rack.id for rack in racks),
+        in_row=True,
+        note=f"{len(racks)} {noun}{of}; {partner}",
+    )
 
 
 def _folded(branches: list[_Branch]) -> list[_Branch]:
@@ -208,11 +224,27 @@ def _fold(members: list[_Branch]) -> _Branch:
     key, depth = f"feeds-{feeds[0].id}", members[0].depth
     folded = _Branch(key, feeds=feeds, depth=depth, in_row=True)
     if own:
-        folded.below.append(_Branch(f"racks-{key}", title=f"{len(own)} racks", racks=own, in_row=True, depth=depth + 1,
-                                    note=f"{len(own)} racks, side A"))  # fmt: skip
+        folded.below.append(
+            _Branch(
+                f"racks-{key}",
+                title=f"{len(own)} racks",
+                racks=own,
+                in_row=True,
+                depth=depth + 1,
+                note=f"{len(own)} racks, side A",
+            )
+        )
     if others:
-        folded.below.append(_Branch(f"b-{key}", title=f"B of {len(others)} racks", racks=others, in_row=True,
-                                    depth=depth + 1, note=f"Side B of {len(others)} racks"))  # fmt: skip
+        folded.below.append(
+            _Branch(
+                f"b-{key}",
+                title=f"B of {len(others)} racks",
+                racks=others,
+                in_row=True,
+                depth=depth + 1,
+                note=f"Side B of {len(others)} racks",
+            )
+        )
     return folded
 
 
@@ -273,8 +305,9 @@ def _columns(branches: Sequence[_Branch]) -> dict[int, float]:
     return left
 
 
-def _boxes(branches: Sequence[_Branch], left: Mapping[int, float], partners: Mapping[str, list[DrawnFeed]],
-           drawing: Schematic) -> set[str]:  # fmt: skip
+def _boxes(
+    branches: Sequence[_Branch], left: Mapping[int, float], partners: Mapping[str, list[DrawnFeed]], drawing: Schematic
+) -> set[str]:
     """Draw a box around every redundancy group that stands together; return the names of those groups."""
     at = {feed.id: branch for branch in branches for feed in branch.feeds}
     boxed = set()
@@ -290,9 +323,14 @@ def _boxes(branches: Sequence[_Branch], left: Mapping[int, float], partners: Map
         half = BLOCK_HEIGHT / 2
         x = left[inside[0].depth]
         drawing.boxes.append(
-            Box(x - 7, low - half - 19, BLOCK_WIDTH + 14, high - low + BLOCK_HEIGHT + 26,
-                cut(f"{name} · {members[0].redundancy}", BLOCK_WIDTH + 6))
-        )  # fmt: skip
+            Box(
+                x - 7,
+                low - half - 19,
+                BLOCK_WIDTH + 14,
+                high - low + BLOCK_HEIGHT + 26,
+                cut(f"{name} · {members[0].redundancy}", BLOCK_WIDTH + 6),
+            )
+        )
         boxed.add(name)
     return boxed
 
@@ -314,11 +352,22 @@ def _feed_block(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed
     lines.append(("loss {}", (Reading("feeds", ids, "loss_w", "W"),)))
     units = [(f"{feed.name} unit {i + 1}", f"feed:{feed.id}") for i in range(feed.n_units)]
     return block(
-        branch.key, SYMBOLS[feed.kind], x, branch.y - BLOCK_HEIGHT / 2, feed.name, lines, kind="feed", ids=ids,
-        table="feeds", out_column="units_out", token=f"feed:{feed.id}", n_units=feed.n_units, units=units,
+        branch.key,
+        SYMBOLS[feed.kind],
+        x,
+        branch.y - BLOCK_HEIGHT / 2,
+        feed.name,
+        lines,
+        kind="feed",
+        ids=ids,
+        table="feeds",
+        out_column="units_out",
+        token=f"feed:{feed.id}",
+        n_units=feed.n_units,
+        units=units,
         note=_note(feed, partners),
         load=load if limit else None,
-    )  # fmt: skip
+    )
 
 
 def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed]]) -> Node:
@@ -342,11 +391,25 @@ def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed]]
         else f"{n} feeds, load of the fullest: {', '.join(one.name for one in branch.feeds)}"
     )
     return Node(
-        key=branch.key, symbol=SYMBOLS[feed.kind], kind="feed", ids=ids, title=title, x=x,
-        y=branch.y - ROW_HEIGHT / 2 + 1, width=ROW_WIDTH, height=ROW_HEIGHT - 2, symbol_size=18, slots=slots,
-        table="feeds", token=f"feed:{feed.id}" if n == 1 else "", n_units=feed.n_units, note=note,
-        bar=(x, branch.y + ROW_HEIGHT / 2 - 4, ROW_WIDTH), load=load, out_column="units_out",
-    )  # fmt: skip
+        key=branch.key,
+        symbol=SYMBOLS[feed.kind],
+        kind="feed",
+        ids=ids,
+        title=title,
+        x=x,
+        y=branch.y - ROW_HEIGHT / 2 + 1,
+        width=ROW_WIDTH,
+        height=ROW_HEIGHT - 2,
+        symbol_size=18,
+        slots=slots,
+        table="feeds",
+        token=f"feed:{feed.id}" if n == 1 else "",
+        n_units=feed.n_units,
+        note=note,
+        bar=(x, branch.y + ROW_HEIGHT / 2 - 4, ROW_WIDTH),
+        load=load,
+        out_column="units_out",
+    )
 
 
 def _rack_node(branch: _Branch, x: float) -> Node:
@@ -363,10 +426,20 @@ def _rack_node(branch: _Branch, x: float) -> Node:
         slots.append(Slot(x + 184, base, "{}", (reading,), anchor="end", kind="flat"))
         slots.append(Slot(x + RACKS_WIDTH - 4, base, "", anchor="end", kind=STATE))
     return Node(
-        key=branch.key, symbol={"racks": "racks", COOLING: "fan"}.get(kind, ""), kind=kind, ids=branch.racks,
-        title=branch.title, x=x, y=branch.y - ROW_HEIGHT / 2 + 1, width=RACKS_WIDTH, height=ROW_HEIGHT - 2,
-        symbol_size=18, slots=tuple(slots), table="racks" if kind == "racks" else "", note=branch.note,
-    )  # fmt: skip
+        key=branch.key,
+        symbol={"racks": "racks", COOLING: "fan"}.get(kind, ""),
+        kind=kind,
+        ids=branch.racks,
+        title=branch.title,
+        x=x,
+        y=branch.y - ROW_HEIGHT / 2 + 1,
+        width=RACKS_WIDTH,
+        height=ROW_HEIGHT - 2,
+        symbol_size=18,
+        slots=tuple(slots),
+        table="racks" if kind == "racks" else "",
+        note=branch.note,
+    )
 
 
 def _limit_w(feed: DrawnFeed) -> float | None:

@@ -95,41 +95,73 @@ def feed_rows(inputs: LayoutInputs) -> list[DrawnFeed]:
     """Return every feed with the rating of one of its units and the name of its product."""
     return [
         DrawnFeed(
-            feed.id, feed.name, feed.kind, feed.parent_id, feed.n_units, feed.redundancy_group, feed.redundancy,
-            rating_w=rating_w(inputs, feed), product=inputs.product_name(feed.product_id),
+            feed.id,
+            feed.name,
+            feed.kind,
+            feed.parent_id,
+            feed.n_units,
+            feed.redundancy_group,
+            feed.redundancy,
+            rating_w=rating_w(inputs, feed),
+            product=inputs.product_name(feed.product_id),
         )
         for feed in inputs.feeds
-    ]  # fmt: skip
+    ]
 
 
 def plant_rows(inputs: LayoutInputs) -> list[DrawnPlant]:
     """Return every cooling plant with the names of its products."""
     return [
         DrawnPlant(
-            plant.id, plant.name, plant.supply_degc, plant.economiser, plant.tank_m3, plant.n_heat_rejection,
-            plant.n_heat_rejection_spare, plant.n_chillers, plant.n_chillers_spare, plant.n_pumps, plant.n_pumps_spare,
+            plant.id,
+            plant.name,
+            plant.supply_degc,
+            plant.economiser,
+            plant.tank_m3,
+            plant.n_heat_rejection,
+            plant.n_heat_rejection_spare,
+            plant.n_chillers,
+            plant.n_chillers_spare,
+            plant.n_pumps,
+            plant.n_pumps_spare,
             coolant=COOLANTS.get(plant.coolant, plant.coolant),
             rejection_kind=inputs.products.by_id[plant.heat_rejection_id].kind,
-            rejection=inputs.product_name(plant.heat_rejection_id), chiller=inputs.product_name(plant.chiller_id),
+            rejection=inputs.product_name(plant.heat_rejection_id),
+            chiller=inputs.product_name(plant.chiller_id),
             pump=inputs.product_name(plant.pump_id),
         )
         for plant in inputs.plants
-    ]  # fmt: skip
+    ]
 
 
 def cdu_rows(inputs: LayoutInputs) -> list[DrawnCdu]:
     """Return every CDU with the name of its product."""
     return [
-        DrawnCdu(cdu.id, cdu.name, cdu.group, cdu.redundant_units, cdu.plant_id, cdu.hall_id, cdu.supply_degc,
-                 product=inputs.product_name(cdu.product_id))
+        DrawnCdu(
+            cdu.id,
+            cdu.name,
+            cdu.group,
+            cdu.redundant_units,
+            cdu.plant_id,
+            cdu.hall_id,
+            cdu.supply_degc,
+            product=inputs.product_name(cdu.product_id),
+        )
         for cdu in inputs.cdus
-    ]  # fmt: skip
+    ]
 
 
 def hall_rows(inputs: LayoutInputs) -> list[DrawnHall]:
     """Return every hall with the name of its air units' product."""
     return [
-        DrawnHall(hall.id, hall.name, hall.plant_id, hall.n_air_units, hall.n_air_units_spare, hall.supply_air_degc,
-                  air_unit=inputs.product_name(hall.air_unit_id))
+        DrawnHall(
+            hall.id,
+            hall.name,
+            hall.plant_id,
+            hall.n_air_units,
+            hall.n_air_units_spare,
+            hall.supply_air_degc,
+            air_unit=inputs.product_name(hall.air_unit_id),
+        )
         for hall in inputs.halls
-    ]  # fmt: skip
+    ]

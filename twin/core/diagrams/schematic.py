@@ -184,9 +184,24 @@ def block(
     slots += [Slot(left, y + 14, cut(title, width - TEXT_INDENT - 4, 6.4), kind="title")]
     slots += [Slot(left, y + 28 + 13 * i, text, readings, kind="value") for i, (text, readings) in enumerate(lines)]
     return Node(
-        key=key, symbol=symbol, kind=kind, ids=ids, title=title, x=x, y=y, width=width, height=BLOCK_HEIGHT,
-        symbol_size=28, slots=(*slots, *beside), table=table, over_word=over_word, out_column=out_column, token=token,
+        key=key,
+        symbol=symbol,
+        kind=kind,
+        ids=ids,
+        title=title,
+        x=x,
+        y=y,
+        width=width,
+        height=BLOCK_HEIGHT,
+        symbol_size=28,
+        slots=(*slots, *beside),
+        table=table,
+        over_word=over_word,
+        out_column=out_column,
+        token=token,
         n_units=n_units,
-        squares=squares(x + 4, y + BLOCK_HEIGHT - 16, units), note=note,
-        bar=(x, y + BLOCK_HEIGHT - 4, width) if load else None, load=load,
-    )  # fmt: skip
+        squares=squares(x + 4, y + BLOCK_HEIGHT - 16, units),
+        note=note,
+        bar=(x, y + BLOCK_HEIGHT - 4, width) if load else None,
+        load=load,
+    )

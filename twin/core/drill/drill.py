@@ -94,9 +94,14 @@ def affected(tables: dict[str, ObjectTable]) -> list[dict[str, Any]]:
             if what == THROTTLED:
                 said = f"slows its clock to {quantity_text(float(table.values['clock_frac'][AFTER, i]), '%')}"
             found.append(
-                {"object": table.names[i], "kind": kind, "id": table.ids[i], "what": what,
-                 "text": f"{table.names[i]} {said}."}
-            )  # fmt: skip
+                {
+                    "object": table.names[i],
+                    "kind": kind,
+                    "id": table.ids[i],
+                    "what": what,
+                    "text": f"{table.names[i]} {said}.",
+                }
+            )
     return sorted(found, key=lambda row: -GRAVITY[row["what"]])
 
 
@@ -283,13 +288,17 @@ class SingleFailure:
     def as_json(self) -> dict[str, Any]:
         """Return it as pages read it."""
         return {
-            "out": self.out, "object": self.component.name, "kind": self.out.split(":")[0],
-            "capacity_frac": self.capacity_frac, "lost_tokens_per_s": self.lost_tokens_per_s,
+            "out": self.out,
+            "object": self.component.name,
+            "kind": self.out.split(":")[0],
+            "capacity_frac": self.capacity_frac,
+            "lost_tokens_per_s": self.lost_tokens_per_s,
             "served_lost_tokens_per_s": self.served_lost_tokens_per_s,
             "expected_lost_tokens_per_year": self.expected_lost_tokens_per_year,
             "failures_per_year": self.component.failures_per_year * self.component.n,
-            "repair_h": self.component.repair_h, "text": self.text,
-        }  # fmt: skip
+            "repair_h": self.component.repair_h,
+            "text": self.text,
+        }
 
     @property
     def text(self) -> str:

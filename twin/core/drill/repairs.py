@@ -25,9 +25,11 @@ WORTH_FRAC = 0.01  # of what the failure costs; a repair that recovers less is n
 NEW_ID = -1  # of a unit that is only tried
 NO_PRICE = "no price in the catalogue"
 PLANT_UNITS = {
-    "cooler": ("n_heat_rejection", "heat_rejection_id"), "tower": ("n_heat_rejection", "heat_rejection_id"),
-    "chiller": ("n_chillers", "chiller_id"), "plant_pump": ("n_pumps", "pump_id"),
-}  # fmt: skip
+    "cooler": ("n_heat_rejection", "heat_rejection_id"),
+    "tower": ("n_heat_rejection", "heat_rejection_id"),
+    "chiller": ("n_chillers", "chiller_id"),
+    "plant_pump": ("n_pumps", "pump_id"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,14 @@ class Suggestion:
     def as_json(self) -> dict[str, Any]:
         """Return it as pages read it."""
         return {
-            "text": self.text, "failure": self.failure.out, "change": self.change.edit,
-            "recovers_tokens_per_s": self.recovers_tokens_per_s, "capital_usd": self.change.capital_usd,
-            "capital_source": self.change.capital_source, "tokens_per_s_per_usd": self.per_usd,
-        }  # fmt: skip
+            "text": self.text,
+            "failure": self.failure.out,
+            "change": self.change.edit,
+            "recovers_tokens_per_s": self.recovers_tokens_per_s,
+            "capital_usd": self.change.capital_usd,
+            "capital_source": self.change.capital_source,
+            "tokens_per_s_per_usd": self.per_usd,
+        }
 
     @property
     def per_usd(self) -> float | None:
@@ -174,9 +180,10 @@ def _racks_moved(year: Described, row_id: int) -> Iterator[Change]:
     groups = equipment.cdu_groups(inputs)
     names, here = list(groups), _row(year, "cdus", row_id)
     flow = np.bincount(
-        np.maximum(bank["cdu_index"], 0), np.where(bank["cdu_index"] >= 0, bank["coolant_flow_kg_s"], 0.0),
+        np.maximum(bank["cdu_index"], 0),
+        np.where(bank["cdu_index"] >= 0, bank["coolant_flow_kg_s"], 0.0),
         minlength=len(names),
-    )  # fmt: skip
+    )
     site = year.site.cdus
     spare = (site.n_units - 1) * site.secondary_flow_kg_s * site.max_flow_frac - flow
     mine = names.index(here.group)

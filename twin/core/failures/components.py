@@ -20,18 +20,27 @@ MAX_PAIRED_SOLVED = 8  # of each of two components that back each other up
 
 #: What may be taken out of service, by the name that addresses use: the components' kind, and the described rows.
 OUTAGE_KINDS = {
-    "feed": ("feed", "feeds"), "cdu": ("cdus", "cdus"), "air_unit": ("air_units", "halls"),
-    "cooler": ("coolers", "plants"), "tower": ("towers", "plants"), "chiller": ("chillers", "plants"),
+    "feed": ("feed", "feeds"),
+    "cdu": ("cdus", "cdus"),
+    "air_unit": ("air_units", "halls"),
+    "cooler": ("coolers", "plants"),
+    "tower": ("towers", "plants"),
+    "chiller": ("chillers", "plants"),
     "plant_pump": ("pumps", "plants"),
-}  # fmt: skip
+}
 
 MAX_PLANNED_FRAC = 0.5  # of a year that one group's units are in a planned outage: beyond, several are served at a time
 
 FEED_RELIABILITY = {
-    "utility": "utility-single-feed", "generator": "genset-standby-1500kw", "transformer": "xfmr-liquid-3mva",
-    "ups": "ups-module", "bess": "li-ion-string", "switchboard": "switchgear-bare-bus-600v", "busway": "busway-ft",
+    "utility": "utility-single-feed",
+    "generator": "genset-standby-1500kw",
+    "transformer": "xfmr-liquid-3mva",
+    "ups": "ups-module",
+    "bess": "li-ion-string",
+    "switchboard": "switchgear-bare-bus-600v",
+    "busway": "busway-ft",
     "pdu": "pdu",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +119,20 @@ def components(inputs: LayoutInputs, site: SiteArrays, feeds: SiteFeeds) -> list
         sheet = inputs.products.reliability[slug].facts
         found.append(
             Component(
-                name, group, kind, index, n, float(sheet["failures_per_unit_year"]), float(sheet["mttr_h"]),
+                name,
+                group,
+                kind,
+                index,
+                n,
+                float(sheet["failures_per_unit_year"]),
+                float(sheet["mttr_h"]),
                 float(sheet.get("start_failure_probability") or 0.0),
-                float(sheet.get("maintenance_per_unit_year") or 0.0), float(sheet.get("maintenance_h") or 0.0), slug,
+                float(sheet.get("maintenance_per_unit_year") or 0.0),
+                float(sheet.get("maintenance_h") or 0.0),
+                slug,
                 inputs.site.repair_crews or 0,
             )
-        )  # fmt: skip
+        )
 
     for feed in inputs.feeds:
         group = f"{feed.kind}: {feed.redundancy_group or feed.name}"
@@ -132,10 +149,14 @@ def components(inputs: LayoutInputs, site: SiteArrays, feeds: SiteFeeds) -> list
     for kind, label, counts, slugs in (
         ("coolers", "Dry coolers", site.plants.n_coolers, ["dry-cooler"] * len(named.plants)),
         ("towers", "Cooling towers", site.plants.n_towers, ["cooling-tower"] * len(named.plants)),
-        ("chillers", "Chillers", site.plants.n_chillers,
-         ["chiller-centrifugal" if w else "chiller-screw-air" for w in water_cooled]),
+        (
+            "chillers",
+            "Chillers",
+            site.plants.n_chillers,
+            ["chiller-centrifugal" if w else "chiller-screw-air" for w in water_cooled],
+        ),
         ("pumps", "Pumps", site.plants.n_pumps, ["pump-centrifugal"] * len(named.plants)),
-    ):  # fmt: skip
+    ):
         for i, name in enumerate(named.plants):
             if counts[i] > 0:
                 label_here = f"{label} of {name}"
@@ -215,10 +236,13 @@ def _pair_states(found: list[Component], i: int, j: int) -> Iterator[State]:
     calm = 1 - one.planned_frac - other.planned_frac
     cases = ((calm, False, False), (one.planned_frac, True, False), (other.planned_frac, False, True))
     chances = [
-        (share, dict(_solved_numbers(one.n, MAX_PAIRED_SOLVED, one.units_out_pmf(by_plan))),
-         dict(_solved_numbers(other.n, MAX_PAIRED_SOLVED, other.units_out_pmf(beside))))
+        (
+            share,
+            dict(_solved_numbers(one.n, MAX_PAIRED_SOLVED, one.units_out_pmf(by_plan))),
+            dict(_solved_numbers(other.n, MAX_PAIRED_SOLVED, other.units_out_pmf(beside))),
+        )
         for share, by_plan, beside in cases
-    ]  # fmt: skip
+    ]
     for a, b in product(chances[0][1], chances[0][2]):
         chance = sum(share * of_one[a] * of_other[b] for share, of_one, of_other in chances)
         if chance > NEGLIGIBLE_PAIR:

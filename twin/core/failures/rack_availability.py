@@ -68,9 +68,14 @@ class _Paths:
     """The described equipment by id, with the unavailability of each part of it."""
 
     def __init__(
-        self, feeds: Sequence[FeedRow], cdus: Sequence[CduRow], halls: Sequence[HallRow], plants: Sequence[PlantRow],
-        products: Mapping[int, ProductSheet], reliability: Mapping[str, Mapping[str, Any]],
-    ) -> None:  # fmt: skip
+        self,
+        feeds: Sequence[FeedRow],
+        cdus: Sequence[CduRow],
+        halls: Sequence[HallRow],
+        plants: Sequence[PlantRow],
+        products: Mapping[int, ProductSheet],
+        reliability: Mapping[str, Mapping[str, Any]],
+    ) -> None:
         self.products = products
         self.reliability = reliability
         self.feeds = {feed.id: feed for feed in feeds}
@@ -161,6 +166,12 @@ class _Paths:
         if sheet is None:
             raise ValueError(f"the catalogue has no reliability figures for {slug}")
         return Component(
-            slug, slug, "", 0, n, float(sheet["failures_per_unit_year"]), float(sheet["mttr_h"]),
+            slug,
+            slug,
+            "",
+            0,
+            n,
+            float(sheet["failures_per_unit_year"]),
+            float(sheet["mttr_h"]),
             float(sheet.get("start_failure_probability") or 0.0),
-        )  # fmt: skip
+        )

@@ -23,9 +23,13 @@ PlantDrills = Mapping[int, Mapping[str, LossDrill]]  # by plant and name of the 
 FOLLOWED_S = 3600.0
 OF_PLANT = "all chillers and coolers"
 DRILL_OF = {
-    "cdus": "all rack-coolant pumps", "pumps": "facility-water pumps", "coolers": OF_PLANT, "towers": OF_PLANT,
-    "chillers": OF_PLANT, "feed": "grid, generators fail",
-}  # fmt: skip
+    "cdus": "all rack-coolant pumps",
+    "pumps": "facility-water pumps",
+    "coolers": OF_PLANT,
+    "towers": OF_PLANT,
+    "chillers": OF_PLANT,
+    "feed": "grid, generators fail",
+}
 
 
 def ride_through_s(

@@ -82,9 +82,8 @@ def _served(accelerators: int, sizes: tuple[int, ...], ratio: tuple[int, ...], *
         return (whole + smaller / sizes[0]) / ratio[0]
     decode, prefill = sizes
     return max(
-        min(n / ratio[0], (accelerators - n * decode) // prefill / ratio[1])
-        for n in range(accelerators // decode + 1)
-    )  # fmt: skip
+        min(n / ratio[0], (accelerators - n * decode) // prefill / ratio[1]) for n in range(accelerators // decode + 1)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +130,14 @@ def serving_losses(inputs: LayoutInputs, pools: Sequence[Pool]) -> list[ServingL
             bounds.append(losses_of([*causes[:i], moved, *causes[i + 1 :]], fleets, restart_end_h)[i])
         found.append(
             ServingLoss(
-                cause.slug, cause.name, sum(_faults_per_year(cause, fleet) for fleet in fleets), worth[i], *bounds,
+                cause.slug,
+                cause.name,
+                sum(_faults_per_year(cause, fleet) for fleet in fleets),
+                worth[i],
+                *bounds,
                 cause.is_planned,
             )
-        )  # fmt: skip
+        )
     return found
 
 
@@ -147,11 +150,16 @@ def cause_of(sheet: ProductSheet) -> Cause:
                 f"compute_failures {sheet.slug}: {name} is {facts[name]!r}; must be one of {', '.join(allowed)}"
             )
     return Cause(
-        sheet.slug, sheet.name, facts["counted_per"], facts["takes"], bool(facts.get("is_planned")),
-        float(facts["failures_per_unit_year"]), float(facts["outage_h"]),
+        sheet.slug,
+        sheet.name,
+        facts["counted_per"],
+        facts["takes"],
+        bool(facts.get("is_planned")),
+        float(facts["failures_per_unit_year"]),
+        float(facts["outage_h"]),
         (float(facts["failures_low_per_unit_year"]), float(facts["failures_high_per_unit_year"])),
         (float(facts["outage_low_h"]), float(facts["outage_high_h"])),
-    )  # fmt: skip
+    )
 
 
 def fleets_of(pools: Sequence[Pool]) -> list[Fleet]:
@@ -166,10 +174,16 @@ def fleets_of(pools: Sequence[Pool]) -> list[Fleet]:
         domain = max(pool.domain_accelerators, sum(n * size for n, size in zip(ratio, sizes, strict=True)))
         found.append(
             Fleet(
-                pool.accelerator, pool.n_accelerators / domain, domain, min(pool.tray_accelerators, domain), sizes,
-                ratio, pool.switch_trays * domain / pool.domain_accelerators, pool.n_accelerators / total,
+                pool.accelerator,
+                pool.n_accelerators / domain,
+                domain,
+                min(pool.tray_accelerators, domain),
+                sizes,
+                ratio,
+                pool.switch_trays * domain / pool.domain_accelerators,
+                pool.n_accelerators / total,
             )
-        )  # fmt: skip
+        )
     return found
 
 

@@ -14,8 +14,20 @@ def bill_rows(inputs: LayoutInputs) -> tuple[list[list[Any]], list[str]]:
     """
     items = capital_items(inputs)
     rows = [
-        [item.product, item.vendor, item.used_for, item.quantity, item.unit, item.unit_price_usd, item.usd,
-         item.low_usd, item.high_usd, item.year, item.confidence, item.source]
+        [
+            item.product,
+            item.vendor,
+            item.used_for,
+            item.quantity,
+            item.unit,
+            item.unit_price_usd,
+            item.usd,
+            item.low_usd,
+            item.high_usd,
+            item.year,
+            item.confidence,
+            item.source,
+        ]
         for item in items
-    ]  # fmt: skip
+    ]
     return rows, [item.product for item in items if item.usd is None]

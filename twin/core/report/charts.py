@@ -17,8 +17,17 @@ WIDTH = 500.0  # points; an A4 page between its margins
 FLOW_HEIGHT, FLOW_GAP = 190.0, 15.0  # of the energy flow, and between two nodes of a column: a line of text
 ALIKE_FRAC = 5e-3
 #: Viridis (matplotlib, CC0) at nine even steps: perceptually even and readable without red-green vision.
-VIRIDIS = ((68, 1, 84), (71, 45, 123), (59, 82, 139), (44, 114, 142), (33, 145, 140), (40, 174, 128), (94, 201, 98),
-           (173, 220, 48), (253, 231, 37))  # fmt: skip
+VIRIDIS = (
+    (68, 1, 84),
+    (71, 45, 123),
+    (59, 82, 139),
+    (44, 114, 142),
+    (33, 145, 140),
+    (40, 174, 128),
+    (94, 201, 98),
+    (173, 220, 48),
+    (253, 231, 37),
+)
 
 
 def ramp(n_colours: int) -> tuple[str, ...]:
@@ -77,10 +86,16 @@ def energy_flow(flows: Sequence[FlowRow]) -> Drawing | None:
         drawing.add(Rect(node.column * pitch, above + node.top * FLOW_HEIGHT, bar, high, category(node.category)))
     for band in found.bands:
         source, target = found.nodes[band.source], found.nodes[band.target]
-        drawing.add(Band(
-            source.column * pitch + bar, above + band.leaves * FLOW_HEIGHT, target.column * pitch,
-            above + band.enters * FLOW_HEIGHT, band.thickness * FLOW_HEIGHT, tint(category(target.category)),
-        ))  # fmt: skip
+        drawing.add(
+            Band(
+                source.column * pitch + bar,
+                above + band.leaves * FLOW_HEIGHT,
+                target.column * pitch,
+                above + band.enters * FLOW_HEIGHT,
+                band.thickness * FLOW_HEIGHT,
+                tint(category(target.category)),
+            )
+        )
     for node in found.nodes:
         y = above + node.top * FLOW_HEIGHT + min(node.height * FLOW_HEIGHT / 2, 12) + 3
         text = f"{node.name}  {quantity_text(node.energy_j, 'Wh')}"
@@ -119,9 +134,13 @@ def duration(label: str, unit: str, values: NDArray[np.floating], n_points: int 
     heights = curve * factor
     marks = ticks(0.0 if unit not in ("°C", "") else float(heights.min()), float(heights.max()))
     left, top, width, height = 44.0, 18.0, WIDTH - 60, 120.0
-    drawing = Drawing(f"{label}: hours at or above", WIDTH, top + height + 30,
-                      f"Duration curve of {label.lower()}: highest {quantity_text(float(curve[0]), unit)}, "
-                      f"lowest {quantity_text(float(curve[-1]), unit)}")  # fmt: skip
+    drawing = Drawing(
+        f"{label}: hours at or above",
+        WIDTH,
+        top + height + 30,
+        f"Duration curve of {label.lower()}: highest {quantity_text(float(curve[0]), unit)}, "
+        f"lowest {quantity_text(float(curve[-1]), unit)}",
+    )
     span, n_hours = marks[-1] - marks[0], int(hours_at[-1])
 
     def place(hours: float, value: float) -> tuple[float, float]:
@@ -164,9 +183,12 @@ def waterfall(title: str, fall: Waterfall, start: str, end: str) -> Drawing:
     found = geometry.waterfall(fall, start, end)
     pitch, left = 15.0, 170.0
     said = "" if found.from_zero else ", bars not from 0"
-    drawing = Drawing(f"{title}{said}", WIDTH, 6 + pitch * len(found.bars),
-                      f"{title}: {quantity_text(fall.start, fall.unit)} to "
-                      f"{quantity_text(fall.end, fall.unit)}")  # fmt: skip
+    drawing = Drawing(
+        f"{title}{said}",
+        WIDTH,
+        6 + pitch * len(found.bars),
+        f"{title}: {quantity_text(fall.start, fall.unit)} to {quantity_text(fall.end, fall.unit)}",
+    )
 
     def across(value: float) -> float:
         return left + (max(value, found.low) - found.low) / ((found.high - found.low) or 1.0) * (WIDTH - left - 85)

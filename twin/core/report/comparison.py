@@ -38,12 +38,20 @@ def comparison_report(
     if note := model_note(compared.model_versions, [f"run {letter}" for letter in "ABCDEF"[: len(runs)]]):
         said.insert(0, note)
     return Report(
-        title="Comparison", subtitle=" · ".join(names), warnings=said,
+        title="Comparison",
+        subtitle=" · ".join(names),
+        warnings=said,
         facts=[("Verdict", verdict["sentence"]), *facts, ("Report made", made)],
-        sections=[verdict_section(verdict), differences_section(compared, names), figures_side_by_side(compared, names),
-                  falls_section(compared, names), bills_section(runs, names), plans_section(runs, names),
-                  *(alone(run, name) for run, name in zip(runs, names, strict=True))],
-    )  # fmt: skip
+        sections=[
+            verdict_section(verdict),
+            differences_section(compared, names),
+            figures_side_by_side(compared, names),
+            falls_section(compared, names),
+            bills_section(runs, names),
+            plans_section(runs, names),
+            *(alone(run, name) for run, name in zip(runs, names, strict=True)),
+        ],
+    )
 
 
 def cover_line(run: ReportedRun) -> str:
@@ -75,31 +83,71 @@ def verdict_section(verdict: Mapping[str, Any]) -> Section:
     flips = [[of[name] for name in ("input", "from", "to", "unit", "winner_then")] for of in verdict["flips"]]
     able = [row["layout"] for row in verdict["ranking"] if not row["blocked"]]
     pair = f"{able[0]} less {able[1]}" if len(able) > 1 else "The first less the second"
-    return Section("Verdict", [verdict["sentence"], f"Compared at {verdict['basis']}."], tables=[
-        Table("Ranking", "Best first", (
-            Column("Place", COUNT), Column("Layout"), *numbers(*((figure.label, figure.unit) for figure in shown)),
-            Column("Stands"), Column("Why"),
-        ), ranking),
-        Table("Difference", pair, (
-            Column("Figure"),
-            *(Column(head, NUMBER, unit_from="Unit") for head in ("Difference", "80 % band from", "80 % band to")),
-            Column("Unit", UNIT), *numbers(("Likely the better", "%")),
-        ), differences, empty="No second layout to differ from."),
-        Table("What would change it", "What would change the answer", (
-            Column("Input"), *(Column(head, NUMBER, unit_from="Unit") for head in ("Stands at", "Order turns at")),
-            Column("Unit", UNIT), Column("Wins then"),
-        ), flips, empty="No input turns the order within its stated range."),
-        Table("Verdict rests on", "What the verdict rests on", (Column("Assumption"),),
-              [[text] for text in verdict["assumptions"]]),
-    ])  # fmt: skip
+    return Section(
+        "Verdict",
+        [verdict["sentence"], f"Compared at {verdict['basis']}."],
+        tables=[
+            Table(
+                "Ranking",
+                "Best first",
+                (
+                    Column("Place", COUNT),
+                    Column("Layout"),
+                    *numbers(*((figure.label, figure.unit) for figure in shown)),
+                    Column("Stands"),
+                    Column("Why"),
+                ),
+                ranking,
+            ),
+            Table(
+                "Difference",
+                pair,
+                (
+                    Column("Figure"),
+                    *(
+                        Column(head, NUMBER, unit_from="Unit")
+                        for head in ("Difference", "80 % band from", "80 % band to")
+                    ),
+                    Column("Unit", UNIT),
+                    *numbers(("Likely the better", "%")),
+                ),
+                differences,
+                empty="No second layout to differ from.",
+            ),
+            Table(
+                "What would change it",
+                "What would change the answer",
+                (
+                    Column("Input"),
+                    *(Column(head, NUMBER, unit_from="Unit") for head in ("Stands at", "Order turns at")),
+                    Column("Unit", UNIT),
+                    Column("Wins then"),
+                ),
+                flips,
+                empty="No input turns the order within its stated range.",
+            ),
+            Table(
+                "Verdict rests on",
+                "What the verdict rests on",
+                (Column("Assumption"),),
+                [[text] for text in verdict["assumptions"]],
+            ),
+        ],
+    )
 
 
 def differences_section(compared: Comparison, names: list[str]) -> Section:
     """Return the inputs that are not the same in all runs: they come before any figure."""
     rows = [[row.name, *row.values] for row in compared.assumptions]
     columns = (Column("Input"), *(Column(name) for name in names))
-    table = Table("Differences", "Inputs that are not the same", columns, rows, n_shown=60,
-                  empty="None: these runs put the same question to the same layout.")  # fmt: skip
+    table = Table(
+        "Differences",
+        "Inputs that are not the same",
+        columns,
+        rows,
+        n_shown=60,
+        empty="None: these runs put the same question to the same layout.",
+    )
     return Section("Assumptions that differ", tables=[table])
 
 
@@ -112,43 +160,64 @@ def figures_side_by_side(compared: Comparison, names: list[str]) -> Section:
         winners = ", ".join(names[i].partition(":")[0] for i in row.winners)
         rows.append([row.label, *row.values, row.unit, winners, row.why])
     columns = (
-        Column("Figure"), *(Column(name, NUMBER, unit_from="Unit") for name in names), Column("Unit", UNIT),
-        Column("Best"), Column("Why"),
-    )  # fmt: skip
+        Column("Figure"),
+        *(Column(name, NUMBER, unit_from="Unit") for name in names),
+        Column("Unit", UNIT),
+        Column("Best"),
+        Column("Why"),
+    )
     relative = [
         [BY_NAME[row.name].label, *(band_text(*ends) for ends in zip(row.bands, row.values, strict=True))]
-        for row in compared.rows if any(row.bands)
-    ]  # fmt: skip
+        for row in compared.rows
+        if any(row.bands)
+    ]
     bands = [
         [BY_NAME[row.name].label, *(end for band in row.bands for end in (band or (None, None))), row.unit]
-        for row in compared.rows if any(row.bands)
-    ]  # fmt: skip
+        for row in compared.rows
+        if any(row.bands)
+    ]
     ends = (Column(f"{n[0]} {end}", NUMBER, unit_from="Unit") for n in names for end in ("from", "to"))
-    return Section("Figures of merit", tables=[
-        Table("Figures", "Side by side", columns, rows),
-        Table("Bands", "80 % bands", (Column("Figure"), *(Column(n[0]) for n in names)), relative),
-        Table("Ends of bands", "Ends of the 80 % bands", (Column("Figure"), *ends, Column("Unit", UNIT)), bands,
-              n_shown=0),
-    ])  # fmt: skip
+    return Section(
+        "Figures of merit",
+        tables=[
+            Table("Figures", "Side by side", columns, rows),
+            Table("Bands", "80 % bands", (Column("Figure"), *(Column(n[0]) for n in names)), relative),
+            Table(
+                "Ends of bands",
+                "Ends of the 80 % bands",
+                (Column("Figure"), *ends, Column("Unit", UNIT)),
+                bands,
+                n_shown=0,
+            ),
+        ],
+    )
 
 
 def falls_section(compared: Comparison, names: list[str]) -> Section:
     """Return what makes the difference from the first run to each other one, in joules, dollars and watts."""
     drawings, rows = [], []
-    for title, falls in (("Energy per token", compared.waterfall_j_per_token),
-                         ("Cost per million tokens", compared.waterfall_usd),
-                         ("Mean power", compared.waterfall_w)):  # fmt: skip
+    for title, falls in (
+        ("Energy per token", compared.waterfall_j_per_token),
+        ("Cost per million tokens", compared.waterfall_usd),
+        ("Mean power", compared.waterfall_w),
+    ):
         for name, fall in zip(names[1:], falls, strict=False):
             heading = f"{title}: {names[0]} to {name}"
             drawings.append(charts.waterfall(heading, fall, names[0], name))
             rows.append([title, name, "start", None, fall.start, fall.unit])
             rows += [[title, name, step.name, step.change, step.total_after, fall.unit] for step in fall.steps]
     columns = (
-        Column("Figure"), Column("To"), Column("Step"),
-        *(Column(head, NUMBER, unit_from="Unit") for head in ("Change", "After it")), Column("Unit", UNIT),
-    )  # fmt: skip
-    return Section("What makes the difference", drawings=drawings,
-                   tables=[Table("Steps", "Steps of the charts", columns, rows, n_shown=60)])  # fmt: skip
+        Column("Figure"),
+        Column("To"),
+        Column("Step"),
+        *(Column(head, NUMBER, unit_from="Unit") for head in ("Change", "After it")),
+        Column("Unit", UNIT),
+    )
+    return Section(
+        "What makes the difference",
+        drawings=drawings,
+        tables=[Table("Steps", "Steps of the charts", columns, rows, n_shown=60)],
+    )
 
 
 def bills_section(runs: Sequence[ReportedRun], names: list[str]) -> Section:
@@ -161,15 +230,23 @@ def bills_section(runs: Sequence[ReportedRun], names: list[str]) -> Section:
             row[3 + i] = quantity
             totals[i] += total or 0.0
     columns = (
-        Column("Product"), Column("Vendor"), Column("Counted in"), *(Column(name, COUNT) for name in names),
+        Column("Product"),
+        Column("Vendor"),
+        Column("Counted in"),
+        *(Column(name, COUNT) for name in names),
         Column("Price each", NUMBER, "$"),
-    )  # fmt: skip
+    )
     text = "Total: " + "; ".join(f"{n} {quantity_text(t, '$')}" for n, t in zip(names, totals, strict=True))
     rows = sorted(products.values(), key=lambda row: (-(row[-1] or 0), row[0]))
-    total_table = Table("Totals", "Price of everything with a price", (Column("Layout"), *numbers(("Price", "$"))),
-                        [[name, total] for name, total in zip(names, totals, strict=True)])  # fmt: skip
-    return Section("Bill of materials", [f"{text}."],
-                   tables=[Table("Bill of materials", "Products", columns, rows), total_table])  # fmt: skip
+    total_table = Table(
+        "Totals",
+        "Price of everything with a price",
+        (Column("Layout"), *numbers(("Price", "$"))),
+        [[name, total] for name, total in zip(names, totals, strict=True)],
+    )
+    return Section(
+        "Bill of materials", [f"{text}."], tables=[Table("Bill of materials", "Products", columns, rows), total_table]
+    )
 
 
 def plans_section(runs: Sequence[ReportedRun], names: list[str]) -> Section:

@@ -18,9 +18,24 @@ WIRE_COLOURS = {
     "air-return": category(2),
 }
 #: One letter for each symbol that the pages draw, in the box left of a block's text.
-SIGNS = {"utility": "~", "generator": "G", "transformer": "T", "ups": "U", "battery": "B", "switchboard": "S",
-         "busway": "=", "pdu": "L", "racks": "R", "fan": "F", "tower": "K", "dry-cooler": "D", "chiller": "C",
-         "pump": "P", "exchanger": "X", "coil": "A"}  # fmt: skip
+SIGNS = {
+    "utility": "~",
+    "generator": "G",
+    "transformer": "T",
+    "ups": "U",
+    "battery": "B",
+    "switchboard": "S",
+    "busway": "=",
+    "pdu": "L",
+    "racks": "R",
+    "fan": "F",
+    "tower": "K",
+    "dry-cooler": "D",
+    "chiller": "C",
+    "pump": "P",
+    "exchanger": "X",
+    "coil": "A",
+}
 TEXT_SIZE = 9.5
 CALLED = {"ups": "UPS", "pdu": "PDU", "dry-cooler": "dry cooler"}
 LETTERS = "Letters: " + ", ".join(f"{sign} {CALLED.get(name, name)}" for name, sign in SIGNS.items()) + "."

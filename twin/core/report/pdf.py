@@ -52,8 +52,20 @@ TABLE_START = 180.0  # room for the titles of section and table, a head, and a f
 TALLEST, LYING = 640.0, (A4[1] - 2 * MARGIN, A4[0] - MARGIN - 18 * mm - 24)  # what a drawing may take on its page
 MOST_WIDE, LONGEST_NUMBER = 320.0, 96.0  # of a column; longer texts, also those in number columns, break into lines
 #: Signs that Vera has no glyph for, as text that it has.
-INSTEAD = {"\N{NARROW NO-BREAK SPACE}": "\N{NO-BREAK SPACE}", "→": "to", "←": "from", "₂": "2", "★": "*", "✎": "",
-           "\N{THIN SPACE}": " ", "\N{NON-BREAKING HYPHEN}": "-", "●": "", "◐": "", "○": "", "◇": ""}  # fmt: skip
+INSTEAD = {
+    "\N{NARROW NO-BREAK SPACE}": "\N{NO-BREAK SPACE}",
+    "→": "to",
+    "←": "from",
+    "₂": "2",
+    "★": "*",
+    "✎": "",
+    "\N{THIN SPACE}": " ",
+    "\N{NON-BREAKING HYPHEN}": "-",
+    "●": "",
+    "◐": "",
+    "○": "",
+    "◇": "",
+}
 
 
 @cache
@@ -102,9 +114,16 @@ class _Document(BaseDocTemplate):
 
     def __init__(self, out: io.BytesIO, report: Report) -> None:
         super().__init__(
-            out, pagesize=A4, leftMargin=MARGIN, rightMargin=MARGIN, topMargin=MARGIN, bottomMargin=18 * mm,
-            title=drawable(f"{report.title}: {report.subtitle}"), author="AI-factory twin", pageCompression=1,
-        )  # fmt: skip
+            out,
+            pagesize=A4,
+            leftMargin=MARGIN,
+            rightMargin=MARGIN,
+            topMargin=MARGIN,
+            bottomMargin=18 * mm,
+            title=drawable(f"{report.title}: {report.subtitle}"),
+            author="AI-factory twin",
+            pageCompression=1,
+        )
         self.n_sections = 0
         self.foot = drawable(f"{report.title} · {report.subtitle}")
         for name, (width, height) in (("page", A4), ("wide", landscape(A4))):
@@ -139,15 +158,24 @@ STYLES = {
     "table": _style("table", 9, BOLD, spaceBefore=10, spaceAfter=3),
     "text": _style("text", 8.5, spaceAfter=4),
     "note": _style("note", 7, colour=FAINT, spaceBefore=2, spaceAfter=4),
-    "warning": _style("warning", 9, BOLD, BAD, borderColor=HexColor(BAD), borderWidth=0.8, borderPadding=6,
-                      spaceBefore=6, spaceAfter=10),
+    "warning": _style(
+        "warning",
+        9,
+        BOLD,
+        BAD,
+        borderColor=HexColor(BAD),
+        borderWidth=0.8,
+        borderPadding=6,
+        spaceBefore=6,
+        spaceAfter=10,
+    ),
     "cell": _style("cell", SIZE),
     "cell_right": _style("cell_right", SIZE, alignment=TA_RIGHT),
     "head": _style("head", HEAD_SIZE, BOLD, FAINT),
     "head_right": _style("head_right", HEAD_SIZE, BOLD, FAINT, alignment=TA_RIGHT),
     "card": _style("card", 15, BOLD),
     "small": _style("small", 7, colour=FAINT),
-}  # fmt: skip
+}
 
 
 def _paragraph(text: str, style: str) -> Paragraph:
@@ -157,12 +185,16 @@ def _paragraph(text: str, style: str) -> Paragraph:
 def _story(report: Report) -> list[Flowable]:
     warnings = list(report.warnings)
     if missing := undrawable(report):
-        warnings.append(f"The fonts of this PDF lack {len(missing)} letters of the names here, shown as “?”; page and "
-                        "spreadsheet have them.")  # fmt: skip
+        warnings.append(
+            f"The fonts of this PDF lack {len(missing)} letters of the names here, shown as “?”; page and "
+            "spreadsheet have them."
+        )
     story: list[Flowable] = [
-        Spacer(1, 60), _paragraph(report.title, "title"), _paragraph(report.subtitle, "subtitle"),
+        Spacer(1, 60),
+        _paragraph(report.title, "title"),
+        _paragraph(report.subtitle, "subtitle"),
         *(_paragraph(text, "warning") for text in warnings),
-    ]  # fmt: skip
+    ]
     first, *rest = report.sections
     if first.cards:
         story += [_cards(first.cards), Spacer(1, 16)]
@@ -213,11 +245,17 @@ def _cards(cards: Sequence[Card]) -> Grid:
     ]
     rows = [cells[i : i + 3] for i in range(0, len(cells), 3)]
     rows[-1] += [""] * (3 - len(rows[-1]))
-    return Grid(rows, colWidths=[WIDTH / 3] * 3, style=[
-        ("BOX", (0, 0), (-1, -1), 0.5, HexColor(GRID)), ("INNERGRID", (0, 0), (-1, -1), 0.5, HexColor(GRID)),
-        ("VALIGN", (0, 0), (-1, -1), "TOP"), ("TOPPADDING", (0, 0), (-1, -1), 6),
-        ("BOTTOMPADDING", (0, 0), (-1, -1), 7),
-    ])  # fmt: skip
+    return Grid(
+        rows,
+        colWidths=[WIDTH / 3] * 3,
+        style=[
+            ("BOX", (0, 0), (-1, -1), 0.5, HexColor(GRID)),
+            ("INNERGRID", (0, 0), (-1, -1), 0.5, HexColor(GRID)),
+            ("VALIGN", (0, 0), (-1, -1), "TOP"),
+            ("TOPPADDING", (0, 0), (-1, -1), 6),
+            ("BOTTOMPADDING", (0, 0), (-1, -1), 7),
+        ],
+    )
 
 
 def _grid(table: Table, *, head: bool = True) -> Grid:
@@ -229,17 +267,32 @@ def _grid(table: Table, *, head: bool = True) -> Grid:
         [_cell(text, column, width) for text, column, width in zip(row, columns, widths, strict=True)] for row in texts
     ]
     if head:
-        rows.insert(0, [Paragraph(escape(text), STYLES["head_right" if column.is_number else "head"])
-                        for text, column in zip(heads, columns, strict=True)])  # fmt: skip
+        rows.insert(
+            0,
+            [
+                Paragraph(escape(text), STYLES["head_right" if column.is_number else "head"])
+                for text, column in zip(heads, columns, strict=True)
+            ],
+        )
     numbers = [i for i, column in enumerate(columns) if column.is_number]
-    return Grid(rows, colWidths=widths, repeatRows=int(head), hAlign="LEFT", style=[
-        ("FONT", (0, 0), (-1, -1), REGULAR, SIZE), ("LEADING", (0, 0), (-1, -1), SIZE * 1.3),
-        ("TEXTCOLOR", (0, 0), (-1, -1), HexColor(INK)), ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        ("LINEBELOW", (0, 0), (-1, -1), 0.4, HexColor(GRID)),
-        ("LEFTPADDING", (0, 0), (-1, -1), CELL_PAD), ("RIGHTPADDING", (0, 0), (-1, -1), CELL_PAD),
-        ("TOPPADDING", (0, 0), (-1, -1), 1.8), ("BOTTOMPADDING", (0, 0), (-1, -1), 2.2),
-        *(("ALIGN", (i, 0), (i, -1), "RIGHT") for i in numbers),
-    ])  # fmt: skip
+    return Grid(
+        rows,
+        colWidths=widths,
+        repeatRows=int(head),
+        hAlign="LEFT",
+        style=[
+            ("FONT", (0, 0), (-1, -1), REGULAR, SIZE),
+            ("LEADING", (0, 0), (-1, -1), SIZE * 1.3),
+            ("TEXTCOLOR", (0, 0), (-1, -1), HexColor(INK)),
+            ("VALIGN", (0, 0), (-1, -1), "TOP"),
+            ("LINEBELOW", (0, 0), (-1, -1), 0.4, HexColor(GRID)),
+            ("LEFTPADDING", (0, 0), (-1, -1), CELL_PAD),
+            ("RIGHTPADDING", (0, 0), (-1, -1), CELL_PAD),
+            ("TOPPADDING", (0, 0), (-1, -1), 1.8),
+            ("BOTTOMPADDING", (0, 0), (-1, -1), 2.2),
+            *(("ALIGN", (i, 0), (i, -1), "RIGHT") for i in numbers),
+        ],
+    )
 
 
 def _cell(text: str, column: Column, width: float) -> str | Flowable:

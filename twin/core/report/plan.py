@@ -14,8 +14,12 @@ N_COLOURS = 17
 TALLEST = 560.0  # points: a hall fits on one page with its title
 NO_VALUE = "#b4bac1"
 #: Fill of each type of floor feature, and whether it is hatched.
-FEATURES = {"wall": ("#6b7178", False), "keep_out": (PAPER, True), "hot_aisle": ("#f8e4d8", False),
-            "cold_aisle": ("#e0f0fa", False)}  # fmt: skip
+FEATURES = {
+    "wall": ("#6b7178", False),
+    "keep_out": (PAPER, True),
+    "hot_aisle": ("#f8e4d8", False),
+    "cold_aisle": ("#e0f0fa", False),
+}
 
 
 def plans(
@@ -43,16 +47,24 @@ def plans(
     return [_hall(inputs, hall, level, over, throttled, ends, places or {}) for hall in inputs.halls]
 
 
-def _hall(inputs: LayoutInputs, hall: HallRow, level: NDArray, over: NDArray, throttled: NDArray,
-          ends: tuple[str, str], places: Mapping[int, tuple]) -> Drawing:  # fmt: skip
+def _hall(
+    inputs: LayoutInputs,
+    hall: HallRow,
+    level: NDArray,
+    over: NDArray,
+    throttled: NDArray,
+    ends: tuple[str, str],
+    places: Mapping[int, tuple],
+) -> Drawing:
     mine = [i for i, hall_id in enumerate(inputs.racks.hall_id) if hall_id == hall.id]
     left, top = 22.0, 30.0
     scale = min((WIDTH - left) / hall.width_m, TALLEST / hall.depth_m)  # points per metre
     drawing = Drawing(
-        f"{hall.name}: {hall.width_m:g} × {hall.depth_m:g} m, {len(mine)} racks", WIDTH,
+        f"{hall.name}: {hall.width_m:g} × {hall.depth_m:g} m, {len(mine)} racks",
+        WIDTH,
         top + hall.depth_m * scale + 24,
         f"Plan of {hall.name} to scale, racks coloured by highest power from {ends[0]} to {ends[1]}",
-    )  # fmt: skip
+    )
 
     def box(x_m: float, y_m: float, width_m: float, depth_m: float) -> tuple[float, float, float, float]:
         return left + x_m * scale, top + (hall.depth_m - y_m - depth_m) * scale, width_m * scale, depth_m * scale
@@ -83,8 +95,7 @@ def _hall(inputs: LayoutInputs, hall: HallRow, level: NDArray, over: NDArray, th
     return drawing
 
 
-def _cdu(drawing: Drawing, inputs: LayoutInputs, hall: HallRow, cdu: CduRow,
-         places: Mapping[int, tuple], box) -> None:  # fmt: skip
+def _cdu(drawing: Drawing, inputs: LayoutInputs, hall: HallRow, cdu: CduRow, places: Mapping[int, tuple], box) -> None:
     place = (cdu.x_m, cdu.y_m, cdu.orientation_deg) if cdu.x_m is not None else places.get(cdu.id)
     if cdu.hall_id != hall.id or place is None:
         return
@@ -93,8 +104,17 @@ def _cdu(drawing: Drawing, inputs: LayoutInputs, hall: HallRow, cdu: CduRow,
     width_m, depth_m = size[::-1] if place[2] in (90, 270) else size
     x, y, width, depth = box(place[0], place[1], width_m, depth_m)
     drawing.add(Rect(x, y, width, depth, PAPER, category(1), 0.9))
-    drawing.add(Text(x + width / 2, y + depth / 2 + 2.5, shortened(cdu.name.removeprefix("CDU-"), 4), 6, "middle",
-                     category(1), bold=True))  # fmt: skip
+    drawing.add(
+        Text(
+            x + width / 2,
+            y + depth / 2 + 2.5,
+            shortened(cdu.name.removeprefix("CDU-"), 4),
+            6,
+            "middle",
+            category(1),
+            bold=True,
+        )
+    )
 
 
 def _features(drawing: Drawing, inputs: LayoutInputs, hall: HallRow, box) -> None:

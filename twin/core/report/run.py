@@ -25,7 +25,7 @@ from twin.core.report.shapes import Drawing
 from twin.core.results.details import AvailabilityNote, RunDetails
 from twin.core.results.findings import run_findings
 from twin.core.text.field_names import assumption_words, fact_text, field_unit, field_words
-from twin.core.text.numbers import band_text, date_text, is_missing, quantity_text
+from twin.core.text.numbers import band_text, date_text, is_number, quantity_text
 
 N_SHOWN = 16  # rows of long tables in page and PDF
 WEAKEST_FIRST = ("assumed", "estimated", "derived", "entered", "published")
@@ -76,10 +76,21 @@ def run_report(run: ReportedRun, *, made: str) -> Report:
         subtitle=f"{inputs.site.name} under {inputs.scenario.name}",
         facts=cover_facts(run, made),
         warnings=warnings(run),
-        sections=[figures_section(run), limits_section(run), drawings_section(run), charts_section(run),
-                  workloads_section(run), findings_section(run), failures_section(run), costs_section(run),
-                  bill_section(run), racks_section(run), assumptions_section(run), solution_section(run)],
-    )  # fmt: skip
+        sections=[
+            figures_section(run),
+            limits_section(run),
+            drawings_section(run),
+            charts_section(run),
+            workloads_section(run),
+            findings_section(run),
+            failures_section(run),
+            costs_section(run),
+            bill_section(run),
+            racks_section(run),
+            assumptions_section(run),
+            solution_section(run),
+        ],
+    )
 
 
 def cover_facts(run: ReportedRun, made: str) -> list[tuple[str, str]]:
@@ -112,8 +123,10 @@ def warnings(run: ReportedRun) -> list[str]:
     solved, now = run.inputs.layout.version, run.version_now
     said = []
     if run.is_stale:
-        said.append(f"The layout has been edited since: version {solved} was solved and is reported here, it is at "
-                    f"version {now} now. Run it again for a report of what stands there today.")  # fmt: skip
+        said.append(
+            f"The layout has been edited since: version {solved} was solved and is reported here, it is at "
+            f"version {now} now. Run it again for a report of what stands there today."
+        )
     if not run.details.solver.converged:
         said.append(f"The solver did not converge: {run.details.solver.message}")
     return said
@@ -122,10 +135,14 @@ def warnings(run: ReportedRun) -> list[str]:
 def figures_section(run: ReportedRun) -> Section:
     """Return the six headlines and all figures of merit with their bands."""
     cards = [
-        Card(f.label, quantity_text(run.figures.get(f.name), f.unit),
-             band_text(run.bands.get(f.name), run.figures.get(f.name)), f.meaning)
+        Card(
+            f.label,
+            quantity_text(run.figures.get(f.name), f.unit),
+            band_text(run.bands.get(f.name), run.figures.get(f.name)),
+            f.meaning,
+        )
         for f in HEADLINES
-    ]  # fmt: skip
+    ]
     rows = [
         [f.label, run.figures.get(f.name), *(run.bands.get(f.name) or (None, None)), f.unit, f.meaning] for f in FIGURES
     ]
@@ -146,10 +163,12 @@ def figures_section(run: ReportedRun) -> Section:
 def limits_section(run: ReportedRun) -> Section:
     """Return how close each object came to what it may do, and what is left."""
     columns = (
-        Column("Object"), Column("Quantity"),
-        *(Column(head, NUMBER, unit_from="Unit") for head in ("Worst hour", "Limit")), Column("Unit", UNIT),
+        Column("Object"),
+        Column("Quantity"),
+        *(Column(head, NUMBER, unit_from="Unit") for head in ("Worst hour", "Limit")),
+        Column("Unit", UNIT),
         Column("When"),
-    )  # fmt: skip
+    )
     n_hours = run.inputs.weather.n_hours
     limits = [
         [*row, "" if hour is None else date_text(hour, n_hours)]
@@ -157,16 +176,19 @@ def limits_section(run: ReportedRun) -> Section:
     ]
     margins = rows_of(run.details.margins, "object", "kind", "value", "unit")
     margin_columns = (
-        Column("Object"), Column("Quantity"), Column("Smallest margin", NUMBER, unit_from="Unit"),
+        Column("Object"),
+        Column("Quantity"),
+        Column("Smallest margin", NUMBER, unit_from="Unit"),
         Column("Unit", UNIT),
-    )  # fmt: skip
+    )
     return Section(
-        "Limits and margins", ["Tightest first; each in its worst hour of the year."],
+        "Limits and margins",
+        ["Tightest first; each in its worst hour of the year."],
         tables=[
             Table("Limits", "What limits it", columns, limits, n_shown=N_SHOWN, empty="Nothing came near a limit."),
             Table("Margins", "What is left", margin_columns, margins, n_shown=N_SHOWN, empty="This run kept none."),
         ],
-    )  # fmt: skip
+    )
 
 
 def drawings_section(run: ReportedRun) -> Section:
@@ -218,18 +240,37 @@ def month_rows(run: ReportedRun) -> list[list[Any]]:
 def workloads_section(run: ReportedRun) -> Section:
     """Return who is served, and how fast."""
     columns = (
-        Column("Use case"), Column("Model"), Column("Configuration"),
+        Column("Use case"),
+        Column("Model"),
+        Column("Configuration"),
         Column("Accelerators", COUNT),
-        *numbers(("Requests", "req/s"), ("Output", "tok/s"), ("TTFT p50", "s"), ("TTFT p95", "s"), ("TTFT target", "s"),
-                 ("ITL p95", "s"), ("ITL target", "s"), ("Targets met", "%")),
-    )  # fmt: skip
+        *numbers(
+            ("Requests", "req/s"),
+            ("Output", "tok/s"),
+            ("TTFT p50", "s"),
+            ("TTFT p95", "s"),
+            ("TTFT target", "s"),
+            ("ITL p95", "s"),
+            ("ITL target", "s"),
+            ("Targets met", "%"),
+        ),
+    )
     rows = []
     for row in run.details.per_workload:
         told = row.configuration if row.feasible else f"does not fit: {row.reason}"
         if row.choice:  # runs of before it was kept have none
             told = f"{told} ({row.choice})" if told else row.choice
-        names = ("n_accelerators", "offered_requests_per_s", "output_tokens_per_s", "ttft_p50_s", "ttft_p95_s",
-                 "target_ttft_s", "itl_p95_s", "target_itl_s", "slo_attainment_frac")  # fmt: skip
+        names = (
+            "n_accelerators",
+            "offered_requests_per_s",
+            "output_tokens_per_s",
+            "ttft_p50_s",
+            "ttft_p95_s",
+            "target_ttft_s",
+            "itl_p95_s",
+            "target_itl_s",
+            "slo_attainment_frac",
+        )
         rows.append([row.name, row.model_name, told, *(getattr(row, name) for name in names)])
     table = Table("Workloads", "Use cases", columns, rows, empty="No one is served.")
     return Section("Who is served", sessions_texts(run), tables=[table])
@@ -248,9 +289,13 @@ def sessions_texts(run: ReportedRun) -> list[str]:
 def findings_section(run: ReportedRun) -> Section:
     """Return what the rules found in the layout when it ran, and what its solved year shows beyond them."""
     columns = (
-        Column("Severity"), Column("Object"), Column("Rule"), Column("What is wrong"),
-        *(Column(head, NUMBER, unit_from="Unit") for head in ("Value", "Limit")), Column("Unit", UNIT),
-    )  # fmt: skip
+        Column("Severity"),
+        Column("Object"),
+        Column("Rule"),
+        Column("What is wrong"),
+        *(Column(head, NUMBER, unit_from="Unit") for head in ("Value", "Limit")),
+        Column("Unit", UNIT),
+    )
     names = ("severity", "object_name", "rule", "message", "value", "limit", "unit")
     rows = rows_of(run.details.findings, *names)
     solved = [
@@ -261,11 +306,21 @@ def findings_section(run: ReportedRun) -> Section:
         row[2] = row[2].replace("-", " ")
     tally = Counter(row[0] for row in (*rows, *solved))
     text = ", ".join(f"{tally[word]} {word}" for word in ("blocking", "risk", "hint"))
-    return Section("Findings", [f"When it ran: {text}."], tables=[
-        Table("Findings", "Rules that the layout broke", columns, rows, n_shown=60, empty="No rule was broken."),
-        Table("Findings of the year", "What the solved year shows", columns, solved, n_shown=60,
-              empty="Nothing beyond the rules."),
-    ])  # fmt: skip
+    return Section(
+        "Findings",
+        [f"When it ran: {text}."],
+        tables=[
+            Table("Findings", "Rules that the layout broke", columns, rows, n_shown=60, empty="No rule was broken."),
+            Table(
+                "Findings of the year",
+                "What the solved year shows",
+                columns,
+                solved,
+                n_shown=60,
+                empty="Nothing beyond the rules.",
+            ),
+        ],
+    )
 
 
 def failures_section(run: ReportedRun) -> Section:
@@ -276,44 +331,121 @@ def failures_section(run: ReportedRun) -> Section:
     less = [row for row in levels if row.capacity_frac < 1]
     shown = [(f"{quantity_text(row.capacity_frac, '%')} of capacity", row.h_per_year) for row in less]
     lost = [(row.name, row.lost_tokens_per_year) for row in uptime.groups[:10]]
-    drawings = [charts.bars("Hours a year below full capacity", shown[:8], "h", 3),
-                charts.bars("Output tokens lost a year, by group", lost, "tok", 6)]  # fmt: skip
+    drawings = [
+        charts.bars("Hours a year below full capacity", shown[:8], "h", 3),
+        charts.bars("Output tokens lost a year, by group", lost, "tok", 6),
+    ]
     failures = sorted(run.details.failures, key=lambda row: -row.lost_tokens_per_s)
-    return Section("Availability, failures and drills", failure_texts(uptime), drawings=[d for d in drawings if d],
-                   tables=[
-        Table("Availability", "Groups of parts that back each other up", (
-            Column("Group"), Column("Units", COUNT),
-            *numbers(("Capacity after one fails", "%"), ("Available", "%"), ("Planned outages a year", "h"),
-                     ("Storage lasts", "s"), ("Tokens lost a year", "tok"), ("One more unit saves", "tok"))),
-            rows_of(uptime.groups, "name", "n", "capacity_after_one_failure_frac", "availability_frac",
-                    "planned_h_per_year", "ride_through_s", "lost_tokens_per_year", "one_more_gain_tokens_per_year"),
-            n_shown=N_SHOWN),
-        Table("Capacity", "Share of the time at a capacity", numbers(
-            ("Capacity left", "%"), ("Share of the time", "%"), ("Hours a year", "h")),
-            rows_of(levels, "capacity_frac", "probability", "h_per_year"), n_shown=8),
-        Table("Failures", "What single failures cost, worst first", (
-            Column("Fails"), *numbers(("Capacity left", "%"), ("Tokens lost", "tok/s")),
-            Column("What happens")),
-            rows_of(failures, "object", "capacity_frac", "lost_tokens_per_s", "message"), n_shown=N_SHOWN),
-        Table("Drills", "Seconds after a loss or a burst of load", (
-            Column("Lost, or loaded"), Column("Plant"),
-            *numbers(("Throttles after", "s"), ("Trips after", "s"), ("Recovered after", "s"),
-                     ("Hottest accelerator", "°C"))),
-            rows_of(run.details.drills, "loss", "plant", "seconds_to_throttle", "seconds_to_trip",
-                    "recovers_s", "hottest_degc"),
-            note="At the busiest load in 99th-percentile (1 % design) weather, followed for an hour; a dash: it does "
-                 "not happen within that hour."),
-        Table("Hall air", "Air of the halls, and work in the hot aisle", (
-            Column("Hall"),
-            *numbers(("Supply", "°C"), ("Inlets, mean", "°C"), ("Warmest inlet", "°C"), ("Hot aisle", "°C"),
-                     ("SHI", "%"), ("RTI", "%"), ("RCI high", "%"), ("Wet-bulb globe", "°C"),
-                     ("REL (acclimatised)", "°C"), ("Work allowed", "min"))),
-            rows_of(run.details.hall_air, "hall", "supply_degc", "inlet_mean_degc", "inlet_max_degc",
-                    "hot_aisle_degc", "shi_frac", "rti_frac", "rci_high_frac", "wbgt_degc", "exposure_limit_degc",
-                    "allowed_minutes"),
-            note="In the hour in which each hot aisle is hottest. Wet-bulb globe temperature by ISO 7243 with NIOSH's "
-                 "exposure limit; minutes of a shift of 480 by ISO 7933:2023; a dash: outside what that holds for."),
-    ])  # fmt: skip
+    return Section(
+        "Availability, failures and drills",
+        failure_texts(uptime),
+        drawings=[d for d in drawings if d],
+        tables=[
+            Table(
+                "Availability",
+                "Groups of parts that back each other up",
+                (
+                    Column("Group"),
+                    Column("Units", COUNT),
+                    *numbers(
+                        ("Capacity after one fails", "%"),
+                        ("Available", "%"),
+                        ("Planned outages a year", "h"),
+                        ("Storage lasts", "s"),
+                        ("Tokens lost a year", "tok"),
+                        ("One more unit saves", "tok"),
+                    ),
+                ),
+                rows_of(
+                    uptime.groups,
+                    "name",
+                    "n",
+                    "capacity_after_one_failure_frac",
+                    "availability_frac",
+                    "planned_h_per_year",
+                    "ride_through_s",
+                    "lost_tokens_per_year",
+                    "one_more_gain_tokens_per_year",
+                ),
+                n_shown=N_SHOWN,
+            ),
+            Table(
+                "Capacity",
+                "Share of the time at a capacity",
+                numbers(("Capacity left", "%"), ("Share of the time", "%"), ("Hours a year", "h")),
+                rows_of(levels, "capacity_frac", "probability", "h_per_year"),
+                n_shown=8,
+            ),
+            Table(
+                "Failures",
+                "What single failures cost, worst first",
+                (Column("Fails"), *numbers(("Capacity left", "%"), ("Tokens lost", "tok/s")), Column("What happens")),
+                rows_of(failures, "object", "capacity_frac", "lost_tokens_per_s", "message"),
+                n_shown=N_SHOWN,
+            ),
+            Table(
+                "Drills",
+                "Seconds after a loss or a burst of load",
+                (
+                    Column("Lost, or loaded"),
+                    Column("Plant"),
+                    *numbers(
+                        ("Throttles after", "s"),
+                        ("Trips after", "s"),
+                        ("Recovered after", "s"),
+                        ("Hottest accelerator", "°C"),
+                    ),
+                ),
+                rows_of(
+                    run.details.drills,
+                    "loss",
+                    "plant",
+                    "seconds_to_throttle",
+                    "seconds_to_trip",
+                    "recovers_s",
+                    "hottest_degc",
+                ),
+                note="At the busiest load in 99th-percentile (1 % design) weather, followed for an hour; "
+                "a dash: it does not happen within that hour.",
+            ),
+            Table(
+                "Hall air",
+                "Air of the halls, and work in the hot aisle",
+                (
+                    Column("Hall"),
+                    *numbers(
+                        ("Supply", "°C"),
+                        ("Inlets, mean", "°C"),
+                        ("Warmest inlet", "°C"),
+                        ("Hot aisle", "°C"),
+                        ("SHI", "%"),
+                        ("RTI", "%"),
+                        ("RCI high", "%"),
+                        ("Wet-bulb globe", "°C"),
+                        ("REL (acclimatised)", "°C"),
+                        ("Work allowed", "min"),
+                    ),
+                ),
+                rows_of(
+                    run.details.hall_air,
+                    "hall",
+                    "supply_degc",
+                    "inlet_mean_degc",
+                    "inlet_max_degc",
+                    "hot_aisle_degc",
+                    "shi_frac",
+                    "rti_frac",
+                    "rci_high_frac",
+                    "wbgt_degc",
+                    "exposure_limit_degc",
+                    "allowed_minutes",
+                ),
+                note="In the hour in which each hot aisle is hottest. Wet-bulb globe temperature by ISO 7243 with "
+                "NIOSH's exposure limit; minutes of a shift of 480 by ISO 7933:2023; "
+                "a dash: outside what that holds for.",
+            ),
+        ],
+    )
 
 
 def failure_texts(uptime: AvailabilityNote) -> list[str]:
@@ -354,24 +486,40 @@ def costs_section(run: ReportedRun) -> Section:
     rows.append(["Total", total, 1.0 if total else None])
     drawn = charts.bars("Cost a year by item", [(row.item, row.usd_per_year) for row in costs], "$/year")
     sensitivities = [
-        [field_words(row.input), row.low, row.high, field_unit(row.input), row.cost_low_usd,
-         row.cost_high_usd]
+        [field_words(row.input), row.low, row.high, field_unit(row.input), row.cost_low_usd, row.cost_high_usd]
         for row in run.details.sensitivities
-    ]  # fmt: skip
+    ]
     built = rows_of(run.details.capital, "item", "usd", "low_usd", "high_usd")
     cost = BY_NAME["cost_per_million_output_tokens_usd"]
     rent = run.details.rent.cost_per_million_output_tokens_usd
     text = f"Built and owned {quantity_text(run.figures.get(cost.name), cost.unit)}; "
     text += f"the same accelerators rented {quantity_text(rent, cost.unit)}."
-    return Section("Costs", [text], drawings=[drawn] if drawn else [], tables=[
-        Table("Costs", "Cost of a year", (Column("Item"), *numbers(("A year", "$/year"), ("Share", "%"))),
-              rows),
-        Table("Capital", "Cost to build", (Column("Item"), *numbers(("Cost", "$"), ("Low", "$"), ("High", "$"))),
-              built, empty="This run kept none."),
-        Table("Sensitivities", "What moves the cost of a token most", (
-            Column("Input"), *(Column(head, NUMBER, unit_from="Unit") for head in ("Low", "High")),
-            Column("Unit", UNIT), *numbers(("Cost at low", cost.unit), ("Cost at high", cost.unit))), sensitivities),
-    ])  # fmt: skip
+    return Section(
+        "Costs",
+        [text],
+        drawings=[drawn] if drawn else [],
+        tables=[
+            Table("Costs", "Cost of a year", (Column("Item"), *numbers(("A year", "$/year"), ("Share", "%"))), rows),
+            Table(
+                "Capital",
+                "Cost to build",
+                (Column("Item"), *numbers(("Cost", "$"), ("Low", "$"), ("High", "$"))),
+                built,
+                empty="This run kept none.",
+            ),
+            Table(
+                "Sensitivities",
+                "What moves the cost of a token most",
+                (
+                    Column("Input"),
+                    *(Column(head, NUMBER, unit_from="Unit") for head in ("Low", "High")),
+                    Column("Unit", UNIT),
+                    *numbers(("Cost at low", cost.unit), ("Cost at high", cost.unit)),
+                ),
+                sensitivities,
+            ),
+        ],
+    )
 
 
 def bill_section(run: ReportedRun) -> Section:
@@ -379,11 +527,19 @@ def bill_section(run: ReportedRun) -> Section:
     rows, without = bill_rows(run.inputs)
     total = sum(row[6] or 0.0 for row in rows)
     columns = (
-        Column("Product"), Column("Vendor"), Column("For"), Column("Quantity", COUNT),
-        Column("Counted in"), Column("Price each", NUMBER, "$"), Column("Price", NUMBER, "$"),
-        Column("Low", NUMBER, "$"), Column("High", NUMBER, "$"), Column("Year", COUNT),
-        Column("Confidence", MARK), Column("Source"),
-    )  # fmt: skip
+        Column("Product"),
+        Column("Vendor"),
+        Column("For"),
+        Column("Quantity", COUNT),
+        Column("Counted in"),
+        Column("Price each", NUMBER, "$"),
+        Column("Price", NUMBER, "$"),
+        Column("Low", NUMBER, "$"),
+        Column("High", NUMBER, "$"),
+        Column("Year", COUNT),
+        Column("Confidence", MARK),
+        Column("Source"),
+    )
     low, high = (sum(row[at] or 0.0 for row in rows) for at in (7, 8))
     rows.append(["Total", "", "", None, "", None, total, low, high, None, "", ""])
     text = "Street prices from the catalogue as it was when this ran."
@@ -392,10 +548,16 @@ def bill_section(run: ReportedRun) -> Section:
     return Section("Bill of materials", [text], tables=[Table("Bill of materials", "Products", columns, rows)])
 
 
-RACK_ARRAYS = (("Mean power", "mean_power_w", "W"), ("Highest power", "max_power_w", "W"),
-               ("Warmest coolant supply", "max_supply_degc", "°C"), ("Hottest accelerator", "max_junction_degc", "°C"),
-               ("Warmest inlet air", "max_inlet_air_degc", "°C"), ("Slowest clock", "min_clock_frac", "%"),
-               ("Throttled", "throttled_hours", "h"), ("Output", "output_tokens_per_s", "tok/s"))  # fmt: skip
+RACK_ARRAYS = (
+    ("Mean power", "mean_power_w", "W"),
+    ("Highest power", "max_power_w", "W"),
+    ("Warmest coolant supply", "max_supply_degc", "°C"),
+    ("Hottest accelerator", "max_junction_degc", "°C"),
+    ("Warmest inlet air", "max_inlet_air_degc", "°C"),
+    ("Slowest clock", "min_clock_frac", "%"),
+    ("Throttled", "throttled_hours", "h"),
+    ("Output", "output_tokens_per_s", "tok/s"),
+)
 
 
 def racks_section(run: ReportedRun) -> Section:
@@ -408,8 +570,16 @@ def racks_section(run: ReportedRun) -> Section:
     rows = []
     for i, pk in enumerate(racks.id):
         values = [float(run.racks[name][at[pk]]) if pk in at else None for _, name, _ in known]
-        rows.append([racks.name[i], halls[racks.hall_id[i]], racks.row[i], racks.role[i], products[i],
-                     *(v if v is not None and np.isfinite(v) else None for v in values)])  # fmt: skip
+        rows.append(
+            [
+                racks.name[i],
+                halls[racks.hall_id[i]],
+                racks.row[i],
+                racks.role[i],
+                products[i],
+                *(v if v is not None and np.isfinite(v) else None for v in values),
+            ]
+        )
     heads = (Column("Rack"), Column("Hall"), Column("Row"), Column("Role"), Column("Product"))
     every = Table("Racks", "Every rack", (*heads, *numbers(*((h, u) for h, _, u in known))), rows, n_shown=0)
     return Section("Racks", tables=[by_product(products, rows, len(heads), known), every])
@@ -440,27 +610,37 @@ def assumptions_section(run: ReportedRun) -> Section:
     rows = []
     for row in found:
         of, label, unit = assumption_words(row.object, row.field, row.unit)
-        is_text = is_missing(row.value) or (isinstance(row.value, int) and not unit)
+        is_text = not is_number(row.value) or (isinstance(row.value, int) and not unit)
         value = [fact_text(row.value, unit), ""] if is_text else [row.value, unit]
         rows.append([of, label, *value, row.confidence, row.source])
     columns = (
-        Column("Object"), Column("Input"), Column("Value", NUMBER, unit_from="Unit"),
-        Column("Unit", UNIT), Column("Confidence", MARK), Column("Source"),
-    )  # fmt: skip
+        Column("Object"),
+        Column("Input"),
+        Column("Value", NUMBER, unit_from="Unit"),
+        Column("Unit", UNIT),
+        Column("Confidence", MARK),
+        Column("Source"),
+    )
     tally = Counter(row.confidence for row in found)
     said = ", ".join(f"{tally[word]} {word}" for word in WEAKEST_FIRST if tally[word])
-    return Section("Assumptions", [f"Weakest first: these are the ones to firm up. {said.capitalize()}."],
-                   tables=[Table("Assumptions", "Inputs with their sources", columns, rows)])  # fmt: skip
+    return Section(
+        "Assumptions",
+        [f"Weakest first: these are the ones to firm up. {said.capitalize()}."],
+        tables=[Table("Assumptions", "Inputs with their sources", columns, rows)],
+    )
 
 
 def solution_section(run: ReportedRun) -> Section:
     """Return how it was solved and how well the balances close."""
     solver, balance = run.details.solver, run.details.balance
     rows = [
-        ["Converged", "yes" if solver.converged else "no"], ["Iterations", str(solver.iterations or "")],
-        ["Message", solver.message], ["Model version", run.solver.version], ["Solver, sha256", run.solver.digest],
+        ["Converged", "yes" if solver.converged else "no"],
+        ["Iterations", str(solver.iterations or "")],
+        ["Message", solver.message],
+        ["Model version", run.solver.version],
+        ["Solver, sha256", run.solver.digest],
         ["Power balance closes to", f"{balance.power_rel:.1e} relative" if balance.power_rel is not None else ""],
         ["Heat balance closes to", f"{balance.heat_rel:.1e} relative" if balance.power_rel is not None else ""],
         ["Inputs, sha256", run.inputs_sha256],
-    ]  # fmt: skip
+    ]
     return Section("How it was solved", tables=[Table("Solution", "Solution", (Column("What"), Column("Value")), rows)])

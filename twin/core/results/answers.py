@@ -40,8 +40,14 @@ NEVER = "never"
 
 def answers(details: RunDetails, figures: Figures) -> list[Answer]:
     """Return the answers that a run kept; old runs kept fewer."""
-    return [*_failures(details), *_margins(details), *_supply(details), *_seconds(details), *_hall_air(details),
-            *_year(details, figures)]  # fmt: skip
+    return [
+        *_failures(details),
+        *_margins(details),
+        *_supply(details),
+        *_seconds(details),
+        *_hall_air(details),
+        *_year(details, figures),
+    ]
 
 
 def _failures(details: RunDetails) -> Iterator[Answer]:
@@ -50,16 +56,24 @@ def _failures(details: RunDetails) -> Iterator[Answer]:
         worst = max(rows, key=lambda row: row.lost_tokens_per_s)
         costs = worst.lost_tokens_per_s > 0
         yield Answer(
-            "worst_failure_tokens_per_s", "Worst single failure", "tok/s", "lower", worst.lost_tokens_per_s,
+            "worst_failure_tokens_per_s",
+            "Worst single failure",
+            "tok/s",
+            "lower",
+            worst.lost_tokens_per_s,
             worst.object if costs else "no single failure costs tokens",
-        )  # fmt: skip
+        )
     groups = details.availability.groups
     if groups:
         costliest = max(groups, key=lambda group: group.lost_tokens_per_year)
         yield Answer(
-            "costliest_group_tokens_per_year", "Failures that cost most in a year", "tok", "lower",
-            costliest.lost_tokens_per_year, costliest.name,
-        )  # fmt: skip
+            "costliest_group_tokens_per_year",
+            "Failures that cost most in a year",
+            "tok",
+            "lower",
+            costliest.lost_tokens_per_year,
+            costliest.name,
+        )
 
 
 def _margins(details: RunDetails) -> Iterator[Answer]:
@@ -70,8 +84,14 @@ def _margins(details: RunDetails) -> Iterator[Answer]:
             least[row.kind] = row
     for kind, row in least.items():
         label = f"Least margin: {kind}"
-        yield Answer(f"margin_{kind.replace(' ', '_').replace('-', '_').lower()}", label, row.unit, "higher",
-                     row.value, row.object)  # fmt: skip
+        yield Answer(
+            f"margin_{kind.replace(' ', '_').replace('-', '_').lower()}",
+            label,
+            row.unit,
+            "higher",
+            row.value,
+            row.object,
+        )
 
 
 def _supply(details: RunDetails) -> Iterator[Answer]:
@@ -79,15 +99,23 @@ def _supply(details: RunDetails) -> Iterator[Answer]:
     rows = [row for row in details.limits if row.kind == "rack coolant supply"]
     if rows:
         worst = min(rows, key=lambda row: row.limit - row.value)
-        yield Answer("margin_rack_coolant_supply_k", "Least margin: rack coolant below its limit", "K", "higher",
-                     worst.limit - worst.value, worst.object)  # fmt: skip
+        yield Answer(
+            "margin_rack_coolant_supply_k",
+            "Least margin: rack coolant below its limit",
+            "K",
+            "higher",
+            worst.limit - worst.value,
+            worst.object,
+        )
 
 
 def _seconds(details: RunDetails) -> Iterator[Answer]:
     """Yield the seconds until the first rack throttles and trips, over all losses that were followed."""
     rows = [row for row in details.drills if row.is_loss]
-    for name, label in (("seconds_to_throttle", "First throttling after a loss"),
-                        ("seconds_to_trip", "First trip after a loss")):  # fmt: skip
+    for name, label in (
+        ("seconds_to_throttle", "First throttling after a loss"),
+        ("seconds_to_trip", "First trip after a loss"),
+    ):
         if not rows:
             continue
         found = [(seconds, row) for row in rows if (seconds := getattr(row, name)) is not None]
@@ -102,11 +130,16 @@ def _hall_air(details: RunDetails) -> Iterator[Answer]:
     rows = details.hall_air
     if rows:
         worst = max(rows, key=lambda row: row.wbgt_degc)
-        yield Answer("hot_aisle_wbgt_degc", "Hottest work place, wet-bulb globe", "°C", "lower", worst.wbgt_degc,
-                     f"hot aisle of {worst.hall}")  # fmt: skip
+        yield Answer(
+            "hot_aisle_wbgt_degc",
+            "Hottest work place, wet-bulb globe",
+            "°C",
+            "lower",
+            worst.wbgt_degc,
+            f"hot aisle of {worst.hall}",
+        )
         worst = max(rows, key=lambda row: row.shi_frac)
-        yield Answer("recirculated_frac", "Hot air recirculated into inlets", "%", "lower", worst.shi_frac,
-                     worst.hall)  # fmt: skip
+        yield Answer("recirculated_frac", "Hot air recirculated into inlets", "%", "lower", worst.shi_frac, worst.hall)
 
 
 def _year(details: RunDetails, figures: Figures) -> Iterator[Answer]:
@@ -119,5 +152,6 @@ def _year(details: RunDetails, figures: Figures) -> Iterator[Answer]:
         it_kwh = power / pue / 1e3 * H_PER_YEAR
         yield Answer("water_m3_per_year", "Water a year", "m³", "lower", wue * it_kwh / L_PER_M3, "whole site")
     if details.throttled_hours is not None:
-        yield Answer("throttled_hours", "Hours with a throttled accelerator", "h", "lower", details.throttled_hours,
-                     "any rack")  # fmt: skip
+        yield Answer(
+            "throttled_hours", "Hours with a throttled accelerator", "h", "lower", details.throttled_hours, "any rack"
+        )

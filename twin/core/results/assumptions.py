@@ -18,13 +18,29 @@ from twin.core.text.field_names import OF_MODEL
 FIELDS_BY_KIND = {
     "systems": ("max_power_w", "non_accelerator_power_w", "liquid_heat_frac", "price_estimate_usd"),
     "accelerators": (
-        "peak_bf16_dense_flops_per_s", "peak_fp8_dense_flops_per_s", "peak_fp4_dense_flops_per_s", "hbm_bytes",
-        "hbm_bandwidth_bytes_per_s", "scaleup_bandwidth_bidir_bytes_per_s", "tdp_w", "idle_w", "throttle_degc",
+        "peak_bf16_dense_flops_per_s",
+        "peak_fp8_dense_flops_per_s",
+        "peak_fp4_dense_flops_per_s",
+        "hbm_bytes",
+        "hbm_bandwidth_bytes_per_s",
+        "scaleup_bandwidth_bidir_bytes_per_s",
+        "tdp_w",
+        "idle_w",
+        "throttle_degc",
     ),
     "models": ("total_params", "active_params", "max_context_tokens"),
     "workloads": (
-        "input_tokens", "output_tokens", "prefix_cache_hit", "shared_prefix_frac", "user_turns_per_task",
-        "llm_calls_per_turn", "sub_agent_fan_out", "tool_delay_s", "think_time_between_turns_s", "slo", "peak_to_mean",
+        "input_tokens",
+        "output_tokens",
+        "prefix_cache_hit",
+        "shared_prefix_frac",
+        "user_turns_per_task",
+        "llm_calls_per_turn",
+        "sub_agent_fan_out",
+        "tool_delay_s",
+        "think_time_between_turns_s",
+        "slo",
+        "peak_to_mean",
     ),
     "cdus": ("capacity_w", "approach_temp_k", "secondary_flow_m3_per_s", "power_draw_w"),
     "air_units": ("capacity_w", "airflow_m3_per_s", "fan_power_w"),
@@ -41,8 +57,12 @@ FIELDS_BY_KIND = {
     "generators": ("rating_w", "start_time_s"),
     "bess": ("power_w", "energy_j"),
     "compute_failures": (
-        "failures_per_unit_year", "failures_low_per_unit_year", "failures_high_per_unit_year", "outage_h",
-        "outage_low_h", "outage_high_h",
+        "failures_per_unit_year",
+        "failures_low_per_unit_year",
+        "failures_high_per_unit_year",
+        "outage_h",
+        "outage_low_h",
+        "outage_high_h",
     ),
     "recovery_times": ("duration_s", "duration_low_s", "duration_high_s"),
     "reliability": ("failures_per_unit_year", "mttr_h", "maintenance_per_unit_year", "maintenance_h"),
@@ -50,7 +70,7 @@ FIELDS_BY_KIND = {
     "gpu_rental": ("reserved_1y_usd_per_gpu_h",),
     "finance": ("value",),
     "facility_capex": ("usd_per_w",),
-}  # fmt: skip
+}
 
 
 FAR_M = 300.0  # between station and site: some 2 K of temperature, which is not shifted
@@ -114,10 +134,13 @@ def _height_rows(inputs: LayoutInputs) -> Iterator[Assumption]:
     height_m = 0.0 if station_m is None else inputs.site.elevation_m - station_m
     if height_m:
         yield Assumption(
-            inputs.site.name, "height_above_station_m", height_m, "m",
+            inputs.site.name,
+            "height_above_station_m",
+            height_m,
+            "m",
             "air pressure is shifted by it in the standard atmosphere; temperature and humidity are the station's",
             "estimated" if abs(height_m) > FAR_M else "derived",
-        )  # fmt: skip
+        )
 
 
 def _site_rows(site: SiteInputs) -> Iterator[Assumption]:

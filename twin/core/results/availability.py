@@ -14,15 +14,18 @@ N_SHOWN_LEVELS = 12  # of capacity, in the distribution that a run keeps
 
 def availability(uptime: Uptime, output_tokens_per_year: float) -> AvailabilityNote:
     """Return what a run keeps of its uptime, groups that cost most first."""
-    groups = [*_groups(uptime, output_tokens_per_year), *(
-        GroupRow(
-            name=loss.name,
-            availability_frac=1 - loss.lost_frac,
-            planned_h_per_year=loss.lost_frac * HOURS_PER_YEAR if loss.is_planned else None,
-            lost_tokens_per_year=float(loss.lost_frac * output_tokens_per_year),
-        )
-        for loss in uptime.serving_losses
-    )]  # fmt: skip
+    groups = [
+        *_groups(uptime, output_tokens_per_year),
+        *(
+            GroupRow(
+                name=loss.name,
+                availability_frac=1 - loss.lost_frac,
+                planned_h_per_year=loss.lost_frac * HOURS_PER_YEAR if loss.is_planned else None,
+                lost_tokens_per_year=float(loss.lost_frac * output_tokens_per_year),
+            )
+            for loss in uptime.serving_losses
+        ),
+    ]
     return AvailabilityNote(
         groups=tuple(sorted(groups, key=lambda row: -row.lost_tokens_per_year)),
         lost_tokens_per_year=float((1 - uptime.availability_frac) * output_tokens_per_year),

@@ -12,11 +12,22 @@ from twin.core.inputs.layout import LayoutInputs, ProductSheet
 
 SYSTEMS, NETWORK, POWER, COOLING = "Systems", "Network", "Power", "Cooling"
 GROUPS = {
-    "systems": SYSTEMS, "network_switches": SYSTEMS,
-    "ups": POWER, "transformers": POWER, "busways": POWER, "distribution": POWER, "generators": POWER, "bess": POWER,
-    "cdus": COOLING, "air_units": COOLING, "dry_coolers": COOLING, "cooling_towers": COOLING, "chillers": COOLING,
-    "warm_water_chillers": COOLING, "pumps": COOLING,
-}  # fmt: skip
+    "systems": SYSTEMS,
+    "network_switches": SYSTEMS,
+    "ups": POWER,
+    "transformers": POWER,
+    "busways": POWER,
+    "distribution": POWER,
+    "generators": POWER,
+    "bess": POWER,
+    "cdus": COOLING,
+    "air_units": COOLING,
+    "dry_coolers": COOLING,
+    "cooling_towers": COOLING,
+    "chillers": COOLING,
+    "warm_water_chillers": COOLING,
+    "pumps": COOLING,
+}
 J_PER_KWH = 3.6e6
 PRICE_YEAR = 2026  # of the catalogue's files: all are as of November 2026
 US_ROW = "us_range"  # the published cost that regions without one of their own take
@@ -50,8 +61,11 @@ def used_products(inputs: LayoutInputs) -> list[tuple[int, float, str]]:
         if not (inputs.fabrics and _is_switch(inputs, product_id))  # counted by the networks below
     ]
     for row, network in zip(inputs.fabrics, inputs.networks(), strict=True):
-        counted = zip((row.leaf_id, row.spine_id, row.optics_id),
-                      (network.n_leaves, network.n_spines, network.n_optics), strict=True)  # fmt: skip
+        counted = zip(
+            (row.leaf_id, row.spine_id, row.optics_id),
+            (network.n_leaves, network.n_spines, network.n_optics),
+            strict=True,
+        )
         used += [(product_id, n, row.name) for product_id, n in counted]
     used += [(cdu.product_id, 1, "CDUs") for cdu in inputs.cdus]
     used += [(hall.air_unit_id, hall.n_air_units, "air units") for hall in inputs.halls]
@@ -104,12 +118,23 @@ def capital_items(inputs: LayoutInputs) -> list[CapitalItem]:
         price, field = unit_price_usd(sheet), price_field(sheet)
         usd = None if price is None else price * quantity
         low, high = spread[SYSTEMS if group in (SYSTEMS, NETWORK) else POWER]
-        items.append(CapitalItem(
-            group=group, product=sheet.name, vendor=sheet.vendor, used_for=", ".join(sorted(uses[product_id])),
-            quantity=quantity, unit="m" if sheet.kind == "busways" else "pieces", unit_price_usd=price, usd=usd,
-            low_usd=None if usd is None else usd * low, high_usd=None if usd is None else usd * high, year=PRICE_YEAR,
-            confidence=sheet.field_confidence.get(field, sheet.confidence), source=sheet.source,
-        ))  # fmt: skip
+        items.append(
+            CapitalItem(
+                group=group,
+                product=sheet.name,
+                vendor=sheet.vendor,
+                used_for=", ".join(sorted(uses[product_id])),
+                quantity=quantity,
+                unit="m" if sheet.kind == "busways" else "pieces",
+                unit_price_usd=price,
+                usd=usd,
+                low_usd=None if usd is None else usd * low,
+                high_usd=None if usd is None else usd * high,
+                year=PRICE_YEAR,
+                confidence=sheet.field_confidence.get(field, sheet.confidence),
+                source=sheet.source,
+            )
+        )
     return sorted(items, key=lambda item: (-(item.usd or 0.0), item.product))
 
 

@@ -109,8 +109,10 @@ def yearly_costs(used: Quantities, prices: Prices) -> list[CostItem]:
     it_capital = built[SYSTEMS_AND_NETWORK]
     facility_capital = built[PLANT] + built[BUILDING]
     years = {
-        SYSTEMS_AND_NETWORK: prices.accelerator_years, PLANT: prices.plant_years, BUILDING: prices.facility_years,
-    }  # fmt: skip
+        SYSTEMS_AND_NETWORK: prices.accelerator_years,
+        PLANT: prices.plant_years,
+        BUILDING: prices.facility_years,
+    }
     return [
         *(CostItem(name, usd * capital_recovery_frac(prices.wacc_frac, years[name])) for name, usd in built.items()),
         CostItem("Energy", used.energy_j / J_PER_KWH * prices.electricity_usd_per_kwh),
@@ -207,14 +209,19 @@ def prices_of(inputs: LayoutInputs) -> tuple[Prices, dict[str, tuple[float, floa
     )
     bounds = {
         "electricity_usd_per_kwh": (
-            region["electricity_low_usd_per_kwh"], region["electricity_high_usd_per_kwh"], "$/kWh",
+            region["electricity_low_usd_per_kwh"],
+            region["electricity_high_usd_per_kwh"],
+            "$/kWh",
         ),
         # Rows without a range of their own spread as that of the United States does.
         "facility_usd_per_w": (
-            *(row.get(name) or row["usd_per_w"] * usual[name] / usual["usd_per_w"]
-              for name in ("usd_per_w_low", "usd_per_w_high")), "$/W",
+            *(
+                row.get(name) or row["usd_per_w"] * usual[name] / usual["usd_per_w"]
+                for name in ("usd_per_w_low", "usd_per_w_high")
+            ),
+            "$/W",
         ),
-    }  # fmt: skip
+    }
     for name, slug, unit in (
         ("wacc_frac", "wacc", "1/yr"),
         ("accelerator_years", "gpu-depreciation-years", "yr"),

@@ -332,21 +332,40 @@ def workload_row(solved: Solved, served: Served, i: int) -> WorkloadRow:
         return served.quantile(which, quantile, [i]) if pool.feasible else None
 
     return WorkloadRow(
-        workload=pool.workload, name=pool.name, model=pool.model, model_name=pool.model_name,
-        accelerator=pool.accelerator, n_accelerators=pool.n_accelerators, engine=pool.engine,
-        configuration=pool.configuration_text, choice=_choice(pool),
-        best_configuration=pool.best_text, best_gain_frac=pool.best_gain_frac,
-        mean_tokens=pool.input_tokens + pool.output_tokens, longest_tokens=pool.longest_tokens,
-        tensor_parallel=pool.tensor_parallel, weight_precision=pool.weight_precision, feasible=pool.feasible,
-        reason=pool.reason, offered_requests_per_s=float(pool.demand_per_s.mean()), served_requests_per_s=mean_per_s,
-        target_ttft_s=pool.target_ttft_s, target_itl_s=pool.target_itl_s, confidence=pool.confidence,
-        source=pool.source, output_tokens_per_s=mean_per_s * pool.output_tokens if pool.feasible else 0.0,
-        input_tokens_per_s=mean_per_s * pool.input_tokens if pool.feasible else 0.0, ttft_p50_s=latency("ttft", 0.5),
-        ttft_p95_s=latency("ttft", 0.95), itl_p50_s=latency("itl", 0.5), itl_p95_s=latency("itl", 0.95),
-        slo_attainment_frac=served.attainment([i]), goodput_tokens_per_s=served.goodput([i]),
+        workload=pool.workload,
+        name=pool.name,
+        model=pool.model,
+        model_name=pool.model_name,
+        accelerator=pool.accelerator,
+        n_accelerators=pool.n_accelerators,
+        engine=pool.engine,
+        configuration=pool.configuration_text,
+        choice=_choice(pool),
+        best_configuration=pool.best_text,
+        best_gain_frac=pool.best_gain_frac,
+        mean_tokens=pool.input_tokens + pool.output_tokens,
+        longest_tokens=pool.longest_tokens,
+        tensor_parallel=pool.tensor_parallel,
+        weight_precision=pool.weight_precision,
+        feasible=pool.feasible,
+        reason=pool.reason,
+        offered_requests_per_s=float(pool.demand_per_s.mean()),
+        served_requests_per_s=mean_per_s,
+        target_ttft_s=pool.target_ttft_s,
+        target_itl_s=pool.target_itl_s,
+        confidence=pool.confidence,
+        source=pool.source,
+        output_tokens_per_s=mean_per_s * pool.output_tokens if pool.feasible else 0.0,
+        input_tokens_per_s=mean_per_s * pool.input_tokens if pool.feasible else 0.0,
+        ttft_p50_s=latency("ttft", 0.5),
+        ttft_p95_s=latency("ttft", 0.95),
+        itl_p50_s=latency("itl", 0.5),
+        itl_p95_s=latency("itl", 0.95),
+        slo_attainment_frac=served.attainment([i]),
+        goodput_tokens_per_s=served.goodput([i]),
         cached_prompt_frac=float(served.cached_frac[:, i] @ requests / requests.sum()) if requests.any() else None,
         sessions_peak=float(served.sessions[:, i].max()) if pool.feasible and pool.has_sessions else None,
-    )  # fmt: skip
+    )
 
 
 def economiser_hours(solved: Solved) -> dict[str, float]:
@@ -422,9 +441,10 @@ def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[
     host = host / total if total > 0 else 0.0
     facility = 1 - chips - host
     power = float(
-        np.hypot(np.hypot(chips * log_band["power"], host * ASSUMED_IT_POWER_BAND_FRAC),
-                 facility * ASSUMED_COOLING_BAND_FRAC)
-    )  # fmt: skip
+        np.hypot(
+            np.hypot(chips * log_band["power"], host * ASSUMED_IT_POWER_BAND_FRAC), facility * ASSUMED_COOLING_BAND_FRAC
+        )
+    )
     fewer, more = served_band_frac(year, served)
     tokens = (np.log(fewer), np.log(more))
     per_joule = tuple(np.copysign(np.hypot(one, power), sign) for one, sign in zip(tokens, (-1.0, 1.0), strict=True))
@@ -436,13 +456,18 @@ def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[
         **dict.fromkeys(("tokens_per_joule", "it_tokens_per_joule", "good_tokens_per_joule"), per_joule),
         **dict.fromkeys(("mean_power_w", "peak_power_w"), (-power, power)),
         **dict.fromkeys(
-            ("cost_per_million_output_tokens_usd", "rented_cost_per_million_output_tokens_usd",
-             "cost_per_million_good_tokens_usd", "cost_per_million_input_tokens_usd",
-             "blended_cost_per_million_tokens_usd"), per_token,
+            (
+                "cost_per_million_output_tokens_usd",
+                "rented_cost_per_million_output_tokens_usd",
+                "cost_per_million_good_tokens_usd",
+                "cost_per_million_input_tokens_usd",
+                "blended_cost_per_million_tokens_usd",
+            ),
+            per_token,
         ),
         **dict.fromkeys(("ttft_p50_s", "ttft_p95_s"), around["ttft"]),
         **dict.fromkeys(("itl_p50_s", "itl_p95_s"), around["itl"]),
-    }  # fmt: skip
+    }
     known = {
         name: [figures[name] * np.exp(low), figures[name] * np.exp(high)]
         for name, (low, high) in logs.items()

@@ -19,10 +19,17 @@ QUICK_TRIP_S = 60.0  # quicker than standby pumps, a switch-over or generators c
 COOLANT_LEFT = "rack coolant below its limit"
 #: Which kind of object a margin or a limit is about, by words in its name.
 KINDS = (
-    ("grid", "site"), ("feed", "power_feed"), ("air-unit", "hall"), ("chiller", "cooling_plant"), ("CDU", "cdu"),
-    ("coolant", "cdu"), ("dew point", "cdu"), ("junction", "rack"), ("facility water", "cooling_plant"),
+    ("grid", "site"),
+    ("feed", "power_feed"),
+    ("air-unit", "hall"),
+    ("chiller", "cooling_plant"),
+    ("CDU", "cdu"),
+    ("coolant", "cdu"),
+    ("dew point", "cdu"),
+    ("junction", "rack"),
+    ("facility water", "cooling_plant"),
     ("curves", "cooling_plant"),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +54,17 @@ def run_findings(details: RunDetails) -> list[RunFinding]:
     over = list(_over(details))
     named = {(finding.object_kind, finding.object_name) for finding in over}
     thin = [f for f in _thin(details) if (f.object_kind, f.object_name) not in named]
-    found = [*_unsolved(details), *_unserved(details), *over, *_networks(details), *_throttled(details),
-             *_failures(details), *_hot_aisles(details), *_drills(details), *thin]  # fmt: skip
+    found = [
+        *_unsolved(details),
+        *_unserved(details),
+        *over,
+        *_networks(details),
+        *_throttled(details),
+        *_failures(details),
+        *_hot_aisles(details),
+        *_drills(details),
+        *thin,
+    ]
     return sorted(found, key=lambda finding: (BLOCKING, RISK, HINT).index(finding.severity))
 
 
@@ -76,14 +92,33 @@ def _unsolved(details: RunDetails) -> Iterator[RunFinding]:
 def _unserved(details: RunDetails) -> Iterator[RunFinding]:
     for row in details.per_workload:
         if not row.feasible:
-            yield RunFinding("run", row.name, "run-does-not-fit", BLOCKING, f"It does not fit: {row.reason}",
-                             "workloads", 0.0, row.offered_requests_per_s, "req/s", against="served of")  # fmt: skip
+            yield RunFinding(
+                "run",
+                row.name,
+                "run-does-not-fit",
+                BLOCKING,
+                f"It does not fit: {row.reason}",
+                "workloads",
+                0.0,
+                row.offered_requests_per_s,
+                "req/s",
+                against="served of",
+            )
         elif row.offered_requests_per_s - row.served_requests_per_s > (TURNED_AWAY_FRAC * row.offered_requests_per_s):
             away = 1 - row.served_requests_per_s / row.offered_requests_per_s
             message = f"{quantity_text(away, '%')} of its requests are turned away over the year."
-            yield RunFinding("run", row.name, "run-turned-away", RISK, message, "workloads",
-                             row.served_requests_per_s, row.offered_requests_per_s, "req/s",
-                             against="served of")  # fmt: skip
+            yield RunFinding(
+                "run",
+                row.name,
+                "run-turned-away",
+                RISK,
+                message,
+                "workloads",
+                row.served_requests_per_s,
+                row.offered_requests_per_s,
+                "req/s",
+                against="served of",
+            )
 
 
 def _over(details: RunDetails) -> Iterator[RunFinding]:
@@ -94,20 +129,32 @@ def _over(details: RunDetails) -> Iterator[RunFinding]:
                 message = f"{row.kind.capitalize()}; worst{when}."
                 small = row.unit == "%"
                 rule, severity = ("run-too-small", BLOCKING) if small else ("run-out-of-range", HINT)
-                yield RunFinding(kind_of(row.kind), row.object, rule, severity, message, "limits",
-                                 row.value, 0.0, row.unit)  # fmt: skip
+                yield RunFinding(
+                    kind_of(row.kind), row.object, rule, severity, message, "limits", row.value, 0.0, row.unit
+                )
                 continue
             message = f"Its {row.kind} passes its limit{when}."
-            yield RunFinding(kind_of(row.kind), row.object, "run-limit", BLOCKING, message, "limits",
-                             row.value, row.limit, row.unit, against="of")  # fmt: skip
+            yield RunFinding(
+                kind_of(row.kind),
+                row.object,
+                "run-limit",
+                BLOCKING,
+                message,
+                "limits",
+                row.value,
+                row.limit,
+                row.unit,
+                against="of",
+            )
 
 
 def _networks(details: RunDetails) -> Iterator[RunFinding]:
     for row in details.network:
         if row.unplaced_w > 0:
             message = "Its switches and optics stand in no rack: place network racks without a product or a power."
-            yield RunFinding("fabric", row.name, "run-network-unplaced", RISK, message, "network", row.unplaced_w,
-                             0.0, "W")  # fmt: skip
+            yield RunFinding(
+                "fabric", row.name, "run-network-unplaced", RISK, message, "network", row.unplaced_w, 0.0, "W"
+            )
 
 
 def _thin(details: RunDetails) -> Iterator[RunFinding]:
@@ -116,8 +163,18 @@ def _thin(details: RunDetails) -> Iterator[RunFinding]:
         if least is not None and row.value < least:
             severity = RISK if row.value < 0 or (row.value == 0 and row.unit == "%") else HINT
             message = f"Little is left in its worst hour: {row.kind}."
-            yield RunFinding(kind_of(row.kind), row.object, "run-margin", severity, message, "margins",
-                             row.value, least, row.unit, against="left, thin below")  # fmt: skip
+            yield RunFinding(
+                kind_of(row.kind),
+                row.object,
+                "run-margin",
+                severity,
+                message,
+                "margins",
+                row.value,
+                least,
+                row.unit,
+                against="left, thin below",
+            )
 
 
 def _coolant_margins(details: RunDetails) -> list[MarginRow]:
@@ -141,9 +198,17 @@ def _failures(details: RunDetails) -> Iterator[RunFinding]:
     if rows:
         worst = max(rows, key=lambda row: row.lost_tokens_per_s)
         others = f" {len(rows) - 1} other single failures cost tokens too." if len(rows) > 1 else ""
-        yield RunFinding("run", worst.object, "run-worst-failure", RISK,
-                         f"The worst single failure. {worst.message}{others}", "availability",
-                         worst.lost_tokens_per_s, 0.0, "tok/s")  # fmt: skip
+        yield RunFinding(
+            "run",
+            worst.object,
+            "run-worst-failure",
+            RISK,
+            f"The worst single failure. {worst.message}{others}",
+            "availability",
+            worst.lost_tokens_per_s,
+            0.0,
+            "tok/s",
+        )
 
 
 def _hot_aisles(details: RunDetails) -> Iterator[RunFinding]:
@@ -153,8 +218,18 @@ def _hot_aisles(details: RunDetails) -> Iterator[RunFinding]:
             stay = "" if minutes is None else f" ISO {row.edition} allows {minutes:.0f} min of a shift of 480."
             hot = quantity_text(row.hot_aisle_degc, "°C")
             message = f"Its hot aisle, {hot}, is too hot to work a shift in.{stay}"
-            yield RunFinding("hall", row.hall, "run-hot-aisle", RISK, message, "hall-air", row.wbgt_degc,
-                             row.exposure_limit_degc, "°C", against="wet-bulb globe, limit")  # fmt: skip
+            yield RunFinding(
+                "hall",
+                row.hall,
+                "run-hot-aisle",
+                RISK,
+                message,
+                "hall-air",
+                row.wbgt_degc,
+                row.exposure_limit_degc,
+                "°C",
+                against="wet-bulb globe, limit",
+            )
 
 
 def _drills(details: RunDetails) -> Iterator[RunFinding]:
@@ -163,12 +238,24 @@ def _drills(details: RunDetails) -> Iterator[RunFinding]:
         throttle, trip = row.seconds_to_throttle, row.seconds_to_trip
         if throttle is None and trip is None:
             continue
-        happens = [f"{word} after {quantity_text(at, 's')}" for word, at in (("throttle", throttle), ("trip", trip))
-                   if at is not None]  # fmt: skip
+        happens = [
+            f"{word} after {quantity_text(at, 's')}"
+            for word, at in (("throttle", throttle), ("trip", trip))
+            if at is not None
+        ]
         ends = "" if row.recovers_s is None else f" and recover after {quantity_text(row.recovers_s, 's')}"
         quick = trip is not None and trip < QUICK_TRIP_S
         event = f"Loss of {row.loss}" if row.is_loss else row.loss.capitalize()
         message = f"{event}: racks {', '.join(happens)}{ends}."
-        yield RunFinding("cooling_plant", row.plant, "run-drill", RISK if quick else HINT, message, "drills",
-                         trip if trip is not None else throttle, QUICK_TRIP_S if quick else row.followed_s,
-                         "s", against="sooner than" if quick else "within")  # fmt: skip
+        yield RunFinding(
+            "cooling_plant",
+            row.plant,
+            "run-drill",
+            RISK if quick else HINT,
+            message,
+            "drills",
+            trip if trip is not None else throttle,
+            QUICK_TRIP_S if quick else row.followed_s,
+            "s",
+            against="sooner than" if quick else "within",
+        )

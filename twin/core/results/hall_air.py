@@ -28,11 +28,9 @@ def hall_air(solved: Solved) -> list[HallAirRow]:
     halls = np.flatnonzero(np.isfinite(warmed[hours, np.arange(hours.size)]))
     if not halls.size:
         return []
-    supply, inlet, hot, back, warmest = (
-        values[hours[halls], halls]
-        for values in (c.hall_supply_degc, c.hall_inlet_mean_degc, c.hall_hot_degc, c.hall_return_degc,
-                       c.hall_inlet_max_degc)
-    )  # fmt: skip
+    places = hours[halls], halls
+    supply, inlet, hot = c.hall_supply_degc[places], c.hall_inlet_mean_degc[places], c.hall_hot_degc[places]
+    back, warmest = c.hall_return_degc[places], c.hall_inlet_max_degc[places]
     air = air_metrics(supply, inlet, hot, back)
     outdoors = dew_point_degc(solved.weather.humidity_ratio, solved.weather.pressure_pa).max()
     dew = np.minimum(outdoors, site.halls.dew_point_limit_degc[halls])
@@ -43,18 +41,25 @@ def hall_air(solved: Solved) -> list[HallAirRow]:
         inside = (site.racks.hall_index == hall) & (site.racks.count > 0) & (site.racks.air_flow_kg_s > 0)
         rows.append(
             HallAirRow(
-                hall=names[hall], hour=int(hours[hall]), supply_degc=float(supply[i]),
-                inlet_mean_degc=float(inlet[i]), inlet_max_degc=float(warmest[i]),
-                hot_aisle_degc=float(hot[i]), return_degc=float(back[i]), shi_frac=float(air.shi[i]),
+                hall=names[hall],
+                hour=int(hours[hall]),
+                supply_degc=float(supply[i]),
+                inlet_mean_degc=float(inlet[i]),
+                inlet_max_degc=float(warmest[i]),
+                hot_aisle_degc=float(hot[i]),
+                return_degc=float(back[i]),
+                shi_frac=float(air.shi[i]),
                 rti_frac=float(air.rti_frac[i]),
                 rci_high_frac=rack_cooling_index_high(
                     solved.coupled.racks.max_inlet_degc[inside], site.racks.count[inside]
                 ),
-                dew_point_degc=float(dew[i]), metabolic_w=ASSUMED_METABOLIC_MET * WATTS_PER_MET,
-                wbgt_degc=float(people.wbgt_degc[i]), alert_limit_degc=float(people.alert_limit_degc),
+                dew_point_degc=float(dew[i]),
+                metabolic_w=ASSUMED_METABOLIC_MET * WATTS_PER_MET,
+                wbgt_degc=float(people.wbgt_degc[i]),
+                alert_limit_degc=float(people.alert_limit_degc),
                 exposure_limit_degc=float(people.exposure_limit_degc),
                 allowed_minutes=float(allowed[i]) if np.isfinite(allowed[i]) else None,
                 edition=people.strain.edition.replace("-", ":"),  # as ISO writes it
             )
-        )  # fmt: skip
+        )
     return rows

@@ -87,8 +87,13 @@ def shortfalls(solved: Solved) -> Iterator[LimitRow]:
     for i, name in enumerate(names.plants):
         hours = int(np.count_nonzero(c.curve_clamped[:, i]))
         if hours:
-            yield _nothing(name, "hours outside its curves' range, held at their edge", float(hours), "h",
-                           int(np.argmax(c.curve_clamped[:, i])))  # fmt: skip
+            yield _nothing(
+                name,
+                "hours outside its curves' range, held at their edge",
+                float(hours),
+                "h",
+                int(np.argmax(c.curve_clamped[:, i])),
+            )
 
 
 def _held(label: str, why: str, level: FloatArray) -> Iterator[LimitRow]:

@@ -30,9 +30,12 @@ class ObjectQuantity:
     def as_json(self) -> dict[str, Any]:
         """Return it as pages read it."""
         return {
-            "name": self.name, "label": self.label, "unit": self.unit, "limit": self.limit or None,
+            "name": self.name,
+            "label": self.label,
+            "unit": self.unit,
+            "limit": self.limit or None,
             "better": self.better,
-        }  # fmt: skip
+        }
 
 
 Q = ObjectQuantity

@@ -22,9 +22,12 @@ WATER_J_PER_M3_K = 4.15e6  # volumetric heat capacity of water near 40 degC, to 
 COOLANT_NAMES = {"water": "water", "pg25": "PG25", "pg30": "PG30", "eg30": "EG30"}
 ROUNDING = 1e-6  # of a capacity
 AGREEING = {
-    "plant_id": "plants", "supply_degc": "set points", "product_id": "products", "hall_id": "halls",
+    "plant_id": "plants",
+    "supply_degc": "set points",
+    "product_id": "products",
+    "hall_id": "halls",
     "redundant_units": "redundancies",
-}  # fmt: skip
+}
 
 
 def cooling_findings(inputs: LayoutInputs, design: Design) -> list[Finding]:
@@ -44,9 +47,16 @@ def _racks_without_coolant(inputs: LayoutInputs, design: Design) -> Iterator[Fin
     racks = design.racks
     for i in np.flatnonzero((racks.liquid_w > 0) & (racks.cdu < 0)):
         yield Finding(
-            "rack", inputs.racks.id[i], inputs.racks.name[i], "no CDU", BLOCKING, float(racks.liquid_w[i]), 0.0, "W",
+            "rack",
+            inputs.racks.id[i],
+            inputs.racks.name[i],
+            "no CDU",
+            BLOCKING,
+            float(racks.liquid_w[i]),
+            0.0,
+            "W",
             f"Gives {kilowatts(racks.liquid_w[i])} to its coolant but is not assigned to a CDU.",
-        )  # fmt: skip
+        )
 
 
 def _rack_flows(inputs: LayoutInputs, design: Design) -> Iterator[Finding]:
@@ -62,10 +72,16 @@ def _rack_flows(inputs: LayoutInputs, design: Design) -> Iterator[Finding]:
         rise_k = heat_w / max(own * WATER_J_PER_M3_K, 1.0)
         word = f"too little: its coolant warms by {rise_k:.0f} K" if own < least else "so much that plates erode"
         yield Finding(
-            "rack", inputs.racks.id[i], inputs.racks.name[i], "coolant flow", RISK, own, least if own < least else most,
+            "rack",
+            inputs.racks.id[i],
+            inputs.racks.name[i],
+            "coolant flow",
+            RISK,
+            own,
+            least if own < least else most,
             "m³/s",
             f"{own * 60e3:.0f} l/min for {kilowatts(heat_w)} is {word}; cold plates take 1.25 to 2.0 l/min per kW.",
-        )  # fmt: skip
+        )
 
 
 def _group(inputs: LayoutInputs, design: Design, k: int, name: str, units: list[CduRow]) -> Iterator[Finding]:
@@ -79,48 +95,72 @@ def _group(inputs: LayoutInputs, design: Design, k: int, name: str, units: list[
         for field, word in AGREEING.items():
             if getattr(other, field) != getattr(first, field):
                 yield Finding(
-                    "cdu", other.id, other.name, "CDU group", RISK, None, None, "",
+                    "cdu",
+                    other.id,
+                    other.name,
+                    "CDU group",
+                    RISK,
+                    None,
+                    None,
+                    "",
                     f"Shares group {name} with {first.name}, but they have different {word}.",
-                )  # fmt: skip
+                )
     if design.group is None or design.group_duty is None or design.plants is None:
         return
     to_air = bool(design.cdus.to_air[k])
     cold_degc = (
-        design.halls.supply_set_degc[design.cdus.hall_index[k]] if to_air
+        design.halls.supply_set_degc[design.cdus.hall_index[k]]
+        if to_air
         else design.plants.supply_set_degc[design.cdus.plant_index[k]]
-    )  # fmt: skip
+    )
     for out, severity, at in ((0, BLOCKING, design.group), (first.redundant_units, RISK, design.group_duty)):
         state = "with all units" if out == 0 else f"with {out} of {len(units)} out"
         heat_w, flow = at.heat_w[k], at.flow_m3_per_s[k]
         if len(units) <= out and heat_w > 0:
             yield finding(
-                "CDU redundancy", RISK, len(units), out + 1, "units",
+                "CDU redundancy",
+                RISK,
+                len(units),
+                out + 1,
+                "units",
                 f"Group {name} has {len(units)} units and states that {out} may fail; nothing is left then.",
-            )  # fmt: skip
+            )
             break
         if heat_w > at.capacity_w[k] * (1 + ROUNDING):
             yield finding(
-                "CDU capacity", severity, heat_w, at.capacity_w[k], "W",
+                "CDU capacity",
+                severity,
+                heat_w,
+                at.capacity_w[k],
+                "W",
                 f"Group {name} takes {kilowatts(heat_w)} from its racks; {state} it can take "
                 f"{kilowatts(at.capacity_w[k])} at {first.supply_degc:g} °C from {cold_degc:g} °C "
                 f"{'air' if to_air else 'water'}.",
-            )  # fmt: skip
+            )
             break
         if flow > at.rated_flow_m3_per_s[k] * 1.001:
             yield finding(
-                "CDU flow", severity, flow, at.rated_flow_m3_per_s[k], "m³/s",
+                "CDU flow",
+                severity,
+                flow,
+                at.rated_flow_m3_per_s[k],
+                "m³/s",
                 f"The racks of group {name} need {flow * 60e3:,.0f} l/min; {state} it pumps "
                 f"{at.rated_flow_m3_per_s[k] * 60e3:,.0f} l/min.",
-            )  # fmt: skip
+            )
             break
     humid_degc = min(design.hours.highest_dew_point_degc, design.halls.dew_point_limit_degc[design.cdus.hall_index[k]])
     margin_k = design.cdus.dew_point_margin_k[k]
     if design.group.heat_w[k] > 0 and first.supply_degc < humid_degc + margin_k:
         yield finding(
-            "dew point", HINT, first.supply_degc, humid_degc + margin_k, "°C",
+            "dew point",
+            HINT,
+            first.supply_degc,
+            humid_degc + margin_k,
+            "°C",
             f"Group {name} is set to {first.supply_degc:g} °C; in the most humid hours its controls hold "
             f"{humid_degc + margin_k:.1f} °C, {margin_k:g} K above the room's dew point.",
-        )  # fmt: skip
+        )
 
 
 def _temperatures(inputs: LayoutInputs, design: Design) -> Iterator[Finding]:
@@ -134,22 +174,43 @@ def _temperatures(inputs: LayoutInputs, design: Design) -> Iterator[Finding]:
         warmest, coldest = product.facts.get("liquid_supply_max_degc"), product.facts.get("liquid_supply_min_degc")
         if warmest is not None and cdu.supply_degc > warmest:
             yield Finding(
-                "cdu", cdu.id, cdu.name, "coolant temperature", BLOCKING, cdu.supply_degc, warmest, "°C",
+                "cdu",
+                cdu.id,
+                cdu.name,
+                "coolant temperature",
+                BLOCKING,
+                cdu.supply_degc,
+                warmest,
+                "°C",
                 f"Supplies {cdu.supply_degc:g} °C; {product.name} takes at most {warmest:g} °C.",
-            )  # fmt: skip
+            )
         if coldest is not None and cdu.supply_degc < coldest:
             yield Finding(
-                "cdu", cdu.id, cdu.name, "coolant temperature", RISK, cdu.supply_degc, coldest, "°C",
+                "cdu",
+                cdu.id,
+                cdu.name,
+                "coolant temperature",
+                RISK,
+                cdu.supply_degc,
+                coldest,
+                "°C",
                 f"Supplies {cdu.supply_degc:g} °C; {product.name} requires at least {coldest:g} °C "
                 "to prevent condensation.",
-            )  # fmt: skip
+            )
         wanted = product.facts.get("coolant")
         if wanted and wanted.lower() != cdu.coolant:
             yield Finding(
-                "cdu", cdu.id, cdu.name, "coolant", RISK, None, None, "",
+                "cdu",
+                cdu.id,
+                cdu.name,
+                "coolant",
+                RISK,
+                None,
+                None,
+                "",
                 f"Is filled with {COOLANT_NAMES.get(cdu.coolant, cdu.coolant)}; {product.name} is released for "
                 f"{wanted}.",
-            )  # fmt: skip
+            )
 
 
 def _plant(inputs: LayoutInputs, design: Design, p: int, plant: PlantRow) -> Iterator[Finding]:
@@ -168,15 +229,21 @@ def _plant(inputs: LayoutInputs, design: Design, p: int, plant: PlantRow) -> Ite
     hour = design.hours.text(hottest)
     if heat_w > capacity_w * (1 + ROUNDING):
         chilled = "chillers and " if bank.n_chillers[p] > 0 and bank.economiser[p] else ""
-        device = "chillers" if bank.n_chillers[p] > 0 and not bank.economiser[p] else (
-            f"{chilled}{'towers' if bank.n_towers[p] > 0 else 'coolers'}"
-        )  # fmt: skip
+        device = (
+            "chillers"
+            if bank.n_chillers[p] > 0 and not bank.economiser[p]
+            else f"{chilled}{'towers' if bank.n_towers[p] > 0 else 'coolers'}"
+        )
         spare = f" ({plant.n_chillers_spare} spare)" if bank.n_chillers[p] > 0 else ""
         yield finding(
-            "plant capacity", RISK, heat_w, capacity_w, "W",
+            "plant capacity",
+            RISK,
+            heat_w,
+            capacity_w,
+            "W",
             f"Takes {kilowatts(heat_w)} at design; in the hottest hour ({hour}) its duty {device} give "
             f"{kilowatts(capacity_w)} at {plant.supply_degc:g} °C{spare}, so the water gets warmer.",
-        )  # fmt: skip
+        )
     elif bank.chiller_water_cooled[p] and bank.n_chillers[p] > 0:
         yield from _condensers(design, p, plant, finding)
     density = _density_kg_m3(plant)
@@ -184,10 +251,14 @@ def _plant(inputs: LayoutInputs, design: Design, p: int, plant: PlantRow) -> Ite
     limit = max(plant.n_pumps - plant.n_pumps_spare, 0) * inputs.facts(plant.pump_id)["flow_m3_per_s"]
     if flow > limit:
         yield finding(
-            "plant pumps", RISK, flow, limit, "m³/s",
+            "plant pumps",
+            RISK,
+            flow,
+            limit,
+            "m³/s",
             f"Needs {flow * 60e3:,.0f} l/min at {plant.design_rise_k:g} K; its duty pumps give "
             f"{limit * 60e3:,.0f} l/min.",
-        )  # fmt: skip
+        )
 
 
 def _density_kg_m3(plant: PlantRow) -> float:
@@ -208,18 +279,27 @@ def _condensers(design: Design, p: int, plant: PlantRow, finding) -> Iterator[Fi
         weather.dry_bulb_degc, weather.humidity_ratio, weather.pressure_pa
     )
     leaving = merkel_outlet_degc(
-        arriving, water_w_per_k, wet_bulb, air_kg_s, bank.tower_ua_w_per_k[p],
-        humidity_ratio=weather.humidity_ratio, pressure_pa=weather.pressure_pa,
-    )  # fmt: skip
+        arriving,
+        water_w_per_k,
+        wet_bulb,
+        air_kg_s,
+        bank.tower_ua_w_per_k[p],
+        humidity_ratio=weather.humidity_ratio,
+        pressure_pa=weather.pressure_pa,
+    )
     taken_w = cells * water_w_per_k * (arriving - leaving)
     hour = int((taken_w - rejected_w).argmin())
     if rejected_w[hour] > taken_w[hour] * (1 + ROUNDING):
         yield finding(
-            "plant capacity", RISK, rejected_w[hour], taken_w[hour], "W",
+            "plant capacity",
+            RISK,
+            rejected_w[hour],
+            taken_w[hour],
+            "W",
             f"Its condensers reject up to {kilowatts(rejected_w[hour])}; in the hottest hour "
             f"({design.hours.text(hour)}) its duty towers take {kilowatts(taken_w[hour])} at their approach of "
             f"{bank.tower_approach_k[p]:g} K, so the chillers draw more.",
-        )  # fmt: skip
+        )
 
 
 def _air(inputs: LayoutInputs, design: Design, h: int, hall: HallRow) -> Iterator[Finding]:
@@ -240,30 +320,46 @@ def _air(inputs: LayoutInputs, design: Design, h: int, hall: HallRow) -> Iterato
         coldest_degc = plant.supply_degc + at.fan_rise_k[h] if plant is not None else -np.inf
         if hall.n_air_units and hall.supply_air_degc <= coldest_degc:
             yield finding(
-                "supply air", BLOCKING, hall.supply_air_degc, coldest_degc, "°C",
+                "supply air",
+                BLOCKING,
+                hall.supply_air_degc,
+                coldest_degc,
+                "°C",
                 f"Supply air of {hall.supply_air_degc:g} °C cannot come from water of {plant.supply_degc:g} °C "
                 f"({plant.name}): the units' fans alone add {at.fan_rise_k[h]:.1f} K.",
-            )  # fmt: skip
+            )
         elif at.heat_w[h] > at.capacity_w[h] * (1 + ROUNDING):
             severity = RISK if at.heat_w[h] <= design.hall.capacity_w[h] * (1 + ROUNDING) else BLOCKING
             water = f" at {hall.supply_air_degc:g} °C from {plant.supply_degc:g} °C water" if plant is not None else ""
             yield finding(
-                "air units", severity, at.heat_w[h], at.capacity_w[h], "W",
+                "air units",
+                severity,
+                at.heat_w[h],
+                at.capacity_w[h],
+                "W",
                 f"Its air takes {kilowatts(at.heat_w[h])} at design; {duty} duty units give "
                 f"{kilowatts(at.capacity_w[h])}{water} ({hall.n_air_units_spare} spare).",
-            )  # fmt: skip
+            )
         if hall.n_air_units and at.net_air_kg_s[h] > at.reach_air_kg_s[h] * (1 + ROUNDING):
             drawn, brought = (kg_s[h] / equipment.AIR_KG_PER_M3 for kg_s in (at.net_air_kg_s, at.reach_air_kg_s))
             yield finding(
-                "air flow", RISK, drawn, brought, "m³/s",
+                "air flow",
+                RISK,
+                drawn,
+                brought,
+                "m³/s",
                 f"The racks' fans draw up to {drawn:.1f} m³/s from the cold aisles; the duty units bring "
                 f"{brought:.1f} m³/s there, so hot air comes back.",
-            )  # fmt: skip
+            )
     for product_id in np.unique(design.racks.product_id[mine & (design.racks.product_id >= 0)]).tolist():
         warmest = inputs.facts(product_id).get("air_inlet_max_degc")
         if warmest is not None and hall.supply_air_degc > warmest:
             yield finding(
-                "inlet air", BLOCKING, hall.supply_air_degc, warmest, "°C",
+                "inlet air",
+                BLOCKING,
+                hall.supply_air_degc,
+                warmest,
+                "°C",
                 f"Supply air is {hall.supply_air_degc:g} °C; {inputs.product(product_id).name} takes at most "
                 f"{warmest:g} °C.",
-            )  # fmt: skip
+            )

@@ -68,13 +68,20 @@ def rack_design(inputs: LayoutInputs) -> RackDesign:
         equipment.AIR_CP_J_PER_KG_K * equipment.ASSUMED_RACK_AIR_RISE_K * equipment.AIR_KG_PER_M3
     )
     return RackDesign(
-        product_id=product_id, hall=_positions(racks.hall_id, inputs.halls), cdu=cdu, group=group_of[cdu],
-        feed_a=_positions(racks.feed_a_id, inputs.feeds), feed_b=_positions(racks.feed_b_id, inputs.feeds),
-        power_w=power_w, typical_w=np.minimum(n_systems * fact("typical_power_w"), nameplate_w - saved_w) + other_w,
-        liquid_w=liquid_w, saved_w=saved_w,
+        product_id=product_id,
+        hall=_positions(racks.hall_id, inputs.halls),
+        cdu=cdu,
+        group=group_of[cdu],
+        feed_a=_positions(racks.feed_a_id, inputs.feeds),
+        feed_b=_positions(racks.feed_b_id, inputs.feeds),
+        power_w=power_w,
+        typical_w=np.minimum(n_systems * fact("typical_power_w"), nameplate_w - saved_w) + other_w,
+        liquid_w=liquid_w,
+        saved_w=saved_w,
         coolant_flow_m3_per_s=np.where(np.isnan(own_m3_per_s), design_m3_per_s, own_m3_per_s),
-        design_flow_m3_per_s=design_m3_per_s, air_flow_m3_per_s=np.where(air_m3_per_s > 0, air_m3_per_s, by_rise),
-    )  # fmt: skip
+        design_flow_m3_per_s=design_m3_per_s,
+        air_flow_m3_per_s=np.where(air_m3_per_s > 0, air_m3_per_s, by_rise),
+    )
 
 
 def sums(of: IntArray, values: FloatArray, n: int) -> FloatArray:
@@ -98,10 +105,13 @@ def _saved_by_caps(
 ) -> FloatArray:
     """Return what each rack's cap takes off the highest power of one system [W]."""
     chips = inputs.products.accelerators
-    tdp_w = np.array([
-        float(chips[sheet["accelerator"]].facts["tdp_w"]) if sheet.get("accelerator") in chips else 0.0
-        for sheet in facts
-    ], dtype=float).reshape(-1)[which]  # fmt: skip
+    tdp_w = np.array(
+        [
+            float(chips[sheet["accelerator"]].facts["tdp_w"]) if sheet.get("accelerator") in chips else 0.0
+            for sheet in facts
+        ],
+        dtype=float,
+    ).reshape(-1)[which]
     n = np.array([float(sheet.get("accelerators_per_system") or 0) for sheet in facts], dtype=float).reshape(-1)[which]
     return np.where(np.isnan(cap_w), 0, np.maximum(tdp_w - cap_w, 0)) * n
 
@@ -270,10 +280,18 @@ def _groups(
             cold, primary_cp = plants.supply_set_degc[plant], plants.cp_j_per_kg_k[plant]
             opened_kg_s *= _valve_scale(cdus, halls, plants, _only(cdus.n_units, k, running[k]), halls.n_units)[plant]
         most_w, valve = _exchanger(
-            through_w[k], flow_kg_s * cdus.secondary_cp_j_per_kg_k[k], opened_kg_s * primary_cp, cold,
-            running[k] * cdus.ua_w_per_k[k], cdus.supply_set_degc[k], per_unit, cdus.min_valve_frac[k],
-            cdus.secondary_film_frac[k], cdus.primary_film_frac[k], cdus.film_exponent[k],
-        )  # fmt: skip
+            through_w[k],
+            flow_kg_s * cdus.secondary_cp_j_per_kg_k[k],
+            opened_kg_s * primary_cp,
+            cold,
+            running[k] * cdus.ua_w_per_k[k],
+            cdus.supply_set_degc[k],
+            per_unit,
+            cdus.min_valve_frac[k],
+            cdus.secondary_film_frac[k],
+            cdus.primary_film_frac[k],
+            cdus.film_exponent[k],
+        )
         capacity_w[k] = max(min(most_w - added_w, running[k] * cdus.capacity_w[k]), 0.0)
         primary_kg_s[k] = opened_kg_s * valve
     idle = (running > 0) & (flow <= 0)
@@ -282,17 +300,29 @@ def _groups(
 
 
 def _exchanger(
-    heat_w: float, hot_w_per_k: float, cold_w_per_k: float, cold_degc: float, ua_w_per_k: float, set_degc: float,
-    hot_frac: float, min_valve_frac: float, hot_film: float, cold_film: float, exponent: float,
-) -> tuple[float, float]:  # fmt: skip
+    heat_w: float,
+    hot_w_per_k: float,
+    cold_w_per_k: float,
+    cold_degc: float,
+    ua_w_per_k: float,
+    set_degc: float,
+    hot_frac: float,
+    min_valve_frac: float,
+    hot_film: float,
+    cold_film: float,
+    exponent: float,
+) -> tuple[float, float]:
     """Return the heat that an exchanger takes at its set point with the valve open [W], and the valve that holds it.
 
     The temperature over the cold inlet rises with the heat in proportion, at the same flows.
     """
     parts = {
-        "secondary_flow_frac": hot_frac, "min_valve_frac": min_valve_frac, "secondary_film_frac": hot_film,
-        "primary_film_frac": cold_film, "film_exponent": exponent,
-    }  # fmt: skip
+        "secondary_flow_frac": hot_frac,
+        "min_valve_frac": min_valve_frac,
+        "secondary_film_frac": hot_film,
+        "primary_film_frac": cold_film,
+        "film_exponent": exponent,
+    }
     asked_w = max(heat_w, 1.0)
     opened = solve_cdu(asked_w, hot_w_per_k, cold_w_per_k, cold_degc, ua_w_per_k, **parts)
     held = solve_cdu(asked_w, hot_w_per_k, cold_w_per_k, cold_degc, ua_w_per_k, supply_set_degc=set_degc, **parts)
@@ -333,11 +363,18 @@ def _halls(
         scale = _valve_scale(cdus, halls, plants, all_cdus, _only(halls.n_units, k, running[k]))
         opened_kg_s = running[k] * halls.coil_water_kg_s[k] * scale[plant]
         most_w, valve = _exchanger(
-            heat_w[k] + fan_w[k], rate, opened_kg_s * plants.cp_j_per_kg_k[plant], plants.supply_set_degc[plant],
-            running[k] * halls.coil_ua_w_per_k[k], halls.supply_set_degc[k] - rise_k[k], air / most,
-            halls.min_valve_frac[k], halls.coil_air_film_frac[k], halls.coil_water_film_frac[k],
+            heat_w[k] + fan_w[k],
+            rate,
+            opened_kg_s * plants.cp_j_per_kg_k[plant],
+            plants.supply_set_degc[plant],
+            running[k] * halls.coil_ua_w_per_k[k],
+            halls.supply_set_degc[k] - rise_k[k],
+            air / most,
+            halls.min_valve_frac[k],
+            halls.coil_air_film_frac[k],
+            halls.coil_water_film_frac[k],
             halls.coil_film_exponent[k],
-        )  # fmt: skip
+        )
         capacity_w[k] = max(min(most_w - fan_w[k], running[k] * halls.unit_capacity_w[k]), 0.0)
         water_kg_s[k] = opened_kg_s * valve
     return HallDesign(heat_w, capacity_w, net_kg_s, reach_kg_s, fan_w, rise_k, water_kg_s)
@@ -369,22 +406,32 @@ def _plants(
     np.add.at(flow_kg_s, halls.plant_index[served], hall.water_kg_s[served])
     flow_kg_s = np.clip(flow_kg_s, plants.min_flow_frac * plants.design_flow_kg_s, plants.design_flow_kg_s)
     flow_kg_s = np.where(plants.constant_flow == 1, plants.design_flow_kg_s, flow_kg_s)
-    pump_w = np.array([
-        pump_power_scalar(plants.pump_power_w[j], flow_kg_s[j] / plants.design_flow_kg_s[j], plants.pump_static_frac[j])
-        for j in range(plants.n_plants)
-    ])  # fmt: skip
+    pump_w = np.array(
+        [
+            pump_power_scalar(
+                plants.pump_power_w[j], flow_kg_s[j] / plants.design_flow_kg_s[j], plants.pump_static_frac[j]
+            )
+            for j in range(plants.n_plants)
+        ]
+    )
     carried_w = np.where(heat_w > 0, heat_w + plants.pump_heat_frac * pump_w, 0.0)
     spare = np.array([row.n_heat_rejection_spare for row in inputs.plants], dtype=float)
     spare_chillers = np.array([row.n_chillers_spare for row in inputs.plants], dtype=float)
     capacity_w = plant_capacities_w(
-        plants, carried_w, flow_kg_s, hours.weather,
+        plants,
+        carried_w,
+        flow_kg_s,
+        hours.weather,
         coolers_running=np.maximum(plants.n_coolers - spare, 0),
         towers_running=np.maximum(plants.n_towers - spare, 0),
         chillers_running=np.maximum(plants.n_chillers - spare_chillers, 0),
-    )  # fmt: skip
+    )
     solved = solve_plants(plants, carried_w, flow_kg_s, hours.weather)
     mechanical_w = (
-        solved.cooler_fan_power_w + solved.tower_fan_power_w + solved.tower_pump_power_w + solved.chiller_power_w
+        solved.cooler_fan_power_w
+        + solved.tower_fan_power_w
+        + solved.tower_pump_power_w
+        + solved.chiller_power_w
         + np.where(carried_w > 0, pump_w, 0.0)
-    )  # fmt: skip
+    )
     return PlantDesign(carried_w, flow_kg_s, capacity_w, mechanical_w, solved.chiller_power_w)

@@ -42,11 +42,18 @@ def _station_height(inputs: LayoutInputs) -> Iterator[Finding]:
     higher = "higher" if inputs.site.elevation_m > station_m else "lower"
     height_m = abs(inputs.site.elevation_m - station_m)
     yield Finding(
-        "site", None, inputs.site.name, "weather station height", RISK, height_m, FAR_M, "m",
+        "site",
+        None,
+        inputs.site.name,
+        "weather station height",
+        RISK,
+        height_m,
+        FAR_M,
+        "m",
         f"Stands {height_m:,.0f} m {higher} than its weather station ({inputs.weather.name}, {station_m:,.0f} m): air "
         "pressure is shifted, temperature and humidity are not. Take a station nearer its height, or correct its "
         "elevation.",
-    )  # fmt: skip
+    )
 
 
 def _calibrated_without_object(inputs: LayoutInputs) -> Iterator[Finding]:

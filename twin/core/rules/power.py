@@ -38,23 +38,44 @@ def _racks_without_power(inputs: LayoutInputs, racks: RackDesign) -> Iterator[Fi
     ids, names = inputs.racks.id, inputs.racks.name
     for i in np.flatnonzero((racks.feed_a < 0) & (racks.feed_b < 0) & (racks.power_w > 0)):
         yield Finding(
-            "rack", ids[i], names[i], "no feed", BLOCKING, float(racks.power_w[i]), 0.0, "W",
+            "rack",
+            ids[i],
+            names[i],
+            "no feed",
+            BLOCKING,
+            float(racks.power_w[i]),
+            0.0,
+            "W",
             f"Draws {kilowatts(racks.power_w[i])} but plugs into no feed.",
-        )  # fmt: skip
+        )
     for i in np.flatnonzero((racks.feed_a < 0) != (racks.feed_b < 0)):
         yield Finding(
-            "rack", ids[i], names[i], "one feed", RISK, 1.0, 2.0, "feeds",
+            "rack",
+            ids[i],
+            names[i],
+            "one feed",
+            RISK,
+            1.0,
+            2.0,
+            "feeds",
             "Has one feed only; any failure above it takes the rack down.",
-        )  # fmt: skip
+        )
     for side in (racks.feed_a, racks.feed_b):
         for f in np.unique(side[side >= 0]):
             feed = inputs.feeds[f]
             limit = own_rating_w(inputs, feed)
             for i in np.flatnonzero((side == f) & (racks.power_w > (limit or np.inf))):
                 yield Finding(
-                    "rack", ids[i], names[i], "rack power", BLOCKING, float(racks.power_w[i]), limit, "W",
+                    "rack",
+                    ids[i],
+                    names[i],
+                    "rack power",
+                    BLOCKING,
+                    float(racks.power_w[i]),
+                    limit,
+                    "W",
                     f"Draws up to {kilowatts(racks.power_w[i])}; {feed.name} carries {kilowatts(limit)}.",
-                )  # fmt: skip
+                )
 
 
 def _shared_paths(inputs: LayoutInputs, racks: RackDesign, loads: FeedLoads) -> Iterator[Finding]:
@@ -62,16 +83,24 @@ def _shared_paths(inputs: LayoutInputs, racks: RackDesign, loads: FeedLoads) -> 
     both = (racks.feed_a >= 0) & (racks.feed_b >= 0)
     for a, b in np.unique(np.stack([racks.feed_a[both], racks.feed_b[both]], axis=1).reshape(-1, 2), axis=0):
         shared = [
-            feed.name for f, feed in enumerate(inputs.feeds)
+            feed.name
+            for f, feed in enumerate(inputs.feeds)
             if loads.above[f, a] and loads.above[f, b] and feed.kind not in ROOTS
-        ]  # fmt: skip
+        ]
         if shared:
             mine = np.flatnonzero((racks.feed_a == a) & (racks.feed_b == b))
             feed = inputs.feeds[a]
             yield Finding(
-                "power_feed", feed.id, feed.name, "shared path", RISK, float(len(mine)), 0.0, "racks",
+                "power_feed",
+                feed.id,
+                feed.name,
+                "shared path",
+                RISK,
+                float(len(mine)),
+                0.0,
+                "racks",
                 f"Sides A and B of {len(mine)} racks meet at {shared[0]}; its failure takes both.",
-            )  # fmt: skip
+            )
 
 
 def _limit_w(inputs: LayoutInputs, loads: FeedLoads, f: int) -> tuple[float, str]:
@@ -96,9 +125,16 @@ def _overloads(inputs: LayoutInputs, loads: FeedLoads) -> Iterator[Finding]:
             "capacity": "its rating",
         }[rule]
         yield Finding(
-            "power_feed", feed.id, feed.name, rule, BLOCKING, float(loads.normal_w[f]), float(limit_w), "W",
+            "power_feed",
+            feed.id,
+            feed.name,
+            rule,
+            BLOCKING,
+            float(loads.normal_w[f]),
+            float(limit_w),
+            "W",
             f"Carries up to {kilowatts(loads.normal_w[f])}; {why}: {kilowatts(limit_w)}.",
-        )  # fmt: skip
+        )
 
 
 def _after_failures(inputs: LayoutInputs, loads: FeedLoads) -> Iterator[Finding]:
@@ -113,10 +149,17 @@ def _after_failures(inputs: LayoutInputs, loads: FeedLoads) -> Iterator[Finding]
             continue
         lost = inputs.feeds[loads.failed[worst[f]]]
         yield Finding(
-            "power_feed", feed.id, feed.name, "after a failure", BLOCKING, float(load_w), float(limit_w), "W",
+            "power_feed",
+            feed.id,
+            feed.name,
+            "after a failure",
+            BLOCKING,
+            float(load_w),
+            float(limit_w),
+            "W",
             f"Must carry {kilowatts(load_w)} when {lost.name} fails, but may carry {kilowatts(limit_w)}; "
             f"{lost.redundancy} is not kept.",
-        )  # fmt: skip
+        )
 
 
 def _groups(inputs: LayoutInputs, loads: FeedLoads) -> Iterator[Finding]:
@@ -136,9 +179,10 @@ def _groups(inputs: LayoutInputs, loads: FeedLoads) -> Iterator[Finding]:
         wanted = GROUP_SIZES.get(first.redundancy)
         if wanted and len(members) != wanted:
             yield _group_finding(
-                inputs, members[0], f"Group {name} states {first.redundancy}, which takes {wanted} feeds; it has "
-                f"{len(members)}.",
-            )  # fmt: skip
+                inputs,
+                members[0],
+                f"Group {name} states {first.redundancy}, which takes {wanted} feeds; it has {len(members)}.",
+            )
         if first.redundancy == "N+1" and len(members) == 1 and first.n_units == 1:
             yield _group_finding(inputs, members[0], f"Group {name} states N+1 but has one unit.")
         yield from _stranded(inputs, loads, name, members)
@@ -159,10 +203,17 @@ def _stranded(inputs: LayoutInputs, loads: FeedLoads, name: str, members: list[i
     load_w = float(loads.normal_w[members].sum())
     if np.isfinite(capacity_w) and load_w < (1 - STRANDED_FRAC) * capacity_w:
         yield Finding(
-            "power_feed", first.id, first.name, "stranded power", HINT, load_w, capacity_w, "W",
+            "power_feed",
+            first.id,
+            first.name,
+            "stranded power",
+            HINT,
+            load_w,
+            capacity_w,
+            "W",
             f"Group {name} can carry {kilowatts(capacity_w)} after a failure, its racks draw at most "
             f"{kilowatts(load_w)}: {kilowatts(capacity_w - load_w)} stay unused.",
-        )  # fmt: skip
+        )
 
 
 def _sources(inputs: LayoutInputs, racks: RackDesign, loads: FeedLoads) -> Iterator[Finding]:
@@ -174,34 +225,63 @@ def _sources(inputs: LayoutInputs, racks: RackDesign, loads: FeedLoads) -> Itera
         yield Finding("site", None, site.name, "no utility", BLOCKING, None, None, "", "No feed is a utility.")
         return
     limit_w = min(site.grid_limit_w, float(loads.capacity_w[utilities].sum()) if utilities else np.inf)
-    typical_w = total_w * (float(racks.typical_w.sum()) + loads.mechanical_w) / max(
-        float(racks.power_w.sum()) + loads.mechanical_w, 1.0
-    )  # fmt: skip
+    racks_and_cooling_w = max(float(racks.power_w.sum()) + loads.mechanical_w, 1.0)
+    typical_w = total_w * (float(racks.typical_w.sum()) + loads.mechanical_w) / racks_and_cooling_w
     if total_w > limit_w:
         held = typical_w <= limit_w
+        heavy_use = "in heavy use it stays below, so caps must hold it."
+        if not held:
+            heavy_use = f"even in heavy use it draws {kilowatts(typical_w)}."
         yield Finding(
-            "site", None, site.name, "grid limit", RISK if held else BLOCKING, total_w, limit_w, "W",
+            "site",
+            None,
+            site.name,
+            "grid limit",
+            RISK if held else BLOCKING,
+            total_w,
+            limit_w,
+            "W",
             f"At nameplate the layout draws {kilowatts(total_w)} from a connection of {kilowatts(limit_w)}; "
-            + ("in heavy use it stays below, so caps must hold it." if held else
-               f"even in heavy use it draws {kilowatts(typical_w)}."),
-        )  # fmt: skip
+            f"{heavy_use}",
+        )
     elif total_w < (1 - STRANDED_FRAC) * limit_w and racks.power_w.size:
         yield Finding(
-            "site", None, site.name, "stranded power", HINT, total_w, limit_w, "W",
+            "site",
+            None,
+            site.name,
+            "stranded power",
+            HINT,
+            total_w,
+            limit_w,
+            "W",
             f"The connection of {kilowatts(limit_w)} is never used beyond {kilowatts(total_w)}.",
-        )  # fmt: skip
+        )
     generators = [f for f, feed in enumerate(inputs.feeds) if feed.kind == "generator"]
     if not generators:
         if racks.power_w.size:
             yield Finding(
-                "site", None, site.name, "no generators", HINT, None, None, "",
+                "site",
+                None,
+                site.name,
+                "no generators",
+                HINT,
+                None,
+                None,
+                "",
                 "Nothing replaces the utility when it fails for longer than the batteries last.",
-            )  # fmt: skip
+            )
         return
     firm_w = sum(_limit_w(inputs, loads, f)[0] for f in generators)
     if total_w > firm_w:
         first = inputs.feeds[generators[0]]
         yield Finding(
-            "power_feed", first.id, first.name, "generators", RISK, total_w, firm_w, "W",
+            "power_feed",
+            first.id,
+            first.name,
+            "generators",
+            RISK,
+            total_w,
+            firm_w,
+            "W",
             f"The layout draws up to {kilowatts(total_w)}; with one unit out the generators give {kilowatts(firm_w)}.",
-        )  # fmt: skip
+        )

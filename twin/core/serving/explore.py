@@ -33,19 +33,43 @@ from twin.core.serving.launch import LaunchQuestion, context_limit, launches, pi
 
 #: Quantities of a point and of the operating point, and which band each has; a batch follows from the others.
 FRONTIER_BANDS = {
-    "user_tokens_per_s": "itl", "accelerator_tokens_per_s": "throughput", "ttft_s": "ttft", "itl_s": "itl",
-    "accelerator_power_w": "power", "joules_per_output_token": "joules",
-}  # fmt: skip
+    "user_tokens_per_s": "itl",
+    "accelerator_tokens_per_s": "throughput",
+    "ttft_s": "ttft",
+    "itl_s": "itl",
+    "accelerator_power_w": "power",
+    "joules_per_output_token": "joules",
+}
 OPERATING_BANDS = {
-    "user_tokens_per_s": "itl", "accelerator_tokens_per_s": "throughput", "ttft_p50_s": "ttft", "ttft_p95_s": "ttft",
-    "itl_p50_s": "itl", "itl_p95_s": "itl", "accelerator_power_w": "power", "joules_per_output_token": "joules",
-}  # fmt: skip
+    "user_tokens_per_s": "itl",
+    "accelerator_tokens_per_s": "throughput",
+    "ttft_p50_s": "ttft",
+    "ttft_p95_s": "ttft",
+    "itl_p50_s": "itl",
+    "itl_p95_s": "itl",
+    "accelerator_power_w": "power",
+    "joules_per_output_token": "joules",
+}
 UNITS = {
-    "user_tokens_per_s": "tok/s", "accelerator_tokens_per_s": "tok/s", "ttft_s": "s", "ttft_p50_s": "s",
-    "ttft_p95_s": "s", "itl_s": "s", "itl_p50_s": "s", "itl_p95_s": "s", "batch": "requests per instance",
-    "accelerator_power_w": "W", "joules_per_output_token": "J/tok", "output_tokens_per_s": "tok/s", "clock_frac": "-",
-    "sessions": "sessions per accelerator", "cached_frac": "-", "request_s": "s", "session_s": "s", "mean_pause_s": "s",
-}  # fmt: skip
+    "user_tokens_per_s": "tok/s",
+    "accelerator_tokens_per_s": "tok/s",
+    "ttft_s": "s",
+    "ttft_p50_s": "s",
+    "ttft_p95_s": "s",
+    "itl_s": "s",
+    "itl_p50_s": "s",
+    "itl_p95_s": "s",
+    "batch": "requests per instance",
+    "accelerator_power_w": "W",
+    "joules_per_output_token": "J/tok",
+    "output_tokens_per_s": "tok/s",
+    "clock_frac": "-",
+    "sessions": "sessions per accelerator",
+    "cached_frac": "-",
+    "request_s": "s",
+    "session_s": "s",
+    "mean_pause_s": "s",
+}
 #: Loads, over what is sustained at full clock, among which a capped system's highest is found.
 LOADS = np.linspace(0.02, 1.0, 50)
 #: The same, at which sessions are shown.
@@ -185,15 +209,21 @@ def _best(question: Question, targets: LatencyTargets, bands: Mapping[str, float
     how = "As pinned" if question.pin else f"Most output per accelerator of {choice.candidates} configurations"
     reason = f"{how} while 95 % of requests keep TTFT within {targets.ttft_s:g} s and ITL within {targets.itl_s:g} s."
     configuration = {
-        "text": found.text(), "weight_precision": found.weight_precision, "n_accelerators": found.n_accelerators,
-        "is_disaggregated": found.is_disaggregated, "prefill_instances": found.prefill_instances,
-        "decode_instances": found.decode_instances, "draft_tokens": found.draft_tokens,
+        "text": found.text(),
+        "weight_precision": found.weight_precision,
+        "n_accelerators": found.n_accelerators,
+        "is_disaggregated": found.is_disaggregated,
+        "prefill_instances": found.prefill_instances,
+        "decode_instances": found.decode_instances,
+        "draft_tokens": found.draft_tokens,
         "candidates": choice.candidates,
-    }  # fmt: skip
+    }
     return compared | {
-        "feasible": True, "reason": reason, "configuration": configuration,
+        "feasible": True,
+        "reason": reason,
+        "configuration": configuration,
         "operating_point": _with_bands(point, OPERATING_BANDS, bands),
-    }  # fmt: skip
+    }
 
 
 def chosen_configuration(question: Question, targets: LatencyTargets) -> dict[str, Any]:
@@ -211,13 +241,22 @@ def _choice(question: Question, targets: LatencyTargets) -> ConfigurationChoice:
     precisions = (question.precision,) if question.precision else None
     if question.pin is not None:
         return pinned_configuration(
-            *asked, targets, question.pin, max_accelerators=question.max_accelerators, precisions=precisions,
+            *asked,
+            targets,
+            question.pin,
+            max_accelerators=question.max_accelerators,
+            precisions=precisions,
             engine=question.engine,
-        )  # fmt: skip
+        )
     return best_configuration(
-        *asked, targets, max_accelerators=question.max_accelerators, precisions=precisions, engine=question.engine,
-        allow_drafts=question.allow_drafts, restrictions=question.restrictions,
-    )  # fmt: skip
+        *asked,
+        targets,
+        max_accelerators=question.max_accelerators,
+        precisions=precisions,
+        engine=question.engine,
+        allow_drafts=question.allow_drafts,
+        restrictions=question.restrictions,
+    )
 
 
 def launch_settings(
@@ -229,14 +268,17 @@ def launch_settings(
         return []
     workload, limit = question.workload, float(question.model.get("max_context_tokens") or 131072)
     asked = LaunchQuestion(
-        pin_of(configuration), question.model, configuration.weight_precision,
+        pin_of(configuration),
+        question.model,
+        configuration.weight_precision,
         configuration.kv_precision or usual_kv_precision(configuration.weight_precision),
         context_limit(
-            workload.most_input_tokens + workload.most_output_tokens, workload.input_tokens + workload.output_tokens,
+            workload.most_input_tokens + workload.most_output_tokens,
+            workload.input_tokens + workload.output_tokens,
             limit,
         ),
         accelerators_per_node,
-    )  # fmt: skip
+    )
     return [asdict(launch) for launch in launches(asked)]
 
 
@@ -261,9 +303,14 @@ def _curve(
     question: Question, targets: LatencyTargets, configuration: Configuration, loads: NDArray[np.float64]
 ) -> ServingCurve:
     return serving_curve(
-        coefficient_set(), configuration, question.workload, targets, np.ones(1), loads,
+        coefficient_set(),
+        configuration,
+        question.workload,
+        targets,
+        np.ones(1),
+        loads,
         power_cap_w=question.power_cap_w,
-    )  # fmt: skip
+    )
 
 
 def _keeps(curve: ServingCurve, targets: LatencyTargets) -> NDArray[np.bool_]:
@@ -286,10 +333,15 @@ def session_load(question: Question, targets: LatencyTargets) -> dict[str, Any] 
     request_s = curve.ttft_p50_s[0] + question.workload.output_tokens * curve.itl_p50_s[0]
     session_s = sessions.requests * request_s + (sessions.requests - 1.0) * sessions.mean_pause_s
     columns = {
-        "sessions": curve.sessions[0], "cached_frac": curve.cached_frac[0], "ttft_p50_s": curve.ttft_p50_s[0],
-        "ttft_p95_s": curve.ttft_p95_s[0], "itl_p50_s": curve.itl_p50_s[0], "request_s": request_s,
-        "session_s": session_s, "accelerator_tokens_per_s": curve.output_tokens_per_s[0],
-    }  # fmt: skip
+        "sessions": curve.sessions[0],
+        "cached_frac": curve.cached_frac[0],
+        "ttft_p50_s": curve.ttft_p50_s[0],
+        "ttft_p95_s": curve.ttft_p95_s[0],
+        "itl_p50_s": curve.itl_p50_s[0],
+        "request_s": request_s,
+        "session_s": session_s,
+        "accelerator_tokens_per_s": curve.output_tokens_per_s[0],
+    }
     kept = np.flatnonzero(_keeps(curve, targets) | (question.power_cap_w is None))
     return {
         "configuration": configuration.text(),

@@ -75,9 +75,16 @@ def pin_of(configuration: Configuration) -> Pin:
     """Return a configuration that was found as one that is decided."""
     c = configuration
     return Pin(
-        c.parallelism, c.prefill_parallelism, c.prefill_instances, c.decode_instances, c.weight_precision,
-        c.draft_tokens, c.batch, c.kv_precision, c.checkpoint,
-    )  # fmt: skip
+        c.parallelism,
+        c.prefill_parallelism,
+        c.prefill_instances,
+        c.decode_instances,
+        c.weight_precision,
+        c.draft_tokens,
+        c.batch,
+        c.kv_precision,
+        c.checkpoint,
+    )
 
 
 def launches_of_run(per_workload: Sequence[WorkloadRow], inputs: LayoutInputs) -> list[dict[str, Any]]:
@@ -189,9 +196,11 @@ def _sglang(question: LaunchQuestion, role: str, p: Parallelism) -> dict[str, An
         found["--quantization"] = "fp8"
     if question.pin.draft_tokens and role != "prefill":
         found |= {
-            "--speculative-algorithm": "NEXTN", "--speculative-num-steps": question.pin.draft_tokens,
-            "--speculative-eagle-topk": 1, "--speculative-num-draft-tokens": question.pin.draft_tokens + 1,
-        }  # fmt: skip
+            "--speculative-algorithm": "NEXTN",
+            "--speculative-num-steps": question.pin.draft_tokens,
+            "--speculative-eagle-topk": 1,
+            "--speculative-num-draft-tokens": question.pin.draft_tokens + 1,
+        }
     if role != "aggregated":
         found |= {"--disaggregation-mode": role, "--disaggregation-transfer-backend": "nixl"}
     return found
@@ -199,24 +208,29 @@ def _sglang(question: LaunchQuestion, role: str, p: Parallelism) -> dict[str, An
 
 def _trtllm(question: LaunchQuestion, role: str, p: Parallelism) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "tensor_parallel_size": p.stage_accelerators, "pipeline_parallel_size": p.pipeline_parallel,
-        "enable_attention_dp": p.attention_data_parallel > 1, "max_seq_len": question.context_tokens,
+        "tensor_parallel_size": p.stage_accelerators,
+        "pipeline_parallel_size": p.pipeline_parallel,
+        "enable_attention_dp": p.attention_data_parallel > 1,
+        "max_seq_len": question.context_tokens,
         "kv_cache_config": {
-            "free_gpu_memory_fraction": MEMORY_FRAC, "dtype": "fp8" if question.kv_precision == "fp8" else "auto",
+            "free_gpu_memory_fraction": MEMORY_FRAC,
+            "dtype": "fp8" if question.kv_precision == "fp8" else "auto",
         },
-    }  # fmt: skip
+    }
     if p.expert_parallel > 1:
         found["moe_expert_parallel_size"] = p.expert_parallel
     if (seats := _seats(question, role, p.attention_data_parallel)) is not None:
         found["max_batch_size"] = seats
     if question.pin.draft_tokens and role != "prefill":
         found["speculative_config"] = {
-            "decoding_type": "MTP", "num_nextn_predict_layers": question.pin.draft_tokens,
-        }  # fmt: skip
+            "decoding_type": "MTP",
+            "num_nextn_predict_layers": question.pin.draft_tokens,
+        }
     if role != "aggregated":
         found["cache_transceiver_config"] = {
-            "backend": "DEFAULT", "max_tokens_in_buffer": question.context_tokens,
-        }  # fmt: skip
+            "backend": "DEFAULT",
+            "max_tokens_in_buffer": question.context_tokens,
+        }
     return found
 
 
@@ -241,8 +255,11 @@ def _launch(engine: str, question: LaunchQuestion) -> Launch:
     for role, parallelism, instances in roles(question.pin):
         settings = engine_settings(engine, question, role, parallelism)
         part: dict[str, Any] = {
-            "role": role, "instances": instances, "accelerators": parallelism.accelerators, "settings": settings,
-        }  # fmt: skip
+            "role": role,
+            "instances": instances,
+            "accelerators": parallelism.accelerators,
+            "settings": settings,
+        }
         if known is VLLM:
             command = ["vllm", "serve", question.repository, *words(settings)]
         elif known is SGLANG:
@@ -292,17 +309,21 @@ def dynamo_documents(engine: str, question: LaunchQuestion) -> list[dict[str, An
     name = "".join(c if c.isalnum() else "-" for c in f"{question.model['id']}-{engine}".lower()).strip("-")
     components: list[dict[str, Any]] = [
         {
-            "name": "Frontend", "type": "frontend", "replicas": 1,
+            "name": "Frontend",
+            "type": "frontend",
+            "replicas": 1,
             "podTemplate": {"spec": {"containers": [{"name": "main", "image": image}]}},
         }
-    ]  # fmt: skip
+    ]
     files: dict[str, str] = {}
     for role, parallelism, instances in roles(question.pin):
         settings = engine_settings(engine, question, role, parallelism)
         container: dict[str, Any] = {
-            "name": "main", "image": image, "command": ["python3", "-m", MODULES[engine]],
+            "name": "main",
+            "image": image,
+            "command": ["python3", "-m", MODULES[engine]],
             "args": dynamo_arguments(engine, question, role, settings),
-        }  # fmt: skip
+        }
         nodes = ceil(parallelism.accelerators / question.accelerators_per_node)
         limit = ceil(parallelism.accelerators / nodes)
         container["resources"] = {"limits": {"nvidia.com/gpu": str(limit)}}
@@ -313,18 +334,24 @@ def dynamo_documents(engine: str, question: LaunchQuestion) -> list[dict[str, An
             spec["volumes"] = [{"name": "engine", "configMap": {"name": f"{name}-engine"}}]
         component: dict[str, Any] = {
             "name": role if role != "aggregated" else "worker",
-            "type": role if role != "aggregated" else "worker", "replicas": instances,
-        }  # fmt: skip
+            "type": role if role != "aggregated" else "worker",
+            "replicas": instances,
+        }
         if nodes > 1:
             component["multinode"] = {"nodeCount": nodes}
         components.append(component | {"podTemplate": {"spec": spec}})
     graph = {
-        "apiVersion": "nvidia.com/v1beta1", "kind": "DynamoGraphDeployment", "metadata": {"name": name},
+        "apiVersion": "nvidia.com/v1beta1",
+        "kind": "DynamoGraphDeployment",
+        "metadata": {"name": name},
         "spec": {"backendFramework": engine, "components": components},
-    }  # fmt: skip
+    }
     config = {
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"{name}-engine"}, "data": files,
-    }  # fmt: skip
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": f"{name}-engine"},
+        "data": files,
+    }
     return [config, graph] if files else [graph]
 
 

@@ -58,11 +58,17 @@ class Answer:
             low, high = self.bands.get(figure.name, (None, None))
             rows.append(
                 {
-                    "name": figure.name, "label": figure.label, "unit": figure.unit, "better": figure.better,
-                    "value": value, "text": quantity_text(value, figure.unit), "low": low, "high": high,
+                    "name": figure.name,
+                    "label": figure.label,
+                    "unit": figure.unit,
+                    "better": figure.better,
+                    "value": value,
+                    "text": quantity_text(value, figure.unit),
+                    "low": low,
+                    "high": high,
                     "band": band_text(None if low is None else (low, high), value),
                 }
-            )  # fmt: skip
+            )
         return rows
 
 

@@ -24,9 +24,12 @@ BoolArray = NDArray[np.bool_]
 def object_tables(steady: Steady) -> dict[str, ObjectTable]:
     """Return the tables of a solved layout by kind, objects in the snapshot's order."""
     return {
-        "racks": _racks(steady), "cdus": _cdus(steady), "feeds": _feeds(steady), "halls": _halls(steady),
+        "racks": _racks(steady),
+        "cdus": _cdus(steady),
+        "feeds": _feeds(steady),
+        "halls": _halls(steady),
         "plants": _plants(steady),
-    }  # fmt: skip
+    }
 
 
 def totals(steady: Steady) -> dict[str, Any]:
@@ -98,14 +101,21 @@ def _racks(steady: Steady) -> ObjectTable:
     }
     dead = ~(power > 0) | ((bank["n_accelerators"] > 0) & ~np.isfinite(junction))
     throttled = (clock < 1.0) & ((junction > bank["throttle_degc"]) | _held_back(steady))
-    over = _beyond(values, limits, {"power_w": "power_limit_w", "supply_degc": "supply_limit_degc",
-                                    "inlet_air_degc": "inlet_air_limit_degc"})  # fmt: skip
+    over = _beyond(
+        values,
+        limits,
+        {"power_w": "power_limit_w", "supply_degc": "supply_limit_degc", "inlet_air_degc": "inlet_air_limit_degc"},
+    )
     racks = steady.inputs.racks
     pools = [None if i < 0 else steady.pools[i].workload for i in steady.rack_pool.tolist()]
     return ObjectTable(
-        list(racks.id), list(racks.name), values, limits, _state(over=over, throttled=throttled, dead=dead),
+        list(racks.id),
+        list(racks.name),
+        values,
+        limits,
+        _state(over=over, throttled=throttled, dead=dead),
         {"workload": pools},
-    )  # fmt: skip
+    )
 
 
 def _held_back(steady: Steady) -> BoolArray:
@@ -175,9 +185,14 @@ def _cdus(steady: Steady) -> ObjectTable:
     cdus = inputs.cdus
     n = c.meter_power_w.size
     if site.cdus is None:
-        return ObjectTable([], [], {q.name: np.zeros((n, 0)) for q in QUANTITIES["cdus"]},
-                           {q.limit: np.zeros(0) for q in QUANTITIES["cdus"] if q.limit},
-                           np.zeros((n, 0), dtype=np.int64), {"group": [], "group_units": []})  # fmt: skip
+        return ObjectTable(
+            [],
+            [],
+            {q.name: np.zeros((n, 0)) for q in QUANTITIES["cdus"]},
+            {q.limit: np.zeros(0) for q in QUANTITIES["cdus"] if q.limit},
+            np.zeros((n, 0), dtype=np.int64),
+            {"group": [], "group_units": []},
+        )
     groups = {name: i for i, name in enumerate(equipment.cdu_groups(inputs))}
     group = np.array([groups[cdu.group] for cdu in cdus])
     runs = _cdus_running(steady)
@@ -221,9 +236,13 @@ def _cdus(steady: Steady) -> ObjectTable:
     over = _beyond(values, limits, {"load_frac": "load_limit_frac", "supply_degc": "supply_limit_degc"})
     over |= c.cdu_level[:, group] < 1.0
     return ObjectTable(
-        [cdu.id for cdu in cdus], [cdu.name for cdu in cdus], values, limits, _state(over=over, dead=~runs),
+        [cdu.id for cdu in cdus],
+        [cdu.name for cdu in cdus],
+        values,
+        limits,
+        _state(over=over, dead=~runs),
         {"group": [cdu.group for cdu in cdus], "group_units": site.cdus.n_units[group].astype(int).tolist()},
-    )  # fmt: skip
+    )
 
 
 def _cdus_running(steady: Steady) -> BoolArray:
@@ -265,14 +284,18 @@ def _feeds(steady: Steady) -> ObjectTable:
     over |= steady.coupled.short_feed[:, None] == node
     parents = [feed.parent_id for feed in inputs.feeds]
     return ObjectTable(
-        [feed.id for feed in inputs.feeds], [feed.name for feed in inputs.feeds], values, limits,
+        [feed.id for feed in inputs.feeds],
+        [feed.name for feed in inputs.feeds],
+        values,
+        limits,
         _state(over=over, dead=~live[:, node]),
         {
-            "kind": [feed.kind for feed in inputs.feeds], "parent": parents,
+            "kind": [feed.kind for feed in inputs.feeds],
+            "parent": parents,
             "units": [feed.n_units for feed in inputs.feeds],
             "units_out": failed[:, node].tolist(),
         },
-    )  # fmt: skip
+    )
 
 
 def _halls(steady: Steady) -> ObjectTable:
@@ -298,9 +321,13 @@ def _halls(steady: Steady) -> ObjectTable:
     rows = steady.inputs.halls
     dead = (halls.n_units > 0) & (running <= 0)
     return ObjectTable(
-        [hall.id for hall in rows], [hall.name for hall in rows], values, limits, _state(over=over, dead=dead),
+        [hall.id for hall in rows],
+        [hall.name for hall in rows],
+        values,
+        limits,
+        _state(over=over, dead=dead),
         {"units": halls.n_units.astype(int).tolist(), "units_out": out.astype(int).tolist()},
-    )  # fmt: skip
+    )
 
 
 def _plants(steady: Steady) -> ObjectTable:
@@ -326,17 +353,23 @@ def _plants(steady: Steady) -> ObjectTable:
     over = values["supply_degc"] > plants.supply_set_degc + 0.05
     units, out, gone = {}, {}, np.ones((c.meter_power_w.size, plants.n_plants), dtype=bool)
     for kind, installed in (
-        ("coolers", plants.n_coolers), ("towers", plants.n_towers), ("chillers", plants.n_chillers),
+        ("coolers", plants.n_coolers),
+        ("towers", plants.n_towers),
+        ("chillers", plants.n_chillers),
         ("pumps", plants.n_pumps),
-    ):  # fmt: skip
+    ):
         lost = _units_out(steady, f"{kind}_running", installed)
         units[kind], out[f"{kind}_out"] = installed.astype(int).tolist(), lost.astype(int).tolist()
         gone = gone | (lost >= installed) if kind == "pumps" else gone & (lost >= installed)
     rows = steady.inputs.plants
     return ObjectTable(
-        [plant.id for plant in rows], [plant.name for plant in rows], values, limits,
-        _state(over=over, dead=gone), units | out,
-    )  # fmt: skip
+        [plant.id for plant in rows],
+        [plant.name for plant in rows],
+        values,
+        limits,
+        _state(over=over, dead=gone),
+        units | out,
+    )
 
 
 def _units_out(steady: Steady, name: str, installed: FloatArray) -> FloatArray:

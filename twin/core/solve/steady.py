@@ -135,8 +135,12 @@ def solve_steady(
     )
     return Steady(
         **{entry.name: getattr(here, entry.name) for entry in fields(Described)},
-        hours=tuple(int(hour) for hour in hours), load_frac=load, coupled=coupled, out=states, failures=failures,
-    )  # fmt: skip
+        hours=tuple(int(hour) for hour in hours),
+        load_frac=load,
+        coupled=coupled,
+        out=states,
+        failures=failures,
+    )
 
 
 def parts_that_fail(year: Described) -> list[Component]:
@@ -222,8 +226,9 @@ def hour_rows(steady: Steady) -> list[dict[str, Any]]:
         {
             "index": hour if hour != DESIGN else "design",
             "label": date_text(hour, n_hours) if hour != DESIGN else "Design hour",
-            "dry_bulb_degc": float(weather.dry_bulb_degc[i]), "wet_bulb_degc": float(wet[i]),
+            "dry_bulb_degc": float(weather.dry_bulb_degc[i]),
+            "wet_bulb_degc": float(wet[i]),
             "load_frac": float(load[i]),
         }
         for i, hour in enumerate(steady.hours)
-    ]  # fmt: skip
+    ]

@@ -20,13 +20,26 @@ from twin.core.telemetry.tables import Table
 FloatArray = NDArray[np.float64]
 
 QUANTITIES = (
-    "supply_air_degc", "outdoor_air_degc", "mixed_air_degc", "return_air_degc", "supply_air_set_point_degc",
-    "fan_status", "fan_speed_frac", "outdoor_damper_frac", "cooling_valve_frac", "heating_valve_frac", "occupied",
-)  # fmt: skip
-NEEDED = (
-    "supply_air_degc", "outdoor_air_degc", "mixed_air_degc", "return_air_degc", "outdoor_damper_frac",
+    "supply_air_degc",
+    "outdoor_air_degc",
+    "mixed_air_degc",
+    "return_air_degc",
+    "supply_air_set_point_degc",
+    "fan_status",
+    "fan_speed_frac",
+    "outdoor_damper_frac",
     "cooling_valve_frac",
-)  # fmt: skip
+    "heating_valve_frac",
+    "occupied",
+)
+NEEDED = (
+    "supply_air_degc",
+    "outdoor_air_degc",
+    "mixed_air_degc",
+    "return_air_degc",
+    "outdoor_damper_frac",
+    "cooling_valve_frac",
+)
 ALSO_CALLED: Mapping[str, tuple[str, ...]] = {
     "supply_air_degc": ("supplyairtemperaturec", "supplyairtemperature", "sat", "supplyairc", "supplyc"),
     "outdoor_air_degc": ("outdoorairtemperaturec", "outdoorairtemperature", "oat", "outdoorairc", "outdoorc"),
@@ -86,12 +99,22 @@ def handler_of(rows: Rows) -> Handler:
     fan_on = got("fan_status", 1.0) > 0.5
     occupied = got("occupied", 1.0) > 0.5
     return Handler(
-        rows.seconds, np.floor(rows.seconds / DAY_S).astype(np.intp), rows.values["supply_air_degc"],
-        rows.values["outdoor_air_degc"], rows.values["mixed_air_degc"], rows.values["return_air_degc"],
-        got("supply_air_set_point_degc", np.nan), np.clip(rows.values["outdoor_damper_frac"], 0, 1),
-        np.clip(rows.values["cooling_valve_frac"], 0, 1), np.clip(got("heating_valve_frac", 0.0), 0, 1),
-        got("fan_speed_frac", np.nan), fan_on & occupied, fan_on, occupied, float(np.median(np.diff(rows.seconds))),
-    )  # fmt: skip
+        rows.seconds,
+        np.floor(rows.seconds / DAY_S).astype(np.intp),
+        rows.values["supply_air_degc"],
+        rows.values["outdoor_air_degc"],
+        rows.values["mixed_air_degc"],
+        rows.values["return_air_degc"],
+        got("supply_air_set_point_degc", np.nan),
+        np.clip(rows.values["outdoor_damper_frac"], 0, 1),
+        np.clip(rows.values["cooling_valve_frac"], 0, 1),
+        np.clip(got("heating_valve_frac", 0.0), 0, 1),
+        got("fan_speed_frac", np.nan),
+        fan_on & occupied,
+        fan_on,
+        occupied,
+        float(np.median(np.diff(rows.seconds))),
+    )
 
 
 def outdoor_share(values: Mapping[str, float], damper_frac: FloatArray) -> FloatArray:
@@ -154,17 +177,32 @@ def rules_of(handler: Handler, mixing: Mapping[str, float], fan_rise_k: float) -
         full = (h.cooling_frac > 0.95) | (h.heating_frac > 0.95)
         wide_open = h.runs & full & np.isfinite(h.set_point_degc)
         table = (
-            ("valve_stuck", "cooling_valve", (h.cooling_frac > OPEN_FRAC) & ~heating, rise > -COIL_TOLERANCE_K,
-             "called, yet the air is not cooled"),
-            ("valve_stuck", "heating_valve", (h.heating_frac > OPEN_FRAC) & ~cooling, rise < COIL_TOLERANCE_K,
-             "called, yet the air is not warmed"),
+            (
+                "valve_stuck",
+                "cooling_valve",
+                (h.cooling_frac > OPEN_FRAC) & ~heating,
+                rise > -COIL_TOLERANCE_K,
+                "called, yet the air is not cooled",
+            ),
+            (
+                "valve_stuck",
+                "heating_valve",
+                (h.heating_frac > OPEN_FRAC) & ~cooling,
+                rise < COIL_TOLERANCE_K,
+                "called, yet the air is not warmed",
+            ),
             ("valve_leak", "cooling_valve", ~cooling, rise < -TOLERANCE_K, "not called, yet the air is cooled"),
             ("valve_leak", "heating_valve", idle, rise > TOLERANCE_K, "not called, yet the air is warmed"),
-            ("valve_stuck", "outdoor_damper", apart, np.abs(off) > DAMPER_TOLERANCE_FRAC,
-             "the outdoor share is not what the damper's position gives"),
+            (
+                "valve_stuck",
+                "outdoor_damper",
+                apart,
+                np.abs(off) > DAMPER_TOLERANCE_FRAC,
+                "the outdoor share is not what the damper's position gives",
+            ),
             ("sensor_bias", "mixed_air", h.runs, outside, "mixed air lies outside what is mixed"),
             ("rejection_degraded", "coil", wide_open, missed, "a valve is wide open and the set point is missed"),
-        )  # fmt: skip
+        )
     return [Rule(kind, place, h.runs & applies, fails, meaning) for kind, place, applies, fails, meaning in table]
 
 
@@ -206,10 +244,16 @@ def calibrate_air_handler(
     parameters = [parameter_row("air-handler", one) for one in mixing.estimates]
     parameters.append(
         {
-            "object": "air-handler", "parameter": "fan_rise_k", "unit": "K", "value": fan_rise_k,
-            "low": 0.0, "high": 2.0, "identifiable": bool(idle_rise.size > 30), "reason": "median with both coils shut",
+            "object": "air-handler",
+            "parameter": "fan_rise_k",
+            "unit": "K",
+            "value": fan_rise_k,
+            "low": 0.0,
+            "high": 2.0,
+            "identifiable": bool(idle_rise.size > 30),
+            "reason": "median with both coils shut",
         }
-    )  # fmt: skip
+    )
     faults = _faults(rows, handler, rules_of(handler, sound, fan_rise_k))
     return Answer(measured, parameters, faults, [], [], list(rows.times.findings), rows.columns)
 
@@ -259,7 +303,14 @@ def _odd_days(rows: Rows, handler: Handler, days: NDArray[np.intp]) -> list[dict
 def _entry(rows: Rows, kind: str, place: str, failed: Sequence[int], n_days: int, share: float, meaning: str) -> dict:
     dates = [rows.times.iso(day * DAY_S)[:10] for day in failed]
     return {
-        "kind": kind, "object": place, "since": dates[0], "size": share, "low": FAILS_FRAC, "high": 1.0,
-        "score": share * len(failed) / n_days, "unit": "frac", "days": dates,
+        "kind": kind,
+        "object": place,
+        "since": dates[0],
+        "size": share,
+        "low": FAILS_FRAC,
+        "high": 1.0,
+        "score": share * len(failed) / n_days,
+        "unit": "frac",
+        "days": dates,
         "evidence": f"{meaning} on {len(failed)} of {n_days} days",
-    }  # fmt: skip
+    }

@@ -155,9 +155,15 @@ def fit_map(
     span = np.ptp(bounds, axis=1)
     inner = np.clip(start, bounds[:, 0] + 1e-9 * span, bounds[:, 1] - 1e-9 * span)
     solved = least_squares(
-        rows, inner, jac="2-point" if difference_frac is None else _differences(parameters, rows, difference_frac),
-        bounds=bounds.T, loss="soft_l1", f_scale=softness, x_scale="jac", max_nfev=max_evaluations,
-    )  # fmt: skip
+        rows,
+        inner,
+        jac="2-point" if difference_frac is None else _differences(parameters, rows, difference_frac),
+        bounds=bounds.T,
+        loss="soft_l1",
+        f_scale=softness,
+        x_scale="jac",
+        max_nfev=max_evaluations,
+    )
     covariance, scale = _covariance(solved, parameters, n_data, samples_per_independent, softness)
     sigma = np.sqrt(np.diag(covariance))
     correlation = covariance / np.outer(np.where(sigma > 0, sigma, 1.0), np.where(sigma > 0, sigma, 1.0))

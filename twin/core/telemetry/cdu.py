@@ -22,10 +22,18 @@ from twin.core.telemetry.tables import Table
 FloatArray = NDArray[np.float64]
 
 QUANTITIES = (
-    "primary_supply_degc", "primary_return_degc", "primary_flow_kg_s", "secondary_supply_degc",
-    "secondary_return_degc", "secondary_flow_kg_s", "heat_w", "pump_power_w", "rejection_fan_power_w", "dry_bulb_degc",
+    "primary_supply_degc",
+    "primary_return_degc",
+    "primary_flow_kg_s",
+    "secondary_supply_degc",
+    "secondary_return_degc",
+    "secondary_flow_kg_s",
+    "heat_w",
+    "pump_power_w",
+    "rejection_fan_power_w",
+    "dry_bulb_degc",
     "wet_bulb_degc",
-)  # fmt: skip
+)
 NEEDED = QUANTITIES[:6]
 TEMPERATURES = ("primary_supply_degc", "primary_return_degc", "secondary_supply_degc", "secondary_return_degc")
 SENSE = {
@@ -48,9 +56,16 @@ SETTLED_K = 0.4  # supply above its set point by this much: the rejection runs a
 # Heat that a tower sheds with its fan off, over its full capacity (EnergyPlus' default for free convection).
 ASSUMED_FREE_CONVECTION_FRAC = 0.1
 FEATURES = (
-    "primary flow", "secondary flow", "pump power over flow cubed", "primary heat balance", "secondary heat balance",
-    "conductance", "supply over set point", "fan power at its end", "fan power over need",
-)  # fmt: skip
+    "primary flow",
+    "secondary flow",
+    "pump power over flow cubed",
+    "primary heat balance",
+    "secondary heat balance",
+    "conductance",
+    "supply over set point",
+    "fan power at its end",
+    "fan power over need",
+)
 # What the model itself is good for, per feature: relative, kelvins for the set point.
 LEAST_SIGMA = np.array([0.002, 0.002, 0.004, 0.003, 0.003, 0.006, 0.03, 0.01, 0.03])
 FAN_LAW_PER_INDEPENDENT = 12.0  # bins: the fan law errs with the weather, so a day of it counts once
@@ -365,10 +380,23 @@ def loop_of(rows: Rows, design: Design, train: NDArray[np.bool_]) -> Loop:
         for side, coolant, usual in zip(("primary", "secondary"), coolants, (25.0, 30.0), strict=True)
     ]
     loop = Loop(
-        seconds, raw, trained, design, *coolants, *levels, *full, pump_w, ASSUMED_FILM_EXPONENT, None, None, None,
+        seconds,
+        raw,
+        trained,
+        design,
+        *coolants,
+        *levels,
+        *full,
+        pump_w,
+        ASSUMED_FILM_EXPONENT,
+        None,
+        None,
+        None,
         _end_fan_w(rows, design, bin_s),
-        (capacities[0], capacities[1]), (steady[0], steady[1]), bin_s,
-    )  # fmt: skip
+        (capacities[0], capacities[1]),
+        (steady[0], steady[1]),
+        bin_s,
+    )
     return _with_fan_law(loop)
 
 
@@ -564,11 +592,15 @@ def calibrate_cdu(
             parameter_row(
                 "cdu",
                 Estimate(
-                    "ua_frac", "frac", 1.0, *(v / design.ua_w_per_k for v in (ua.value, ua.low, ua.high)),
-                    ua.identifiable, ua.reason or "over what the maker states",
+                    "ua_frac",
+                    "frac",
+                    1.0,
+                    *(v / design.ua_w_per_k for v in (ua.value, ua.low, ua.high)),
+                    ua.identifiable,
+                    ua.reason or "over what the maker states",
                 ),
             )
-        )  # fmt: skip
+        )
     # Held out: after the training part and before the first fault; the calibration of those rows is their own.
     trained = fit_conductance(loop, loop.train)
     supply, back = predicted_temperatures(loop, trained.values["ua_w_per_k"], trained.values["film_exponent"], loop.raw)

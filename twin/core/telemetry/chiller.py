@@ -20,10 +20,21 @@ from twin.core.telemetry.tables import Table
 FloatArray = NDArray[np.float64]
 
 QUANTITIES = (
-    "power_kw", "power_w", "chilled_water_supply_c", "chilled_water_return_c", "condenser_water_supply_c",
-    "condenser_water_return_c", "condenser_refrigerant_c", "evaporator_refrigerant_c", "condenser_approach_k",
-    "evaporator_approach_k", "guide_vane_pct", "line_current_pct", "line_voltage_v", "chilled_water_flow_kg_s",
-)  # fmt: skip
+    "power_kw",
+    "power_w",
+    "chilled_water_supply_c",
+    "chilled_water_return_c",
+    "condenser_water_supply_c",
+    "condenser_water_return_c",
+    "condenser_refrigerant_c",
+    "evaporator_refrigerant_c",
+    "condenser_approach_k",
+    "evaporator_approach_k",
+    "guide_vane_pct",
+    "line_current_pct",
+    "line_voltage_v",
+    "chilled_water_flow_kg_s",
+)
 NEEDED = ("chilled_water_supply_c", "chilled_water_return_c")
 ALSO_CALLED: Mapping[str, tuple[str, ...]] = {
     "power_w": ("compressorpowerw", "chillerpowerw", "inputpowerw"),
@@ -113,9 +124,18 @@ def machine_of(rows: Rows, train: NDArray[np.bool_]) -> Machine:
             )
     at = np.flatnonzero(powered)
     return Machine(
-        rows.seconds[at], power[at], evaporator[at], condenser[at], lift[at], evaporating[at],
-        got["guide_vane_pct"][at] / 100, (current * got["line_voltage_v"])[at], runs[at], train[at], at,
-    )  # fmt: skip
+        rows.seconds[at],
+        power[at],
+        evaporator[at],
+        condenser[at],
+        lift[at],
+        evaporating[at],
+        got["guide_vane_pct"][at] / 100,
+        (current * got["line_voltage_v"])[at],
+        runs[at],
+        train[at],
+        at,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -225,9 +245,13 @@ def approach_drift(seconds: FloatArray, approach_k: FloatArray, load: FloatArray
     slope = float(law[2])
     half = Z_OF_INTERVAL * sigma
     return {
-        "per_year": slope * mean, "low": (slope - half) * mean, "high": (slope + half) * mean, "unit": "K",
-        "mean_k": mean, "span_years": float(np.ptp(years[good])),
-    }  # fmt: skip
+        "per_year": slope * mean,
+        "low": (slope - half) * mean,
+        "high": (slope + half) * mean,
+        "unit": "K",
+        "mean_k": mean,
+        "span_years": float(np.ptp(years[good])),
+    }
 
 
 def calibrate_chiller(
@@ -270,8 +294,14 @@ def calibrate_chiller(
         [
             *(parameter_row("chiller", one) for one in fit.estimates),
             {
-                "object": "chiller", "parameter": "reference_power_w", "unit": "W", "value": law.power_w,
-                "low": law.power_w, "high": law.power_w, "identifiable": True, "reason": "median training power",
+                "object": "chiller",
+                "parameter": "reference_power_w",
+                "unit": "W",
+                "value": law.power_w,
+                "low": law.power_w,
+                "high": law.power_w,
+                "identifiable": True,
+                "reason": "median training power",
             },
         ],
         faults,
@@ -279,7 +309,7 @@ def calibrate_chiller(
         [],
         list(rows.times.findings),
         rows.columns,
-    )  # fmt: skip
+    )
 
 
 def _drifts(rows: Rows, machine: Machine) -> tuple[list[dict], list[dict]]:
@@ -303,11 +333,16 @@ def _drifts(rows: Rows, machine: Machine) -> tuple[list[dict], list[dict]]:
             )
             faults.append(
                 {
-                    "kind": "fouling", "object": side, "since": rows.times.iso(machine.seconds[0]),
-                    "size": rise / (began + rise), "low": low, "high": high,
+                    "kind": "fouling",
+                    "object": side,
+                    "since": rows.times.iso(machine.seconds[0]),
+                    "size": rise / (began + rise),
+                    "low": low,
+                    "high": high,
                     "score": found["per_year"] / max((found["high"] - found["low"]) / (2 * Z_OF_INTERVAL), 1e-9),
-                    "unit": "frac", "form": "ramp",
+                    "unit": "frac",
+                    "form": "ramp",
                     "evidence": f"approach rose from {began:.2f} to {began + rise:.2f} K at equal load",
                 }
-            )  # fmt: skip
+            )
     return drifts, faults

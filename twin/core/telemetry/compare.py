@@ -62,16 +62,26 @@ class Comparison:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON."""
         return {
-            "points": list(self.points), "figures": dict(self.figures), "coverage": list(self.coverage),
-            "load_from": self.load_from, "weather_from": self.weather_from, "step_s": self.step_s,
-            "intervals": self.n_intervals, "not_predicted": list(self.not_predicted),
-        }  # fmt: skip
+            "points": list(self.points),
+            "figures": dict(self.figures),
+            "coverage": list(self.coverage),
+            "load_from": self.load_from,
+            "weather_from": self.weather_from,
+            "step_s": self.step_s,
+            "intervals": self.n_intervals,
+            "not_predicted": list(self.not_predicted),
+        }
 
 
 def compare(
-    year: Described, measured: Mapping[tuple[str, str], Columns], *, start_s: float, end_s: float, offset_s: float,
+    year: Described,
+    measured: Mapping[tuple[str, str], Columns],
+    *,
+    start_s: float,
+    end_s: float,
+    offset_s: float,
     figure_bands: Mapping[str, tuple[float, float]] | None = None,
-) -> Comparison:  # fmt: skip
+) -> Comparison:
     """Score a layout against readings.
 
     Parameters
@@ -101,15 +111,26 @@ def compare(
     ]
     missing = tuple(f"{name}|{quantity}" for name, quantity in sorted(means) if (name, quantity) not in predicted)
     return Comparison(
-        tuple(points), _figures(means, predicted, figure_bands or {}), _coverage(steady, means, predicted),
-        driven.load_from, driven.weather_from, driven.step_s, driven.at_s.size, missing,
-    )  # fmt: skip
+        tuple(points),
+        _figures(means, predicted, figure_bands or {}),
+        _coverage(steady, means, predicted),
+        driven.load_from,
+        driven.weather_from,
+        driven.step_s,
+        driven.at_s.size,
+        missing,
+    )
 
 
 def driven_by(
-    year: Described, measured: Mapping[tuple[str, str], Columns], *, start_s: float, end_s: float, offset_s: float,
+    year: Described,
+    measured: Mapping[tuple[str, str], Columns],
+    *,
+    start_s: float,
+    end_s: float,
+    offset_s: float,
     most: int = MOST_INTERVALS,
-) -> Driven:  # fmt: skip
+) -> Driven:
     """Return a layout under the weather and load of its readings, at no more than `most` intervals spread evenly.
 
     Raises
@@ -294,11 +315,12 @@ def _coverage(steady: Steady, means: Points, predicted: Points) -> tuple[dict[st
         return ()
     return (
         {
-            "sum_of": f"power_w of {len(racks)} of {len(steady.inputs.racks)} racks", "meter": "site|power_w",
+            "sum_of": f"power_w of {len(racks)} of {len(steady.inputs.racks)} racks",
+            "meter": "site|power_w",
             "ratio": float(np.mean(total[known]) / np.mean(meter[known])),
             "predicted_ratio": float(np.mean(told[known]) / np.mean(predicted["site", "power_w"][known])),
         },
-    )  # fmt: skip
+    )
 
 
 def _plain(value: float) -> float | None:

@@ -172,10 +172,17 @@ def find_faults(
         margin = first.score - (best[1].score if len(best) > 1 else 0.0)
         found.append(
             Found(
-                first.hypothesis, first.since_s, first.full_since_s, first.size, first.low, first.high, first.score,
-                margin, first.acting,
+                first.hypothesis,
+                first.since_s,
+                first.full_since_s,
+                first.size,
+                first.low,
+                first.high,
+                first.score,
+                margin,
+                first.acting,
             )
-        )  # fmt: skip
+        )
     return sorted(found, key=lambda one: -one.score)
 
 

@@ -145,10 +145,15 @@ def _sensor_fault(model: LayoutModel, described: FloatArray, left: FloatArray, i
     if not explained[k] > 0:
         return None
     return _Candidate(
-        kind, point_name(name, quantity), np.array([i]), shapes[kind][k][None, :], int(starts[k]), float(size[k]),
+        kind,
+        point_name(name, quantity),
+        np.array([i]),
+        shapes[kind][k][None, :],
+        int(starts[k]),
+        float(size[k]),
         float(explained[k]),
         tuple(other for other in most if other != kind and most[other] > most[kind] - TOLD_APART),
-    )  # fmt: skip
+    )
 
 
 def _fouling(name: str, shape: FloatArray, left: FloatArray) -> _Candidate | None:
@@ -207,10 +212,14 @@ def _row(model: LayoutModel, fault: _Candidate, score: float, alarm: int, step_s
             what += f" (not told from {' or '.join(fault.alike)})"
         lost = "no tokens_lost, no usd: what is steered by this sensor is not described"
     return {
-        "object": fault.object, "kind": fault.kind, "since": iso_time(float(at_s[fault.start])),
+        "object": fault.object,
+        "kind": fault.kind,
+        "since": iso_time(float(at_s[fault.start])),
         "evidence": f"{what}, {n} readings; alarm at {iso_time(float(at_s[alarm]))}; {lost}",
-        "score": score, "tokens_lost": tokens, "usd": None,
-    }  # fmt: skip
+        "score": score,
+        "tokens_lost": tokens,
+        "usd": None,
+    }
 
 
 def _tokens_lost(healthy: Points, fouled: Points, fault: _Candidate, step_s: float) -> float:

@@ -51,16 +51,25 @@ class LayoutFit:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON."""
         return {
-            "parameters": list(self.parameters), "scores": dict(self.scores), "accepted": self.accepted,
-            "reason": self.reason, "times": self.n_times, "times_held_out": self.n_held_out,
+            "parameters": list(self.parameters),
+            "scores": dict(self.scores),
+            "accepted": self.accepted,
+            "reason": self.reason,
+            "times": self.n_times,
+            "times_held_out": self.n_held_out,
             "load_from": self.load_from,
-        }  # fmt: skip
+        }
 
 
 def fit_layout(
-    year: Described, measured: Mapping[tuple[str, str], Columns], *, start_s: float, end_s: float, offset_s: float,
+    year: Described,
+    measured: Mapping[tuple[str, str], Columns],
+    *,
+    start_s: float,
+    end_s: float,
+    offset_s: float,
     parameters: Sequence[str] = DEFAULT,
-) -> LayoutFit:  # fmt: skip
+) -> LayoutFit:
     """Fit a layout's parameters to readings.
 
     Parameters
@@ -102,22 +111,34 @@ def fit_layout(
         "before": model.scores(was, ~held),
         "after": model.scores(now, ~held),
         "held_out": {
-            "before": model.scores(was, held), "after": model.scores(now, held),
-            "before_sigmas": _plain(verdict.before), "after_sigmas": _plain(verdict.after),
+            "before": model.scores(was, held),
+            "after": model.scores(now, held),
+            "before_sigmas": _plain(verdict.before),
+            "after_sigmas": _plain(verdict.after),
         },
-    }  # fmt: skip
+    }
     accepted = verdict.accepted and fit.converged
     return LayoutFit(
-        tuple(_row(year, estimate, model.keys) for estimate in fit.estimates), scores, accepted,
-        verdict.reason if fit.converged else f"the fit did not converge: {fit.message}", driven.at_s.size,
-        int(held.sum()), driven.load_from,
-    )  # fmt: skip
+        tuple(_row(year, estimate, model.keys) for estimate in fit.estimates),
+        scores,
+        accepted,
+        verdict.reason if fit.converged else f"the fit did not converge: {fit.message}",
+        driven.at_s.size,
+        int(held.sum()),
+        driven.load_from,
+    )
 
 
 def swayed(
-    year: Described, measured: Mapping[tuple[str, str], Columns], driven: Driven, *, start_s: float, end_s: float,
-    offset_s: float, most: int = MOST_TIMES,
-) -> list[Described]:  # fmt: skip
+    year: Described,
+    measured: Mapping[tuple[str, str], Columns],
+    driven: Driven,
+    *,
+    start_s: float,
+    end_s: float,
+    offset_s: float,
+    most: int = MOST_TIMES,
+) -> list[Described]:
     """Return the layout driven by each weather and token reading one sensor sigma higher and lower.
 
     What these sensors err by is in every prediction: a plant near the step from one mode to the next says little.
@@ -212,9 +233,7 @@ def _fitted(model: LayoutModel, wanted: Sequence[Parameter], rows: NDArray[np.bo
         return model.residuals(model.read(values))[:, rows].ravel()
 
     names = [parameter.name for parameter in wanted]
-    apart = {
-        frozenset((a, b)): _sensor_for(a, model.keys) for i, a in enumerate(names) for b in names[:i]
-    }  # fmt: skip
+    apart = {frozenset((a, b)): _sensor_for(a, model.keys) for i, a in enumerate(names) for b in names[:i]}
     fit = fit_map(wanted, residuals, sensors=apart, difference_frac=DIFFERENCE_FRAC, max_evaluations=40)
     left = model.residuals(model.read(fit.values))[:, rows]
     lasting = [whitening(row).coefficient for row in left if np.isfinite(row).sum() >= LEAST_TIMES]
@@ -222,9 +241,13 @@ def _fitted(model: LayoutModel, wanted: Sequence[Parameter], rows: NDArray[np.bo
     if r < 0.1:
         return fit
     return fit_map(
-        wanted, residuals, sensors=apart, difference_frac=DIFFERENCE_FRAC, max_evaluations=40,
+        wanted,
+        residuals,
+        sensors=apart,
+        difference_frac=DIFFERENCE_FRAC,
+        max_evaluations=40,
         samples_per_independent=(1 + r) / (1 - r),
-    )  # fmt: skip
+    )
 
 
 def cdu_objects(year: Described) -> list[str]:
@@ -273,10 +296,16 @@ def _row(year: Described, estimate: Estimate, keys: Sequence[tuple[str, str]]) -
         n = sum(cdu.group == where.partition("/")[2] for cdu in year.inputs.cdus)
         reason = f"the mean of {n} CDUs that are solved as one"
     return {
-        "object": where, "parameter": parameter, "unit": estimate.unit, "before": estimate.before,
-        "after": estimate.value, "low": estimate.low, "high": estimate.high, "identifiable": estimate.identifiable,
+        "object": where,
+        "parameter": parameter,
+        "unit": estimate.unit,
+        "before": estimate.before,
+        "after": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "identifiable": estimate.identifiable,
         "reason": reason,
-    }  # fmt: skip
+    }
 
 
 def _sensor_for(name: str, keys: Sequence[tuple[str, str]]) -> str:

@@ -99,10 +99,18 @@ def pod_of(table: Table, rows: Rows) -> Pod:
 
     none = np.full(len(rows.seconds), np.nan)
     return Pod(
-        rows.seconds, rows.values["thermal_power_out_w"], rows.values.get("electrical_power_in_w", none),
-        rows.values["it_power_w"], mean_of("fan"), mean_of("supply"), mean_of("return"), read(groups["rack"]),
-        read(groups["pdu"]), read(groups["inlet"]), read(groups["aisle"]),
-    )  # fmt: skip
+        rows.seconds,
+        rows.values["thermal_power_out_w"],
+        rows.values.get("electrical_power_in_w", none),
+        rows.values["it_power_w"],
+        mean_of("fan"),
+        mean_of("supply"),
+        mean_of("return"),
+        read(groups["rack"]),
+        read(groups["pdu"]),
+        read(groups["inlet"]),
+        read(groups["aisle"]),
+    )
 
 
 def _mean(values: FloatArray) -> FloatArray:

@@ -20,14 +20,21 @@ FloatArray = NDArray[np.float64]
 Points = dict[tuple[str, str], FloatArray]  # by object and quantity, shape (n_hours,)
 
 RACKS = {
-    "power_w": "power_w", "supply_degc": "liquid_supply_degc", "return_degc": "liquid_return_degc",
+    "power_w": "power_w",
+    "supply_degc": "liquid_supply_degc",
+    "return_degc": "liquid_return_degc",
     "flow_kg_s": "liquid_flow_kg_s",
-}  # fmt: skip
+}
 CDUS = {
-    "supply_degc": "secondary_supply_degc", "return_degc": "secondary_return_degc", "flow_kg_s": "secondary_flow_kg_s",
-    "facility_supply_degc": "primary_supply_degc", "facility_return_degc": "primary_return_degc",
-    "facility_flow_kg_s": "primary_flow_kg_s", "valve_frac": "valve_frac", "pump_power_w": "power_w",
-}  # fmt: skip
+    "supply_degc": "secondary_supply_degc",
+    "return_degc": "secondary_return_degc",
+    "flow_kg_s": "secondary_flow_kg_s",
+    "facility_supply_degc": "primary_supply_degc",
+    "facility_return_degc": "primary_return_degc",
+    "facility_flow_kg_s": "primary_flow_kg_s",
+    "valve_frac": "valve_frac",
+    "pump_power_w": "power_w",
+}
 PLANTS = {"supply_degc": "liquid_supply_degc", "return_degc": "liquid_return_degc", "flow_kg_s": "liquid_flow_kg_s"}
 HALLS = {"supply_degc": "air_supply_degc", "return_degc": "air_return_degc", "air_flow_kg_s": "air_flow_kg_s"}
 
@@ -43,9 +50,12 @@ def rack_objects(inputs: LayoutInputs) -> tuple[str, ...]:
 def layout_objects(inputs: LayoutInputs) -> tuple[str, ...]:
     """Return every object of a layout that points may belong to."""
     parts = {
-        "cdu": inputs.cdus, "feed": inputs.feeds, "plant": inputs.plants, "air-unit": inputs.air_units,
+        "cdu": inputs.cdus,
+        "feed": inputs.feeds,
+        "plant": inputs.plants,
+        "air-unit": inputs.air_units,
         "hall": inputs.halls,
-    }  # fmt: skip
+    }
     return objects_of(rack_objects(inputs), {kind: [row.name for row in rows] for kind, rows in parts.items()})
 
 
@@ -122,11 +132,14 @@ def at_times(year: Described, hours: FloatArray) -> Described:
         first,
         weather=Weather(*(between(getattr(first.weather, name), getattr(then.weather, name)) for name in columns)),
         pools=[
-            replace(pool, demand_per_s=between(pool.demand_per_s, after.demand_per_s),
-                    work_per_s=between(pool.work_per_s, after.work_per_s))
+            replace(
+                pool,
+                demand_per_s=between(pool.demand_per_s, after.demand_per_s),
+                work_per_s=between(pool.work_per_s, after.work_per_s),
+            )
             for pool, after in zip(first.pools, then.pools, strict=True)
         ],
-    )  # fmt: skip
+    )
 
 
 def hour_of_year(seconds: FloatArray, offset_s: float, n_hours: int) -> FloatArray:

@@ -73,9 +73,17 @@ class Published:
 
 
 def publish(
-    inputs: LayoutInputs, *, start_s: float, offset_s: float, hours: float, step_s: float,
-    noise: Mapping[str, Noise] | None = None, truths: Sequence[Truth] = (), faults: Sequence[Fault] = (), seed: int = 0,
-) -> Published:  # fmt: skip
+    inputs: LayoutInputs,
+    *,
+    start_s: float,
+    offset_s: float,
+    hours: float,
+    step_s: float,
+    noise: Mapping[str, Noise] | None = None,
+    truths: Sequence[Truth] = (),
+    faults: Sequence[Fault] = (),
+    seed: int = 0,
+) -> Published:
     """Return what a layout's sensors would read.
 
     Parameters

@@ -56,12 +56,19 @@ QUANTITIES: Mapping[str, Quantity] = {
     for q in (
         Quantity("power_w", "W", 0.005, True, -1e6, 1e10),
         Quantity("accelerator_power_w", "W", 0.02, True, 0.0, 1e7),
-        *(_temperature(f"{side}_{end}_degc") for side in ("primary", "secondary", "liquid", "air")
-          for end in ("supply", "return")),
-        *(Quantity(f"{side}_flow_kg_s", "kg/s", 0.005, True, -1.0, 1e5)
-          for side in ("primary", "secondary", "liquid", "air")),
-        *(Quantity(f"{side}_differential_pressure_pa", "Pa", 0.01, True, -1e6, 1e7)
-          for side in ("primary", "secondary")),
+        *(
+            _temperature(f"{side}_{end}_degc")
+            for side in ("primary", "secondary", "liquid", "air")
+            for end in ("supply", "return")
+        ),
+        *(
+            Quantity(f"{side}_flow_kg_s", "kg/s", 0.005, True, -1.0, 1e5)
+            for side in ("primary", "secondary", "liquid", "air")
+        ),
+        *(
+            Quantity(f"{side}_differential_pressure_pa", "Pa", 0.01, True, -1e6, 1e7)
+            for side in ("primary", "secondary")
+        ),
         _temperature("dry_bulb_degc", 60.0),
         _temperature("wet_bulb_degc", 45.0),
         _temperature("accelerator_temperature_degc", 150.0),
@@ -72,27 +79,49 @@ QUANTITIES: Mapping[str, Quantity] = {
         Quantity("output_tokens_per_s", "1/s", 0.001, True, 0.0, 1e12),
         Quantity("input_tokens_per_s", "1/s", 0.001, True, 0.0, 1e13),
         Quantity("requests_running", "1", 0.001, True, 0.0, 1e9),
-        *(Quantity(f"{what}_{part}_s", "s", 0.01, True, 0.0, 1e5) for what in ("ttft", "itl")
-          for part in ("p50", "p95")),
+        *(
+            Quantity(f"{what}_{part}_s", "s", 0.01, True, 0.0, 1e5)
+            for what in ("ttft", "itl")
+            for part in ("p50", "p95")
+        ),
     )
-}  # fmt: skip
+}
 
 UNITS: Mapping[str, Unit] = {
-    "W": Unit("W", 1.0), "kW": Unit("W", 1e3), "MW": Unit("W", 1e6), "BTU/h": Unit("W", 0.29307107),
-    "degC": Unit("degC", 1.0), "°C": Unit("degC", 1.0), "C": Unit("degC", 1.0), "K": Unit("degC", 1.0, -273.15),
-    "degF": Unit("degC", 5.0 / 9.0, -160.0 / 9.0), "°F": Unit("degC", 5.0 / 9.0, -160.0 / 9.0),
+    "W": Unit("W", 1.0),
+    "kW": Unit("W", 1e3),
+    "MW": Unit("W", 1e6),
+    "BTU/h": Unit("W", 0.29307107),
+    "degC": Unit("degC", 1.0),
+    "°C": Unit("degC", 1.0),
+    "C": Unit("degC", 1.0),
+    "K": Unit("degC", 1.0, -273.15),
+    "degF": Unit("degC", 5.0 / 9.0, -160.0 / 9.0),
+    "°F": Unit("degC", 5.0 / 9.0, -160.0 / 9.0),
     "F": Unit("degC", 5.0 / 9.0, -160.0 / 9.0),
-    "kg/s": Unit("kg/s", 1.0), "kg/h": Unit("kg/s", 1.0 / 3600.0),
+    "kg/s": Unit("kg/s", 1.0),
+    "kg/h": Unit("kg/s", 1.0 / 3600.0),
     # volumes as water of 998 kg/m³; another coolant's density goes into the mapping's scale
-    "l/s": Unit("kg/s", 0.998), "l/min": Unit("kg/s", 0.998 / 60.0), "m3/h": Unit("kg/s", 998.0 / 3600.0),
+    "l/s": Unit("kg/s", 0.998),
+    "l/min": Unit("kg/s", 0.998 / 60.0),
+    "m3/h": Unit("kg/s", 998.0 / 3600.0),
     "gpm": Unit("kg/s", 0.998 * 3.785411784 / 60.0),
-    "Pa": Unit("Pa", 1.0), "kPa": Unit("Pa", 1e3), "bar": Unit("Pa", 1e5), "mbar": Unit("Pa", 100.0),
+    "Pa": Unit("Pa", 1.0),
+    "kPa": Unit("Pa", 1e3),
+    "bar": Unit("Pa", 1e5),
+    "mbar": Unit("Pa", 100.0),
     "psi": Unit("Pa", 6894.757),
-    "1": Unit("1", 1.0), "%": Unit("1", 0.01),
-    "Hz": Unit("Hz", 1.0), "MHz": Unit("Hz", 1e6), "GHz": Unit("Hz", 1e9),
-    "1/s": Unit("1/s", 1.0), "tok/s": Unit("1/s", 1.0), "1/min": Unit("1/s", 1.0 / 60.0),
-    "s": Unit("s", 1.0), "ms": Unit("s", 1e-3),
-}  # fmt: skip
+    "1": Unit("1", 1.0),
+    "%": Unit("1", 0.01),
+    "Hz": Unit("Hz", 1.0),
+    "MHz": Unit("Hz", 1e6),
+    "GHz": Unit("Hz", 1e9),
+    "1/s": Unit("1/s", 1.0),
+    "tok/s": Unit("1/s", 1.0),
+    "1/min": Unit("1/s", 1.0 / 60.0),
+    "s": Unit("s", 1.0),
+    "ms": Unit("s", 1e-3),
+}
 
 # Sizes 0 to 1 run from `low` to `high`.
 FAULTS: Mapping[str, Named] = {
@@ -119,8 +148,15 @@ PARAMETERS: Mapping[str, Named] = {
     **{
         name: Named("1", 0.3, 2.0, "relative to the described value")
         for name in (
-            "ua_frac", "pump_head_frac", "pump_efficiency_frac", "fan_power_frac", "cold_plate_resistance_frac",
-            "ups_loss_frac", "transformer_loss_frac", "containment_leakage_frac", "serving_efficiency_frac",
+            "ua_frac",
+            "pump_head_frac",
+            "pump_efficiency_frac",
+            "fan_power_frac",
+            "cold_plate_resistance_frac",
+            "ups_loss_frac",
+            "transformer_loss_frac",
+            "containment_leakage_frac",
+            "serving_efficiency_frac",
             "accelerator_dynamic_frac",
         )
     },
@@ -128,7 +164,7 @@ PARAMETERS: Mapping[str, Named] = {
     "accelerator_idle_w": Named("W", 10.0, 500.0, "of one accelerator without work"),
     "sensor_bias": Named("that of the quantity", -1e6, 1e6, "added to the reading"),
     "sensor_gain": Named("1", 0.5, 1.5, "times the reading"),
-}  # fmt: skip
+}
 
 
 def unit_named(text: str) -> Unit | None:

@@ -63,9 +63,21 @@ RULES: Sequence[tuple[str, str, str]] = (
 
 # A unit proposed from how a name ends, where none is written; it goes into the mapping, to be seen before it is used.
 UNIT_ENDINGS: Mapping[str, str] = {
-    "_kw": "kW", "_mw": "MW", "_w": "W", "_degc": "degC", "_degf": "degF", "_c": "degC", "_f": "degF", "_kpa": "kPa",
-    "_kg_s": "kg/s", "_l_s": "l/s", "_l_min": "l/min", "_gpm": "gpm", "_pct": "%", "_frac": "1",
-}  # fmt: skip
+    "_kw": "kW",
+    "_mw": "MW",
+    "_w": "W",
+    "_degc": "degC",
+    "_degf": "degF",
+    "_c": "degC",
+    "_f": "degF",
+    "_kpa": "kPa",
+    "_kg_s": "kg/s",
+    "_l_s": "l/s",
+    "_l_min": "l/min",
+    "_gpm": "gpm",
+    "_pct": "%",
+    "_frac": "1",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,12 +259,14 @@ def propose(points: Mapping[str, str], objects: Iterable[str]) -> list[Proposal]
         entry
         if entry.mapped is None or best[entry.mapped.object, entry.mapped.quantity] is entry
         else Proposal(
-            None, entry.point, 0.0,
+            None,
+            entry.point,
+            0.0,
             f"{entry.mapped.object} {entry.mapped.quantity} is"
             f" {best[entry.mapped.object, entry.mapped.quantity].point} already",
         )
         for entry in found
-    ]  # fmt: skip
+    ]
 
 
 def _proposal(point: str, unit: str, known: set[str], plain: Sequence[tuple[str, str]]) -> Proposal:
@@ -382,8 +396,10 @@ class _Taken:
         for entry, rows in self._kept.items():
             times_ms, values, quality = zip(*rows, strict=True)
             self.result.points[entry] = (
-                np.array(times_ms, dtype=np.int64), np.array(values, dtype=float), np.array(quality, dtype=np.uint8)
-            )  # fmt: skip
+                np.array(times_ms, dtype=np.int64),
+                np.array(values, dtype=float),
+                np.array(quality, dtype=np.uint8),
+            )
         return self.result
 
 
