@@ -18,7 +18,7 @@ from twin.core.text.numbers import (
     delta_kind,
     delta_text,
     exact_text,
-    is_missing,
+    is_number,
     joined_text,
     quantity_text,
 )
@@ -29,7 +29,7 @@ register = template.Library()
 @register.filter
 def quantity(value: float | None, unit: str = "") -> SafeString:
     """`{{ run.figures.mean_power_w|quantity:"W" }}`: digits and unit, full value on hover."""
-    if is_missing(value):
+    if not is_number(value):
         return format_html('<span class="quantity missing" title="no value">{}</span>', MISSING)
     number, gap, shown = quantity_text(value, unit).partition(GAP)
     return format_html(
@@ -91,7 +91,7 @@ def fact_label(name: str) -> str:
 def fact(value: object, name: str) -> SafeString | str:
     """`{{ value|fact:"liquid_supply_max_degc" }}`: a catalogue value in the unit that its name states."""
     unit = field_unit(name)
-    if unit and not is_missing(value):
+    if unit and is_number(value):
         return quantity(value, unit)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if "year" in name else f"{value:,}"
@@ -103,7 +103,7 @@ def assumption(row: Assumption) -> dict:
     """`{% assumption row %}`: cells of one input of a run: of what, which, its value in its unit, its source."""
     of, label, unit = assumption_words(row.object, row.field, row.unit)
     is_count = isinstance(row.value, int) and not unit
-    number = None if is_count or is_missing(row.value) else row.value
+    number = None if is_count or not is_number(row.value) else row.value
     return {"row": row, "of": of, "label": label, "unit": unit, "number": number, "text": fact_text(row.value, unit)}
 
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from twin.core.text.numbers import MISSING, is_missing, significant
+from twin.core.text.numbers import MISSING, is_number, significant
 from twin.runs.tasks import scoreboard_make
 
 #: Where `manage.py validate` keeps its checks for this page.
@@ -66,7 +66,7 @@ def bound_text(reach: float | list[float] | None) -> str:
 
 def score_text(value: float | None) -> str:
     """Return a score with three digits; what only a computer's rounding leaves, as a power of ten."""
-    if is_missing(value):
+    if not is_number(value):
         return MISSING
     if value and abs(value) < SMALLEST:
         digits, _, power = f"{value:.0e}".partition("e")

@@ -77,8 +77,10 @@ def queue(arrivals_per_s: FloatArray, capacity_per_s: FloatArray, patience_s: fl
     served = np.minimum(capacity_per_s, arrivals_per_s + begins / S_PER_HOUR)
     refused = np.maximum(arrivals_per_s - served - (ends - begins) / S_PER_HOUR, 0.0)
     begin_s, end_s = (
-        np.minimum(np.divide(waiting, capacity_per_s, out=np.where(waiting > 0, patience_s, 0.0),
-                             where=capacity_per_s > 0), patience_s)
+        np.minimum(
+            np.divide(waiting, capacity_per_s, out=np.where(waiting > 0, patience_s, 0.0), where=capacity_per_s > 0),
+            patience_s,
+        )
         for waiting in (begins, ends)
-    )  # fmt: skip
+    )
     return Admission(served, refused, 0.5 * (begin_s + end_s), np.maximum(begin_s, end_s), begins)

@@ -91,24 +91,27 @@ def rack_table(inputs: LayoutInputs) -> RackTable:
     hall_of = {hall.id: i for i, hall in enumerate(inputs.halls)}
     group_of = cdu_groups(inputs)
     group_index = {name: i for i, name in enumerate(group_of)}
-    group_of_cdu = {cdu.id: group_index[cdu.group] for cdu in inputs.cdus}
-    coolant_of_cdu = {cdu.id: cdu.coolant for cdu in inputs.cdus}
+    group_of_cdu: dict[int | None, int] = {cdu.id: group_index[cdu.group] for cdu in inputs.cdus}
+    coolant_of_cdu: dict[int | None, str] = {cdu.id: cdu.coolant for cdu in inputs.cdus}
     kinds: dict[tuple, dict[str, Any]] = {}  # racks of the same make-up share one calculation
     number: dict[tuple, int] = {}
     which = np.empty(n_racks, dtype=np.int64)
     for i in range(n_racks):
         key = (
-            racks.product_id[i], racks.n_systems[i], racks.other_power_w[i],
-            racks.accelerator_power_limit_w[i], racks.coolant_flow_m3_per_s[i],
+            racks.product_id[i],
+            racks.n_systems[i],
+            racks.other_power_w[i],
+            racks.accelerator_power_limit_w[i],
+            racks.coolant_flow_m3_per_s[i],
             coolant_of_cdu.get(racks.cdu_id[i]),
-        )  # fmt: skip
+        )
         if key not in kinds:
             kinds[key] = _rack_kind(inputs, racks.name[i], *key)
             number[key] = len(number)
         which[i] = number[key]
     made_up = list(kinds.values())
     banks = [kind["bank"] for kind in made_up]
-    bank = {name: np.array([one[name] for one in banks], dtype=float)[which] for name in banks[0]}
+    bank = {name: np.array([row[name] for row in banks], dtype=float)[which] for name in banks[0]}
     bank["cdu_index"] = np.array([group_of_cdu.get(c, -1) for c in racks.cdu_id], dtype=np.int64)
     bank["hall_index"] = np.array([hall_of[h] for h in racks.hall_id], dtype=np.int64)
     bank["recirculation_frac"] = recirculation_frac(inputs)
@@ -144,11 +147,11 @@ def recirculation_frac(inputs: LayoutInputs) -> FloatArray:
     inward = np.minimum(np.minimum(place, length[row] - 1 - place), END_RACKS)
     share = np.empty(order.size)
     for hall_id, hall in halls.items():
-        mine = np.array(racks.hall_id) == hall_id
-        shape = recirculation_by_position(inward[mine], 2 * END_RACKS + 1, hall.containment)
-        share[mine] = shape * hall.recirculation_frac
-        mean = np.bincount(row[mine], shape, minlength=length.size) / np.maximum(length, 1)
-        share[mine] /= mean[row[mine]]
+        in_hall = np.array(racks.hall_id) == hall_id
+        shape = recirculation_by_position(inward[in_hall], 2 * END_RACKS + 1, hall.containment)
+        share[in_hall] = shape * hall.recirculation_frac
+        mean = np.bincount(row[in_hall], shape, minlength=length.size) / np.maximum(length, 1)
+        share[in_hall] /= mean[row[in_hall]]
     return np.minimum(share, 0.9)
 
 
@@ -206,6 +209,9 @@ def _rack_kind(
     air_kg_s = float(system["air_flow_m3_per_s"] or 0.0) * n_systems * AIR_KG_PER_M3
     if air_kg_s <= 0 and (liquid_w < heat_w or other_power_w > 0):
         air_kg_s = (heat_w - liquid_w + other_power_w) / (AIR_CP_J_PER_KG_K * ASSUMED_RACK_AIR_RISE_K)
+    r_th_flow = r_th * flow_share
+    if liquid_frac > 0:
+        r_th_flow *= ((flow_m3_per_s or design_m3_per_s) / design_m3_per_s) ** -0.5
     a, b, c = shelf_loss(system.get("power_supply") or {}, max_power_w, n_systems)
     return {
         "accelerator": system["accelerator"],
@@ -217,8 +223,7 @@ def _rack_kind(
             "idle_w": float(chip.get("idle_w") or 0.12 * tdp_w),
             "power_limit_w": cap_w,
             "r_th_fixed_k_per_w": r_th * (1 - flow_share),
-            "r_th_flow_k_per_w": r_th * flow_share
-            * ((flow_m3_per_s or design_m3_per_s) / design_m3_per_s) ** -0.5 if liquid_frac > 0 else r_th * flow_share,
+            "r_th_flow_k_per_w": r_th_flow,
             "throttle_degc": throttle_degc,
             "trip_degc": throttle_degc + ASSUMED_TRIP_MARGIN_K,
             "fixed_w": ASSUMED_FIXED_SHARE * other_w + other_power_w,
@@ -233,7 +238,7 @@ def _rack_kind(
             "shelf_loss_b": b,
             "shelf_loss_c": c,
         },
-    }  # fmt: skip
+    }
 
 
 def _power_limit_w(
@@ -259,15 +264,27 @@ def _passive_kind(nameplate_w: float, draw_w: float, system: str) -> dict[str, A
         "system": system,
         "nameplate_w": nameplate_w,
         "bank": {
-            "n_accelerators": 0.0, "tdp_w": 0.0, "idle_w": 0.0, "power_limit_w": 1.0, "r_th_fixed_k_per_w": 0.0,
-            "r_th_flow_k_per_w": 0.0, "throttle_degc": ASSUMED_THROTTLE_DEGC,
-            "trip_degc": ASSUMED_THROTTLE_DEGC + ASSUMED_TRIP_MARGIN_K, "fixed_w": draw_w, "per_load_w": 0.0,
-            "max_power_w": max(nameplate_w, 1.0), "fan_power_w": 0.0,
+            "n_accelerators": 0.0,
+            "tdp_w": 0.0,
+            "idle_w": 0.0,
+            "power_limit_w": 1.0,
+            "r_th_fixed_k_per_w": 0.0,
+            "r_th_flow_k_per_w": 0.0,
+            "throttle_degc": ASSUMED_THROTTLE_DEGC,
+            "trip_degc": ASSUMED_THROTTLE_DEGC + ASSUMED_TRIP_MARGIN_K,
+            "fixed_w": draw_w,
+            "per_load_w": 0.0,
+            "max_power_w": max(nameplate_w, 1.0),
+            "fan_power_w": 0.0,
             "air_flow_kg_s": max(nameplate_w, 1.0) / (AIR_CP_J_PER_KG_K * ASSUMED_RACK_AIR_RISE_K),
-            "coolant_flow_kg_s": 0.0, "accelerator_liquid_frac": 0.0, "other_liquid_frac": 0.0, "shelf_loss_a": 0.0,
-            "shelf_loss_b": 0.0, "shelf_loss_c": 0.0,
+            "coolant_flow_kg_s": 0.0,
+            "accelerator_liquid_frac": 0.0,
+            "other_liquid_frac": 0.0,
+            "shelf_loss_a": 0.0,
+            "shelf_loss_b": 0.0,
+            "shelf_loss_c": 0.0,
         },
-    }  # fmt: skip
+    }
 
 
 def shelf_loss(supply: Mapping[str, Any], max_power_w: float, n_systems: int) -> tuple[float, float, float]:
@@ -340,7 +357,7 @@ def cdu_bank(inputs: LayoutInputs) -> CduBank | None:
     if not groups:
         return None
     hall_of = {hall.id: i for i, hall in enumerate(inputs.halls)}
-    plant_of = {plant.id: i for i, plant in enumerate(inputs.plants)}
+    plant_of: dict[int | None, int] = {plant.id: i for i, plant in enumerate(inputs.plants)}
     rows = []
     for units in groups.values():
         head = units[0]
@@ -349,17 +366,25 @@ def cdu_bank(inputs: LayoutInputs) -> CduBank | None:
         flow_kg_s = sheet["secondary_flow_m3_per_s"] * density
         capacity_w = float(sheet["capacity_w"])
         row = {
-            "n_units": len(units), "capacity_w": capacity_w, "secondary_flow_kg_s": flow_kg_s,
-            "supply_set_degc": head.supply_degc, "plant_index": plant_of[head.plant_id],
-            "hall_index": hall_of[head.hall_id], "pump_power_w": float(sheet["power_draw_w"] or 0.0),
-            "secondary_cp_j_per_kg_k": cp, "to_air": int(rejects_to_air(inputs, head)),
-        }  # fmt: skip
+            "n_units": len(units),
+            "capacity_w": capacity_w,
+            "secondary_flow_kg_s": flow_kg_s,
+            "supply_set_degc": head.supply_degc,
+            "plant_index": plant_of[head.plant_id],
+            "hall_index": hall_of[head.hall_id],
+            "pump_power_w": float(sheet["power_draw_w"] or 0.0),
+            "secondary_cp_j_per_kg_k": cp,
+            "to_air": int(rejects_to_air(inputs, head)),
+        }
         if row["to_air"]:
             air_kg_s = capacity_w / (AIR_CP_J_PER_KG_K * ASSUMED_CDU_AIR_RISE_K)
             ua = cdu_ua_from_rating(capacity_w, sheet["approach_temp_k"], flow_kg_s * cp, air_kg_s * AIR_CP_J_PER_KG_K)
             hall = inputs.halls[row["hall_index"]]
-            row |= {"ua_w_per_k": float(ua), "primary_flow_kg_s": air_kg_s,
-                    "plant_index": plant_of.get(hall.plant_id, row["plant_index"])}  # fmt: skip
+            row |= {
+                "ua_w_per_k": float(ua),
+                "primary_flow_kg_s": air_kg_s,
+                "plant_index": plant_of.get(hall.plant_id, row["plant_index"]),
+            }
         else:
             # sheets state UA = capacity / approach, which holds for equal capacity rates on both sides
             row |= {
@@ -389,16 +414,22 @@ def rejects_to_air(inputs: LayoutInputs, cdu: CduRow) -> bool:
 
 def hall_bank(inputs: LayoutInputs) -> HallBank:
     """Return the halls and their air units as the solver's arrays."""
-    plant_of = {plant.id: i for i, plant in enumerate(inputs.plants)}
+    plant_of: dict[int | None, int] = {plant.id: i for i, plant in enumerate(inputs.plants)}
     rows = []
     for hall in inputs.halls:
         unit = inputs.product(hall.air_unit_id)
         row = {
-            "n_units": float(hall.n_air_units if unit else 0), "supply_set_degc": hall.supply_air_degc,
-            "plant_index": plant_of.get(hall.plant_id, 0), "bypass_frac": hall.leakage_frac,
-            "lighting_w": hall.lighting_w, "unit_capacity_w": 1.0, "unit_air_kg_s": 1.0, "unit_fan_w": 0.0,
-            "coil_ua_w_per_k": 1.0, "coil_water_kg_s": 1.0,
-        }  # fmt: skip
+            "n_units": float(hall.n_air_units if unit else 0),
+            "supply_set_degc": hall.supply_air_degc,
+            "plant_index": plant_of.get(hall.plant_id, 0),
+            "bypass_frac": hall.leakage_frac,
+            "lighting_w": hall.lighting_w,
+            "unit_capacity_w": 1.0,
+            "unit_air_kg_s": 1.0,
+            "unit_fan_w": 0.0,
+            "coil_ua_w_per_k": 1.0,
+            "coil_water_kg_s": 1.0,
+        }
         rows.append(row | (_air_unit(unit.facts) if unit else {}))
     return HallBank(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
 
@@ -415,9 +446,12 @@ def _air_unit(sheet: Mapping[str, Any]) -> dict[str, float]:
     effectiveness = min(capacity_w / (c_min * (air_in - water_in)), 0.95)
     ntu = float(ntu_from_effectiveness(effectiveness, c_min / c_max))
     return {
-        "unit_capacity_w": capacity_w, "unit_air_kg_s": air_kg_s, "unit_fan_w": float(sheet["fan_power_w"]),
-        "coil_ua_w_per_k": ntu * c_min, "coil_water_kg_s": water_c / WATER_CP_J_PER_KG_K,
-    }  # fmt: skip
+        "unit_capacity_w": capacity_w,
+        "unit_air_kg_s": air_kg_s,
+        "unit_fan_w": float(sheet["fan_power_w"]),
+        "coil_ua_w_per_k": ntu * c_min,
+        "coil_water_kg_s": water_c / WATER_CP_J_PER_KG_K,
+    }
 
 
 def plant_bank(inputs: LayoutInputs, design_heat_w: FloatArray) -> PlantBank:
@@ -448,14 +482,18 @@ def _plant(inputs: LayoutInputs, plant: PlantRow, heat_w: float) -> dict[str, An
     flow_kg_s = min(max(heat_w, 1.0) / (cp * plant.design_rise_k), duty_pumps * pump["flow_m3_per_s"] * density)
     efficiency = pump["pump_efficiency"] * pump["motor_efficiency"] * pump["vfd_efficiency"]
     row = {
-        "supply_set_degc": plant.supply_degc, "design_flow_kg_s": flow_kg_s, "cp_j_per_kg_k": cp,
-        "n_pumps": max(plant.n_pumps, 1), "needed_pumps": duty_pumps,
+        "supply_set_degc": plant.supply_degc,
+        "design_flow_kg_s": flow_kg_s,
+        "cp_j_per_kg_k": cp,
+        "n_pumps": max(plant.n_pumps, 1),
+        "needed_pumps": duty_pumps,
         "pump_power_w": flow_kg_s / density * pump["head_pa"] / efficiency,
-        "min_flow_frac": pump["min_speed_frac"], "economiser": int(plant.economiser != "none"),
+        "min_flow_frac": pump["min_speed_frac"],
+        "economiser": int(plant.economiser != "none"),
         "tank_m3": plant.tank_m3,
-    }  # fmt: skip
-    row |= _rejection(inputs.facts(plant.heat_rejection_id), inputs.product(plant.heat_rejection_id).kind,
-                      plant.n_heat_rejection)  # fmt: skip
+    }
+    rejection = inputs.product(plant.heat_rejection_id)
+    row |= _rejection(rejection.facts, rejection.kind, plant.n_heat_rejection)
     with_chillers = plant.chiller_id is not None and plant.economiser != "only"
     chiller = inputs.product(plant.chiller_id) if with_chillers else None
     return row | _chiller(chiller, plant.n_chillers if with_chillers else 0)
@@ -464,28 +502,44 @@ def _plant(inputs: LayoutInputs, plant: PlantRow, heat_w: float) -> dict[str, An
 def _rejection(sheet: Mapping[str, Any], kind: str, n_units: int) -> dict[str, float]:
     """Return coolers or towers from their rating point."""
     none = {
-        "n_coolers": 0.0, "cooler_ua_w_per_k": 1.0, "cooler_air_m3_per_s": 1.0, "cooler_fan_w": 0.0,
+        "n_coolers": 0.0,
+        "cooler_ua_w_per_k": 1.0,
+        "cooler_air_m3_per_s": 1.0,
+        "cooler_fan_w": 0.0,
         "pad_efficiency": 0.0,
-        "pad_above_degc": 24.0, "n_towers": 0.0, "tower_ua_w_per_k": 1.0, "tower_air_m3_per_s": 1.0,
-        "tower_water_kg_s": 1.0, "tower_fan_w": 0.0, "tower_approach_k": 4.0,
-        "economiser_ua_w_per_k": 0.0, "cycles_of_concentration": 4.0,
-    }  # fmt: skip
+        "pad_above_degc": 24.0,
+        "n_towers": 0.0,
+        "tower_ua_w_per_k": 1.0,
+        "tower_air_m3_per_s": 1.0,
+        "tower_water_kg_s": 1.0,
+        "tower_fan_w": 0.0,
+        "tower_approach_k": 4.0,
+        "economiser_ua_w_per_k": 0.0,
+        "cycles_of_concentration": 4.0,
+    }
     capacity_w = float(sheet["capacity_w"])
     if kind == "cooling_towers":
         water_kg_s = capacity_w / (WATER_CP_J_PER_KG_K * sheet["range_k"])
         air_kg_s = water_kg_s / ASSUMED_TOWER_WATER_TO_AIR
         wet_bulb_degc = sheet["design_wet_bulb_degc"]
         ua = merkel_ua_from_rating(
-            capacity_w, water_kg_s, air_kg_s / AIR_KG_PER_M3, wet_bulb_degc=wet_bulb_degc,
-            approach_k=sheet["approach_k"], water_cp_j_per_kg_k=WATER_CP_J_PER_KG_K,
-        )  # fmt: skip
+            capacity_w,
+            water_kg_s,
+            air_kg_s / AIR_KG_PER_M3,
+            wet_bulb_degc=wet_bulb_degc,
+            approach_k=sheet["approach_k"],
+            water_cp_j_per_kg_k=WATER_CP_J_PER_KG_K,
+        )
         return none | {
-            "n_towers": float(n_units), "tower_ua_w_per_k": ua, "tower_air_m3_per_s": air_kg_s / AIR_KG_PER_M3,
-            "tower_water_kg_s": water_kg_s, "tower_fan_w": float(sheet["fan_power_w"]),
+            "n_towers": float(n_units),
+            "tower_ua_w_per_k": ua,
+            "tower_air_m3_per_s": air_kg_s / AIR_KG_PER_M3,
+            "tower_water_kg_s": water_kg_s,
+            "tower_fan_w": float(sheet["fan_power_w"]),
             "tower_approach_k": sheet["approach_k"],
             "economiser_ua_w_per_k": n_units * capacity_w / ASSUMED_ECONOMISER_APPROACH_K,
             "cycles_of_concentration": float(sheet.get("cycles_of_concentration") or 4.0),
-        }  # fmt: skip
+        }
     water_c = capacity_w / (sheet["rating_entering_fluid_degc"] - sheet["rating_leaving_fluid_degc"])
     driving_k = sheet["rating_entering_fluid_degc"] - sheet["rating_ambient_degc"]
     pad = float(sheet.get("pad_saturation_efficiency") or 0.0)
@@ -497,33 +551,46 @@ def _rejection(sheet: Mapping[str, Any], kind: str, n_units: int) -> dict[str, f
     effectiveness = min(capacity_w / (c_min * driving_k), 0.93)
     ntu = float(ntu_from_effectiveness(effectiveness, c_min / c_max, "crossflow approximate"))
     return none | {
-        "n_coolers": float(n_units), "cooler_ua_w_per_k": ntu * c_min, "cooler_air_m3_per_s": air_kg_s / AIR_KG_PER_M3,
-        "cooler_fan_w": float(sheet["fan_power_w"]), "pad_efficiency": pad,
+        "n_coolers": float(n_units),
+        "cooler_ua_w_per_k": ntu * c_min,
+        "cooler_air_m3_per_s": air_kg_s / AIR_KG_PER_M3,
+        "cooler_fan_w": float(sheet["fan_power_w"]),
+        "pad_efficiency": pad,
         "pad_above_degc": float(sheet.get("wet_mode_above_ambient_degc") or 24.0),
-    }  # fmt: skip
+    }
 
 
 def _chiller(entry: ProductSheet | None, n_units: int) -> dict[str, Any]:
     """Return chillers: ElectricEIR where the sheet has curves, else a Carnot fraction through its rated COP."""
     row = {
-        "n_chillers": float(n_units if entry else 0), "chiller_model": int(ChillerModel.NONE),
-        "chiller_capacity_w": 1.0, "chiller_cop": 5.0,
-        "chiller_capft": (1.0, 0, 0, 0, 0, 0), "chiller_eirft": (1.0, 0, 0, 0, 0, 0),
-        "chiller_eirfplr": (0.0, 1.0, 0.0), "chiller_range_degc": (-50.0, 80.0, -50.0, 80.0), "chiller_min_plr": 0.1,
-        "chiller_carnot_frac": 0.5, "chiller_condenser_approach_k": 6.0, "chiller_water_cooled": 0,
-    }  # fmt: skip
+        "n_chillers": float(n_units if entry else 0),
+        "chiller_model": int(ChillerModel.NONE),
+        "chiller_capacity_w": 1.0,
+        "chiller_cop": 5.0,
+        "chiller_capft": (1.0, 0, 0, 0, 0, 0),
+        "chiller_eirft": (1.0, 0, 0, 0, 0, 0),
+        "chiller_eirfplr": (0.0, 1.0, 0.0),
+        "chiller_range_degc": (-50.0, 80.0, -50.0, 80.0),
+        "chiller_min_plr": 0.1,
+        "chiller_carnot_frac": 0.5,
+        "chiller_condenser_approach_k": 6.0,
+        "chiller_water_cooled": 0,
+    }
     if entry is None or n_units == 0:
         return row
     sheet = entry.facts
     if entry.kind == "chillers":
         return row | {
-            "chiller_model": int(ChillerModel.ELECTRIC_EIR), "chiller_capacity_w": float(sheet["reference_capacity_w"]),
-            "chiller_cop": float(sheet["reference_cop"]), "chiller_capft": tuple(sheet["capft_biquadratic"]),
-            "chiller_eirft": tuple(sheet["eirft_biquadratic"]), "chiller_eirfplr": tuple(sheet["eirfplr_quadratic"]),
+            "chiller_model": int(ChillerModel.ELECTRIC_EIR),
+            "chiller_capacity_w": float(sheet["reference_capacity_w"]),
+            "chiller_cop": float(sheet["reference_cop"]),
+            "chiller_capft": tuple(sheet["capft_biquadratic"]),
+            "chiller_eirft": tuple(sheet["eirft_biquadratic"]),
+            "chiller_eirfplr": tuple(sheet["eirfplr_quadratic"]),
             "chiller_range_degc": (*sheet["chw_range_degc"], *sheet["condenser_range_degc"]),
             "chiller_min_plr": float(sheet["min_part_load_ratio"]),
             "chiller_water_cooled": int(sheet["type"].startswith("water_cooled")),
-        }  # fmt: skip
+        }
     rated = next(name for name in RATED_CONDENSER_DEGC if sheet.get(name))
     water_cooled = str(sheet["type"]).startswith("water_cooled")
     approach_k = ASSUMED_CONDENSER_APPROACH_K["water" if water_cooled else "air"]
@@ -532,21 +599,22 @@ def _chiller(entry: ProductSheet | None, n_units: int) -> dict[str, Any]:
         float(sheet[rated]), leaving_degc, RATED_CONDENSER_DEGC[rated], condenser_approach_k=approach_k
     )
     return row | {
-        "chiller_model": int(ChillerModel.CARNOT), "chiller_capacity_w": float(sheet["capacity_w"]),
-        "chiller_cop": float(sheet[rated]), "chiller_carnot_frac": float(share),
-        "chiller_condenser_approach_k": approach_k, "chiller_water_cooled": int(water_cooled),
-    }  # fmt: skip
+        "chiller_model": int(ChillerModel.CARNOT),
+        "chiller_capacity_w": float(sheet["capacity_w"]),
+        "chiller_cop": float(sheet[rated]),
+        "chiller_carnot_frac": float(share),
+        "chiller_condenser_approach_k": approach_k,
+        "chiller_water_cooled": int(water_cooled),
+    }
 
 
 def design_heat_w(inputs: LayoutInputs, table: RackTable) -> FloatArray:
     """Return the nameplate heat that reaches each plant: liquid by CDU group, the rest by hall, shape (n_plants,)."""
-    plant_of = {plant.id: i for i, plant in enumerate(inputs.plants)}
+    plant_of: dict[int | None, int] = {plant.id: i for i, plant in enumerate(inputs.plants)}
     heat = np.zeros(len(inputs.plants))
     bank = table.bank
-    liquid = (
-        bank["accelerator_liquid_frac"] * bank["n_accelerators"] * bank["tdp_w"]
-        + bank["other_liquid_frac"] * (bank["fixed_w"] + bank["per_load_w"])
-    )  # fmt: skip
+    liquid = bank["accelerator_liquid_frac"] * bank["n_accelerators"] * bank["tdp_w"]
+    liquid += bank["other_liquid_frac"] * (bank["fixed_w"] + bank["per_load_w"])
     for i, units in enumerate(cdu_groups(inputs).values()):
         if rejects_to_air(inputs, units[0]):
             liquid[bank["cdu_index"] == i] = 0.0  # it reaches the plant through the hall

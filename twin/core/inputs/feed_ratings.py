@@ -24,14 +24,14 @@ class Feed(Protocol):
     def redundancy_group(self) -> str: ...
 
 
-def standby_generators(feeds: Sequence[Feed]) -> dict[int, str]:
+def standby_generators(feeds: Sequence[Feed]) -> dict[int | None, str]:
     """Return which generator stands behind each utility: of the same redundancy group, else the only one there is."""
     generators = [feed for feed in feeds if feed.kind == "generator" and feed.parent_id is None]
-    behind = {}
+    behind: dict[int | None, str] = {}
     for feed in feeds:
         if feed.kind == "utility":
-            mine = [g for g in generators if g.redundancy_group == feed.redundancy_group]
-            chosen = mine or (generators if len(generators) == 1 else [])
+            grouped = [g for g in generators if g.redundancy_group == feed.redundancy_group]
+            chosen = grouped or (generators if len(generators) == 1 else [])
             if chosen:
                 behind[feed.id] = chosen[0].name
     return behind

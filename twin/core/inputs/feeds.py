@@ -30,8 +30,8 @@ def tree_of(inputs: LayoutInputs) -> FeedTree:
     feeds = inputs.feeds
     if not feeds:
         raise ValueError("The layout has no power feeds; add a utility and what it feeds")
-    name_of = {feed.id: feed.name for feed in feeds}
-    hall_of = {hall.id: i for i, hall in enumerate(inputs.halls)}
+    name_of: dict[int | None, str] = {feed.id: feed.name for feed in feeds}
+    hall_of: dict[int | None, int] = {hall.id: i for i, hall in enumerate(inputs.halls)}
     losses = [loss_curve(inputs, feed) for feed in feeds]
     generator_of = standby_generators(feeds)
     return feed_tree(
@@ -44,11 +44,9 @@ def tree_of(inputs: LayoutInputs) -> FeedTree:
         proportional_loss_frac=[loss.proportional_frac for loss in losses],
         square_loss_frac=[loss.square_frac for loss in losses],
         units=[feed.n_units for feed in feeds],
-        needed_units=[
-            feed.n_units - (feed.redundancy == "N+1" and feed.n_units > 1) for feed in feeds
-        ],
+        needed_units=[feed.n_units - (feed.redundancy == "N+1" and feed.n_units > 1) for feed in feeds],
         hall_index=[hall_of.get(feed.hall_id, -1) for feed in feeds],
-    )  # fmt: skip
+    )
 
 
 def loss_curve(inputs: LayoutInputs, feed: FeedRow) -> LossCurve:
@@ -116,18 +114,22 @@ def class_links(inputs: LayoutInputs, tree: FeedTree, class_feeds: IntArray) -> 
             shares.append(share)
             standby.append(in_reserve)
     return rack_links(
-        tree, rack_index=rack_index, node_names=names, n_racks=len(class_feeds), share_frac=shares,
+        tree,
+        rack_index=rack_index,
+        node_names=names,
+        n_racks=len(class_feeds),
+        share_frac=shares,
         standby_share_frac=standby,
-    )  # fmt: skip
+    )
 
 
 def _shares(by_id: Mapping[int, FeedRow], pair: list[int]) -> list[tuple[str, float, float]]:
     """Return name, share and standby share of each feed of a rack."""
-    mine = [by_id[feed] for feed in pair if feed >= 0]
-    caught = len(mine) == 2 and _is_catcher(by_id, mine[1])
+    feeds = [by_id[feed] for feed in pair if feed >= 0]
+    caught = len(feeds) == 2 and _is_catcher(by_id, feeds[1])
     if caught:
-        return [(mine[0].name, 1.0, 0.0), (mine[1].name, 0.0, 1.0)]
-    return [(feed.name, 1.0 / len(mine), 0.0) for feed in mine]
+        return [(feeds[0].name, 1.0, 0.0), (feeds[1].name, 0.0, 1.0)]
+    return [(feed.name, 1.0 / len(feeds), 0.0) for feed in feeds]
 
 
 def _is_catcher(by_id: Mapping[int, FeedRow], feed: FeedRow | None) -> bool:
@@ -136,7 +138,7 @@ def _is_catcher(by_id: Mapping[int, FeedRow], feed: FeedRow | None) -> bool:
     while feed is not None and seen <= len(by_id):
         if feed.redundancy == "catcher":
             return True
-        feed, seen = by_id.get(feed.parent_id), seen + 1
+        feed, seen = None if feed.parent_id is None else by_id.get(feed.parent_id), seen + 1
     return False
 
 

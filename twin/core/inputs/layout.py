@@ -5,16 +5,19 @@ they name and stores them as JSON; `layout_inputs` reads that JSON back, once. A
 format 1: older runs go without it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from twin.core.inputs.network import FabricRow, SizedFabric, size_fabric
 
+if TYPE_CHECKING:  # a name of type checkers' own
+    from _typeshed import DataclassInstance
+
 FORMATS = (1, 2)  # 1 had neither the units of facts nor what a description leaves to its default
 
-Read = TypeVar("Read")
+Read = TypeVar("Read", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +286,10 @@ class LayoutInputs:
     calibrated: tuple[CalibratedRow, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)  # of facts, by their name
 
+    @overload
+    def product(self, product_id: int) -> ProductSheet: ...
+    @overload
+    def product(self, product_id: int | None) -> ProductSheet | None: ...
     def product(self, product_id: int | None) -> ProductSheet | None:
         """Return the catalogue entry behind a row's reference, or None."""
         return None if product_id is None else self.products.by_id[product_id]
@@ -325,14 +332,20 @@ def nameplate_w(facts: Mapping[str, Any], n_systems: float, other_power_w: float
 
 #: Tables that older snapshots have not; left out where empty, so that a description keeps its hash.
 YOUNGER_TABLES = ("calibrated",)
-TABLES: Mapping[str, type] = {
-    "halls": HallRow, "cdus": CduRow, "feeds": FeedRow, "plants": PlantRow, "air_units": AirUnitRow,
-    "features": FeatureRow, "fabrics": FabricRow, "calibrated": CalibratedRow,
-}  # fmt: skip
+TABLES: "Mapping[str, type[DataclassInstance]]" = {
+    "halls": HallRow,
+    "cdus": CduRow,
+    "feeds": FeedRow,
+    "plants": PlantRow,
+    "air_units": AirUnitRow,
+    "features": FeatureRow,
+    "fabrics": FabricRow,
+    "calibrated": CalibratedRow,
+}
 
 
 @cache
-def column_names(row: type) -> tuple[str, ...]:
+def column_names(row: "type[DataclassInstance]") -> tuple[str, ...]:
     """Return the names of a row's fields, in order."""
     return tuple(entry.name for entry in fields(row))
 
@@ -354,34 +367,25 @@ def layout_inputs(stored: Mapping[str, Any]) -> LayoutInputs:
         raise ValueError(
             f"The snapshot has format {stored.get('format')}; this version reads {' and '.join(map(str, FORMATS))}."
         )
-    site, scenario, products = (_part(stored, name) for name in ("site", "scenario", "products"))
+    site = _part(stored, "site")
+    racks = _part(stored, "racks")
+    tables: dict[str, Any] = {name: _rows(row, name, stored.get(name, ())) for name, row in TABLES.items()}
     inputs = LayoutInputs(
-        site=_read(SiteInputs, "site", site, region=_sheet("site.region", _part(site, "region")),
-                   assumed=tuple(site.get("assumed", ()))),
+        site=_read(
+            SiteInputs,
+            "site",
+            site,
+            region=_sheet("site.region", _part(site, "region")),
+            assumed=tuple(site.get("assumed", ())),
+        ),
         layout=_read(LayoutVersion, "layout", _part(stored, "layout")),
-        scenario=_read(ScenarioInputs, "scenario", scenario, workloads=tuple(
-            _read(WorkloadShare, f"scenario.workloads[{i}]", share,
-                  workload=_sheet(f"scenario.workloads[{i}].workload", _part(share, "workload")))
-            for i, share in enumerate(_part(scenario, "workloads"))
-        )),
+        scenario=_scenario(_part(stored, "scenario")),
         weather=_read(WeatherInputs, "weather", _part(stored, "weather")),
-        racks=RackColumns(**{
-            name: tuple(_part(_part(stored, "racks"), name)) for name in column_names(RackColumns)
-        }),
-        products=Products(**{
-            kind: {
-                int(key) if kind == "by_id" else key: _sheet(f"products.{kind}.{key}", entry)
-                for key, entry in _part(products, kind).items()
-            }
-            for kind in column_names(Products)
-            if kind in products or kind in _required(Products)
-        }),
+        racks=RackColumns(**{name: tuple(_part(racks, name)) for name in column_names(RackColumns)}),
+        products=_products(_part(stored, "products")),
         units=stored.get("units", {}),
-        **{
-            name: tuple(_read(row, f"{name}[{i}]", values) for i, values in enumerate(stored.get(name, ())))
-            for name, row in TABLES.items()
-        },
-    )  # fmt: skip
+        **tables,
+    )
     return with_networks(inputs)
 
 
@@ -406,6 +410,28 @@ def _empty_network_racks(racks: RackColumns) -> list[bool]:
     ]
 
 
+def _scenario(stored: Mapping[str, Any]) -> ScenarioInputs:
+    shares = []
+    for i, share in enumerate(_part(stored, "workloads")):
+        where = f"scenario.workloads[{i}]"
+        workload = _sheet(f"{where}.workload", _part(share, "workload"))
+        shares.append(_read(WorkloadShare, where, share, workload=workload))
+    return _read(ScenarioInputs, "scenario", stored, workloads=tuple(shares))
+
+
+def _products(stored: Mapping[str, Any]) -> Products:
+    kinds: dict[str, Any] = {}
+    for kind in column_names(Products):
+        if kind in stored or kind in _required(Products):
+            sheets = {key: _sheet(f"products.{kind}.{key}", entry) for key, entry in _part(stored, kind).items()}
+            kinds[kind] = {int(key): sheet for key, sheet in sheets.items()} if kind == "by_id" else sheets
+    return Products(**kinds)
+
+
+def _rows(row: type[Read], name: str, stored: Sequence[Mapping[str, Any]]) -> tuple[Read, ...]:
+    return tuple(_read(row, f"{name}[{i}]", values) for i, values in enumerate(stored))
+
+
 def _part(stored: Mapping[str, Any], name: str) -> Any:
     if name not in stored:
         raise ValueError(f"The snapshot has no {name}.")
@@ -425,5 +451,5 @@ def _read(kind: type[Read], where: str, stored: Mapping[str, Any], **made: Any) 
 
 
 @cache
-def _required(kind: type) -> tuple[str, ...]:
+def _required(kind: "type[DataclassInstance]") -> tuple[str, ...]:
     return tuple(entry.name for entry in fields(kind) if entry.default is MISSING and entry.default_factory is MISSING)

@@ -84,16 +84,24 @@ def size_fabric(
     n_optics = 2 * n_cables if optics else 0
     bought = ((leaf, n_leaves), (spine, n_spines), (optics, n_optics))
     return SizedFabric(
-        fabric.name, fabric.purpose, host_ports, n_leaves, n_spines, tiers if host_ports else 0, n_cables, n_optics,
+        fabric.name,
+        fabric.purpose,
+        host_ports,
+        n_leaves,
+        n_spines,
+        tiers if host_ports else 0,
+        n_cables,
+        n_optics,
         sum(n * float(product.get("max_power_w") or 0.0) for product, n in bought),
         sum(n * float(product.get("typical_power_w") or 0.0) for product, n in bought),
         sum(n * float(product.get("price_estimate_usd") or 0.0) for product, n in bought),
         tuple(
-            name for (product, n), name in zip(bought, ("leaf", "spine", "optics"), strict=True)
+            name
+            for (product, n), name in zip(bought, ("leaf", "spine", "optics"), strict=True)
             if n and not product.get("price_estimate_usd")
         ),
         fabric.ports_per_accelerator * fabric.port_bits_per_s / 8 / (over if spine else 1.0),
-    )  # fmt: skip
+    )
 
 
 def _ports(switch: Mapping[str, Any]) -> tuple[int, float]:

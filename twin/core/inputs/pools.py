@@ -46,9 +46,17 @@ ASSUMED_TRAY_ACCELERATORS = 4  # of a rack whose sheet does not count its trays:
 ASSUMED_IDLE_JUNCTION_DEGC = 35.0  # of a chip that idles in a cooled room or loop while its watts are read
 CLOCK_FRAC = np.linspace(0.3, 1.0, 8)
 CURVES = (
-    "ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s", "slo_attainment_frac", "compute_activity_frac",
-    "memory_activity_frac", "cached_frac", "sessions", "served_frac",
-)  # fmt: skip
+    "ttft_p50_s",
+    "ttft_p95_s",
+    "itl_p50_s",
+    "itl_p95_s",
+    "slo_attainment_frac",
+    "compute_activity_frac",
+    "memory_activity_frac",
+    "cached_frac",
+    "sessions",
+    "served_frac",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,10 +172,10 @@ def plan_pools(inputs: LayoutInputs, table: RackTable, n_hours: int) -> tuple[li
     pools: list[Pool] = []
     solved: dict[tuple, _Service] = {}  # systems with the same accelerators and links are served alike
     for i, share in enumerate(shares):
-        mine = racks[of_rack == i]
-        parts = []
-        for system in dict.fromkeys(table.system[mine].tolist()):
-            members = mine[table.system[mine] == system]
+        racks_of_share = racks[of_rack == i]
+        parts: list[_Part] = []
+        for system in dict.fromkeys(table.system[racks_of_share].tolist()):
+            members = racks_of_share[table.system[racks_of_share] == system]
             rack_pool[members] = len(pools) + len(parts)
             slug = str(table.accelerator[members[0]])
             n = float(table.bank["n_accelerators"][members].sum())
@@ -306,9 +314,17 @@ def _best_service(
     """Return the best configuration on up to `domain` accelerators and its curve, or the reason why there is none."""
     coefficients = coefficient_set()
     choice = best_configuration(
-        coefficients, accelerator, model, workload, targets, max_accelerators=domain, precisions=precisions,
-        engine=engine, restrictions=restrictions, of_accelerators=domain,
-    )  # fmt: skip
+        coefficients,
+        accelerator,
+        model,
+        workload,
+        targets,
+        max_accelerators=domain,
+        precisions=precisions,
+        engine=engine,
+        restrictions=restrictions,
+        of_accelerators=domain,
+    )
     return choice, _curve(choice, workload, targets, most_load)
 
 
@@ -326,9 +342,16 @@ def _pinned_service(
 ) -> tuple[ConfigurationChoice, ServingCurve | None]:
     """Return a pinned configuration and its curve, or the reason why it cannot serve."""
     choice = pinned_configuration(
-        coefficient_set(), accelerator, model, workload, targets, pin, max_accelerators=n_accelerators,
-        precisions=precisions, engine=engine,
-    )  # fmt: skip
+        coefficient_set(),
+        accelerator,
+        model,
+        workload,
+        targets,
+        pin,
+        max_accelerators=n_accelerators,
+        precisions=precisions,
+        engine=engine,
+    )
     return choice, _curve(choice, workload, targets, most_load)
 
 

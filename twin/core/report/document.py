@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twin.core.report.shapes import Drawing
-from twin.core.text.numbers import MISSING, is_missing, quantity_text
+from twin.core.text.numbers import MISSING, is_number, quantity_text
 
 #: How far a figure can be trusted: the word that stands beside its mark.
 CONFIDENCES = {
-    "published": "published", "derived": "derived", "estimated": "estimated", "assumed": "assumed by the model",
+    "published": "published",
+    "derived": "derived",
+    "estimated": "estimated",
+    "assumed": "assumed by the model",
     "entered": "entered by you",
-}  # fmt: skip
+}
 STORED_UNITS = {"%": "fraction", "Wh": "J"}  # what a value is kept in, where that is not what is shown
 TEXT, NUMBER, COUNT, UNIT, MARK = "text", "number", "count", "unit", "mark"
 
@@ -124,7 +127,7 @@ def cell_text(value: Any, column: Column, unit: str) -> str:
         return ", ".join(f"{name.replace('_', ' ')} {entry}" for name, entry in value.items() if entry is not None)
     if isinstance(value, list | tuple):
         return ", ".join(f"{entry:g}" if isinstance(entry, int | float) else str(entry) for entry in value)
-    if column.kind == COUNT and not is_missing(value):
+    if column.kind == COUNT and is_number(value):
         return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
     if column.kind == NUMBER:
         return quantity_text(value, unit) if not isinstance(value, str) else value

@@ -60,10 +60,17 @@ def _calibrated_without_object(inputs: LayoutInputs) -> Iterator[Finding]:
     """Yield a finding for each parameter that was fitted to an object which the layout no longer has."""
     for truth in without_object(inputs):
         yield Finding(
-            "site", None, truth.object, "calibrated object missing", RISK, truth.value, None, "",
+            "site",
+            None,
+            truth.object,
+            "calibrated object missing",
+            RISK,
+            truth.value,
+            None,
+            "",
             f"{truth.parameter} was fitted to readings of {truth.object}, which this layout does not have: it is not "
             "applied. Name the object as it was, or calibrate again.",
-        )  # fmt: skip
+        )
 
 
 def _feeds(inputs: LayoutInputs, racks: RackDesign) -> tuple[Feeds | None, list[Finding]]:

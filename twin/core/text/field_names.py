@@ -8,18 +8,57 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from twin.core.text.numbers import MISSING, is_missing, quantity_text
+from twin.core.text.numbers import MISSING, is_number, quantity_text
 
 #: Suffixes of field names and the units they stand for, longest first so that `_w_per_k` is not taken for kelvin.
-SUFFIX_UNITS = tuple(sorted({
-    "usd_per_kwh": "$/kWh", "usd_per_gpu_h": "$/GPU h", "usd_per_kw_month": "$/kW month", "usd_per_w": "$/W",
-    "usd_per_m3": "$/m³", "usd_per_m": "$/m", "usd": "$", "flops_per_s": "FLOP/s", "ops_per_s": "op/s",
-    "bytes_per_s": "B/s", "bits_per_s": "bit/s", "bytes": "B", "m3_per_s": "m³/s", "kg_per_s": "kg/s", "kg_s": "kg/s",
-    "l_per_kwh": "L/kWh", "kg_per_kwh": "kg/kWh", "kg_per_m2": "kg/m²", "w_per_k": "W/K", "w_per_m2": "W/m²",
-    "k_per_w": "K/W", "ohm_per_m": "Ω/m", "tokens_per_s": "tok/s", "tokens": "tok", "per_s": "1/s", "m_per_s": "m/s",
-    "degc": "°C", "frac": "%", "share": "%", "pa": "Pa", "kg": "kg", "va": "VA", "hz": "Hz", "deg": "°", "m2": "m²",
-    "m3": "m³", "m": "m", "s": "s", "h": "h", "w": "W", "k": "K", "j": "J", "v": "V", "a": "A", "weeks": "weeks",
-}.items(), key=lambda pair: -len(pair[0])))  # fmt: skip
+_SUFFIX_UNITS = {
+    "usd_per_kwh": "$/kWh",
+    "usd_per_gpu_h": "$/GPU h",
+    "usd_per_kw_month": "$/kW month",
+    "usd_per_w": "$/W",
+    "usd_per_m3": "$/m³",
+    "usd_per_m": "$/m",
+    "usd": "$",
+    "flops_per_s": "FLOP/s",
+    "ops_per_s": "op/s",
+    "bytes_per_s": "B/s",
+    "bits_per_s": "bit/s",
+    "bytes": "B",
+    "m3_per_s": "m³/s",
+    "kg_per_s": "kg/s",
+    "kg_s": "kg/s",
+    "l_per_kwh": "L/kWh",
+    "kg_per_kwh": "kg/kWh",
+    "kg_per_m2": "kg/m²",
+    "w_per_k": "W/K",
+    "w_per_m2": "W/m²",
+    "k_per_w": "K/W",
+    "ohm_per_m": "Ω/m",
+    "tokens_per_s": "tok/s",
+    "tokens": "tok",
+    "per_s": "1/s",
+    "m_per_s": "m/s",
+    "degc": "°C",
+    "frac": "%",
+    "share": "%",
+    "pa": "Pa",
+    "kg": "kg",
+    "va": "VA",
+    "hz": "Hz",
+    "deg": "°",
+    "m2": "m²",
+    "m3": "m³",
+    "m": "m",
+    "s": "s",
+    "h": "h",
+    "w": "W",
+    "k": "K",
+    "j": "J",
+    "v": "V",
+    "a": "A",
+    "weeks": "weeks",
+}
+SUFFIX_UNITS = tuple(sorted(_SUFFIX_UNITS.items(), key=lambda pair: -len(pair[0])))
 
 #: Fields whose name does not say what it is, or not in which unit: words and unit.
 FIELDS = {
@@ -92,7 +131,7 @@ FIELDS = {
     "plant_price_frac": ("Prices of power and cooling plant, of the catalogue's", "%"),
     "plant_share_frac": ("Plant's share of the published cost of a facility", "%"),
     "systems_price_frac": ("Prices of systems, of the catalogue's", "%"),
-}  # fmt: skip
+}
 
 #: Entries of one value each, by their slug: words and unit.
 VALUES = {
@@ -123,44 +162,73 @@ OF_MODEL = {
     "cdu_air_rise_k": ("Air rise through liquid-to-air CDUs", "K", "of the hall's air, at their rating"),
     "clothing_clo": ("Clothing in hot aisles", "clo", "long trousers and shirt; ISO 9920 work clothing"),
     "coil_water_rise_k": ("Water rise through coils", "K", "common design of chilled-water coils"),
-    "cold_plate_flow_share": ("Share of a cold plate's resistance that falls with flow", "%",
-                              "the rest is interface and spreading"),
-    "cold_plate_margin_k": ("Cold plates stay below throttling by", "K",
-                            "they are sized for full power and the warmest supply"),
-    "cold_plate_max_k_per_w": ("Highest resistance of a cold plate", "K/W",
-                               "700 W parts do better than the margin asks for: single-phase plates"),
+    "cold_plate_flow_share": (
+        "Share of a cold plate's resistance that falls with flow",
+        "%",
+        "the rest is interface and spreading",
+    ),
+    "cold_plate_margin_k": (
+        "Cold plates stay below throttling by",
+        "K",
+        "they are sized for full power and the warmest supply",
+    ),
+    "cold_plate_max_k_per_w": (
+        "Highest resistance of a cold plate",
+        "K/W",
+        "700 W parts do better than the margin asks for: single-phase plates",
+    ),
     "common_cause_frac": ("Failures that take a whole group", "%", "1 to 10 % in IEEE 493 practice"),
     "condenser_approach_k": ("Condensing above what enters", "K", "air 10 to 15 K, water 2 K"),
-    "economiser_approach_k": ("Approach of the economiser's exchanger", "K",
-                              "plate exchanger between tower and facility water"),
+    "economiser_approach_k": (
+        "Approach of the economiser's exchanger",
+        "K",
+        "plate exchanger between tower and facility water",
+    ),
     "fixed_share": ("Power of hosts and switches that does not follow load", "%", "CPU, NIC, switches and drives"),
-    "heat_sink_flow_share": ("Share of a heat sink's resistance that falls with flow", "%",
-                             "the rest is interface and spreading"),
-    "heat_sink_margin_k": ("Heat sinks stay below throttling by", "K",
-                           "air-cooled servers are sized for the warmest permitted inlet"),
-    "interruption_frac": ("Loss of token capacity that is an interruption, at least", "%",
-                          "chips that throttle a little lose less"),
+    "heat_sink_flow_share": (
+        "Share of a heat sink's resistance that falls with flow",
+        "%",
+        "the rest is interface and spreading",
+    ),
+    "heat_sink_margin_k": (
+        "Heat sinks stay below throttling by",
+        "K",
+        "air-cooled servers are sized for the warmest permitted inlet",
+    ),
+    "interruption_frac": (
+        "Loss of token capacity that is an interruption, at least",
+        "%",
+        "chips that throttle a little lose less",
+    ),
     "metabolic_met": ("Work in hot aisles", "met", "lifting and walking; ISO 8996 class 2"),
     "other_leaving_degc": ("Rated leaving water of other chillers", "°C", "20/30 °C water in their sheets"),
     "rack_air_rise_k": ("Air rise through racks without a sheet", "K", "racks described by their power only"),
     "rated_leaving_degc": ("Rated leaving water of trim chillers", "°C", "their sheets: loops of 40 to 45 °C"),
-    "shelf_efficiency": ("Power-shelf efficiency at half and full load", "%",
-                         "Titanium class, where a system's sheet gives none"),
-    "shelf_efficiency_at_tenth": ("Power-shelf efficiency at a tenth of the load", "%",
-                                  "ORv3 HPR shelf, for sheets that start at half load"),
+    "shelf_efficiency": (
+        "Power-shelf efficiency at half and full load",
+        "%",
+        "Titanium class, where a system's sheet gives none",
+    ),
+    "shelf_efficiency_at_tenth": (
+        "Power-shelf efficiency at a tenth of the load",
+        "%",
+        "ORv3 HPR shelf, for sheets that start at half load",
+    ),
     "shelf_oversize": ("Power shelves over rated draw", "times", "where a sheet does not count them"),
-    "throttle_degc": ("Accelerators throttle from", "°C",
-                      "NVIDIA parts of the same family; where the catalogue has none"),
+    "throttle_degc": (
+        "Accelerators throttle from",
+        "°C",
+        "NVIDIA parts of the same family; where the catalogue has none",
+    ),
     "tower_water_to_air": ("Water over air through a cooling tower", "kg/kg", "induced-draft counterflow cells"),
     "trip_margin_k": ("Shutdown above throttling", "K", "NVIDIA boards report 5 to 10 K"),
-}  # fmt: skip
+}
 
-CAPITALS = {
-    word.lower(): word
-    for word in ("AC", "BF16", "CDU", "COP", "CPU", "CPUs", "CPX", "DC", "DLC", "DPU", "EER", "FP16", "FP4", "FP8",
-                 "GPU", "HBM", "INT8", "IR", "KV", "MTBF", "MTTR", "NIC", "NVLink", "ORv3", "PSU", "PUE", "SLO", "TDP",
-                 "TPOT", "TTFT", "UA", "UPS", "WUE", "N+N")
-}  # fmt: skip
+_CAPITALS = """
+    AC BF16 CDU COP CPU CPUs CPX DC DLC DPU EER FP16 FP4 FP8 GPU HBM INT8 IR KV MTBF MTTR NIC NVLink ORv3 PSU
+    PUE SLO TDP TPOT TTFT UA UPS WUE N+N
+"""
+CAPITALS = {word.lower(): word for word in _CAPITALS.split()}
 SLUG = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
 
 
@@ -206,7 +274,7 @@ def fact_text(value: Any, unit: str) -> str:
         return ", ".join(fact_text(entry, unit) for entry in value)
     if isinstance(value, int) and not unit:
         return f"{value:,}"  # a count
-    if not is_missing(value):
+    if is_number(value):
         return quantity_text(value, unit)
     return value.replace("_", " ") if isinstance(value, str) and SLUG.fullmatch(value) else str(value)
 

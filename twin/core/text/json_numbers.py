@@ -4,14 +4,14 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 N_DIGITS = 6
 
 
 def plain(values: ArrayLike) -> Any:
     """Return numbers as (nested) lists of Python numbers rounded to six significant digits, None for NaN."""
-    array = np.asarray(values)
+    array: NDArray[Any] = np.asarray(values)
     if array.dtype.kind not in "f":
         return array.tolist()
     finite = np.isfinite(array)
@@ -22,7 +22,9 @@ def plain(values: ArrayLike) -> Any:
     rounded = np.where(scale >= 1, np.rint(known * scale) / scale, np.rint(known * scale) * (1 / scale))
     if finite.all():
         return rounded.tolist()
-    return np.where(finite, rounded.astype(object), None).tolist()
+    shown = rounded.astype(object)
+    shown[~finite] = None
+    return shown.tolist()
 
 
 def plain_json(value: Any) -> Any:

@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
-Row = TypeVar("Row")
+if TYPE_CHECKING:  # a name of type checkers' own
+    from _typeshed import DataclassInstance
+
+Row = TypeVar("Row", bound="DataclassInstance")
 Reader = Callable[[Any, str], Any]  # of a JSON value and its place
 
 
@@ -46,19 +49,19 @@ def as_json(row: Any) -> dict[str, Any]:
 
 
 @cache
-def _fields(kind: Callable[..., Row]) -> tuple[tuple[str, Reader | None, bool], ...]:
+def _fields(kind: "type[DataclassInstance]") -> tuple[tuple[str, Reader | None, bool], ...]:
     """Return each field's name, what reads it (None: it is plain) and whether it must be there."""
     hints = get_type_hints(kind)
     return tuple(
         (entry.name, _reader(hints[entry.name]), entry.default is MISSING and entry.default_factory is MISSING)
-        for entry in fields(kind)  # type: ignore[arg-type]
+        for entry in fields(kind)
     )
 
 
 def _reader(hint: Any) -> Reader | None:
     """Return what reads a value of a type; None where JSON already has it."""
     origin, inner = get_origin(hint), [arg for arg in get_args(hint) if arg not in (NoneType, Ellipsis)]
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return lambda stored, where: read_row(hint, stored, where)
     if origin is tuple:
         of_row = _reader(inner[0])
@@ -72,6 +75,6 @@ def _reader(hint: Any) -> Reader | None:
         of_value = of_value or (lambda stored, where: stored)
         return lambda stored, where: {key(name): of_value(value, f"{where}.{name}") for name, value in stored.items()}
     if len(inner) == 1 and len(get_args(hint)) == 2 and origin is not None:  # "X | None"
-        one = _reader(inner[0])
-        return one and (lambda stored, where: None if stored is None else one(stored, where))
+        of_present = _reader(inner[0])
+        return of_present and (lambda stored, where: None if stored is None else of_present(stored, where))
     return None

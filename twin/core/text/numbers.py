@@ -5,7 +5,9 @@ em dash. Knows nothing of templates, so that pure modules can put numbers into s
 """
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TypeGuard
 
 MISSING = "—"
 MINUS = "\N{MINUS SIGN}"
@@ -73,14 +75,14 @@ def percent(value: float) -> str:
     return significant(value)
 
 
-def is_missing(value: object) -> bool:
-    """Return whether there is no number to show."""
-    return not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value)
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether there is a number to show."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def quantity_text(value: float | None, unit: str = "") -> str:
     """Return a value with prefix and unit as plain text, e.g. "7.24 MW" or "$0.186 / M tok"."""
-    if is_missing(value):
+    if not is_number(value):
         return MISSING
     if unit.startswith("$"):
         digits, shown = scaled(value, "$") if unit in ("$", "$/year") else (significant(value), "$")
@@ -100,7 +102,7 @@ def joined_text(first: str, sign: str, second: str) -> str:
 
 def exact_text(value: float | None, unit: str = "") -> str:
     """Return the full value in the unit it is stored in, for `title` and for copying."""
-    if is_missing(value):
+    if not is_number(value):
         return "no value"
     if unit == "%":
         return f"{value * 100:.10g} %"
@@ -123,7 +125,7 @@ def same_text(value: float, other: float, unit: str = "") -> bool:
 
 def delta_text(value: float | None, reference: float | None, unit: str = "", better: str = "") -> str:
     """Return the difference to a reference with sign, unit and a word, e.g. "+0.31 tok/J, better"."""
-    if is_missing(value) or is_missing(reference):
+    if not is_number(value) or not is_number(reference):
         return MISSING
     change = value - reference
     if same_text(value, reference, unit):
@@ -144,11 +146,12 @@ def delta_kind(value: float | None, reference: float | None, better: str = "") -
     return words if words in ("better", "worse") else ""
 
 
-def band_text(band: list[float] | tuple[float, float] | None, value: float | None) -> str:
+def band_text(band: Sequence[float | None] | None, value: float | None) -> str:
     """Return an 80 % band relative to its value: "± 6 %", or "−4 / +9 %" where the sides differ."""
-    if not band or is_missing(value) or any(is_missing(end) for end in band) or not value:
+    low, high = band or (None, None)
+    if not is_number(value) or not is_number(low) or not is_number(high) or not value:
         return ""
-    below, above = (value - band[0]) / abs(value) * 100, (band[1] - value) / abs(value) * 100
+    below, above = (value - low) / abs(value) * 100, (high - value) / abs(value) * 100
     if abs(below - above) <= 0.25 * max(below, above):
         return f"±{GAP}{two_digits((below + above) / 2)}{GAP}%"
     return f"{MINUS}{two_digits(below)}{GAP}/{GAP}+{two_digits(above)}{GAP}%"
