@@ -54,7 +54,7 @@ def test_three_layouts_are_compared_and_shared(live_server, signed_in, browser, 
     page.goto(live_server.url + reverse("compare"))
     for layout in three:
         page.get_by_label(layout.name, exact=True).check()
-    page.get_by_role("button", name="Compare ticked layouts").click()
+    page.get_by_role("button", name="Compare selected layouts").click()
 
     headings = page.get_by_role("heading", level=2).all_inner_texts()
     assert headings[0] == "Verdict"
@@ -78,7 +78,7 @@ def test_three_layouts_are_compared_and_shared(live_server, signed_in, browser, 
     expect(drawing.locator("rect.new")).to_have_count(1)
     assert not serious(page, {})
 
-    page.get_by_label("Keep and share as").fill("Which hall?")
+    page.get_by_label("Save and share as").fill("Which hall?")
     page.get_by_role("button", name="Get a link").click()
     expect(page.get_by_role("heading", name="Which hall?", level=1)).to_be_visible()
     address = page.get_by_label("Shared link").input_value()
@@ -96,7 +96,7 @@ def test_three_layouts_are_compared_and_shared(live_server, signed_in, browser, 
     Membership.objects.create(user=stranger, site=small_scenario("elsewhere")[0].site, role="planner")
     refused = page_of(browser, live_server, stranger)
     assert refused.goto(address).status == 403
-    expect(refused.get_by_role("heading", name="You may not open this comparison")).to_be_visible()
+    expect(refused.get_by_role("heading", name="You don't have permission to open this comparison")).to_be_visible()
     expect(refused.locator("main")).to_contain_text("You lack permission on 1 site.")
     assert "Which hall?" not in refused.content()
     assert "GB200" not in refused.content()

@@ -222,11 +222,11 @@ def test_walls_keep_outs_cdus_and_air_units_are_drawn(live_server, signed_in, la
     page.keyboard.press("Escape")
     page.get_by_role("button", name="CDU", exact=True).click()
     expect(page.locator("#place-name")).to_have_value("CDU-3")
-    page.get_by_role("button", name="Place it").click()
+    page.get_by_role("button", name="Place", exact=True).click()
     saved(page, 3)
     assert Cdu.objects.get(name="CDU-3", layout=layout).group == "A"
     page.get_by_role("button", name="Air unit", exact=True).click()
-    page.get_by_role("button", name="Place it").click()
+    page.get_by_role("button", name="Place", exact=True).click()
     saved(page, 4)
     assert AirUnit.objects.filter(layout=layout).count() == 4
     assert Hall.objects.get(layout=layout).n_air_units == 4  # the hall's count follows while all are drawn

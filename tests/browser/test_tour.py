@@ -38,11 +38,11 @@ def test_the_tour_from_sign_in_to_a_shared_comparison(live_server, page, scenari
         expect(page.locator("[data-chart=figure-year-map][data-drawn]")).to_be_visible()
         back.click()
 
-    page.get_by_role("button", name="Compare ticked layouts").click()
+    page.get_by_role("button", name="Compare selected layouts").click()
     expect(page.get_by_role("heading", name="Assumptions that differ")).to_be_visible()
     expect(page.get_by_role("region", name="Figures of merit side by side")).to_contain_text("Tokens per watt")
     expect(page.locator("[data-chart][data-drawn]").first).to_be_visible(timeout=20_000)
-    page.get_by_label("Keep and share as").fill("Which hall?")
+    page.get_by_label("Save and share as").fill("Which hall?")
     page.get_by_role("button", name="Get a link").click()
     shared = page.get_by_label("Shared link").input_value()
     page.get_by_role("button", name="Sign out").click()

@@ -181,7 +181,7 @@ def ids_of_layouts(request: HttpRequest) -> list[UUID]:
     visible = Layout.objects.select_related("site").filter(site__in=visible_sites(request.user))
     layouts = list(visible.filter(pk__in=wanted).order_by("site__name", "name"))
     if len(layouts) > MAX_RUNS:
-        messages.warning(request, f"{len(layouts)} layouts were ticked; the first {MAX_RUNS} are shown.")
+        messages.warning(request, f"{len(layouts)} layouts were selected; the first {MAX_RUNS} are shown.")
     choice = runs_of_layouts(layouts[:MAX_RUNS], request.GET.get("scenario", ""))
     for layout in choice.without_run:
         messages.warning(request, f"{layout.name} has no finished run; open it and press “Run year”.")

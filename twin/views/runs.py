@@ -72,11 +72,11 @@ def run_detail(request: HttpRequest, run: UUID) -> HttpResponse:
     context = {"run": run, "layout": run.layout, "site": run.layout.site,
                "may_change": may_change_site(request.user, run.layout.site)}  # fmt: skip
     if request.htmx and "series" in request.GET:
-        return render(request, "twin/_run_series.html", context | series_context(run, request.GET["series"]))
+        return render(request, "twin/run/_series.html", context | series_context(run, request.GET["series"]))
     if not run.ended:
         context["waiting"] = ring.waiting_reason(run)
     if request.htmx and not run.ended:
-        return render(request, "twin/_run_progress.html", context)
+        return render(request, "twin/run/_progress.html", context)
     if request.htmx:  # it ended since the last poll: the whole page changes
         return HttpResponse(headers={"HX-Refresh": "true"})
     if run.status == Run.Status.DONE:

@@ -57,7 +57,7 @@ def serving(request: HttpRequest) -> HttpResponse:
         context |= explored(chosen["systems"], chosen["models"], chosen["workloads"], engine, cap, tier, drafts, held)
     if not request.htmx:
         context["claims"] = recomputed_claims()
-    return render(request, "twin/_serving.html" if request.htmx else "twin/serving.html", context)
+    return render(request, "twin/serving/_explored.html" if request.htmx else "twin/serving.html", context)
 
 
 def explored(

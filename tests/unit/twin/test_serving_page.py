@@ -29,7 +29,7 @@ def test_the_frontier_is_drawn_with_its_table_and_target(reader):
     page = reader.get(reverse("serving")).content.decode()
     assert 'data-chart="figure-throughput"' in page
     assert "Output per accelerator [tok/s]" in page
-    assert "the speed that the use case wants" in page
+    assert "the speed per user that the use case requires" in page
 
 
 def test_the_chosen_point_stands_with_its_bands(reader):
@@ -50,9 +50,9 @@ def test_sessions_are_drawn_where_a_use_case_has_them(reader):
 def test_a_cache_tier_is_said_where_it_is_used(reader):
     asked = {"workload": "enterprise_assistants"}
     page = reader.get(reverse("serving"), asked).content.decode()
-    assert "no slower tier of memory keeps what does not fit" in page
+    assert "there is no slower cache tier" in page
     page = reader.get(reverse("serving"), asked | {"cache_tier_bytes": "240e9"}).content.decode()
-    assert "comes back at an assumed 50 GB/s per accelerator" in page
+    assert "is read back at an assumed 50 GB/s per accelerator" in page
     page = reader.get(reverse("serving"), asked | {"cache_tier_bytes": "much"}).content.decode()
     assert "must be a number of bytes" in page
 
@@ -64,7 +64,7 @@ def test_published_claims_stand_beside_our_ratios_with_bands_and_what_is_measure
     for claim in exploration.claims(entries):
         for row in claim[3]:
             if row.power_ratio is None:
-                assert "no ratio: one side is not that fast" in page
+                assert "no ratio: one side cannot reach this speed" in page
             else:
                 assert f"{row.power_ratio_low:.1f} to {row.power_ratio_high:.1f}" in page
 
