@@ -25,6 +25,7 @@ test-fast: $(VENV)/.test ## what takes two minutes: no browser, no services, not
 check: $(VENV)/.test ## lint, types, import contracts, migrations up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/oxlint --quiet static/js
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python manage.py makemigrations --check --dry-run

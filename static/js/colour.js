@@ -2,8 +2,9 @@
 // of one hour on 24 days) at once, so that moving on is a matter of colours. Without this script the form does the same.
 
 import { isNumber, quantityText } from "./quantities.js";
+import { inMode, isOver, rampStep, tickPercent } from "./shading.js";
 
-const BLOCK = 24, KEPT_BLOCKS = 40, PACE_MS = 300, OVER = 1.005;
+const BLOCK = 24, KEPT_BLOCKS = 40, PACE_MS = 300;
 const WORDS = { over: "overloaded", throttled: "throttled", dead: "off" };
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 let plan = null; // what is on the page now: data, shapes, table rows, blocks
@@ -76,7 +77,7 @@ function blockFrom(state, hours, data) {
   let low = Infinity, high = -Infinity;
   for (const row of used) {
     row.forEach((value, i) => {
-      const shown = inMode(value, plan.limits[i], data.mode);
+      const shown = inMode(data.mode, value, plan.limits[i]);
       if (isNumber(shown)) [low, high] = [Math.min(low, shown), Math.max(high, shown)];
     });
   }
@@ -92,14 +93,7 @@ function greatest(sides, row, i) {
   return most;
 }
 
-function inMode(value, limit, mode) {
-  if (!isNumber(value)) return null;
-  if (mode === "used") return value;
-  if (!isNumber(limit)) return null;
-  return mode === "remaining" ? limit - value : limit;
-}
-
-// Only the newest wish is followed: a slider moves faster than a server solves.
+// Only the newest hour asked for is followed: a slider moves faster than a server solves.
 async function follow(hour) {
   wanted = hour;
   say(calendar(hour));
@@ -148,28 +142,27 @@ function setPlaying(on) {
 
 function show(block, hour) {
   const { data, panel, limits } = plan, at = block.hours.indexOf(hour);
-  const unit = data.mode === "remaining" ? data.unit_left : data.unit, last = data.ramp.length - 1;
+  const unit = data.mode === "remaining" ? data.unit_left : data.unit;
   const counts = { over: 0, throttled: 0, dead: 0, without: 0 }, marks = new Map();
   const drawn = { colours: [], texts: [], over: [], throttled: [] };
   let nearest = null, least = Infinity, ofPassive = null, leastOfPassive = Infinity;
   if (!plan.shapes.size) findShapes();
   data.racks.forEach((id, i) => {
-    const used = block.used[at][i], limit = limits[i], value = inMode(used, limit, data.mode);
+    const used = block.used[at][i], limit = limits[i], value = inMode(data.mode, used, limit);
     const dead = block.states[at][i] === "dead", throttled = block.states[at][i] === "throttled";
-    const over = !dead && (block.states[at][i] === "over" || (isNumber(used) && isNumber(limit) && used > limit * OVER));
+    const over = !dead && (block.states[at][i] === "over" || isOver(used, limit));
     const state = dead ? "dead" : over ? "over" : throttled ? "throttled" : "";
     const left = isNumber(used) && isNumber(limit) ? limit - used : Infinity;
     if (plan.passive.has(i)) {
       if (left < leastOfPassive) [ofPassive, leastOfPassive] = [limit, left];
     } else if (left < least) [nearest, least] = [limit, left];
     counts.over += over; counts.throttled += throttled; counts.dead += dead; counts.without += !dead && value === null;
-    const share = block.high > block.low ? (value - block.low) / (block.high - block.low) : 0.5;
-    const fill = dead || value === null ? "" : data.ramp[Math.round(share * last)];
-    const text = value === null ? "no value" : quantityText(value, unit), said = state ? `${text}, ${WORDS[state]}` : text;
+    const fill = dead || value === null ? "" : data.ramp[rampStep(value, block.low, block.high, data.ramp.length)];
+    const text = value === null ? "no value" : quantityText(value, unit), words = state ? `${text}, ${WORDS[state]}` : text;
     paint(id, fill, dead);
-    plan.shapes.get(id)?.setAttribute("data-v", said);
+    plan.shapes.get(id)?.setAttribute("data-v", words);
     drawn.colours.push(fill);
-    drawn.texts.push(said);
+    drawn.texts.push(words);
     write(plan.rows.get(id), used, limit, state);
     if (over || throttled) marks.set(id, { over, throttled });
     if (over) drawn.over.push(i);
@@ -233,12 +226,6 @@ function legend(block, nearest, unit) {
   plan.panel.querySelector("[data-value-head]").textContent = data.label;
 }
 
-// As tick_percent of the plan: just beyond the end where the limit lies outside.
-function tickPercent(tick, low, high) {
-  if (tick < low || tick > high) return tick < low ? -2 : 102;
-  return high > low ? ((tick - low) / (high - low)) * 100 : 50;
-}
-
 function count(counts) {
   for (const [name, number] of Object.entries(counts)) {
     const key = plan.panel.querySelector(`[data-count="${name}"]`);
@@ -249,8 +236,8 @@ function count(counts) {
 }
 
 function label(hour) {
-  const load = isNumber(hour.load_frac) ? ` · load ${Math.round(hour.load_frac * 100)}%` : "";
-  say(`${hour.label} · ${hour.dry_bulb_degc.toFixed(1)} °C outside${load}`);
+  const loadText = isNumber(hour.load_frac) ? ` · load ${Math.round(hour.load_frac * 100)}%` : "";
+  say(`${hour.label} · ${hour.dry_bulb_degc.toFixed(1)} °C outside${loadText}`);
 }
 
 function say(text) {

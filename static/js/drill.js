@@ -9,7 +9,7 @@ let turn = 0;
 /** Give a part of the page the attributes and texts of its counterpart in a page that was asked for. */
 function follow(here, there) {
   for (const { name, value } of there.attributes) if (here.getAttribute(name) !== value) here.setAttribute(name, value);
-  for (const { name } of [...here.attributes]) if (!there.hasAttribute(name)) here.removeAttribute(name);
+  for (const name of here.getAttributeNames()) if (!there.hasAttribute(name)) here.removeAttribute(name);
   const mine = [...here.childNodes], theirs = [...there.childNodes];
   if (mine.length !== theirs.length || mine.some((node, i) => node.nodeName !== theirs[i].nodeName)) here.replaceChildren(...theirs);
   else mine.forEach((node, i) => (node.nodeType === Node.ELEMENT_NODE ? follow(node, theirs[i]) : copyText(node, theirs[i])));

@@ -81,6 +81,7 @@ async function draw() {
   canvas.dataset.drawn = "true";
   canvas.on("plotly_relayout", (change) => { if (change["scene.camera"]) camera = change["scene.camera"]; });
   for (const button of frame.querySelectorAll("[data-view]")) {
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- drawn anew, the old handler has to go
     button.onclick = () => {
       camera = placed(figure.layout.scene, button.dataset.view, canvas);
       window.Plotly.relayout(canvas, { "scene.camera": camera });

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facility.models import Layout, Product, Rack, Weather
+from twin.core.results.object_quantities import OVER
 from twin.core.results.rack_quantities import BY_NAME, MADE_BY_COMPUTE, QUANTITIES, Quantity
 from twin.core.text.numbers import DIFFERENCE_UNITS
 from twin.exceptions import CannotSimulate
@@ -23,7 +24,6 @@ from twin.runs.latest import LatestRun
 
 MODES = {"used": "used", "remaining": "remaining", "limit": "limit"}
 HOURS_AT_ONCE = 24
-OVER_FRAC = 1.005  # half a percent above a limit is the solver's tolerance, not an overload
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Colouring:
     def is_over(self) -> NDArray[np.bool_]:
         """Racks above a limit: of this quantity, or of another as the state says."""
         with np.errstate(invalid="ignore"):
-            return (self.used > self.limit * OVER_FRAC) | (self.state == "over")
+            return (self.used > self.limit * OVER) | (self.state == "over")
 
     @property
     def tick(self) -> float | None:

@@ -43,7 +43,7 @@ def ramp_steps(values: FloatArray, low: float, high: float) -> np.ndarray:
     steps = np.full(values.shape, NO_STEP)
     if high > low:
         share = np.clip((values[finite] - low) / (high - low), 0, 1)
-        steps[finite] = np.round(share * (N_STEPS - 1)).astype(int)
+        steps[finite] = np.floor(share * (N_STEPS - 1) + 0.5).astype(int)  # as static/js/shading.js does
     else:
         steps[finite] = N_STEPS // 2
     return steps

@@ -371,15 +371,16 @@ class Board {
   }
 }
 
-const root = byId("draw");
-if (root) {
-  fetch(root.dataset.edits)
-    .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(`the server answered ${answer.status}`))))
-    .then((data) => {
-      root.board = new Board(root, data); // for tests and the console
-      root.dataset.ready = "";
-    })
-    .catch((error) => {
-      byId("draw-status").textContent = `The drawing could not be read: ${error.message}. Reload the page to try again.`;
-    });
+async function open(root) {
+  try {
+    const answer = await fetch(root.dataset.edits);
+    if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+    root.board = new Board(root, await answer.json()); // for tests and the console
+    root.dataset.ready = "";
+  } catch (error) {
+    byId("draw-status").textContent = `The drawing could not be loaded: ${error.message}. Reload the page to try again.`;
+  }
 }
+
+const root = byId("draw");
+if (root) open(root);

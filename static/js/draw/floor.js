@@ -24,9 +24,9 @@ export function overlap(a, b) {
 
 export function around(boxes) {
   const box = { x0: Infinity, y0: Infinity, x1: -Infinity, y1: -Infinity };
-  for (const one of boxes) {
-    box.x0 = Math.min(box.x0, one.x0); box.y0 = Math.min(box.y0, one.y0);
-    box.x1 = Math.max(box.x1, one.x1); box.y1 = Math.max(box.y1, one.y1);
+  for (const other of boxes) {
+    box.x0 = Math.min(box.x0, other.x0); box.y0 = Math.min(box.y0, other.y0);
+    box.x1 = Math.max(box.x1, other.x1); box.y1 = Math.max(box.y1, other.y1);
   }
   return box;
 }
@@ -64,14 +64,4 @@ export class Squares {
     for (const cell of this.over(box)) for (const [object, other] of this.cells.get(cell) ?? []) found.set(object, other);
     return found;
   }
-}
-
-// Numbers as people type them, in German or English: of point and comma the last is the decimal mark, the other groups.
-// Alone before three digits, as in 1,234, it can be either: a decimal mark, or with isStrict no number at all.
-export function numberTyped(text, isStrict = false) {
-  const plain = String(text).trim().replace(/[\s'’]/g, "");
-  if (isStrict && /^[-+]?[1-9]\d{0,2}[.,]\d{3}$/.test(plain)) return null;
-  const isGerman = plain.lastIndexOf(",") > plain.lastIndexOf(".");
-  const value = Number(isGerman ? plain.replaceAll(".", "").replace(",", ".") : plain.replaceAll(",", ""));
-  return plain === "" || !Number.isFinite(value) ? null : value;
 }

@@ -21,6 +21,12 @@ const HELP = [
 const TOOLS = { w: "wall", k: "keep_out", h: "hot_aisle", b: "cold_aisle", v: "select", l: "lasso" };
 const ADDS = { a: "row", c: "cdu", u: "air_unit" };
 
+// What an object is selected together with: the row of a rack, the group of a CDU.
+function groupOf(object) {
+  if (object.kind === "rack" && object.row) return `row ${object.row}`;
+  return object.kind === "cdu" ? `group ${object.group}` : "";
+}
+
 export class Keys {
   constructor(board) {
     this.board = board;
@@ -161,10 +167,9 @@ export class Keys {
 
   // Racks of the same rows, CDUs of the same groups.
   row() {
-    const { board } = this, of = (object) => object.kind === "rack" && object.row ? `row ${object.row}` : object.kind === "cdu" ? `group ${object.group}` : "";
-    const wanted = new Set(board.selected().map(of).filter(Boolean));
+    const { board } = this, wanted = new Set(board.selected().map(groupOf).filter(Boolean));
     if (!wanted.size) return board.say("Select a rack of the row, or a CDU of the group, first.");
-    return board.select([...board.drawing.inHall(board.hall)].filter((object) => wanted.has(of(object))).map((object) => object.key));
+    return board.select([...board.drawing.inHall(board.hall)].filter((object) => wanted.has(groupOf(object))).map((object) => object.key));
   }
 
   zoomTo() {

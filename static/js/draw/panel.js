@@ -1,7 +1,7 @@
 // The panel beside the drawing: what is selected, its fields to change, and what cools and feeds it.
 
 import { CALLED, TYPES } from "./drawing.js";
-import { numberTyped } from "./floor.js";
+import { numberTyped } from "../number_entry.js";
 import { quantityText } from "../quantities.js";
 
 const byId = (id) => document.getElementById(id);

@@ -3,11 +3,14 @@
 
 import { airUnits, freeShift, moved, newRef, rowOfRacks } from "./commands.js";
 import { CALLED } from "./drawing.js";
-import { around, boxOf, millimetres, numberTyped } from "./floor.js";
+import { numberTyped } from "../number_entry.js";
+import { around, boxOf, millimetres } from "./floor.js";
 import { fillChoices, SUBJECTS } from "./panel.js";
 import { Snapping } from "./snapping.js";
 
-const NUMBERS = ["n_racks", "pitch_m", "x_m", "y_m", "other_power_w", "supply_degc", "width_m", "depth_m", "orientation_deg"];
+const NUMBERS = new Set([
+  "n_racks", "pitch_m", "x_m", "y_m", "other_power_w", "supply_degc", "width_m", "depth_m", "orientation_deg",
+]);
 const TURNS = [0, 90, 180, 270];
 
 export class Placing {
@@ -36,7 +39,7 @@ export class Placing {
     fillChoices(this.input("product"), products.map((one) => [one.slug, one.name]), this.kind === "row" ? "none" : null);
     if (this.kind === "row") {
       const rows = new Set([...drawing.inHall(hall)].map((object) => object.row).filter(Boolean));
-      const last = [...drawing.inHall(hall)].filter((object) => object.kind === "rack" && object.role === "compute").at(-1);
+      const last = [...drawing.inHall(hall)].findLast((object) => object.kind === "rack" && object.role === "compute");
       set("row", "ABCDEFGHIJKLMNOPQRSTUVWXYZ".split("").find((letter) => !rows.has(letter)) ?? `R${rows.size + 1}`);
       set("product", last?.product ?? products[0]?.slug ?? "");
       this.board.panel.assignments(this.form);
@@ -45,7 +48,7 @@ export class Placing {
     }
     for (const one of this.form.querySelectorAll("[data-for]")) one.hidden = one.dataset.for !== this.kind;
     this.form.dataset.subject = SUBJECTS[this.kind] ?? this.kind;
-    const like = [...drawing.objects.values()].filter((object) => object.kind === this.kind).at(-1);
+    const like = [...drawing.objects.values()].findLast((object) => object.kind === this.kind);
     set("name", drawing.freeName(this.kind, hall, like?.name ?? (this.kind === "cdu" ? "CDU-1" : "CRAH-1")));
     if (this.kind === "cdu") {
       fillChoices(this.input("plant"), [...drawing.plants.values()].map((plant) => [plant.id, plant.name]), null);
@@ -88,7 +91,7 @@ export class Placing {
     for (const field of this.form.elements) {
       if (!field.name || field.hidden) continue;
       const isId = ["cdu", "feed_a", "feed_b", "plant"].includes(field.name);
-      found[field.name] = NUMBERS.includes(field.name) ? numberTyped(field.value) : isId ? Number(field.value) || null : field.value;
+      found[field.name] = NUMBERS.has(field.name) ? numberTyped(field.value) : isId ? Number(field.value) || null : field.value;
     }
     return found;
   }
