@@ -165,7 +165,7 @@ class LayoutViewSet(TaggedMixin, viewsets.ModelViewSet):
         """Products with counts, prices, and alternatives of the same kind and size."""
         return Response(serializers.BillOfMaterialsSerializer(bill_of_materials(self.get_object())).data)
 
-    @extend_schema(responses={(200, "application/yaml"): OpenApiTypes.STR}, filters=False)
+    @extend_schema(responses={(200, "application/yaml"): OpenApiTypes.OBJECT}, filters=False)
     @action(detail=True, methods=["get"])
     def export(self, request, pk: str):
         """The site with this layout alone as a YAML file."""

@@ -37,6 +37,7 @@ REASONS = {
     "twin.core.rules.findings": ("the order of the rules, in `test_layout_findings.py`", "2026-11-30"),
     "twin.core.rules.power": ("tested rule by rule on layouts, in `test_layout_findings.py`", "2026-11-30"),
     "twin.core.text.confidence": ("one tuple", "2026-11-30"),
+    "twin.core.text.engine_names": ("one mapping", "2026-11-30"),
 }
 
 

@@ -33,7 +33,7 @@ class SiteExportView(APIView):
 
     schema = RefusalSchema()
 
-    @extend_schema(responses={(200, "application/yaml"): OpenApiTypes.STR})
+    @extend_schema(responses={(200, "application/yaml"): OpenApiTypes.OBJECT})
     def get(self, request, slug: str) -> HttpResponse:
         site = get_object_or_404(visible_sites(request.user).defer("notes"), slug=slug)
         answer = HttpResponse(site_export(site=site), content_type="application/yaml; charset=utf-8")

@@ -173,8 +173,8 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
             raise Conflict(f"{run} is {run.status}; it has read no inputs yet.")
         return Response(snapshot.unpacked(run.inputs))
 
-    @extend_schema(responses=RunLaunchSerializer(many=True))
-    @action(detail=True)
+    @extend_schema(responses=RunLaunchSerializer(many=True), filters=False)
+    @action(detail=True, pagination_class=None)
     def launch(self, request: Request, pk: str | None = None) -> Response:
         """Return launch settings for what serves each use case, for every engine."""
         # Loads SciPy; a run's other answers do without.
