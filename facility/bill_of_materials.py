@@ -9,11 +9,21 @@ from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Product,
 # Another product can stand in for one whose main rating is no more than this much larger or smaller.
 SIMILAR = (0.8, 1.5)
 MAIN_RATING = {
-    "cdus": "capacity_w", "air_units": "capacity_w", "dry_coolers": "capacity_w", "cooling_towers": "capacity_w",
-    "warm_water_chillers": "capacity_w", "chillers": "reference_capacity_w", "pumps": "flow_m3_per_s",
-    "ups": "rating_va", "transformers": "rating_va", "generators": "rating_w", "distribution": "rating_w",
-    "busways": "continuous_power_w", "bess": "power_w", "network_switches": "switching_bits_per_s",
-}  # fmt: skip
+    "cdus": "capacity_w",
+    "air_units": "capacity_w",
+    "dry_coolers": "capacity_w",
+    "cooling_towers": "capacity_w",
+    "warm_water_chillers": "capacity_w",
+    "chillers": "reference_capacity_w",
+    "pumps": "flow_m3_per_s",
+    "ups": "rating_va",
+    "transformers": "rating_va",
+    "generators": "rating_w",
+    "distribution": "rating_w",
+    "busways": "continuous_power_w",
+    "bess": "power_w",
+    "network_switches": "switching_bits_per_s",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +111,31 @@ def _item(product: Product, quantity: float, used_for: str, candidates: list[Pro
     price_name = "price_estimate_usd_per_m" if by_length else "price_estimate_usd"
     price = product.fact(price_name)
     return Item(
-        product=product, quantity=quantity, unit="m" if by_length else "", unit_price_usd=price,
-        total_usd=None if price is None else price * quantity, price_confidence=product.confidence_of(price_name),
-        used_for=used_for, alternatives=tuple(_alternatives(product, candidates, price_name)),
-    )  # fmt: skip
+        product=product,
+        quantity=quantity,
+        unit="m" if by_length else "",
+        unit_price_usd=price,
+        total_usd=None if price is None else price * quantity,
+        price_confidence=product.confidence_of(price_name),
+        used_for=used_for,
+        alternatives=tuple(_alternatives(product, candidates, price_name)),
+    )
 
 
 def _alternatives(product: Product, candidates: list[Product], price_name: str) -> list[Alternative]:
     found = [
         Alternative(
-            other.kind, other.slug, other.name, other.vendor, other.fact(price_name), other.fact("max_power_w"),
+            other.kind,
+            other.slug,
+            other.name,
+            other.vendor,
+            other.fact(price_name),
+            other.fact("max_power_w"),
             other.confidence,
         )
         for other in candidates
         if other.pk != product.pk and other.kind == product.kind and _similar(product, other)
-    ]  # fmt: skip
+    ]
     return sorted(found, key=lambda other: (other.unit_price_usd is None, other.unit_price_usd or 0, other.name))
 
 

@@ -113,13 +113,16 @@ def read_epw(content: bytes, *, source: str = "") -> Year:
         Year(
             name=" ".join(part for part in (location[1].title(), location[2]) if part not in ("", "-")),
             source="; ".join(part for part in parts if part),
-            latitude_deg=place[0], longitude_deg=place[1], utc_offset_h=zone_h, elevation_m=place[3],
+            latitude_deg=place[0],
+            longitude_deg=place[1],
+            utc_offset_h=zone_h,
+            elevation_m=place[3],
             dry_bulb_degc=np.roll(dry_bulb, shift_h).astype(np.float32),
             relative_humidity=np.roll(np.minimum(humidity / 100, 1), shift_h).astype(np.float32),
             pressure_pa=np.roll(pressure, shift_h).astype(np.float32),
             notes=tuple(notes),
         )
-    )  # fmt: skip
+    )
 
 
 def _text(content: bytes) -> tuple[str, list[str]]:

@@ -325,13 +325,24 @@ def racks_create_row(
     along_x = orientation_deg in (0, 180)
     racks = [
         Rack(
-            hall=hall, name=f"{row}-{number:02}", row=row, role=role, orientation_deg=orientation_deg,
-            x_m=round(x_m + along_x * i * pitch_m, 6), y_m=round(y_m + (not along_x) * i * pitch_m, 6),
-            width_m=width_m, depth_m=depth_m, product=product, n_systems=n_systems, other_power_w=other_power_w,
-            cdu=cdu, feed_a=feed_a, feed_b=feed_b,
+            hall=hall,
+            name=f"{row}-{number:02}",
+            row=row,
+            role=role,
+            orientation_deg=orientation_deg,
+            x_m=round(x_m + along_x * i * pitch_m, 6),
+            y_m=round(y_m + (not along_x) * i * pitch_m, 6),
+            width_m=width_m,
+            depth_m=depth_m,
+            product=product,
+            n_systems=n_systems,
+            other_power_w=other_power_w,
+            cdu=cdu,
+            feed_a=feed_a,
+            feed_b=feed_b,
         )
         for i, number in zip(range(n_racks), numbers, strict=False)
-    ]  # fmt: skip
+    ]
     check_values(racks[0])
     racks[0].full_clean(exclude=["name"])  # what they share is checked once
     standing = hall.footprints()
@@ -356,8 +367,12 @@ def layout_clone(*, layout: Layout, name: str, slug: str | None = None, user=Non
     """
     check_write(user, layout.site)
     copy = Layout(
-        site=layout.site, slug=slug or slugify(name)[:80], name=name, notes=layout.notes, cloned_from=layout,
-    )  # fmt: skip
+        site=layout.site,
+        slug=slug or slugify(name)[:80],
+        name=name,
+        notes=layout.notes,
+        cloned_from=layout,
+    )
     check_text(copy)
     copy.full_clean()
     copy.save()
@@ -372,9 +387,7 @@ def layout_clone(*, layout: Layout, name: str, slug: str | None = None, user=Non
     for feed in PowerFeed.objects.filter(layout=copy).exclude(parent=None):
         feed.parent_id = feeds[feed.parent_id]
         feed.save(update_fields=["parent"])
-    _copied(
-        Rack.objects.filter(hall__layout=layout), {}, hall_id=halls, cdu_id=cdus, feed_a_id=feeds, feed_b_id=feeds
-    )  # fmt: skip
+    _copied(Rack.objects.filter(hall__layout=layout), {}, hall_id=halls, cdu_id=cdus, feed_a_id=feeds, feed_b_id=feeds)
     return copy
 
 

@@ -30,9 +30,10 @@ def wait_s(request: HttpRequest, name: str) -> int:
     recent = RefusedSignIn.objects.filter(at__gt=timezone.now() - WINDOW)
     mine, address = recent.filter(name_digest=_digest(name)), address_of(request)
     for refused, most in (
-        (mine.filter(address=address), MOST_PER_NAME_AND_ADDRESS), (mine, MOST_PER_NAME),
+        (mine.filter(address=address), MOST_PER_NAME_AND_ADDRESS),
+        (mine, MOST_PER_NAME),
         (recent.filter(address=address), MOST_PER_ADDRESS),
-    ):  # fmt: skip
+    ):
         times = list(refused.order_by("-at").values_list("at", flat=True)[:most])
         if len(times) == most:  # the oldest of these has to fall out of the window
             return max(1, int((times[-1] + WINDOW - timezone.now()).total_seconds()))

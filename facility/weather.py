@@ -205,10 +205,16 @@ def unpack(rows: bytes | memoryview) -> NDArray[np.float32]:
 def weather_fields(year: Year) -> dict[str, object]:
     """Return the year as fields of a `Weather` row, without slug and site."""
     return {
-        "name": year.name, "source": year.source, "latitude_deg": year.latitude_deg,
-        "longitude_deg": year.longitude_deg, "elevation_m": year.elevation_m, "utc_offset_h": year.utc_offset_h,
-        "n_hours": len(year.dry_bulb_degc), "rows": pack(year), "notes": "\n".join(year.notes),
-    }  # fmt: skip
+        "name": year.name,
+        "source": year.source,
+        "latitude_deg": year.latitude_deg,
+        "longitude_deg": year.longitude_deg,
+        "elevation_m": year.elevation_m,
+        "utc_offset_h": year.utc_offset_h,
+        "n_hours": len(year.dry_bulb_degc),
+        "rows": pack(year),
+        "notes": "\n".join(year.notes),
+    }
 
 
 @transaction.atomic
@@ -229,12 +235,16 @@ def read_climate(path: Path) -> Year:
     body = text[text.index("\ndry_bulb") + 1 :].split("\n", 1)[1]
     rows = np.array(body.replace("\n", ",").rstrip(",").split(","), dtype=np.int64).reshape(-1, 3)
     return Year(
-        name=header["name"], source=header["source"], latitude_deg=float(header["latitude_deg"]),
-        longitude_deg=float(header["longitude_deg"]), elevation_m=float(header["elevation_m"]),
+        name=header["name"],
+        source=header["source"],
+        latitude_deg=float(header["latitude_deg"]),
+        longitude_deg=float(header["longitude_deg"]),
+        elevation_m=float(header["elevation_m"]),
         utc_offset_h=float(header["utc_offset_h"]),
-        dry_bulb_degc=(rows[:, 0] / 10).astype(np.float32), relative_humidity=(rows[:, 1] / 100).astype(np.float32),
+        dry_bulb_degc=(rows[:, 0] / 10).astype(np.float32),
+        relative_humidity=(rows[:, 1] / 100).astype(np.float32),
         pressure_pa=(rows[:, 2] * 10).astype(np.float32),
-    )  # fmt: skip
+    )
 
 
 def write_climate(year: Year, path: Path) -> None:

@@ -44,10 +44,26 @@ class RunAdmin(SiteBound, admin.ModelAdmin):
     search_fields = ["id", "layout__name", "layout__site__name", "scenario__name"]
     actions = ["retry", "cancel"]
     fields = [
-        "id", "layout", "scenario", "created_by", "status", "stage", "progress", "message", "attempt", "max_attempts",
-        "created_at", "started_at", "heartbeat_at", "finished_at", "solver_version", "solver_digest", "inputs_sha256",
-        "figures_table", "limits_and_findings",
-    ]  # fmt: skip
+        "id",
+        "layout",
+        "scenario",
+        "created_by",
+        "status",
+        "stage",
+        "progress",
+        "message",
+        "attempt",
+        "max_attempts",
+        "created_at",
+        "started_at",
+        "heartbeat_at",
+        "finished_at",
+        "solver_version",
+        "solver_digest",
+        "inputs_sha256",
+        "figures_table",
+        "limits_and_findings",
+    ]
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:

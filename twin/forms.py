@@ -17,18 +17,32 @@ class ScenarioForm(Described, forms.ModelForm):
         model = Scenario
         formfield_callback = number_entry.formfield
         fields = [
-            "name", "slug", "is_default", "weather", "engine", "weight_precision", "serving_mode", "max_ranks",
-            "allow_pipelines", "accelerator_power_limit_w", "cache_tier_bytes", "admission", "electricity_usd_per_kwh",
+            "name",
+            "slug",
+            "is_default",
+            "weather",
+            "engine",
+            "weight_precision",
+            "serving_mode",
+            "max_ranks",
+            "allow_pipelines",
+            "accelerator_power_limit_w",
+            "cache_tier_bytes",
+            "admission",
+            "electricity_usd_per_kwh",
             "notes",
-        ]  # fmt: skip
+        ]
         labels = {
-            "serving_mode": "Prefill and decode", "max_ranks": "Accelerators of one instance, at most",
+            "serving_mode": "Prefill and decode",
+            "max_ranks": "Accelerators of one instance, at most",
             "allow_pipelines": "Pipeline stages inside a scale-up domain",
-            "slug": "Short name", "is_default": "Default of the site",
+            "slug": "Short name",
+            "is_default": "Default of the site",
             "accelerator_power_limit_w": "Power cap per accelerator [W]",
-            "cache_tier_bytes": "Cache tier per accelerator [B]", "admission": "Requests above capacity",
+            "cache_tier_bytes": "Cache tier per accelerator [B]",
+            "admission": "Requests above capacity",
             "electricity_usd_per_kwh": "Electricity [$/kWh]",
-        }  # fmt: skip
+        }
         help_texts = {
             "slug": "Name in addresses, files and commands.",
             "weight_precision": "Lower precision serves more tokens per watt where the accelerator has it.",
@@ -59,14 +73,27 @@ class WorkloadSet(forms.BaseInlineFormSet):
 
 
 WORKLOAD_FIELDS = (
-    "workload", "model", "configuration", "accelerator_share_frac", "requests_per_s", "peak_load_frac",
-)  # fmt: skip
+    "workload",
+    "model",
+    "configuration",
+    "accelerator_share_frac",
+    "requests_per_s",
+    "peak_load_frac",
+)
 ScenarioWorkloads = inlineformset_factory(
-    Scenario, ScenarioWorkload, form=ScenarioWorkloadForm, formset=WorkloadSet, extra=2, can_delete=True,
-    fields=WORKLOAD_FIELDS, formfield_callback=number_entry.formfield,
+    Scenario,
+    ScenarioWorkload,
+    form=ScenarioWorkloadForm,
+    formset=WorkloadSet,
+    extra=2,
+    can_delete=True,
+    fields=WORKLOAD_FIELDS,
+    formfield_callback=number_entry.formfield,
     labels={
-        "workload": "Use case", "configuration": "Pinned configuration",
+        "workload": "Use case",
+        "configuration": "Pinned configuration",
         "accelerator_share_frac": "Share of accelerators, relative [0–1]",
-        "requests_per_s": "Mean demand [1/s]", "peak_load_frac": "Busiest hour over capacity",
+        "requests_per_s": "Mean demand [1/s]",
+        "peak_load_frac": "Busiest hour over capacity",
     },
-)  # fmt: skip
+)

@@ -34,8 +34,11 @@ class BoundedBody:
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdecimal() or int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             most = f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,}"
-            message = f"The request has {int(length):,} bytes; at most {most} are read." if length.isdecimal() else (
-                "The Content-Length is no number.")  # fmt: skip
+            message = (
+                f"The request has {int(length):,} bytes; at most {most} are read."
+                if length.isdecimal()
+                else ("The Content-Length is no number.")
+            )
             return refusal(request, 413 if length.isdecimal() else 400, message, Connection="close")
         return self.get_response(request)
 

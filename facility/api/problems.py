@@ -60,9 +60,14 @@ def problem(status_code: int, message: str, path: str, extra: dict[str, Any] | N
     except ValueError:
         title = "Error"
     return {
-        "type": "about:blank", "title": title, "status": status_code, "detail": message, "instance": path,
-        "message": message, "extra": extra or {},
-    }  # fmt: skip
+        "type": "about:blank",
+        "title": title,
+        "status": status_code,
+        "detail": message,
+        "instance": path,
+        "message": message,
+        "extra": extra or {},
+    }
 
 
 def problem_answer(

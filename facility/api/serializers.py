@@ -59,9 +59,16 @@ class WeatherSerializer(serializers.ModelSerializer):
     class Meta:
         model = Weather
         fields = [
-            "slug", "name", "source", "latitude_deg", "longitude_deg", "elevation_m", "utc_offset_h", "n_hours",
+            "slug",
+            "name",
+            "source",
+            "latitude_deg",
+            "longitude_deg",
+            "elevation_m",
+            "utc_offset_h",
+            "n_hours",
             "notes",
-        ]  # fmt: skip
+        ]
         read_only_fields = fields
 
 
@@ -96,8 +103,17 @@ class LayoutSerializer(serializers.ModelSerializer):
     class Meta:
         model = Layout
         fields = [
-            "id", "site", "slug", "name", "status", "notes", "cloned_from", "version", "updated_at", "expected_version",
-        ]  # fmt: skip
+            "id",
+            "site",
+            "slug",
+            "name",
+            "status",
+            "notes",
+            "cloned_from",
+            "version",
+            "updated_at",
+            "expected_version",
+        ]
         read_only_fields = ["cloned_from", "version", "updated_at"]
 
     def get_fields(self) -> dict[str, serializers.Field]:
@@ -139,9 +155,24 @@ class RackRowSerializer(PartSerializer):
     class Meta:
         model = Rack
         fields = [
-            "hall", "row", "n_racks", "pitch_m", "role", "x_m", "y_m", "orientation_deg", "width_m", "depth_m",
-            "product", "n_systems", "other_power_w", "cdu", "feed_a", "feed_b", "version",
-        ]  # fmt: skip
+            "hall",
+            "row",
+            "n_racks",
+            "pitch_m",
+            "role",
+            "x_m",
+            "y_m",
+            "orientation_deg",
+            "width_m",
+            "depth_m",
+            "product",
+            "n_systems",
+            "other_power_w",
+            "cdu",
+            "feed_a",
+            "feed_b",
+            "version",
+        ]
 
 
 class CduSerializer(PartSerializer):
@@ -198,9 +229,17 @@ class ProductSerializer(serializers.ModelSerializer):
     class Meta:
         model = Product
         fields = [
-            "kind", "slug", "name", "vendor", "facts", "source", "confidence", "field_confidence", "notes",
+            "kind",
+            "slug",
+            "name",
+            "vendor",
+            "facts",
+            "source",
+            "confidence",
+            "field_confidence",
+            "notes",
             "updated_at",
-        ]  # fmt: skip
+        ]
         read_only_fields = fields
 
 

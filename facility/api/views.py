@@ -50,9 +50,12 @@ def yaml_answer(document: dict, name: str) -> HttpResponse:
 
 
 class SiteViewSet(
-    mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.CreateModelMixin, mixins.UpdateModelMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.CreateModelMixin,
+    mixins.UpdateModelMixin,
     viewsets.GenericViewSet,
-):  # fmt: skip
+):
     """Sites that the caller may see. Who creates one becomes its planner."""
 
     schema = RefusalSchema()
@@ -368,8 +371,14 @@ def facts_of(kind: catalogue_schema.Kind) -> list[dict]:
     described = [catalogue_schema.field(kind.name, name) for name in (*kind.required, *kind.optional)]
     return [
         {
-            "name": field.name, "type": field.type, "unit": field.unit, "low": field.low, "high": field.high,
-            "required": field.name in kind.required, "choices": list(field.choices), "meaning": field.meaning,
+            "name": field.name,
+            "type": field.type,
+            "unit": field.unit,
+            "low": field.low,
+            "high": field.high,
+            "required": field.name in kind.required,
+            "choices": list(field.choices),
+            "meaning": field.meaning,
         }
         for field in described
-    ]  # fmt: skip
+    ]

@@ -466,7 +466,7 @@ FIELDS: dict[str, tuple] = {
     "prefix_hit_after_user": (N, "The same after a user's turn.", 0, 1),
     "decode_tokens_per_s_seen": (N, "Decode rate that users saw."),
     "ttft_residual_s": (N, "Time to the first token left after the known parts."),
-}  # fmt: skip
+}
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "accelerators.cooling": ("air", "liquid", "air_or_liquid"),
@@ -474,7 +474,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "systems.coolant": ("PG25",),
     "ashrae_classes.medium": ("facility_water", "rack_coolant", "air"),
     "cdus.type": (
-        "liquid_to_liquid_row", "liquid_to_liquid_in_rack", "liquid_to_air", "liquid_to_refrigerant",
+        "liquid_to_liquid_row",
+        "liquid_to_liquid_in_rack",
+        "liquid_to_air",
+        "liquid_to_refrigerant",
     ),
     "cooling_towers.type": ("open_tower", "closed_tower"),
     "dry_coolers.type": ("dry_cooler", "adiabatic_cooler"),
@@ -484,4 +487,4 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "transformers.type": ("cast_resin", "liquid_immersed", "power_liquid"),
     "workloads.arrival_process": ("gamma", "poisson"),
     "workloads.variants.*.confidence": ("published", "derived", "estimated", "entered"),
-}  # fmt: skip
+}

@@ -215,7 +215,9 @@ LOADS = "{0}.load_0_10 {0}.load_0_25 {0}.load_0_50 {0}.load_0_75 {0}.load_1_00"
 KINDS: dict[str, Kind] = dict(
     [
         _kind(
-            "accelerator_reliability", "Interruptions of accelerator clusters", "accelerator",
+            "accelerator_reliability",
+            "Interruptions of accelerator clusters",
+            "accelerator",
             "gpus nodes days planned_interruptions unplanned_interruptions effective_training_time_frac "
             "manual_interventions mean_time_between_interruptions_h gpu_category_share items[].cause items[].count "
             "items[].share items[].per_gpu_year interruptions_per_1000_node_days failures_per_1000_node_days "
@@ -224,7 +226,8 @@ KINDS: dict[str, Kind] = dict(
             "shares.* failures_per_1000_tray_days nvlink_backplane_share spare_trays_per_rack",
         ),
         _kind(
-            "accelerators", "Accelerators",
+            "accelerators",
+            "Accelerators",
             "launch_year memory_type hbm_bytes hbm_bandwidth_bytes_per_s scaleup_domain_size tdp_w cooling",
             "peak_bf16_dense_flops_per_s peak_fp8_dense_flops_per_s peak_fp4_dense_flops_per_s "
             "peak_int8_dense_ops_per_s peak_fp4_inference_flops_per_s peak_fp4_marketing_flops_per_s "
@@ -233,85 +236,107 @@ KINDS: dict[str, Kind] = dict(
             "energy_storage_j max_q_power_w max_p_power_w price_estimate_usd",
         ),
         _kind(
-            "air_units", "Air units", "capacity_w airflow_m3_per_s fan_power_w",
+            "air_units",
+            "Air units",
+            "capacity_w airflow_m3_per_s fan_power_w",
             "entering_air_degc leaving_air_degc chw_in_degc chw_out_degc fan_power_w_per_m3_per_s sensible_heat_ratio "
             f"water_flow_m3_per_s pressure_drop_pa {SIZE}",
         ),
         _kind(
-            "ashrae_classes", "ASHRAE temperature classes", "medium",
+            "ashrae_classes",
+            "ASHRAE temperature classes",
+            "medium",
             "supply_min_degc supply_max_degc recommended_min_degc recommended_max_degc allowable_min_degc "
             "allowable_max_degc max_dew_point_degc typical_plant",
         ),
         _kind(
-            "bess", "Battery storage", "power_w energy_j",
+            "bess",
+            "Battery storage",
+            "power_w energy_j",
             f"round_trip_efficiency response_s cycles price_estimate_usd_per_kwh peak_reduction_frac {SIZE}",
         ),
         _kind(
-            "busways", "Busways",
+            "busways",
+            "Busways",
             "rated_current_a voltage_v continuous_current_a continuous_power_w resistance_ohm_per_m "
             "voltage_drop_v_per_m_per_100a loss_w_per_m_at_continuous price_estimate_usd_per_m",
         ),
         _kind(
-            "cdus", "Coolant distribution units",
+            "cdus",
+            "Coolant distribution units",
             "type capacity_w secondary_flow_m3_per_s secondary_head_pa pump_redundancy power_draw_w weight_kg height_m "
             "width_m depth_m price_estimate_usd",
             "approach_temp_k heat_exchanger_ua_w_per_k",
         ),
         _kind(
-            "chillers", "Chillers",
+            "chillers",
+            "Chillers",
             "type reference_cop reference_leaving_chw_degc reference_entering_condenser_degc capft_biquadratic "
             "eirft_biquadratic eirfplr_quadratic chw_range_degc condenser_range_degc min_part_load_ratio",
             "reference_capacity_w curve_value_at_reference.capft curve_value_at_reference.eirft "
             f"curve_value_at_reference.eirfplr chw_flow_m3_per_s condenser_flow_m3_per_s {SIZE}",
         ),
         _kind(
-            "compute_failures", "Failures of the compute side",
+            "compute_failures",
+            "Failures of the compute side",
             "counted_per takes failures_per_unit_year failures_low_per_unit_year failures_high_per_unit_year outage_h "
             "outage_low_h outage_high_h",
             "is_planned",
         ),
         _kind(
-            "cooling_towers", "Cooling towers",
+            "cooling_towers",
+            "Cooling towers",
             "type capacity_w approach_k range_k design_wet_bulb_degc fan_power_w makeup_l_per_kwh_heat",
             "fan_power_frac_of_heat cycles_of_concentration evaporation_l_per_kwh_heat blowdown_l_per_kwh_heat "
             f"drift_l_per_kwh_heat spray_pump_w dry_mode_below_ambient_degc {SIZE}",
         ),
         _kind(
-            "distribution", "PDUs, panels and switchgear", "rating_w efficiency_at_50pct efficiency_full",
+            "distribution",
+            "PDUs, panels and switchgear",
+            "rating_w efficiency_at_50pct efficiency_full",
             f"transfer_time_s {SIZE}",
         ),
         _kind("diurnal_shapes", "Daily load shapes", "hourly weekend_factor peak_to_mean"),
         _kind(
-            "dry_coolers", "Dry and adiabatic coolers",
+            "dry_coolers",
+            "Dry and adiabatic coolers",
             "type capacity_w rating_entering_fluid_degc rating_leaving_fluid_degc rating_ambient_degc approach_k "
             "fan_power_w water_use_l_per_kwh",
             "airflow_m3_per_s fluid_flow_m3_per_s fan_law wet_bulb_degc pad_saturation_efficiency "
             f"wet_mode_above_ambient_degc peak_water_use_l_per_kwh {SIZE}",
         ),
         _kind(
-            "evidence_traces", "Request traces", "",
+            "evidence_traces",
+            "Request traces",
+            "",
             "requests input_tokens.* output_tokens.* ideal_prefix_block_hit sessions llm_steps tool_calls users "
             "steps_per_user_turn tool_calls_per_user_turn user_turns_per_session turn_time_s.* tool_latency_s.* "
             "share_tool_calls_over_60s tool_time_share_over_60s human_wait_s.* prefix_hit_token_weighted "
             "prefix_hit_after_tool prefix_hit_after_user decode_tokens_per_s_seen ttft_residual_s facts lines days",
         ),
         _kind(
-            "facility_capex", "Capital cost of facilities", "",
+            "facility_capex",
+            "Capital cost of facilities",
+            "",
             "usd_per_w usd_per_w_low usd_per_w_high frac frac_low frac_high",
         ),
         _kind("finance", "Financial assumptions", "value", "low high"),
         _kind(
-            "generators", "Generators", "rating_w continuous_w efficiency_full",
+            "generators",
+            "Generators",
+            "rating_w continuous_w efficiency_full",
             "start_time_s load_acceptance_s fuel_l_per_h_full fuel_kwh_per_l co2_kg_per_l start_failure_probability "
             f"lead_time_weeks {SIZE}",
         ),
         _kind(
-            "gpu_rental", "Rent of accelerators",
+            "gpu_rental",
+            "Rent of accelerators",
             "on_demand_usd_per_gpu_h on_demand_low on_demand_high reserved_1y_usd_per_gpu_h",
             "cost_of_ownership_usd_per_gpu_h break_even_usd_per_gpu_h",
         ),
         _kind(
-            "models", "Served models",
+            "models",
+            "Served models",
             "layers hidden_size attention_heads kv_heads head_dim attention_type full_attention_layers "
             "windowed_attention_layers vocab_size tied_embeddings total_params active_params native_precision "
             "max_context_tokens kv_bytes_per_token_bf16_all_layers mtp_layers weight_bytes_native",
@@ -332,16 +357,21 @@ KINDS: dict[str, Kind] = dict(
             "checkpoints[].experts checkpoints[].extra_bytes",
         ),
         _kind(
-            "network_switches", "Network switches", "ports switching_bits_per_s max_power_w typical_power_w",
+            "network_switches",
+            "Network switches",
+            "ports switching_bits_per_s max_power_w typical_power_w",
             f"rack_units cooling {SIZE}",
         ),
         _kind("published_tco", "Published costs of ownership", "statement", "value value_low value_high"),
         _kind(
-            "pumps", "Pumps", "flow_m3_per_s head_pa pump_efficiency motor_efficiency vfd_efficiency power_w "
-            "min_speed_frac", SIZE,
+            "pumps",
+            "Pumps",
+            "flow_m3_per_s head_pa pump_efficiency motor_efficiency vfd_efficiency power_w min_speed_frac",
+            SIZE,
         ),
         _kind(
-            "rack_power_shelves", "Rack power shelves",
+            "rack_power_shelves",
+            "Rack power shelves",
             "rating_w output_v_dc efficiency.load_0_10 efficiency.load_0_20 efficiency.load_0_50 efficiency.load_1_00",
             "psu_count psu_w input_v_ac efficiency.load_0_75 hold_up_s peak_load_frac bbu_transfer_s bbu_autonomy_s "
             f"usable_nplusn1_w {SIZE}",
@@ -349,18 +379,27 @@ KINDS: dict[str, Kind] = dict(
         _kind("rating_rules", "Rating rules", "rule factor"),
         _kind("recovery_times", "Recovery times", "duration_s", "duration_low_s duration_high_s"),
         _kind(
-            "regions", "Regions",
+            "regions",
+            "Regions",
             "electricity_usd_per_kwh electricity_low_usd_per_kwh electricity_high_usd_per_kwh grid_carbon_kg_per_kwh "
-            "water_usd_per_m3", "facility_capex",
+            "water_usd_per_m3",
+            "facility_capex",
         ),
         _kind(
-            "reliability", "Reliability of components", "failures_per_unit_year mtbf_h mttr_h inherent_availability",
+            "reliability",
+            "Reliability of components",
+            "failures_per_unit_year mtbf_h mttr_h inherent_availability",
             "start_failure_probability mttr_without_spare_h load_drop_frac maintenance_per_unit_year maintenance_h",
         ),
-        _kind("slo_references", "Latency limits of benchmarks", "benchmark scenario percentile",
-              "ttft_s tpot_s end_to_end_s"),
         _kind(
-            "systems", "Servers and rack systems",
+            "slo_references",
+            "Latency limits of benchmarks",
+            "benchmark scenario percentile",
+            "ttft_s tpot_s end_to_end_s",
+        ),
+        _kind(
+            "systems",
+            "Servers and rack systems",
             "launch_year accelerator accelerators_per_system form_factor cooling max_power_w typical_power_w "
             "non_accelerator_power_w liquid_heat_frac air_flow_m3_per_s air_temp_rise_k air_inlet_min_degc "
             "air_inlet_max_degc power_supply.kind power_supply.redundancy",
@@ -375,26 +414,33 @@ KINDS: dict[str, Kind] = dict(
         ),
         _kind("token_prices", "Market prices of tokens", "", "low high input output"),
         _kind(
-            "transformers", "Transformers",
+            "transformers",
+            "Transformers",
             "rating_va type primary_v secondary_v no_load_loss_w load_loss_full_w impedance_frac",
             f"efficiency_at_load.* lead_time_weeks {SIZE}",
         ),
         _kind(
-            "ups", "UPS",
+            "ups",
+            "UPS",
             "rating_va output_power_factor " + LOADS.format("efficiency_double_conversion"),
             LOADS.format("efficiency_eco_mode") + f" transfer_time_s battery_autonomy_s {SIZE}",
         ),
         _kind(
-            "uptime_tiers", "Uptime tiers", "availability redundancy",
+            "uptime_tiers",
+            "Uptime tiers",
+            "availability redundancy",
             "downtime_h_per_year assumed_failures_per_year hours_per_failure planned_outage_h",
         ),
         _kind(
-            "warm_water_chillers", "Chillers for warm water", "type capacity_w",
+            "warm_water_chillers",
+            "Chillers for warm water",
+            "type capacity_w",
             "cop_at_35_degc cop_at_25_degc cop_at_29_degc_condenser free_cooling_full_below_ambient_degc "
             f"free_cooling_fan_cop iplv {SIZE}",
         ),
         _kind(
-            "workloads", "Workloads",
+            "workloads",
+            "Workloads",
             "user_segments input_tokens.mean input_tokens.p95 input_tokens.max output_tokens.mean output_tokens.p95 "
             "reasoning_share_of_output user_turns_per_task llm_calls_per_turn sub_agent_fan_out tool_calls_per_turn "
             "tool_delay_s.mean tool_delay_s.p50 tool_delay_s.p95 prefix_cache_hit slo.ttft_p95_s slo.tpot_p95_s "
@@ -407,4 +453,4 @@ KINDS: dict[str, Kind] = dict(
             "variants.*.source variants.*.confidence variants.*.notes",
         ),
     ]
-)  # fmt: skip
+)

@@ -7,9 +7,16 @@ from facility.floor_plan import TOUCH_M
 from facility.models import Layout, PowerFeed, Product, Rack
 
 HALL_FIELDS = (
-    "name", "width_m", "depth_m", "tile_m", "min_aisle_m", "air_unit__slug", "air_unit__name", "n_air_units",
+    "name",
+    "width_m",
+    "depth_m",
+    "tile_m",
+    "min_aisle_m",
+    "air_unit__slug",
+    "air_unit__name",
+    "n_air_units",
     "n_air_units_spare",
-)  # fmt: skip
+)
 PRODUCT_KINDS = {"rack": ("systems", "network_switches"), "cdu": ("cdus",), "air_unit": ("air_units",)}
 IN_RACK = "liquid_to_liquid_in_rack"  # CDUs of this type take no floor
 
@@ -45,11 +52,15 @@ def _products(kinds: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return catalogue entries with the sizes and ratings that placing them needs."""
     return [
         {
-            "slug": product.slug, "name": product.name, "vendor": product.vendor,
-            "width_m": product.fact("width_m"), "depth_m": product.fact("depth_m"),
-            "power_w": product.fact("max_power_w"), "capacity_w": product.fact("capacity_w"),
+            "slug": product.slug,
+            "name": product.name,
+            "vendor": product.vendor,
+            "width_m": product.fact("width_m"),
+            "depth_m": product.fact("depth_m"),
+            "power_w": product.fact("max_power_w"),
+            "capacity_w": product.fact("capacity_w"),
             "whole_rack": str(product.fact("form_factor") or "").startswith("full_rack"),
             "on_floor": product.fact("type") != IN_RACK,
         }
         for product in Product.objects.filter(kind__in=kinds).defer("notes", "source").order_by("vendor", "name")
-    ]  # fmt: skip
+    ]

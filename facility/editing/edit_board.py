@@ -31,8 +31,11 @@ ASSIGNED = ("cdu", "feed_a", "feed_b")
 PRODUCT_FIELDS = ("product", "air_unit")
 CALLED = {name: kind.label for name, kind in DRAWN.items()} | {"feature": "feature"}
 READERS = {
-    models.FloatField: number, models.IntegerField: whole, models.BooleanField: flag, models.CharField: text,
-}  # fmt: skip
+    models.FloatField: number,
+    models.IntegerField: whole,
+    models.BooleanField: flag,
+    models.CharField: text,
+}
 OPERATIONS = ("move", "create", "update", "delete", "assign")
 
 
@@ -68,9 +71,11 @@ class Board:
             "rack": Rack.objects.filter(hall__layout=layout).in_bulk(),
         }
         self.others = {"plant": layout.cooling_plants.in_bulk(), "feed": layout.power_feeds.in_bulk()}
-        used = {getattr(row, f"{name}_id") for kind, name in (("rack", "product"), ("cdu", "product"),
-                                                              ("hall", "air_unit"))
-                for row in self.rows[kind].values()}  # fmt: skip
+        used = {
+            getattr(row, f"{name}_id")
+            for kind, name in (("rack", "product"), ("cdu", "product"), ("hall", "air_unit"))
+            for row in self.rows[kind].values()
+        }
         self.products = Product.objects.filter(pk__in=used - {None}).defer("notes", "source").in_bulk()
         self.by_slug: dict[tuple[str, str], Product | None] = {}
         self.before: dict[Key, dict[str, Any]] = {}  # of touched objects; {} for new ones
@@ -127,8 +132,13 @@ class Board:
         if ref is not None and not isinstance(ref, str):
             raise _Wrong(called, "ref", ref, f"ref is {ref!r}; must be a text.")
         if wanted is not None and (not isinstance(wanted, int) or not was_deleted(self.layout, kind, wanted)):
-            raise _Wrong(called, "id", wanted, f"id is {wanted!r}; only an object that an edit of this layout deleted "
-                         "can come back under its number; leave id out.")  # fmt: skip
+            raise _Wrong(
+                called,
+                "id",
+                wanted,
+                f"id is {wanted!r}; only an object that an edit of this layout deleted "
+                "can come back under its number; leave id out.",
+            )
         key = wanted if wanted is not None else ref if ref is not None else f"+{i}"
         if any(key in rows for rows in self.rows.values() if isinstance(key, str)) or key in self.rows[kind]:
             raise _Wrong(called, "ref", key, f"{key!r} is the name of another object already; give each its own.")
@@ -171,9 +181,15 @@ class Board:
 
     def _link(self, row: models.Model) -> None:
         """Set references to the objects in memory, so that rules ask no query."""
-        for name, known in (("hall", self.rows["hall"]), ("cdu", self.rows["cdu"]), ("plant", self.others["plant"]),
-                            ("feed_a", self.others["feed"]), ("feed_b", self.others["feed"]),
-                            ("product", self.products), ("air_unit", self.products)):  # fmt: skip
+        for name, known in (
+            ("hall", self.rows["hall"]),
+            ("cdu", self.rows["cdu"]),
+            ("plant", self.others["plant"]),
+            ("feed_a", self.others["feed"]),
+            ("feed_b", self.others["feed"]),
+            ("product", self.products),
+            ("air_unit", self.products),
+        ):
             key = getattr(row, f"{name}_id", None)
             if key in known:
                 setattr(row, name, known[key])

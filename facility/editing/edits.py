@@ -104,9 +104,7 @@ def edits_apply(*, layout: Layout, operations: list[dict[str, Any]], version: in
     except IntegrityError as error:
         message = "Two objects would have had one name for a moment; rename them one after the other."
         raise EditRefused([Problem(0, "batch", "name", None, message)]) from error
-    created = {
-        key: board.rows[kind][key].pk for kind, key in board.standing() if isinstance(key, str)
-    }  # fmt: skip
+    created = {key: board.rows[kind][key].pk for kind, key in board.standing() if isinstance(key, str)}
     return Applied(layout.version, created, board.inverse(), theirs)
 
 
@@ -119,10 +117,17 @@ def _conflict(layout: Layout, operations: list[dict], version: int, message: str
     touched = {(change["kind"], change["id"]) for edit in theirs for change in edit["changes"]}
     yours = [change | {"clash": (change["kind"], change["id"]) in touched} for change in board.changes()]
     yours += [
-        {"kind": "", "id": None, "name": problem.object, "action": "impossible", "fields": {}, "clash": True,
-         "message": problem.message}
+        {
+            "kind": "",
+            "id": None,
+            "name": problem.object,
+            "action": "impossible",
+            "fields": {},
+            "clash": True,
+            "message": problem.message,
+        }
         for problem in board.problems
-    ]  # fmt: skip
+    ]
     return EditConflict(message, layout.version, yours, theirs)
 
 
@@ -207,8 +212,9 @@ def _left_behind(board: Board, changed: dict[Key, set[str]]) -> list[Problem]:
         if kind != "cdu" or "hall" not in changed[kind, key] or not board.before[kind, key]:
             continue
         cdu = board.rows["cdu"][key]
-        names = [rack.name for rack in board.rows["rack"].values()
-                 if rack.cdu_id == cdu.pk and rack.hall_id != cdu.hall_id]  # fmt: skip
+        names = [
+            rack.name for rack in board.rows["rack"].values() if rack.cdu_id == cdu.pk and rack.hall_id != cdu.hall_id
+        ]
         if names:
             message = f"CDU {cdu.name} cools {listed(names)} in another hall."
             found.append(Problem(board.touched_by[kind, key], f"CDU {cdu.name}", "hall", cdu.hall_id, message))
@@ -221,9 +227,11 @@ def _taken_places(board: Board, moved: set[Key]) -> list[Problem]:
     for hall_id in {board.rows[kind][key].hall_id for kind, key in moved if kind != "hall"}:
         hall = board.rows["hall"][hall_id]
         here = [
-            (kind, key) for kind in ("rack", "cdu", "air_unit", "feature") for key, row in board.rows[kind].items()
+            (kind, key)
+            for kind in ("rack", "cdu", "air_unit", "feature")
+            for key, row in board.rows[kind].items()
             if row.hall_id == hall_id and _takes_floor(kind, row)
-        ]  # fmt: skip
+        ]
         mine = [key for key in moved if key[0] != "hall" and board.rows[key[0]][key[1]].hall_id == hall_id]
         found += _places_in_hall(board, hall, here, mine)
     return found
@@ -250,10 +258,15 @@ def _places_in_hall(board: Board, hall: Hall, here: list[Key], mine: list[Key]) 
         covers = (x_m > TOUCH_M) & (y_m > TOUCH_M)
         for n, key in enumerate(part):
             at = position.get(key)
-            others = [] if at is None else [
-                int(j) for j in np.flatnonzero(covers[n])
-                if j != at and not (key[0] == "feature" and is_feature[j]) and frozenset((at, int(j))) not in told
-            ]  # fmt: skip
+            others = (
+                []
+                if at is None
+                else [
+                    int(j)
+                    for j in np.flatnonzero(covers[n])
+                    if j != at and not (key[0] == "feature" and is_feature[j]) and frozenset((at, int(j))) not in told
+                ]
+            )
             told |= {frozenset((at, j)) for j in others[:1]}
             try:
                 check_place(own[n], hall, [marks[j] for j in others])

@@ -49,7 +49,8 @@ HELP: dict[str, Help] = {
     "layout.name": Help("what sets it apart, e.g. GB300, dry coolers", OURS, "What people call this alternative."),
     "layout.slug": Help("lower case and hyphens, e.g. gb300-dry", OURS),
     "layout.status": Help(
-        "proposed until somebody approves it", OURS,
+        "proposed until somebody approves it",
+        OURS,
         "How far this alternative is decided. Only a proposed layout can be changed; of others, change a copy.",
     ),
     "layout.notes": Help("source of the design, what was sized by you", OURS),
@@ -167,9 +168,10 @@ HELP: dict[str, Help] = {
     "scenario.slug": Help("lower case and hyphens", OURS),
     "scenario.weather": Help("the site's own year", "the weather's own source"),
     "scenario.engine": Help(
-        "TensorRT-LLM", "measured serving of that engine; see Validation",
+        "TensorRT-LLM",
+        "measured serving of that engine; see Validation",
         "Serving software, whose measured efficiency the prediction uses; vLLM where it does not run.",
-    ),  # fmt: skip
+    ),
     "scenario.weight_precision": Help("the lowest it runs", "measured serving at FP8 and FP4; see Validation"),
     "scenario.accelerator_power_limit_w": Help("empty, or 60 to 100 % of the thermal design power", CATALOGUE),
     "scenario.admission": Help("wait", "your gateway's settings"),
@@ -184,14 +186,15 @@ HELP: dict[str, Help] = {
     "scenarioworkload.model": Help("empty takes the recommended one", CATALOGUE),
     "scenarioworkload.configuration": Help("empty, or the configuration that a run shows", "the run's page"),
     "scenarioworkload.accelerator_share_frac": Help(
-        "0.5 and 0.25: two to one", "your product plan",
+        "0.5 and 0.25: two to one",
+        "your product plan",
         "Share of the accelerators, relative to the other use cases: 1 and 1, or 0.5 and 0.5, are half each; a "
         "single use case gets all.",
-    ),  # fmt: skip
+    ),
     "scenarioworkload.requests_per_s": Help("empty, or the mean of your own log", "your own traffic"),
     "scenarioworkload.peak_load_frac": Help("0.7 to 0.95", ASSUMED),
     "scenarioworkload.DELETE": Help("empty", OURS, "Tick to take this use case out of the scenario."),
-}  # fmt: skip
+}
 
 
 def subjects(form: forms.BaseForm) -> tuple[str, ...]:
@@ -210,8 +213,10 @@ def told(meaning: str, known: Help) -> SafeString:
     meaning = meaning or known.meaning
     return format_html(
         '{} <span class="usual">Usual: {}. From: {}.</span>',
-        meaning, known.typical, known.source,
-    )  # fmt: skip
+        meaning,
+        known.typical,
+        known.source,
+    )
 
 
 class Described:

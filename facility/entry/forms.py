@@ -36,17 +36,31 @@ class SiteForm(Described, forms.ModelForm):
         model = Site
         formfield_callback = number_entry.formfield
         fields = [
-            "name", "slug", "place", "latitude_deg", "longitude_deg", "elevation_m", "weather", "region",
-            "grid_limit_w", "repair_crews", "notes",
-        ]  # fmt: skip
+            "name",
+            "slug",
+            "place",
+            "latitude_deg",
+            "longitude_deg",
+            "elevation_m",
+            "weather",
+            "region",
+            "grid_limit_w",
+            "repair_crews",
+            "notes",
+        ]
         labels = {
-            "latitude_deg": "Latitude [°]", "longitude_deg": "Longitude [°]", "elevation_m": "Elevation [m]",
-            "grid_limit_w": "Grid limit [W]", "repair_crews": "Repair crews",
-        }  # fmt: skip
+            "latitude_deg": "Latitude [°]",
+            "longitude_deg": "Longitude [°]",
+            "elevation_m": "Elevation [m]",
+            "grid_limit_w": "Grid limit [W]",
+            "repair_crews": "Repair crews",
+        }
         help_texts = {
-            "slug": "Name in addresses, files and commands.", "latitude_deg": "North is positive.",
-            "longitude_deg": "East is positive.", "weather": "One year of hourly weather.",
-        }  # fmt: skip
+            "slug": "Name in addresses, files and commands.",
+            "latitude_deg": "North is positive.",
+            "longitude_deg": "East is positive.",
+            "weather": "One year of hourly weather.",
+        }
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -109,9 +123,13 @@ def parts_of(layout: Layout) -> dict[str, object]:
     feeds = layout.power_feeds.all()
     outlets = feeds.exclude(kind__in=PowerFeed.SOURCES)
     return {
-        "hall": layout.halls.all(), "plant": layout.cooling_plants.all(), "cdu": layout.cdus.all(),
-        "parent": feeds, "feed_a": outlets, "feed_b": outlets,
-    }  # fmt: skip
+        "hall": layout.halls.all(),
+        "plant": layout.cooling_plants.all(),
+        "cdu": layout.cdus.all(),
+        "parent": feeds,
+        "feed_a": outlets,
+        "feed_b": outlets,
+    }
 
 
 class HallForm(PartForm):
@@ -120,12 +138,19 @@ class HallForm(PartForm):
         formfield_callback = number_entry.formfield
         fields = form_columns(Hall)
         labels = {
-            "width_m": "Width [m]", "depth_m": "Depth [m]", "height_m": "Height [m]", "tile_m": "Tile [m]",
-            "min_aisle_m": "Least aisle [m]", "floor_load_limit_kg_per_m2": "Floor load limit [kg/m²]",
-            "supply_air_degc": "Supply air [°C]", "n_air_units": "Air units", "n_air_units_spare": "Spare air units",
-            "leakage_frac": "Leakage [0–1]", "recirculation_frac": "Recirculation [0–1]",
+            "width_m": "Width [m]",
+            "depth_m": "Depth [m]",
+            "height_m": "Height [m]",
+            "tile_m": "Tile [m]",
+            "min_aisle_m": "Least aisle [m]",
+            "floor_load_limit_kg_per_m2": "Floor load limit [kg/m²]",
+            "supply_air_degc": "Supply air [°C]",
+            "n_air_units": "Air units",
+            "n_air_units_spare": "Spare air units",
+            "leakage_frac": "Leakage [0–1]",
+            "recirculation_frac": "Recirculation [0–1]",
             "lighting_w": "Lighting [W]",
-        }  # fmt: skip
+        }
 
 
 class RackForm(PartForm):
@@ -134,15 +159,26 @@ class RackForm(PartForm):
         formfield_callback = number_entry.formfield
         fields = form_columns(Rack)
         labels = {
-            "x_m": "x [m]", "y_m": "y [m]", "orientation_deg": "Front faces", "width_m": "Width [m]",
-            "depth_m": "Depth [m]", "n_systems": "Systems", "other_power_w": "Other power [W]",
-            "accelerator_power_limit_w": "Power cap per accelerator [W]", "load_share": "Load share",
-            "coolant_flow_m3_per_s": "Coolant flow [m³/s]", "cdu": "CDU", "feed_a": "Feed A", "feed_b": "Feed B",
-        }  # fmt: skip
+            "x_m": "x [m]",
+            "y_m": "y [m]",
+            "orientation_deg": "Front faces",
+            "width_m": "Width [m]",
+            "depth_m": "Depth [m]",
+            "n_systems": "Systems",
+            "other_power_w": "Other power [W]",
+            "accelerator_power_limit_w": "Power cap per accelerator [W]",
+            "load_share": "Load share",
+            "coolant_flow_m3_per_s": "Coolant flow [m³/s]",
+            "cdu": "CDU",
+            "feed_a": "Feed A",
+            "feed_b": "Feed B",
+        }
         help_texts = {
-            "cdu": "Cools the rack's liquid loop; empty for air only.", "feed_a": "Feed of side A.",
-            "feed_b": "Feed of side B; empty: one side only.", "role": "What the rack is for.",
-        }  # fmt: skip
+            "cdu": "Cools the rack's liquid loop; empty for air only.",
+            "feed_a": "Feed of side A.",
+            "feed_b": "Feed of side B; empty: one side only.",
+            "role": "What the rack is for.",
+        }
 
 
 class CduForm(PartForm):
@@ -151,9 +187,12 @@ class CduForm(PartForm):
         formfield_callback = number_entry.formfield
         fields = form_columns(Cdu)
         labels = {
-            "x_m": "x [m]", "y_m": "y [m]", "orientation_deg": "Front faces", "supply_degc": "Supply [°C]",
+            "x_m": "x [m]",
+            "y_m": "y [m]",
+            "orientation_deg": "Front faces",
+            "supply_degc": "Supply [°C]",
             "redundant_units": "Redundant units",
-        }  # fmt: skip
+        }
         help_texts = {"plant": "Facility-water loop that takes its heat.", "coolant": "In the racks' loop."}
 
 
@@ -164,9 +203,10 @@ class PowerFeedForm(PartForm):
         fields = form_columns(PowerFeed)
         labels = {"rating_w": "Rating of one unit [W]", "n_units": "Units", "length_m": "Length [m]"}
         help_texts = {
-            "kind": "What it is in the chain from the utility to the racks.", "parent": "The feed that supplies it.",
+            "kind": "What it is in the chain from the utility to the racks.",
+            "parent": "The feed that supplies it.",
             "redundancy": "How many of the group may fail at design load.",
-        }  # fmt: skip
+        }
 
 
 class CoolingPlantForm(PartForm):
@@ -175,11 +215,16 @@ class CoolingPlantForm(PartForm):
         formfield_callback = number_entry.formfield
         fields = form_columns(CoolingPlant)
         labels = {
-            "supply_degc": "Supply [°C]", "design_rise_k": "Design rise [K]", "n_heat_rejection": "Coolers or towers",
-            "n_heat_rejection_spare": "Spare coolers or towers", "n_chillers": "Chillers",
-            "n_chillers_spare": "Spare chillers", "n_pumps": "Pumps", "n_pumps_spare": "Spare pumps",
+            "supply_degc": "Supply [°C]",
+            "design_rise_k": "Design rise [K]",
+            "n_heat_rejection": "Coolers or towers",
+            "n_heat_rejection_spare": "Spare coolers or towers",
+            "n_chillers": "Chillers",
+            "n_chillers_spare": "Spare chillers",
+            "n_pumps": "Pumps",
+            "n_pumps_spare": "Spare pumps",
             "tank_m3": "Buffer tank [m³]",
-        }  # fmt: skip
+        }
         help_texts = {"coolant": "In the facility-water loop.", "economiser": "When chillers run."}
 
 
@@ -189,9 +234,12 @@ class AirUnitForm(PartForm):
         formfield_callback = number_entry.formfield
         fields = form_columns(AirUnit)
         labels = {
-            "x_m": "x [m]", "y_m": "y [m]", "orientation_deg": "Blows to", "width_m": "Width [m]",
+            "x_m": "x [m]",
+            "y_m": "y [m]",
+            "orientation_deg": "Blows to",
+            "width_m": "Width [m]",
             "depth_m": "Depth [m]",
-        }  # fmt: skip
+        }
         help_texts = {"hall": "Says how many units are installed and which product they are."}
 
 
@@ -209,8 +257,9 @@ class FabricForm(PartForm):
         formfield_callback = number_entry.formfield
         fields = form_columns(Fabric)
         labels = {
-            "ports_per_accelerator": "Host ports per accelerator", "port_bits_per_s": "Speed of a host port",
-        }  # fmt: skip
+            "ports_per_accelerator": "Host ports per accelerator",
+            "port_bits_per_s": "Speed of a host port",
+        }
         help_texts = {"purpose": "What it carries."}
 
 
@@ -220,22 +269,31 @@ class RackRowForm(Described, forms.Form):
     help_subjects = ("rack_row", "rack")
     hall = forms.ModelChoiceField(Hall.objects.none(), help_text="Hall that the row stands in.")
     row = forms.CharField(max_length=16, help_text="Name of the row, e.g. A; racks become A-01, A-02 …")
-    n_racks = WholeNumberField(label="Racks", min_value=1, max_value=services.MAX_ROW_RACKS, initial=12,
-                               help_text="How many stand side by side.")  # fmt: skip
+    n_racks = WholeNumberField(
+        label="Racks",
+        min_value=1,
+        max_value=services.MAX_ROW_RACKS,
+        initial=12,
+        help_text="How many stand side by side.",
+    )
     role = forms.ChoiceField(choices=Rack.Role, initial=Rack.Role.COMPUTE, help_text="What the racks are for.")
     product = forms.ModelChoiceField(
-        Product.objects.filter(kind__in=["systems", "network_switches"]), required=False,
+        Product.objects.filter(kind__in=["systems", "network_switches"]),
+        required=False,
         help_text="System in each rack; empty: only other power.",
-    )  # fmt: skip
+    )
     n_systems = WholeNumberField(label="Systems", min_value=1, initial=1, help_text="In each rack.")
     other_power_w = NumberField(label="Other power [W]", min_value=0, initial=0, help_text="In each rack [W].")
     x_m = NumberField(label="x [m]", min_value=0, help_text="Left edge of the first rack [m].")
     y_m = NumberField(label="y [m]", min_value=0, help_text="Lower edge of the first rack [m].")
     pitch_m = NumberField(label="Pitch [m]", min_value=0.1, initial=0.6, help_text="From rack to rack [m].")
     orientation_deg = forms.TypedChoiceField(
-        label="Front faces", choices=ORIENTATIONS, coerce=int, initial=0,
+        label="Front faces",
+        choices=ORIENTATIONS,
+        coerce=int,
+        initial=0,
         help_text="0° smaller y, 90° larger x, 180° larger y, 270° smaller x; the row runs across.",
-    )  # fmt: skip
+    )
     width_m = NumberField(label="Width [m]", min_value=0.1, max_value=5, initial=0.6, help_text="Of a rack [m].")
     depth_m = NumberField(label="Depth [m]", min_value=0.1, max_value=5, initial=1.2, help_text="Of a rack [m].")
     cdu = forms.ModelChoiceField(Cdu.objects.none(), label="CDU", required=False, help_text="Empty: air only.")

@@ -25,9 +25,10 @@ def _hall(inventory: Inventory, h: int, hall) -> Iterator[Finding]:
     racks = inventory.racks
     mine = np.flatnonzero(racks.hall == h)
     cdus = [
-        cdu for cdu in inventory.cdus
+        cdu
+        for cdu in inventory.cdus
         if cdu.hall_id == hall.pk and inventory.facts(cdu.product_id)["type"] != "liquid_to_liquid_in_rack"
-    ]  # fmt: skip
+    ]
     units = [unit for unit in inventory.air_units if unit.hall_id == hall.pk]
     objects = [("rack", racks.ids[i], racks.names[i]) for i in mine] + [("cdu", cdu.pk, cdu.name) for cdu in cdus]
     n_fronts = len(objects)  # what has a front that people work at
@@ -43,10 +44,15 @@ def _hall(inventory: Inventory, h: int, hall) -> Iterator[Finding]:
     for i in np.flatnonzero((corners[:, 2] > hall.width_m + TOUCH_M) | (corners[:, 3] > hall.depth_m + TOUCH_M)):
         beyond_m = float(max(corners[i, 2] - hall.width_m, corners[i, 3] - hall.depth_m))
         yield Finding(
-            *objects[i], "inside the hall", BLOCKING, beyond_m, 0.0, "m",
+            *objects[i],
+            "inside the hall",
+            BLOCKING,
+            beyond_m,
+            0.0,
+            "m",
             f"Reaches ({corners[i, 2]:.2f}, {corners[i, 3]:.2f}) m; hall {hall.name} ends at "
             f"({hall.width_m:g}, {hall.depth_m:g}) m.",
-        )  # fmt: skip
+        )
     features = [feature for feature in inventory.features if feature.hall_id == hall.pk]
     solid = [feature for feature in features if feature.is_solid]
     objects += [("floor_feature", feature.pk, feature.name) for feature in solid]
@@ -79,10 +85,15 @@ def _aisles(hall, objects: list[tuple], corners: np.ndarray, front: np.ndarray, 
                 continue
             reported.add(pair)
             yield Finding(
-                *objects[i], "aisle width", RISK, float(clear_m[side, i]), hall.min_aisle_m, "m",
+                *objects[i],
+                "aisle width",
+                RISK,
+                float(clear_m[side, i]),
+                hall.min_aisle_m,
+                "m",
                 f"{clear_m[side, i]:.2f} m are clear {word} it, up to {_called(objects[nearest[side, i]])}; hall "
                 f"{hall.name} asks for {hall.min_aisle_m:g} m.",
-            )  # fmt: skip
+            )
 
 
 def _drawn_aisles(
@@ -93,10 +104,12 @@ def _drawn_aisles(
     x0, y0, x1, y1 = corners.T
     before = np.stack(
         [
-            np.stack([x0, y0 - REACH_M, x1, y0], axis=1), np.stack([x1, y0, x1 + REACH_M, y1], axis=1),
-            np.stack([x0, y1, x1, y1 + REACH_M], axis=1), np.stack([x0 - REACH_M, y0, x0, y1], axis=1),
+            np.stack([x0, y0 - REACH_M, x1, y0], axis=1),
+            np.stack([x1, y0, x1 + REACH_M, y1], axis=1),
+            np.stack([x0, y1, x1, y1 + REACH_M], axis=1),
+            np.stack([x0 - REACH_M, y0, x0, y1], axis=1),
         ]
-    )[front // 90, np.arange(len(front))]  # fmt: skip
+    )[front // 90, np.arange(len(front))]
     for feature in features:
         if feature.is_solid:
             continue
@@ -107,9 +120,14 @@ def _drawn_aisles(
         if feature.type == FloorFeature.Type.HOT_AISLE:
             for i in np.flatnonzero(_covers(before[:n_racks], aisle)):
                 yield Finding(
-                    *objects[i], "front in hot aisle", RISK, None, None, "",
+                    *objects[i],
+                    "front in hot aisle",
+                    RISK,
+                    None,
+                    None,
+                    "",
                     f"Faces {called} and would draw in exhaust air; turn it round.",
-                )  # fmt: skip
+                )
 
 
 def _covers(rectangles: np.ndarray, one: np.ndarray) -> np.ndarray:
@@ -124,10 +142,17 @@ def _placed_air_units(hall, units: list) -> Iterator[Finding]:
     if units and len(units) != hall.n_air_units:
         severity = RISK if len(units) > hall.n_air_units else HINT
         yield Finding(
-            "hall", hall.pk, hall.name, "placed air units", severity, float(len(units)), float(hall.n_air_units),
-            "units", f"{len(units)} air units are drawn, but the hall has {hall.n_air_units}; only those of the hall "
+            "hall",
+            hall.pk,
+            hall.name,
+            "placed air units",
+            severity,
+            float(len(units)),
+            float(hall.n_air_units),
+            "units",
+            f"{len(units)} air units are drawn, but the hall has {hall.n_air_units}; only those of the hall "
             "are solved and bought.",
-        )  # fmt: skip
+        )
 
 
 def _floor_load(inventory: Inventory, hall, mine: np.ndarray) -> Iterator[Finding]:
@@ -138,11 +163,17 @@ def _floor_load(inventory: Inventory, hall, mine: np.ndarray) -> Iterator[Findin
     for i, value in zip(mine, load, strict=True):
         if value > hall.floor_load_limit_kg_per_m2:
             yield Finding(
-                "rack", racks.ids[i], racks.names[i], "floor load", BLOCKING, float(value),
-                hall.floor_load_limit_kg_per_m2, "kg/m²",
+                "rack",
+                racks.ids[i],
+                racks.names[i],
+                "floor load",
+                BLOCKING,
+                float(value),
+                hall.floor_load_limit_kg_per_m2,
+                "kg/m²",
                 f"Weighs {racks.weight_kg[i]:,.0f} kg: {value:,.0f} kg/m² over its floor and half the aisles; hall "
                 f"{hall.name} carries {hall.floor_load_limit_kg_per_m2:,.0f} kg/m².",
-            )  # fmt: skip
+            )
 
 
 def _too_small(inventory: Inventory) -> Iterator[Finding]:
@@ -155,9 +186,16 @@ def _too_small(inventory: Inventory) -> Iterator[Finding]:
                 continue
             for i in np.flatnonzero((racks.product_id == product_id) & (size < least - TOUCH_M)):
                 yield Finding(
-                    "rack", racks.ids[i], racks.names[i], "rack size", RISK, float(size[i]), least, "m",
+                    "rack",
+                    racks.ids[i],
+                    racks.names[i],
+                    "rack size",
+                    RISK,
+                    float(size[i]),
+                    least,
+                    "m",
                     f"Is {size[i]:g} m in {name[:-2]}; {inventory.products[int(product_id)].name} needs {least:g} m.",
-                )  # fmt: skip
+                )
 
 
 def _called(thing: tuple) -> str:

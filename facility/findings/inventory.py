@@ -12,8 +12,17 @@ from facility.models import AirUnit, Cdu, FloorFeature, Hall, Layout, Product, R
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 RACK_COLUMNS = (
-    "id", "name", "hall_id", "x_m", "y_m", "width_m", "depth_m", "orientation_deg", "product_id", "n_systems",
-)  # fmt: skip
+    "id",
+    "name",
+    "hall_id",
+    "x_m",
+    "y_m",
+    "width_m",
+    "depth_m",
+    "orientation_deg",
+    "product_id",
+    "n_systems",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,10 +80,13 @@ def take_inventory(
         wanted = {*racks["product_id"], *(cdu.product_id for cdu in cdus)} - {None}
         products = Product.objects.filter(pk__in=wanted).only("name", "facts").in_bulk()
     return Inventory(
-        halls=halls, cdus=cdus, air_units=list(layout.air_units.order_by("pk")),
-        features=list(layout.floor_features.order_by("pk")), racks=_rack_table(racks, halls, products),
+        halls=halls,
+        cdus=cdus,
+        air_units=list(layout.air_units.order_by("pk")),
+        features=list(layout.floor_features.order_by("pk")),
+        racks=_rack_table(racks, halls, products),
         products=products,
-    )  # fmt: skip
+    )
 
 
 def _rack_table(racks: Mapping[str, Sequence], halls: list[Hall], products: Mapping[int, Any]) -> RackTable:
@@ -83,10 +95,14 @@ def _rack_table(racks: Mapping[str, Sequence], halls: list[Hall], products: Mapp
     unique, which = np.unique(product_id, return_inverse=True)
     weights = [float(products[key].facts.get("weight_kg") or 0) if key in products else 0.0 for key in unique.tolist()]
     return RackTable(
-        ids=racks["id"], names=racks["name"], product_id=product_id,
+        ids=racks["id"],
+        names=racks["name"],
+        product_id=product_id,
         hall=np.array([at[key] for key in racks["hall_id"]], dtype=np.int64),
-        x_m=np.array(racks["x_m"], dtype=float), y_m=np.array(racks["y_m"], dtype=float),
-        width_m=np.array(racks["width_m"], dtype=float), depth_m=np.array(racks["depth_m"], dtype=float),
+        x_m=np.array(racks["x_m"], dtype=float),
+        y_m=np.array(racks["y_m"], dtype=float),
+        width_m=np.array(racks["width_m"], dtype=float),
+        depth_m=np.array(racks["depth_m"], dtype=float),
         orientation_deg=np.array(racks["orientation_deg"], dtype=np.int64),
         weight_kg=np.array(racks["n_systems"], dtype=float) * np.array(weights, dtype=float).reshape(-1)[which],
-    )  # fmt: skip
+    )

@@ -78,9 +78,12 @@ def _read(path: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
             problems.append(f"{path.name}: {slug}: id appears twice; each must be unique")
         fields = _fields(slug, entry)
         wrong = schema.complaints(
-            path.stem, fields["facts"], source=fields["source"], confidence=fields["confidence"],
+            path.stem,
+            fields["facts"],
+            source=fields["source"],
+            confidence=fields["confidence"],
             field_confidence=fields["field_confidence"],
-        )  # fmt: skip
+        )
         wrong += [
             (name, f"is {fields[name]!r}; must be a text of at most {longest} characters")
             for name, longest in (("name", 160), ("vendor", 80), ("notes", 10_000))

@@ -38,13 +38,30 @@ from facility.weather import WeatherError, Year, checked, pack_hours, unpack_che
 
 FORMAT = "ai-factory-site/1"
 SITE_FIELDS = (
-    "slug", "name", "place", "latitude_deg", "longitude_deg", "elevation_m", "weather", "region", "grid_limit_w",
-    "repair_crews", "notes",
-)  # fmt: skip
+    "slug",
+    "name",
+    "place",
+    "latitude_deg",
+    "longitude_deg",
+    "elevation_m",
+    "weather",
+    "region",
+    "grid_limit_w",
+    "repair_crews",
+    "notes",
+)
 WEATHER_FIELDS = (
-    "slug", "name", "source", "latitude_deg", "longitude_deg", "elevation_m", "utc_offset_h", "n_hours", "notes",
+    "slug",
+    "name",
+    "source",
+    "latitude_deg",
+    "longitude_deg",
+    "elevation_m",
+    "utc_offset_h",
+    "n_hours",
+    "notes",
     "rows",
-)  # fmt: skip
+)
 LAYOUT_FIELDS = ("slug", "name", "status", "notes", "cloned_from")
 RACK_FIELDS = kinds.columns(Rack)
 # What one file may hold in all: ten times the largest campus that is drawn today, and read in some 10 s.
@@ -63,9 +80,12 @@ YOUNGER_SECTIONS = (
 )  # left out where empty: older files stay as they are
 RACK_REFERENCES = ("hall", "product", "cdu", "feed_a", "feed_b")
 READERS = {
-    models.FloatField: number, models.IntegerField: whole, models.CharField: text, models.TextField: text,
+    models.FloatField: number,
+    models.IntegerField: whole,
+    models.CharField: text,
+    models.TextField: text,
     models.BooleanField: flag,
-}  # fmt: skip
+}
 
 
 def site_document(site: Site, *, only: Layout | None = None) -> dict[str, Any]:
@@ -216,10 +236,11 @@ def _check_counts(document: dict[str, Any], layouts: list[Any]) -> None:
     )
     n_years = len(document["own_weather"]) if isinstance(document.get("own_weather"), list) else 0
     for found, most, what in (
-        (len(layouts), MAX_LAYOUTS, "layouts"), (n_racks, MAX_RACKS, "racks"),
+        (len(layouts), MAX_LAYOUTS, "layouts"),
+        (n_racks, MAX_RACKS, "racks"),
         (n_parts, MAX_PARTS, "plants, halls, CDUs, feeds, air units and floor features"),
         (n_years, MAX_YEARS, "years of weather"),
-    ):  # fmt: skip
+    ):
         if found > most:
             raise SiteFileError(f"The file has {found:,} {what}; at most {most:,} are read from one file.")
 
@@ -255,9 +276,7 @@ class _Catalogue:
         """Return the product of one of the kinds that a file names."""
         named = text(name, where)
         kind, _, slug = named.rpartition("/")
-        found = [
-            self.by_kind[k][slug] for k in kinds if slug in self.by_kind.get(k, {}) and kind in ("", k)
-        ]  # fmt: skip
+        found = [self.by_kind[k][slug] for k in kinds if slug in self.by_kind.get(k, {}) and kind in ("", k)]
         if len(found) == 1:
             return found[0]
         if found:
@@ -373,10 +392,15 @@ def _weather(entry: dict[str, Any], site: Site | None) -> Weather:
     try:
         checked(
             Year(
-                weather.name, weather.source, weather.latitude_deg, weather.longitude_deg, weather.elevation_m,
-                weather.utc_offset_h, *hours,
+                weather.name,
+                weather.source,
+                weather.latitude_deg,
+                weather.longitude_deg,
+                weather.elevation_m,
+                weather.utc_offset_h,
+                *hours,
             )
-        )  # fmt: skip
+        )
     except WeatherError as error:
         raise SiteFileError(f"{where}: {error}") from error
     weather.save()
@@ -410,9 +434,13 @@ def _fill(layout: Layout, entry: dict[str, Any], where: str, catalogue: _Catalog
 
 
 SECTION_OF = {
-    "plant": "cooling_plants", "hall": "halls", "cdu": "cdus", "parent": "power_feeds", "feed_a": "power_feeds",
+    "plant": "cooling_plants",
+    "hall": "halls",
+    "cdu": "cdus",
+    "parent": "power_feeds",
+    "feed_a": "power_feeds",
     "feed_b": "power_feeds",
-}  # fmt: skip
+}
 
 
 def _refer(part: models.Model, entry: dict, place: str, fields: tuple[str, ...], made: dict, catalogue: _Catalogue):
@@ -470,11 +498,14 @@ def _row(values: Any, place: str, made: dict, catalogue: _Catalogue) -> list[tup
     pitch_m = number(values.get("pitch_m", own.get("width_m", 0.6)), f"{place}.pitch_m")
     return [
         _rack(
-            own | {"name": f"{row}-{first + i:02}", along: round(start + i * pitch_m, 6)}, f"{place}[{i + 1}]",
-            RACK_FIELDS, made, catalogue,
+            own | {"name": f"{row}-{first + i:02}", along: round(start + i * pitch_m, 6)},
+            f"{place}[{i + 1}]",
+            RACK_FIELDS,
+            made,
+            catalogue,
         )
         for i in range(n_racks)
-    ]  # fmt: skip
+    ]
 
 
 def _rack(values: Any, place: str, fields: tuple[str, ...], made: dict, catalogue: _Catalogue) -> tuple[Rack, str]:

@@ -25,9 +25,10 @@ class CoolingPlant(models.Model):
         validators=[MinValueValidator(5), MaxValueValidator(50)], help_text="Facility-water supply set point [°C]."
     )
     design_rise_k = models.FloatField(
-        default=10, validators=[MinValueValidator(1), MaxValueValidator(30)],
+        default=10,
+        validators=[MinValueValidator(1), MaxValueValidator(30)],
         help_text="Temperature rise of the facility water at design load [K]; sizes its flow.",
-    )  # fmt: skip
+    )
     coolant = models.CharField(max_length=8, choices=COOLANTS, default="water")
     economiser = models.CharField(max_length=12, choices=Economiser, default=Economiser.INTEGRATED)
     heat_rejection = product_field(

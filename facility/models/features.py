@@ -27,9 +27,10 @@ class AirUnit(models.Model):
     x_m = models.FloatField(validators=[MinValueValidator(0)], help_text="Left edge on the hall's floor [m].")
     y_m = models.FloatField(validators=[MinValueValidator(0)], help_text="Lower edge on the hall's floor [m].")
     orientation_deg = models.PositiveSmallIntegerField(
-        default=0, choices=[(a, f"{a}°") for a in (0, 90, 180, 270)],
+        default=0,
+        choices=[(a, f"{a}°") for a in (0, 90, 180, 270)],
         help_text="Direction it blows to: 0° smaller y, 90° larger x, 180° larger y, 270° smaller x.",
-    )  # fmt: skip
+    )
     # Sheets of air units in the catalogue give no sizes; 2.4 m x 1.0 m is what a perimeter unit of 200 kW takes.
     width_m = models.FloatField(
         default=2.4, validators=[MinValueValidator(0.1), MaxValueValidator(20)], help_text="Across its front [m]."
@@ -80,9 +81,10 @@ class FloorFeature(models.Model):
     name = models.CharField(max_length=80)
     hall = models.ForeignKey("facility.Hall", on_delete=models.CASCADE, related_name="features")
     type = models.CharField(
-        max_length=12, choices=Type,
+        max_length=12,
+        choices=Type,
         help_text="Nothing may stand on walls and keep-outs; aisles should stay clear, and racks draw from cold ones.",
-    )  # fmt: skip
+    )
     x_m = models.FloatField(validators=[MinValueValidator(0)], help_text="Left edge on the hall's floor [m].")
     y_m = models.FloatField(validators=[MinValueValidator(0)], help_text="Lower edge on the hall's floor [m].")
     width_m = models.FloatField(validators=[MinValueValidator(0.01), MaxValueValidator(1000)], help_text="Along x [m].")

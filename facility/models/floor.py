@@ -35,9 +35,10 @@ class Hall(models.Model):
         default=1.2, validators=[MinValueValidator(0.6)], help_text="Least clear width between rows [m]."
     )
     floor_load_limit_kg_per_m2 = models.FloatField(
-        default=1700, validators=[MinValueValidator(100)],
+        default=1700,
+        validators=[MinValueValidator(100)],
         help_text="Load that the floor carries under a rack and half the aisles beside it [kg/m²].",
-    )  # fmt: skip
+    )
     containment = models.CharField(max_length=12, choices=Containment, default=Containment.HOT_AISLE)
     supply_air_degc = models.FloatField(
         default=25,
@@ -48,18 +49,24 @@ class Hall(models.Model):
     n_air_units = models.PositiveIntegerField(default=0, help_text="Units installed.")
     n_air_units_spare = models.PositiveIntegerField(default=0, help_text="Of these, spare at design load.")
     leakage_frac = models.FloatField(
-        default=0.05, validators=[MinValueValidator(0), MaxValueValidator(0.8)],
+        default=0.05,
+        validators=[MinValueValidator(0), MaxValueValidator(0.8)],
         help_text="Share of the supply air that returns without passing a rack.",
-    )  # fmt: skip
+    )
     recirculation_frac = models.FloatField(
-        default=0.03, validators=[MinValueValidator(0), MaxValueValidator(0.8)],
+        default=0.03,
+        validators=[MinValueValidator(0), MaxValueValidator(0.8)],
         help_text="Share of the racks' inlet air that comes from the hot aisle.",
-    )  # fmt: skip
+    )
     lighting_w = models.FloatField(default=5000, validators=[MinValueValidator(0)], help_text="Lighting [W].")
     plant = models.ForeignKey(
-        CoolingPlant, null=True, blank=True, on_delete=models.RESTRICT, related_name="halls",
+        CoolingPlant,
+        null=True,
+        blank=True,
+        on_delete=models.RESTRICT,
+        related_name="halls",
         help_text="Plant that takes the air units' heat.",
-    )  # fmt: skip
+    )
 
     class Meta:
         ordering = ["name"]
@@ -133,20 +140,24 @@ class Rack(models.Model):
         default=1, validators=[MinValueValidator(1)], help_text="Systems of the product in this rack."
     )
     other_power_w = models.FloatField(
-        default=0, validators=[MinValueValidator(0)],
+        default=0,
+        validators=[MinValueValidator(0)],
         help_text="Power of what is in the rack beside the product [W]: switches, storage, management.",
-    )  # fmt: skip
+    )
     accelerator_power_limit_w = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(1)], help_text="Cap per accelerator [W]; empty: none."
     )
     load_share = models.FloatField(
-        default=1, validators=[MinValueValidator(0), MaxValueValidator(2)],
+        default=1,
+        validators=[MinValueValidator(0), MaxValueValidator(2)],
         help_text="This rack's load relative to the mean of its pool.",
-    )  # fmt: skip
+    )
     coolant_flow_m3_per_s = models.FloatField(
-        null=True, blank=True, validators=[MinValueValidator(0)],
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
         help_text="Rack coolant flow [m³/s]; empty takes the product's design flow.",
-    )  # fmt: skip
+    )
     cdu = models.ForeignKey(Cdu, null=True, blank=True, on_delete=models.SET_NULL, related_name="racks")
     feed_a = models.ForeignKey(PowerFeed, null=True, blank=True, on_delete=models.SET_NULL, related_name="racks_a")
     feed_b = models.ForeignKey(PowerFeed, null=True, blank=True, on_delete=models.SET_NULL, related_name="racks_b")

@@ -20,29 +20,37 @@ class Fabric(models.Model):
     purpose = models.CharField(max_length=12, choices=Purpose, default=Purpose.SCALE_OUT)
     leaf = product_field("network_switches", help_text="Switch that the hosts plug into.")
     spine = product_field(
-        "network_switches", null=True, blank=True,
+        "network_switches",
+        null=True,
+        blank=True,
         help_text="Switch that joins the leaves; empty: one leaf or leaves that are not joined.",
-    )  # fmt: skip
+    )
     optics = product_field(
-        "network_switches", null=True, blank=True,
+        "network_switches",
+        null=True,
+        blank=True,
         help_text="Transceiver at both ends of each cable; empty: copper.",
-    )  # fmt: skip
+    )
     ports_per_accelerator = models.FloatField(
-        default=1, validators=[MinValueValidator(0.01), MaxValueValidator(16)],
+        default=1,
+        validators=[MinValueValidator(0.01), MaxValueValidator(16)],
         help_text="Host ports for each accelerator; 0.25 is one for four.",
-    )  # fmt: skip
+    )
     port_bits_per_s = models.FloatField(
-        default=4e11, choices=[(g * 1e9, f"{g} Gbit/s") for g in (25, 50, 100, 200, 400, 800, 1600)],
+        default=4e11,
+        choices=[(g * 1e9, f"{g} Gbit/s") for g in (25, 50, 100, 200, 400, 800, 1600)],
         help_text="Speed of a host port [bit/s]; faster switch ports are split.",
-    )  # fmt: skip
+    )
     rails = models.PositiveSmallIntegerField(
-        default=1, validators=[MinValueValidator(1), MaxValueValidator(64)],
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(64)],
         help_text="Groups of leaves that host ports are spread over, one port of a host each; 1: by rack.",
-    )  # fmt: skip
+    )
     oversubscription = models.FloatField(
-        default=1, validators=[MinValueValidator(1), MaxValueValidator(20)],
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(20)],
         help_text="Host bandwidth of a leaf over its bandwidth to the spine; 1: none blocks.",
-    )  # fmt: skip
+    )
 
     class Meta:
         ordering = ["name"]

@@ -48,13 +48,22 @@ class PowerFeed(models.Model):
     kind = models.CharField(max_length=12, choices=Kind)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
     product = product_field(
-        "ups", "transformers", "busways", "distribution", "generators", "bess", null=True, blank=True,
+        "ups",
+        "transformers",
+        "busways",
+        "distribution",
+        "generators",
+        "bess",
+        null=True,
+        blank=True,
         help_text="Gives rating and losses; empty for the utility or where only a rating is known.",
-    )  # fmt: skip
+    )
     rating_w = models.FloatField(
-        null=True, blank=True, validators=[MinValueValidator(1)],
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
         help_text="Continuous rating [W]; empty takes the product's.",
-    )  # fmt: skip
+    )
     n_units = models.PositiveIntegerField(
         default=1, validators=[MinValueValidator(1)], help_text="Equal units in parallel that make up this node."
     )
@@ -65,9 +74,13 @@ class PowerFeed(models.Model):
     redundancy = models.CharField(max_length=12, choices=Redundancy, default=Redundancy.N)
     eco_mode = models.BooleanField(default=False, help_text="UPS runs in eco mode: less loss, transfer on a fault.")
     hall = models.ForeignKey(
-        "facility.Hall", null=True, blank=True, on_delete=models.SET_NULL, related_name="power_feeds",
+        "facility.Hall",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="power_feeds",
         help_text="The hall whose air takes its losses; empty: outdoors or a room of its own.",
-    )  # fmt: skip
+    )
 
     class Meta:
         ordering = ["name"]

@@ -36,9 +36,10 @@ class Product(models.Model):
 
     kind = models.CharField(max_length=40, help_text="Catalogue file the entry belongs to, e.g. systems, cdus, ups.")
     slug = models.CharField(  # not a SlugField: names of models carry dots
-        max_length=80, validators=[RegexValidator(schema.SLUG, "Letters, digits and . _ + - only.")],
+        max_length=80,
+        validators=[RegexValidator(schema.SLUG, "Letters, digits and . _ + - only.")],
         help_text="Name used by site files, commands and the API.",
-    )  # fmt: skip
+    )
     name = models.CharField(max_length=160)
     vendor = models.CharField(max_length=80, blank=True)
     facts = models.JSONField(help_text="Fields by name with SI suffix; checked against the kind's schema.")
@@ -59,9 +60,12 @@ class Product(models.Model):
         """Check the facts against the schema of the kind, so that an edit here is as safe as the files."""
         wrong: dict[str, list[str]] = {}
         for name, problem in schema.complaints(
-            self.kind, self.facts, source=self.source, confidence=self.confidence,
+            self.kind,
+            self.facts,
+            source=self.source,
+            confidence=self.confidence,
             field_confidence=self.field_confidence,
-        ):  # fmt: skip
+        ):
             own = name if name in ("kind", "source", "confidence", "field_confidence") else "facts"
             wrong.setdefault(own, []).append(f"{name} {problem}.")
         if wrong:

@@ -14,9 +14,13 @@ class Weather(models.Model):
     slug = models.SlugField(max_length=80, unique=True)
     name = models.CharField(max_length=160)
     site = models.ForeignKey(
-        "facility.Site", null=True, blank=True, on_delete=models.CASCADE, related_name="own_weather",
+        "facility.Site",
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="own_weather",
         help_text="The site this year was uploaded for; empty for shipped climates.",
-    )  # fmt: skip
+    )
     source = models.TextField(help_text="Station, kind of year (TMY3, measured …) and origin.")
     latitude_deg = models.FloatField(validators=[MinValueValidator(-90), MaxValueValidator(90)])
     longitude_deg = models.FloatField(validators=[MinValueValidator(-180), MaxValueValidator(180)])
@@ -47,18 +51,20 @@ class Site(models.Model):
     latitude_deg = models.FloatField(validators=[MinValueValidator(-90), MaxValueValidator(90)])
     longitude_deg = models.FloatField(validators=[MinValueValidator(-180), MaxValueValidator(180)])
     elevation_m = models.FloatField(
-        default=0, validators=[MinValueValidator(-430), MaxValueValidator(6000)],
+        default=0,
+        validators=[MinValueValidator(-430), MaxValueValidator(6000)],
         help_text="Above sea level [m]; air pressure is shifted to it from the weather station's.",
-    )  # fmt: skip
+    )
     weather = models.ForeignKey(Weather, on_delete=models.RESTRICT, related_name="sites")
     region = product_field("regions", help_text="Gives the prices of electricity and water and the carbon of the grid.")
     grid_limit_w = models.FloatField(
         validators=[MinValueValidator(1)], help_text="Power the utility connection may draw at most [W]."
     )
     repair_crews = models.PositiveSmallIntegerField(
-        default=assumed.REPAIR_CREWS, validators=[MaxValueValidator(100)],
+        default=assumed.REPAIR_CREWS,
+        validators=[MaxValueValidator(100)],
         help_text="Repairs of power and cooling that can go on at the same time; 0: as many as are broken.",
-    )  # fmt: skip
+    )
     notes = models.TextField(blank=True)
 
     class Meta:

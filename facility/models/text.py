@@ -7,8 +7,16 @@ from django.db import models
 
 LINE_BREAKS = "\n\r\t"
 # They turn the order in which the rest of a line is shown, or are not shown at all: a name could pass for another one.
-HIDDEN = {"\u200b", "\u200e", "\u200f", "\u061c", "\u2060", "\ufeff", *map(chr, range(0x202A, 0x202F)),
-          *map(chr, range(0x2066, 0x206A))}  # fmt: skip
+HIDDEN = {
+    "\u200b",
+    "\u200e",
+    "\u200f",
+    "\u061c",
+    "\u2060",
+    "\ufeff",
+    *map(chr, range(0x202A, 0x202F)),
+    *map(chr, range(0x2066, 0x206A)),
+}
 
 
 def check_text(row: models.Model) -> None:

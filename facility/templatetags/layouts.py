@@ -12,6 +12,9 @@ register = template.Library()
 def layout_tabs(layout: Layout, current: str) -> dict:
     """`{% layout_tabs layout "plan" %}`: links to the pages of a layout; to its parts while one is shown."""
     return {
-        "layout": layout, "site": layout.site, "parts": PARTS.values(), "current": current,
+        "layout": layout,
+        "site": layout.site,
+        "parts": PARTS.values(),
+        "current": current,
         "current_part": current in PARTS,
-    }  # fmt: skip
+    }

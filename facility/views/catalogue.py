@@ -11,9 +11,14 @@ from facility.models import Product
 def kind_label(kind: str) -> str:
     """Return a kind's file name as words: power_feeds becomes Power feeds; short forms stay capital."""
     named = {
-        "ashrae_classes": "ASHRAE classes", "bess": "Battery storage", "cdus": "CDUs", "gpu_rental": "GPU rental",
-        "published_tco": "Published cost of ownership", "slo_references": "Latency targets", "ups": "UPS",
-    }  # fmt: skip
+        "ashrae_classes": "ASHRAE classes",
+        "bess": "Battery storage",
+        "cdus": "CDUs",
+        "gpu_rental": "GPU rental",
+        "published_tco": "Published cost of ownership",
+        "slo_references": "Latency targets",
+        "ups": "UPS",
+    }
     return named.get(kind, kind.replace("_", " ").capitalize())
 
 

@@ -64,62 +64,157 @@ def feed_rating_w(feed: PowerFeed) -> float | None:
 PARTS = {
     kind.slug: kind
     for kind in (
-        PartKind("halls", "hall", "Halls", Hall, forms.HallForm, (
-            Column("Width", lambda h: h.width_m, "m"), Column("Depth", lambda h: h.depth_m, "m"),
-            Column("Racks", lambda h: str(h.n_racks)), Column("Containment", lambda h: h.get_containment_display()),
-            Column("Supply air", lambda h: h.supply_air_degc, "°C"),
-            Column("Air units", lambda h: f"{h.n_air_units} × {h.air_unit}" if h.air_unit else "none"),
-            Column("Plant", lambda h: h.plant or "none")),
-            ("air_unit", "plant"), "A hall is a floor with an air system; racks and CDUs stand in it."),
-        PartKind("racks", "rack", "Racks", Rack, forms.RackForm, (
-            Column("Row", lambda r: r.row), Column("Hall", lambda r: r.hall.name),
-            Column("Role", lambda r: r.get_role_display()),
-            Column("Product", lambda r: (f"{r.n_systems} × " if r.n_systems > 1 else "") + str(r.product or "none")),
-            Column("Rated power", rated_w, "W"), Column("x", lambda r: r.x_m, "m"), Column("y", lambda r: r.y_m, "m"),
-            Column("CDU", lambda r: r.cdu or "none"), Column("Feed A", lambda r: r.feed_a or "none"),
-            Column("Feed B", lambda r: r.feed_b or "none")),
-            ("hall", "product", "cdu", "feed_a", "feed_b"), "Add a row of racks at once, or a single one."),
-        PartKind("cdus", "CDU", "CDUs", Cdu, forms.CduForm, (
-            Column("Product", lambda c: c.product),
-            Column("Capacity", lambda c: c.product.facts.get("capacity_w"), "W"),
-            Column("Group", lambda c: c.group), Column("Redundant units (N+x)", lambda c: str(c.redundant_units)),
-            Column("Racks", lambda c: str(c.n_racks)), Column("Supply", lambda c: c.supply_degc, "°C"),
-            Column("Plant", lambda c: c.plant), Column("Hall", lambda c: c.hall)),
-            ("hall", "product", "plant"), "Liquid-cooled racks need CDUs; they need a cooling plant first."),
-        PartKind("power-feeds", "power feed", "Feeds", PowerFeed, forms.PowerFeedForm, (
-            Column("Kind", lambda f: f.get_kind_display()), Column("Fed by", lambda f: f.parent or "—"),
-            Column("Product", lambda f: f.product or "none"), Column("Units", lambda f: str(f.n_units)),
-            Column("Rating", feed_rating_w, "W"), Column("Group", lambda f: f.redundancy_group or "—"),
-            Column("Redundancy", lambda f: f.redundancy)),
-            ("parent", "product"), "Start at the utility and go down to what the racks plug into."),
-        PartKind("cooling-plants", "cooling plant", "Plants", CoolingPlant, forms.CoolingPlantForm, (
-            Column("Supply", lambda p: p.supply_degc, "°C"), Column("Rise", lambda p: p.design_rise_k, "K"),
-            Column("Economiser", lambda p: p.get_economiser_display()),
-            Column("Heat rejection", lambda p: f"{p.n_heat_rejection} × {p.heat_rejection}"),
-            Column("Chillers", lambda p: f"{p.n_chillers} × {p.chiller}" if p.chiller else "none"),
-            Column("Pumps", lambda p: f"{p.n_pumps} × {p.pump}")),
-            ("heat_rejection", "chiller", "pump"), "A plant rejects the heat of CDUs and air units outdoors."),
-        PartKind("air-units", "air unit", "Air units", AirUnit, forms.AirUnitForm, (
-            Column("Hall", lambda a: a.hall), Column("Product", lambda a: a.hall.air_unit or "none"),
-            Column("x", lambda a: a.x_m, "m"), Column("y", lambda a: a.y_m, "m"),
-            Column("Width", lambda a: a.width_m, "m"), Column("Depth", lambda a: a.depth_m, "m"),
-            Column("Blows to", lambda a: a.get_orientation_deg_display())),
-            ("hall__air_unit",), "The hall says how many air units there are; place them to see where they stand."),
-        PartKind("floor-features", "wall, keep-out or aisle", "Walls and aisles", FloorFeature,
-            forms.FloorFeatureForm, (
-            Column("Type", lambda f: f.get_type_display()), Column("Hall", lambda f: f.hall),
-            Column("x", lambda f: f.x_m, "m"), Column("y", lambda f: f.y_m, "m"),
-            Column("Width", lambda f: f.width_m, "m"), Column("Depth", lambda f: f.depth_m, "m")),
-            ("hall",), "Nothing may stand on walls and keep-outs; aisles should stay clear."),
-        PartKind("fabrics", "network", "Networks", Fabric, forms.FabricForm, (
-            Column("Purpose", lambda f: f.get_purpose_display()), Column("Leaf", lambda f: f.leaf),
-            Column("Spine", lambda f: f.spine or "none"), Column("Optics", lambda f: f.optics or "copper"),
-            Column("Ports per accelerator", lambda f: f"{f.ports_per_accelerator:g}"),
-            Column("Port", lambda f: f.get_port_bits_per_s_display()),
-            Column("Rails", lambda f: str(f.rails)), Column("Oversubscription", lambda f: f"{f.oversubscription:g}")),
-            ("leaf", "spine", "optics"), "Switches, cables and optics are counted from the racks that stand."),
+        PartKind(
+            slug="halls",
+            singular="hall",
+            plural="Halls",
+            model=Hall,
+            form=forms.HallForm,
+            columns=(
+                Column("Width", lambda h: h.width_m, "m"),
+                Column("Depth", lambda h: h.depth_m, "m"),
+                Column("Racks", lambda h: str(h.n_racks)),
+                Column("Containment", lambda h: h.get_containment_display()),
+                Column("Supply air", lambda h: h.supply_air_degc, "°C"),
+                Column("Air units", lambda h: f"{h.n_air_units} × {h.air_unit}" if h.air_unit else "none"),
+                Column("Plant", lambda h: h.plant or "none"),
+            ),
+            related=("air_unit", "plant"),
+            first_step="A hall is a floor with an air system; racks and CDUs stand in it.",
+        ),
+        PartKind(
+            slug="racks",
+            singular="rack",
+            plural="Racks",
+            model=Rack,
+            form=forms.RackForm,
+            columns=(
+                Column("Row", lambda r: r.row),
+                Column("Hall", lambda r: r.hall.name),
+                Column("Role", lambda r: r.get_role_display()),
+                Column(
+                    "Product", lambda r: (f"{r.n_systems} × " if r.n_systems > 1 else "") + str(r.product or "none")
+                ),
+                Column("Rated power", rated_w, "W"),
+                Column("x", lambda r: r.x_m, "m"),
+                Column("y", lambda r: r.y_m, "m"),
+                Column("CDU", lambda r: r.cdu or "none"),
+                Column("Feed A", lambda r: r.feed_a or "none"),
+                Column("Feed B", lambda r: r.feed_b or "none"),
+            ),
+            related=("hall", "product", "cdu", "feed_a", "feed_b"),
+            first_step="Add a row of racks at once, or a single one.",
+        ),
+        PartKind(
+            slug="cdus",
+            singular="CDU",
+            plural="CDUs",
+            model=Cdu,
+            form=forms.CduForm,
+            columns=(
+                Column("Product", lambda c: c.product),
+                Column("Capacity", lambda c: c.product.facts.get("capacity_w"), "W"),
+                Column("Group", lambda c: c.group),
+                Column("Redundant units (N+x)", lambda c: str(c.redundant_units)),
+                Column("Racks", lambda c: str(c.n_racks)),
+                Column("Supply", lambda c: c.supply_degc, "°C"),
+                Column("Plant", lambda c: c.plant),
+                Column("Hall", lambda c: c.hall),
+            ),
+            related=("hall", "product", "plant"),
+            first_step="Liquid-cooled racks need CDUs; they need a cooling plant first.",
+        ),
+        PartKind(
+            slug="power-feeds",
+            singular="power feed",
+            plural="Feeds",
+            model=PowerFeed,
+            form=forms.PowerFeedForm,
+            columns=(
+                Column("Kind", lambda f: f.get_kind_display()),
+                Column("Fed by", lambda f: f.parent or "—"),
+                Column("Product", lambda f: f.product or "none"),
+                Column("Units", lambda f: str(f.n_units)),
+                Column("Rating", feed_rating_w, "W"),
+                Column("Group", lambda f: f.redundancy_group or "—"),
+                Column("Redundancy", lambda f: f.redundancy),
+            ),
+            related=("parent", "product"),
+            first_step="Start at the utility and go down to what the racks plug into.",
+        ),
+        PartKind(
+            slug="cooling-plants",
+            singular="cooling plant",
+            plural="Plants",
+            model=CoolingPlant,
+            form=forms.CoolingPlantForm,
+            columns=(
+                Column("Supply", lambda p: p.supply_degc, "°C"),
+                Column("Rise", lambda p: p.design_rise_k, "K"),
+                Column("Economiser", lambda p: p.get_economiser_display()),
+                Column("Heat rejection", lambda p: f"{p.n_heat_rejection} × {p.heat_rejection}"),
+                Column("Chillers", lambda p: f"{p.n_chillers} × {p.chiller}" if p.chiller else "none"),
+                Column("Pumps", lambda p: f"{p.n_pumps} × {p.pump}"),
+            ),
+            related=("heat_rejection", "chiller", "pump"),
+            first_step="A plant rejects the heat of CDUs and air units outdoors.",
+        ),
+        PartKind(
+            slug="air-units",
+            singular="air unit",
+            plural="Air units",
+            model=AirUnit,
+            form=forms.AirUnitForm,
+            columns=(
+                Column("Hall", lambda a: a.hall),
+                Column("Product", lambda a: a.hall.air_unit or "none"),
+                Column("x", lambda a: a.x_m, "m"),
+                Column("y", lambda a: a.y_m, "m"),
+                Column("Width", lambda a: a.width_m, "m"),
+                Column("Depth", lambda a: a.depth_m, "m"),
+                Column("Blows to", lambda a: a.get_orientation_deg_display()),
+            ),
+            related=("hall__air_unit",),
+            first_step="The hall says how many air units there are; place them to see where they stand.",
+        ),
+        PartKind(
+            slug="floor-features",
+            singular="wall, keep-out or aisle",
+            plural="Walls and aisles",
+            model=FloorFeature,
+            form=forms.FloorFeatureForm,
+            columns=(
+                Column("Type", lambda f: f.get_type_display()),
+                Column("Hall", lambda f: f.hall),
+                Column("x", lambda f: f.x_m, "m"),
+                Column("y", lambda f: f.y_m, "m"),
+                Column("Width", lambda f: f.width_m, "m"),
+                Column("Depth", lambda f: f.depth_m, "m"),
+            ),
+            related=("hall",),
+            first_step="Nothing may stand on walls and keep-outs; aisles should stay clear.",
+        ),
+        PartKind(
+            slug="fabrics",
+            singular="network",
+            plural="Networks",
+            model=Fabric,
+            form=forms.FabricForm,
+            columns=(
+                Column("Purpose", lambda f: f.get_purpose_display()),
+                Column("Leaf", lambda f: f.leaf),
+                Column("Spine", lambda f: f.spine or "none"),
+                Column("Optics", lambda f: f.optics or "copper"),
+                Column("Ports per accelerator", lambda f: f"{f.ports_per_accelerator:g}"),
+                Column("Port", lambda f: f.get_port_bits_per_s_display()),
+                Column("Rails", lambda f: str(f.rails)),
+                Column("Oversubscription", lambda f: f"{f.oversubscription:g}"),
+            ),
+            related=("leaf", "spine", "optics"),
+            first_step="Switches, cables and optics are counted from the racks that stand.",
+        ),
     )
-}  # fmt: skip
+}
 
 
 def part_kind_or_404(slug: str) -> PartKind:
@@ -135,8 +230,13 @@ def part_list(request: HttpRequest, site: str, layout: str, kind: str) -> HttpRe
     layout = visible_layout_or_404(request.user, site, layout)
     kind = part_kind_or_404(kind)
     rows = [(part, [(c.head, c.read(part), c.unit) for c in kind.columns]) for part in kind.of(layout)]
-    context = {"layout": layout, "site": layout.site, "kind": kind, "rows": rows,
-               "may_change": may_change_site(request.user, layout.site)}  # fmt: skip
+    context = {
+        "layout": layout,
+        "site": layout.site,
+        "kind": kind,
+        "rows": rows,
+        "may_change": may_change_site(request.user, layout.site),
+    }
     return render(request, "facility/part_list.html", context)
 
 
@@ -196,8 +296,10 @@ def conflict(request: HttpRequest, layout: Layout, kind: PartKind, form, stale: 
     layout.refresh_from_db()
     form.data = form.data.copy()
     form.data["version"] = layout.version
-    form.add_error(None, f"{stale} What you typed is still below: check the layout, then save again to put it on the "
-                         "newest version.")  # fmt: skip
+    form.add_error(
+        None,
+        f"{stale} What you typed is still below: check the layout, then save again to put it on the newest version.",
+    )
     return form_page(request, layout, kind, form)
 
 

@@ -97,8 +97,11 @@ def layout_edit(request: HttpRequest, site: str, layout: str) -> HttpResponse:
                 messages.success(request, f"Layout {layout.name} saved.")
                 return redirect("layout-edit", site, layout.slug)
     copy_form = forms.LayoutCloneForm(initial={"name": f"{layout.name} copy"}, prefix="copy")
-    return render(request, "facility/layout_form.html", {"form": form, "site": layout.site, "layout": layout,
-                                                         "copy_form": copy_form, "may_change": may_change})  # fmt: skip
+    return render(
+        request,
+        "facility/layout_form.html",
+        {"form": form, "site": layout.site, "layout": layout, "copy_form": copy_form, "may_change": may_change},
+    )
 
 
 @login_required

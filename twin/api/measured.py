@@ -18,10 +18,11 @@ class MeasuredRunSerializer(serializers.Serializer):
 
     result = serializers.JSONField(help_text="The document as it is.")
     deployment = serializers.DictField(
-        required=False, default=dict,
+        required=False,
+        default=dict,
         help_text="Columns of `predict_serving` that the document does not say, e.g. accelerator, model, "
         "weight_precision and tensor_parallel beside a bench result.",
-    )  # fmt: skip
+    )
 
 
 class MeasuredQuantitySerializer(serializers.Serializer):
@@ -70,9 +71,12 @@ class MeasuredView(APIView):
         known = entries_by_column()
         try:
             found = laid_beside(
-                asked.validated_data["result"], asked.validated_data["deployment"], known["accelerator"],
-                known["model"], lambda rows: with_ids(rows, known),
-            )  # fmt: skip
+                asked.validated_data["result"],
+                asked.validated_data["deployment"],
+                known["accelerator"],
+                known["model"],
+                lambda rows: with_ids(rows, known),
+            )
         except ValueError as refusal:
             raise ValidationError({"result": [str(refusal)]}) from refusal
         return Response(found)

@@ -41,8 +41,13 @@ class ScenarioWorkloadSerializer(serializers.ModelSerializer):
     class Meta:
         model = ScenarioWorkload
         fields = [
-            "workload", "model", "configuration", "accelerator_share_frac", "requests_per_s", "peak_load_frac",
-        ]  # fmt: skip
+            "workload",
+            "model",
+            "configuration",
+            "accelerator_share_frac",
+            "requests_per_s",
+            "peak_load_frac",
+        ]
         extra_kwargs = {
             "accelerator_share_frac": {
                 "help_text": "Share of the layout's accelerators, relative to the scenario's other use cases: 1 and 1, "
@@ -63,10 +68,24 @@ class ScenarioSerializer(serializers.ModelSerializer):
     class Meta:
         model = Scenario
         fields = [
-            "id", "site", "slug", "name", "notes", "is_default", "weather", "engine", "weight_precision",
-            "accelerator_power_limit_w", "cache_tier_bytes", "admission", "electricity_usd_per_kwh", "serving_mode",
-            "allow_pipelines", "max_ranks", "workloads",
-        ]  # fmt: skip
+            "id",
+            "site",
+            "slug",
+            "name",
+            "notes",
+            "is_default",
+            "weather",
+            "engine",
+            "weight_precision",
+            "accelerator_power_limit_w",
+            "cache_tier_bytes",
+            "admission",
+            "electricity_usd_per_kwh",
+            "serving_mode",
+            "allow_pipelines",
+            "max_ranks",
+            "workloads",
+        ]
 
     def get_fields(self) -> dict[str, serializers.Field]:
         fields = super().get_fields()
@@ -99,9 +118,19 @@ class RunSerializer(serializers.ModelSerializer):
     class Meta:
         model = Run
         fields = [
-            "id", "layout", "scenario", "status", "stage", "progress_frac", "message", "created_by", "created_at",
-            "started_at", "finished_at", "figures",
-        ]  # fmt: skip
+            "id",
+            "layout",
+            "scenario",
+            "status",
+            "stage",
+            "progress_frac",
+            "message",
+            "created_by",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "figures",
+        ]
         read_only_fields = fields
 
 
@@ -116,9 +145,10 @@ class RunDetailSerializer(RunSerializer):
         source="solver.version", read_only=True, help_text="Of the model; raised when its answers change."
     )
     solver_digest = serializers.CharField(
-        source="solver.digest", read_only=True,
+        source="solver.digest",
+        read_only=True,
         help_text="SHA-256 of the solvers' code and coefficients; `unknown` of runs made before it was kept.",
-    )  # fmt: skip
+    )
     details = serializers.SerializerMethodField(
         help_text="Workloads, limits, balances, costs, energy flow; of runs of older versions as far as they kept them."
     )
@@ -131,9 +161,16 @@ class RunDetailSerializer(RunSerializer):
 
     class Meta(RunSerializer.Meta):
         fields = [
-            *RunSerializer.Meta.fields, "attempt", "cancel_requested", "waiting_reason", "solver_version",
-            "solver_digest", "inputs_sha256", "bands", "details",
-        ]  # fmt: skip
+            *RunSerializer.Meta.fields,
+            "attempt",
+            "cancel_requested",
+            "waiting_reason",
+            "solver_version",
+            "solver_digest",
+            "inputs_sha256",
+            "bands",
+            "details",
+        ]
         read_only_fields = fields
 
 

@@ -111,10 +111,11 @@ class ServingQuestionSerializer(serializers.Serializer):
     )
 
     configuration = serializers.CharField(
-        required=False, max_length=160,
+        required=False,
+        max_length=160,
         help_text="Pins it, e.g. `TP 8` or `fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, batch 64`. Default: "
         "searched.",
-    )  # fmt: skip
+    )
     mode = NameField(MODES, required=False, help_text="What the search may take. Default: any.")
     max_ranks = WholeField(least=1, most=4096, required=False, help_text="Of one instance. Default: no limit.")
     pipelines = serializers.BooleanField(
@@ -279,31 +280,49 @@ def answer(asked: dict) -> dict:
     linked = domain_size(asked["system"]) if "system" in asked else int(accelerator.get("scaleup_domain_size") or 1)
     n = asked.get("max_accelerators", min(linked, MOST_ACCELERATORS))
     question = Question(
-        accelerator, entry_of(asked["model"]), workload, n, asked.get("engine", ""), asked.get("precision", ""),
-        asked.get("power_cap_w"), asked.get("cache_tier_bytes", 0.0), asked.get("drafts", False),
+        accelerator,
+        entry_of(asked["model"]),
+        workload,
+        n,
+        asked.get("engine", ""),
+        asked.get("precision", ""),
+        asked.get("power_cap_w"),
+        asked.get("cache_tier_bytes", 0.0),
+        asked.get("drafts", False),
         Restrictions(asked.get("mode", "any"), asked.get("max_ranks"), asked.get("pipelines", True)),
         asked.get("configuration", ""),
-    )  # fmt: skip
+    )
     understood = {
-        "accelerator": accelerator["id"], "model": asked["model"].slug, "input_tokens": workload.input_tokens,
-        "output_tokens": workload.output_tokens, "target_ttft_s": ttft_s, "target_itl_s": itl_s,
-        "engine": question.engine, "precision": question.precision, "max_accelerators": n,
-        "power_cap_w": question.power_cap_w, "cache_tier_bytes": question.cache_tier_bytes,
-        "drafts": question.allow_drafts, "configuration": question.configuration or None,
-        "mode": question.restrictions.mode, "max_ranks": question.restrictions.max_ranks,
+        "accelerator": accelerator["id"],
+        "model": asked["model"].slug,
+        "input_tokens": workload.input_tokens,
+        "output_tokens": workload.output_tokens,
+        "target_ttft_s": ttft_s,
+        "target_itl_s": itl_s,
+        "engine": question.engine,
+        "precision": question.precision,
+        "max_accelerators": n,
+        "power_cap_w": question.power_cap_w,
+        "cache_tier_bytes": question.cache_tier_bytes,
+        "drafts": question.allow_drafts,
+        "configuration": question.configuration or None,
+        "mode": question.restrictions.mode,
+        "max_ranks": question.restrictions.max_ranks,
         "pipelines": question.restrictions.allow_pipelines,
-    }  # fmt: skip
+    }
     per_node = accelerators_per_node(asked["system"]) if "system" in asked else min(linked, 8)
     return {"asked": understood} | explored(question, LatencyTargets(ttft_s, itl_s), per_node)
 
 
 class PredictionRequestSerializer(serializers.Serializer):
     rows = serializers.ListField(
-        child=serializers.DictField(), min_length=1, max_length=MAX_ROWS,
+        child=serializers.DictField(),
+        min_length=1,
+        max_length=MAX_ROWS,
         help_text="Each with the columns of `predict_serving`: accelerator, model, weight_precision, engine, mode, "
         "tensor_parallel, input_tokens, output_tokens, concurrency (a number or `saturated`) or request_rate_per_s, "
         "and more.",
-    )  # fmt: skip
+    )
 
 
 class PredictionRowSerializer(serializers.Serializer):

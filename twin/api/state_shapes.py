@@ -13,20 +13,23 @@ from twin.views.asked import MAX_HOURS
 
 HOUR = "`design` (the busiest demand in weather exceeded 1 % of the year) or an hour of the weather year from 0"
 SCENARIO = OpenApiParameter(
-    "scenario", OpenApiTypes.STR,
+    "scenario",
+    OpenApiTypes.STR,
     description="Short name of one of the site's scenarios. Default: that of the layout's last finished run, else the "
     "site's default.",
-)  # fmt: skip
+)
 HOURS = OpenApiParameter(
-    "hours", OpenApiTypes.STR,
+    "hours",
+    OpenApiTypes.STR,
     description=f"Up to {MAX_HOURS}, separated by commas; each {HOUR}. Default: design.",
-)  # fmt: skip
+)
 ONE_HOUR = OpenApiParameter("hour", OpenApiTypes.STR, description=f"{HOUR.capitalize()}. Default: design.")
 OUT = OpenApiParameter(
-    "out", OpenApiTypes.STR,
+    "out",
+    OpenApiTypes.STR,
     description="What is out of service: `kind:id` or `kind:id:units`, separated by commas. Kinds: feed, cdu, air_unit "
     "(id of its hall), cooler, tower, chiller, plant_pump (id of their plant). Default: nothing.",
-)  # fmt: skip
+)
 ONLY = OpenApiParameter(
     "quantities", OpenApiTypes.STR, description="Names of the quantities to send, separated by commas. Default: all."
 )

@@ -97,9 +97,10 @@ class StateView(LayoutQuestionView):
     parameters = ("scenario", "hours", "out", "quantities")
 
     @extend_schema(
-        parameters=[shapes.SCENARIO, shapes.HOURS, shapes.OUT, shapes.ONLY], responses=shapes.StateSerializer,
+        parameters=[shapes.SCENARIO, shapes.HOURS, shapes.OUT, shapes.ONLY],
+        responses=shapes.StateSerializer,
         operation_id="layouts_state_retrieve",
-    )  # fmt: skip
+    )
     def get(self, request: Request, pk: int) -> Response:
         """Return every object's state at the asked hours with the asked units out of service."""
         return self.respond(request, pk)
@@ -139,15 +140,18 @@ class AnswerView(LayoutQuestionView):
         watch.lap("solve")
         counts = Counter(finding.severity for finding in found)
         return {
-            "converged": done.converged, "message": done.message, "approximation": APPROXIMATION,
+            "converged": done.converged,
+            "message": done.message,
+            "approximation": APPROXIMATION,
             "figures": plain_json(done.shown()),
             "margins": [
                 margin_json(row) | {"href": margin_address(layout, year, row)} for row in tightest(done.margins)
             ],
             "n_margins": len(done.margins),
             "findings": [finding_json(layout, finding) for finding in found[:N_FINDINGS]],
-            "n_findings": len(found), "n_by_severity": {severity: counts[severity] for severity in SEVERITIES},
-        }  # fmt: skip
+            "n_findings": len(found),
+            "n_by_severity": {severity: counts[severity] for severity in SEVERITIES},
+        }
 
 
 class DrillView(LayoutQuestionView):
@@ -156,9 +160,10 @@ class DrillView(LayoutQuestionView):
     parameters = ("scenario", "hour", "out", "quantities")
 
     @extend_schema(
-        parameters=[shapes.SCENARIO, shapes.ONE_HOUR, shapes.OUT, shapes.ONLY], responses=shapes.DrillSerializer,
+        parameters=[shapes.SCENARIO, shapes.ONE_HOUR, shapes.OUT, shapes.ONLY],
+        responses=shapes.DrillSerializer,
         operation_id="layouts_drill_retrieve",
-    )  # fmt: skip
+    )
     def get(self, request: Request, pk: int) -> Response:
         """Return the layout's state with the asked units out, beside what it was before."""
         return self.respond(request, pk)
@@ -194,19 +199,22 @@ class RankingsView(LayoutQuestionView):
         ranked = ranking(year)
         watch.lap("solve")
         return {
-            "converged": ranked.converged, "message": ranked.text, "n_costly": ranked.n_costly,
+            "converged": ranked.converged,
+            "message": ranked.text,
+            "n_costly": ranked.n_costly,
             "failures": plain_json([failure.as_json() for failure in ranked.failures]),
             "margins": [margin_json(margin) for margin in tightest(ranked.margins)],
-        }  # fmt: skip
+        }
 
 
 class SensitivityView(LayoutQuestionView):
     """What each assumed or estimated input does to the figures."""
 
     @extend_schema(
-        parameters=[shapes.SCENARIO], responses=shapes.SensitivitySerializer,
+        parameters=[shapes.SCENARIO],
+        responses=shapes.SensitivitySerializer,
         operation_id="layouts_sensitivity_retrieve",
-    )  # fmt: skip
+    )
     def get(self, request: Request, pk: int) -> Response:
         """Return every assumed or estimated input at both ends of its range, those that move a figure most first."""
         return self.respond(request, pk)
@@ -262,26 +270,28 @@ class DiagramView(LayoutQuestionView):
         watch.lap("solve")
         drawing, readings, report = self.kind.draw(layout), diagrams.readings_of(steady), steady.coupled.report
         body = {
-            "converged": report.converged, "message": report.message,
+            "converged": report.converged,
+            "message": report.message,
             "hours": [
                 {"index": row["index"], "label": row["label"], "text": diagrams.weather_text(row)}
                 for row in hour_rows(steady)
             ],
             "figures": [
-                [{"name": name, "label": label, "text": text}
-                 for name, label, text in diagrams.figures(readings, hour)]
+                [{"name": name, "label": label, "text": text} for name, label, text in diagrams.figures(readings, hour)]
                 for hour in range(len(hours))
             ],
             "nodes": [
-                {node.key: readings.shown(node, hour).as_json() for node in drawing.nodes}
-                for hour in range(len(hours))
+                {node.key: readings.shown(node, hour).as_json() for node in drawing.nodes} for hour in range(len(hours))
             ],
             "rows": [
-                {f"{table}-{pk}": cells for table in self.kind.tables
-                 for pk, cells in readings.rows(table, hour)[1].items()}
+                {
+                    f"{table}-{pk}": cells
+                    for table in self.kind.tables
+                    for pk, cells in readings.rows(table, hour)[1].items()
+                }
                 for hour in range(len(hours))
             ],
-        }  # fmt: skip
+        }
         watch.lap("write")
         return body
 
@@ -292,9 +302,11 @@ def head(steady) -> dict[str, Any]:
 
     report = steady.coupled.report
     return {
-        "converged": report.converged, "message": report.message, "hours": plain_json(hour_rows(steady)),
+        "converged": report.converged,
+        "message": report.message,
+        "hours": plain_json(hour_rows(steady)),
         "out": [str(outage) for outage in steady.out[-1]],
-    }  # fmt: skip
+    }
 
 
 def objects_json(tables: dict, wanted: set[str] | None) -> dict[str, Any]:
@@ -319,11 +331,15 @@ def drill_json(done, wanted: set[str] | None = None) -> dict[str, Any]:
 
     whole, every = head(done.steady), plain_json(totals(done.steady))
     body = whole | {
-        "hours": whole["hours"][AFTER:], "totals": at(every, AFTER), "before": at(every, BEFORE),
+        "hours": whole["hours"][AFTER:],
+        "totals": at(every, AFTER),
+        "before": at(every, BEFORE),
         "lost_output_tokens_per_s": plain_json(done.lost_output_tokens_per_s),
         "lost_capacity_tokens_per_s": plain_json(done.lost_capacity_tokens_per_s),
-        "events": plain_json(done.events), "affected": done.affected, "n_affected": done.n_affected,
-    }  # fmt: skip
+        "events": plain_json(done.events),
+        "affected": done.affected,
+        "n_affected": done.n_affected,
+    }
     objects = objects_json(object_tables(done.steady), wanted)
     body["quantities"] = objects.pop("quantities")
     for kind, columns in objects.items():
@@ -346,18 +362,23 @@ def finding_json(layout: Layout, finding: Finding) -> dict[str, Any]:
 def margin_json(margin: MarginRow) -> dict[str, Any]:
     """Return a margin with its text."""
     return {
-        "object": margin.object, "kind": margin.kind, "value": plain_json(margin.value),
-        "text": quantity_text(margin.value, margin.unit), "unit": margin.unit,
-    }  # fmt: skip
+        "object": margin.object,
+        "kind": margin.kind,
+        "value": plain_json(margin.value),
+        "text": quantity_text(margin.value, margin.unit),
+        "unit": margin.unit,
+    }
 
 
 def margin_address(layout: Layout, year, margin: MarginRow) -> str:
     """Return the page of the object that a margin is of, or of the list that it stands in."""
     here = [layout.site.slug, layout.slug]
     for kind, table, key in (
-        ("power-feeds", "feeds", "name"), ("cdus", "cdus", "group"), ("halls", "halls", "name"),
+        ("power-feeds", "feeds", "name"),
+        ("cdus", "cdus", "group"),
+        ("halls", "halls", "name"),
         ("cooling-plants", "plants", "name"),
-    ):  # fmt: skip
+    ):
         if any(getattr(row, key) == margin.object for row in getattr(year.inputs, table)):
             return address("part-list", *here, kind)
     return address("layout-detail", *here)

@@ -170,14 +170,17 @@ class BatchView(APIView):
         request={"application/json": ReadingSerializer(many=True), "text/csv": OpenApiTypes.STR},
         responses=BatchAnswerSerializer,
         parameters=[
-            SITE, BatchQuestionSerializer,
+            SITE,
+            BatchQuestionSerializer,
             OpenApiParameter("Content-Encoding", str, OpenApiParameter.HEADER, enum=["gzip"]),
             OpenApiParameter(
-                "Idempotency-Key", str, OpenApiParameter.HEADER,
+                "Idempotency-Key",
+                str,
+                OpenApiParameter.HEADER,
                 description="The same key with the same batch gives the first answer again; with another, 409.",
             ),
         ],
-    )  # fmt: skip
+    )
     def post(self, request: Request) -> Response:
         site = asked_site(request)
         check_change_site(request.user, site)  # before a byte of the body is read
@@ -303,13 +306,20 @@ class SeriesView(APIView):
         except ValueError as error:
             raise ValidationError({"start": [f"{error}."]}) from error
         begins = asked["start"] + step_ms * np.arange(asked["n"])
-        return Response({
-            "site": site.slug, "point": str(point),
-            "unit": si_unit(point), "step_s": asked["step"],
-            "time": [f"{text}Z" for text in np.datetime_as_string(begins.astype("datetime64[ms]"))],
-            "min": plain(found.low), "mean": plain(found.mean), "max": plain(found.high),
-            "count": found.count.tolist(), "not_good": found.not_good.tolist(),
-        })  # fmt: skip
+        return Response(
+            {
+                "site": site.slug,
+                "point": str(point),
+                "unit": si_unit(point),
+                "step_s": asked["step"],
+                "time": [f"{text}Z" for text in np.datetime_as_string(begins.astype("datetime64[ms]"))],
+                "min": plain(found.low),
+                "mean": plain(found.mean),
+                "max": plain(found.high),
+                "count": found.count.tolist(),
+                "not_good": found.not_good.tolist(),
+            }
+        )
 
 
 def plain(values: np.ndarray) -> list[float | None]:

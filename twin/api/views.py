@@ -46,9 +46,11 @@ class ScenarioViewSet(viewsets.ModelViewSet):
 
     def get_queryset(self) -> QuerySet[Scenario]:
         rows = Scenario.objects.filter(site__in=visible_sites(self.request.user)).order_by("site__slug", "name", "id")
-        return rows.select_related("site", "weather").defer("weather__rows").prefetch_related(
-            "workloads__workload", "workloads__model"
-        )  # fmt: skip
+        return (
+            rows.select_related("site", "weather")
+            .defer("weather__rows")
+            .prefetch_related("workloads__workload", "workloads__model")
+        )
 
     def perform_create(self, serializer) -> None:
         self._save(serializer, Scenario())
@@ -202,9 +204,12 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
 
 
 class ComparisonViewSet(
-    mixins.CreateModelMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin,
+    mixins.CreateModelMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.DestroyModelMixin,
     viewsets.GenericViewSet,
-):  # fmt: skip
+):
     """Two to six finished runs side by side; visible to whoever may see every site it touches, until it is revoked."""
 
     schema = RefusalSchema()
@@ -280,8 +285,11 @@ def _query(serializer: type, request: Request) -> dict:
 
 def _check_places(runs: list[dict], asked: dict) -> None:
     """Refuse places that the comparison does not have."""
-    wrong = {name: f"It is {place}; this comparison has places 0 to {len(runs) - 1}." for name, place in asked.items()
-             if place >= len(runs)}  # fmt: skip
+    wrong = {
+        name: f"It is {place}; this comparison has places 0 to {len(runs) - 1}."
+        for name, place in asked.items()
+        if place >= len(runs)
+    }
     if wrong:
         raise exceptions.ValidationError(wrong)
 
@@ -289,9 +297,11 @@ def _check_places(runs: list[dict], asked: dict) -> None:
 def _array(name: str, values: np.ndarray) -> dict:
     known = SERIES_BY_NAME.get(name)
     return {
-        "name": name, "label": known.label if known else name, "unit": known.unit if known else "",
+        "name": name,
+        "label": known.label if known else name,
+        "unit": known.unit if known else "",
         "values": _plain(values),
-    }  # fmt: skip
+    }
 
 
 def _plain(values: np.ndarray) -> list:

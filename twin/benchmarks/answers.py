@@ -96,21 +96,35 @@ def rows(size: Size, phases: list[Phase], memory: dict[str, Memory]) -> Iterator
         text = f"{size.n_racks:,} racks each, {phase.n_edits} edits in {phase.wall_s:.0f} s"
         cpu = ", ".join(f"{role} {cpu_s:.1f}" for role, cpu_s in phase.cpu_s.items())
         for name, times_s, share in (
-            ("edit to answer, p50", phase.answer_s, 0.5), ("edit to answer, p95", phase.answer_s, 0.95),
+            ("edit to answer, p50", phase.answer_s, 0.5),
+            ("edit to answer, p95", phase.answer_s, 0.95),
             ("page meanwhile, p95", phase.page_s, 0.95),
-        ):  # fmt: skip
+        ):
             note = f"{len(times_s)} pages" if times_s is phase.page_s else f"{phase.counts}; CPU s: {cpu}"
             yield Benchmark(
-                f"{name}: {who}", text, float(np.quantile(times_s, share)), "s", None, higher_is_better=False,
-                cpu_s=sum(phase.cpu_s.values()), peak_bytes=web, note=note,
-            )  # fmt: skip
+                f"{name}: {who}",
+                text,
+                float(np.quantile(times_s, share)),
+                "s",
+                None,
+                higher_is_better=False,
+                cpu_s=sum(phase.cpu_s.values()),
+                peak_bytes=web,
+                note=note,
+            )
     for role, held in memory.items():
         note = f"{len(held.peaks)} processes, {held.proportional / 1e6:.0f} MB where shared pages count once"
         yield Benchmark(
-            f"memory, largest {role} process", f"{size.n_racks:,} racks", max(held.peaks) / 1e6, "MB",
-            REACH_WEB_BYTES / 1e6 if role == "web" else None, higher_is_better=False,
-            cpu_s=0.0, peak_bytes=max(held.peaks), note=note,
-        )  # fmt: skip
+            f"memory, largest {role} process",
+            f"{size.n_racks:,} racks",
+            max(held.peaks) / 1e6,
+            "MB",
+            REACH_WEB_BYTES / 1e6 if role == "web" else None,
+            higher_is_better=False,
+            cpu_s=0.0,
+            peak_bytes=max(held.peaks),
+            note=note,
+        )
 
 
 def measure(size: Size) -> tuple[list[Phase], dict[str, Memory]]:
@@ -123,15 +137,17 @@ def measure(size: Size) -> tuple[list[Phase], dict[str, Memory]]:
         port = free_port()
         with (Path(home) / "log").open("w") as log:
             serve = subprocess.Popen(
-                [sys.executable, "manage.py", "serve", f"127.0.0.1:{port}", "--no-worker"], cwd=REPOSITORY,
-                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+                [sys.executable, "manage.py", "serve", f"127.0.0.1:{port}", "--no-worker"],
+                cwd=REPOSITORY,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
         try:
             _wait_until_answered(port, planners, serve, Path(home) / "log")
             fresh = iter(planners)
-            phases = [
-                _phase(size, n_edits, list(islice(fresh, n)), port, serve.pid) for n, n_edits in size.phases
-            ]  # fmt: skip
+            phases = [_phase(size, n_edits, list(islice(fresh, n)), port, serve.pid) for n, n_edits in size.phases]
             return phases, {role: _memory(pids) for role, pids in _processes(serve.pid).items()}
         finally:
             serve.send_signal(signal.SIGINT)

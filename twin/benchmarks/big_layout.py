@@ -44,15 +44,21 @@ def big_layout(n_racks: int, *, n_classes: int | None, slug: str = "big") -> tup
     n_halls = 2 if n_classes else n_rows // HALL_ROWS
     n_zones = n_classes // 2 if n_classes else HALL_ROWS
     site = Site.objects.create(
-        slug=slug, name=slug.title(), latitude_deg=39.0, longitude_deg=-77.5, grid_limit_w=250e3 * n_racks,
-        weather=Weather.objects.get(slug="sterling-va"), region=_product("regions", "us-virginia-pjm"),
-    )  # fmt: skip
+        slug=slug,
+        name=slug.title(),
+        latitude_deg=39.0,
+        longitude_deg=-77.5,
+        grid_limit_w=250e3 * n_racks,
+        weather=Weather.objects.get(slug="sterling-va"),
+        region=_product("regions", "us-virginia-pjm"),
+    )
     layout = Layout.objects.create(site=site, slug="main", name="Main")
     utility = PowerFeed.objects.create(layout=layout, name="Utility", kind="utility", rating_w=250e3 * n_racks)
     zones = [
-        zone for i, rows in enumerate(np.array_split(np.arange(n_rows), n_halls))
+        zone
+        for i, rows in enumerate(np.array_split(np.arange(n_rows), n_halls))
         for zone in _hall_rows(layout, utility, i, np.array_split(rows, n_zones), alike=n_classes is not None)
-    ]  # fmt: skip
+    ]
     Rack.objects.bulk_create(_racks(zones, n_classes), batch_size=500)
     scenario = Scenario.objects.create(site=site, slug="year", name="Year")
     for slug, share in (("enterprise_assistants", 0.6), ("agentic_workflows", 0.4)):
@@ -70,14 +76,27 @@ def _hall_rows(layout: Layout, utility: PowerFeed, index: int, zones: list[np.nd
     """Return the zone of every row of a new hall with its own plant and power; `zones` holds the rows of each."""
     n_rows = sum(len(rows) for rows in zones)
     plant = CoolingPlant.objects.create(
-        layout=layout, name=f"P{index}", supply_degc=34, economiser="only", n_heat_rejection=4 * n_rows,
-        n_heat_rejection_spare=2, heat_rejection=_product("dry_coolers", "dry-cooler-1mw"), n_pumps=2 * n_rows,
-        n_pumps_spare=1, pump=_product("pumps", "fws-pump-110kw"),
-    )  # fmt: skip
+        layout=layout,
+        name=f"P{index}",
+        supply_degc=34,
+        economiser="only",
+        n_heat_rejection=4 * n_rows,
+        n_heat_rejection_spare=2,
+        heat_rejection=_product("dry_coolers", "dry-cooler-1mw"),
+        n_pumps=2 * n_rows,
+        n_pumps_spare=1,
+        pump=_product("pumps", "fws-pump-110kw"),
+    )
     hall = Hall.objects.create(
-        layout=layout, name=f"H{index}", width_m=20, depth_m=4 + n_rows * ROW_PITCH_M, plant=plant,
-        air_unit=_product("air_units", "crah-cw375"), n_air_units=2 * n_rows, n_air_units_spare=2,
-    )  # fmt: skip
+        layout=layout,
+        name=f"H{index}",
+        width_m=20,
+        depth_m=4 + n_rows * ROW_PITCH_M,
+        plant=plant,
+        air_unit=_product("air_units", "crah-cw375"),
+        n_air_units=2 * n_rows,
+        n_air_units_spare=2,
+    )
     sides = [_side(layout, utility, f"{index}{side}", hall, n_rows) for side in "AB"]
     of_rows = []
     for i, rows in enumerate(zones):
@@ -85,20 +104,34 @@ def _hall_rows(layout: Layout, utility: PowerFeed, index: int, zones: list[np.nd
         supply_degc = 40.0 if alike else 38.0 + (HALL_ROWS * index + i) * 0.01
         cdus = [
             Cdu.objects.create(
-                layout=layout, hall=hall, name=f"C{name}-{unit}", product=_product("cdus", "vertiv-coolchip-2300"),
-                plant=plant, group=f"G{name}", redundant_units=1, x_m=15, y_m=2 + i * ROW_PITCH_M + 0.1 * unit,
+                layout=layout,
+                hall=hall,
+                name=f"C{name}-{unit}",
+                product=_product("cdus", "vertiv-coolchip-2300"),
+                plant=plant,
+                group=f"G{name}",
+                redundant_units=1,
+                x_m=15,
+                y_m=2 + i * ROW_PITCH_M + 0.1 * unit,
                 supply_degc=supply_degc,
             )
             for unit in range(2 * len(rows) + 1)
-        ]  # fmt: skip
+        ]
         busways = [
             PowerFeed.objects.create(
-                layout=layout, name=f"B{name}{side}", kind="busway", parent=ups, n_units=4 * len(rows), length_m=30,
-                product=_product("busways", "busway-1250a-415"), redundancy_group=f"B{name}", redundancy="2N",
+                layout=layout,
+                name=f"B{name}{side}",
+                kind="busway",
+                parent=ups,
+                n_units=4 * len(rows),
+                length_m=30,
+                product=_product("busways", "busway-1250a-415"),
+                redundancy_group=f"B{name}",
+                redundancy="2N",
                 hall=hall,
             )
             for side, ups in zip("AB", sides, strict=True)
-        ]  # fmt: skip
+        ]
         of_rows += [Zone(hall, cdus[0], *busways)] * len(rows)
     return of_rows
 
@@ -106,13 +139,25 @@ def _hall_rows(layout: Layout, utility: PowerFeed, index: int, zones: list[np.nd
 def _side(layout: Layout, utility: PowerFeed, name: str, hall: Hall, n_rows: int) -> PowerFeed:
     """Return the UPS at the end of one side of a hall's supply."""
     transformer = PowerFeed.objects.create(
-        layout=layout, name=f"T{name}", kind="transformer", parent=utility, n_units=n_rows + 1,
-        product=_product("transformers", "xfmr-3000-dry"), redundancy_group=f"T{hall.name}", redundancy="2N",
-    )  # fmt: skip
+        layout=layout,
+        name=f"T{name}",
+        kind="transformer",
+        parent=utility,
+        n_units=n_rows + 1,
+        product=_product("transformers", "xfmr-3000-dry"),
+        redundancy_group=f"T{hall.name}",
+        redundancy="2N",
+    )
     return PowerFeed.objects.create(
-        layout=layout, name=f"U{name}", kind="ups", parent=transformer, n_units=2 * n_rows,
-        product=_product("ups", "eaton-9395x-1700"), redundancy_group=f"U{hall.name}", redundancy="2N",
-    )  # fmt: skip
+        layout=layout,
+        name=f"U{name}",
+        kind="ups",
+        parent=transformer,
+        n_units=2 * n_rows,
+        product=_product("ups", "eaton-9395x-1700"),
+        redundancy_group=f"U{hall.name}",
+        redundancy="2N",
+    )
 
 
 def _racks(zones: list[Zone], n_classes: int | None) -> list[Rack]:
@@ -127,13 +172,20 @@ def _racks(zones: list[Zone], n_classes: int | None) -> list[Rack]:
     row_in_hall = np.concatenate([np.arange(n) for n in _runs(zone.hall.id for zone in zones)])
     return [
         Rack(
-            hall=zones[row].hall, name=f"R{row * ROW_RACKS + place:05}", row=f"{row:03}", x_m=1 + 0.6 * place,
-            y_m=2 + float(row_in_hall[row]) * ROW_PITCH_M, product=systems[int(kind[i]) % len(systems)],
-            cdu=zones[row].cdu, feed_a=zones[row].busway_a, feed_b=zones[row].busway_b,
-            load_share=float(load_share[i]), coolant_flow_m3_per_s=float(flow_m3_per_s[i]),
+            hall=zones[row].hall,
+            name=f"R{row * ROW_RACKS + place:05}",
+            row=f"{row:03}",
+            x_m=1 + 0.6 * place,
+            y_m=2 + float(row_in_hall[row]) * ROW_PITCH_M,
+            product=systems[int(kind[i]) % len(systems)],
+            cdu=zones[row].cdu,
+            feed_a=zones[row].busway_a,
+            feed_b=zones[row].busway_b,
+            load_share=float(load_share[i]),
+            coolant_flow_m3_per_s=float(flow_m3_per_s[i]),
         )
         for i, (row, place) in enumerate(divmod(i, ROW_RACKS) for i in range(n_racks))
-    ]  # fmt: skip
+    ]
 
 
 def _runs(values: Iterable[int]) -> list[int]:

@@ -29,9 +29,16 @@ def benchmarks() -> Iterator[Benchmark]:
         for what, reach_s in (("answer", REACH_ANSWER_S), ("state", None), ("rankings", None)):
             cpu_s = measured[what]
             yield Benchmark(
-                f"{what} after an edit: {name}", measured["size"], cpu_s, "CPU s", reach_s, higher_is_better=False,
-                cpu_s=cpu_s, peak_bytes=measured["peak_bytes"], note=measured["note"].get(what, ""),
-            )  # fmt: skip
+                f"{what} after an edit: {name}",
+                measured["size"],
+                cpu_s,
+                "CPU s",
+                reach_s,
+                higher_is_better=False,
+                cpu_s=cpu_s,
+                peak_bytes=measured["peak_bytes"],
+                note=measured["note"].get(what, ""),
+            )
 
 
 def _in_own_process(n_classes: int) -> dict:
@@ -74,9 +81,10 @@ def _measure(n_classes: int) -> dict:
     edits = _edits(layout)
     measured, note = {}, {}
     for what, name, repeats in (
-        ("answer", "api-layout-answer", REPEATS), ("state", "api-layout-state", REPEATS),
+        ("answer", "api-layout-answer", REPEATS),
+        ("state", "api-layout-state", REPEATS),
         ("rankings", "api-layout-rankings", 1),
-    ):  # fmt: skip
+    ):
         asked(name)
         measured[what], body = _least_cpu_s(lambda name=name: asked(name), edits, repeats)
         note[what] = ", ".join(f"{stage} {ms:.0f}" for stage, ms in body["ms"].items()) + " ms by the clock"

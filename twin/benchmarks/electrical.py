@@ -53,11 +53,17 @@ def _feeds_over_a_year() -> Benchmark:
 def _load_flow_over_a_year() -> Benchmark:
     branches = [
         transformer(
-            "board", "grid", 480.0, rating_va=3e6, short_circuit_frac=0.0575, short_circuit_resistive_frac=0.01,
-            no_load_loss_w=5e3, no_load_current_frac=0.003,
+            "board",
+            "grid",
+            480.0,
+            rating_va=3e6,
+            short_circuit_frac=0.0575,
+            short_circuit_resistive_frac=0.01,
+            no_load_loss_w=5e3,
+            no_load_current_frac=0.003,
         ),
         double_conversion_ups("ups", "board", 480.0, rating_w=2.5e6, loss_frac=(0.01, 0.012, 0.018)),
-    ]  # fmt: skip
+    ]
     for row in range(4):
         above = "ups"
         for rack in range(12):
@@ -75,13 +81,19 @@ def _load_flow_over_a_year() -> Benchmark:
 
 def _years_of_failures() -> Benchmark:
     power = RepairableGroups(
-        names=("utility", "ups", "busway"), units=[1, 4, 24], failures_per_year=[0.3, 0.035, 0.02],
-        repair_h=[0.5, 8.0, 13.0], common_cause_frac=[0.0, 0.05, 0.0],
-    )  # fmt: skip
+        names=("utility", "ups", "busway"),
+        units=[1, 4, 24],
+        failures_per_year=[0.3, 0.035, 0.02],
+        repair_h=[0.5, 8.0, 13.0],
+        common_cause_frac=[0.0, 0.05, 0.0],
+    )
     cooling = RepairableGroups(
-        names=("chiller", "pump", "cdu"), units=[4, 3, 9], failures_per_year=[0.2, 0.08, 0.05],
-        repair_h=[30.0, 10.0, 6.0], common_cause_frac=0.02,
-    )  # fmt: skip
+        names=("chiller", "pump", "cdu"),
+        units=[4, 3, 9],
+        failures_per_year=[0.2, 0.08, 0.05],
+        repair_h=[30.0, 10.0, 6.0],
+        common_cause_frac=0.02,
+    )
     trays = RepairableGroups(names=("tray",), units=864, failures_per_year=0.7, repair_h=24.0, event_loss_h=2e-4)
     tables = (
         [[1.0, 0.0], needed_units_capacity(4, 3), np.ones(25)],

@@ -88,13 +88,20 @@ def _planner(i: int, n_racks: int) -> Planner:
     session.save()
     here = [layout.site.slug, layout.slug]
     pages = [
-        reverse("site-list"), reverse("site-detail", args=here[:1]), reverse("part-list", args=[*here, "cdus"]),
-        reverse("run-list"), reverse("glossary"),
-    ]  # fmt: skip
+        reverse("site-list"),
+        reverse("site-detail", args=here[:1]),
+        reverse("part-list", args=[*here, "cdus"]),
+        reverse("run-list"),
+        reverse("glossary"),
+    ]
     return Planner(
-        session.session_key, reverse("layout-edits", args=here), reverse("api-layout-answer", args=[layout.pk]),
-        pages, layout.version, list(racks.order_by("name").values_list("id", flat=True)),
-    )  # fmt: skip
+        session.session_key,
+        reverse("layout-edits", args=here),
+        reverse("api-layout-answer", args=[layout.pk]),
+        pages,
+        layout.version,
+        list(racks.order_by("name").values_list("id", flat=True)),
+    )
 
 
 def edits_of(planner: int, n: int, pause_s: tuple[float, float], n_racks: int) -> list[Edit]:
@@ -102,11 +109,13 @@ def edits_of(planner: int, n: int, pause_s: tuple[float, float], n_racks: int) -
     chance = random.Random(f"{SEED}-{planner}-{n}")
     return [
         Edit(
-            chance.uniform(*pause_s), i > 0 and chance.random() < HASTY_SHARE, chance.randrange(n_racks),
+            chance.uniform(*pause_s),
+            i > 0 and chance.random() < HASTY_SHARE,
+            chance.randrange(n_racks),
             round(chance.uniform(0.0015, 0.0020), 7),
         )
         for i in range(n)
-    ]  # fmt: skip
+    ]
 
 
 def ask(port: int, planner: Planner, method: str, address: str, body: object = None) -> tuple[int, bytes]:
@@ -135,9 +144,11 @@ def draw(port: int, planner: Planner, edits: list[Edit], log: Log) -> None:
             time.sleep(edit.pause_s)
         edited_s = time.perf_counter()
         operation = {
-            "op": "update", "kind": "rack", "id": planner.racks[edit.rack],
+            "op": "update",
+            "kind": "rack",
+            "id": planner.racks[edit.rack],
             "coolant_flow_m3_per_s": edit.flow_m3_per_s,
-        }  # fmt: skip
+        }
         status, body = ask(port, planner, "POST", planner.edits, {"version": version, "operations": [operation]})
         if status != HTTPStatus.OK:
             log.end("not saved", f"{status}: {body[:200]!r}")

@@ -36,17 +36,30 @@ def benchmarks() -> Iterator[Benchmark]:
     ):
         measured = _in_own_process(n_replicas, n_requests, router)
         yield Benchmark(
-            name, measured["size"], n_requests / measured["cpu_s"], "requests per CPU s", reach, higher_is_better=True,
-            cpu_s=measured["cpu_s"], peak_bytes=measured["peak_bytes"], note=measured["note"],
-        )  # fmt: skip
+            name,
+            measured["size"],
+            n_requests / measured["cpu_s"],
+            "requests per CPU s",
+            reach,
+            higher_is_better=True,
+            cpu_s=measured["cpu_s"],
+            peak_bytes=measured["peak_bytes"],
+            note=measured["note"],
+        )
     # Ten times the requests must not need more memory.
     long = _in_own_process(256, 10_000_000, "round-robin")
     short = _in_own_process(256, 1_000_000, "round-robin")
     yield Benchmark(
-        "replay, memory of ten million requests", long["size"], long["peak_bytes"] / short["peak_bytes"],
-        "x of one million", 1.1, higher_is_better=False, cpu_s=long["cpu_s"], peak_bytes=long["peak_bytes"],
+        "replay, memory of ten million requests",
+        long["size"],
+        long["peak_bytes"] / short["peak_bytes"],
+        "x of one million",
+        1.1,
+        higher_is_better=False,
+        cpu_s=long["cpu_s"],
+        peak_bytes=long["peak_bytes"],
         note=f"{long['peak_bytes'] / 1e6:.0f} MB",
-    )  # fmt: skip
+    )
 
 
 def _in_own_process(n_replicas: int, n_requests: int, router: str) -> dict:
@@ -62,9 +75,10 @@ def _in_own_process(n_replicas: int, n_requests: int, router: str) -> dict:
 
 def _measure(n_replicas: int, n_requests: int, router: str) -> dict:
     pool = replica_pool_for(
-        entry_named("accelerators", "h100-sxm"), entry_named("models", "llama-3.1-8b"),
+        entry_named("accelerators", "h100-sxm"),
+        entry_named("models", "llama-3.1-8b"),
         ReplicaOptions(precision="bf16", replicas=n_replicas),
-    )  # fmt: skip
+    )
     arrivals = ArrivalProcess.steady(RATE_PER_S * n_replicas, GAP_CV)
 
     def stream(n: int):

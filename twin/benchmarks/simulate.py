@@ -33,30 +33,56 @@ def benchmarks() -> Iterator[Benchmark]:
     four_times = _in_own_process("run", 4000, 0)
     size = four_times["size"]
     yield Benchmark(
-        "simulate: 4,000 over 1,000 racks", size, four_times["cpu_s"] / different["cpu_s"], "x", REACH_GROWTH,
-        higher_is_better=False, cpu_s=four_times["cpu_s"], peak_bytes=four_times["peak_bytes"],
-    )  # fmt: skip
+        "simulate: 4,000 over 1,000 racks",
+        size,
+        four_times["cpu_s"] / different["cpu_s"],
+        "x",
+        REACH_GROWTH,
+        higher_is_better=False,
+        cpu_s=four_times["cpu_s"],
+        peak_bytes=four_times["peak_bytes"],
+    )
     yield _memory_row("4,000 racks that all differ", four_times)
     page = _in_own_process("page", 1000, 12)
     yield Benchmark(
-        "layout page, warm", page["size"], page["cpu_s"], "CPU s", REACH_PAGE_S, higher_is_better=False,
-        cpu_s=page["cpu_s"], peak_bytes=page["peak_bytes"], note=f"{page['n_queries']} queries",
-    )  # fmt: skip
+        "layout page, warm",
+        page["size"],
+        page["cpu_s"],
+        "CPU s",
+        REACH_PAGE_S,
+        higher_is_better=False,
+        cpu_s=page["cpu_s"],
+        peak_bytes=page["peak_bytes"],
+        note=f"{page['n_queries']} queries",
+    )
 
 
 def _run_rows(name: str, measured: dict, reach_s: float) -> Iterator[Benchmark]:
     yield Benchmark(
-        f"simulate: {name}", measured["size"], measured["cpu_s"], "CPU s", reach_s, higher_is_better=False,
-        cpu_s=measured["cpu_s"], peak_bytes=measured["peak_bytes"], note=measured["note"],
-    )  # fmt: skip
+        f"simulate: {name}",
+        measured["size"],
+        measured["cpu_s"],
+        "CPU s",
+        reach_s,
+        higher_is_better=False,
+        cpu_s=measured["cpu_s"],
+        peak_bytes=measured["peak_bytes"],
+        note=measured["note"],
+    )
     yield _memory_row(name, measured)
 
 
 def _memory_row(name: str, measured: dict) -> Benchmark:
     return Benchmark(
-        f"memory: {name}", measured["size"], measured["peak_bytes"] / 1e6, "MB", REACH_BYTES / 1e6,
-        higher_is_better=False, cpu_s=measured["cpu_s"], peak_bytes=measured["peak_bytes"],
-    )  # fmt: skip
+        f"memory: {name}",
+        measured["size"],
+        measured["peak_bytes"] / 1e6,
+        "MB",
+        REACH_BYTES / 1e6,
+        higher_is_better=False,
+        cpu_s=measured["cpu_s"],
+        peak_bytes=measured["peak_bytes"],
+    )
 
 
 def _in_own_process(what: str, n_racks: int, n_classes: int) -> dict:

@@ -20,6 +20,13 @@ def benchmarks() -> Iterator[Benchmark]:
     cpu_s = cpu_seconds(lambda: done.append(run_day(heat, wet_bulb, STEP_S)))
     note = f"heat conserved to {done[-1].report.heat_balance_frac:.0e}"
     yield Benchmark(
-        "day of readings through the loop", f"{N_CDUS} CDUs x {STEPS:,} steps", cpu_s, "CPU s", 2.0, False, cpu_s,
-        peak_bytes(), note,
-    )  # fmt: skip
+        "day of readings through the loop",
+        f"{N_CDUS} CDUs x {STEPS:,} steps",
+        cpu_s,
+        "CPU s",
+        2.0,
+        False,
+        cpu_s,
+        peak_bytes(),
+        note,
+    )

@@ -108,6 +108,10 @@ def in_order(comparison: Comparison, runs: Sequence[Run]) -> list[Run]:
 def as_compared(run: Run) -> ComparedRun:
     """Return a run as `core.comparison.compare` reads it (its layout, site and scenario with it, its arrays not)."""
     return ComparedRun(
-        id=str(run.id), name=f"{run.layout.name}, {run.scenario.name}", figures=run.figures, bands=run.bands or {},
-        details=run_details(run.details), inputs=snapshot.inputs_stored(run.inputs),
-    )  # fmt: skip
+        id=str(run.id),
+        name=f"{run.layout.name}, {run.scenario.name}",
+        figures=run.figures,
+        bands=run.bands or {},
+        details=run_details(run.details),
+        inputs=snapshot.inputs_stored(run.inputs),
+    )

@@ -156,9 +156,13 @@ def _n_hours(layout: Layout, scenario: Scenario | None) -> int:
 
 
 def _time(
-    asked: Mapping[str, str], quantity: Quantity, scenario: Scenario | None, run: LatestRun | None, n_hours: int,
+    asked: Mapping[str, str],
+    quantity: Quantity,
+    scenario: Scenario | None,
+    run: LatestRun | None,
+    n_hours: int,
     notes: list[str],
-) -> int | str:  # fmt: skip
+) -> int | str:
     """Return the asked time, or the nearest that this quantity has a value for."""
     text = asked.get("hour", "")
     if asked.get("when") in ("year", "design"):

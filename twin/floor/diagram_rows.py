@@ -36,11 +36,16 @@ def plant_rows(layout: Layout) -> list[DrawnPlant]:
     plants = layout.cooling_plants.select_related("heat_rejection", "chiller", "pump").order_by("id")
     return [
         _drawn(
-            DrawnPlant, plant, coolant=plant.get_coolant_display(), rejection_kind=plant.heat_rejection.kind,
-            rejection=plant.heat_rejection.name, chiller=_name(plant.chiller), pump=plant.pump.name,
+            DrawnPlant,
+            plant,
+            coolant=plant.get_coolant_display(),
+            rejection_kind=plant.heat_rejection.kind,
+            rejection=plant.heat_rejection.name,
+            chiller=_name(plant.chiller),
+            pump=plant.pump.name,
         )
         for plant in plants
-    ]  # fmt: skip
+    ]
 
 
 def cdu_rows(layout: Layout) -> list[DrawnCdu]:

@@ -64,13 +64,16 @@ def hall_drawings(floor: Floor) -> list[HallDrawing]:
     """Return the halls of a floor."""
     return [
         HallDrawing(
-            hall.id, hall.name, hall.width_m, hall.depth_m,
+            hall.id,
+            hall.name,
+            hall.width_m,
+            hall.depth_m,
             [_placed(hall, r, r["width_m"], r["depth_m"]) for r in floor.racks if r["hall_id"] == hall.id],
             [_placed(hall, cdu, *floor.cdu_size_m(cdu)) for cdu in floor.cdus if cdu["hall_id"] == hall.id],
             _air_units(hall, [unit for unit in floor.air_units if unit["hall_id"] == hall.id]),
         )
         for hall in floor.halls
-    ]  # fmt: skip
+    ]
 
 
 def _placed(hall, row: dict, width_m: float, depth_m: float) -> Place:

@@ -30,9 +30,21 @@ HALL_GAP_M = 4.0  # between halls, which are drawn side by side
 
 #: The 12 triangles of a box over its corners: bit 0 of a corner's number is its end along x, bit 1 y, bit 2 z.
 TRIANGLES = np.array(
-    [[0, 2, 1], [1, 2, 3], [4, 5, 6], [5, 7, 6], [0, 1, 4], [1, 5, 4], [2, 6, 3], [3, 6, 7], [0, 4, 2], [2, 4, 6],
-     [1, 3, 5], [3, 7, 5]]
-)  # fmt: skip
+    [
+        [0, 2, 1],
+        [1, 2, 3],
+        [4, 5, 6],
+        [5, 7, 6],
+        [0, 1, 4],
+        [1, 5, 4],
+        [2, 6, 3],
+        [3, 6, 7],
+        [0, 4, 2],
+        [2, 4, 6],
+        [1, 3, 5],
+        [3, 7, 5],
+    ]
+)
 #: One line that parts a rack from its neighbours: up at its left front, round the top, down at its left back.
 OUTLINE = (0, 4, 5, 7, 6, 2)
 
@@ -99,10 +111,14 @@ def mesh(name: str, boxes: Sequence[Box], *, token: str, opacity: float = 1.0) -
     triangles = (TRIANGLES[None] + 8 * np.arange(len(boxes))[:, None, None]).reshape(-1, 3)
     kind = "u2" if 8 * len(boxes) <= 65_535 else "u4"
     trace = {
-        "type": "mesh3d", "name": name, "flatshading": True, "opacity": opacity, "hoverinfo": "text",
+        "type": "mesh3d",
+        "name": name,
+        "flatshading": True,
+        "opacity": opacity,
+        "hoverinfo": "text",
         "lighting": {"ambient": 0.75, "diffuse": 0.45, "specular": 0.05, "roughness": 0.9},
         "meta": {"token": token, "texts": [box.text for box in boxes]},
-    }  # fmt: skip
+    }
     trace |= {axis: typed(corners[:, i], "f4") for i, axis in enumerate("xyz")}
     trace |= {axis: typed(triangles[:, i], kind) for i, axis in enumerate("ijk")}
     return trace
@@ -145,10 +161,15 @@ def rack_boxes(floor: Floor, coloured: Colouring, offset: dict[int, float]) -> l
     texts = value_texts(coloured)
     label = coloured.question.label
     return [
-        _standing(rack, (rack["width_m"], rack["depth_m"]), rack_height_m(floor, rack), offset,
-                  f"{rack['name']}<br>{label}: {text}")
+        _standing(
+            rack,
+            (rack["width_m"], rack["depth_m"]),
+            rack_height_m(floor, rack),
+            offset,
+            f"{rack['name']}<br>{label}: {text}",
+        )
         for rack, text in zip(floor.racks, texts, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _standing(row: dict, size_m: tuple[float, float], height_m: float, offset: dict[int, float], text: str) -> Box:
@@ -160,29 +181,42 @@ def _standing(row: dict, size_m: tuple[float, float], height_m: float, offset: d
 def cdu_boxes(floor: Floor, offset: dict[int, float]) -> list[Box]:
     """Return the CDUs that stand on the floor; those inside racks are not seen."""
     return [
-        _standing(cdu, floor.cdu_size_m(cdu), float(floor.fact(cdu, "height_m") or ASSUMED_CDU_HEIGHT_M), offset,
-                  f"{cdu['name']}<br>CDU of group {cdu['group']}")
+        _standing(
+            cdu,
+            floor.cdu_size_m(cdu),
+            float(floor.fact(cdu, "height_m") or ASSUMED_CDU_HEIGHT_M),
+            offset,
+            f"{cdu['name']}<br>CDU of group {cdu['group']}",
+        )
         for cdu in floor.cdus
         if floor.fact(cdu, "type") != "liquid_to_liquid_in_rack"
-    ]  # fmt: skip
+    ]
 
 
 def air_unit_boxes(floor: Floor, offset: dict[int, float]) -> list[Box]:
     """Return the air units that have a place."""
     return [
-        _standing(unit, (unit["width_m"], unit["depth_m"]), ASSUMED_AIR_UNIT_HEIGHT_M, offset,
-                  f"{unit['name']}<br>Air unit")
+        _standing(
+            unit, (unit["width_m"], unit["depth_m"]), ASSUMED_AIR_UNIT_HEIGHT_M, offset, f"{unit['name']}<br>Air unit"
+        )
         for unit in floor.air_units
-    ]  # fmt: skip
+    ]
 
 
 def floor_boxes(floor: Floor, offset: dict[int, float]) -> list[Box]:
     """Return each hall's floor as a slab below zero."""
     return [
-        Box(offset[h.id], 0.0, -0.3, offset[h.id] + h.width_m, h.depth_m, -0.1,
-            f"{h.name}<br>{h.width_m:g} × {h.depth_m:g} m, {h.height_m:g} m high")
+        Box(
+            offset[h.id],
+            0.0,
+            -0.3,
+            offset[h.id] + h.width_m,
+            h.depth_m,
+            -0.1,
+            f"{h.name}<br>{h.width_m:g} × {h.depth_m:g} m, {h.height_m:g} m high",
+        )
         for h in floor.halls
-    ]  # fmt: skip
+    ]
 
 
 def aisle_boxes(floor: Floor, plan: Plan, offset: dict[int, float], kind: str) -> list[Box]:
@@ -202,11 +236,18 @@ def feature_boxes(floor: Floor, offset: dict[int, float], kinds: Iterable[str]) 
     """Return walls to the ceiling, and what must stay clear as a strip on the floor."""
     heights = {hall.id: hall.height_m for hall in floor.halls}
     return [
-        Box(f["x_m"] + offset[f["hall_id"]], f["y_m"], 0.0, f["x_m"] + f["width_m"] + offset[f["hall_id"]],
-            f["y_m"] + f["depth_m"], heights[f["hall_id"]] if f["type"] == "wall" else 0.03, f["name"])
+        Box(
+            f["x_m"] + offset[f["hall_id"]],
+            f["y_m"],
+            0.0,
+            f["x_m"] + f["width_m"] + offset[f["hall_id"]],
+            f["y_m"] + f["depth_m"],
+            heights[f["hall_id"]] if f["type"] == "wall" else 0.03,
+            f["name"],
+        )
         for f in floor.features
         if f["type"] in kinds
-    ]  # fmt: skip
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +279,17 @@ def _runs(floor: Floor, served: Iterable[dict]) -> list[_Run]:
     return runs
 
 
-def _duct(run: _Run, offset: dict[int, float], *, first_m: float, last_m: float, beside_m: float, above_m: float,
-          thick_m: float, text: str) -> Box:  # fmt: skip
+def _duct(
+    run: _Run,
+    offset: dict[int, float],
+    *,
+    first_m: float,
+    last_m: float,
+    beside_m: float,
+    above_m: float,
+    thick_m: float,
+    text: str,
+) -> Box:
     """Return a straight box over a row, `beside_m` across its middle and `above_m` over its racks."""
     across, x, z, half = run.middle_m + beside_m, offset[run.hall_id], run.top_m + above_m, thick_m / 2
     if run.is_along_x:
@@ -258,11 +308,18 @@ def busway_boxes(floor: Floor, offset: dict[int, float]) -> list[Box]:
                 by_feed.setdefault(rack[column], []).append(rack)
         for feed_id, served in by_feed.items():
             boxes += [
-                _duct(run, offset, first_m=run.first_m, last_m=run.last_m, beside_m=0.22 * side,
-                      above_m=BUSWAY_ABOVE_RACKS_M, thick_m=BUSWAY_M,
-                      text=f"{names[feed_id]}<br>Feed {'A' if side < 0 else 'B'} of {len(served)} racks")
+                _duct(
+                    run,
+                    offset,
+                    first_m=run.first_m,
+                    last_m=run.last_m,
+                    beside_m=0.22 * side,
+                    above_m=BUSWAY_ABOVE_RACKS_M,
+                    thick_m=BUSWAY_M,
+                    text=f"{names[feed_id]}<br>Feed {'A' if side < 0 else 'B'} of {len(served)} racks",
+                )
                 for run in _runs(floor, served)
-            ]  # fmt: skip
+            ]
     return boxes
 
 
@@ -279,8 +336,9 @@ def pipe_boxes(floor: Floor, offset: dict[int, float], *, side: int) -> list[Box
     return [box for key, racks in served.items() for box in _pipes(floor, offset, key[1], units[key], racks, side)]
 
 
-def _pipes(floor: Floor, offset: dict[int, float], group: str, units: list[dict], racks: list[dict],
-           side: int) -> list[Box]:  # fmt: skip
+def _pipes(
+    floor: Floor, offset: dict[int, float], group: str, units: list[dict], racks: list[dict], side: int
+) -> list[Box]:
     beside = 0.14 * side
     text = f"Coolant {'supply' if side < 0 else 'return'} of group {group}<br>{len(units)} CDUs, {len(racks)} racks"
     boxes = []
@@ -296,15 +354,33 @@ def _pipes(floor: Floor, offset: dict[int, float], group: str, units: list[dict]
             across.append(middle[1 if along_x else 0])
         at = sum(here) / len(here)
         boxes += [
-            _duct(run, offset, first_m=min(run.first_m, at), last_m=max(run.last_m, at), beside_m=beside,
-                  above_m=PIPE_ABOVE_RACKS_M, thick_m=PIPE_M, text=text)
+            _duct(
+                run,
+                offset,
+                first_m=min(run.first_m, at),
+                last_m=max(run.last_m, at),
+                beside_m=beside,
+                above_m=PIPE_ABOVE_RACKS_M,
+                thick_m=PIPE_M,
+                text=text,
+            )
             for run in runs
-        ]  # fmt: skip
+        ]
         ends = [*across, *(run.middle_m + beside for run in runs)]
         top = max(run.top_m for run in runs)
         header = _Run(runs[0].hall_id, not along_x, min(ends), max(ends), at, top)
-        boxes.append(_duct(header, offset, first_m=min(ends), last_m=max(ends), beside_m=beside,
-                           above_m=PIPE_ABOVE_RACKS_M, thick_m=PIPE_M, text=text))  # fmt: skip
+        boxes.append(
+            _duct(
+                header,
+                offset,
+                first_m=min(ends),
+                last_m=max(ends),
+                beside_m=beside,
+                above_m=PIPE_ABOVE_RACKS_M,
+                thick_m=PIPE_M,
+                text=text,
+            )
+        )
     return boxes
 
 
@@ -349,9 +425,11 @@ def scene(floor: Floor, plan: Plan, offset: dict[int, float]) -> dict[str, Any]:
         for x, y, text in hall.row_labels
     ]
     return axes | {
-        "aspectmode": "manual", "aspectratio": dict(zip("xyz", (size / scale).tolist(), strict=True)),
-        "annotations": labels, "meta": {"cameras": cameras(floor, plan, offset, low + size / 2, size, scale)},
-    }  # fmt: skip
+        "aspectmode": "manual",
+        "aspectratio": dict(zip("xyz", (size / scale).tolist(), strict=True)),
+        "annotations": labels,
+        "meta": {"cameras": cameras(floor, plan, offset, low + size / 2, size, scale)},
+    }
 
 
 def cameras(

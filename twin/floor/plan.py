@@ -19,8 +19,17 @@ from twin.floor.colouring import MODES, Colouring, links, unit_in, without_value
 from twin.floor.rows import FloatArray, Floor, footprint
 
 #: Viridis (matplotlib, CC0) at nine even steps: perceptually even and readable without red-green vision.
-VIRIDIS = ((68, 1, 84), (71, 45, 123), (59, 82, 139), (44, 114, 142), (33, 145, 140), (40, 174, 128), (94, 201, 98),
-           (173, 220, 48), (253, 231, 37))  # fmt: skip
+VIRIDIS = (
+    (68, 1, 84),
+    (71, 45, 123),
+    (59, 82, 139),
+    (44, 114, 142),
+    (33, 145, 140),
+    (40, 174, 128),
+    (94, 201, 98),
+    (173, 220, 48),
+    (253, 231, 37),
+)
 N_STEPS = 33
 NO_STEP = -1
 BEYOND_PERCENT = 2.0  # of the ramp's length: room for a tick that is seen to stand outside
@@ -161,8 +170,20 @@ class Plan:
         """The rows of the table below the drawing, joined here for the same reason as the racks."""
         return SafeString("".join(self._table_row(*row) for row in self.table))
 
-    def _table_row(self, pk: int, name: str, hall: str, row: str, role: str, product: str, used: str, limit: str,
-                   remaining: str, state: str, href: str) -> str:  # fmt: skip
+    def _table_row(
+        self,
+        pk: int,
+        name: str,
+        hall: str,
+        row: str,
+        role: str,
+        product: str,
+        used: str,
+        limit: str,
+        remaining: str,
+        state: str,
+        href: str,
+    ) -> str:
         words = "".join(f"<td>{escape(text)}</td>" for text in (hall, row, role, product))
         head = f'<th scope="row"><a href="{href}">{escape(name)}</a></th>'
         limits = f'<td class="num">{limit}</td><td class="num">{remaining}</td>' if self.has_limits else ""
@@ -276,11 +297,21 @@ def _table(floor: Floor, coloured: Colouring, hall_names: dict[int, str]) -> lis
     left = (coloured.limit - coloured.used).tolist()
     columns = zip(floor.racks, coloured.used.tolist(), coloured.limit.tolist(), left, state_text(coloured), strict=True)
     return [
-        (r["id"], r["name"], hall_names[r["hall_id"]], r["row"], r["role"], floor.fact(r, "name") or "",
-         quantity_text(used, unit), quantity_text(limit, unit), quantity_text(remaining, unit_left), state,
-         address.replace("/0/", f"/{r['id']}/"))
+        (
+            r["id"],
+            r["name"],
+            hall_names[r["hall_id"]],
+            r["row"],
+            r["role"],
+            floor.fact(r, "name") or "",
+            quantity_text(used, unit),
+            quantity_text(limit, unit),
+            quantity_text(remaining, unit_left),
+            state,
+            address.replace("/0/", f"/{r['id']}/"),
+        )
         for r, used, limit, remaining, state in columns
-    ]  # fmt: skip
+    ]
 
 
 def _data(floor: Floor, coloured: Colouring) -> dict[str, Any]:
@@ -291,14 +322,20 @@ def _data(floor: Floor, coloured: Colouring) -> dict[str, Any]:
         "racks": [rack["id"] for rack in floor.racks],
         "links": links(floor, question.quantity) if question.quantity.part != "racks" else [],
         "limits": limits[0] if len(set(limits)) == 1 else limits,
-        "part": question.quantity.part, "column": question.quantity.hour, "unit": question.quantity.unit,
+        "part": question.quantity.part,
+        "column": question.quantity.hour,
+        "unit": question.quantity.unit,
         "unit_left": unit_in("remaining", question.quantity.unit),
-        "label": question.quantity.label, "mode": question.mode, "ramp": RAMP,
-        "hour": question.hour, "n_hours": question.n_hours, "follows": question.follows_hours,
+        "label": question.quantity.label,
+        "mode": question.mode,
+        "ramp": RAMP,
+        "hour": question.hour,
+        "n_hours": question.n_hours,
+        "follows": question.follows_hours,
         "scenario": question.scenario.slug if question.scenario else "",
         "passive": np.flatnonzero(~coloured.is_compute).tolist(),
         "blank": np.flatnonzero(without_value(floor, question.quantity)).tolist(),
-    }  # fmt: skip
+    }
 
 
 def legend_of(coloured: Colouring) -> Legend:

@@ -75,9 +75,13 @@ def drawn(hall: HallDifference) -> HallDrawing:
     differing = sum(thing.state != SAME for thing in things)
     view = f"{-MARGIN_M} {-MARGIN_M} {_m(hall.width_m + 2 * MARGIN_M)} {_m(hall.depth_m + 2 * MARGIN_M)}"
     return HallDrawing(
-        hall.name, view, max(min(hall.width_m, hall.depth_m) / 60, 0.22), (hall.width_m, hall.depth_m),
-        SafeString(markup), f"{differing} of {len(things)} things on the floor differ",
-    )  # fmt: skip
+        hall.name,
+        view,
+        max(min(hall.width_m, hall.depth_m) / 60, 0.22),
+        (hall.width_m, hall.depth_m),
+        SafeString(markup),
+        f"{differing} of {len(things)} things on the floor differ",
+    )
 
 
 def _thing(one: Difference, depth_m: float) -> str:

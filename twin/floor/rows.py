@@ -11,9 +11,23 @@ from twin.core.inputs.layout import nameplate_w
 FloatArray = NDArray[np.float64]
 
 RACK_COLUMNS = (
-    "id", "hall_id", "name", "row", "role", "x_m", "y_m", "orientation_deg", "width_m", "depth_m", "product_id",
-    "n_systems", "other_power_w", "cdu_id", "feed_a_id", "feed_b_id",
-)  # fmt: skip
+    "id",
+    "hall_id",
+    "name",
+    "row",
+    "role",
+    "x_m",
+    "y_m",
+    "orientation_deg",
+    "width_m",
+    "depth_m",
+    "product_id",
+    "n_systems",
+    "other_power_w",
+    "cdu_id",
+    "feed_a_id",
+    "feed_b_id",
+)
 CDU_COLUMNS = ("id", "name", "hall_id", "product_id", "x_m", "y_m", "orientation_deg", "group")
 AIR_UNIT_COLUMNS = ("id", "name", "hall_id", "x_m", "y_m", "orientation_deg", "width_m", "depth_m")
 FEATURE_COLUMNS = ("id", "name", "hall_id", "type", "x_m", "y_m", "width_m", "depth_m")
@@ -85,9 +99,10 @@ def product_facts(ids: set[int]) -> dict[int, dict]:
     """Return the facts of products, with the throttling temperature of their accelerator beside them."""
     facts = {p.id: {**p.facts, "name": p.name} for p in Product.objects.filter(id__in=ids).only("id", "name", "facts")}
     accelerators = dict(
-        Product.objects.filter(kind="accelerators", slug__in={f.get("accelerator") for f in facts.values()} - {None})
-        .values_list("slug", "facts")
-    )  # fmt: skip
+        Product.objects.filter(
+            kind="accelerators", slug__in={f.get("accelerator") for f in facts.values()} - {None}
+        ).values_list("slug", "facts")
+    )
     for of in facts.values():
         of["throttle_degc"] = accelerators.get(of.get("accelerator"), {}).get("throttle_degc")
     return facts

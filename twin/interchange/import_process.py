@@ -38,9 +38,13 @@ def site_import_apart(*, content: bytes, replace: bool, user) -> Site:
     try:
         command = [sys.executable, "manage.py", "import_site", "-", "--user", str(user.pk)]
         ended = subprocess.run(
-            [*command, "--replace"] if replace else command, input=content, capture_output=True, timeout=TIMEOUT_S,
-            cwd=settings.BASE_DIR, preexec_fn=_bounded,
-        )  # fmt: skip
+            [*command, "--replace"] if replace else command,
+            input=content,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            cwd=settings.BASE_DIR,
+            preexec_fn=_bounded,
+        )
     except subprocess.TimeoutExpired as error:
         raise SiteFileError(f"The file takes longer than {TIMEOUT_S} s; split it.") from error
     finally:

@@ -16,8 +16,14 @@ from facility.models import Membership, Product
 
 MAX_CONFIG_BYTES = 5 * 2**20  # a config.json lists every layer that is not quantised; the longest known has 3 MB
 ACCELERATOR_NEEDS = (
-    "launch_year", "memory_type", "hbm_bytes", "hbm_bandwidth_bytes_per_s", "scaleup_domain_size", "tdp_w", "cooling",
-)  # fmt: skip
+    "launch_year",
+    "memory_type",
+    "hbm_bytes",
+    "hbm_bandwidth_bytes_per_s",
+    "scaleup_domain_size",
+    "tdp_w",
+    "cooling",
+)
 
 
 class OwnProductError(ValueError):

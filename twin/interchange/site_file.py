@@ -12,10 +12,22 @@ from facility.models.text import check_text
 from twin.models import Scenario, ScenarioWorkload
 
 SCENARIO_FIELDS = (
-    "slug", "name", "notes", "is_default", "weather", "engine", "weight_precision", "admission",
-    "accelerator_power_limit_w", "cache_tier_bytes", "electricity_usd_per_kwh", "serving_mode", "allow_pipelines",
-    "max_ranks", "workloads",
-)  # fmt: skip
+    "slug",
+    "name",
+    "notes",
+    "is_default",
+    "weather",
+    "engine",
+    "weight_precision",
+    "admission",
+    "accelerator_power_limit_w",
+    "cache_tier_bytes",
+    "electricity_usd_per_kwh",
+    "serving_mode",
+    "allow_pipelines",
+    "max_ranks",
+    "workloads",
+)
 OPTIONAL_NUMBERS = ("accelerator_power_limit_w", "cache_tier_bytes", "electricity_usd_per_kwh")
 WORKLOAD_FIELDS = ("workload", "model", "configuration", "accelerator_share_frac", "requests_per_s", "peak_load_frac")
 
@@ -37,8 +49,10 @@ def _scenario_document(scenario: Scenario) -> dict[str, Any]:
     if scenario.weather_id:
         found["weather"] = scenario.weather.slug
     found |= {
-        "engine": scenario.engine, "weight_precision": scenario.weight_precision, "admission": scenario.admission,
-    }  # fmt: skip
+        "engine": scenario.engine,
+        "weight_precision": scenario.weight_precision,
+        "admission": scenario.admission,
+    }
     for name in OPTIONAL_NUMBERS:
         if getattr(scenario, name) is not None:
             found[name] = float(getattr(scenario, name))

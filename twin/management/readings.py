@@ -30,9 +30,11 @@ def add_readings_arguments(parser: CommandParser) -> None:
     parser.add_argument("layout", metavar="SITE/LAYOUT")
     parser.add_argument("--scenario", metavar="SLUG", help="default: the site's own")
     parser.add_argument(
-        "--start", required=True, metavar="TIME",
+        "--start",
+        required=True,
+        metavar="TIME",
         help="ISO 8601 with zone; what is not measured follows the typical year on this zone's clock",
-    )  # fmt: skip
+    )
     parser.add_argument("--end", required=True, metavar="TIME", help="up to but not including it")
     parser.add_argument("--json", action="store_true")
 

@@ -31,43 +31,64 @@ class Scenario(models.Model):
         help_text="Asked where none is named, on pages and in commands. A site without one takes the first by name.",
     )
     weather = models.ForeignKey(
-        Weather, null=True, blank=True, on_delete=models.RESTRICT, related_name="+",
+        Weather,
+        null=True,
+        blank=True,
+        on_delete=models.RESTRICT,
+        related_name="+",
         help_text="Empty: the site's own year.",
-    )  # fmt: skip
+    )
     engine = models.CharField(
-        max_length=20, default="trtllm", choices=[*ENGINE_NAMES.items()],
+        max_length=20,
+        default="trtllm",
+        choices=[*ENGINE_NAMES.items()],
         help_text="Serving software, whose measured efficiency the prediction uses.",
-    )  # fmt: skip
+    )
     weight_precision = models.CharField(
-        max_length=8, default="auto",
-        choices=[("auto", "lowest the accelerator runs"), ("bf16", "BF16"), ("fp8", "FP8"), ("fp4", "FP4"),
-                 ("int4", "INT4 (AWQ, GPTQ)")],
-    )  # fmt: skip
+        max_length=8,
+        default="auto",
+        choices=[
+            ("auto", "lowest the accelerator runs"),
+            ("bf16", "BF16"),
+            ("fp8", "FP8"),
+            ("fp4", "FP4"),
+            ("int4", "INT4 (AWQ, GPTQ)"),
+        ],
+    )
     serving_mode = models.CharField(
-        max_length=16, default="any",
-        choices=[("any", "as the search finds"), ("aggregated", "aggregated only"),
-                 ("disaggregated", "prefill apart only")],
+        max_length=16,
+        default="any",
+        choices=[
+            ("any", "as the search finds"),
+            ("aggregated", "aggregated only"),
+            ("disaggregated", "prefill apart only"),
+        ],
         help_text="Whether prefill may run on accelerators of its own.",
-    )  # fmt: skip
+    )
     allow_pipelines = models.BooleanField(
         default=True, help_text="Whether an instance inside one scale-up domain may have pipeline stages."
     )
     max_ranks = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(4096)],
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(4096)],
         help_text="Most accelerators of one model instance; empty: as many as a scale-up domain has.",
-    )  # fmt: skip
+    )
     accelerator_power_limit_w = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(1)], help_text="Cap per accelerator [W]; empty: none."
     )
     cache_tier_bytes = models.FloatField(
-        null=True, blank=True, validators=[MinValueValidator(0)],
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
         help_text="Slower memory that keeps what paused sessions had cached, per accelerator [B]; empty: none.",
-    )  # fmt: skip
+    )
     admission = models.CharField(
-        max_length=8, default="queue",
+        max_length=8,
+        default="queue",
         choices=[("queue", "wait"), ("refuse", "are refused"), ("degrade", "slow all others")],
         help_text="What becomes of requests above what the layout serves within its targets.",
-    )  # fmt: skip
+    )
     electricity_usd_per_kwh = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0)], help_text="Empty: the region's price."
     )
@@ -94,26 +115,38 @@ class ScenarioWorkload(models.Model):
         Product, on_delete=models.PROTECT, related_name="+", limit_choices_to={"kind": "workloads"}
     )
     model = models.ForeignKey(
-        Product, null=True, blank=True, on_delete=models.PROTECT, related_name="+", limit_choices_to={"kind": "models"},
+        Product,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        limit_choices_to={"kind": "models"},
         help_text="Empty: the first model that the use case recommends and that fits.",
-    )  # fmt: skip
+    )
     configuration = models.CharField(
-        max_length=160, blank=True, default="", validators=[readable_configuration],
+        max_length=160,
+        blank=True,
+        default="",
+        validators=[readable_configuration],
         help_text="Pins how it is served, e.g. TP 8, or fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, batch 64; "
         "empty: searched.",
-    )  # fmt: skip
+    )
     accelerator_share_frac = models.FloatField(
-        default=1, validators=[MinValueValidator(0), MaxValueValidator(1)],
+        default=1,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
         help_text="Share of the layout's accelerators that serve it.",
-    )  # fmt: skip
+    )
     requests_per_s = models.FloatField(
-        null=True, blank=True, validators=[MinValueValidator(0)],
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
         help_text="Mean demand over the year [1/s]; empty: follows from the busiest hour over capacity.",
-    )  # fmt: skip
+    )
     peak_load_frac = models.FloatField(
-        default=0.9, validators=[MinValueValidator(0.01), MaxValueValidator(5)],
+        default=0.9,
+        validators=[MinValueValidator(0.01), MaxValueValidator(5)],
         help_text="Demand in the busiest hour, relative to what the layout can serve within its latency targets.",
-    )  # fmt: skip
+    )
 
     class Meta:
         ordering = ["id"]

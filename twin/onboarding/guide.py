@@ -92,63 +92,86 @@ def has_spare_cdu(layout: Layout) -> bool:
 ANY, BLOCKS = ("blocking", "risk", "hint"), ("blocking",)
 STEPS = (
     Step(
-        "aisle", "A rack stands in the aisle", (("rack", "aisle width", ANY), ("rack", "overlap", ANY)),
+        "aisle",
+        "A rack stands in the aisle",
+        (("rack", "aisle width", ANY), ("rack", "overlap", ANY)),
         "People, doors and trays need the aisle: less than the hall's 1.2 m and a rack cannot be serviced while its "
         "neighbours run.",
         "Rack B-04 stands 0.8 m in front of its row. Give it the row's y of 5.4 m.",
-        "Move rack B-04", part_address("racks", "B-04", "y_m"),
+        "Move rack B-04",
+        part_address("racks", "B-04", "y_m"),
     ),
     Step(
-        "feed-b", "A rack has one feed only", (("rack", "one feed", ANY), ("rack", "no feed", ANY)),
+        "feed-b",
+        "A rack has one feed only",
+        (("rack", "one feed", ANY), ("rack", "no feed", ANY)),
         "With both sides fed, either may fail or be serviced without losing a token. With one, every fault above it, "
         "up to the transformer, takes the rack down.",
         "Plug rack A-04 into Busway B as its feed B.",
-        "Give rack A-04 a second feed", part_address("racks", "A-04", "feed_b"),
+        "Give rack A-04 a second feed",
+        part_address("racks", "A-04", "feed_b"),
     ),
     Step(
-        "busway", "A busway carries more than its breakers allow",
+        "busway",
+        "A busway carries more than its breakers allow",
         tuple(("power_feed", rule, ANY) for rule in ("breaker 80 %", "after a failure", "capacity", "spare unit")),
         "A breaker may carry 80 % of its rating for hours, and when side B fails all racks draw from side A at once.",
         "Make Busway A like Busway B: two units of the busway of 1,250 A.",
-        "Enlarge Busway A", part_address("power-feeds", "Busway A", "product"),
+        "Enlarge Busway A",
+        part_address("power-feeds", "Busway A", "product"),
     ),
     Step(
-        "coolant", "The coolant is too warm for the racks", (("cdu", "coolant temperature", ANY),),
+        "coolant",
+        "The coolant is too warm for the racks",
+        (("cdu", "coolant temperature", ANY),),
         "Cold plates hand over heat by a temperature difference. Warmer supply means hotter chips, more leakage and, "
         "past the limit, a lower clock: fewer tokens from the same watts.",
         "Set CDU-1 to supply 44 °C: within the racks' 45 °C, and 5 K above its plant's water of 39 °C.",
-        "Cool the supply of CDU-1", part_address("cdus", "CDU-1", "supply_degc"),
+        "Cool the supply of CDU-1",
+        part_address("cdus", "CDU-1", "supply_degc"),
     ),
     Step(
-        "cdu", "The CDU cannot take the racks' heat", (("cdu", "CDU capacity", BLOCKS), ("cdu", "CDU flow", BLOCKS)),
+        "cdu",
+        "The CDU cannot take the racks' heat",
+        (("cdu", "CDU capacity", BLOCKS), ("cdu", "CDU flow", BLOCKS)),
         "Eight racks give about 1 MW to their coolant. Past its capacity a CDU's supply gets warmer until the racks "
         "throttle.",
         "Take a larger product for CDU-1, for instance the CoolChip CDU of 2.3 MW.",
-        "Enlarge CDU-1", part_address("cdus", "CDU-1", "product"),
+        "Enlarge CDU-1",
+        part_address("cdus", "CDU-1", "product"),
     ),
     Step(
-        "spare", "No CDU is spare",
+        "spare",
+        "No CDU is spare",
         tuple(("cdu", rule, ANY) for rule in ("CDU redundancy", "CDU capacity", "CDU flow", "CDU group")),
         "The group states N+1: one unit may fail at design load. That takes a second unit of the same product, set "
         "point, plant and group.",
         "Add CDU-2 beside the first: same product, plant and group Loop, at x 8 m and y 7 m, supply 44 °C.",
-        "Add a second CDU", second_cdu_address, has_spare_cdu,
+        "Add a second CDU",
+        second_cdu_address,
+        has_spare_cdu,
     ),
     Step(
-        "plant", "The dry coolers are too few for the hottest hour", (("cooling_plant", "plant capacity", ANY),),
+        "plant",
+        "The dry coolers are too few for the hottest hour",
+        (("cooling_plant", "plant capacity", ANY),),
         "A dry cooler's capacity shrinks with the distance between water and outside air, and no number of them cools "
         "water below it: at 37 °C outside one of 1 MW no longer carries 1 MW to water of 39 °C.",
         "Install four coolers in the plant Facility water, one of them spare.",
-        "Add coolers", part_address("cooling-plants", "Facility water", "n_heat_rejection"),
+        "Add coolers",
+        part_address("cooling-plants", "Facility water", "n_heat_rejection"),
     ),
     Step(
-        "grid", "The grid connection is too small", (("site", "grid limit", ANY),),
+        "grid",
+        "The grid connection is too small",
+        (("site", "grid limit", ANY),),
         "The connection is a contract: what the layout may draw at nameplate, with cooling and losses, has to fit, or "
         "power caps must hold it below and tokens are lost.",
         "Ask the utility for more: 1,600,000 W, typed as 1600000, 1.600.000 or 1,600,000.",
-        "Raise the grid limit", grid_address,
+        "Raise the grid limit",
+        grid_address,
     ),
-)  # fmt: skip
+)
 BY_SLUG = {step.slug: step for step in STEPS}
 
 
@@ -202,8 +225,10 @@ def guide_start(*, user) -> Site:
     document = documents.read(HALL.read_bytes())
     document["site"] |= {"slug": slug, "name": f"Guided start of {user.get_username()}"[:160]}
     found = deepcopy(document["layouts"][0]) | {
-        "slug": FOUND, "name": "As found", "notes": "The hall before anything was fixed, to compare with.",
-    }  # fmt: skip
+        "slug": FOUND,
+        "name": "As found",
+        "notes": "The hall before anything was fixed, to compare with.",
+    }
     document["layouts"].append(found)
     site = site_import(content=documents.write(document), replace=mine is not None, user=user)
     GuidedStart.objects.update_or_create(user=user, defaults={"site": site})

@@ -63,9 +63,19 @@ def latest_runs(layout_ids: Iterable[int]) -> dict[int, list[LatestRun]]:
         .annotate(rank=rank)
         .filter(rank=1)
         .order_by("-finished_at")
-        .values_list("id", "layout_id", "scenario_id", "scenario__name", "finished_at", "figures", "bands",
-                     "details__findings", "details__confidence", "details__n_found")
-    )  # fmt: skip
+        .values_list(
+            "id",
+            "layout_id",
+            "scenario_id",
+            "scenario__name",
+            "finished_at",
+            "figures",
+            "bands",
+            "details__findings",
+            "details__confidence",
+            "details__n_found",
+        )
+    )
     latest = defaultdict(list)
     for row in rows:
         *head, bands, findings, confidence, n_found = row

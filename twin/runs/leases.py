@@ -54,9 +54,14 @@ def run_claim(run_id: UUID) -> int | None:
         return None  # runs_recover says so in the row
     now = timezone.now()
     Run.objects.filter(id=run_id).update(
-        status=Run.Status.RUNNING, attempt=F("attempt") + 1, heartbeat_at=now, started_at=now, progress_frac=0.0,
-        stage="reading the layout", message="",
-    )  # fmt: skip
+        status=Run.Status.RUNNING,
+        attempt=F("attempt") + 1,
+        heartbeat_at=now,
+        started_at=now,
+        progress_frac=0.0,
+        stage="reading the layout",
+        message="",
+    )
     return run.attempt + 1
 
 

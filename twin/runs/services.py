@@ -198,10 +198,8 @@ def run_retry(*, run: Run, user) -> Run:
     # Attempts go on counting, so that a worker of an earlier one cannot mistake this one for its own.
     run.max_attempts = run.attempt + Run._meta.get_field("max_attempts").default
     run.save(
-        update_fields=[
-            "inputs", "inputs_sha256", "solver_version", "solver_digest", "cancel_requested", "max_attempts"
-        ]
-    )  # fmt: skip
+        update_fields=["inputs", "inputs_sha256", "solver_version", "solver_digest", "cancel_requested", "max_attempts"]
+    )
     _ring(run.id)
     return run
 
@@ -308,9 +306,14 @@ def _solve(run: Run, lease: Lease) -> None:
     @transaction.atomic
     def store() -> None:
         stored = lease.mine.update(
-            figures=figures, bands=bands, details=as_json(details), series=series, racks=racks,
-            solver_version=details.solver.version, solver_digest=details.solver.digest,
-        )  # fmt: skip
+            figures=figures,
+            bands=bands,
+            details=as_json(details),
+            series=series,
+            racks=racks,
+            solver_version=details.solver.version,
+            solver_digest=details.solver.digest,
+        )
         if not stored:
             raise RunLost("another worker took the run over")
         run_move(run_id=run.id, to=Run.Status.DONE)

@@ -39,9 +39,8 @@ from twin.models import Scenario
 # Kinds that every run reads whole: they are short and belong to no single row of the layout.
 WHOLE_KINDS = tuple(name for name in column_names(Products) if name != "by_id")
 PRODUCT_REFERENCES = frozenset(
-    {"product_id", "air_unit_id", "heat_rejection_id", "chiller_id", "pump_id",
-     "leaf_id", "spine_id", "optics_id"}
-)  # fmt: skip
+    {"product_id", "air_unit_id", "heat_rejection_id", "chiller_id", "pump_id", "leaf_id", "spine_id", "optics_id"}
+)
 
 # What the database calls a table, where the inputs call it otherwise.
 RELATED = {
@@ -88,14 +87,22 @@ def snapshot(layout: Layout, scenario: Scenario) -> dict[str, Any]:
     inputs = {
         "format": FORMATS[-1],
         "site": _fields(
-            site, SiteInputs, region=_product(site.region),
+            site,
+            SiteInputs,
+            region=_product(site.region),
             assumed=["repair_crews"] if site.repair_crews == assumed.REPAIR_CREWS else [],
         ),
         "layout": _fields(layout, LayoutVersion),
         "scenario": _fields(
-            scenario, ScenarioInputs, workloads=[
-                _fields(share, WorkloadShare, workload=_product(share.workload),
-                        model=share.model.slug if share.model else None)
+            scenario,
+            ScenarioInputs,
+            workloads=[
+                _fields(
+                    share,
+                    WorkloadShare,
+                    workload=_product(share.workload),
+                    model=share.model.slug if share.model else None,
+                )
                 for share in workloads
             ],
         ),
@@ -103,7 +110,7 @@ def snapshot(layout: Layout, scenario: Scenario) -> dict[str, Any]:
         "racks": racks,
         **tables,
         "products": _products(racks, tables),
-    }  # fmt: skip
+    }
     return inputs | {"units": _units(inputs)}
 
 
@@ -154,7 +161,7 @@ def description(layout: Layout) -> LayoutInputs:
     tables = {name: table_rows(layout, name) for name in ("halls", "cdus", "feeds", "plants", "fabrics", "calibrated")}
     wanted = {*racks["product_id"]} | {
         getattr(row, name, None) for rows in tables.values() for row in rows for name in PRODUCT_REFERENCES
-    }  # fmt: skip
+    }
     found = Product.objects.filter(Q(id__in=wanted - {None}) | Q(kind="accelerators"))
     sheets = {product.id: ProductSheet(**_product(product)) for product in found}
     chips = {sheet.slug: sheet for sheet in sheets.values() if sheet.kind == "accelerators"}

@@ -26,12 +26,22 @@ def reported(run: Run, *, drawn: bool = True) -> ReportedRun:
         {pk: place for pk, *place in layout.cdus.values_list("id", "x_m", "y_m", "orientation_deg")} if same else {}
     )
     return ReportedRun(
-        id=str(run.id), finished=f"{run.finished_at:%Y-%m-%d %H:%M} UTC", solver=run.solver,
-        inputs_sha256=run.inputs_sha256, figures=run.figures, bands=run.bands or {}, details=run_details(run.details),
-        inputs=inputs, series=run_series(run), racks=run_racks(run), version_now=layout.version,
-        place=layout.site.place, status=layout.get_status_display(), cdu_places=places,
+        id=str(run.id),
+        finished=f"{run.finished_at:%Y-%m-%d %H:%M} UTC",
+        solver=run.solver,
+        inputs_sha256=run.inputs_sha256,
+        figures=run.figures,
+        bands=run.bands or {},
+        details=run_details(run.details),
+        inputs=inputs,
+        series=run_series(run),
+        racks=run_racks(run),
+        version_now=layout.version,
+        place=layout.site.place,
+        status=layout.get_status_display(),
+        cdu_places=places,
         diagrams=diagrams_of(inputs) if drawn else (),
-    )  # fmt: skip
+    )
 
 
 def diagrams_of(inputs: LayoutInputs) -> tuple[Drawing, ...]:

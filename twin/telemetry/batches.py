@@ -55,9 +55,11 @@ def store_batch(*, user, site: Site, read: Read, key: str, sha256: str) -> dict[
     if rest := readings.refused.total() - sum(refused.values()):
         refused[OTHER] = rest
     answer = {
-        "accepted": accepted, "duplicate": duplicate, "refused": refused,
+        "accepted": accepted,
+        "duplicate": duplicate,
+        "refused": refused,
         "first_refused": [asdict(row) for row in readings.first_refused],
-    }  # fmt: skip
+    }
     if key:
         TelemetryBatch.objects.create(site=site, key=key, sha256=sha256, answer=answer)
     return answer

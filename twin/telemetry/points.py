@@ -22,14 +22,19 @@ def point_rows(points: Sequence[TelemetryPoint]) -> list[dict[str, Any]]:
     last = store.last_readings(points)
     return [
         {
-            "point": str(point), "object": point.object, "quantity": point.quantity,
+            "point": str(point),
+            "object": point.object,
+            "quantity": point.quantity,
             "unit": si_unit(point),
-            "source_name": point.name, "source_unit": point.unit, "count": point.n_readings, "days": point.n_days,
+            "source_name": point.name,
+            "source_unit": point.unit,
+            "count": point.n_readings,
+            "days": point.n_days,
             "last_time": last[point.id][0] if point.id in last else None,
             "last_value": last[point.id][1] if point.id in last else None,
         }
         for point in points
-    ]  # fmt: skip
+    ]
 
 
 def si_unit(point: TelemetryPoint) -> str:

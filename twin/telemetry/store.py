@@ -56,9 +56,11 @@ def append(site: Site, readings: Readings) -> tuple[int, int]:
         carried = mapped.point == point_name(mapped.object, mapped.quantity)
         keep = TelemetryPoint.objects.get_or_create if carried else TelemetryPoint.objects.update_or_create
         point, _ = keep(
-            site=site, object=mapped.object, quantity=mapped.quantity,
+            site=site,
+            object=mapped.object,
+            quantity=mapped.quantity,
             defaults={"name": mapped.point, "unit": mapped.unit, "scale": mapped.scale, "offset": mapped.offset},
-        )  # fmt: skip
+        )
         new, twice = _append(point, columns)
         accepted += new
         duplicate += twice

@@ -67,8 +67,11 @@ def duration(value: timedelta | None) -> str:
 @register.simple_tag
 def delta(value: float | None, reference: float | None, unit: str = "", better: str = "") -> SafeString:
     """`{% delta a b "W" "lower" %}`: the difference with sign, unit and word."""
-    return format_html('<span class="delta {}">{}</span>', delta_kind(value, reference, better),
-                       delta_text(value, reference, unit, better))  # fmt: skip
+    return format_html(
+        '<span class="delta {}">{}</span>',
+        delta_kind(value, reference, better),
+        delta_text(value, reference, unit, better),
+    )
 
 
 @register.simple_tag
@@ -77,8 +80,12 @@ def band(ends: list[float] | None, value: float | None, unit: str = "") -> SafeS
     text = band_text(ends, value)
     if not text:
         return SafeString("")
-    return format_html('<span class="band" title="80 % band: {} to {}">{}</span>', quantity_text(ends[0], unit),
-                       quantity_text(ends[1], unit), text)  # fmt: skip
+    return format_html(
+        '<span class="band" title="80 % band: {} to {}">{}</span>',
+        quantity_text(ends[0], unit),
+        quantity_text(ends[1], unit),
+        text,
+    )
 
 
 @register.filter

@@ -129,18 +129,26 @@ def _device(loop: _Loop, row: int, setpoint_degc: float) -> PlantBank | None:
     cp = float(coolants.WATER.heat_capacity(0.5 * (returning + loop.reported["facility supply"][row])))
     flow_kg_s = float(loop.water_kg_s[1][row])
     plant = {
-        "supply_set_degc": [setpoint_degc, 20.0], "design_flow_kg_s": [flow_kg_s, 1.0], "constant_flow": 1,
-        "cp_j_per_kg_k": cp, "pump_power_w": [loop.pump_w[1], 0.0], "pump_heat_frac": loop.pump_heat_frac[1],
-    }  # fmt: skip
+        "supply_set_degc": [setpoint_degc, 20.0],
+        "design_flow_kg_s": [flow_kg_s, 1.0],
+        "constant_flow": 1,
+        "cp_j_per_kg_k": cp,
+        "pump_power_w": [loop.pump_w[1], 0.0],
+        "pump_heat_frac": loop.pump_heat_frac[1],
+    }
     if loop.device_kind == "FluidCooler:TwoSpeed":
         high_ua, high_air = given["high_fan_speed_u_factor_times_area_value"], given["high_fan_speed_air_flow_rate"]
         return PlantBank(
-            **plant, n_coolers=1.0, cooler_ua_w_per_k=high_ua, cooler_air_m3_per_s=high_air,
-            cooler_fan_w=given["high_fan_speed_fan_power"], cooler_control=int(FanControl.TWO_SPEED),
+            **plant,
+            n_coolers=1.0,
+            cooler_ua_w_per_k=high_ua,
+            cooler_air_m3_per_s=high_air,
+            cooler_fan_w=given["high_fan_speed_fan_power"],
+            cooler_control=int(FanControl.TWO_SPEED),
             cooler_low_ua_frac=given["low_fan_speed_u_factor_times_area_value"] / high_ua,
             cooler_low_air_frac=given["low_fan_speed_air_flow_rate"] / high_air,
             cooler_low_fan_frac=given["low_fan_speed_fan_power"] / given["high_fan_speed_fan_power"],
-        )  # fmt: skip
+        )
     if loop.device_kind == "CoolingTower:VariableSpeed" and given.get("model_type") == "YorkCalc":
         ratio = york_towers.york_liquid_gas_ratio(
             given["design_inlet_air_wet_bulb_temperature"],
@@ -150,10 +158,15 @@ def _device(loop: _Loop, row: int, setpoint_degc: float) -> PlantBank | None:
         # EnergyPlus takes the water as volume at its own temperature.
         density = float(coolants.WATER.density(returning))
         return PlantBank(
-            **plant, n_towers=1.0, tower_model=int(TowerModel.YORKCALC), tower_york_flow_frac=float(ratio),
-            tower_water_kg_s=given["design_water_flow_rate"] * density, tower_fan_w=given["design_fan_power"],
-            tower_air_m3_per_s=given["design_air_flow_rate"], tower_min_air_frac=given["minimum_air_flow_rate_ratio"],
-        )  # fmt: skip
+            **plant,
+            n_towers=1.0,
+            tower_model=int(TowerModel.YORKCALC),
+            tower_york_flow_frac=float(ratio),
+            tower_water_kg_s=given["design_water_flow_rate"] * density,
+            tower_fan_w=given["design_fan_power"],
+            tower_air_m3_per_s=given["design_air_flow_rate"],
+            tower_min_air_frac=given["minimum_air_flow_rate_ratio"],
+        )
     return None
 
 
@@ -187,24 +200,56 @@ def _solve_row(loop: _Loop, row: int, plants: PlantBank, hold_degc: float | None
     full_w = float(loop.load_w.max())
     secondary, primary = (float(flow[row]) for flow in loop.water_kg_s)
     racks = RackBank(
-        count=[1.0], n_accelerators=1.0, pool_index=0, load_share=1.0, cdu_index=0, hall_index=0, tdp_w=full_w,
-        idle_w=0.0, power_limit_w=10 * full_w, r_th_fixed_k_per_w=0.0, r_th_flow_k_per_w=0.0, throttle_degc=900.0,
-        trip_degc=1000.0, fixed_w=0.0, per_load_w=0.0, max_power_w=full_w, coolant_flow_kg_s=secondary,
-        accelerator_liquid_frac=1.0, leakage_frac=0.0,
-    )  # fmt: skip
+        count=[1.0],
+        n_accelerators=1.0,
+        pool_index=0,
+        load_share=1.0,
+        cdu_index=0,
+        hall_index=0,
+        tdp_w=full_w,
+        idle_w=0.0,
+        power_limit_w=10 * full_w,
+        r_th_fixed_k_per_w=0.0,
+        r_th_flow_k_per_w=0.0,
+        throttle_degc=900.0,
+        trip_degc=1000.0,
+        fixed_w=0.0,
+        per_load_w=0.0,
+        max_power_w=full_w,
+        coolant_flow_kg_s=secondary,
+        accelerator_liquid_frac=1.0,
+        leakage_frac=0.0,
+    )
     cdu = CduBank(
-        n_units=[1.0], capacity_w=full_w, ua_w_per_k=loop.exchanger["heat_exchanger_u_factor_times_area_value"],
-        secondary_flow_kg_s=secondary, primary_flow_kg_s=primary,
-        supply_set_degc=0.0 if hold_degc is None else hold_degc, plant_index=0, hall_index=0,
-        pump_power_w=loop.pump_w[0], pump_heat_frac=loop.pump_heat_frac[0], pump_static_frac=0.0,
+        n_units=[1.0],
+        capacity_w=full_w,
+        ua_w_per_k=loop.exchanger["heat_exchanger_u_factor_times_area_value"],
+        secondary_flow_kg_s=secondary,
+        primary_flow_kg_s=primary,
+        supply_set_degc=0.0 if hold_degc is None else hold_degc,
+        plant_index=0,
+        hall_index=0,
+        pump_power_w=loop.pump_w[0],
+        pump_heat_frac=loop.pump_heat_frac[0],
+        pump_static_frac=0.0,
         secondary_cp_j_per_kg_k=float(coolants.WATER.heat_capacity(loop.reported["rack supply"][row])),
-        holds_supply=int(hold_degc is not None), secondary_film_frac=0.0, primary_film_frac=0.0, dew_point_margin_k=0.0,
+        holds_supply=int(hold_degc is not None),
+        secondary_film_frac=0.0,
+        primary_film_frac=0.0,
+        dew_point_margin_k=0.0,
         min_valve_frac=1e-4,
-    )  # fmt: skip
+    )
     pump_room = HallBank(
-        n_units=[1.0], supply_set_degc=24.0, unit_capacity_w=1e4, unit_air_kg_s=10.0, unit_fan_w=0.0,
-        coil_ua_w_per_k=1e4, coil_water_kg_s=1.0, plant_index=1, dew_point_limit_degc=-50.0,
-    )  # fmt: skip
+        n_units=[1.0],
+        supply_set_degc=24.0,
+        unit_capacity_w=1e4,
+        unit_air_kg_s=10.0,
+        unit_fan_w=0.0,
+        coil_ua_w_per_k=1e4,
+        coil_water_kg_s=1.0,
+        plant_index=1,
+        dew_point_limit_degc=-50.0,
+    )
     grid = np.array([[0.0, full_w]])
     site = SiteArrays(racks, PoolCurves(np.zeros_like(grid), grid), cdu, pump_room, plants)
     weather = Weather(loop.weather.dry_bulb_degc[row : row + 1], loop.weather.humidity_ratio[row : row + 1])
@@ -271,13 +316,23 @@ def _energyplus_loop(path: Path) -> Iterator[Check]:
     balance = document.get("tolerance", {}).get("heat_balance_rel", 3e-3)
     for name, errors, reach, unit, note in (
         ("EnergyPlus CDU loop: exchanger duty", duty_error, 1e-3, "relative", "at its own inlets"),
-        ("EnergyPlus CDU loop: duty as printed", as_printed, balance, "relative",
-         "whole loop; EnergyPlus' own heat balances miss by up to that"),
-        ("EnergyPlus CDU loop: duty", loop_duty, 1e-3, "relative",
-         f"whole loop, less the heat that EnergyPlus makes itself, up to {made:.1e} of the duty: its half loops do not "
-         "meet in temperature, and load and exchanger take the heat capacity each at its own inlet"),
+        (
+            "EnergyPlus CDU loop: duty as printed",
+            as_printed,
+            balance,
+            "relative",
+            "whole loop; EnergyPlus' own heat balances miss by up to that",
+        ),
+        (
+            "EnergyPlus CDU loop: duty",
+            loop_duty,
+            1e-3,
+            "relative",
+            f"whole loop, less the heat that EnergyPlus makes itself, up to {made:.1e} of the duty: its half loops do "
+            "not meet in temperature, and load and exchanger take the heat capacity each at its own inlet",
+        ),
         ("EnergyPlus CDU loop: temperatures", kelvins, 0.05, "K", f"whole loop; {left_out} rows off the tower's range"),
-    ):  # fmt: skip
+    ):
         joined = np.abs(np.concatenate(errors or [np.zeros(0)]))
         yield at_most(name, GROUP, joined.size, float(joined.max(initial=0.0)), reach, unit, note)
 

@@ -215,11 +215,14 @@ def _feed_tree_meter_w(given: dict, case: dict, sides: list[str]) -> float:
             ratings.append(rating)
             above = names[-1]
     tree = feed_tree(
-        names=names, kinds=kinds, parents=parents, rating_w=ratings,
+        names=names,
+        kinds=kinds,
+        parents=parents,
+        rating_w=ratings,
         no_load_loss_frac=[curve.no_load_frac for curve in curves],
         proportional_loss_frac=[curve.proportional_frac for curve in curves],
         square_loss_frac=[curve.square_frac for curve in curves],
-    )  # fmt: skip
+    )
     load = np.zeros((1, tree.n_nodes))
     for side in sides:
         load[0, tree.index(f"{side} racks")] = 1e3 * sum(case[f"rack_kw_{side}"])
@@ -262,14 +265,21 @@ def _opendss(oracle: dict) -> Iterator[Check]:
     tolerance = oracle.get("tolerance", {})
     # OpenDSS has the magnetising branch at the last winding.
     yield from _opendss_balanced(
-        oracle, "balanced_no_shunt", "busway vs OpenDSS without magnetising branch", shunt=False,
+        oracle,
+        "balanced_no_shunt",
+        "busway vs OpenDSS without magnetising branch",
+        shunt=False,
         volt_reach=tolerance.get("balanced_no_shunt_vm_pu", 1e-7),
         loss_reach=tolerance.get("balanced_no_shunt_loss_rel", 1e-6),
-    )  # fmt: skip
+    )
     yield from _opendss_balanced(
-        oracle, "balanced", "busway vs OpenDSS with magnetising branch at the secondary", shunt=True,
-        volt_reach=1e-7, loss_reach=1e-6,
-    )  # fmt: skip
+        oracle,
+        "balanced",
+        "busway vs OpenDSS with magnetising branch at the secondary",
+        shunt=True,
+        volt_reach=1e-7,
+        loss_reach=1e-6,
+    )
     yield from _opendss_unbalanced(oracle, tolerance)
 
 

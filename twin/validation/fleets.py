@@ -28,19 +28,34 @@ def checks(data: Path) -> Iterator[Check]:  # noqa: ARG001 published figures are
     causes = shipped_causes()
     unplanned = sum(c.failures_per_year for c in causes if c.counted_per == "accelerator" and not c.is_planned)
     yield within(
-        "Faults of a host of eight in 1,000 days", GROUP, 2, unplanned * HOST / DAYS_PER_YEAR * 1000,
-        META_RSC_PER_1000_NODE_DAYS, "faults", "between Meta's RSC-2 and RSC-1, HPCA 2025",
-    )  # fmt: skip
+        "Faults of a host of eight in 1,000 days",
+        GROUP,
+        2,
+        unplanned * HOST / DAYS_PER_YEAR * 1000,
+        META_RSC_PER_1000_NODE_DAYS,
+        "faults",
+        "between Meta's RSC-2 and RSC-1, HPCA 2025",
+    )
     whole = domains_whole(tray_unavailability_frac(causes, TPU_HOST), TPU_HOSTS, TPU_CUBES, TPU_CONFIDENCE_FRAC)
     yield at_most(
-        "Whole cubes of a superpod of 144", GROUP, 1, abs(whole / TPU_CUBES_WHOLE - 1), 0.05, "relative",
+        "Whole cubes of a superpod of 144",
+        GROUP,
+        1,
+        abs(whole / TPU_CUBES_WHOLE - 1),
+        0.05,
+        "relative",
         f"{whole} against {TPU_CUBES_WHOLE} of Google, May 2026; another maker's accelerator",
-    )  # fmt: skip
+    )
     spare = spare_hosts_frac(causes, DELTA_ACCELERATORS // HOST, DELTA_JOB_FRAC)
     yield at_most(
-        "Spare hosts that keep a job at 99.9 %", GROUP, 1, abs(spare - DELTA_SPARE_FRAC), 0.03, "of the hosts",
+        "Spare hosts that keep a job at 99.9 %",
+        GROUP,
+        1,
+        abs(spare - DELTA_SPARE_FRAC),
+        0.03,
+        "of the hosts",
         f"{spare:.1%} against {DELTA_SPARE_FRAC:.0%} of Delta, SC 2025",
-    )  # fmt: skip
+    )
 
 
 def shipped_causes() -> list[Cause]:

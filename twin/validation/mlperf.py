@@ -126,6 +126,11 @@ def _check(name: str, scenario: str, predicted: float, rates: Sequence[float]) -
     half = half_bands(coefficient_set().record, name, LLAMA_2["id"])["throughput"]
     note = f"{predicted:.0f} tokens/s, measured {measured:.0f}; the reach is the prediction's own 80 % band"
     return at_most(
-        f"MLPerf v4.1 {scenario.lower()}, Llama 2 70B, {name}", GROUP, len(rates),
-        abs(np.log(measured / predicted)), round(half, 3), "log", note,
-    )  # fmt: skip
+        f"MLPerf v4.1 {scenario.lower()}, Llama 2 70B, {name}",
+        GROUP,
+        len(rates),
+        abs(np.log(measured / predicted)),
+        round(half, 3),
+        "log",
+        note,
+    )

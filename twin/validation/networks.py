@@ -27,12 +27,22 @@ def checks(data: Path) -> Iterator[Check]:  # noqa: ARG001 published figures are
     yield at_most("Leaves of a DGX SuperPOD", GROUP, len(SUPERPOD), wrong, 0.0, "relative", "four sizes, 2023")
     fewer = max(abs(ours[1] / spines - 1) for ours, (_, _, spines) in zip(counts, SUPERPOD, strict=True))
     yield at_most(
-        "Spines of a DGX SuperPOD", GROUP, len(SUPERPOD), fewer, 0.25, "relative",
+        "Spines of a DGX SuperPOD",
+        GROUP,
+        len(SUPERPOD),
+        fewer,
+        0.25,
+        "relative",
         "three units are published with the spines of four, to be full later",
-    )  # fmt: skip
+    )
     share = sized[-1].price_usd / (SUPERPOD[-1][0] * system["price_estimate_usd"])
     bounds = finance["network-frac-of-gpu-capex"]
     yield within(
-        "Network over systems, price", GROUP, 1, share, (bounds["low"], bounds["high"]), "of the systems",
+        "Network over systems, price",
+        GROUP,
+        1,
+        share,
+        (bounds["low"], bounds["high"]),
+        "of the systems",
         "bills of material of clusters: 10 to 15 % for switches, optics and cables",
-    )  # fmt: skip
+    )

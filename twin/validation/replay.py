@@ -51,13 +51,23 @@ def _measured_runs(path: Path) -> Iterator[Check]:
         result = replay(read_trace(path, run=run), pool)
         ours_ttft_s, ours_itl_s = result.ttft.mean_s, result.itl.mean_s
         yield at_most(
-            f"mean TTFT, {run}", GROUP, n, abs(ours_ttft_s / ttft_s - 1), REACH_TTFT, "relative",
+            f"mean TTFT, {run}",
+            GROUP,
+            n,
+            abs(ours_ttft_s / ttft_s - 1),
+            REACH_TTFT,
+            "relative",
             f"{ours_ttft_s:.2f} s, measured {ttft_s:.2f} s",
-        )  # fmt: skip
+        )
         yield at_most(
-            f"mean ITL, {run}", GROUP, n, abs(ours_itl_s / itl_s - 1), REACH_ITL, "relative",
+            f"mean ITL, {run}",
+            GROUP,
+            n,
+            abs(ours_itl_s / itl_s - 1),
+            REACH_ITL,
+            "relative",
             f"{ours_itl_s * 1e3:.2f} ms, measured {itl_s * 1e3:.2f} ms",
-        )  # fmt: skip
+        )
 
 
 def _measured_means(path: Path) -> dict[str, tuple[float, float, int]]:

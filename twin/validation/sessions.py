@@ -75,9 +75,14 @@ def _errors(
 ) -> tuple[float, float, float]:
     """Return how far the closed form is off in the share found cached, ITL and requests in service."""
     options = ReplicaOptions(
-        precision=PRECISION, engine=ENGINE, kv_precision="fp8", tensor_parallel=ranks, seats=SEATS, token_budget=8192,
+        precision=PRECISION,
+        engine=ENGINE,
+        kv_precision="fp8",
+        tensor_parallel=ranks,
+        seats=SEATS,
+        token_budget=8192,
         memory_frac=0.95,
-    )  # fmt: skip
+    )
     pool = replica_pool_for(entry_named("accelerators", ACCELERATOR), entry_named("models", model), options)
     limit = min(float(SEATS), pool.kv_tokens / (workload.input_tokens + workload.output_tokens / 2.0))
     line = fitted_load_line(ACCELERATOR, model, ranks, PRECISION, ENGINE, workload, limit)

@@ -46,8 +46,13 @@ def block_site(n_racks: int, racks_per_busway: int = 12) -> tuple[FeedTree, Rack
             feeds += [f"busway {row}A", f"busway {row}B"]
     is_ups = np.array([kind == "ups" for kind in kinds])
     tree = feed_tree(
-        names=names, kinds=kinds, parents=parents, standby_parents=standby, rating_w=rating,
-        no_load_loss_frac=np.where(is_ups, 0.01, 0.001), proportional_loss_frac=np.where(is_ups, 0.012, 0.0),
+        names=names,
+        kinds=kinds,
+        parents=parents,
+        standby_parents=standby,
+        rating_w=rating,
+        no_load_loss_frac=np.where(is_ups, 0.01, 0.001),
+        proportional_loss_frac=np.where(is_ups, 0.012, 0.0),
         square_loss_frac=np.where(is_ups, 0.018, 0.005),
-    )  # fmt: skip
+    )
     return tree, rack_links(tree, rack_index=rack_index, node_names=feeds, n_racks=n_racks), np.full(n_racks, RACK_W)

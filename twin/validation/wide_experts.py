@@ -41,11 +41,20 @@ def checks(data: Path) -> Iterator[Check]:
 def _tokens_per_s(ranks: int, prefill: int, decode: int, concurrency: int) -> float:
     """Return tokens generated per second, or prompts per second where answers are of one token."""
     row = {
-        "engine": "sglang", "accelerator": ACCELERATOR, "model": MODEL, "weight_precision": "fp8",
-        "mode": "disaggregated", "tensor_parallel": "1", "data_parallel": str(ranks), "expert_parallel": str(ranks),
-        "prefill_accelerators": str(prefill), "decode_accelerators": str(decode), "input_tokens": str(PROMPT_TOKENS),
-        "output_tokens": "1000" if prefill > decode else "1", "concurrency": str(concurrency),
-    }  # fmt: skip
+        "engine": "sglang",
+        "accelerator": ACCELERATOR,
+        "model": MODEL,
+        "weight_precision": "fp8",
+        "mode": "disaggregated",
+        "tensor_parallel": "1",
+        "data_parallel": str(ranks),
+        "expert_parallel": str(ranks),
+        "prefill_accelerators": str(prefill),
+        "decode_accelerators": str(decode),
+        "input_tokens": str(PROMPT_TOKENS),
+        "output_tokens": "1000" if prefill > decode else "1",
+        "concurrency": str(concurrency),
+    }
     (answer,) = predict_rows(
         [row],
         {ACCELERATOR: accelerator_from_entry(entries("accelerators")[ACCELERATOR])},

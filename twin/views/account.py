@@ -66,9 +66,13 @@ class PasswordResetView(auth_views.PasswordResetView):
     success_url = reverse_lazy("login")
 
     def get_context_data(self, **kwargs) -> dict:
-        note = "" if settings.EMAIL_IS_SET else (
-            "This server sends no e-mail. An administrator can set a new password: manage.py changepassword NAME."
-        )  # fmt: skip
+        note = (
+            ""
+            if settings.EMAIL_IS_SET
+            else (
+                "This server sends no e-mail. An administrator can set a new password: manage.py changepassword NAME."
+            )
+        )
         return super().get_context_data(title="Reset password", action="Send a link", note=note, **kwargs)
 
     def form_valid(self, form) -> HttpResponse:

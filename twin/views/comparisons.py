@@ -50,10 +50,13 @@ def compare_runs(request: HttpRequest) -> HttpResponse:
     sites = visible_sites(request.user)
     layouts = Layout.objects.filter(site__in=sites).select_related("site").order_by("site__name", "name")
     context = {
-        "runs": runs, "ids": joined(ids), "pickable": pickable(request, ids), "layouts": layouts,
+        "runs": runs,
+        "ids": joined(ids),
+        "pickable": pickable(request, ids),
+        "layouts": layouts,
         "scenarios": Scenario.objects.filter(site__in=sites).order_by("slug").values_list("slug", flat=True).distinct(),
         "n_shared": sharing.visible_comparisons(request.user).count(),
-    }  # fmt: skip
+    }
     return render(request, "twin/compare.html", context)
 
 
@@ -126,18 +129,26 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
     start, end = chosen_pair(request, len(runs))
     context = {
         "verdict": runs_verdict(runs, [of["label"] for of in columns]),
-        "kept": kept, "ids": joined(ids), "columns": columns, "compared": compared, "full": len(runs) >= MAX_RUNS,
+        "kept": kept,
+        "ids": joined(ids),
+        "columns": columns,
+        "compared": compared,
+        "full": len(runs) >= MAX_RUNS,
         "many": len(runs) > N_WIDE_COLUMNS,
-        "pickable": [] if kept else pickable(request, ids), "start": columns[start], "end": columns[end],
-        "assumptions": assumption_groups(compared, columns), "rows": table_rows(compared, columns),
-        "answers": answer_rows(compared, columns), "frontiers": frontiers(compared),
+        "pickable": [] if kept else pickable(request, ids),
+        "start": columns[start],
+        "end": columns[end],
+        "assumptions": assumption_groups(compared, columns),
+        "rows": table_rows(compared, columns),
+        "answers": answer_rows(compared, columns),
+        "frontiers": frontiers(compared),
         "frontier_rows": frontier_rows(compared, columns),
         "questions": [row.name for row in compared.questions],
         "model_note": model_note(compared.model_versions, [of["letter"] for of in columns]),
         "older": older(request, runs, columns, compared),
         "falls": waterfalls(read[start], read[end], columns[start], columns[end]),
         **difference_context(read[start], read[end], columns[start], columns[end]),
-    }  # fmt: skip
+    }
     if kept:
         context |= {
             "address": request.build_absolute_uri(request.path),
@@ -151,9 +162,10 @@ def older(request: HttpRequest, runs: list[Run], columns: list[dict], compared: 
     if not compared.model_note:
         return []
     return [
-        of for run, of in zip(runs, columns, strict=True)
+        of
+        for run, of in zip(runs, columns, strict=True)
         if run.solver.version != MODEL_VERSION and may_change_site(request.user, run.layout.site)
-    ]  # fmt: skip
+    ]
 
 
 def parsed(text: str) -> list[UUID]:
@@ -222,8 +234,14 @@ def visible_runs_or_404(request: HttpRequest, ids: Sequence[UUID]) -> list[Run]:
 
 def column(run: Run, i: int, others: Sequence[UUID]) -> dict:
     """Return the head of one column: a letter that charts and tables share, and the run behind it."""
-    return {"letter": LETTERS[i], "run": run, "name": run.layout.name, "label": f"{LETTERS[i]} {run.layout.name}",
-            "without": address(others), "served": run_details(run.details).per_workload}  # fmt: skip
+    return {
+        "letter": LETTERS[i],
+        "run": run,
+        "name": run.layout.name,
+        "label": f"{LETTERS[i]} {run.layout.name}",
+        "without": address(others),
+        "served": run_details(run.details).per_workload,
+    }
 
 
 def chosen_pair(request: HttpRequest, n: int) -> tuple[int, int]:
@@ -254,53 +272,73 @@ def table_rows(compared: Compared, columns: list[dict]) -> list[dict]:
             for i, (of, value, ends) in enumerate(zip(columns, row.values, row.bands, strict=True))
         ]
         figure = BY_NAME[row.name]
-        rows.append({"label": row.label, "unit": row.unit, "why": row.why, "reference": row.values[0], "cells": cells,
-                     "better": figure.better, "meaning": figure.meaning})  # fmt: skip
+        rows.append(
+            {
+                "label": row.label,
+                "unit": row.unit,
+                "why": row.why,
+                "reference": row.values[0],
+                "cells": cells,
+                "better": figure.better,
+                "meaning": figure.meaning,
+            }
+        )
     return rows
 
 
 def answer_rows(compared: Compared, columns: list[dict]) -> list[dict]:
     """Return the answers of power and cooling as rows of cells."""
     return [
-        {"label": row.label, "unit": row.unit, "cells": [
-            {"letter": of["letter"], "value": value, "about": about, "wins": i in row.winners}
-            for i, (of, value, about) in enumerate(zip(columns, row.values, row.about, strict=True))
-        ]}
+        {
+            "label": row.label,
+            "unit": row.unit,
+            "cells": [
+                {"letter": of["letter"], "value": value, "about": about, "wins": i in row.winners}
+                for i, (of, value, about) in enumerate(zip(columns, row.values, row.about, strict=True))
+            ],
+        }
         for row in compared.answers
-    ]  # fmt: skip
+    ]
 
 
 def frontiers(compared: Compared) -> list[dict]:
     """Return the frontier charts."""
     return [
         {
-            "frontier": frontier, "name": f"frontier-{i}", "id": f"figure-frontier-{i}",
+            "frontier": frontier,
+            "name": f"frontier-{i}",
+            "id": f"figure-frontier-{i}",
             "title": f"Tokens per second over {frontier.label[:1].lower()}{frontier.label[1:]}",
             "figure": comparison_charts.token_frontier(frontier),
         }
         for i, frontier in enumerate(compared.frontiers)
-    ]  # fmt: skip
+    ]
 
 
 def frontier_rows(compared: Compared, columns: list[dict]) -> list[dict]:
     """Return the table behind the frontier charts, one row per run."""
     points = [{point.run: point for point in frontier.points} for frontier in compared.frontiers]
     return [
-        {"of": of, "places": [(frontier, by_run.get(i)) for frontier, by_run in zip(compared.frontiers, points,
-                                                                                     strict=True)]}
+        {
+            "of": of,
+            "places": [(frontier, by_run.get(i)) for frontier, by_run in zip(compared.frontiers, points, strict=True)],
+        }
         for i, of in enumerate(columns)
-    ]  # fmt: skip
+    ]
 
 
 def waterfalls(start: dict, end: dict, a: dict, b: dict) -> list[dict]:
     """Return the charts from one run to another, with the table behind each."""
     return [
         {
-            "title": title, "name": f"fall-{i}", "id": f"figure-fall-{i}", "fall": fall,
+            "title": title,
+            "name": f"fall-{i}",
+            "id": f"figure-fall-{i}",
+            "fall": fall,
             "figure": run_charts.waterfall(fall, a["label"], b["label"]),
         }
         for i, (title, fall) in enumerate(falls_between(start, end))
-    ]  # fmt: skip
+    ]
 
 
 def difference_context(start: dict, end: dict, a: dict, b: dict) -> dict:
@@ -308,15 +346,19 @@ def difference_context(start: dict, end: dict, a: dict, b: dict) -> dict:
     difference = plan_difference.plan_difference(start.inputs, end.inputs)
     rows = difference.rows
     return {
-        "halls": plan_difference_drawing.drawings(difference), "difference_rows": rows[:N_OPEN_ROWS],
+        "halls": plan_difference_drawing.drawings(difference),
+        "difference_rows": rows[:N_OPEN_ROWS],
         "more_difference_rows": rows[N_OPEN_ROWS:],
         "difference_legend": plan_difference_drawing.legend(difference, a["letter"], b["letter"]),
-    }  # fmt: skip
+    }
 
 
 def csv_answer(compared: Compared) -> HttpResponse:
     """Return the figures and answers side by side as CSV."""
     body = [[row.name, row.label, row.unit, *row.values] for row in (*compared.rows, *compared.answers)]
     text = as_csv(["name", "label", "unit", *compared.names], body)
-    return HttpResponse(text, content_type="text/csv; charset=utf-8",
-                        headers={"Content-Disposition": 'attachment; filename="comparison.csv"'})  # fmt: skip
+    return HttpResponse(
+        text,
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="comparison.csv"'},
+    )

@@ -26,10 +26,13 @@ from twin.views.asked import BadQuestion
 PART_SLUGS = {"cdu": "cdus", "feed": "power-feeds", "plant": "cooling-plants", "hall": "halls"}
 #: Figures above a drawing: name of the total, label, unit.
 FIGURES = (
-    ("meter_power_w", "At the meter", "W"), ("it_power_w", "IT", "W"), ("cooling_power_w", "Cooling", "W"),
-    ("pue", "PUE", ""), ("output_tokens_per_s", "Output tokens", "tok/s"),
+    ("meter_power_w", "At the meter", "W"),
+    ("it_power_w", "IT", "W"),
+    ("cooling_power_w", "Cooling", "W"),
+    ("pue", "PUE", ""),
+    ("output_tokens_per_s", "Output tokens", "tok/s"),
     ("tokens_per_joule", "Tokens per watt", "tok/J"),
-)  # fmt: skip
+)
 
 
 def draw_one_line(layout: Layout) -> Schematic:
@@ -40,9 +43,11 @@ def draw_one_line(layout: Layout) -> Schematic:
 def draw_loop(layout: Layout) -> Schematic:
     """Return the loop diagram of a layout."""
     return loop_diagram(
-        described.plant_rows(layout), described.cdu_rows(layout), described.hall_rows(layout),
+        described.plant_rows(layout),
+        described.cdu_rows(layout),
+        described.hall_rows(layout),
         described.rack_rows(layout),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +64,23 @@ class DiagramKind:
 
 
 ONE_LINE = DiagramKind(
-    "one-line", "One-line diagram", draw_one_line, ("feeds",),
+    "one-line",
+    "One-line diagram",
+    draw_one_line,
+    ("feeds",),
     "No power feed is described yet. Start at the utility and go down to what the racks plug into.",
-    "power-feeds", "Add the utility",
-)  # fmt: skip
+    "power-feeds",
+    "Add the utility",
+)
 LOOP = DiagramKind(
-    "loop", "Loop diagram", draw_loop, ("plants", "cdus", "halls"),
+    "loop",
+    "Loop diagram",
+    draw_loop,
+    ("plants", "cdus", "halls"),
     "No cooling is described yet. Start with a plant that brings heat outdoors; CDUs and air units hang on it.",
-    "cooling-plants", "Add a cooling plant",
-)  # fmt: skip
+    "cooling-plants",
+    "Add a cooling plant",
+)
 PARTS = {"feeds": ("Feeds", "feed"), "plants": ("Plants", "plant"), "cdus": ("CDUs", "cdu"), "halls": ("Halls", "hall")}
 
 
@@ -117,10 +130,15 @@ def diagram_page(request: HttpRequest, site: str, layout: str, *, kind: DiagramK
     answer = ask(request, layout)
     href = partial(object_address, layout, may_change)
     context = {
-        "layout": layout, "site": layout.site, "kind": kind, "drawing": drawing, "answer": answer,
-        "may_change": may_change, "scenarios": list(layout.site.scenarios.all()),
+        "layout": layout,
+        "site": layout.site,
+        "kind": kind,
+        "drawing": drawing,
+        "answer": answer,
+        "may_change": may_change,
+        "scenarios": list(layout.site.scenarios.all()),
         "values_url": reverse(f"api-layout-{kind.slug}", args=[layout.pk]),
-    } | shown_context(answer, drawing, kind, href)  # fmt: skip
+    } | shown_context(answer, drawing, kind, href)
     return render(request, "twin/diagram.html", context, status=answer.status)
 
 
@@ -134,10 +152,13 @@ def shown_context(answer: Answer, drawing: Schematic, kind: DiagramKind, href: C
     readings, [hour] = readings_of(answer.steady), hour_rows(answer.steady)[:1]
     symbols = [linked(node, readings.shown(node, 0), href) for node in drawing.nodes]
     return {
-        "symbols": symbols, "wires": wires(drawing, symbols), "hour": hour | {"text": weather_text(hour)},
-        "n_hours": answer.steady.inputs.weather.n_hours, "figures": figures(readings, 0),
+        "symbols": symbols,
+        "wires": wires(drawing, symbols),
+        "hour": hour | {"text": weather_text(hour)},
+        "n_hours": answer.steady.inputs.weather.n_hours,
+        "figures": figures(readings, 0),
         "tables": [table(readings, name, href) for name in kind.tables],
-    }  # fmt: skip
+    }
 
 
 def linked(node: Node, shown, href: Callable) -> Symbol:

@@ -24,10 +24,16 @@ def layout_draw(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         (s.slug for s in scenarios if runs and s.id == runs[0].scenario_id), scenarios[0].slug if scenarios else ""
     )
     context = {
-        "layout": layout, "site": layout.site, "may_change": may_change_site(request.user, layout.site),
-        "halls": layout.halls.order_by("name"), "roles": Rack.Role.choices, "types": FloorFeature.Type.choices,
-        "orientations": ORIENTATIONS, "scenarios": scenarios, "chosen": chosen,
+        "layout": layout,
+        "site": layout.site,
+        "may_change": may_change_site(request.user, layout.site),
+        "halls": layout.halls.order_by("name"),
+        "roles": Rack.Role.choices,
+        "types": FloorFeature.Type.choices,
+        "orientations": ORIENTATIONS,
+        "scenarios": scenarios,
+        "chosen": chosen,
         "field_texts": plain_texts([Rack, Cdu, AirUnit, FloorFeature])
         | {f"rack_row.{n}": f"Usual: {HELP[f'rack_row.{n}'].typical}." for n in ("n_racks", "pitch_m")},
-    }  # fmt: skip
+    }
     return render(request, "twin/draw.html", context)

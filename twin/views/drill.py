@@ -105,13 +105,16 @@ def drill_list(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     else:
         may_change = may_change_site(request.user, layout.site)
         context |= {
-            "scenario": scenario, "message": ranked.text, "converged": ranked.converged,
-            "first": ranked.failures[:N_RANKED], "rest": ranked.failures[N_RANKED:],
+            "scenario": scenario,
+            "message": ranked.text,
+            "converged": ranked.converged,
+            "first": ranked.failures[:N_RANKED],
+            "rest": ranked.failures[N_RANKED:],
             "suggestions": [
                 (one, change_address(layout, one.change.edit) if may_change else "")
                 for one in suggestions(year, ranked.failures)
             ],
-        }  # fmt: skip
+        }
     return render(request, "twin/_drill_ranking.html" if request.htmx else "twin/drill_ranking.html", context)
 
 

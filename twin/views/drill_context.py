@@ -20,11 +20,14 @@ from twin.floor.drill_plan import HallDrawing, Place, count_text
 
 #: Name of the total, label, unit, which way is better.
 FIGURES = (
-    ("output_tokens_per_s", "Output tokens", "tok/s", "higher"), ("ttft_p95_s", "TTFT, p95", "s", "lower"),
-    ("meter_power_w", "At the meter", "W", ""), ("it_power_w", "IT power", "W", ""),
-    ("cooling_power_w", "Cooling power", "W", "lower"), ("pue", "PUE", "", "lower"),
+    ("output_tokens_per_s", "Output tokens", "tok/s", "higher"),
+    ("ttft_p95_s", "TTFT, p95", "s", "lower"),
+    ("meter_power_w", "At the meter", "W", ""),
+    ("it_power_w", "IT power", "W", ""),
+    ("cooling_power_w", "Cooling power", "W", "lower"),
+    ("pue", "PUE", "", "lower"),
     ("tokens_per_joule", "Tokens per watt", "tok/J", "higher"),
-)  # fmt: skip
+)
 N_SAID = 3  # names in a sentence
 
 
@@ -133,12 +136,21 @@ def result(shown: ShownDrill) -> dict[str, Any]:
     """Return what the failures cost: figures before and after, what happens when, what is out and how to undo it."""
     choice, drill = shown.choice, shown.drill
     return {
-        "shown": shown, "hour": shown.hour, "out": choice.text(), "said": said(shown), "events": drill.events,
-        "affected": drill.affected, "n_affected": drill.n_affected, "chosen": chosen(shown),
-        "n_hours": drill.steady.inputs.weather.n_hours, "parts": list(choice.parts.values()),
-        "none": shown.address(Choice(choice.parts)), "figures": [figure(shown, *of) for of in FIGURES],
-        "converged": drill.steady.coupled.report.converged, "message": drill.steady.coupled.report.message,
-    }  # fmt: skip
+        "shown": shown,
+        "hour": shown.hour,
+        "out": choice.text(),
+        "said": said(shown),
+        "events": drill.events,
+        "affected": drill.affected,
+        "n_affected": drill.n_affected,
+        "chosen": chosen(shown),
+        "n_hours": drill.steady.inputs.weather.n_hours,
+        "parts": list(choice.parts.values()),
+        "none": shown.address(Choice(choice.parts)),
+        "figures": [figure(shown, *of) for of in FIGURES],
+        "converged": drill.steady.coupled.report.converged,
+        "message": drill.steady.coupled.report.message,
+    }
 
 
 def chosen(shown: ShownDrill) -> list[dict[str, Any]]:
@@ -146,12 +158,14 @@ def chosen(shown: ShownDrill) -> list[dict[str, Any]]:
     choice = shown.choice
     return [
         {
-            "part": choice.parts[key], "units": units, "restore": shown.address(choice.with_units(key, 0)),
+            "part": choice.parts[key],
+            "units": units,
+            "restore": shown.address(choice.with_units(key, 0)),
             "fewer": shown.address(choice.with_units(key, units - 1)),
             "more": shown.address(choice.with_units(key, units + 1)) if units < choice.parts[key].n else "",
         }
         for key, units in choice.out.items()
-    ]  # fmt: skip
+    ]
 
 
 def figure(shown: ShownDrill, name: str, label: str, unit: str, better: str) -> dict[str, str]:
@@ -160,9 +174,12 @@ def figure(shown: ShownDrill, name: str, label: str, unit: str, better: str) -> 
     if not moved(before, after):  # as the drawings say it: less is not seen in the figures beside it
         after = before
     return {
-        "label": label, "before": quantity_text(before, unit), "after": quantity_text(after, unit),
-        "delta": delta_text(after, before, unit, better), "kind": delta_kind(after, before, better),
-    }  # fmt: skip
+        "label": label,
+        "before": quantity_text(before, unit),
+        "after": quantity_text(after, unit),
+        "delta": delta_text(after, before, unit, better),
+        "kind": delta_kind(after, before, better),
+    }
 
 
 def said(shown: ShownDrill) -> str:

@@ -21,7 +21,8 @@ def layout_3d(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     figure = hall_3d.figure(context["floor"], context["plan"])
     cameras = figure["layout"]["scene"]["meta"]["cameras"]
     context |= {
-        "figure": figure, "views": [view for view in VIEWS if view[0] in cameras],
+        "figure": figure,
+        "views": [view for view in VIEWS if view[0] in cameras],
         "assumed": hall_3d.assumed_text(context["floor"]),
-    }  # fmt: skip
+    }
     return render(request, "twin/_hall_3d.html" if request.htmx else "twin/hall_3d.html", context)

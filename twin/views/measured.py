@@ -11,10 +11,12 @@ from twin.core.text.engine_names import ENGINE_NAMES
 from twin.floor.products import entries_by_column
 
 UNITS = {
-    "ttft_s": ("Time to first token", "s"), "itl_s": ("Gap between tokens", "s"),
-    "output_tokens_per_s": ("Output", "tok/s"), "accelerator_power_w": ("Power per accelerator", "W"),
+    "ttft_s": ("Time to first token", "s"),
+    "itl_s": ("Gap between tokens", "s"),
+    "output_tokens_per_s": ("Output", "tok/s"),
+    "accelerator_power_w": ("Power per accelerator", "W"),
     "joules_per_output_token": ("Energy per token", "J/tok"),
-}  # fmt: skip
+}
 FROM_FILE = ("", "as the file says")
 COUNTS = {
     "n_accelerators": ("Accelerators", "Of the whole deployment. Empty: those of one instance."),
@@ -35,13 +37,15 @@ class MeasuredRunForm(forms.Form):
     accelerator = forms.ChoiceField(required=False, help_text="A bench result does not say it.")
     model = forms.ChoiceField(required=False, help_text="What was served.")
     weight_precision = forms.ChoiceField(
-        required=False, choices=[FROM_FILE, *((p, p.upper()) for p in ("bf16", "fp8", "fp4", "int4"))],
+        required=False,
+        choices=[FROM_FILE, *((p, p.upper()) for p in ("bf16", "fp8", "fp4", "int4"))],
         help_text="Of the checkpoint. A bench result does not say it.",
-    )  # fmt: skip
+    )
     engine = forms.ChoiceField(
-        required=False, choices=[FROM_FILE, *ENGINE_NAMES.items()],
+        required=False,
+        choices=[FROM_FILE, *ENGINE_NAMES.items()],
         help_text="Serving software.",
-    )  # fmt: skip
+    )
 
     def __init__(self, *args, **options) -> None:
         super().__init__(*args, **options)

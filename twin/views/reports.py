@@ -52,8 +52,11 @@ def report_of_comparison(request: HttpRequest) -> tuple[Report, str]:
 @login_required
 def run_report_page(request: HttpRequest, run: UUID) -> HttpResponse:
     """Show a run's report, or with `?save` send it as a file of its own."""
-    names = {"pdf": reverse("run-report-pdf", args=[run]), "xlsx": reverse("run-report-xlsx", args=[run]),
-             "back": reverse("run-detail", args=[run])}  # fmt: skip
+    names = {
+        "pdf": reverse("run-report-pdf", args=[run]),
+        "xlsx": reverse("run-report-xlsx", args=[run]),
+        "back": reverse("run-detail", args=[run]),
+    }
     return page(request, *report_of_run(request, run), names)
 
 
@@ -73,8 +76,11 @@ def run_report_xlsx(request: HttpRequest, run: UUID) -> HttpResponse:
 def compare_report_page(request: HttpRequest) -> HttpResponse:
     """Show the report of a comparison, or with `?save` send it as a file of its own."""
     query = f"?{request.GET.urlencode()}"
-    names = {"pdf": reverse("compare-report-pdf") + query, "xlsx": reverse("compare-report-xlsx") + query,
-             "back": reverse("compare") + query}  # fmt: skip
+    names = {
+        "pdf": reverse("compare-report-pdf") + query,
+        "xlsx": reverse("compare-report-xlsx") + query,
+        "back": reverse("compare") + query,
+    }
     return page(request, *report_of_comparison(request), names)
 
 

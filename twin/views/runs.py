@@ -69,8 +69,12 @@ def run_create(request: HttpRequest, site: str, layout: str) -> HttpResponse:
 def run_detail(request: HttpRequest, run: UUID) -> HttpResponse:
     """Show progress while a run is open, its results once it is done. htmx asks for the parts by themselves."""
     run = visible_run_or_404(request, run)
-    context = {"run": run, "layout": run.layout, "site": run.layout.site,
-               "may_change": may_change_site(request.user, run.layout.site)}  # fmt: skip
+    context = {
+        "run": run,
+        "layout": run.layout,
+        "site": run.layout.site,
+        "may_change": may_change_site(request.user, run.layout.site),
+    }
     if request.htmx and "series" in request.GET:
         return render(request, "twin/run/_series.html", context | series_context(run, request.GET["series"]))
     if not run.ended:
@@ -107,7 +111,7 @@ def result_context(run: Run) -> dict:
             "power": run_charts.power_stack(series),
             "cost": run_charts.costs(details.costs),
         },
-    }  # fmt: skip
+    }
 
 
 def series_context(run: Run, name: str) -> dict:
@@ -118,11 +122,12 @@ def series_context(run: Run, name: str) -> dict:
     if values is None:
         return {"series": None}
     return {
-        "series": shown, "series_choices": [s for s in SERIES if s.name in series],
+        "series": shown,
+        "series_choices": [s for s in SERIES if s.name in series],
         "series_summary": run_charts.summary(values),
         "series_charts": {"year": run_charts.year_map(shown, values), "duration": run_charts.duration(shown, values)},
         "series_months": run_charts.months(values),
-    }  # fmt: skip
+    }
 
 
 def folded(rows: Sequence[Any], n_open: int = 8) -> list[tuple[str, Sequence[Any]]]:

@@ -46,13 +46,22 @@ def serving(request: HttpRequest) -> HttpResponse:
     tier = request.GET.get("cache_tier_bytes", "").strip()
     drafts = request.GET.get("drafts") == "on"
     held = Held(
-        request.GET.get("configuration", "").strip()[:160], request.GET.get("mode", "any"),
-        request.GET.get("max_ranks", "").strip(), request.GET.get("no_pipelines") != "on",
-    )  # fmt: skip
+        request.GET.get("configuration", "").strip()[:160],
+        request.GET.get("mode", "any"),
+        request.GET.get("max_ranks", "").strip(),
+        request.GET.get("no_pipelines") != "on",
+    )
     context = {
-        "choices": choices, "chosen": chosen, "engine": engine, "engines": ENGINES, "cap": cap, "tier": tier,
-        "drafts": drafts, "held": held, "modes": MODES,
-    }  # fmt: skip
+        "choices": choices,
+        "chosen": chosen,
+        "engine": engine,
+        "engines": ENGINES,
+        "cap": cap,
+        "tier": tier,
+        "drafts": drafts,
+        "held": held,
+        "modes": MODES,
+    }
     if all(chosen.values()):
         context |= explored(chosen["systems"], chosen["models"], chosen["workloads"], engine, cap, tier, drafts, held)
     if not request.htmx:
@@ -92,12 +101,17 @@ def explored(
         workload, targets = workload_from_entry(entry_of(use))
         domain = min(domain_size(system), MOST_ACCELERATORS)
         question = Question(
-            entry_of(accelerator), entry_of(model), workload, domain, engine,
+            entry_of(accelerator),
+            entry_of(model),
+            workload,
+            domain,
+            engine,
             power_cap_w=amount(cap, "power cap", "watts", 10),  # no accelerator runs on less, so 1,200 is no 1.2
-            cache_tier_bytes=amount(tier, "cache tier", "bytes", 0) or 0.0, allow_drafts=drafts,
+            cache_tier_bytes=amount(tier, "cache tier", "bytes", 0) or 0.0,
+            allow_drafts=drafts,
             restrictions=Restrictions(held.mode, whole(held.max_ranks, "limit of accelerators"), held.pipelines),
             configuration=held.configuration,
-        )  # fmt: skip
+        )
         frontier = frontier_of(question)
     except ValueError as refusal:
         return {"reason": str(refusal), "refused": True}
@@ -110,14 +124,19 @@ def explored(
     step = max(1, frontier.user_tokens_per_s.size // N_TABLE_ROWS)
     shown = sorted({*range(0, frontier.user_tokens_per_s.size, step), *([at] if at is not None else [])})
     return {
-        "accelerator": accelerator, "targets": targets, "wanted": wanted,
+        "accelerator": accelerator,
+        "targets": targets,
+        "wanted": wanted,
         "best": chosen_configuration(question, targets),
         "launches": launch_settings(question, targets, accelerators_per_node(system)),
-        "point": point, "bands": point_bands(question, point) if point else {},
-        "rows": [frontier_point(frontier, i) for i in shown], "n_points": frontier.user_tokens_per_s.size,
+        "point": point,
+        "bands": point_bands(question, point) if point else {},
+        "rows": [frontier_point(frontier, i) for i in shown],
+        "n_points": frontier.user_tokens_per_s.size,
         "charts": run_charts.frontier(frontier, wanted),
-        "sessions": sessions, "session_chart": run_charts.sessions(sessions) if sessions else None,
-    }  # fmt: skip
+        "sessions": sessions,
+        "session_chart": run_charts.sessions(sessions) if sessions else None,
+    }
 
 
 def amount(text: str, name: str, unit: str, least: float) -> float | None:

@@ -67,11 +67,16 @@ def site_detail(request: HttpRequest, site: str) -> HttpResponse:
         layout.grid_share_frac = grid_share_frac(layout.run, site.grid_limit_w)
     best = best_run((run for run in everything if run.scenario_id == chosen_id), site.grid_limit_w)
     context = {
-        "site": site, "layouts": layouts, "scenarios": scenarios, "chosen_id": chosen_id, "best": best,
+        "site": site,
+        "layouts": layouts,
+        "scenarios": scenarios,
+        "chosen_id": chosen_id,
+        "best": best,
         "chosen_slug": next((s.slug for s in scenarios if s.id == chosen_id), ""),
-        "figures": HEADLINES, "may_change": may_change_site(request.user, site),
+        "figures": HEADLINES,
+        "may_change": may_change_site(request.user, site),
         "runs": recent_runs([site])[:8],
-    }  # fmt: skip
+    }
     return render(request, "twin/site_detail.html", context)
 
 
@@ -86,10 +91,11 @@ def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     found = layout_findings(layout)
     context |= {
         "findings": [with_address(layout, finding) for finding in found[:12]],
-        "n_findings": len(found), "may_change": may_change_site(request.user, layout.site),
+        "n_findings": len(found),
+        "may_change": may_change_site(request.user, layout.site),
         "last_run": last_run(layout),
         "calibrated": layout.calibrated_parameters.all(),
-    }  # fmt: skip
+    }
     return render(request, "twin/layout_detail.html", context)
 
 
@@ -101,11 +107,19 @@ def coloured_floor(request: HttpRequest, layout: Layout) -> dict[str, Any]:
     floor = read_floor(layout)
     drawn = plan.draw(floor, colouring(floor, question))
     return {
-        "layout": layout, "site": layout.site, "runs": runs, "run": question.run, "scenarios": scenarios,
-        "floor": floor, "plan": drawn, "modes": MODES, "offered": offered(question), "query": urlencode(question.query),
+        "layout": layout,
+        "site": layout.site,
+        "runs": runs,
+        "run": question.run,
+        "scenarios": scenarios,
+        "floor": floor,
+        "plan": drawn,
+        "modes": MODES,
+        "offered": offered(question),
+        "query": urlencode(question.query),
         "slider_hour": question.hour if question.when == "hour" else question.n_hours // 2,
         "when_text": f"the last run's {question.n_hours:,} hours" if question.when == "year" else "",
-    }  # fmt: skip
+    }
 
 
 @login_required
@@ -163,10 +177,14 @@ def rack_detail(request: HttpRequest, site: str, layout: str, pk: int) -> HttpRe
     rack = get_object_or_404(racks, hall__layout=layout, pk=pk)
     run = Run.objects.filter(layout=layout, status=Run.Status.DONE).only("id", "racks", "finished_at").first()
     context = {
-        "layout": layout, "site": layout.site, "rack": rack, "run": run,
-        "results": rack_results(rack, run) if run else [], "may_change": may_change_site(request.user, layout.site),
+        "layout": layout,
+        "site": layout.site,
+        "rack": rack,
+        "run": run,
+        "results": rack_results(rack, run) if run else [],
+        "may_change": may_change_site(request.user, layout.site),
         "findings": findings_of(layout, "rack", pk),
-    }  # fmt: skip
+    }
     return render(request, "twin/_rack.html" if request.htmx else "twin/rack_detail.html", context)
 
 
@@ -188,7 +206,10 @@ def cdu_detail(request: HttpRequest, site: str, layout: str, pk: int) -> HttpRes
     cdus = Cdu.objects.select_related("hall", "product", "plant").annotate(n_racks=Count("racks"))
     cdu = get_object_or_404(cdus, layout=layout, pk=pk)
     context = {
-        "layout": layout, "site": layout.site, "cdu": cdu, "may_change": may_change_site(request.user, layout.site),
+        "layout": layout,
+        "site": layout.site,
+        "cdu": cdu,
+        "may_change": may_change_site(request.user, layout.site),
         "findings": findings_of(layout, "cdu", pk),
-    }  # fmt: skip
+    }
     return render(request, "twin/_cdu.html" if request.htmx else "twin/cdu_detail.html", context)

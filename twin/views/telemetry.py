@@ -21,7 +21,11 @@ def site_telemetry(request: HttpRequest, site: str) -> HttpResponse:
     found = points.filter(object__icontains=words) if words else points
     page = Paginator(found, ON_A_PAGE).get_page(request.GET.get("page"))
     context = {
-        "site": site, "page": page, "points": point_rows(page.object_list), "words": words,
-        "n_points": page.paginator.count, "may_change": may_change_site(request.user, site),
-    }  # fmt: skip
+        "site": site,
+        "page": page,
+        "points": point_rows(page.object_list),
+        "words": words,
+        "n_points": page.paginator.count,
+        "may_change": may_change_site(request.user, site),
+    }
     return render(request, "twin/site_telemetry.html", context)

@@ -98,9 +98,12 @@ def _answer(asked: dict) -> dict:
     targets = LatencyTargets(asked["target_ttft_s"], asked["target_itl_s"])
     try:
         question = Question(
-            entry_of(accelerator), entry_of(model), summary.workload(), min(domain_size(system), MOST_ACCELERATORS),
+            entry_of(accelerator),
+            entry_of(model),
+            summary.workload(),
+            min(domain_size(system), MOST_ACCELERATORS),
             asked["engine"],
-        )  # fmt: skip
+        )
         best = chosen_configuration(question, targets)
     except ValueError as refusal:
         return found | {"reason": str(refusal)}

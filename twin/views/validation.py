@@ -41,9 +41,18 @@ def scoreboard(request: HttpRequest) -> HttpResponse:
         groups.setdefault(check["group"], []).append(check | texts)
     misses = [check for rows in groups.values() for check in rows if check["status"] == "miss"]
     counts = {status: sum(check["status"] == status for check in checks) for status in ("pass", "miss", "skipped")}
-    return render(request, "twin/validation.html", {"groups": groups, "counts": counts, "misses": misses,
-                                                    "made_at": made_at, "has_data": has_data,
-                                                    "data": settings.TWIN_DATA_DIR})  # fmt: skip
+    return render(
+        request,
+        "twin/validation.html",
+        {
+            "groups": groups,
+            "counts": counts,
+            "misses": misses,
+            "made_at": made_at,
+            "has_data": has_data,
+            "data": settings.TWIN_DATA_DIR,
+        },
+    )
 
 
 def stored_checks(path: Path) -> tuple[list[dict], datetime | None]:

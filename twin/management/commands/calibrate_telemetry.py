@@ -20,9 +20,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         add_readings_arguments(parser)
         parser.add_argument(
-            "--parameters", default=",".join(DEFAULT), metavar="NAME,…",
+            "--parameters",
+            default=",".join(DEFAULT),
+            metavar="NAME,…",
             help=f"out of {', '.join(APPLIED)}; default {', '.join(DEFAULT)}",
-        )  # fmt: skip
+        )
         parser.add_argument(
             "--accept",
             metavar="NAME",

@@ -19,9 +19,10 @@ class Command(BaseCommand):
         parser.add_argument("file", type=Path, help="- reads what is piped in")
         parser.add_argument("--user", type=int, help="number of the user whose rights count; default: all rights")
         parser.add_argument(
-            "--replace", action="store_true",
+            "--replace",
+            action="store_true",
             help="bring an existing site to the file's state; what the file lacks is deleted with its runs",
-        )  # fmt: skip
+        )
 
     def handle(self, *, file: Path, replace: bool, user: int | None, **options) -> None:
         who = get_user_model().objects.filter(pk=user, is_active=True).first() if user is not None else None

@@ -23,9 +23,11 @@ class Command(BaseCommand):
         parser.add_argument("layout", metavar="SITE/LAYOUT")
         parser.add_argument("--scenario", metavar="SLUG", help="default: the site's own")
         parser.add_argument(
-            "--start", required=True, metavar="TIME",
+            "--start",
+            required=True,
+            metavar="TIME",
             help="ISO 8601 with zone; the typical year's hours are those of this zone's clock",
-        )  # fmt: skip
+        )
         parser.add_argument("--hours", required=True, type=float, metavar="H")
         parser.add_argument("--step", required=True, type=float, metavar="SECONDS")
         parser.add_argument("--noise", metavar="SIGMAS or FILE.yaml", help="usual sensor sigmas, or a list by quantity")
@@ -42,11 +44,16 @@ class Command(BaseCommand):
             start_s, offset_s = zoned_time("--start", options["start"])
             inputs = snapshot.inputs_now(found, named_scenario(found, scenario))
             published = publish.publish(
-                inputs, start_s=start_s, offset_s=offset_s, hours=options["hours"], step_s=options["step"],
+                inputs,
+                start_s=start_s,
+                offset_s=offset_s,
+                hours=options["hours"],
+                step_s=options["step"],
                 noise=_noise(options["noise"]),
                 truths=publish.truths_of(inputs, read_yaml(options["truth"])) if options["truth"] else (),
-                faults=[publish.fault_of(inputs, text) for text in options["fault"]], seed=options["seed"],
-            )  # fmt: skip
+                faults=[publish.fault_of(inputs, text) for text in options["fault"]],
+                seed=options["seed"],
+            )
             partial = out.with_name(out.name + ".part")
             with partial.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file)

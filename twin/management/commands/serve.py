@@ -41,9 +41,12 @@ class Child:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            self.command, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, start_new_session=True,
+            self.command,
+            cwd=settings.BASE_DIR,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
             preexec_fn=_end_with_parent,
-        )  # fmt: skip
+        )
         self.started_s, self.restart_s = time.monotonic(), float("inf")
 
     def kill_group(self) -> None:
@@ -208,19 +211,51 @@ def _web_command(host: str, port: int, threads: int) -> list[str]:
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()  # heartbeats must not wait for a disk
     bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return [
-        sys.executable, "-m", "gunicorn", "twin.wsgi:application", "--bind", bind, "--workers", "1",
-        "--threads", str(threads), "--worker-tmp-dir", memory, "--graceful-timeout", "2", "--log-level", "warning",
-        "--no-control-socket", "--config", "python:twin.web_server",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "twin.wsgi:application",
+        "--bind",
+        bind,
+        "--workers",
+        "1",
+        "--threads",
+        str(threads),
+        "--worker-tmp-dir",
+        memory,
+        "--graceful-timeout",
+        "2",
+        "--log-level",
+        "warning",
+        "--no-control-socket",
+        "--config",
+        "python:twin.web_server",
+    ]
 
 
 def _worker_command(concurrency: int) -> list[str]:
     as_root = "ignore::UserWarning:celery.platforms"  # a container's only user is root
     return [
-        sys.executable, "-W", as_root, "-m", "celery", "-A", "twin.celery", "--quiet", "worker",
-        "--loglevel", "WARNING", "--pool", "prefork", "--concurrency", str(concurrency), "--without-gossip",
-        "--without-mingle", "--hostname", "embedded@%h",
-    ]  # fmt: skip
+        sys.executable,
+        "-W",
+        as_root,
+        "-m",
+        "celery",
+        "-A",
+        "twin.celery",
+        "--quiet",
+        "worker",
+        "--loglevel",
+        "WARNING",
+        "--pool",
+        "prefork",
+        "--concurrency",
+        str(concurrency),
+        "--without-gossip",
+        "--without-mingle",
+        "--hostname",
+        "embedded@%h",
+    ]
 
 
 def _end_with_parent() -> None:
