@@ -24,6 +24,11 @@ def form_columns(model: type[Model]) -> list[str]:
     return sorted(columns(model), key=lambda name: name != "name")
 
 
+def product_kinds(model: type[Model], name: str) -> tuple[str, ...]:
+    """Return the kinds of catalogue entry that a field of a part may name; its model says so."""
+    return tuple(model._meta.get_field(name).get_limit_choices_to()["kind__in"])
+
+
 def label_of(name: str) -> str:
     """Return how a form asks for a field whose name ends with its unit: "Tank [m³]" for tank_m3; else nothing."""
     suffix, unit = next(((suffix, unit) for suffix, unit, *_ in UNITS if name.endswith(suffix)), ("", ""))
@@ -39,6 +44,7 @@ class Kind:
     label: str  # in sentences
     model: type[Model]
     edit_name: str = ""  # in the drawing board's edits and in the records of edits, where it differs
+    table: str = ""  # in what the solvers read, where it differs from `plural`
 
     @property
     def plural(self) -> str:
@@ -57,14 +63,16 @@ class Kind:
 
 
 KINDS = (  # in the order in which a file has to name them: what is referred to comes first
-    Kind("cooling_plant", "cooling plant", CoolingPlant),
+    Kind("cooling_plant", "cooling plant", CoolingPlant, table="plants"),
     Kind("hall", "hall", Hall),
     Kind("cdu", "CDU", Cdu),
-    Kind("power_feed", "power feed", PowerFeed),
+    Kind("power_feed", "power feed", PowerFeed, table="feeds"),
     Kind("air_unit", "air unit", AirUnit),
-    Kind("floor_feature", "wall, keep-out or aisle", FloorFeature, "feature"),
+    Kind("floor_feature", "wall, keep-out or aisle", FloorFeature, "feature", table="features"),
     Kind("fabric", "network", Fabric),
     Kind("rack", "rack", Rack),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
+BY_MODEL = {kind.model: kind for kind in KINDS}
+BY_TABLE = {kind.table or kind.plural: kind for kind in KINDS}
 EDIT_NAMES = {kind.model: kind.edited_as for kind in KINDS}

@@ -1,10 +1,9 @@
-"""Hourly weather: what a year of it must be, the shipped climates, and the packing of a year into one column.
+"""Hourly weather: what a year of it must be, the shipped climates, and its row in the database.
 
 `facility.epw` reads the files that people upload.
 """
 
 import gzip
-import zlib
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from django.db import transaction
 from numpy.typing import NDArray
 
 from facility.models import Weather
+from site_facts.weather import pack, standard_pressure_pa, unpack_foreign
 
 CLIMATES = Path(__file__).parent / "climates"
 LENGTHS = (8760, 8784)
@@ -133,11 +133,6 @@ def _check_pressure(pressure_pa: NDArray[np.float32], elevation_m: float) -> Non
         )
 
 
-def standard_pressure_pa(elevation_m: float) -> float:
-    """Return the standard atmosphere's pressure [Pa]: ASHRAE Fundamentals 2017, ch. 1, eq. 3."""
-    return 101_325.0 * (1 - 2.25577e-5 * elevation_m) ** 5.2559
-
-
 def zone_of_longitude_h(longitude_deg: float) -> int:
     """Return the time zone that the sun gives a longitude [h ahead of UTC]."""
     return round(longitude_deg / 15)
@@ -163,18 +158,8 @@ def calendar(n_hours: int) -> list[tuple[int, int, int]]:
     return [(m, d, h) for m, n in enumerate(days, 1) for d in range(1, n + 1) for h in range(1, 25)]
 
 
-def pack(year: Year) -> bytes:
-    """Return a year as it is stored in `Weather.rows`."""
-    return pack_hours(np.stack([year.dry_bulb_degc, year.relative_humidity, year.pressure_pa]))
-
-
-def pack_hours(hours: NDArray[np.float32]) -> bytes:
-    """Return dry bulb, humidity and pressure, shape (3, n_hours), as they are stored in `Weather.rows`."""
-    return zlib.compress(hours.astype("<f4").tobytes(), 6)
-
-
 def unpack_checked(rows: bytes, n_hours: int) -> NDArray[np.float32]:
-    """Return the hours in packed rows of unknown origin, shape (3, n_hours), as `unpack` does for our own.
+    """Return the hours in packed rows of unknown origin, shape (3, n_hours).
 
     Raises
     ------
@@ -183,27 +168,17 @@ def unpack_checked(rows: bytes, n_hours: int) -> NDArray[np.float32]:
     """
     if n_hours not in LENGTHS:
         raise WeatherError(f"there are {n_hours:,} hours; a year has {LENGTHS[0]:,} or {LENGTHS[1]:,}.")
-    unpacking = zlib.decompressobj()
     try:
-        raw = unpacking.decompress(rows, 12 * n_hours + 1)
-    except zlib.error as error:
-        raise WeatherError(f"they cannot be unpacked: {error}.") from error
-    if len(raw) != 12 * n_hours or not unpacking.eof:
-        size = "more than" if len(raw) > 12 * n_hours else "a stream cut short after"
-        due = 12 * n_hours
-        raise WeatherError(f"they hold {size} {min(len(raw), due):,} bytes; {n_hours:,} hours are {due:,}.")
-    hours = np.frombuffer(raw, dtype="<f4").reshape(3, n_hours)
+        hours = unpack_foreign(rows, n_hours)
+    except ValueError as error:
+        raise WeatherError(str(error)) from error
     _check_ranges(*hours)
     return hours
 
 
-def unpack(rows: bytes | memoryview) -> NDArray[np.float32]:
-    """Return dry bulb [°C], relative humidity [0-1] and pressure [Pa] of each hour, shape (3, n_hours)."""
-    return np.frombuffer(zlib.decompress(bytes(rows)), dtype="<f4").reshape(3, -1)
-
-
 def weather_fields(year: Year) -> dict[str, object]:
     """Return the year as fields of a `Weather` row, without slug and site."""
+    hours = np.stack([year.dry_bulb_degc, year.relative_humidity, year.pressure_pa])
     return {
         "name": year.name,
         "source": year.source,
@@ -212,7 +187,7 @@ def weather_fields(year: Year) -> dict[str, object]:
         "elevation_m": year.elevation_m,
         "utc_offset_h": year.utc_offset_h,
         "n_hours": len(year.dry_bulb_degc),
-        "rows": pack(year),
+        "rows": pack(hours),
         "notes": "\n".join(year.notes),
     }
 

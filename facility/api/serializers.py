@@ -1,10 +1,14 @@
 """Rows of the description as JSON. Products are named by their catalogue id, everything else by its number."""
 
+from collections.abc import Callable
+from functools import partial
+
 from django.db.models import Q
 from rest_framework import serializers
+from rest_framework.utils.model_meta import RelationInfo
 
 from facility.interchange import site_file
-from facility.kinds import columns
+from facility.kinds import columns, product_kinds
 from facility.models import (
     AirUnit,
     Cdu,
@@ -41,6 +45,14 @@ class PartSerializer(serializers.ModelSerializer):
     version = serializers.IntegerField(
         required=False, write_only=True, help_text="Refuse the change if the layout has moved on. Optional."
     )
+
+    def build_relational_field(self, field_name: str, relation_info: RelationInfo) -> tuple[Callable, dict]:
+        """Name catalogue entries by their id, of the kinds that the model allows."""
+        field, options = super().build_relational_field(field_name, relation_info)
+        if relation_info.related_model is not Product:
+            return field, options
+        known = {name: options[name] for name in ("required", "allow_null", "help_text") if name in options}
+        return partial(ProductField, *product_kinds(self.Meta.model, field_name)), known
 
     def get_fields(self) -> dict[str, serializers.Field]:
         """Limit references to what the caller may see; an invisible layout does not exist."""
@@ -79,7 +91,7 @@ class WeatherUploadSerializer(serializers.Serializer):
 
 class SiteSerializer(serializers.ModelSerializer):
     weather = serializers.SlugRelatedField(slug_field="slug", queryset=Weather.objects.defer("rows"))
-    region = ProductField("regions")
+    region = ProductField(*product_kinds(Site, "region"))
 
     class Meta:
         model = Site
@@ -129,16 +141,12 @@ class CloneSerializer(serializers.Serializer):
 
 
 class HallSerializer(PartSerializer):
-    air_unit = ProductField("air_units", required=False, allow_null=True)
-
     class Meta:
         model = Hall
         fields = ["id", "layout", *columns(Hall), "version"]
 
 
 class RackSerializer(PartSerializer):
-    product = ProductField("systems", "network_switches", required=False, allow_null=True)
-
     class Meta:
         model = Rack
         fields = ["id", *columns(Rack), "version"]
@@ -147,7 +155,6 @@ class RackSerializer(PartSerializer):
 class RackRowSerializer(PartSerializer):
     """A row of equal racks, as `services.racks_create_row` takes it."""
 
-    product = ProductField("systems", "network_switches", required=False, allow_null=True)
     n_racks = serializers.IntegerField(min_value=1, max_value=500)
     pitch_m = serializers.FloatField(min_value=0.1, help_text="From rack to rack [m].")
     row = serializers.CharField(max_length=16, help_text="Racks become ROW-01, ROW-02 …")
@@ -176,28 +183,18 @@ class RackRowSerializer(PartSerializer):
 
 
 class CduSerializer(PartSerializer):
-    product = ProductField("cdus")
-
     class Meta:
         model = Cdu
         fields = ["id", "layout", *columns(Cdu), "version"]
 
 
 class PowerFeedSerializer(PartSerializer):
-    product = ProductField(
-        "ups", "transformers", "busways", "distribution", "generators", "bess", required=False, allow_null=True
-    )
-
     class Meta:
         model = PowerFeed
         fields = ["id", "layout", *columns(PowerFeed), "version"]
 
 
 class CoolingPlantSerializer(PartSerializer):
-    heat_rejection = ProductField("dry_coolers", "cooling_towers")
-    chiller = ProductField("chillers", "warm_water_chillers", required=False, allow_null=True)
-    pump = ProductField("pumps")
-
     class Meta:
         model = CoolingPlant
         fields = ["id", "layout", *columns(CoolingPlant), "version"]
@@ -216,10 +213,6 @@ class FloorFeatureSerializer(PartSerializer):
 
 
 class FabricSerializer(PartSerializer):
-    leaf = ProductField("network_switches")
-    spine = ProductField("network_switches", required=False, allow_null=True)
-    optics = ProductField("network_switches", required=False, allow_null=True)
-
     class Meta:
         model = Fabric
         fields = ["id", "layout", *columns(Fabric), "version"]

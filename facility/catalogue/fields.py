@@ -3,6 +3,8 @@
 `kind:name` overrides the meaning of a name within one kind. Units come from the suffix (see `schema.UNITS`).
 """
 
+from site_facts.confidence import STATED
+
 NUMBER, INTEGER, TEXT, FLAG, NUMBERS, TEXTS = "number", "whole number", "text", "yes or no", "numbers", "texts"
 N, W, T, B, NS, TS = NUMBER, INTEGER, TEXT, FLAG, NUMBERS, TEXTS  # short, for the table
 
@@ -486,5 +488,5 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "models.checkpoints[].precision": ("bf16", "fp8", "fp4", "int4"),
     "transformers.type": ("cast_resin", "liquid_immersed", "power_liquid"),
     "workloads.arrival_process": ("gamma", "poisson"),
-    "workloads.variants.*.confidence": ("published", "derived", "estimated", "entered"),
+    "workloads.variants.*.confidence": STATED,
 }

@@ -12,8 +12,8 @@ from functools import cache
 from typing import Any
 
 from facility.catalogue.fields import CHOICES, FIELDS, FLAG, INTEGER, NUMBER, NUMBERS, TEXT, TEXTS
+from site_facts.confidence import STATED
 
-CONFIDENCES = ("published", "derived", "estimated", "entered")
 META = ("id", "name", "vendor", "source", "confidence", "field_confidence", "notes")
 SLUG = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}\Z")
 
@@ -187,15 +187,15 @@ def complaints(kind: str, facts: Any, *, source: Any, confidence: Any, field_con
     ]
     if not isinstance(source, str) or not source.strip():
         found.append(("source", f"is {source!r}; must name the document, page or measurement"))
-    if confidence not in CONFIDENCES:
-        found.append(("confidence", f"is {confidence!r}; must be one of {', '.join(CONFIDENCES)}"))
+    if confidence not in STATED:
+        found.append(("confidence", f"is {confidence!r}; must be one of {', '.join(STATED)}"))
     if not isinstance(field_confidence, dict):
         found.append(("field_confidence", f"is {field_confidence!r}; must be a mapping from field to confidence"))
     else:
         found += [
-            ("field_confidence", f"of {name} is {mark!r}; must be one of {', '.join(CONFIDENCES)}")
+            ("field_confidence", f"of {name} is {mark!r}; must be one of {', '.join(STATED)}")
             for name, mark in field_confidence.items()
-            if mark not in CONFIDENCES
+            if mark not in STATED
         ]
         tops = {name.split(".")[0].removesuffix("[]") for name in (*KINDS[kind].required, *KINDS[kind].optional)}
         found += [

@@ -4,7 +4,8 @@ from typing import Any
 
 from facility.editing.edit_board import FIELDS
 from facility.floor_plan import TOUCH_M
-from facility.models import Layout, PowerFeed, Product, Rack
+from facility.kinds import product_kinds
+from facility.models import Cdu, Hall, Layout, PowerFeed, Product, Rack
 
 HALL_FIELDS = (
     "name",
@@ -17,7 +18,11 @@ HALL_FIELDS = (
     "n_air_units",
     "n_air_units_spare",
 )
-PRODUCT_KINDS = {"rack": ("systems", "network_switches"), "cdu": ("cdus",), "air_unit": ("air_units",)}
+PRODUCT_KINDS = {
+    "rack": product_kinds(Rack, "product"),
+    "cdu": product_kinds(Cdu, "product"),
+    "air_unit": product_kinds(Hall, "air_unit"),
+}
 IN_RACK = "liquid_to_liquid_in_rack"  # CDUs of this type take no floor
 
 

@@ -219,9 +219,9 @@ class Board:
         if value is None and field.null:
             return None
         if name in PRODUCT_FIELDS:
-            found = self._product(value, field.get_limit_choices_to()["kind__in"])
-            kinds = " or ".join(field.get_limit_choices_to()["kind__in"])
-            message = f"{name} is {value!r}; must be a catalogue entry of kind {kinds}."
+            allowed = kinds.product_kinds(field.model, name)
+            found = self._product(value, allowed)
+            message = f"{name} is {value!r}; must be a catalogue entry of kind {' or '.join(allowed)}."
         else:
             known = self.rows[name] if name in self.rows else self.others["feed" if "feed" in name else name]
             found = known.get(value) if isinstance(value, int | str) else None
@@ -230,10 +230,10 @@ class Board:
             raise _Wrong(called, name, value, message)
         return found
 
-    def _product(self, slug: Any, kinds: list[str]) -> Product | None:
-        known = (str(slug), ",".join(kinds))
+    def _product(self, slug: Any, allowed: tuple[str, ...]) -> Product | None:
+        known = (str(slug), ",".join(allowed))
         if known not in self.by_slug:
-            own = Product.objects.filter(kind__in=kinds, slug=str(slug)).defer("notes", "source").first()
+            own = Product.objects.filter(kind__in=allowed, slug=str(slug)).defer("notes", "source").first()
             self.by_slug[known] = own
             if own is not None:
                 self.products[own.pk] = own

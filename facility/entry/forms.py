@@ -12,7 +12,7 @@ from facility.entry import number_entry
 from facility.entry.field_help import Described
 from facility.entry.number_entry import NumberField, WholeNumberField
 from facility.epw import MAX_EPW_BYTES, read_epw
-from facility.kinds import form_columns, label_of
+from facility.kinds import form_columns, label_of, product_kinds
 from facility.models import (
     AirUnit,
     Cdu,
@@ -278,7 +278,7 @@ class RackRowForm(Described, forms.Form):
     )
     role = forms.ChoiceField(choices=Rack.Role, initial=Rack.Role.COMPUTE, help_text="What the racks are for.")
     product = forms.ModelChoiceField(
-        Product.objects.filter(kind__in=["systems", "network_switches"]),
+        Product.objects.filter(kind__in=product_kinds(Rack, "product")),
         required=False,
         help_text="System in each rack; empty: only other power.",
     )

@@ -7,7 +7,7 @@ References are names: products by their catalogue id, everything else by its nam
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,8 @@ from facility.models import (
 )
 from facility.models.text import check_text
 from facility.permissions import check_write, visible_sites
-from facility.weather import WeatherError, Year, checked, pack_hours, unpack_checked
+from facility.weather import WeatherError, Year, checked, unpack_checked
+from site_facts import weather as weather_hours
 
 FORMAT = "ai-factory-site/1"
 SITE_FIELDS = (
@@ -272,7 +273,7 @@ class _Catalogue:
         for product in Product.objects.defer("notes", "source"):
             self.by_kind.setdefault(product.kind, {})[product.slug] = product
 
-    def find(self, name: Any, kinds: list[str], where: str) -> Product:
+    def find(self, name: Any, kinds: Sequence[str], where: str) -> Product:
         """Return the product of one of the kinds that a file names."""
         named = text(name, where)
         kind, _, slug = named.rpartition("/")
@@ -385,7 +386,7 @@ def _weather(entry: dict[str, Any], site: Site | None) -> Weather:
         hours = unpack_checked(packed, weather.n_hours)
     except (binascii.Error, WeatherError) as error:
         raise SiteFileError(f"{where}.rows: {error}") from error
-    weather.rows, weather.site = pack_hours(hours), site
+    weather.rows, weather.site = weather_hours.pack(hours), site
     with described(where):
         check_text(weather)
         weather.full_clean(exclude=["rows"])
@@ -433,16 +434,6 @@ def _fill(layout: Layout, entry: dict[str, Any], where: str, catalogue: _Catalog
     Rack.objects.bulk_create([rack for rack, _ in racks])
 
 
-SECTION_OF = {
-    "plant": "cooling_plants",
-    "hall": "halls",
-    "cdu": "cdus",
-    "parent": "power_feeds",
-    "feed_a": "power_feeds",
-    "feed_b": "power_feeds",
-}
-
-
 def _refer(part: models.Model, entry: dict, place: str, fields: tuple[str, ...], made: dict, catalogue: _Catalogue):
     """Resolve the references of an entry."""
     for name in fields:
@@ -455,9 +446,9 @@ def _refer(part: models.Model, entry: dict, place: str, fields: tuple[str, ...],
                 raise SiteFileError(f"{place}.{name} is missing; give it: {field.help_text or field.verbose_name}")
             continue
         if field.related_model is Product:
-            setattr(part, name, catalogue.find(given, field.get_limit_choices_to()["kind__in"], f"{place}.{name}"))
+            setattr(part, name, catalogue.find(given, kinds.product_kinds(part._meta.model, name), f"{place}.{name}"))
             continue
-        known = made[SECTION_OF[name]]
+        known = made[kinds.BY_MODEL[field.related_model].plural]
         if text(given, f"{place}.{name}") not in known:
             order = " above it (list parents first)" if name == "parent" else ""
             names = ", ".join(list(known)[:8]) + (", …" if len(known) > 8 else "")

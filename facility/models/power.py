@@ -32,13 +32,13 @@ class PowerFeed(models.Model):
     # Which catalogue kind a node's product may have, and onto what racks may plug.
     PRODUCT_KINDS = {
         Kind.UTILITY: (),
-        Kind.GENERATOR: ("generators",),
-        Kind.TRANSFORMER: ("transformers",),
         Kind.UPS: ("ups",),
-        Kind.BESS: ("bess",),
-        Kind.SWITCHBOARD: ("distribution", "busways"),
+        Kind.TRANSFORMER: ("transformers",),
         Kind.BUSWAY: ("busways",),
         Kind.PDU: ("distribution",),
+        Kind.SWITCHBOARD: ("distribution", "busways"),
+        Kind.GENERATOR: ("generators",),
+        Kind.BESS: ("bess",),
     }
     ROOTS = (Kind.UTILITY, Kind.GENERATOR)
     SOURCES = (Kind.UTILITY, Kind.GENERATOR, Kind.BESS)
@@ -48,12 +48,7 @@ class PowerFeed(models.Model):
     kind = models.CharField(max_length=12, choices=Kind)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
     product = product_field(
-        "ups",
-        "transformers",
-        "busways",
-        "distribution",
-        "generators",
-        "bess",
+        *dict.fromkeys(kind for kinds in PRODUCT_KINDS.values() for kind in kinds),
         null=True,
         blank=True,
         help_text="Gives rating and losses; empty for the utility or where only a rating is known.",

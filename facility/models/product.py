@@ -7,16 +7,8 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from facility.catalogue import schema
-from facility.catalogue.ratings import continuous_rating_w
-
-
-class Confidence(models.TextChoices):
-    """How far a figure can be trusted; screens show the mark beside it."""
-
-    PUBLISHED = "published", "published"
-    DERIVED = "derived", "derived"
-    ESTIMATED = "estimated", "estimated"
-    ENTERED = "entered", "entered by you"
+from site_facts.confidence import CONFIDENCES, STATED
+from site_facts.ratings import continuous_rating_w
 
 
 def product_field(*kinds: str, **options: Any) -> models.ForeignKey:
@@ -44,7 +36,11 @@ class Product(models.Model):
     vendor = models.CharField(max_length=80, blank=True)
     facts = models.JSONField(help_text="Fields by name with SI suffix; checked against the kind's schema.")
     source = models.TextField(help_text="Document, page or measurement the facts come from.")
-    confidence = models.CharField(max_length=12, choices=Confidence, help_text="Of the headline figures.")
+    confidence = models.CharField(
+        max_length=12,
+        choices=[(name, CONFIDENCES[name].label) for name in STATED],
+        help_text="Of the headline figures.",
+    )
     field_confidence = models.JSONField(default=dict, blank=True, help_text="Confidence of single fields.")
     notes = models.TextField(blank=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -14,11 +14,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.text import capfirst
 
-from facility import services
+from facility import kinds, services
 from facility.entry import forms
-from facility.models import AirUnit, Cdu, CoolingPlant, Fabric, FloorFeature, Hall, Layout, PowerFeed, Rack
+from facility.models import Cdu, Hall, Layout, PowerFeed, Rack
 from facility.permissions import check_change_site, may_change_site
 from facility.views.lookup import visible_layout_or_404
+from site_facts.ratings import nameplate_w
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,29 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class PartKind:
-    """What the addresses call halls, racks, CDUs, power-feeds, cooling-plants, air-units and floor-features."""
+    """How a kind of part is listed and asked for."""
 
-    slug: str
-    singular: str
+    kind: kinds.Kind
     plural: str
-    model: type[Model]
     form: type[forms.PartForm]
     columns: tuple[Column, ...]
     related: tuple[str, ...] = ()
     first_step: str = ""
+
+    @property
+    def slug(self) -> str:
+        """What addresses call it."""
+        return self.kind.slug
+
+    @property
+    def singular(self) -> str:
+        """What sentences call one."""
+        return self.kind.label
+
+    @property
+    def model(self) -> type[Model]:
+        """Its table."""
+        return self.kind.model
 
     def of(self, layout: Layout) -> QuerySet:
         """Return the parts of this kind in a layout."""
@@ -52,8 +66,7 @@ class PartKind:
 
 def rated_w(rack: Rack) -> float:
     """Return a rack's nameplate power [W]."""
-    stated = rack.product.facts.get("max_power_w") if rack.product else None
-    return (stated or 0.0) * rack.n_systems + rack.other_power_w
+    return nameplate_w(rack.product.facts if rack.product else {}, rack.n_systems, rack.other_power_w)
 
 
 def feed_rating_w(feed: PowerFeed) -> float | None:
@@ -65,10 +78,8 @@ PARTS = {
     kind.slug: kind
     for kind in (
         PartKind(
-            slug="halls",
-            singular="hall",
+            kind=kinds.BY_NAME["hall"],
             plural="Halls",
-            model=Hall,
             form=forms.HallForm,
             columns=(
                 Column("Width", lambda h: h.width_m, "m"),
@@ -83,10 +94,8 @@ PARTS = {
             first_step="A hall is a floor with an air system; racks and CDUs stand in it.",
         ),
         PartKind(
-            slug="racks",
-            singular="rack",
+            kind=kinds.BY_NAME["rack"],
             plural="Racks",
-            model=Rack,
             form=forms.RackForm,
             columns=(
                 Column("Row", lambda r: r.row),
@@ -106,10 +115,8 @@ PARTS = {
             first_step="Add a row of racks at once, or a single one.",
         ),
         PartKind(
-            slug="cdus",
-            singular="CDU",
+            kind=kinds.BY_NAME["cdu"],
             plural="CDUs",
-            model=Cdu,
             form=forms.CduForm,
             columns=(
                 Column("Product", lambda c: c.product),
@@ -125,10 +132,8 @@ PARTS = {
             first_step="Liquid-cooled racks need CDUs; they need a cooling plant first.",
         ),
         PartKind(
-            slug="power-feeds",
-            singular="power feed",
+            kind=kinds.BY_NAME["power_feed"],
             plural="Feeds",
-            model=PowerFeed,
             form=forms.PowerFeedForm,
             columns=(
                 Column("Kind", lambda f: f.get_kind_display()),
@@ -143,10 +148,8 @@ PARTS = {
             first_step="Start at the utility and go down to what the racks plug into.",
         ),
         PartKind(
-            slug="cooling-plants",
-            singular="cooling plant",
+            kind=kinds.BY_NAME["cooling_plant"],
             plural="Plants",
-            model=CoolingPlant,
             form=forms.CoolingPlantForm,
             columns=(
                 Column("Supply", lambda p: p.supply_degc, "°C"),
@@ -160,10 +163,8 @@ PARTS = {
             first_step="A plant rejects the heat of CDUs and air units outdoors.",
         ),
         PartKind(
-            slug="air-units",
-            singular="air unit",
+            kind=kinds.BY_NAME["air_unit"],
             plural="Air units",
-            model=AirUnit,
             form=forms.AirUnitForm,
             columns=(
                 Column("Hall", lambda a: a.hall),
@@ -178,10 +179,8 @@ PARTS = {
             first_step="The hall says how many air units there are; place them to see where they stand.",
         ),
         PartKind(
-            slug="floor-features",
-            singular="wall, keep-out or aisle",
+            kind=kinds.BY_NAME["floor_feature"],
             plural="Walls and aisles",
-            model=FloorFeature,
             form=forms.FloorFeatureForm,
             columns=(
                 Column("Type", lambda f: f.get_type_display()),
@@ -195,10 +194,8 @@ PARTS = {
             first_step="Nothing may stand on walls and keep-outs; aisles should stay clear.",
         ),
         PartKind(
-            slug="fabrics",
-            singular="network",
+            kind=kinds.BY_NAME["fabric"],
             plural="Networks",
-            model=Fabric,
             form=forms.FabricForm,
             columns=(
                 Column("Purpose", lambda f: f.get_purpose_display()),

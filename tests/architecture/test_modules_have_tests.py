@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PURE = ("compute", "power_cooling", "twin/core")
+PURE = ("site_facts", "compute", "power_cooling", "twin/core")
 
 _KERNEL = "compiled; it has no caller but {}, and is tested through it, against values worked by hand and balances"
 _COUPLED = _KERNEL.format("`coupled.solve`")
@@ -36,7 +36,6 @@ REASONS = {
     "twin.core.report.diagrams": ("tested by the drawings of the report, in `test_report.py`", "2026-11-30"),
     "twin.core.rules.findings": ("the order of the rules, in `test_layout_findings.py`", "2026-11-30"),
     "twin.core.rules.power": ("tested rule by rule on layouts, in `test_layout_findings.py`", "2026-11-30"),
-    "twin.core.text.confidence": ("one tuple", "2026-11-30"),
     "twin.core.text.engine_names": ("one mapping", "2026-11-30"),
 }
 

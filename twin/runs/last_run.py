@@ -6,14 +6,16 @@ from uuid import UUID
 
 from django.urls import reverse
 
+from facility.kinds import BY_NAME
 from facility.models import Layout
 from twin.core.results.answers import Answer, answers
 from twin.core.results.details import run_details
 from twin.core.results.findings import RunFinding, run_findings, tightest_margins
 from twin.models import Run
 
-#: Kinds of object as findings name them, and the lists that hold them. Runs know names, which may since have gone.
-LISTS = {"power_feed": "power-feeds", "cdu": "cdus", "hall": "halls", "cooling_plant": "cooling-plants"}
+#: Kinds of object, as findings name them, that are shown by the list that holds them: runs know names, which may since
+#: have gone.
+LISTED = ("power_feed", "cdu", "hall", "cooling_plant")
 
 N_TIGHTEST = 9  # there are that many kinds of margin
 
@@ -55,8 +57,8 @@ def last_run(layout: Layout, run_id: UUID | None = None) -> LastRun | None:
 def href(layout: Layout, run: Run, finding: RunFinding) -> str:
     """Return the address of a finding's object, of the list that holds it, or of the part of the run that has it."""
     here = [layout.site.slug, layout.slug]
-    if finding.object_kind in LISTS:
-        return reverse("part-list", args=[*here, LISTS[finding.object_kind]])
+    if finding.object_kind in LISTED:
+        return reverse("part-list", args=[*here, BY_NAME[finding.object_kind].slug])
     if finding.object_kind == "rack":
         return reverse("layout-detail", args=here)
     if finding.object_kind == "site":

@@ -13,9 +13,10 @@ from typing import Any
 from django.db.models import Model, Q
 
 from facility.catalogue import assumed
-from facility.catalogue.ratings import continuous_rating_w
 from facility.catalogue.schema import unit_of
+from facility.kinds import BY_TABLE
 from facility.models import Layout, Product, Rack, Site
+from site_facts.ratings import continuous_rating_w
 from twin.core.inputs.layout import (
     FORMATS,
     TABLES,
@@ -42,13 +43,8 @@ PRODUCT_REFERENCES = frozenset(
     {"product_id", "air_unit_id", "heat_rejection_id", "chiller_id", "pump_id", "leaf_id", "spine_id", "optics_id"}
 )
 
-# What the database calls a table, where the inputs call it otherwise.
-RELATED = {
-    "feeds": "power_feeds",
-    "plants": "cooling_plants",
-    "features": "floor_features",
-    "calibrated": "calibrated_parameters",
-}
+# What the database calls a table of the inputs.
+RELATED = {name: kind.plural for name, kind in BY_TABLE.items()} | {"calibrated": "calibrated_parameters"}
 
 #: Stands in a description that no scenario asks anything of.
 NO_SCENARIO = ScenarioInputs(
@@ -190,7 +186,7 @@ def product_sheets(ids: set[int | None]) -> dict[int, ProductSheet]:
 
 
 def _table(layout: Layout, name: str) -> list[dict[str, Any]]:
-    return list(getattr(layout, RELATED.get(name, name)).order_by("id").values(*column_names(TABLES[name])))
+    return list(getattr(layout, RELATED[name]).order_by("id").values(*column_names(TABLES[name])))
 
 
 def _fields(row: Model, kind: type, **made: Any) -> dict[str, Any]:

@@ -8,18 +8,10 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from site_facts.confidence import CONFIDENCES
 from twin import __version__
 
 register = template.Library()
-
-#: How far a figure can be trusted: its sign and its word. The signs differ in shape, not only in colour.
-MARKS = {
-    "published": ("●", "published"),
-    "derived": ("◐", "derived"),
-    "estimated": ("○", "estimated"),
-    "assumed": ("◇", "assumed by the model"),
-    "entered": ("✎", "entered by you"),
-}
 
 
 @register.simple_tag
@@ -39,12 +31,16 @@ def icon(name: str) -> SafeString:
 @register.simple_tag
 def provenance(confidence: str | None, source: str | None = "") -> SafeString:
     """`{% provenance product.confidence product.source %}`: the mark, with word and source on hover."""
-    sign, word = MARKS.get(confidence or "", ("", ""))
-    if not sign:
+    known = CONFIDENCES.get(confidence or "")
+    if known is None:
         return SafeString("")
-    hover = f"{word}: {source}" if source else word
+    hover = f"{known.label}: {source}" if source else known.label
     return format_html(
-        '<span class="mark {}" role="img" title="{}" aria-label="{}">{}</span>', confidence, hover, word, sign
+        '<span class="mark {}" role="img" title="{}" aria-label="{}">{}</span>',
+        confidence,
+        hover,
+        known.label,
+        known.sign,
     )
 
 

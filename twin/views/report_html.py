@@ -6,11 +6,11 @@ from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
+from site_facts.confidence import CONFIDENCES
 from twin.core.report.document import MARK, Report, Table
 from twin.core.report.svg import svg
-from twin.templatetags.marks import MARKS
 
-SIGNS = {word: sign for sign, word in MARKS.values()}
+SIGNS = {known.label: known.sign for known in CONFIDENCES.values()}
 
 
 def html(report: Report, **links: str) -> str:

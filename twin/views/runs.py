@@ -16,6 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from facility.permissions import check_change_site, may_change_site, visible_sites
 from facility.views.lookup import visible_layout_or_404
+from site_facts.confidence import WEAKEST_FIRST
 from twin.core.charts import run as run_charts
 from twin.core.figures_of_merit import FIGURES, HEADLINES, SERIES, SERIES_BY_NAME
 from twin.core.results.answers import answers
@@ -158,8 +159,7 @@ def costly_failures(failures: Sequence[FailureRow], n: int = 8) -> list[FailureR
 
 def by_confidence(assumptions: Sequence[Assumption]) -> list[Assumption]:
     """Return assumptions with the weakest first: those are the ones to firm up."""
-    order = {"assumed": 0, "estimated": 1, "derived": 2, "entered": 3, "published": 4}
-    return sorted(assumptions, key=lambda row: order.get(row.confidence, 0))
+    return sorted(assumptions, key=lambda row: WEAKEST_FIRST.index(row.confidence))
 
 
 def free_cooling_hours(hours: Mapping[str, float]) -> list[tuple[str, float | None]]:

@@ -15,13 +15,12 @@ from facility.weather import (
     CLIMATES,
     DAYS,
     WeatherError,
-    pack,
     read_climate,
-    standard_pressure_pa,
-    unpack,
+    weather_fields,
     write_climate,
 )
 from power_cooling.fluids.psychrometrics import pressure_at_elevation_pa
+from site_facts.weather import unpack
 
 CASES = Path(os.environ.get("TWIN_DATA_DIR", "../shared/data")).parent / "cases"
 
@@ -67,10 +66,9 @@ def test_a_common_and_a_leap_year_are_read(february, n_hours):
     assert (year.pressure_pa == 82000).all()
 
 
-def test_packing_loses_nothing():
+def test_a_year_and_its_row_in_the_database_hold_the_same():
     year = read_epw(gzip.compress(epw(rows())))
-    stored = unpack(pack(year))
-    assert stored.dtype == np.float32
+    stored = unpack(weather_fields(year)["rows"])
     for kept, given in zip(stored, (year.dry_bulb_degc, year.relative_humidity, year.pressure_pa), strict=True):
         np.testing.assert_array_equal(kept, given)
 
@@ -224,11 +222,6 @@ def test_pressure_that_is_missing_is_filled_by_elevation():
         "Station pressure is missing in 8,760 hours; filled with 81,198 Pa, the standard atmosphere's at 1,829 m.",
     )
     np.testing.assert_allclose(year.pressure_pa, pressure_at_elevation_pa(1829), rtol=1e-6)
-
-
-@pytest.mark.parametrize("elevation_m", [-400, 0, 1829, 4061])
-def test_the_standard_atmosphere_is_that_of_the_solvers(elevation_m):
-    assert standard_pressure_pa(elevation_m) == pytest.approx(float(pressure_at_elevation_pa(elevation_m)), rel=1e-12)
 
 
 def test_short_gaps_are_interpolated_over_the_turn_of_the_year_too():

@@ -10,6 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from site_facts import ratings
 from twin.core.inputs.network import FabricRow, SizedFabric, size_fabric
 
 if TYPE_CHECKING:  # a name of type checkers' own
@@ -300,7 +301,7 @@ class LayoutInputs:
 
     def nameplate_w(self, product_id: int | None, n_systems: float, other_power_w: float) -> float:
         """Return the nameplate power of a rack: its systems at their rated input and what else is in it [W]."""
-        return nameplate_w(self.facts(product_id), n_systems, other_power_w)
+        return ratings.nameplate_w(self.facts(product_id), n_systems, other_power_w)
 
     @property
     def n_network_racks(self) -> int:
@@ -323,11 +324,6 @@ class LayoutInputs:
     def product_name(self, product_id: int | None) -> str:
         """Return the name of a referenced product, or nothing."""
         return "" if product_id is None else self.products.by_id[product_id].name
-
-
-def nameplate_w(facts: Mapping[str, Any], n_systems: float, other_power_w: float) -> float:
-    """Return the nameplate power of a rack of `n_systems` of one product and other power beside them [W]."""
-    return float(facts.get("max_power_w") or 0.0) * n_systems + other_power_w
 
 
 #: Tables that older snapshots have not; left out where empty, so that a description keeps its hash.

@@ -30,11 +30,11 @@ from power_cooling.site_arrays import (
     ASSUMED_REFERENCE_DEGC,
     FloatArray,
 )
+from site_facts.confidence import weakest
 from twin.core.inputs.admission import DEGRADE, QUEUE, queue
 from twin.core.inputs.demand import hourly_shape, requests_per_s
 from twin.core.inputs.equipment import RackTable
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, WorkloadShare
-from twin.core.text.confidence import CONFIDENCES
 
 IntArray = NDArray[np.int64]
 
@@ -414,7 +414,7 @@ def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: 
         weight_precision=configuration.weight_precision if configuration else "",
         target_ttft_s=service.targets.ttft_s,
         target_itl_s=service.targets.itl_s,
-        confidence=max((one.confidence for one in used), key=CONFIDENCES.index),
+        confidence=weakest(one.confidence for one in used),
         source="; ".join(one.source for one in used),
         has_sessions=service.workload.sessions is not None,
         input_tokens=service.workload.input_tokens,

@@ -1,12 +1,10 @@
 """The year of weather that a layout is solved in."""
 
-import zlib
 from base64 import b64decode
-
-import numpy as np
 
 from power_cooling.fluids.psychrometrics import humidity_ratio_from_relative_humidity, pressure_at_elevation_pa
 from power_cooling.site_arrays import Weather
+from site_facts.weather import unpack
 from twin.core.inputs.layout import LayoutInputs
 
 
@@ -16,8 +14,7 @@ def weather_of(inputs: LayoutInputs) -> Weather:
     Temperature and relative humidity are the station's.
     """
     stored = inputs.weather
-    rows = np.frombuffer(zlib.decompress(b64decode(stored.rows)), dtype="<f4")
-    dry_bulb, relative_humidity, pressure = rows.reshape(3, stored.n_hours).astype(float)
+    dry_bulb, relative_humidity, pressure = unpack(b64decode(stored.rows)).astype(float)
     if stored.elevation_m is not None:
         here, station = pressure_at_elevation_pa([inputs.site.elevation_m, stored.elevation_m])
         pressure *= here / station

@@ -8,17 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from site_facts.confidence import confidence_label
 from twin.core.report.shapes import Drawing
 from twin.core.text.numbers import MISSING, is_number, quantity_text
 
-#: How far a figure can be trusted: the word that stands beside its mark.
-CONFIDENCES = {
-    "published": "published",
-    "derived": "derived",
-    "estimated": "estimated",
-    "assumed": "assumed by the model",
-    "entered": "entered by you",
-}
 STORED_UNITS = {"%": "fraction", "Wh": "J"}  # what a value is kept in, where that is not what is shown
 TEXT, NUMBER, COUNT, UNIT, MARK = "text", "number", "count", "unit", "mark"
 
@@ -122,7 +115,7 @@ class Report:
 def cell_text(value: Any, column: Column, unit: str) -> str:
     """Return a cell as page and PDF show it."""
     if column.kind == MARK:
-        return CONFIDENCES.get(value or "", "")
+        return confidence_label(value)
     if isinstance(value, Mapping):
         return ", ".join(f"{name.replace('_', ' ')} {entry}" for name, entry in value.items() if entry is not None)
     if isinstance(value, list | tuple):

@@ -10,7 +10,8 @@ from openpyxl.styles import Alignment, Font
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
-from twin.core.report.document import CONFIDENCES, MARK, STORED_UNITS, UNIT, Column, Report, Table, cell_text
+from site_facts.confidence import confidence_label
+from twin.core.report.document import MARK, STORED_UNITS, UNIT, Column, Report, Table, cell_text
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 BOLD = Font(bold=True)
@@ -72,7 +73,7 @@ def _kept(value: Any, column: Column) -> Any:
     if column.kind == UNIT:
         return STORED_UNITS.get(value, value)
     if column.kind == MARK:
-        return CONFIDENCES.get(value, value)
+        return confidence_label(value) or value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     return cell_text(value, column, "")

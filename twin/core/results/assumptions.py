@@ -12,7 +12,6 @@ from twin.core.inputs import equipment
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, SiteInputs
 from twin.core.results import capital
 from twin.core.results.details import Assumption
-from twin.core.text.confidence import CONFIDENCES
 from twin.core.text.field_names import OF_MODEL
 
 FIELDS_BY_KIND = {
@@ -111,11 +110,6 @@ def assumptions(
     rows.append(Assumption(weather.name, "hourly weather", weather.n_hours, "h", read, "published"))
     rows += _height_rows(inputs)
     return rows + list(_site_rows(inputs.site)) + list(_model_rows())
-
-
-def weakest(rows: list[Assumption]) -> str:
-    """Return the lowest confidence among the inputs."""
-    return max((row.confidence for row in rows), key=CONFIDENCES.index, default=CONFIDENCES[0])
 
 
 def _entry_rows(entry: ProductSheet, units: Mapping[str, str]) -> Iterator[Assumption]:

@@ -10,6 +10,7 @@ from power_cooling.coupled.solve import CoupledResult
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.metrics import SiteAccount, power_usage_effectiveness, site_metrics, tokens_per_joule
 from power_cooling.site_arrays import FloatArray
+from site_facts.confidence import weakest
 from twin.core.failures.serving_losses import ServingLoss
 from twin.core.figures_of_merit import SERIES
 from twin.core.inputs import equipment
@@ -82,7 +83,7 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         network=tuple(network_rows(solved.inputs)),
         throttled_hours=float(np.count_nonzero(solved.coupled.throttled_frac > 0)),
         assumptions=tuple(rows),
-        confidence=assumptions.weakest(rows),
+        confidence=weakest(row.confidence for row in rows),
     )
     return SimulationResult(
         figures={name: _plain(value) for name, value in figures.items()},
