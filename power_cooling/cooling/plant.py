@@ -28,7 +28,12 @@ from power_cooling.cooling.towers import (
 )
 from power_cooling.cooling.york_towers import YORK_COEFFICIENTS
 from power_cooling.fluids.heat_exchangers import crossflow_effectiveness_scalar
-from power_cooling.fluids.psychrometrics import saturated_humidity_ratio_scalar, wet_bulb_degc
+from power_cooling.fluids.psychrometrics import (
+    heat_capacity_scalar,
+    saturated_humidity_ratio_scalar,
+    specific_volume_m3_per_kg,
+    wet_bulb_degc,
+)
 from power_cooling.site_arrays import FloatArray, PlantBank, Weather, records
 
 FREE, PARTIAL, MECHANICAL = int(CoolingMode.FREE), int(CoolingMode.PARTIAL), int(CoolingMode.MECHANICAL)
@@ -65,7 +70,7 @@ def coolers_scalar(p, n, heat, c_water, air, setpoint):
     q, cw = heat / n, c_water / n
     drop = heat / c_water
     mass = p.cooler_air_m3_per_s * density
-    ca = mass * (1006.0 + 1860.0 * w)
+    ca = mass * heat_capacity_scalar(w)
     ua = p.cooler_ua_w_per_k
     fan = 1.0
     if p.cooler_control == 0:
@@ -149,7 +154,7 @@ def towers_scalar(p, n, heat, c_water, air, setpoint):
         return supply, n * p.tower_fan_w * fan, evaporation_scalar(heat, mass, w, wb, pressure), clamped
     q, cw = heat / n, c_water / n
     mass = p.tower_air_m3_per_s * density
-    cp = 1006.0 + 1860.0 * w
+    cp = heat_capacity_scalar(w)
     ua = p.tower_ua_w_per_k * (cw / p.cp_j_per_kg_k / p.tower_water_kg_s) ** p.tower_ua_water_exponent
     if p.tower_control == 0:
         supply, _, fan, flow = merkel_supply_scalar(
@@ -252,12 +257,12 @@ def _free_most(p, n_coolers, n_towers, arriving, c_water, air):
         t = db
         if p.pad_efficiency > 0.0 and db > p.pad_above_degc and db > wb:
             t = db - p.pad_efficiency * (db - wb)
-        c = _cooler_heat_per_kelvin(p.cooler_ua_w_per_k, c_water / n_coolers, mass * (1006.0 + 1860.0 * w))
+        c = _cooler_heat_per_kelvin(p.cooler_ua_w_per_k, c_water / n_coolers, mass * heat_capacity_scalar(w))
         return max(0.0, n_coolers * c * (arriving - t))
     if arriving <= wb:
         return 0.0
     mass = p.tower_air_m3_per_s * density
-    cp = 1006.0 + 1860.0 * w
+    cp = heat_capacity_scalar(w)
     through_plates = p.economiser_ua_w_per_k > 0.0
     cw = p.tower_water_kg_s * p.cp_j_per_kg_k if through_plates else c_water / n_towers
     ua = p.tower_ua_w_per_k * (cw / p.cp_j_per_kg_k / p.tower_water_kg_s) ** p.tower_ua_water_exponent
@@ -567,8 +572,7 @@ def plant_capacities_w(
 def air_states(weather: Weather) -> FloatArray:
     """Return dry bulb, wet bulb [°C], humidity ratio, pressure [Pa] and dry-air density [kg/m3], (n_elements, 5)."""
     db, w, p = weather.dry_bulb_degc, weather.humidity_ratio, weather.pressure_pa
-    density = p / (287.042 * (db + 273.15) * (1 + 1.607858 * w))
-    return np.column_stack([db, wet_bulb_degc(db, w, p), w, p, density])
+    return np.column_stack([db, wet_bulb_degc(db, w, p), w, p, 1.0 / specific_volume_m3_per_kg(db, w, p)])
 
 
 @njit(cache=True)

@@ -15,7 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from power_cooling.cooling.heat_rejection import Rejection
 from power_cooling.fluids.heat_exchangers import counterflow_effectiveness_scalar
 from power_cooling.fluids.psychrometrics import (
+    MOLAR_MASS_RATIO,
     STANDARD_PRESSURE_PA,
+    VAPORISATION_J_PER_KG,
+    VAPOUR_J_PER_KG_K,
+    heat_capacity_j_per_kg_k,
+    heat_capacity_scalar,
     humidity_ratio_from_wet_bulb,
     saturated_enthalpy_scalar,
     saturated_humidity_ratio_scalar,
@@ -79,9 +84,10 @@ class TowerWater:
 def saturated_enthalpy_slope_scalar(temperature_degc, pressure_pa):
     """Slope of the saturated enthalpy against temperature [J/(kg K)], the capacity that Merkel's air has locally."""
     p_ws = saturation_pressure_scalar(temperature_degc)
-    ratio = 0.621945 * p_ws / (pressure_pa - p_ws)
+    ratio = MOLAR_MASS_RATIO * p_ws / (pressure_pa - p_ws)
     ratio_slope = ratio * saturation_pressure_log_slope_scalar(temperature_degc) * pressure_pa / (pressure_pa - p_ws)
-    return 1006.0 + 1860.0 * ratio + (2.501e6 + 1860.0 * temperature_degc) * ratio_slope
+    vapour = VAPORISATION_J_PER_KG + VAPOUR_J_PER_KG_K * temperature_degc
+    return heat_capacity_scalar(ratio) + vapour * ratio_slope
 
 
 @njit(cache=True)
@@ -354,7 +360,7 @@ def merkel_outlet_degc(
     """
     inlet = np.asarray(inlet_degc, dtype=float)
     water = np.asarray(water_w_per_k, dtype=float)
-    air_cp = 1006.0 + 1860.0 * np.asarray(humidity_ratio, dtype=float)
+    air_cp = heat_capacity_j_per_kg_k(humidity_ratio)
     others = (np.asarray(a, dtype=float) for a in (wet_bulb_degc, pressure_pa, air_kg_s, air_cp, ua_w_per_k))
     heat = _merkel_heat(inlet, water, *others)
     return inlet - heat / np.where(water > 0, water, 1.0)
@@ -409,7 +415,7 @@ def merkel_supply(
                 wet_bulb_degc,
                 pressure_pa,
                 air,
-                1006.0 + 1860.0 * ratio,
+                heat_capacity_j_per_kg_k(ratio),
                 ua,
                 towers.air_exponent,
                 towers.fan_exponent,
@@ -528,10 +534,11 @@ def merkel_ua_from_rating(
     ratio = float(humidity_ratio_from_wet_bulb(wet_bulb_degc + 10.0, wet_bulb_degc, pressure_pa))
     air = air_m3_per_s / float(specific_volume_m3_per_kg(wet_bulb_degc + 10.0, ratio, pressure_pa))
     water = water_kg_s * water_cp_j_per_kg_k
+    air_cp = heat_capacity_scalar(ratio)
     target = wet_bulb_degc + approach_k + heat_w / water
 
     def arriving(ua: float) -> float:
-        return merkel_return_scalar(heat_w, water, wet_bulb_degc, pressure_pa, air, 1006.0 + 1860.0 * ratio, ua)
+        return merkel_return_scalar(heat_w, water, wet_bulb_degc, pressure_pa, air, air_cp, ua)
 
     low, high = 1e-3 * heat_w, heat_w * 1e4
     if not arriving(high) < target:

@@ -13,13 +13,16 @@ import numpy as np
 from numba import njit, vectorize
 from numpy.typing import ArrayLike, NDArray
 
+from site_facts.weather import STANDARD_PRESSURE_PA, standard_pressure_pa
+
 FloatArray = NDArray[np.float64]
 
-STANDARD_PRESSURE_PA = 101_325.0
 ZERO_CELSIUS_K = 273.15
 TRIPLE_POINT_K = 273.16
 MOLAR_MASS_RATIO = 0.621945  # water to dry air; ASHRAE Fundamentals 2017, ch. 1, eq. 20
 DRY_AIR_GAS_CONSTANT_J_PER_KG_K = 287.042  # ASHRAE Fundamentals 2017, ch. 1, eq. 1
+DRY_AIR_J_PER_KG_K, VAPOUR_J_PER_KG_K = 1006.0, 1860.0  # heat capacities: ASHRAE Fundamentals 2017, ch. 1, eq. 30
+VAPORISATION_J_PER_KG = 2.501e6  # enthalpy of vapour at 0 °C, over liquid water: the same
 LOWEST_HUMIDITY_RATIO = 1e-7  # keeps the dew point of bone-dry air finite
 
 _TEMPERATURE_RANGE_DEGC = (-100.0, 200.0)  # of the saturation-pressure formulas
@@ -61,7 +64,7 @@ def saturation_pressure_log_slope_scalar(temperature_degc):
 @njit(cache=True)
 def humidity_ratio_scalar(vapour_pressure_pa, pressure_pa):
     """Humidity ratio [kg/kg] of air at a water-vapour pressure."""
-    return max(0.621945 * vapour_pressure_pa / (pressure_pa - vapour_pressure_pa), 1e-7)
+    return max(MOLAR_MASS_RATIO * vapour_pressure_pa / (pressure_pa - vapour_pressure_pa), LOWEST_HUMIDITY_RATIO)
 
 
 @njit(cache=True)
@@ -71,9 +74,17 @@ def saturated_humidity_ratio_scalar(temperature_degc, pressure_pa):
 
 
 @njit(cache=True)
+def heat_capacity_scalar(humidity_ratio):
+    """Heat capacity of moist air [J per kg dry air and K], the slope of its enthalpy."""
+    return DRY_AIR_J_PER_KG_K + VAPOUR_J_PER_KG_K * humidity_ratio
+
+
+@njit(cache=True)
 def enthalpy_scalar(dry_bulb_degc, humidity_ratio):
     """Enthalpy of moist air [J per kg dry air]: ASHRAE Fundamentals 2017, ch. 1, eq. 30."""
-    return 1006.0 * dry_bulb_degc + humidity_ratio * (2.501e6 + 1860.0 * dry_bulb_degc)
+    return DRY_AIR_J_PER_KG_K * dry_bulb_degc + humidity_ratio * (
+        VAPORISATION_J_PER_KG + VAPOUR_J_PER_KG_K * dry_bulb_degc
+    )
 
 
 @njit(cache=True)
@@ -86,25 +97,30 @@ def saturated_enthalpy_scalar(temperature_degc, pressure_pa):
 def _ratio_of_wet_bulb(dry_bulb_degc, wet_bulb_degc, pressure_pa):
     """Humidity ratio [kg/kg] by eq. 33 (water) and 35 (ice); below 0 where no air is dry enough for that wet bulb."""
     saturated = saturated_humidity_ratio_scalar(wet_bulb_degc, pressure_pa)
+    sensible = DRY_AIR_J_PER_KG_K * (dry_bulb_degc - wet_bulb_degc)
     if wet_bulb_degc >= 0.0:
-        return ((2501.0 - 2.326 * wet_bulb_degc) * saturated - 1.006 * (dry_bulb_degc - wet_bulb_degc)) / (
-            2501.0 + 1.86 * dry_bulb_degc - 4.186 * wet_bulb_degc
+        return ((VAPORISATION_J_PER_KG - 2326.0 * wet_bulb_degc) * saturated - sensible) / (
+            VAPORISATION_J_PER_KG + VAPOUR_J_PER_KG_K * dry_bulb_degc - 4186.0 * wet_bulb_degc
         )
-    return ((2830.0 - 0.24 * wet_bulb_degc) * saturated - 1.006 * (dry_bulb_degc - wet_bulb_degc)) / (
-        2830.0 + 1.86 * dry_bulb_degc - 2.1 * wet_bulb_degc
+    return ((2.83e6 - 240.0 * wet_bulb_degc) * saturated - sensible) / (
+        2.83e6 + VAPOUR_J_PER_KG_K * dry_bulb_degc - 2100.0 * wet_bulb_degc
     )
 
 
 @njit(cache=True)
 def humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, wet_bulb_degc, pressure_pa):
     """Humidity ratio [kg/kg]: ASHRAE Fundamentals 2017, ch. 1, eq. 33 (water) and 35 (ice)."""
-    return max(_ratio_of_wet_bulb(dry_bulb_degc, wet_bulb_degc, pressure_pa), 1e-7)
+    return max(_ratio_of_wet_bulb(dry_bulb_degc, wet_bulb_degc, pressure_pa), LOWEST_HUMIDITY_RATIO)
 
 
 @njit(cache=True)
 def dew_point_scalar(humidity_ratio, pressure_pa):
     """Dew (or frost) point [°C]: Newton on ln p_ws, started from a Magnus inverse."""
-    vapour_pa = pressure_pa * max(humidity_ratio, 1e-7) / (0.621945 + max(humidity_ratio, 1e-7))
+    vapour_pa = (
+        pressure_pa
+        * max(humidity_ratio, LOWEST_HUMIDITY_RATIO)
+        / (MOLAR_MASS_RATIO + max(humidity_ratio, LOWEST_HUMIDITY_RATIO))
+    )
     target = math.log(vapour_pa)
     x = target - math.log(611.2)
     t = 243.12 * x / (17.62 - x)
@@ -123,7 +139,7 @@ def wet_bulb_scalar(dry_bulb_degc, humidity_ratio, pressure_pa):
     high = dry_bulb_degc
     if low >= high:
         return high
-    target = max(humidity_ratio, 1e-7)
+    target = max(humidity_ratio, LOWEST_HUMIDITY_RATIO)
     # Unbounded below: held at the lowest ratio, bone-dry air would meet its target at the dew point, far too cold.
     f_low = _ratio_of_wet_bulb(dry_bulb_degc, low, pressure_pa) - target
     f_high = _ratio_of_wet_bulb(dry_bulb_degc, high, pressure_pa) - target
@@ -320,7 +336,8 @@ def wet_bulb_degc(
 def enthalpy_j_per_kg(dry_bulb_degc: ArrayLike, humidity_ratio: ArrayLike) -> FloatArray:
     """Return the enthalpy of moist air [J per kg dry air]: ASHRAE Fundamentals 2017, ch. 1, eq. 30."""
     dry = np.asarray(dry_bulb_degc, dtype=float)
-    return 1006.0 * dry + _humidity_ratio(humidity_ratio) * (2.501e6 + 1860.0 * dry)
+    vapour = VAPORISATION_J_PER_KG + VAPOUR_J_PER_KG_K * dry
+    return DRY_AIR_J_PER_KG_K * dry + _humidity_ratio(humidity_ratio) * vapour
 
 
 def specific_volume_m3_per_kg(
@@ -341,7 +358,7 @@ def density_kg_m3(
 
 def heat_capacity_j_per_kg_k(humidity_ratio: ArrayLike) -> FloatArray:
     """Return the heat capacity of moist air [J per kg dry air and K], the slope of its enthalpy."""
-    return 1006.0 + 1860.0 * _humidity_ratio(humidity_ratio)
+    return DRY_AIR_J_PER_KG_K + VAPOUR_J_PER_KG_K * _humidity_ratio(humidity_ratio)
 
 
 def pressure_at_elevation_pa(elevation_m: ArrayLike) -> FloatArray:
@@ -349,7 +366,7 @@ def pressure_at_elevation_pa(elevation_m: ArrayLike) -> FloatArray:
     elevation = np.asarray(elevation_m, dtype=float)
     if np.any((elevation < -5000) | (elevation > 11000)):
         raise ValueError("elevation_m must be between -5000 and 11000")
-    return STANDARD_PRESSURE_PA * (1 - 2.25577e-5 * elevation) ** 5.2559
+    return standard_pressure_pa(elevation)
 
 
 def _temperature(name: str, value: ArrayLike) -> FloatArray:

@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 from power_cooling.cooling.heat_rejection import air_w_per_k
 from power_cooling.cooling.towers import merkel_outlet_degc
 from power_cooling.fluids.heat_exchangers import counterflow_effectiveness, effectiveness
-from power_cooling.fluids.psychrometrics import humidity_ratio_from_wet_bulb, specific_volume_m3_per_kg
+from power_cooling.fluids.psychrometrics import (
+    DRY_AIR_J_PER_KG_K,
+    humidity_ratio_from_wet_bulb,
+    specific_volume_m3_per_kg,
+)
 from power_cooling.site_arrays import SiteArrays
 from power_cooling.transients import disturbances
 from power_cooling.transients.disturbances import Disturbance, Forcing
@@ -24,7 +28,6 @@ from power_cooling.transients.solve import FacilityLoop, TransientReport, Transi
 
 FloatArray = NDArray[np.float64]
 
-AIR_CP_J_PER_KG_K = 1006.0
 COOLANT_J_PER_M3_K = 4.0e6  # PG25 near 40 °C
 BURST = "burst of load, from idle to busiest"
 
@@ -297,7 +300,7 @@ def _group(
         "exchanger_w_per_k": units * float(cdus.ua_w_per_k[group]),
         "facility_w_per_k": units
         * float(cdus.primary_flow_kg_s[group])
-        * (AIR_CP_J_PER_KG_K if to_air else facility_cp),
+        * (DRY_AIR_J_PER_KG_K if to_air else facility_cp),
         "to_air": float(to_air),
         "supply_setpoint_degc": float(cdus.supply_set_degc[group]),
         "static_w": float(watts.static[members].sum()),
@@ -330,7 +333,7 @@ def _facility(
     in_halls = np.isin(racks.hall_index, mine)
     all_power = float(watts.total[in_halls].sum())
     on_units = float((units.static_w + units.dynamic_w).sum())
-    air_rate = halls.n_units * halls.unit_air_kg_s * AIR_CP_J_PER_KG_K
+    air_rate = halls.n_units * halls.unit_air_kg_s * DRY_AIR_J_PER_KG_K
     water = halls.n_units * halls.coil_water_kg_s * cp
     coil = np.minimum(air_rate, water)
     ratio = coil / np.maximum(np.maximum(air_rate, water), 1e-9)

@@ -10,6 +10,7 @@ from facility.models import PowerFeed, Product
 from power_cooling.cooling.heat_rejection import dry_cooler_outlet_degc
 from power_cooling.electrical.feed_tree import feed_losses
 from power_cooling.fluids.heat_exchangers import exchange
+from power_cooling.fluids.psychrometrics import DRY_AIR_J_PER_KG_K
 from tests.small_inputs import sheet, small_inputs
 from twin.core.inputs import equipment, feeds
 from twin.core.inputs.feed_ratings import rating_w
@@ -163,7 +164,7 @@ def test_the_cooler_gives_its_rating_point_back():
     plant = equipment.plant_bank(hall(), np.array([1e6]))
     sheet = PRODUCTS["3"]["facts"]
     water = sheet["capacity_w"] / 6.0  # rated 46 to 40 degC
-    air = sheet["airflow_m3_per_s"] * equipment.AIR_KG_PER_M3 * equipment.AIR_CP_J_PER_KG_K
+    air = sheet["airflow_m3_per_s"] * equipment.AIR_KG_PER_M3 * DRY_AIR_J_PER_KG_K
     leaving = dry_cooler_outlet_degc(46.0, water, 35.0, air, plant.cooler_ua_w_per_k[0])
     assert float(leaving) == pytest.approx(40.0, abs=1e-6)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from power_cooling.cooling.cdus import pump_power_scalar, solve_cdu
 from power_cooling.cooling.plant import plant_capacities_w, solve_plants
 from power_cooling.cooling.room_air import AIR_CP_J_PER_KG_K
+from power_cooling.fluids.psychrometrics import DRY_AIR_J_PER_KG_K
 from power_cooling.site_arrays import CduBank, FloatArray, HallBank, PlantBank
 from twin.core.inputs import equipment
 from twin.core.inputs.layout import LayoutInputs
@@ -56,17 +57,17 @@ def rack_design(inputs: LayoutInputs) -> RackDesign:
         return np.array([float(sheet.get(name) or 0) for sheet in facts], dtype=float).reshape(-1)[which]
 
     n_systems, other_w = np.array(racks.n_systems, dtype=float), np.array(racks.other_power_w, dtype=float)
-    nameplate_w = n_systems * fact("max_power_w")
+    described = zip(racks.product_id, racks.n_systems, racks.other_power_w, strict=True)
+    nameplate_w = np.array([inputs.nameplate_w(*rack) for rack in described], dtype=float)
     saved_w = n_systems * _saved_by_caps(inputs, facts, which, _floats(racks.accelerator_power_limit_w))
-    power_w = nameplate_w - saved_w + other_w
-    liquid_w = (nameplate_w - saved_w) * fact("liquid_heat_frac")
+    power_w = nameplate_w - saved_w
+    systems_w = power_w - other_w
+    liquid_w = systems_w * fact("liquid_heat_frac")
     design_m3_per_s = n_systems * fact("liquid_design_flow_m3_per_s")
     own_m3_per_s = _floats(racks.coolant_flow_m3_per_s)
     air_m3_per_s = n_systems * fact("air_flow_m3_per_s")
     # Sheets without an air flow are taken as the solver takes them: by the rise of their air.
-    by_rise = (power_w - liquid_w) / (
-        equipment.AIR_CP_J_PER_KG_K * equipment.ASSUMED_RACK_AIR_RISE_K * equipment.AIR_KG_PER_M3
-    )
+    by_rise = (power_w - liquid_w) / (DRY_AIR_J_PER_KG_K * equipment.ASSUMED_RACK_AIR_RISE_K * equipment.AIR_KG_PER_M3)
     return RackDesign(
         product_id=product_id,
         hall=_positions(racks.hall_id, inputs.halls),
@@ -75,7 +76,7 @@ def rack_design(inputs: LayoutInputs) -> RackDesign:
         feed_a=_positions(racks.feed_a_id, inputs.feeds),
         feed_b=_positions(racks.feed_b_id, inputs.feeds),
         power_w=power_w,
-        typical_w=np.minimum(n_systems * fact("typical_power_w"), nameplate_w - saved_w) + other_w,
+        typical_w=np.minimum(n_systems * fact("typical_power_w"), systems_w) + other_w,
         liquid_w=liquid_w,
         saved_w=saved_w,
         coolant_flow_m3_per_s=np.where(np.isnan(own_m3_per_s), design_m3_per_s, own_m3_per_s),
