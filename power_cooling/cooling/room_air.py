@@ -16,10 +16,13 @@ from numba import njit
 from numpy.typing import ArrayLike
 
 from power_cooling.cooling.cdus import supply_scalar
+from power_cooling.fluids.psychrometrics import heat_capacity_j_per_kg_k
 from power_cooling.racks.it_load import AIR_HEAT, BY_COLD, BY_HOT, NET_AIR, NET_BY_COLD, NET_BY_HOT
 from power_cooling.site_arrays import FloatArray
 
-AIR_CP_J_PER_KG_K = 1010.0  # moist room air of some 8 g/kg, per kg of mixture
+ASSUMED_HUMIDITY_RATIO = 0.008  # of halls: dew point 11 °C, amid what ASHRAE TC 9.9 recommends (-9 to 15 °C)
+# Flows of hall air are kilograms of mixture, so its heat capacity per kilogram of dry air is shared by the vapour.
+AIR_CP_J_PER_KG_K = float(heat_capacity_j_per_kg_k(ASSUMED_HUMIDITY_RATIO)) / (1.0 + ASSUMED_HUMIDITY_RATIO)
 
 LINEAR_K = 15.0  # reach of the racks' linearised heat, and so of one step
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from power_cooling.cooling.heat_rejection import air_w_per_k
+from power_cooling.cooling.room_air import AIR_CP_J_PER_KG_K
 from power_cooling.cooling.towers import merkel_outlet_degc
 from power_cooling.fluids.heat_exchangers import counterflow_effectiveness, effectiveness
 from power_cooling.fluids.psychrometrics import (
-    DRY_AIR_J_PER_KG_K,
     humidity_ratio_from_wet_bulb,
     specific_volume_m3_per_kg,
 )
@@ -300,7 +300,7 @@ def _group(
         "exchanger_w_per_k": units * float(cdus.ua_w_per_k[group]),
         "facility_w_per_k": units
         * float(cdus.primary_flow_kg_s[group])
-        * (DRY_AIR_J_PER_KG_K if to_air else facility_cp),
+        * (AIR_CP_J_PER_KG_K if to_air else facility_cp),
         "to_air": float(to_air),
         "supply_setpoint_degc": float(cdus.supply_set_degc[group]),
         "static_w": float(watts.static[members].sum()),
@@ -333,7 +333,7 @@ def _facility(
     in_halls = np.isin(racks.hall_index, mine)
     all_power = float(watts.total[in_halls].sum())
     on_units = float((units.static_w + units.dynamic_w).sum())
-    air_rate = halls.n_units * halls.unit_air_kg_s * DRY_AIR_J_PER_KG_K
+    air_rate = halls.n_units * halls.unit_air_kg_s * AIR_CP_J_PER_KG_K
     water = halls.n_units * halls.coil_water_kg_s * cp
     coil = np.minimum(air_rate, water)
     ratio = coil / np.maximum(np.maximum(air_rate, water), 1e-9)

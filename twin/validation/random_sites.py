@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from power_cooling.cooling.room_air import AIR_CP_J_PER_KG_K
 from power_cooling.site_arrays import (
     CduBank,
     ChillerModel,
@@ -107,7 +108,7 @@ def _racks(rng: np.random.Generator, n: int, n_groups: int, n_halls: int) -> tup
         per_load_w=whole_w * draw(0.05, 0.2),
         max_power_w=1.6 * whole_w,
         fan_power_w=np.where(air, 0.12, 0.02) * whole_w,
-        air_flow_kg_s=np.where(air, 1.0, 0.25) * whole_w * 1.3 / 1010 / 15,
+        air_flow_kg_s=np.where(air, 1.0, 0.25) * whole_w * 1.3 / AIR_CP_J_PER_KG_K / 15,
         coolant_flow_kg_s=np.where(air, 0.0, whole_w * 1.2 / 3950 / draw(7, 14)),
         accelerator_liquid_frac=np.where(air, 0.0, draw(0.7, 1.0)),
         other_liquid_frac=np.where(air, 0.0, draw(0.0, 0.8)),
@@ -163,7 +164,7 @@ def _halls(rng: np.random.Generator, heat_w: FloatArray) -> HallBank:
         n_units=n_units,
         supply_set_degc=draw(18, 28),
         unit_capacity_w=unit_w,
-        unit_air_kg_s=unit_w / 1010 / 12,
+        unit_air_kg_s=unit_w / AIR_CP_J_PER_KG_K / 12,
         unit_fan_w=0.03 * unit_w,
         coil_ua_w_per_k=unit_w / draw(4, 10),
         coil_water_kg_s=unit_w / 4180 / 8,

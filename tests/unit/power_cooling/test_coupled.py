@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from power_cooling.compiled import drop_stale
+from power_cooling.cooling.room_air import AIR_CP_J_PER_KG_K
 from power_cooling.coupled.solve import Reason, solve_coupled
 from power_cooling.site_arrays import CduBank, Failures, HallBank, RackBank, SiteArrays, Weather, rows_of
 from twin.benchmarks.coupled import air_site, feeds_of, liquid_site
@@ -232,7 +233,11 @@ def test_a_cdu_that_rejects_into_air_loads_the_hall_and_spares_the_plant(site):
     to_water = SiteArrays(site.racks, site.pools, site.cdus, room, big)
     air_w_per_k = 1.3e6 / 15.0
     side_car = replace(
-        site.cdus, to_air=1, plant_index=1, primary_flow_kg_s=air_w_per_k / 1010, ua_w_per_k=1.5 * air_w_per_k
+        site.cdus,
+        to_air=1,
+        plant_index=1,
+        primary_flow_kg_s=air_w_per_k / AIR_CP_J_PER_KG_K,
+        ua_w_per_k=1.5 * air_w_per_k,
     )
     to_air = SiteArrays(site.racks, site.pools, side_car, room, big)
     water, air = (solve_coupled(one, np.full((2, 1), 0.5), hot_weather(2, 20.0)) for one in (to_water, to_air))

@@ -8,9 +8,15 @@ import pytest
 from facility.catalogue import entries
 from facility.models import PowerFeed, Product
 from power_cooling.cooling.heat_rejection import dry_cooler_outlet_degc
+from power_cooling.cooling.room_air import AIR_CP_J_PER_KG_K, ASSUMED_HUMIDITY_RATIO
 from power_cooling.electrical.feed_tree import feed_losses
 from power_cooling.fluids.heat_exchangers import exchange
-from power_cooling.fluids.psychrometrics import DRY_AIR_J_PER_KG_K
+from power_cooling.fluids.psychrometrics import (
+    DRY_AIR_J_PER_KG_K,
+    STANDARD_PRESSURE_PA,
+    density_kg_m3,
+    heat_capacity_j_per_kg_k,
+)
 from tests.small_inputs import sheet, small_inputs
 from twin.core.inputs import equipment, feeds
 from twin.core.inputs.feed_ratings import rating_w
@@ -214,16 +220,26 @@ def test_a_feed_without_rating_or_product_is_refused_by_name():
         feeds.tree_of(small_inputs(**bare))
 
 
+def test_hall_air_has_one_humidity_for_its_heat_capacity_and_its_density():
+    # of a kilogram of mixture: the capacity per kilogram of dry air, shared by the vapour
+    per_dry_kg = float(heat_capacity_j_per_kg_k(ASSUMED_HUMIDITY_RATIO))
+    assert per_dry_kg == pytest.approx(1006 + 1860 * 0.008)
+    assert pytest.approx(per_dry_kg) == AIR_CP_J_PER_KG_K * (1 + ASSUMED_HUMIDITY_RATIO)
+    assert pytest.approx(1012.8, abs=0.05) == AIR_CP_J_PER_KG_K
+    density = density_kg_m3(30.0, ASSUMED_HUMIDITY_RATIO, STANDARD_PRESSURE_PA)
+    assert float(density) == pytest.approx(equipment.AIR_KG_PER_M3, abs=0.005)  # written to two digits
+
+
 def test_a_liquid_to_air_cdu_meets_its_rating_in_the_air_of_its_hall():
     taken = hall()
     taken = replace(taken, cdus=tuple(replace(cdu, product_id=10) for cdu in taken.cdus))
     bank = equipment.cdu_bank(taken)
     assert bank.to_air[0] == 1
-    assert bank.primary_flow_kg_s[0] * 1006 * 15 == pytest.approx(70e3, rel=1e-6)
+    assert bank.primary_flow_kg_s[0] * AIR_CP_J_PER_KG_K * 15 == pytest.approx(70e3, rel=1e-6)
     warm = exchange(
         bank.ua_w_per_k[0],
         bank.secondary_flow_kg_s[0] * bank.secondary_cp_j_per_kg_k[0],
-        bank.primary_flow_kg_s[0] * 1006.0,
+        bank.primary_flow_kg_s[0] * AIR_CP_J_PER_KG_K,
         25.0 + 15.0 + 70e3 / (bank.secondary_flow_kg_s[0] * bank.secondary_cp_j_per_kg_k[0]),
         25.0,
     )

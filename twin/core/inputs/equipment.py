@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from power_cooling.cooling.cdus import cdu_ua_from_rating
 from power_cooling.cooling.chillers import carnot_frac_from_rating
-from power_cooling.cooling.room_air import recirculation_by_position
+from power_cooling.cooling.room_air import AIR_CP_J_PER_KG_K, recirculation_by_position
 from power_cooling.cooling.towers import merkel_ua_from_rating
 from power_cooling.electrical.loss_curves import LossCurve, curve_from_efficiency
 from power_cooling.fluids.coolants import coolant_by_name
@@ -208,7 +208,7 @@ def _rack_kind(
         design_m3_per_s = liquid_w / (density * cp * 10.0)
     air_kg_s = float(system["air_flow_m3_per_s"] or 0.0) * n_systems * AIR_KG_PER_M3
     if air_kg_s <= 0 and (liquid_w < heat_w or other_power_w > 0):
-        air_kg_s = (heat_w - liquid_w + other_power_w) / (DRY_AIR_J_PER_KG_K * ASSUMED_RACK_AIR_RISE_K)
+        air_kg_s = (heat_w - liquid_w + other_power_w) / (AIR_CP_J_PER_KG_K * ASSUMED_RACK_AIR_RISE_K)
     r_th_flow = r_th * flow_share
     if liquid_frac > 0:
         r_th_flow *= ((flow_m3_per_s or design_m3_per_s) / design_m3_per_s) ** -0.5
@@ -276,7 +276,7 @@ def _passive_kind(nameplate_w: float, draw_w: float, system: str) -> dict[str, A
             "per_load_w": 0.0,
             "max_power_w": max(nameplate_w, 1.0),
             "fan_power_w": 0.0,
-            "air_flow_kg_s": max(nameplate_w, 1.0) / (DRY_AIR_J_PER_KG_K * ASSUMED_RACK_AIR_RISE_K),
+            "air_flow_kg_s": max(nameplate_w, 1.0) / (AIR_CP_J_PER_KG_K * ASSUMED_RACK_AIR_RISE_K),
             "coolant_flow_kg_s": 0.0,
             "accelerator_liquid_frac": 0.0,
             "other_liquid_frac": 0.0,
@@ -377,8 +377,8 @@ def cdu_bank(inputs: LayoutInputs) -> CduBank | None:
             "to_air": int(rejects_to_air(inputs, head)),
         }
         if row["to_air"]:
-            air_kg_s = capacity_w / (DRY_AIR_J_PER_KG_K * ASSUMED_CDU_AIR_RISE_K)
-            ua = cdu_ua_from_rating(capacity_w, sheet["approach_temp_k"], flow_kg_s * cp, air_kg_s * DRY_AIR_J_PER_KG_K)
+            air_kg_s = capacity_w / (AIR_CP_J_PER_KG_K * ASSUMED_CDU_AIR_RISE_K)
+            ua = cdu_ua_from_rating(capacity_w, sheet["approach_temp_k"], flow_kg_s * cp, air_kg_s * AIR_CP_J_PER_KG_K)
             hall = inputs.halls[row["hall_index"]]
             row |= {
                 "ua_w_per_k": float(ua),
@@ -440,7 +440,7 @@ def _air_unit(sheet: Mapping[str, Any]) -> dict[str, float]:
     water_in, water_out = sheet.get("chw_in_degc") or 18.0, sheet.get("chw_out_degc") or 28.0
     air_in = sheet.get("entering_air_degc") or water_out + 8.0
     water_c = capacity_w / max(water_out - water_in, 1.0)
-    air_c = air_kg_s * DRY_AIR_J_PER_KG_K
+    air_c = air_kg_s * AIR_CP_J_PER_KG_K
     c_min, c_max = min(air_c, water_c), max(air_c, water_c)
     # a rating that no coil of finite size can reach is held just below it
     effectiveness = min(capacity_w / (c_min * (air_in - water_in)), 0.95)
@@ -546,7 +546,7 @@ def _rejection(sheet: Mapping[str, Any], kind: str, n_units: int) -> dict[str, f
     if pad and sheet.get("wet_bulb_degc") is not None:  # rated with the pads wet
         driving_k += pad * (sheet["rating_ambient_degc"] - sheet["wet_bulb_degc"])
     air_kg_s = float(sheet.get("airflow_m3_per_s") or capacity_w / 1e6 * 100.0) * AIR_KG_PER_M3
-    air_c = air_kg_s * DRY_AIR_J_PER_KG_K
+    air_c = air_kg_s * DRY_AIR_J_PER_KG_K  # sheets rate coolers in dry air
     c_min, c_max = min(air_c, water_c), max(air_c, water_c)
     effectiveness = min(capacity_w / (c_min * driving_k), 0.93)
     ntu = float(ntu_from_effectiveness(effectiveness, c_min / c_max, "crossflow approximate"))

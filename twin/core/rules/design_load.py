@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from power_cooling.cooling.cdus import pump_power_scalar, solve_cdu
 from power_cooling.cooling.plant import plant_capacities_w, solve_plants
 from power_cooling.cooling.room_air import AIR_CP_J_PER_KG_K
-from power_cooling.fluids.psychrometrics import DRY_AIR_J_PER_KG_K
 from power_cooling.site_arrays import CduBank, FloatArray, HallBank, PlantBank
 from twin.core.inputs import equipment
 from twin.core.inputs.layout import LayoutInputs
@@ -67,7 +66,7 @@ def rack_design(inputs: LayoutInputs) -> RackDesign:
     own_m3_per_s = _floats(racks.coolant_flow_m3_per_s)
     air_m3_per_s = n_systems * fact("air_flow_m3_per_s")
     # Sheets without an air flow are taken as the solver takes them: by the rise of their air.
-    by_rise = (power_w - liquid_w) / (DRY_AIR_J_PER_KG_K * equipment.ASSUMED_RACK_AIR_RISE_K * equipment.AIR_KG_PER_M3)
+    by_rise = (power_w - liquid_w) / (AIR_CP_J_PER_KG_K * equipment.ASSUMED_RACK_AIR_RISE_K * equipment.AIR_KG_PER_M3)
     return RackDesign(
         product_id=product_id,
         hall=_positions(racks.hall_id, inputs.halls),
