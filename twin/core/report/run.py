@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from site_facts.confidence import WEAKEST_FIRST
 from twin.core.charts.geometry import month_spans
 from twin.core.figures_of_merit import BY_NAME, FIGURES, HEADLINES, SERIES_BY_NAME
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.provenance import Solver
 from twin.core.report import charts
 from twin.core.report.bill import bill_rows
+from twin.core.report.description import description_section
 from twin.core.report.diagrams import LETTERS
 from twin.core.report.document import COUNT, MARK, NUMBER, UNIT, Card, Column, Report, Section, Table, numbers, rows_of
 from twin.core.report.plan import plans
@@ -28,7 +30,6 @@ from twin.core.text.field_names import assumption_words, fact_text, field_unit, 
 from twin.core.text.numbers import band_text, date_text, is_number, quantity_text
 
 N_SHOWN = 16  # rows of long tables in page and PDF
-WEAKEST_FIRST = ("assumed", "estimated", "derived", "entered", "published")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +88,7 @@ def run_report(run: ReportedRun, *, made: str) -> Report:
             costs_section(run),
             bill_section(run),
             racks_section(run),
+            description_section(run.inputs),
             assumptions_section(run),
             solution_section(run),
         ],
