@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
 from facility.api.serializers import FindingSerializer
+from twin.core.failures.kinds import FAILURE_KINDS
 from twin.core.results.object_quantities import QUANTITIES, STATES
 from twin.views.asked import MAX_HOURS
 
@@ -27,8 +28,8 @@ ONE_HOUR = OpenApiParameter("hour", OpenApiTypes.STR, description=f"{HOUR.capita
 OUT = OpenApiParameter(
     "out",
     OpenApiTypes.STR,
-    description="What is out of service: `kind:id` or `kind:id:units`, separated by commas. Kinds: feed, cdu, air_unit "
-    "(id of its hall), cooler, tower, chiller, plant_pump (id of their plant). Default: nothing.",
+    description="What is out of service: `kind:id` or `kind:id:units`, separated by commas; ids are of rows. Kinds: "
+    f"{', '.join(f'{kind.address} (of {kind.table})' for kind in FAILURE_KINDS)}. Default: nothing.",
 )
 ONLY = OpenApiParameter(
     "quantities", OpenApiTypes.STR, description="Names of the quantities to send, separated by commas. Default: all."

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from facility.models import Layout
+from twin.core.failures.kinds import BY_ADDRESS
 from twin.models import Run, Scenario
 from twin.runs import snapshot
 
@@ -88,13 +89,12 @@ def _hour(text: str, last: int) -> int | None:
 
 def asked_outages(query: Mapping[str, str], year) -> tuple:
     """Return what is asked to be out of service."""
-    from twin.core.failures.components import OUTAGE_KINDS
     from twin.core.solve.steady import outages
 
     try:
         return outages(year, query.get("out", ""))
     except ValueError as refusal:
-        raise BadQuestion(str(refusal), "out", list(OUTAGE_KINDS)) from refusal
+        raise BadQuestion(str(refusal), "out", list(BY_ADDRESS)) from refusal
 
 
 def asked_quantities(query: Mapping[str, str]) -> set[str] | None:

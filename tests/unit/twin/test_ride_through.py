@@ -8,7 +8,8 @@ from power_cooling.site_arrays import SiteFeeds
 from tests.small_inputs import sheet, small_inputs
 from twin.core.failures.capacity_left import hot_weather
 from twin.core.failures.components import components
-from twin.core.failures.ride_through import DRILL_OF, plant_drills, powered_s, ride_through_s
+from twin.core.failures.kinds import BY_UNITS
+from twin.core.failures.ride_through import plant_drills, powered_s, ride_through_s
 from twin.core.inputs.layout import LayoutInputs, layout_inputs
 from twin.core.solve import simulate
 
@@ -100,7 +101,7 @@ def test_a_larger_tank_covers_the_plant_for_longer(sample_inputs):
         seconds = ride_through_s(year.inputs, year.site, year.feeds, drills, year.feeds.tree.rating_w, found)
         for component, lasts_s in zip(found, seconds, strict=True):
             if component.kind == "pumps" and component.index in drills:
-                drill = drills[component.index][DRILL_OF["pumps"]]
+                drill = drills[component.index][BY_UNITS["pumps"].storage]
                 assert lasts_s == min(drill.first_throttle_s, drill.air_limit_s, 3600.0)
         return {component.name: s for component, s in zip(found, seconds, strict=True)}
 

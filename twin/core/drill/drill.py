@@ -16,7 +16,8 @@ from power_cooling.transients.disturbances import Disturbance, Forcing
 from power_cooling.transients.loss_drills import transient_plant
 from power_cooling.transients.solve import TransientResult, simulate_transient
 from twin.core.failures.capacity_left import NO_LOSS_FRAC
-from twin.core.failures.components import OUTAGE_KINDS, Component
+from twin.core.failures.components import Component
+from twin.core.failures.kinds import BY_UNITS
 from twin.core.inputs import equipment
 from twin.core.results import margins
 from twin.core.results.details import MarginRow
@@ -379,8 +380,8 @@ def mean_output_tokens_per_s(year: Described) -> float:
 
 def address_of(year: Described, part: Component) -> tuple[str, int]:
     """Return kind and id by which addresses name a component."""
-    kind = next(name for name, (component_kind, _) in OUTAGE_KINDS.items() if component_kind == part.kind)
-    rows = getattr(year.inputs, OUTAGE_KINDS[kind][1])
+    kind = BY_UNITS[part.kind].address
+    rows = getattr(year.inputs, BY_UNITS[part.kind].table)
     if kind == "feed":
         return kind, next(row.id for row in rows if row.name == part.name)
     if kind == "cdu":

@@ -6,7 +6,7 @@ Alike units are counted (`feed:83:2`: two units of feed 83); CDUs are named one 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from twin.core.failures.components import OUTAGE_KINDS
+from twin.core.failures.kinds import FAILURE_KINDS
 from twin.core.solve.steady import Outage, parts_that_fail
 from twin.core.solved import Described
 
@@ -33,15 +33,15 @@ def parts(year: Described) -> list[Part]:
     inputs = year.inputs
     known = {(component.kind, component.index): component for component in parts_that_fail(year)}
     found = []
-    for kind, (component_kind, table) in OUTAGE_KINDS.items():
-        for i, row in enumerate(getattr(inputs, table)):
-            if kind == "feed":
-                found.append(Part(kind, row.id, row.name, row.n_units))
-            elif kind == "cdu":
-                found.append(Part(kind, row.id, row.name, 1))
-            elif (component_kind, i) in known:
-                component = known[component_kind, i]
-                found.append(Part(kind, row.id, component.name, component.n))
+    for kind in FAILURE_KINDS:
+        for i, row in enumerate(getattr(inputs, kind.table)):
+            if kind.address == "feed":
+                found.append(Part(kind.address, row.id, row.name, row.n_units))
+            elif kind.address == "cdu":
+                found.append(Part(kind.address, row.id, row.name, 1))
+            elif (kind.units, i) in known:
+                component = known[kind.units, i]
+                found.append(Part(kind.address, row.id, component.name, component.n))
     return found
 
 

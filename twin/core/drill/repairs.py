@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from twin.core.drill.drill import SingleFailure, capacity_tokens_per_s
+from twin.core.failures.kinds import BY_ADDRESS, FailureKind
 from twin.core.inputs import equipment
 from twin.core.inputs.layout import FeedRow, ProductSheet
 from twin.core.solve.simulate import described
@@ -24,12 +25,7 @@ N_REPAIRED = 6  # worst failures that repairs are sought for
 WORTH_FRAC = 0.01  # of what the failure costs; a repair that recovers less is none
 NEW_ID = -1  # of a unit that is only tried
 NO_PRICE = "no price in the catalogue"
-PLANT_UNITS = {
-    "cooler": ("n_heat_rejection", "heat_rejection_id"),
-    "tower": ("n_heat_rejection", "heat_rejection_id"),
-    "chiller": ("n_chillers", "chiller_id"),
-    "plant_pump": ("n_pumps", "pump_id"),
-}
+EDITED_AS = {"halls": "hall", "plants": "cooling_plant"}  # tables of units that are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +112,8 @@ def candidates(year: Described, failure: SingleFailure) -> Iterator[Change]:
     if kind == "cdu":
         yield _one_more_cdu(year, int(row_id))
         yield from _racks_moved(year, int(row_id))
-    elif kind == "air_unit":
-        yield _one_more(year, "halls", int(row_id), "n_air_units", "air_unit_id", "air unit")
-    elif kind in PLANT_UNITS:
-        yield _one_more(year, "plants", int(row_id), *PLANT_UNITS[kind], kind.replace("_", " "))
+    elif BY_ADDRESS[kind].count:
+        yield _one_more(year, BY_ADDRESS[kind], int(row_id))
     elif kind == "feed":
         yield from _feed_changes(year, int(row_id))
 
@@ -150,14 +144,14 @@ def _price(year: Described, product_id: int | None, quantity: float = 1.0) -> tu
     return float(price) * quantity, f"{entry.name}, {confidence}: {entry.source}"
 
 
-def _one_more(year: Described, table: str, row_id: int, count: str, product: str, called: str) -> Change:
-    row = _row(year, table, row_id)
-    n = getattr(row, count) + 1
+def _one_more(year: Described, kind: FailureKind, row_id: int) -> Change:
+    row = _row(year, kind.table, row_id)
+    n = getattr(row, kind.count) + 1
     return Change(
-        f"One more {called} for {row.name} ({n} in all)",
-        {"op": "update", "kind": {"halls": "hall", "plants": "cooling_plant"}[table], "id": row_id, count: n},
-        _with(year, table, row_id, **{count: n}),
-        *_price(year, getattr(row, product)),
+        f"One more {kind.words} for {row.name} ({n} in all)",
+        {"op": "update", "kind": EDITED_AS[kind.table], "id": row_id, kind.count: n},
+        _with(year, kind.table, row_id, **{kind.count: n}),
+        *_price(year, getattr(row, kind.product)),
     )
 
 

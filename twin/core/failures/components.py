@@ -9,6 +9,7 @@ import numpy as np
 
 from power_cooling.availability.reliability import HOURS_PER_YEAR, failed_units_pmf
 from power_cooling.site_arrays import Failures, FloatArray, SiteArrays, SiteFeeds, installed_units
+from twin.core.failures.kinds import BY_ADDRESS, FEED_RELIABILITY, OF_PLANTS, WATER_COOLED_CHILLER
 from twin.core.inputs import equipment
 from twin.core.inputs.layout import LayoutInputs
 
@@ -18,29 +19,7 @@ ASSUMED_COMMON_CAUSE_FRAC = 0.05  # of a component's failures that take its whol
 MAX_FAILED_SOLVED = 16  # units of one component that are taken out one by one; more at once are solved as all of them
 MAX_PAIRED_SOLVED = 8  # of each of two components that back each other up
 
-#: What may be taken out of service, by the name that addresses use: the components' kind, and the described rows.
-OUTAGE_KINDS = {
-    "feed": ("feed", "feeds"),
-    "cdu": ("cdus", "cdus"),
-    "air_unit": ("air_units", "halls"),
-    "cooler": ("coolers", "plants"),
-    "tower": ("towers", "plants"),
-    "chiller": ("chillers", "plants"),
-    "plant_pump": ("pumps", "plants"),
-}
-
 MAX_PLANNED_FRAC = 0.5  # of a year that one group's units are in a planned outage: beyond, several are served at a time
-
-FEED_RELIABILITY = {
-    "utility": "utility-single-feed",
-    "generator": "genset-standby-1500kw",
-    "transformer": "xfmr-liquid-3mva",
-    "ups": "ups-module",
-    "bess": "li-ion-string",
-    "switchboard": "switchgear-bare-bus-600v",
-    "busway": "busway-ft",
-    "pdu": "pdu",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +28,7 @@ class Component:
 
     name: str
     group: str  # components of one group back each other up and share a common cause
-    kind: str  # feed, cdus, air_units, coolers, towers, chillers or pumps: which part of `Failures` it is
+    kind: str  # `FailureKind.units`: which part of `Failures` it is
     index: int  # row in that part
     n: int
     failures_per_year: float  # of one unit
@@ -139,28 +118,22 @@ def components(inputs: LayoutInputs, site: SiteArrays, feeds: SiteFeeds) -> list
         index = feeds.tree.index(feed.name)
         add(FEED_RELIABILITY[feed.kind], feed.name, group, "feed", index, feed.n_units)
     named = equipment.names(inputs)
+    cdu, air_unit = BY_ADDRESS["cdu"], BY_ADDRESS["air_unit"]
     if site.cdus is not None:
         for i, name in enumerate(named.cdu_groups):
-            add("cdu", name, f"CDUs: {name}", "cdus", i, int(site.cdus.n_units[i]))
+            add(cdu.reliability, name, f"{cdu.label}: {name}", cdu.units, i, int(site.cdus.n_units[i]))
     for i, name in enumerate(named.halls):
         if site.halls.n_units[i] > 0:
-            add("crah", f"Air units of {name}", f"air units: {name}", "air_units", i, int(site.halls.n_units[i]))
-    water_cooled = site.plants.chiller_water_cooled
-    for kind, label, counts, slugs in (
-        ("coolers", "Dry coolers", site.plants.n_coolers, ["dry-cooler"] * len(named.plants)),
-        ("towers", "Cooling towers", site.plants.n_towers, ["cooling-tower"] * len(named.plants)),
-        (
-            "chillers",
-            "Chillers",
-            site.plants.n_chillers,
-            ["chiller-centrifugal" if w else "chiller-screw-air" for w in water_cooled],
-        ),
-        ("pumps", "Pumps", site.plants.n_pumps, ["pump-centrifugal"] * len(named.plants)),
-    ):
+            group, n = f"{air_unit.label.lower()}: {name}", int(site.halls.n_units[i])
+            add(air_unit.reliability, f"{air_unit.label} of {name}", group, air_unit.units, i, n)
+    installed = installed_units(site)
+    for kind in OF_PLANTS:
         for i, name in enumerate(named.plants):
-            if counts[i] > 0:
-                label_here = f"{label} of {name}"
-                add(slugs[i], label_here, label_here.lower(), kind, i, int(counts[i]))
+            if installed[kind.units][i] > 0:
+                is_water_cooled = kind.address == "chiller" and site.plants.chiller_water_cooled[i]
+                slug = WATER_COOLED_CHILLER if is_water_cooled else kind.reliability
+                label_here = f"{kind.label} of {name}"
+                add(slug, label_here, label_here.lower(), kind.units, i, int(installed[kind.units][i]))
     return _within_a_year(found)
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from power_cooling.site_arrays import FloatArray
-from twin.core.failures.components import ASSUMED_COMMON_CAUSE_FRAC, FEED_RELIABILITY, Component
+from twin.core.failures.components import ASSUMED_COMMON_CAUSE_FRAC, Component
+from twin.core.failures.kinds import FEED_RELIABILITY
 from twin.core.inputs.feed_ratings import standby_generators
 from twin.core.inputs.layout import CduRow, FeedRow, HallRow, PlantRow, ProductSheet
 

@@ -14,6 +14,7 @@ from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds, Weather
 from power_cooling.transients.loss_drills import LossDrill, loss_drills
 from twin.core.failures.components import Component
+from twin.core.failures.kinds import BY_UNITS
 from twin.core.inputs.feed_ratings import standby_generators
 from twin.core.inputs.layout import LayoutInputs
 
@@ -21,15 +22,6 @@ PlantDrills = Mapping[int, Mapping[str, LossDrill]]  # by plant and name of the 
 
 # After a loss: longer than a start of generators, chillers or a switch-over takes; what lasts longer counts as this.
 FOLLOWED_S = 3600.0
-OF_PLANT = "all chillers and coolers"
-DRILL_OF = {
-    "cdus": "all rack-coolant pumps",
-    "pumps": "facility-water pumps",
-    "coolers": OF_PLANT,
-    "towers": OF_PLANT,
-    "chillers": OF_PLANT,
-    "feed": "grid, generators fail",
-}
 
 
 def ride_through_s(
@@ -54,15 +46,15 @@ def ride_through_s(
         What each feed then carries [W]; batteries last their energy over it.
     found : list of Component
     """
-    cooled = {plant: _seconds(by_name, DRILL_OF["feed"]) for plant, by_name in drills.items()}
+    cooled = {plant: _seconds(by_name, BY_UNITS["feed"].storage) for plant, by_name in drills.items()}
     powered = powered_s(inputs, feeds, feed_load_w, cooled)
     covered = np.zeros(len(found))
     for i, component in enumerate(found):
         if component.kind == "feed":
             covered[i] = powered[component.index]
-        elif component.kind in DRILL_OF:
+        elif BY_UNITS[component.kind].storage:
             plant = component.index if component.kind != "cdus" else int(site.cdus.plant_index[component.index])
-            covered[i] = _seconds(drills.get(plant, {}), DRILL_OF[component.kind])
+            covered[i] = _seconds(drills.get(plant, {}), BY_UNITS[component.kind].storage)
     return covered
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from power_cooling.electrical.feed_tree import live_nodes
-from power_cooling.site_arrays import FloatArray
+from power_cooling.site_arrays import FloatArray, installed_units
+from twin.core.failures.kinds import OF_PLANTS
 from twin.core.inputs import equipment
 from twin.core.results.figures import power_by_part_w
 from twin.core.results.latency import mixture_quantile
@@ -352,12 +353,8 @@ def _plants(steady: Steady) -> ObjectTable:
     # a plant that cannot hold its set point is at the end of what it can do
     over = values["supply_degc"] > plants.supply_set_degc + 0.05
     units, out, gone = {}, {}, np.ones((c.meter_power_w.size, plants.n_plants), dtype=bool)
-    for kind, installed in (
-        ("coolers", plants.n_coolers),
-        ("towers", plants.n_towers),
-        ("chillers", plants.n_chillers),
-        ("pumps", plants.n_pumps),
-    ):
+    for kind in (of_plant.units for of_plant in OF_PLANTS):
+        installed = installed_units(steady.site)[kind]
         lost = _units_out(steady, f"{kind}_running", installed)
         units[kind], out[f"{kind}_out"] = installed.astype(int).tolist(), lost.astype(int).tolist()
         gone = gone | (lost >= installed) if kind == "pumps" else gone & (lost >= installed)

@@ -14,7 +14,8 @@ from power_cooling.coupled.solve import CoupledResult
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import Failures, FloatArray, Weather
 from twin.core.failures.capacity_left import DESIGN_QUANTILE
-from twin.core.failures.components import OUTAGE_KINDS, Component, State, components, failures_of
+from twin.core.failures.components import Component, State, components, failures_of
+from twin.core.failures.kinds import BY_ADDRESS
 from twin.core.results.figures import Served
 from twin.core.solve.simulate import solve_hours
 from twin.core.solved import Described
@@ -174,13 +175,13 @@ def outages(year: Described, text: str) -> tuple[Outage, ...]:
 
 def _outage(year: Described, entry: str, row_of: Mapping[tuple[str, int], int]) -> Outage:
     kind, *numbers = entry.split(":")
-    if kind not in OUTAGE_KINDS:
-        raise ValueError(f"out has {entry}: {kind} cannot fail here; there are {', '.join(OUTAGE_KINDS)}")
+    if kind not in BY_ADDRESS:
+        raise ValueError(f"out has {entry}: {kind} cannot fail here; there are {', '.join(BY_ADDRESS)}")
     whole = all(n.isdecimal() and len(n) < 19 for n in numbers)  # longer ones are no number of a row
     if len(numbers) not in (1, 2) or not whole or (numbers[1:] and int(numbers[1]) < 1):
         raise ValueError(f"out has {entry}; write {kind}:id or {kind}:id:units with units of 1 or more")
     row_id, units = int(numbers[0]), int(numbers[1]) if len(numbers) == 2 else 1
-    component_kind, table = OUTAGE_KINDS[kind]
+    component_kind, table = BY_ADDRESS[kind].units, BY_ADDRESS[kind].table
     rows = {row.id: i for i, row in enumerate(getattr(year.inputs, table))}
     if row_id not in rows:
         raise ValueError(f"out has {entry}: the layout has no {kind} of id {row_id}")
