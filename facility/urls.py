@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from facility.views import catalogue, edits, parts, sites
+from facility.views import catalogue, parts, sites
 
 LAYOUT = "sites/<slug:site>/<slug:layout>/"
 
@@ -12,7 +12,6 @@ urlpatterns = [
     path("sites/<slug:site>/-/weather/", sites.weather_upload, name="weather-upload"),
     path("sites/<slug:site>/-/new-layout/", sites.layout_new, name="layout-new"),
     path(LAYOUT + "edit/", sites.layout_edit, name="layout-edit"),
-    path(LAYOUT + "edits/", edits.layout_edits, name="layout-edits"),
     path(LAYOUT + "clone/", sites.layout_clone, name="layout-clone"),
     path(LAYOUT + "bill-of-materials/", sites.layout_bill, name="bill-of-materials"),
     path(LAYOUT + "racks/new-row/", parts.rack_row, name="rack-row"),

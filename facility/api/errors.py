@@ -42,7 +42,7 @@ def exception_handler(error: Exception, context: dict) -> Response | None:
     if isinstance(error, exceptions.ValidationError):
         message, extra = first_sentence(error.detail), {"fields": error.detail}
     else:
-        message, extra = str(getattr(error, "detail", error)), {}
+        message, extra = str(getattr(error, "detail", error)), getattr(error, "extra", {})
     response.data = problem(response.status_code, message, context["request"].path, extra)
     response.content_type = PROBLEM_JSON
     return response

@@ -18,7 +18,9 @@ class ErrorSerializer(serializers.Serializer):
     message = serializers.CharField(
         help_text="The first problem as a sentence: what, which, its value, what is allowed."
     )
-    extra = serializers.DictField(help_text="`fields` holds the sentences by field when input was bad; else empty.")
+    extra = serializers.DictField(
+        help_text="`fields` holds the sentences by field when input was bad; batches of edits say more; else empty."
+    )
 
 
 REFUSALS = {

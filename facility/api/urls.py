@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from facility.api import views
+from facility.api import drawing, views
 
 router = SimpleRouter()
 router.register("sites", views.SiteViewSet, basename="api-site")
@@ -22,5 +22,7 @@ urlpatterns = [
     path("catalogue/", views.ProductListView.as_view(), name="api-catalogue"),
     path("catalogue/kinds/", views.KindListView.as_view(), name="api-catalogue-kinds"),
     path("catalogue/<str:kind>/<str:slug>/", views.ProductView.as_view(), name="api-product"),
+    path("layouts/<int:pk>/drawing/", drawing.DrawingView.as_view(), name="api-layout-drawing"),
+    path("layouts/<int:pk>/edits/", drawing.EditsView.as_view(), name="api-layout-edits"),
     path("", include(router.urls)),
 ]

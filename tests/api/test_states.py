@@ -54,7 +54,16 @@ def test_nothing_is_written_through_them(asked, planner):
 
 def test_the_old_addresses_are_gone(client, asked):
     here = f"/sites/{asked.site.slug}/{asked.layout.slug}"
-    for old in ("state", "answer", "drill/result", "drill/ranking", "drill/shown", "one-line/values", "loop/values"):
+    for old in (
+        "state",
+        "answer",
+        "drill/result",
+        "drill/ranking",
+        "drill/shown",
+        "one-line/values",
+        "loop/values",
+        "edits",
+    ):
         assert client.get(f"{here}/{old}/").status_code == 404
 
 

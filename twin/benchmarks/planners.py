@@ -96,7 +96,7 @@ def _planner(i: int, n_racks: int) -> Planner:
     ]
     return Planner(
         session.session_key,
-        reverse("layout-edits", args=here),
+        reverse("api-layout-edits", args=[layout.pk]),
         reverse("api-layout-answer", args=[layout.pk]),
         pages,
         layout.version,

@@ -1,4 +1,4 @@
-"""The drawing board's page. What stands on it comes as data from `layout-edits`, its answers from the API."""
+"""The drawing board's page. What stands on it, edits of it and its answers go through the API."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse

@@ -213,7 +213,7 @@ class Board {
 
   async catchUp(theirs) {
     if (!this.saver.isIdle) return;
-    const data = await fetch(this.root.dataset.edits).then((answer) => answer.json()).catch(() => null);
+    const data = await fetch(this.root.dataset.drawing).then((answer) => answer.json()).catch(() => null);
     if (!data || !this.saver.isIdle) return; // a change since then: the answer to it looks again
     this.isBehind = false;
     this.load(data);
@@ -236,7 +236,7 @@ class Board {
   }
 
   async reload() {
-    this.load(await (await fetch(this.root.dataset.edits)).json());
+    this.load(await (await fetch(this.root.dataset.drawing)).json());
   }
 
   load(data) {
@@ -249,7 +249,7 @@ class Board {
   // Somebody else may have drawn while this window was away.
   async look() {
     if (!this.saver.isIdle || this.saver.isStopped) return;
-    const { version } = await fetch(this.root.dataset.edits).then((answer) => answer.json()).catch(() => ({}));
+    const { version } = await fetch(this.root.dataset.drawing).then((answer) => answer.json()).catch(() => ({}));
     if (!version || version === this.saver.version || !this.saver.isIdle) return;
     await this.reload();
     this.saver.version = this.drawing.version;
@@ -373,7 +373,7 @@ class Board {
 
 async function open(root) {
   try {
-    const answer = await fetch(root.dataset.edits);
+    const answer = await fetch(root.dataset.drawing);
     if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
     root.board = new Board(root, await answer.json()); // for tests and the console
     root.dataset.ready = "";

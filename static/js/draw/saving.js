@@ -69,8 +69,8 @@ export class Saver {
   }
 
   async answered(answer, batch) {
-    if (answer.status === 409 || answer.status === 422 || answer.status === 403) {
-      const body = await answer.json();
+    if ([400, 403, 409, 422].includes(answer.status)) {
+      const { message, extra } = await answer.json(), body = { message, ...extra };
       if (answer.status === 409 && this.line.length > 1) { // ask again with all that waits, so that both sides are whole
         const operations = this.line.flatMap((waiting) => waiting.operations);
         this.line = [{ ...batch, way: "do", merge: "", label: `${this.line.length} changes`, operations }];
@@ -83,7 +83,7 @@ export class Saver {
       else this.on.refused(body, batch);
       return;
     }
-    if (answer.redirected) throw new Error("you are signed out; sign in again in another window");
+    if (answer.status === 401) throw new Error("you are signed out; sign in again in another window");
     if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
     const body = await answer.json();
     this.line.shift();

@@ -132,7 +132,7 @@ def bodies(name: str, world: dict) -> list[dict]:
     special = {
         "api-layout-list": {"site": world["site"].slug, "slug": "new", "name": "New"},
         "api-run-list": {"layout": layout.path, "scenario": "assistants"},
-        "layout-edits": {"version": layout.version, "operations": [{"op": "delete", "kind": "rack", "id": 1}]},
+        "api-layout-edits": {"version": layout.version, "operations": [{"op": "delete", "kind": "rack", "id": 1}]},
         "run-create": {"scenario": "assistants"},
         "api-hall-list": {"layout": layout.pk, "name": "New", "width_m": 10, "depth_m": 10},
     }
@@ -140,7 +140,7 @@ def bodies(name: str, world: dict) -> list[dict]:
 
 
 def send(client: Client, method: str, address: str, body: dict, name: str):
-    if name.startswith("api-") or name == "layout-edits" or method != "post":
+    if name.startswith("api-") or method != "post":
         return getattr(client, method)(address, json.dumps(body), content_type="application/json")
     return client.post(address, {key: value for key, value in body.items() if value is not None})
 
