@@ -165,3 +165,14 @@ def test_a_list_of_many_names_is_counted_before_any_is_looked_up(planner, asked,
         assert is_problem(planner.post("/api/scenarios/", new, format="json"), 400)
     assert Run.objects.count() == 0
     assert Layout.objects.filter(site=asked.site).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "allowed"),
+    [("limit", "0", "1 or more"), ("limit", "ten", "1 or more"), ("offset", "-1", "0 or more"), ("offset", "²", "0")],
+)
+def test_a_page_of_a_list_that_cannot_be_is_refused_not_replaced_by_the_first(viewer, parameter, value, allowed):
+    answer = viewer.get("/api/racks/", {parameter: value})
+    assert is_problem(answer, 400)
+    assert f"{parameter}: It is {value}; must be a whole number, {allowed}" in answer.json()["message"]
+    assert len(viewer.get("/api/racks/", {"limit": "5000", "offset": ""}).json()["results"]) > 0

@@ -199,7 +199,9 @@ class RacksSerializer(serializers.Serializer):
 
 class SeriesQuerySerializer(serializers.Serializer):
     names = serializers.CharField(
-        required=False, help_text="Comma-separated; empty: all. One of " + ", ".join(SERIES_BY_NAME) + "."
+        required=False,
+        allow_blank=True,
+        help_text="Comma-separated; empty: all. One of " + ", ".join(SERIES_BY_NAME) + ".",
     )
 
 

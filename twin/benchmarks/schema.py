@@ -5,8 +5,9 @@ field drawn, which get past the first refusal. Names in addresses and questions 
 drawn ones. Each request alone is taken back, so that all find the same; a sequence creates, reads, changes and deletes
 one object and then asks for it again.
 
-An answer must have a documented status and content type, fit its schema, and never be a server error; what was deleted
-must be gone. `python -m twin.benchmarks.schema 5000` works in a database of its own.
+An answer must have a documented status and content type, fit its schema, and never be a server error; a parameter that
+the document forbids must be refused; what was deleted must be gone. `python -m twin.benchmarks.schema 5000` works in a
+database of its own.
 """
 
 from __future__ import annotations
@@ -171,12 +172,18 @@ class _Exerciser:
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             )
-
-            def asked(case: Any) -> None:
-                self._send(self._placed(case))
-
+            asked = self._asker(refuse=mode is GenerationMode.NEGATIVE and label.startswith("GET"))
             with suppress(Unsatisfiable):  # whatever is drawn for some operations, the document allows it
                 limits(given(case=operation.as_strategy(generation_mode=mode))(asked))()
+
+    def _asker(self, *, refuse: bool) -> Callable[..., None]:
+        """Return what sends a drawn request; one that must be refused goes as drawn, unless something is empty."""
+
+        def asked(case: Any) -> None:
+            refused = refuse and all(case.query.values())
+            self._send(case if refused else self._placed(case), refuse=refused)
+
+        return asked
 
     def _placed(self, case: Any) -> Any:
         """Return a case about something that is there, as often as not with a body that is nearly right."""
@@ -273,9 +280,10 @@ class _Exerciser:
             parts["media_type"] = "application/json"
         return self._send(self.operations[label].Case(**parts), keep=True)
 
-    def _send(self, case: Any, *, keep: bool = False) -> Any:
+    def _send(self, case: Any, *, keep: bool = False, refuse: bool = False) -> Any:
         """Send a request and note what the document does not describe; taken back unless it is kept."""
         from django.db import transaction
+        from schemathesis.specs.openapi.checks import negative_data_rejection
 
         label = case.operation.label
         with transaction.atomic():
@@ -287,7 +295,7 @@ class _Exerciser:
         self.found.statuses[status] += 1
         self.found.by_operation.setdefault(label, Counter())[status] += 1
         try:
-            case.validate_response(answer, checks=self.checks)
+            case.validate_response(answer, checks=[*self.checks, *([negative_data_rejection] if refuse else [])])
         except BaseExceptionGroup as failures:
             for failure in failures.exceptions:
                 self._miss(label, status, str(failure), case.as_curl_command(), answer.text)
