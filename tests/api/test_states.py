@@ -111,6 +111,7 @@ def test_the_document_names_the_parameters(viewer):
     assert taken["one-line"] == taken["loop"] == {"id", "scenario", "hours"}
 
 
+@pytest.mark.compiled
 def test_a_state_has_every_object_at_every_hour(layout, viewer):
     cdu = layout.cdus.first()
     answer = viewer.get(
@@ -129,6 +130,7 @@ def test_a_state_has_every_object_at_every_hour(layout, viewer):
     assert body["racks"]["power_limit_w"] == [132000.0, 132000.0]
 
 
+@pytest.mark.compiled
 def test_only_asked_quantities_are_sent(layout, viewer):
     body = viewer.get(address(layout, "state"), {"quantities": "power_w,heat_w"}).json()
     assert [q["name"] for q in body["quantities"]["racks"]] == ["power_w"]
@@ -182,6 +184,7 @@ def test_a_layout_that_cannot_be_solved_says_what_it_lacks(layout, viewer):
     assert "Small has no scenario" in answer.json()["message"]
 
 
+@pytest.mark.compiled
 def test_pages_ask_with_their_session(layout):
     browser = Client()
     browser.force_login(layout.site.memberships.create(user=_user("reader"), role="viewer").user)
@@ -194,6 +197,7 @@ def _user(name: str):
     return get_user_model().objects.create_user(name)
 
 
+@pytest.mark.compiled
 def test_queries_do_not_grow_with_racks(layout, viewer):
     def counted() -> dict[str, int]:
         counts = {}
@@ -211,6 +215,7 @@ def test_queries_do_not_grow_with_racks(layout, viewer):
     assert all(few[name] <= MOST_QUERIES + READ_AGAIN.get(name, 0) for name in NAMES), few
 
 
+@pytest.mark.compiled
 def test_an_answer_has_figures_margins_and_findings(layout, viewer):
     body = viewer.get(address(layout, "answer"), {"scenario": "assistants"}).json()
     names = [row["name"] for row in body["figures"]]
@@ -224,6 +229,7 @@ def test_an_answer_has_figures_margins_and_findings(layout, viewer):
     assert "solved hours instead of 8,760" in body["approximation"]
 
 
+@pytest.mark.compiled
 def test_an_answer_follows_the_drawing(layout, viewer):
     before = viewer.get(address(layout, "answer")).json()
     new_rack(layout, name="B-01", row="B", x_m=2.0, y_m=8.0).save()
@@ -234,6 +240,7 @@ def test_an_answer_follows_the_drawing(layout, viewer):
     assert tokens[1] == pytest.approx(1.5 * tokens[0], rel=1e-5)  # three racks for two, as busy
 
 
+@pytest.mark.compiled
 def test_a_drill_shows_before_and_after(layout, viewer):
     cdu = layout.cdus.first()
     body = viewer.get(address(layout, "drill"), {"hour": "4711", "out": f"cdu:{cdu.pk}:2"}).json()
@@ -248,6 +255,7 @@ def test_a_drill_shows_before_and_after(layout, viewer):
     assert body["n_affected"] == len(body["affected"]) >= 4
 
 
+@pytest.mark.compiled
 def test_single_failures_are_ranked_drilled_and_repaired(layout, viewer):
     layout.cdus.order_by("pk").last().delete()  # leaves one CDU without a spare
     body = viewer.get(address(layout, "rankings")).json()
@@ -263,6 +271,7 @@ def test_single_failures_are_ranked_drilled_and_repaired(layout, viewer):
     assert repairs[0]["recovers_tokens_per_s"] == pytest.approx(worst["lost_tokens_per_s"], rel=0.01)
 
 
+@pytest.mark.compiled
 def test_a_diagram_says_what_its_page_shows(layout, viewer):
     browser = Client()
     browser.force_login(layout.site.memberships.first().user)

@@ -236,6 +236,7 @@ def test_power_falls_back_where_a_group_is_unknown_and_unpacking_costs_memory_po
     np.testing.assert_allclose(np.log(found.memory), [3.1, 2.6, 2.0])  # the first two unpack their weights
 
 
+@pytest.mark.slow
 def test_widened_bands_cover_groups_that_they_have_not_seen():
     chance = np.random.default_rng(7)
 

@@ -44,6 +44,7 @@ def test_load_one_at_full_clock_is_where_a_target_is_just_kept(accelerator, limi
     assert curve.output_tokens_per_s[-1, -1] == pytest.approx(choice.output_tokens_per_s, rel=1e-4)  # bisection
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "engine", "use"),
     [("glm-4.5-air", "trtllm", "manufacturing"), ("llama-3.1-70b", "trtllm", "autonomous_systems")],

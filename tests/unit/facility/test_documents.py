@@ -107,6 +107,7 @@ print(time.process_time() - before_s, (peak_kib() - before_kib) / 1024)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
 def test_a_hostile_document_of_any_shape_stays_within_its_bounds():
     """Each within 10 CPU s and 300 MB above what the process had: quadratic reading took minutes and gigabytes."""

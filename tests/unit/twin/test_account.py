@@ -157,6 +157,7 @@ def test_no_head_of_a_table_is_taken_for_a_formula():
     assert tables.as_csv(["=1+1", "@x", "plain"], []).splitlines() == ["'=1+1,'@x,plain"]
 
 
+@pytest.mark.slow
 def test_the_home_and_the_database_are_their_owners_only(tmp_path):
     home = tmp_path / "home"
     home.mkdir(mode=0o755)

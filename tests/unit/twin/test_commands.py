@@ -187,6 +187,7 @@ def test_create_token_refuses_an_unknown_user(db):
         output("create_token", "buyer")
 
 
+@pytest.mark.slow
 def test_a_database_without_tables_is_said_in_one_line_with_the_cure(tmp_path):
     home = {"TWIN_HOME": str(tmp_path), "DJANGO_SETTINGS_MODULE": "twin.settings", "DATABASE_URL": ""}
     ended = subprocess.run(

@@ -41,6 +41,7 @@ def test_indices_are_those_of_the_racks_solved_one_by_one(solved):
     assert row.rti_frac == pytest.approx(back / (row.hot_aisle_degc - inlet), abs=1e-5)
 
 
+@pytest.mark.compiled
 def test_the_hottest_hour_of_the_hot_aisle_is_told(solved):
     (row,) = hall_air(solved)
     assert row.hot_aisle_degc == pytest.approx(np.nanmax(solved.coupled.hall_hot_degc))
@@ -48,6 +49,7 @@ def test_the_hottest_hour_of_the_hot_aisle_is_told(solved):
     assert row.supply_degc < row.inlet_mean_degc <= row.inlet_max_degc < row.hot_aisle_degc
 
 
+@pytest.mark.compiled
 def test_people_are_allowed_less_than_a_shift_where_it_is_hot_and_humid(solved):
     (row,) = hall_air(solved)
     assert row.dew_point_degc == solved.site.halls.dew_point_limit_degc[0]  # Virginia's summer is above it

@@ -442,6 +442,7 @@ def test_an_empty_layout_has_no_findings():
     assert layout_findings(Layout.objects.create(site=site, slug="empty", name="Empty")) == []
 
 
+@pytest.mark.slow
 def test_a_thousand_racks_take_the_same_twelve_queries(layout):
     def count() -> int:
         with CaptureQueriesContext(connection) as queries:

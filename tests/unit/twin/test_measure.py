@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from tests.conftest import REPOSITORY
 from twin.benchmarks.measure import peak_bytes
@@ -11,6 +12,7 @@ from twin.benchmarks.measure import peak_bytes
 HELD_BYTES = 400_000_000
 
 
+@pytest.mark.slow
 def test_a_child_does_not_count_its_parents_memory():
     held = np.ones(HELD_BYTES // 8)  # touched, so that it is resident
     assert peak_bytes() > HELD_BYTES

@@ -114,6 +114,7 @@ def test_an_engine_that_does_not_run_on_a_system_is_named(reader):
     assert 'data-chart="figure-throughput"' in on_vllm
 
 
+@pytest.mark.slow
 def test_a_cap_and_drafts_change_the_frontier(reader):
     plain = reader.get(reverse("serving")).content.decode()
     drafting = reader.get(reverse("serving"), {"drafts": "on", "power_cap_w": "800"}).content.decode()

@@ -107,6 +107,7 @@ def test_a_layout_without_a_run_is_named(runs):
     assert runs_of_layouts([empty]).runs == []
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_comparisons_kept_before_there_were_addresses_get_one_each():
     from django.db import connection

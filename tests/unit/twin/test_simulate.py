@@ -34,17 +34,20 @@ def test_every_figure_of_merit_is_there_and_fits_json(gb200):
     assert all(values.shape == (8760,) for values in gb200.series.values())
 
 
+@pytest.mark.compiled
 def test_power_and_heat_close(gb200):
     assert gb200.details.balance.power_rel < 1e-9
     assert gb200.details.balance.heat_rel < 1e-9
     assert gb200.details.solver.converged
 
 
+@pytest.mark.compiled
 def test_parts_sum_to_the_meter(gb200):
     parts = gb200.details.mean_power_by_part_w
     assert sum(parts.values()) == pytest.approx(gb200.figures["mean_power_w"], rel=1e-9)
 
 
+@pytest.mark.compiled
 def test_figures_agree_with_the_series_they_come_from(gb200):
     tokens, meter = gb200.series["output_tokens_per_s"], gb200.series["meter_power_w"]
     # series are stored as float32
@@ -54,6 +57,7 @@ def test_figures_agree_with_the_series_they_come_from(gb200):
     assert gb200.racks["output_tokens_per_s"].sum() == pytest.approx(gb200.figures["output_tokens_per_s"], rel=1e-9)
 
 
+@pytest.mark.compiled
 def test_a_rack_takes_the_years_highest_load_of_its_busiest_feed_and_of_its_cdu_group(sample_inputs, gb200):
     taken = sample_inputs("sterling/gb200-nvl72")
     racks = taken["racks"]
@@ -76,6 +80,7 @@ def test_a_rack_takes_the_years_highest_load_of_its_busiest_feed_and_of_its_cdu_
         assert np.all(mean[known] > 0)
 
 
+@pytest.mark.compiled
 def test_bands_hold_their_figure(gb200):
     for name, (low, high) in gb200.bands.items():
         assert low <= gb200.figures[name] <= high, name
@@ -235,6 +240,7 @@ def test_accelerators_that_the_engine_does_not_run_on_serve_with_another_and_say
         assert row.configuration.endswith(", on vLLM")
 
 
+@pytest.mark.compiled
 def test_agents_under_way_are_counted_and_their_caches_shrink(gb200):
     (row,) = gb200.details.per_workload
     workload, _ = workload_from_entry(entries("workloads")[row.workload])
@@ -299,6 +305,7 @@ def test_shares_of_nothing_are_refused():
         share_out(np.zeros(2), 4)
 
 
+@pytest.mark.compiled
 def test_margins_and_drills_tell_what_gives_first(gb200):
     margins, drills = gb200.details.margins, gb200.details.drills
     assert {"feed rating", "CDU heat rating", "supply above dew point", "junction below throttling"} <= {
@@ -317,6 +324,7 @@ def test_margins_and_drills_tell_what_gives_first(gb200):
     assert by_loss["one CDU of every group"].seconds_to_throttle is None
 
 
+@pytest.mark.compiled
 def test_availability_of_a_run_is_that_of_its_distribution_and_accelerators(gb200):
     shown = gb200.details.availability
     mean = sum(row.capacity_frac * row.probability for row in shown.capacity_distribution)
@@ -335,6 +343,7 @@ def pools_of(inputs):
     return plan_pools(described, rack_table(described), 24)[0]
 
 
+@pytest.mark.compiled
 def test_a_pinned_configuration_serves_and_says_what_it_costs(sample_inputs, gb200):
     inputs = sample_inputs("sterling/gb200-nvl72")
     for share in inputs["scenario"]["workloads"]:

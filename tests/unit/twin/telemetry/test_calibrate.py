@@ -13,6 +13,7 @@ def line(prior_sigma=None):
     ]
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say():
     inside = np.zeros(2)
     n = 120

@@ -93,6 +93,7 @@ def test_the_log_mean_difference_inverts_a_counterflow_exchanger():
     assert film_factor(np.array([1.0]), np.array([1.0]), 0.7)[0] == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [
