@@ -485,6 +485,19 @@ class SiteArrays:
             _within("CduBank.plant_index", self.cdus.plant_index, n_plants, "plants")
             _within("CduBank.hall_index", self.cdus.hall_index, n_halls, "halls")
 
+    @property
+    def cdu_groups(self) -> CduBank:
+        """The CDU groups of a site that has some, as one on whose CDU something hangs.
+
+        Raises
+        ------
+        ValueError
+            If everything is air-cooled.
+        """
+        if self.cdus is None:
+            raise ValueError("SiteArrays.cdus is None; a question about a CDU needs a site with CDUs")
+        return self.cdus
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SiteFeeds:

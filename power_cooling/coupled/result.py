@@ -145,6 +145,13 @@ class CoupledResult:
     rack_channels: RackChannels | None
 
     @property
+    def every_rack(self) -> RackChannels:
+        """Every rack in every element; ValueError where they were not kept."""
+        if self.rack_channels is None:
+            raise ValueError("CoupledResult.rack_channels is None; solve with keep_racks to read single racks")
+        return self.rack_channels
+
+    @property
     def cooling_power_w(self) -> FloatArray:
         """Power of everything that moves heat outside the racks [W], shape (n_elements,)."""
         return (

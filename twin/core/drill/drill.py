@@ -145,7 +145,7 @@ def plant_disturbances(steady: Steady, out: Sequence[Outage], plant: int) -> tup
     """
     site = steady.site
     carries = (site.racks.cdu_index >= 0) & (site.racks.count > 0)
-    groups = [int(g) for g in np.unique(site.racks.cdu_index[carries]) if site.cdus.plant_index[g] == plant]
+    groups = [int(g) for g in np.unique(site.racks.cdu_index[carries]) if site.cdu_groups.plant_index[g] == plant]
     found: list[Disturbance] = []
     parts = parts_that_fail(steady)
     lost = _units_by_part(out)
@@ -153,7 +153,7 @@ def plant_disturbances(steady: Steady, out: Sequence[Outage], plant: int) -> tup
         component = parts[which]
         left = (component.n - units) / component.n
         if component.kind == "cdus" and component.index in groups:
-            flow = min(left * float(site.cdus.max_flow_frac[component.index]), 1.0)
+            flow = min(left * float(site.cdu_groups.max_flow_frac[component.index]), 1.0)
             at = groups.index(component.index)
             found += disturbances.pump_loss(CALM_S, units=(at,), remaining_frac=flow)
         elif component.kind == "pumps" and component.index == plant:

@@ -178,16 +178,16 @@ def _racks_moved(year: Described, row_id: int) -> Iterator[Change]:
         np.where(bank["cdu_index"] >= 0, bank["coolant_flow_kg_s"], 0.0),
         minlength=len(names),
     )
-    site = year.site.cdus
-    spare = (site.n_units - 1) * site.secondary_flow_kg_s * site.max_flow_frac - flow
-    mine = names.index(here.group)
-    same_hall = [g for g, name in enumerate(names) if g != mine and groups[name][0].hall_id == here.hall_id]
-    if not same_hall or spare[mine] >= 0:
+    cdus = year.site.cdu_groups
+    spare = (cdus.n_units - 1) * cdus.secondary_flow_kg_s * cdus.max_flow_frac - flow
+    full = names.index(here.group)
+    same_hall = [g for g, name in enumerate(names) if g != full and groups[name][0].hall_id == here.hall_id]
+    if not same_hall or spare[full] >= 0:
         return
     to = max(same_hall, key=lambda g: spare[g])
-    movable = np.flatnonzero((bank["cdu_index"] == mine) & (bank["coolant_flow_kg_s"] > 0))[::-1]
+    movable = np.flatnonzero((bank["cdu_index"] == full) & (bank["coolant_flow_kg_s"] > 0))[::-1]
     carried = np.cumsum(bank["coolant_flow_kg_s"][movable])
-    n = int(np.searchsorted(carried, -spare[mine])) + 1
+    n = int(np.searchsorted(carried, -spare[full])) + 1
     if n > movable.size or carried[n - 1] > spare[to]:
         return
     ids = [inputs.racks.id[i] for i in movable[:n]]
@@ -228,22 +228,23 @@ def _second_feeds(year: Described, feed: FeedRow) -> Iterator[Change]:
         return own is not None
 
     sides = list(zip(racks.feed_a_id, racks.feed_b_id, strict=True))
-    lone = [i for i, (a, b) in enumerate(sides) if (a is None) != (b is None) and below(a if a is not None else b)]
+    only = {i: a if a is not None else b for i, (a, b) in enumerate(sides) if (a is None) != (b is None)}
+    lone = [i for i, own in only.items() if below(own)]
     if not lone:
         return
-    kinds = {by_id[a if a is not None else b].kind for a, b in (sides[i] for i in lone)}
+    kinds = {by_id[own].kind for i in lone if (own := only[i]) is not None}
     others = [row for row in year.inputs.feeds if row.kind in kinds and not below(row.id)]
     if not others:
         return
     used = Counter(own for pair in sides for own in pair)
     second = min(others, key=lambda row: used[row.id])
-    columns = {"feed_a_id": list(racks.feed_a_id), "feed_b_id": list(racks.feed_b_id)}
+    feed_a, feed_b = list(racks.feed_a_id), list(racks.feed_b_id)
     for i in lone:
-        columns["feed_a_id" if sides[i][0] is None else "feed_b_id"][i] = second.id
+        (feed_a if sides[i][0] is None else feed_b)[i] = second.id
     yield Change(
         f"A second feed from {second.name} for {len(lone)} racks below {feed.name}",
         {"op": "assign", "racks": [racks.id[i] for i in lone], "feed_b": second.id},
-        {"racks": replace(racks, **{side: tuple(own) for side, own in columns.items()})},
+        {"racks": replace(racks, feed_a_id=tuple(feed_a), feed_b_id=tuple(feed_b))},
         None,
         f"{NO_PRICE} for tap-offs and cables",
     )

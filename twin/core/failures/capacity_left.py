@@ -7,7 +7,8 @@ import numpy as np
 
 from power_cooling.availability.capacity_functions import best_switching
 from power_cooling.coupled.islands import Islands, failures_in, islands, part_of
-from power_cooling.coupled.solve import CoupledResult, solve_coupled
+from power_cooling.coupled.result import CoupledResult
+from power_cooling.coupled.solve import solve_coupled
 from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds, Weather
 from twin.core.failures.components import Component, State, failures_of
 from twin.core.inputs.pools import Pool
@@ -106,7 +107,8 @@ def accelerators_by_pool(site: SiteArrays) -> FloatArray:
     """Return the accelerators of each pool that a site has, shape (n_pools,)."""
     racks, n_pools = site.racks, site.pools.static_power_w.shape[0]
     served = racks.pool_index >= 0
-    return np.bincount(racks.pool_index[served], (racks.count * racks.n_accelerators)[served], minlength=n_pools)
+    accelerators = (racks.count * racks.n_accelerators)[served]
+    return np.bincount(racks.pool_index[served], accelerators, minlength=n_pools).astype(np.float64)
 
 
 def _running(site: SiteArrays, solved: CoupledResult) -> tuple[FloatArray, FloatArray]:

@@ -99,7 +99,7 @@ class _Paths:
             yield self.lost("cdu", len(units), min(unit.redundant_units for unit in units))
             plants |= {unit.plant_id for unit in units}
         yield self.lost("crah", hall.n_air_units if hall.air_unit_id is not None else 0, hall.n_air_units_spare)
-        for plant_id in sorted(plants - {None}):
+        for plant_id in sorted(plant_id for plant_id in plants if plant_id is not None):
             yield from self.plant_lost(self.plants[plant_id])
 
     def plant_lost(self, plant: PlantRow) -> Iterator[float]:

@@ -53,7 +53,9 @@ def ride_through_s(
         if component.kind == "feed":
             covered[i] = powered[component.index]
         elif BY_UNITS[component.kind].storage:
-            plant = component.index if component.kind != "cdus" else int(site.cdus.plant_index[component.index])
+            plant = component.index
+            if component.kind == "cdus":
+                plant = int(site.cdu_groups.plant_index[component.index])
             covered[i] = _seconds(drills.get(plant, {}), BY_UNITS[component.kind].storage)
     return covered
 
@@ -115,7 +117,7 @@ def powered_s(inputs: LayoutInputs, feeds: SiteFeeds, load_w: FloatArray, cooled
         while at >= 0:
             covered[at] = min(covered[at], cooled_s.get(plant, 0.0))
             at = int(tree.parent[at])
-    by_id = {feed.id: feed.name for feed in inputs.feeds}
+    by_id: dict[int | None, str] = {feed.id: feed.name for feed in inputs.feeds}
     for utility, generator in standby_generators(inputs.feeds).items():
         covered[tree.index(generator)] = covered[tree.index(by_id[utility])]
     return np.where(np.isfinite(covered), covered, 0.0)

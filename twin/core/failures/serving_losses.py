@@ -128,13 +128,15 @@ def serving_losses(inputs: LayoutInputs, pools: Sequence[Pool]) -> list[ServingL
         for end, restart_end_h in ((0, restart_h[1]), (1, restart_h[2])):
             moved = replace(cause, failures_per_year=cause.failures_range[end], outage_h=cause.outage_range_h[end])
             bounds.append(losses_of([*causes[:i], moved, *causes[i + 1 :]], fleets, restart_end_h)[i])
+        low_frac, high_frac = bounds
         found.append(
             ServingLoss(
                 cause.slug,
                 cause.name,
                 sum(_faults_per_year(cause, fleet) for fleet in fleets),
                 worth[i],
-                *bounds,
+                low_frac,
+                high_frac,
                 cause.is_planned,
             )
         )

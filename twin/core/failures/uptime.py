@@ -218,7 +218,7 @@ def subsystems_of(
     if any(loss.faults_per_year > 0 for loss in losses):
         subsystems.append(_compute_side(losses))
     if not subsystems:  # nothing described may cost a token
-        idle = RepairableGroups(names=("nothing that fails",), units=1, failures_per_year=0.0, repair_h=1.0)
+        idle = RepairableGroups(("nothing that fails",), np.ones(1, dtype=np.int64), np.zeros(1), np.ones(1))
         subsystems.append(Subsystem("site", idle, _undisturbed))
     return tuple(subsystems), kept
 
@@ -239,7 +239,7 @@ def calendars(found: list[Component]) -> list[int]:
     group_of = ["sources" if i in sources else component.group for i, component in enumerate(found)]
     filled, number = [0.0], {}
     for group in dict.fromkeys(group_of):
-        share = sum(c.planned_frac for c, of in zip(found, group_of, strict=True) if of == group)
+        share = sum(c.planned_frac for c, name in zip(found, group_of, strict=True) if name == group)
         if filled[-1] > 0 and filled[-1] + share > MAX_PLANNED_FRAC:
             filled.append(0.0)
         filled[-1] += share
@@ -253,9 +253,9 @@ def _compute_side(losses: list[ServingLoss]) -> Subsystem:
     groups = RepairableGroups(
         names=tuple(f"{at}: {loss.name}" for at, loss in enumerate(kinds)),
         # One unit that fails as often as all: without a loss of capacity only the number of failures counts.
-        units=1,
+        units=np.ones(len(kinds), dtype=np.int64),
         failures_per_year=np.array([loss.faults_per_year for loss in kinds]),
-        repair_h=1e-6,
+        repair_h=np.full(len(kinds), 1e-6),
         event_loss_h=np.array([loss.lost_h_per_fault for loss in kinds]),
     )
     return Subsystem("compute side", groups, _undisturbed)

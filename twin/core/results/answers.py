@@ -145,7 +145,7 @@ def _hall_air(details: RunDetails) -> Iterator[Answer]:
 def _year(details: RunDetails, figures: Figures) -> Iterator[Answer]:
     hours = details.economiser_hours
     if hours:
-        plant = min(hours, key=hours.get)
+        plant = min(hours, key=lambda name: hours[name])
         yield Answer("economiser_hours", "Hours a year without chillers", "h", "higher", hours[plant], plant)
     power, pue, wue = (figures.get(name) for name in ("mean_power_w", "pue", "wue_l_per_kwh"))
     if power and pue and wue is not None:

@@ -3,8 +3,8 @@
 Capital follows what is drawn; see `capital`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.results import capital
@@ -16,6 +16,7 @@ BUILDING = "Building, site and engineering"
 #: What the ends of the capital rest on: prices all low or all high.
 PRICE_BOUNDS = ("systems_price_frac", "plant_price_frac", "facility_usd_per_w", "network_frac")
 HOURS_PER_YEAR = 8760.0
+PriceBounds = dict[str, tuple[float, float, str]]  # low, high and unit, by the name of a field of `Prices`
 J_PER_KWH = 3.6e6
 
 
@@ -92,14 +93,14 @@ def capital_usd(used: Quantities, prices: Prices) -> dict[str, float]:
     }
 
 
-def capital_lines(
-    used: Quantities, prices: Prices, bounds: Mapping[str, tuple[float, float, str]]
-) -> list[CapitalLine]:
+def capital_lines(used: Quantities, prices: Prices, bounds: PriceBounds) -> list[CapitalLine]:
     """Return what a layout costs to build, line by line, with the ends of what its prices may be."""
-    low, high = (
-        capital_usd(used, replace(prices, **{name: bounds[name][end] for name in PRICE_BOUNDS if name in bounds}))
-        for end in (0, 1)
-    )
+
+    def at_end(low_or_high: int) -> dict[str, float]:
+        ends: dict[str, Any] = {name: bounds[name][low_or_high] for name in PRICE_BOUNDS if name in bounds}
+        return capital_usd(used, replace(prices, **ends))
+
+    low, high = at_end(0), at_end(1)
     return [CapitalLine(item, usd, low[item], high[item]) for item, usd in capital_usd(used, prices).items()]
 
 
@@ -161,9 +162,7 @@ def rented_cost_usd(used: Quantities) -> float | None:
     return per_million_tokens_usd(used.rent_usd_per_h * HOURS_PER_YEAR, used.output_tokens)
 
 
-def sensitivities(
-    used: Quantities, prices: Prices, bounds: Mapping[str, tuple[float, float, str]]
-) -> list[Sensitivity]:
+def sensitivities(used: Quantities, prices: Prices, bounds: PriceBounds) -> list[Sensitivity]:
     """Return the cost at both ends of each input in `bounds` (name of a `Prices` field: low, high, unit)."""
     lines = []
     for name, (low, high, unit) in bounds.items():
@@ -173,7 +172,7 @@ def sensitivities(
     return sorted(lines, key=lambda line: -abs((line.cost_high_usd or 0.0) - (line.cost_low_usd or 0.0)))
 
 
-def prices_of(inputs: LayoutInputs) -> tuple[Prices, dict[str, tuple[float, float, str]]]:
+def prices_of(inputs: LayoutInputs) -> tuple[Prices, PriceBounds]:
     """Return a snapshot's prices, and the low and high of those that the catalogue gives a range for."""
     finance = {slug: entry.facts for slug, entry in inputs.products.finance.items()}
     region = inputs.site.region.facts
@@ -207,20 +206,18 @@ def prices_of(inputs: LayoutInputs) -> tuple[Prices, dict[str, tuple[float, floa
         staff_usd_per_fte=value("staff-cost-usd-per-fte-year"),
         licence_usd_per_accelerator=value("software-licence-usd-per-gpu-year"),
     )
-    bounds = {
+
+    def facility_end(name: str) -> float:
+        return row.get(name) or row["usd_per_w"] * usual[name] / usual["usd_per_w"]
+
+    bounds: PriceBounds = {
         "electricity_usd_per_kwh": (
             region["electricity_low_usd_per_kwh"],
             region["electricity_high_usd_per_kwh"],
             "$/kWh",
         ),
         # Rows without a range of their own spread as that of the United States does.
-        "facility_usd_per_w": (
-            *(
-                row.get(name) or row["usd_per_w"] * usual[name] / usual["usd_per_w"]
-                for name in ("usd_per_w_low", "usd_per_w_high")
-            ),
-            "$/W",
-        ),
+        "facility_usd_per_w": (facility_end("usd_per_w_low"), facility_end("usd_per_w_high"), "$/W"),
     }
     for name, slug, unit in (
         ("wacc_frac", "wacc", "1/yr"),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from power_cooling.coupled.solve import CoupledResult
+from power_cooling.coupled.result import CoupledResult
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.metrics import SiteAccount, power_usage_effectiveness, site_metrics, tokens_per_joule
 from power_cooling.site_arrays import FloatArray
@@ -167,7 +167,7 @@ class Served:
     def quantile(self, which: str, quantile: float, pools: slice | list[int]) -> float | None:
         """Return a latency quantile over the year and some pools; `which` is "ttft" or "itl"."""
         p50, p95, weight = [], [], []
-        for i in np.arange(self.requests_per_s.shape[1])[pools]:
+        for i in np.arange(len(self._first_of_kind))[pools]:
             first = self._first_of_kind[i]
             hours = np.bincount(self._kind_of_hour[:, i], minlength=first.size)
             tokens = self.output_per_request[i] if which == "itl" else 1.0
@@ -265,8 +265,8 @@ def site_account(c: HourlyPower | CoupledResult, carbon_kg_per_kwh: float) -> Si
         electrical_loss_w=c.feed_loss_w,
         other_w=c.lighting_power_w,
         water_kg_s=c.water_kg_s,
-        carbon_kg_per_kwh=carbon_kg_per_kwh,
-        duration_s=S_PER_HOUR,
+        carbon_kg_per_kwh=np.array(carbon_kg_per_kwh),
+        duration_s=np.array(S_PER_HOUR),
     )
 
 
@@ -375,7 +375,7 @@ def economiser_hours(solved: Solved) -> dict[str, float]:
     return {name: float(np.count_nonzero(free[:, i])) for i, name in enumerate(equipment.names(solved.inputs).plants)}
 
 
-def money(year: Year, served: Served):
+def money(year: Year, served: Served) -> tuple[economics.Quantities, economics.Prices, economics.PriceBounds]:
     """Return what the year used, at which prices, and the prices' bounds."""
     inputs = year.inputs
     seconds_scale = S_PER_YEAR / (year.weather.n_elements * S_PER_HOUR)
@@ -448,7 +448,7 @@ def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[
     )
     fewer, more = served_band_frac(year, served)
     tokens = (np.log(fewer), np.log(more))
-    per_joule = tuple(np.copysign(np.hypot(one, power), sign) for one, sign in zip(tokens, (-1.0, 1.0), strict=True))
+    per_joule = (-np.hypot(tokens[0], power), np.hypot(tokens[1], power))
     per_token = (-tokens[1], -tokens[0])
     around = {name: (-float(log_band[name]), float(log_band[name])) for name in ("ttft", "itl")}
     logs = {
@@ -469,20 +469,21 @@ def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[
         **dict.fromkeys(("ttft_p50_s", "ttft_p95_s"), around["ttft"]),
         **dict.fromkeys(("itl_p50_s", "itl_p95_s"), around["itl"]),
     }
+    numbers = {name: value for name, value in figures.items() if value is not None and np.isfinite(value)}
     known = {
-        name: [figures[name] * np.exp(low), figures[name] * np.exp(high)]
+        name: [numbers[name] * np.exp(low), numbers[name] * np.exp(high)]
         for name, (low, high) in logs.items()
-        if _plain(figures[name]) is not None
+        if name in numbers
     }
-    if _plain(figures["pue"]) is not None:
-        overhead = figures["pue"] - 1
+    if "pue" in numbers:
+        overhead = numbers["pue"] - 1
         known["pue"] = [1 + overhead * (1 - ASSUMED_COOLING_BAND_FRAC), 1 + overhead * (1 + ASSUMED_COOLING_BAND_FRAC)]
-        most_w = figures["nameplate_power_w"] * known["pue"][1]
+        most_w = numbers["nameplate_power_w"] * known["pue"][1]
         for name in ("mean_power_w", "peak_power_w"):
-            known[name][1] = max(figures[name], min(known[name][1], most_w))
-    known["availability_frac"] = availability_band(figures["availability_frac"], year.serving_losses)
+            known[name][1] = max(numbers[name], min(known[name][1], most_w))
+    known["availability_frac"] = availability_band(numbers["availability_frac"], year.serving_losses)
     for name in ("goodput_tokens_per_s", "good_tokens_per_s"):
-        known[name][1] = max(figures[name], min(known[name][1], known["output_tokens_per_s"][1]))
+        known[name][1] = max(numbers[name], min(known[name][1], known["output_tokens_per_s"][1]))
     return {name: [float(low), float(high)] for name, (low, high) in known.items()}
 
 

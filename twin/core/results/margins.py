@@ -2,19 +2,35 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from power_cooling.site_arrays import FloatArray
+from power_cooling.coupled.result import CoupledResult
+from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds
 from twin.core.failures.ride_through import FOLLOWED_S
 from twin.core.inputs import equipment
+from twin.core.inputs.layout import LayoutInputs
 from twin.core.results.details import DrillRow, MarginRow
 from twin.core.solved import Solved
 
 N_OF_KIND = 3  # margins of one kind that an answer carries
 
 
-def margins(solved: Solved) -> list[MarginRow]:
+class SolvedHours(Protocol):
+    """Hours of a layout that were solved: a year, or a few for an answer."""
+
+    @property
+    def inputs(self) -> LayoutInputs: ...
+    @property
+    def site(self) -> SiteArrays: ...
+    @property
+    def feeds(self) -> SiteFeeds: ...
+    @property
+    def coupled(self) -> CoupledResult: ...
+
+
+def margins(solved: SolvedHours) -> list[MarginRow]:
     """Return how much is left, worst hour each, beside what `results.limits` lists, scarcest first within a unit."""
     c, names = solved.coupled, equipment.names(solved.inputs)
     site, tree = solved.site, solved.feeds.tree

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.core.inputs import equipment
-from twin.core.inputs.layout import LayoutInputs
+from twin.core.inputs.layout import CduRow, FeedRow, HallRow, LayoutInputs, PlantRow
 from twin.core.solved import Described
 
 FloatArray = NDArray[np.float64]
@@ -101,7 +102,8 @@ def with_parameters(year: Described, truths: Iterable[Truth]) -> Described:
         elif kind == "feed":
             row = [node == tree.index(name) for node in range(tree.n_nodes)]
             losses = ("no_load_loss_frac", "proportional_loss_frac", "square_loss_frac")
-            tree = replace(tree, **{loss: _times(getattr(tree, loss), row, truth.value) for loss in losses})
+            changed: dict[str, Any] = {loss: _times(getattr(tree, loss), row, truth.value) for loss in losses}
+            tree = replace(tree, **changed)
     return replace(
         year, site=replace(site, halls=halls, plants=plants, cdus=cdus), feeds=replace(year.feeds, tree=tree)
     )
@@ -123,7 +125,12 @@ def composed(before: float, parameter: str, fitted: float) -> float:
 
 
 def _objects(inputs: LayoutInputs) -> set[str]:
-    parts = {"hall": inputs.halls, "plant": inputs.plants, "cdu": inputs.cdus, "feed": inputs.feeds}
+    parts: dict[str, Sequence[HallRow | PlantRow | CduRow | FeedRow]] = {
+        "hall": inputs.halls,
+        "plant": inputs.plants,
+        "cdu": inputs.cdus,
+        "feed": inputs.feeds,
+    }
     groups = {f"cdu-group/{cdu.group}" for cdu in inputs.cdus}
     return groups | {f"{kind}/{row.name}" for kind, rows in parts.items() for row in rows}
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from power_cooling.coupled.solve import CoupledResult, solve_coupled
+from power_cooling.coupled.result import CoupledResult
+from power_cooling.coupled.solve import solve_coupled
 from power_cooling.site_arrays import FloatArray
 from twin.core.failures.capacity_left import capacity_left
 from twin.core.failures.components import State, components

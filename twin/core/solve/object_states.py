@@ -5,6 +5,7 @@ group an equal share of the group's heat and flow, and the group's temperatures.
 """
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def _over(a: FloatArray, b: FloatArray) -> FloatArray:
 
 def _racks(steady: Steady) -> ObjectTable:
     c, of, bank = steady.coupled, steady.rack_class, steady.table.bank
-    channels = c.rack_channels
+    channels = c.every_rack
     power = channels.power_w[:, of].astype(float)
     clock = channels.clock_frac[:, of].astype(float)
     junction = channels.junction_degc[:, of].astype(float)
@@ -168,7 +169,7 @@ def _coolant_cp(steady: Steady) -> FloatArray:
 def _product_facts(steady: Steady, name: str) -> FloatArray:
     """Return a fact of each rack's product, NaN where it states none, shape (n_racks,)."""
     racks = steady.inputs.racks
-    stated = {key: steady.inputs.product(key).facts.get(name) for key in set(racks.product_id) - {None}}
+    stated = {key: steady.inputs.facts(key).get(name) for key in set(racks.product_id)}
     return np.array([_number(stated.get(key)) for key in racks.product_id])
 
 
@@ -380,11 +381,7 @@ def _units_out(steady: Steady, name: str, installed: FloatArray) -> FloatArray:
 
 def _beyond(values: Mapping[str, FloatArray], limits: Mapping[str, FloatArray], held: Mapping[str, str]) -> BoolArray:
     """Return where any of the named quantities is above its limit."""
-    found = None
-    for name, limit in held.items():
-        here = values[name] > limits[limit] * OVER
-        found = here if found is None else found | here
-    return found
+    return reduce(np.logical_or, (values[name] > limits[limit] * OVER for name, limit in held.items()))
 
 
 def _state(*, over: BoolArray, dead: BoolArray, throttled: BoolArray | None = None) -> NDArray[np.int64]:

@@ -16,7 +16,8 @@ from dataclasses import fields
 import numpy as np
 
 from power_cooling.coupled.parts import Parts
-from power_cooling.coupled.solve import CoupledResult, Reason, solve_coupled
+from power_cooling.coupled.result import CoupledResult, Reason
+from power_cooling.coupled.solve import solve_coupled
 from power_cooling.site_arrays import Failures, FloatArray, PoolCurves, SiteArrays, SiteFeeds, Weather
 from twin.core.failures.capacity_left import hot_weather
 from twin.core.failures.ride_through import plant_drills

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:  # a name of type checkers' own
+    from _typeshed import DataclassInstance
 
 MOST = 64  # results kept: some layouts of ten islands each
 
@@ -58,8 +61,8 @@ def _add(parts: list[bytes], value: Any) -> None:
         parts.append(f"{len(value)}(".encode())
         for inner in value:
             _add(parts, inner)
-    elif is_dataclass(value):
-        for name in _names(kind):
+    elif is_dataclass(value) and not isinstance(value, type):
+        for name in _names(type(value)):
             _add(parts, getattr(value, name))
     else:
         raise TypeError(f"a {kind.__name__} has no content that can be compared")
@@ -69,5 +72,5 @@ PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 @lru_cache(maxsize=64)
-def _names(kind: type) -> tuple[str, ...]:
+def _names(kind: "type[DataclassInstance]") -> tuple[str, ...]:
     return tuple(entry.name for entry in fields(kind))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from power_cooling.coupled.solve import CoupledResult
+from power_cooling.coupled.result import CoupledResult
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import Failures, FloatArray, Weather
 from twin.core.failures.capacity_left import DESIGN_QUANTILE
