@@ -27,9 +27,9 @@ REJECTION = {"cooling_towers": ("tower", "tower", "cooling tower"), "dry_coolers
 class _Branch:
     """What hangs on the headers: CDUs that share a manifold, or the air units of a hall."""
 
-    kind: str  # cdu or hall
     name: str
-    members: list[DrawnCdu] | list[DrawnHall]
+    cdus: list[DrawnCdu] = field(default_factory=list)  # none: `hall` has the air units
+    hall: DrawnHall | None = None
     racks: list[DrawnRack] = field(default_factory=list)
 
 
@@ -75,11 +75,11 @@ def _branches(
     for (plant, key), members in groups.items():
         own = {cdu.group for cdu in members}
         name = next(iter(own)) if len(own) == 1 else f"{len(own)} groups of {hall_name.get(key, key)}"
-        found[plant].append(_Branch("cdu", name, members))
+        found[plant].append(_Branch(name, cdus=members))
         branch_of |= {cdu.id: found[plant][-1] for cdu in members}
     for hall in halls:
         if hall.n_air_units:
-            found[hall.plant_id].append(_Branch("hall", hall.name, [hall]))
+            found[hall.plant_id].append(_Branch(hall.name, hall=hall))
             found[hall.plant_id][-1].racks = [rack for rack in racks if rack.hall_id == hall.id]
     for rack in racks:
         if rack.cdu_id in branch_of:
@@ -259,27 +259,28 @@ def _draw_branch(
     """Draw what hangs on the headers at one height, the racks behind it and the pipes to both."""
     if supply_x is not None:
         x = supply_x + HEADERS + BRANCH_GAP
-    exchanger = _cdus(branch, x, y) if branch.kind == "cdu" else _air_units(branch, x, y)
-    spare = (
-        min(c.redundant_units for c in branch.members) if branch.kind == "cdu" else branch.members[0].n_air_units_spare
-    )
+    if branch.hall is None:
+        exchanger = _cdus(branch, x, y)
+        spare, noun, medium = min(cdu.redundant_units for cdu in branch.cdus), "CDU", ""
+    else:
+        exchanger = _air_units(branch.hall, x, y)
+        spare, noun, medium = branch.hall.n_air_units_spare, "air unit", "air-"
     racks = _racks(branch, x + BLOCK_WIDTH + RACK_GAP, y)
     drawing.nodes += [exchanger, racks]
-    _box(drawing, exchanger, spare, "CDU" if branch.kind == "cdu" else "air unit")
+    _box(drawing, exchanger, spare, noun)
     if supply_x is not None:
         for kind, header, offset in (("supply", supply_x, -HALF_PIPES), ("return", supply_x + HEADERS, HALF_PIPES)):
             points = ((header, main + offset), (header, y + offset), (x, y + offset))
             drawing.wires.append(Wire(points, exchanger.key, kind))
-    medium = "" if branch.kind == "cdu" else "air-"
     for kind, offset in (("supply", -HALF_PIPES), ("return", HALF_PIPES)):
-        points = ((x + BLOCK_WIDTH, y + offset), (racks.x, y + offset))
-        drawing.wires.append(Wire(points, exchanger.key, medium + kind))
+        to_racks = ((x + BLOCK_WIDTH, y + offset), (racks.x, y + offset))
+        drawing.wires.append(Wire(to_racks, exchanger.key, medium + kind))
 
 
 def _cdus(branch: _Branch, x: float, y: float) -> Node:
     """Return the CDUs of a group, with the temperatures on both their sides."""
-    ids = tuple(cdu.id for cdu in branch.members)
-    n, first = len(ids), branch.members[0]
+    ids = tuple(cdu.id for cdu in branch.cdus)
+    n, first = len(ids), branch.cdus[0]
     load = Reading("cdus", ids, "load_frac", "%", "max")
     lines = [
         ("heat {}", (Reading("cdus", ids, "heat_w", "W"),)),
@@ -307,16 +308,15 @@ def _cdus(branch: _Branch, x: float, y: float) -> Node:
         ids=ids,
         table="cdus",
         n_units=n,
-        units=[(cdu.name, f"cdu:{cdu.id}") for cdu in branch.members],
+        units=[(cdu.name, f"cdu:{cdu.id}") for cdu in branch.cdus],
         load=load,
         beside=beside,
         note=f"{n} × {first.product}, {first.redundant_units} spare",
     )
 
 
-def _air_units(branch: _Branch, x: float, y: float) -> Node:
+def _air_units(hall: DrawnHall, x: float, y: float) -> Node:
     """Return the air units of a hall, with the temperatures of the air they move."""
-    hall = branch.members[0]
     n, ids = hall.n_air_units, (hall.id,)
     load = Reading("halls", ids, "load_frac", "%", "max")
     lines = [
@@ -353,7 +353,7 @@ def _air_units(branch: _Branch, x: float, y: float) -> Node:
 def _racks(branch: _Branch, x: float, y: float) -> Node:
     """Return the racks behind CDUs or air units."""
     ids = tuple(rack.id for rack in branch.racks)
-    by_air = branch.kind == "hall"
+    by_air = branch.hall is not None
     title = f"Air of {_counted(len(ids), 'rack')}" if by_air else _counted(len(ids), "rack")
     inlet, power = Reading("racks", ids, "inlet_air_degc", "°C", "max"), Reading("racks", ids, "power_w", "W")
     lines = [
@@ -362,7 +362,7 @@ def _racks(branch: _Branch, x: float, y: float) -> Node:
         ("{}", (Reading("racks", ids, "tokens_per_s", "tok/s"),)),
     ]
     return block(
-        f"racks-{branch.kind}-{branch.members[0].id}",
+        f"racks-hall-{branch.hall.id}" if branch.hall is not None else f"racks-cdu-{branch.cdus[0].id}",
         "racks",
         x,
         y - BLOCK_HEIGHT / 2,

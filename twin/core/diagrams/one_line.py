@@ -129,11 +129,11 @@ def _tree(feeds: Sequence[DrawnFeed], racks: Sequence[DrawnRack]) -> list[_Branc
     return roots
 
 
-def _standby(feeds: Sequence[DrawnFeed], below: Mapping[int | None, list[DrawnFeed]]) -> dict[int, int]:
+def _standby(feeds: Sequence[DrawnFeed], below: Mapping[int | None, list[DrawnFeed]]) -> dict[int, int | None]:
     """Return which utility each generator stands behind; one that carries feeds of its own is a source like others."""
     behind = standby_generators(feeds)
     by_name = {feed.name: feed.id for feed in feeds if feed.kind == "generator"}
-    found: dict[int, int] = {}
+    found: dict[int, int | None] = {}
     for utility, name in behind.items():
         if not below[by_name[name]]:
             found.setdefault(by_name[name], utility)
@@ -164,8 +164,8 @@ def _rack_branches(known: Mapping[int, DrawnFeed], racks: Sequence[DrawnRack]) -
         if b is not None:
             of_b[b][a] = members
     found: dict[int, list[_Branch]] = defaultdict(list)
-    for a, groups in of_a.items():
-        found[a] = _racks_on(a, groups, known)
+    for a, partners in of_a.items():
+        found[a] = _racks_on(a, partners, known)
     for b, groups in of_b.items():
         n = sum(len(members) for members in groups.values())
         names = [known[a].name for a in groups]
@@ -194,20 +194,21 @@ def _racks_on(a: int, groups: Mapping[int | None, list[DrawnRack]], known: Mappi
 
 def _rack_group(key: str, racks: Sequence[DrawnRack], partner: str) -> _Branch:
     rows = sorted({rack.row for rack in racks if rack.row})
-    of = f", row {rows[0]}" if len(rows) == 1 else f", {len(rows)} rows" if rows else ""
+    place = f", row {rows[0]}" if len(rows) == 1 else f", {len(rows)} rows" if rows else ""
     noun = "rack" if len(racks) == 1 else "racks"
     return _Branch(
         key,
-        title=f"{len(racks)} {noun}{of}",
+        title=f"{len(racks)} {noun}{place}",
         racks=tuple(rack.id for rack in racks),
         in_row=True,
-        note=f"{len(racks)} {noun}{of}; {partner}",
+        note=f"{len(racks)} {noun}{place}; {partner}",
     )
 
 
 def _folded(branches: list[_Branch]) -> list[_Branch]:
     """Return the branches with feeds of one kind that only carry racks as one, with all their racks as one group."""
-    kept, alike = [], defaultdict(list)
+    kept: list[_Branch] = []
+    alike: dict[str, list[_Branch]] = defaultdict(list)
     for branch in branches:
         plain = branch.in_row and branch.feeds and all(not below.feeds for below in branch.below)
         (alike[branch.feeds[0].kind] if plain else kept).append(branch)
@@ -347,7 +348,7 @@ def _feed_block(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed
     ids = (feed.id,)
     power, load = Reading("feeds", ids, "power_w", "W"), Reading("feeds", ids, "load_frac", "%", "max")
     limit = _limit_w(feed)
-    lines = [("{}", (power,))]
+    lines: list[tuple[str, tuple[Reading, ...]]] = [("{}", (power,))]
     lines.append((f"{{}} of {quantity_text(limit, 'W')}", (load,)) if limit else ("no rating stated", ()))
     lines.append(("loss {}", (Reading("feeds", ids, "loss_w", "W"),)))
     units = [(f"{feed.name} unit {i + 1}", f"feed:{feed.id}") for i in range(feed.n_units)]
@@ -468,9 +469,9 @@ def _wire(branch: _Branch, left: Mapping[int, float], drawing: Schematic) -> Non
         bar = left[branch.below[0].depth] - COLUMN_GAP / 2 - 4
         for below in branch.below:
             end = left[below.depth]
-            points = ((right, branch.y), (bar, branch.y), (bar, below.y), (end, below.y))
-            straight = branch.y == below.y
-            drawing.wires.append(Wire((points[0], points[3]) if straight else points, below.key))
+            first, last = (right, branch.y), (end, below.y)
+            bends = () if branch.y == below.y else ((bar, branch.y), (bar, below.y))
+            drawing.wires.append(Wire((first, *bends, last), below.key))
         for source in branch.standby:
             points = ((right, source.y), (bar, source.y), (bar, branch.y))
             drawing.wires.append(Wire(points, source.key, "standby"))

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from html import escape
+from typing import Any
 
 from reportlab.lib.colors import HexColor
 from reportlab.lib.enums import TA_RIGHT
@@ -14,6 +15,7 @@ from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
+from reportlab.pdfgen.pathobject import PDFPathObject
 from reportlab.platypus import (
     BaseDocTemplate,
     CondPageBreak,
@@ -71,10 +73,11 @@ INSTEAD = {
 @cache
 def _fonts() -> frozenset[int]:
     """Register the fonts once; return the code points that they draw."""
-    for name in (REGULAR, BOLD):
-        pdfmetrics.registerFont(TTFont(name, f"{name}.ttf"))
+    fonts = {name: TTFont(name, f"{name}.ttf") for name in (REGULAR, BOLD)}
+    for font in fonts.values():
+        pdfmetrics.registerFont(font)
     pdfmetrics.registerFontFamily(REGULAR, normal=REGULAR, bold=BOLD, italic=REGULAR, boldItalic=BOLD)
-    return frozenset(pdfmetrics.getFont(REGULAR).face.charToGlyph)
+    return frozenset(fonts[REGULAR].face.charToGlyph)
 
 
 def drawable(text: str) -> str:
@@ -140,14 +143,14 @@ class _Document(BaseDocTemplate):
 
     def afterFlowable(self, flowable: Flowable) -> None:  # noqa: N802 (reportlab's name)
         """Put a section's title into the outline."""
-        if getattr(flowable, "style", None) is STYLES["section"]:
+        if isinstance(flowable, Paragraph) and flowable.style is STYLES["section"]:
             self.n_sections += 1
             key = f"section-{self.n_sections}"
             self.canv.bookmarkPage(key)
             self.canv.addOutlineEntry(flowable.getPlainText(), key)
 
 
-def _style(name: str, size: float, font: str = REGULAR, colour: str = INK, **more) -> ParagraphStyle:
+def _style(name: str, size: float, font: str = REGULAR, colour: str = INK, **more: Any) -> ParagraphStyle:
     return ParagraphStyle(name, fontName=font, fontSize=size, leading=size * 1.3, textColor=HexColor(colour), **more)
 
 
@@ -206,7 +209,7 @@ def _story(report: Report) -> list[Flowable]:
 
 
 def _section(section: Section, *, cards: bool) -> list[Flowable]:
-    head = [_paragraph(section.title, "section"), *(_paragraph(text, "text") for text in section.texts)]
+    head: list[Flowable] = [_paragraph(section.title, "section"), *(_paragraph(text, "text") for text in section.texts)]
     if cards and section.cards:
         head.append(_cards(section.cards))
     upright = [[_paragraph(d.title, "table"), _Picture(d, WIDTH, TALLEST)] for d in section.drawings if not _lies(d)]
@@ -240,7 +243,7 @@ def _lying(drawings: Sequence[Drawing]) -> list[Flowable]:
 
 
 def _cards(cards: Sequence[Card]) -> Grid:
-    cells = [
+    cells: list[list[Paragraph] | str] = [
         [_paragraph(c.label, "small"), _paragraph(c.value, "card"), _paragraph(c.band or " ", "small")] for c in cards
     ]
     rows = [cells[i : i + 3] for i in range(0, len(cells), 3)]
@@ -400,7 +403,7 @@ def _draw(canvas: Canvas, shape: object) -> None:
         case Line():
             canvas.setStrokeColor(HexColor(shape.stroke))
             canvas.setLineWidth(shape.width)
-            canvas.setDash(*([list(shape.dashes)] if shape.dashes else []))
+            canvas.setDash(list(shape.dashes) if shape.dashes else [])
             path = canvas.beginPath()
             path.moveTo(shape.points[0][0], -shape.points[0][1])
             for x, y in shape.points[1:]:
@@ -449,7 +452,7 @@ def _draw_band(canvas: Canvas, band: Band) -> None:
 
 
 def _draw_cells(canvas: Canvas, cells: Cells) -> None:
-    paths: dict[int, object] = {}
+    paths: dict[int, PDFPathObject] = {}
     for row, levels in enumerate(cells.levels):
         y = -cells.y - (row + 1) * cells.cell_height
         for level, first, count in cell_runs(levels):

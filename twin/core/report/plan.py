@@ -1,6 +1,6 @@
 """The floor plans of a report: a run's snapshot drawn to scale, racks coloured by what the run says of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from twin.core.report.shapes import BAD, FAINT, INK, PAPER, Drawing, Line, Rect,
 from twin.core.text.numbers import quantity_text
 
 N_COLOURS = 17
+Places = Mapping[int, tuple[float, float, int]]  # x, y and orientation of a CDU by its id
+ToPage = Callable[[float, float, float, float], tuple[float, float, float, float]]  # metres to points
 TALLEST = 560.0  # points: a hall fits on one page with its title
 NO_VALUE = "#b4bac1"
 #: Fill of each type of floor feature, and whether it is hatched.
@@ -22,9 +24,7 @@ FEATURES = {
 }
 
 
-def plans(
-    inputs: LayoutInputs, racks: Mapping[str, NDArray], places: Mapping[int, tuple] | None = None
-) -> list[Drawing]:
+def plans(inputs: LayoutInputs, racks: Mapping[str, NDArray], places: Places | None = None) -> list[Drawing]:
     """Return one drawing per hall, racks coloured by their highest power of the year.
 
     Parameters
@@ -54,13 +54,13 @@ def _hall(
     over: NDArray,
     throttled: NDArray,
     ends: tuple[str, str],
-    places: Mapping[int, tuple],
+    places: Places,
 ) -> Drawing:
-    mine = [i for i, hall_id in enumerate(inputs.racks.hall_id) if hall_id == hall.id]
+    in_hall = [i for i, hall_id in enumerate(inputs.racks.hall_id) if hall_id == hall.id]
     left, top = 22.0, 30.0
     scale = min((WIDTH - left) / hall.width_m, TALLEST / hall.depth_m)  # points per metre
     drawing = Drawing(
-        f"{hall.name}: {hall.width_m:g} × {hall.depth_m:g} m, {len(mine)} racks",
+        f"{hall.name}: {hall.width_m:g} × {hall.depth_m:g} m, {len(in_hall)} racks",
         WIDTH,
         top + hall.depth_m * scale + 24,
         f"Plan of {hall.name} to scale, racks coloured by highest power from {ends[0]} to {ends[1]}",
@@ -71,8 +71,9 @@ def _hall(
 
     drawing.add(Rect(*box(0, 0, hall.width_m, hall.depth_m), PAPER, INK, 0.8))
     _features(drawing, inputs, hall, box)
-    colours, rows = ramp(N_COLOURS), {}
-    for i in mine:
+    colours = ramp(N_COLOURS)
+    rows: dict[str, list[tuple[float, float]]] = {}
+    for i in in_hall:
         corner = _rack_box(inputs.racks, i)
         fill = colours[level[i]] if level[i] >= 0 else NO_VALUE
         x, y, width, depth = box(*corner)
@@ -87,16 +88,17 @@ def _hall(
         _cdu(drawing, inputs, hall, cdu, places, box)
     _scale_bar(drawing, left, top + hall.depth_m * scale + 12, scale)
     legend(drawing, WIDTH - 112, 9, "Highest power of the year", *ends, colours)
-    if over[mine].any() or throttled[mine].any():
-        said = (
-            f"{int(over[mine].sum())} hatched: above rating; {int(throttled[mine].sum())} with a red corner: throttled"
-        )
-        drawing.add(Text(left + 110, top + hall.depth_m * scale + 16, said, 7, fill=FAINT))
+    if over[in_hall].any() or throttled[in_hall].any():
+        n_over, n_throttled = int(over[in_hall].sum()), int(throttled[in_hall].sum())
+        marks = f"{n_over} hatched: above rating; {n_throttled} with a red corner: throttled"
+        drawing.add(Text(left + 110, top + hall.depth_m * scale + 16, marks, 7, fill=FAINT))
     return drawing
 
 
-def _cdu(drawing: Drawing, inputs: LayoutInputs, hall: HallRow, cdu: CduRow, places: Mapping[int, tuple], box) -> None:
-    place = (cdu.x_m, cdu.y_m, cdu.orientation_deg) if cdu.x_m is not None else places.get(cdu.id)
+def _cdu(drawing: Drawing, inputs: LayoutInputs, hall: HallRow, cdu: CduRow, places: Places, box: ToPage) -> None:
+    place = places.get(cdu.id)
+    if cdu.x_m is not None and cdu.y_m is not None:
+        place = (cdu.x_m, cdu.y_m, cdu.orientation_deg or 0)
     if cdu.hall_id != hall.id or place is None:
         return
     facts = inputs.facts(cdu.product_id)
@@ -117,7 +119,7 @@ def _cdu(drawing: Drawing, inputs: LayoutInputs, hall: HallRow, cdu: CduRow, pla
     )
 
 
-def _features(drawing: Drawing, inputs: LayoutInputs, hall: HallRow, box) -> None:
+def _features(drawing: Drawing, inputs: LayoutInputs, hall: HallRow, box: ToPage) -> None:
     """Draw walls, keep-outs, aisles and placed air units; older snapshots did not keep them."""
     for feature in inputs.features:
         if feature.hall_id == hall.id:

@@ -328,8 +328,7 @@ def findings_section(run: ReportedRun) -> Section:
 def failures_section(run: ReportedRun) -> Section:
     """Return availability, what single failures cost and what happens in the seconds after a loss."""
     uptime = run.details.availability
-    levels = uptime.capacity_distribution
-    levels = sorted(levels, key=lambda row: -row.h_per_year)
+    levels = sorted(uptime.capacity_distribution, key=lambda row: -row.h_per_year)
     less = [row for row in levels if row.capacity_frac < 1]
     shown = [(f"{quantity_text(row.capacity_frac, '%')} of capacity", row.h_per_year) for row in less]
     lost = [(row.name, row.lost_tokens_per_year) for row in uptime.groups[:10]]

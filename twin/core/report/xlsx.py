@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from openpyxl import Workbook
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, Cell
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, Cell, MergedCell
 from openpyxl.styles import Alignment, Font
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
@@ -21,12 +21,12 @@ LONGEST = 60  # characters of a column's width
 def xlsx(report: Report) -> bytes:
     """Return a report as an Excel workbook."""
     book = Workbook()
-    _cover(book.active, report)
+    _cover(book.worksheets[0], report)
     for table in report.tables:
         _table(book.create_sheet(_sheet_name(table.name, book.sheetnames)), table)
-    out = io.BytesIO()
-    book.save(out)
-    return out.getvalue()
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
 
 
 def head_text(column: Column) -> str:
@@ -79,7 +79,7 @@ def _kept(value: Any, column: Column) -> Any:
     return cell_text(value, column, "")
 
 
-def _put(cell: Cell, value: Any) -> None:
+def _put(cell: Cell | MergedCell, value: Any) -> None:
     """Write a value; a text that a spreadsheet would take for a formula is marked as text for good."""
     if not isinstance(value, str):
         cell.value = value

@@ -4,16 +4,18 @@ Whether a group, plant or hall carries its heat is asked of the solver's own exc
 see `design_load`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from power_cooling.cooling.towers import merkel_outlet_degc
 from power_cooling.fluids.psychrometrics import specific_volume_m3_per_kg
+from power_cooling.site_arrays import PlantBank
 from twin.core.inputs import equipment
 from twin.core.inputs.layout import CduRow, HallRow, LayoutInputs, PlantRow
 from twin.core.results.findings import BLOCKING, HINT, RISK
-from twin.core.rules.design_load import Design
+from twin.core.rules.design_load import Design, PlantDesign
+from twin.core.rules.outdoors import DesignHours
 from twin.core.rules.report import Finding, kilowatts
 
 # Open Compute Project, guidance for cold plates: 1.25 to 2.0 l/min per kW, about 10 K at 1.5; as m³/s per W.
@@ -21,6 +23,7 @@ FLOW_RANGE_M3_PER_J = (1.25 / 60e6, 2.0 / 60e6)
 WATER_J_PER_M3_K = 4.15e6  # volumetric heat capacity of water near 40 degC, to say how much a coolant warms
 COOLANT_NAMES = {"water": "water", "pg25": "PG25", "pg30": "PG30", "eg30": "EG30"}
 ROUNDING = 1e-6  # of a capacity
+PlantFinding = Callable[[str, str, float, float, str, str], Finding]  # rule, severity, value, limit, unit, message
 AGREEING = {
     "plant_id": "plants",
     "supply_degc": "set points",
@@ -105,14 +108,14 @@ def _group(inputs: LayoutInputs, design: Design, k: int, name: str, units: list[
                     "",
                     f"Shares group {name} with {first.name}, but they have different {word}.",
                 )
-    if design.group is None or design.group_duty is None or design.plants is None:
+    cdus, plants = design.cdus, design.plants
+    if cdus is None or plants is None or design.group is None or design.group_duty is None:
         return
-    to_air = bool(design.cdus.to_air[k])
-    cold_degc = (
-        design.halls.supply_set_degc[design.cdus.hall_index[k]]
-        if to_air
-        else design.plants.supply_set_degc[design.cdus.plant_index[k]]
-    )
+    to_air = bool(cdus.to_air[k])
+    if to_air:
+        cold_degc = design.halls.supply_set_degc[cdus.hall_index[k]]
+    else:
+        cold_degc = plants.supply_set_degc[cdus.plant_index[k]]
     for out, severity, at in ((0, BLOCKING, design.group), (first.redundant_units, RISK, design.group_duty)):
         state = "with all units" if out == 0 else f"with {out} of {len(units)} out"
         heat_w, flow = at.heat_w[k], at.flow_m3_per_s[k]
@@ -149,8 +152,8 @@ def _group(inputs: LayoutInputs, design: Design, k: int, name: str, units: list[
                 f"{at.rated_flow_m3_per_s[k] * 60e3:,.0f} l/min.",
             )
             break
-    humid_degc = min(design.hours.highest_dew_point_degc, design.halls.dew_point_limit_degc[design.cdus.hall_index[k]])
-    margin_k = design.cdus.dew_point_margin_k[k]
+    humid_degc = min(design.hours.highest_dew_point_degc, design.halls.dew_point_limit_degc[cdus.hall_index[k]])
+    margin_k = cdus.dew_point_margin_k[k]
     if design.group.heat_w[k] > 0 and first.supply_degc < humid_degc + margin_k:
         yield finding(
             "dew point",
@@ -220,6 +223,8 @@ def _plant(inputs: LayoutInputs, design: Design, p: int, plant: PlantRow) -> Ite
         return Finding("cooling_plant", plant.id, plant.name, rule, severity, float(value), float(limit), unit, message)
 
     at, bank = design.plant, design.plants
+    if at is None or bank is None:
+        return
     heat_w = at.heat_w[p]
     if heat_w == 0:
         yield finding("unused plant", HINT, 0.0, 0.0, "W", "Takes no heat: no CDU group and no hall is on it.")
@@ -245,7 +250,7 @@ def _plant(inputs: LayoutInputs, design: Design, p: int, plant: PlantRow) -> Ite
             f"{kilowatts(capacity_w)} at {plant.supply_degc:g} °C{spare}, so the water gets warmer.",
         )
     elif bank.chiller_water_cooled[p] and bank.n_chillers[p] > 0:
-        yield from _condensers(design, p, plant, finding)
+        yield from _condensers(design.hours, at, bank, p, plant, finding)
     density = _density_kg_m3(plant)
     flow = heat_w / (density * bank.cp_j_per_kg_k[p] * plant.design_rise_k)
     limit = max(plant.n_pumps - plant.n_pumps_spare, 0) * inputs.facts(plant.pump_id)["flow_m3_per_s"]
@@ -265,15 +270,17 @@ def _density_kg_m3(plant: PlantRow) -> float:
     return equipment.coolant_properties(plant.coolant)[0]
 
 
-def _condensers(design: Design, p: int, plant: PlantRow, finding) -> Iterator[Finding]:
+def _condensers(
+    hours: DesignHours, at: PlantDesign, bank: PlantBank, p: int, plant: PlantRow, finding: PlantFinding
+) -> Iterator[Finding]:
     """Report towers that cannot hold the condensers' water at their approach to the wet bulb."""
-    at, bank, weather = design.plant, design.plants, design.hours.weather
+    weather = hours.weather
     cells = bank.n_towers[p] - plant.n_heat_rejection_spare
     if cells <= 0:
         return
     rejected_w = at.heat_w[p] + at.chiller_w[:, p]
     water_w_per_k = bank.tower_water_kg_s[p] * bank.cp_j_per_kg_k[p]
-    wet_bulb = design.hours.wet_bulb_degc
+    wet_bulb = hours.wet_bulb_degc
     arriving = wet_bulb + bank.tower_approach_k[p] + rejected_w / (cells * water_w_per_k)
     air_kg_s = bank.tower_air_m3_per_s[p] / specific_volume_m3_per_kg(
         weather.dry_bulb_degc, weather.humidity_ratio, weather.pressure_pa
@@ -297,7 +304,7 @@ def _condensers(design: Design, p: int, plant: PlantRow, finding) -> Iterator[Fi
             taken_w[hour],
             "W",
             f"Its condensers reject up to {kilowatts(rejected_w[hour])}; in the hottest hour "
-            f"({design.hours.text(hour)}) its duty towers take {kilowatts(taken_w[hour])} at their approach of "
+            f"({hours.text(hour)}) its duty towers take {kilowatts(taken_w[hour])} at their approach of "
             f"{bank.tower_approach_k[p]:g} K, so the chillers draw more.",
         )
 
@@ -318,7 +325,7 @@ def _air(inputs: LayoutInputs, design: Design, h: int, hall: HallRow) -> Iterato
     else:
         at = design.hall_duty
         coldest_degc = plant.supply_degc + at.fan_rise_k[h] if plant is not None else -np.inf
-        if hall.n_air_units and hall.supply_air_degc <= coldest_degc:
+        if hall.n_air_units and plant is not None and hall.supply_air_degc <= coldest_degc:
             yield finding(
                 "supply air",
                 BLOCKING,

@@ -265,7 +265,7 @@ def _groups(
     density = cdus.secondary_flow_kg_s / rated_m3_per_s
     none = np.zeros(n)
     capacity_w, pump_w, through_w, primary_kg_s = none.copy(), none.copy(), none.copy(), none.copy()
-    for k in np.flatnonzero((running > 0) & (flow > 0)):
+    for k in np.flatnonzero((running > 0) & (flow > 0)).tolist():
         wanted_kg_s = flow[k] * density[k]
         flow_kg_s = min(wanted_kg_s, running[k] * cdus.secondary_flow_kg_s[k] * cdus.max_flow_frac[k])
         per_unit = flow_kg_s / (running[k] * cdus.secondary_flow_kg_s[k])
@@ -353,7 +353,7 @@ def _halls(
     capacity_w, fan_w, rise_k, water_kg_s = (np.zeros(n) for _ in range(4))
     all_cdus = np.zeros(0) if cdus is None else cdus.n_units
     reach_kg_s = running * halls.unit_air_kg_s * (1 - halls.bypass_frac)
-    for k in np.flatnonzero(running > 0):
+    for k in np.flatnonzero(running > 0).tolist():
         most = running[k] * halls.unit_air_kg_s[k]
         air = min(max(net_kg_s[k] / (1 - halls.bypass_frac[k]), halls.fan_min_frac[k] * most), most)
         fan_w[k] = running[k] * halls.unit_fan_w[k] * (air / most) ** halls.fan_exponent[k]

@@ -64,7 +64,9 @@ def _racks_without_power(inputs: LayoutInputs, racks: RackDesign) -> Iterator[Fi
         for f in np.unique(side[side >= 0]):
             feed = inputs.feeds[f]
             limit = own_rating_w(inputs, feed)
-            for i in np.flatnonzero((side == f) & (racks.power_w > (limit or np.inf))):
+            if not limit:
+                continue
+            for i in np.flatnonzero((side == f) & (racks.power_w > limit)):
                 yield Finding(
                     "rack",
                     ids[i],

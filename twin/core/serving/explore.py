@@ -6,7 +6,7 @@ Knows no Django. Takes catalogue entries as mappings; quantities are in the unit
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ from compute.steady.serving import (
 )
 from compute.workload import LatencyTargets, Workload
 from twin.core.serving.launch import LaunchQuestion, context_limit, launches, pin_of
+
+Read = TypeVar("Read")
 
 #: Quantities of a point and of the operating point, and which band each has; a batch follows from the others.
 FRONTIER_BANDS = {
@@ -284,7 +286,7 @@ def launch_settings(
 
 def against_best(question: Question, targets: LatencyTargets, choice: ConfigurationChoice) -> dict[str, Any]:
     """Return how a configuration came about and, where the search was not free, what a free one finds and gains."""
-    found = {"choice": "searched", "best_configuration": None, "best_gain_frac": None}
+    found: dict[str, Any] = {"choice": "searched", "best_configuration": None, "best_gain_frac": None}
     if question.pin is not None:
         found["choice"] = "pinned"
     elif question.restrictions != FREE:
@@ -385,21 +387,21 @@ def predicted(
         Catalogue entries by id. A row that names an entry without the facts that the model needs is told so.
     """
     unusable: dict[str, str] = {}
-    shapes = {}
-    for kind, found, read in (
-        ("accelerator", accelerators, accelerator_from_entry),
-        ("model", models, model_shape_from_entry),
-    ):
-        shapes[kind] = {}
-        for name, entry in found.items():
+
+    def usable(entries: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Read]) -> dict[str, Read]:
+        shapes = {}
+        for name, entry in entries.items():
             try:
-                shapes[kind][name] = read(entry)
+                shapes[name] = read(entry)
             except ValueError as refusal:
                 unusable[name] = str(refusal)
+        return shapes
+
+    chips, networks = usable(accelerators, accelerator_from_entry), usable(models, model_shape_from_entry)
     texts = [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
-    answers = predict_rows(texts, shapes["accelerator"], shapes["model"], coefficient_set())
+    answers = predict_rows(texts, chips, networks, coefficient_set())
     for text, answer in zip(texts, answers, strict=True):
-        known = [unusable[text[kind]] for kind in shapes if text.get(kind) in unusable]
+        known = [unusable[text[kind]] for kind in ("accelerator", "model") if text.get(kind) in unusable]
         if not answer["feasible"] and known:
             answer["reason"] = known[0]
     words = ("case_id", "reason", "feasible")
