@@ -113,13 +113,16 @@ def _question(inputs: LayoutInputs) -> dict[str, str]:
 
 
 def _equipment(inputs: LayoutInputs) -> dict[str, str]:
-    def named(counts: Counter) -> str:
+    def named(counts: Counter[int | None]) -> str:
         return ", ".join(f"{n:g} × {inputs.product_name(key)}" for key, n in counts.most_common() if key) or "none"
 
-    racks, systems = inputs.racks, Counter()
+    racks = inputs.racks
+    systems: Counter[int | None] = Counter()
     for key, n in zip(racks.product_id, racks.n_systems, strict=True):
         systems[key] += n
-    rejection, chillers, air = Counter(), Counter(), Counter()
+    rejection: Counter[int | None] = Counter()
+    chillers: Counter[int | None] = Counter()
+    air: Counter[int | None] = Counter()
     for plant in inputs.plants:
         rejection[plant.heat_rejection_id] += plant.n_heat_rejection
         chillers[plant.chiller_id] += plant.n_chillers

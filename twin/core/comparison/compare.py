@@ -197,7 +197,7 @@ def _row(figure: Figure, runs: Sequence[ComparedRun], reference: int) -> FigureR
     deltas = [None if v is None or start is None else v - start for v in values]
     winners, after = _best(values, figure.better, figure.unit)
     why = []
-    if winners:
+    if winners and after is not None:
         doubt = _doubt(winners, values, bands, figure.better)
         why = [reason(figure.name, runs[winners[0]], runs[after]), doubt]
     return FigureRow(

@@ -43,28 +43,20 @@ def token_frontiers(runs: Sequence[ComparedRun]) -> list[TokenFrontier]:
 
 def points(runs: Sequence[ComparedRun], price: str) -> list[Point]:
     """Return the runs that have tokens and this price, and whether each is Pareto-efficient among them."""
-    known = [
-        (i, run)
-        for i, run in enumerate(runs)
-        if run.figures.get("output_tokens_per_s") and run.figures.get(price) is not None
-    ]
-    places = [(run.figures["output_tokens_per_s"], run.figures[price]) for _, run in known]
-    return [
-        Point(
-            i,
-            run.name,
-            *_banded(run, "output_tokens_per_s"),
-            *_banded(run, price),
-            not any(dominates(other, place) for other in places),
-        )
-        for (i, run), place in zip(known, places, strict=True)
-    ]
+    places: dict[int, tuple[float, float]] = {}
+    for i, run in enumerate(runs):
+        tokens, asked = run.figures.get("output_tokens_per_s"), run.figures.get(price)
+        if tokens and asked is not None:
+            places[i] = (tokens, asked)
+    found = []
+    for i, place in places.items():
+        bands = (runs[i].bands.get(name) for name in ("output_tokens_per_s", price))
+        efficient = not any(dominates(other, place) for other in places.values())
+        (tokens, asked), (token_band, price_band) = place, bands
+        found.append(Point(i, runs[i].name, tokens, token_band, asked, price_band, efficient))
+    return found
 
 
 def dominates(one: tuple[float, float], other: tuple[float, float]) -> bool:
     """Return whether `one`, (tokens, price), has at least the tokens for no more, and is not the same."""
     return one[0] >= other[0] and one[1] <= other[1] and one != other
-
-
-def _banded(run: ComparedRun, name: str) -> tuple[float, list[float] | None]:
-    return run.figures[name], run.bands.get(name)

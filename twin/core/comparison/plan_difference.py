@@ -7,14 +7,17 @@ Things are matched by hall and name; what is left over in a hall is matched by p
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from twin.core.inputs.layout import CduRow, FeedRow, HallRow, LayoutInputs, PlantRow, column_names
 from twin.core.text.field_names import fact_text, field_unit, field_words
 from twin.core.text.numbers import quantity_text, significant
 
+if TYPE_CHECKING:  # a name of type checkers' own
+    from _typeshed import DataclassInstance
+
 Properties = dict[str, str]
-HallPair = tuple[HallRow | None, HallRow | None]
+HallPair = tuple[HallRow | None, HallRow] | tuple[HallRow, None]  # in A, in B
 
 SAME_PLACE_M = 0.3  # half a floor tile: nearer centres are one place
 STILL_M = 1e-3  # below this nothing was moved: positions are kept to the millimetre
@@ -71,7 +74,11 @@ class Difference:
     @property
     def thing(self) -> Thing:
         """The object as it is in B, or as it was in A where B has none."""
-        return self.after or self.before
+        if self.after is not None:
+            return self.after
+        if self.before is None:
+            raise ValueError("Difference.before and Difference.after are None; one of them must be an object")
+        return self.before
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -143,7 +150,7 @@ def plan_difference(a: LayoutInputs, b: LayoutInputs) -> PlanDifference:
     before, after = floor(a, renamed), floor(b, {})
     halls, placeless = [], []
     for old, new in hall_pairs:
-        name = (new or old).name
+        name = new.name if new is not None else old.name if old is not None else ""
         own = [
             difference
             for kind in FLOOR_KINDS
@@ -214,9 +221,10 @@ def _cdus(inputs: LayoutInputs) -> Iterable[tuple[Thing, int]]:
             "Supply set point": quantity_text(cdu.supply_degc, "°C"),
             "Coolant": cdu.coolant,
         } | _others(cdu, CDU_SAID)
-        placed = cdu.x_m is not None  # runs of earlier versions kept no places of CDUs
         size = facts.get("width_m") or 0.6, facts.get("depth_m") or 1.2
-        box = _box(cdu.x_m, cdu.y_m, cdu.orientation_deg, *size) if placed else None
+        box = None
+        if cdu.x_m is not None and cdu.y_m is not None:  # runs of earlier versions kept no places of CDUs
+            box = _box(cdu.x_m, cdu.y_m, cdu.orientation_deg or 0, *size)
         yield Thing("CDU", "", cdu.name, properties, box), cdu.hall_id
 
 
@@ -307,7 +315,7 @@ CDU_SAID = frozenset(
 )
 
 
-def _others(row: Any, shown: frozenset[str]) -> dict[str, str]:
+def _others(row: "DataclassInstance", shown: frozenset[str]) -> dict[str, str]:
     """Return the other fields of a row by their names in words: what was described later shows without more ado."""
     return {
         field_words(name): fact_text(getattr(row, name), field_unit(name))
@@ -392,9 +400,11 @@ def _plants(inputs: LayoutInputs) -> list[Thing]:
 def _paired_halls(before: Sequence[HallRow], after: Sequence[HallRow]) -> list[HallPair]:
     """Return halls of equal name as pairs; of those left over, the first of equal size, else each by itself."""
     by_name = {hall.name: hall for hall in before}
-    pairs: list[HallPair] = [(by_name.pop(new.name, None), new) for new in after]
-    for i, (old, new) in enumerate(pairs):
-        if old is None:
+    pairs: list[HallPair] = []
+    for new in after:
+        pairs.append((by_name.pop(new.name, None), new))
+    for i, new in enumerate(after):
+        if pairs[i][0] is None:
             alike = [h for h in by_name.values() if (h.width_m, h.depth_m) == (new.width_m, new.depth_m)]
             if alike:
                 pairs[i] = by_name.pop(alike[0].name), new
@@ -409,12 +419,16 @@ def _matched(before: list[Thing], after: list[Thing]) -> list[Difference]:
     found = []
     for old, new in pairs:
         if old is None and new.box and left:
-            near = min(left, key=lambda thing: thing.box.distance_m(new.box) if thing.box else float("inf"))
-            if near.box and near.box.distance_m(new.box) <= SAME_PLACE_M:
+            distance_m, near = min(((_distance_m(thing, new.box), thing) for thing in left), key=lambda pair: pair[0])
+            if distance_m <= SAME_PLACE_M:
                 left.remove(near)
                 old = near
         found.append(_difference(old, new))
     return found + [_difference(old, None) for old in left]
+
+
+def _distance_m(thing: Thing, box: Box) -> float:
+    return thing.box.distance_m(box) if thing.box else float("inf")
 
 
 def _difference(old: Thing | None, new: Thing | None) -> Difference:
@@ -430,10 +444,14 @@ def _difference(old: Thing | None, new: Thing | None) -> Difference:
     moved, turned = (0.0, 0.0), 0
     if old.box and new.box:
         (x, y), (to_x, to_y) = old.box.centre_m, new.box.centre_m
-        moved = tuple(round(d, 3) if abs(d) > STILL_M else 0.0 for d in (to_x - x, to_y - y))
+        moved = _moved_m(to_x - x), _moved_m(to_y - y)
         turned = (new.box.orientation_deg - old.box.orientation_deg) % 360
     state = CHANGED if changes else MOVED if any(moved) or turned else SAME
     return Difference(state, old, new, changes, moved, turned)
+
+
+def _moved_m(distance_m: float) -> float:
+    return round(distance_m, 3) if abs(distance_m) > STILL_M else 0.0
 
 
 def _box(x_m: float, y_m: float, orientation_deg: int, width_m: float, depth_m: float) -> Box:
@@ -443,7 +461,7 @@ def _box(x_m: float, y_m: float, orientation_deg: int, width_m: float, depth_m: 
 
 
 def _names(table: Sequence[CduRow] | Sequence[FeedRow] | Sequence[PlantRow]) -> Callable[[int | None], str]:
-    by_id = {row.id: row.name for row in table}
+    by_id: dict[int | None, str] = {row.id: row.name for row in table}
     return lambda row_id: by_id.get(row_id, "")
 
 

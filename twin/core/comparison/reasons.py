@@ -91,8 +91,8 @@ def _lost_tokens(run: ComparedRun) -> Parts:
 
 
 def _availability(winner: ComparedRun, other: ComparedRun) -> str:
-    said = largest_gain(_lost_hours(winner), _lost_hours(other), "h")
-    return f"full capacity lost a year to {said}" if said else ""
+    gain = largest_gain(_lost_hours(winner), _lost_hours(other), "h")
+    return f"full capacity lost a year to {gain}" if gain else ""
 
 
 def _workloads(run: ComparedRun) -> dict[str, WorkloadRow]:
@@ -105,15 +105,15 @@ def _requests(run: ComparedRun) -> dict[str, float]:
 
 def _throughput(winner: ComparedRun, other: ComparedRun, key: str = "output_tokens_per_s") -> str:
     """Return the workload of which most more is served, and what holds the other run back there."""
-    mine, theirs = _workloads(winner), _workloads(other)
+    rows, others = _workloads(winner), _workloads(other)
     gains = {
-        name: getattr(row, key) - (getattr(theirs[name], key) if name in theirs else 0.0) for name, row in mine.items()
+        name: getattr(row, key) - (getattr(others[name], key) if name in others else 0.0) for name, row in rows.items()
     }
-    name = max(gains, key=gains.get, default="")
+    name = max(gains, key=lambda name: gains[name], default="")
     if not name or gains[name] <= 0:
         return ""
     more = f"{name}: {quantity_text(gains[name], 'tok/s')} more"
-    return f"{more}; {_held_back(mine[name], theirs.get(name), other)}"
+    return f"{more}; {_held_back(rows[name], others.get(name), other)}"
 
 
 def _held_back(mine: WorkloadRow, theirs: WorkloadRow | None, other: ComparedRun) -> str:
@@ -150,10 +150,10 @@ def _goodput(winner: ComparedRun, other: ComparedRun) -> str:
 
 def _utilisation(winner: ComparedRun, other: ComparedRun) -> str:
     """Return served and servable tokens of both, the one that moves the quotient more first."""
-    served, other_served = (run.figures["output_tokens_per_s"] for run in (winner, other))
-    fractions = [run.figures["utilisation_frac"] for run in (winner, other)]
-    if not all(fractions) or not served or not other_served:
+    tokens, fractions = _both(winner, other, "output_tokens_per_s"), _both(winner, other, "utilisation_frac")
+    if tokens is None or fractions is None:
         return ""
+    served, other_served = tokens
     could, other_could = served / fractions[0], other_served / fractions[1]
     demand = f"serves {quantity_text(served, 'tok/s')} against {quantity_text(other_served, 'tok/s')}"
     room = f"could serve {quantity_text(could, 'tok/s')} against {quantity_text(other_could, 'tok/s')}"
@@ -194,15 +194,14 @@ def _accelerators(run: ComparedRun) -> float:
 
 def _mean_peak(run: ComparedRun, fact: str) -> float:
     """Return the accelerators' mean peak of one kind, 0 where a data sheet does not state it."""
-    sheets = run.inputs.products.accelerators
-    rows = run.details.per_workload
-    stated = [
-        (sheets[row.accelerator].facts.get(fact) if row.accelerator in sheets else None, row.n_accelerators)
-        for row in rows
-    ]
-    if not stated or any(not peak for peak, _ in stated):
-        return 0.0
-    return sum(peak * n for peak, n in stated) / sum(n for _, n in stated)
+    sheets, total, n_accelerators = run.inputs.products.accelerators, 0.0, 0.0
+    for row in run.details.per_workload:
+        peak = sheets[row.accelerator].facts.get(fact) if row.accelerator in sheets else None
+        if not peak:
+            return 0.0
+        total += float(peak) * row.n_accelerators
+        n_accelerators += row.n_accelerators
+    return total / n_accelerators if n_accelerators else 0.0
 
 
 def _flop(winner: ComparedRun, other: ComparedRun) -> str:
@@ -220,9 +219,9 @@ def _bandwidth(winner: ComparedRun, other: ComparedRun) -> str:
 
 
 def _stranded(winner: ComparedRun, other: ComparedRun) -> str:
-    provisioned, peak = (
-        tuple(run.figures[name] for run in (winner, other)) for name in ("provisioned_power_w", "peak_power_w")
-    )
+    provisioned, peak = (_both(winner, other, name) for name in ("provisioned_power_w", "peak_power_w"))
+    if provisioned is None or peak is None:
+        return ""
     less, more = provisioned[1] - provisioned[0], peak[0] - peak[1]
     if less >= more:
         return f"provisions {quantity_text(less, 'W')} less than the next" if less > 0 else ""
@@ -230,9 +229,9 @@ def _stranded(winner: ComparedRun, other: ComparedRun) -> str:
 
 
 def _rent(winner: ComparedRun, other: ComparedRun) -> str:
-    rents = [run.details.rent.usd_per_hour for run in (winner, other)]
-    tokens = [run.figures["output_tokens_per_s"] for run in (winner, other)]
-    if not all(rents) or not all(tokens):
+    rents = (winner.details.rent.usd_per_hour or 0.0, other.details.rent.usd_per_hour or 0.0)
+    tokens = _both(winner, other, "output_tokens_per_s")
+    if not all(rents) or tokens is None:
         return ""
     rent = f"rent of {quantity_text(rents[0], '$/h')} against {quantity_text(rents[1], '$/h')}"
     made = f"{quantity_text(tokens[0], 'tok/s')} against {quantity_text(tokens[1], 'tok/s')}"
@@ -259,8 +258,8 @@ def _speed_cause(mine: WorkloadRow, theirs: WorkloadRow, winner: ComparedRun, ot
         own, other_own = getattr(mine, field), getattr(theirs, field)
         if own != other_own:
             return f"on {said(own)} instead of {said(other_own)}"
-    loads = [run.figures["utilisation_frac"] for run in (winner, other)]
-    if all(loads) and not indistinct(*loads):
+    loads = _both(winner, other, "utilisation_frac")
+    if loads is not None and not indistinct(*loads):
         return f"at {quantity_text(loads[0], '%')} of what could be served instead of {quantity_text(loads[1], '%')}"
     hours = [run.details.throttled_hours or 0.0 for run in (winner, other)]
     return f"throttled in {hours[0]:g} h instead of {hours[1]:g} h" if hours[0] < hours[1] else "at the same load"
@@ -297,12 +296,12 @@ def _targets(winner: ComparedRun, other: ComparedRun) -> str:
 
 
 def _carbon(winner: ComparedRun, other: ComparedRun) -> str:
-    carbon = [run.inputs.site.region.facts.get("grid_carbon_kg_per_kwh") for run in (winner, other)]
-    pues = [run.figures["pue"] for run in (winner, other)]
-    if not all(carbon) or not all(pues):
+    carbon, other_carbon = (run.inputs.site.region.facts.get("grid_carbon_kg_per_kwh") for run in (winner, other))
+    pues = _both(winner, other, "pue")
+    if not carbon or not other_carbon or pues is None:
         return ""
-    if _moves(*carbon) > _moves(*pues):
-        return f"the grid emits {carbon[0]:.3g} kg/kWh against {carbon[1]:.3g}"
+    if _moves(carbon, other_carbon) > _moves(*pues):
+        return f"the grid emits {carbon:.3g} kg/kWh against {other_carbon:.3g}"
     return f"PUE {pues[0]:.3f} against {pues[1]:.3f}"
 
 
@@ -314,9 +313,9 @@ def _water(winner: ComparedRun, other: ComparedRun) -> str:
     weather = [run.inputs.weather.name for run in (winner, other)]
     if weather[0] != weather[1]:
         return f"the weather of {weather[0]} against {weather[1]}"
-    hours = [_free_hours(run) for run in (winner, other)]
-    if None not in hours and _moves(hours[0], hours[1]) > NOTABLE:
-        return f"{hours[0]:,.0f} plant hours a year without chillers against {hours[1]:,.0f}, both by {kinds[0]}"
+    hours, other_hours = _free_hours(winner), _free_hours(other)
+    if hours is not None and other_hours is not None and _moves(hours, other_hours) > NOTABLE:
+        return f"{hours:,.0f} plant hours a year without chillers against {other_hours:,.0f}, both by {kinds[0]}"
     air = [_air_heat_w(run) for run in (winner, other)]
     if air[0] < air[1]:
         return f"air units carry {quantity_text(air[0], 'W')} at most against {quantity_text(air[1], 'W')}"
@@ -341,14 +340,20 @@ def _free_hours(run: ComparedRun) -> float | None:
 
 def _peak(winner: ComparedRun, other: ComparedRun) -> str:
     """Return whether the mean or the unevenness makes the peak, and the part of the mean that gains most."""
-    peaks, means = ([run.figures[n] for run in (winner, other)] for n in ("peak_power_w", "mean_power_w"))
-    if not all(peaks) or not all(means):
+    peaks, means = _both(winner, other, "peak_power_w"), _both(winner, other, "mean_power_w")
+    if peaks is None or means is None:
         return ""
-    ratios = [peak / mean for peak, mean in zip(peaks, means, strict=True)]
+    ratios = (peaks[0] / means[0], peaks[1] / means[1])
     if _moves(*ratios) > _moves(*means):
         return f"flatter: the peak is {ratios[0]:.3g} times the mean against {ratios[1]:.3g}"
-    said = largest_gain(mean_power_w(winner), mean_power_w(other), "W")
-    return f"of the mean, {said}" if said else ""
+    gain = largest_gain(mean_power_w(winner), mean_power_w(other), "W")
+    return f"of the mean, {gain}" if gain else ""
+
+
+def _both(winner: ComparedRun, other: ComparedRun, figure: str) -> tuple[float, float] | None:
+    """Return a figure of both runs; None where either has none, or 0."""
+    value, other_value = winner.figures[figure], other.figures[figure]
+    return (value, other_value) if value and other_value else None
 
 
 def _moves(value: float, other: float) -> float:

@@ -98,10 +98,11 @@ def sensitivity(inputs: LayoutInputs, figures: tuple[str, ...] = FIGURES) -> lis
 
     rows = []
     for variation in variations(inputs):
-        ends = [_possible(variation, value, solved_at) for value in (variation.low, variation.high)]
-        if None in ends:
+        low_end = _possible(variation, variation.low, solved_at)
+        high_end = _possible(variation, variation.high, solved_at)
+        if low_end is None or high_end is None:
             continue
-        (low, at_low), (high, at_high) = ends
+        (low, at_low), (high, at_high) = low_end, high_end
         moved = replace(variation, low=low, high=high)
         rows += [_row(moved, figure, _plain(at_low[figure]), _plain(at_high[figure])) for figure in figures]
     bands = figures_bands(estimated, served, base)
@@ -132,7 +133,7 @@ def variations(inputs: LayoutInputs) -> Iterator[Variation]:
 def _sheets(inputs: LayoutInputs) -> list[ProductSheet]:
     """Return the entries that a run reads, each once."""
     products = inputs.products
-    used = {sheet.facts.get("accelerator") for sheet in products.by_id.values()}
+    used = {str(sheet.facts.get("accelerator")) for sheet in products.by_id.values()}
     sheets = [*products.by_id.values(), inputs.site.region, *(share.workload for share in inputs.scenario.workloads)]
     sheets += [products.accelerators[slug] for slug in sorted(slug for slug in used if slug in products.accelerators)]
     sheets += [*products.finance.values(), *products.facility_capex.values()]
@@ -145,12 +146,12 @@ def _of_fact(inputs: LayoutInputs, sheet: ProductSheet, field: str) -> Variation
     confidence = sheet.field_confidence.get(field, sheet.confidence)
     is_money = sheet.kind in MONEY_KINDS or field in MONEY_FIELDS
     low, high = _range(sheet.facts, field)
-    has_range = low is not None
+    has_range = low is not None and high is not None
     if not isinstance(value, int | float) or isinstance(value, bool) or not value:
         return None
     if confidence not in UNCERTAIN and not has_range:
         return None
-    if not has_range:
+    if low is None or high is None:
         low, high = _assumed_range(field, float(value), confidence)
     source = sheet.source if has_range else f"{sheet.source} (range assumed: no source states one)"
     name = sheet.slug if field == "value" else f"{field} of {sheet.name or sheet.slug}"

@@ -160,10 +160,11 @@ def _solved(candidates: Sequence[Candidate], basis: str) -> list[Solution]:
         asked = _requests_per_s(inputs[0])
         inputs = [_with_requests(each, asked) for each in inputs]
     results = [simulate(each) for each in inputs]
-    least_w = min(result.figures["peak_power_w"] for result in results)
+    peaks_w = [result.figures["peak_power_w"] or 0.0 for result in results]
+    least_w = min((peak_w for peak_w in peaks_w if peak_w), default=0.0)  # what draws nothing scales nothing
     found = []
-    for candidate, each, result in zip(candidates, inputs, results, strict=True):
-        scale = least_w / result.figures["peak_power_w"] if basis == GRID_POWER else 1.0
+    for candidate, each, result, peak_w in zip(candidates, inputs, results, peaks_w, strict=True):
+        scale = least_w / peak_w if basis == GRID_POWER and peak_w else 1.0
         figures = {
             name: value * scale if name in EXTENSIVE and value is not None else value
             for name, value in result.figures.items()
@@ -211,11 +212,11 @@ def _difference(one: Solution, other: Solution, figure: str) -> tuple[float, flo
     if a is None or b is None:
         return None
     sign = -1.0 if BY_NAME[figure].better == "lower" else 1.0
-    bands = [solution.bands.get(figure) for solution in (one, other)]
-    if min(a, b) <= 0 or any(band is None or min(band) <= 0 for band in bands):
+    band, other_band = one.bands.get(figure), other.bands.get(figure)
+    if min(a, b) <= 0 or not band or not other_band or min(*band, *other_band) <= 0:
         better = 0.5 if a == b else float(sign * (a - b) > 0)
         return a - b, a - b, a - b, better
-    spread = [float(np.log(band[1] / band[0])) / (2 * Z80) for band in bands]
+    spread = [float(np.log(high / low)) / (2 * Z80) for low, high in (band, other_band)]
     shared = SHARED_NONE
     if one.served == other.served:
         shared = SHARED_ALL
@@ -260,19 +261,19 @@ def _flips(first: Solution, second: Solution, by: str) -> list[dict[str, Any]]:
     ends = []
     for solution in (first, second):
         rows = sensitivity(solution.inputs, (by,))
-        ends.append({row.input: (row.low, row.high, row.figure_low, row.figure_high) for row in rows})
+        ends.append({row.input: (row.figure_low, row.figure_high) for row in rows})
     known = [{variation.input: variation for variation in variations(solution.inputs)} for solution in (first, second)]
-    stands = [solution.figures[by] for solution in (first, second)]
-    if None in stands:
+    stands = [value for solution in (first, second) if (value := solution.figures[by]) is not None]
+    if len(stands) < 2:
         return []
     found = []
     for name in dict.fromkeys((*known[0], *known[1])):
         variation = known[0].get(name) or known[1][name]
-        for which, end in ((2, variation.low), (3, variation.high)):
-            at = [of[name][which] if name in of else stand for of, stand in zip(ends, stands, strict=True)]
-            if None in at or sign * (at[0] - at[1]) >= 0:
+        for which, end in ((0, variation.low), (1, variation.high)):
+            pair = [row[name][which] if name in row else stand for row, stand in zip(ends, stands, strict=True)]
+            if pair[0] is None or pair[1] is None or sign * (pair[0] - pair[1]) >= 0:
                 continue
-            turn = end if isinstance(end, str) else _turn([of.get(name) for of in known], by, sign, stands, end)
+            turn = end if isinstance(end, str) else _turn([row.get(name) for row in known], by, sign, stands, end)
             found.append(
                 {"input": name, "from": variation.value, "to": turn, "unit": variation.unit, "winner_then": second.name}
             )
@@ -290,7 +291,7 @@ def _turn(moved: Sequence[Variation | None], by: str, sign: float, stands: Seque
     near, far = float(start), float(end)
     for _ in range(N_HALVINGS):
         middle = 0.5 * (near + far)
-        at = []
+        at: list[float | None] = []
         for variation, stand in zip(moved, stands, strict=True):
             if variation is None:
                 at.append(stand)
@@ -300,7 +301,7 @@ def _turn(moved: Sequence[Variation | None], by: str, sign: float, stands: Seque
             except ValueError:
                 return far
             at.append(figures_of_merit(year, served_in(year))[by])
-        if None in at or sign * (at[0] - at[1]) >= 0:
+        if at[0] is None or at[1] is None or sign * (at[0] - at[1]) >= 0:
             near = middle
         else:
             far = middle
@@ -326,9 +327,9 @@ def _basis_text(basis: str, solutions: Sequence[Solution]) -> str:
 
 
 def _assumptions(basis: str, solutions: Sequence[Solution], by: str) -> list[str]:
-    offered = [solution.figures["output_tokens_per_s"] for solution in solutions]
+    offered = [value for solution in solutions if (value := solution.figures["output_tokens_per_s"]) is not None]
     found = []
-    if basis == CAPACITY_SHARE and min(offered) < 0.99 * max(offered):
+    if basis == CAPACITY_SHARE and len(offered) == len(solutions) and min(offered) < 0.99 * max(offered):
         texts = "; ".join(
             f"{solution.name} {quantity_text(value, 'tok/s')}"
             for solution, value in zip(solutions, offered, strict=True)
@@ -363,7 +364,8 @@ def _sentence(
         return f"None of these runs has {label}: run them again, or ask them for less.{blocked}"
     if tied_first:
         value, *_, probability = _difference(able[0], able[1], by) or (0.0, 0.0, 0.0, 0.5)
-        ahead = abs(value / able[1].figures[by]) if able[1].figures[by] else 0.0
+        runner_up = able[1].figures[by]
+        ahead = abs(value / runner_up) if runner_up else 0.0
         return (
             f"Too close to call: {able[0].name} is ahead of {able[1].name} by {_percent(ahead)} in {label}, only "
             f"{_percent(probability)} likely.{blocked}"
@@ -375,10 +377,11 @@ def _sentence(
     if other.misses and not winner.misses:
         return f"Build {winner.name}: it keeps its latency targets and {other.name} does not.{blocked}"
     difference = _difference(winner, other, by)
-    if difference is None or not other.figures[by]:
+    beside = other.figures[by]
+    if difference is None or not beside:
         return f"Build {winner.name}: {other.name} has no {label}.{blocked}"
     value, *_, probability = difference
-    share = abs(value / other.figures[by])
+    share = abs(value / beside)
     more = "more" if value > 0 else "less"
     turned = ""
     if flips:
