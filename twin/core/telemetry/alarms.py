@@ -93,7 +93,7 @@ def samples_per_independent(residual: FloatArray) -> float:
 
 
 @njit(cache=True)
-def _cusum(z, k, h, restart):
+def _cusum(z: FloatArray, k: float, h: float, restart: bool) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
     high, low = np.zeros(len(z)), np.zeros(len(z))
     alarm = np.zeros(len(z), dtype=np.bool_)
     up = down = 0.0
@@ -110,7 +110,7 @@ def _cusum(z, k, h, restart):
 
 
 @njit(cache=True)
-def _ewma(z, weight, limit):
+def _ewma(z: FloatArray, weight: float, limit: float) -> tuple[FloatArray, NDArray[np.bool_]]:
     level = np.zeros(len(z))
     alarm = np.zeros(len(z), dtype=np.bool_)
     mean = 0.0

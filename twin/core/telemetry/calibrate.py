@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, least_squares
+from scipy.optimize import OptimizeResult, brentq, least_squares
 from scipy.stats import norm
 
 FloatArray = NDArray[np.float64]
@@ -158,7 +158,7 @@ def fit_map(
         rows,
         inner,
         jac="2-point" if difference_frac is None else _differences(parameters, rows, difference_frac),
-        bounds=bounds.T,
+        bounds=(bounds[:, 0], bounds[:, 1]),
         loss="soft_l1",
         f_scale=softness,
         x_scale="jac",
@@ -225,16 +225,19 @@ def _differences(
     parameters: Sequence[Parameter], rows: Callable[[FloatArray], FloatArray], frac: float
 ) -> Callable[[FloatArray], FloatArray]:
     """Return the function that gives the rows' derivatives by one-sided steps, away from the nearer bound."""
-    if without := [p.name for p in parameters if p.prior_sigma is None]:
-        raise ValueError(f"{without[0]}: has no prior sigma to take a step by")
+    steps = []
+    for p in parameters:
+        if p.prior_sigma is None:
+            raise ValueError(f"{p.name}: has no prior sigma to take a step by")
+        steps.append(frac * p.prior_sigma)
 
     def jacobian(x: FloatArray) -> FloatArray:
         here = rows(x)
         columns = []
-        for i, p in enumerate(parameters):
+        for i, (p, step) in enumerate(zip(parameters, steps, strict=True)):
             upwards = p.inside(p.high) - x[i] > x[i] - p.inside(p.low)
             there = x.copy()
-            there[i] += frac * p.prior_sigma * (1.0 if upwards else -1.0)
+            there[i] += step * (1.0 if upwards else -1.0)
             columns.append((rows(there) - here) / (there[i] - x[i]))
         return np.stack(columns, axis=1)
 
@@ -242,7 +245,11 @@ def _differences(
 
 
 def _covariance(
-    solved, parameters: Sequence[Parameter], n_data: int, samples_per_independent: float, softness: float
+    solved: OptimizeResult,
+    parameters: Sequence[Parameter],
+    n_data: int,
+    samples_per_independent: float,
+    softness: float,
 ) -> tuple[FloatArray, float]:
     """Return (J'J)^-1 with the data's rows scaled by what is left over, and that scale."""
     n_priors = sum(p.prior_sigma is not None for p in parameters)
@@ -260,7 +267,13 @@ def _covariance(
 
 
 def _profile(
-    rows, solved, bounds: FloatArray, i: int, sigma: float, scale: float, softness: float
+    rows: Callable[[FloatArray], FloatArray],
+    solved: OptimizeResult,
+    bounds: FloatArray,
+    i: int,
+    sigma: float,
+    scale: float,
+    softness: float,
 ) -> tuple[float, float]:
     """Return where the cost, minimised over all other parameters, has risen as far as the interval allows."""
     rise = 0.5 * Z_OF_INTERVAL**2 * max(scale, 1e-12)
@@ -278,7 +291,7 @@ def _profile(
         again = least_squares(
             held,
             solved.x[others],
-            bounds=bounds[others].T,
+            bounds=(bounds[others, 0], bounds[others, 1]),
             loss="soft_l1",
             f_scale=softness,
             x_scale="jac",
@@ -301,7 +314,8 @@ def _profile(
         if excess(far) <= 0:
             ends.append(float(far))
         else:
-            ends.append(float(brentq(excess, *sorted((solved.x[i], far)), xtol=0.02 * step)))
+            near, wide = sorted((float(solved.x[i]), float(far)))
+            ends.append(float(brentq(excess, near, wide, xtol=0.02 * step)))
     return ends[0], ends[1]
 
 

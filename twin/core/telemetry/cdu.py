@@ -6,7 +6,8 @@ errs breaks a balance, a machine that fails does not: that tells the two apart.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +117,7 @@ def design_of(row: Mapping[str, str]) -> Design:
     ValueError
         If a number is none, or not above 0.
     """
-    known: dict[str, float | str] = {}
+    known: dict[str, Any] = {}
     for column, name in DESIGN_COLUMNS.items():
         text = row.get(column, "")
         if text == "":
@@ -314,7 +315,7 @@ def loop_features(loop: Loop, acting: Sequence[Acting] = ()) -> FloatArray:
     if "rejection_fan_power_w" in raw and loop.design.fan_rated_w:
         corrected = raw["rejection_fan_power_w"] / loop.raw["rejection_fan_power_w"]
         out[7] = np.where(ended, _log(loop.end_fan_w * corrected / loop.design.fan_rated_w), np.nan)
-    if loop.fan_law is not None:
+    if loop.fan_law is not None and loop.fan_range is not None:
         terms, power = _fan_terms(loop, raw)
         inside = np.all((terms[1:] >= loop.fan_range[:, :1]) & (terms[1:] <= loop.fan_range[:, 1:]), axis=0)
         out[8] = np.where(inside, power - loop.fan_law @ terms, np.nan)
@@ -384,9 +385,12 @@ def loop_of(rows: Rows, design: Design, train: NDArray[np.bool_]) -> Loop:
         raw,
         trained,
         design,
-        *coolants,
-        *levels,
-        *full,
+        coolants[0],
+        coolants[1],
+        levels[0],
+        levels[1],
+        full[0],
+        full[1],
         pump_w,
         ASSUMED_FILM_EXPONENT,
         None,
@@ -421,14 +425,9 @@ def _with_fan_law(loop: Loop) -> Loop:
     usable = loop.train & np.isfinite(terms).all(axis=0) & np.isfinite(power)
     if usable.sum() < 60:
         return loop
-    law, *_ = np.linalg.lstsq(terms[:, usable].T, power[usable], rcond=None)
+    law = np.asarray(np.linalg.lstsq(terms[:, usable].T, power[usable], rcond=None)[0], dtype=np.float64)
     ends = np.percentile(terms[1:, usable], [2, 98], axis=1).T
-    return _replaced(loop, fan_law=law, fan_range=ends, fan_law_w=np.exp(np.nan_to_num(law @ terms, nan=np.inf)))
-
-
-def _replaced(loop: Loop, **changes) -> Loop:
-    values = {name: getattr(loop, name) for name in Loop.__dataclass_fields__}
-    return Loop(**{**values, **changes})
+    return replace(loop, fan_law=law, fan_range=ends, fan_law_w=np.exp(np.nan_to_num(law @ terms, nan=np.inf)))
 
 
 def _binned(
@@ -504,7 +503,7 @@ def with_discrepancy(estimate: Estimate, loop: Loop, healthy: NDArray[np.bool_])
     """Widen a conductance's interval by what pairs of sensors and meters still differ by after commissioning."""
     raw = {name: values[healthy] for name, values in loop.raw.items()}
     capacity = loop.heat_capacity[0][healthy], loop.heat_capacity[1][healthy]
-    heat = _heat(_replaced(loop, raw=raw, seconds=loop.seconds[healthy], heat_capacity=capacity), raw)
+    heat = _heat(replace(loop, raw=raw, seconds=loop.seconds[healthy], heat_capacity=capacity), raw)
     base = heat[2] if np.isfinite(heat[2]).any() else heat[1]
     at = _log(conductance_w_per_k(raw, base))
     variance = ASSUMED_GAIN_SIGMA**2
@@ -570,7 +569,7 @@ def calibrate_cdu(
     loop = loop_of(rows, design, train)
     # The exponent first: stages of the flow must not look like fouling.
     first = fit_conductance(loop, loop.train)
-    loop = _replaced(loop, film_exponent=first.values["film_exponent"])
+    loop = replace(loop, film_exponent=first.values["film_exponent"])
     baseline = _baseline(loop)
     found = find_faults(
         loop.seconds,
@@ -583,9 +582,10 @@ def calibrate_cdu(
     healthy = loop.seconds < since - loop.binned
     fit = fit_conductance(loop, healthy)
     estimates = [
-        with_discrepancy(fit["ua_w_per_k"], loop, healthy) if one.name == "ua_w_per_k" else one for one in fit.estimates
+        with_discrepancy(fit["ua_w_per_k"], loop, healthy) if estimate.name == "ua_w_per_k" else estimate
+        for estimate in fit.estimates
     ]
-    parameters = [parameter_row("cdu", one) for one in estimates]
+    parameters = [parameter_row("cdu", estimate) for estimate in estimates]
     if design.ua_w_per_k:
         ua = estimates[0]
         parameters.append(
@@ -595,7 +595,9 @@ def calibrate_cdu(
                     "ua_frac",
                     "frac",
                     1.0,
-                    *(v / design.ua_w_per_k for v in (ua.value, ua.low, ua.high)),
+                    ua.value / design.ua_w_per_k,
+                    ua.low / design.ua_w_per_k,
+                    ua.high / design.ua_w_per_k,
                     ua.identifiable,
                     ua.reason or "over what the maker states",
                 ),

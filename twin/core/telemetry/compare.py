@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from power_cooling.fluids.psychrometrics import humidity_ratio_from_wet_bulb
 from power_cooling.site_arrays import Weather
+from twin.core.inputs.pools import Pool
 from twin.core.solve.steady import Steady, at_hours, solve_steady
 from twin.core.solved import Described
 from twin.core.telemetry.predicted import (
@@ -26,6 +27,7 @@ from twin.core.telemetry.scores import cv_rmse_frac, nmbe_frac, rmse
 
 FloatArray = NDArray[np.float64]
 Columns = tuple[NDArray[np.int64], FloatArray, NDArray[np.uint8]]  # times [ms since 1970], values, quality
+METER = ("site", "power_w")
 MOST_INTERVALS = 2000  # solved; more readings than that are averaged
 COVERED_SIGMAS = 2.0
 # Shares of capacity at which racks' power is looked up, closest where idle chips wake.
@@ -197,8 +199,9 @@ def _weather(year: Described, means: Points, hours: FloatArray) -> tuple[Describ
 def _loaded(here: Described, means: Points) -> tuple[Described, str]:
     """Return the layout at the measured load, and what that was told by."""
     hours = range(here.weather.n_elements)
-    tokens = {pool.workload: means.get((f"workload/{pool.workload}", "output_tokens_per_s")) for pool in here.pools}
-    if all(values is not None for values in tokens.values()):
+    named = {pool.workload: (f"workload/{pool.workload}", "output_tokens_per_s") for pool in here.pools}
+    tokens = {workload: means[point] for workload, point in named.items() if point in means}
+    if len(tokens) == len(named):
         pools = []
         for pool in here.pools:
             alike = [other for other in here.pools if other.workload == pool.workload]
@@ -225,23 +228,23 @@ def _loaded(here: Described, means: Points) -> tuple[Described, str]:
     return replace(here, pools=pools), f"power of {len(seen)} rack{'s' * (len(seen) > 1)}"
 
 
-def _load_of(at_loads: FloatArray, power: FloatArray, mine: NDArray[np.bool_], pool: Any) -> FloatArray:
+def _load_of(at_loads: FloatArray, power: FloatArray, of_pool: NDArray[np.bool_], pool: Pool) -> FloatArray:
     """Return the requests per second at which a pool's measured racks draw what they drew, shape (n_intervals,).
 
     Intervals in which none of them is measured keep the described demand.
     """
-    known = mine & np.isfinite(power)
-    told = np.sum(np.where(known, power, 0.0), axis=1)
+    known = of_pool & np.isfinite(power)
+    measured_w = np.sum(np.where(known, power, 0.0), axis=1)
     table = np.maximum.accumulate(np.nan_to_num(at_loads) @ known.T, axis=0)  # (n_loads, n_intervals)
-    load = np.array([np.interp(told[t], table[:, t], LOADS) for t in range(told.size)])
+    load = np.array([np.interp(measured_w[t], table[:, t], LOADS) for t in range(measured_w.size)])
     return np.where(known.any(axis=1), load * pool.capacity_per_s, pool.work_per_s)
 
 
 def _drawn(steady: Steady, seen: list[int]) -> FloatArray:
-    return steady.coupled.rack_channels.power_w[:, steady.rack_class[seen]].astype(float)
+    return steady.coupled.every_rack.power_w[:, steady.rack_class[seen]].astype(float)
 
 
-def _asked(pool: Any, per_s: FloatArray) -> Any:
+def _asked(pool: Pool, per_s: FloatArray) -> Pool:
     return replace(pool, demand_per_s=per_s, work_per_s=per_s)
 
 
@@ -280,20 +283,25 @@ def _figures(
     names = [key for key in predicted if key[0].startswith("workload/") and key[1] == "output_tokens_per_s"]
     if not names or not all(key in means for key in names):
         names = [("site", "output_tokens_per_s")]
-    columns = {}
+    columns: dict[str, dict[str, FloatArray]] = {}
     for which, points in (("measured", means), ("predicted", predicted)):
-        meter = points.get(("site", "power_w"))
+        columns[which] = {"watts": points[METER]} if METER in points else {}
         made = [points[key] for key in names if key in points]
-        columns[which] = (meter, np.sum(made, axis=0) if len(made) == len(names) else None)
+        if len(made) == len(names):
+            columns[which]["tokens"] = np.sum(made, axis=0)
     figures = {}
-    for figure, needs in (("output_tokens_per_s", (1,)), ("tokens_per_joule", (0, 1)), ("meter_power_w", (0,))):
-        used = [columns[which][i] for which in columns for i in needs]
+    for figure, needs in (
+        ("output_tokens_per_s", ("tokens",)),
+        ("tokens_per_joule", ("watts", "tokens")),
+        ("meter_power_w", ("watts",)),
+    ):
+        used = [column[need] for column in columns.values() for need in needs if need in column]
         row: dict[str, float | None] = dict.fromkeys(("measured", "predicted", "low", "high"))
-        if all(values is not None for values in used):
+        if len(used) == len(columns) * len(needs):
             known = np.all(np.isfinite(np.stack(used)), axis=0)
-            for which, (meter, made) in columns.items():
-                watts = float(np.mean(meter[known])) if known.any() and 0 in needs else None
-                tokens = float(np.mean(made[known])) if known.any() and 1 in needs else None
+            for which, column in columns.items():
+                watts = float(np.mean(column["watts"][known])) if known.any() and "watts" in needs else None
+                tokens = float(np.mean(column["tokens"][known])) if known.any() and "tokens" in needs else None
                 row[which] = tokens / watts if tokens is not None and watts else tokens if watts is None else watts
         if row["predicted"] is not None and figure in bands:
             row["low"], row["high"] = (row["predicted"] * end for end in bands[figure])

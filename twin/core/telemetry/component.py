@@ -134,15 +134,15 @@ def training_rows(rows: Rows, until: float | None, frac: float | None) -> NDArra
     ValueError
         If both or neither is given, the share is not between 0 and 1, or nothing is left on one side.
     """
-    if (until is None) == (frac is None):
-        raise ValueError("say where training ends: by --train-until or by --train-frac")
     n = len(rows.seconds)
-    if frac is not None:
+    if frac is not None and until is None:
         if not 0 < frac < 1:
             raise ValueError(f"--train-frac is {frac:g}; must be between 0 and 1")
         train = np.arange(n) < round(frac * n)
-    else:
+    elif until is not None and frac is None:
         train = rows.seconds < until
+    else:
+        raise ValueError("say where training ends: by --train-until or by --train-frac")
     if not train.any() or train.all():
         raise ValueError(
             f"{rows.name}: {int(train.sum())} of {n} rows are for training; some must be left on either side"

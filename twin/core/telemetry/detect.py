@@ -208,7 +208,7 @@ def _watch(
     alarm[rows] = any_on
     watched = [np.abs(z) for name, z in away.items() if signals[name] != SLOW]
     score[rows] = np.max(watched, axis=0) / ALARM_FROM if watched else np.nan
-    for i in np.flatnonzero(any_on):
+    for i in np.flatnonzero(any_on).tolist():
         kind[rows[i]] = _kind(i, signals, away, learned)
 
 
@@ -248,7 +248,16 @@ def _smoothed(x: FloatArray) -> FloatArray:
 
 
 @njit(cache=True)
-def _follow(smooth, raw, train, start, spread, upper, lower, memory):
+def _follow(
+    smooth: FloatArray,
+    raw: FloatArray,
+    train: NDArray[np.bool_],
+    start: float,
+    spread: float,
+    upper: float,
+    lower: float,
+    memory: float,
+) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Distance from the reference in spreads, and alarms with two thresholds; the reference waits during an alarm."""
     n = len(raw)
     away = np.zeros(n)

@@ -107,7 +107,7 @@ def fit_layout(
     fit = _fitted(model, wanted, ~held)
     was, now = model.read({}), model.read(fit.values)
     verdict = judged(model.residuals(was)[:, held], model.residuals(now)[:, held], unit="sensor sigmas")
-    scores = {
+    scores: dict[str, dict[str, Any]] = {
         "before": model.scores(was, ~held),
         "after": model.scores(now, ~held),
         "held_out": {

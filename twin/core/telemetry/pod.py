@@ -120,8 +120,8 @@ def _mean(values: FloatArray) -> FloatArray:
 
 
 @njit(cache=True)
-def _lagged(seconds, values, time_constant_s):
-    out = np.empty(len(values))
+def _lagged(seconds: FloatArray, values: FloatArray, time_constant_s: float) -> FloatArray:
+    late = np.empty(len(values))
     state = np.nan
     last = seconds[0]
     for i in range(len(values)):
@@ -130,8 +130,8 @@ def _lagged(seconds, values, time_constant_s):
                 state = values[i]
             state += (values[i] - state) * (1 - np.exp(-(seconds[i] - last) / time_constant_s))
         last = seconds[i]
-        out[i] = state
-    return out
+        late[i] = state
+    return late
 
 
 def heat_w(pod: Pod, values: Mapping[str, float]) -> FloatArray:
@@ -247,15 +247,15 @@ def _strip(
 
 
 @njit(cache=True)
-def _followed(measured, predicted):
+def _followed(measured: FloatArray, predicted: FloatArray) -> FloatArray:
     """Return predictions one row ahead: each with the error of the rows before, the last one half of it."""
-    out = np.empty(len(measured))
+    ahead = np.empty(len(measured))
     error = 0.0
     for i in range(len(measured)):
-        out[i] = predicted[i] + error
+        ahead[i] = predicted[i] + error
         if not np.isnan(measured[i] - predicted[i]):
             error += FOLLOWED_FRAC * (measured[i] - predicted[i] - error)
-    return out
+    return ahead
 
 
 def _coverage(pod: Pod) -> list[dict]:

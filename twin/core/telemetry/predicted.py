@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import Weather
-from twin.core.inputs.layout import LayoutInputs
+from twin.core.inputs.layout import AirUnitRow, CduRow, FeedRow, HallRow, LayoutInputs, PlantRow
 from twin.core.solve.as_operated import calibrated, sensor_reads
 from twin.core.solve.object_states import object_tables, totals
 from twin.core.solve.steady import Steady, at_hours
@@ -49,7 +49,7 @@ def rack_objects(inputs: LayoutInputs) -> tuple[str, ...]:
 
 def layout_objects(inputs: LayoutInputs) -> tuple[str, ...]:
     """Return every object of a layout that points may belong to."""
-    parts = {
+    parts: dict[str, Sequence[CduRow | FeedRow | PlantRow | AirUnitRow | HallRow]] = {
         "cdu": inputs.cdus,
         "feed": inputs.feeds,
         "plant": inputs.plants,

@@ -146,7 +146,7 @@ def sensor(
         if fault.kind == "sensor_gain":
             added = size * read
         else:
-            days = np.maximum(times - fault.start, 0.0) / DAY_S if fault.kind == "sensor_drift" else 1.0
+            days = np.maximum(times - fault.start, 0.0) / DAY_S if fault.kind == "sensor_drift" else np.ones(1)
             added = days * (size if is_sensor_temperature(quantity) else size * FRAC_PER_K * read)
         read = np.where(since, read + added, read)
     return read
@@ -175,7 +175,7 @@ def noise_of(rows: Any) -> dict[str, Noise]:
     found = {}
     for where, row in _rows("noise", rows, {"quantity", "sigma", "drift_per_day", "missing_frac"}):
         quantity = row.get("quantity")
-        if quantity not in QUANTITIES:
+        if not isinstance(quantity, str) or quantity not in QUANTITIES:
             raise ValueError(f"{where} names quantity {quantity}; `map_telemetry --list` prints those there are")
         noise = Noise(*(_number(where, row, key, 0.0) for key in ("sigma", "drift_per_day", "missing_frac")))
         if noise.sigma < 0 or not 0 <= noise.missing_frac <= 1:
@@ -266,7 +266,7 @@ def _rows(what: str, rows: Any, allowed: set[str]) -> list[tuple[str, Mapping[st
 def _number(where: str, row: Mapping[str, Any], key: str, default: float | None = None) -> float:
     value = row.get(key, default)
     try:
-        number = float(value)  # type: ignore[arg-type]
+        number = float(value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {key} is {value!r}; must be a number") from error
     if not np.isfinite(number):

@@ -279,11 +279,10 @@ def _proposal(point: str, unit: str, known: set[str], plain: Sequence[tuple[str,
     ending = "" if unit else next((u for end, u in UNIT_ENDINGS.items() if point.lower().endswith(end)), "")
     unit = unit or ending
     written = unit_named(unit) if unit else None
-    quantity = next(
-        (q for rule, q, si in RULES if re.search(rule, words) and (written is None or written.si == si)), None
-    )
-    if quantity is None:
+    fitting = [q for rule, q, si in RULES if re.search(rule, words) and (written is None or written.si == si)]
+    if not fitting:
         return Proposal(None, point, 0.0, "no rule knows its name and unit")
+    quantity = fitting[0]
     names = [name for name, spelled in plain if re.search(rf"(?:^| ){re.escape(spelled)}(?: |$)", words)]
     longest = [name for name in names if len(name.rpartition("/")[2]) == len(names[0].rpartition("/")[2])]
     if quantity in ("dry_bulb_degc", "wet_bulb_degc"):
@@ -492,9 +491,9 @@ class _Clock:
                 return "time unreadable"
         if self._wanted.dates == "iso":
             return "date reads two ways: say --dates day-first or month-first"
-        first, second, year, *clock = (int(part or 0) for part in match.groups())
+        first, second, year, hour, minute, whole_s = (int(part or 0) for part in match.groups())
         day, month = (first, second) if self._wanted.dates == "day-first" else (second, first)
         try:
-            return dt.datetime(year, month, day, *clock)  # noqa: DTZ001  its zone is given by the caller
+            return dt.datetime(year, month, day, hour, minute, whole_s)  # noqa: DTZ001  its zone is given by the caller
         except ValueError:
             return f"no {self._wanted.dates} date"

@@ -322,7 +322,16 @@ def mean_dynamic_power_w(values: Mapping[str, float], rows: ServerRows) -> Float
 
 
 @njit(cache=True)
-def _follow(measured, work, busy, level, noise, kept_busy, kept_next_job, slope_noise):
+def _follow(
+    measured: FloatArray,
+    work: FloatArray,
+    busy: FloatArray,
+    level: float,
+    noise: FloatArray,
+    kept_busy: float,
+    kept_next_job: float,
+    slope_noise: float,
+) -> FloatArray:
     """Predict each row from the rows before it: measured = level + offset * busy + slope * work, all three moving."""
     level_step, offset_var, slope_var, offset_step, rel = noise[0], noise[1], noise[2], noise[3], noise[4]
     n = len(measured)
@@ -361,24 +370,32 @@ def _follow(measured, work, busy, level, noise, kept_busy, kept_next_job, slope_
 
 
 @njit(cache=True)
-def _averaged(measured, ahead, busy, kept, sigma):
+def _averaged(measured: FloatArray, ahead: FloatArray, busy: FloatArray, kept: float, sigma: float) -> FloatArray:
     """Average predictions side by side (k, n), weighted by their errors on busy rows before."""
     k, n = ahead.shape
     loss = np.zeros(k)
-    out = np.empty(n)
+    mean = np.empty(n)
     for t in range(n):
         weight = np.exp(-0.5 * (loss - loss.min()))
-        out[t] = (weight * ahead[:, t]).sum() / weight.sum()
+        mean[t] = (weight * ahead[:, t]).sum() / weight.sum()
         if busy[t] > 0 and not np.isnan(measured[t]):
             loss = kept * loss + ((ahead[:, t] - measured[t]) / sigma) ** 2
-    return out
+    return mean
 
 
 @njit(cache=True)
-def _recalled(measured, signature, busy, most, least, alike, memory):
+def _recalled(
+    measured: FloatArray,
+    signature: FloatArray,
+    busy: FloatArray,
+    most: int,
+    least: int,
+    alike: float,
+    memory: float,
+) -> FloatArray:
     """Predict busy rows by the busy rows before that looked alike; NaN where there are too few. signature (k, n)."""
     k, n = signature.shape
-    out = np.full(n, np.nan)
+    recalled = np.full(n, np.nan)
     known = np.empty(n, dtype=np.int64)
     n_known = 0
     for t in range(n):
@@ -400,11 +417,11 @@ def _recalled(measured, signature, busy, most, least, alike, memory):
                 weight = np.exp(-0.5 * (distance[i - first] - nearest))
                 total += weight * measured[known[i]]
                 weights += weight
-            out[t] = total / weights
+            recalled[t] = total / weights
         if not np.isnan(measured[t]):
             known[n_known] = t
             n_known += 1
-    return out
+    return recalled
 
 
 def follow(
