@@ -73,4 +73,6 @@ def _column(inputs: LayoutInputs, name: str, values: list[Any]) -> tuple[Column,
 
 
 def _text(value: bool | str | None) -> str:
-    return {True: "yes", False: "no", None: ""}.get(value, value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value or ""
