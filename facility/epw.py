@@ -29,7 +29,7 @@ from facility.weather import (
     zone_fits,
     zone_of_longitude_h,
 )
-from site_facts.weather import standard_pressure_pa
+from power_cooling.site_facts.weather import standard_pressure_pa
 
 MAX_EPW_BYTES = 8 * 2**20  # a year of EPW has 1.6 MB; one of four records per hour 6.5 MB
 MAX_LINES = 60_000  # thirteen months of four records per hour are 38,000

@@ -13,7 +13,7 @@ from django.db import transaction
 from numpy.typing import NDArray
 
 from facility.models import Weather
-from site_facts.weather import pack, standard_pressure_pa, unpack_foreign
+from power_cooling.site_facts.weather import pack, standard_pressure_pa, unpack_foreign
 
 CLIMATES = Path(__file__).parent / "climates"
 LENGTHS = (8760, 8784)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from site_facts.ratings import continuous_rating_w
+from power_cooling.site_facts.ratings import continuous_rating_w
 from twin.core.inputs.layout import FORMATS, LayoutInputs, Products, RackColumns, column_names, layout_inputs
 
 FEED = {

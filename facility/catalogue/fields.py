@@ -3,7 +3,7 @@
 `kind:name` overrides the meaning of a name within one kind. Units come from the suffix (see `schema.UNITS`).
 """
 
-from site_facts.confidence import STATED
+from power_cooling.site_facts.confidence import STATED
 
 NUMBER, INTEGER, TEXT, FLAG, NUMBERS, TEXTS = "number", "whole number", "text", "yes or no", "numbers", "texts"
 N, W, T, B, NS, TS = NUMBER, INTEGER, TEXT, FLAG, NUMBERS, TEXTS  # short, for the table

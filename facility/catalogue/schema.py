@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from facility.catalogue.fields import CHOICES, FIELDS, FLAG, INTEGER, NUMBER, NUMBERS, TEXT, TEXTS
-from site_facts.confidence import STATED
+from power_cooling.site_facts.confidence import STATED
 
 META = ("id", "name", "vendor", "source", "confidence", "field_confidence", "notes")
 SLUG = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}\Z")

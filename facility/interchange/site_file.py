@@ -35,7 +35,7 @@ from facility.models import (
 from facility.models.text import check_text
 from facility.permissions import check_write, visible_sites
 from facility.weather import WeatherError, Year, checked, unpack_checked
-from site_facts import weather as weather_hours
+from power_cooling.site_facts import weather as weather_hours
 
 FORMAT = "ai-factory-site/1"
 SITE_FIELDS = (

@@ -7,8 +7,8 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from facility.catalogue import schema
-from site_facts.confidence import CONFIDENCES, STATED
-from site_facts.ratings import continuous_rating_w
+from power_cooling.site_facts.confidence import CONFIDENCES, STATED
+from power_cooling.site_facts.ratings import continuous_rating_w
 
 
 def product_field(*kinds: str, **options: Any) -> models.ForeignKey:

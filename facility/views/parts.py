@@ -19,7 +19,7 @@ from facility.entry import forms
 from facility.models import Cdu, Hall, Layout, PowerFeed, Rack
 from facility.permissions import check_change_site, may_change_site
 from facility.views.lookup import visible_layout_or_404
-from site_facts.ratings import nameplate_w
+from power_cooling.site_facts.ratings import nameplate_w
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit, vectorize
 from numpy.typing import ArrayLike, NDArray
 
-from site_facts.weather import STANDARD_PRESSURE_PA, standard_pressure_pa
+from power_cooling.site_facts.weather import STANDARD_PRESSURE_PA, standard_pressure_pa
 
 FloatArray = NDArray[np.float64]
 

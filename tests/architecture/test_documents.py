@@ -119,7 +119,7 @@ def test_every_name_in_a_document_stands_somewhere_in_the_program(document):
 
 @cache
 def words_of_the_program() -> frozenset[str]:
-    folders = ("site_facts", "compute", "power_cooling", "facility", "twin", "templates", "static/js", "tests")
+    folders = ("compute", "power_cooling", "facility", "twin", "templates", "static/js", "tests")
     files = [file for folder in folders for file in (REPOSITORY / folder).rglob("*")]
     files += [file for file in REPOSITORY.iterdir() if file.is_file()]
     texts = (file.read_text(encoding="utf-8") for file in files if file.suffix in {".py", ".html", ".js", ".toml"})

@@ -92,7 +92,7 @@ def test_the_lock_files_do_not_name_the_project_or_an_index():
 
 def test_no_module_is_named_by_what_it_is_not():
     vague = {"utils", "helpers", "common", "base", "misc", "tools"}
-    packages = [REPOSITORY / name for name in ("site_facts", "compute", "power_cooling", "facility", "twin")]
+    packages = [REPOSITORY / name for name in ("compute", "power_cooling", "facility", "twin")]
     assert [path for package in packages for path in package.rglob("*.py") if path.stem in vague] == []
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PURE = ("site_facts", "compute", "power_cooling", "twin/core")
+PURE = ("compute", "power_cooling", "twin/core")
 
 _KERNEL = "compiled; it has no caller but {}, and is tested through it, against values worked by hand and balances"
 _COUPLED = _KERNEL.format("`coupled.solve`")

@@ -20,7 +20,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SOLVERS = (
     "compute",
     "power_cooling",
-    "site_facts",
     "twin/core/inputs",
     "twin/core/failures",
     "twin/core/solve",

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facility.models import AirUnit, FloorFeature, Hall, Layout, Product, Rack
-from site_facts.ratings import nameplate_w
+from power_cooling.site_facts.ratings import nameplate_w
 
 FloatArray = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from facility.catalogue import assumed
 from facility.catalogue.schema import unit_of
 from facility.kinds import BY_TABLE
 from facility.models import Layout, Product, Rack, Site
-from site_facts.ratings import continuous_rating_w
+from power_cooling.site_facts.ratings import continuous_rating_w
 from twin.core.inputs.layout import (
     FORMATS,
     TABLES,

@@ -8,7 +8,7 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from site_facts.confidence import CONFIDENCES
+from power_cooling.site_facts.confidence import CONFIDENCES
 from twin import __version__
 
 register = template.Library()

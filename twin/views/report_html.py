@@ -6,7 +6,7 @@ from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
-from site_facts.confidence import CONFIDENCES
+from power_cooling.site_facts.confidence import CONFIDENCES
 from twin.core.report.document import MARK, Report, Table
 from twin.core.report.svg import svg
 

@@ -16,7 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from facility.permissions import check_change_site, may_change_site, visible_sites
 from facility.views.lookup import visible_layout_or_404
-from site_facts.confidence import WEAKEST_FIRST
+from power_cooling.site_facts.confidence import WEAKEST_FIRST
 from twin.core.charts import run as run_charts
 from twin.core.figures_of_merit import FIGURES, HEADLINES, SERIES, SERIES_BY_NAME
 from twin.core.results.answers import answers

@@ -20,7 +20,7 @@ from facility.weather import (
     write_climate,
 )
 from power_cooling.fluids.psychrometrics import pressure_at_elevation_pa
-from site_facts.weather import unpack
+from power_cooling.site_facts.weather import unpack
 
 CASES = Path(os.environ.get("TWIN_DATA_DIR", "../shared/data")).parent / "cases"
 

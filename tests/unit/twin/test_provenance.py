@@ -74,7 +74,7 @@ def test_formulas_constants_and_coefficients_count(tree, file, old, new):
 
 
 def test_two_coefficient_sets_are_two_solvers(tmp_path):
-    for folder in ("compute", "power_cooling", "site_facts", "twin/core"):
+    for folder in ("compute", "power_cooling", "twin/core"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     assert digest_of(tmp_path) == this_solver().digest
     copy = tmp_path / SHIPPED.relative_to(ROOT)

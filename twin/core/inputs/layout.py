@@ -10,7 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from site_facts import ratings
+from power_cooling.site_facts import ratings
 from twin.core.inputs.network import FabricRow, SizedFabric, size_fabric
 
 if TYPE_CHECKING:  # a name of type checkers' own

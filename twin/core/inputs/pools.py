@@ -30,7 +30,7 @@ from power_cooling.site_arrays import (
     ASSUMED_REFERENCE_DEGC,
     FloatArray,
 )
-from site_facts.confidence import weakest
+from power_cooling.site_facts.confidence import weakest
 from twin.core.inputs.admission import DEGRADE, QUEUE, queue
 from twin.core.inputs.demand import hourly_shape, requests_per_s
 from twin.core.inputs.equipment import RackTable

@@ -4,7 +4,7 @@ from base64 import b64decode
 
 from power_cooling.fluids.psychrometrics import humidity_ratio_from_relative_humidity, pressure_at_elevation_pa
 from power_cooling.site_arrays import Weather
-from site_facts.weather import unpack
+from power_cooling.site_facts.weather import unpack
 from twin.core.inputs.layout import LayoutInputs
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from site_facts.confidence import confidence_label
+from power_cooling.site_facts.confidence import confidence_label
 from twin.core.report.shapes import Drawing
 from twin.core.text.numbers import MISSING, is_number, quantity_text
 

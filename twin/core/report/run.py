@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from site_facts.confidence import WEAKEST_FIRST
+from power_cooling.site_facts.confidence import WEAKEST_FIRST
 from twin.core.charts.geometry import month_spans
 from twin.core.figures_of_merit import BY_NAME, FIGURES, HEADLINES, SERIES_BY_NAME
 from twin.core.inputs.layout import LayoutInputs

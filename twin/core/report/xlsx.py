@@ -10,7 +10,7 @@ from openpyxl.styles import Alignment, Font
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
-from site_facts.confidence import confidence_label
+from power_cooling.site_facts.confidence import confidence_label
 from twin.core.report.document import MARK, STORED_UNITS, UNIT, Column, Report, Table, cell_text
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")

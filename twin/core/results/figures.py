@@ -10,7 +10,7 @@ from power_cooling.coupled.result import CoupledResult
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.metrics import SiteAccount, power_usage_effectiveness, site_metrics, tokens_per_joule
 from power_cooling.site_arrays import FloatArray
-from site_facts.confidence import weakest
+from power_cooling.site_facts.confidence import weakest
 from twin.core.failures.serving_losses import ServingLoss
 from twin.core.figures_of_merit import SERIES
 from twin.core.inputs import equipment

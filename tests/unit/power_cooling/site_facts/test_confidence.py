@@ -2,7 +2,14 @@
 
 from facility.catalogue import schema
 from facility.models import Product
-from site_facts.confidence import CONFIDENCES, STATED, STRONGEST_FIRST, WEAKEST_FIRST, confidence_label, weakest
+from power_cooling.site_facts.confidence import (
+    CONFIDENCES,
+    STATED,
+    STRONGEST_FIRST,
+    WEAKEST_FIRST,
+    confidence_label,
+    weakest,
+)
 from twin.core.glossary import WORDS
 from twin.templatetags.marks import provenance
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from power_cooling.fluids.psychrometrics import pressure_at_elevation_pa
-from site_facts.weather import HOUR_BYTES, pack, standard_pressure_pa, unpack, unpack_foreign
+from power_cooling.site_facts.weather import HOUR_BYTES, pack, standard_pressure_pa, unpack, unpack_foreign
 from tests.small_inputs import small_inputs
 from twin.core.inputs.weather import weather_of
 

@@ -5,7 +5,7 @@ import pytest
 
 from facility.models import Rack
 from facility.views.parts import rated_w
-from site_facts.ratings import continuous_rating_w, nameplate_w
+from power_cooling.site_facts.ratings import continuous_rating_w, nameplate_w
 from tests.small_site import new_rack, product, small_layout
 from twin.core.inputs.equipment import rack_table
 from twin.core.rules.design_load import rack_design
