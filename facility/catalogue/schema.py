@@ -318,7 +318,7 @@ KINDS: dict[str, Kind] = dict(
             "facility_capex",
             "Capital cost of facilities",
             "",
-            "usd_per_w usd_per_w_low usd_per_w_high frac frac_low frac_high",
+            "usd_per_w usd_per_w_low usd_per_w_high",
         ),
         _kind("finance", "Financial assumptions", "value", "low high"),
         _kind(

@@ -19,7 +19,7 @@ from twin.core.text.json_numbers import plain
 from twin.core.text.numbers import band_text
 from twin.models import Scenario
 
-NAMES = ("state", "answer", "drill", "rankings", "repairs", "sensitivity", "one-line", "loop")
+NAMES = ("state", "answer", "drill", "rankings", "repairs", "one-line", "loop")
 MOST_QUERIES = 18  # token, layout, scenarios and the snapshot's own; diagrams and findings read the layout again
 READ_AGAIN = {"answer": 10, "one-line": 10, "loop": 10}
 

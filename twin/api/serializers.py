@@ -363,6 +363,7 @@ class VerdictSerializer(serializers.Serializer):
 
     sentence = serializers.CharField()
     basis = serializers.CharField()
+    by = serializers.CharField(help_text="The figure that ranks.")
     ranking = RankedSerializer(many=True)
     winner = serializers.CharField(allow_null=True)
     difference = serializers.DictField(child=DifferenceSerializer())

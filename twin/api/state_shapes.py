@@ -297,12 +297,17 @@ class SensitivityRowSerializer(serializers.Serializer):
     figure = serializers.CharField()
     figure_low = serializers.FloatField(allow_null=True)
     figure_high = serializers.FloatField(allow_null=True)
+    value = serializers.JSONField(allow_null=True, help_text="As the input stands.")
 
 
-class SensitivitySerializer(AskedSerializer):
-    """Inputs by how far they move a figure."""
+class SensitivitySerializer(serializers.Serializer):
+    """Inputs by how far they move a figure; `rows` are null until a worker has computed them."""
 
-    rows = SensitivityRowSerializer(many=True)
+    run = serializers.UUIDField()
+    scenario = serializers.CharField()
+    status = serializers.ChoiceField(["not asked", "pending", "done", "failed"])
+    message = serializers.CharField(allow_blank=True)
+    rows = SensitivityRowSerializer(many=True, allow_null=True)
 
 
 class RankingsSerializer(AskedSerializer):

@@ -28,7 +28,9 @@ from twin.core.rules.report import Finding
 from twin.core.text.json_numbers import plain, plain_json
 from twin.core.text.numbers import quantity_text
 from twin.exceptions import CannotSimulate
+from twin.models import Run
 from twin.runs.findings import layout_findings
+from twin.runs.sensitivity import is_pending
 from twin.views import asked, diagrams
 from twin.views.sites import address, with_address
 
@@ -207,8 +209,10 @@ class RankingsView(LayoutQuestionView):
         }
 
 
-class SensitivityView(LayoutQuestionView):
+class SensitivityView(APIView):
     """What each assumed or estimated input does to the figures."""
+
+    schema = LayoutQuestionSchema()
 
     @extend_schema(
         parameters=[shapes.SCENARIO],
@@ -216,17 +220,33 @@ class SensitivityView(LayoutQuestionView):
         operation_id="layouts_sensitivity_retrieve",
     )
     def get(self, request: Request, pk: int) -> Response:
-        """Return every assumed or estimated input at both ends of its range, those that move a figure most first."""
-        return self.respond(request, pk)
+        """Return the tornado of the layout's newest finished run; `runs/{id}/sensitivity/` has it computed."""
+        layouts = Layout.objects.filter(site__in=visible_sites(request.user)).select_related("site")
+        layout = get_object_or_404(layouts, pk=pk)
+        if unknown := sorted(set(request.query_params) - {"scenario", "format"}):
+            raise exceptions.ValidationError({unknown[0]: [f"{unknown[0]} is no parameter here; there are scenario."]})
+        try:
+            scenario = asked.asked_scenario(request.query_params, layout)
+        except asked.BadQuestion as bad:
+            raise exceptions.ValidationError({bad.field: [f"{bad}."]}) from bad
+        done = layout.runs.filter(status=Run.Status.DONE, scenario=scenario).select_related("scenario")
+        run = done.defer(*{*Run.HEAVY} - {"sensitivity"}).order_by("-finished_at").first()
+        if run is None:
+            raise Unsolvable(f"{layout.path} has no finished run under {scenario.slug}; run it first.")
+        return Response(sensitivity_body(run))
 
-    def answer(self, query: Mapping[str, str], layout: Layout, year: Any, watch: Watch) -> dict[str, Any]:
-        # Here, because it loads the compiled solver: a web process starts without it.
-        from twin.core.comparison.sensitivity import as_json, sensitivity
 
-        watch.lap("read")
-        rows = as_json(sensitivity(year.inputs))
-        watch.lap("solve")
-        return {"converged": True, "rows": plain_json(rows)}  # an end that cannot be solved has no figure
+def sensitivity_body(run: Run) -> dict[str, Any]:
+    """Return the tornado of a run as the API writes it."""
+    kept = run.sensitivity or {}
+    state = "done" if "rows" in kept else "pending" if is_pending(run) else "failed" if kept else "not asked"
+    return {
+        "run": str(run.id),
+        "scenario": run.scenario.slug,
+        "status": state,
+        "message": kept.get("message", ""),
+        "rows": kept.get("rows"),
+    }
 
 
 class RepairsView(LayoutQuestionView):

@@ -15,6 +15,8 @@ from facility.api.schema import RefusalSchema
 from facility.permissions import check_change_site, visible_sites
 from twin.api import serializers
 from twin.api.launch import RunLaunchSerializer
+from twin.api.state_shapes import SensitivitySerializer
+from twin.api.states import sensitivity_body
 from twin.comparisons import sharing
 from twin.core.comparison.compare import compare
 from twin.core.comparison.plan_difference import plan_difference
@@ -24,6 +26,7 @@ from twin.core.text.json_numbers import plain_json
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
 from twin.runs import services, snapshot
+from twin.runs.sensitivity import sensitivity_ask
 
 REPEATABLE = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, description="Repeat a lost request without a second run."
@@ -97,7 +100,13 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
 
     def _unread(self) -> set[str]:
         """Return the heavy columns that this answer does not hold."""
-        read = {"retrieve": "details", "series": "series", "racks": "racks", "inputs": "inputs"}.get(self.action)
+        read = {
+            "retrieve": "details",
+            "series": "series",
+            "racks": "racks",
+            "inputs": "inputs",
+            "sensitivity": "sensitivity",
+        }.get(self.action)
         return set(Run.HEAVY) - {read}
 
     @extend_schema(responses=serializers.RunSerializer(many=True))
@@ -184,6 +193,22 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
 
         run = self._done()
         return Response(launches_of_run(run_details(run.details).per_workload, snapshot.inputs_stored(run.inputs)))
+
+    @extend_schema(responses=SensitivitySerializer)
+    @action(detail=True)
+    def sensitivity(self, request: Request, pk: str | None = None) -> Response:
+        """Return what each assumed or estimated input does to the figures, once a worker has computed it."""
+        return Response(sensitivity_body(self._done()))
+
+    @extend_schema(request=None, responses={202: SensitivitySerializer})
+    @sensitivity.mapping.post
+    def ask_sensitivity(self, request: Request, pk: str | None = None) -> Response:
+        """Have a worker compute it; asking twice does nothing."""
+        try:
+            run = sensitivity_ask(run=self.get_object(), user=request.user)
+        except InvalidTransition as refusal:
+            raise Conflict(str(refusal)) from refusal
+        return Response(sensitivity_body(run), status=status.HTTP_202_ACCEPTED)
 
     def _done(self) -> Run:
         run = self.get_object()

@@ -12,6 +12,7 @@ from twin.core.results.findings import BLOCKING
 from twin.models import Run, Scenario
 from twin.runs import snapshot
 from twin.runs.findings import layout_findings
+from twin.runs.sensitivity import sensitivity_rows
 
 
 def layouts_verdict(
@@ -38,6 +39,8 @@ def layouts_verdict(
 def runs_verdict(runs: Sequence[Run], labels: Sequence[str] | None = None, *, by: str = RANKED_BY) -> dict[str, Any]:
     """Return the verdict over finished runs as they were stored; a blocking finding of the run sets its layout apart.
 
+    What would change it is read off their tornados, where they were asked for.
+
     Raises
     ------
     ValueError
@@ -45,9 +48,10 @@ def runs_verdict(runs: Sequence[Run], labels: Sequence[str] | None = None, *, by
     """
     names = labels or [f"{run.layout.path}, {run.scenario.slug}" for run in runs]
     solutions = []
+    tornados = {name: rows for run, name in zip(runs, names, strict=True) if (rows := sensitivity_rows(run))}
     for run, name in zip(runs, names, strict=True):
         details, read = run_details(run.details), snapshot.inputs_stored(run.inputs)
         found = [finding for finding in details.findings if finding.severity == BLOCKING]
         reasons = tuple(f"{finding.object_name}: {finding.message}" for finding in found)
         solutions.append(solution(Candidate(name, read, reasons), read, run.figures, run.bands or {}, details))
-    return verdict_of(solutions, by=by)
+    return verdict_of(solutions, by=by, tornados=tornados)

@@ -42,7 +42,7 @@ FIGURES = (
         "Cost",
         "$/M tok",
         "lower",
-        "Annualised capital, energy, demand charge, water, maintenance and staff over the output tokens served.",
+        "Annualised capital, energy, demand charge, water, maintenance, staff and licences over the output tokens.",
         headline=True,
     ),
     Figure(
@@ -50,7 +50,14 @@ FIGURES = (
         "Cost if rented",
         "$/M tok",
         "lower",
-        "The same accelerators rented by the hour at the market's reserved price, over the same tokens.",
+        "The same accelerators at the market's reserved price, with storage, licences and staff, over the same tokens.",
+    ),
+    Figure(
+        "colocated_cost_per_million_output_tokens_usd",
+        "Cost if colocated",
+        "$/M tok",
+        "lower",
+        "Own systems in a landlord's hall at the colocation price, electricity passed on, over the same tokens.",
     ),
     Figure(
         "utilisation_frac",

@@ -35,9 +35,15 @@ FORMULAS = {
     "tokens_per_joule": "output tokens per second ÷ power at the meter; 1 tok/J = 1 (tok/s)/W = 1 M (tok/s)/MW",
     "it_tokens_per_joule": "output tokens per second ÷ power at the rack inputs",
     "cost_per_million_output_tokens_usd": (
-        "(capital per year + energy + demand charge + water + maintenance + staff) ÷ output tokens per year × 10⁶"
+        "(capital per year + energy + demand charge + carbon + water + maintenance + staff + licences) ÷ output tokens "
+        "per year × 10⁶"
     ),
-    "rented_cost_per_million_output_tokens_usd": "rent per hour ÷ output tokens per hour × 10⁶",
+    "rented_cost_per_million_output_tokens_usd": (
+        "(rent + storage + licences + staff of the service) ÷ output tokens × 10⁶"
+    ),
+    "colocated_cost_per_million_output_tokens_usd": (
+        "(systems + colocation + energy + maintenance + licences + staff of the service) ÷ output tokens × 10⁶"
+    ),
     "utilisation_frac": "served ÷ servable output tokens",
     "flop_utilisation_frac": "arithmetic per second ÷ dense peak of all accelerators (MFU)",
     "bandwidth_utilisation_frac": "bytes moved per second ÷ peak memory bandwidth of all accelerators (MBU)",

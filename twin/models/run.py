@@ -30,7 +30,7 @@ class Run(models.Model):
         Status.FAILED: {Status.QUEUED},
         Status.CANCELLED: {Status.QUEUED},
     }
-    HEAVY = ("inputs", "series", "racks", "details")  # columns that lists leave in the database
+    HEAVY = ("inputs", "series", "racks", "details", "sensitivity")  # columns that lists leave in the database
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="runs")
@@ -60,6 +60,9 @@ class Run(models.Model):
     figures = models.JSONField(null=True, blank=True, help_text="Figures of merit by name, SI.")
     bands = models.JSONField(null=True, blank=True, help_text="80 % band [low, high] by figure.")
     details = models.JSONField(null=True, blank=True, help_text="Workloads, limits, balances, costs, energy flow.")
+    sensitivity = models.JSONField(
+        null=True, blank=True, help_text="Tornado over every assumed or estimated input, once it was asked for."
+    )
     series = models.BinaryField(null=True, help_text="Hourly arrays: NumPy .npz, float32.")
     racks = models.BinaryField(null=True, help_text="Per-rack arrays: NumPy .npz.")
 

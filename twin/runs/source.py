@@ -9,6 +9,7 @@ from twin.core.report.shapes import Drawing
 from twin.core.results.details import run_details
 from twin.models import Run
 from twin.runs import snapshot
+from twin.runs.sensitivity import sensitivity_rows
 from twin.runs.services import run_racks, run_series
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ def reported(run: Run, *, drawn: bool = True) -> ReportedRun:
         place=layout.site.place,
         status=layout.get_status_display(),
         cdu_places=places,
+        tornado=tuple(sensitivity_rows(run)),
         diagrams=diagrams_of(inputs) if drawn else (),
     )
 

@@ -11,7 +11,7 @@ from django.core.management import call_command
 
 from twin.exceptions import RunHeld
 from twin.models import Run
-from twin.runs import services
+from twin.runs import sensitivity, services
 
 
 @shared_task(bind=True, max_retries=None, name=services.SIMULATE_RUN)
@@ -21,6 +21,15 @@ def simulate_run(self, run_id: str) -> None:
         services.run_execute(run_id=UUID(run_id))
     except RunHeld as held:
         raise self.retry(countdown=held.seconds + 1) from held
+    except Run.DoesNotExist:
+        return  # deleted while it waited
+
+
+@shared_task(name=sensitivity.SENSITIVITY_MAKE, soft_time_limit=600, time_limit=660)
+def sensitivity_make(run_id: str) -> None:
+    """Compute the tornado of a finished run."""
+    try:
+        sensitivity.sensitivity_make(UUID(run_id))
     except Run.DoesNotExist:
         return  # deleted while it waited
 

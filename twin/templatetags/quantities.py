@@ -122,6 +122,12 @@ def input_range(row: Sensitivity) -> str:
 
 
 @register.filter
+def end_text(value: float | str, unit: str) -> SafeString | str:
+    """`{{ row.low|end_text:row.unit }}`: an end of an input's range; of a choice its name."""
+    return value.replace("_", " ") if isinstance(value, str) else quantity(value, "" if unit == "1" else unit)
+
+
+@register.filter
 def share(value: float) -> str:
     """`{{ row.share_of_layout_frac|share }}`: a share that follows from what somebody stated, "7 %", "52.9 %"."""
     return f"{value * 100:.3g}{GAP}%"

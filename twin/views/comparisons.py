@@ -9,10 +9,11 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from facility.models import Layout
-from facility.permissions import may_change_site, visible_sites
+from facility.permissions import check_change_site, may_change_site, visible_sites
 from twin.comparisons import sharing
 from twin.comparisons.choice import runs_of_layouts
 from twin.comparisons.sharing import as_compared
@@ -28,6 +29,7 @@ from twin.core.provenance import MODEL_VERSION
 from twin.core.results.details import run_details
 from twin.floor import plan_difference as plan_difference_drawing
 from twin.models import Comparison, Run, Scenario
+from twin.runs import sensitivity
 from twin.runs.latest import recent_runs
 from twin.runs.tables import as_csv
 
@@ -116,6 +118,24 @@ def comparison_revoke(request: HttpRequest, token: str) -> HttpResponse:
     return redirect("shared-comparisons")
 
 
+@login_required
+@require_POST
+def compare_tornado(request: HttpRequest) -> HttpResponse:
+    """Have workers compute what would change the order of the posted runs."""
+    runs = visible_runs_or_404(request, parsed(request.POST.get("runs", "")))
+    if not runs:
+        raise Http404("Name the runs to compute it for.")
+    for run in runs:
+        check_change_site(request.user, run.layout.site)
+    for run in runs:
+        sensitivity.sensitivity_ask(run=run, user=request.user)
+    back = request.POST.get("back", "")
+    is_here = url_has_allowed_host_and_scheme(
+        back, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return redirect(back if is_here else reverse("compare"))
+
+
 def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None = None) -> HttpResponse:
     """Return the page of two or more runs; `kept` is the comparison that the address names, if it names one."""
     from twin.comparisons.verdict import runs_verdict  # loads the solvers; only a verdict needs them
@@ -134,6 +154,9 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
         "columns": columns,
         "compared": compared,
         "full": len(runs) >= MAX_RUNS,
+        "without_tornado": [run for run in runs if not sensitivity.sensitivity_rows(run)],
+        "may_ask": all(may_change_site(request.user, run.layout.site) for run in runs),
+        "tornado_pending": any(sensitivity.is_pending(run) for run in runs),
         "many": len(runs) > N_WIDE_COLUMNS,
         "pickable": [] if kept else pickable(request, ids),
         "start": columns[start],

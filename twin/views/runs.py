@@ -11,21 +11,24 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from facility.permissions import check_change_site, may_change_site, visible_sites
 from facility.views.lookup import visible_layout_or_404
 from power_cooling.site_facts.confidence import WEAKEST_FIRST
 from twin.core.charts import run as run_charts
-from twin.core.figures_of_merit import FIGURES, HEADLINES, SERIES, SERIES_BY_NAME
+from twin.core.comparison.tornado import FIGURES as FIGURES_OF_TORNADO
+from twin.core.comparison.tornado import SensitivityRow, most_moving
+from twin.core.figures_of_merit import BY_NAME, FIGURES, HEADLINES, SERIES, SERIES_BY_NAME
 from twin.core.results.answers import answers
 from twin.core.results.details import Assumption, FailureRow, LimitRow, run_details
 from twin.core.results.findings import run_findings, tightest_margins
 from twin.core.text.numbers import date_text, quantity_text
 from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.models import Run
-from twin.runs import ring, services, tables
+from twin.runs import ring, sensitivity, services, tables
 from twin.runs.last_run import href
 from twin.runs.latest import recent_runs
 from twin.runs.snapshot import inputs_stored
@@ -85,7 +88,9 @@ def run_detail(request: HttpRequest, run: UUID) -> HttpResponse:
     if request.htmx:  # it ended since the last poll: the whole page changes
         return HttpResponse(headers={"HX-Refresh": "true"})
     if run.status == Run.Status.DONE:
-        context |= result_context(run) | series_context(run, request.GET.get("series", "meter_power_w"))
+        context |= (
+            tornado_context(run) | result_context(run) | series_context(run, request.GET.get("series", "meter_power_w"))
+        )
     return render(request, "twin/run_detail.html", context)
 
 
@@ -190,6 +195,48 @@ def acted(request: HttpRequest, run: UUID, service) -> HttpResponse:
     except (InvalidTransition, PermissionDenied) as refusal:
         messages.error(request, str(refusal))
     return redirect("run-detail", run.id)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+@vary_on_headers("HX-Request")
+def run_tornado(request: HttpRequest, run: UUID) -> HttpResponse:
+    """Have a worker compute what every uncertain input does to the figures; htmx asks whether it is there."""
+    run = visible_run_or_404(request, run, "series", "racks")
+    if request.method == "POST":
+        check_change_site(request.user, run.layout.site)
+        try:
+            sensitivity.sensitivity_ask(run=run, user=request.user)
+        except InvalidTransition as refusal:
+            messages.error(request, str(refusal))
+    if not request.htmx:
+        return redirect(reverse("run-detail", args=[run.id]) + "#tornado")
+    may_change = may_change_site(request.user, run.layout.site)
+    return render(request, "twin/run/_tornado.html", {"run": run, "may_change": may_change, **tornado_context(run)})
+
+
+def tornado_context(run: Run) -> dict:
+    """Return the inputs that move each figure most, with where their bars begin and end, or how far it has come."""
+    rows = sensitivity.sensitivity_rows(run)
+    groups = []
+    for name in FIGURES_OF_TORNADO:
+        shown = most_moving(rows, name)
+        if shown:
+            ends = [end for row in shown for end in (row.figure_low, row.figure_high) if end is not None]
+            groups.append((BY_NAME[name], [(row, bar(row, min(ends), max(ends))) for row in shown]))
+    return {
+        "tornado": groups,
+        "n_inputs": len({row.input for row in rows}),
+        "tornado_pending": sensitivity.is_pending(run),
+        "tornado_message": (run.sensitivity or {}).get("message", ""),
+    }
+
+
+def bar(row: SensitivityRow, least: float, most: float) -> tuple[float, float]:
+    """Return start and width of a row's bar, of 100; an end without a figure reaches to the edge."""
+    width = (most - least) or 1.0
+    ends = [100.0 if end is None else 100.0 * (end - least) / width for end in (row.figure_low, row.figure_high)]
+    return min(ends), max(max(ends) - min(ends), 0.5)
 
 
 @login_required

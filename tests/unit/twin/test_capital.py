@@ -18,6 +18,7 @@ from twin.core.results.economics import (
     capital_recovery_frac,
     capital_usd,
     prices_of,
+    real_rate_frac,
     yearly_costs,
 )
 from twin.core.rules.design_load import rack_design
@@ -48,6 +49,8 @@ def used(inputs: LayoutInputs) -> Quantities:
         energy_j=1e14,
         peak_power_w=7e6,
         water_m3=0.0,
+        carbon_kg=0.0,
+        liquid_frac=1.0,
         n_accelerators=6912,
         rent_usd_per_h=None,
     )
@@ -65,7 +68,9 @@ def test_eight_of_ten_cdus_less_cost_less_by_what_they_cost_installed(inputs):
     less = capital_usd(used(inputs), prices)[PLANT] - capital_usd(used(fewer), prices)[PLANT]
     assert less == pytest.approx(8 * price * prices.installation_factor)  # Virginia has the United States' factor, 1
     before, after = bill(inputs), bill(fewer)
-    a_year = less * (capital_recovery_frac(prices.wacc_frac, prices.plant_years) + prices.facility_maintenance_frac)
+    rate, years = real_rate_frac(prices), prices.plant_years
+    worn = 1 - prices.plant_residual_frac * (1 + rate) ** -years
+    a_year = less * (worn * capital_recovery_frac(rate, years) + prices.facility_maintenance_frac)
     assert sum(before.values()) - sum(after.values()) == pytest.approx(a_year)
     assert {item for item in before if before[item] != after[item]} == {PLANT, "Facility maintenance"}
 

@@ -100,10 +100,10 @@ def test_every_variation_moves_just_its_input():
     found = list(variations(inputs))
     assert len({variation.input for variation in found}) == len(found)
     names = {variation.input for variation in found}
-    assert {"wacc", "busiest hour over capacity of enterprise_assistants"} <= names
+    assert {"Cost of capital", "busiest hour over capacity of enterprise_assistants"} <= names
     for variation in found:
-        moved = variation.at(variation.high)
-        assert moved != inputs, variation.input
+        end = variation.high if variation.high != variation.value else variation.low  # a list price is its own high end
+        assert variation.at(end) != inputs, variation.input
     sheet = inputs.products.finance["wacc"]
     assert with_fact(inputs, sheet, "value", 0.2).products.finance["wacc"].facts["value"] == 0.2
     assert inputs.products.finance["wacc"].facts["value"] != 0.2
@@ -115,9 +115,9 @@ def test_the_tornado_holds_what_a_planner_fears_first():
     rows = sensitivity(layout_inputs(snapshot.snapshot(*small_scenario())), ("cost_per_million_good_tokens_usd",))
     assert [row.swing for row in rows] == sorted((row.swing for row in rows), reverse=True)
     by_name = {row.input: row for row in rows}
-    dearer = next(row for name, row in by_name.items() if name.startswith("price_estimate_usd"))
+    dearer = next(row for name, row in by_name.items() if name.startswith("Price, estimated"))
     assert dearer.figure_high > dearer.figure_low
-    assert by_name["wacc"].figure_high > by_name["wacc"].figure_low
+    assert by_name["Cost of capital"].figure_high > by_name["Cost of capital"].figure_low
     assert all(row.source for row in rows)
 
 
@@ -132,6 +132,7 @@ def test_the_command_prints_the_verdict_as_json():
     assert set(found) == {
         "sentence",
         "basis",
+        "by",
         "ranking",
         "winner",
         "difference",

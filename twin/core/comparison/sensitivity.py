@@ -5,19 +5,21 @@ estimate of `solve.estimate`. Ranges are the catalogue's where it states one, el
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from twin.core.comparison.tornado import FIGURES, SensitivityRow
+from twin.core.inputs.demand import ASSUMED_PEAK_LOAD
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, WorkloadShare
 from twin.core.results.assumptions import FIELDS_BY_KIND
+from twin.core.results.figures import COSTS, figures_of_merit, served_in
 from twin.core.results.figures import bands as figures_bands
-from twin.core.results.figures import figures_of_merit, served_in
 from twin.core.solve.estimate import estimated_year
 from twin.core.solve.simulate import described
+from twin.core.text.field_names import assumption_words
 
-FIGURES = ("cost_per_million_good_tokens_usd", "tokens_per_joule", "availability_frac")
 UNCERTAIN = ("estimated", "assumed")
 # Where no source states a range: an estimate is good to a fifth, an assumption to a third.
 ASSUMED_RANGE_FRAC = {"estimated": 0.2, "assumed": 0.33}
@@ -28,31 +30,6 @@ MONEY_FIELDS = frozenset(
 )
 SHARES = ("_frac", "efficiency", "prefix_cache_hit")  # of these fields no value exceeds 1
 N_DRAWN_IN = 3  # times that an impossible end is drawn in to a quarter of its way
-ASSUMED_PEAK_LOAD = (0.5, 1.0)  # what planners put between a hall with reserve and a full one
-
-
-@dataclass(frozen=True, slots=True)
-class SensitivityRow:
-    """One input at both ends of its range, and one figure there."""
-
-    input: str
-    low: float | str
-    high: float | str
-    unit: str
-    source: str
-    confidence: str
-    figure: str
-    figure_low: float | None
-    figure_high: float | None
-
-    @property
-    def swing(self) -> float:
-        """How far the figure moves, in logarithms; infinite where one end has no value."""
-        if self.figure_low is None or self.figure_high is None:
-            return float("inf") if self.figure_low is not self.figure_high else 0.0
-        if min(self.figure_low, self.figure_high) <= 0:
-            return abs(self.figure_high - self.figure_low)
-        return abs(float(np.log(self.figure_high / self.figure_low)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +49,8 @@ class Variation:
 
 def sensitivity(inputs: LayoutInputs, figures: tuple[str, ...] = FIGURES) -> list[SensitivityRow]:
     """Return every assumed or estimated input of a layout under a scenario, those that move a figure most first.
+
+    Takes some ten CPU seconds: a command and a worker's task call it, no page.
 
     Parameters
     ----------
@@ -106,16 +85,16 @@ def sensitivity(inputs: LayoutInputs, figures: tuple[str, ...] = FIGURES) -> lis
         moved = replace(variation, low=low, high=high)
         rows += [_row(moved, figure, _plain(at_low[figure]), _plain(at_high[figure])) for figure in figures]
     bands = figures_bands(estimated, served, base)
+    for name in {*figures} & COSTS.keys():  # their bands hold prices too: what the tokens alone do
+        low, high = bands["output_tokens_per_s"]
+        made, cost = base["output_tokens_per_s"], base[name]
+        if cost and made and low > 0:
+            bands[name] = [cost * made / high, cost * made / low]
     source = "bands held by measured deployments"
     predicted = ("predicted serving and power", "10 %", "90 %", "of runs", source, "derived")
     rows += [SensitivityRow(*predicted, figure, *bands[figure]) for figure in figures if figure in bands]
     rows = [row for row in rows if row.swing > 1e-6]
     return sorted(rows, key=lambda row: -row.swing)
-
-
-def as_json(rows: list[SensitivityRow]) -> list[dict[str, Any]]:
-    """Return the rows as the command and the API write them."""
-    return [asdict(row) for row in rows]
 
 
 def variations(inputs: LayoutInputs) -> Iterator[Variation]:
@@ -147,21 +126,21 @@ def _of_fact(inputs: LayoutInputs, sheet: ProductSheet, field: str) -> Variation
     is_money = sheet.kind in MONEY_KINDS or field in MONEY_FIELDS
     low, high = _range(sheet.facts, field)
     has_range = low is not None and high is not None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not (value or has_range):
         return None
     if confidence not in UNCERTAIN and not has_range:
         return None
     if low is None or high is None:
         low, high = _assumed_range(field, float(value), confidence)
     source = sheet.source if has_range else f"{sheet.source} (range assumed: no source states one)"
-    name = sheet.slug if field == "value" else f"{field} of {sheet.name or sheet.slug}"
+    of, words, shown = assumption_words(sheet.slug if field == "value" else sheet.name or sheet.slug, field, "1")
+    name = words if field == "value" else f"{words}, {of}"
+    unit = ("1" if shown == "%" else shown or "1") if field == "value" else inputs.units.get(field, "1")
 
     def at(moved: float | str) -> LayoutInputs:
         return with_fact(inputs, sheet, field, moved)
 
-    return Variation(
-        name, float(low), float(high), float(value), inputs.units.get(field, "1"), source, confidence, is_money, at
-    )
+    return Variation(name, float(low), float(high), float(value), unit, source, confidence, is_money, at)
 
 
 def _assumed_range(field: str, value: float, confidence: str) -> tuple[float, float]:
@@ -281,6 +260,7 @@ def _row(variation: Variation, figure: str, low: float | None, high: float | Non
         figure,
         low,
         high,
+        variation.value,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from twin.core.comparison.sensitivity import Variation, sensitivity, variations
+from twin.core.comparison.tornado import SensitivityRow
 from twin.core.figures_of_merit import BY_NAME, RANKED_BY
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.results.details import RunDetails
@@ -102,9 +103,17 @@ def _check(compared: Sequence[Any], by: str) -> None:
 
 
 def verdict_of(
-    solutions: Sequence[Solution], basis: str = CAPACITY_SHARE, by: str = RANKED_BY, *, with_flips: bool = False
+    solutions: Sequence[Solution],
+    basis: str = CAPACITY_SHARE,
+    by: str = RANKED_BY,
+    *,
+    with_flips: bool = False,
+    tornados: Mapping[str, Sequence[SensitivityRow]] | None = None,
 ) -> dict[str, Any]:
-    """Return the verdict over layouts that are solved already; what would change it takes solving them anew."""
+    """Return the verdict over layouts that are solved already.
+
+    What would change it takes solving them anew (`with_flips`), or is read off their `tornados`, by name of a solution.
+    """
     _check(solutions, by)
     ranked = ranking(solutions, by)
     able = [solution for solution in ranked if not solution.blocked]
@@ -114,6 +123,8 @@ def verdict_of(
     winner = able[0] if able and fit and not tied_first and able[0].figures[by] is not None else None
     pair = (able[0], able[1]) if len(able) > 1 else None
     flips = _flips(*pair, by) if pair and with_flips else []
+    if pair and tornados and all(solution.name in tornados for solution in pair):
+        flips = flips_between(*pair, (tornados[pair[0].name], tornados[pair[1].name]), by)
     return {
         "sentence": _sentence(able, fit, winner, tied_first, flips, by, ranked),
         "basis": _basis_text(basis, solutions),
@@ -278,6 +289,47 @@ def _flips(first: Solution, second: Solution, by: str) -> list[dict[str, Any]]:
                 {"input": name, "from": variation.value, "to": turn, "unit": variation.unit, "winner_then": second.name}
             )
     return sorted(found, key=_distance)[:N_FLIPS]
+
+
+def flips_between(
+    first: Solution,
+    second: Solution,
+    tornados: tuple[Sequence[SensitivityRow], Sequence[SensitivityRow]],
+    by: str,
+) -> list[dict[str, Any]]:
+    """Return the inputs at which the order of two layouts turns, read off their tornados, nearest first.
+
+    Between where an input stands and an end of its range a figure is taken as exponential in the input.
+    """
+    sign = -1.0 if BY_NAME[by].better == "lower" else 1.0
+    lead = _log_ratio(first.figures[by], second.figures[by])
+    if lead is None or sign * lead <= 0:
+        return []
+    rows = [{row.input: row for row in of if row.figure == by} for of in tornados]
+    found = []
+    for name in dict.fromkeys((*rows[0], *rows[1])):
+        row = rows[0].get(name) or rows[1][name]
+        for which in ("low", "high"):
+            at = [
+                getattr(of[name], f"figure_{which}") if name in of else solution.figures[by]
+                for of, solution in zip(rows, (first, second), strict=True)
+            ]
+            then = _log_ratio(*at)
+            if then is None or sign * then >= 0:
+                continue
+            start, end = row.value, getattr(row, which)
+            turn = end
+            if isinstance(start, float) and isinstance(end, float):
+                turn = start + lead / (lead - then) * (end - start)
+            found.append({"input": name, "from": start, "to": turn, "unit": row.unit, "winner_then": second.name})
+    return sorted(found, key=_distance)[:N_FLIPS]
+
+
+def _log_ratio(a: float | None, b: float | None) -> float | None:
+    """Return the logarithm of one figure over another; None where one has no value, or none above 0."""
+    if a is None or b is None or not (a > 0 and b > 0):
+        return None
+    return float(np.log(a / b))
 
 
 def _distance(flip: Mapping[str, Any]) -> float:

@@ -10,6 +10,7 @@ FloatArray = NDArray[np.float64]
 
 # Weather years are typical years without a calendar: hour 0 is taken as a Monday, 0 to 1 h local time.
 ASSUMED_FIRST_WEEKDAY = 0
+ASSUMED_PEAK_LOAD = (0.5, 1.0)  # busiest hour over capacity: between a hall with reserve and a full one
 
 
 def hourly_shape(diurnal: Mapping[str, Any], n_hours: int) -> FloatArray:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from power_cooling.site_facts.confidence import WEAKEST_FIRST
 from twin.core.charts.geometry import month_spans
+from twin.core.comparison.tornado import FIGURES as TORNADO_FIGURES
+from twin.core.comparison.tornado import SensitivityRow, most_moving
 from twin.core.figures_of_merit import BY_NAME, FIGURES, HEADLINES, SERIES_BY_NAME
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.provenance import Solver
@@ -50,6 +52,7 @@ class ReportedRun:
     place: str = ""
     status: str = ""
     cdu_places: Mapping[int, tuple] = field(default_factory=dict)
+    tornado: tuple[SensitivityRow, ...] = ()  # none as long as nobody asked for it
     diagrams: tuple[Drawing, ...] = ()  # one-line and loop, drawn from the same snapshot
 
     @property
@@ -86,6 +89,7 @@ def run_report(run: ReportedRun, *, made: str) -> Report:
             findings_section(run),
             failures_section(run),
             costs_section(run),
+            tornado_section(run),
             bill_section(run),
             racks_section(run),
             description_section(run.inputs),
@@ -495,6 +499,20 @@ def costs_section(run: ReportedRun) -> Section:
     rent = run.details.rent.cost_per_million_output_tokens_usd
     text = f"Built and owned {quantity_text(run.figures.get(cost.name), cost.unit)}; "
     text += f"the same accelerators rented {quantity_text(rent, cost.unit)}."
+    options = [
+        [
+            row.name,
+            row.usd_at_start,
+            row.usd_per_year,
+            row.cost_per_million_output_tokens_usd,
+            ""
+            if i == 0
+            else f"from month {row.owning_wins_month}"
+            if row.owning_wins_month
+            else "not within their life",
+        ]
+        for i, row in enumerate(run.details.options)
+    ]
     return Section(
         "Costs",
         [text],
@@ -509,6 +527,17 @@ def costs_section(run: ReportedRun) -> Section:
                 empty="This run kept none.",
             ),
             Table(
+                "Own or rent",
+                "Own, colocate or rent",
+                (
+                    Column("The same accelerators"),
+                    *numbers(("Paid at the start", "$"), ("A year", "$/year"), ("Cost", cost.unit)),
+                    Column("Owning wins"),
+                ),
+                options,
+                empty="This run kept none.",
+            ),
+            Table(
                 "Sensitivities",
                 "What moves the cost of a token most",
                 (
@@ -520,6 +549,40 @@ def costs_section(run: ReportedRun) -> Section:
                 sensitivities,
             ),
         ],
+    )
+
+
+def tornado_section(run: ReportedRun) -> Section:
+    """Return the inputs that move cost, tokens per watt and availability most."""
+    tables = []
+    for name in TORNADO_FIGURES:
+        figure = BY_NAME[name]
+        columns = (
+            Column("Input"),
+            *(Column(head, NUMBER, unit_from="Unit") for head in ("From", "To")),
+            Column("Unit", UNIT),
+            *numbers((f"{figure.label} at from", figure.unit), ("At to", figure.unit)),
+            Column("Confidence", MARK),
+            Column("Source"),
+        )
+        rows = [
+            [
+                row.input,
+                row.low,
+                row.high,
+                "" if row.unit == "1" else row.unit,
+                row.figure_low,
+                row.figure_high,
+                row.confidence,
+                row.source,
+            ]
+            for row in most_moving(run.tornado, name)
+        ]
+        if rows:
+            tables.append(Table(f"Moves {figure.label}", f"What moves {figure.label.lower()} most", columns, rows))
+    text = "Each assumed or estimated input alone, from one end of its range to the other."
+    return Section(
+        "Sensitivity", [text if tables else "Nobody has asked for it; the run's page has it computed."], tables=tables
     )
 
 

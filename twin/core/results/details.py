@@ -139,6 +139,18 @@ class Rent:
 
 
 @dataclass(frozen=True, slots=True)
+class CostOption:
+    """One way to have the same accelerators: owned, colocated or rented."""
+
+    name: str
+    usd_at_start: float
+    usd_per_year: float  # what was paid at the start included, over its life
+    cost_per_million_output_tokens_usd: float | None
+    owning_wins_month: int | None  # from which less has been spent on owning; None: not within the accelerators' life
+    items: tuple[CostItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sensitivity:
     """What one input between its stated bounds does to the cost of a million output tokens."""
 
@@ -303,6 +315,7 @@ class RunDetails:
     costs: tuple[CostItem, ...] = ()
     capital: tuple[CapitalLine, ...] = ()
     rent: Rent = Rent()
+    options: tuple[CostOption, ...] = ()  # own first
     sensitivities: tuple[Sensitivity, ...] = ()
     availability: AvailabilityNote = AvailabilityNote()
     failures: tuple[FailureRow, ...] = ()  # worst first

@@ -1,6 +1,6 @@
 """A solved year as figures of merit, series, rack arrays, limits, costs, energy flow and uncertainty."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from twin.core.failures.serving_losses import ServingLoss
 from twin.core.figures_of_merit import SERIES
 from twin.core.inputs import equipment
 from twin.core.inputs.admission import DEGRADE, QUEUE, queue, refuse
+from twin.core.inputs.demand import ASSUMED_PEAK_LOAD
 from twin.core.inputs.feeds import provisioned_w, rack_feeds
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.pools import Pool
@@ -72,7 +73,8 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         energy_flow=tuple(energy_flow(year)),
         costs=tuple(economics.yearly_costs(used, prices)),
         capital=tuple(economics.capital_lines(used, prices, bounds)),
-        rent=Rent(used.rent_usd_per_h, economics.rented_cost_usd(used)),
+        rent=Rent(used.rent_usd_per_h, economics.rented_cost_usd(used, prices)),
+        options=tuple(economics.options(used, prices)),
         sensitivities=tuple(economics.sensitivities(used, prices, bounds)),
         availability=availability(solved.uptime, served.output_tokens_per_s.mean() * S_PER_YEAR),
         failures=single_failures(solved.uptime, served.output_tokens_per_s.mean()),
@@ -230,7 +232,8 @@ def figures_of_merit(year: Year, served: Served) -> dict[str, float | None]:
         "cost_per_million_good_tokens_usd": economics.good_cost_usd(used, prices),
         "cost_per_million_input_tokens_usd": economics.input_cost_usd(used, prices),
         "blended_cost_per_million_tokens_usd": economics.blended_cost_usd(used, prices),
-        "rented_cost_per_million_output_tokens_usd": economics.rented_cost_usd(used),
+        "rented_cost_per_million_output_tokens_usd": economics.rented_cost_usd(used, prices),
+        "colocated_cost_per_million_output_tokens_usd": economics.colocated_cost_usd(used, prices),
         "utilisation_frac": output.mean() / servable if servable > 0 else None,
         "flop_utilisation_frac": float(served.flop_activity.mean(axis=0) @ weights),
         "bandwidth_utilisation_frac": float(served.byte_activity.mean(axis=0) @ weights),
@@ -381,13 +384,22 @@ def money(year: Year, served: Served) -> tuple[economics.Quantities, economics.P
     seconds_scale = S_PER_YEAR / (year.weather.n_elements * S_PER_HOUR)
     rent, known = 0.0, True
     counts = {}
+    spread = np.zeros(2)  # of the rent: from what owning costs the provider to the price on demand
     for slug in np.unique(year.table.accelerator):
         counts[slug] = float(year.table.bank["n_accelerators"][year.table.accelerator == slug].sum())
         if slug:
             entry = inputs.products.gpu_rental.get(str(slug))
             known &= entry is not None
-            rent += counts[slug] * entry.facts["reserved_1y_usd_per_gpu_h"] if entry else 0.0
+            if entry is not None:
+                reserved = float(entry.facts["reserved_1y_usd_per_gpu_h"])
+                ends = [
+                    entry.facts.get(name) for name in ("cost_of_ownership_usd_per_gpu_h", "on_demand_usd_per_gpu_h")
+                ]
+                rent += counts[slug] * reserved
+                spread += [counts[slug] * float(reserved if end is None else end) for end in ends]
     drawn = capital.capital_items(inputs)
+    nameplate_w = year.table.nameplate_w
+    energy_j = float(year.power.meter_power_w.mean() * S_PER_YEAR)
     used = economics.Quantities(
         output_tokens=float(served.output_tokens_per_s.mean() * S_PER_YEAR * year.availability_frac),
         input_tokens=float(served.input_tokens_per_s.mean() * S_PER_YEAR * year.availability_frac),
@@ -396,14 +408,19 @@ def money(year: Year, served: Served) -> tuple[economics.Quantities, economics.P
         it_capital_usd=capital.group_usd(drawn, capital.SYSTEMS),
         network_capital_usd=capital.group_usd(drawn, capital.NETWORK) if inputs.fabrics else None,
         plant_usd=capital.group_usd(drawn, capital.POWER, capital.COOLING),
-        nameplate_power_w=float(year.table.nameplate_w.sum()),
-        energy_j=float(year.power.meter_power_w.mean() * S_PER_YEAR),
+        nameplate_power_w=float(nameplate_w.sum()),
+        energy_j=energy_j,
+        carbon_kg=energy_j / economics.J_PER_KWH * float(inputs.site.region.facts["grid_carbon_kg_per_kwh"]),
+        liquid_frac=float(nameplate_w[year.table.bank["cdu_index"] >= 0].sum() / max(nameplate_w.sum(), 1.0)),
         peak_power_w=float(year.power.meter_power_w.max()),
         water_m3=float(year.power.water_kg_s.sum() * S_PER_HOUR * seconds_scale / 1e3),
         n_accelerators=sum(count for slug, count in counts.items() if slug),
         rent_usd_per_h=rent if known and rent > 0 else None,
     )
-    return used, *economics.prices_of(inputs)
+    prices, bounds = economics.prices_of(inputs)
+    if used.rent_usd_per_h is not None:
+        bounds["rent_frac"] = (*(spread / rent).tolist(), "of the reserved price")
+    return used, prices, bounds
 
 
 def _prompt_frac(year: Year) -> float:
@@ -449,23 +466,13 @@ def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[
     fewer, more = served_band_frac(year, served)
     tokens = (np.log(fewer), np.log(more))
     per_joule = (-np.hypot(tokens[0], power), np.hypot(tokens[1], power))
-    per_token = (-tokens[1], -tokens[0])
     around = {name: (-float(log_band[name]), float(log_band[name])) for name in ("ttft", "itl")}
     logs = {
         **dict.fromkeys(("output_tokens_per_s", "input_tokens_per_s"), tokens),
         **dict.fromkeys(("goodput_tokens_per_s", "good_tokens_per_s"), tokens),
         **dict.fromkeys(("tokens_per_joule", "it_tokens_per_joule", "good_tokens_per_joule"), per_joule),
         **dict.fromkeys(("mean_power_w", "peak_power_w"), (-power, power)),
-        **dict.fromkeys(
-            (
-                "cost_per_million_output_tokens_usd",
-                "rented_cost_per_million_output_tokens_usd",
-                "cost_per_million_good_tokens_usd",
-                "cost_per_million_input_tokens_usd",
-                "blended_cost_per_million_tokens_usd",
-            ),
-            per_token,
-        ),
+        **cost_log_bands(year, served, tokens),
         **dict.fromkeys(("ttft_p50_s", "ttft_p95_s"), around["ttft"]),
         **dict.fromkeys(("itl_p50_s", "itl_p95_s"), around["itl"]),
     }
@@ -485,6 +492,71 @@ def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[
     for name in ("goodput_tokens_per_s", "good_tokens_per_s"):
         known[name][1] = max(numbers[name], min(known[name][1], known["output_tokens_per_s"][1]))
     return {name: [float(low), float(high)] for name, (low, high) in known.items()}
+
+
+#: How each cost of tokens follows from what a year used and at which prices.
+COSTS = {
+    "cost_per_million_output_tokens_usd": economics.owned_cost_usd,
+    "cost_per_million_good_tokens_usd": economics.good_cost_usd,
+    "cost_per_million_input_tokens_usd": economics.input_cost_usd,
+    "blended_cost_per_million_tokens_usd": economics.blended_cost_usd,
+    "rented_cost_per_million_output_tokens_usd": economics.rented_cost_usd,
+    "colocated_cost_per_million_output_tokens_usd": economics.colocated_cost_usd,
+}
+
+
+def cost_log_bands(year: Year, served: Served, tokens: tuple[float, float]) -> dict[str, tuple[float, float]]:
+    """Return how far each cost may lie below and above, in logarithms.
+
+    It holds the predicted tokens, prices, lives and licences between their bounds, and demand that is a share of
+    capacity between a hall with reserve and a full one; independent, added in quadrature.
+    """
+    used, prices, bounds = money(year, served)
+    at_demand = [_used_at_peak_load(year, served, used, end) for end in ASSUMED_PEAK_LOAD]
+    found = {}
+    for name, cost in COSTS.items():
+        below, above = economics.price_band_log(cost, used, prices, bounds)
+        base = cost(used, prices)
+        logs = [float(np.log(end / base)) for then in at_demand if base and (end := cost(then, prices))]
+        below, above = float(np.hypot(below, min([0.0, *logs]))), float(np.hypot(above, max([0.0, *logs])))
+        found[name] = (-float(np.hypot(below, tokens[1])), float(np.hypot(above, tokens[0])))
+    return found
+
+
+def _used_at_peak_load(
+    year: Year, served: Served, used: economics.Quantities, peak_load_frac: float
+) -> economics.Quantities:
+    """Return what a year uses and makes where the busiest hour loads capacity so much; stated demand stays.
+
+    Of the power the part that idles stays, and what serving draws follows the tokens.
+    """
+    loads = {share.workload.slug: share.peak_load_frac for share in year.inputs.scenario.workloads}
+    pools = [
+        pool
+        if pool.demand_is_stated
+        else replace(pool, demand_per_s=pool.demand_per_s * peak_load_frac / loads[pool.workload])
+        for pool in year.pools
+    ]
+    then = Served(pools, year.power.pool_clock_frac, year.power.pool_available_frac)
+    made, before = then.output_tokens_per_s.sum(), served.output_tokens_per_s.sum()
+    if not before > 0:
+        return used
+    more = float(made / before)
+    good = then.goodput(slice(None)) / max(served.goodput(slice(None)), 1e-12)
+    idle_w = float((year.table.bank["idle_w"] * year.table.bank["n_accelerators"]).sum())
+    parts = mean_power_by_part_w(year)
+    busy = max(parts["Accelerators"] - idle_w, 0.0) / max(sum(parts.values()), 1.0)
+    power = 1.0 + busy * (more - 1.0)
+    return replace(
+        used,
+        output_tokens=used.output_tokens * more,
+        input_tokens=used.input_tokens * more,
+        good_tokens=used.good_tokens * good,
+        energy_j=used.energy_j * power,
+        carbon_kg=used.carbon_kg * power,
+        water_m3=used.water_m3 * power,
+        peak_power_w=used.peak_power_w * power,
+    )
 
 
 def availability_band(availability_frac: float, losses: list[ServingLoss]) -> list[float]:

@@ -4,7 +4,8 @@ import json
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from twin.core.comparison.sensitivity import as_json, sensitivity
+from twin.core.comparison.sensitivity import sensitivity
+from twin.core.comparison.tornado import FIGURES, N_SHOWN, as_json, most_moving
 from twin.core.inputs.layout import layout_inputs
 from twin.exceptions import CannotSimulate
 from twin.management.arguments import named_layout, named_scenario
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         if json:
             self.stdout.write(_spelled(as_json(rows)))
             return
-        for row in rows[:36]:
+        for row in (row for figure in FIGURES for row in most_moving(rows, figure, N_SHOWN)):
             ends = " to ".join("-" if end is None else f"{end:.4g}" for end in (row.figure_low, row.figure_high))
             low, high = (f"{end:.4g}" if isinstance(end, float) else end for end in (row.low, row.high))
             self.stdout.write(f"{row.figure[:32]:33}{ends:24}{row.input[:60]:61}{low} to {high} {row.unit}")
