@@ -5,7 +5,7 @@ Figures of a period are ratios of sums over its elements, never means of hourly 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.float64]
 
 _J_PER_KWH = 3.6e6
+
+
+def _zero() -> FloatArray:
+    return np.zeros(())
+
+
+def _hour() -> FloatArray:
+    return np.array(3600.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,18 +33,20 @@ class SiteAccount:
     it_w: FloatArray  # at the racks' inputs
     cooling_w: FloatArray  # pumps, fans, chillers, towers
     electrical_loss_w: FloatArray  # from the meter to the racks' inputs
-    other_w: FloatArray = 0.0  # lighting, offices, security
+    other_w: FloatArray = field(default_factory=_zero)  # lighting, offices, security
     compute_w: FloatArray | None = None  # part of IT that reaches processors, memory and network; None where unknown
     heat_removed_w: FloatArray | None = None  # by the cooling; None for all heat of IT, losses and other loads
-    reused_heat_w: FloatArray = 0.0  # handed to a user outside
-    renewable_w: FloatArray = 0.0  # part of the meter's power covered by owned or contracted renewables
-    carbon_kg_per_kwh: FloatArray = 0.0  # of the meter's energy
-    water_kg_s: FloatArray = 0.0  # used on site
-    energy_water_l_per_kwh: FloatArray = 0.0  # used where the meter's energy is made
-    duration_s: FloatArray = 3600.0
+    reused_heat_w: FloatArray = field(default_factory=_zero)  # handed to a user outside
+    renewable_w: FloatArray = field(
+        default_factory=_zero
+    )  # part of the meter's power covered by owned or contracted renewables
+    carbon_kg_per_kwh: FloatArray = field(default_factory=_zero)  # of the meter's energy
+    water_kg_s: FloatArray = field(default_factory=_zero)  # used on site
+    energy_water_l_per_kwh: FloatArray = field(default_factory=_zero)  # used where the meter's energy is made
+    duration_s: FloatArray = field(default_factory=_hour)
 
     def __post_init__(self) -> None:
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        given = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         n = max(np.size(value) for value in given.values() if value is not None)
         for name, value in given.items():
             if value is None:

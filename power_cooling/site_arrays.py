@@ -7,14 +7,18 @@ them where a sheet exists. Validation names the offender: ``CduBank.ua_w_per_k[3
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from power_cooling.electrical.feed_tree import FeedTree, RackLinks
+
+if TYPE_CHECKING:  # a name of type checkers' own
+    from _typeshed import DataclassInstance
 
 ASSUMED_EVAPORATOR_APPROACH_K = 1.5  # flooded evaporators on data sheets: 1-2 K
 # Part-load curve of a variable-speed centrifugal chiller (Carrier 19XR 1407 kW, EnergyPlus DataSets/Chillers.idf).
@@ -26,22 +30,25 @@ ASSUMED_REFERENCE_DEGC = 65.0  # junction of a busy accelerator while its watts 
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Bank = TypeVar("Bank")
+Bank = TypeVar("Bank", bound="DataclassInstance")
 
 # Bounds a field may carry: metadata {"low": x} means >= x, {"above": x} means > x, {"high": x} means <= x.
 
 
 def _bounded(
     default: object = None, *, low: float | None = None, above: float | None = None, high: float | None = None
-) -> object:
-    """Return a dataclass field whose values are held to bounds; without `default` the field is required."""
+) -> Any:
+    """Return a dataclass field whose values are held to bounds; without `default` the field is required.
+
+    Any: a field is declared as the array that it is once made, and its default is a scalar that is spread then.
+    """
     metadata = {"low": low, "above": above, "high": high}
     if default is None:
         return field(metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
-def _spread(bank: object, *, trailing: dict[str, int] | None = None) -> int:
+def _spread(bank: DataclassInstance, *, trailing: dict[str, int] | None = None) -> int:
     """Turn every field of `bank` into a read-only array over its rows, check it, and return the number of rows."""
     name = type(bank).__name__
     trailing = trailing or {}
@@ -67,7 +74,7 @@ def _spread(bank: object, *, trailing: dict[str, int] | None = None) -> int:
     return n_rows
 
 
-def records(bank: object) -> NDArray:
+def records(bank: DataclassInstance) -> NDArray[np.void]:
     """Return a bank as one structured array, a row per rack (group, hall, plant): what compiled loops read."""
     names = [entry.name for entry in fields(bank)]
     columns = [getattr(bank, name) for name in names]
@@ -98,7 +105,7 @@ def rows_of(bank: Bank, rows: IntArray, **changed: IntArray) -> Bank:
     return taken
 
 
-def _check(label: str, values: NDArray, bounds: dict[str, float | None]) -> None:
+def _check(label: str, values: NDArray[Any], bounds: Mapping[str, float | None]) -> None:
     """Raise ValueError naming the first value of `label` that is outside `bounds` or not a number."""
     if not values.size:
         return
@@ -178,17 +185,17 @@ class RackBank:
 
     count: FloatArray = _bounded(low=0)
     n_accelerators: FloatArray = _bounded(low=0)  # per rack
-    pool_index: IntArray  # row of PoolCurves; -1: no accelerators (network, storage, support)
+    pool_index: IntArray = _bounded()  # row of PoolCurves; -1: no accelerators (network, storage, support)
     load_share: FloatArray = _bounded(low=0)  # multiplies the pool's load of the element; the product is held to 0..1
-    cdu_index: IntArray  # row of CduBank; -1: air only
-    hall_index: IntArray
+    cdu_index: IntArray = _bounded()  # row of CduBank; -1: air only
+    hall_index: IntArray = _bounded()
     tdp_w: FloatArray = _bounded(low=0)
     idle_w: FloatArray = _bounded(low=0)
     power_limit_w: FloatArray = _bounded(above=0)  # cap per accelerator, the board's own or set by the operator
     r_th_fixed_k_per_w: FloatArray = _bounded(low=0)
     r_th_flow_k_per_w: FloatArray = _bounded(low=0)  # flow-dependent part at design flow
-    throttle_degc: FloatArray
-    trip_degc: FloatArray  # the accelerators switch off above this junction temperature
+    throttle_degc: FloatArray = _bounded()
+    trip_degc: FloatArray = _bounded()  # the accelerators switch off above this junction temperature
     fixed_w: FloatArray = _bounded(low=0)  # CPU, NIC, switches, drives: drawn at any load
     per_load_w: FloatArray = _bounded(low=0)  # further draw at full load, linear
     max_power_w: FloatArray = _bounded(above=0)  # rated rack input
@@ -276,9 +283,9 @@ class CduBank:
     ua_w_per_k: FloatArray = _bounded(above=0)  # per unit, at both rated flows
     secondary_flow_kg_s: FloatArray = _bounded(above=0)  # rated, per unit
     primary_flow_kg_s: FloatArray = _bounded(above=0)  # valve open, per unit; of air where `to_air`
-    supply_set_degc: FloatArray
-    plant_index: IntArray
-    hall_index: IntArray  # whose air takes the pumps' motor loss, and whose dew point guards the supply
+    supply_set_degc: FloatArray = _bounded()
+    plant_index: IntArray = _bounded()
+    hall_index: IntArray = _bounded()  # whose air takes the pumps' motor loss, and whose dew point guards the supply
     pump_power_w: FloatArray = _bounded(0.0, low=0)  # per unit at rated flow
     pump_heat_frac: FloatArray = _bounded(0.9, low=0, high=1)  # of pump power into the coolant; the rest into the hall
     pump_static_frac: FloatArray = _bounded(0.3, low=0, high=1)  # of the head that does not fall with flow, assumed
@@ -318,13 +325,13 @@ class HallBank:
     """
 
     n_units: FloatArray = _bounded(low=0)
-    supply_set_degc: FloatArray
+    supply_set_degc: FloatArray = _bounded()
     unit_capacity_w: FloatArray = _bounded(above=0)  # rating, for margins
     unit_air_kg_s: FloatArray = _bounded(above=0)  # at full speed
     unit_fan_w: FloatArray = _bounded(low=0)  # at full speed
     coil_ua_w_per_k: FloatArray = _bounded(above=0)  # per unit at full air and water flow
     coil_water_kg_s: FloatArray = _bounded(above=0)  # per unit, valve open
-    plant_index: IntArray
+    plant_index: IntArray = _bounded()
     fan_exponent: FloatArray = _bounded(2.8, low=1, high=3)
     fan_min_frac: FloatArray = _bounded(0.3, above=0, high=1)
     coil_air_film_frac: FloatArray = _bounded(0.6, low=0, high=1)  # assumed share of the coil's resistance
@@ -408,12 +415,10 @@ class PlantBank:
     chiller_model: IntArray = _bounded(int(ChillerModel.NONE), low=0, high=2)
     chiller_capacity_w: FloatArray = _bounded(1.0, above=0)  # per unit at reference
     chiller_cop: FloatArray = _bounded(5.0, above=0)  # at reference
-    chiller_capft: FloatArray = field(default=_NO_CURVE6)  # (n_plants, 6): 1, x, x2, y, y2, xy; x leaving, y condenser
-    chiller_eirft: FloatArray = field(default=_NO_CURVE6)  # (n_plants, 6)
-    chiller_eirfplr: FloatArray = field(default=ASSUMED_EIRFPLR)  # (n_plants, 3)
-    chiller_range_degc: FloatArray = field(
-        default=(-50.0, 80.0, -50.0, 80.0)
-    )  # (n_plants, 4): x low, high, y low, high
+    chiller_capft: FloatArray = _bounded(_NO_CURVE6)  # (n_plants, 6): 1, x, x2, y, y2, xy; x leaving, y condenser
+    chiller_eirft: FloatArray = _bounded(_NO_CURVE6)  # (n_plants, 6)
+    chiller_eirfplr: FloatArray = _bounded(ASSUMED_EIRFPLR)  # (n_plants, 3)
+    chiller_range_degc: FloatArray = _bounded((-50.0, 80.0, -50.0, 80.0))  # (n_plants, 4): x low, high, y low, high
     chiller_min_plr: FloatArray = _bounded(0.1, above=0, high=1)  # it cycles below
     chiller_max_plr: FloatArray = _bounded(1.0, above=0, high=1.5)
     chiller_unloading_plr: FloatArray = _bounded(0.1, low=0, high=1)  # below, hot gas holds the compressor

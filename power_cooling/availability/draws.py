@@ -63,12 +63,12 @@ def draw_shortages(table: StateTable, n: int, rng: np.random.Generator) -> tuple
     failures, unplanned = _draw_failures(table, whole, rng)
     parts = [failures]
     for c, planned in enumerate(groups.calendars()):
-        column = n_groups + c
+        plan = n_groups + c
         apart_h = _FORGOTTEN * float(groups.maintenance_h[planned].max())
-        spans = whole if _costs_alone(table, column) else _busy(failures, apart_h)
-        parts += _draw_calendar(table, column, planned, spans, rng)
+        spans = whole if _costs_alone(table, plan) else _busy(failures, apart_h)
+        parts += _draw_calendar(table, plan, planned, spans, rng)
     nothing = np.zeros(n, dtype=np.int64)
-    parts += [(whole.year, hours, nothing, nothing) for hours in (whole.start_h, whole.end_h)]
+    parts += [(whole.year, bound_h, nothing, nothing) for bound_h in (whole.start_h, whole.end_h)]
     years, hours, column, change = _in_order(parts)
     steps = unit_codes(table.states.shape[1])
     codes = np.cumsum(change.astype(np.uint64) * steps[column])

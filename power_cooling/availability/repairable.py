@@ -7,7 +7,7 @@ follow a calendar: one unit at a time, whatever else is broken meanwhile, so tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,14 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
+def _zero() -> FloatArray:
+    return np.zeros(())
+
+
+def _none() -> IntArray:
+    return np.zeros((), dtype=np.int64)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RepairableGroups:
     """Groups of alike units. Arrays have shape (n_groups,); a scalar is spread over all groups."""
@@ -27,32 +35,38 @@ class RepairableGroups:
     units: IntArray
     failures_per_year: FloatArray  # of one unit
     repair_h: FloatArray  # mean, restart of the unit included
-    common_cause_frac: FloatArray = 0.0  # beta: share of a unit's failures that takes the whole group
-    crews: IntArray = 0  # repairs of the group at the same time; 0 for as many as units
-    maintenance_per_year: FloatArray = 0.0  # planned outages of one unit
-    maintenance_h: FloatArray = 0.0  # mean length of one
-    calendar: IntArray = 0  # planned outages of one calendar never coincide, those of several may
-    event_loss_h: FloatArray = 0.0  # of the site's full capacity, by each unplanned failure beside its repair
+    common_cause_frac: FloatArray = field(
+        default_factory=_zero
+    )  # beta: share of a unit's failures that takes the whole group
+    crews: IntArray = field(default_factory=_none)  # repairs of the group at the same time; 0 for as many as units
+    maintenance_per_year: FloatArray = field(default_factory=_zero)  # planned outages of one unit
+    maintenance_h: FloatArray = field(default_factory=_zero)  # mean length of one
+    calendar: IntArray = field(
+        default_factory=_none
+    )  # planned outages of one calendar never coincide, those of several may
+    event_loss_h: FloatArray = field(
+        default_factory=_zero
+    )  # of the site's full capacity, by each unplanned failure beside its repair
 
     def __post_init__(self) -> None:
         n = len(self.names)
-        for field in self.__slots__[1:]:
-            is_count = field in ("units", "crews", "calendar")
-            given = np.asarray(getattr(self, field), dtype=np.int64 if is_count else np.float64)
+        for name in NUMBERS:
+            is_count = name in ("units", "crews", "calendar")
+            given = np.asarray(getattr(self, name), dtype=np.int64 if is_count else np.float64)
             if given.ndim > 1 or (given.ndim == 1 and given.shape != (n,)):
-                raise ValueError(f"RepairableGroups.{field} has shape {given.shape}; ({n},) is needed")
+                raise ValueError(f"RepairableGroups.{name} has shape {given.shape}; ({n},) is needed")
             values = np.broadcast_to(given, (n,)).copy()
-            least = 1 if field == "units" else 0
-            above = field == "repair_h"
+            least = 1 if name == "units" else 0
+            above = name == "repair_h"
             wrong = ~np.isfinite(values) | (values < least) | (above & (values <= 0))
-            if field == "common_cause_frac":
+            if name == "common_cause_frac":
                 wrong |= values > 1
             if np.any(wrong):
                 at = int(np.flatnonzero(wrong)[0])
-                allowed = "in [0, 1]" if field == "common_cause_frac" else f"{'above' if above else 'at least'} {least}"
-                raise ValueError(f"RepairableGroups.{field}[{self.names[at]}] is {values[at]}; must be {allowed}")
+                allowed = "in [0, 1]" if name == "common_cause_frac" else f"{'above' if above else 'at least'} {least}"
+                raise ValueError(f"RepairableGroups.{name}[{self.names[at]}] is {values[at]}; must be {allowed}")
             values.setflags(write=False)
-            object.__setattr__(self, field, values)
+            object.__setattr__(self, name, values)
         if len(set(self.names)) < n:
             raise ValueError(
                 f"RepairableGroups.names has {next(x for x in self.names if self.names.count(x) > 1)!r} twice"
@@ -91,6 +105,10 @@ class RepairableGroups:
         )
 
 
+#: Fields of `RepairableGroups` that are arrays over its groups.
+NUMBERS = tuple(entry.name for entry in fields(RepairableGroups) if entry.name != "names")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Subsystem:
     """Groups whose failures act together on capacity."""
@@ -98,7 +116,8 @@ class Subsystem:
     name: str
     groups: RepairableGroups
     capacity_frac: CapacityFunction
-    ride_through_s: FloatArray = 0.0  # (n_groups,) or one for all: storage that covers the loss of the group's units.
+    # (n_groups,) or one for all: storage that covers the loss of the group's units.
+    ride_through_s: FloatArray = field(default_factory=_zero)
     # A degraded state is covered as long as the least of its groups; only what is beyond costs anything.
     crews: int = 0  # repairs of all groups at the same time; 0 for as many as are broken
 

@@ -60,7 +60,9 @@ def tabulate(subsystem: Subsystem, max_states: int) -> StateTable:
     states, probability = _likely_states(np.zeros((1, 0), dtype=np.int64), np.ones(1), pmfs, max_states)
     if 0 < subsystem.crews < groups.units.sum():
         probability = _with_shared_crews(subsystem, states, probability)
-        pmfs = [np.bincount(states[:, g], probability, minlength=pmf.size) for g, pmf in enumerate(pmfs)]
+        pmfs = [
+            np.bincount(states[:, g], probability, minlength=pmf.size).astype(np.float64) for g, pmf in enumerate(pmfs)
+        ]
     pmfs += [calendar_pmf(groups, planned) for planned in groups.calendars()]
     too_many = len(states) * np.prod([float(pmf.size) for pmf in pmfs[n_groups:]]) > max_states
     if groups.calendars() and too_many:

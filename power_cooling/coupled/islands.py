@@ -14,7 +14,16 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from power_cooling.electrical.feed_tree import RackLinks, stand_ins
-from power_cooling.site_arrays import UNITS_THAT_FAIL, Failures, FloatArray, IntArray, SiteArrays, SiteFeeds, rows_of
+from power_cooling.site_arrays import (
+    UNITS_THAT_FAIL,
+    Bank,
+    Failures,
+    FloatArray,
+    IntArray,
+    SiteArrays,
+    SiteFeeds,
+    rows_of,
+)
 
 _SHARED = -1  # island of a feed that serves several
 _NONE = -2  # and of one that serves nothing
@@ -54,29 +63,29 @@ def part_of(site: SiteArrays, feeds: SiteFeeds, parted: Islands, island: int) ->
     """Return one island as a site of its own, on the whole feed tree with only its own loads."""
     rows = {name: np.flatnonzero(getattr(parted, name) == island) for name in ("racks", "groups", "halls", "plants")}
     renumbered = {
-        f"{one}_index": _places(rows[many], getattr(parted, many).size)
-        for one, many in (("cdu", "groups"), ("hall", "halls"), ("plant", "plants"))
+        f"{singular}_index": _places(rows[many], getattr(parted, many).size)
+        for singular, many in (("cdu", "groups"), ("hall", "halls"), ("plant", "plants"))
     }
 
-    def some(bank, which: str):
+    def some(bank: Bank, which: str) -> Bank:
         moved = {name: getattr(bank, name)[rows[which]] for name in renumbered if hasattr(bank, name)}
         places = {name: np.where(old >= 0, renumbered[name][old], -1) for name, old in moved.items()}
         return rows_of(bank, rows[which], **places)
 
     links, tree = feeds.links, feeds.tree
-    mine = np.isin(links.rack_index, rows["racks"])
+    inside = np.isin(links.rack_index, rows["racks"])
     own_links = RackLinks(
         n_racks=rows["racks"].size,
-        rack_index=_places(rows["racks"], links.n_racks)[links.rack_index[mine]],
-        node_index=links.node_index[mine],
-        share_frac=links.share_frac[mine],
-        standby_share_frac=links.standby_share_frac[mine],
+        rack_index=_places(rows["racks"], links.n_racks)[links.rack_index[inside]],
+        node_index=links.node_index[inside],
+        share_frac=links.share_frac[inside],
+        standby_share_frac=links.standby_share_frac[inside],
     )
     hall_of_node = np.where(tree.hall_index >= 0, renumbered["hall_index"][tree.hall_index], -1)
     own_site = SiteArrays(
         racks=some(site.racks, "racks"),
         pools=site.pools,
-        cdus=some(site.cdus, "groups") if rows["groups"].size else None,
+        cdus=some(site.cdu_groups, "groups") if rows["groups"].size else None,
         halls=some(site.halls, "halls"),
         plants=some(site.plants, "plants"),
     )
@@ -127,7 +136,8 @@ def _by_heat(site: SiteArrays) -> Islands:
     one, other = (np.concatenate(side) for side in zip(*pairs, strict=True))
     total = sum(sizes)
     n, label = connected_components(coo_array((np.ones(one.size), (one, other)), shape=(total, total)), directed=False)
-    return Islands(n, *np.split(label.astype(np.int64), [group_0, hall_0, plant_0]), nodes=np.zeros(0, dtype=np.int64))
+    of_racks, of_groups, of_halls, of_plants = np.split(label.astype(np.int64), [group_0, hall_0, plant_0])
+    return Islands(n, of_racks, of_groups, of_halls, of_plants, nodes=np.zeros(0, dtype=np.int64))
 
 
 def _served(site: SiteArrays, feeds: SiteFeeds, parted: Islands) -> np.ndarray:
@@ -141,10 +151,10 @@ def _served(site: SiteArrays, feeds: SiteFeeds, parted: Islands) -> np.ndarray:
     ):  # fmt: skip
         serves[node[node >= 0], island[node >= 0]] = True
     behind = stand_ins(tree)
-    for node in range(tree.n_nodes - 1, -1, -1):  # deepest first
-        for above in (tree.parent[node], tree.standby_parent[node], behind[node]):
+    for below in range(tree.n_nodes - 1, -1, -1):  # deepest first
+        for above in (tree.parent[below], tree.standby_parent[below], behind[below]):
             if above >= 0:
-                serves[above] |= serves[node]
+                serves[above] |= serves[below]
     return serves
 
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 from numpy.typing import NDArray
 
-from power_cooling.coupled.solve import CoupledResult, RackSummary, SolveReport
+from power_cooling.coupled.result import CoupledResult, RackSummary, SolveReport
 
 IntArray = NDArray[np.int64]
 

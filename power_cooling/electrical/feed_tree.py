@@ -435,14 +435,16 @@ def _incidence_product(tree: FeedTree, links: RackLinks, power_w: FloatArray, sh
     """Return (n, n_nodes) loads of one failure state."""
     nodes, column = np.unique(links.node_index, return_inverse=True)
     if nodes.size <= _DENSE_LEAVES:
-        matrix = np.zeros((links.n_racks, nodes.size))
-        np.add.at(matrix, (links.rack_index, column), shares)
+        dense = np.zeros((links.n_racks, nodes.size))
+        np.add.at(dense, (links.rack_index, column), shares)
+        at_nodes = power_w @ dense
     else:
         from scipy.sparse import csr_array
 
-        matrix = csr_array((shares, (links.rack_index, column)), shape=(links.n_racks, nodes.size))
+        sparse = csr_array((shares, (links.rack_index, column)), shape=(links.n_racks, nodes.size))
+        at_nodes = np.asarray(power_w @ sparse)
     load = np.zeros((power_w.shape[0], tree.n_nodes))
-    load[:, nodes] = power_w @ matrix
+    load[:, nodes] = at_nodes
     return load
 
 

@@ -333,7 +333,7 @@ def solve_load_flow(
         if not np.all(np.isfinite(value)):
             row, bus = np.argwhere(~np.isfinite(value))[0]
             raise ValueError(f"{name}[{row}] at bus {network.buses[bus]} is {value[row, bus]}; must be finite")
-    load = (active_power + 1j * reactive_power).T / _BASE_VA
+    load = np.asarray(active_power + 1j * reactive_power, dtype=np.complex128).T / _BASE_VA
     n = load.shape[1]
     voltage = np.empty((n_buses, n), dtype=np.complex128)
     voltage[:] = _flat_start(network)[:, None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -74,7 +74,7 @@ class Forcing:
     def with_disturbances(self, *disturbances: Disturbance, n_units: int = 1) -> Forcing:
         """Return this forcing with disturbances multiplied in; `n_units` is needed where they name units."""
         times = self.step_s * np.arange(1, self.load_frac.shape[0] + 1)
-        changed: dict[str, FloatArray] = {}
+        changed: dict[str, Any] = {}  # series by the name of a field
         for disturbance in disturbances:
             name = f"{disturbance.channel}_frac"
             series = changed.get(name, getattr(self, name))

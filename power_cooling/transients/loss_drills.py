@@ -121,7 +121,7 @@ def transient_plant(
     here = [
         group
         for group in range(n_groups)
-        if cdus.plant_index[group] == plant and np.any(on_liquid & (racks.cdu_index == group))
+        if cdus is not None and cdus.plant_index[group] == plant and np.any(on_liquid & (racks.cdu_index == group))
     ]
     if not here:
         raise ValueError(f"no CDU group of plant {plant} carries racks")
@@ -172,8 +172,8 @@ def loss_drills(
         site, plant, rack_load_frac, dry_bulb_degc=dry_bulb_degc, wet_bulb_degc=wet_bulb_degc, volumes=volumes
     )
     n = groups.size
-    running = np.maximum(site.cdus.n_units[groups], 1.0)
-    carried = np.minimum((running - 1) / running * site.cdus.max_flow_frac[groups], 1.0)
+    running = np.maximum(site.cdu_groups.n_units[groups], 1.0)
+    carried = np.minimum((running - 1) / running * site.cdu_groups.max_flow_frac[groups], 1.0)
     at = 10.0  # a few steps of calm before
     one_cdu = tuple(
         event for i in range(n) for event in disturbances.pump_loss(at, units=(i,), remaining_frac=float(carried[i]))
@@ -255,7 +255,7 @@ def _group(
     facility_cp: float,
     volumes: Volumes,
 ) -> dict[str, float]:
-    racks, cdus = site.racks, site.cdus
+    racks, cdus = site.racks, site.cdu_groups
     power, liquid = float(watts.total[members].sum()), float(watts.liquid[members].sum())
     units, to_air = max(float(cdus.n_units[group]), 1.0), bool(cdus.to_air[group])
     stream = float((racks.coolant_flow_kg_s * racks.count)[members].sum()) * cdus.secondary_cp_j_per_kg_k[group]
