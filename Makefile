@@ -6,7 +6,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-versio
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check lock python
+.PHONY: help setup run test test-fast coverage check lock python
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
@@ -21,6 +21,10 @@ test: $(VENV)/.test ## set up and run the test suite (ARGS="-k name")
 
 test-fast: $(VENV)/.test ## what takes two minutes: no browser, no services, nothing slow or to be compiled
 	$(BIN)/python -m pytest -q -m "not (browser or services or slow or compiled)" $(ARGS)
+
+coverage: $(VENV)/.test ## unit tests, and the lines of compute, power_cooling and twin/core that they reach, held to a gate
+	$(BIN)/python -m coverage run -m pytest -q tests/unit $(ARGS)
+	$(BIN)/python -m coverage report
 
 check: $(VENV)/.test ## lint, types, import contracts, migrations up to date
 	$(BIN)/ruff check .
