@@ -8,7 +8,6 @@ import numpy as np
 from numba import njit
 
 from power_cooling.racks.chips import clock_at_scalar, junction_scalar, search_growth_scalar
-from power_cooling.site_arrays import FloatArray, PoolCurves, RackBank
 
 RUNNING, ACCELERATORS_OFF, ALL_OFF = 0, 1, 2
 
@@ -187,17 +186,3 @@ def rack_clock(r, scratch, i, off):
         r.leakage_per_k, r.reference_degc, r.throttle_degc, r.throttle_frac_per_k, r.min_clock_frac,
         r.clock_linear_frac, scratch[i, LIMIT],
     )  # fmt: skip
-
-
-def nameplate_check_w(racks: RackBank, pools: PoolCurves) -> FloatArray:
-    """Return each rack's input at full load and full clock, reference junction temperature and full fans [W].
-
-    Compared with `RackBank.max_power_w` it says whether the described parts fit the rack's rating. Shape (n_racks,).
-    """
-    served = racks.pool_index >= 0
-    chip = np.zeros(racks.n_racks)
-    top = pools.static_power_w[:, -1] + pools.dynamic_power_w[:, -1]
-    chip[served] = np.minimum(top[racks.pool_index[served]], racks.power_limit_w[served])
-    direct = racks.n_accelerators * chip + racks.fixed_w + racks.per_load_w + racks.fan_power_w
-    x = direct / racks.max_power_w
-    return direct + racks.max_power_w * (racks.shelf_loss_a + x * (racks.shelf_loss_b + x * racks.shelf_loss_c))
