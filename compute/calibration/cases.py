@@ -177,13 +177,20 @@ def parse_case(
     return Case(
         case_id=text.get("case_id", ""),
         attributes=deployment_attributes(
-            accelerator, model, pool.parallelism, precision, engine, mode=mode, drafts=speculative
+            accelerator,
+            model,
+            pool.parallelism,
+            precision,
+            engine,
+            mode=mode,
+            drafts=speculative,
+            output_tokens=output_tokens,
         )
         | {
             "protocol": protocol,
             "vintage": case_vintage(text.get("engine_version", ""), text.get("measured_on", "")),
             "release": case_release(text.get("engine_version", ""), text.get("measured_on", "")),
-            "shape": f"{input_tokens:.0f} in, {'long' if output_tokens > CHAT_TOKENS else 'short'} answers",
+            "shape": f"{input_tokens:.0f} in, {answer_class(output_tokens)} answers",
             "statistic": statistic,
         },
         accelerator=accelerator,
@@ -242,10 +249,12 @@ def deployment_attributes(
     mode: str = MODES[0],
     drafts: str = "none",
     release: str = "",
+    output_tokens: float | None = None,
 ) -> dict[str, str]:
     """Return the groups of the fit that a deployment belongs to, as the calibrated client sees it.
 
-    `engine` is a name that `engine_name` returns, `drafts` one of `SPECULATIVE`; a blank release is none in particular.
+    `engine` is a name that `engine_name` returns, `drafts` one of `SPECULATIVE`; a blank release is none in
+    particular. Without a mean length, answers are of none of the classes that the fit tells apart.
     """
     return {
         "accelerator": accelerator.name,
@@ -261,7 +270,13 @@ def deployment_attributes(
         "layout": "dp" if parallelism.attention_data_parallel > 1 else "tp",
         "mode": mode,
         "drafts": drafts,
+        "answers": "" if output_tokens is None else answer_class(output_tokens),
     }
+
+
+def answer_class(output_tokens: float) -> str:
+    """Return whether answers are long, as those of reasoning are, or short."""
+    return "long" if output_tokens > CHAT_TOKENS else "short"
 
 
 def ranks_text(parallelism: Parallelism) -> str:

@@ -33,6 +33,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "engine_mode": ("engine", "mode"),
     "layout": ("engine", "layout"),
     "drafts": ("engine", "mode", "drafts"),
+    "drafts_answers": ("drafts", "answers"),
     # Kernels are written for an architecture: what is known of one of its parts holds for the others, all but a little.
     "system": ("generation", "engine", "protocol"),
     "system_mode": ("generation", "engine", "mode"),
@@ -71,6 +72,11 @@ _SCHEDULER = {
     "part": 0.2,
     "release": 0.4,
 }
+# How far prompts of a steady loop wait for each other differs less than what compiling kernels puts on single runs'
+# means; left wider, it takes these up and a release's other runs come out twice as slow.
+_WAVE = {"generation": 0.1, "engine_protocol": 0.3, "engine_mode": 0.5, "system_mode": 0.2, "release": 0.15}
+# A benchmark of ten requests for each in flight sends a tenth of them at once, and these wait for half of each other.
+_BURST = {"engine_protocol": 0.3, "engine_mode": 0.3, "release": 0.2}
 _STALL = {"generation": 0.1, "engine_protocol": 0.3, "engine_mode": 0.3, "system": 0.15, "release": 0.15}
 _MODEL = {"model": 0.04, "model_precision": 0.04}  # a release may draft tokens for one model and not for another
 
@@ -83,23 +89,28 @@ COEFFICIENTS: tuple[Coefficient, ...] = (
     Coefficient("weight_bandwidth_frac", 0.75, 0.3, 1.0, 0.15, _PRECISION | {"system_precision": 0.15}),
     Coefficient("kv_bandwidth_frac", 0.7, 0.1, 1.0, 0.25, _HARDWARE | {"generation_precision": 0.15, "system": 0.25}),
     Coefficient("gemm_frac", 0.6, 0.1, 1.0, 0.4, _PRECISION | {"system_precision": 0.7}),
-    Coefficient("expert_gemm_frac", 0.35, 0.05, 1.0, 0.3, _PRECISION | {"system_precision": 0.4}),
+    Coefficient("expert_gemm_frac", 0.5, 0.05, 1.0, 0.3, _PRECISION | {"system_precision": 0.4}),
     Coefficient("attention_frac", 0.4, 0.05, 1.0, 0.5, _HARDWARE),
     Coefficient("link_frac", 0.6, 0.1, 1.0, 0.4, _HARDWARE),
     Coefficient("exchange_s", 4e-6, 2e-7, 3e-5, 0.5, _HARDWARE),
+    Coefficient("dispatch_s", 6e-6, 2e-7, 6e-5, 0.5, _HARDWARE | {"system_mode": 0.3}),
     Coefficient("layer_s", 2.2e-5, 1e-6, 5e-4, 0.2, _LAUNCH | {"model_system": 0.15, "model_release": 0.2}),
     Coefficient("moe_layer_s", 6e-6, 1e-6, 5e-4, 0.25, _LAUNCH | {"system": 0.25, "model_system": 0.4, "layout": 0.2}),
     Coefficient("latent_layer_s", 1.8e-5, 1e-6, 3e-4, 0.25, {"generation": 0.2, "engine": 0.2}),
     Coefficient("step_s", 1.5e-4, 1e-5, 6e-2, 0.2, {"engine": 0.15, "system": 0.25, "release": 0.4}),
     Coefficient("sequence_s", 3e-6, 5e-7, 3e-4, 0.3, {"generation": 0.1, "engine": 0.1, "system": 0.3}),
+    Coefficient("expert_pad_tokens", 32.0, 2.0, 256.0, 0.7, {"engine": 0.2}),
+    Coefficient("expert_pad_columns", 512.0, 16.0, 8192.0, 1.0, {"engine": 0.2}),
     Coefficient("request_s", 1e-2, 1e-3, 10.0, 0.7, _SCHEDULER),
     Coefficient("first", 1.5, 0.5, 20.0, 0.7, _SCHEDULER),
-    Coefficient("wave", 0.06, 0.002, 1.0, 0.7, _SCHEDULER),
+    Coefficient("wave", 0.06, 0.002, 1.0, 0.5, _WAVE),
     Coefficient("stall", 0.9, 0.05, 1.5, 0.7, _STALL),
-    Coefficient("burst", 0.03, 0.002, 1.0, 0.7, _SCHEDULER),
+    Coefficient("burst", 0.05, 0.002, 1.0, 0.2, _BURST),
     Coefficient("warm_s", 0.006, 1e-4, 10.0, 0.5, {"engine": 0.5, "system": 0.7, "model_system": 1.5, "release": 1.5}),
     Coefficient("exposed", 0.1, 0.02, 3.0, 0.5, {"engine": 0.5}),
-    Coefficient("acceptance", 0.6, 0.1, 0.95, 0.2, {"model": 0.1, "drafts": 0.15, "system_mode": 0.1}),
+    Coefficient(
+        "acceptance", 0.6, 0.1, 0.95, 0.2, {"model": 0.1, "drafts": 0.15, "system_mode": 0.1, "drafts_answers": 0.15}
+    ),
     Coefficient("draft_cost", 2.0, 0.5, 10.0, 0.5, {"drafts": 0.3}),
     Coefficient("reserve", 0.75, 0.5, 1.0, 0.2, {"engine": 0.1}),
     Coefficient("workspace_bytes", 3e9, 3e8, 1.2e10, 0.5, {"engine": 0.3, "system": 0.3}),
@@ -118,9 +129,11 @@ COEFFICIENTS: tuple[Coefficient, ...] = (
 # Where a group starts before any of its cases is seen, if not at nothing: what single operations reach of a data sheet,
 # over what they reach on the accelerators that the cases measure. AMD MI300X: 45 % of peak arithmetic in all precisions
 # where H100 and B200 reach up to 93 %, 81 % of memory bandwidth where they reach 90 % (arXiv 2510.27583, October 2025).
+# Dense products are the part whose libraries are tuned: they start at that 45 %, over the first value of all.
 _CDNA3_ARITHMETIC, _CDNA3_MEMORY = math.log(0.45 / 0.93), math.log(0.81 / 0.90)
+_CDNA3_DENSE = math.log(0.45 / 0.6)
 PUBLISHED_LOG: dict[str, dict[str, dict[str, float]]] = {
-    "gemm_frac": {"generation": {"cdna3": _CDNA3_ARITHMETIC}},
+    "gemm_frac": {"generation": {"cdna3": _CDNA3_DENSE}},
     "expert_gemm_frac": {"generation": {"cdna3": _CDNA3_ARITHMETIC}},
     "attention_frac": {"generation": {"cdna3": _CDNA3_ARITHMETIC}},
     "weight_bandwidth_frac": {"generation": {"cdna3": _CDNA3_MEMORY}},
@@ -212,10 +225,13 @@ def split_values(
         attention_frac=at["attention_frac"],
         link_frac=at["link_frac"],
         exchange_s=at["exchange_s"],
+        dispatch_s=at["dispatch_s"],
         layer_s=at["layer_s"],
         moe_layer_s=at["moe_layer_s"],
         step_s=at["step_s"] + at["latent_layer_s"] * latent_layers,
         sequence_s=at["sequence_s"],
+        expert_pad_tokens=at["expert_pad_tokens"],
+        expert_pad_columns=at["expert_pad_columns"],
     )
     scheduling = Scheduling(
         request_s=at["request_s"],

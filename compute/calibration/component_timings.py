@@ -63,10 +63,13 @@ def component_efficiencies(timings: ComponentTimings) -> Efficiencies:
         attention_frac=np.array(ASSUMED_ATTENTION_FRAC),
         link_frac=np.array(timings.link_frac),
         exchange_s=np.array(timings.exchange_s),
+        dispatch_s=np.array(timings.exchange_s),
         layer_s=np.array(ASSUMED_LAYER_S),
         moe_layer_s=np.array(ASSUMED_MOE_LAYER_S),
         step_s=np.array(ASSUMED_STEP_S),
         sequence_s=np.array(ASSUMED_SEQUENCE_S),
+        expert_pad_tokens=np.array(0.0),  # inside the assumed share
+        expert_pad_columns=np.array(0.0),
     )
 
 

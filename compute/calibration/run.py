@@ -21,6 +21,7 @@ from compute.calibration.fitting import (
 )
 from compute.calibration.power_fit import CaseStates, case_states, fit_power, measured_states, power_coefficients
 from compute.calibration.uncertainty import (
+    COVERED_FRAC,
     QUANTITIES,
     band_logs,
     group_path,
@@ -177,6 +178,17 @@ def _left_out(evidence: Evidence, unseen: str) -> IntArray:
     return np.unique([c.attributes[unseen] for c in evidence.table.cases], return_inverse=True)[1]
 
 
+def _units(evidence: Evidence, unseen: str) -> IntArray:
+    """Return which cases err together in a fit that has not seen what they have in common."""
+    if unseen == "case":
+        return np.arange(len(evidence.deployments))
+    if unseen == "deployment":
+        return np.unique(evidence.deployments, return_inverse=True)[1]
+    if unseen == "model":
+        return np.unique([c.attributes["model"] for c in evidence.table.cases], return_inverse=True)[1]
+    return _left_out(evidence, unseen)
+
+
 def _masks(folds: IntArray) -> list[BoolArray]:
     return [folds == k for k in np.unique(folds)]
 
@@ -273,8 +285,9 @@ def bands_of(
         for kind in bands:
             left_out = _left_out(evidence, KINDS[kind])
             residuals = np.where(keep & _others_know(evidence, KINDS[kind]), -_errors_of(validation, kind)[j], np.nan)
-            widening = widening_that_covers(paths, residuals, left_out)
-            quantiles = residual_quantiles(paths, residuals, widening)
+            units = _units(evidence, KINDS[kind])
+            widening = widening_that_covers(paths, residuals, left_out, units)
+            quantiles = residual_quantiles(paths, residuals, units, widening)
             reachable = reachable_groups(paths, KINDS[kind])
             bands[kind][quantity] = {group: row for group, row in quantiles.items() if group in reachable}
     return bands
@@ -296,12 +309,17 @@ def _others_know(evidence: Evidence, unseen: str) -> BoolArray:
     return np.array([np.any(folds[parts == part] != fold) for part, fold in zip(parts, folds, strict=True)])
 
 
-def band_coverage(
-    evidence: Evidence, validation: CrossValidation, unseen: str = "deployment"
-) -> tuple[FloatArray, FloatArray]:
-    """Return whether cases lie in their band from others, and half its width in logarithms; shape (5, n_cases) each.
+@dataclass(frozen=True, slots=True, eq=False)
+class BandScores:
+    """How bands from other cases held; rows as `QUANTITIES`, (5, n_cases), NaN where nothing was measured."""
 
-    1 where a case does, else 0; NaN where nothing was measured.
+    covered: FloatArray  # 1 where a case lies in its band, else 0
+    half_width: FloatArray  # of the band, in logarithms
+    interval_score: FloatArray  # width, and what lies outside it tenfold: the lower, the better (Gneiting and Raftery)
+
+
+def band_coverage(evidence: Evidence, validation: CrossValidation, unseen: str = "deployment") -> BandScores:
+    """Return how the bands of cases held that come from the others.
 
     Parameters
     ----------
@@ -309,23 +327,30 @@ def band_coverage(
         Cases and their errors.
     unseen : str
         What neither the prediction nor its band has seen: the "case", "deployment", "model", "accelerator" or "mode".
+
+    References
+    ----------
+    .. [1] Gneiting and Raftery, "Strictly proper scoring rules, prediction, and estimation", JASA 102 (2007), eq. 43.
     """
     cases = evidence.table.cases
     folds = _left_out(evidence, unseen)
-    errors = getattr(validation, f"by_{unseen}")
+    residuals = -getattr(validation, f"by_{unseen}")
     kind = next(name for name, what in KINDS.items() if what == unseen)
-    covered, half = np.full(errors.shape, np.nan), np.full(errors.shape, np.nan)
+    low, high = np.full(residuals.shape, np.nan), np.full(residuals.shape, np.nan)
     known = _others_know(evidence, unseen)
     for k in np.unique(folds):
         bands = bands_of(evidence, validation, folds != k, unseen)
         for i in np.flatnonzero(folds == k):
             for j, quantity in enumerate(QUANTITIES):
-                if np.isfinite(errors[j, i]) and known[i]:
+                if np.isfinite(residuals[j, i]) and known[i]:
                     path = group_path(cases[i], bool(validation.queued[i]), quantity)
-                    low, high = band_logs(bands[kind][quantity], path)
-                    covered[j, i] = low <= -errors[j, i] <= high
-                    half[j, i] = 0.5 * (high - low)
-    return covered, half
+                    low[j, i], high[j, i] = band_logs(bands[kind][quantity], path)
+    outside = np.maximum(low - residuals, 0.0) + np.maximum(residuals - high, 0.0)
+    return BandScores(
+        covered=np.where(np.isfinite(low), outside == 0.0, np.nan),
+        half_width=0.5 * (high - low),
+        interval_score=high - low + 2.0 / (1.0 - COVERED_FRAC) * outside,
+    )
 
 
 def residual_summary(evidence: Evidence, validation: CrossValidation) -> dict[str, dict[str, list[float]]]:

@@ -1,13 +1,15 @@
 """80 % bands from the residuals of the nearest measured cases.
 
 A fit predicts cases that it has not seen; the logarithms of measured over predicted are kept as quantiles by how near a
-case is: all, its mode (together, apart, drafts, maker), the same engine under the same kind of load, the same
-accelerator, the same model on it. There is one such table for each degree of novelty, from fits that had left out just
-that: loads of a known deployment, a deployment, a model, an accelerator, a mode. What is new in two ways takes both.
+case is: all, its mode (together, apart, drafts, maker), the same model, under the same kind of load, on the same
+accelerator and engine. There is one such table for each degree of novelty, from fits that had left out just that: loads
+of a known deployment, a deployment, a model, an accelerator, a mode. What is new in two ways takes both.
 
-Quantiles of few cases lie inside those of the law they are drawn from, and cases of one deployment err together. By
-how much bands must widen for that is measured, mode by mode (split-conformal prediction over groups): each group's
-cases are held against the bands of the others, and the stretch that covers 80 % of them is applied to all.
+Cases of one deployment err together, so that it is deployments (or models, accelerators, modes) that count, not cases:
+they say how far a finer group is believed. Quantiles of few of them lie inside those of the law that they are drawn
+from. By how much bands must widen for that is measured, mode by mode and model by model (cross-conformal prediction
+over groups): each group's cases are held against the bands of the others, and the stretch that covers 80 % of one more
+unseen deployment is applied to all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +29,9 @@ LOW_QUANTILE, HIGH_QUANTILE = 0.5 - COVERED_FRAC / 2.0, 0.5 + COVERED_FRAC / 2.0
 # A lone group has no other to be held against. Student's t of one degree of freedom, the least that a spread can be
 # estimated with, predicts the next draw from the mean of two: t / z * sqrt(1 + 1/2).
 LONE_GROUP_WIDENING = float(stdtrit(1, HIGH_QUANTILE) / ndtri(HIGH_QUANTILE) * np.sqrt(1.5))
-PRIOR_COUNT = 40.0  # cases that a coarser group's quantiles count for in a finer group
+PRIOR_UNITS = 40.0  # deployments that a coarser group's quantiles count for in a finer group
+PRIOR_STRETCH_UNITS = 4.0  # the same of the stretch of bands
+LEAST_HALF_BAND = 0.02  # what runs of the same deployment and load differ by in any case
 QUANTITIES = ("itl", "ttft", "throughput", "power", "joules")
 NOVELTIES = ("known", "new_deployment", "new_model", "new_accelerator", "other_mode")
 # What the groups of a path name, coarse to fine, of what a case can be new in.
@@ -35,13 +39,10 @@ GROUP_NAMES: tuple[tuple[str, ...], ...] = (
     (),
     ("mode",),
     ("mode", "model"),
-    ("mode",),
-    ("accelerator", "mode"),
+    ("mode", "model"),
     ("accelerator", "mode", "model"),
 )
-COARSE = 3  # groups of a path that say nothing of engine or load
-FINE = "fine|"
-LEAST_GROUPS = 4  # of a mode, to measure a stretch of its own
+STRETCHED = 3  # groups of a path with a stretch of their own; finer ones take that of the last
 
 
 def load_class(case: Case, queued: bool) -> str:
@@ -75,63 +76,66 @@ def run_kind(generation: str, model: str, is_apart: bool, has_drafts: bool) -> s
 def group_path(case: Case, queued: bool, quantity: str = "") -> tuple[str, ...]:
     """Return the groups of a case from coarse to fine; `GROUP_NAMES` says what each names."""
     a, load, mode = case.attributes, load_class(case, queued), mode_class(case, quantity)
+    of_model = f"mode={mode}|{a['model']}"
     return (
         "all",
         f"mode={mode}",
-        f"mode={mode}|{a['model']}",
-        f"{a['engine']}|{a['protocol']}|{mode}|{load}",
-        f"{a['accelerator']}|{a['engine']}|{a['protocol']}|{mode}|{load}",
-        f"{a['accelerator']}|{a['engine']}|{a['protocol']}|{a['model']}|{mode}|{load}",
+        of_model,
+        f"{of_model}|{load}",
+        f"{of_model}|{load}|{a['accelerator']}|{a['engine']}|{a['protocol']}",
     )
 
 
 def residual_quantiles(
-    paths: Sequence[tuple[str, ...]], residuals: FloatArray, widening: float | Mapping[str, float] = 1.0
+    paths: Sequence[tuple[str, ...]],
+    residuals: FloatArray,
+    units: IntArray | None = None,
+    widening: Mapping[str, float] | None = None,
 ) -> dict[str, list[float]]:
     """Return count, low and high quantile of each group's residuals, shrunk towards its coarser group.
 
     Parameters
     ----------
     paths : sequence of tuple
-        Groups of each case, coarse to fine.
+        Groups of each case, coarse to fine; a finer group lies in one coarser group only.
     residuals : ndarray, shape (n_cases,)
         Logarithms of measured over predicted, NaN where there is none.
-    widening : float or mapping
-        Of the quantiles' distance from their middle, as `widening_that_covers` returns it.
+    units : ndarray of int, shape (n_cases,), optional
+        Which cases err together: their deployment, model or accelerator. A unit weighs by the root of its cases. Each
+        case is one of its own by default.
+    widening : mapping, optional
+        Of the quantiles' distance from their middle by group, as `widening_that_covers` returns it.
     """
-    members: dict[str, list[int]] = {}
-    parents: dict[str, str | None] = {}
-    for i, path in enumerate(paths):
-        if not np.isfinite(residuals[i]):
-            continue
-        for depth, group in enumerate(path):
-            members.setdefault(group, []).append(i)
-            parents[group] = path[depth - 1] if depth else None
-    stretches = {"": widening} if isinstance(widening, int | float) else widening
+    measured = np.flatnonzero(np.isfinite(residuals))
+    weights, inverse = _unit_weights(np.arange(residuals.size) if units is None else units, measured)
     table: dict[str, list[float]] = {}
-    for group in sorted(members, key=lambda g: _depth(g, parents)):
-        values = residuals[members[group]]
-        ends = np.quantile(values, [LOW_QUANTILE, HIGH_QUANTILE])
-        path = paths[members[group][0]]
-        stretch = _stretch(stretches, path, path.index(group))
-        low, high = ends.mean() + stretch * (ends - ends.mean())
-        n = values.size
-        parent = parents[group]
-        if parent is not None:
-            share = n / (n + PRIOR_COUNT)
-            low = share * low + (1 - share) * table[parent][1]
-            high = share * high + (1 - share) * table[parent][2]
-        table[group] = [n, round(float(low), 4), round(float(high), 4)]
+    plain: dict[str, tuple[float, float]] = {}  # not stretched
+    for depth, members in enumerate(_members(paths, measured)):
+        for group, rows in members.items():
+            low, high = _weighted_quantiles(
+                residuals[measured[rows]], weights[rows], np.array([LOW_QUANTILE, HIGH_QUANTILE])
+            )
+            path = paths[measured[rows[0]]]
+            if depth:
+                n = _effective_units(weights[rows], inverse[rows])
+                share = n / (n + PRIOR_UNITS)
+                coarse_low, coarse_high = plain[path[depth - 1]]
+                low, high = share * low + (1 - share) * coarse_low, share * high + (1 - share) * coarse_high
+            plain[group] = low, high
+            half = max(0.5 * (high - low), LEAST_HALF_BAND) * _stretch(widening or {}, path[: depth + 1])
+            middle = 0.5 * (low + high)
+            table[group] = [len(rows), round(middle - half, 4), round(middle + half, 4)]
     return table
 
 
 def widening_that_covers(
-    paths: Sequence[tuple[str, ...]], residuals: FloatArray, left_out: IntArray
+    paths: Sequence[tuple[str, ...]], residuals: FloatArray, left_out: IntArray, units: IntArray
 ) -> dict[str, float]:
-    """Return the widening with which bands cover `COVERED_FRAC` of the cases of groups that they have not seen [-].
+    """Return the widening with which bands cover `COVERED_FRAC` of the cases of units that they have not seen [-].
 
     A case's score is the distance of its residual from the middle of the band that the other groups give it, over half
-    that band's width; the widening is the scores' quantile, or `LONE_GROUP_WIDENING` where there is no other group.
+    that band's width; the widening is the scores' quantile where one unit more than the measured ones is to lie inside,
+    shrunk towards that of the coarser group, or `LONE_GROUP_WIDENING` where there is no other group.
 
     Parameters
     ----------
@@ -141,60 +145,88 @@ def widening_that_covers(
         Logarithms of measured over predicted, NaN where there is none.
     left_out : ndarray of int, shape (n_cases,)
         Which cases no band may come from that is held against one of them: folds of deployments, models, accelerators.
+    units : ndarray of int, shape (n_cases,)
+        As for `residual_quantiles`; none lies in two folds.
 
     Returns
     -------
     dict of str to float
-        By the second and third group of the paths, where it has left-out groups enough, and "" for all others; of the
-        groups below them the same again, marked by `FINE`.
+        By group, for the `STRETCHED` coarsest of each path.
 
     References
     ----------
     .. [1] Vovk, "Cross-conformal predictors", Annals of Mathematics and Artificial Intelligence 74 (2015).
+    .. [2] Dunn, Wasserman and Ramdas, "Distribution-free prediction sets for two-layer hierarchical models", JASA 118
+       (2023): groups, not cases, are what is exchangeable.
     """
-    measured = np.isfinite(residuals)
-    groups = np.unique(left_out[measured])
-    if groups.size < 2:
-        return {"": LONE_GROUP_WIDENING}
-    found: dict[str, float] = {}
-    # coarse groups are stretched by how well they alone cover, finer ones by how well they do beside those; these lean
-    # on the coarse ones, which takes a second look
-    for depth in (COARSE, None, None):
-        cut = [path[:depth] for path in paths]
-        scores = np.full(residuals.shape, np.nan)
-        for group in groups:
-            inside = left_out == group
-            table = residual_quantiles(cut, np.where(inside, np.nan, residuals), found or 1.0)
-            for i in np.flatnonzero(inside & measured):
-                low, high = band_logs(table, cut[i])
-                scores[i] = abs(residuals[i] - (low + high) / 2.0) / max((high - low) / 2.0, 1e-9)
-        mark = "" if depth else FINE
-        before = dict(found)
-        found[mark] = before.get(mark, 1.0) * float(np.quantile(scores[measured], COVERED_FRAC))
-        for level in (1, 2):
-            names = np.array([path[level] if len(path) > level else "" for path in paths])
-            for name in np.unique(names[measured]):
-                here = measured & (names == name)
-                if name and np.unique(left_out[here]).size >= LEAST_GROUPS:
-                    stretch = before.get(mark + str(name), 1.0)
-                    found[mark + str(name)] = stretch * float(np.quantile(scores[here], COVERED_FRAC))
+    measured = np.flatnonzero(np.isfinite(residuals))
+    folds = np.unique(left_out[measured])
+    if folds.size < 2:
+        return {path[0]: LONE_GROUP_WIDENING for path in paths[:1]}
+    scores = np.full(residuals.shape, np.nan)
+    for fold in folds:
+        table = residual_quantiles(paths, np.where(left_out == fold, np.nan, residuals), units)
+        for i in measured[left_out[measured] == fold]:
+            low, high = band_logs(table, paths[i])
+            scores[i] = abs(residuals[i] - 0.5 * (low + high)) / (0.5 * (high - low))
+    weights, inverse = _unit_weights(units, measured)
+    logs: dict[str, float] = {}
+    for depth, members in enumerate(_members(paths, measured)[:STRETCHED]):
+        for group, rows in members.items():
+            n = _effective_units(weights[rows], inverse[rows])
+            found = float(np.log(_quantile_of_one_more(scores[measured[rows]], weights[rows], n)))
+            if depth:
+                share = n / (n + PRIOR_STRETCH_UNITS)
+                found = share * found + (1 - share) * logs[paths[measured[rows[0]]][depth - 1]]
+            logs[group] = found
+    return {group: float(np.exp(log)) for group, log in logs.items()}
+
+
+def _members(paths: Sequence[tuple[str, ...]], measured: IntArray) -> list[dict[str, list[int]]]:
+    """Return places in `measured` by group, for each depth of the paths."""
+    found: list[dict[str, list[int]]] = []
+    for place, i in enumerate(measured):
+        for depth, group in enumerate(paths[i]):
+            if depth == len(found):
+                found.append({})
+            found[depth].setdefault(group, []).append(place)
     return found
 
 
-def _stretch(stretches: Mapping[str, float], path: tuple[str, ...], depth: int) -> float:
-    """Return the widening of the group at a depth of a path: that of the finest coarse group that has its own."""
-    mark = FINE if depth >= COARSE and FINE in stretches else ""
-    names = path[min(depth, COARSE - 1) : 0 : -1]
-    return next((stretches[mark + name] for name in names if mark + name in stretches), stretches.get(mark, 1.0))
+def _unit_weights(units: IntArray, measured: IntArray) -> tuple[FloatArray, IntArray]:
+    """Return the weight of each measured case, and its unit: a unit of n cases weighs as the root of n."""
+    _, inverse, counts = np.unique(units[measured], return_inverse=True, return_counts=True)
+    return 1.0 / np.sqrt(counts[inverse]), inverse
 
 
-def _depth(group: str, parents: Mapping[str, str | None]) -> int:
-    depth = 0
-    parent = parents[group]
-    while parent is not None:
-        depth += 1
-        parent = parents[parent]
-    return depth
+def _effective_units(weights: FloatArray, units: IntArray) -> float:
+    """Return how many units of equal weight say as much as these."""
+    sums = np.bincount(units, weights)
+    return float(sums.sum() ** 2 / np.sum(sums**2))
+
+
+def _weighted_quantiles(values: FloatArray, weights: FloatArray, levels: FloatArray) -> tuple[float, float]:
+    order = np.argsort(values)
+    upto = np.cumsum(weights[order])
+    low, high = np.interp(levels, (upto - 0.5 * weights[order]) / upto[-1], values[order])
+    return float(low), float(high)
+
+
+def _quantile_of_one_more(scores: FloatArray, weights: FloatArray, n_units: float) -> float:
+    """Return the score below which a case of one more unit lies with `COVERED_FRAC`.
+
+    Of n units whose cases err as one, the quantile f passes n f + 1/2 on average, and one more lies below the i-th of
+    n with i / (n + 1); the largest score where so few units cannot say.
+    """
+    order = np.argsort(scores)
+    upto = np.cumsum(weights[order])
+    chances = (n_units * upto / upto[-1] + 0.5) / (n_units + 1.0)
+    return float(np.interp(COVERED_FRAC, chances, scores[order]))
+
+
+def _stretch(stretches: Mapping[str, float], groups: Sequence[str]) -> float:
+    """Return the widening of the finest of these groups that has its own."""
+    return next((stretches[group] for group in reversed(groups) if group in stretches), 1.0)
 
 
 def reachable_groups(paths: Sequence[tuple[str, ...]], new_in: str) -> set[str]:
@@ -274,7 +306,8 @@ def half_bands(
     kinds += [] if kind_of in record["modes"] else ["other_mode"]
     half = {}
     for quantity in QUANTITIES:
-        path = ("all", f"mode={kind_of}|mean" if quantity == "ttft" else f"mode={kind_of}")
+        of_mode = f"mode={kind_of}|mean" if quantity == "ttft" else f"mode={kind_of}"
+        path = ("all", of_mode, f"{of_mode}|{model}")
         widths = []
         for kind in ["known", "new_deployment", *kinds]:
             low, high = band_logs(record["bands"][kind].get(quantity, {}), path)

@@ -97,7 +97,7 @@ BENCH_ASKS = ("accelerator", "model", "weight_precision")  # that a bench result
 #: What a decode step's time goes to, by the coefficients of its formula.
 TERMS = {
     "reading weights": ("dense_weight_s", "expert_weight_s"),
-    "matrix products": ("token_gemm_s", "head_gemm_s"),
+    "matrix products": ("token_gemm_s", "expert_pad_s", "token_spread_s", "head_gemm_s"),
     "reading the KV cache": ("kv_token_s", "window_kv_token_s"),
     "exchange between accelerators": ("exchange_token_s", "network_token_s"),
     "launches and scheduling": ("step_s", "sequence_s"),

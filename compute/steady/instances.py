@@ -205,7 +205,15 @@ def build_instances(
         return None, max(reasons)[1] if reasons else "no parallelism or precision to try"
     attributes = [
         deployment_attributes(
-            accelerator, model, parallelism, precision, name, mode=mode, drafts=drafts, release=vintage
+            accelerator,
+            model,
+            parallelism,
+            precision,
+            name,
+            mode=mode,
+            drafts=drafts,
+            release=vintage,
+            output_tokens=workload.output_tokens,
         )
         for precision, parallelism in zip(chosen, spread, strict=True)
     ]

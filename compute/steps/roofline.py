@@ -12,8 +12,10 @@ All arrays have shape (n_deployments,) or broadcast to it. A replayed step model
 depends on the number of tokens alone) plus the linear attention terms.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from statistics import NormalDist
 from typing import Self
 
 import numpy as np
@@ -72,8 +74,14 @@ class DeploymentWork:
     dense_weight_s: FloatArray  # read attention, dense MLP and output-head weights once
     expert_weight_s: FloatArray  # read all routed experts once
     log_unrouted: FloatArray  # log(1 - k/E): log of the chance that a token leaves an expert unused
+    expert_spread: (
+        FloatArray  # of the most hit rank's experts over the mean, by sqrt(c (1 - c)); 0 where all are sliced
+    )
+    token_spread: FloatArray  # the same of its tokens, by sqrt(tokens)
     dense_gemm_s: FloatArray  # matrix products of one token outside routed experts and output head
     expert_gemm_s: FloatArray  # the same in routed experts
+    expert_ratio: FloatArray  # experts over those that a token takes
+    expert_columns: FloatArray  # of a rank's part of an expert's inner products; inf without experts
     head_gemm_s: FloatArray  # output head, once per generated token
     kv_token_s: FloatArray  # read one token of context, layers with full attention
     window_kv_token_s: FloatArray  # the same, layers that read at most window_tokens
@@ -82,7 +90,8 @@ class DeploymentWork:
     pair_s: FloatArray  # attention arithmetic per (query, key) pair of a prompt, full layers
     window_pair_s: FloatArray
     exchanges: FloatArray  # collectives on the critical path of a step
-    exchange_hops: FloatArray  # the same, weighted by log2(ranks)
+    exchange_hops: FloatArray  # reductions and handoffs of those, weighted by log2(ranks)
+    dispatch_hops: FloatArray  # the same of expert dispatch and combine
     exchange_token_s: FloatArray  # wire time per token
     network_token_s: FloatArray  # the same of expert exchanges beyond the scale-up domain, at the speed that they reach
     layers: FloatArray
@@ -113,20 +122,23 @@ class DeploymentWork:
 class Efficiencies:
     """Fitted share of data-sheet speed per group of operations and overheads; arrays of shape (n,) or ().
 
-    Shares lie in (0, 1]; times are 0 or more.
+    Shares lie in (0, 1]; times and counts are 0 or more.
     """
 
     weight_bandwidth_frac: FloatArray
     kv_bandwidth_frac: FloatArray
     gemm_frac: FloatArray
-    expert_gemm_frac: FloatArray  # grouped products, load imbalance between experts included
+    expert_gemm_frac: FloatArray  # grouped products of wide experts with many tokens each
     attention_frac: FloatArray
     link_frac: FloatArray
     exchange_s: FloatArray  # per collective and log2(ranks)
+    dispatch_s: FloatArray  # the same of expert dispatch and combine, which every rank waits for
     layer_s: FloatArray  # launches per layer
     moe_layer_s: FloatArray  # routing, permutation and launches per expert layer, beside layer_s
     step_s: FloatArray  # scheduler, sampling, host round trip
     sequence_s: FloatArray  # per sequence in the step
+    expert_pad_tokens: FloatArray  # that a hit expert computes in vain, to fill its last tile
+    expert_pad_columns: FloatArray  # the same of columns, which narrow experts and slices feel most
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -134,7 +146,7 @@ class Efficiencies:
             is_share = field.name.endswith("_frac")
             bad = np.flatnonzero(~((values > 0) & (values <= 1)) if is_share else ~(values >= 0))
             if bad.size:
-                allowed = "in (0, 1]" if is_share else "0 s or more"
+                allowed = "in (0, 1]" if is_share else "0 or more"
                 raise ValueError(f"Efficiencies.{field.name}[{bad[0]}] is {values[bad[0]]}; must be {allowed}")
 
 
@@ -147,10 +159,13 @@ ASSUMED_EFFICIENCIES = Efficiencies(
     attention_frac=np.array(0.4),
     link_frac=np.array(0.6),
     exchange_s=np.array(4e-6),
+    dispatch_s=np.array(6e-6),
     layer_s=np.array(15e-6),
     moe_layer_s=np.array(20e-6),
     step_s=np.array(1e-3),
     sequence_s=np.array(15e-6),
+    expert_pad_tokens=np.array(32.0),
+    expert_pad_columns=np.array(256.0),
 )
 
 
@@ -161,7 +176,10 @@ class StepCosts:
     dense_weight_s: FloatArray
     expert_weight_s: FloatArray
     log_unrouted: FloatArray
+    expert_spread: FloatArray
     token_gemm_s: FloatArray
+    expert_pad_s: FloatArray  # products in vain of all experts, of which a step takes those hit
+    token_spread_s: FloatArray  # by sqrt(tokens): what the rank with most tokens for its experts makes the others wait
     head_gemm_s: FloatArray
     kv_token_s: FloatArray
     window_kv_token_s: FloatArray
@@ -250,6 +268,7 @@ def deployment_work(
     hops = np.log2(tensor)
     exchanges = 0.0
     exchange_hops = 0.0
+    dispatch_hops = 0.0
     exchange_token_s = 0.0
     network_token_s = 0.0
     has_dispatch = model.moe_layers > 0 and (parallelism.attention_data_parallel > 1)
@@ -261,7 +280,7 @@ def deployment_work(
         exchange_token_s += message * all_reduce_s_per_byte(tensor, link)
     if has_dispatch:
         exchanges += 2.0 * model.moe_layers
-        exchange_hops += 2.0 * model.moe_layers * np.log2(ranks)
+        dispatch_hops += 2.0 * model.moe_layers * np.log2(ranks)
         inside = ranks <= accelerator.scaleup_domain_size
         exchange_link = link if inside else NETWORK_EXCHANGE_BYTES_PER_S
         if parallelism.expert_parallel > 1:
@@ -289,11 +308,16 @@ def deployment_work(
         exchange_hops += handoffs
         exchange_token_s += handoffs * model.hidden_size * REDUCE_BYTES / link
 
+    spread, token_spread = _rank_spreads(model, parallelism.expert_parallel)
     coverage_log = np.log1p(-model.active_experts / model.experts) if model.experts > model.active_experts else -np.inf
     values = {
         "dense_weight_s": dense_bytes / bandwidth,
         "expert_weight_s": expert_bytes / ranks / bandwidth,
         "log_unrouted": coverage_log,
+        "expert_ratio": model.experts / model.active_experts if model.experts else 0.0,
+        "expert_columns": _expert_columns(model, ranks, parallelism.expert_parallel),
+        "expert_spread": spread,
+        "token_spread": token_spread,
         "dense_gemm_s": dense_gemm_s,
         "expert_gemm_s": expert_gemm_s,
         "head_gemm_s": 2.0 * model.head_params / peak_bf16 / ranks,
@@ -305,6 +329,7 @@ def deployment_work(
         "window_pair_s": model.windowed_pair_dims * math_s,
         "exchanges": exchanges,
         "exchange_hops": exchange_hops,
+        "dispatch_hops": dispatch_hops,
         "exchange_token_s": exchange_token_s,
         "network_token_s": network_token_s,
         "layers": model.blocks / 2.0,
@@ -323,14 +348,39 @@ def deployment_work(
     return DeploymentWork(**{name: np.array([value], dtype=np.float64) for name, value in values.items()})
 
 
+def _expert_columns(model: ModelShape, ranks: int, groups: int) -> float:
+    """Return the inner width of the part of an expert that a rank computes; `groups` of the ranks hold whole ones."""
+    return model.expert_intermediate_size / max(ranks / groups, 1.0) if model.expert_intermediate_size else math.inf
+
+
+def _rank_spreads(model: ModelShape, groups: int) -> tuple[float, float]:
+    """Return how far the most loaded of `groups` ranks of whole experts lies above their mean, for uniform routing.
+
+    Hit experts of a rank scatter by sqrt(e c (1 - c)) about e c, its tokens by sqrt(tokens k / groups); the largest of
+    n normal draws lies the standard normal law's quantile (n - 0.375) / (n + 0.25) above their mean [1]_.
+
+    References
+    ----------
+    .. [1] Blom, "Statistical Estimates and Transformed Beta-Variables" (1958), chapter 6.
+    """
+    if groups < 2 or not model.experts:
+        return 0.0, 0.0
+    largest = NormalDist().inv_cdf((groups - 0.375) / (groups + 0.25))
+    return largest / math.sqrt(model.experts / groups), largest * math.sqrt(groups / model.active_experts)
+
+
 def step_costs(work: DeploymentWork, efficiencies: Efficiencies) -> StepCosts:
     """Return the step-time coefficients of each deployment: work divided by efficiency, plus overheads."""
     e = efficiencies
+    expert_gemm_s = work.expert_gemm_s / e.expert_gemm_frac * (1.0 + e.expert_pad_columns / work.expert_columns)
     return StepCosts(
         dense_weight_s=work.dense_weight_s / e.weight_bandwidth_frac,
         expert_weight_s=work.expert_weight_s / e.weight_bandwidth_frac,
         log_unrouted=work.log_unrouted,
-        token_gemm_s=work.dense_gemm_s / e.gemm_frac + work.expert_gemm_s / e.expert_gemm_frac,
+        expert_spread=work.expert_spread,
+        token_gemm_s=work.dense_gemm_s / e.gemm_frac + expert_gemm_s,
+        expert_pad_s=expert_gemm_s * work.expert_ratio * e.expert_pad_tokens,
+        token_spread_s=work.token_spread * expert_gemm_s,
         head_gemm_s=work.head_gemm_s / e.gemm_frac,
         kv_token_s=work.kv_token_s / e.kv_bandwidth_frac,
         window_kv_token_s=work.window_kv_token_s / e.kv_bandwidth_frac,
@@ -342,7 +392,8 @@ def step_costs(work: DeploymentWork, efficiencies: Efficiencies) -> StepCosts:
         step_s=e.step_s
         + work.layers * e.layer_s
         + work.expert_launches * e.moe_layer_s
-        + work.exchange_hops * e.exchange_s,
+        + work.exchange_hops * e.exchange_s
+        + work.dispatch_hops * e.dispatch_s,
         sequence_s=e.sequence_s / work.attention_ranks + work.state_s / e.kv_bandwidth_frac,
         pipeline_parallel=work.pipeline_parallel,
         draft_tokens=np.zeros_like(work.layers),
@@ -358,6 +409,8 @@ def clocked(costs: StepCosts, clock_frac: ArrayLike) -> StepCosts:
     return replace(
         costs,
         token_gemm_s=costs.token_gemm_s / f,
+        expert_pad_s=costs.expert_pad_s / f,
+        token_spread_s=costs.token_spread_s / f,
         head_gemm_s=costs.head_gemm_s / f,
         pair_s=costs.pair_s / f,
         window_pair_s=costs.window_pair_s / f,
@@ -368,14 +421,22 @@ def linear_s(costs: StepCosts, tokens: ArrayLike, generated_tokens: ArrayLike) -
     """Return the time of all matrix products of a step, and of expert exchanges over the network beside them [s].
 
     Weights of an expert are read when any of the step's tokens is routed to it: on average over uniform routing
-    1 - (1 - k/E)^tokens of them. Reading and arithmetic overlap in part: their root sum of squares lies between
-    perfect overlap (the larger) and none (the sum). So do exchanges that leave the scale-up domain: engines that
-    spread experts so far work on two batches in turn, of which one computes while the other is on its way.
+    1 - (1 - k/E)^tokens of them. Where ranks hold whole experts, the rank to which chance gives most holds up the
+    others. Reading and arithmetic overlap in part: their root sum of squares lies between perfect overlap (the larger)
+    and none (the sum). So do exchanges that leave the scale-up domain: engines that spread experts so far work on two
+    batches in turn, of which one computes while the other is on its way.
     """
     n, generated = np.asarray(tokens, dtype=np.float64), np.asarray(generated_tokens, dtype=np.float64)
     coverage = -np.expm1(costs.log_unrouted * np.maximum(n, 1e-12))
+    coverage = np.minimum(coverage + costs.expert_spread * np.sqrt(coverage * (1.0 - coverage)), 1.0)
     weights_s = costs.dense_weight_s + costs.expert_weight_s * coverage
-    products_s = np.hypot(weights_s, costs.token_gemm_s * n + costs.head_gemm_s * generated)
+    products_s = np.hypot(
+        weights_s,
+        costs.token_gemm_s * n
+        + costs.expert_pad_s * coverage
+        + costs.token_spread_s * np.sqrt(n)
+        + costs.head_gemm_s * generated,
+    )
     return np.hypot(products_s, costs.network_token_s * n)
 
 

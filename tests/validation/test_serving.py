@@ -143,10 +143,9 @@ def test_watts_rise_with_load_as_in_public_benchmark_runs(data_dir):
 
 def test_decoding_over_many_nodes_is_nearly_as_fast_as_published(tmp_path):
     decode, prefill = wide_checks(tmp_path)
-    # 18 % below: the runs of H200 and GB200 that the fit has seen since are of older releases than that demonstration
-    assert decode.value < 0.25, f"{decode.check}: {decode.value:.3f} {decode.note}"
+    assert decode.value < 0.15, f"{decode.check}: {decode.value:.3f} {decode.note}"
     # Known miss: grouped products of a full prompt budget reach more of the peak than those of the cases' decoding.
-    assert prefill.value < 0.4
+    assert prefill.value < 0.35
 
 
 def test_mlperf_lies_in_the_band_of_an_unseen_model(data_dir):
@@ -158,10 +157,28 @@ def test_mlperf_lies_in_the_band_of_an_unseen_model(data_dir):
     assert len(per_accelerator) == 8
     for row in per_accelerator:
         assert row.status == "pass", f"{row.check}: {row.value:.3f} {row.note}"
-    # Known miss: offline on H200 the pages of the release of that time run slower than the submission did.
-    missed = [name for name, row in rows.items() if row.status == "miss"]
-    # Known miss too: the one B200 submission's server run, whose prompts are read faster than those of the cases.
-    assert set(missed) <= {"MLPerf v4.1 offline, b200-sxm over h200-sxm", "MLPerf v4.1 server, b200-sxm over h200-sxm"}
+    assert [name for name, row in rows.items() if row.status == "miss"] == []
+    # dense Llama 2 70B on NVIDIA, none of it fitted: 1 to 8 % offline, 2 to 14 % under the server's limits
+    assert np.median([row.value for name, row in rows.items() if "Llama 2 70B" in name and "mi300x" not in name]) < 0.08
+
+
+def test_eight_big_experts_are_not_256_small_ones():
+    # MLPerf v4.1, Mixtral 8x7B offline per accelerator, closed; answers of 146 tokens, retyped. The mean prompt of its
+    # three data sets is not stated there: assumed 200 tokens, between arithmetic problems and OpenOrca's 294.
+    for accelerator, measured in (("h100-sxm", 6557), ("h200-sxm", 7378)):
+        row = {
+            "engine": "trtllm",
+            "accelerator": accelerator,
+            "model": "mixtral-8x7b-v0.1",
+            "weight_precision": "fp8",
+            "n_accelerators": "1",
+            "tensor_parallel": "1",
+            "input_tokens": "200",
+            "output_tokens": "146",
+            "concurrency": "saturated",
+        }
+        (answer,) = answered([row])
+        assert answer["output_tokens_per_s"] == pytest.approx(measured, rel=0.2)
 
 
 def test_absent_mlperf_results_are_reported_as_skipped(tmp_path):
@@ -179,6 +196,6 @@ def test_generations_rank_as_mlperf_measured_them():
             FITTED, ACCELERATORS[name], model, workload, targets, precisions=(precision,), engine="trtllm"
         )
         rates[name] = choice.output_tokens_per_s
-        assert choice.output_tokens_per_s == pytest.approx(measured, rel=0.35)
+        assert choice.output_tokens_per_s == pytest.approx(measured, rel=0.2)
     assert rates["h200-sxm"] / rates["h100-sxm"] == pytest.approx(1.39, rel=0.2)
-    assert rates["b200-sxm"] / rates["h200-sxm"] == pytest.approx(2.86, rel=0.3)  # known miss, see above
+    assert rates["b200-sxm"] / rates["h200-sxm"] == pytest.approx(2.86, rel=0.2)

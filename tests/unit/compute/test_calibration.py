@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 from compute.accelerators import accelerator_from_entry
-from compute.calibration.cases import case_table, case_vintage, parse_case
+from compute.calibration import fitting
+from compute.calibration.cases import case_table, case_vintage, deployment_attributes, parse_case
 from compute.calibration.coefficients import (
     INDEX,
     LOG_INITIAL,
@@ -19,6 +21,7 @@ from compute.calibration.power_fit import power_coefficients
 from compute.calibration.run import KINDS, read_evidence
 from compute.calibration.uncertainty import (
     GROUP_NAMES,
+    LEAST_HALF_BAND,
     LONE_GROUP_WIDENING,
     band_logs,
     case_band,
@@ -200,13 +203,47 @@ def test_an_incomplete_set_names_what_it_lacks(tmp_path):
         coefficient_set(path)
 
 
-def test_quantiles_of_small_groups_lean_on_the_larger_one():
-    residuals = np.r_[np.linspace(-0.2, 0.2, 200), 3.0]
-    paths = [("all", "common")] * 200 + [("all", "rare")]
-    found = residual_quantiles(paths, residuals)
-    assert found["all"][0] == 201
-    assert found["common"][2] == pytest.approx(0.17, abs=0.01)  # 92.5 % of a uniform law on ±0.2
-    assert found["rare"][2] < 0.3  # one odd row of 3.0 counts for a fortieth
+def test_a_loose_step_goes_where_the_exact_one_goes(monkeypatch):
+    chance = np.random.default_rng(2)
+    jacobian = scipy.sparse.csr_matrix(chance.normal(size=(60, 20)) * (chance.random((60, 20)) < 0.3))
+    gradient, damping = chance.normal(size=20), 0.01
+    hessian = (jacobian.T @ jacobian).toarray() + np.eye(20)
+    exact = -np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), gradient)
+    loose = fitting._damped_step(jacobian, gradient, damping)
+    assert gradient @ loose < 0.0  # downhill
+    assert np.linalg.norm(loose - exact) < 0.1 * np.linalg.norm(exact)
+    monkeypatch.setattr(fitting, "STEP_TOLERANCE", 1e-9)
+    np.testing.assert_allclose(fitting._damped_step(jacobian, gradient, damping), exact, rtol=1e-6)
+
+
+def test_long_answers_are_told_apart_from_short_ones():
+    row = rows()[0]
+    classes = [
+        parse_case(row | {"output_tokens": tokens}, ACCELERATORS, MODELS).attributes["answers"]
+        for tokens in ("1024", "8192")
+    ]
+    assert classes == ["short", "long"]
+    case = parse_case(row, ACCELERATORS, MODELS)
+    of_no_length = deployment_attributes(
+        case.accelerator, case.model, case.parallelism, case.weight_precision, case.attributes["engine"]
+    )
+    assert of_no_length["answers"] == ""
+
+
+def test_quantiles_of_few_deployments_lean_on_the_larger_group():
+    residuals = np.r_[np.linspace(-0.2, 0.2, 200), np.full(50, 3.0)]
+    paths = [("all", "common")] * 200 + [("all", "rare")] * 50
+    units = np.r_[np.arange(200), np.full(50, 200)]
+    found = residual_quantiles(paths, residuals, units)
+    assert (found["all"][0], found["rare"][0]) == (250, 50)
+    assert found["common"][2] == pytest.approx(0.17, abs=0.02)  # 90 % of a uniform law on ±0.2, 7 units at 3.0 in all
+    assert found["rare"][2] < 0.3  # fifty odd rows of one deployment count for a fortieth
+    assert residual_quantiles(paths, residuals)["rare"][2] > 1.0  # which fifty deployments would not
+
+
+def test_bands_are_never_narrower_than_repeated_runs_scatter():
+    found = residual_quantiles([("all",)] * 5, np.full(5, 0.1))
+    assert found["all"][1:] == pytest.approx([0.1 - LEAST_HALF_BAND, 0.1 + LEAST_HALF_BAND])
 
 
 def test_power_falls_back_where_a_group_is_unknown_and_unpacking_costs_memory_power():
@@ -244,23 +281,36 @@ def test_widened_bands_cover_groups_that_they_have_not_seen():
         """Return residuals of n groups of 8 cases: what a group has in common spreads as much as its cases do."""
         return (chance.normal(size=(n, 1)) + chance.normal(size=(n, 8))).ravel()
 
-    paths = [("all", f"group {i // 8}") for i in range(8 * 8)]
+    paths, units = [("all", f"group {i // 8}") for i in range(8 * 8)], np.arange(64) // 8
     covered = []
     for _ in range(40):
         seen, unseen = groups(8), groups(500)
-        bands = residual_quantiles(paths, seen, widening_that_covers(paths, seen, np.arange(seen.size) // 8))
+        bands = residual_quantiles(paths, seen, units, widening_that_covers(paths, seen, units, units))
         low, high = band_logs(bands, ("all", "another group"))
         covered.append(np.mean((low <= unseen) & (unseen <= high)))
     # eight groups place a band's ends so that coverage scatters by some 10 points; the mean of 40 draws by 1.6
     assert np.mean(covered) == pytest.approx(0.8, abs=0.04)
 
 
+def test_a_mode_that_is_predicted_worse_gets_a_stretch_of_its_own():
+    chance = np.random.default_rng(11)
+    paths = [("all", "wild" if i % 2 else "tame") for i in range(400)]
+    residuals = chance.normal(size=400) * np.where(np.arange(400) % 2, 0.4, 0.1)
+    units = np.arange(400) // 2 % 40 * 2 + np.arange(400) % 2  # 40 deployments of either mode
+    widening = widening_that_covers(paths, residuals, units % 10, units)
+    bands = residual_quantiles(paths, residuals, units, widening)
+    for mode in ("tame", "wild"):
+        low, high = band_logs(bands, ("all", mode))
+        here = np.array([path[1] == mode for path in paths])
+        assert np.mean((low <= residuals[here]) & (residuals[here] <= high)) == pytest.approx(0.8, abs=0.06)
+
+
 def test_a_lone_group_says_as_little_as_students_t_allows():
     paths, residuals = [("all",)] * 6, np.array([0.1, -0.1, 0.0, 0.2, np.nan, np.nan])
     groups = np.array([3, 3, 3, 3, 3, 4])  # the other group was not measured
-    widening = widening_that_covers(paths, residuals, groups)
-    assert widening == {"": LONE_GROUP_WIDENING}
-    assert widening[""] == pytest.approx(
+    widening = widening_that_covers(paths, residuals, groups, groups)
+    assert widening == {"all": LONE_GROUP_WIDENING}
+    assert widening["all"] == pytest.approx(
         3.078 / 1.2816 * np.sqrt(1.5), rel=1e-3
     )  # t table: 90 %, one degree of freedom
 
@@ -280,10 +330,10 @@ def test_groups_that_are_not_kept_are_never_looked_up():
         kind: {"itl": {g: row for g, row in every[kind]["itl"].items() if g in reachable_groups(paths, KINDS[kind])}}
         for kind in KINDS
     }
-    # all, 1 mode, 2 models; then 3 loads, on 2 accelerators, of 2 models
+    # all, 1 mode, 2 models; then each under 3 loads, on 2 accelerators
     counts = {kind: len(kept[kind]["itl"]) for kind in KINDS}
-    assert counts["known"] == counts["new_deployment"] == 1 + 1 + 2 + 3 + 3 * 2 + 3 * 2 * 2
-    assert (counts["new_accelerator"], counts["new_model"], counts["other_mode"]) == (1 + 1 + 2 + 3, 1 + 1 + 3 + 6, 1)
+    assert counts["known"] == counts["new_deployment"] == 1 + 1 + 2 + 2 * 3 + 2 * 3 * 2
+    assert (counts["new_accelerator"], counts["new_model"], counts["other_mode"]) == (1 + 1 + 2 + 2 * 3, 1 + 1, 1)
     row = rows()[0]
     seen = set()
     for change in (

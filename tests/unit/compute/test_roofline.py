@@ -13,7 +13,11 @@ from compute.steps.power import clock_power_factor, clock_under_cap
 from compute.steps.roofline import Efficiencies, Parallelism, deployment_work, linear_s, step_costs, step_time_s
 from facility.catalogue import entries
 
-LIGHT = Efficiencies(*(np.float64(1.0),) * 6, *(np.float64(0.0),) * 5)  # data-sheet speed, no overhead
+LIGHT = Efficiencies(*(np.float64(1.0),) * 6, *(np.float64(0.0),) * 8)  # data-sheet speed, no overhead
+
+
+def replace_efficiencies(**changes):
+    return replace(LIGHT, **{name: np.float64(value) for name, value in changes.items()})
 
 
 def costs(model="llama-3.1-8b", accelerator="h100-sxm", precision="bf16", ranks=1, efficiencies=LIGHT):
@@ -52,7 +56,7 @@ def test_few_tokens_read_few_experts():
 
 
 def test_token_table_and_step_time_are_the_same_formula():
-    c = costs(ranks=2, efficiencies=Efficiencies(*(np.float64(0.5),) * 6, *(np.float64(1e-5),) * 5))
+    c = costs(ranks=2, efficiencies=Efficiencies(*(np.float64(0.5),) * 6, *(np.float64(1e-5),) * 8))
     table = c.token_table_s(0, 64)
     for b in (1, 7, 64):
         whole = step_time_s(c, decode_sequences=b, context_tokens=500)[0]
@@ -70,7 +74,7 @@ def test_pipeline_stages_hold_the_step_and_share_the_batch():
 
 
 def test_requests_that_memory_does_not_admit_wait_by_littles_law():
-    c = costs(efficiencies=Efficiencies(*(np.float64(0.5),) * 6, *(np.float64(1e-5),) * 5))
+    c = costs(efficiencies=Efficiencies(*(np.float64(0.5),) * 6, *(np.float64(1e-5),) * 8))
     scheduling = Scheduling(*(np.float64(v) for v in (0.01, 1.5, 0.05, 0.8, 0.0, 0.0)))
     loop = {"concurrency": 100.0, "input_tokens": 1000.0, "output_tokens": 200.0, "admitted_limit": 25.0}
     state = closed_loop(c, scheduling, **loop)
@@ -94,7 +98,7 @@ def wide(model="deepseek-r1", accelerator="h100-sxm", ranks=72):
         Parallelism(1, attention_data_parallel=ranks, expert_parallel=ranks),
         weight_precision="fp8",
     )
-    return step_costs(work, Efficiencies(*(np.float64(0.5),) * 6, *(np.float64(1e-5),) * 5))
+    return step_costs(work, Efficiencies(*(np.float64(0.5),) * 6, *(np.float64(1e-5),) * 8))
 
 
 def test_attention_ranks_schedule_their_own_sequences_side_by_side():
@@ -117,6 +121,46 @@ def test_expert_exchange_over_the_network_hides_in_part_behind_the_products():
     assert inside.exchange_token_s[0] > 0.0
 
 
+def test_the_rank_that_chance_gives_most_experts_holds_the_others_up():
+    chance, groups, tokens, draws = np.random.default_rng(5), 8, 16, 400
+    hit, sent = np.zeros(draws), np.zeros(draws)  # of the most loaded rank
+    for i in range(draws):
+        routed = np.concatenate([chance.choice(256, 8, replace=False) for _ in range(tokens)])
+        hit[i] = np.bincount(np.unique(routed) // 32, minlength=groups).max()
+        sent[i] = np.bincount(routed // 32, minlength=groups).max()
+    c = wide(accelerator="h200-sxm", ranks=groups)
+    at_once = replace(c, dense_weight_s=0.0 * c.dense_weight_s, head_gemm_s=0.0 * c.head_gemm_s)
+    reading = linear_s(replace(at_once, token_gemm_s=np.zeros(1), token_spread_s=np.zeros(1)), tokens, 0)[0]
+    assert reading / c.expert_weight_s[0] == pytest.approx(hit.mean() / 32, rel=0.03)
+    work = deployment_work(
+        accelerator_from_entry(entries("accelerators")["h200-sxm"]),
+        model_shape_from_entry(entries("models")["deepseek-r1"]),
+        Parallelism(1, attention_data_parallel=groups, expert_parallel=groups),
+        weight_precision="fp8",
+    )
+    more = c.token_spread_s[0] * np.sqrt(tokens) / (work.expert_gemm_s[0] / 0.5 * tokens)
+    assert 1 + more == pytest.approx(sent.mean() / (tokens * 8 / groups), rel=0.05)
+
+
+def test_small_experts_with_few_tokens_each_waste_most_of_a_tile():
+    padded = replace_efficiencies(expert_pad_tokens=20.0, expert_pad_columns=64.0)
+    small, big = (costs(model, "h200-sxm", "fp8", 8, padded) for model in ("deepseek-r1", "mixtral-8x22b-v0.1"))
+    # 20 tokens in vain for each of 256 experts where a token takes 8 of them, for each of 8 where it takes 2
+    for c, tokens in ((small, 20 * 256 / 8), (big, 20 * 8 / 2)):
+        expert_token_s = c.expert_pad_s[0] / tokens
+        assert 0 < expert_token_s < c.token_gemm_s[0]
+    plain = costs("deepseek-r1", "h200-sxm", "fp8", 8)
+    narrow = 1 + 64 / (2048 / 8)  # columns of an expert on each of 8 ranks
+    assert small.token_gemm_s[0] - plain.token_gemm_s[0] == pytest.approx(
+        (narrow - 1) * small.expert_pad_s[0] / (20 * 32 * narrow)
+    )
+
+
+def test_sliced_experts_load_all_ranks_alike():
+    sliced = costs("deepseek-r1", "h200-sxm", "fp8", 8)
+    assert sliced.expert_spread[0] == sliced.token_spread_s[0] == 0.0
+
+
 def test_prompts_that_queue_for_a_wide_instance_share_its_reading_of_weights():
     c, scheduling = wide(ranks=32), Scheduling(*(np.float64(v) for v in (0.01, 1.5, 0.0, 1.0, 0.0, 0.0)))
     load = {"concurrency": 1e4, "input_tokens": 2000.0, "output_tokens": 1.0, "kv_bytes": 1e6}
@@ -132,4 +176,4 @@ def test_prompts_that_queue_for_a_wide_instance_share_its_reading_of_weights():
 
 def test_an_efficiency_above_one_is_refused_by_name():
     with pytest.raises(ValueError, match=r"Efficiencies.gemm_frac\[0\] is 1.2; must be in \(0, 1\]"):
-        Efficiencies(*(np.float64(v) for v in (1, 1, 1.2, 1, 1, 1)), *(np.float64(0.0),) * 5)
+        Efficiencies(*(np.float64(v) for v in (1, 1, 1.2, 1, 1, 1)), *(np.float64(0.0),) * 8)

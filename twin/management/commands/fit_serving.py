@@ -46,13 +46,14 @@ class Command(BaseCommand):
         for kind, quantities in fitted.record["residuals"].items():
             for quantity, (n, median, mean) in quantities.items():
                 self.stdout.write(f"by {kind:12s} {quantity:11s} n {n:5d}  median {median:7.1%}  mean {mean:7.1%}")
-        for unseen in ("case", "deployment"):
-            covered, _ = band_coverage(evidence, validation, unseen)
-            for quantity, row in zip(QUANTITIES, covered, strict=True):
-                measured = row[row == row]
-                if measured.size:
+        for unseen in ("case", "deployment", "model", "accelerator", "mode"):
+            scores = band_coverage(evidence, validation, unseen)
+            for quantity, row, score in zip(QUANTITIES, scores.covered, scores.interval_score, strict=True):
+                measured = row == row
+                if measured.any():
                     self.stdout.write(
-                        f"80 % band by {unseen:12s} {quantity:11s} n {measured.size:5d}  covers {measured.mean():.1%}"
+                        f"80 % band by {unseen:12s} {quantity:11s} n {measured.sum():5d}  covers "
+                        f"{row[measured].mean():.1%}  interval score {score[measured].mean():.3f}"
                     )
         try:
             out.write_text(fitted.as_json(), encoding="utf-8")
