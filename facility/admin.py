@@ -59,7 +59,7 @@ class SiteBound:
 
     def save_model(self, request: HttpRequest, obj, form, change: bool) -> None:
         if not self._may(request, obj if obj.pk or self.site_path else None):  # where it would belong from now on
-            raise PermissionDenied("You may not change that site.")
+            raise PermissionDenied("You don't have permission to change that site.")
         super().save_model(request, obj, form, change)
 
 

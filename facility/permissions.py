@@ -39,7 +39,7 @@ def check_create_site(user) -> None:
     """Raise PermissionDenied where a token counts for some sites only: a new one is none of them."""
     token = token_of(user) if user is not None else None
     if token and (token.read_only or token.site_ids):
-        raise PermissionDenied("This token counts for some sites only, or only reads; it cannot make a new site.")
+        raise PermissionDenied("This token is limited to some sites or to reading; it cannot create a site.")
 
 
 def _of_token(user) -> QuerySet[Site]:
@@ -67,5 +67,6 @@ def check_change_site(user, site: Site) -> None:
     if may_change_site(user, site):
         return
     if visible_sites(user).filter(pk=site.pk).exists():
-        raise PermissionDenied(f"You may look at {site.name} but not change it; a planner of the site can grant that.")
-    raise PermissionDenied("You may not change this site; a planner of the site can grant that.")  # without its name
+        raise PermissionDenied(f"You can view {site.name} but not change it; a planner of the site can grant that.")
+    # Without its name: who may not see the site learns nothing about it.
+    raise PermissionDenied("You don't have permission to change this site; a planner of the site can grant that.")

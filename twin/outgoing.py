@@ -152,5 +152,5 @@ def _tls(raw: socket.socket, host: str) -> ssl.SSLSocket:
 def _left_s(deadline_s: float) -> float:
     left_s = deadline_s - time.monotonic()
     if left_s <= 0:
-        raise CallRefused("The call takes longer than it may.")
+        raise CallRefused("The call takes too long.")
     return left_s

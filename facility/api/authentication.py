@@ -29,7 +29,7 @@ class TokenAuthentication(BaseAuthentication):
         )
         if token is None or not token.user.is_active:
             if seconds := sign_in_throttle.wait_s(request, secret[:8]):  # a right one is never kept waiting
-                raise exceptions.Throttled(seconds, "Too many tokens were wrong.")
+                raise exceptions.Throttled(seconds, "Too many wrong tokens.")
             sign_in_throttle.refused(request, secret[:8], "token")
             raise exceptions.AuthenticationFailed("This token is unknown, expired or its user is not active.")
         token.user.api_token = token  # what it may is less than what its user may: `permissions` asks

@@ -43,7 +43,7 @@ def fault_of(error: BaseException) -> Fault | None:
     if isinstance(error, OperationalError | InterfaceError):
         return Fault(503, "The database cannot be reached at the moment. Nothing was changed; try again.", 5)
     if isinstance(error, RequestDataTooBig | TooManyFieldsSent):
-        return Fault(413, "The request is larger than is read; nothing was changed.")
+        return Fault(413, "The request is too large; nothing was changed.")
     if isinstance(error, UnreadablePostError):
         return Fault(400, "The request ended before its body did; nothing was changed.")
     if isinstance(error, OverflowError | DataError):

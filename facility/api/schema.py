@@ -14,7 +14,7 @@ class ErrorSerializer(serializers.Serializer):
     title = serializers.CharField(help_text="The status in words.")
     status = serializers.IntegerField()
     detail = serializers.CharField(help_text="As `message`.")
-    instance = serializers.CharField(help_text="The address that was asked.")
+    instance = serializers.CharField(help_text="The address of the request.")
     message = serializers.CharField(
         help_text="The first problem as a sentence: what, which, its value, what is allowed."
     )
@@ -24,17 +24,17 @@ class ErrorSerializer(serializers.Serializer):
 
 
 REFUSALS = {
-    "400": "Bad input, or a query parameter that there is not; nothing was changed.",
-    "413": "The body is larger than is read.",
-    "415": "The body is of a kind that is not read here.",
+    "400": "Bad input or an unknown query parameter; nothing was changed.",
+    "413": "The body is too large.",
+    "415": "The body's media type is not supported.",
     "429": "Too many wrong tokens; Retry-After says when to try again.",
     "503": "The database cannot be reached, or the server is busy; Retry-After says when to try again.",
     "507": "The server's disk is full; nothing was changed.",
-    "401": "No or an unknown token.",
+    "401": "No token, or an unknown one.",
     "403": "Visible, but the caller may not change it; or the token is read-only.",
     "404": "Not there, or not visible to the caller.",
     "422": "The layout cannot be solved as it is described; the sentence says what it lacks.",
-    "409": "Somebody has changed the same object since the version that the caller named; nothing was changed.",
+    "409": "Somebody has changed the same object since the version named; nothing was changed.",
     "412": "The object is not what If-Match names any more; nothing was changed.",
     "428": "The token or the server asks for If-Match or version with every change.",
 }

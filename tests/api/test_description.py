@@ -300,7 +300,7 @@ def test_a_viewer_reads_and_may_not_change(layout):
         viewer.patch(f"/api/sites/{layout.site.slug}/", {"name": "Mine"}),
     ):
         assert refused.status_code == 403
-        assert "You may look at Small but not change it" in refused.data["message"]
+        assert "You can view Small but not change it" in refused.data["message"]
     assert Rack.objects.count() == 1
 
 

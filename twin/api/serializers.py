@@ -220,7 +220,7 @@ class ComparisonSerializer(serializers.ModelSerializer):
         help_text="Two to six, finished; columns stand in this order.",
     )
     created_by = serializers.SlugRelatedField(slug_field="username", read_only=True, allow_null=True)
-    address = serializers.SerializerMethodField(help_text="Page to share; opens for who may see every site in it.")
+    address = serializers.SerializerMethodField(help_text="Page to share; opens for whoever can see all of its sites.")
 
     class Meta:
         model = Comparison
@@ -286,7 +286,7 @@ class ComparedPointSerializer(serializers.Serializer):
     output_band = serializers.ListField(child=serializers.FloatField(), allow_null=True)
     price = serializers.FloatField()
     price_band = serializers.ListField(child=serializers.FloatField(), allow_null=True)
-    efficient = serializers.BooleanField(help_text="No other run makes at least as many tokens for no more.")
+    efficient = serializers.BooleanField(help_text="No other run makes as many tokens at the same or lower price.")
 
 
 class TokenFrontierSerializer(serializers.Serializer):

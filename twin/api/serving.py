@@ -107,7 +107,7 @@ class ServingQuestionSerializer(serializers.Serializer):
     )
     drafts = serializers.BooleanField(
         required=False,
-        help_text="Whether a model's prediction module may draft tokens. How many are kept is assumed, not measured.",
+        help_text="Whether a model's prediction module may draft tokens. The acceptance rate is assumed, not measured.",
     )
 
     configuration = serializers.CharField(
@@ -193,7 +193,7 @@ class SessionsSerializer(serializers.Serializer):
     requests = serializers.FloatField(help_text="Of one session, one after another.")
     streams = serializers.FloatField(help_text="Side by side in a session: its main agent and sub-agents.")
     mean_pause_s = serializers.FloatField()
-    cacheable_frac = serializers.FloatField(help_text="Of a prompt, found in a cache that gives nothing up.")
+    cacheable_frac = serializers.FloatField(help_text="Of a prompt, found in an unlimited cache.")
     points = SessionPointSerializer(many=True, help_text="Fewest sessions first; the last still keeps the targets.")
 
 
@@ -330,7 +330,7 @@ class PredictionRowSerializer(serializers.Serializer):
 
     case_id = serializers.CharField()
     feasible = serializers.BooleanField()
-    reason = serializers.CharField(help_text="Why there is no answer, or how many requests wait for a place.")
+    reason = serializers.CharField(help_text="Why there is no answer, or how many requests are queued.")
 
     def get_fields(self) -> dict[str, serializers.Field]:
         names = ("ttft_s", "itl_s", "output_tokens_per_s", "accelerator_power_w", "joules_per_output_token")

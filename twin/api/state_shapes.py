@@ -276,7 +276,7 @@ class SingleFailureSerializer(serializers.Serializer):
     out = serializers.CharField(help_text="As `drill` takes it.")
     object = serializers.CharField()
     kind = serializers.CharField()
-    capacity_frac = serializers.FloatField(help_text="Token capacity that is left.")
+    capacity_frac = serializers.FloatField(help_text="Token capacity left.")
     lost_tokens_per_s = serializers.FloatField(help_text="Of token capacity.")
     served_lost_tokens_per_s = serializers.FloatField(help_text="Of what this hour's demand makes.")
     expected_lost_tokens_per_year = serializers.FloatField()

@@ -250,7 +250,7 @@ class ComparisonViewSet(
 
     def perform_destroy(self, instance: Comparison) -> None:
         if instance.created_by != self.request.user and not self.request.user.is_superuser:
-            raise exceptions.PermissionDenied("Only who made a comparison may delete it.")
+            raise exceptions.PermissionDenied("Only its creator can delete a comparison.")
         instance.delete()
 
     @extend_schema(responses=serializers.ComparisonDetailSerializer, parameters=[serializers.ReferenceSerializer])

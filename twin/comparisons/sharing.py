@@ -53,7 +53,7 @@ def comparison_create(*, runs: Sequence[Run], user, name: str = "") -> Compariso
         raise ValidationError({"runs": f"{unfinished[0]} is {unfinished[0].status}; only finished runs compare."})
     hidden = Run.objects.filter(id__in=ids).exclude(layout__site__in=visible_sites(user))
     if hidden.exists():
-        raise PermissionDenied("You may not see every site of these runs.")
+        raise PermissionDenied("You don't have permission to see every site of these runs.")
     comparison = Comparison(name=name.strip(), created_by=user, run_order=[str(run_id) for run_id in ids])
     check_text(comparison)
     comparison.full_clean(exclude=["created_by"])
@@ -71,7 +71,7 @@ def comparison_revoke(*, comparison: Comparison, user) -> Comparison:
         If the user neither made it nor plans a site in it.
     """
     if not may_revoke(user, comparison):
-        raise PermissionDenied("Only who made a comparison, or a planner of a site in it, may close its address.")
+        raise PermissionDenied("Only its creator or a planner of a site in it can revoke a comparison's link.")
     if comparison.revoked_at is None:
         comparison.revoked_at = timezone.now()
         comparison.save(update_fields=["revoked_at"])

@@ -132,7 +132,7 @@ def read_question(
     mode = asked.get("mode", "used")
     if mode not in MODES or (mode != "used" and not quantity.limit):
         if mode in MODES:
-            notes.append(f"No limit is stated for {quantity.label.lower()}; shown: what is used.")
+            notes.append(f"No limit is stated for {quantity.label.lower()}; shown: the quantity itself.")
         mode = "used"
     return Question(quantity, mode, hour, scenario, run, n_hours, tuple(notes))
 

@@ -101,7 +101,7 @@ def assumed_text(floor: Floor) -> str:
         text += f"; air units are drawn {ASSUMED_AIR_UNIT_HEIGHT_M:g} m high"
     missing = sum(hall.n_air_units for hall in floor.halls) - len(floor.air_units)
     if missing > 0:
-        text += f"; {missing} air units have no place yet and are left out"
+        text += f"; {missing} air units are not placed yet and are left out"
     return text + "."
 
 

@@ -52,7 +52,7 @@ def site_import_apart(*, content: bytes, replace: bool, user) -> Site:
     if ended.returncode != 0:
         said = ended.stderr.decode(errors="replace").strip()
         refused = said.rpartition("CommandError: ")[2] if "CommandError: " in said else ""
-        raise SiteFileError(refused or "The file takes more time or memory than it may; split it.")
+        raise SiteFileError(refused or "The file takes too much time or memory; split it.")
     return Site.objects.get(slug=ended.stdout.decode().partition(":")[0])
 
 

@@ -34,7 +34,7 @@ def check_add_products(user) -> None:
     """Raise PermissionDenied unless the user may add entries: engineers, and planners of any site."""
     may = user.is_superuser or user.is_staff or Membership.objects.filter(user=user, role=Membership.Role.PLANNER)
     if not may:
-        raise PermissionDenied("You may look at the catalogue but not add to it; a planner or an engineer can.")
+        raise PermissionDenied("You can view the catalogue but not add to it; a planner or an engineer can.")
 
 
 def config_read(content: bytes) -> Mapping[str, Any]:

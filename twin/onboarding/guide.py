@@ -227,7 +227,7 @@ def guide_start(*, user) -> Site:
     found = deepcopy(document["layouts"][0]) | {
         "slug": FOUND,
         "name": "As found",
-        "notes": "The hall before anything was fixed, to compare with.",
+        "notes": "The hall as found, to compare with.",
     }
     document["layouts"].append(found)
     site = site_import(content=documents.write(document), replace=mine is not None, user=user)
@@ -283,8 +283,8 @@ def troubles(run: Run) -> dict[str, int]:
     details = run_details(Run.objects.values_list("details", flat=True).get(pk=run.pk))
     grave = ("blocking", "risk")
     return {
-        "Faults that the rules find": sum(f.severity in grave for f in details.findings),
-        "Faults that the year shows": sum(f.severity in grave for f in run_findings(details)),
+        "Findings of the rules": sum(f.severity in grave for f in details.findings),
+        "Findings of the year": sum(f.severity in grave for f in run_findings(details)),
     }
 
 

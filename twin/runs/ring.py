@@ -104,7 +104,7 @@ class Ringer(threading.Thread):
             try:
                 self.look()
             except (DatabaseError, InterfaceError) as error:
-                logger.warning("what is due could not be looked for: %s", error)
+                logger.warning("due work could not be queried: %s", error)
             finally:
                 connection.close()
 

@@ -41,7 +41,7 @@ def accept(*, layout: Layout, fit: LayoutFit, name: str, start_s: float, end_s: 
     if not fit.accepted:
         raise ValueError(f"the fit is not accepted: {fit.reason}; nothing was changed")
     if not told:
-        raise ValueError("no parameter could be told from these readings; nothing was changed")
+        raise ValueError("no parameter could be identified from these readings; nothing was changed")
     ending = f"-as-operated-{timezone.now():%Y-%m-%d}"
     slug = SUFFIX.sub("", layout.slug)[: MOST_SLUG - len(ending)] + ending
     if Layout.objects.filter(site=layout.site, slug=slug).exists():

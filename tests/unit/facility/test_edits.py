@@ -412,7 +412,7 @@ def test_who_may_not_change_the_site_may_only_look(client, layout):
     Membership.objects.create(site=layout.site, user=user, role=Membership.Role.VIEWER)
     assert client.get(address).json()["version"] == 1
     status, body = sent(client, layout, batch)
-    assert (status, body["message"][:12]) == (403, "You may look")
+    assert (status, body["message"][:12]) == (403, "You can view")
     assert rack().x_m == 2
     assert client.put(address).status_code == 405
 

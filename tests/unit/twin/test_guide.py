@@ -187,7 +187,7 @@ def test_the_end_shows_what_was_gained_and_where_to_share_it(site, user, client)
     page = client.get(reverse("guide")).content.decode()
     assert f"?runs={before.id},{after.id}" in page
     assert "Tokens per watt" in page
-    assert "Faults that the year shows" in page
+    assert "Findings of the year" in page
     changed(yours(site).halls.get(), lighting_w=2000)
     page = client.get(reverse("guide")).content.decode()
     assert "edited since: run it again" in page

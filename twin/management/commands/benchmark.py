@@ -44,8 +44,8 @@ class Command(BaseCommand):
                     if not json:
                         self._line(measured)
             except Exception as error:
-                logger.exception("benchmark %s broke", name)
-                broken.append(f"{name} broke with {type(error).__name__}: {error}")
+                logger.exception("benchmark %s failed", name)
+                broken.append(f"{name} failed with {type(error).__name__}: {error}")
         if json:
             self.stdout.write(spelled(rows))
         if broken:

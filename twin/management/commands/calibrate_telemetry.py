@@ -28,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--accept",
             metavar="NAME",
-            help="copy the layout under this name as it is operated, with what could be told; it stays as it is then",
+            help="copy the layout under this name with the parameters that could be identified; the copy is frozen",
         )
 
     def handle(self, *args: Any, layout: str, scenario: str | None, start: str, end: str, **options: Any) -> None:
@@ -63,4 +63,4 @@ class Command(BaseCommand):
                 f" {row['low']:.4g} to {row['high']:.4g}{'  ' + row['reason'] if row['reason'] else ''}"
             )
         if made:
-            self.stdout.write(f"{made.path} holds what could be told; runs, drills and comparisons can use it")
+            self.stdout.write(f"{made.path} holds the calibrated parameters; runs, drills and comparisons can use it")

@@ -89,7 +89,7 @@ class Command(BaseCommand):
         parser.add_argument("--memory-frac", type=float, default=0.9, help="share of memory that the engine claims")
         parser.add_argument("--max-waiting", type=float, default=float("inf"), help="requests queued at a replica")
         parser.add_argument("--draft-tokens", type=int, default=0, help="speculative decoding: tokens per draft")
-        parser.add_argument("--draft-acceptance", type=float, default=0.0, help="chance that a draft token is kept")
+        parser.add_argument("--draft-acceptance", type=float, default=0.0, help="chance that a draft token is accepted")
         parser.add_argument("--router", default="round-robin", help=", ".join(ROUTERS))
         parser.add_argument("--quantum-s", type=float, default=0.1, help="step of the routers' clock")
         parser.add_argument("--decode-replicas", type=int, metavar="R", help="disaggregate: replicas only prefill")

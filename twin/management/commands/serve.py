@@ -161,7 +161,7 @@ class Command(BaseCommand):
             services.runs_recover(all_running=all_running)
             ring.runs_ring(n_overdue=0)
         except (DatabaseError, InterfaceError) as error:  # a database that is away must not end the web server
-            self.stderr.write(f"Unfinished runs could not be looked for: {error}")
+            self.stderr.write(f"Unfinished runs could not be queried: {error}")
 
 
 def _address(bind: str) -> tuple[str, int]:
@@ -187,7 +187,7 @@ def _only_one_here():
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise CommandError(f"another one runs already on {settings.TWIN_HOME}; end it or set TWIN_HOME") from error
+        raise CommandError(f"another one runs already on {settings.TWIN_HOME}; stop it or set TWIN_HOME") from error
     return lock
 
 

@@ -105,7 +105,7 @@ def session_of_a_superuser() -> str:
     """Return a session of the first superuser, who sees every site."""
     user = get_user_model().objects.filter(is_superuser=True).order_by("pk").first()
     if user is None:
-        raise CommandError("there is no superuser to look through the eyes of: manage.py createsuperuser")
+        raise CommandError("there is no superuser, whose pages are taken: manage.py createsuperuser")
     client = Client()
     client.force_login(user)
     return client.cookies[settings.SESSION_COOKIE_NAME].value

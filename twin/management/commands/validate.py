@@ -66,7 +66,7 @@ def all_checks(data: Path) -> Iterator[Check]:
         try:
             yield from import_module(f"twin.validation.{module.name}").checks(data)
         except Exception as error:
-            logger.exception("the checks of %s broke", module.name)
+            logger.exception("the checks of %s failed", module.name)
             note = f"broke with {type(error).__name__}: {error}"
             yield Check(f"checks of {module.name} run to the end", module.name, 0, None, None, "", "miss", note)
 
