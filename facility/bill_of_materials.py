@@ -147,5 +147,5 @@ def _similar(product: Product, other: Product) -> bool:
     if product.fact("type") != other.fact("type"):
         return False
     rating = MAIN_RATING.get(product.kind, "")
-    mine, theirs = product.fact(rating), other.fact(rating)
-    return bool(mine and theirs and SIMILAR[0] <= theirs / mine <= SIMILAR[1])
+    own_rating, other_rating = product.fact(rating), other.fact(rating)
+    return bool(own_rating and other_rating and SIMILAR[0] <= other_rating / own_rating <= SIMILAR[1])

@@ -408,13 +408,14 @@ def _zone(dry_bulb: Floats, longitude_deg: float, stated_h: float, notes: list[s
     if zone_fits(stated_h, longitude_deg):
         return stated_h, 0
     local_h = zone_of_longitude_h(longitude_deg)
-    said = f"Time zone {stated_h:+g} h does not fit longitude {longitude_deg:g}°"
+    mismatch = f"Time zone {stated_h:+g} h does not fit longitude {longitude_deg:g}°"
     peak = hour_of_daily_peak(dry_bulb)
     if peak is not None and PEAK_HOURS[0] <= peak <= PEAK_HOURS[1]:
-        notes.append(f"{said}; days are warmest at {peak:.0f} h, so its rows were taken as local time, {local_h:+d} h.")
+        taken = f"days are warmest at {peak:.0f} h, so its rows were taken as local time, {local_h:+d} h"
+        notes.append(f"{mismatch}; {taken}.")
         return float(local_h), 0
     if peak is not None and stated_h == 0 and PEAK_HOURS[0] <= (peak + local_h) % 24 <= PEAK_HOURS[1]:
         notes.append(f"Its rows in UTC were put in local time, {local_h:+d} h.")
         return float(local_h), local_h
     warmest = "days have no warmest hour" if peak is None else f"days are warmest at {peak:.0f} h"
-    raise WeatherError(f"LOCATION: {said} (about {local_h:+d} h), and {warmest}. Correct one of them.")
+    raise WeatherError(f"LOCATION: {mismatch} (about {local_h:+d} h), and {warmest}. Correct one of them.")

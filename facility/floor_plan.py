@@ -35,7 +35,9 @@ class Footprint:
     y1_m: float
 
     @classmethod
-    def of(cls, name: str, x_m: float, y_m: float, width_m: float, depth_m: float, orientation_deg: int) -> "Footprint":
+    def placed(
+        cls, name: str, x_m: float, y_m: float, width_m: float, depth_m: float, orientation_deg: int
+    ) -> "Footprint":
         """Return the footprint of an object with its lower left corner at (x, y)."""
         along_x, along_y = (depth_m, width_m) if orientation_deg in (90, 270) else (width_m, depth_m)
         return cls(name, x_m, y_m, x_m + along_x, y_m + along_y)

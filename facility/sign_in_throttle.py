@@ -28,10 +28,10 @@ def address_of(request: HttpRequest) -> str:
 def wait_s(request: HttpRequest, name: str) -> int:
     """Return how long a sign-in under this name from this address has to wait [s]; 0: not at all."""
     recent = RefusedSignIn.objects.filter(at__gt=timezone.now() - WINDOW)
-    mine, address = recent.filter(name_digest=_digest(name)), address_of(request)
+    of_name, address = recent.filter(name_digest=_digest(name)), address_of(request)
     for refused, most in (
-        (mine.filter(address=address), MOST_PER_NAME_AND_ADDRESS),
-        (mine, MOST_PER_NAME),
+        (of_name.filter(address=address), MOST_PER_NAME_AND_ADDRESS),
+        (of_name, MOST_PER_NAME),
         (recent.filter(address=address), MOST_PER_ADDRESS),
     ):
         times = list(refused.order_by("-at").values_list("at", flat=True)[:most])

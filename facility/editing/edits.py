@@ -232,8 +232,8 @@ def _taken_places(board: Board, moved: set[Key]) -> list[Problem]:
             for key, row in board.rows[kind].items()
             if row.hall_id == hall_id and _takes_floor(kind, row)
         ]
-        mine = [key for key in moved if key[0] != "hall" and board.rows[key[0]][key[1]].hall_id == hall_id]
-        found += _places_in_hall(board, hall, here, mine)
+        moved_here = [key for key in moved if key[0] != "hall" and board.rows[key[0]][key[1]].hall_id == hall_id]
+        found += _places_in_hall(board, hall, here, moved_here)
     return found
 
 
@@ -241,16 +241,16 @@ def _takes_floor(kind: str, row: models.Model) -> bool:
     return row.stands_on_floor if kind == "cdu" else row.is_solid if kind == "feature" else True
 
 
-def _places_in_hall(board: Board, hall: Hall, here: list[Key], mine: list[Key]) -> list[Problem]:
+def _places_in_hall(board: Board, hall: Hall, here: list[Key], moved_here: list[Key]) -> list[Problem]:
     """Compare the moved objects with the hall and with everything that takes its floor."""
     marks = [board.rows[kind][key].footprint for kind, key in here]
     corners = np.array([(f.x0_m, f.y0_m, f.x1_m, f.y1_m) for f in marks], dtype=float).reshape(-1, 4)
     is_feature = np.array([kind == "feature" for kind, _ in here], dtype=bool)
     found: list[Problem] = []
     position = {key: i for i, key in enumerate(here)}
-    told: set[frozenset[int]] = set()
-    for start in range(0, len(mine), BLOCK):
-        part = mine[start : start + BLOCK]
+    reported: set[frozenset[int]] = set()
+    for start in range(0, len(moved_here), BLOCK):
+        part = moved_here[start : start + BLOCK]
         own = [board.rows[kind][key].footprint for kind, key in part]
         boxes = np.array([(f.x0_m, f.y0_m, f.x1_m, f.y1_m) for f in own], dtype=float).reshape(-1, 4)[:, None, :]
         x_m = np.minimum(boxes[..., 2], corners[:, 2]) - np.maximum(boxes[..., 0], corners[:, 0])
@@ -264,10 +264,12 @@ def _places_in_hall(board: Board, hall: Hall, here: list[Key], mine: list[Key]) 
                 else [
                     int(j)
                     for j in np.flatnonzero(covers[n])
-                    if j != at and not (key[0] == "feature" and is_feature[j]) and frozenset((at, int(j))) not in told
+                    if j != at
+                    and not (key[0] == "feature" and is_feature[j])
+                    and frozenset((at, int(j))) not in reported
                 ]
             )
-            told |= {frozenset((at, j)) for j in others[:1]}
+            reported |= {frozenset((at, j)) for j in others[:1]}
             try:
                 check_place(own[n], hall, [marks[j] for j in others])
             except ValidationError as error:
@@ -279,17 +281,18 @@ def _save(board: Board) -> None:
     """Write the difference: what goes first, then what is new, then what changed."""
     standing = set(board.standing())
     for kind in reversed(WRITE_ORDER):
-        gone = [key for of, key in board.before if of == kind and (of, key) not in standing and board.before[of, key]]
+        before = [key for row_kind, key in board.before if row_kind == kind and board.before[kind, key]]
+        gone = [key for key in before if (kind, key) not in standing]
         if gone:
             MODELS[kind].objects.filter(pk__in=gone).delete()
     for kind in WRITE_ORDER:
-        mine = [key for of, key in board.standing() if of == kind]
-        new = [board.rows[kind][key] for key in mine if not board.before[kind, key]]
+        keys = [key for row_kind, key in board.standing() if row_kind == kind]
+        new = [board.rows[kind][key] for key in keys if not board.before[kind, key]]
         MODELS[kind].objects.bulk_create(new)
     for kind in WRITE_ORDER:
-        mine = [key for of, key in board.standing() if of == kind and board.before[kind, key]]
-        changed = {key: board.changed((kind, key)) for key in mine}
-        rows = [board.rows[kind][key] for key in mine if changed[key]]
+        keys = [key for row_kind, key in board.standing() if row_kind == kind and board.before[kind, key]]
+        changed = {key: board.changed((kind, key)) for key in keys}
+        rows = [board.rows[kind][key] for key in keys if changed[key]]
         fields = [name for name in FIELDS[kind] if any(name in names for names in changed.values())]
         if rows:
             MODELS[kind].objects.bulk_update(rows, fields, batch_size=200)

@@ -208,7 +208,7 @@ def help_of(form: forms.BaseForm, name: str) -> Help | None:
     return next((found for subject in subjects(form) if (found := HELP.get(f"{subject}.{name}"))), None)
 
 
-def told(meaning: str, known: Help) -> SafeString:
+def help_markup(meaning: str, known: Help) -> SafeString:
     """Return meaning, usual value and source as the text under a field."""
     meaning = meaning or known.meaning
     return format_html(
@@ -234,7 +234,7 @@ def describe(form: forms.BaseForm, names: Iterable[str]) -> None:
     for name in names:
         known, field = help_of(form, name), form.fields[name]
         if known and not field.widget.is_hidden:
-            field.help_text = told(field.help_text, known)
+            field.help_text = help_markup(field.help_text, known)
 
 
 def plain_texts(models: Iterable[type]) -> dict[str, str]:

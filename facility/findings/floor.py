@@ -23,22 +23,23 @@ def floor_findings(inventory: Inventory) -> list[Finding]:
 
 def _hall(inventory: Inventory, h: int, hall) -> Iterator[Finding]:
     racks = inventory.racks
-    mine = np.flatnonzero(racks.hall == h)
+    in_hall = np.flatnonzero(racks.hall == h)
     cdus = [
         cdu
         for cdu in inventory.cdus
         if cdu.hall_id == hall.pk and inventory.facts(cdu.product_id)["type"] != "liquid_to_liquid_in_rack"
     ]
     units = [unit for unit in inventory.air_units if unit.hall_id == hall.pk]
-    objects = [("rack", racks.ids[i], racks.names[i]) for i in mine] + [("cdu", cdu.pk, cdu.name) for cdu in cdus]
+    objects = [("rack", racks.ids[i], racks.names[i]) for i in in_hall] + [("cdu", cdu.pk, cdu.name) for cdu in cdus]
     n_fronts = len(objects)  # what has a front that people work at
     objects += [("air_unit", unit.pk, unit.name) for unit in units]
     sheets = [inventory.facts(cdu.product_id) for cdu in cdus]
     others = [*cdus, *units]
-    width = np.append(racks.width_m[mine], [s["width_m"] for s in sheets] + [unit.width_m for unit in units])
-    depth = np.append(racks.depth_m[mine], [s["depth_m"] for s in sheets] + [unit.depth_m for unit in units])
-    front = np.append(racks.orientation_deg[mine], [thing.orientation_deg for thing in others]).astype(np.int64)
-    x, y = np.append(racks.x_m[mine], [t.x_m for t in others]), np.append(racks.y_m[mine], [t.y_m for t in others])
+    width = np.append(racks.width_m[in_hall], [s["width_m"] for s in sheets] + [unit.width_m for unit in units])
+    depth = np.append(racks.depth_m[in_hall], [s["depth_m"] for s in sheets] + [unit.depth_m for unit in units])
+    front = np.append(racks.orientation_deg[in_hall], [thing.orientation_deg for thing in others]).astype(np.int64)
+    x = np.append(racks.x_m[in_hall], [thing.x_m for thing in others])
+    y = np.append(racks.y_m[in_hall], [thing.y_m for thing in others])
     turned = front % 180 == 90
     corners = np.stack([x, y, x + np.where(turned, depth, width), y + np.where(turned, width, depth)], axis=1)
     for i in np.flatnonzero((corners[:, 2] > hall.width_m + TOUCH_M) | (corners[:, 3] > hall.depth_m + TOUCH_M)):
@@ -63,9 +64,9 @@ def _hall(inventory: Inventory, h: int, hall) -> Iterator[Finding]:
             *objects[j], "overlap", BLOCKING, None, None, "m", f"Stands on the same floor as {_called(objects[i])}."
         )
     yield from _aisles(hall, objects, corners, np.append(front, np.zeros(len(solid), np.int64)), n_fronts)
-    yield from _drawn_aisles(features, objects[:n_fronts], corners[:n_fronts], front[:n_fronts], len(mine))
+    yield from _drawn_aisles(features, objects[:n_fronts], corners[:n_fronts], front[:n_fronts], len(in_hall))
     yield from _placed_air_units(hall, units)
-    yield from _floor_load(inventory, hall, mine)
+    yield from _floor_load(inventory, hall, in_hall)
 
 
 def _corners(features: list[FloorFeature]) -> np.ndarray:
@@ -130,10 +131,10 @@ def _drawn_aisles(
                 )
 
 
-def _covers(rectangles: np.ndarray, one: np.ndarray) -> np.ndarray:
+def _covers(rectangles: np.ndarray, rectangle: np.ndarray) -> np.ndarray:
     """Return which rectangles overlap one other by more than a millimetre."""
-    x_m = np.minimum(rectangles[:, 2], one[2]) - np.maximum(rectangles[:, 0], one[0])
-    y_m = np.minimum(rectangles[:, 3], one[3]) - np.maximum(rectangles[:, 1], one[1])
+    x_m = np.minimum(rectangles[:, 2], rectangle[2]) - np.maximum(rectangles[:, 0], rectangle[0])
+    y_m = np.minimum(rectangles[:, 3], rectangle[3]) - np.maximum(rectangles[:, 1], rectangle[1])
     return (x_m > TOUCH_M) & (y_m > TOUCH_M)
 
 
@@ -155,12 +156,12 @@ def _placed_air_units(hall, units: list) -> Iterator[Finding]:
         )
 
 
-def _floor_load(inventory: Inventory, hall, mine: np.ndarray) -> Iterator[Finding]:
+def _floor_load(inventory: Inventory, hall, in_hall: np.ndarray) -> Iterator[Finding]:
     """Compare weight over the rack's own floor and half an aisle before and behind it with the hall's limit."""
     racks = inventory.racks
-    area_m2 = racks.width_m[mine] * (racks.depth_m[mine] + hall.min_aisle_m)
-    load = racks.weight_kg[mine] / area_m2
-    for i, value in zip(mine, load, strict=True):
+    area_m2 = racks.width_m[in_hall] * (racks.depth_m[in_hall] + hall.min_aisle_m)
+    load = racks.weight_kg[in_hall] / area_m2
+    for i, value in zip(in_hall, load, strict=True):
         if value > hall.floor_load_limit_kg_per_m2:
             yield Finding(
                 "rack",

@@ -529,9 +529,9 @@ def _check_places(racks: list[tuple[Rack, str]], made: dict, where: str) -> None
         for footprint, place, _ in in_hall[hall.pk]:
             with described(place):
                 check_place(footprint, hall, [])
-        mine = [(footprint, place) for footprint, place, takes_floor in in_hall[hall.pk] if takes_floor]
-        n_standing = sum(".floor_features[" not in place for _, place in mine)
-        corners = np.array([(f.x0_m, f.y0_m, f.x1_m, f.y1_m) for f, _ in mine]).reshape(-1, 4)
+        standing = [(footprint, place) for footprint, place, takes_floor in in_hall[hall.pk] if takes_floor]
+        n_standing = sum(".floor_features[" not in place for _, place in standing)
+        corners = np.array([(f.x0_m, f.y0_m, f.x1_m, f.y1_m) for f, _ in standing]).reshape(-1, 4)
         for i, j in overlapping_pairs(corners, n_first=n_standing, most=1):
-            with described(mine[j][1]):
-                check_place(mine[j][0], hall, [mine[i][0]])
+            with described(standing[j][1]):
+                check_place(standing[j][0], hall, [standing[i][0]])

@@ -119,7 +119,7 @@ class Cdu(models.Model):
     def footprint(self) -> Footprint:
         """The floor it covers (reads `self.product`)."""
         facts = self.product.facts
-        return Footprint.of(
+        return Footprint.placed(
             f"CDU {self.name}", self.x_m, self.y_m, facts["width_m"], facts["depth_m"], self.orientation_deg
         )
 

@@ -49,7 +49,7 @@ class AirUnit(models.Model):
     @property
     def footprint(self) -> Footprint:
         """The floor it covers."""
-        return Footprint.of(
+        return Footprint.placed(
             f"air unit {self.name}", self.x_m, self.y_m, self.width_m, self.depth_m, self.orientation_deg
         )
 
@@ -108,7 +108,7 @@ class FloorFeature(models.Model):
     def footprint(self) -> Footprint:
         """The floor it covers."""
         called = f"{self.get_type_display()} {self.name}"
-        return Footprint.of(called, self.x_m, self.y_m, self.width_m, self.depth_m, 0)
+        return Footprint.placed(called, self.x_m, self.y_m, self.width_m, self.depth_m, 0)
 
     def clean(self) -> None:
         """The hall is of the same layout; a wall or keep-out covers nothing that stands there."""

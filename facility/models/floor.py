@@ -172,7 +172,9 @@ class Rack(models.Model):
     @property
     def footprint(self) -> Footprint:
         """The floor it covers."""
-        return Footprint.of(f"rack {self.name}", self.x_m, self.y_m, self.width_m, self.depth_m, self.orientation_deg)
+        return Footprint.placed(
+            f"rack {self.name}", self.x_m, self.y_m, self.width_m, self.depth_m, self.orientation_deg
+        )
 
     def clean(self) -> None:
         """CDU and feeds are of the same layout, the systems fit into the rack and the place is free."""
@@ -202,8 +204,9 @@ class Rack(models.Model):
         if self.feed_a_id is not None and self.feed_a_id == self.feed_b_id:
             raise ValidationError({"feed_b": f"Rack {self.name} has feed {self.feed_a.name} on both sides."})
         if self.cdu is not None and self.coolant_flow_m3_per_s == 0:
-            said = f"Rack {self.name} on CDU {self.cdu.name} takes no coolant; give a flow above 0 or leave it empty."
-            raise ValidationError({"coolant_flow_m3_per_s": said})
+            where = f"Rack {self.name} on CDU {self.cdu.name}"
+            message = f"{where} takes no coolant; give a flow above 0 or leave it empty."
+            raise ValidationError({"coolant_flow_m3_per_s": message})
 
     def check_contents(self) -> None:
         """Raise if the systems cannot be mounted in one rack."""

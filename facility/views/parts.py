@@ -57,7 +57,7 @@ class PartKind:
         """Its table."""
         return self.kind.model
 
-    def of(self, layout: Layout) -> QuerySet:
+    def rows_of(self, layout: Layout) -> QuerySet:
         """Return the parts of this kind in a layout."""
         inside = {"hall__layout": layout} if self.model is Rack else {"layout": layout}
         rows = self.model.objects.filter(**inside).select_related(*self.related)
@@ -226,7 +226,7 @@ def part_list(request: HttpRequest, site: str, layout: str, kind: str) -> HttpRe
     """List the parts of one kind in a layout."""
     layout = visible_layout_or_404(request.user, site, layout)
     kind = part_kind_or_404(kind)
-    rows = [(part, [(c.head, c.read(part), c.unit) for c in kind.columns]) for part in kind.of(layout)]
+    rows = [(part, [(c.head, c.read(part), c.unit) for c in kind.columns]) for part in kind.rows_of(layout)]
     context = {
         "layout": layout,
         "site": layout.site,
@@ -243,7 +243,7 @@ def part_edit(request: HttpRequest, site: str, layout: str, kind: str, pk: int |
     layout = visible_layout_or_404(request.user, site, layout)
     check_change_site(request.user, layout.site)
     kind = part_kind_or_404(kind)
-    part = get_object_or_404(kind.of(layout), pk=pk) if pk else None
+    part = get_object_or_404(kind.rows_of(layout), pk=pk) if pk else None
     form = kind.form(request.POST or None, instance=part, layout=layout)
     if request.method == "POST" and form.is_valid():
         try:
@@ -306,7 +306,7 @@ def part_delete(request: HttpRequest, site: str, layout: str, kind: str, pk: int
     layout = visible_layout_or_404(request.user, site, layout)
     check_change_site(request.user, layout.site)
     kind = part_kind_or_404(kind)
-    part = get_object_or_404(kind.of(layout), pk=pk)
+    part = get_object_or_404(kind.rows_of(layout), pk=pk)
     context = {"layout": layout, "site": layout.site, "kind": kind, "part": part}
     if request.method == "POST":
         try:

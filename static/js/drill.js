@@ -38,13 +38,13 @@ async function go(query, { push = true } = {}) {
     swap(fresh.querySelector("[data-result]").innerHTML);
     const drawings = fresh.querySelectorAll("[data-hall], svg.schematic");
     root.querySelectorAll("[data-hall], svg.schematic").forEach((drawing, i) => follow(drawing, drawings[i]));
-    for (const name of ["said", "hour-label", "hour-text"]) {
+    for (const name of ["summary", "hour-label", "hour-text"]) {
       root.querySelector(`[data-${name}]`).textContent = fresh.querySelector(`[data-${name}]`).textContent;
     }
     root.querySelector("[data-when] [name=out]").value = fresh.querySelector("[data-when] [name=out]").value;
     if (push) history.pushState(null, "", fresh.dataset.address);
   } catch (error) {
-    if (mine === turn) root.querySelector("[data-said]").textContent = `Not solved: ${error.message}`;
+    if (mine === turn) root.querySelector("[data-summary]").textContent = `Not solved: ${error.message}`;
   } finally {
     if (mine === turn) root.removeAttribute("aria-busy");
   }

@@ -103,7 +103,7 @@ def test_the_drawing_board_has_the_footprints_of_the_floor_plan(evaluated):
     ]
     boxes = evaluated("draw/floor.js", "boxOf", [[one] for one in objects])
     for found, one in zip(boxes, objects, strict=True):
-        own = Footprint.of("rack", **one)
+        own = Footprint.placed("rack", **one)
         assert (found["x0"], found["y0"], found["x1"], found["y1"]) == (own.x0_m, own.y0_m, own.x1_m, own.y1_m)
 
 
@@ -112,7 +112,7 @@ def test_the_drawing_board_finds_the_overlaps_that_the_server_refuses(evaluated)
     corners = rng.integers(0, 40, (60, 2)) * 0.1 + rng.choice([0.0, 0.0005, 0.0015], (60, 2))  # around a millimetre
     turns = rng.choice([0, 90, 180, 270], 60)
     prints = [
-        Footprint.of(f"rack {i}", *map(float, corner), 0.6, 1.2, int(turn))
+        Footprint.placed(f"rack {i}", *map(float, corner), 0.6, 1.2, int(turn))
         for i, (corner, turn) in enumerate(zip(corners, turns, strict=True))
     ]
     boxes = [{"x0": f.x0_m, "y0": f.y0_m, "x1": f.x1_m, "y1": f.y1_m} for f in prints]

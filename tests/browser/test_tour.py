@@ -73,5 +73,5 @@ def draws_and_drills(page: Page) -> None:
     expect(page.locator("#answer-figures")).to_contain_text("tok/s", timeout=300_000)  # room for compiling
     pages.get_by_role("link", name="Failure drill").click()
     page.locator("#plan").get_by_role("link", name="Fail CDU-1").click()
-    expect(page.locator("[data-said]")).to_contain_text("Out: CDU-1", timeout=60_000)
+    expect(page.locator("[data-summary]")).to_contain_text("Out of service: CDU-1", timeout=60_000)
     pages.get_by_role("link", name="Plan", exact=True).click()

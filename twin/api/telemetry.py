@@ -199,9 +199,9 @@ class BatchView(APIView):
                 return reader.row_readings(rows, mapping, objects, wanted)
             return reader.table_readings(table_of(rows, "The body"), mapping, objects, wanted)
 
-        told = hashlib.sha256(repr((is_csv, wanted)).encode() + raw).hexdigest()
+        content_sha256 = hashlib.sha256(repr((is_csv, wanted)).encode() + raw).hexdigest()
         try:
-            answer = batches.store_batch(user=request.user, site=site, read=read, key=key, sha256=told)
+            answer = batches.store_batch(user=request.user, site=site, read=read, key=key, sha256=content_sha256)
         except KeyReused as refusal:
             raise Conflict(str(refusal)) from refusal
         except ValueError as error:

@@ -58,7 +58,7 @@ class Phase:
     n_planners: int
     n_edits: int
     ends: Counter
-    said: list[str]
+    refusals: list[str]
     answer_s: list[float]
     page_s: list[float]
     cpu_s: dict[str, float]  # by role
@@ -197,8 +197,10 @@ def _phase(size: Size, n_edits: int, planners: list[Planner], port: int, serve: 
     wall_s = time.perf_counter() - started_s
     cpu_s = {role: sum(map(_cpu_s, pids)) - before[role] for role, pids in _processes(serve).items()}
     if not log.answer_s or not log.page_s:
-        raise RuntimeError(f"nothing was answered: {dict(log.ends)} {log.said[:3]}")
-    return Phase(len(planners), len(planners) * n_edits, log.ends, log.said, log.answer_s, log.page_s, cpu_s, wall_s)
+        raise RuntimeError(f"nothing was answered: {dict(log.ends)} {log.refusals[:3]}")
+    return Phase(
+        len(planners), len(planners) * n_edits, log.ends, log.refusals, log.answer_s, log.page_s, cpu_s, wall_s
+    )
 
 
 def _processes(serve: int) -> dict[str, list[int]]:

@@ -37,11 +37,11 @@ def _all_failures() -> Benchmark:
 def _feeds_over_a_year() -> Benchmark:
     tree, links, _ = block_site(240)
     power_w = RACK_W * np.random.default_rng(0).uniform(0.3, 1.0, (8760, 240))
-    out = np.zeros(tree.n_nodes, dtype=int)
-    out[tree.index("ups 0")] = 1
+    ups_out = np.zeros(tree.n_nodes, dtype=int)
+    ups_out[tree.index("ups 0")] = 1
 
     def work() -> None:
-        for failed in (None, out):
+        for failed in (None, ups_out):
             feed_losses(tree, rack_loads(tree, links, power_w, failed).load_w, failed)
 
     cpu_s = cpu_seconds(work, repeats=3) / 2

@@ -61,7 +61,7 @@ class Log:
     ends: Counter = field(default_factory=Counter)
     answer_s: list[float] = field(default_factory=list)  # from the edit to its answer
     page_s: list[float] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)  # the bodies of refusals, shortened
+    refusals: list[str] = field(default_factory=list)  # the bodies of refusals, shortened
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def end(self, end: str, text: str = "") -> None:
@@ -69,7 +69,7 @@ class Log:
         with self.lock:
             self.ends[end] += 1
             if text:
-                self.said.append(text)
+                self.refusals.append(text)
 
 
 def planners_create(n: int, n_racks: int) -> list[Planner]:

@@ -241,30 +241,30 @@ class _Exerciser:
         from django.db import transaction
 
         key = "id" if f"GET {path}{{id}}/" in self.operations else "slug"
-        one = f"{path}{{{key}}}/"
+        item_path = f"{path}{{{key}}}/"
         with transaction.atomic():
             before = self.found.cases
             created = self._in_sequence(f"POST {path}", body=self._unnamed(self.rng.choice(self.rows[path])))
             if created.status_code in (200, 201, 202):
                 name = created.json()[key]
                 place = {"path_parameters": {key: name}}
-                read = self._in_sequence(f"GET {one}", **place)
+                read = self._in_sequence(f"GET {item_path}", **place)
                 if read.status_code != 200:
-                    self._miss(f"GET {one}", read.status_code, "it was created and is not there", "", "")
+                    self._miss(f"GET {item_path}", read.status_code, "it was created and is not there", "", "")
                 for method in ("PATCH", "PUT", "PATCH"):
-                    if f"{method} {one}" in self.operations and read.status_code == 200:
+                    if f"{method} {item_path}" in self.operations and read.status_code == 200:
                         row = read.json()
                         changed = self.rng.sample(sorted(row), min(3, len(row))) if method == "PATCH" else list(row)
                         body = {field: self._near(row[field]) for field in changed if field != key}
-                        self._in_sequence(f"{method} {one}", body=body, **place)
-                        read = self._in_sequence(f"GET {one}", **place)
+                        self._in_sequence(f"{method} {item_path}", body=body, **place)
+                        read = self._in_sequence(f"GET {item_path}", **place)
                 self._in_sequence(f"GET {path}")
-                if f"DELETE {one}" in self.operations:
-                    gone = self._in_sequence(f"DELETE {one}", **place)
-                    again = self._in_sequence(f"GET {one}", **place)
+                if f"DELETE {item_path}" in self.operations:
+                    gone = self._in_sequence(f"DELETE {item_path}", **place)
+                    again = self._in_sequence(f"GET {item_path}", **place)
                     if gone.status_code == 204 and again.status_code != 404:
-                        self._miss(f"GET {one}", again.status_code, "it was deleted and is still there", "", "")
-                    self._in_sequence(f"DELETE {one}", **place)
+                        self._miss(f"GET {item_path}", again.status_code, "it was deleted and is still there", "", "")
+                    self._in_sequence(f"DELETE {item_path}", **place)
             self.found.in_sequences += self.found.cases - before
             transaction.set_rollback(True)
 
@@ -303,8 +303,8 @@ class _Exerciser:
 
     def _miss(self, label: str, status: int, problem: str, request: str, answer: str) -> None:
         kind = problem.partition("\n")[0]
-        said = re.sub(r"\s+", " ", problem)[:300]
-        self.found.misses.setdefault((label, status, kind), Miss(label, status, said, request[:500], answer[:300]))
+        summary = re.sub(r"\s+", " ", problem)[:300]
+        self.found.misses.setdefault((label, status, kind), Miss(label, status, summary, request[:500], answer[:300]))
 
 
 @contextmanager

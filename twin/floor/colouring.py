@@ -203,8 +203,8 @@ def colouring(floor: Floor, question: Question) -> Colouring:
             if question.quantity.is_described:
                 block = described(floor, question.quantity)[None]
             else:
-                block, state, label, said = at_hour(floor, question)
-                notes += said
+                block, state, label, solver_notes = at_hour(floor, question)
+                notes += solver_notes
         except (CannotSimulate, ValueError) as error:
             notes.append(f"{question.label} cannot be computed: {error}")
     at = question.hour % HOURS_AT_ONCE if isinstance(question.hour, int) and len(block) > 1 else 0
@@ -269,8 +269,8 @@ def at_hour(floor: Floor, question: Question) -> tuple[FloatArray, NDArray[np.st
     state = np.array([stated.get(rack["id"], "") for rack in floor.racks], dtype="<U9")
     values = _possible(floor, question.quantity, solved_values(floor, question.quantity, tables))
     report = steady.coupled.report
-    said = [] if report.converged else [report.message]
-    return values, np.where(state == "ok", "", state), hour_text(hour_rows(steady)[at]), said
+    notes = [] if report.converged else [report.message]
+    return values, np.where(state == "ok", "", state), hour_text(hour_rows(steady)[at]), notes
 
 
 def solved_values(floor: Floor, quantity: Quantity, tables: Mapping[str, Any]) -> FloatArray:

@@ -233,10 +233,10 @@ def rack_colours(coloured: Colouring) -> list[str]:
 def value_texts(coloured: Colouring) -> list[str]:
     """Return what is said of each rack: the value in this mode, and its state."""
     unit = coloured.question.unit
-    said = zip(coloured.shown.tolist(), state_text(coloured), strict=True)
+    values_and_states = zip(coloured.shown.tolist(), state_text(coloured), strict=True)
     return [
         ", ".join(filter(None, (quantity_text(value, unit) if np.isfinite(value) else "no value", state)))
-        for value, state in said
+        for value, state in values_and_states
     ]
 
 
@@ -277,9 +277,9 @@ def _add_equipment(halls: dict[int, HallPlan], floor: Floor) -> None:
         hall.aisles = [a for a in hall.aisles if not any(_overlap(tuple(map(float, a[:4])), own) for own in aisles)]
 
 
-def _overlap(one: tuple, other: tuple) -> bool:
+def _overlap(box: tuple, other: tuple) -> bool:
     """Return whether two boxes (x, y, width, depth) share floor; a described aisle takes the place of a found one."""
-    return all(one[i] < other[i] + other[i + 2] and other[i] < one[i] + one[i + 2] for i in (0, 1))
+    return all(box[i] < other[i] + other[i + 2] and other[i] < box[i] + box[i + 2] for i in (0, 1))
 
 
 def _add_box(hall: HallPlan, to: str, row: dict, size_m: tuple[float, float]) -> None:

@@ -70,7 +70,7 @@ def drawn(hall: HallDifference) -> HallDrawing:
     """Return one hall with everything that stands in it, what stays below what differs."""
     order = {SAME: 0, CHANGED: 1, MOVED: 2, ONLY_A: 3, ONLY_B: 4}
     # aisles and walls lie under what stands on the floor
-    things = sorted(hall.things, key=lambda one: (one.thing.kind != "floor feature", order[one.state]))
+    things = sorted(hall.things, key=lambda thing: (thing.thing.kind != "floor feature", order[thing.state]))
     markup = "".join(_thing(thing, hall.depth_m) for thing in things)
     differing = sum(thing.state != SAME for thing in things)
     view = f"{-MARGIN_M} {-MARGIN_M} {_m(hall.width_m + 2 * MARGIN_M)} {_m(hall.depth_m + 2 * MARGIN_M)}"
@@ -84,15 +84,16 @@ def drawn(hall: HallDifference) -> HallDrawing:
     )
 
 
-def _thing(one: Difference, depth_m: float) -> str:
-    css, sign, _ = SIGNS[one.state]
-    title = ": ".join([f"{one.thing.kind} {one.thing.name}, {one.state}", "; ".join(one.said)]).removesuffix(": ")
-    moved = one.before is not None and one.after is not None and any(one.moved_m)
-    parts = [_ghost(one.before.box, one.after.box, depth_m)] if moved and one.before.box and one.after.box else []
-    kind = {"CDU": " cdu", "floor feature": " feature"}.get(one.thing.kind, "")
-    parts.append(_rect(one.thing.box, depth_m, f"{css}{kind}"))
+def _thing(difference: Difference, depth_m: float) -> str:
+    css, sign, _ = SIGNS[difference.state]
+    thing, before, after = difference.thing, difference.before, difference.after
+    title = ": ".join([f"{thing.kind} {thing.name}, {difference.state}", "; ".join(difference.said)]).removesuffix(": ")
+    moved = before is not None and after is not None and any(difference.moved_m)
+    parts = [_ghost(before.box, after.box, depth_m)] if moved and before.box and after.box else []
+    kind = {"CDU": " cdu", "floor feature": " feature"}.get(thing.kind, "")
+    parts.append(_rect(thing.box, depth_m, f"{css}{kind}"))
     if sign:
-        x, y = one.thing.box.centre_m
+        x, y = thing.box.centre_m
         parts.append(f'<text x="{_m(x)}" y="{_m(depth_m - y)}">{sign}</text>')
     return f"<g><title>{escape(title)}</title>{''.join(parts)}</g>"
 

@@ -103,6 +103,6 @@ def product_facts(ids: set[int]) -> dict[int, dict]:
             kind="accelerators", slug__in={f.get("accelerator") for f in facts.values()} - {None}
         ).values_list("slug", "facts")
     )
-    for of in facts.values():
-        of["throttle_degc"] = accelerators.get(of.get("accelerator"), {}).get("throttle_degc")
+    for sheet in facts.values():
+        sheet["throttle_degc"] = accelerators.get(sheet.get("accelerator"), {}).get("throttle_degc")
     return facts

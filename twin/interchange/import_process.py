@@ -50,8 +50,8 @@ def site_import_apart(*, content: bytes, replace: bool, user) -> Site:
     finally:
         _turn.release()
     if ended.returncode != 0:
-        said = ended.stderr.decode(errors="replace").strip()
-        refused = said.rpartition("CommandError: ")[2] if "CommandError: " in said else ""
+        output = ended.stderr.decode(errors="replace").strip()
+        refused = output.rpartition("CommandError: ")[2] if "CommandError: " in output else ""
         raise SiteFileError(refused or "The file takes too much time or memory; split it.")
     return Site.objects.get(slug=ended.stdout.decode().partition(":")[0])
 

@@ -220,8 +220,8 @@ def guide_site(user) -> Site | None:
 def guide_start(*, user) -> Site:
     """Make a user's copy of the hall, or bring it back to how it was found; earlier runs of it stay."""
     get_user_model().objects.select_for_update().get(pk=user.pk)  # pressed twice at once, it is one hall all the same
-    mine = guide_site(user)
-    slug = mine.slug if mine else _free_slug(user)
+    own_site = guide_site(user)
+    slug = own_site.slug if own_site else _free_slug(user)
     document = documents.read(HALL.read_bytes())
     document["site"] |= {"slug": slug, "name": f"Guided start of {user.get_username()}"[:160]}
     found = deepcopy(document["layouts"][0]) | {
@@ -230,7 +230,7 @@ def guide_start(*, user) -> Site:
         "notes": "The hall as found, to compare with.",
     }
     document["layouts"].append(found)
-    site = site_import(content=documents.write(document), replace=mine is not None, user=user)
+    site = site_import(content=documents.write(document), replace=own_site is not None, user=user)
     GuidedStart.objects.update_or_create(user=user, defaults={"site": site})
     return site
 
@@ -248,10 +248,10 @@ def guide_state(site: Site, skipped: Sequence[str] = ()) -> Guide | None:
     found = layout_findings(layout)
     steps = []
     for number, step in enumerate(STEPS, start=1):
-        mine = [finding for finding in found if step.names(finding)]
-        solved = not mine and step.check(layout)
+        step_findings = [finding for finding in found if step.names(finding)]
+        solved = not step_findings and step.check(layout)
         state = SOLVED if solved else SKIPPED if step.slug in skipped else OPEN
-        steps.append(StepState(number, step, state, mine, step.place(layout)))
+        steps.append(StepState(number, step, state, step_findings, step.place(layout)))
     standing = Rack.objects.filter(hall__layout=layout, product__kind="systems").count()
     return Guide(layout, steps, max(N_RACKS - standing, 0))
 

@@ -32,7 +32,7 @@ class LatestRun:
 
     def tally(self, severity: str) -> int:
         """Return the number of findings of one severity: of the rules when it ran, and of its solved year."""
-        return sum(one.severity == severity for one in self.findings) + self.n_found.get(severity, 0)
+        return sum(finding.severity == severity for finding in self.findings) + self.n_found.get(severity, 0)
 
     @property
     def n_findings(self) -> int:

@@ -41,8 +41,8 @@ def runs_ring(*, n_overdue: int) -> int:
     overdue = queued.filter(Q(rung_at__lt=late)).values_list("id", "rung_at")[:n_overdue]
     n_rung = 0
     for run_id, rung_at in [*never, *overdue]:
-        mine = Run.objects.filter(id=run_id, status=Run.Status.QUEUED, rung_at=rung_at)
-        if not mine.update(rung_at=timezone.now()):
+        waiting = Run.objects.filter(id=run_id, status=Run.Status.QUEUED, rung_at=rung_at)
+        if not waiting.update(rung_at=timezone.now()):
             continue  # another process rings for it, or a worker has it
         if not services.publish(run_id):
             break  # the broker is away; the next look tries again

@@ -90,11 +90,11 @@ def columns(arrays: dict[str, np.ndarray], index: str = "") -> tuple[list[str], 
 
 def as_csv(header: list[str], body: Iterable[list]) -> str:
     """Return a table as CSV. Text that a spreadsheet would run as a formula gets an apostrophe before it."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([safe_cell(cell) for cell in header])
     writer.writerows([safe_cell(cell) for cell in row] for row in body)
-    return out.getvalue()
+    return text.getvalue()
 
 
 def safe_cell(cell: object) -> object:

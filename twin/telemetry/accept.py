@@ -37,10 +37,10 @@ def accept(*, layout: Layout, fit: LayoutFit, name: str, start_s: float, end_s: 
     ValidationError
         If there is such a copy of today.
     """
-    told = [row for row in fit.parameters if row["identifiable"]]
+    identified = [row for row in fit.parameters if row["identifiable"]]
     if not fit.accepted:
         raise ValueError(f"the fit is not accepted: {fit.reason}; nothing was changed")
-    if not told:
+    if not identified:
         raise ValueError("no parameter could be identified from these readings; nothing was changed")
     ending = f"-as-operated-{timezone.now():%Y-%m-%d}"
     slug = SUFFIX.sub("", layout.slug)[: MOST_SLUG - len(ending)] + ending
@@ -49,7 +49,7 @@ def accept(*, layout: Layout, fit: LayoutFit, name: str, start_s: float, end_s: 
     copy = services.layout_clone(layout=layout, name=name, slug=slug, user=user)
     known = {row.name: row for row in copy.calibrated_parameters.all()}
     evidence = evidence_of(fit, start_s, end_s)
-    for row in told:
+    for row in identified:
         named = f"{row['object']} {row['parameter']}"
         parameter = known.get(named) or CalibratedParameter(layout=copy, name=named)
         before = parameter.value if named in known else (0.0 if row["parameter"] == "sensor_bias" else 1.0)

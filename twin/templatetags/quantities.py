@@ -108,10 +108,17 @@ def fact(value: object, name: str) -> SafeString | str:
 @register.inclusion_tag("twin/_assumption.html")
 def assumption(row: Assumption) -> dict:
     """`{% assumption row %}`: cells of one input of a run: of what, which, its value in its unit, its source."""
-    of, label, unit = assumption_words(row.object, row.field, row.unit)
+    subject, label, unit = assumption_words(row.object, row.field, row.unit)
     is_count = isinstance(row.value, int) and not unit
     number = None if is_count or not is_number(row.value) else row.value
-    return {"row": row, "of": of, "label": label, "unit": unit, "number": number, "text": fact_text(row.value, unit)}
+    return {
+        "row": row,
+        "subject": subject,
+        "label": label,
+        "unit": unit,
+        "number": number,
+        "text": fact_text(row.value, unit),
+    }
 
 
 @register.filter

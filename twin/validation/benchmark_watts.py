@@ -60,7 +60,7 @@ def _check(accelerator: str, medians_w: Sequence[float], rows: Sequence[Mapping[
         {name: model_shape_from_entry(entry) for name, entry in entries("models").items()},
         coefficient_set(),
     )
-    errors, told = [], []
+    errors, details = [], []
     for (least, most), measured_w in zip(IN_FLIGHT, medians_w, strict=True):
         watts = [
             answer["accelerator_power_w"]
@@ -69,8 +69,8 @@ def _check(accelerator: str, medians_w: Sequence[float], rows: Sequence[Mapping[
         ]
         if watts:
             errors.append(abs(np.median(watts) / measured_w - 1.0))
-            told.append(f"{np.median(watts):.0f} of {measured_w} W")
+            details.append(f"{np.median(watts):.0f} of {measured_w} W")
     if accelerator in PUBLISHED_DRIVE_LOG:
-        told.append("set by one number from these medians")
-    name, note = f"median watts of public benchmark runs by load, {accelerator}", f"{', '.join(told)}; mean stated"
+        details.append("set by one number from these medians")
+    name, note = f"median watts of public benchmark runs by load, {accelerator}", f"{', '.join(details)}; mean stated"
     return at_most(name, GROUP, len(errors), float(np.mean(errors)) if errors else np.nan, REACH, "relative", note)

@@ -51,8 +51,8 @@ def of_file(check: str, group: str, path: Path, run: Callable[[Path], Iterator[C
     try:
         yield from run(path)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        said = f"{path.name} does not serve: {type(error).__name__} {error}"
-        yield Check(check, group, 0, None, None, "", "miss", said)
+        note = f"{path.name} does not serve: {type(error).__name__} {error}"
+        yield Check(check, group, 0, None, None, "", "miss", note)
 
 
 def skipped(check: str, group: str, missing: Iterable[Path | str]) -> Check:

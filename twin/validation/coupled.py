@@ -180,18 +180,18 @@ def _solve_loop(loop: _Loop, setpoint_degc: float, hold_degc: float | None) -> d
         solved.append(_solve_row(loop, row, plants, hold_degc))
         rates.append(plants.design_flow_kg_s[0] * plants.cp_j_per_kg_k[0])
     return {
-        "facility supply": np.array([one.facility_supply_degc[0, 0] for one in solved]),
+        "facility supply": np.array([result.facility_supply_degc[0, 0] for result in solved]),
         # before the pump, where EnergyPlus reports it
         "facility return": np.array(
             [
-                one.facility_supply_degc[0, 0] + one.cdu_heat_w[0, 0] / rate
-                for one, rate in zip(solved, rates, strict=True)
+                result.facility_supply_degc[0, 0] + result.cdu_heat_w[0, 0] / rate
+                for result, rate in zip(solved, rates, strict=True)
             ]
         ),
-        "rack supply": np.array([one.cdu_supply_degc[0, 0] for one in solved]),
-        "rack return": np.array([one.cdu_return_degc[0, 0] for one in solved]),
-        "duty": np.array([one.cdu_heat_w[0, 0] for one in solved]),
-        "clamped": np.array([float(one.curve_clamped[0, 0]) for one in solved]),
+        "rack supply": np.array([result.cdu_supply_degc[0, 0] for result in solved]),
+        "rack return": np.array([result.cdu_return_degc[0, 0] for result in solved]),
+        "duty": np.array([result.cdu_heat_w[0, 0] for result in solved]),
+        "clamped": np.array([float(result.curve_clamped[0, 0]) for result in solved]),
     }
 
 
@@ -356,11 +356,11 @@ def _random_elements() -> Iterator[Check]:
         hot += float(np.nansum(solved.throttled_frac > 0) + np.nansum(solved.tripped_frac > 0))
         leaky += float(np.sum(site.racks.leakage_frac > 0.2))
     every = np.concatenate(passes)
-    said = (
+    note = (
         f"{refused} refused with a reason, {hot:.0f} throttling or tripped, {leaky:.0f} very leaky racks; "
         f"passes p99 {np.percentile(every, 99):.0f}, most {every.max()}"
     )
-    yield at_most("random elements without solution or reason", GROUP, n, unexplained, 0, "elements", said)
+    yield at_most("random elements without solution or reason", GROUP, n, unexplained, 0, "elements", note)
     yield at_most("random elements refused", GROUP, n, refused / n, 1e-3, "share")
     yield at_most("random elements, residual", GROUP, n, residual, 1e-9, "K")
     yield at_most("random elements, heat closure", GROUP, n, closure, 1e-9, "relative", "from temperatures and flows")

@@ -544,17 +544,17 @@ def _wet_year(
     _, share = heat_rejection.cycled_outlet(off, on, setpoint_degc)
     held = on <= setpoint_degc
     # Floating hours: a tower with the fan full on, through the solver that the plant uses.
-    one = np.ones(1)
+    ones = np.ones(1)
     bank = towers.MerkelTowers(
-        ua_w_per_k=ua * one,
-        air_m3_per_s=given["design_air_flow_rate"] * one,
-        water_kg_s=one,
-        fan_power_w=given["design_fan_power"] * one,
-        air_exponent=one,
-        water_exponent=0 * one,
-        fan_exponent=3 * one,
-        least_fan_frac=0.2 * one,
-        free_convection_frac=0.1 * one,
+        ua_w_per_k=ua * ones,
+        air_m3_per_s=given["design_air_flow_rate"] * ones,
+        water_kg_s=ones,
+        fan_power_w=given["design_fan_power"] * ones,
+        air_exponent=ones,
+        water_exponent=0 * ones,
+        fan_exponent=3 * ones,
+        least_fan_frac=0.2 * ones,
+        free_convection_frac=0.1 * ones,
     )
     rejection, _ = towers.merkel_supply(
         bank,

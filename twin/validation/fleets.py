@@ -68,6 +68,6 @@ def shipped_causes() -> list[Cause]:
 
 def spare_hosts_frac(causes: list[Cause], n_hosts: int, available_frac: float) -> float:
     """Return the spare hosts, over those needed, with which at least the needed ones are up for that share of time."""
-    out = tray_unavailability_frac(causes, HOST)
-    spare = next(s for s in range(n_hosts) if binom.cdf(s, n_hosts + s, out) >= available_frac)
+    unavailable_frac = tray_unavailability_frac(causes, HOST)
+    spare = next(s for s in range(n_hosts) if binom.cdf(s, n_hosts + s, unavailable_frac) >= available_frac)
     return spare / n_hosts

@@ -56,7 +56,7 @@ def recorded_workload(path: Path) -> tuple[Workload, int]:
         numbers([row[name] for row in rows]) for name in ("input_tokens", "output_tokens", "cached_tokens", "think_s")
     )
     streams = [(row["session"], row["sub"]) for row in rows]
-    follows = np.array([False, *(one == before for before, one in zip(streams, streams[1:], strict=False))])
+    follows = np.array([False, *(stream == before for before, stream in zip(streams, streams[1:], strict=False))])
     n_sessions = len({session for session, _ in streams})
     pauses = np.quantile(np.nan_to_num(pause_s[follows]), (np.arange(N_PAUSES) + 0.5) / N_PAUSES)
     workload = Workload(

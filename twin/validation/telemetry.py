@@ -100,8 +100,8 @@ def _fault_checks(stem: str, truth: Mapping[str, str], answer: Answer) -> Iterat
     kind = KINDS.get(truth["fault_kind"], truth["fault_kind"])
     first = answer.faults[0] if answer.faults else {"kind": "none", "object": "", "since": "", "size": np.nan}
     right = first["kind"] == kind and first["object"] == truth["object"]
-    said = f"{first['kind']} of {first['object']}; truth {truth['fault_kind']} of {truth['object']}"
-    yield at_least(f"{stem}: kind and object first", GROUP, 1, float(right), 1.0, "", said)
+    note = f"{first['kind']} of {first['object']}; truth {truth['fault_kind']} of {truth['object']}"
+    yield at_least(f"{stem}: kind and object first", GROUP, 1, float(right), 1.0, "", note)
     off_s = parse_time(first["since"]) - parse_time(truth["start_utc"]) if first["since"] else np.nan
     yield at_most(f"{stem}: date", GROUP, 1, abs(off_s) / DAY_S, 2.0, "days")
     true_size = abs(float(truth["size"]))
@@ -149,8 +149,8 @@ def _chillers(path: Path) -> Iterator[Check]:
     yield at_most(f"{name}: power", GROUP, power["n_held_out"], power["cv_rmse_frac"], 0.055, "CV", note)
     drift = next((d for d in answer.drifts if d["parameter"] == "condenser_approach_k"), None)
     if drift and name == "chiller2":
-        said = f"{drift['low']:+.2f} to {drift['high']:+.2f} K a year"
-        yield at_least(f"{name}: condenser's drift found", GROUP, 1, drift["low"], 0.0, "K/a", said)
+        note = f"{drift['low']:+.2f} to {drift['high']:+.2f} K a year"
+        yield at_least(f"{name}: condenser's drift found", GROUP, 1, drift["low"], 0.0, "K/a", note)
     if table.has("time_as_exported"):
         # The export alone must give back the times that were rebuilt by hand.
         rebuilt = read_times(table.cells("time_as_exported")).seconds

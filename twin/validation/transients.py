@@ -77,30 +77,30 @@ def frontier_units(n_units: int, heat_w: float = 1.3e6) -> transients.TransientU
     Ratings are assumed from published round figures (25 CDUs for 30 MW, 32 °C supply, some 10 K rise); the day's file
     has no coolant temperatures to check them on.
     """
-    one = np.ones(n_units)
+    ones = np.ones(n_units)
     flow = heat_w / 10.0
     return transients.TransientUnits(
-        chip_j_per_k=3.5e5 * one,
-        rack_coolant_j_per_k=200 * 3925.0 * one,
-        loop_j_per_k=700 * 3925.0 * one,
-        plate_w_per_k=heat_w / 25.0 * one,
-        plate_exponent=0.5 * one,
-        still_w_per_k=heat_w / 25.0 * 0.05 * one,
-        coolant_w_per_k=flow * one,
-        exchanger_w_per_k=4.0 * flow * one,
-        facility_w_per_k=1.3 * flow * one,
-        supply_setpoint_degc=32.0 * one,
-        static_w=0.0 * one,
-        dynamic_w=heat_w * one,
-        leakage_w=0.0 * one,
-        leakage_per_k=0.01 * one,
-        reference_degc=60.0 * one,
-        linear_frac=0.25 * one,
-        throttle_degc=95.0 * one,
-        throttle_per_k=0.05 * one,
-        least_clock_frac=0.3 * one,
-        trip_degc=110.0 * one,
-        liquid_frac=one,
+        chip_j_per_k=3.5e5 * ones,
+        rack_coolant_j_per_k=200 * 3925.0 * ones,
+        loop_j_per_k=700 * 3925.0 * ones,
+        plate_w_per_k=heat_w / 25.0 * ones,
+        plate_exponent=0.5 * ones,
+        still_w_per_k=heat_w / 25.0 * 0.05 * ones,
+        coolant_w_per_k=flow * ones,
+        exchanger_w_per_k=4.0 * flow * ones,
+        facility_w_per_k=1.3 * flow * ones,
+        supply_setpoint_degc=32.0 * ones,
+        static_w=0.0 * ones,
+        dynamic_w=heat_w * ones,
+        leakage_w=0.0 * ones,
+        leakage_per_k=0.01 * ones,
+        reference_degc=60.0 * ones,
+        linear_frac=0.25 * ones,
+        throttle_degc=95.0 * ones,
+        throttle_per_k=0.05 * ones,
+        least_clock_frac=0.3 * ones,
+        trip_degc=110.0 * ones,
+        liquid_frac=ones,
     )
 
 
@@ -128,8 +128,8 @@ def run_day(
     """Return the loop's answer to heat (n_steps, n_units) [W] and wet bulb (n_steps,) [°C]."""
     n = heat_w.shape[1]
     rated = max(1.3e6, float(heat_w.max()))
-    one = np.ones(heat_w.shape[0])
-    forcing = Forcing(step_s, heat_w / rated, np.ones((one.size, 1)), one, one, one, wet_bulb_degc)
+    ones = np.ones(heat_w.shape[0])
+    forcing = Forcing(step_s, heat_w / rated, np.ones((ones.size, 1)), ones, ones, ones, wet_bulb_degc)
     return transients.simulate_transient(
         frontier_units(n, rated), frontier_loop(n, rated), forcing, longest_step_s=longest_step_s
     )

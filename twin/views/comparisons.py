@@ -148,7 +148,7 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
     columns = [column(run, i, [other for other in ids if other != run.id]) for i, run in enumerate(runs)]
     start, end = chosen_pair(request, len(runs))
     context = {
-        "verdict": runs_verdict(runs, [of["label"] for of in columns]),
+        "verdict": runs_verdict(runs, [run_column["label"] for run_column in columns]),
         "kept": kept,
         "ids": joined(ids),
         "columns": columns,
@@ -167,7 +167,7 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
         "frontiers": frontiers(compared),
         "frontier_rows": frontier_rows(compared, columns),
         "questions": [row.name for row in compared.questions],
-        "model_note": model_note(compared.model_versions, [of["letter"] for of in columns]),
+        "model_note": model_note(compared.model_versions, [run_column["letter"] for run_column in columns]),
         "older": older(request, runs, columns, compared),
         "falls": waterfalls(read[start], read[end], columns[start], columns[end]),
         **difference_context(read[start], read[end], columns[start], columns[end]),
@@ -185,8 +185,8 @@ def older(request: HttpRequest, runs: list[Run], columns: list[dict], compared: 
     if not compared.model_note:
         return []
     return [
-        of
-        for run, of in zip(runs, columns, strict=True)
+        run_column
+        for run, run_column in zip(runs, columns, strict=True)
         if run.solver.version != MODEL_VERSION and may_change_site(request.user, run.layout.site)
     ]
 
@@ -279,7 +279,7 @@ def assumption_groups(compared: Compared, columns: list[dict]) -> list[dict]:
     """Return the assumptions that differ, by subject; data of products come folded."""
     groups: dict[str, list[dict]] = {}
     for row in compared.assumptions:
-        cells = [(of["letter"], value) for of, value in zip(columns, row.values, strict=True)]
+        cells = [(run_column["letter"], value) for run_column, value in zip(columns, row.values, strict=True)]
         groups.setdefault(row.group, []).append({"name": row.name, "cells": cells})
     return [{"name": name, "rows": rows, "folded": name == DATA and len(rows) > 6} for name, rows in groups.items()]
 
@@ -291,8 +291,8 @@ def table_rows(compared: Compared, columns: list[dict]) -> list[dict]:
         if all(value is None for value in row.values):
             continue
         cells = [
-            {"letter": of["letter"], "value": value, "ends": ends, "wins": i in row.winners}
-            for i, (of, value, ends) in enumerate(zip(columns, row.values, row.bands, strict=True))
+            {"letter": run_column["letter"], "value": value, "ends": ends, "wins": i in row.winners}
+            for i, (run_column, value, ends) in enumerate(zip(columns, row.values, row.bands, strict=True))
         ]
         figure = BY_NAME[row.name]
         rows.append(
@@ -316,8 +316,8 @@ def answer_rows(compared: Compared, columns: list[dict]) -> list[dict]:
             "label": row.label,
             "unit": row.unit,
             "cells": [
-                {"letter": of["letter"], "value": value, "about": about, "wins": i in row.winners}
-                for i, (of, value, about) in enumerate(zip(columns, row.values, row.about, strict=True))
+                {"letter": run_column["letter"], "value": value, "about": about, "wins": i in row.winners}
+                for i, (run_column, value, about) in enumerate(zip(columns, row.values, row.about, strict=True))
             ],
         }
         for row in compared.answers
@@ -343,10 +343,10 @@ def frontier_rows(compared: Compared, columns: list[dict]) -> list[dict]:
     points = [{point.run: point for point in frontier.points} for frontier in compared.frontiers]
     return [
         {
-            "of": of,
+            "column": run_column,
             "places": [(frontier, by_run.get(i)) for frontier, by_run in zip(compared.frontiers, points, strict=True)],
         }
-        for i, of in enumerate(columns)
+        for i, run_column in enumerate(columns)
     ]
 
 

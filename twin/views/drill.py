@@ -111,8 +111,8 @@ def drill_list(request: HttpRequest, site: str, layout: str) -> HttpResponse:
             "first": ranked.failures[:N_RANKED],
             "rest": ranked.failures[N_RANKED:],
             "suggestions": [
-                (one, change_address(layout, one.change.edit) if may_change else "")
-                for one in suggestions(year, ranked.failures)
+                (component, change_address(layout, component.change.edit) if may_change else "")
+                for component in suggestions(year, ranked.failures)
             ],
         }
     return render(request, "twin/_drill_ranking.html" if request.htmx else "twin/drill_ranking.html", context)

@@ -28,7 +28,7 @@ FIGURES = (
     ("pue", "PUE", "", "lower"),
     ("tokens_per_joule", "Tokens per watt", "tok/J", "higher"),
 )
-N_SAID = 3  # names in a sentence
+N_NAMED = 3  # names in a sentence
 
 
 class ShownDrill:
@@ -55,7 +55,7 @@ class ShownDrill:
         out = all(self.choice.units(key) == self.choice.parts[key].n for key in keys)
         return out, self.address(self.choice.with_all(keys)), f"{'Restore' if out else 'Fail'} {name}"
 
-    def one(self, key: Key, out: bool, name: str) -> tuple[str, str]:
+    def unit_toggle(self, key: Key, out: bool, name: str) -> tuple[str, str]:
         """Return the address that takes out or restores one of alike units, and what its link says."""
         return self.address(self.choice.with_one(key, restore=out)), f"{'Restore' if out else 'Fail'} {name}"
 
@@ -90,7 +90,7 @@ def hall_shown(shown: ShownDrill, hall: HallDrawing) -> HallShown:
     key = ("air_unit", hall.id)
     n_out = shown.choice.units(key)
     parts += [
-        ("air", place, i < n_out, *shown.one(key, i < n_out, f"{place.name}, {hall.name}"))
+        ("air", place, i < n_out, *shown.unit_toggle(key, i < n_out, f"{place.name}, {hall.name}"))
         for i, place in enumerate(hall.air_units)
         if key in shown.choice.parts
     ]
@@ -105,19 +105,19 @@ def drawing_shown(shown: ShownDrill, drawing: Schematic) -> dict[str, Any]:
 
 def _symbol(shown: ShownDrill, node: Node) -> Symbol:
     """Return a symbol whose link fails or restores all of it, and whose squares do so one by one."""
-    said = shown.readings.shown(node, AFTER, shown.readings)
-    units = list(zip(node.squares, said.out, strict=True))
+    reading = shown.readings.shown(node, AFTER, shown.readings)
+    units = list(zip(node.squares, reading.out, strict=True))
     keys = [key for key in _keys(node) if key in shown.choice.parts]
     if not keys:
-        return symbol(node, said, "", [(square, out, "", square.name) for square, out in units])
+        return symbol(node, reading, "", [(square, out, "", square.name) for square, out in units])
     _, href, label = shown.toggle(keys, node.title)
-    return symbol(node, said, href, [_square(shown, node, *unit) for unit in units], label)
+    return symbol(node, reading, href, [_square(shown, node, *unit) for unit in units], label)
 
 
 def _square(shown: ShownDrill, node: Node, square: Square, out: bool) -> tuple[Square, bool, str, str]:
     key = _key(square.token)
     out = bool(shown.choice.units(key)) if node.kind == "cdu" else out
-    return square, out, *shown.one(key, out, square.name)
+    return square, out, *shown.unit_toggle(key, out, square.name)
 
 
 def _keys(node: Node) -> list[Key]:
@@ -139,7 +139,7 @@ def result(shown: ShownDrill) -> dict[str, Any]:
         "shown": shown,
         "hour": shown.hour,
         "out": choice.text(),
-        "said": said(shown),
+        "summary": summary(shown),
         "events": drill.events,
         "affected": drill.affected,
         "n_affected": drill.n_affected,
@@ -147,7 +147,7 @@ def result(shown: ShownDrill) -> dict[str, Any]:
         "n_hours": drill.steady.inputs.weather.n_hours,
         "parts": list(choice.parts.values()),
         "none": shown.address(Choice(choice.parts)),
-        "figures": [figure(shown, *of) for of in FIGURES],
+        "figures": [figure(shown, *columns) for columns in FIGURES],
         "converged": drill.steady.coupled.report.converged,
         "message": drill.steady.coupled.report.message,
     }
@@ -182,7 +182,7 @@ def figure(shown: ShownDrill, name: str, label: str, unit: str, better: str) -> 
     }
 
 
-def said(shown: ShownDrill) -> str:
+def summary(shown: ShownDrill) -> str:
     """Return the result in a sentence."""
     choice = shown.choice
     if not choice.out:
@@ -191,10 +191,10 @@ def said(shown: ShownDrill) -> str:
         f"{units} of {part.n} units of {part.name}" if part.n > 1 else part.name
         for part, units in ((choice.parts[key], units) for key, units in choice.out.items())
     ]
-    listed = ", ".join(names[:N_SAID]) + (f" and {len(names) - N_SAID} more" if len(names) > N_SAID else "")
+    listed = ", ".join(names[:N_NAMED]) + (f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else "")
     states = shown.rack_states(int(pk) for pk in shown.drill.steady.inputs.racks.id)
     first = f" {shown.drill.events[0]['text']}" if shown.drill.events else ""
-    return f"Out: {listed}. {tokens_text(shown)}; {count_text(states)}.{first}"
+    return f"Out of service: {listed}. {tokens_text(shown)}; {count_text(states)}.{first}"
 
 
 def tokens_text(shown: ShownDrill) -> str:

@@ -77,8 +77,8 @@ def measured(request: HttpRequest) -> HttpResponse:
         except ValueError as refusal:
             form.add_error("file", str(refusal))
         else:
-            for one in found:
-                for quantity in one["quantities"]:
+            for run in found:
+                for quantity in run["quantities"]:
                     quantity["label"], quantity["unit"] = UNITS[quantity["quantity"]]
             context["runs"] = found
     return render(request, "twin/measured.html", context)

@@ -71,7 +71,7 @@ def row_fields(layout, **changes) -> dict:
 
 @pytest.mark.parametrize("kind", list(PARTS))
 def test_each_kind_has_a_list_a_form_and_a_way_out(planner, layout, kind):
-    part = PARTS[kind].of(layout).first()
+    part = PARTS[kind].rows_of(layout).first()
     assert planner.get(address("part-list", layout, kind)).status_code == 200
     assert planner.get(address("part-new", layout, kind)).status_code == 200
     assert planner.get(address("part-edit", layout, kind, part.pk)).status_code == 200

@@ -28,8 +28,8 @@ def test_no_question_of_planners_who_edit_at_once_is_lost():
     phases, memory = measure(QUICK)
     for phase, (n_planners, n_edits) in zip(phases, QUICK.phases, strict=True):
         hasty = [edit.hasty for i in range(n_planners) for edit in edits_of(i, n_edits, QUICK.pause_s, QUICK.n_racks)]
-        assert phase.ends.total() == len(hasty) == phase.n_edits, phase.said
-        assert set(phase.ends) <= {"answered", "superseded"}, phase.said
+        assert phase.ends.total() == len(hasty) == phase.n_edits, phase.refusals
+        assert set(phase.ends) <= {"answered", "superseded"}, phase.refusals
         assert phase.ends["superseded"] <= sum(hasty)  # only what a newer question followed
         assert phase.page_s
     names = [row.name for row in rows(QUICK, phases, memory)]

@@ -43,11 +43,11 @@ class Command(BaseCommand):
         self.stdout.write(f"{answer['n_train']:,} rows fitted, {answer['n_held_out']:,} later rows held out")
         for quantity, by_way in answer["scores"].items():
             for way, by_rows in by_way.items():
-                said = ", ".join(
+                scores = ", ".join(
                     f"{rows} rows " + (f"{value:.2f} K" if quantity.endswith("degc") else f"CV(RMSE) {value:.1%}")
                     for rows, value in by_rows.items()
                 )
-                self.stdout.write(f"{quantity:18}{way.replace('_', ' '):19}{said}")
+                self.stdout.write(f"{quantity:18}{way.replace('_', ' '):19}{scores}")
         for p in answer["parameters"]:
             note = f"  {p['reason']}" if p["reason"] else ""
             self.stdout.write(

@@ -50,8 +50,8 @@ class Command(BaseCommand):
         except (CannotSimulate, ValueError) as refusal:
             raise CommandError(str(refusal)) from refusal
         if options["json"]:
-            told = fit.as_json() | {"layout": made.path if made else None}
-            self.stdout.write(json.dumps(told, indent=1, ensure_ascii=False))
+            answer = fit.as_json() | {"layout": made.path if made else None}
+            self.stdout.write(json.dumps(answer, indent=1, ensure_ascii=False))
             return
         self.stdout.write(
             f"{fit.n_times} times, {fit.n_held_out} of them held out; load from {fit.load_from};"

@@ -28,7 +28,9 @@ class Command(BaseCommand):
     def handle(self, *args, layouts: list[str], scenario: str | None, equal: str, by: str, json: bool, **_) -> None:
         found = [named_layout(path) for path in layouts]
         try:
-            answer = layouts_verdict([(one, named_scenario(one, scenario)) for one in found], basis=equal, by=by)
+            answer = layouts_verdict(
+                [(layout, named_scenario(layout, scenario)) for layout in found], basis=equal, by=by
+            )
         except (CannotSimulate, ValueError) as refusal:
             raise CommandError(str(refusal)) from refusal
         if json:

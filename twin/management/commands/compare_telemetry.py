@@ -23,23 +23,23 @@ class Command(BaseCommand):
         try:
             asked = asked_readings(layout, scenario, start, end)
             bands = _bands(snapshot.sha256(snapshot.canonical(asked.inputs)))
-            told = compare(asked.year, asked.measured, **asked.span, figure_bands=bands)
+            comparison = compare(asked.year, asked.measured, **asked.span, figure_bands=bands)
         except (CannotSimulate, ValueError) as refusal:
             raise CommandError(str(refusal)) from refusal
         if options["json"]:
-            self.stdout.write(json.dumps(told.as_json(), indent=1, ensure_ascii=False))
+            self.stdout.write(json.dumps(comparison.as_json(), indent=1, ensure_ascii=False))
             return
         self.stdout.write(
-            f"{told.n_intervals} intervals of {told.step_s:g} s; load from {told.load_from}, weather"
-            f" {told.weather_from}; inside: within two sigmas of a usual sensor"
+            f"{comparison.n_intervals} intervals of {comparison.step_s:g} s; load from {comparison.load_from}, weather"
+            f" {comparison.weather_from}; inside: within two sigmas of a usual sensor"
         )
-        for name, row in told.figures.items():
+        for name, row in comparison.figures.items():
             self.stdout.write(f"{name:24} measured {_text(row['measured'])}, predicted {_text(row['predicted'])}")
-        for row in told.coverage:
+        for row in comparison.coverage:
             self.stdout.write(
                 f"{row['sum_of']} is {row['ratio']:.3f} of {row['meter']}; predicted {row['predicted_ratio']:.3f}"
             )
-        for row in told.points:
+        for row in comparison.points:
             if "rmse_k" in row:
                 scores = f"RMSE {_text(row['rmse_k'])} K"
             else:
@@ -47,7 +47,7 @@ class Command(BaseCommand):
             driven = "  input" if row["input"] else ""
             point = f"{row['object']}|{row['quantity']}"
             self.stdout.write(f"{point:58} n {row['n']:6}  {scores}, inside {_share(row['covered_frac'])}{driven}")
-        for point in told.not_predicted:
+        for point in comparison.not_predicted:
             self.stdout.write(f"{point:58} not predicted")
 
 

@@ -48,8 +48,8 @@ class Command(BaseCommand):
         watched = ", ".join(f"{name} ({role})" for name, role in found.signals.items())
         self.stdout.write(f"watched: {watched}")
         for group in dict.fromkeys(found.group):
-            mine = [i for i, name in enumerate(found.group) if name == group]
-            alarms = [i for i in mine if found.alarm[i]]
+            in_group = [i for i, name in enumerate(found.group) if name == group]
+            alarms = [i for i in in_group if found.alarm[i]]
             kinds = ", ".join(f"{kind} {n}" for kind, n in Counter(found.kind[i] for i in alarms).most_common())
             since = f", first at {found.time[alarms[0]]}: {kinds}" if alarms else ""
-            self.stdout.write(f"{group or 'all rows'}: {len(alarms)} of {len(mine)} rows raise an alarm{since}")
+            self.stdout.write(f"{group or 'all rows'}: {len(alarms)} of {len(in_group)} rows raise an alarm{since}")

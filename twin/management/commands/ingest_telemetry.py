@@ -31,7 +31,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, layout: str, files: list[Path], mapping: Path | None, **options: Any) -> None:
         found = named_layout(layout)
         objects = known_objects([found])
-        told: dict[str, Any] = {"accepted": 0, "duplicate": 0, "refused": Counter()}
+        counts: dict[str, Any] = {"accepted": 0, "duplicate": 0, "refused": Counter()}
         wanted = reader.Reading(options["format"], options["dates"], options["decimal"], options["time_zone"])
         try:
             if wanted.time_zone:
@@ -52,16 +52,16 @@ class Command(BaseCommand):
                 unreadable.append(" ".join(str(error).split()))
                 continue
             accepted, duplicate = store.append(found.site, readings)
-            told["accepted"] += accepted
-            told["duplicate"] += duplicate
-            told["refused"].update(readings.refused)
+            counts["accepted"] += accepted
+            counts["duplicate"] += duplicate
+            counts["refused"].update(readings.refused)
         if options["json"]:
-            self.stdout.write(json.dumps(told, indent=1, ensure_ascii=False))
+            self.stdout.write(json.dumps(counts, indent=1, ensure_ascii=False))
         else:
-            self.stdout.write(f"accepted {told['accepted']:,}, duplicate {told['duplicate']:,}")
-            for reason, n in told["refused"].most_common():
+            self.stdout.write(f"accepted {counts['accepted']:,}, duplicate {counts['duplicate']:,}")
+            for reason, n in counts["refused"].most_common():
                 self.stdout.write(f"refused {n:,}: {reason}")
         if unreadable:
             raise CommandError("not read, nothing of it stored: " + "; ".join(unreadable))
-        if not told["accepted"] and not told["duplicate"]:
+        if not counts["accepted"] and not counts["duplicate"]:
             raise CommandError("no reading was stored")

@@ -200,12 +200,12 @@ class Command(BaseCommand):
                     raise KeepWritten(f"{result.message}; {left}", returncode=128 + signal.SIGINT)
 
     def _progress(self) -> Any:
-        said = 0
+        n_printed = 0
 
         def say(progress: Progress) -> None:
-            nonlocal said
-            if progress.n_returned - said >= PROGRESS_EVERY_REQUESTS:
-                said = progress.n_returned
+            nonlocal n_printed
+            if progress.n_returned - n_printed >= PROGRESS_EVERY_REQUESTS:
+                n_printed = progress.n_returned
                 self.stdout.write(f"  {progress.n_returned:,} requests, clock at {progress.clock_s:,.0f} s")
 
         return say
