@@ -43,7 +43,7 @@ def token_frontier(frontier: TokenFrontier) -> dict[str, Any]:
         ),
     ]
     return {
-        "data": [one for one in traces if one["x"]],
+        "data": [drawn for drawn in traces if drawn["x"]],
         "layout": {
             "height": 340,
             "showlegend": True,

@@ -28,9 +28,9 @@ class AssumptionRow:
 
 def differing_assumptions(runs: Sequence[ComparedRun]) -> list[AssumptionRow]:
     """Return the inputs whose values are not the same in all runs, in the order of `GROUPS`."""
-    told = [_assumptions(run) for run in runs]
-    keys = list(dict.fromkeys(key for one in told for key in one))
-    rows = [AssumptionRow(*key, [one.get(key, ABSENT) for one in told]) for key in keys]
+    by_run = [_assumptions(run) for run in runs]
+    keys = list(dict.fromkeys(key for assumed in by_run for key in assumed))
+    rows = [AssumptionRow(*key, [assumed.get(key, ABSENT) for assumed in by_run]) for key in keys]
     rows = [row for row in rows if len(set(row.values)) > 1] + differing_product_data(runs)
     return sorted(rows, key=lambda row: GROUPS.index(row.group))
 
@@ -44,8 +44,8 @@ def differing_product_data(runs: Sequence[ComparedRun]) -> list[AssumptionRow]:
     """Return data of one and the same product that had another value in some run: the catalogue changed between."""
     read = [dict(map(_datum, run.details.assumptions)) for run in runs]
     rows = []
-    for name in dict.fromkeys(name for one in read for name in one):
-        values = [one.get(name) for one in read]
+    for name in dict.fromkeys(name for read_of_run in read for name in read_of_run):
+        values = [read_of_run.get(name) for read_of_run in read]
         if len({value for value in values if value is not None}) > 1:
             rows.append(AssumptionRow(DATA, name, [value or ABSENT for value in values]))
     return rows
@@ -53,8 +53,8 @@ def differing_product_data(runs: Sequence[ComparedRun]) -> list[AssumptionRow]:
 
 def _datum(row: Assumption) -> tuple[str, str]:
     """Return an input's name and its value as text."""
-    of, label, unit = assumption_words(row.object, row.field, row.unit)
-    return f"{of}: {label}", fact_text(row.value, unit)
+    holder, label, unit = assumption_words(row.object, row.field, row.unit)
+    return f"{holder}: {label}", fact_text(row.value, unit)
 
 
 def _assumptions(run: ComparedRun) -> dict[tuple[str, str], str]:
@@ -63,8 +63,8 @@ def _assumptions(run: ComparedRun) -> dict[tuple[str, str], str]:
     site, region = inputs.site, inputs.site.region
     price = inputs.scenario.electricity_usd_per_kwh
     facts = region.facts
-    said = {(QUESTION, name): text for name, text in _question(inputs).items()}
-    said |= {
+    texts = {(QUESTION, name): text for name, text in _question(inputs).items()}
+    texts |= {
         (PLACE, "Site"): site.name,
         (PLACE, "Weather"): inputs.weather.name,
         (PLACE, "Region"): region.name,
@@ -75,19 +75,19 @@ def _assumptions(run: ComparedRun) -> dict[tuple[str, str], str]:
         (PLACE, "Repair crews"): f"{site.repair_crews or 'as many as are broken'}",
         (LAYOUT, "Layout"): f"{inputs.layout.name} (version {inputs.layout.version})",
     }
-    said |= {(LAYOUT, name): text for name, text in _equipment(inputs).items()}
+    texts |= {(LAYOUT, name): text for name, text in _equipment(inputs).items()}
     for row in run.details.per_workload:
-        said[MODEL, f"Model for {row.name}"] = row.model_name or "none fits"
-        said[MODEL, f"Configuration for {row.name}"] = row.configuration or ABSENT
-    said[MODEL, "Solver"] = solver_of(run.details.solver.version, run.details.solver.digest).text
-    return said
+        texts[MODEL, f"Model for {row.name}"] = row.model_name or "none fits"
+        texts[MODEL, f"Configuration for {row.name}"] = row.configuration or ABSENT
+    texts[MODEL, "Solver"] = solver_of(run.details.solver.version, run.details.solver.digest).text
+    return texts
 
 
 def _question(inputs: LayoutInputs) -> dict[str, str]:
     scenario = inputs.scenario
     limit_w = scenario.accelerator_power_limit_w
     tier_bytes = scenario.cache_tier_bytes  # runs of before it could be said have none
-    said = {
+    texts = {
         "Scenario": scenario.name,
         "Engine": scenario.engine,
         "Weight precision": scenario.weight_precision,
@@ -95,8 +95,8 @@ def _question(inputs: LayoutInputs) -> dict[str, str]:
         "Cache tier": f"{quantity_text(tier_bytes, 'B')} per accelerator" if tier_bytes else "none",
     }
     restrictions = Restrictions(scenario.serving_mode, scenario.max_ranks, scenario.allow_pipelines)
-    said["Search"] = restrictions.text() or "free"
-    said["Requests above capacity"] = scenario.admission
+    texts["Search"] = restrictions.text() or "free"
+    texts["Requests above capacity"] = scenario.admission
     total = sum(share.accelerator_share_frac for share in scenario.workloads)
     for share in scenario.workloads:
         parts = [f"{quantity_text(share.accelerator_share_frac / total, '%')} of accelerators"]
@@ -108,8 +108,8 @@ def _question(inputs: LayoutInputs) -> dict[str, str]:
             parts.append(quantity_text(share.requests_per_s, "req/s"))
         else:
             parts.append(f"busiest hour at {quantity_text(share.peak_load_frac, '%')} of capacity")
-        said[f"Use case {share.workload.name}"] = ", ".join(parts)
-    return said
+        texts[f"Use case {share.workload.name}"] = ", ".join(parts)
+    return texts
 
 
 def _equipment(inputs: LayoutInputs) -> dict[str, str]:

@@ -162,10 +162,10 @@ def waterfall(start: Mapping[str, float], end: Mapping[str, float], unit: str) -
 
 def answer_rows(runs: Sequence[ComparedRun]) -> list[AnswerRow]:
     """Return the answers of power and cooling side by side; "never" beats any number of seconds."""
-    told = [{answer.name: answer for answer in answers(run.details, run.figures)} for run in runs]
-    first = {name: answer for one in reversed(told) for name, answer in one.items()}
-    order = dict.fromkeys(name for one in told for name in one)
-    return [_answer_row(first[name], [one.get(name) for one in told]) for name in order]
+    by_run = [{answer.name: answer for answer in answers(run.details, run.figures)} for run in runs]
+    first = {name: answer for answered in reversed(by_run) for name, answer in answered.items()}
+    order = dict.fromkeys(name for answered in by_run for name in answered)
+    return [_answer_row(first[name], [answered.get(name) for answered in by_run]) for name in order]
 
 
 def _answer_row(known: Answer, found: list[Answer | None]) -> AnswerRow:

@@ -237,9 +237,9 @@ def _air_units(inputs: LayoutInputs) -> Iterable[tuple[Thing, int]]:
 
 def _features(inputs: LayoutInputs) -> Iterable[tuple[Thing, int]]:
     for part in inputs.features:
-        said = {"Kind": part.type.replace("_", " "), "Size": f"{part.width_m:g} × {part.depth_m:g} m"}
+        properties = {"Kind": part.type.replace("_", " "), "Size": f"{part.width_m:g} × {part.depth_m:g} m"}
         box = Box(part.x_m, part.y_m, part.width_m, part.depth_m, 0)
-        yield Thing("floor feature", "", part.name, said, box), part.hall_id
+        yield Thing("floor feature", "", part.name, properties, box), part.hall_id
 
 
 #: Fields of a row that its description says in words of its own, or that are no description.

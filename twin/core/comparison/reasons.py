@@ -116,31 +116,31 @@ def _throughput(winner: ComparedRun, other: ComparedRun, key: str = "output_toke
     return f"{more}; {_held_back(rows[name], others.get(name), other)}"
 
 
-def _held_back(mine: WorkloadRow, theirs: WorkloadRow | None, other: ComparedRun) -> str:
-    if theirs is None:
+def _held_back(winner_row: WorkloadRow, other_row: WorkloadRow | None, other: ComparedRun) -> str:
+    if other_row is None:
         return "the next does not serve it"
-    if not theirs.feasible:
-        return f"it does not fit on the next: {theirs.reason}"
-    offered, served = theirs.offered_requests_per_s, theirs.served_requests_per_s
+    if not other_row.feasible:
+        return f"it does not fit on the next: {other_row.reason}"
+    offered, served = other_row.offered_requests_per_s, other_row.served_requests_per_s
     if offered - served > TURNED_AWAY_FRAC * offered:
         hours = other.details.throttled_hours or 0.0
         cause = f"accelerators throttle in {hours:g} h" if hours else "its accelerators are full at the targets"
         return f"the next turns away {quantity_text(1 - served / offered, '%')} of the requests, {cause}"
-    return _more_chips_or_faster(mine, theirs)
+    return _more_chips_or_faster(winner_row, other_row)
 
 
-def _more_chips_or_faster(mine: WorkloadRow, theirs: WorkloadRow) -> str:
+def _more_chips_or_faster(winner_row: WorkloadRow, other_row: WorkloadRow) -> str:
     """Return both factors of a pool's output, the one that moves it more first."""
-    chips, other_chips = mine.n_accelerators, theirs.n_accelerators
+    chips, other_chips = winner_row.n_accelerators, other_row.n_accelerators
     if not chips or not other_chips:
         return f"on {chips:,.0f} accelerators against {other_chips:,.0f}"
-    each, other_each = mine.output_tokens_per_s / chips, theirs.output_tokens_per_s / other_chips
+    each, other_each = winner_row.output_tokens_per_s / chips, other_row.output_tokens_per_s / other_chips
     number = f"{chips:,.0f} accelerators against {other_chips:,.0f}"
     speed = f"{quantity_text(each, 'tok/s')} from each against {quantity_text(other_each, 'tok/s')}"
-    if mine.accelerator != theirs.accelerator:
-        speed += f" ({chip_text(mine.accelerator)} against {chip_text(theirs.accelerator)})"
-    elif mine.configuration != theirs.configuration:
-        speed += f" ({mine.configuration} against {theirs.configuration})"
+    if winner_row.accelerator != other_row.accelerator:
+        speed += f" ({chip_text(winner_row.accelerator)} against {chip_text(other_row.accelerator)})"
+    elif winner_row.configuration != other_row.configuration:
+        speed += f" ({winner_row.configuration} against {other_row.configuration})"
     return ", ".join([number, speed] if _moves(chips, other_chips) > _moves(each, other_each) else [speed, number])
 
 
@@ -172,17 +172,19 @@ def _activity(
     use, other_use = (each / peaks[0], other_each / peaks[1]) if all(peaks) else (each, other_each)
     if use <= other_use:  # then each token takes more of the peak: another configuration or precision
         return _configurations(winner, other)
-    said = f"{quantity_text(each, 'tok/s')} through each accelerator against {quantity_text(other_each, 'tok/s')}"
+    sentence = f"{quantity_text(each, 'tok/s')} through each accelerator against {quantity_text(other_each, 'tok/s')}"
     if all(peaks) and not indistinct(*peaks):
-        said += f", peak {quantity_text(peaks[0], unit)} against {quantity_text(peaks[1], unit)}"
-    return said
+        sentence += f", peak {quantity_text(peaks[0], unit)} against {quantity_text(peaks[1], unit)}"
+    return sentence
 
 
 def _configurations(winner: ComparedRun, other: ComparedRun) -> str:
     """Return the first workload that the two runs serve in another way."""
-    mine, theirs = _workloads(winner), _workloads(other)
-    for name in mine.keys() & theirs.keys():
-        how, other_how = (f"{chip_text(row.accelerator)}, {row.configuration}" for row in (mine[name], theirs[name]))
+    winner_rows, other_rows = _workloads(winner), _workloads(other)
+    for name in winner_rows.keys() & other_rows.keys():
+        how, other_how = (
+            f"{chip_text(row.accelerator)}, {row.configuration}" for row in (winner_rows[name], other_rows[name])
+        )
         if how != other_how:
             return f"{name}: each token takes more of the peak on {how} than on {other_how}"
     return ""
@@ -240,24 +242,26 @@ def _rent(winner: ComparedRun, other: ComparedRun) -> str:
 
 def _latency(key: str) -> Callable[[ComparedRun, ComparedRun], str]:
     def find(winner: ComparedRun, other: ComparedRun) -> str:
-        mine, theirs = _workloads(winner), _workloads(other)
-        seconds = {n: (getattr(mine[n], key), getattr(theirs[n], key)) for n in mine if n in theirs}
+        winner_rows, other_rows = _workloads(winner), _workloads(other)
+        seconds = {
+            n: (getattr(winner_rows[n], key), getattr(other_rows[n], key)) for n in winner_rows if n in other_rows
+        }
         both = {n: pair for n, pair in seconds.items() if None not in pair}
         name = max(both, key=lambda n: both[n][1] - both[n][0], default="")
         if not name or both[name][1] <= both[name][0]:
             return ""
-        said = f"{name}: {quantity_text(both[name][0], 's')} against {quantity_text(both[name][1], 's')}"
-        return f"{said}, {_speed_cause(mine[name], theirs[name], winner, other)}"
+        sentence = f"{name}: {quantity_text(both[name][0], 's')} against {quantity_text(both[name][1], 's')}"
+        return f"{sentence}, {_speed_cause(winner_rows[name], other_rows[name], winner, other)}"
 
     return find
 
 
-def _speed_cause(mine: WorkloadRow, theirs: WorkloadRow, winner: ComparedRun, other: ComparedRun) -> str:
+def _speed_cause(winner_row: WorkloadRow, other_row: WorkloadRow, winner: ComparedRun, other: ComparedRun) -> str:
     """Return what answers faster: other accelerators, another configuration, or more room in the busy hours."""
-    for field, said in (("accelerator", chip_text), ("configuration", str)):
-        own, other_own = getattr(mine, field), getattr(theirs, field)
+    for field, as_text in (("accelerator", chip_text), ("configuration", str)):
+        own, other_own = getattr(winner_row, field), getattr(other_row, field)
         if own != other_own:
-            return f"on {said(own)} instead of {said(other_own)}"
+            return f"on {as_text(own)} instead of {as_text(other_own)}"
     loads = _both(winner, other, "utilisation_frac")
     if loads is not None and not indistinct(*loads):
         return f"at {quantity_text(loads[0], '%')} of what could be served instead of {quantity_text(loads[1], '%')}"
@@ -278,12 +282,12 @@ def _targets(winner: ComparedRun, other: ComparedRun) -> str:
             if row.slo_attainment_frac is not None
         }
 
-    mine, theirs = missed(winner), missed(other)
-    name = max(theirs, key=lambda n: theirs[n] - mine.get(n, 0.0), default="")
-    if not name or theirs[name] <= mine.get(name, 0.0):
+    missed_by_winner, missed_by_other = missed(winner), missed(other)
+    name = max(missed_by_other, key=lambda n: missed_by_other[n] - missed_by_winner.get(n, 0.0), default="")
+    if not name or missed_by_other[name] <= missed_by_winner.get(name, 0.0):
         return ""
     row = _workloads(other)[name]
-    said = f"{name}: the next misses {quantity_text(theirs[name], '%')} of all requests there"
+    sentence = f"{name}: the next misses {quantity_text(missed_by_other[name], '%')} of all requests there"
     late = [
         f"{words} p95 {quantity_text(p95_s, 's')} for a target of {quantity_text(target_s, 's')}"
         for words, p95_s, target_s in (
@@ -292,7 +296,7 @@ def _targets(winner: ComparedRun, other: ComparedRun) -> str:
         )
         if p95_s is not None and target_s and p95_s > target_s
     ]
-    return "; ".join([said, *late])
+    return "; ".join([sentence, *late])
 
 
 def _carbon(winner: ComparedRun, other: ComparedRun) -> str:

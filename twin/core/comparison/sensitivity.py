@@ -133,8 +133,8 @@ def _of_fact(inputs: LayoutInputs, sheet: ProductSheet, field: str) -> Variation
     if low is None or high is None:
         low, high = _assumed_range(field, float(value), confidence)
     source = sheet.source if has_range else f"{sheet.source} (range assumed: no source states one)"
-    of, words, shown = assumption_words(sheet.slug if field == "value" else sheet.name or sheet.slug, field, "1")
-    name = words if field == "value" else f"{words}, {of}"
+    holder, words, shown = assumption_words(sheet.slug if field == "value" else sheet.name or sheet.slug, field, "1")
+    name = words if field == "value" else f"{words}, {holder}"
     unit = ("1" if shown == "%" else shown or "1") if field == "value" else inputs.units.get(field, "1")
 
     def at(moved: float | str) -> LayoutInputs:

@@ -217,21 +217,21 @@ def _with_requests(inputs: LayoutInputs, asked: Mapping[str, float]) -> LayoutIn
     return replace(inputs, scenario=replace(inputs.scenario, workloads=shares))
 
 
-def _difference(one: Solution, other: Solution, figure: str) -> tuple[float, float, float, float] | None:
-    """Return value, low, high of `one` less `other`, and the probability that `one` is the better; None without."""
-    a, b = one.figures[figure], other.figures[figure]
+def _difference(solution_a: Solution, solution_b: Solution, figure: str) -> tuple[float, float, float, float] | None:
+    """Return value, low, high of the first less the second, and how likely the first is the better; None without."""
+    a, b = solution_a.figures[figure], solution_b.figures[figure]
     if a is None or b is None:
         return None
     sign = -1.0 if BY_NAME[figure].better == "lower" else 1.0
-    band, other_band = one.bands.get(figure), other.bands.get(figure)
+    band, other_band = solution_a.bands.get(figure), solution_b.bands.get(figure)
     if min(a, b) <= 0 or not band or not other_band or min(*band, *other_band) <= 0:
         better = 0.5 if a == b else float(sign * (a - b) > 0)
         return a - b, a - b, a - b, better
     spread = [float(np.log(high / low)) / (2 * Z80) for low, high in (band, other_band)]
     shared = SHARED_NONE
-    if one.served == other.served:
+    if solution_a.served == solution_b.served:
         shared = SHARED_ALL
-    elif any({pair[i] for pair in one.served} & {pair[i] for pair in other.served} for i in (0, 1)):
+    elif any({pair[i] for pair in solution_a.served} & {pair[i] for pair in solution_b.served} for i in (0, 1)):
         shared = SHARED_PART
     variance = spread[0] ** 2 + spread[1] ** 2 - 2 * shared * spread[0] * spread[1]
     sigma = float(np.sqrt(max(variance, 0.0)))
@@ -305,14 +305,14 @@ def flips_between(
     lead = _log_ratio(first.figures[by], second.figures[by])
     if lead is None or sign * lead <= 0:
         return []
-    rows = [{row.input: row for row in of if row.figure == by} for of in tornados]
+    rows = [{row.input: row for row in by_input if row.figure == by} for by_input in tornados]
     found = []
     for name in dict.fromkeys((*rows[0], *rows[1])):
         row = rows[0].get(name) or rows[1][name]
         for which in ("low", "high"):
             at = [
-                getattr(of[name], f"figure_{which}") if name in of else solution.figures[by]
-                for of, solution in zip(rows, (first, second), strict=True)
+                getattr(by_input[name], f"figure_{which}") if name in by_input else solution.figures[by]
+                for by_input, solution in zip(rows, (first, second), strict=True)
             ]
             then = _log_ratio(*at)
             if then is None or sign * then >= 0:

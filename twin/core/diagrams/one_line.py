@@ -374,7 +374,7 @@ def _feed_block(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed
 def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed]]) -> Node:
     """Return a feed on one line, or several folded into one."""
     feed, n = branch.feeds[0], len(branch.feeds)
-    ids = tuple(one.id for one in branch.feeds)
+    ids = tuple(below.id for below in branch.feeds)
     power, load = Reading("feeds", ids, "power_w", "W"), Reading("feeds", ids, "load_frac", "%", "max")
     title = feed.name if n == 1 else f"{n} × {feed.kind}"
     tag = feed.redundancy if feed.redundancy != "N" else ""
@@ -389,7 +389,7 @@ def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed]]
     note = (
         _note(feed, partners)
         if n == 1
-        else f"{n} feeds, load of the fullest: {', '.join(one.name for one in branch.feeds)}"
+        else f"{n} feeds, load of the fullest: {', '.join(below.name for below in branch.feeds)}"
     )
     return Node(
         key=branch.key,
@@ -453,7 +453,7 @@ def _note(feed: DrawnFeed, partners: Mapping[str, list[DrawnFeed]]) -> str:
     text = f"{feed.n_units} × {rated}" if feed.n_units > 1 else rated
     if feed.product:
         text += f", {feed.product}"
-    others = [one.name for one in partners.get(feed.redundancy_group, ()) if one.id != feed.id]
+    others = [partner.name for partner in partners.get(feed.redundancy_group, ()) if partner.id != feed.id]
     if others:
         text += f"; {feed.redundancy} with {', '.join(others[:4])}"
         text += f" and {len(others) - 4} more" if len(others) > 4 else ""

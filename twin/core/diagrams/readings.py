@@ -60,10 +60,10 @@ class Readings:
         if reading.table == "totals":
             values = np.atleast_1d(self._totals[reading.quantity])[[hour]]
         else:
-            of = self._tables[reading.table].values.get(reading.quantity)
-            if of is None:
+            solved = self._tables[reading.table].values.get(reading.quantity)
+            if solved is None:
                 return None
-            values = np.asarray(of, dtype=float)[hour, self.columns(reading.table, reading.ids)]
+            values = np.asarray(solved, dtype=float)[hour, self.columns(reading.table, reading.ids)]
         values = values[np.isfinite(values)]
         return float(getattr(np, reading.how)(values)) if values.size else None
 
@@ -85,14 +85,14 @@ class Readings:
 
     def shown(self, node: Node, hour: int, before: "Readings | None" = None) -> Shown:
         """Return what a node says."""
-        out = self._out(node, hour)
-        state, word = self._state(node, hour, sum(out) if len(out) > 1 else self._n_out(node, hour))
+        n_out = self._out(node, hour)
+        state, word = self._state(node, hour, sum(n_out) if len(n_out) > 1 else self._n_out(node, hour))
         texts = tuple(
             word if slot.kind == STATE and (word or not slot.readings) else self._text(slot, hour, before)
             for slot in node.slots
         )
         share = self.value(node.load, hour) if node.load else None
-        return Shown(state, word, texts, min(max(share or 0.0, 0.0), 1.0), self._n_out(node, hour), out)
+        return Shown(state, word, texts, min(max(share or 0.0, 0.0), 1.0), self._n_out(node, hour), n_out)
 
     def names(self, table: str) -> dict[int, str]:
         """Return the names of a table's rows by id."""
@@ -100,15 +100,17 @@ class Readings:
 
     def rows(self, table: str, hour: int) -> tuple[list[str], dict[int, list[str]]]:
         """Return the heads of a table, and by id each row's state and values as text, with their limits."""
-        of = self._tables[table]
+        own_table = self._tables[table]
         heads = [f"{q.label} / {_limit_word(q)}" if _has_limit(q) else q.label for q in QUANTITIES[table]]
-        cells: dict[int, list[str]] = {pk: [str(STATES[of.state[hour, i]])] for i, pk in enumerate(of.ids)}
+        cells: dict[int, list[str]] = {
+            pk: [str(STATES[own_table.state[hour, i]])] for i, pk in enumerate(own_table.ids)
+        }
         for q in QUANTITIES[table]:
-            values = np.asarray(of.values[q.name], dtype=float)[hour]
-            for i, pk in enumerate(of.ids):
+            values = np.asarray(own_table.values[q.name], dtype=float)[hour]
+            for i, pk in enumerate(own_table.ids):
                 text = quantity_text(float(values[i]), q.unit)
                 if _has_limit(q):
-                    text = joined_text(text, " / ", quantity_text(float(of.limits[q.limit][i]), q.unit))
+                    text = joined_text(text, " / ", quantity_text(float(own_table.limits[q.limit][i]), q.unit))
                 cells[pk].append(text)
         return heads, cells
 
@@ -135,10 +137,10 @@ class Readings:
             return DEAD, "dead"
         words = [f"{n_out}/{node.n_units} out"] if n_out else []
         state = PARTLY if n_out else OK
-        for kind, said in ((THROTTLED, "throttled"), (DEAD, "dead")):
+        for kind, word in ((THROTTLED, "throttled"), (DEAD, "dead")):
             if found[kind] and node.kind not in ("cdu", "plant"):  # of these, units out say it better
                 state = kind if kind == THROTTLED else PARTLY
-                words.append(f"{found[kind]}/{n} {said}" if n > 1 else said)
+                words.append(f"{found[kind]}/{n} {word}" if n > 1 else word)
         if found[BEYOND] and node.over_word:
             state = BEYOND
             words.append(node.over_word)

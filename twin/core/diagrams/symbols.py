@@ -40,7 +40,7 @@ def unsolved(node: Node, href: str) -> Symbol:
 
 def wires(drawing: Schematic, symbols: Sequence[Symbol]) -> list[tuple[Wire, str]]:
     """Return each wire with the state of what it feeds."""
-    state_of = {one.node.key: one.state for one in symbols}
+    state_of = {symbol.node.key: symbol.state for symbol in symbols}
     return [(wire, state_of[wire.key]) for wire in drawing.wires]
 
 

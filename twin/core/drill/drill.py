@@ -91,16 +91,16 @@ def affected(tables: dict[str, ObjectTable]) -> list[dict[str, Any]]:
         before, after = table.state[BEFORE], table.state[AFTER]
         for i in np.flatnonzero(after > before):
             what = str(STATES[after[i]])
-            said = DARK if (what, kind) == (DEAD, "feeds") else SAID[what]
+            effect = DARK if (what, kind) == (DEAD, "feeds") else SAID[what]
             if what == THROTTLED:
-                said = f"slows its clock to {quantity_text(float(table.values['clock_frac'][AFTER, i]), '%')}"
+                effect = f"slows its clock to {quantity_text(float(table.values['clock_frac'][AFTER, i]), '%')}"
             found.append(
                 {
                     "object": table.names[i],
                     "kind": kind,
                     "id": table.ids[i],
                     "what": what,
-                    "text": f"{table.names[i]} {said}.",
+                    "text": f"{table.names[i]} {effect}.",
                 }
             )
     return sorted(found, key=lambda row: -GRAVITY[row["what"]])
@@ -261,7 +261,7 @@ def _plant_events(
 
 def _group_events(name: str, i: int, done: TransientResult) -> list[dict[str, Any]]:
     found = []
-    for what, instants, said in (
+    for what, instants, event_text in (
         ("throttles", done.throttle_s, "the racks of {} begin to throttle"),
         ("trips", done.trip_s, "the racks of {} switch off"),
         ("recovers", done.recovered_s, "the racks of {} are back where they were"),
@@ -269,7 +269,7 @@ def _group_events(name: str, i: int, done: TransientResult) -> list[dict[str, An
         at_s = float(instants[i]) - CALM_S
         calm = what == "recovers" and not np.isfinite(done.throttle_s[i])
         if 0 <= at_s < FOLLOWED_S and not calm:
-            sentence = said.format(name)
+            sentence = event_text.format(name)
             text = f"{quantity_text(at_s, 's')} after the loss {sentence}."
             found.append({"at_s": at_s, "object": name, "what": what, "text": text})
     return found

@@ -44,8 +44,8 @@ def capacity_left(
     left, converged = np.zeros(len(states)), sound.report.converged
     for island in np.unique(reached):
         part = (site, feeds) if island == WHOLE_SITE else part_of(site, feeds, parted, island)
-        mine = np.flatnonzero(reached == island)
-        for block in np.array_split(mine, -(-mine.size // STATES_AT_ONCE)):
+        states_of_island = np.flatnonzero(reached == island)
+        for block in np.array_split(states_of_island, -(-states_of_island.size // STATES_AT_ONCE)):
             failed = failures_of(site, feeds, found, [states[k] for k in block])
             if island != WHOLE_SITE:
                 failed = failures_in(failed, parted, island)
@@ -57,8 +57,8 @@ def capacity_left(
             converged &= solved.report.converged
     failed_units = np.zeros((len(states), len(found)), dtype=np.int64)
     for k, state in enumerate(states):
-        for which, out in state.out:
-            failed_units[k, which] = out
+        for which, n_out in state.out:
+            failed_units[k, which] = n_out
     left = best_switching(failed_units, left)
     return np.where(left > 1 - NO_LOSS_FRAC, 1.0, left), bool(converged)
 

@@ -158,9 +158,9 @@ def failure_states(found: list[Component], feeds: SiteFeeds | None = None) -> li
     """
     states = []
     for i, component in enumerate(found):
-        for out, chance in _solved_numbers(component.n, MAX_FAILED_SOLVED, component.units_out_pmf()):
-            kind = {1: "single", 2: "pair"}.get(out, "common cause")
-            states.append(State(((i, out),), chance, kind))
+        for n_out, chance in _solved_numbers(component.n, MAX_FAILED_SOLVED, component.units_out_pmf()):
+            kind = {1: "single", 2: "pair"}.get(n_out, "common cause")
+            states.append(State(((i, n_out),), chance, kind))
     groups: dict[str, list[int]] = {}
     for i, component in enumerate(found):
         groups.setdefault(component.group, []).append(i)
@@ -196,23 +196,23 @@ def _feeds_apart(found: list[Component], feeds: SiteFeeds) -> Iterator[tuple[int
     sources = set(sources_of(found))
     own = [i for i, c in enumerate(found) if c.kind == "feed" and i not in sources]
     nodes = np.array([found[i].index for i in own], dtype=np.int64)
-    out = np.array([1 - found[i].units_out_pmf()[0] for i in own])
+    out_frac = np.array([1 - found[i].units_out_pmf()[0] for i in own])
     apart = (serves @ serves.T > 0) & ~above & ~above.T
-    likely = np.outer(out, out) > NEGLIGIBLE_ACROSS
+    likely = np.outer(out_frac, out_frac) > NEGLIGIBLE_ACROSS
     for a, b in np.argwhere(np.triu(apart[np.ix_(nodes, nodes)] & likely, k=1)):
         yield own[a], own[b]
 
 
 def _pair_states(found: list[Component], i: int, j: int) -> Iterator[State]:
     """Yield what two components lose together; they are never both in a planned outage."""
-    one, other = found[i], found[j]
-    calm = 1 - one.planned_frac - other.planned_frac
-    cases = ((calm, False, False), (one.planned_frac, True, False), (other.planned_frac, False, True))
+    first, second = found[i], found[j]
+    calm = 1 - first.planned_frac - second.planned_frac
+    cases = ((calm, False, False), (first.planned_frac, True, False), (second.planned_frac, False, True))
     chances = [
         (
             share,
-            dict(_solved_numbers(one.n, MAX_PAIRED_SOLVED, one.units_out_pmf(by_plan))),
-            dict(_solved_numbers(other.n, MAX_PAIRED_SOLVED, other.units_out_pmf(beside))),
+            dict(_solved_numbers(first.n, MAX_PAIRED_SOLVED, first.units_out_pmf(by_plan))),
+            dict(_solved_numbers(second.n, MAX_PAIRED_SOLVED, second.units_out_pmf(beside))),
         )
         for share, by_plan, beside in cases
     ]
@@ -226,7 +226,7 @@ def _solved_numbers(n: int, most: int, chance: FloatArray) -> list[tuple[int, fl
     """Return solved numbers of units out and their chances; numbers in between count with the next higher."""
     solved = range(1, n + 1) if n <= most else sorted({1, 2, n})
     below = [0, *solved]
-    return [(out, float(chance[low + 1 : out + 1].sum())) for low, out in zip(below, solved, strict=False)]
+    return [(n_out, float(chance[low + 1 : n_out + 1].sum())) for low, n_out in zip(below, solved, strict=False)]
 
 
 def failures_of(site: SiteArrays, feeds: SiteFeeds, found: list[Component], states: list[State]) -> Failures:
@@ -235,12 +235,12 @@ def failures_of(site: SiteArrays, feeds: SiteFeeds, found: list[Component], stat
     running = {kind: np.tile(counts.astype(float), (n, 1)) for kind, counts in installed_units(site).items()}
     feed_out = np.zeros((n, feeds.tree.n_nodes), dtype=np.int64)
     for k, state in enumerate(states, start=1):
-        for which, out in state.out:
+        for which, n_out in state.out:
             component = found[which]
             if component.kind == "feed":
-                feed_out[k, component.index] += out
+                feed_out[k, component.index] += n_out
             else:
-                running[component.kind][k, component.index] -= out
+                running[component.kind][k, component.index] -= n_out
     if site.cdus is None:
         del running["cdus"]
     return Failures(**{f"{kind}_running": counts for kind, counts in running.items()}, feed_units_failed=feed_out)

@@ -149,9 +149,9 @@ class _Paths:
         """Return the chance that a feed node is out; behind a utility its generator has to be out too."""
         feed = self.feeds[node]
         spare = 1 if feed.redundancy == "N+1" and feed.n_units > 1 else 0
-        out = self.lost(FEED_RELIABILITY[feed.kind], feed.n_units, spare)
+        out_frac = self.lost(FEED_RELIABILITY[feed.kind], feed.n_units, spare)
         generator = self.generator_of.get(node)
-        return out * self.node_lost(generator.id) if generator else out
+        return out_frac * self.node_lost(generator.id) if generator else out_frac
 
     def unit_lost(self, feed: FeedRow) -> float:
         return self.component(FEED_RELIABILITY[feed.kind], 1).unavailability_frac

@@ -214,9 +214,9 @@ def _fleet_losses(causes: Sequence[Cause], fleet: Fleet, restart_h: float) -> It
         for cause in causes
     ]
     together = sum(hours)
-    out = together / (HOURS_PER_YEAR + together)
+    out_frac = together / (HOURS_PER_YEAR + together)
     k = np.arange(fleet.trays + 1)
-    chance = comb(fleet.trays, k) * out**k * (1 - out) ** (fleet.trays - k)
+    chance = comb(fleet.trays, k) * out_frac**k * (1 - out_frac) ** (fleet.trays - k)
     left = np.array([fleet.capacity_frac(k) for k in range(fleet.trays + 1)])
     standing = float(chance @ (1 - left))
     # A tray taken by plan is one more beside those that are out.

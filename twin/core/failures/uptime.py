@@ -173,11 +173,11 @@ def subsystems_of(
     covered_s = np.zeros(len(found)) if covered_s is None else covered_s
     solved, left, members, causes, caused_s = [], [], [], [], []
     for state, remains in zip(states, capacity_frac, strict=True):
-        inside = [(column[which], out) for which, out in state.out if which in column]
+        inside = [(column[which], n_out) for which, n_out in state.out if which in column]
         if len(inside) < len(state.out):
             continue  # costs nothing, by what was left out
         failed = np.zeros(kept.size, dtype=np.int64)
-        failed[[at for at, _ in inside]] = [out for _, out in inside]
+        failed[[at for at, _ in inside]] = [n_out for _, n_out in inside]
         solved.append(failed)
         left.append(remains)
         if state.kind == "common cause" and len(state.out) > 1:

@@ -285,8 +285,8 @@ def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int,
             choice, curve = _pinned_service(*question, n_accelerators, precisions, engine, pin, most)
         if curve is not None:
             best = None if is_free else _best_service(*question, domain, None, engine, Restrictions(), most)[0]
-            said = f"{text}; {choice.note}" if choice.note else text
-            return _Service(model, workload, targets, choice.configuration, curve, "", said, best)
+            text_and_note = f"{text}; {choice.note}" if choice.note else text
+            return _Service(model, workload, targets, choice.configuration, curve, "", text_and_note, best)
         reasons.append(choice.reason)
     return _Service(wanted[0], workload, targets, None, None, "; ".join(reasons), text)
 
@@ -414,8 +414,8 @@ def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: 
         weight_precision=configuration.weight_precision if configuration else "",
         target_ttft_s=service.targets.ttft_s,
         target_itl_s=service.targets.itl_s,
-        confidence=weakest(one.confidence for one in used),
-        source="; ".join(one.source for one in used),
+        confidence=weakest(sheet.confidence for sheet in used),
+        source="; ".join(sheet.source for sheet in used),
         has_sessions=service.workload.sessions is not None,
         input_tokens=service.workload.input_tokens,
         output_tokens=service.workload.output_tokens,

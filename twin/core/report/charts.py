@@ -115,8 +115,8 @@ def year_map(label: str, unit: str, values: NDArray[np.floating], n_levels: int 
     level, low, high = levels_of(hours[::-1], n_levels)  # a sheet counts downwards
     left, top, cell = 26.0, 26.0, 4.2
     wide = (WIDTH - left) / hours.shape[1]
-    said = f"{label} by day and hour, from {quantity_text(low, unit)} to {quantity_text(high, unit)}"
-    drawing = Drawing(f"{label}, every hour of the year", WIDTH, top + HOURS_PER_DAY * cell + 20, said)
+    caption = f"{label} by day and hour, from {quantity_text(low, unit)} to {quantity_text(high, unit)}"
+    drawing = Drawing(f"{label}, every hour of the year", WIDTH, top + HOURS_PER_DAY * cell + 20, caption)
     colours = ramp(n_levels)
     drawing.add(Cells(left, top, wide, cell, level.tolist(), colours))
     for hour in geometry.HOUR_TICKS:
@@ -182,9 +182,9 @@ def waterfall(title: str, fall: Waterfall, start: str, end: str) -> Drawing:
     """Return the steps from one run's figure to another's, up and down; an axis that does not start at 0 says so."""
     found = geometry.waterfall(fall, start, end)
     pitch, left = 15.0, 170.0
-    said = "" if found.from_zero else ", bars not from 0"
+    cut_note = "" if found.from_zero else ", bars not from 0"
     drawing = Drawing(
-        f"{title}{said}",
+        f"{title}{cut_note}",
         WIDTH,
         6 + pitch * len(found.bars),
         f"{title}: {quantity_text(fall.start, fall.unit)} to {quantity_text(fall.end, fall.unit)}",

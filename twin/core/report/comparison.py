@@ -34,13 +34,13 @@ def comparison_report(
     """
     names = lettered(compared)
     facts = [(f"Run {letter}", cover_line(run)) for letter, run in zip("ABCDEF", runs, strict=False)]
-    said = [f"{name}. {text}" for name, run in zip(names, runs, strict=True) for text in warnings(run)]
+    cautions = [f"{name}. {text}" for name, run in zip(names, runs, strict=True) for text in warnings(run)]
     if note := model_note(compared.model_versions, [f"run {letter}" for letter in "ABCDEF"[: len(runs)]]):
-        said.insert(0, note)
+        cautions.insert(0, note)
     return Report(
         title="Comparison",
         subtitle=" · ".join(names),
-        warnings=said,
+        warnings=cautions,
         facts=[("Verdict", verdict["sentence"]), *facts, ("Report made", made)],
         sections=[
             verdict_section(verdict),
@@ -77,10 +77,15 @@ def verdict_section(verdict: Mapping[str, Any]) -> Section:
         values = [row["figures"].get(figure.name) for figure in shown]
         ranking.append([None if row["blocked"] else place, row["layout"], *values, stands, why])
     differences = [
-        [BY_NAME[name].label, *(of[end] for end in ("value", "low", "high")), BY_NAME[name].unit, of["probability"]]
-        for name, of in verdict["difference"].items()
+        [
+            BY_NAME[name].label,
+            *(entry[end] for end in ("value", "low", "high")),
+            BY_NAME[name].unit,
+            entry["probability"],
+        ]
+        for name, entry in verdict["difference"].items()
     ]
-    flips = [[of[name] for name in ("input", "from", "to", "unit", "winner_then")] for of in verdict["flips"]]
+    flips = [[entry[name] for name in ("input", "from", "to", "unit", "winner_then")] for entry in verdict["flips"]]
     able = [row["layout"] for row in verdict["ranking"] if not row["blocked"]]
     pair = f"{able[0]} less {able[1]}" if len(able) > 1 else "The first less the second"
     return Section(

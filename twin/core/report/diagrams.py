@@ -57,8 +57,8 @@ def diagrams(inputs: LayoutInputs) -> tuple[Drawing, ...]:
     rows = rack_rows(inputs)
     power = one_line(feed_rows(inputs), rows)
     loops = loop_diagram(plant_rows(inputs), cdu_rows(inputs), hall_rows(inputs), rows)
-    said = "at the design hour: busiest load in 99th-percentile (1 % design) weather"
-    drawn = [(f"One-line diagram, {said}", power), (f"Cooling loops, {said}", loops)]
+    moment = "at the design hour: busiest load in 99th-percentile (1 % design) weather"
+    drawn = [(f"One-line diagram, {moment}", power), (f"Cooling loops, {moment}", loops)]
     return tuple(as_drawing(title, schematic, readings) for title, schematic in drawn if schematic.nodes)
 
 

@@ -106,10 +106,10 @@ def undrawable(report: Report) -> set[str]:
 def pdf(report: Report) -> bytes:
     """Return a report as a PDF file."""
     _fonts()
-    out = io.BytesIO()
-    document = _Document(out, report)
+    content = io.BytesIO()
+    document = _Document(content, report)
     document.build(_story(report))
-    return out.getvalue()
+    return content.getvalue()
 
 
 class _Document(BaseDocTemplate):

@@ -127,15 +127,15 @@ def cover_facts(run: ReportedRun, made: str) -> list[tuple[str, str]]:
 def warnings(run: ReportedRun) -> list[str]:
     """Return what a reader must know before anything else."""
     solved, now = run.inputs.layout.version, run.version_now
-    said = []
+    cautions = []
     if run.is_stale:
-        said.append(
+        cautions.append(
             f"The layout has been edited since: version {solved} was solved and is reported here, it is at "
             f"version {now} now. Run it again for a report of what stands there today."
         )
     if not run.details.solver.converged:
-        said.append(f"The solver did not converge: {run.details.solver.message}")
-    return said
+        cautions.append(f"The solver did not converge: {run.details.solver.message}")
+    return cautions
 
 
 def figures_section(run: ReportedRun) -> Section:
@@ -263,9 +263,9 @@ def workloads_section(run: ReportedRun) -> Section:
     )
     rows = []
     for row in run.details.per_workload:
-        told = row.configuration if row.feasible else f"does not fit: {row.reason}"
+        configuration = row.configuration if row.feasible else f"does not fit: {row.reason}"
         if row.choice:  # runs of before it was kept have none
-            told = f"{told} ({row.choice})" if told else row.choice
+            configuration = f"{configuration} ({row.choice})" if configuration else row.choice
         names = (
             "n_accelerators",
             "offered_requests_per_s",
@@ -277,7 +277,7 @@ def workloads_section(run: ReportedRun) -> Section:
             "target_itl_s",
             "slo_attainment_frac",
         )
-        rows.append([row.name, row.model_name, told, *(getattr(row, name) for name in names)])
+        rows.append([row.name, row.model_name, configuration, *(getattr(row, name) for name in names)])
     table = Table("Workloads", "Use cases", columns, rows, empty="No one is served.")
     return Section("Who is served", sessions_texts(run), tables=[table])
 
@@ -673,10 +673,10 @@ def assumptions_section(run: ReportedRun) -> Section:
     found = sorted(run.details.assumptions, key=lambda row: WEAKEST_FIRST.index(row.confidence))
     rows = []
     for row in found:
-        of, label, unit = assumption_words(row.object, row.field, row.unit)
+        holder, label, unit = assumption_words(row.object, row.field, row.unit)
         is_text = not is_number(row.value) or (isinstance(row.value, int) and not unit)
         value = [fact_text(row.value, unit), ""] if is_text else [row.value, unit]
-        rows.append([of, label, *value, row.confidence, row.source])
+        rows.append([holder, label, *value, row.confidence, row.source])
     columns = (
         Column("Object"),
         Column("Input"),
@@ -686,10 +686,10 @@ def assumptions_section(run: ReportedRun) -> Section:
         Column("Source"),
     )
     tally = Counter(row.confidence for row in found)
-    said = ", ".join(f"{tally[word]} {word}" for word in WEAKEST_FIRST if tally[word])
+    tally_text = ", ".join(f"{tally[word]} {word}" for word in WEAKEST_FIRST if tally[word])
     return Section(
         "Assumptions",
-        [f"Weakest first: these are the ones to firm up. {said.capitalize()}."],
+        [f"Weakest first: these are the ones to firm up. {tally_text.capitalize()}."],
         tables=[Table("Assumptions", "Inputs with their sources", columns, rows)],
     )
 

@@ -630,32 +630,34 @@ def hourly_series(solved: Solved, served: Served) -> dict[str, FloatArray]:
 
 def rack_arrays(solved: Solved, served: Served) -> dict[str, np.ndarray]:
     """Return per-rack results, arrays of shape (n_racks,) in the snapshot's order."""
-    summary, of = solved.coupled.racks, solved.rack_class
+    summary, rack_class = solved.coupled.racks, solved.rack_class
     group = solved.table.bank["cdu_index"]
-    mean_supply = np.full(of.size, np.nan)
+    mean_supply = np.full(rack_class.size, np.nan)
     if np.any(group >= 0):
         mean_supply[group >= 0] = solved.coupled.cdu_supply_degc.mean(axis=0)[group[group >= 0]]
-    tokens = np.zeros(of.size)
+    tokens = np.zeros(rack_class.size)
     chips = solved.table.bank["n_accelerators"] * solved.table.load_share
     for i in range(len(solved.pools)):
-        mine = solved.rack_pool == i
-        total = chips[mine].sum()
+        of_pool = solved.rack_pool == i
+        total = chips[of_pool].sum()
         if total > 0:
             made = served.requests_per_s[:, i].mean() * served.output_per_request[i]
-            tokens[mine] = made * chips[mine] / total
-    mean_power = summary.mean_power_w[of]
+            tokens[of_pool] = made * chips[of_pool] / total
+    mean_power = summary.mean_power_w[rack_class]
     return {
         "rack_id": solved.table.rack_id,
         "mean_power_w": mean_power,
-        "max_power_w": summary.max_power_w[of],
+        "max_power_w": summary.max_power_w[rack_class],
         "mean_supply_degc": mean_supply,
-        "max_supply_degc": summary.max_coolant_degc[of],
-        "max_junction_degc": np.where(solved.table.bank["n_accelerators"] > 0, summary.max_junction_degc[of], np.nan),
-        "min_clock_frac": summary.min_clock_frac[of],
-        "throttled_hours": summary.throttled_elements[of],
+        "max_supply_degc": summary.max_coolant_degc[rack_class],
+        "max_junction_degc": np.where(
+            solved.table.bank["n_accelerators"] > 0, summary.max_junction_degc[rack_class], np.nan
+        ),
+        "min_clock_frac": summary.min_clock_frac[rack_class],
+        "throttled_hours": summary.throttled_elements[rack_class],
         "output_tokens_per_s": tokens,
-        "tokens_per_joule": np.divide(tokens, mean_power, out=np.zeros(of.size), where=mean_power > 0),
-        "max_inlet_air_degc": summary.max_inlet_degc[of],
+        "tokens_per_joule": np.divide(tokens, mean_power, out=np.zeros(rack_class.size), where=mean_power > 0),
+        "max_inlet_air_degc": summary.max_inlet_degc[rack_class],
         **rack_supply_loads(solved),
     }
 

@@ -116,17 +116,17 @@ def _group(inputs: LayoutInputs, design: Design, k: int, name: str, units: list[
         cold_degc = design.halls.supply_set_degc[cdus.hall_index[k]]
     else:
         cold_degc = plants.supply_set_degc[cdus.plant_index[k]]
-    for out, severity, at in ((0, BLOCKING, design.group), (first.redundant_units, RISK, design.group_duty)):
-        state = "with all units" if out == 0 else f"with {out} of {len(units)} out"
+    for n_out, severity, at in ((0, BLOCKING, design.group), (first.redundant_units, RISK, design.group_duty)):
+        state = "with all units" if n_out == 0 else f"with {n_out} of {len(units)} out"
         heat_w, flow = at.heat_w[k], at.flow_m3_per_s[k]
-        if len(units) <= out and heat_w > 0:
+        if len(units) <= n_out and heat_w > 0:
             yield finding(
                 "CDU redundancy",
                 RISK,
                 len(units),
-                out + 1,
+                n_out + 1,
                 "units",
-                f"Group {name} has {len(units)} units and states that {out} may fail; nothing is left then.",
+                f"Group {name} has {len(units)} units and states that {n_out} may fail; nothing is left then.",
             )
             break
         if heat_w > at.capacity_w[k] * (1 + ROUNDING):
@@ -315,8 +315,8 @@ def _air(inputs: LayoutInputs, design: Design, h: int, hall: HallRow) -> Iterato
     def finding(rule: str, severity: str, value: float, limit: float, unit: str, message: str) -> Finding:
         return Finding("hall", hall.id, hall.name, rule, severity, float(value), float(limit), unit, message)
 
-    mine = design.racks.hall == h
-    if not mine.any():
+    in_hall = design.racks.hall == h
+    if not in_hall.any():
         return
     plant = next((plant for plant in inputs.plants if plant.id == hall.plant_id), None)
     duty = max(hall.n_air_units - hall.n_air_units_spare, 0)
@@ -358,7 +358,7 @@ def _air(inputs: LayoutInputs, design: Design, h: int, hall: HallRow) -> Iterato
                 f"The racks' fans draw up to {drawn:.1f} m³/s from the cold aisles; the duty units bring "
                 f"{brought:.1f} m³/s there, so hot air comes back.",
             )
-    for product_id in np.unique(design.racks.product_id[mine & (design.racks.product_id >= 0)]).tolist():
+    for product_id in np.unique(design.racks.product_id[in_hall & (design.racks.product_id >= 0)]).tolist():
         warmest = inputs.facts(product_id).get("air_inlet_max_degc")
         if warmest is not None and hall.supply_air_degc > warmest:
             yield finding(

@@ -90,7 +90,7 @@ def _shared_paths(inputs: LayoutInputs, racks: RackDesign, loads: FeedLoads) -> 
             if loads.above[f, a] and loads.above[f, b] and feed.kind not in ROOTS
         ]
         if shared:
-            mine = np.flatnonzero((racks.feed_a == a) & (racks.feed_b == b))
+            sharing = np.flatnonzero((racks.feed_a == a) & (racks.feed_b == b))
             feed = inputs.feeds[a]
             yield Finding(
                 "power_feed",
@@ -98,10 +98,10 @@ def _shared_paths(inputs: LayoutInputs, racks: RackDesign, loads: FeedLoads) -> 
                 feed.name,
                 "shared path",
                 RISK,
-                float(len(mine)),
+                float(len(sharing)),
                 0.0,
                 "racks",
-                f"Sides A and B of {len(mine)} racks meet at {shared[0]}; its failure takes both.",
+                f"Sides A and B of {len(sharing)} racks meet at {shared[0]}; its failure takes both.",
             )
 
 
@@ -176,8 +176,10 @@ def _groups(inputs: LayoutInputs, loads: FeedLoads) -> Iterator[Finding]:
         first = inputs.feeds[members[0]]
         stated = {inputs.feeds[f].redundancy for f in members}
         if len(stated - {"catcher"}) > 1:
-            said = " and ".join(sorted(stated))
-            yield _group_finding(inputs, members[0], f"Group {name} states {said}; state one redundancy for all.")
+            stated_text = " and ".join(sorted(stated))
+            yield _group_finding(
+                inputs, members[0], f"Group {name} states {stated_text}; state one redundancy for all."
+            )
         wanted = GROUP_SIZES.get(first.redundancy)
         if wanted and len(members) != wanted:
             yield _group_finding(

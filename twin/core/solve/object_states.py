@@ -73,11 +73,11 @@ def _over(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def _racks(steady: Steady) -> ObjectTable:
-    c, of, bank = steady.coupled, steady.rack_class, steady.table.bank
+    c, rack_class, bank = steady.coupled, steady.rack_class, steady.table.bank
     channels = c.every_rack
-    power = channels.power_w[:, of].astype(float)
-    clock = channels.clock_frac[:, of].astype(float)
-    junction = channels.junction_degc[:, of].astype(float)
+    power = channels.power_w[:, rack_class].astype(float)
+    clock = channels.clock_frac[:, rack_class].astype(float)
+    junction = channels.junction_degc[:, rack_class].astype(float)
     makes_tokens = steady.rack_pool >= 0
     tokens = rack_tokens_per_s(steady, clock, np.isfinite(junction))
     supply, flow = _rack_coolant(steady)
@@ -85,8 +85,8 @@ def _racks(steady: Steady) -> ObjectTable:
     values = {
         "power_w": power,
         "supply_degc": supply,
-        "return_degc": supply + _over(channels.liquid_heat_w[:, of].astype(float), flow * cp),
-        "inlet_air_degc": channels.inlet_degc[:, of].astype(float),
+        "return_degc": supply + _over(channels.liquid_heat_w[:, rack_class].astype(float), flow * cp),
+        "inlet_air_degc": channels.inlet_degc[:, rack_class].astype(float),
         "junction_degc": junction,
         "clock_frac": np.where(bank["n_accelerators"] > 0, clock, np.nan),
         "tokens_per_s": np.where(makes_tokens, tokens, np.nan),
@@ -139,10 +139,10 @@ def rack_tokens_per_s(steady: Steady, clock_frac: FloatArray, running: BoolArray
     tokens = np.zeros(clock_frac.shape)
     chips = steady.table.bank["n_accelerators"] * steady.table.load_share
     for i, pool in enumerate(steady.pools):
-        mine = np.flatnonzero(steady.rack_pool == i)
-        weight = chips[mine] * np.where(running[:, mine], pool.speed(clock_frac[:, mine]), 0.0)
+        of_pool = np.flatnonzero(steady.rack_pool == i)
+        weight = chips[of_pool] * np.where(running[:, of_pool], pool.speed(clock_frac[:, of_pool]), 0.0)
         made = np.nan_to_num(served.requests_per_s[:, i]) * pool.output_tokens
-        tokens[:, mine] = made[:, None] * np.nan_to_num(_over(weight, weight.sum(axis=1, keepdims=True)))
+        tokens[:, of_pool] = made[:, None] * np.nan_to_num(_over(weight, weight.sum(axis=1, keepdims=True)))
     return tokens
 
 
@@ -252,8 +252,8 @@ def _cdus_running(steady: Steady) -> BoolArray:
     cdus = steady.inputs.cdus
     runs = np.ones((len(steady.hours), len(cdus)), dtype=bool)
     place = {cdu.id: i for i, cdu in enumerate(cdus)}
-    for row, out in enumerate(steady.out):
-        for outage in (o for o in out if o.kind == "cdu"):
+    for row, outages in enumerate(steady.out):
+        for outage in (o for o in outages if o.kind == "cdu"):
             first = place[outage.row_id]
             members = [i for i, cdu in enumerate(cdus) if cdu.group == cdus[first].group]
             turned = [i for i in members if i >= first] + [i for i in members if i < first]
@@ -302,8 +302,8 @@ def _feeds(steady: Steady) -> ObjectTable:
 
 def _halls(steady: Steady) -> ObjectTable:
     c, halls = steady.coupled, steady.site.halls
-    out = _units_out(steady, "air_units_running", halls.n_units)
-    running = halls.n_units - out
+    n_out = _units_out(steady, "air_units_running", halls.n_units)
+    running = halls.n_units - n_out
     values = {
         "air_heat_w": c.hall_heat_w,
         "load_frac": c.hall_load_frac,
@@ -328,7 +328,7 @@ def _halls(steady: Steady) -> ObjectTable:
         values,
         limits,
         _state(over=over, dead=dead),
-        {"units": halls.n_units.astype(int).tolist(), "units_out": out.astype(int).tolist()},
+        {"units": halls.n_units.astype(int).tolist(), "units_out": n_out.astype(int).tolist()},
     )
 
 
@@ -353,11 +353,11 @@ def _plants(steady: Steady) -> ObjectTable:
     }
     # a plant that cannot hold its set point is at the end of what it can do
     over = values["supply_degc"] > plants.supply_set_degc + 0.05
-    units, out, gone = {}, {}, np.ones((c.meter_power_w.size, plants.n_plants), dtype=bool)
+    units, n_out, gone = {}, {}, np.ones((c.meter_power_w.size, plants.n_plants), dtype=bool)
     for kind in (of_plant.units for of_plant in OF_PLANTS):
         installed = installed_units(steady.site)[kind]
         lost = _units_out(steady, f"{kind}_running", installed)
-        units[kind], out[f"{kind}_out"] = installed.astype(int).tolist(), lost.astype(int).tolist()
+        units[kind], n_out[f"{kind}_out"] = installed.astype(int).tolist(), lost.astype(int).tolist()
         gone = gone | (lost >= installed) if kind == "pumps" else gone & (lost >= installed)
     rows = steady.inputs.plants
     return ObjectTable(
@@ -366,7 +366,7 @@ def _plants(steady: Steady) -> ObjectTable:
         values,
         limits,
         _state(over=over, dead=gone),
-        units | out,
+        units | n_out,
     )
 
 

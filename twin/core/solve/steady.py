@@ -206,9 +206,9 @@ def _failures(year: Described, states: Sequence[Sequence[Outage]]) -> Failures:
     """Return the solver's failure axis, a row per hour."""
     found = parts_that_fail(year)
     as_states = []
-    for out in states:
+    for outages in states:
         units: dict[int, int] = {}
-        for outage in out:
+        for outage in outages:
             units[outage.which] = units.get(outage.which, 0) + outage.units
         as_states.append(State(tuple(units.items()), 0.0, "single"))
     with_sound = failures_of(year.site, year.feeds, found, as_states)

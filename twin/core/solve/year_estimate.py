@@ -72,13 +72,13 @@ def accelerator_watts(year: Described) -> FloatArray:
     grid = np.linspace(0.0, 1.0, pools.static_power_w.shape[1])
     watts = np.zeros(len(load))
     for i in range(load.shape[1]):
-        mine = np.flatnonzero((racks.pool_index == i) & (racks.count > 0))
+        of_pool = np.flatnonzero((racks.pool_index == i) & (racks.count > 0))
         # Demand repeats by the week: a few dozen values stand for all hours.
         alike, which = np.unique(load[:, i], return_inverse=True)
-        carried = np.clip(alike[:, None] * racks.load_share[mine], 0.0, 1.0)
+        carried = np.clip(alike[:, None] * racks.load_share[of_pool], 0.0, 1.0)
         chips = np.interp(carried, grid, pools.static_power_w[i] + pools.dynamic_power_w[i])
-        per_rack = chips * racks.n_accelerators[mine] + carried * racks.per_load_w[mine]
-        watts += (per_rack @ racks.count[mine])[which.reshape(-1)]
+        per_rack = chips * racks.n_accelerators[of_pool] + carried * racks.per_load_w[of_pool]
+        watts += (per_rack @ racks.count[of_pool])[which.reshape(-1)]
     return watts
 
 

@@ -234,14 +234,14 @@ def calibrate_air_handler(
     # A fan warms its air by some tenths of a kelvin to two; leaks must not pass for it.
     fan_rise_k = float(np.clip(np.nanmedian(idle_rise), 0.0, 2.0)) if idle_rise.size > 30 else 1.0
     # Rules hold a damper to the law of a sound one, not to what a broken one may have taught.
-    sound = {one.name: one.before for one in mixing.estimates}
+    sound = {estimate.name: estimate.before for estimate in mixing.estimates}
     use = handler.runs & (np.abs(handler.outdoor_degc - handler.return_degc) > MIXING_SPAN_K)
     measured = {
         "mixed_air_degc": scores.scored(
             "mixed_air_degc", np.where(use, handler.mixed_degc, np.nan), mixed_air_degc(mixing.values, handler), train
         )
     }
-    parameters = [parameter_row("air-handler", one) for one in mixing.estimates]
+    parameters = [parameter_row("air-handler", estimate) for estimate in mixing.estimates]
     parameters.append(
         {
             "object": "air-handler",

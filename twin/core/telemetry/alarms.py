@@ -28,14 +28,14 @@ class Whitening:
     def innovations(self, residual: FloatArray) -> FloatArray:
         """Return the standardised innovations, NaN where the residual or the one before is missing."""
         centred = residual - self.mean
-        out = np.full(len(centred), np.nan)
+        whitened = np.full(len(centred), np.nan)
         if len(centred):
             # The first has nothing before it: standardised by the whole spread.
-            out[0] = centred[0] * np.sqrt(1 - self.coefficient**2)
-            out[1:] = centred[1:] - self.coefficient * centred[:-1]
-            after_gap = np.isnan(out) & np.isfinite(centred)
-            out[after_gap] = centred[after_gap] * np.sqrt(1 - self.coefficient**2)
-        return out / self.sigma
+            whitened[0] = centred[0] * np.sqrt(1 - self.coefficient**2)
+            whitened[1:] = centred[1:] - self.coefficient * centred[:-1]
+            after_gap = np.isnan(whitened) & np.isfinite(centred)
+            whitened[after_gap] = centred[after_gap] * np.sqrt(1 - self.coefficient**2)
+        return whitened / self.sigma
 
 
 def whitening(residual: FloatArray, *, least_sigma: float = 0.0) -> Whitening:

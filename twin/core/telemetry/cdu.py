@@ -184,9 +184,9 @@ def _corrected(loop: Loop, acting: Sequence[Acting]) -> tuple[dict[str, FloatArr
     """Return readings with sensor faults undone, and the shifts that undo machine faults, shape (features, n)."""
     raw = dict(loop.raw)
     shift = np.zeros((len(FEATURES), len(loop.seconds)))
-    for one in acting:
-        kind, size, weight = one.hypothesis.kind, one.size, one.weight
-        sensor = one.hypothesis.object.removeprefix("sensor:")
+    for act in acting:
+        kind, size, weight = act.hypothesis.kind, act.size, act.weight
+        sensor = act.hypothesis.object.removeprefix("sensor:")
         if kind == "sensor_bias":
             raw[sensor] = raw[sensor] - size * weight
         elif kind == "sensor_gain":
@@ -282,25 +282,25 @@ def loop_features(loop: Loop, acting: Sequence[Acting] = ()) -> FloatArray:
     n = len(loop.seconds)
     primary, secondary, metered = _heat(loop, raw)
     base = metered if np.isfinite(metered).any() else secondary
-    out = np.full((len(FEATURES), n), np.nan)
+    features = np.full((len(FEATURES), n), np.nan)
     if loop.steady[0]:
-        out[0] = _log(raw["primary_flow_kg_s"] / (loop.full_primary_kg_s * loop.primary_level))
+        features[0] = _log(raw["primary_flow_kg_s"] / (loop.full_primary_kg_s * loop.primary_level))
     if loop.steady[1]:
-        out[1] = _log(raw["secondary_flow_kg_s"] / (loop.full_secondary_kg_s * loop.secondary_level))
+        features[1] = _log(raw["secondary_flow_kg_s"] / (loop.full_secondary_kg_s * loop.secondary_level))
     if "pump_power_w" in raw:
-        out[2] = _log(raw["pump_power_w"] / loop.full_pump_w) - 3 * _log(
+        features[2] = _log(raw["pump_power_w"] / loop.full_pump_w) - 3 * _log(
             raw["secondary_flow_kg_s"] / loop.full_secondary_kg_s
         )
     if np.isfinite(metered).any():
-        out[3], out[4] = _log(primary / metered), _log(secondary / metered)
+        features[3], features[4] = _log(primary / metered), _log(secondary / metered)
     else:
-        out[3] = _log(primary / secondary)
+        features[3] = _log(primary / secondary)
     factor = film_factor(
         raw["primary_flow_kg_s"] / loop.full_primary_kg_s,
         raw["secondary_flow_kg_s"] / loop.full_secondary_kg_s,
         loop.film_exponent,
     )
-    out[5] = _log(conductance_w_per_k(raw, base) / factor)
+    features[5] = _log(conductance_w_per_k(raw, base) / factor)
     ended = _at_its_end(loop, raw)
     if loop.design.set_point_degc is not None:
         over = raw["primary_supply_degc"] - loop.design.set_point_degc
@@ -311,22 +311,22 @@ def loop_features(loop: Loop, acting: Sequence[Acting] = ()) -> FloatArray:
             with np.errstate(invalid="ignore"):
                 busy = ended & (raw["rejection_fan_power_w"] > 0.6 * rated)
                 busy |= raw["rejection_fan_power_w"] > 0.93 * rated
-        out[6] = np.where(busy, np.nan, over)
+        features[6] = np.where(busy, np.nan, over)
     if "rejection_fan_power_w" in raw and loop.design.fan_rated_w:
         corrected = raw["rejection_fan_power_w"] / loop.raw["rejection_fan_power_w"]
-        out[7] = np.where(ended, _log(loop.end_fan_w * corrected / loop.design.fan_rated_w), np.nan)
+        features[7] = np.where(ended, _log(loop.end_fan_w * corrected / loop.design.fan_rated_w), np.nan)
     if loop.fan_law is not None and loop.fan_range is not None:
         terms, power = _fan_terms(loop, raw)
         inside = np.all((terms[1:] >= loop.fan_range[:, :1]) & (terms[1:] <= loop.fan_range[:, 1:]), axis=0)
-        out[8] = np.where(inside, power - loop.fan_law @ terms, np.nan)
-    return _as_learned(out + shift, acting)
+        features[8] = np.where(inside, power - loop.fan_law @ terms, np.nan)
+    return _as_learned(features + shift, acting)
 
 
 def _as_learned(features: FloatArray, acting: Sequence[Acting]) -> FloatArray:
     """Leave the fan law out where the primary flow is not the one that it was learned at."""
-    for one in acting:
-        if one.hypothesis.kind == "facility_flow_low":
-            features[8, one.weight > 0] = np.nan
+    for act in acting:
+        if act.hypothesis.kind == "facility_flow_low":
+            features[8, act.weight > 0] = np.nan
     return features
 
 
@@ -335,7 +335,7 @@ def feature_function(loop: Loop) -> Callable[[Sequence[Acting]], FloatArray]:
     plain = loop_features(loop)
 
     def features(acting: Sequence[Acting]) -> FloatArray:
-        if any(one.hypothesis.object.startswith("sensor:") for one in acting):
+        if any(act.hypothesis.object.startswith("sensor:") for act in acting):
             return loop_features(loop, acting)
         return _as_learned(plain + _corrected(loop, acting)[1], acting)
 
@@ -578,7 +578,7 @@ def calibrate_cdu(
         baseline,
         earliest_s=float(loop.seconds[loop.train].max()),
     )
-    since = min((one.since_s for one in found), default=np.inf)
+    since = min((fault.since_s for fault in found), default=np.inf)
     healthy = loop.seconds < since - loop.binned
     fit = fit_conductance(loop, healthy)
     estimates = [
@@ -617,7 +617,7 @@ def calibrate_cdu(
     return Answer(
         counted,
         parameters,
-        [fault_row(rows, one) for one in found],
+        [fault_row(rows, fault) for fault in found],
         [_drift(loop, healthy)],
         _coverage(loop, healthy),
         list(rows.times.findings),
@@ -710,7 +710,7 @@ def relative_slope(years: FloatArray, values: FloatArray) -> dict:
 def _coverage(loop: Loop, healthy: NDArray[np.bool_]) -> list[dict]:
     """Return how the heat of both sides stands to the meter, over the healthy bins."""
     primary, secondary, metered = _heat(loop, loop.raw)
-    out = []
+    sections = []
     against = ("heat_w + pump heat", metered) if np.isfinite(metered).any() else ("secondary heat", secondary)
     for name, values in (
         ("primary flow x temperature difference", primary),
@@ -718,7 +718,7 @@ def _coverage(loop: Loop, healthy: NDArray[np.bool_]) -> list[dict]:
     ):
         both = healthy & np.isfinite(values) & np.isfinite(against[1])
         if both.any() and values is not against[1]:
-            out.append(
+            sections.append(
                 {"sum_of": name, "meter": against[0], "ratio": float(values[both].sum() / against[1][both].sum())}
             )
-    return out
+    return sections

@@ -292,7 +292,7 @@ def calibrate_chiller(
     return Answer(
         measured,
         [
-            *(parameter_row("chiller", one) for one in fit.estimates),
+            *(parameter_row("chiller", estimate) for estimate in fit.estimates),
             {
                 "object": "chiller",
                 "parameter": "reference_power_w",

@@ -182,18 +182,18 @@ def _weather(year: Described, means: Points, hours: FloatArray) -> tuple[Describ
     here = at_times(year, hours)
     dry, ratio, pressure = here.weather.dry_bulb_degc, here.weather.humidity_ratio, here.weather.pressure_pa
     seen_dry, seen_wet = (means.get(("weather", f"{bulb}_bulb_degc")) for bulb in ("dry", "wet"))
-    told = []
+    measured_names = []
     if seen_dry is not None:
         dry = np.where(np.isfinite(seen_dry), seen_dry, dry)
-        told.append("dry bulb")
+        measured_names.append("dry bulb")
     if seen_wet is not None:
         known = np.isfinite(seen_wet)
         # a wet bulb that reads above the dry bulb is the sensors' noise: saturated air
         wet = np.minimum(np.where(known, seen_wet, dry), dry)
         ratio = np.where(known, humidity_ratio_from_wet_bulb(dry, wet, pressure), ratio)
-        told.append("wet bulb")
+        measured_names.append("wet bulb")
     here = replace(here, weather=Weather(dry_bulb_degc=dry, humidity_ratio=ratio, pressure_pa=pressure))
-    return here, f"measured {' and '.join(told)}" if told else "described"
+    return here, f"measured {' and '.join(measured_names)}" if measured_names else "described"
 
 
 def _loaded(here: Described, means: Points) -> tuple[Described, str]:
@@ -259,19 +259,19 @@ def _driven(means: Points, load_from: str) -> set[tuple[str, str]]:
 
 def _scored(name: str, quantity: str, measured: FloatArray, predicted: FloatArray, driven: bool) -> dict[str, Any]:
     both = np.isfinite(measured) & np.isfinite(predicted)
-    seen, told = measured[both], predicted[both]
+    seen, expected = measured[both], predicted[both]
     row: dict[str, Any] = {"object": name, "quantity": quantity, "n": int(both.sum()), "input": driven}
     if is_sensor_temperature(quantity):
-        row["rmse_k"] = _plain(rmse(seen, told))
-        row["mean_error_k"] = float(np.mean(seen - told)) if seen.size else None
+        row["rmse_k"] = _plain(rmse(seen, expected))
+        row["mean_error_k"] = float(np.mean(seen - expected)) if seen.size else None
     elif seen.size > 1 and np.mean(seen) != 0:
-        row["nmbe_frac"], row["cv_rmse_frac"] = _plain(nmbe_frac(seen, told)), _plain(cv_rmse_frac(seen, told))
+        row["nmbe_frac"], row["cv_rmse_frac"] = _plain(nmbe_frac(seen, expected)), _plain(cv_rmse_frac(seen, expected))
     else:
         row["nmbe_frac"] = row["cv_rmse_frac"] = None
     usual = QUANTITIES[quantity]
-    sigma = usual.sigma * (np.abs(told) if usual.relative else 1.0)
+    sigma = usual.sigma * (np.abs(expected) if usual.relative else 1.0)
     # float32 of the store is no miss
-    inside = np.abs(seen - told) <= COVERED_SIGMAS * sigma + 1e-6 * np.abs(told)
+    inside = np.abs(seen - expected) <= COVERED_SIGMAS * sigma + 1e-6 * np.abs(expected)
     row["covered_frac"] = float(np.mean(inside)) if seen.size else None
     return row
 
@@ -317,8 +317,8 @@ def _coverage(steady: Steady, means: Points, predicted: Points) -> tuple[dict[st
     ]
     if meter is None or not racks or ("site", "power_w") not in predicted:
         return ()
-    total, told = (np.sum([points[name, "power_w"] for name in racks], axis=0) for points in (means, predicted))
-    known = np.isfinite(total) & np.isfinite(meter) & (meter > 0) & np.isfinite(told)
+    total, expected = (np.sum([points[name, "power_w"] for name in racks], axis=0) for points in (means, predicted))
+    known = np.isfinite(total) & np.isfinite(meter) & (meter > 0) & np.isfinite(expected)
     if not known.any():
         return ()
     return (
@@ -326,7 +326,7 @@ def _coverage(steady: Steady, means: Points, predicted: Points) -> tuple[dict[st
             "sum_of": f"power_w of {len(racks)} of {len(steady.inputs.racks)} racks",
             "meter": "site|power_w",
             "ratio": float(np.mean(total[known]) / np.mean(meter[known])),
-            "predicted_ratio": float(np.mean(told[known]) / np.mean(predicted["site", "power_w"][known])),
+            "predicted_ratio": float(np.mean(expected[known]) / np.mean(predicted["site", "power_w"][known])),
         },
     )
 

@@ -92,9 +92,11 @@ def detect_faults(
     ValueError
         If a column is missing, nothing is left to learn from, or no column holds a signal.
     """
-    said = [name for name, given in (("rows", train_rows), ("until", train_until), ("groups", train_groups)) if given]
-    if len(said) > 1:
-        raise ValueError(f"training is said by --train-{' and --train-'.join(said)}; say it once")
+    given_ways = [
+        name for name, given in (("rows", train_rows), ("until", train_until), ("groups", train_groups)) if given
+    ]
+    if len(given_ways) > 1:
+        raise ValueError(f"training is said by --train-{' and --train-'.join(given_ways)}; say it once")
     by_plain = {plain_name(name): name for name in reversed(list(table.columns))}
     time_column = next((by_plain[name] for name in ("time", "timestamp", "datetime", "date") if name in by_plain), None)
     if time_column is None:
@@ -218,9 +220,9 @@ def _kind(i: int, signals: dict[str, str], away: dict[str, FloatArray], learned:
     for name, z in away.items():
         mean, spread = learned[name]
         by_role.setdefault(signals[name], []).append((z[i], z[i] * spread / mean if mean else 0.0))
-    flow = max(by_role.get("flow", [(0.0, 0.0)]), key=lambda one: abs(one[0]))
-    shake = max(by_role.get("vibration", [(0.0, 0.0)]), key=lambda one: abs(one[0]))
-    warm = max((abs(one[0]) for one in by_role.get(SLOW, [])), default=0.0)
+    flow = max(by_role.get("flow", [(0.0, 0.0)]), key=lambda pair: abs(pair[0]))
+    shake = max(by_role.get("vibration", [(0.0, 0.0)]), key=lambda pair: abs(pair[0]))
+    warm = max((abs(pair[0]) for pair in by_role.get(SLOW, [])), default=0.0)
     if flow[1] < -0.5:
         return "air_in_loop"  # a pump that lost most of its flow draws gas, or nothing
     if abs(shake[0]) >= ALARM_UNTIL and abs(shake[0]) >= abs(flow[0]):
@@ -229,7 +231,7 @@ def _kind(i: int, signals: dict[str, str], away: dict[str, FloatArray], learned:
         return "valve_stuck"
     if flow[0] >= ALARM_UNTIL:
         return "fluid_added" if warm >= 2 * ALARM_FROM else "bypass"
-    others = {role: max(abs(one[0]) for one in found) for role, found in by_role.items() if role != SLOW}
+    others = {role: max(abs(pair[0]) for pair in found) for role, found in by_role.items() if role != SLOW}
     return f"{max(others, key=lambda role: others[role])}_changed" if others else "changed"
 
 

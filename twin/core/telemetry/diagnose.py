@@ -148,9 +148,9 @@ def find_faults(
     starts = np.flatnonzero(seconds >= earliest_s)
     starts = starts[(starts > 0) & (starts < n - 3)]
     for _ in range(most):
-        acting = [one.acting for one in found]
+        acting = [fault.acting for fault in found]
         cost = baseline.cost(features(acting))
-        known = {(one.hypothesis.kind, one.hypothesis.object) for one in found}
+        known = {(fault.hypothesis.kind, fault.hypothesis.object) for fault in found}
         searches = [
             _Search(hypothesis, seconds, features, baseline, starts, acting, cost)
             for hypothesis in hypotheses
@@ -164,8 +164,8 @@ def find_faults(
             for search, candidate in zip(searches, rough, strict=True)
             if candidate.gain >= enough
         ]
-        best = [one for one in best if abs(one.size) >= one.hypothesis.least]
-        best.sort(key=lambda one: -one.score)
+        best = [fault for fault in best if abs(fault.size) >= fault.hypothesis.least]
+        best.sort(key=lambda fault: -fault.score)
         if not best or best[0].score < LEAST_GAIN:
             break
         first = best[0]
@@ -183,7 +183,7 @@ def find_faults(
                 first.acting,
             )
         )
-    return sorted(found, key=lambda one: -one.score)
+    return sorted(found, key=lambda fault: -fault.score)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,8 +113,8 @@ def _starts(n: int) -> NDArray[np.intp]:
 def _explained(shapes: FloatArray, residual: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return size and explained sum of squares of each shape (n_shapes, n) on a residual with gaps."""
     known = np.isfinite(residual) & np.all(np.isfinite(shapes), axis=0)
-    seen, told = np.where(known, residual, 0.0), np.where(known, shapes, 0.0)
-    power, along = np.sum(told**2, axis=1), told @ seen
+    seen, expected = np.where(known, residual, 0.0), np.where(known, shapes, 0.0)
+    power, along = np.sum(expected**2, axis=1), expected @ seen
     size = np.divide(along, power, out=np.zeros_like(along), where=power > 0)
     return size, size * along
 

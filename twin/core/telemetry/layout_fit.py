@@ -171,17 +171,17 @@ class LayoutModel:
         if not self.keys:
             raise ValueError("no reading is of a CDU, feed, plant, hall, air unit or the site that the layout predicts")
         self.measured = np.stack([driven.means[key] for key in self.keys])
-        told = np.stack([described[key] for key in self.keys])
+        predicted = np.stack([described[key] for key in self.keys])
         usual = [QUANTITIES[quantity] for _, quantity in self.keys]
         # a relative sensor's sigma near nothing, as of a pump that stands, is that of its usual reading
-        largest = np.nanmax(np.abs(np.concatenate([told, self.measured], axis=1)), axis=1, keepdims=True)
-        level = np.maximum(np.abs(told), 0.05 * largest)
+        largest = np.nanmax(np.abs(np.concatenate([predicted, self.measured], axis=1)), axis=1, keepdims=True)
+        level = np.maximum(np.abs(predicted), 0.05 * largest)
         relative = np.array([[q.relative] for q in usual])
         variance = (np.array([[q.sigma] for q in usual]) * np.where(relative, level, 1.0)) ** 2
         for layout in also:
             there = predicted_points(solve_steady(layout, range(driven.at_s.size)))
             none = np.full(driven.at_s.size, np.nan)
-            variance += np.nan_to_num(np.stack([there.get(key, none) for key in self.keys]) - told) ** 2 / 2
+            variance += np.nan_to_num(np.stack([there.get(key, none) for key in self.keys]) - predicted) ** 2 / 2
         self.sigma = np.maximum(np.sqrt(variance), 1e-9)
 
     def predicted(self, values: Mapping[str, float]) -> Points:
@@ -215,15 +215,15 @@ class LayoutModel:
 
     def scores(self, read: FloatArray, rows: NDArray[np.bool_]) -> dict[str, dict[str, float | None]]:
         """Return the measure of each quantity over some times, of all its points together."""
-        told: dict[str, dict[str, float | None]] = {}
+        by_quantity: dict[str, dict[str, float | None]] = {}
         for quantity in sorted({quantity for _, quantity in self.keys}):
-            mine = [i for i, key in enumerate(self.keys) if key[1] == quantity]
-            seen, predicted = (values[mine][:, rows].ravel() for values in (self.measured, read))
+            of_quantity = [i for i, key in enumerate(self.keys) if key[1] == quantity]
+            seen, predicted = (values[of_quantity][:, rows].ravel() for values in (self.measured, read))
             if is_sensor_temperature(quantity):
-                told[quantity] = {"rmse_k": _plain(rmse(seen, predicted))}
+                by_quantity[quantity] = {"rmse_k": _plain(rmse(seen, predicted))}
             else:
-                told[quantity] = {"cv_rmse_frac": _plain(cv_rmse_frac(seen, predicted))}
-        return told
+                by_quantity[quantity] = {"cv_rmse_frac": _plain(cv_rmse_frac(seen, predicted))}
+        return by_quantity
 
 
 def _fitted(model: LayoutModel, wanted: Sequence[Parameter], rows: NDArray[np.bool_]) -> Fit:
@@ -315,10 +315,12 @@ def _sensor_for(name: str, keys: Sequence[tuple[str, str]]) -> str:
         return f"a reference sensor beside {where}"
     named = where.partition("/")[2]
     if where.startswith("cdu"):
-        told = ("power_w",) if parameter == "pump_efficiency_frac" else ("primary_flow_kg_s", "primary_return_degc")
+        quantities = (
+            ("power_w",) if parameter == "pump_efficiency_frac" else ("primary_flow_kg_s", "primary_return_degc")
+        )
         of_cdus = {quantity for other, quantity in keys if other.startswith("cdu/")}
-        missing = [quantity for quantity in told if quantity not in of_cdus]
-        return f"{' and '.join(missing)} of {named}" if missing else f"a more accurate {told[0]} of {named}"
+        missing = [quantity for quantity in quantities if quantity not in of_cdus]
+        return f"{' and '.join(missing)} of {named}" if missing else f"a more accurate {quantities[0]} of {named}"
     if where.startswith("feed/"):
         better = "a more accurate " if (where, "power_w") in keys else ""
         return f"{better}power_w of {where} and of what it feeds"

@@ -212,7 +212,7 @@ def calibrate_pod(
     measured = {
         "thermal_power_w": scores.scored("thermal_power_w", pod.thermal_w, heat_w(pod, heat.values), train),
     }
-    parameters = [parameter_row("pod", one) for one in heat.estimates]
+    parameters = [parameter_row("pod", estimate) for estimate in heat.estimates]
     supply, back = _mean(pod.supply_degc), _mean(pod.return_degc)
     middle = float(np.nanmedian(supply[train]))
     breathed = _mean(pod.inlet_degc) if len(pod.inlet_degc) else _mean(pod.aisle_degc)
@@ -222,7 +222,7 @@ def calibrate_pod(
         measured["cold_aisle_degc"] = scores.scored("cold_aisle_degc", breathed, predicted, train) | {
             "sensors": f"mean of {len(pod.inlet_degc) or len(pod.aisle_degc)} in front of the racks"
         }
-        parameters += [parameter_row("pod", one) for one in inlet.estimates]
+        parameters += [parameter_row("pod", estimate) for estimate in inlet.estimates]
     if len(pod.inlet_degc) and len(pod.aisle_degc):
         measured |= _strip(pod, supply, back, middle, breathed, train)
     return Answer(measured, parameters, [], [], _coverage(pod), list(rows.times.findings), rows.columns)
@@ -240,10 +240,10 @@ def _strip(
     entry = scores.scored("cold_aisle_strip_degc", strip, _followed(strip, alone), train)
     entry["rmse_without_following_k"] = scores.rmse(strip[~train], alone[~train])
     over = float(np.nanmedian(strip - breathed))
-    said = f"one row ahead, its error followed; reads {over:+.1f} K from the sensors in front of the racks"
+    note = f"one row ahead, its error followed; reads {over:+.1f} K from the sensors in front of the racks"
     if np.nanmedian(strip) > np.nanmedian(back) - 2.0:
-        said += ", near what the coolers draw back: it does not stand in cold air"
-    return {"cold_aisle_strip_degc": entry | {"sensors": said}}
+        note += ", near what the coolers draw back: it does not stand in cold air"
+    return {"cold_aisle_strip_degc": entry | {"sensors": note}}
 
 
 @njit(cache=True)
@@ -260,7 +260,7 @@ def _followed(measured: FloatArray, predicted: FloatArray) -> FloatArray:
 
 def _coverage(pod: Pod) -> list[dict]:
     """Return how sums of meters stand to the meter above them, the gap named."""
-    out = []
+    sections = []
 
     def compare(name: str, total: FloatArray, meter: str, against: FloatArray, why: str) -> None:
         both = np.isfinite(total) & np.isfinite(against) & (against > 0)
@@ -270,7 +270,7 @@ def _coverage(pod: Pod) -> list[dict]:
         ratio = float(total[both].sum() / against[both].sum())
         gap = f"{1 - ratio:.0%} of {meter} is not covered: {why}" if ratio < 1 - GAP_FRAC else ""
         low, high = (float(v) for v in np.percentile(shares, [5, 95]))
-        out.append({"sum_of": name, "meter": meter, "ratio": ratio, "low": low, "high": high, "gap": gap})
+        sections.append({"sum_of": name, "meter": meter, "ratio": ratio, "low": low, "high": high, "gap": gap})
 
     if len(pod.rack_power_w):
         # A rack whose meter is silent for a while keeps its mean, so that the sum does not jump.
@@ -295,4 +295,4 @@ def _coverage(pod: Pod) -> list[dict]:
         )
     else:
         compare("thermal_power_out_w", pod.thermal_w, "it_power_w", pod.it_w, "heat that leaves otherwise")
-    return out
+    return sections

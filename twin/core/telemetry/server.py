@@ -248,18 +248,18 @@ def _by_time(
     finite = np.isfinite(seconds)
     step = 0.0
     if devices is not None and len(set(devices)) > 1:
-        one = np.array([device == devices[0] for device in devices]) & finite
-        own = np.diff(np.unique(seconds[one]))
+        first_device = np.array([device == devices[0] for device in devices]) & finite
+        own = np.diff(np.unique(seconds[first_device]))
         step = float(np.median(own)) if own.size else 0.0
     key = np.round((seconds - np.nanmin(seconds)) / step) if step else seconds
     unique, inverse = np.unique(key[finite], return_inverse=True)
     counts = np.bincount(inverse)
-    out = {"seconds": np.bincount(inverse, seconds[finite]) / counts}
+    means = {"seconds": np.bincount(inverse, seconds[finite]) / counts}
     for role, array in values.items():
         there = array[finite]
         n = np.bincount(inverse, np.isfinite(there), len(unique))
         total = np.bincount(inverse, np.nan_to_num(there), len(unique))
-        out[role] = np.where(n > 0, total / np.maximum(n, 1), np.nan)
+        means[role] = np.where(n > 0, total / np.maximum(n, 1), np.nan)
     if counts.max(initial=1) > 1:
         for role in ("utilisation", "memory"):
             mean = values.get(f"{role}_pct")
@@ -269,9 +269,9 @@ def _by_time(
                 good = np.isfinite(there)
                 np.minimum.at(least, inverse[good], there[good])
                 np.maximum.at(most, inverse[good], there[good])
-                out[f"{role}_min_pct"] = np.where(np.isfinite(least), least, np.nan)
-                out[f"{role}_max_pct"] = np.where(np.isfinite(most), most, np.nan)
-    return out
+                means[f"{role}_min_pct"] = np.where(np.isfinite(least), least, np.nan)
+                means[f"{role}_max_pct"] = np.where(np.isfinite(most), most, np.nan)
+    return means
 
 
 def power_parameters(rows: ServerRows, train: NDArray[np.bool_], entry: Mapping | None = None) -> list[Parameter]:

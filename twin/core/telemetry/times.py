@@ -111,8 +111,8 @@ def _read(cells: Sequence[str]) -> tuple[FloatArray, bool, list[dict]]:
     swaps = _swapped_by_order(seconds)
     if swaps is not None:
         n = int(np.sum(swaps != seconds))
-        said = "set right, so that the rows follow their own step without a break; check them"
-        findings.append(_finding("day and month swapped", n, said))
+        note = "set right, so that the rows follow their own step without a break; check them"
+        findings.append(_finding("day and month swapped", n, note))
         seconds = swaps
     return seconds, zoned, findings
 
