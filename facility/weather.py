@@ -13,11 +13,11 @@ from django.db import transaction
 from numpy.typing import NDArray
 
 from facility.models import Weather
+from power_cooling.site_facts.calendar import COMMON_HOURS, LEAP_HOURS, days_of_months
 from power_cooling.site_facts.weather import pack, standard_pressure_pa, unpack_foreign
 
 CLIMATES = Path(__file__).parent / "climates"
-LENGTHS = (8760, 8784)
-DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+LENGTHS = (COMMON_HOURS, LEAP_HOURS)
 
 # EnergyPlus weather file data dictionary, minimum and maximum; nobody builds higher than 31 kPa.
 DRY_BULB_RANGE_DEGC = (-70.0, 70.0)
@@ -154,8 +154,7 @@ def hour_of_daily_peak(dry_bulb_degc: NDArray) -> float | None:
 @cache
 def calendar(n_hours: int) -> list[tuple[int, int, int]]:
     """Return (month, day, hour 1 to 24) of each row of a year."""
-    days = [29 if (month == 2 and n_hours == 8784) else n for month, n in enumerate(DAYS, 1)]
-    return [(m, d, h) for m, n in enumerate(days, 1) for d in range(1, n + 1) for h in range(1, 25)]
+    return [(m, d, h) for m, n in enumerate(days_of_months(n_hours), 1) for d in range(1, n + 1) for h in range(1, 25)]
 
 
 def unpack_checked(rows: bytes, n_hours: int) -> NDArray[np.float32]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from power_cooling.availability.capacity_functions import unit_codes
-from power_cooling.availability.reliability import HOURS_PER_YEAR
 from power_cooling.availability.repairable import FloatArray, IntArray
 from power_cooling.availability.states import FULL, StateTable, capacity_of, ride_through_s
+from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 
 _FORGOTTEN = 5.0  # mean lengths of a planned outage after which its calendar no longer tells where it was
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import expm
 
-FloatArray = NDArray[np.float64]
+from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 
-HOURS_PER_YEAR = 8760.0
+FloatArray = NDArray[np.float64]
 
 
 def _check_group(units: int, failure_rate_per_h: float, repair_rate_per_h: float, crews: int, common: float) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from power_cooling.availability.capacity_functions import CapacityFunction
-from power_cooling.availability.reliability import HOURS_PER_YEAR, failed_units_pmf
+from power_cooling.availability.reliability import failed_units_pmf
+from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from power_cooling.availability.draws import draw_years
-from power_cooling.availability.reliability import HOURS_PER_YEAR
 from power_cooling.availability.repairable import FloatArray, IntArray, RepairableGroups, Subsystem
 from power_cooling.availability.states import (
     FULL,
@@ -31,6 +30,7 @@ from power_cooling.availability.states import (
     rows_without_plans,
     tabulate,
 )
+from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 
 __all__ = ["AvailabilityDraw", "AvailabilityResult", "RepairableGroups", "Subsystem", "simulate_availability",
            "solve_availability"]  # fmt: skip

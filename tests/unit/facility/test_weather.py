@@ -13,13 +13,13 @@ import pytest
 from facility.epw import MAX_EPW_BYTES, read_epw
 from facility.weather import (
     CLIMATES,
-    DAYS,
     WeatherError,
     read_climate,
     weather_fields,
     write_climate,
 )
 from power_cooling.fluids.psychrometrics import pressure_at_elevation_pa
+from power_cooling.site_facts.calendar import DAYS_OF_MONTHS as DAYS
 from power_cooling.site_facts.weather import unpack
 
 CASES = Path(os.environ.get("TWIN_DATA_DIR", "../shared/data")).parent / "cases"

@@ -6,10 +6,12 @@ colours and fonts of their own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
+from power_cooling.site_facts.calendar import days_of_months
 from twin.core.comparison.compare import Waterfall
 from twin.core.results.details import FlowRow
 from twin.core.text.numbers import FACTORS, PREFIXED, PREFIXES
@@ -17,7 +19,6 @@ from twin.core.text.numbers import FACTORS, PREFIXED, PREFIXES
 HOURS_PER_DAY = 24
 HOUR_TICKS = (0, 6, 12, 18)
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-DAYS_OF_MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 N_STEPS = 8  # of a waterfall, largest first; smaller ones are gathered
 ZOOMED_FRAC = 0.4  # of the axis: steps that stay above it are drawn without the empty part below
 LEAST_FLOW_FRAC = 0.2  # of the largest column: columns of a trickle are not blown up to the whole height
@@ -198,9 +199,7 @@ def year_map(values: NDArray[np.floating]) -> NDArray[np.floating]:
 
 def month_starts(n_hours: int) -> tuple[int, ...]:
     """Return the first day of each month, from 0, in a year of that many hours."""
-    days = np.array(DAYS_OF_MONTHS)
-    days[1] += n_hours > 8760
-    return tuple(int(day) for day in np.cumsum([0, *days[:-1]]))
+    return (0, *accumulate(days_of_months(n_hours)[:-1]))
 
 
 def month_spans(n_hours: int) -> list[tuple[str, slice]]:

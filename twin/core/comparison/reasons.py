@@ -7,6 +7,7 @@ with its gain; where it is a quotient, the factor that moves it more (in logarit
 import math
 from collections.abc import Callable
 
+from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 from twin.core.comparison.runs import ComparedRun
 from twin.core.results.details import WorkloadRow
 from twin.core.text.numbers import indistinct, quantity_text
@@ -19,7 +20,6 @@ FACILITY_PARTS = frozenset(
 )
 TURNED_AWAY_FRAC = 1e-3  # of a workload's requests: less is rounding
 NOTABLE = 0.02  # of a factor's logarithm: less does not explain a difference
-H_PER_YEAR = 8760.0
 
 
 def reason(figure: str, winner: ComparedRun, other: ComparedRun) -> str:
@@ -82,7 +82,7 @@ def _overhead(run: ComparedRun) -> Parts:
 
 def _lost_hours(run: ComparedRun) -> Parts:
     groups = run.details.availability.groups
-    return {group.name: (1 - group.availability_frac) * H_PER_YEAR for group in groups}
+    return {group.name: (1 - group.availability_frac) * HOURS_PER_YEAR for group in groups}
 
 
 def _lost_tokens(run: ComparedRun) -> Parts:

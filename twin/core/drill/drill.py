@@ -11,6 +11,7 @@ import numpy as np
 
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import FloatArray, SiteArrays
+from power_cooling.site_facts.calendar import S_PER_YEAR
 from power_cooling.transients import disturbances
 from power_cooling.transients.disturbances import Disturbance, Forcing
 from power_cooling.transients.loss_drills import transient_plant
@@ -33,7 +34,6 @@ FOLLOWED_S = 3600.0
 GENERATOR_START_S = 10.0
 HELD_K = 0.05  # above its set point a plant still counts as holding it
 HELD_BY_CHILLERS = 100.0  # times its free cooling: what holds a plant at its set point whatever the weather
-S_PER_YEAR = 8760 * 3600.0
 N_AFFECTED = 200
 SAID = {
     DEAD: "goes off: no power, no coolant or no cold air",

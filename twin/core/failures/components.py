@@ -7,8 +7,9 @@ from itertools import combinations, product
 
 import numpy as np
 
-from power_cooling.availability.reliability import HOURS_PER_YEAR, failed_units_pmf
+from power_cooling.availability.reliability import failed_units_pmf
 from power_cooling.site_arrays import Failures, FloatArray, SiteArrays, SiteFeeds, installed_units
+from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 from twin.core.failures.kinds import BY_ADDRESS, FEED_RELIABILITY, OF_PLANTS, WATER_COOLED_CHILLER
 from twin.core.inputs import equipment
 from twin.core.inputs.layout import LayoutInputs

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import bdtr, comb  # scipy.stats would take half a second to load
 
-from power_cooling.availability.reliability import HOURS_PER_YEAR
+from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 from twin.core.inputs.layout import LayoutInputs, ProductSheet
 from twin.core.inputs.pools import Pool
 

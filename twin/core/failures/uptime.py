@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from power_cooling.availability.capacity_functions import capacity_of_states
-from power_cooling.availability.reliability import HOURS_PER_YEAR
 from power_cooling.availability.solve import (
     AvailabilityDraw,
     AvailabilityResult,
@@ -27,6 +26,7 @@ from power_cooling.availability.solve import (
     solve_availability,
 )
 from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds, Weather
+from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 from twin.core.failures.capacity_left import capacity_left
 from twin.core.failures.components import (
     ASSUMED_COMMON_CAUSE_FRAC,

@@ -8,12 +8,12 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 from twin.core.results.details import MarginRow, RunDetails
 
 Figures = Mapping[str, float | None]
 
 L_PER_M3 = 1000.0
-H_PER_YEAR = 8760.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def _year(details: RunDetails, figures: Figures) -> Iterator[Answer]:
         yield Answer("economiser_hours", "Hours a year without chillers", "h", "higher", hours[plant], plant)
     power, pue, wue = (figures.get(name) for name in ("mean_power_w", "pue", "wue_l_per_kwh"))
     if power and pue and wue is not None:
-        it_kwh = power / pue / 1e3 * H_PER_YEAR
+        it_kwh = power / pue / 1e3 * HOURS_PER_YEAR
         yield Answer("water_m3_per_year", "Water a year", "m³", "lower", wue * it_kwh / L_PER_M3, "whole site")
     if details.throttled_hours is not None:
         yield Answer(

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from power_cooling.availability.reliability import HOURS_PER_YEAR
 from power_cooling.availability.solve import ASSUMED_INTERRUPTION_FRAC
+from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 from twin.core.failures.capacity_left import DESIGN_QUANTILE
 from twin.core.failures.components import Component
 from twin.core.failures.uptime import Uptime, group_text

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.results import capital
 from twin.core.results.details import CapitalLine, CostItem, CostOption, Sensitivity
@@ -21,7 +22,6 @@ BUILDING = "Building, site and engineering"
 PRICE_BOUNDS = ("systems_price_frac", "plant_price_frac", "facility_usd_per_w", "network_frac")
 OWN, COLOCATE, RENT = "Built and owned", "Own systems, colocated", "Accelerators rented"
 RESIDUAL_YEARS = 3.0  # after which the catalogue states what systems are still worth
-HOURS_PER_YEAR = 8760.0
 PriceBounds = dict[str, tuple[float, float, str]]  # low, high and unit, by the name of a field of `Prices`
 J_PER_KWH = 3.6e6
 

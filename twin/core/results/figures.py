@@ -10,6 +10,7 @@ from power_cooling.coupled.result import CoupledResult
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.metrics import SiteAccount, power_usage_effectiveness, site_metrics, tokens_per_joule
 from power_cooling.site_arrays import FloatArray
+from power_cooling.site_facts.calendar import S_PER_YEAR
 from power_cooling.site_facts.confidence import weakest
 from twin.core.failures.serving_losses import ServingLoss
 from twin.core.figures_of_merit import SERIES
@@ -38,7 +39,6 @@ from twin.core.solved import HourlyPower, Solved, Year, year_of
 from twin.core.text.numbers import quantity_text
 
 S_PER_HOUR = 3600.0
-S_PER_YEAR = 8760 * 3600.0
 ASSUMED_COOLING_BAND_FRAC = 0.2  # of everything between IT and meter: component models agree to a few percent, but
 # fouling, controls and part load of real plants do not
 ASSUMED_IT_POWER_BAND_FRAC = 0.06  # of host, switch and drive power, estimated in most data sheets
