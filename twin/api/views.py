@@ -15,13 +15,14 @@ from facility.api.schema import RefusalSchema
 from facility.permissions import check_change_site, visible_sites
 from twin.api import serializers
 from twin.api.launch import RunLaunchSerializer
-from twin.api.solved import SolvedView
 from twin.api.state_shapes import SensitivitySerializer
 from twin.api.states import sensitivity_body
 from twin.comparisons import sharing
 from twin.core.comparison.compare import compare
 from twin.core.comparison.plan_difference import plan_difference
 from twin.core.figures_of_merit import SERIES_BY_NAME
+from twin.core.results.details import run_details
+from twin.core.text.json_numbers import plain_json
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
 from twin.runs import services, snapshot
@@ -85,7 +86,7 @@ class RunFilter(filters.FilterSet):
         fields = ["status"]
 
 
-class RunViewSet(SolvedView, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
     """Simulated years. POST queues one and answers at once; poll its address until `status` is done or failed."""
 
     schema = RefusalSchema()
@@ -152,7 +153,7 @@ class RunViewSet(SolvedView, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
     @action(detail=True)
     def series(self, request: Request, pk: str | None = None) -> Response:
         """Return hourly arrays as plain lists, with names and units."""
-        run = self.done()
+        run = self._done()
         arrays = services.run_series(run)
         names = [name for name in request.query_params.get("names", "").split(",") if name] or list(arrays)
         if unknown := [name for name in names if name not in arrays]:
@@ -170,7 +171,7 @@ class RunViewSet(SolvedView, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
     @action(detail=True)
     def racks(self, request: Request, pk: str | None = None) -> Response:
         """Return what each rack came to, as columns."""
-        run = self.done()
+        run = self._done()
         columns = {name: _plain(values) for name, values in services.run_racks(run).items()}
         return Response({"run": run.id, "n_racks": len(columns.get("rack_id", [])), "racks": columns})
 
@@ -187,13 +188,17 @@ class RunViewSet(SolvedView, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
     @action(detail=True, pagination_class=None)
     def launch(self, request: Request, pk: str | None = None) -> Response:
         """Return launch settings for what serves each use case, for every engine."""
-        return self.respond(request)
+        # Loads SciPy; a run's other answers do without.
+        from twin.core.serving.launch import launches_of_run
+
+        run = self._done()
+        return Response(launches_of_run(run_details(run.details).per_workload, snapshot.inputs_stored(run.inputs)))
 
     @extend_schema(responses=SensitivitySerializer)
     @action(detail=True)
     def sensitivity(self, request: Request, pk: str | None = None) -> Response:
         """Return what each assumed or estimated input does to the figures, once a worker has computed it."""
-        return Response(sensitivity_body(self.done()))
+        return Response(sensitivity_body(self._done()))
 
     @extend_schema(request=None, responses={202: SensitivitySerializer})
     @sensitivity.mapping.post
@@ -205,7 +210,7 @@ class RunViewSet(SolvedView, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
             raise Conflict(str(refusal)) from refusal
         return Response(sensitivity_body(run), status=status.HTTP_202_ACCEPTED)
 
-    def done(self) -> Run:
+    def _done(self) -> Run:
         run = self.get_object()
         if run.status != Run.Status.DONE:
             raise Conflict(f"{run} is {run.status}; only a run that is done has results.")
@@ -224,7 +229,6 @@ class RunViewSet(SolvedView, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
 
 
 class ComparisonViewSet(
-    SolvedView,
     mixins.CreateModelMixin,
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,
@@ -252,7 +256,7 @@ class ComparisonViewSet(
     @extend_schema(responses=serializers.ComparisonDetailSerializer, parameters=[serializers.ReferenceSerializer])
     def retrieve(self, request: Request, *args, **kwargs) -> Response:
         comparison, runs = self._read()
-        asked = query(serializers.ReferenceSerializer, request)
+        asked = _query(serializers.ReferenceSerializer, request)
         _check_places(runs, asked)
         context = self.get_serializer_context() | {"compared": compare(runs, **asked)}
         return Response(serializers.ComparisonDetailSerializer(comparison, context=context).data)
@@ -262,7 +266,7 @@ class ComparisonViewSet(
     def plan_difference(self, request: Request, pk: str | None = None) -> Response:
         """What differs between the layouts of two of its runs, on the plan and beside it."""
         _, runs = self._read()
-        asked = query(serializers.PairSerializer, request)
+        asked = _query(serializers.PairSerializer, request)
         _check_places(runs, asked)
         difference = plan_difference(runs[asked["start"]].inputs, runs[asked["end"]].inputs)
         return Response(serializers.PlanDifferenceSerializer(difference).data)
@@ -271,7 +275,11 @@ class ComparisonViewSet(
     @action(detail=True)
     def verdict(self, request: Request, pk: str | None = None) -> Response:
         """Which of its layouts to build, how sure that is and why; blocked layouts stand apart, unranked."""
-        return self.respond(request)
+        from twin.comparisons.verdict import runs_verdict  # loads the solvers; only a verdict needs them
+
+        _, runs = self._runs()
+        asked = _query(serializers.VerdictQuestionSerializer, request)
+        return Response(plain_json(runs_verdict(runs, by=asked["by"])))
 
     @extend_schema(request=None, responses={204: None})
     @action(detail=True, methods=["post"])
@@ -282,10 +290,10 @@ class ComparisonViewSet(
 
     def _read(self) -> tuple[Comparison, list[dict]]:
         """Return the comparison and its runs as `twin.core.comparison.compare` reads them."""
-        comparison, runs = self.runs_compared()
+        comparison, runs = self._runs()
         return comparison, [sharing.as_compared(run) for run in runs]
 
-    def runs_compared(self) -> tuple[Comparison, list[Run]]:
+    def _runs(self) -> tuple[Comparison, list[Run]]:
         comparison = self.get_object()
         found = Run.objects.filter(comparisons=comparison).select_related("layout__site", "scenario")
         runs = sharing.in_order(comparison, list(found.defer("series", "racks")))
@@ -294,7 +302,7 @@ class ComparisonViewSet(
         return comparison, runs
 
 
-def query(serializer: type, request: Request) -> dict:
+def _query(serializer: type, request: Request) -> dict:
     asked = serializer(data=request.query_params)
     asked.is_valid(raise_exception=True)
     return asked.validated_data
