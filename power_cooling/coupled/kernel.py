@@ -32,6 +32,7 @@ from power_cooling.coupled.load_shedding import (
     clear_levels,
     hottest_first,
     latch,
+    mark_overrated,
     mark_short,
     next_levels,
     over_limit,
@@ -108,6 +109,7 @@ def solve_elements(
     hall_valve = np.zeros(n_halls)
     plant_state = np.zeros((n_plants, N_PLANT_STATE))
     group_set = np.zeros(n_groups)
+    overrated = np.zeros(n_groups, dtype=np.bool_)
     group_cools = np.zeros(n_groups, dtype=np.bool_)
     hall_cools = np.zeros(n_halls, dtype=np.bool_)
     other_heat = np.zeros(n_halls)
@@ -263,16 +265,17 @@ def solve_elements(
                     mechanical, group_node[state], hall_node[state], plant_node[state], group_state, hall_state,
                     plant_state, halls, runs_h[e], n_groups,
                 )  # fmt: skip
+            mark_overrated(groups, runs_g[e], design, group_state, overrated)
             # Also without a solution what is over its limits goes off: there may be none with everything on.
             if reason == CONVERGED and within_limits(
-                racks, weight, off, scratch, node_load, rating[state], levels
+                racks, weight, off, scratch, node_load, rating[state], levels, overrated
             ):  # fmt: skip
                 break
             if trip_alone(racks, weight, off, scratch, group_set, hall_x, halls):
                 continue
             mark_short(
                 racks, weight, off, scratch, node_load, rating[state], link_start, link_node, link_share[state],
-                parent[state], levels, short, n_groups, n_halls, reason == CONVERGED,
+                parent[state], levels, short, n_groups, n_halls, reason == CONVERGED, overrated,
             )  # fmt: skip
             if next_levels(levels, short, trips >= _BISECTION_ROUNDS):
                 if reason != CONVERGED:

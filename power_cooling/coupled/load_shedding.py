@@ -1,18 +1,21 @@
 """What goes when a site cannot cool or feed its racks: chips held back first, then racks off, until the rest fits.
 
-A rack over a limit that its coolant or air at the set point could not cure goes off alone. Else the CDU group, hall or
-feed behind it is too small and is lowered to a level. From 1 down to 1/2 the accelerators it serves are capped at a
-falling share of what they want (never below their lowest clock); from 1/2 down to 0 a growing share of its racks, by
-rated power and hottest first, is off as well. Halving the range finds the highest level on a fixed grid at which
-nothing is over its limit. Held-back chips stay at the lowest clock while racks are off, as protection leaves them: so a
-smaller plant never serves more with the same racks. It is what protection does, not the best there is: where racks that
-share a too small hall or plant lose their own CDUs, those left may run faster than all did together. Who asks for the
-capacity of failure states lets operators switch those off as well (`capacity_functions.best_switching`).
+A rack over a limit that its coolant or air at the set point could not cure goes off alone. Else the CDU group, hall
+or feed behind it is too small and is lowered to a level; so is a CDU group whose running units carry more than their
+maker rates, although the exchanger's law would pass it at a larger approach: nobody vouches for that. From 1 down to
+1/2 the accelerators it serves are capped at a falling share of what they want (never below their lowest clock); from
+1/2 down to 0 a growing share of its racks, by rated power and hottest first, is off as well. Halving the range finds
+the highest level on a fixed grid at which nothing is over its limit. Held-back chips stay at the lowest clock while
+racks are off, as protection leaves them: so a smaller plant never serves more with the same racks. It is what
+protection does, not the best there is: where racks that share a too small hall or plant lose their own CDUs, those
+left may run faster than all did together. Who asks for the capacity of failure states lets operators switch those off
+as well (`capacity_functions.best_switching`).
 """
 
 import numpy as np
 from numba import njit
 
+from power_cooling.coupled.columns import G_HEAT
 from power_cooling.racks.chips import NO_STEADY_STATE, RUNAWAY_POSSIBLE, junction_scalar
 from power_cooling.racks.it_load import (
     ACCELERATORS_OFF,
@@ -39,7 +42,7 @@ from power_cooling.racks.it_load import (
 
 FINEST = 1.0 / 128.0  # of a level; levels are multiples of it
 UNBOUNDED = 2.0  # upper end of the range of a group, hall or feed that was never found too small
-OVERLOAD_SLACK = 1e-6  # of a feed's rating
+OVERLOAD_SLACK = 1e-6  # of a feed's or CDU's rating
 ASSUMED_AIR_RISE_K = 15.0  # of recirculated air over the cold aisle, to order racks by
 
 # Rows of the table of levels.
@@ -72,8 +75,19 @@ def over_limit(racks, weight, off, scratch):
 
 
 @njit(cache=True)
-def within_limits(racks, weight, off, scratch, node_load, rating, levels):
+def mark_overrated(groups, runs_g, design, group_state, overrated):
+    """Mark the CDU groups whose exchangers take more heat than their running units are rated for."""
+    for k in range(groups.shape[0]):
+        rated = runs_g[k] * groups[k].capacity_w
+        overrated[k] = design[k] > 0.0 and rated > 0.0 and group_state[k, G_HEAT] > rated * (1.0 + OVERLOAD_SLACK)
+
+
+@njit(cache=True)
+def within_limits(racks, weight, off, scratch, node_load, rating, levels, overrated):
     """Whether nothing was lowered and nothing is over a limit: the common case, told quickly."""
+    for k in range(overrated.size):
+        if overrated[k]:
+            return False
     for d in range(levels.shape[1]):
         if levels[UNSAFE, d] < UNBOUNDED:
             return False
@@ -156,7 +170,7 @@ def clear_levels(levels, short):
 
 @njit(cache=True)
 def mark_short(racks, weight, off, scratch, node_load, rating, link_start, link_node, link_share, parent, levels, short,
-               n_groups, n_halls, solved):  # fmt: skip
+               n_groups, n_halls, solved, overrated):  # fmt: skip
     """Mark the groups, halls and feeds that are too small at their present level; return whether any is.
 
     Without a solution, everything that was lowered, or else everything that cools running racks, counts as too small.
@@ -194,6 +208,8 @@ def mark_short(racks, weight, off, scratch, node_load, rating, link_start, link_
         for n in range(node_load.size):
             over = rating[n] > 0.0 and node_load[n] > rating[n] * (1.0 + OVERLOAD_SLACK)
             short[first_node + n] = over and fed[n] > 0.0
+    for k in range(n_groups):
+        short[k] = short[k] or (solved and overrated[k])
     found = False
     for d in range(short.size):
         if not solved and levels[UNSAFE, d] < UNBOUNDED:

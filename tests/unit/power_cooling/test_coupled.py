@@ -205,7 +205,7 @@ def test_a_plant_too_small_is_an_answer_with_throttled_or_tripped_racks(site):
 @pytest.mark.compiled
 def test_a_cdu_group_at_many_times_its_rating_holds_chips_back_then_drops_racks(site):
     answers = [
-        solve_coupled(cdus_of_size(site, size), np.ones((2, 1)), hot_weather(2)) for size in (1, 0.1, 0.03, 0.008)
+        solve_coupled(cdus_of_size(site, size), np.ones((2, 1)), hot_weather(2)) for size in (1, 0.15, 0.06, 0.03)
     ]
     assert all(answer.report.converged for answer in answers)
     assert all(np.max(answer.heat_closure_rel) < 1e-9 for answer in answers)
@@ -216,6 +216,26 @@ def test_a_cdu_group_at_many_times_its_rating_holds_chips_back_then_drops_racks(
     assert np.nanmax(answers[-1].racks.max_junction_degc) <= 105.0
     capacity = [float(answer.pool_clock_frac[0, 0] * answer.pool_available_frac[0, 0]) for answer in answers]
     assert capacity == sorted(capacity, reverse=True)
+
+
+@pytest.mark.compiled
+def test_a_cdu_group_carries_no_more_than_its_maker_rates_and_gives_way_little_by_little(site):
+    full, hot = np.ones((2, 1)), hot_weather(2)
+    carried = solve_coupled(site, full, hot).cdu_load_frac.max() * site.cdus.capacity_w[0]
+    answers = []
+    for over in (0.99, 1.02, 1.1, 1.3, 1.6):  # heat over the rating; the exchangers stay as they are
+        cdus = replace(site.cdus, capacity_w=np.full(site.cdus.n_groups, carried / over))
+        answers.append(solve_coupled(SiteArrays(site.racks, site.pools, cdus, site.halls, site.plants), full, hot))
+    assert all(answer.report.converged for answer in answers)
+    assert np.all(answers[0].cdu_level == 1)
+    for answer in answers[1:]:
+        assert 0.95 < answer.cdu_load_frac.max() <= 1 + 1e-6
+        assert answer.cdu_level.min() < 1
+        assert answer.throttled_frac.max() > 0
+    clock = np.array([float(answer.pool_clock_frac.min()) for answer in answers])
+    assert np.all(np.diff(clock) < 0)
+    assert clock[1] > 0.96  # two percent of heat too much cost two percent of speed
+    assert answers[-1].pool_available_frac.min() == 1  # no rack goes off as long as chips can be held back
 
 
 def cdus_of_size(site, size):

@@ -10,6 +10,7 @@ from twin.core.inputs import equipment
 from twin.core.results.details import LimitRow
 from twin.core.solved import Solved
 
+AT_RATING_FRAC = 0.6  # of a CDU group's rating, from which its rating is what holds it: racks go off whole
 COOL_ROOM_DEGC = 20.0  # where the use of a temperature limit is counted from
 
 
@@ -60,8 +61,9 @@ def _used(solved: Solved) -> Iterator[LimitRow]:
 def shortfalls(solved: Solved) -> Iterator[LimitRow]:
     """Yield what was too small for its load: how much was held back or off in its worst hour, and in how many hours.
 
-    Coolant or air that is too warm is laid to the plant where most of the excess over the set points is in the
-    facility water, else to the CDUs or air units themselves. Formulas held at the edge of their range are told too.
+    CDUs that are held at what their maker rates are named for that. Coolant or air that is too warm is laid to the
+    plant where most of the excess over the set points is in the facility water, else to the CDUs or air units
+    themselves. Formulas held at the edge of their range are told too.
     """
     c, names, site = solved.coupled, equipment.names(solved.inputs), solved.site
     water = c.facility_supply_degc - site.plants.supply_set_degc
@@ -75,8 +77,12 @@ def shortfalls(solved: Solved) -> Iterator[LimitRow]:
                 found.setdefault(key, []).append(np.where(hours, levels[:, i], 1.0))
 
     if site.cdus is not None:
+        at_rating = c.cdu_load_frac > AT_RATING_FRAC
+        for i, name in enumerate(names.cdu_groups):
+            found[name, "CDU rating"] = [np.where(at_rating[:, i], c.cdu_level[:, i], 1.0)]
         over = c.cdu_supply_degc - site.cdus.supply_set_degc
-        lay(names.cdu_groups, "coolant", c.cdu_level, np.nan_to_num(over), site.cdus.plant_index)
+        level = np.where(at_rating, 1.0, c.cdu_level)
+        lay(names.cdu_groups, "coolant", level, np.nan_to_num(over), site.cdus.plant_index)
     over = c.hall_supply_degc - site.halls.supply_set_degc
     lay(names.halls, "air-unit cooling", c.hall_level, np.nan_to_num(over), site.halls.plant_index)
     for (name, why), levels in found.items():
