@@ -443,8 +443,8 @@ def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[
     """Return the 80 % band of each figure that an uncertainty is known for.
 
     Relative uncertainties of independent origin are added in quadrature, in logarithms. Where stated demand decides,
-    and not capacity, tokens are exact; no band holds a value that cannot be: power above the racks' nameplate, shares
-    outside 0 to 1, good tokens above all tokens.
+    and not capacity, tokens are exact; no band holds a value that cannot be: power above the racks' nameplate or the
+    accelerators' caps, shares outside 0 to 1, good tokens above all tokens.
     """
     output = np.array([max(float(p.demand_per_s.mean()) * p.output_tokens, 0.0) for p in year.pools])
     share = output / output.sum() if output.sum() > 0 else output
@@ -485,7 +485,10 @@ def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[
     if "pue" in numbers:
         overhead = numbers["pue"] - 1
         known["pue"] = [1 + overhead * (1 - ASSUMED_COOLING_BAND_FRAC), 1 + overhead * (1 + ASSUMED_COOLING_BAND_FRAC)]
-        most_w = numbers["nameplate_power_w"] * known["pue"][1]
+        cap_w = year.inputs.scenario.accelerator_power_limit_w
+        bank = year.table.bank
+        capped_w = 0.0 if cap_w is None else bank["n_accelerators"] @ np.maximum(bank["tdp_w"] - cap_w, 0.0)
+        most_w = (numbers["nameplate_power_w"] - capped_w) * known["pue"][1]
         for name in ("mean_power_w", "peak_power_w"):
             known[name][1] = max(numbers[name], min(known[name][1], most_w))
     known["availability_frac"] = availability_band(numbers["availability_frac"], year.serving_losses)
