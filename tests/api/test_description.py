@@ -208,6 +208,7 @@ def test_epw_years_are_uploaded_and_holes_are_named(planner, layout):
     assert {"small-our-roof", "sterling-va"} == {weather["slug"] for weather in listed}
 
 
+@pytest.mark.slow
 def test_clone_findings_bill_and_export_of_a_layout(planner, layout):
     services.part_save(part=new_rack(layout))
     product("systems", "hpe-gb200-nvl72")

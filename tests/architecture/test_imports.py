@@ -25,6 +25,7 @@ def test_imports_run_one_way():
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_solvers_import_without_django_or_numba_models():
     # numba compiles pythermalcomfort's models for a minute at first import: only the function that needs them may.
     probe = (
@@ -38,6 +39,7 @@ def test_solvers_import_without_django_or_numba_models():
     assert (ended.returncode, ended.stdout.strip()) == (0, "[]"), ended.stderr
 
 
+@pytest.mark.slow
 def test_the_web_process_does_not_load_numba():
     # It would cost every web worker a second and 100 MB; only the Celery worker solves.
     probe = (

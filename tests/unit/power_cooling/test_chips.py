@@ -5,6 +5,7 @@ from scipy.optimize import brentq
 from power_cooling.racks.chips import chip_power_scalar, clock_from_share_scalar, clock_share_scalar, solve_junctions
 
 
+@pytest.mark.slow
 def test_junctions_agree_with_brent_on_a_thousand_chips():
     rng = np.random.default_rng(7)
     n = 1000

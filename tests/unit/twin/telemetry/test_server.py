@@ -50,6 +50,7 @@ def test_watts_and_temperature_are_learned_from_an_nvidia_smi_export(export):
     assert found["accelerator_idle_w"]["value"] == pytest.approx(30, abs=1.5)
 
 
+@pytest.mark.slow
 def test_held_out_watts_never_reach_their_own_prediction(export):
     table = read_table(export)
     rows = server.server_rows(table, {})
