@@ -4,12 +4,12 @@
 import os
 import sys
 
+from django.core.management import execute_from_command_line
+from django.db import OperationalError, ProgrammingError
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "twin.settings")
-    from django.core.management import execute_from_command_line
-    from django.db import OperationalError, ProgrammingError
-
     try:
         execute_from_command_line(sys.argv)
     except (OperationalError, ProgrammingError) as error:

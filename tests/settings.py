@@ -9,6 +9,7 @@ from twin.settings import DATABASES, EMBEDDED_DATABASE, REST_FRAMEWORK  # noqa: 
 CELERY_BROKER_URL = "memory://"  # before the first publish: Celery keeps its producer pool
 CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.02}
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+TWIN_SOLVES_HERE, ROOT_URLCONF = True, "twin.solvers.urls"  # the door has tests of its own
 TWIN_RING_EVERY_S = 0  # a worker in a thread of a test must not write beside it
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]

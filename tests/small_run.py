@@ -1,17 +1,16 @@
 """A small site with racks and a scenario, and solvers that stand in for the real one where only its manners matter."""
 
-import sys
 import types
 from collections.abc import Callable
 
 import numpy as np
 
-import twin.core.solve
 from facility.models import Layout
 from tests.small_site import new_rack, product, small_layout
 from twin.core.results.details import run_details
 from twin.core.text.json_rows import as_json
 from twin.models import Run, Scenario, ScenarioWorkload
+from twin.runs import execution
 
 DETAILS = {
     "per_workload": [],
@@ -60,10 +59,7 @@ def small_result(**figures: float | None) -> types.SimpleNamespace:
 
 def use_solver(monkeypatch, solve: Callable) -> None:
     """Put `solve(inputs, progress)` in the place of the real solver."""
-    module = types.ModuleType("twin.core.solve.simulate")
-    module.simulate = solve
-    monkeypatch.setitem(sys.modules, "twin.core.solve.simulate", module)
-    monkeypatch.setattr(twin.core.solve, "simulate", module, raising=False)
+    monkeypatch.setattr(execution, "simulate", types.SimpleNamespace(simulate=solve))
 
 
 def done_run(layout: Layout, scenario: Scenario) -> Run:

@@ -7,6 +7,7 @@ TWIN_REQUIRE_IF_MATCH 1: every change by the API says what it was made on (If-Ma
 TWIN_ALLOWED_NETWORKS networks of one's own that calls to other machines may reach, e.g. 10.20.0.0/16 (default: none)
 TWIN_CA_FILE          certificates of one's own authority, for those calls
 TWIN_RING_EVERY_S     how often a worker or `serve` looks for runs whose message was lost (default 5; 0: never)
+TWIN_SOLVES_HERE      1: a web process solves by itself instead of asking the solver processes of `serve`
 TWIN_DATA_DIR         published and measured figures for `manage.py validate`
 DJANGO_SECRET_KEY     (default: made once and kept in TWIN_HOME, mode 600)
 DJANGO_ALLOWED_HOSTS  comma separated (default: this machine)
@@ -90,7 +91,9 @@ MIDDLEWARE = [
     "twin.api.known_parameters.KnownParameters",
     "twin.middleware.Faults",
 ]
-ROOT_URLCONF = "twin.urls"
+TWIN_SOLVES_HERE = env.bool("TWIN_SOLVES_HERE", default=False)
+TWIN_SOLVERS = env.int("TWIN_SOLVERS", default=0)  # solver processes beside this one; `serve` says it to its children
+ROOT_URLCONF = "twin.solvers.urls" if TWIN_SOLVES_HERE else "twin.urls"
 WSGI_APPLICATION = "twin.wsgi.application"
 TEMPLATES = [
     {

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -439,8 +440,6 @@ def _incidence_product(tree: FeedTree, links: RackLinks, power_w: FloatArray, sh
         np.add.at(dense, (links.rack_index, column), shares)
         at_nodes = power_w @ dense
     else:
-        from scipy.sparse import csr_array
-
         sparse = csr_array((shares, (links.rack_index, column)), shape=(links.n_racks, nodes.size))
         at_nodes = np.asarray(power_w @ sparse)
     load = np.zeros((power_w.shape[0], tree.n_nodes))

@@ -1,11 +1,11 @@
-"""Every answer to 2,000 generated requests is one that the OpenAPI document describes; see `twin.benchmarks.schema`."""
+"""2,000 generated requests are answered as the OpenAPI document says; see `twin.benchmarks.generated_requests`."""
 
 import io
 
 import pytest
 from django.core.management import call_command
 
-from twin.benchmarks.schema import exercise, make_site
+from twin.benchmarks.generated_requests import exercise, make_site
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow, pytest.mark.compiled]
 N_CASES = 2000

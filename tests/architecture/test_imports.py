@@ -1,5 +1,6 @@
 """What may import what, and other promises that code review would forget."""
 
+import ast
 import importlib
 import subprocess
 import sys
@@ -40,17 +41,36 @@ def test_solvers_import_without_django_or_numba_models():
 
 
 @pytest.mark.slow
-def test_the_web_process_does_not_load_numba():
-    # It would cost every web worker a second and 100 MB; only the Celery worker solves.
+def test_the_web_process_loads_no_solver():
+    # What solves is asked of the solver processes (ADR 0010). Of `compute` it reads the text of pinned configurations.
     probe = (
         "import os, sys, django\n"
         "os.environ['DJANGO_SETTINGS_MODULE'] = 'twin.settings'\n"
+        "os.environ.pop('TWIN_SOLVES_HERE', None)\n"
         "django.setup()\n"
-        "import twin.urls\n"
-        "print([m for m in ('numba', 'pythermalcomfort') if m in sys.modules])"
+        "import twin.urls, twin.solver_door\n"
+        "solvers = ('numba', 'pythermalcomfort', 'power_cooling.coupled', 'compute.replay', 'compute.steady.serving',\n"
+        "           'twin.core.solve', 'twin.core.drill', 'twin.core.rules.findings', 'twin.solvers')\n"
+        "print([m for m in solvers if m in sys.modules])"
     )
     ended = subprocess.run([sys.executable, "-c", probe], cwd=REPOSITORY, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout.strip()) == (0, "[]"), ended.stderr
+
+
+def test_imports_inside_functions_are_few_and_say_why():
+    found = []
+    for path in REPOSITORY.rglob("*.py"):
+        if path.relative_to(REPOSITORY).parts[0] not in ("compute", "power_cooling", "facility", "twin"):
+            continue
+        lines = path.read_text().splitlines()
+        for function in ast.walk(ast.parse("\n".join(lines))):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                inner = [n for n in ast.walk(function) if isinstance(n, ast.Import | ast.ImportFrom)]
+                found += [
+                    (path.name, n.lineno, "  #" in lines[n.lineno - 1] or "# " in lines[n.lineno - 2]) for n in inner
+                ]
+    assert [place for place in found if not place[2]] == []
+    assert len(found) < 10
 
 
 @pytest.mark.django_db

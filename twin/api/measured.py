@@ -2,15 +2,12 @@
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from facility.api.schema import QuestionSchema
-from facility.catalogue.names import with_ids
-from twin.floor.products import entries_by_column
+from twin.api.solved import SolvedView
 
 
 class MeasuredRunSerializer(serializers.Serializer):
@@ -54,7 +51,7 @@ class MeasuredAnswerSerializer(serializers.Serializer):
     sentence = serializers.CharField()
 
 
-class MeasuredView(APIView):
+class MeasuredView(SolvedView):
     """Lay measured runs beside their predictions: error, band, and which term of a step could be off."""
 
     schema = QuestionSchema()
@@ -63,20 +60,4 @@ class MeasuredView(APIView):
     @extend_schema(request=MeasuredRunSerializer, responses=MeasuredAnswerSerializer(many=True))
     def post(self, request: Request) -> Response:
         """Answer in the order of the runs; one that cannot be answered does not keep the others from it."""
-        # Loads SciPy; only explorers of the web process need it.
-        from twin.core.serving.measured import laid_beside
-
-        asked = MeasuredRunSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        known = entries_by_column()
-        try:
-            found = laid_beside(
-                asked.validated_data["result"],
-                asked.validated_data["deployment"],
-                known["accelerator"],
-                known["model"],
-                lambda rows: with_ids(rows, known),
-            )
-        except ValueError as refusal:
-            raise ValidationError({"result": [str(refusal)]}) from refusal
-        return Response(found)
+        return self.respond(request)

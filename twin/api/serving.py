@@ -8,13 +8,12 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from facility.api.schema import QuestionSchema
 from facility.api.serializers import ProductField
-from facility.catalogue.names import with_ids
 from twin.api.launch import LaunchSerializer
-from twin.floor.products import accelerator_of, accelerators_per_node, domain_size, entries_by_column, entry_of
+from twin.api.solved import SolvedView
+from twin.floor.products import accelerator_of
 
 ENGINES = ("trtllm", "vllm", "sglang")
 PRECISIONS = ("bf16", "fp8", "fp4", "int4")
@@ -229,7 +228,7 @@ class ServingAnswerSerializer(serializers.Serializer):
     units = serializers.DictField(child=serializers.CharField())
 
 
-class ServingView(APIView):
+class ServingView(SolvedView):
     """Explore serving: the best configuration under targets, and throughput per accelerator over speed per user."""
 
     schema = QuestionSchema()
@@ -238,80 +237,12 @@ class ServingView(APIView):
     @extend_schema(parameters=[ServingQuestionSerializer], responses=ServingAnswerSerializer)
     def get(self, request: Request) -> Response:
         """Answer a question in the address."""
-        return self._answer({name: request.query_params[name] for name in request.query_params})
+        return self.respond(request)
 
     @extend_schema(request=ServingQuestionSerializer, responses=ServingAnswerSerializer)
     def post(self, request: Request) -> Response:
         """Answer a question in the body; changes nothing."""
-        return self._answer(request.data)
-
-    def _answer(self, data: object) -> Response:
-        serializer = ServingQuestionSerializer(data=data)
-        if isinstance(data, dict) and (unknown := sorted(set(data) - set(serializer.fields))):
-            allowed = ", ".join(serializer.fields)
-            raise ValidationError({unknown[0]: f"There is no such input; there are {allowed}."})
-        serializer.is_valid(raise_exception=True)
-        try:
-            return Response(answer(serializer.validated_data))
-        except ValueError as refusal:
-            raise ValidationError(str(refusal)) from refusal
-
-
-def answer(asked: dict) -> dict:
-    """Return the answer to a checked question.
-
-    Raises
-    ------
-    ValueError
-        If an entry lacks what the model needs, or a request is longer than the model's context; says which.
-    """
-    # Loads SciPy; only explorers of the web process need it.
-    from compute.steady.pins import Restrictions
-    from compute.workload import LatencyTargets, Workload, workload_from_entry
-    from twin.core.serving.explore import Question, explored
-
-    accelerator = entry_of(asked["accelerator"])
-    if "workload" in asked:
-        workload, targets = workload_from_entry(entry_of(asked["workload"]))
-        ttft_s, itl_s = asked.get("target_ttft_s", targets.ttft_s), asked.get("target_itl_s", targets.itl_s)
-    else:
-        workload = Workload(asked["input_tokens"], asked["output_tokens"])
-        ttft_s, itl_s = asked["target_ttft_s"], asked["target_itl_s"]
-    linked = domain_size(asked["system"]) if "system" in asked else int(accelerator.get("scaleup_domain_size") or 1)
-    n = asked.get("max_accelerators", min(linked, MOST_ACCELERATORS))
-    question = Question(
-        accelerator,
-        entry_of(asked["model"]),
-        workload,
-        n,
-        asked.get("engine", ""),
-        asked.get("precision", ""),
-        asked.get("power_cap_w"),
-        asked.get("cache_tier_bytes", 0.0),
-        asked.get("drafts", False),
-        Restrictions(asked.get("mode", "any"), asked.get("max_ranks"), asked.get("pipelines", True)),
-        asked.get("configuration", ""),
-    )
-    understood = {
-        "accelerator": accelerator["id"],
-        "model": asked["model"].slug,
-        "input_tokens": workload.input_tokens,
-        "output_tokens": workload.output_tokens,
-        "target_ttft_s": ttft_s,
-        "target_itl_s": itl_s,
-        "engine": question.engine,
-        "precision": question.precision,
-        "max_accelerators": n,
-        "power_cap_w": question.power_cap_w,
-        "cache_tier_bytes": question.cache_tier_bytes,
-        "drafts": question.allow_drafts,
-        "configuration": question.configuration or None,
-        "mode": question.restrictions.mode,
-        "max_ranks": question.restrictions.max_ranks,
-        "pipelines": question.restrictions.allow_pipelines,
-    }
-    per_node = accelerators_per_node(asked["system"]) if "system" in asked else min(linked, 8)
-    return {"asked": understood} | explored(question, LatencyTargets(ttft_s, itl_s), per_node)
+        return self.respond(request)
 
 
 class PredictionRequestSerializer(serializers.Serializer):
@@ -343,7 +274,7 @@ class PredictionAnswerSerializer(serializers.Serializer):
     units = serializers.DictField(child=serializers.CharField())
 
 
-class PredictionView(APIView):
+class PredictionView(SolvedView):
     """Predictions for serving cases, each with 80 % bands or with the reason why there is none."""
 
     schema = QuestionSchema()
@@ -352,14 +283,4 @@ class PredictionView(APIView):
     @extend_schema(request=PredictionRequestSerializer, responses=PredictionAnswerSerializer)
     def post(self, request: Request) -> Response:
         """Answer up to 1,000 rows in their order; a bad row does not keep the others from an answer."""
-        # Loads SciPy; only explorers of the web process need it.
-        from twin.core.serving.explore import UNITS, predicted
-
-        asked = PredictionRequestSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        known = entries_by_column()
-        named, refused = with_ids(asked.validated_data["rows"], known)
-        rows = predicted(named, known["accelerator"], known["model"])
-        for i, reason in refused.items():
-            rows[i]["reason"] = reason
-        return Response({"rows": rows, "units": UNITS})
+        return self.respond(request)

@@ -9,8 +9,7 @@ from rest_framework import serializers
 
 from facility.api.serializers import FindingSerializer
 from twin.core.failures.kinds import FAILURE_KINDS
-from twin.core.results.object_quantities import QUANTITIES, STATES
-from twin.views.asked import MAX_HOURS
+from twin.core.results.object_quantities import MAX_HOURS, QUANTITIES, STATES
 
 HOUR = "`design` (the busiest demand in weather exceeded 1 % of the year) or an hour of the weather year from 0"
 SCENARIO = OpenApiParameter(

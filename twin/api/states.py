@@ -1,96 +1,29 @@
 """A layout as it is described now, solved while one waits: states, instant answers, drills, rankings and repairs.
 
-Nothing is stored. Pages ask with their session, programs with a token; the questions are read by `twin.views.asked`.
+Nothing is stored. Pages ask with their session, programs with a token. `twin.solvers.states` answers.
 """
 
-import time
-from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
-from django.shortcuts import get_object_or_404
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, status
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from facility.api.schema import LayoutQuestionSchema
-from facility.models import Layout
-from facility.permissions import visible_sites
 from twin.api import state_shapes as shapes
-from twin.core.results.details import MarginRow
-from twin.core.results.findings import BLOCKING, HINT, RISK
-from twin.core.results.object_quantities import QUANTITIES, STATES
-from twin.core.rules.report import Finding
-from twin.core.text.json_numbers import plain, plain_json
-from twin.core.text.numbers import quantity_text
-from twin.exceptions import CannotSimulate
+from twin.api.solved import SolvedView
 from twin.models import Run
-from twin.runs.findings import layout_findings
 from twin.runs.sensitivity import is_pending
-from twin.views import asked, diagrams
-from twin.views.sites import address, with_address
-
-N_FINDINGS = 100  # most severe ones
-SEVERITIES = (BLOCKING, RISK, HINT)
-
-
-class Unsolvable(exceptions.APIException):
-    """The question is right, but the layout lacks what it takes to be solved."""
-
-    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
-    default_code = "unsolvable"
-
-
-class Watch:
-    """Milliseconds by stage of one answer."""
-
-    def __init__(self) -> None:
-        self._start = self._last = time.perf_counter()
-        self._ms: dict[str, float] = {}
-
-    def lap(self, stage: str) -> None:
-        """Note the time since the last lap under a stage."""
-        now = time.perf_counter()
-        self._ms[stage] = round((now - self._last) * 1e3, 1)
-        self._last = now
-
-    def ms(self) -> dict[str, float]:
-        """Return the stages and all."""
-        return self._ms | {"all": round((time.perf_counter() - self._start) * 1e3, 1)}
 
 
 @method_decorator(never_cache, name="dispatch")
-class LayoutQuestionView(APIView):
+class LayoutQuestionView(SolvedView):
     """A question about a layout as it is described now, under a scenario of its site."""
 
     schema = LayoutQuestionSchema()
     parameters: tuple[str, ...] = ("scenario",)
-
-    def answer(self, query: Mapping[str, str], layout: Layout, year: Any, watch: Watch) -> dict[str, Any]:
-        """Return the body of the answer, JSON but for what was solved and how long it took."""
-        raise NotImplementedError
-
-    def respond(self, request: Request, pk: int) -> Response:
-        """Return the answer to a question, or its refusal in the API's shape."""
-        watch = Watch()
-        layouts = Layout.objects.filter(site__in=visible_sites(request.user)).select_related("site")
-        layout = get_object_or_404(layouts, pk=pk)
-        try:
-            if unknown := sorted(set(request.query_params) - {*self.parameters, "format"}):
-                message = f"{unknown[0]} is no parameter here; there are {', '.join(self.parameters)}"
-                raise asked.BadQuestion(message, unknown[0])
-            scenario = asked.asked_scenario(request.query_params, layout)
-            year = asked.described_year(layout, scenario)
-            body = self.answer(request.query_params, layout, year, watch)
-        except asked.BadQuestion as bad:
-            raise exceptions.ValidationError({bad.field: [f"{bad}."]}) from bad
-        except (CannotSimulate, ValueError) as refusal:
-            raise Unsolvable(str(refusal)) from refusal
-        return Response({"layout_version": layout.version, "scenario": scenario.slug} | body | {"ms": watch.ms()})
 
 
 class StateView(LayoutQuestionView):
@@ -105,20 +38,7 @@ class StateView(LayoutQuestionView):
     )
     def get(self, request: Request, pk: int) -> Response:
         """Return every object's state at the asked hours with the asked units out of service."""
-        return self.respond(request, pk)
-
-    def answer(self, query: Mapping[str, str], layout: Layout, year: Any, watch: Watch) -> dict[str, Any]:
-        from twin.core.solve.object_states import object_tables, totals  # loads the solvers, as below
-        from twin.core.solve.steady import solve_steady
-
-        hours, out = asked.asked_hours(query, year), asked.asked_outages(query, year)
-        wanted = asked.asked_quantities(query)
-        watch.lap("read")
-        steady = solve_steady(year, hours, [out] * len(hours))
-        watch.lap("solve")
-        body = head(steady) | {"totals": plain_json(totals(steady))} | objects_json(object_tables(steady), wanted)
-        watch.lap("write")
-        return body
+        return self.respond(request)
 
 
 class AnswerView(LayoutQuestionView):
@@ -129,31 +49,7 @@ class AnswerView(LayoutQuestionView):
     )
     def get(self, request: Request, pk: int) -> Response:
         """Return the headline figures, margins and findings of the layout, estimated at once."""
-        return self.respond(request, pk)
-
-    def answer(self, query: Mapping[str, str], layout: Layout, year: Any, watch: Watch) -> dict[str, Any]:
-        from twin.core.results.margins import tightest
-        from twin.core.solve.estimate import APPROXIMATION, instant_answer
-
-        watch.lap("read")
-        found = layout_findings(layout, year.inputs)
-        watch.lap("findings")
-        done = instant_answer(year)
-        watch.lap("solve")
-        counts = Counter(finding.severity for finding in found)
-        return {
-            "converged": done.converged,
-            "message": done.message,
-            "approximation": APPROXIMATION,
-            "figures": plain_json(done.shown()),
-            "margins": [
-                margin_json(row) | {"href": margin_address(layout, year, row)} for row in tightest(done.margins)
-            ],
-            "n_margins": len(done.margins),
-            "findings": [finding_json(layout, finding) for finding in found[:N_FINDINGS]],
-            "n_findings": len(found),
-            "n_by_severity": {severity: counts[severity] for severity in SEVERITIES},
-        }
+        return self.respond(request)
 
 
 class DrillView(LayoutQuestionView):
@@ -168,19 +64,7 @@ class DrillView(LayoutQuestionView):
     )
     def get(self, request: Request, pk: int) -> Response:
         """Return the layout's state with the asked units out, beside what it was before."""
-        return self.respond(request, pk)
-
-    def answer(self, query: Mapping[str, str], layout: Layout, year: Any, watch: Watch) -> dict[str, Any]:
-        from twin.core.drill.drill import drill
-
-        hour, out = asked.asked_hour(query, year), asked.asked_outages(query, year)
-        wanted = asked.asked_quantities(query)
-        watch.lap("read")
-        done = drill(year, hour, out)
-        watch.lap("solve")
-        body = drill_json(done, wanted)
-        watch.lap("write")
-        return body
+        return self.respond(request)
 
 
 class RankingsView(LayoutQuestionView):
@@ -191,28 +75,11 @@ class RankingsView(LayoutQuestionView):
     )
     def get(self, request: Request, pk: int) -> Response:
         """Return what each single failure costs at the design hour, worst first."""
-        return self.respond(request, pk)
-
-    def answer(self, query: Mapping[str, str], layout: Layout, year: Any, watch: Watch) -> dict[str, Any]:
-        from twin.core.drill.drill import ranking
-        from twin.core.results.margins import tightest
-
-        watch.lap("read")
-        ranked = ranking(year)
-        watch.lap("solve")
-        return {
-            "converged": ranked.converged,
-            "message": ranked.text,
-            "n_costly": ranked.n_costly,
-            "failures": plain_json([failure.as_json() for failure in ranked.failures]),
-            "margins": [margin_json(margin) for margin in tightest(ranked.margins)],
-        }
+        return self.respond(request)
 
 
-class SensitivityView(APIView):
-    """What each assumed or estimated input does to the figures."""
-
-    schema = LayoutQuestionSchema()
+class SensitivityView(LayoutQuestionView):
+    """What each assumed or estimated input does to the figures, as a worker found it; read where questions are."""
 
     @extend_schema(
         parameters=[shapes.SCENARIO],
@@ -221,19 +88,7 @@ class SensitivityView(APIView):
     )
     def get(self, request: Request, pk: int) -> Response:
         """Return the tornado of the layout's newest finished run; `runs/{id}/sensitivity/` has it computed."""
-        layouts = Layout.objects.filter(site__in=visible_sites(request.user)).select_related("site")
-        layout = get_object_or_404(layouts, pk=pk)
-        if unknown := sorted(set(request.query_params) - {"scenario", "format"}):
-            raise exceptions.ValidationError({unknown[0]: [f"{unknown[0]} is no parameter here; there are scenario."]})
-        try:
-            scenario = asked.asked_scenario(request.query_params, layout)
-        except asked.BadQuestion as bad:
-            raise exceptions.ValidationError({bad.field: [f"{bad}."]}) from bad
-        done = layout.runs.filter(status=Run.Status.DONE, scenario=scenario).select_related("scenario")
-        run = done.defer(*{*Run.HEAVY} - {"sensitivity"}).order_by("-finished_at").first()
-        if run is None:
-            raise Unsolvable(f"{layout.path} has no finished run under {scenario.slug}; run it first.")
-        return Response(sensitivity_body(run))
+        return self.respond(request)
 
 
 def sensitivity_body(run: Run) -> dict[str, Any]:
@@ -257,148 +112,16 @@ class RepairsView(LayoutQuestionView):
     )
     def get(self, request: Request, pk: int) -> Response:
         """Return changes that help against the worst single failures, each tried: applied and solved again."""
-        return self.respond(request, pk)
-
-    def answer(self, query: Mapping[str, str], layout: Layout, year: Any, watch: Watch) -> dict[str, Any]:
-        from twin.core.drill.drill import ranking
-        from twin.core.drill.repairs import suggestions
-
-        watch.lap("read")
-        ranked = ranking(year)
-        found = suggestions(year, ranked.failures)
-        watch.lap("solve")
-        return {"converged": ranked.converged, "repairs": plain_json([repair.as_json() for repair in found])}
+        return self.respond(request)
 
 
 class DiagramView(LayoutQuestionView):
     """Texts of the one-line or the loop diagram."""
 
     parameters = ("scenario", "hours")
-    kind: diagrams.DiagramKind = diagrams.ONE_LINE
+    kind: Any = None  # of `twin.views.diagrams`, where it is answered
 
     @extend_schema(parameters=[shapes.SCENARIO, shapes.HOURS], responses=shapes.DiagramSerializer)
     def get(self, request: Request, pk: int) -> Response:
         """Return what each symbol of the diagram says at the asked hours."""
-        return self.respond(request, pk)
-
-    def answer(self, query: Mapping[str, str], layout: Layout, year: Any, watch: Watch) -> dict[str, Any]:
-        from twin.core.solve.steady import hour_rows, solve_steady
-
-        hours = asked.asked_hours(query, year)
-        watch.lap("read")
-        steady = solve_steady(year, hours)
-        watch.lap("solve")
-        drawing, readings, report = self.kind.draw(layout), diagrams.readings_of(steady), steady.coupled.report
-        body = {
-            "converged": report.converged,
-            "message": report.message,
-            "hours": [
-                {"index": row["index"], "label": row["label"], "text": diagrams.weather_text(row)}
-                for row in hour_rows(steady)
-            ],
-            "figures": [
-                [{"name": name, "label": label, "text": text} for name, label, text in diagrams.figures(readings, hour)]
-                for hour in range(len(hours))
-            ],
-            "nodes": [
-                {node.key: readings.shown(node, hour).as_json() for node in drawing.nodes} for hour in range(len(hours))
-            ],
-            "rows": [
-                {
-                    f"{table}-{pk}": cells
-                    for table in self.kind.tables
-                    for pk, cells in readings.rows(table, hour)[1].items()
-                }
-                for hour in range(len(hours))
-            ],
-        }
-        watch.lap("write")
-        return body
-
-
-def head(steady) -> dict[str, Any]:
-    """Return what was solved and how it went."""
-    from twin.core.solve.steady import hour_rows
-
-    report = steady.coupled.report
-    return {
-        "converged": report.converged,
-        "message": report.message,
-        "hours": plain_json(hour_rows(steady)),
-        "out": [str(outage) for outage in steady.out[-1]],
-    }
-
-
-def objects_json(tables: dict, wanted: set[str] | None) -> dict[str, Any]:
-    """Return the objects' columns by kind, beside what the columns mean."""
-    body: dict[str, Any] = {"quantities": {}}
-    for kind, table in tables.items():
-        shown = [q for q in QUANTITIES[kind] if wanted is None or q.name in wanted]
-        body["quantities"][kind] = [quantity.as_json() for quantity in shown]
-        columns: dict[str, Any] = {"id": table.ids, "name": table.names, "state": STATES[table.state].tolist()}
-        for quantity in shown:
-            columns[quantity.name] = plain(table.values[quantity.name])
-            if quantity.limit:
-                columns[quantity.limit] = plain(table.limits[quantity.limit])
-        body[kind] = columns | table.beside
-    return body
-
-
-def drill_json(done, wanted: set[str] | None = None) -> dict[str, Any]:
-    """Return a drill as the state is written, with what was before, what it costs and when what happens."""
-    from twin.core.drill.drill import AFTER, BEFORE
-    from twin.core.solve.object_states import object_tables, totals
-
-    whole, every = head(done.steady), plain_json(totals(done.steady))
-    body = whole | {
-        "hours": whole["hours"][AFTER:],
-        "totals": at(every, AFTER),
-        "before": at(every, BEFORE),
-        "lost_output_tokens_per_s": plain_json(done.lost_output_tokens_per_s),
-        "lost_capacity_tokens_per_s": plain_json(done.lost_capacity_tokens_per_s),
-        "events": plain_json(done.events),
-        "affected": done.affected,
-        "n_affected": done.n_affected,
-    }
-    objects = objects_json(object_tables(done.steady), wanted)
-    body["quantities"] = objects.pop("quantities")
-    for kind, columns in objects.items():
-        hourly = {q["name"] for q in body["quantities"][kind]} | {"state"}
-        hourly |= {name for name in columns if name.endswith("_out")}
-        body[kind] = {name: values[AFTER:] if name in hourly else values for name, values in columns.items()}
-    return body
-
-
-def at(every: dict[str, Any], which: int) -> dict[str, Any]:
-    """Return the totals of one element, as lists of one hour."""
-    return {name: at(v, which) if isinstance(v, dict) else v[which : which + 1] for name, v in every.items()}
-
-
-def finding_json(layout: Layout, finding: Finding) -> dict[str, Any]:
-    """Return a finding with the name and address of its object."""
-    return {"object": finding.object_name} | with_address(layout, finding)
-
-
-def margin_json(margin: MarginRow) -> dict[str, Any]:
-    """Return a margin with its text."""
-    return {
-        "object": margin.object,
-        "kind": margin.kind,
-        "value": plain_json(margin.value),
-        "text": quantity_text(margin.value, margin.unit),
-        "unit": margin.unit,
-    }
-
-
-def margin_address(layout: Layout, year, margin: MarginRow) -> str:
-    """Return the page of the object that a margin is of, or of the list that it stands in."""
-    here = [layout.site.slug, layout.slug]
-    for kind, table, key in (
-        ("power-feeds", "feeds", "name"),
-        ("cdus", "cdus", "group"),
-        ("halls", "halls", "name"),
-        ("cooling-plants", "plants", "name"),
-    ):
-        if any(getattr(row, key) == margin.object for row in getattr(year.inputs, table)):
-            return address("part-list", *here, kind)
-    return address("layout-detail", *here)
+        return self.respond(request)

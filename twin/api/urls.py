@@ -11,7 +11,6 @@ from twin.api.measured import MeasuredView
 from twin.api.own_products import OwnAcceleratorView, OwnModelView
 from twin.api.serving import PredictionView, ServingView
 from twin.api.site_files import SiteExportView, SiteImportView
-from twin.views import diagrams
 
 router = SimpleRouter()
 router.register("scenarios", views.ScenarioViewSet, basename="api-scenario")
@@ -36,8 +35,8 @@ urlpatterns = [
     path("layouts/<int:pk>/rankings/", states.RankingsView.as_view(), name="api-layout-rankings"),
     path("layouts/<int:pk>/sensitivity/", states.SensitivityView.as_view(), name="api-layout-sensitivity"),
     path("layouts/<int:pk>/repairs/", states.RepairsView.as_view(), name="api-layout-repairs"),
-    path("layouts/<int:pk>/one-line/", states.DiagramView.as_view(kind=diagrams.ONE_LINE), name="api-layout-one-line"),
-    path("layouts/<int:pk>/loop/", states.DiagramView.as_view(kind=diagrams.LOOP), name="api-layout-loop"),
+    path("layouts/<int:pk>/one-line/", states.DiagramView.as_view(), name="api-layout-one-line"),
+    path("layouts/<int:pk>/loop/", states.DiagramView.as_view(), name="api-layout-loop"),
     path("telemetry/batches/", telemetry.BatchView.as_view(), name="api-telemetry-batches"),
     path("telemetry/points/", telemetry.PointsView.as_view(), name="api-telemetry-points"),
     path("telemetry/series/", telemetry.SeriesView.as_view(), name="api-telemetry-series"),

@@ -15,14 +15,13 @@ from facility.api.schema import RefusalSchema
 from facility.permissions import check_change_site, visible_sites
 from twin.api import serializers
 from twin.api.launch import RunLaunchSerializer
+from twin.api.solved import SolvedView
 from twin.api.state_shapes import SensitivitySerializer
 from twin.api.states import sensitivity_body
 from twin.comparisons import sharing
 from twin.core.comparison.compare import compare
 from twin.core.comparison.plan_difference import plan_difference
 from twin.core.figures_of_merit import SERIES_BY_NAME
-from twin.core.results.details import run_details
-from twin.core.text.json_numbers import plain_json
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
 from twin.runs import services, snapshot
@@ -86,7 +85,7 @@ class RunFilter(filters.FilterSet):
         fields = ["status"]
 
 
-class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+class RunViewSet(SolvedView, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
     """Simulated years. POST queues one and answers at once; poll its address until `status` is done or failed."""
 
     schema = RefusalSchema()
@@ -153,7 +152,7 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     @action(detail=True)
     def series(self, request: Request, pk: str | None = None) -> Response:
         """Return hourly arrays as plain lists, with names and units."""
-        run = self._done()
+        run = self.done()
         arrays = services.run_series(run)
         names = [name for name in request.query_params.get("names", "").split(",") if name] or list(arrays)
         if unknown := [name for name in names if name not in arrays]:
@@ -171,7 +170,7 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     @action(detail=True)
     def racks(self, request: Request, pk: str | None = None) -> Response:
         """Return what each rack came to, as columns."""
-        run = self._done()
+        run = self.done()
         columns = {name: _plain(values) for name, values in services.run_racks(run).items()}
         return Response({"run": run.id, "n_racks": len(columns.get("rack_id", [])), "racks": columns})
 
@@ -188,17 +187,13 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     @action(detail=True, pagination_class=None)
     def launch(self, request: Request, pk: str | None = None) -> Response:
         """Return launch settings for what serves each use case, for every engine."""
-        # Loads SciPy; a run's other answers do without.
-        from twin.core.serving.launch import launches_of_run
-
-        run = self._done()
-        return Response(launches_of_run(run_details(run.details).per_workload, snapshot.inputs_stored(run.inputs)))
+        return self.respond(request)
 
     @extend_schema(responses=SensitivitySerializer)
     @action(detail=True)
     def sensitivity(self, request: Request, pk: str | None = None) -> Response:
         """Return what each assumed or estimated input does to the figures, once a worker has computed it."""
-        return Response(sensitivity_body(self._done()))
+        return Response(sensitivity_body(self.done()))
 
     @extend_schema(request=None, responses={202: SensitivitySerializer})
     @sensitivity.mapping.post
@@ -210,7 +205,7 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
             raise Conflict(str(refusal)) from refusal
         return Response(sensitivity_body(run), status=status.HTTP_202_ACCEPTED)
 
-    def _done(self) -> Run:
+    def done(self) -> Run:
         run = self.get_object()
         if run.status != Run.Status.DONE:
             raise Conflict(f"{run} is {run.status}; only a run that is done has results.")
@@ -229,6 +224,7 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
 
 
 class ComparisonViewSet(
+    SolvedView,
     mixins.CreateModelMixin,
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,
@@ -256,7 +252,7 @@ class ComparisonViewSet(
     @extend_schema(responses=serializers.ComparisonDetailSerializer, parameters=[serializers.ReferenceSerializer])
     def retrieve(self, request: Request, *args, **kwargs) -> Response:
         comparison, runs = self._read()
-        asked = _query(serializers.ReferenceSerializer, request)
+        asked = query(serializers.ReferenceSerializer, request)
         _check_places(runs, asked)
         context = self.get_serializer_context() | {"compared": compare(runs, **asked)}
         return Response(serializers.ComparisonDetailSerializer(comparison, context=context).data)
@@ -266,7 +262,7 @@ class ComparisonViewSet(
     def plan_difference(self, request: Request, pk: str | None = None) -> Response:
         """What differs between the layouts of two of its runs, on the plan and beside it."""
         _, runs = self._read()
-        asked = _query(serializers.PairSerializer, request)
+        asked = query(serializers.PairSerializer, request)
         _check_places(runs, asked)
         difference = plan_difference(runs[asked["start"]].inputs, runs[asked["end"]].inputs)
         return Response(serializers.PlanDifferenceSerializer(difference).data)
@@ -275,11 +271,7 @@ class ComparisonViewSet(
     @action(detail=True)
     def verdict(self, request: Request, pk: str | None = None) -> Response:
         """Which of its layouts to build, how sure that is and why; blocked layouts stand apart, unranked."""
-        from twin.comparisons.verdict import runs_verdict  # loads the solvers; only a verdict needs them
-
-        _, runs = self._runs()
-        asked = _query(serializers.VerdictQuestionSerializer, request)
-        return Response(plain_json(runs_verdict(runs, by=asked["by"])))
+        return self.respond(request)
 
     @extend_schema(request=None, responses={204: None})
     @action(detail=True, methods=["post"])
@@ -290,10 +282,10 @@ class ComparisonViewSet(
 
     def _read(self) -> tuple[Comparison, list[dict]]:
         """Return the comparison and its runs as `twin.core.comparison.compare` reads them."""
-        comparison, runs = self._runs()
+        comparison, runs = self.runs_compared()
         return comparison, [sharing.as_compared(run) for run in runs]
 
-    def _runs(self) -> tuple[Comparison, list[Run]]:
+    def runs_compared(self) -> tuple[Comparison, list[Run]]:
         comparison = self.get_object()
         found = Run.objects.filter(comparisons=comparison).select_related("layout__site", "scenario")
         runs = sharing.in_order(comparison, list(found.defer("series", "racks")))
@@ -302,7 +294,7 @@ class ComparisonViewSet(
         return comparison, runs
 
 
-def _query(serializer: type, request: Request) -> dict:
+def query(serializer: type, request: Request) -> dict:
     asked = serializer(data=request.query_params)
     asked.is_valid(raise_exception=True)
     return asked.validated_data

@@ -4,7 +4,6 @@ One and twenty planners edit layouts of 1,000 racks at once, through `manage.py 
 minute or two each. `--quick` does the same with few planners and small layouts.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -20,13 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from twin.benchmarks.measure import Benchmark
+from twin.benchmarks.measure import REPOSITORY, Benchmark, in_own_process, own_environment
 from twin.benchmarks.planners import Log, Planner, ask, draw, edits_of, free_port, read_pages
-from twin.benchmarks.simulate import REPOSITORY
 
 REACH_WEB_BYTES = 200e6
 START_S = 180.0
-ROLES = {"web": "twin.wsgi"}  # what the command lines of the processes have in them
+ROLES = {"web": "twin.wsgi", "solver": "twin.solvers.wsgi"}  # what the command lines of the processes have in them
 PREPARE = """
 import io, json, sys
 from dataclasses import asdict
@@ -113,6 +111,8 @@ def rows(size: Size, phases: list[Phase], memory: dict[str, Memory]) -> Iterator
                 note=note,
             )
     for role, held in memory.items():
+        if not held.peaks:  # where the web process solves there are no solver processes
+            continue
         note = f"{len(held.peaks)} processes, {held.proportional / 1e6:.0f} MB where shared pages count once"
         yield Benchmark(
             f"memory, largest {role} process",
@@ -130,16 +130,13 @@ def rows(size: Size, phases: list[Phase], memory: dict[str, Memory]) -> Iterator
 def measure(size: Size) -> tuple[list[Phase], dict[str, Memory]]:
     """Return what the planners of each phase met, and the memory of the server's processes after all."""
     with tempfile.TemporaryDirectory() as home:
-        environment = os.environ | {"TWIN_HOME": home, "DJANGO_SETTINGS_MODULE": "twin.settings"}
-        for name in ("DATABASE_URL", "CELERY_BROKER_URL"):
-            environment.pop(name, None)
-        planners = _prepare(size, environment)
+        planners = _prepare(size, home)
         port = free_port()
         with (Path(home) / "log").open("w") as log:
             serve = subprocess.Popen(
                 [sys.executable, "manage.py", "serve", f"127.0.0.1:{port}", "--no-worker"],
                 cwd=REPOSITORY,
-                env=environment,
+                env=own_environment(home),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -154,13 +151,9 @@ def measure(size: Size) -> tuple[list[Phase], dict[str, Memory]]:
             serve.wait()
 
 
-def _prepare(size: Size, environment: dict[str, str]) -> list[Planner]:
+def _prepare(size: Size, home: str) -> list[Planner]:
     program = PREPARE.format(n=sum(n for n, _ in size.phases), n_racks=size.n_racks)
-    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", program]
-    ended = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
-    if ended.returncode:
-        raise RuntimeError(ended.stderr.strip().splitlines()[-1])
-    return [Planner(**planner) for planner in json.loads(ended.stdout)]
+    return [Planner(**planner) for planner in in_own_process(program, home)]
 
 
 def _wait_until_answered(port: int, planners: list[Planner], serve: subprocess.Popen, log: Path) -> None:

@@ -1,22 +1,25 @@
 """What the drawing board waits for: the instant answer, the state and the failure ranking of 1,000 racks.
 
-Each size runs in a process of its own with a database of its own: `python -m twin.benchmarks.board 12` measures 12
-classes, `0` racks that all differ. Answers are taken warm and after an edit each, so that nothing of the edited hall
-can come from memory.
+Each size runs in a process of its own with a database of its own: 12 classes of racks, and racks that all differ.
+Answers are taken warm and after an edit each, so that nothing of the edited hall can come from memory.
 """
 
+import io
 import json
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from twin.benchmarks.measure import Benchmark, peak_bytes
-from twin.benchmarks.simulate import REPOSITORY
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
 
+from facility.models import Rack
+from twin.benchmarks.big_layout import big_layout
+from twin.benchmarks.measure import Benchmark, in_own_process, peak_bytes
+
+PROGRAM = "import json; from twin.benchmarks import board; print(json.dumps(board.measure({n_classes})))"
 N_RACKS = 1000
 REACH_ANSWER_S = 0.150
 REPEATS = 5
@@ -25,7 +28,7 @@ REPEATS = 5
 def benchmarks() -> Iterator[Benchmark]:
     """Yield the rows of both sizes."""
     for n_classes, name in ((12, "1,000 racks of 12 classes"), (0, "1,000 racks that all differ")):
-        measured = _in_own_process(n_classes)
+        measured = in_own_process(PROGRAM.format(n_classes=n_classes))
         for what, reach_s in (("answer", REACH_ANSWER_S), ("state", None), ("rankings", None)):
             cpu_s = measured[what]
             yield Benchmark(
@@ -41,31 +44,8 @@ def benchmarks() -> Iterator[Benchmark]:
             )
 
 
-def _in_own_process(n_classes: int) -> dict:
-    with tempfile.TemporaryDirectory() as home:
-        environment = os.environ | {"TWIN_HOME": home, "DJANGO_SETTINGS_MODULE": "twin.settings"}
-        for name in ("DATABASE_URL", "CELERY_BROKER_URL"):
-            environment.pop(name, None)
-        command = [sys.executable, "-m", "twin.benchmarks.board", str(n_classes)]
-        ended = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
-    if ended.returncode:
-        raise RuntimeError(ended.stderr.strip().splitlines()[-1])
-    return json.loads(ended.stdout)
-
-
-def _measure(n_classes: int) -> dict:
-    import io
-
-    import django
-
-    django.setup()
-    from django.contrib.auth import get_user_model
-    from django.core.management import call_command
-    from django.test import Client
-    from django.urls import reverse
-
-    from twin.benchmarks.big_layout import big_layout
-
+def measure(n_classes: int) -> dict:
+    """Return CPU seconds and notes of each question; asked in a process of its own."""
     call_command("migrate", verbosity=0)
     call_command("load_catalogue", stdout=io.StringIO())
     layout, _ = big_layout(N_RACKS, n_classes=n_classes or None)
@@ -94,8 +74,6 @@ def _measure(n_classes: int) -> dict:
 
 def _edits(layout) -> Callable[[], None]:
     """Return what edits one rack of the layout, differently each time."""
-    from facility.models import Rack
-
     rack = Rack.objects.filter(hall__layout=layout).order_by("name").first()
     flows = (0.0015 + 1e-6 * i for i in count(1))
 
@@ -116,7 +94,3 @@ def _least_cpu_s(work: Callable[[], dict], edit: Callable[[], None], repeats: in
         if took_s < best:
             best, answer = took_s, body
     return best, answer
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_measure(int(sys.argv[1]))))

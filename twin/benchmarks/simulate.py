@@ -1,27 +1,33 @@
 """A year of a big layout, through the whole path that a user's run takes; and the page that shows it.
 
 Each size runs in a process of its own, with a database of its own, so that memory is that of the work and nothing of
-the user's is touched: `python -m twin.benchmarks.simulate run 1000 12`.
+the user's is touched.
 """
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
+import io
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
-from twin.benchmarks.measure import Benchmark, cpu_seconds, peak_bytes
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from twin.benchmarks.big_layout import big_layout
+from twin.benchmarks.measure import Benchmark, cpu_seconds, in_own_process, peak_bytes
 from twin.core.results.details import run_details
+from twin.runs import execution
 
+PROGRAM = (
+    "import json; from twin.benchmarks import simulate; "
+    "print(json.dumps(simulate.measure({what!r}, {n_racks}, {n_classes})))"
+)
 REACH_CLASSES_S = 2.0
 REACH_DIFFERENT_S = 8.0
 REACH_GROWTH = 4.4
 REACH_BYTES = 600e6
 REACH_PAGE_S = 0.3
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def benchmarks() -> Iterator[Benchmark]:
@@ -86,27 +92,11 @@ def _memory_row(name: str, measured: dict) -> Benchmark:
 
 
 def _in_own_process(what: str, n_racks: int, n_classes: int) -> dict:
-    with tempfile.TemporaryDirectory() as home:
-        environment = os.environ | {"TWIN_HOME": home, "DJANGO_SETTINGS_MODULE": "twin.settings"}
-        for name in ("DATABASE_URL", "CELERY_BROKER_URL"):
-            environment.pop(name, None)
-        command = [sys.executable, "-m", "twin.benchmarks.simulate", what, str(n_racks), str(n_classes)]
-        ended = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
-    if ended.returncode:
-        raise RuntimeError(ended.stderr.strip().splitlines()[-1])
-    return json.loads(ended.stdout)
+    return in_own_process(PROGRAM.format(what=what, n_racks=n_racks, n_classes=n_classes))
 
 
-def _measure(what: str, n_racks: int, n_classes: int) -> dict:
-    import io
-
-    import django
-
-    django.setup()
-    from django.core.management import call_command
-
-    from twin.benchmarks.big_layout import big_layout
-
+def measure(what: str, n_racks: int, n_classes: int) -> dict:
+    """Return what a run or the page of a layout takes; asked in a process of its own."""
     call_command("migrate", verbosity=0)
     call_command("load_catalogue", stdout=io.StringIO())
     layout, scenario = big_layout(n_racks, n_classes=n_classes or None)
@@ -116,12 +106,9 @@ def _measure(what: str, n_racks: int, n_classes: int) -> dict:
 
 
 def _run(layout, scenario) -> dict:
-    from twin.benchmarks.big_layout import big_layout
-    from twin.runs import services
-
-    services.run_now(layout=(warm := big_layout(100, n_classes=2, slug="warm"))[0], scenario=warm[1])  # compiles
+    execution.run_now(layout=(warm := big_layout(100, n_classes=2, slug="warm"))[0], scenario=warm[1])  # compiles
     started_s, started_cpu_s = time.perf_counter(), time.process_time()
-    run = services.run_now(layout=layout, scenario=scenario)
+    run = execution.run_now(layout=layout, scenario=scenario)
     cpu_s, wall_s = time.process_time() - started_cpu_s, time.perf_counter() - started_s
     if run.status != "done":
         raise RuntimeError(run.message)
@@ -130,11 +117,6 @@ def _run(layout, scenario) -> dict:
 
 
 def _page(layout) -> dict:
-    from django.contrib.auth import get_user_model
-    from django.db import connection
-    from django.test import Client
-    from django.test.utils import CaptureQueriesContext
-
     client = Client(SERVER_NAME="127.0.0.1")
     client.force_login(get_user_model().objects.create_superuser("benchmark"))
     address = f"/sites/{layout.site.slug}/{layout.slug}/"
@@ -144,7 +126,3 @@ def _page(layout) -> dict:
     if answer.status_code != 200:
         raise RuntimeError(f"{address} answered {answer.status_code}")
     return {"cpu_s": cpu_seconds(lambda: client.get(address), repeats=3), "n_queries": n_queries}
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))

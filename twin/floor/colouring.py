@@ -13,8 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facility.models import Layout, Product, Rack, Weather
-from twin.core.results.object_quantities import OVER
+from twin.core.failures.rack_availability import rack_availability_frac
+from twin.core.results.object_quantities import OVER, STATES
 from twin.core.results.rack_quantities import BY_NAME, MADE_BY_COMPUTE, QUANTITIES, Quantity
+from twin.core.solve.object_states import object_tables
+from twin.core.solve.simulate import described as solvable
+from twin.core.solve.steady import DESIGN, hour_rows, solve_steady
 from twin.core.text.numbers import DIFFERENCE_UNITS
 from twin.exceptions import CannotSimulate
 from twin.floor.rows import FloatArray, Floor
@@ -253,12 +257,6 @@ def block_of(hour: int | str, n_hours: int) -> list[int | str]:
 
 def at_hour(floor: Floor, question: Question) -> tuple[FloatArray, NDArray[np.str_], str, list[str]]:
     """Return values of the hour's whole day, shape (n_hours, n_racks), and the hour's states, label and warnings."""
-    # These load the compiled solvers, which the stored year does without.
-    from twin.core.results.object_quantities import STATES
-    from twin.core.solve.object_states import object_tables
-    from twin.core.solve.simulate import described as solvable
-    from twin.core.solve.steady import DESIGN, hour_rows, solve_steady
-
     hours = block_of(question.hour, question.n_hours)
     at = hours.index(question.hour)
     year = solvable(snapshot.inputs_now(floor.layout, question.scenario))
@@ -323,8 +321,6 @@ def described(floor: Floor, quantity: Quantity) -> FloatArray:
 
 def available(floor: Floor) -> FloatArray:
     """Return the availability of each rack's supply, by six queries."""
-    from twin.core.failures.rack_availability import rack_availability_frac  # loads the compiled solvers
-
     rows = {name: snapshot.table_rows(floor.layout, name) for name in ("feeds", "cdus", "halls", "plants")}
     products = snapshot.product_sheets({key for p in rows["plants"] for key in (p.heat_rejection_id, p.chiller_id)})
     return rack_availability_frac(

@@ -4,15 +4,13 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from compute.steady.pins import pin_from_text
 from facility.models import Product, Site, Weather
 from twin.core.text.engine_names import ENGINE_NAMES
 
 
 def readable_configuration(text: str) -> None:
     """Refuse a pinned configuration that cannot be read."""
-    # Loads NumPy, which a web process needs for a scenario with a pin alone.
-    from compute.steady.pins import pin_from_text
-
     try:
         pin_from_text(text)
     except ValueError as refusal:

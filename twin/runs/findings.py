@@ -6,6 +6,7 @@ from facility.findings import RACK_COLUMNS, floor_findings, take_inventory
 from facility.models import Layout, Site
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.results.findings import BLOCKING, HINT, RISK
+from twin.core.rules.findings import rule_findings
 from twin.core.rules.report import Finding
 from twin.runs.snapshot import description
 
@@ -21,9 +22,6 @@ def layout_findings(layout: Layout, read: LayoutInputs | None = None) -> list[Fi
     read : LayoutInputs, optional
         The layout as it has just been read under a scenario; read again where that has other weather than the site.
     """
-    # Here, because it loads the compiled solver: a web process starts without it.
-    from twin.core.rules.findings import rule_findings
-
     if read is None or read.weather.slug != Site.objects.values_list("weather__slug", flat=True).get(pk=layout.site_id):
         read = description(layout)
     inventory = take_inventory(layout, {name: getattr(read.racks, name) for name in RACK_COLUMNS}, read.products.by_id)

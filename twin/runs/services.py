@@ -7,15 +7,13 @@ the run claimed. So a run is completed once, fails with a reason, or is cancelle
 import hashlib
 import io
 import logging
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from uuid import UUID
 
 import kombu.exceptions
 import numpy as np
 from django.core.exceptions import ValidationError
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 from numpy.typing import NDArray
@@ -24,23 +22,12 @@ from facility.models import Layout
 from facility.models.text import check_text
 from facility.permissions import check_write
 from twin.celery import app
-from twin.core.provenance import this_solver
-from twin.core.results.details import RuleFinding, run_details
-from twin.core.results.findings import run_findings
-from twin.core.text.json_numbers import without_nan
-from twin.core.text.json_rows import as_json
-from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused, RunCancelled, RunLost
+from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
 from twin.models import IdempotencyKey, Run, Scenario, ScenarioWorkload
-from twin.runs import snapshot
-from twin.runs.findings import layout_findings
-from twin.runs.leases import LEASE, Lease, lease_left_s, patiently, run_claim
+from twin.runs.leases import LEASE, lease_left_s
 
 logger = logging.getLogger(__name__)
 
-FAULT = (
-    "The simulation stopped on a fault of this program, not of your description. "
-    "Give this run's id to whoever runs the twin: the log has the details under it."
-)
 SIMULATE_RUN = "twin.tasks.simulate_run"  # by name: tasks call services, and services wake tasks
 # One more try, at once: a pooled connection may be dead although the broker lives. Whoever asked does not wait longer.
 PUBLISH_RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
@@ -58,22 +45,8 @@ def run_create(*, layout: Layout, scenario: Scenario, user=None) -> Run:
     """
     check_write(user, layout.site)
     with transaction.atomic():
-        run = _new_run(layout, scenario, user)
+        run = run_new(layout, scenario, user)
         _ring(run.id)
-    return run
-
-
-def run_now(*, layout: Layout, scenario: Scenario) -> Run:
-    """Run `layout` under `scenario` in this process and return the ended run.
-
-    Raises
-    ------
-    CannotSimulate
-        If the scenario belongs to another site.
-    """
-    run = _new_run(layout, scenario, None)
-    run_execute(run_id=run.id)
-    run.refresh_from_db()
     return run
 
 
@@ -96,41 +69,6 @@ def run_create_once(*, key: str, layout: Layout, scenario: Scenario, user) -> tu
     if known.request_sha256 != asked:
         raise KeyReused(f"Idempotency-Key {key} was used for another layout or scenario; take a new one.")
     return known.run, False
-
-
-def run_execute(*, run_id: UUID) -> None:
-    """Solve a run that is queued, or that a dead worker left behind, and store what comes out.
-
-    Returns without doing anything where there is nothing left to do. Whatever the solver raises ends the run as
-    failed with one sentence; the log has the traceback.
-
-    Raises
-    ------
-    RunHeld
-        If another worker is solving it right now.
-    """
-    attempt = patiently(lambda: run_claim(run_id))
-    if attempt is None:
-        runs_recover()
-        return
-    run = Run.objects.select_related("layout__site", "scenario__site", "scenario__weather").get(id=run_id)
-    with Lease(run_id, attempt) as lease:
-        try:
-            lease.check()
-            _solve(run, lease)
-        except RunLost:
-            logger.warning("run %s: dropped by attempt %s, another one has it", run_id, attempt)
-        except RunCancelled as cancelled:
-            _end(lease, run_id, Run.Status.CANCELLED, str(cancelled))
-        except (OperationalError, InterfaceError):
-            # Not the run's fault: its lease ends, and whoever looks for what is due takes it up again.
-            logger.exception("run %s: the database cannot be reached", run_id)
-        except (CannotSimulate, ValueError) as refusal:
-            logger.info("run %s cannot be solved", run_id, exc_info=True)
-            _end(lease, run_id, Run.Status.FAILED, _sentence(refusal))
-        except Exception:
-            logger.exception("run %s failed", run_id)
-            _end(lease, run_id, Run.Status.FAILED, FAULT)
 
 
 @transaction.atomic
@@ -274,62 +212,14 @@ def run_racks(run: Run) -> dict[str, NDArray]:
     return arrays_unpacked(run.racks)
 
 
-def _new_run(layout: Layout, scenario: Scenario, user) -> Run:
+def run_new(layout: Layout, scenario: Scenario, user) -> Run:
+    """Return a fresh run's row; whoever calls sees to it that it is solved."""
     if scenario.site_id != layout.site_id:
         raise CannotSimulate(
             f"Scenario {scenario.slug} belongs to site {scenario.site.slug}; layout {layout.slug} is on "
             f"{layout.site.slug}. Choose one of that site's scenarios."
         )
     return Run.objects.create(layout=layout, scenario=scenario, created_by=user)
-
-
-def _solve(run: Run, lease: Lease) -> None:
-    from twin.core.solve import simulate  # loads the solvers, which the web process never needs
-
-    if run.inputs is None:
-        spelled = snapshot.canonical(snapshot.snapshot(run.layout, run.scenario))
-        fresh = {"inputs": snapshot.packed(spelled), "inputs_sha256": snapshot.sha256(spelled)}
-        solver = this_solver()  # also of a run that will fail
-        lease.mine.update(**fresh, solver_version=solver.version, solver_digest=solver.digest)
-        run.inputs = fresh["inputs"]
-    # Always from the stored form, so that a retry after a crash and a replay years later see what this run saw.
-    result = simulate.simulate(snapshot.inputs_stored(run.inputs), progress=lease)
-    patiently(lease.check)
-    # What nothing ran for has no value: PostgreSQL and JSON know no NaN, and a run that was solved keeps what it found.
-    figures, solved = without_nan(result.figures), run_details(without_nan(as_json(result.details)))
-    bands = {name: band for name, band in result.bands.items() if None not in without_nan(band)}
-    found = tuple(RuleFinding(**asdict(finding)) for finding in layout_findings(run.layout))
-    n_found = Counter(finding.severity for finding in run_findings(solved))  # for lists of runs
-    details = replace(solved, findings=found, n_found=dict(n_found))
-    series, racks = arrays_packed(result.series), arrays_packed(result.racks)
-
-    @transaction.atomic
-    def store() -> None:
-        stored = lease.mine.update(
-            figures=figures,
-            bands=bands,
-            details=as_json(details),
-            series=series,
-            racks=racks,
-            solver_version=details.solver.version,
-            solver_digest=details.solver.digest,
-        )
-        if not stored:
-            raise RunLost("another worker took the run over")
-        run_move(run_id=run.id, to=Run.Status.DONE)
-
-    patiently(store)
-
-
-def _end(lease: Lease, run_id: UUID, to: Run.Status, message: str) -> None:
-    """End a run without a result, unless it is no longer this attempt's."""
-
-    @transaction.atomic
-    def end() -> None:
-        if lease.mine.select_for_update().exists():
-            run_move(run_id=run_id, to=to, message=message)
-
-    patiently(end)
 
 
 @transaction.atomic
@@ -368,11 +258,6 @@ def publish(run_id: UUID) -> bool:
         logger.warning("run %s is queued, but the broker cannot be reached", run_id, exc_info=True)
         return False
     return True
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return text[:1000] if text.endswith(".") else f"{text[:999]}."
 
 
 def arrays_packed(arrays: dict[str, NDArray]) -> bytes:

@@ -9,16 +9,17 @@ from uuid import UUID
 from celery import shared_task
 from django.core.management import call_command
 
+from power_cooling.cooling.comfort import hot_aisle
 from twin.exceptions import RunHeld
 from twin.models import Run
-from twin.runs import sensitivity, services
+from twin.runs import execution, sensitivity, services
 
 
 @shared_task(bind=True, max_retries=None, name=services.SIMULATE_RUN)
 def simulate_run(self, run_id: str) -> None:
     """Solve a run. A message that meets another worker's lease looks again when that is over."""
     try:
-        services.run_execute(run_id=UUID(run_id))
+        execution.run_execute(run_id=UUID(run_id))
     except RunHeld as held:
         raise self.retry(countdown=held.seconds + 1) from held
     except Run.DoesNotExist:
@@ -36,10 +37,7 @@ def sensitivity_make(run_id: str) -> None:
 
 @shared_task(name="twin.tasks.warm_up")
 def warm_up() -> None:
-    """Load the solvers, so that the first run of a worker does not wait for imports and compilation."""
-    import twin.core.solve.simulate  # noqa: F401
-    from power_cooling.cooling.comfort import hot_aisle
-
+    """Compile or load what the first run of a worker would wait for."""
     hot_aisle(35.0, 0.3)
 
 

@@ -26,29 +26,27 @@ class RingStep(bootsteps.StartStopStep):
         super().__init__(parent, **options)
 
     def start(self, parent) -> None:
-        from twin.runs import ring  # needs models, which are there only once the worker starts
+        # Celery reads this module before models are there; once a worker starts they are.
+        from twin.runs import ring, services
 
+        self.ring, self.services = ring, services
         if settings.TWIN_RING_EVERY_S:
             self.ringer = ring.Ringer(lambda: self.look(parent), settings.TWIN_RING_EVERY_S)
             self.ringer.start()
 
     def stop(self, parent) -> None:
-        from twin.runs import ring
-
         if self.ringer:
             self.ringer.stop()
             self.ringer = None
-            ring.worker_gone(parent.hostname)
+            self.ring.worker_gone(parent.hostname)
 
     def look(self, worker) -> None:
         """Take up orphans; ring for lost messages where this worker has had nothing to do since its last look."""
-        from twin.runs import ring, services
-
         n_received = sum(state.total_count.values())
         idle = not state.reserved_requests and n_received == self.n_received
         self.n_received = n_received
-        services.runs_recover()
-        ring.runs_ring(n_overdue=ring.RINGS_PER_SLOT * worker.concurrency if idle else 0)
+        self.services.runs_recover()
+        self.ring.runs_ring(n_overdue=self.ring.RINGS_PER_SLOT * worker.concurrency if idle else 0)
         connection = getattr(worker.consumer, "connection", None)
         away = "" if connection is not None and connection.connected else "not connected; trying again"
-        ring.worker_seen(worker.hostname, worker.concurrency, away)
+        self.ring.worker_seen(worker.hostname, worker.concurrency, away)

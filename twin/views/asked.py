@@ -8,10 +8,11 @@ from typing import Any
 
 from facility.models import Layout
 from twin.core.failures.kinds import BY_ADDRESS
+from twin.core.results.object_quantities import MAX_HOURS, QUANTITIES
+from twin.core.solve.simulate import described
+from twin.core.solve.steady import DESIGN, outages
 from twin.models import Run, Scenario
 from twin.runs import snapshot
-
-MAX_HOURS = 24
 
 
 class BadQuestion(Exception):
@@ -30,8 +31,6 @@ def described_year(layout: Layout, scenario: Scenario):
     CannotSimulate, ValueError
         If it cannot be solved; says what is missing.
     """
-    from twin.core.solve.simulate import described  # loads the solvers; pages that only describe do without
-
     return described(snapshot.inputs_now(layout, scenario))
 
 
@@ -79,8 +78,6 @@ def asked_hour(query: Mapping[str, str], year) -> int:
 
 def _hour(text: str, last: int) -> int | None:
     """Return an hour as the solvers count it, None where there is no such hour."""
-    from twin.core.solve.steady import DESIGN
-
     if text == "design":
         return DESIGN
     is_hour = text.isdecimal() and len(text) <= 6 and int(text) <= last  # longer ones are no hour of any year
@@ -89,8 +86,6 @@ def _hour(text: str, last: int) -> int | None:
 
 def asked_outages(query: Mapping[str, str], year) -> tuple:
     """Return what is asked to be out of service."""
-    from twin.core.solve.steady import outages
-
     try:
         return outages(year, query.get("out", ""))
     except ValueError as refusal:
@@ -99,8 +94,6 @@ def asked_outages(query: Mapping[str, str], year) -> tuple:
 
 def asked_quantities(query: Mapping[str, str]) -> set[str] | None:
     """Return the names of the quantities that are asked for; None for all."""
-    from twin.core.results.object_quantities import QUANTITIES
-
     asked = {name for name in query.get("quantities", "").split(",") if name}
     known = {quantity.name for of_kind in QUANTITIES.values() for quantity in of_kind}
     if unknown := sorted(asked - known):

@@ -17,6 +17,7 @@ from facility.permissions import check_change_site, may_change_site, visible_sit
 from twin.comparisons import sharing
 from twin.comparisons.choice import runs_of_layouts
 from twin.comparisons.sharing import as_compared
+from twin.comparisons.verdict import runs_verdict
 from twin.core.charts import comparison as comparison_charts
 from twin.core.charts import run as run_charts
 from twin.core.charts.comparison import LETTERS
@@ -138,8 +139,6 @@ def compare_tornado(request: HttpRequest) -> HttpResponse:
 
 def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None = None) -> HttpResponse:
     """Return the page of two or more runs; `kept` is the comparison that the address names, if it names one."""
-    from twin.comparisons.verdict import runs_verdict  # loads the solvers; only a verdict needs them
-
     read = [as_compared(run) for run in runs]
     compared = compare(read)
     if request.GET.get("format") == "csv":

@@ -15,8 +15,11 @@ from facility.permissions import may_change_site
 from facility.views.lookup import visible_layout_or_404
 from twin.core.diagrams.loop import loop_diagram
 from twin.core.diagrams.one_line import one_line
+from twin.core.diagrams.readings import Readings
 from twin.core.diagrams.schematic import Node, Reading, Schematic
 from twin.core.diagrams.symbols import Symbol, symbol, unsolved, weather_text, wires
+from twin.core.solve.object_states import object_tables, totals
+from twin.core.solve.steady import hour_rows, solve_steady
 from twin.core.text.numbers import quantity_text
 from twin.exceptions import CannotSimulate
 from twin.floor import diagram_rows as described
@@ -101,8 +104,6 @@ class Answer:
 
 def ask(request: HttpRequest, layout: Layout) -> Answer:
     """Return the layout solved at the hour that the address names."""
-    from twin.core.solve.steady import solve_steady
-
     scenario = None
     try:
         scenario = asked.asked_scenario(request.GET, layout)
@@ -116,9 +117,6 @@ def ask(request: HttpRequest, layout: Layout) -> Answer:
 
 def readings_of(steady):
     """Return the solved hours as drawings read them."""
-    from twin.core.diagrams.readings import Readings
-    from twin.core.solve.object_states import object_tables, totals
-
     return Readings(object_tables(steady), totals(steady))
 
 
@@ -147,8 +145,6 @@ def shown_context(answer: Answer, drawing: Schematic, kind: DiagramKind, href: C
     if answer.steady is None:
         symbols = [unsolved(node, href(node.kind, node.ids)) for node in drawing.nodes]
         return {"symbols": symbols, "wires": [(wire, "") for wire in drawing.wires], "hour": None}
-    from twin.core.solve.steady import hour_rows
-
     readings, [hour] = readings_of(answer.steady), hour_rows(answer.steady)[:1]
     symbols = [linked(node, readings.shown(node, 0), href) for node in drawing.nodes]
     return {

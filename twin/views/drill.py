@@ -11,11 +11,16 @@ from facility import kinds
 from facility.models import Layout
 from facility.permissions import may_change_site
 from facility.views.lookup import visible_layout_or_404
+from twin.core.drill.drill import drill, ranking
+from twin.core.drill.outages import choice
+from twin.core.drill.repairs import suggestions
+from twin.core.solve.steady import outages
 from twin.exceptions import CannotSimulate
 from twin.floor.drill_plan import hall_drawings
 from twin.floor.rows import read_floor
 from twin.views import asked, diagrams
 from twin.views.asked import BadQuestion
+from twin.views.drill_context import ShownDrill, drawing_shown, hall_shown, result
 
 N_RANKED = 12  # shown at once; the others unfold
 
@@ -36,8 +41,6 @@ def drill_page(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         return render(request, "twin/drill.html", context | {"refusal": str(refusal)})
     if "add" in request.GET:
         return redirect(request.path + shown.address(shown.choice))
-    from twin.views.drill_context import result
-
     context |= {"answer": {"scenario": scenario}} | result(shown) | drawings(shown, layout)
     return render(request, "twin/drill.html", context)
 
@@ -52,11 +55,6 @@ def run_drill(request: HttpRequest, layout: Layout) -> tuple[Any, Any]:
     CannotSimulate, ValueError
         If the layout cannot be solved.
     """
-    from twin.core.drill.drill import drill
-    from twin.core.drill.outages import choice
-    from twin.core.solve.steady import outages
-    from twin.views.drill_context import ShownDrill
-
     scenario = asked.asked_scenario(request.GET, layout)
     year = asked.described_year(layout, scenario)
     hour = asked.asked_hour(request.GET, year)
@@ -79,8 +77,6 @@ def with_added(chosen, added: str, units: str):
 
 def drawings(shown, layout: Layout) -> dict[str, Any]:
     """Return floor, one-line and loop diagram of a drill."""
-    from twin.views.drill_context import drawing_shown, hall_shown
-
     return {
         "halls": [hall_shown(shown, hall) for hall in hall_drawings(read_floor(layout))],
         "power": drawing_shown(shown, diagrams.draw_one_line(layout)),
@@ -91,9 +87,6 @@ def drawings(shown, layout: Layout) -> dict[str, Any]:
 @login_required
 def drill_list(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     """Rank every single failure and suggest repairs; the drill's page loads it after the drawings."""
-    from twin.core.drill.drill import ranking
-    from twin.core.drill.repairs import suggestions
-
     layout = visible_layout_or_404(request.user, site, layout)
     context: dict[str, Any] = {"layout": layout, "site": layout.site}
     try:

@@ -7,7 +7,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from facility.views.lookup import visible_layout_or_404
 from twin.floor import hall_3d
-from twin.views.sites import coloured_floor
+from twin.views.layouts import coloured_floor
 
 VIEWS = (("corner", "From the corner"), ("top", "From above"), ("aisle", "In an aisle"))
 

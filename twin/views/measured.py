@@ -7,6 +7,7 @@ from django.shortcuts import render
 
 from facility.catalogue.names import with_ids
 from facility.models import Product
+from twin.core.serving.measured import laid_beside, read_result
 from twin.core.text.engine_names import ENGINE_NAMES
 from twin.floor.products import entries_by_column
 
@@ -64,9 +65,6 @@ def measured(request: HttpRequest) -> HttpResponse:
     form = MeasuredRunForm(*((request.POST, request.FILES) if request.method == "POST" else ()))
     context: dict = {"form": form, "units": UNITS}
     if request.method == "POST" and form.is_valid():
-        # Loads SciPy; only explorers of the web process need it.
-        from twin.core.serving.measured import laid_beside, read_result
-
         deployment = {name: value for name, value in form.cleaned_data.items() if name != "file" and value}
         known = entries_by_column()
         try:

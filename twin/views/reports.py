@@ -8,10 +8,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
 
+from twin.comparisons.verdict import runs_verdict
 from twin.core.comparison.compare import compare
 from twin.core.report.comparison import comparison_report, lettered
 from twin.core.report.document import Report
+from twin.core.report.pdf import pdf
 from twin.core.report.run import run_report
+from twin.core.report.xlsx import xlsx
 from twin.models import Run
 from twin.runs.source import reported
 from twin.views.comparisons import as_compared, asked_ids, visible_runs_or_404
@@ -37,8 +40,6 @@ def report_of_run(request: HttpRequest, run: UUID) -> tuple[Report, str]:
 
 def report_of_comparison(request: HttpRequest) -> tuple[Report, str]:
     """Return the report of the runs that the address names, and the name of its files."""
-    from twin.comparisons.verdict import runs_verdict  # loads the solvers; only a verdict needs them
-
     ids = asked_ids(request)
     if len(ids) < 2:
         raise Http404("A report of a comparison needs at least two runs in its address: ?runs=…,…")
@@ -107,15 +108,11 @@ def page(request: HttpRequest, content: Report, name: str, links: dict[str, str]
 
 def as_pdf(content: Report, name: str) -> HttpResponse:
     """Return a report as a PDF to save."""
-    from twin.core.report.pdf import pdf  # loads the fonts and the typesetter, which no other page needs
-
     return attachment(pdf(content), "application/pdf", f"{name}.pdf")
 
 
 def as_xlsx(content: Report, name: str) -> HttpResponse:
     """Return a report as a spreadsheet to save."""
-    from twin.core.report.xlsx import xlsx  # loads openpyxl, which no other page needs
-
     return attachment(xlsx(content), XLSX, f"{name}.xlsx")
 
 

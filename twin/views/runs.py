@@ -31,7 +31,6 @@ from twin.models import Run
 from twin.runs import ring, sensitivity, services, tables
 from twin.runs.last_run import href
 from twin.runs.latest import recent_runs
-from twin.runs.snapshot import inputs_stored
 
 #: The hourly series behind each headline, for the line under its figure.
 SPARKS = {
@@ -251,18 +250,3 @@ def run_table(request: HttpRequest, run: UUID, name: str) -> HttpResponse:
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{filename}"'},
     )
-
-
-@login_required
-def run_launch(request: HttpRequest, run: UUID) -> HttpResponse:
-    """Show how what a run chose is started: settings for every engine, by use case."""
-    # Loads SciPy; a run's other pages do without.
-    from twin.core.serving.launch import launches_of_run
-
-    found = get_object_or_404(
-        Run.objects.select_related("layout__site", "scenario"), pk=run, layout__site__in=visible_sites(request.user)
-    )
-    if found.status != Run.Status.DONE or found.inputs is None:
-        raise Http404(f"{found} is {found.status}; only a run that is done has launch settings")
-    rows = launches_of_run(run_details(found.details).per_workload, inputs_stored(found.inputs))
-    return render(request, "twin/run_launch.html", {"run": found, "rows": rows})

@@ -8,9 +8,23 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.vary import vary_on_headers
 
+from compute.steady.pins import Restrictions
+from compute.workload import workload_from_entry
+from facility.catalogue import entries
 from facility.entry.number_entry import number_read
 from facility.models import Product
 from twin.core.charts import run as run_charts
+from twin.core.serving.explore import (
+    MOST_ACCELERATORS,
+    Question,
+    chosen_configuration,
+    claims,
+    frontier_of,
+    frontier_point,
+    launch_settings,
+    point_bands,
+    session_load,
+)
 from twin.floor.products import accelerator_of, accelerators_per_node, domain_size, entry_of, served_by
 from twin.models import Scenario
 
@@ -80,20 +94,6 @@ def explored(
     held: Held = Held(),
 ) -> dict:
     """Return charts and table of the frontier, or why there is none."""
-    # Loads SciPy; only explorers of the web process need it.
-    from compute.steady.pins import Restrictions
-    from compute.workload import workload_from_entry
-    from twin.core.serving.explore import (
-        MOST_ACCELERATORS,
-        Question,
-        chosen_configuration,
-        frontier_of,
-        frontier_point,
-        launch_settings,
-        point_bands,
-        session_load,
-    )
-
     accelerator = accelerator_of(system)
     if accelerator is None:
         return {"reason": f"{system.name} names no accelerator of the catalogue."}
@@ -165,7 +165,4 @@ def whole(text: str, name: str) -> int | None:
 
 def recomputed_claims() -> list[dict]:
     """Return published claims about generations with our ratios; they do not depend on what is chosen."""
-    from facility.catalogue import entries
-    from twin.core.serving.explore import claims
-
     return [{"claim": claim, "new": new, "old": old, "rows": rows} for claim, new, old, rows in claims(entries)]

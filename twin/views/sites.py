@@ -1,32 +1,15 @@
-"""Sites, their layouts, and the plan of a layout with its racks."""
-
-from dataclasses import fields
-from functools import lru_cache
-from typing import Any
-from urllib.parse import urlencode
+"""Sites with their layouts and scenarios."""
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
-from django.views.decorators.vary import vary_on_headers
+from django.shortcuts import render
 
-from facility import kinds
-from facility.models import Cdu, Layout, Rack
+from facility.models import Layout
 from facility.permissions import may_change_site, visible_sites
-from facility.views.lookup import visible_layout_or_404, visible_site_or_404
+from facility.views.lookup import visible_site_or_404
 from twin.core.figures_of_merit import HEADLINES
-from twin.core.results.rack_quantities import QUANTITIES
-from twin.core.rules.report import Finding
-from twin.floor import plan
-from twin.floor.colouring import MODES, colouring, offered, read_question
-from twin.floor.rows import read_floor
 from twin.interchange.site_file import site_export
-from twin.models import Run
-from twin.runs import services
-from twin.runs.findings import layout_findings
-from twin.runs.last_run import last_run
 from twin.runs.latest import LatestRun, best_run, latest_runs, recent_runs, shared_scenario
 
 
@@ -81,48 +64,6 @@ def site_detail(request: HttpRequest, site: str) -> HttpResponse:
 
 
 @login_required
-@vary_on_headers("HX-Request")
-def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
-    """Show the plan of a layout, coloured by a chosen quantity of its last run, with findings and figures."""
-    layout = visible_layout_or_404(request.user, site, layout)
-    context = coloured_floor(request, layout) | {"figures": HEADLINES, "here": request.path}
-    if request.htmx:
-        return render(request, "twin/_plan.html", context)
-    found = layout_findings(layout)
-    context |= {
-        "findings": [with_address(layout, finding) for finding in found[:12]],
-        "n_findings": len(found),
-        "may_change": may_change_site(request.user, layout.site),
-        "last_run": last_run(layout),
-        "calibrated": layout.calibrated_parameters.all(),
-    }
-    return render(request, "twin/layout_detail.html", context)
-
-
-def coloured_floor(request: HttpRequest, layout: Layout) -> dict[str, Any]:
-    """Return what every drawing of a layout's floors shows: the plan in the asked colouring, and what may be asked."""
-    runs = latest_runs([layout.id]).get(layout.id, [])
-    scenarios = list(layout.site.scenarios.all())
-    question = read_question(request.GET, layout, runs=runs, scenarios=scenarios)
-    floor = read_floor(layout)
-    drawn = plan.draw(floor, colouring(floor, question))
-    return {
-        "layout": layout,
-        "site": layout.site,
-        "runs": runs,
-        "run": question.run,
-        "scenarios": scenarios,
-        "floor": floor,
-        "plan": drawn,
-        "modes": MODES,
-        "offered": offered(question),
-        "query": urlencode(question.query),
-        "slider_hour": question.hour if question.when == "hour" else question.n_hours // 2,
-        "when_text": f"the last run's {question.n_hours:,} hours" if question.when == "year" else "",
-    }
-
-
-@login_required
 def site_file(request: HttpRequest, site: str) -> HttpResponse:
     """Return the site with its layouts and scenarios as a YAML site file."""
     site = visible_site_or_404(request.user, site)
@@ -131,85 +72,3 @@ def site_file(request: HttpRequest, site: str) -> HttpResponse:
         content_type="application/yaml; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{site.slug}.yaml"'},
     )
-
-
-FINDING_FIELDS = tuple(entry.name for entry in fields(Finding))
-
-
-@lru_cache(maxsize=4096)  # a big layout's findings name hundreds of objects
-def address(name: str, *args: str | int) -> str:
-    """Return the address of a page."""
-    return reverse(name, args=args)
-
-
-def with_address(layout: Layout, finding: Finding) -> dict:
-    """Return a finding as templates show it, with the address of its object or of the list it stands in."""
-    here = [layout.site.slug, layout.slug]
-    if finding.object_kind in ("rack", "cdu") and finding.object_id:
-        href = address(f"{finding.object_kind}-detail", *here, finding.object_id)
-    elif finding.object_kind in kinds.BY_NAME:
-        href = address("part-list", *here, kinds.BY_NAME[finding.object_kind].slug)
-    else:
-        href = address("site-detail", here[0])
-    return {name: getattr(finding, name) for name in FINDING_FIELDS} | {"href": href}
-
-
-def findings_of(layout: Layout, kind: str, pk: int) -> list[dict]:
-    """Return the findings that name one object."""
-    return [with_address(layout, f) for f in layout_findings(layout) if f.object_kind == kind and f.object_id == pk]
-
-
-@login_required
-def findings_page(request: HttpRequest, site: str, layout: str) -> HttpResponse:
-    """List everything the rules find in a layout, most severe first."""
-    layout = visible_layout_or_404(request.user, site, layout)
-    found = [with_address(layout, finding) for finding in layout_findings(layout)]
-    context = {"layout": layout, "site": layout.site, "findings": found, "last_run": last_run(layout)}
-    return render(request, "twin/layout_findings.html", context)
-
-
-@login_required
-@vary_on_headers("HX-Request")
-def rack_detail(request: HttpRequest, site: str, layout: str, pk: int) -> HttpResponse:
-    """Show one rack: what it is, who cools and feeds it, what the last run says, which findings name it."""
-    layout = visible_layout_or_404(request.user, site, layout)
-    racks = Rack.objects.select_related("hall", "product", "cdu__product", "feed_a", "feed_b")
-    rack = get_object_or_404(racks, hall__layout=layout, pk=pk)
-    run = Run.objects.filter(layout=layout, status=Run.Status.DONE).only("id", "racks", "finished_at").first()
-    context = {
-        "layout": layout,
-        "site": layout.site,
-        "rack": rack,
-        "run": run,
-        "results": rack_results(rack, run) if run else [],
-        "may_change": may_change_site(request.user, layout.site),
-        "findings": findings_of(layout, "rack", pk),
-    }
-    return render(request, "twin/_rack.html" if request.htmx else "twin/rack_detail.html", context)
-
-
-def rack_results(rack: Rack, run: Run) -> list[tuple[str, float, str]]:
-    """Return label, value and unit of what a run says about one rack; empty where it stood elsewhere or not yet."""
-    arrays = services.run_racks(run)
-    at = (arrays["rack_id"] == rack.id).nonzero()[0]
-    if not at.size:
-        return []
-    known = [q for q in QUANTITIES if q.year in arrays]
-    return [(q.label_at("year"), float(arrays[q.year][at[0]]), q.unit) for q in known]
-
-
-@login_required
-@vary_on_headers("HX-Request")
-def cdu_detail(request: HttpRequest, site: str, layout: str, pk: int) -> HttpResponse:
-    """Show one CDU: its product, group, set points, the racks it cools and the findings that name it."""
-    layout = visible_layout_or_404(request.user, site, layout)
-    cdus = Cdu.objects.select_related("hall", "product", "plant").annotate(n_racks=Count("racks"))
-    cdu = get_object_or_404(cdus, layout=layout, pk=pk)
-    context = {
-        "layout": layout,
-        "site": layout.site,
-        "cdu": cdu,
-        "may_change": may_change_site(request.user, layout.site),
-        "findings": findings_of(layout, "cdu", pk),
-    }
-    return render(request, "twin/_cdu.html" if request.htmx else "twin/cdu_detail.html", context)

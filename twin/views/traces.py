@@ -8,8 +8,12 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from compute.replay.formats import Reading, trace_source
+from compute.replay.summary import trace_summary
+from compute.workload import LatencyTargets
 from facility.entry import number_entry
 from facility.models import Product
+from twin.core.serving.explore import MOST_ACCELERATORS, Question, chosen_configuration, launch_settings
 from twin.floor.products import accelerator_of, accelerators_per_node, domain_size, entry_of, served_by
 from twin.models import Scenario
 
@@ -75,12 +79,6 @@ def traces(request: HttpRequest) -> HttpResponse:
 
 
 def _answer(asked: dict) -> dict:
-    # Loads SciPy; only explorers of the web process need it.
-    from compute.replay.formats import Reading, trace_source
-    from compute.replay.summary import trace_summary
-    from compute.workload import LatencyTargets
-    from twin.core.serving.explore import MOST_ACCELERATORS, Question, chosen_configuration, launch_settings
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(asked["file"].name).name
         with path.open("wb") as kept:

@@ -12,11 +12,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
+from twin.celery import app
 from twin.core.text.numbers import MISSING, is_number, significant
-from twin.runs.tasks import scoreboard_make
 
 #: Where `manage.py validate` keeps its checks for this page.
 STORED = "validation.json"
+MAKE = "twin.tasks.scoreboard_make"  # by name: the module of tasks loads the solvers
 SMALLEST = 1e-4  # below it a number is read by its power of ten
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -30,7 +31,7 @@ def scoreboard(request: HttpRequest) -> HttpResponse:
         if not request.user.is_staff:
             raise PermissionDenied("Only administrators may have the models measured: it keeps a worker busy.")
         if has_data:
-            scoreboard_make.delay()
+            app.send_task(MAKE)
             messages.success(request, "A worker measures every model now; reload this page in two minutes.")
         return redirect("validation")
     path = Path(settings.TWIN_HOME) / STORED

@@ -10,6 +10,7 @@ from facility.models import Membership, Rack
 from tests.small_run import done_run, small_scenario
 from tests.small_site import new_rack
 from twin.models import Run
+from twin.runs import tasks
 from twin.views import validation
 
 pytestmark = pytest.mark.django_db
@@ -212,7 +213,7 @@ def test_a_scenario_is_saved_with_its_use_cases(planner, layout, scenario):
 def test_the_scoreboard_is_made_by_a_worker_and_then_shown(planner, admin_client, settings, tmp_path, monkeypatch):
     settings.TWIN_HOME, settings.TWIN_DATA_DIR = tmp_path, tmp_path / "nothing"
     asked = []
-    monkeypatch.setattr(validation.scoreboard_make, "delay", lambda: asked.append(True))
+    monkeypatch.setattr(validation.app, "send_task", asked.append)
     address = reverse("validation")
     assert "there is no folder" in planner.get(address).content.decode()
     admin_client.post(address)
@@ -222,7 +223,7 @@ def test_the_scoreboard_is_made_by_a_worker_and_then_shown(planner, admin_client
     assert "Measure now" not in planner.get(address).content.decode()
     assert "Measure now" in admin_client.get(address).content.decode()
     assert admin_client.post(address).status_code == 302
-    assert asked == [True]
+    assert asked == [tasks.scoreboard_make.name]
     (tmp_path / "validation.json").write_text(
         '[{"check": "Fan laws", "group": "power", "n": 12, "value": 1.234, "reach": [0, 2], "unit": "%", '
         '"status": "pass", "note": ""}, {"check": "Balance", "group": "power", "n": 12000, "value": 1.32e-14, '

@@ -76,7 +76,8 @@ class Home:
         return process
 
     def serve(self, *options: str) -> subprocess.Popen:
-        return self.start("manage.py", "serve", f"127.0.0.1:{self.port}", *options)
+        # The waiting solver is none that could answer pages.
+        return self.start("manage.py", "serve", f"127.0.0.1:{self.port}", "--solvers", "0", *options)
 
     def worker(self) -> subprocess.Popen:
         return self.start("-m", "celery", "-A", "twin.celery", "worker", "--concurrency", "1", "--loglevel", "WARNING")

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from tests.small_run import small_result, small_scenario, use_solver
 from twin.models import Run, Worker
-from twin.runs import leases, ring, services
+from twin.runs import execution, leases, ring, services
 
 pytestmark = pytest.mark.django_db
 
@@ -100,8 +100,8 @@ def test_a_database_that_is_away_for_a_moment_costs_no_solved_run(asked, monkeyp
     move = services.run_move
     monkeypatch.setattr(services, "run_move", away_at_first)
     run = Run.objects.create(layout=asked[0], scenario=asked[1])
-    monkeypatch.setattr(services, "Lease", quiet_lease)
-    services.run_execute(run_id=run.id)
+    monkeypatch.setattr(execution, "Lease", quiet_lease)
+    execution.run_execute(run_id=run.id)
     run.refresh_from_db()
     assert (run.status, run.attempt, len(tries)) == ("done", 1, 3)
 

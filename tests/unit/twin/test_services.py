@@ -17,7 +17,7 @@ from tests.small_run import small_result, small_scenario, use_solver
 from twin.core.results.details import CostItem, DrillRow
 from twin.exceptions import CannotSimulate, InvalidTransition, RunHeld
 from twin.models import Run
-from twin.runs import leases, services, snapshot, tasks
+from twin.runs import execution, leases, services, snapshot, tasks
 from twin.runs.latest import latest_runs
 
 pytestmark = pytest.mark.django_db
@@ -86,7 +86,7 @@ def test_a_solved_run_keeps_its_inputs_figures_and_arrays(asked, monkeypatch):
 
     use_solver(monkeypatch, solve)
     run = new_run(asked)
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     run.refresh_from_db()
     assert (run.status, run.progress_frac, run.attempt, run.message) == ("done", 1.0, 1, "")
     assert run.figures["tokens_per_joule"] == 4.0
@@ -108,7 +108,7 @@ def test_lists_count_what_the_solved_year_shows_too(asked, monkeypatch):
 
     use_solver(monkeypatch, solve)
     run = new_run(asked)
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     run.refresh_from_db()
     (listed,) = latest_runs([run.layout_id])[run.layout_id]
     rules = [finding["severity"] for finding in run.details["findings"]]
@@ -120,7 +120,7 @@ def test_the_same_description_gives_the_same_hash(asked, monkeypatch):
     use_solver(monkeypatch, lambda inputs, progress: small_result())
     runs = [new_run(asked), new_run(asked)]
     for run in runs:
-        services.run_execute(run_id=run.id)
+        execution.run_execute(run_id=run.id)
         run.refresh_from_db()
     assert runs[0].inputs_sha256 == runs[1].inputs_sha256
 
@@ -135,7 +135,7 @@ def test_progress_is_written_by_stage(asked, monkeypatch):
         return small_result()
 
     use_solver(monkeypatch, solve)
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     assert seen == [("cooling", 0.4, "running")]
 
 
@@ -145,7 +145,7 @@ def test_a_refusal_of_the_solver_ends_the_run_with_its_sentence(asked, monkeypat
 
     use_solver(monkeypatch, solve)
     run = new_run(asked)
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     run.refresh_from_db()
     assert (run.status, run.message) == (
         "failed",
@@ -160,7 +160,7 @@ def test_a_solver_error_ends_the_run_and_leaves_its_traceback_in_the_log(asked, 
 
     use_solver(monkeypatch, solve)
     run = new_run(asked)
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     run.refresh_from_db()
     assert run.status == "failed"
     assert run.message.startswith("The simulation stopped on a fault of this program, not of your description.")
@@ -174,7 +174,7 @@ def test_what_has_no_number_is_kept_as_absent(asked, monkeypatch):
     result.bands["pue"] = [1.0, float("inf")]
     use_solver(monkeypatch, lambda inputs, progress: result)
     run = new_run(asked)
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     run.refresh_from_db()
     assert run.status == "done", run.message
     assert run.figures["pue"] is None
@@ -186,7 +186,7 @@ def test_a_layout_without_racks_fails_with_the_reason(asked, monkeypatch):
     use_solver(monkeypatch, lambda inputs, progress: pytest.fail("solved nothing"))
     asked[0].halls.get().racks.all().delete()
     run = new_run(asked)
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     run.refresh_from_db()
     assert run.status == "failed"
     assert "has no racks" in run.message
@@ -195,7 +195,7 @@ def test_a_layout_without_racks_fails_with_the_reason(asked, monkeypatch):
 def test_a_second_message_for_a_running_run_waits_for_the_lease(asked, monkeypatch):
     use_solver(monkeypatch, lambda inputs, progress: pytest.fail("solved twice"))
     with pytest.raises(RunHeld) as held:
-        services.run_execute(run_id=running(asked).id)
+        execution.run_execute(run_id=running(asked).id)
     assert 0 < held.value.seconds <= leases.LEASE.total_seconds()
 
 
@@ -203,8 +203,8 @@ def test_a_second_message_for_a_finished_run_does_nothing(asked, monkeypatch):
     calls = []
     use_solver(monkeypatch, lambda inputs, progress: calls.append(1) or small_result())
     run = new_run(asked)
-    services.run_execute(run_id=run.id)
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     assert len(calls) == 1
 
 
@@ -215,7 +215,7 @@ def test_a_message_for_a_deleted_run_is_dropped():
 def test_a_silent_worker_loses_its_run_to_the_next_attempt(asked, monkeypatch):
     use_solver(monkeypatch, lambda inputs, progress: small_result())
     run = running(asked, heartbeat_at=silent_since(1))
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     run.refresh_from_db()
     assert (run.status, run.attempt) == ("done", 2)
 
@@ -228,7 +228,7 @@ def test_a_worker_that_wakes_up_late_cannot_write_over_the_next_attempt(asked, m
         return small_result(pue=9.9)
 
     use_solver(monkeypatch, solve)
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     run.refresh_from_db()
     assert (run.status, run.attempt, run.figures) == ("done", 2, {"pue": 1.5})
 
@@ -250,7 +250,7 @@ def test_a_running_run_is_cancelled_at_the_next_report(asked, planner, monkeypat
         pytest.fail("went on after the cancellation")
 
     use_solver(monkeypatch, solve)
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     run.refresh_from_db()
     assert run.status == "cancelled"
     assert run.progress_frac == 0.1
@@ -280,7 +280,7 @@ def test_a_retry_takes_the_layout_as_it_is_now_and_keeps_counting_attempts(asked
     services.run_retry(run=run, user=planner)
     run.refresh_from_db()
     assert (run.status, run.message, run.inputs, run.attempt, run.max_attempts) == ("queued", "", None, 3, 6)
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     run.refresh_from_db()
     assert (run.status, run.attempt) == ("done", 4)
 
@@ -288,7 +288,7 @@ def test_a_retry_takes_the_layout_as_it_is_now_and_keeps_counting_attempts(asked
 def test_a_finished_run_is_not_run_again(asked, planner, monkeypatch):
     use_solver(monkeypatch, lambda inputs, progress: small_result())
     run = new_run(asked)
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     with pytest.raises(InvalidTransition, match="is done; it cannot become queued"):
         services.run_retry(run=run, user=planner)
 
@@ -327,7 +327,7 @@ def test_recovery_ends_what_was_to_be_cancelled(asked):
 def test_a_run_whose_workers_died_too_often_is_not_claimed_again(asked, monkeypatch):
     use_solver(monkeypatch, lambda inputs, progress: pytest.fail("solved a fourth time"))
     run = running(asked, attempt=3, heartbeat_at=silent_since(1))
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     run.refresh_from_db()
     assert run.status == "failed"
 
@@ -337,7 +337,7 @@ def test_a_retry_after_a_crash_solves_the_snapshot_of_the_first_attempt(asked, m
     run = running(asked, inputs=snapshot.packed(spelled), heartbeat_at=silent_since(1))
     seen = []
     use_solver(monkeypatch, lambda inputs, progress: seen.append(inputs) or small_result())
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     assert [inputs.layout.name for inputs in seen] == ["As it was"]
 
 
@@ -371,7 +371,7 @@ def test_two_workers_that_hear_the_same_bell_solve_once(monkeypatch):
         from django.db import connection
 
         try:
-            services.run_execute(run_id=run.id)
+            execution.run_execute(run_id=run.id)
         except RunHeld as held:
             refused.append(held)
         finally:
@@ -403,7 +403,7 @@ def test_a_solver_that_says_nothing_keeps_its_lease(monkeypatch):
         return small_result()
 
     use_solver(monkeypatch, solve)
-    services.run_execute(run_id=run.id)
+    execution.run_execute(run_id=run.id)
     assert beats[-1] > beats[0]
 
 

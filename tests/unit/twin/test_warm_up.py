@@ -1,12 +1,11 @@
-"""What the web process loads ahead of the first answer, and that nothing it meets there ends it."""
+"""What the solver processes load ahead of the first answer, and that nothing they meet there ends them."""
 
 import logging
 
 import pytest
 
 from facility.models import Rack
-from twin import warm_up, web_server
-from twin.management.commands import serve
+from twin.solvers import warm_up
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
 
@@ -21,7 +20,7 @@ def test_the_latest_drawing_is_answered_and_its_pools_stay_planned(layout, caplo
     from twin.core.inputs.pools import _best_service
 
     _best_service.cache_clear()
-    with caplog.at_level(logging.INFO, logger="twin.warm_up"):
+    with caplog.at_level(logging.INFO, logger="twin.solvers.warm_up"):
         warm_up.warm_up()
     assert _best_service.cache_info().currsize >= 1
     assert caplog.records == []
@@ -29,15 +28,7 @@ def test_the_latest_drawing_is_answered_and_its_pools_stay_planned(layout, caplo
 
 def test_a_drawing_that_cannot_be_solved_is_left_to_whoever_asks(layout, caplog):
     Rack.objects.all().delete()
-    with caplog.at_level(logging.INFO, logger="twin.warm_up"):
+    with caplog.at_level(logging.INFO, logger="twin.solvers.warm_up"):
         warm_up.warm_up()
     assert "has no racks" in caplog.text
     assert {record.levelno for record in caplog.records} == {logging.INFO}
-
-
-def test_the_server_loads_in_a_thread_that_ends_with_it(monkeypatch):
-    started = []
-    monkeypatch.setattr(web_server.threading.Timer, "start", lambda timer: started.append(timer))
-    web_server.post_worker_init(None)
-    assert [timer.daemon for timer in started] == [True]
-    assert "python:twin.web_server" in serve._web_command("127.0.0.1", 8000, 8)

@@ -10,6 +10,9 @@ from twin.core.diagrams.rows import cdu_rows, feed_rows, hall_rows, plant_rows, 
 from twin.core.diagrams.schematic import Node, Schematic, Slot
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.report.shapes import BAD, FAINT, GRID, INK, PAPER, Drawing, Line, Rect, Text, category
+from twin.core.solve.object_states import object_tables, totals
+from twin.core.solve.simulate import described
+from twin.core.solve.steady import DESIGN, solve_steady
 
 WIRE_COLOURS = {
     "supply": category(1),
@@ -49,10 +52,6 @@ def diagrams(inputs: LayoutInputs) -> tuple[Drawing, ...]:
     ValueError
         If the snapshot cannot be solved.
     """
-    from twin.core.solve.object_states import object_tables, totals  # loads the solvers, which only this needs
-    from twin.core.solve.simulate import described
-    from twin.core.solve.steady import DESIGN, solve_steady
-
     steady = solve_steady(described(inputs), [DESIGN])
     readings = Readings(object_tables(steady), totals(steady))
     rows = rack_rows(inputs)

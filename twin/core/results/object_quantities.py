@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
+MAX_HOURS = 24  # that one question asks for
 OVER = 1.005  # half a percent above a limit is the solver's tolerance, not an overload
 OK, THROTTLED, DEAD, BEYOND = "ok", "throttled", "dead", "over"
 STATES = np.array([OK, THROTTLED, BEYOND, DEAD])

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 import twin.benchmarks
 from twin.benchmarks.measure import Benchmark
 
-NOT_BENCHMARKS = {"measure", "big_layout", "planners"}
+NOT_BENCHMARKS = {"measure", "big_layout", "planners", "generated_requests"}
 
 logger = logging.getLogger(__name__)
 
@@ -31,18 +31,19 @@ class Command(BaseCommand):
         if unknown := sorted(set(names) - known):
             raise CommandError(f"there is no benchmark {', '.join(unknown)}; there are: {', '.join(sorted(known))}")
         rows, broken = [], []
-        modules = {name: import_module(f"twin.benchmarks.{name}") for name in sorted(names or known)}
-        if quick:
-            slow = sorted(name for name, module in modules.items() if not hasattr(module, "quick_benchmarks"))
-            if slow and names:
-                raise CommandError(f"there is no quick form of the benchmark {', '.join(slow)}; leave out --quick")
-            modules = {name: module for name, module in modules.items() if name not in slow}
-        for name, module in modules.items():
+        for name in sorted(names or known):
             try:
+                module = import_module(f"twin.benchmarks.{name}")
+                if quick and not hasattr(module, "quick_benchmarks"):
+                    if names:
+                        raise CommandError(f"there is no quick form of the benchmark {name}; leave out --quick")
+                    continue
                 for measured in (module.quick_benchmarks if quick else module.benchmarks)():
                     rows.append(asdict(measured) | {"status": measured.status})
                     if not json:
                         self._line(measured)
+            except CommandError:
+                raise
             except Exception as error:
                 logger.exception("benchmark %s failed", name)
                 broken.append(f"{name} failed with {type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Start everything on this machine: database, web server and Celery worker; end all of it together."""
+"""Start everything on this machine: database, web server, solver processes, Celery worker; end all of it together."""
 
 import contextlib
 import ctypes
@@ -20,13 +20,18 @@ from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
+from twin import solver_door
 from twin.onboarding import first_start
-from twin.runs import ring, services, tasks
+from twin.runs import ring, services
 
 POLL_S = 0.2
 STOP_S = 4.0  # a run that is being solved then is queued again at the next start
 MAX_RESTART_DELAY_S = 30.0
+MOST_SOLVERS = 4  # of the default; each has some 100 MB of its own
+WARM_UP = "twin.tasks.warm_up"  # by name: the module of tasks loads the solvers
+SOLVERS_FIRST_S = 300.0  # that the worker waits for the solver processes, which compile for both at a first start
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+CALLED = {"worker": "The worker", "solvers": "The solver processes"}
 
 
 @dataclass(slots=True)
@@ -34,6 +39,7 @@ class Child:
     """A process group that lives as long as this command."""
 
     command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)  # beside this command's own
     process: subprocess.Popen | None = None
     started_s: float = 0.0
     n_failures: int = 0
@@ -46,6 +52,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=_end_with_parent,
+            env=os.environ | self.environment,
         )
         self.started_s, self.restart_s = time.monotonic(), float("inf")
 
@@ -61,10 +68,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser) -> None:
         parser.add_argument("bind", nargs="?", default="127.0.0.1:8000", metavar="ADDR:PORT")
         parser.add_argument("--threads", type=int, default=8, help="requests served at once (default 8)")
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        parser.add_argument(
+            "--solvers",
+            type=int,
+            default=min(cores, MOST_SOLVERS),
+            help="processes that solve what pages ask, e.g. instant answers (default: one per core, at most 4)",
+        )
         parser.add_argument("--concurrency", type=int, default=1, help="runs solved at once (default 1)")
         parser.add_argument("--no-worker", action="store_true", help="the workers run on other machines")
 
-    def handle(self, *args, bind: str, threads: int, concurrency: int, no_worker: bool, **options) -> None:
+    def handle(
+        self, *args, bind: str, threads: int, solvers: int, concurrency: int, no_worker: bool, **options
+    ) -> None:
         host, port = _address(bind)
         lock = _only_one_here()
         _check_free(host, port)
@@ -79,17 +95,25 @@ class Command(BaseCommand):
             raise CommandError(f"the database cannot be used: {error}") from error
         if n_waiting:
             self._say(f"{n_waiting} unfinished run(s) resumed.")
-        children = {"web": Child(_web_command(host, port, threads))}
+        if settings.TWIN_SOLVES_HERE:
+            solvers = 0  # the web process does
+        told = {"TWIN_SOLVERS": str(solvers), "MALLOC_ARENA_MAX": "2"}  # many threads, each with little of its own
+        children = {"web": Child(_web_command(host, port, threads), told)}
+        if solvers:
+            children["solvers"] = Child(_solver_command(solvers), {"OMP_NUM_THREADS": "1"} | told)
         if not no_worker:
             children["worker"] = Child(_worker_command(concurrency))
             with contextlib.suppress(kombu.exceptions.OperationalError):  # the broker is away: a worker's page says so
-                tasks.warm_up.apply_async(retry_policy=services.PUBLISH_RETRY)
+                services.app.send_task(WARM_UP, retry=True, retry_policy=services.PUBLISH_RETRY)
         stop: list[int] = []
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda received, _: stop.append(received))
         try:
-            for child in children.values():
-                child.start()
+            for name, child in children.items():
+                if name == "worker" and solvers:
+                    child.restart_s = time.monotonic() + SOLVERS_FIRST_S  # or once they are there
+                else:
+                    child.start()
             self._wait_for_page(host, port, children["web"], stop)
             if not stop:
                 self._say_how_to_sign_in(host, port, n_samples)
@@ -131,29 +155,33 @@ class Command(BaseCommand):
         self._say(f"Open http://{shown}:{port}/ and {how}. Ctrl-C ends it.")
 
     def _watch(self, children: dict[str, Child], stop: list[int]) -> None:
-        """Return on a signal; restart the worker when it ends; raise when the web server does."""
+        """Return on a signal; restart worker and solvers when they end; raise when the web server does."""
         swept_s = time.monotonic()
         while not stop:
             time.sleep(POLL_S)
             if (code := children["web"].process.poll()) is not None:
                 raise CommandError(f"the web server ended with {code}")
-            if "worker" in children:
-                self._mend(children["worker"])
+            for name in {"worker", "solvers"} & children.keys():
+                self._mend(name, children[name])
+            if "worker" in children and not children["worker"].process and _solvers_listen():
+                children["worker"].start()
             if settings.TWIN_RING_EVERY_S and time.monotonic() - swept_s > settings.TWIN_RING_EVERY_S:
                 swept_s = time.monotonic()
                 self._recover(all_running=False)
 
-    def _mend(self, worker: Child) -> None:
+    def _mend(self, name: str, child: Child) -> None:
         now_s = time.monotonic()
-        if worker.restart_s <= now_s:
-            worker.start()
-        elif worker.restart_s == float("inf") and worker.process.poll() is not None:
-            worker.kill_group()
-            worker.n_failures = 1 if now_s - worker.started_s > 60 else worker.n_failures + 1
-            delay_s = min(0.25 * 2**worker.n_failures, MAX_RESTART_DELAY_S)
-            worker.restart_s = now_s + delay_s
-            self.stderr.write(f"The worker ended with {worker.process.returncode}; another starts in {delay_s:.1f} s.")
-            self._recover(all_running=settings.EMBEDDED_BROKER)
+        if child.restart_s <= now_s:
+            child.start()
+        elif child.restart_s == float("inf") and child.process.poll() is not None:
+            child.kill_group()
+            child.n_failures = 1 if now_s - child.started_s > 60 else child.n_failures + 1
+            delay_s = min(0.25 * 2**child.n_failures, MAX_RESTART_DELAY_S)
+            child.restart_s = now_s + delay_s
+            ended = f"{CALLED[name]} ended with {child.process.returncode}"
+            self.stderr.write(f"{ended}; a restart follows in {delay_s:.1f} s.")
+            if name == "worker":
+                self._recover(all_running=settings.EMBEDDED_BROKER)
 
     def _recover(self, all_running: bool) -> None:
         close_old_connections()
@@ -208,29 +236,43 @@ def _reachable(host: str) -> str:
 
 
 def _web_command(host: str, port: int, threads: int) -> list[str]:
-    memory = "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()  # heartbeats must not wait for a disk
     bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    waiting = 0 if settings.TWIN_SOLVES_HERE else solver_door.MOST_OPEN  # each holds a thread, and no page waits for it
+    return _gunicorn("twin.wsgi", bind, 1) + ["--threads", str(threads + waiting), "--graceful-timeout", "2"]
+
+
+def _solver_command(n: int) -> list[str]:
+    path = solver_door.socket_path()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.parent.stat().st_uid != os.getuid():
+        raise CommandError(f"{path.parent} belongs to somebody else; set TWIN_HOME to a shorter path")
+    path.unlink(missing_ok=True)  # of a process that was killed
+    return _gunicorn("twin.solvers.wsgi", f"unix:{path}", n) + ["--config", "python:twin.solvers.server"]
+
+
+def _gunicorn(module: str, bind: str, n_processes: int) -> list[str]:
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()  # heartbeats must not wait for a disk
     return [
         sys.executable,
         "-m",
         "gunicorn",
-        "twin.wsgi:application",
+        f"{module}:application",
         "--bind",
         bind,
         "--workers",
-        "1",
-        "--threads",
-        str(threads),
+        str(n_processes),
         "--worker-tmp-dir",
         memory,
-        "--graceful-timeout",
-        "2",
         "--log-level",
         "warning",
         "--no-control-socket",
-        "--config",
-        "python:twin.web_server",
     ]
+
+
+def _solvers_listen() -> bool:
+    """Return whether the solver processes are loaded and take questions."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(solver_door.socket_path())) == 0
 
 
 def _worker_command(concurrency: int) -> list[str]:

@@ -12,7 +12,7 @@ from twin.core.text.json_rows import as_json
 from twin.core.text.numbers import quantity_text
 from twin.management.arguments import named_layout, named_scenario
 from twin.models import Run
-from twin.runs import services
+from twin.runs import execution
 
 
 class Command(BaseCommand):
@@ -32,7 +32,7 @@ class Command(BaseCommand):
             return
         if not layout:
             raise CommandError("name a SITE/LAYOUT, or --list")
-        run = services.run_now(layout=(found := named_layout(layout)), scenario=named_scenario(found, scenario))
+        run = execution.run_now(layout=(found := named_layout(layout)), scenario=named_scenario(found, scenario))
         if run.status != Run.Status.DONE:
             raise CommandError(run.message)
         if json:

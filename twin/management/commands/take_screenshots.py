@@ -38,8 +38,8 @@ class Command(BaseCommand):
 
     def handle(self, *, out: Path, **options) -> None:
         try:
-            from PIL import Image
-            from playwright.sync_api import sync_playwright
+            from PIL import Image  # as the next: of the development packages, which a user's environment lacks
+            from playwright.sync_api import sync_playwright  # see above
         except ModuleNotFoundError as error:
             raise CommandError(f"{error.name} is not installed: pip install -r requirements-dev.lock") from error
         chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -1,14 +1,20 @@
-"""Load what the first answers of a web process would wait for: compiled solvers, serving configurations, claims."""
+"""Load what the first answers would wait for: compiled solvers, serving configurations, claims, the API's document."""
 
 import logging
 from collections.abc import Callable
 
 from django.db import connection
 
-from facility.models import Layout
+from facility.models import Layout, Product
+from twin.api.known_parameters import known_parameters
+from twin.core.solve.estimate import instant_answer
+from twin.core.solve.object_states import object_tables
+from twin.core.solve.simulate import described
+from twin.core.solve.steady import DESIGN, solve_steady
 from twin.exceptions import CannotSimulate
 from twin.runs import snapshot
 from twin.runs.findings import layout_findings
+from twin.views.serving import ENGINES, FIRST, explored, recomputed_claims
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +30,7 @@ def warm_up() -> None:
         for layout in Layout.objects.select_related("site").order_by("-updated_at")[:N_LAYOUTS]:
             _tried(f"layout {layout.path}", lambda layout=layout: _answer(layout))
         _tried("serving explorer", _explore)
+        _tried("addresses of the API", lambda: known_parameters("/api/", "GET"))
     finally:
         connection.close()
 
@@ -38,11 +45,6 @@ def _tried(what: str, work: Callable[[], None]) -> None:
 
 
 def _answer(layout: Layout) -> None:
-    from twin.core.solve.estimate import instant_answer
-    from twin.core.solve.object_states import object_tables
-    from twin.core.solve.simulate import described
-    from twin.core.solve.steady import DESIGN, solve_steady
-
     layout_findings(layout)
     for scenario in layout.site.scenarios.select_related("weather")[:1]:
         year = described(snapshot.inputs_now(layout, scenario))
@@ -51,9 +53,6 @@ def _answer(layout: Layout) -> None:
 
 
 def _explore() -> None:
-    from facility.models import Product
-    from twin.views.serving import ENGINES, FIRST, explored, recomputed_claims
-
     chosen = [Product.objects.filter(kind=kind, slug=slug).first() for kind, slug in FIRST.items()]
     if all(chosen):
         explored(*chosen, ENGINES[0][0])
