@@ -28,16 +28,19 @@ REFUSALS = {
     "413": "The body is too large.",
     "415": "The body's media type is not supported.",
     "429": "Too many wrong tokens; Retry-After says when to try again.",
-    "503": "The database cannot be reached, or the server is busy; Retry-After says when to try again.",
+    "503": "The database cannot be reached, or the server or its solvers are busy; Retry-After says when to try again.",
+    "504": "The answer took too long; it was stopped.",
     "507": "The server's disk is full; nothing was changed.",
     "401": "No token, or an unknown one.",
     "403": "Visible, but the caller may not change it; or the token is read-only.",
     "404": "Not there, or not visible to the caller.",
     "422": "The layout cannot be solved as it is described; the sentence says what it lacks.",
-    "409": "Somebody has changed the same object since the version named; nothing was changed.",
+    "409": "Somebody has changed the same object since the version named, and nothing was changed; or the same session "
+    "has asked the same question again, and this older one was stopped.",
     "412": "The object is not what If-Match names any more; nothing was changed.",
     "428": "The token or the server asks for If-Match or version with every change.",
 }
+STOPPED = ("409", "504")  # what solver processes answer: asked again meanwhile, took too long
 ALWAYS = ("400", "401", "429", "503")
 READS = (*ALWAYS, "404")
 CHANGES = (*ALWAYS, "403", "404", "409", "412", "413", "415", "428", "507")
@@ -64,16 +67,16 @@ class QuestionSchema(RefusalSchema):
     """Of a question that changes nothing: whatever the method, only its input or its token can be wrong."""
 
     def refusals(self) -> Iterable[str]:
-        """Return bad input and bad token."""
-        return (*ALWAYS, "413", "415")
+        """Return bad input and bad token, and a question that was stopped."""
+        return (*ALWAYS, *STOPPED, "413", "415")
 
 
 class LayoutQuestionSchema(RefusalSchema):
     """Of a question about a layout as it is described now."""
 
     def refusals(self) -> Iterable[str]:
-        """Return bad input and bad token, no such layout, a layout that cannot be solved."""
-        return (*ALWAYS, "404", "413", "415", "422")
+        """Return bad input and bad token, no such layout, one that cannot be solved, a question that was stopped."""
+        return (*ALWAYS, *STOPPED, "404", "413", "415", "422")
 
 
 class TokenScheme(OpenApiAuthenticationExtension):

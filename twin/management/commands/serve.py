@@ -117,6 +117,8 @@ class Command(BaseCommand):
             self._wait_for_page(host, port, children["web"], stop)
             if not stop:
                 self._say_how_to_sign_in(host, port, n_samples)
+            if solvers and not stop and not _solvers_listen():
+                self._say("The solvers are being loaded; the first start on a machine compiles them, about a minute.")
             self._watch(children, stop)
         finally:
             _stop_all(children)
