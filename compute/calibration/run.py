@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -272,14 +273,14 @@ def calibrate(evidence: Evidence, validation: CrossValidation, *, fitted_from: s
 
 def bands_of(
     evidence: Evidence, validation: CrossValidation, use: BoolArray | None = None, unseen: str | None = None
-) -> dict[str, dict]:
+) -> dict[str, dict[str, Any]]:
     """Return residual quantiles by novelty and quantity, from the cases of `use`; of all novelties or that of one.
 
     Only groups that a case of that novelty can be looked up in.
     """
     cases = evidence.table.cases
     keep = np.ones(len(cases), dtype=bool) if use is None else use
-    bands: dict[str, dict] = {kind: {} for kind in KINDS if unseen in (None, KINDS[kind])}
+    bands: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS if unseen in (None, KINDS[kind])}
     for j, quantity in enumerate(QUANTITIES):
         paths = [group_path(case, bool(q), quantity) for case, q in zip(cases, validation.queued, strict=True)]
         for kind in bands:

@@ -216,7 +216,7 @@ def _folded(block: int) -> int:
 
 def read_rows(
     trace: Path | TraceSource, columns: list[str], run: str | None
-) -> Iterator[tuple[int, dict[str, Sequence[str]], dict]]:
+) -> Iterator[tuple[int, dict[str, Sequence[str]], dict[int, str]]]:
     """Yield `first_row, cells by column, reasons` for batches of a trace's rows; short or long rows get a reason."""
     kept: Iterator[list[str]] = trace_source(trace).rows()
     if run is not None:

@@ -1,6 +1,7 @@
 """A coupled solve in parts: results of some of the elements put together into that of all."""
 
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ class Parts:
 
     def __init__(self, n_elements: int) -> None:
         self._n = n_elements
-        self._arrays: dict[str, NDArray] = {}
+        self._arrays: dict[str, NDArray[Any]] = {}
         self._done = np.zeros(n_elements, dtype=bool)
         self._racks: list[tuple[int, RackSummary]] = []
         self._reports: list[SolveReport] = []

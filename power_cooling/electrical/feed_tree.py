@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -97,7 +98,7 @@ class FeedTree:
             raise KeyError(f"no feed {name!r}; there are {', '.join(self.names)}") from None
 
 
-def _refuse(field: str, names: Sequence[str], values: NDArray, wrong: BoolArray, allowed: str) -> None:
+def _refuse(field: str, names: Sequence[str], values: NDArray[Any], wrong: BoolArray, allowed: str) -> None:
     if np.any(wrong):
         at = int(np.flatnonzero(wrong)[0])
         raise ValueError(f"FeedTree.{field}[{names[at]}] is {values[at]}; must be {allowed}")
@@ -159,7 +160,7 @@ def feed_tree(
     new_position[order] = np.arange(n)
     new_position[-1] = -1  # where index -1, no parent, looks
 
-    def column(field: str, values: ArrayLike, dtype: type) -> NDArray:
+    def column(field: str, values: ArrayLike, dtype: type) -> NDArray[Any]:
         given = np.asarray(values)
         if given.ndim == 1 and given.shape != (n,):
             raise ValueError(f"FeedTree.{field} has shape {given.shape}; ({n},) is needed")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 from twin.core.comparison.assumptions import AssumptionRow, differing_assumptions, differing_questions
 from twin.core.comparison.pareto import TokenFrontier, token_frontiers
@@ -183,7 +184,7 @@ def _answer_row(known: Answer, found: list[Answer | None]) -> AnswerRow:
 
 
 def _waterfalls(
-    runs: Sequence[ComparedRun], reference: int, parts: Callable[[ComparedRun], dict], unit: str
+    runs: Sequence[ComparedRun], reference: int, parts: Callable[[ComparedRun], dict[str, Any]], unit: str
 ) -> list[Waterfall]:
     start = parts(runs[reference])
     others = [parts(run) for i, run in enumerate(runs) if i != reference]

@@ -7,7 +7,7 @@ Things are matched by hall and name; what is left over in a hall is matched by p
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twin.core.inputs.layout import CduRow, FeedRow, HallRow, LayoutInputs, PlantRow, column_names
 from twin.core.text.field_names import fact_text, field_unit, field_words
@@ -169,7 +169,7 @@ def plan_difference(a: LayoutInputs, b: LayoutInputs) -> PlanDifference:
 
 def rows(differences: Iterable[Difference]) -> list[Row]:
     """Return differences as rows, those that are alike together, in the order of `STATES`."""
-    gathered: dict[tuple, list[str]] = defaultdict(list)
+    gathered: dict[tuple[Any, ...], list[str]] = defaultdict(list)
     for one in differences:
         if one.state != SAME:
             gathered[one.state, one.thing.kind, one.thing.hall, one.said].append(one.thing.name)

@@ -7,6 +7,7 @@ lead to groups of CDUs and to the air units of halls, and from these to racks. R
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from twin.core.diagrams.rows import DrawnCdu, DrawnHall, DrawnPlant, DrawnRack
 from twin.core.diagrams.schematic import BLOCK_HEIGHT, BLOCK_WIDTH, Box, Node, Reading, Schematic, Slot, Wire, block
@@ -65,7 +66,7 @@ def _branches(
     cdus: Sequence[DrawnCdu], halls: Sequence[DrawnHall], racks: Sequence[DrawnRack]
 ) -> dict[int | None, list[_Branch]]:
     """Return what hangs on each plant, with the racks behind it."""
-    groups: dict[tuple, list[DrawnCdu]] = defaultdict(list)
+    groups: dict[tuple[Any, ...], list[DrawnCdu]] = defaultdict(list)
     n_groups = len({(cdu.plant_id, cdu.group) for cdu in cdus})
     for cdu in cdus:
         groups[(cdu.plant_id, cdu.hall_id if n_groups > MOST_BRANCHES else cdu.group)].append(cdu)

@@ -67,7 +67,7 @@ class Readings:
         values = values[np.isfinite(values)]
         return float(getattr(np, reading.how)(values)) if values.size else None
 
-    def states(self, table: str, ids: Iterable[int], hour: int) -> Counter:
+    def states(self, table: str, ids: Iterable[int], hour: int) -> Counter[Any]:
         """Return how many rows are in which state."""
         found = self._tables[table].state[hour, self.columns(table, ids)]
         return Counter(STATES[found].tolist())

@@ -25,7 +25,7 @@ class Symbol:
     shown: "Shown | None" = None
 
 
-def symbol(node: Node, shown: "Shown", href: str, squares: Sequence[tuple] = (), label: str = "") -> Symbol:
+def symbol(node: Node, shown: "Shown", href: str, squares: Sequence[tuple[Any, ...]] = (), label: str = "") -> Symbol:
     """Return a symbol with what it says."""
     lines = list(zip(node.slots, shown.texts, strict=True))
     width = round(shown.bar * node.bar[2], 1) if node.bar else 0.0

@@ -62,10 +62,10 @@ class RackTable:
     """Racks as described, one row each, before grouping. Arrays have shape (n_racks,)."""
 
     rack_id: IntArray
-    bank: dict[str, NDArray]  # columns of RackBank but for count, pool_index and load_share
+    bank: dict[str, NDArray[Any]]  # columns of RackBank but for count, pool_index and load_share
     load_share: FloatArray
-    accelerator: NDArray  # catalogue slug, "" where there is none
-    system: NDArray  # catalogue slug of the product, "" where there is none
+    accelerator: NDArray[Any]  # catalogue slug, "" where there is none
+    system: NDArray[Any]  # catalogue slug of the product, "" where there is none
     nameplate_w: FloatArray
 
 
@@ -93,8 +93,8 @@ def rack_table(inputs: LayoutInputs) -> RackTable:
     group_index = {name: i for i, name in enumerate(group_of)}
     group_of_cdu: dict[int | None, int] = {cdu.id: group_index[cdu.group] for cdu in inputs.cdus}
     coolant_of_cdu: dict[int | None, str] = {cdu.id: cdu.coolant for cdu in inputs.cdus}
-    kinds: dict[tuple, dict[str, Any]] = {}  # racks of the same make-up share one calculation
-    number: dict[tuple, int] = {}
+    kinds: dict[tuple[Any, ...], dict[str, Any]] = {}  # racks of the same make-up share one calculation
+    number: dict[tuple[Any, ...], int] = {}
     which = np.empty(n_racks, dtype=np.int64)
     for i in range(n_racks):
         key = (
@@ -311,7 +311,7 @@ def _supply_curve(tenth: float, half: float, full: float) -> LossCurve:
     return curve_from_efficiency([0.1, 0.5, 1.0], [tenth, half, full])
 
 
-def rack_classes(table: RackTable, pool_index: IntArray, feed_columns: NDArray) -> tuple[RackBank, IntArray]:
+def rack_classes(table: RackTable, pool_index: IntArray, feed_columns: NDArray[Any]) -> tuple[RackBank, IntArray]:
     """Group identical racks.
 
     Parameters

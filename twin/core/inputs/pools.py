@@ -170,7 +170,7 @@ def plan_pools(inputs: LayoutInputs, table: RackTable, n_hours: int) -> tuple[li
     of_rack = share_out(np.array([share.accelerator_share_frac for share in shares]), racks.size)
     rack_pool = np.full(table.accelerator.size, -1, dtype=np.int64)
     pools: list[Pool] = []
-    solved: dict[tuple, _Service] = {}  # systems with the same accelerators and links are served alike
+    solved: dict[tuple[Any, ...], _Service] = {}  # systems with the same accelerators and links are served alike
     for i, share in enumerate(shares):
         racks_of_share = racks[of_rack == i]
         parts: list[_Part] = []

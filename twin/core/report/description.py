@@ -46,7 +46,7 @@ def description_section(inputs: LayoutInputs) -> Section:
     )
 
 
-def _table(inputs: LayoutInputs, title: str, kind: type, rows: Sequence[tuple]) -> Table:
+def _table(inputs: LayoutInputs, title: str, kind: type, rows: Sequence[tuple[Any, ...]]) -> Table:
     heads, columns = [], []
     for i, name in enumerate(column_names(kind)):
         if name == "id":

@@ -1,6 +1,7 @@
 """The floor plans of a report: a run's snapshot drawn to scale, racks coloured by what the run says of them."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ FEATURES = {
 }
 
 
-def plans(inputs: LayoutInputs, racks: Mapping[str, NDArray], places: Places | None = None) -> list[Drawing]:
+def plans(inputs: LayoutInputs, racks: Mapping[str, NDArray[Any]], places: Places | None = None) -> list[Drawing]:
     """Return one drawing per hall, racks coloured by their highest power of the year.
 
     Parameters
@@ -50,9 +51,9 @@ def plans(inputs: LayoutInputs, racks: Mapping[str, NDArray], places: Places | N
 def _hall(
     inputs: LayoutInputs,
     hall: HallRow,
-    level: NDArray,
-    over: NDArray,
-    throttled: NDArray,
+    level: NDArray[Any],
+    over: NDArray[Any],
+    throttled: NDArray[Any],
     ends: tuple[str, str],
     places: Places,
 ) -> Drawing:
@@ -147,7 +148,7 @@ def _scale_bar(drawing: Drawing, x: float, y: float, scale: float) -> None:
     drawing.add(Text(end + 4, y + 3, "5 m", 7))
 
 
-def _of(arrays: Mapping[str, NDArray], name: str, at: Mapping[int, int], pk: int) -> float:
+def _of(arrays: Mapping[str, NDArray[Any]], name: str, at: Mapping[int, int], pk: int) -> float:
     return float(arrays[name][at[pk]]) if name in arrays and pk in at else np.nan
 
 

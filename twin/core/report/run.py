@@ -46,12 +46,12 @@ class ReportedRun:
     bands: Mapping[str, list[float]]
     details: RunDetails
     inputs: LayoutInputs
-    series: Mapping[str, NDArray]
-    racks: Mapping[str, NDArray]
+    series: Mapping[str, NDArray[Any]]
+    racks: Mapping[str, NDArray[Any]]
     version_now: int  # of the layout, when the report is made
     place: str = ""
     status: str = ""
-    cdu_places: Mapping[int, tuple] = field(default_factory=dict)
+    cdu_places: Mapping[int, tuple[Any, ...]] = field(default_factory=dict)
     tornado: tuple[SensitivityRow, ...] = ()  # none as long as nobody asked for it
     diagrams: tuple[Drawing, ...] = ()  # one-line and loop, drawn from the same snapshot
 
@@ -649,7 +649,7 @@ def racks_section(run: ReportedRun) -> Section:
     return Section("Racks", tables=[by_product(products, rows, len(heads), known), every])
 
 
-def by_product(products: Iterable[str], rows: list[list[Any]], first: int, known: list[tuple]) -> Table:
+def by_product(products: Iterable[str], rows: list[list[Any]], first: int, known: list[tuple[Any, ...]]) -> Table:
     """Return the racks by product: how many, and mean or worst of what the run says of them."""
     groups: dict[str, list[list[Any]]] = {}
     for product, row in zip(products, rows, strict=True):

@@ -339,7 +339,7 @@ class SimulationResult:
     bands: dict[str, list[float]]
     details: RunDetails
     series: dict[str, NDArray[np.float32]]
-    racks: dict[str, NDArray]
+    racks: dict[str, NDArray[Any]]
 
 
 def run_details(stored: Mapping[str, Any] | None) -> RunDetails:

@@ -104,4 +104,4 @@ class ObjectTable:
     values: dict[str, FloatArray]
     limits: dict[str, FloatArray]
     state: NDArray[np.int64]  # (n_hours, n_objects)
-    beside: dict[str, list]  # further columns, one entry per object
+    beside: dict[str, list[Any]]  # further columns, one entry per object

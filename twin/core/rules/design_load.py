@@ -95,7 +95,7 @@ def _floats(column: tuple[float | None, ...]) -> FloatArray:
     return np.array([np.nan if value is None else value for value in column], dtype=float)
 
 
-def _positions(ids: tuple[int | None, ...], rows: tuple) -> IntArray:
+def _positions(ids: tuple[int | None, ...], rows: tuple[Any, ...]) -> IntArray:
     at = {row.id: i for i, row in enumerate(rows)}
     return np.array([at.get(key, -1) for key in ids], dtype=np.int64)
 

@@ -375,7 +375,9 @@ def _with_bands(point: Mapping[str, Any], names: Mapping[str, str], bands: Mappi
 
 
 def predicted(
-    rows: Sequence[Mapping[str, Any]], accelerators: Mapping[str, Mapping], models: Mapping[str, Mapping]
+    rows: Sequence[Mapping[str, Any]],
+    accelerators: Mapping[str, Mapping[str, Any]],
+    models: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     """Return one answer per row of serving cases, with the keys of `COLUMNS`; numbers that there are not are None.
 

@@ -7,6 +7,7 @@ reported where a rule fails for most of the time that it applies.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -258,7 +259,7 @@ def calibrate_air_handler(
     return Answer(measured, parameters, faults, [], [], list(rows.times.findings), rows.columns)
 
 
-def _faults(rows: Rows, handler: Handler, rules: Sequence[Rule]) -> list[dict]:
+def _faults(rows: Rows, handler: Handler, rules: Sequence[Rule]) -> list[dict[str, Any]]:
     """Return one entry per rule that fails on some day, and per odd schedule, most convincing first."""
     found = []
     days = np.unique(handler.day)
@@ -276,7 +277,7 @@ def _faults(rows: Rows, handler: Handler, rules: Sequence[Rule]) -> list[dict]:
     return sorted(found, key=lambda one: -one["score"])
 
 
-def _odd_days(rows: Rows, handler: Handler, days: NDArray[np.intp]) -> list[dict]:
+def _odd_days(rows: Rows, handler: Handler, days: NDArray[np.intp]) -> list[dict[str, Any]]:
     """Return days on which the fan keeps other hours, or another speed, than on the usual day."""
     found = []
     for name, values, where, meaning in (
@@ -300,7 +301,9 @@ def _odd_days(rows: Rows, handler: Handler, days: NDArray[np.intp]) -> list[dict
     return found
 
 
-def _entry(rows: Rows, kind: str, place: str, failed: Sequence[int], n_days: int, share: float, meaning: str) -> dict:
+def _entry(
+    rows: Rows, kind: str, place: str, failed: Sequence[int], n_days: int, share: float, meaning: str
+) -> dict[str, Any]:
     dates = [rows.times.iso(day * DAY_S)[:10] for day in failed]
     return {
         "kind": kind,

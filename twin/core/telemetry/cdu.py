@@ -638,7 +638,7 @@ def _baseline(loop: Loop) -> Baseline:
     return Baseline(mean, baseline.sigma, per)
 
 
-def fault_row(rows: Rows, one: Found) -> dict:
+def fault_row(rows: Rows, one: Found) -> dict[str, Any]:
     """Return a fault as the answer lists it."""
     kind, size = one.hypothesis.kind, one.size
     detail = _SENTENCES[kind](one)
@@ -687,14 +687,14 @@ def _sensor(one: Found) -> str:
     return one.hypothesis.object.removeprefix("sensor:")
 
 
-def _drift(loop: Loop, healthy: NDArray[np.bool_]) -> dict:
+def _drift(loop: Loop, healthy: NDArray[np.bool_]) -> dict[str, Any]:
     """Return the yearly drift of the conductance over the healthy bins, relative."""
     years = (loop.seconds[healthy] - loop.seconds[0]) / (365.25 * 86_400)
     values = loop_features(loop)[5][healthy]
     return {"parameter": "ua_w_per_k"} | relative_slope(years, values)
 
 
-def relative_slope(years: FloatArray, values: FloatArray) -> dict:
+def relative_slope(years: FloatArray, values: FloatArray) -> dict[str, Any]:
     """Return the slope per year of values with its 90 % interval, widened by what neighbours repeat."""
     good = np.isfinite(values)
     if good.sum() < 24:
@@ -707,7 +707,7 @@ def relative_slope(years: FloatArray, values: FloatArray) -> dict:
     return {"per_year": slope, "low": slope - Z_OF_INTERVAL * sigma, "high": slope + Z_OF_INTERVAL * sigma}
 
 
-def _coverage(loop: Loop, healthy: NDArray[np.bool_]) -> list[dict]:
+def _coverage(loop: Loop, healthy: NDArray[np.bool_]) -> list[dict[str, Any]]:
     """Return how the heat of both sides stands to the meter, over the healthy bins."""
     primary, secondary, metered = _heat(loop, loop.raw)
     sections = []

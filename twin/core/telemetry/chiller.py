@@ -7,6 +7,7 @@ current and a voltage give the power a second time, up to the power factor.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -215,7 +216,7 @@ def fit_power(machine: Machine, law: Law) -> Fit:
     return fit_map(parameters, residuals, samples_per_independent=samples_per_independent(start))
 
 
-def approach_drift(seconds: FloatArray, approach_k: FloatArray, load: FloatArray) -> dict | None:
+def approach_drift(seconds: FloatArray, approach_k: FloatArray, load: FloatArray) -> dict[str, Any] | None:
     """Return how an approach drifts at equal load [K per year], None where too little is known.
 
     The logarithm of the approach goes with that of the load (heat through the tubes) and with time; the interval is
@@ -312,7 +313,7 @@ def calibrate_chiller(
     )
 
 
-def _drifts(rows: Rows, machine: Machine) -> tuple[list[dict], list[dict]]:
+def _drifts(rows: Rows, machine: Machine) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the drifts of both approaches, and fouling where one rises beyond doubt and by much."""
     drifts, faults = [], []
     for side, load in (("condenser", machine.condenser_k), ("evaporator", machine.evaporator_k)):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,15 +46,15 @@ class Rows:
 class Answer:
     """What `calibrate_component` prints, in the shape of the interface."""
 
-    scores: dict
-    parameters: list[dict]
-    faults: list[dict]
-    drifts: list[dict]
-    coverage: list[dict]
-    date_findings: list[dict]
+    scores: dict[str, Any]
+    parameters: list[dict[str, Any]]
+    faults: list[dict[str, Any]]
+    drifts: list[dict[str, Any]]
+    coverage: list[dict[str, Any]]
+    date_findings: list[dict[str, Any]]
     columns: Mapping[str, str]
 
-    def as_json(self) -> dict:
+    def as_json(self) -> dict[str, Any]:
         """Return the answer as a dictionary."""
         return {
             "scores": self.scores,
@@ -150,7 +151,7 @@ def training_rows(rows: Rows, until: float | None, frac: float | None) -> NDArra
     return train
 
 
-def parameter_row(name: str, estimate: Estimate) -> dict:
+def parameter_row(name: str, estimate: Estimate) -> dict[str, Any]:
     """Return a fitted parameter as the answer lists it."""
     return {
         "object": name,

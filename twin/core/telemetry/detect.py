@@ -7,6 +7,7 @@ kind. Columns that hold the truth are never read.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -52,7 +53,7 @@ class Detection:
     score: FloatArray  # distance from the reference over that from which an alarm starts
     signals: dict[str, str]  # column: role
 
-    def as_rows(self) -> list[dict]:
+    def as_rows(self) -> list[dict[str, Any]]:
         """Return the rows as the answer lists them."""
         return [
             {"group": g, "time": t, "alarm": bool(a), "kind": k, "score": None if np.isnan(s) else round(float(s), 3)}

@@ -7,6 +7,7 @@ meter are; IT power is no part of it, so that the two can be held against each o
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -230,7 +231,7 @@ def calibrate_pod(
 
 def _strip(
     pod: Pod, supply: FloatArray, back: FloatArray, middle: float, breathed: FloatArray, train: NDArray[np.bool_]
-) -> dict:
+) -> dict[str, Any]:
     """Score sensors that are labelled as the cold aisle's but stand apart from what the racks breathe."""
     strip = _mean(pod.aisle_degc)
     if np.isfinite(strip[train]).sum() < 30:
@@ -258,7 +259,7 @@ def _followed(measured: FloatArray, predicted: FloatArray) -> FloatArray:
     return ahead
 
 
-def _coverage(pod: Pod) -> list[dict]:
+def _coverage(pod: Pod) -> list[dict[str, Any]]:
     """Return how sums of meters stand to the meter above them, the gap named."""
     sections = []
 

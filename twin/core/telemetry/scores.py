@@ -3,6 +3,8 @@
 Temperatures are scored in kelvin only: a coefficient of variation of degrees Celsius has no meaning.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,7 +37,7 @@ def nmbe_frac(measured: FloatArray, predicted: FloatArray) -> float:
     return float(np.sum(measured[both] - predicted[both]) / ((n - 1) * np.mean(measured[both])))
 
 
-def scored(quantity: str, measured: FloatArray, predicted: FloatArray, train: NDArray[np.bool_]) -> dict:
+def scored(quantity: str, measured: FloatArray, predicted: FloatArray, train: NDArray[np.bool_]) -> dict[str, Any]:
     """Return one entry of `scores`: the held-out measure, bias and row counts of a quantity.
 
     A name that ends in `_degc` is scored in kelvin.

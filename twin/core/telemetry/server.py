@@ -9,6 +9,7 @@ scored beside it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -274,7 +275,9 @@ def _by_time(
     return means
 
 
-def power_parameters(rows: ServerRows, train: NDArray[np.bool_], entry: Mapping | None = None) -> list[Parameter]:
+def power_parameters(
+    rows: ServerRows, train: NDArray[np.bool_], entry: Mapping[str, Any] | None = None
+) -> list[Parameter]:
     """Return the power law's parameters with priors from a catalogue entry, or from the training rows."""
     power = rows.power_w[train]
     if entry is not None:
@@ -463,7 +466,7 @@ def follow(
     return _averaged(measured, ahead, busy, WEIGHT_KEPT, WEIGHT_SIGMA)
 
 
-def fit_power(rows: ServerRows, train: NDArray[np.bool_], entry: Mapping | None = None) -> Fit:
+def fit_power(rows: ServerRows, train: NDArray[np.bool_], entry: Mapping[str, Any] | None = None) -> Fit:
     """Fit the power law to the training rows."""
     parameters = power_parameters(rows, train, entry)
     # Meters read to a few percent; what a job does beside its utilisation is larger, and is left to `follow`.
@@ -492,7 +495,7 @@ def temperature_degc(values: Mapping[str, float], power_w: FloatArray) -> FloatA
 
 
 def fit_temperature(
-    rows: ServerRows, train: NDArray[np.bool_], power_limit_w: float, entry: Mapping | None = None
+    rows: ServerRows, train: NDArray[np.bool_], power_limit_w: float, entry: Mapping[str, Any] | None = None
 ) -> Fit:
     """Fit inlet temperature, rise at the power limit, fan exponent and throttle limit to the training rows."""
     power, temperature = rows.power_w, rows.temperature_degc
@@ -532,7 +535,9 @@ def held_out_rows(seconds: FloatArray, holdout: str) -> NDArray[np.bool_]:
     return held
 
 
-def calibrate_server(table: Table, named: Mapping[str, str], holdout: str, entry: Mapping | None = None) -> dict:
+def calibrate_server(
+    table: Table, named: Mapping[str, str], holdout: str, entry: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Calibrate a server on its earlier rows and score it on the later ones.
 
     Parameters

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ class Times:
 
     seconds: FloatArray  # NaN where the cell could not be read
     zoned: bool
-    findings: tuple[dict, ...]  # {"finding", "n", "detail"}: what was odd, and what was done
+    findings: tuple[dict[str, Any], ...]  # {"finding", "n", "detail"}: what was odd, and what was done
 
     def iso(self, second: float) -> str:
         """Return a time as ISO 8601; with the zone where the table writes one."""
@@ -86,7 +87,7 @@ def read_times(cells: Sequence[str], exported: Sequence[str] | None = None) -> T
     return Times(seconds, zoned, tuple(findings))
 
 
-def _read(cells: Sequence[str]) -> tuple[FloatArray, bool, list[dict]]:
+def _read(cells: Sequence[str]) -> tuple[FloatArray, bool, list[dict[str, Any]]]:
     seconds = np.full(len(cells), np.nan)
     try:
         numbers = np.array([float(cell) if cell else np.nan for cell in cells])
@@ -117,7 +118,7 @@ def _read(cells: Sequence[str]) -> tuple[FloatArray, bool, list[dict]]:
     return seconds, zoned, findings
 
 
-def _slashed(cells: Sequence[str], rows: list[int], seconds: FloatArray) -> list[dict]:
+def _slashed(cells: Sequence[str], rows: list[int], seconds: FloatArray) -> list[dict[str, Any]]:
     """Read the cells of `rows` into `seconds`, choosing the order of day and month for the whole column."""
     parts = {row: _SLASHED.match(cells[row]) for row in rows}
     numbers = {row: tuple(int(part) for part in match.groups()[:3]) for row, match in parts.items() if match}
@@ -152,7 +153,7 @@ def _slashed(cells: Sequence[str], rows: list[int], seconds: FloatArray) -> list
     return findings
 
 
-def _moment(match: re.Match | None, order: str) -> float:
+def _moment(match: re.Match[str] | None, order: str) -> float:
     if match is None:
         return np.nan
     a, b, c, hour, minute, second, half = match.groups()
@@ -249,7 +250,7 @@ def _by_order_from(written: FloatArray, turned: FloatArray, usual: float) -> Flo
     return best
 
 
-def _order_findings(seconds: FloatArray, zoned: bool) -> list[dict]:
+def _order_findings(seconds: FloatArray, zoned: bool) -> list[dict[str, Any]]:
     finite = seconds[np.isfinite(seconds)]
     if finite.size < 3:
         return []
@@ -275,7 +276,7 @@ def _order_findings(seconds: FloatArray, zoned: bool) -> list[dict]:
     return findings
 
 
-def _against_export(seconds: FloatArray, exported: Sequence[str], zoned: bool) -> list[dict]:
+def _against_export(seconds: FloatArray, exported: Sequence[str], zoned: bool) -> list[dict[str, Any]]:
     """Compare the times with the same ones as exported: swapped days and months are counted."""
     written = np.full(len(exported), np.nan)
     for row, cell in enumerate(exported):
@@ -304,5 +305,5 @@ def _against_export(seconds: FloatArray, exported: Sequence[str], zoned: bool) -
     return findings
 
 
-def _finding(finding: str, n: int, detail: str) -> dict:
+def _finding(finding: str, n: int, detail: str) -> dict[str, Any]:
     return {"finding": finding, "n": n, "detail": detail}
