@@ -4,7 +4,7 @@ Capital follows what is drawn; see `capital`. All prices are those of the catalo
 rate that inflation leaves of the cost of capital, less what its residual value is worth at the end of its life.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -329,10 +329,38 @@ def sensitivities(used: Quantities, prices: Prices, bounds: PriceBounds) -> list
 
 def prices_of(inputs: LayoutInputs) -> tuple[Prices, PriceBounds]:
     """Return a snapshot's prices, and the low and high of those that the catalogue gives a range for."""
-    finance = {slug: entry.facts for slug, entry in inputs.products.finance.items()}
-    region = inputs.site.region.facts
-    row, usual = capital.cost_row(inputs).facts, inputs.products.facility_capex[capital.US_ROW].facts
-    own_price = inputs.scenario.electricity_usd_per_kwh
+    return prices_by_facts(
+        {slug: entry.facts for slug, entry in inputs.products.finance.items()},
+        inputs.site.region.facts,
+        capital.cost_row(inputs).facts,
+        inputs.products.facility_capex[capital.US_ROW].facts,
+        inputs.scenario.electricity_usd_per_kwh,
+    )
+
+
+def prices_by_facts(
+    finance: Mapping[str, Mapping[str, Any]],
+    region: Mapping[str, Any],
+    row: Mapping[str, Any],
+    usual: Mapping[str, Any],
+    own_price: float | None = None,
+) -> tuple[Prices, PriceBounds]:
+    """Return prices and their bounds from catalogue facts.
+
+    Parameters
+    ----------
+    finance : mapping
+        Facts of the financial assumptions, by slug.
+    region, row, usual : mapping
+        Facts of the region, of the published cost of a facility there, and of that in the United States.
+    own_price : float, optional
+        Electricity [USD/kWh]; None takes the region's.
+
+    Raises
+    ------
+    ValueError
+        If the catalogue lacks a financial assumption.
+    """
 
     def value(slug: str) -> float:
         if slug not in finance:

@@ -1,0 +1,67 @@
+"""Cost of accelerators as we build and run them, beside published costs of ownership and rents."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from facility.catalogue import entries
+from twin.core.results import capital, economics
+from twin.validation.check import Check, within
+
+GROUP = "money"
+
+# Published of one accelerator, all in: dollars to build it with network and facility, and dollars an hour to own it
+# without software licences. H100: 5 bn USD per 100,000 (2025) and SemiAnalysis 2025, 1.4 to 1.5; GB200 NVL72: 5 M USD a
+# rack with external network and SemiAnalysis 2025, 2.2 to 2.4.
+PUBLISHED = {"dgx-h100": (50_000.0, (1.4, 1.5)), "dgx-gb200-nvl72": (70_000.0, (2.2, 2.4))}
+PUE = 1.25  # of fleets in the published cases
+USED_FRAC = 0.8  # of nameplate power, mean
+REACH = 0.3  # as far as published figures of one system lie from each other
+RACKS = 100.0
+
+
+def checks(data: Path) -> Iterator[Check]:  # noqa: ARG001 published figures are retyped here
+    """Yield our cost over the published one, by system."""
+    finance, rents = entries("finance"), entries("gpu_rental")
+    usual = entries("facility_capex")[capital.US_ROW]
+    prices, _ = economics.prices_by_facts(finance, entries("regions")["us-average"], usual, usual)
+    for slug, (to_build, an_hour) in PUBLISHED.items():
+        system = entries("systems")[slug]
+        n = RACKS * float(system["accelerators_per_system"])
+        used = _usual_hall(system, prices)
+        built = sum(economics.capital_usd(used, prices).values()) / n
+        note = f"{built:,.0f} against {to_build:,.0f} USD with network and facility"
+        yield within(
+            f"{slug}, cost to build", GROUP, 1, built / to_build, (1 - REACH, 1 + REACH), "of the published", note
+        )
+        licences = used.n_accelerators * prices.licence_usd_per_accelerator
+        owned = (sum(item.usd_per_year for item in economics.yearly_costs(used, prices)) - licences) / n / 8760.0
+        low, high = an_hour
+        note = f"{owned:.2f} USD/h, published {low:g} to {high:g} for a hyperscaler, without licences"
+        yield within(f"{slug}, cost of owning", GROUP, 1, owned, (low * (1 - REACH), high * (1 + REACH)), "USD/h", note)
+        market = rents[str(system["accelerator"])]
+        bounds = (0.3, 1.0)  # a provider that rents out below what owning costs does not last
+        share = owned / float(market["reserved_1y_usd_per_gpu_h"])
+        yield within(f"{slug}, owning over rent", GROUP, 1, share, bounds, "of the reserved price", market["source"])
+
+
+def _usual_hall(system: dict, prices: economics.Prices) -> economics.Quantities:
+    """Return a hall of one system whose plant costs what the published cost of a facility holds for it."""
+    nameplate_w = RACKS * float(system["max_power_w"])
+    plant = nameplate_w * prices.facility_usd_per_w * prices.plant_share_frac
+    meter_w = nameplate_w * USED_FRAC * PUE
+    return economics.Quantities(
+        output_tokens=0.0,
+        input_tokens=0.0,
+        good_tokens=0.0,
+        prompt_frac=0.0,
+        it_capital_usd=RACKS * float(system["price_estimate_usd"]),
+        plant_usd=plant / (prices.installation_factor * prices.region_factor),
+        nameplate_power_w=nameplate_w,
+        energy_j=meter_w * 8760 * 3600,
+        peak_power_w=nameplate_w * PUE,
+        water_m3=0.0,
+        carbon_kg=0.0,
+        liquid_frac=1.0 if float(system.get("liquid_heat_frac") or 0.0) > 0 else 0.0,
+        n_accelerators=RACKS * float(system["accelerators_per_system"]),
+        rent_usd_per_h=None,
+    )
