@@ -30,6 +30,7 @@ ASSUMED_REFERENCE_DEGC = 65.0  # junction of a busy accelerator while its watts 
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 Bank = TypeVar("Bank", bound="DataclassInstance")
 
 # Bounds a field may carry: metadata {"low": x} means >= x, {"above": x} means > x, {"high": x} means <= x.
@@ -546,8 +547,9 @@ class Failures:
 #: The alike units that may fail, by the name of their field in `Failures` without its ending: bank and count.
 UNITS_THAT_FAIL = {
     entry.name.removesuffix("_running"): (entry.metadata["bank"], entry.metadata["count"])
-    for entry in fields(Failures) if "bank" in entry.metadata
-}  # fmt: skip
+    for entry in fields(Failures)
+    if "bank" in entry.metadata
+}
 
 
 def installed_units(site: SiteArrays) -> dict[str, FloatArray]:

@@ -12,7 +12,7 @@ import numpy as np
 from compute.replay import prefix_cache
 from compute.replay import state as replay_state
 from compute.replay import step as replay_step
-from compute.replay.compiled import compiled, compiled_entry, source_digest
+from compute.replay.compiled import compiled_entry, compiled_part, source_digest
 from compute.replay.prefix_cache import matched_blocks
 from compute.replay.state import (
     AHEAD,
@@ -33,7 +33,7 @@ ROUND_ROBIN, LEAST_LOADED, PREFIX_AWARE = range(3)
 ROUTERS = {"round-robin": ROUND_ROBIN, "least-loaded": LEAST_LOADED, "prefix-aware": PREFIX_AWARE}
 
 
-@compiled
+@compiled_part
 def choose_replica(pool: PoolState, window: Window, who: int, router: int) -> int:
     """Return the replica for a request.
 
@@ -70,7 +70,7 @@ def choose_replica(pool: PoolState, window: Window, who: int, router: int) -> in
     return best
 
 
-@compiled
+@compiled_part
 def push_pending(window: Window, at_s: float, who: int) -> None:
     """Remember a release to come."""
     i = window.n_pending[0]
@@ -85,7 +85,7 @@ def push_pending(window: Window, at_s: float, who: int) -> None:
     window.pending_s[i], window.pending_request[i] = at_s, who
 
 
-@compiled
+@compiled_part
 def pop_pending(window: Window) -> int:
     """Take the earliest release out and return its request."""
     top = window.pending_request[0]
@@ -113,7 +113,7 @@ def pop_pending(window: Window) -> int:
     return top
 
 
-@compiled
+@compiled_part
 def predecessor_ended(window: Window, who: int, end_s: float) -> None:
     """Tell a turn that one of those it waits for has ended; the last one sets its arrival."""
     request = window.requests[who - window.base]
@@ -124,7 +124,7 @@ def predecessor_ended(window: Window, who: int, end_s: float) -> None:
         push_pending(window, request.arrival_s, who)
 
 
-@compiled
+@compiled_part
 def release_followers(window: Window, who: int, end_s: float) -> None:
     """Tell the next turn of a session, and the sub-agents that this turn starts, that it has ended."""
     request = window.requests[who - window.base]
@@ -136,7 +136,7 @@ def release_followers(window: Window, who: int, end_s: float) -> None:
         child = window.requests[child - window.base].next_spawned
 
 
-@compiled
+@compiled_part
 def refusal(pool: PoolState, decode_pool: PoolState, window: Window, who: int) -> int:
     """Return why a request can never be served, or NOT_REFUSED."""
     request = window.requests[who - window.base]
@@ -152,7 +152,7 @@ def refusal(pool: PoolState, decode_pool: PoolState, window: Window, who: int) -
     return NOT_REFUSED
 
 
-@compiled
+@compiled_part
 def assign(pool: PoolState, decode_pool: PoolState, window: Window, who: int, router: int, arrival_s: float) -> None:
     """Send a request to a replica of its stage's pool, where it queues from `arrival_s`; or refuse it."""
     request = window.requests[who - window.base]
@@ -173,7 +173,7 @@ def assign(pool: PoolState, decode_pool: PoolState, window: Window, who: int, ro
     release_followers(window, who, arrival_s)  # a session goes on without the turn
 
 
-@compiled
+@compiled_part
 def first_ahead(window: Window, row: int) -> int:
     """Return the first row from `row` on that still waits for the trace's clock."""
     n_rows = window.base + window.requests.shape[0]
@@ -182,7 +182,7 @@ def first_ahead(window: Window, row: int) -> int:
     return row
 
 
-@compiled
+@compiled_part
 def route_arrivals(
     pool: PoolState, decode_pool: PoolState, window: Window, router: int, next_row: int, end_s: float
 ) -> int:
@@ -201,7 +201,7 @@ def route_arrivals(
             assign(pool, decode_pool, window, pop_pending(window), router, pending_s)
 
 
-@compiled
+@compiled_part
 def follow_up(window: Window, transfer_s_per_token: float, transfer_latency_s: float) -> None:
     """Let what follows from the ends of the last quantum happen: next turns, and transfers to the decode pool."""
     for i in range(window.n_finished[0]):

@@ -9,7 +9,7 @@ Stretches of steps without prompt work are taken in one go: their durations are 
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.replay.compiled import compiled
+from compute.replay.compiled import compiled_part
 from compute.replay.prefix_cache import evict_oldest, find_block, insert_block, pin_block, release_block
 from compute.replay.state import (
     CAME,
@@ -21,7 +21,7 @@ from compute.replay.state import (
 )
 
 
-@compiled
+@compiled_part
 def widen_bins(series: NDArray[np.float64], bins_s: NDArray[np.float64], end_s: float) -> None:
     """Merge bins in pairs until the last one reaches a time, counted from the start of the first."""
     n_bins = series.shape[0]
@@ -33,7 +33,7 @@ def widen_bins(series: NDArray[np.float64], bins_s: NDArray[np.float64], end_s: 
         bins_s[0] *= 2.0
 
 
-@compiled
+@compiled_part
 def record_wait(series: NDArray[np.float64], bins_s: NDArray[np.float64], start_s: float, end_s: float) -> None:
     """Count a request among those who wait between two times."""
     widen_bins(series, bins_s, end_s - bins_s[1])
@@ -43,7 +43,7 @@ def record_wait(series: NDArray[np.float64], bins_s: NDArray[np.float64], start_
         series[i, CAME_AT_S] += came * at_s
 
 
-@compiled
+@compiled_part
 def record(
     series: NDArray[np.float64], bins_s: NDArray[np.float64], start_s: float, end_s: float, amounts: tuple[float, ...]
 ) -> None:
@@ -61,7 +61,7 @@ def record(
             series[i, column] += share * amounts[column]
 
 
-@compiled
+@compiled_part
 def heap_push(step: NDArray[np.int64], request: NDArray[np.int64], n: int, at: int, who: int) -> None:
     """Add an entry to a binary heap of `n` entries ordered by step."""
     i = n
@@ -71,7 +71,7 @@ def heap_push(step: NDArray[np.int64], request: NDArray[np.int64], n: int, at: i
     step[i], request[i] = at, who
 
 
-@compiled
+@compiled_part
 def heap_remove(step: NDArray[np.int64], request: NDArray[np.int64], n: int, i: int) -> None:
     """Take entry `i` out of a binary heap of `n` entries."""
     at, who = step[n - 1], request[n - 1]
@@ -93,7 +93,7 @@ def heap_remove(step: NDArray[np.int64], request: NDArray[np.int64], n: int, i: 
     step[i], request[i] = at, who
 
 
-@compiled
+@compiled_part
 def enqueue(pool: PoolState, window: Window, r: int, who: int, front: bool) -> None:
     """Put a request at the end of its class's queue, or at its front."""
     request = window.requests[who - window.base]
@@ -112,7 +112,7 @@ def enqueue(pool: PoolState, window: Window, r: int, who: int, front: bool) -> N
     pool.replicas[r].waiting_prompt_tokens += request.input_tokens
 
 
-@compiled
+@compiled_part
 def dequeue(pool: PoolState, window: Window, r: int, p: int) -> None:
     """Take the head of a class's queue out."""
     request = window.requests[pool.queue_head[r, p] - window.base]
@@ -124,7 +124,7 @@ def dequeue(pool: PoolState, window: Window, r: int, p: int) -> None:
     pool.replicas[r].waiting_prompt_tokens -= request.input_tokens
 
 
-@compiled
+@compiled_part
 def make_room(pool: PoolState, r: int) -> None:
     """Evict cached blocks until they and what is in use fit the KV memory together."""
     cache, limits = pool.cache, pool.limits
@@ -135,7 +135,7 @@ def make_room(pool: PoolState, r: int) -> None:
         evict_oldest(cache, r)
 
 
-@compiled
+@compiled_part
 def keep_blocks(pool: PoolState, window: Window, r: int, who: int, n_tokens: int, pin: bool) -> None:
     """Enter the full blocks of a request's first `n_tokens` tokens in the prefix cache, pinned or not.
 
@@ -162,7 +162,7 @@ def keep_blocks(pool: PoolState, window: Window, r: int, who: int, n_tokens: int
             j += 1
 
 
-@compiled
+@compiled_part
 def release_memory(pool: PoolState, window: Window, r: int, who: int, context_tokens: float) -> None:
     """Give back the KV memory of a request that holds `context_tokens`; its shared blocks stay cached."""
     request = window.requests[who - window.base]
@@ -186,7 +186,7 @@ def release_memory(pool: PoolState, window: Window, r: int, who: int, context_to
     replica.blocked_head = NONE
 
 
-@compiled
+@compiled_part
 def admit(pool: PoolState, window: Window, r: int, who: int) -> bool:
     """Reserve KV memory for a waiting request's whole prompt and take cached blocks; False if it does not fit."""
     request = window.requests[who - window.base]
@@ -237,13 +237,13 @@ def admit(pool: PoolState, window: Window, r: int, who: int) -> bool:
     return True
 
 
-@compiled
+@compiled_part
 def frontend_delay_s(pool: PoolState, new_tokens: int) -> float:
     """Return the time that a request spends outside the engine: client, first response, own prompt's delay [s]."""
     return pool.limits.frontend_s + pool.limits.frontend_token_s * new_tokens
 
 
-@compiled
+@compiled_part
 def finish(pool: PoolState, window: Window, r: int, who: int, context_tokens: float) -> None:
     """End a request's stay at this pool, at the replica's present clock."""
     request = window.requests[who - window.base]
@@ -262,7 +262,7 @@ def finish(pool: PoolState, window: Window, r: int, who: int, context_tokens: fl
     window.n_finished[0] += 1
 
 
-@compiled
+@compiled_part
 def start_decoding(pool: PoolState, window: Window, r: int, who: int) -> None:
     """Seat a request whose prompt is complete; the token after the prompt has just been produced."""
     request = window.requests[who - window.base]
@@ -284,7 +284,7 @@ def start_decoding(pool: PoolState, window: Window, r: int, who: int) -> None:
     replica.context_tokens += context
 
 
-@compiled
+@compiled_part
 def preempt_one(pool: PoolState, window: Window, r: int) -> None:
     """Throw out the most recently admitted sequence of the lowest class; it waits at the front of its queue."""
     replica = pool.replicas[r]
@@ -314,7 +314,7 @@ def preempt_one(pool: PoolState, window: Window, r: int) -> None:
     enqueue(pool, window, r, victim, True)
 
 
-@compiled
+@compiled_part
 def windowed_context(pool: PoolState, window: Window, r: int) -> tuple[float, int, int]:
     """Return the sum of min(context, window), how many contexts still grow in it, and steps until the first is full."""
     replica = pool.replicas[r]
@@ -330,7 +330,7 @@ def windowed_context(pool: PoolState, window: Window, r: int) -> tuple[float, in
     return total, n_growing, steps_left
 
 
-@compiled
+@compiled_part
 def pairs_in_chunk(history: int, n: int, window_tokens: int) -> float:
     """Return the (query, key) pairs of `n` prompt tokens after `history` earlier ones; each sees itself too."""
     if window_tokens <= 0:
@@ -339,7 +339,7 @@ def pairs_in_chunk(history: int, n: int, window_tokens: int) -> float:
     return n_growing * history + 0.5 * n_growing * (n_growing + 1.0) + (n - n_growing) * float(window_tokens)
 
 
-@compiled
+@compiled_part
 def whole_prompt_s(pool: PoolState, n: int) -> float:
     """Return how much a prompt's first `n` tokens lengthen the steps that carry them, in as few chunks as there can be.
 
@@ -351,7 +351,7 @@ def whole_prompt_s(pool: PoolState, n: int) -> float:
     return pool.step.mixed_s[n] if n <= budget else pool.step.mixed_s[budget] * n / budget
 
 
-@compiled
+@compiled_part
 def steps_to_reach(first_s: float, growth_s: float, span_s: float, most: int) -> int:
     """Return the least number of steps (1 … most) whose durations first, first + growth, … sum to `span_s` or more."""
     if span_s <= first_s:
@@ -363,7 +363,7 @@ def steps_to_reach(first_s: float, growth_s: float, span_s: float, most: int) ->
     return min(max(int(np.ceil(k - 1e-9)), 1), most)
 
 
-@compiled
+@compiled_part
 def end_finished(pool: PoolState, window: Window, r: int) -> None:
     """End the decoding sequences whose last step has been taken."""
     replica = pool.replicas[r]
@@ -379,7 +379,7 @@ def end_finished(pool: PoolState, window: Window, r: int) -> None:
         finish(pool, window, r, who, context)
 
 
-@compiled
+@compiled_part
 def next_arrival(pool: PoolState, window: Window, r: int, after_s: float, n_classes: int) -> float:
     """Return the earliest arrival after a time among the queue heads of the first classes, or infinity [s]."""
     earliest = np.inf
@@ -392,7 +392,7 @@ def next_arrival(pool: PoolState, window: Window, r: int, after_s: float, n_clas
     return earliest
 
 
-@compiled
+@compiled_part
 def advance(pool: PoolState, window: Window, r: int, until_s: float) -> None:
     """Run replica `r` until its clock reaches `until_s` (the step in work is finished) or it has nothing to do."""
     replica = pool.replicas[r]
@@ -543,7 +543,7 @@ def advance(pool: PoolState, window: Window, r: int, until_s: float) -> None:
             start_decoding(pool, window, r, pool.completing[i])
 
 
-@compiled
+@compiled_part
 def start_decoding_transferred(pool: PoolState, window: Window, r: int, who: int) -> None:
     """Seat a request whose prompt came over from the prefill pool, with its first token."""
     request = window.requests[who - window.base]

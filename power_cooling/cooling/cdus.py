@@ -6,15 +6,15 @@ Scalar cores are compiled for the coupled solver; `solve_cdu` is the same for ar
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from power_cooling.compiled import compiled
 from power_cooling.fluids.heat_exchangers import counterflow_effectiveness_scalar, ua_from_rating
 
 FloatArray = NDArray[np.float64]
 
 
-@njit(cache=True)
+@compiled
 def conductance_scalar(ua, hot_w_per_k, cold_w_per_k):
     """Heat per kelvin between the two inlets of a counterflow exchanger [W/K]: effectiveness times least capacity."""
     least = min(hot_w_per_k, cold_w_per_k)
@@ -23,7 +23,7 @@ def conductance_scalar(ua, hot_w_per_k, cold_w_per_k):
     return least * counterflow_effectiveness_scalar(ua / least, least / max(hot_w_per_k, cold_w_per_k))
 
 
-@njit(cache=True)
+@compiled
 def part_flow_ua_scalar(ua, hot_frac, cold_frac, hot_film, cold_film, exponent):
     """UA [W/K] at part flow: films in series with the wall, each film ~ flow**exponent."""
     if hot_frac <= 0.0 or cold_frac <= 0.0:
@@ -33,7 +33,7 @@ def part_flow_ua_scalar(ua, hot_frac, cold_frac, hot_film, cold_film, exponent):
     return ua / (hot + cold + 1.0 - hot_film - cold_film)
 
 
-@njit(cache=True)
+@compiled
 def supply_scalar(
     heat,
     hot_w_per_k,
@@ -70,7 +70,7 @@ def supply_scalar(
     return setpoint, 0, wanted, 0.0
 
 
-@njit(cache=True)
+@compiled
 def valve_scalar(wanted, hot_w_per_k, cold_open_w_per_k, least_valve, ua, hot_part, cold_film, wall, exponent, start):
     """Valve position at which the conductance is `wanted` [W/K]: Newton in a bracket, to rounding."""
     low, high = least_valve, 1.0
@@ -107,7 +107,7 @@ def valve_scalar(wanted, hot_w_per_k, cold_open_w_per_k, least_valve, ua, hot_pa
     return v
 
 
-@njit(cache=True)
+@compiled
 def pump_power_scalar(rated_w, flow_frac, static_frac):
     """Pump power [W] at part flow: head = static + (1 - static) flow**2, so power ~ flow * head at like efficiency."""
     return rated_w * flow_frac * (static_frac + (1.0 - static_frac) * flow_frac * flow_frac)
@@ -230,7 +230,7 @@ def solve_cdu(
     return CduState(supply, back, valve, primary, (valve > min_valve_frac) & (valve < 1) if holds else valve < 0)
 
 
-@njit(cache=True)
+@compiled
 def _solve_cdus(heat, hot, cold, cold_in, ua, setpoint, hot_frac, holds, least, hot_film, cold_film, exponent, out):
     for i in range(heat.size):
         hot_part = hot_film * hot_frac[i] ** -exponent

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from power_cooling.compiled import compiled
 from power_cooling.site_arrays import ASSUMED_EVAPORATOR_APPROACH_K
 
 FloatArray = NDArray[np.float64]
@@ -114,13 +114,13 @@ class ChillerState:
     extrapolated: BoolArray  # a Carnot fraction, not a catalogue curve
 
 
-@njit(cache=True)
+@compiled
 def biquadratic_scalar(c, x, y):
     """c0 + c1 x + c2 x² + c3 y + c4 y² + c5 x y."""
     return c[0] + c[1] * x + c[2] * x * x + c[3] * y + c[4] * y * y + c[5] * x * y
 
 
-@njit(cache=True)
+@compiled
 def eir_scalar(
     heat_w, leaving_degc, condenser_degc, capacity_w, cop, capft, eirft, eirfplr, x_range, y_range, plr_range, unloading
 ):
@@ -137,7 +137,7 @@ def eir_scalar(
     return available / cop * max(biquadratic_scalar(eirft, x, y), 0.0) * by_load * cycling, available
 
 
-@njit(cache=True)
+@compiled
 def carnot_scalar(
     heat_w, leaving_degc, condenser_degc, capacity_w, carnot_frac, evaporator_k, condenser_k, eirfplr, least_part_load
 ):

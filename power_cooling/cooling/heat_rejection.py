@@ -7,9 +7,10 @@ in `towers`. The `*_scalar` functions are compiled cores for the coupled solver.
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numba import njit, vectorize
+from numba import vectorize
 from numpy.typing import ArrayLike, NDArray
 
+from power_cooling.compiled import compiled
 from power_cooling.fluids.heat_exchangers import crossflow_effectiveness_scalar
 from power_cooling.fluids.psychrometrics import (
     STANDARD_PRESSURE_PA,
@@ -69,7 +70,7 @@ class Pad:
     wetted: NDArray[np.bool_]
 
 
-@njit(cache=True)
+@compiled
 def dry_cooler_return_scalar(heat_w, fluid_w_per_k, air_degc, air_w_per_k, ua_w_per_k):
     """Temperature [°C] at which the fluid must arrive for an air-cooled coil to take `heat_w`; no iteration."""
     if heat_w <= 0.0:
@@ -83,7 +84,7 @@ def dry_cooler_return_scalar(heat_w, fluid_w_per_k, air_degc, air_w_per_k, ua_w_
     return air_degc + heat_w / (effectiveness * least)
 
 
-@njit(cache=True)
+@compiled
 def dry_cooler_supply_scalar(
     heat_w, fluid_w_per_k, air_degc, air_w_per_k, ua_w_per_k, ua_exponent, fan_exponent, least_fan_frac, setpoint_degc
 ):
@@ -155,7 +156,7 @@ def _dry_cooler_outlet(inlet_degc, fluid_w_per_k, air_degc, air_w_per_k, ua_w_pe
     return inlet_degc - effectiveness * least * (inlet_degc - air_degc) / fluid_w_per_k
 
 
-@njit(cache=True)
+@compiled
 def _dry_cooler_supplies(columns, out):
     for i in range(columns.shape[1]):
         c = columns[:, i]

@@ -14,9 +14,9 @@ know it.
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from power_cooling.compiled import compiled, compiled_part
 from power_cooling.cooling.cdus import conductance_scalar
 from power_cooling.cooling.chillers import CoolingMode, carnot_scalar, eir_scalar
 from power_cooling.cooling.heat_rejection import dry_cooler_return_scalar, dry_cooler_supply_scalar
@@ -41,7 +41,7 @@ HOTTEST_WATER_DEGC = 95.0  # a plant that would need hotter water cannot take th
 HOPELESS_W = 1e30  # power of a mode that cannot be used
 
 
-@njit(cache=True)
+@compiled_part
 def _cooler_heat_per_kelvin(ua, c_water, c_air):
     least = min(c_water, c_air)
     if least <= 0.0 or ua <= 0.0:
@@ -49,7 +49,7 @@ def _cooler_heat_per_kelvin(ua, c_water, c_air):
     return least * crossflow_effectiveness_scalar(ua / least, least / max(c_water, c_air))
 
 
-@njit(cache=True)
+@compiled_part
 def _staged(off, low, high, setpoint, low_fan):
     """Mean fan power [-] of a fan cycling between speeds, linear in outlet temperature (EnergyPlus)."""
     if off <= setpoint:
@@ -59,7 +59,7 @@ def _staged(off, low, high, setpoint, low_fan):
     return low_fan + (1.0 - low_fan) * (low - setpoint) / (low - high)
 
 
-@njit(cache=True)
+@compiled_part
 def coolers_scalar(p, n, heat, c_water, air, setpoint):
     """Supply [°C], fan power [W] and evaporation [kg/s] of n coolers that take `heat`; floats above the set point.
 
@@ -101,7 +101,7 @@ def coolers_scalar(p, n, heat, c_water, air, setpoint):
     return supply, n * p.cooler_fan_w * fan, evaporation
 
 
-@njit(cache=True)
+@compiled_part
 def _york_approach(wet_bulb, span, ratio):
     total = 0.0
     by_ratio = 1.0
@@ -117,7 +117,7 @@ def _york_approach(wet_bulb, span, ratio):
     return total
 
 
-@njit(cache=True)
+@compiled_part
 def _york_tower(p, n, heat, c_water, air, setpoint):
     """Supply, fan share, air share, clamped: the range is known from the heat, so only the air flow is sought."""
     wb = min(max(air[1], -34.4), 29.4444)
@@ -142,7 +142,7 @@ def _york_tower(p, n, heat, c_water, air, setpoint):
     return setpoint, high**p.tower_fan_exponent, high, clamped
 
 
-@njit(cache=True)
+@compiled_part
 def towers_scalar(p, n, heat, c_water, air, setpoint):
     """Supply [°C], fan power [W], evaporation [kg/s] and a clamped flag of n tower cells that take `heat`."""
     _, wb, w, pressure, density = air
@@ -177,7 +177,7 @@ def towers_scalar(p, n, heat, c_water, air, setpoint):
     return supply, n * p.tower_fan_w * fan, n * evaporation_scalar(q, mass * flow, w, wb, pressure), False
 
 
-@njit(cache=True)
+@compiled_part
 def chillers_scalar(p, n, heat, leaving, condenser):
     """Power [W], capacity of all n [W], load fraction and a clamped flag; as many run as need the least power."""
     clamped = False
@@ -202,7 +202,7 @@ def chillers_scalar(p, n, heat, leaving, condenser):
     return least, capacity, heat / capacity, clamped
 
 
-@njit(cache=True)
+@compiled_part
 def _chiller(p, heat, leaving, condenser):
     if p.chiller_model == 1:
         return eir_scalar(
@@ -218,7 +218,7 @@ def _chiller(p, heat, leaving, condenser):
     return power, p.chiller_capacity_w
 
 
-@njit(cache=True)
+@compiled_part
 def _illinois_step(low, f_low, high, f_high):
     x = (low * f_high - high * f_low) / (f_high - f_low)
     if not low < x < high:
@@ -226,13 +226,13 @@ def _illinois_step(low, f_low, high, f_high):
     return x
 
 
-@njit(cache=True)
+@compiled_part
 def _tower_water(p, n):
     """Heat-capacity rate of the towers' own loop [W/K], and the plate exchanger's conductance over it."""
     return n * p.tower_water_kg_s * p.cp_j_per_kg_k
 
 
-@njit(cache=True)
+@compiled_part
 def _free_hold(p, n_coolers, n_towers, heat, c_water, air, setpoint):
     """Supply, cooler fans, tower fans, evaporation, tower pumps, clamped of the outdoor device alone."""
     if n_coolers > 0.0:
@@ -248,7 +248,7 @@ def _free_hold(p, n_coolers, n_towers, heat, c_water, air, setpoint):
     return max(tower - over, setpoint), 0.0, fan, evaporation, pump, clamped
 
 
-@njit(cache=True)
+@compiled_part
 def _free_most(p, n_coolers, n_towers, arriving, c_water, air):
     """Most heat [W] that the outdoor device takes from water arriving at a temperature, fans at full speed."""
     db, wb, w, pressure, density = air
@@ -293,7 +293,7 @@ def _free_most(p, n_coolers, n_towers, arriving, c_water, air):
     return heat
 
 
-@njit(cache=True)
+@compiled_part
 def _mechanical(p, n_towers, n_chillers, total, free, leaving, air):
     """Chillers that take total - free: power, capacity, load, clamped, tower fans, evaporation, condenser entering.
 
@@ -331,7 +331,7 @@ def _mechanical(p, n_towers, n_chillers, total, free, leaving, air):
     return power, capacity, load, clamped, fan, evaporation
 
 
-@njit(cache=True)
+@compiled
 def _has(p, n_coolers, n_towers, n_chillers):
     """Whether what runs can reject heat without chillers, and with them."""
     has_chiller = n_chillers > 0.0 and (p.chiller_water_cooled == 0 or n_towers > 0.0)
@@ -341,7 +341,7 @@ def _has(p, n_coolers, n_towers, n_chillers):
     return outdoor and (not has_chiller or p.economiser == 1), has_chiller
 
 
-@njit(cache=True)
+@compiled
 def _flat_out_short(p, n_coolers, n_towers, n_chillers, has_free, heat, c_water, air, supply):
     """Heat [W] that the plant flat out leaves over at a supply temperature."""
     free = 0.0
@@ -352,7 +352,7 @@ def _flat_out_short(p, n_coolers, n_towers, n_chillers, has_free, heat, c_water,
     return heat - free - _mechanical(p, n_towers, n_chillers, heat, free, supply, air)[1]
 
 
-@njit(cache=True)
+@compiled_part
 def plant_scalar(p, n_coolers, n_towers, n_chillers, heat, c_water, air):
     """Solve one plant.
 
@@ -432,7 +432,7 @@ def plant_scalar(p, n_coolers, n_towers, n_chillers, heat, c_water, air):
     return supply, MECHANICAL, 0.0, alone[4], pump, alone[0], alone[5], alone[2], alone[3], 0.0
 
 
-@njit(cache=True)
+@compiled_part
 def water_scalar(p, n_towers, evaporation, towers_run):
     """Water drawn [kg/s]: evaporation, blowdown (or pad bleed) at the cycles of concentration, drift."""
     if evaporation <= 0.0:
@@ -575,7 +575,7 @@ def air_states(weather: Weather) -> FloatArray:
     return np.column_stack([db, wet_bulb_degc(db, w, p), w, p, 1.0 / specific_volume_m3_per_kg(db, w, p)])
 
 
-@njit(cache=True)
+@compiled
 def _solve_plants(plants, heat, flow, air, out):
     for e in range(heat.shape[0]):
         state = (air[e, 0], air[e, 1], air[e, 2], air[e, 3], air[e, 4])

@@ -10,11 +10,12 @@ the dew point dries the room until it no longer wets: the steady state of an hou
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike
 
+from power_cooling.compiled import compiled_part
 from power_cooling.cooling.cdus import supply_scalar
 from power_cooling.fluids.psychrometrics import heat_capacity_j_per_kg_k
 from power_cooling.racks.it_load import AIR_HEAT, BY_COLD, BY_HOT, NET_AIR, NET_BY_COLD, NET_BY_HOT
@@ -31,16 +32,29 @@ COLD, HOT, OWN, UNIT_AIR, COIL_HEAT, CONDUCTANCE, VALVE_STATE, FAN_W, OTHER_HEAT
 N_HALL_STATE = 9
 
 
-@njit(cache=True)
-def hall_scalar(h, running, sums, cold0, hot0, own0, other_heat, outdoor, water, water_w_per_k, out):
-    """Solve a hall for its racks' heat and air flow, both linear about (cold0, hot0, own0); fill the row `out`.
+@compiled_part
+def hall_scalar(
+    h: Any,
+    running: float,
+    sums: FloatArray,
+    start: FloatArray,
+    other_heat: float,
+    outdoor: float,
+    water: float,
+    water_w_per_k: float,
+    out: FloatArray,
+) -> None:
+    """Solve a hall for its racks' heat and air flow, both linear about `start`; fill the row `out`.
 
+    `start` is cold and hot temperature and the share of the racks' own air that the units can give.
     `water` is the facility water's temperature, `water_w_per_k` what the open valves of all running units pass.
     """
     if running <= 0.0:
-        out[:] = 0.0
+        for k in range(N_HALL_STATE):
+            out[k] = 0.0
         out[COLD], out[HOT], out[OWN] = h.supply_set_degc, h.supply_set_degc, 1.0
         return
+    cold0, hot0, own0 = start[0], start[1], start[2]
     cold, hot, own = cold0, hot0, own0
     # The inlet is hot - own (1 - r)(hot - cold), so slopes by `own` follow from those by `cold`.
     heat_by_own = -sums[BY_COLD] / own0 * (hot0 - cold0)
@@ -67,10 +81,19 @@ def hall_scalar(h, running, sums, cold0, hot0, own0, other_heat, outdoor, water,
         rate = air * AIR_CP_J_PER_KG_K
         coil = heat + warmth + fan
         leaving, state, conductance, slope = supply_scalar(
-            coil, rate, h.supply_set_degc - fan / rate, water, water_w_per_k, h.min_valve_frac,
-            running * h.coil_ua_w_per_k, h.coil_air_film_frac * (air / most) ** -h.coil_film_exponent,
-            h.coil_water_film_frac, least_part, 1.0 - h.coil_air_film_frac - h.coil_water_film_frac, 1,
-        )  # fmt: skip
+            coil,
+            rate,
+            h.supply_set_degc - fan / rate,
+            water,
+            water_w_per_k,
+            h.min_valve_frac,
+            running * h.coil_ua_w_per_k,
+            h.coil_air_film_frac * (air / most) ** -h.coil_film_exponent,
+            h.coil_water_film_frac,
+            least_part,
+            1.0 - h.coil_air_film_frac - h.coil_water_film_frac,
+            np.int64(1),
+        )
         envelope = h.envelope_ua_w_per_k if outdoor > cold else 0.0
         gain = 1.0 - slope * (sums[BY_COLD] + sums[BY_HOT] - envelope)
         new_cold = cold + (leaving + fan / rate - cold) / max(gain, 0.3)

@@ -9,9 +9,10 @@ import math
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numba import njit, vectorize
+from numba import vectorize
 from numpy.typing import ArrayLike, NDArray
 
+from power_cooling.compiled import compiled
 from power_cooling.cooling.heat_rejection import Rejection
 from power_cooling.fluids.heat_exchangers import counterflow_effectiveness_scalar
 from power_cooling.fluids.psychrometrics import (
@@ -80,7 +81,7 @@ class TowerWater:
         return self.evaporation_kg_s + self.drift_kg_s + self.blowdown_kg_s
 
 
-@njit(cache=True)
+@compiled
 def saturated_enthalpy_slope_scalar(temperature_degc, pressure_pa):
     """Slope of the saturated enthalpy against temperature [J/(kg K)], the capacity that Merkel's air has locally."""
     p_ws = saturation_pressure_scalar(temperature_degc)
@@ -90,7 +91,7 @@ def saturated_enthalpy_slope_scalar(temperature_degc, pressure_pa):
     return heat_capacity_scalar(ratio) + vapour * ratio_slope
 
 
-@njit(cache=True)
+@compiled
 def saturated_temperature_scalar(enthalpy_j_per_kg, start_degc, pressure_pa):
     """Temperature [°C] at which saturated air has an enthalpy: Newton on a convex function from `start_degc`."""
     t = start_degc
@@ -105,7 +106,7 @@ def saturated_temperature_scalar(enthalpy_j_per_kg, start_degc, pressure_pa):
     return t
 
 
-@njit(cache=True)
+@compiled
 def _merkel_effectiveness(leaving_degc, wet_bulb_degc, water_w_per_k, pressure_pa, air_kg_s, air_cp, ua_w_per_k):
     """Effectiveness and least capacity rate [W/K] for a leaving wet bulb."""
     if leaving_degc - wet_bulb_degc > 1e-6:
@@ -120,7 +121,7 @@ def _merkel_effectiveness(leaving_degc, wet_bulb_degc, water_w_per_k, pressure_p
     return counterflow_effectiveness_scalar(ntu, least / max(air_w_per_k, water_w_per_k)), least
 
 
-@njit(cache=True)
+@compiled
 def merkel_return_scalar(heat_w, water_w_per_k, wet_bulb_degc, pressure_pa, air_kg_s, air_cp, ua_w_per_k):
     """Temperature [°C] at which water must arrive for a tower to take `heat_w`; infinite if it cannot."""
     if heat_w <= 0.0:
@@ -137,7 +138,7 @@ def merkel_return_scalar(heat_w, water_w_per_k, wet_bulb_degc, pressure_pa, air_
     return wet_bulb_degc + heat_w / (effectiveness * least)
 
 
-@njit(cache=True)
+@compiled
 def merkel_heat_scalar(inlet_degc, water_w_per_k, wet_bulb_degc, pressure_pa, air_kg_s, air_cp, ua_w_per_k):
     """Heat [W] that a tower takes from water arriving at `inlet_degc`; 0 at or below the wet bulb.
 
@@ -185,7 +186,7 @@ def merkel_heat_scalar(inlet_degc, water_w_per_k, wet_bulb_degc, pressure_pa, ai
     return heat
 
 
-@njit(cache=True)
+@compiled
 def merkel_supply_scalar(
     heat_w,
     water_w_per_k,
@@ -292,7 +293,7 @@ def merkel_supply_scalar(
     return setpoint_degc, speed, speed**fan_exponent, speed
 
 
-@njit(cache=True)
+@compiled
 def evaporation_scalar(heat_w, air_kg_s, humidity_ratio, wet_bulb_degc, pressure_pa):
     """Water [kg/s] that leaves with saturated air after it took `heat_w`."""
     if air_kg_s <= 0.0:
@@ -312,7 +313,7 @@ def _evaporation(heat_w, air_kg_s, humidity_ratio, wet_bulb_degc, pressure_pa):
     return evaporation_scalar(heat_w, air_kg_s, humidity_ratio, wet_bulb_degc, pressure_pa)
 
 
-@njit(cache=True)
+@compiled
 def _merkel_supplies(columns, out):
     for i in range(columns.shape[1]):
         c = columns[:, i]

@@ -1,8 +1,8 @@
 """What the coupled solver writes of a solved element into its output tables."""
 
 import numpy as np
-from numba import njit
 
+from power_cooling.compiled import compiled_part
 from power_cooling.cooling.plant import water_scalar
 from power_cooling.cooling.room_air import AIR_CP_J_PER_KG_K, COIL_HEAT, FAN_W, UNIT_AIR
 from power_cooling.coupled.columns import (
@@ -10,6 +10,7 @@ from power_cooling.coupled.columns import (
     G_HEAT,
     G_PUMP,
     G_VALVE,
+    LEVEL,
     OG_DEW,
     OG_FLOW,
     OG_HEAT,
@@ -99,7 +100,7 @@ from power_cooling.coupled.columns import (
     S_TRIPPED,
     S_WATER,
 )
-from power_cooling.coupled.load_shedding import LEVEL
+from power_cooling.coupled.kernel_arrays import Elements, Feeds, Output, Rows, Work
 from power_cooling.coupled.plant_loop import heat_closure
 from power_cooling.racks.it_load import (
     ACCELERATORS,
@@ -120,191 +121,221 @@ from power_cooling.racks.it_load import (
     SHELF,
     rack_clock,
 )
+from power_cooling.site_arrays import FloatArray
 
 
-@njit(cache=True)
+@compiled_part
 def write_element(
-    e, racks, groups, halls, plants, weight, whole, levels, off, scratch, design, group_x, hall_x, plant_x,
-    group_sums, hall_sums, group_state, hall_state, hall_valve, plant_state, other_heat, runs_g, runs_h,
-    runs_p, weather, dew_point, powered, reason, passes, residual, group_node, hall_node, plant_node,
-    link_start, link_node, link_share, series, pools_out, groups_out, halls_out, plants_out, node_out,
-    racks_out, channels,
-):  # fmt: skip
+    e: int,
+    reason: int,
+    passes: int,
+    residual: float,
+    rows: Rows,
+    elements: Elements,
+    feeds: Feeds,
+    work: Work,
+    output: Output,
+) -> None:
     """Fill the output rows of element e."""
-    s = series[e]
-    s[:] = 0.0
+    s = output.series[e]
+    for k in range(s.size):
+        s[k] = 0.0 if reason == CONVERGED or k >= S_RESIDUAL else np.nan
     s[S_RESIDUAL], s[S_PASSES], s[S_REASON] = residual, passes, reason
+    start = 0.0 if reason == CONVERGED else np.nan
+    _fill(output.pools[e], start)
+    _fill(output.groups[e], start)
+    _fill(output.halls[e], start)
+    _fill(output.plants[e], start)
+    for n in range(output.nodes.shape[1]):
+        output.nodes[e, n] = start
     if reason != CONVERGED:
-        s[:S_RESIDUAL] = np.nan
-        pools_out[e] = np.nan
-        groups_out[e] = np.nan
-        halls_out[e] = np.nan
-        plants_out[e] = np.nan
-        node_out[e] = np.nan
-        if channels.shape[0] > 0:
-            channels[e] = np.nan
+        if output.channels.shape[0] > 0:
+            for i in range(rows.racks.shape[0]):
+                for k in range(output.channels.shape[2]):
+                    output.channels[e, i, k] = np.nan
         return
+    state = elements.feed_state[e]
     s[S_JUNCTION] = np.nan
-    n_pools = pools_out.shape[1]
-    pools_out[e] = 0.0
-    node_out[e] = 0.0
-    halls_out[e, :, OH_INLET] = np.nan
+    for k in range(rows.halls.shape[0]):
+        output.halls[e, k, OH_INLET] = np.nan
+    _racks(e, state, rows, elements, feeds, work, output)
+    for k in range(rows.groups.shape[0]):
+        _group(e, k, feeds.of_group[state, k], rows, elements, work, output)
+    for k in range(rows.halls.shape[0]):
+        _hall(e, k, feeds.of_hall[state, k], rows, elements, work, output)
+    s[S_FEED_LEVEL], s[S_SHORT_FEED] = 1.0, -1.0
+    first_node = rows.groups.shape[0] + rows.halls.shape[0]
+    for n in range(output.nodes.shape[1]):
+        if work.levels[LEVEL, first_node + n] < s[S_FEED_LEVEL]:
+            s[S_FEED_LEVEL], s[S_SHORT_FEED] = work.levels[LEVEL, first_node + n], n
+    for j in range(rows.plants.shape[0]):
+        _plant(e, j, feeds.of_plant[state, j], rows, elements, work, output)
+    s[S_CLOSURE] = heat_closure(e, rows, elements, work)
+
+
+@compiled_part
+def _fill(table: FloatArray, value: float) -> None:
+    for i in range(table.shape[0]):
+        for k in range(table.shape[1]):
+            table[i, k] = value
+
+
+@compiled_part
+def _racks(e: int, state: int, rows: Rows, elements: Elements, feeds: Feeds, work: Work, output: Output) -> None:
+    """Add up the racks and their pools; fill what each rack accumulates."""
+    s, pools, halls, nodes = output.series[e], output.pools[e], output.halls[e], output.nodes[e]
     total = 0.0
-    for i in range(racks.shape[0]):
-        r = racks[i]
-        w = weight[i]
+    for i in range(rows.racks.shape[0]):
+        r, chip, sums = rows.racks[i], work.racks[i], output.racks[i]
+        w = work.weight[i]
         accelerators = r.count * r.n_accelerators
         total += accelerators
         clock = 0.0
         power = 0.0
-        running = w > 0.0 and off[i] != ALL_OFF
-        s[S_TRIPPED] += accelerators - (w * r.n_accelerators if running and off[i] == RUNNING else 0.0)
+        running = w > 0.0 and work.off[i] != ALL_OFF
+        works = running and work.off[i] == RUNNING
+        s[S_TRIPPED] += accelerators - (w * r.n_accelerators if works else 0.0)
         if r.pool_index >= 0:
-            pools_out[e, r.pool_index, 2] += accelerators
-        racks_out[i, R_ELEMENTS] += 1.0
-        on = w / whole[i] if whole[i] > 0.0 else 0.0  # share of the class that was not switched off
-        racks_out[i, R_TRIPPED] += 1.0 - on if running and off[i] == RUNNING else 1.0
+            pools[r.pool_index, 2] += accelerators
+        sums[R_ELEMENTS] += 1.0
+        on = w / work.whole[i] if work.whole[i] > 0.0 else 0.0  # share of the class that was not switched off
+        sums[R_TRIPPED] += 1.0 - on if works else 1.0
         if running:
-            power = scratch[i, POWER]
-            clock = rack_clock(r, scratch, i, off[i])
+            power = chip[POWER]
+            clock = rack_clock(r, chip, work.off[i])
             s[S_IT] += w * power
-            s[S_SERVER_FAN] += w * scratch[i, FAN]
-            s[S_SHELF] += w * scratch[i, SHELF]
-            s[S_LIQUID] += w * scratch[i, LIQUID]
-            s[S_AIR] += w * (power - scratch[i, LIQUID])
-            s[S_OTHER] += w * scratch[i, OTHER]
-            s[S_ACCELERATORS] += w * scratch[i, ACCELERATORS]
-            if not halls_out[e, r.hall_index, OH_INLET] >= scratch[i, INLET]:
-                halls_out[e, r.hall_index, OH_INLET] = scratch[i, INLET]
-            racks_out[i, R_POWER] += on * power
-            racks_out[i, R_MAX_POWER] = max(racks_out[i, R_MAX_POWER], power)
-            racks_out[i, R_MAX_INLET] = max(racks_out[i, R_MAX_INLET], scratch[i, INLET])
+            s[S_SERVER_FAN] += w * chip[FAN]
+            s[S_SHELF] += w * chip[SHELF]
+            s[S_LIQUID] += w * chip[LIQUID]
+            s[S_AIR] += w * (power - chip[LIQUID])
+            s[S_OTHER] += w * chip[OTHER]
+            s[S_ACCELERATORS] += w * chip[ACCELERATORS]
+            if not halls[r.hall_index, OH_INLET] >= chip[INLET]:
+                halls[r.hall_index, OH_INLET] = chip[INLET]
+            sums[R_POWER] += on * power
+            sums[R_MAX_POWER] = max(sums[R_MAX_POWER], power)
+            sums[R_MAX_INLET] = max(sums[R_MAX_INLET], chip[INLET])
             if r.cdu_index >= 0:
-                racks_out[i, R_MAX_COOLANT] = max(racks_out[i, R_MAX_COOLANT], group_x[r.cdu_index, 0])
-            if off[i] == RUNNING:
-                racks_out[i, R_RUNNING] += on
-                racks_out[i, R_CLOCK] += on * (clock if r.n_accelerators > 0.0 else 1.0)
-                if r.n_accelerators > 0.0:
-                    live = w * r.n_accelerators
-                    # Held back for want of cooling it is throttled, even where that brings it below its own limit.
-                    warm = scratch[i, JUNCTION] > r.throttle_degc or scratch[i, HELD] == HELD_BY_COOLING
-                    hot = clock < 1.0 and warm
-                    capped = not (hot and scratch[i, HELD] == HELD_BY_COOLING) and (
-                        scratch[i, LIMIT] == 1 or (scratch[i, LIMIT] == 3 and not hot)
-                    )
-                    racks_out[i, R_MAX_JUNCTION] = max(racks_out[i, R_MAX_JUNCTION], scratch[i, JUNCTION])
-                    if not s[S_JUNCTION] >= scratch[i, JUNCTION]:
-                        s[S_JUNCTION] = scratch[i, JUNCTION]
-                    racks_out[i, R_MIN_CLOCK] = min(racks_out[i, R_MIN_CLOCK], clock)
-                    if hot:
-                        racks_out[i, R_THROTTLED] += 1.0
-                        s[S_THROTTLED] += live
-                    if capped:
-                        racks_out[i, R_CAPPED] += 1.0
-                        s[S_CAPPED] += live
-                    if r.pool_index >= 0:
-                        pools_out[e, r.pool_index, 0] += live * clock
-                        pools_out[e, r.pool_index, 1] += live
-            for k in range(link_start[i], link_start[i + 1]):
-                node_out[e, link_node[k]] += link_share[k] * w * power
-        if channels.shape[0] > 0:
-            channels[e, i, 0] = power * powered[i] * on
-            chip_on = running and off[i] == RUNNING and r.n_accelerators > 0.0
-            channels[e, i, 1] = scratch[i, JUNCTION] if chip_on else np.nan
-            channels[e, i, 2] = clock
-            channels[e, i, 3] = scratch[i, INLET] if running else np.nan
-            channels[e, i, 4] = scratch[i, LIQUID] * powered[i] * on if running else 0.0
+                sums[R_MAX_COOLANT] = max(sums[R_MAX_COOLANT], work.group_x[r.cdu_index, 0])
+            for k in range(feeds.link_start[i], feeds.link_start[i + 1]):
+                nodes[feeds.link_node[k]] += feeds.share[state, k] * w * power
+        if works:
+            sums[R_RUNNING] += on
+            sums[R_CLOCK] += on * (clock if r.n_accelerators > 0.0 else 1.0)
+        chip_on = works and r.n_accelerators > 0.0
+        if chip_on:
+            live = w * r.n_accelerators
+            # Held back for want of cooling it is throttled, even where that brings it below its own limit.
+            hot = clock < 1.0 and (chip[JUNCTION] > r.throttle_degc or chip[HELD] == HELD_BY_COOLING)
+            capped = not (hot and chip[HELD] == HELD_BY_COOLING) and (
+                chip[LIMIT] == 1 or (chip[LIMIT] == 3 and not hot)
+            )
+            sums[R_MAX_JUNCTION] = max(sums[R_MAX_JUNCTION], chip[JUNCTION])
+            if not s[S_JUNCTION] >= chip[JUNCTION]:
+                s[S_JUNCTION] = chip[JUNCTION]
+            sums[R_MIN_CLOCK] = min(sums[R_MIN_CLOCK], clock)
+            if hot:
+                sums[R_THROTTLED] += 1.0
+                s[S_THROTTLED] += live
+            if capped:
+                sums[R_CAPPED] += 1.0
+                s[S_CAPPED] += live
+            if r.pool_index >= 0:
+                pools[r.pool_index, 0] += live * clock
+                pools[r.pool_index, 1] += live
+        if output.channels.shape[0] > 0:
+            kept = output.channels[e, i]
+            kept[0] = power * elements.powered[e, i] * on
+            kept[1] = chip[JUNCTION] if chip_on else np.nan
+            kept[2] = clock
+            kept[3] = chip[INLET] if running else np.nan
+            kept[4] = chip[LIQUID] * elements.powered[e, i] * on if running else 0.0
     if total > 0.0:
         s[S_THROTTLED] /= total
         s[S_CAPPED] /= total
         s[S_TRIPPED] /= total
-    for k in range(n_pools):
-        live, described = pools_out[e, k, 1], pools_out[e, k, 2]
-        pools_out[e, k, 0] = pools_out[e, k, 0] / live if live > 0.0 else 1.0
-        pools_out[e, k, 1] = live / described if described > 0.0 else 0.0
-    for k in range(groups.shape[0]):
-        g = groups[k]
-        out = groups_out[e, k]
-        runs = design[k] > 0.0 and runs_g[k] > 0.0
-        pump = group_state[k, G_PUMP] if runs else 0.0
-        s[S_CDU_PUMP] += pump
-        if group_node[k] >= 0:
-            node_out[e, group_node[k]] += pump
-        if not runs:
-            out[:] = 0.0
-            out[OG_SUPPLY], out[OG_RETURN], out[OG_DEW] = np.nan, np.nan, np.nan
-            out[OG_LEVEL] = levels[LEVEL, k]
-            continue
-        rate = group_x[k, 1] * design[k] * g.secondary_cp_j_per_kg_k
-        out[OG_SUPPLY], out[OG_LEVEL] = group_x[k, 0], levels[LEVEL, k]
-        out[OG_RETURN] = group_x[k, 0] + group_sums[k, HEAT] / rate
-        out[OG_HEAT] = group_state[k, G_HEAT]
-        out[OG_FLOW] = group_x[k, 1]
-        out[OG_VALVE] = group_state[k, G_VALVE]
-        out[OG_LOAD] = group_state[k, G_HEAT] / (runs_g[k] * g.capacity_w)
-        out[OG_DEW] = group_x[k, 0] - min(dew_point, halls[g.hall_index].dew_point_limit_degc)
-        out[OG_PUMP] = pump
-        opened = runs_g[k] * g.primary_flow_kg_s * plant_state[g.plant_index, P_SCALE]
-        out[OG_PRIMARY] = opened * group_state[k, G_VALVE] if g.to_air == 0 else 0.0
-    for k in range(halls.shape[0]):
-        h = halls[k]
-        out = halls_out[e, k]
-        out[OH_LEVEL] = levels[LEVEL, groups.shape[0] + k]
-        runs = runs_h[k] > 0.0
-        fan = hall_state[k, FAN_W] if runs else 0.0
-        s[S_AIR_FAN] += fan
-        s[S_LIGHTING] += h.lighting_w
-        if hall_node[k] >= 0:
-            node_out[e, hall_node[k]] += fan + h.lighting_w
-        if not runs:
-            out[OH_SUPPLY], out[OH_HOT], out[OH_RETURN] = np.nan, np.nan, np.nan
-            out[OH_HEAT], out[OH_AIR], out[OH_SERVER_AIR], out[OH_UNIT_AIR], out[OH_LOAD] = 0.0, 0.0, 0.0, 0.0, 0.0
-            out[OH_FAN], out[OH_MEAN_INLET] = 0.0, np.nan
-            continue
-        s[S_AIR] += other_heat[k]
-        out[OH_SUPPLY], out[OH_HOT] = hall_x[k, 0], hall_x[k, 1]
-        rate = hall_state[k, UNIT_AIR] * AIR_CP_J_PER_KG_K
-        out[OH_RETURN] = hall_x[k, 0] + (hall_state[k, COIL_HEAT] - fan) / rate
-        out[OH_HEAT] = hall_state[k, COIL_HEAT]
-        out[OH_AIR] = hall_state[k, UNIT_AIR] / (runs_h[k] * h.unit_air_kg_s)
-        out[OH_SERVER_AIR] = hall_sums[k, SERVER_AIR]
-        out[OH_UNIT_AIR] = hall_state[k, UNIT_AIR]
-        out[OH_MEAN_INLET] = np.nan
-        if hall_sums[k, SERVER_AIR] > 0.0:
-            own = hall_x[k, 2] * hall_sums[k, NET_AIR] / hall_sums[k, SERVER_AIR]
-            out[OH_MEAN_INLET] = hall_x[k, 1] - own * (hall_x[k, 1] - hall_x[k, 0])
-        out[OH_LOAD] = hall_state[k, COIL_HEAT] / (runs_h[k] * h.unit_capacity_w)
-        out[OH_FAN] = fan
-    s[S_FEED_LEVEL], s[S_SHORT_FEED] = 1.0, -1.0
-    first_node = groups.shape[0] + halls.shape[0]
-    for n in range(levels.shape[1] - first_node):
-        if levels[LEVEL, first_node + n] < s[S_FEED_LEVEL]:
-            s[S_FEED_LEVEL], s[S_SHORT_FEED] = levels[LEVEL, first_node + n], n
-    for j in range(plants.shape[0]):
-        p = plants[j]
-        row = plant_state[j]
-        out = plants_out[e, j]
-        rate = row[P_FLOW] * p.cp_j_per_kg_k
-        out[OP_SUPPLY] = plant_x[j]
-        out[OP_RETURN] = plant_x[j] + row[P_HEAT] / rate if rate > 0.0 else plant_x[j]
-        out[OP_HEAT], out[OP_MODE] = row[P_HEAT], row[P_MODE]
-        out[OP_LOAD], out[OP_CLAMPED] = row[P_LOAD], row[P_CLAMPED]
-        s[S_PLANT_PUMP] += row[P_PUMP]
-        s[S_TOWER_PUMP] += row[P_TOWER_PUMP]
-        s[S_COOLER_FAN] += row[P_COOLER]
-        s[S_TOWER_FAN] += row[P_TOWER]
-        s[S_CHILLER] += row[P_CHILLER]
-        s[S_EVAPORATION] += row[P_EVAPORATION]
-        water = water_scalar(p, runs_p[j, 1], row[P_EVAPORATION], row[P_TOWER] > 0.0 or row[P_TOWER_PUMP] > 0.0)
-        s[S_WATER] += water
-        out[OP_FLOW], out[OP_PUMP], out[OP_CHILLER] = row[P_FLOW], row[P_PUMP], row[P_CHILLER]
-        out[OP_COOLER], out[OP_TOWER], out[OP_TOWER_PUMP] = row[P_COOLER], row[P_TOWER], row[P_TOWER_PUMP]
-        out[OP_WATER], out[OP_FREE] = water, row[P_FREE]
-        if plant_node[j] >= 0:
-            node_out[e, plant_node[j]] += (
-                row[P_PUMP] + row[P_TOWER_PUMP] + row[P_COOLER] + row[P_TOWER] + row[P_CHILLER]
-            )
-    s[S_CLOSURE] = heat_closure(
-        plants, groups, halls, runs_g, runs_h, design, group_sums, hall_sums, group_x, hall_x, plant_x, other_heat,
-        group_state, hall_state, hall_valve, plant_state, weather[0],
-    )  # fmt: skip
+    for k in range(pools.shape[0]):
+        live, described = pools[k, 1], pools[k, 2]
+        pools[k, 0] = pools[k, 0] / live if live > 0.0 else 1.0
+        pools[k, 1] = live / described if described > 0.0 else 0.0
+
+
+@compiled_part
+def _group(e: int, k: int, node: int, rows: Rows, elements: Elements, work: Work, output: Output) -> None:
+    g, state, out = rows.groups[k], work.groups[k], output.groups[e, k]
+    running, design, supply = elements.groups[e, k], work.design[k], work.group_x[k, 0]
+    runs = design > 0.0 and running > 0.0
+    pump = state[G_PUMP] if runs else 0.0
+    output.series[e, S_CDU_PUMP] += pump
+    if node >= 0:
+        output.nodes[e, node] += pump
+    out[OG_LEVEL] = work.levels[LEVEL, k]
+    if not runs:
+        out[OG_SUPPLY], out[OG_RETURN], out[OG_DEW] = np.nan, np.nan, np.nan
+        return
+    rate = work.group_x[k, 1] * design * g.secondary_cp_j_per_kg_k
+    out[OG_SUPPLY] = supply
+    out[OG_RETURN] = supply + work.group_sums[k, HEAT] / rate
+    out[OG_HEAT] = state[G_HEAT]
+    out[OG_FLOW] = work.group_x[k, 1]
+    out[OG_VALVE] = state[G_VALVE]
+    out[OG_LOAD] = state[G_HEAT] / (running * g.capacity_w)
+    out[OG_DEW] = supply - min(elements.dew_point[e], rows.halls[g.hall_index].dew_point_limit_degc)
+    out[OG_PUMP] = pump
+    opened = running * g.primary_flow_kg_s * work.plants[g.plant_index, P_SCALE]
+    out[OG_PRIMARY] = opened * state[G_VALVE] if g.to_air == 0 else 0.0
+
+
+@compiled_part
+def _hall(e: int, k: int, node: int, rows: Rows, elements: Elements, work: Work, output: Output) -> None:
+    h, state, sums, out, s = rows.halls[k], work.halls[k], work.hall_sums[k], output.halls[e, k], output.series[e]
+    running = elements.halls[e, k]
+    out[OH_LEVEL] = work.levels[LEVEL, rows.groups.shape[0] + k]
+    fan = state[FAN_W] if running > 0.0 else 0.0
+    s[S_AIR_FAN] += fan
+    s[S_LIGHTING] += h.lighting_w
+    if node >= 0:
+        output.nodes[e, node] += fan + h.lighting_w
+    out[OH_MEAN_INLET] = np.nan
+    if running <= 0.0:
+        out[OH_SUPPLY], out[OH_HOT], out[OH_RETURN] = np.nan, np.nan, np.nan
+        return
+    s[S_AIR] += work.other_heat[k]
+    cold, hot = work.hall_x[k, 0], work.hall_x[k, 1]
+    out[OH_SUPPLY], out[OH_HOT] = cold, hot
+    rate = state[UNIT_AIR] * AIR_CP_J_PER_KG_K
+    out[OH_RETURN] = cold + (state[COIL_HEAT] - fan) / rate
+    out[OH_HEAT] = state[COIL_HEAT]
+    out[OH_AIR] = state[UNIT_AIR] / (running * h.unit_air_kg_s)
+    out[OH_SERVER_AIR] = sums[SERVER_AIR]
+    out[OH_UNIT_AIR] = state[UNIT_AIR]
+    if sums[SERVER_AIR] > 0.0:
+        own = work.hall_x[k, 2] * sums[NET_AIR] / sums[SERVER_AIR]
+        out[OH_MEAN_INLET] = hot - own * (hot - cold)
+    out[OH_LOAD] = state[COIL_HEAT] / (running * h.unit_capacity_w)
+    out[OH_FAN] = fan
+
+
+@compiled_part
+def _plant(e: int, j: int, node: int, rows: Rows, elements: Elements, work: Work, output: Output) -> None:
+    p, row, out, s = rows.plants[j], work.plants[j], output.plants[e, j], output.series[e]
+    supply = work.plant_x[j]
+    rate = row[P_FLOW] * p.cp_j_per_kg_k
+    out[OP_SUPPLY] = supply
+    out[OP_RETURN] = supply + row[P_HEAT] / rate if rate > 0.0 else supply
+    out[OP_HEAT], out[OP_MODE] = row[P_HEAT], row[P_MODE]
+    out[OP_LOAD], out[OP_CLAMPED] = row[P_LOAD], row[P_CLAMPED]
+    s[S_PLANT_PUMP] += row[P_PUMP]
+    s[S_TOWER_PUMP] += row[P_TOWER_PUMP]
+    s[S_COOLER_FAN] += row[P_COOLER]
+    s[S_TOWER_FAN] += row[P_TOWER]
+    s[S_CHILLER] += row[P_CHILLER]
+    s[S_EVAPORATION] += row[P_EVAPORATION]
+    towers_run = row[P_TOWER] > 0.0 or row[P_TOWER_PUMP] > 0.0
+    water = water_scalar(p, elements.plants[e, j, 1], row[P_EVAPORATION], towers_run)
+    s[S_WATER] += water
+    out[OP_FLOW], out[OP_PUMP], out[OP_CHILLER] = row[P_FLOW], row[P_PUMP], row[P_CHILLER]
+    out[OP_COOLER], out[OP_TOWER], out[OP_TOWER_PUMP] = row[P_COOLER], row[P_TOWER], row[P_TOWER_PUMP]
+    out[OP_WATER], out[OP_FREE] = water, row[P_FREE]
+    if node >= 0:
+        output.nodes[e, node] += row[P_PUMP] + row[P_TOWER_PUMP] + row[P_COOLER] + row[P_TOWER] + row[P_CHILLER]

@@ -15,37 +15,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from power_cooling.compiled import drop_stale
 from power_cooling.cooling.plant import air_states
 from power_cooling.coupled import columns
 from power_cooling.coupled.kernel import solve_elements
+from power_cooling.coupled.kernel_arrays import Elements, Feeds, Output, Rows, scratch
+from power_cooling.coupled.load_shedding import hottest_first
 from power_cooling.coupled.result import CoupledResult, RackChannels, RackSummary, Reason, SolveReport
 from power_cooling.electrical.feed_tree import feed_losses, link_shares, live_nodes, stand_ins
+from power_cooling.first_use import FirstCall
 from power_cooling.fluids.psychrometrics import dew_point_degc
 from power_cooling.site_arrays import (
     UNITS_THAT_FAIL,
     CduBank,
     Failures,
     FloatArray,
+    IntArray,
     SiteArrays,
     SiteFeeds,
     Weather,
     installed_units,
     records,
 )
-
-COMPILED_MODULES = (
-    "fluids/psychrometrics", "fluids/heat_exchangers", "cooling/heat_rejection", "cooling/towers",
-    "cooling/york_towers", "cooling/chillers", "racks/chips", "cooling/cdus", "racks/it_load", "cooling/room_air",
-    "cooling/plant", "coupled/plant_loop", "coupled/load_shedding", "coupled/columns", "coupled/output",
-    "coupled/kernel",
-)  # fmt: skip
-drop_stale(Path(__file__).parents[1], COMPILED_MODULES)
 
 
 def solve_coupled(
@@ -102,8 +96,8 @@ def solve_coupled(
     the rest fits (`load_shedding`). Elements are solved in blocks of fixed size, each starting cold, so that results do
     not depend on threads.
     """
-    load, tables = _inputs(site, pool_load_frac, weather, feeds, failures)
-    n = load.shape[0]
+    tables = _inputs(site, pool_load_frac, weather, feeds, failures)
+    n = tables.load.shape[0]
     out = _Tables.empty(site, tables.n_nodes, n, keep_rack_channels)
     racks = np.zeros((-(-n // BLOCK), site.racks.n_racks, columns.N_RACK_OUT))
     racks[:, :, columns.R_MIN_CLOCK] = np.inf
@@ -112,7 +106,7 @@ def solve_coupled(
 
     def solve_block(block: int) -> int:
         rows = slice(block * BLOCK, min((block + 1) * BLOCK, n))
-        tables.solve(rows, load, out, racks[block], tolerance_k, max_passes)
+        tables.solve(rows, out, racks[block], tolerance_k, max_passes)
         return rows.stop
 
     blocks = range(racks.shape[0])
@@ -130,6 +124,7 @@ def solve_coupled(
 
 
 BLOCK = 256  # elements that warm-start each other
+_FIRST_CALL = FirstCall()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,14 +158,10 @@ class _Tables:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Inputs:
-    """What the kernel reads, in its own layout."""
+    """What the kernel reads, for all elements."""
 
-    racks: NDArray
-    static_w: FloatArray
-    dynamic_w: FloatArray
-    groups: NDArray
-    halls: NDArray
-    plants: NDArray
+    rows: Rows
+    load: FloatArray  # (n_elements, n_pools)
     air: FloatArray  # (n_elements, 5)
     dew_point: FloatArray
     powered: FloatArray  # (n_elements or 1, n_racks)
@@ -178,80 +169,105 @@ class _Inputs:
     runs_h: FloatArray
     runs_p: FloatArray  # (n_elements or 1, n_plants, 4): coolers, towers, chillers, pumps
     feeds: SiteFeeds | None
-    units_failed: NDArray | None  # (n_elements or 1, n_nodes)
+    units_failed: IntArray | None  # (n_elements or 1, n_nodes)
 
     @property
     def n_nodes(self) -> int:
         return 0 if self.feeds is None else self.feeds.tree.n_nodes
 
-    def solve(
-        self, rows: slice, load: FloatArray, out: _Tables, racks: FloatArray, tolerance_k: float, max_passes: int
-    ) -> None:
-        """Solve the elements `rows` into the output tables."""
-        n = rows.stop - rows.start
-        feed = self._feed_arrays(rows)
-        solve_elements(
-            self.racks,
-            self.static_w,
-            self.dynamic_w,
-            self.groups,
-            self.halls,
-            self.plants,
-            load[rows],
-            self.air[rows],
-            self.dew_point[rows],
-            *(_rows(a, rows, n) for a in (self.powered, self.runs_g, self.runs_h, self.runs_p)),
-            *feed,
-            tolerance_k,
-            max_passes,
-            out.series[rows],
-            out.pools[rows],
-            out.groups[rows],
-            out.halls[rows],
-            out.plants[rows],
-            out.nodes[rows],
-            racks,
-            out.channels[rows],
+    def solve(self, block: slice, out: _Tables, racks: FloatArray, tolerance_k: float, max_passes: int) -> None:
+        """Solve the elements `block` into the output tables."""
+        n = block.stop - block.start
+        feed_state, feeds = self._feeds(block)
+        elements = Elements(
+            pool_load=self.load[block],
+            air=self.air[block],
+            dew_point=self.dew_point[block],
+            powered=_rows(self.powered, block, n),
+            groups=_rows(self.runs_g, block, n),
+            halls=_rows(self.runs_h, block, n),
+            plants=_rows(self.runs_p, block, n),
+            feed_state=feed_state,
         )
+        output = Output(
+            series=out.series[block],
+            pools=out.pools[block],
+            groups=out.groups[block],
+            halls=out.halls[block],
+            plants=out.plants[block],
+            nodes=out.nodes[block],
+            racks=racks,
+            channels=out.channels[block],
+        )
+        work = scratch(self.rows, self.n_nodes)
+        with _FIRST_CALL.alone():
+            solve_elements(self.rows, elements, feeds, work, tolerance_k, max_passes, output)
 
-    def _feed_arrays(self, rows: slice) -> tuple:
-        """Return links, shares and effective parents for the distinct failure states of a block."""
-        n, n_racks = rows.stop - rows.start, self.racks.shape[0]
-        n_groups, n_halls, n_plants = self.groups.shape[0], self.halls.shape[0], self.plants.shape[0]
+    def _feeds(self, block: slice) -> tuple[IntArray, Feeds]:
+        """Return the distinct failure states of a block: which one each element is in, and the feed tree in each."""
+        n, n_racks = block.stop - block.start, self.rows.racks.shape[0]
         if self.feeds is None:
-            none = np.zeros(0, dtype=np.int64)
-            empty = np.zeros(0)
-            return (
-                *(np.zeros(n_racks + 1, dtype=np.int64), none, np.zeros((1, 0))),
-                *(np.zeros(n, dtype=np.int64), np.zeros((1, n_racks), dtype=np.bool_)),
-                *(np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0)), empty, empty, empty, none),
-                *(np.full((1, k), -1, dtype=np.int64) for k in (n_groups, n_halls, n_plants)),
+            none, empty = np.zeros(0, dtype=np.int64), np.zeros(0)
+            hangs = [
+                np.full((1, bank.shape[0]), -1, dtype=np.int64)
+                for bank in (self.rows.groups, self.rows.halls, self.rows.plants)
+            ]
+            return np.zeros(n, dtype=np.int64), Feeds(
+                link_start=np.zeros(n_racks + 1, dtype=np.int64),
+                link_node=none,
+                share=np.zeros((1, 0)),
+                dark=np.zeros((1, n_racks), dtype=np.bool_),
+                parent=np.zeros((1, 0), dtype=np.int64),
+                rating=np.zeros((1, 0)),
+                no_load_frac=empty,
+                proportional_frac=empty,
+                square_frac=empty,
+                hall=none,
+                of_group=hangs[0],
+                of_hall=hangs[1],
+                of_plant=hangs[2],
             )
         tree, links = self.feeds.tree, self.feeds.links
         if self.units_failed is None:
             states, of_element = np.zeros((1, tree.n_nodes), dtype=np.int64), np.zeros(n, dtype=np.int64)
         else:
-            states, of_element = np.unique(_rows(self.units_failed, rows, n), axis=0, return_inverse=True)
+            states, of_element = np.unique(_rows(self.units_failed, block, n), axis=0, return_inverse=True)
         live = live_nodes(tree, states)
         shares, dark = link_shares(links, live)
         # A node hangs on its own parent while that lives, else on the standby; a dead one hands nothing up.
         on_parent = (tree.parent >= 0) & live[:, tree.parent]
-        parent = np.where(live, np.where(on_parent, tree.parent, tree.standby_parent), -1)
-        rating = tree.rating_w * (tree.units - states) * live
         behind = stand_ins(tree)
         carries = np.where(live | (behind < 0), np.arange(tree.n_nodes), behind)
-        drawn_from = (
+        hangs = [
             np.where(node >= 0, carries[:, node], -1)
             for node in (self.feeds.group_node, self.feeds.hall_node, self.feeds.plant_node)
+        ]
+        return of_element.reshape(-1).astype(np.int64), Feeds(
+            link_start=_whole(np.searchsorted(links.rack_index, np.arange(n_racks + 1))),
+            link_node=_whole(links.node_index),
+            share=_real(shares),
+            dark=np.array(dark, dtype=np.bool_, order="C"),
+            parent=_whole(np.where(live, np.where(on_parent, tree.parent, tree.standby_parent), -1)),
+            rating=_real(tree.rating_w * (tree.units - states) * live),
+            no_load_frac=_real(tree.no_load_loss_frac),
+            proportional_frac=_real(tree.proportional_loss_frac),
+            square_frac=_real(tree.square_loss_frac),
+            hall=_whole(tree.hall_index),
+            of_group=_whole(hangs[0]),
+            of_hall=_whole(hangs[1]),
+            of_plant=_whole(hangs[2]),
         )
-        # In C order throughout: an array in another order is another signature, and the kernel is compiled once more.
-        shares, dark, parent, rating = map(np.ascontiguousarray, (shares, dark, parent, rating))
-        return (
-            *(np.searchsorted(links.rack_index, np.arange(n_racks + 1)), links.node_index, shares),
-            *(of_element.reshape(-1).astype(np.int64), dark, parent, rating),
-            *(tree.no_load_loss_frac, tree.proportional_loss_frac, tree.square_loss_frac, tree.hall_index),
-            *(np.ascontiguousarray(node) for node in drawn_from),
-        )
+
+
+# An array of another type, in another order or read-only is another signature: the kernel would be compiled once more.
+def _real(values: NDArray) -> FloatArray:
+    """Return a copy that the kernel takes: floats in C order."""
+    return np.array(values, dtype=np.float64, order="C")
+
+
+def _whole(values: NDArray) -> IntArray:
+    """Return a copy that the kernel takes: integers in C order."""
+    return np.array(values, dtype=np.int64, order="C")
 
 
 def _rows(table: NDArray, rows: slice, n: int) -> NDArray:
@@ -272,7 +288,7 @@ def _running(name: str, given: FloatArray | None, default: FloatArray, n: int) -
     if np.any(wrong):
         e, k = np.argwhere(wrong)[0]
         raise ValueError(f"Failures.{name}[{e}, {k}] is {values[e, k]:g}; must be 0 to {default[k]:g}")
-    return np.ascontiguousarray(values)
+    return _real(values)
 
 
 def _inputs(
@@ -281,10 +297,10 @@ def _inputs(
     weather: Weather,
     feeds: SiteFeeds | None,
     failures: Failures | None,
-) -> tuple[FloatArray, _Inputs]:
+) -> _Inputs:
     """Check what was given and lay it out for the kernel."""
     n, n_pools = weather.n_elements, site.pools.static_power_w.shape[0]
-    load = np.ascontiguousarray(pool_load_frac, dtype=np.float64)
+    load = _real(pool_load_frac)
     if load.shape != (n, n_pools):
         raise ValueError(f"pool_load_frac has shape {load.shape}; ({n}, {n_pools}) is needed")
     if np.any(np.isnan(load)):
@@ -326,23 +342,40 @@ def _inputs(
                 f"Failures.feed_units_failed has shape {units_failed.shape}; ({n}, {feeds.tree.n_nodes}) is needed"
             )
     no_groups = np.zeros(0, dtype=records(_ONE_GROUP).dtype)
-    return load, _Inputs(
-        racks=records(site.racks),
-        static_w=site.pools.static_power_w,
-        dynamic_w=site.pools.dynamic_power_w,
-        groups=no_groups if site.cdus is None else records(site.cdus),
-        halls=records(halls),
-        plants=records(plants),
-        air=air_states(weather),
-        dew_point=np.ascontiguousarray(dew_point_degc(weather.humidity_ratio, weather.pressure_pa)),
+    return _Inputs(
+        rows=Rows(
+            racks=records(site.racks),
+            groups=no_groups if site.cdus is None else records(site.cdus),
+            halls=records(halls),
+            plants=records(plants),
+            static_w=_real(site.pools.static_power_w),
+            dynamic_w=_real(site.pools.dynamic_power_w),
+            hottest_first=_whole(hottest_first(site.racks)),
+        ),
+        load=load,
+        air=_real(air_states(weather)),
+        dew_point=_real(dew_point_degc(weather.humidity_ratio, weather.pressure_pa)),
         powered=_running("racks_powered", fails.racks_powered, np.ones(site.racks.n_racks), n),
         runs_g=running["cdus"],
         runs_h=running["air_units"],
-        runs_p=np.ascontiguousarray(runs_p),
+        runs_p=_real(runs_p),
         feeds=feeds,
         units_failed=units_failed,
     )
 
+
+# What the site draws, less the losses of its feeds.
+_DRAWN = (
+    columns.S_IT,
+    columns.S_CDU_PUMP,
+    columns.S_PLANT_PUMP,
+    columns.S_TOWER_PUMP,
+    columns.S_AIR_FAN,
+    columns.S_COOLER_FAN,
+    columns.S_TOWER_FAN,
+    columns.S_CHILLER,
+    columns.S_LIGHTING,
+)
 
 # A row whose layout stands for a site without CDUs.
 _ONE_GROUP = CduBank(1.0, 1.0, 1.0, 1.0, 1.0, 20.0, 0, 0)
@@ -407,11 +440,7 @@ def _result(
     tolerance_k: float,
 ) -> CoupledResult:
     series, groups, halls, plants = out.series, out.groups, out.halls, out.plants
-    at_site = (
-        columns.S_IT, columns.S_CDU_PUMP, columns.S_PLANT_PUMP, columns.S_TOWER_PUMP, columns.S_AIR_FAN,
-        columns.S_COOLER_FAN, columns.S_TOWER_FAN, columns.S_CHILLER, columns.S_LIGHTING,
-    )  # fmt: skip
-    drawn = series[:, at_site].sum(axis=1)
+    drawn = series[:, _DRAWN].sum(axis=1)
     if tables.feeds is None:
         loss, meter, node_w = np.zeros(drawn.shape), drawn, out.nodes
         power_closure = np.zeros(drawn.shape)

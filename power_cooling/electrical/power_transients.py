@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
+
+from power_cooling.compiled import compiled
 
 FloatArray = NDArray[np.float64]
 
@@ -169,7 +170,7 @@ def training_swing_w(
     return waiting_w + (busy_w - waiting_w) * (rising - falling)
 
 
-@njit(cache=True)
+@compiled
 def _follow(load, step, ramp, filter_s, refill, grid):
     """Grid power: the load through a first-order filter, drawn to refill storage, moving by at most `ramp`."""
     for row in range(load.shape[0]):

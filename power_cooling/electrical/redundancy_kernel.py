@@ -7,10 +7,11 @@ feeds (177,000 states) take seconds; array operations over the same states took 
 """
 
 import numpy as np
-from numba import njit
+
+from power_cooling.compiled import compiled_part, compiled_with_arrays
 
 
-@njit(cache=True)
+@compiled_part
 def live_state(failed, parent, standby, units, live, feeder):
     """Set which nodes are energised and from where (-1 for none)."""
     for i in range(parent.size):
@@ -26,7 +27,7 @@ def live_state(failed, parent, standby, units, live, feeder):
         live[i] = alive
 
 
-@njit(cache=True)
+@compiled_part
 def state_shares(starts, link_node, link_share, link_standby, live, shares, dark):
     """Set each link's share of its class's power; classes without a live feed are dark."""
     for k in range(starts.size - 1):
@@ -46,7 +47,7 @@ def state_shares(starts, link_node, link_share, link_standby, live, shares, dark
                 shares[link] = (link_share[link] if normal else link_standby[link]) / total
 
 
-@njit(cache=True)
+@compiled_part
 def node_loads(served, class_power, starts, link_node, shares, other, live, feeder, capacity, a, b, c, load):
     """Set the output of every node in watts."""
     for i in range(live.size):
@@ -62,7 +63,7 @@ def node_loads(served, class_power, starts, link_node, shares, other, live, feed
             load[feeder[i]] += out + a[i] * capacity[i] + b[i] * abs(out) + c[i] / capacity[i] * out * out
 
 
-@njit(cache=True)
+@compiled_part
 def next_to_open(now, allowed, live, slack):
     """Return the deepest live node above what it is allowed, as selective protection would open; -1 for none."""
     for i in range(live.size - 1, -1, -1):
@@ -71,7 +72,7 @@ def next_to_open(now, allowed, live, slack):
     return -1
 
 
-@njit(cache=True)
+@compiled_part
 def fill_state(
     served, fixed, class_power, starts, link_node, shares, other, live, feeder, capacity, a, b, c, allowed,
     now, full, trial, behind, slack,
@@ -118,7 +119,7 @@ def fill_state(
                         changed = True
 
 
-@njit(cache=True)
+@compiled_with_arrays
 def solve_states(
     first, second, parent, standby, units, rating, a, b, c, limit, other,
     starts, link_node, link_share, link_standby, class_power, slack, is_ups,

@@ -20,8 +20,9 @@ from functools import cache
 from math import comb
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
+
+from power_cooling.compiled import compiled
 
 FloatArray = NDArray[np.float64]
 
@@ -78,7 +79,7 @@ class Coolant:
         return (temperature >= self.lowest_degc) & (temperature <= self.highest_degc)
 
 
-@njit(cache=True)
+@compiled
 def property_scalar(coefficients, temperature_degc):
     """Value of one property polynomial of a `Coolant` at a temperature [°C]; for compiled solvers."""
     x = temperature_degc - 50.0

@@ -10,9 +10,10 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ive
+
+from power_cooling.compiled import compiled
 
 FloatArray = NDArray[np.float64]
 FlowType = Literal[
@@ -32,7 +33,7 @@ class HeatExchange:
     ntu: FloatArray
 
 
-@njit(cache=True)
+@compiled
 def counterflow_effectiveness_scalar(ntu, c_ratio):
     """Effectiveness [-] of a counterflow exchanger."""
     spread = 1.0 - c_ratio
@@ -43,7 +44,7 @@ def counterflow_effectiveness_scalar(ntu, c_ratio):
     return gained / (spread + c_ratio * gained)
 
 
-@njit(cache=True)
+@compiled
 def crossflow_effectiveness_scalar(ntu, c_ratio):
     """Effectiveness [-] of a crossflow exchanger, both streams unmixed, in the usual approximation."""
     if ntu <= 0.0:

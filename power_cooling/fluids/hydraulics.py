@@ -8,8 +8,10 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
-from numba import njit, vectorize
+from numba import vectorize
 from numpy.typing import ArrayLike, NDArray
+
+from power_cooling.compiled import compiled
 
 FloatArray = NDArray[np.float64]
 
@@ -87,7 +89,7 @@ class PumpCurve:
         )
 
 
-@njit(cache=True)
+@compiled
 def colebrook_scalar(reynolds, roughness_ratio):
     """Darcy friction factor of rough turbulent flow: Colebrook's equation by Newton from Haaland's start."""
     a = roughness_ratio / 3.7
@@ -102,7 +104,7 @@ def colebrook_scalar(reynolds, roughness_ratio):
     return 1.0 / (x * x)
 
 
-@njit(cache=True)
+@compiled
 def friction_scalar(reynolds, roughness_ratio):
     """Darcy friction factor over all regimes, with a smooth join between 2300 and 4000."""
     if reynolds <= 2300.0:
@@ -114,7 +116,7 @@ def friction_scalar(reynolds, roughness_ratio):
     return (1.0 - weight) * 64.0 / reynolds + weight * colebrook_scalar(reynolds, roughness_ratio)
 
 
-@njit(cache=True)
+@compiled
 def pressure_drop_scalar(flow_kg_s, length_m, diameter_m, roughness_m, minor_loss, density_kg_m3, viscosity_pa_s):
     """Pressure drop [Pa] of a pipe run, with the sign of the flow."""
     speed = abs(flow_kg_s) / (density_kg_m3 * 0.25 * math.pi * diameter_m * diameter_m)

@@ -10,9 +10,10 @@ Below the triple point the saturation curve is the one over ice, as in the Handb
 import math
 
 import numpy as np
-from numba import njit, vectorize
+from numba import vectorize
 from numpy.typing import ArrayLike, NDArray
 
+from power_cooling.compiled import compiled
 from power_cooling.site_facts.weather import STANDARD_PRESSURE_PA, standard_pressure_pa
 
 FloatArray = NDArray[np.float64]
@@ -28,7 +29,7 @@ LOWEST_HUMIDITY_RATIO = 1e-7  # keeps the dew point of bone-dry air finite
 _TEMPERATURE_RANGE_DEGC = (-100.0, 200.0)  # of the saturation-pressure formulas
 
 
-@njit(cache=True)
+@compiled
 def saturation_pressure_scalar(temperature_degc):
     """Saturation pressure [Pa]: ASHRAE Fundamentals 2017, ch. 1, eq. 5 (ice) and 6 (water)."""
     t = temperature_degc + 273.15
@@ -47,7 +48,7 @@ def saturation_pressure_scalar(temperature_degc):
     )
 
 
-@njit(cache=True)
+@compiled
 def saturation_pressure_log_slope_scalar(temperature_degc):
     """d ln(p_ws) / dT [1/K], the exact derivative of the formulas above."""
     t = temperature_degc + 273.15
@@ -61,25 +62,25 @@ def saturation_pressure_log_slope_scalar(temperature_degc):
     return 5.8002206e3 / (t * t) - 4.8640239e-2 + t * (2.0 * 4.1764768e-5 - 3.0 * 1.4452093e-8 * t) + 6.5459673 / t
 
 
-@njit(cache=True)
+@compiled
 def humidity_ratio_scalar(vapour_pressure_pa, pressure_pa):
     """Humidity ratio [kg/kg] of air at a water-vapour pressure."""
     return max(MOLAR_MASS_RATIO * vapour_pressure_pa / (pressure_pa - vapour_pressure_pa), LOWEST_HUMIDITY_RATIO)
 
 
-@njit(cache=True)
+@compiled
 def saturated_humidity_ratio_scalar(temperature_degc, pressure_pa):
     """Humidity ratio [kg/kg] of saturated air."""
     return humidity_ratio_scalar(saturation_pressure_scalar(temperature_degc), pressure_pa)
 
 
-@njit(cache=True)
+@compiled
 def heat_capacity_scalar(humidity_ratio):
     """Heat capacity of moist air [J per kg dry air and K], the slope of its enthalpy."""
     return DRY_AIR_J_PER_KG_K + VAPOUR_J_PER_KG_K * humidity_ratio
 
 
-@njit(cache=True)
+@compiled
 def enthalpy_scalar(dry_bulb_degc, humidity_ratio):
     """Enthalpy of moist air [J per kg dry air]: ASHRAE Fundamentals 2017, ch. 1, eq. 30."""
     return DRY_AIR_J_PER_KG_K * dry_bulb_degc + humidity_ratio * (
@@ -87,13 +88,13 @@ def enthalpy_scalar(dry_bulb_degc, humidity_ratio):
     )
 
 
-@njit(cache=True)
+@compiled
 def saturated_enthalpy_scalar(temperature_degc, pressure_pa):
     """Enthalpy of saturated air [J per kg dry air]."""
     return enthalpy_scalar(temperature_degc, saturated_humidity_ratio_scalar(temperature_degc, pressure_pa))
 
 
-@njit(cache=True)
+@compiled
 def _ratio_of_wet_bulb(dry_bulb_degc, wet_bulb_degc, pressure_pa):
     """Humidity ratio [kg/kg] by eq. 33 (water) and 35 (ice); below 0 where no air is dry enough for that wet bulb."""
     saturated = saturated_humidity_ratio_scalar(wet_bulb_degc, pressure_pa)
@@ -107,13 +108,13 @@ def _ratio_of_wet_bulb(dry_bulb_degc, wet_bulb_degc, pressure_pa):
     )
 
 
-@njit(cache=True)
+@compiled
 def humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, wet_bulb_degc, pressure_pa):
     """Humidity ratio [kg/kg]: ASHRAE Fundamentals 2017, ch. 1, eq. 33 (water) and 35 (ice)."""
     return max(_ratio_of_wet_bulb(dry_bulb_degc, wet_bulb_degc, pressure_pa), LOWEST_HUMIDITY_RATIO)
 
 
-@njit(cache=True)
+@compiled
 def dew_point_scalar(humidity_ratio, pressure_pa):
     """Dew (or frost) point [°C]: Newton on ln p_ws, started from a Magnus inverse."""
     vapour_pa = (
@@ -132,7 +133,7 @@ def dew_point_scalar(humidity_ratio, pressure_pa):
     return t
 
 
-@njit(cache=True)
+@compiled
 def wet_bulb_scalar(dry_bulb_degc, humidity_ratio, pressure_pa):
     """Thermodynamic wet bulb [°C]: bracketed secant between the dew point and the dry bulb."""
     low = dew_point_scalar(humidity_ratio, pressure_pa)

@@ -13,8 +13,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
+
+from power_cooling.compiled import compiled, compiled_with_arrays
 
 FloatArray = NDArray[np.float64]
 
@@ -24,13 +25,13 @@ _SEARCH_ABOVE_TRIP_K = 60.0  # roots further above the trip limit are of no use:
 _MARCH_STEPS = 400  # of the search for the lowest root where several may exist
 
 
-@njit(cache=True)
+@compiled
 def clock_share_scalar(clock_frac, linear_frac):
     """Dynamic power over that at full clock [-]: g(phi)."""
     return clock_frac * (linear_frac + (1.0 - linear_frac) * clock_frac * clock_frac)
 
 
-@njit(cache=True)
+@compiled
 def clock_from_share_scalar(share, linear_frac):
     """Clock [-] whose dynamic power is `share` of that at full clock: Newton on the convex monotone g."""
     if share >= 1.0:
@@ -47,7 +48,7 @@ def clock_from_share_scalar(share, linear_frac):
     return phi
 
 
-@njit(cache=True)
+@compiled
 def growth_scalar(x, known_x, known):
     """exp(x) from its value at a nearby x: eight terms reach rounding within 0.03, for a tenth of the cost."""
     d = x - known_x
@@ -57,7 +58,7 @@ def growth_scalar(x, known_x, known):
     return known * (1.0 + d * (1.0 + d / 2.0 * (1.0 + d / 3.0 * (1.0 + d / 4.0 * series))))
 
 
-@njit(cache=True)
+@compiled
 def chip_power_scalar(t, growth, static, dynamic, leak, alpha, cap, throttle, k, phi_min, linear_frac):
     """Power [W] at junction temperature t, its slope [W/K], and what acts: 1 cap, 2 throttle, 3 least clock; else 0.
 
@@ -84,13 +85,13 @@ def chip_power_scalar(t, growth, static, dynamic, leak, alpha, cap, throttle, k,
     return power, slope, state
 
 
-@njit(cache=True)
+@compiled
 def search_growth_scalar(alpha, t_ref, trip):
     """Growth of leakage from the reference to the end of the search [-]."""
     return math.exp(alpha * (trip + _SEARCH_ABOVE_TRIP_K - t_ref))
 
 
-@njit(cache=True)
+@compiled
 def junction_scalar(
     t_in,
     r,
@@ -200,7 +201,7 @@ def junction_scalar(
     return t, p, slope, state, status, known_x, known
 
 
-@njit(cache=True)
+@compiled
 def clock_at_scalar(t, p, static, dynamic, leak, alpha, t_ref, throttle, k, phi_min, linear_frac, state):
     """Clock [-] of a solved chip, from the power that its limits leave for switching."""
     if state == 0:
@@ -318,7 +319,7 @@ def solve_junctions(
     )
 
 
-@njit(cache=True)
+@compiled_with_arrays
 def _solve_many(t_in, r, static, dynamic, leak, alpha, t_ref, cap, throttle, k, phi_min, linear_frac, trip):
     n = t_in.size
     t = np.empty(n)

@@ -4,10 +4,14 @@ A rack draws its accelerators (`chips`), other electronics, server fans that fol
 loss of its power shelf. The compiled pass over all racks is the inner loop of the coupled solver.
 """
 
-import numpy as np
-from numba import njit
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from power_cooling.compiled import compiled, compiled_part
 from power_cooling.racks.chips import clock_at_scalar, junction_scalar, search_growth_scalar
+from power_cooling.site_arrays import FloatArray, IntArray
 
 RUNNING, ACCELERATORS_OFF, ALL_OFF = 0, 1, 2
 
@@ -28,8 +32,8 @@ N_HALL_SUMS = 7
 _LEAST_GAIN = 0.02  # of 1 - R dP/dT in slopes: near the fold of thermal runaway they would be without bound
 
 
-@njit(cache=True)
-def fan_speed_scalar(r, inlet_degc, load):
+@compiled
+def fan_speed_scalar(r: Any, inlet_degc: float, load: float) -> tuple[float, float]:
     """Server fan speed [-] at an inlet temperature and load, and its slope [1/K]."""
     speed = r.fan_base_frac + r.fan_load_frac * load + r.fan_frac_per_k * (inlet_degc - r.fan_reference_degc)
     if speed <= r.fan_min_frac:
@@ -39,10 +43,9 @@ def fan_speed_scalar(r, inlet_degc, load):
     return speed, r.fan_frac_per_k
 
 
-@njit(cache=True)
-def cold_racks(racks, scratch):
-    """Set the scratch rows up for a first element."""
-    scratch[:] = 0.0
+@compiled_part
+def cold_racks(racks: NDArray[np.void], scratch: FloatArray) -> None:
+    """Set the scratch rows up for a first element; they come as zeros."""
     for i in range(racks.shape[0]):
         r = racks[i]
         scratch[i, JUNCTION] = r.reference_degc
@@ -50,8 +53,15 @@ def cold_racks(racks, scratch):
         scratch[i, TOP_GROWTH] = search_growth_scalar(r.leakage_per_k, r.reference_degc, r.trip_degc)
 
 
-@njit(cache=True)
-def start_racks(racks, static_w, dynamic_w, pool_load, off, scratch):
+@compiled_part
+def start_racks(
+    racks: NDArray[np.void],
+    static_w: FloatArray,
+    dynamic_w: FloatArray,
+    pool_load: FloatArray,
+    off: IntArray,
+    scratch: FloatArray,
+) -> None:
     """Fill the parts of the scratch rows that hold through an element: the pool's watts at the rack's load."""
     last = static_w.shape[1] - 1
     for i in range(racks.shape[0]):
@@ -77,36 +87,66 @@ def start_racks(racks, static_w, dynamic_w, pool_load, off, scratch):
         scratch[i, CAP], scratch[i, HELD] = r.power_limit_w, 0.0
 
 
-@njit(cache=True)
-def rack_pass(
-    racks, weight, off, scratch, group_x, hall_x, group_sums, hall_sums, link_start, link_node, link_share, node_load
-):
+@compiled_part
+def solve_chip(r: Any, chip: FloatArray, coolant: float, resistance: float, start: float, hottest: bool) -> Any:
+    """Return `chips.junction_scalar` of a rack's accelerators, from the row `chip` of its scratch."""
+    return junction_scalar(
+        coolant,
+        resistance,
+        chip[STATIC],
+        chip[DYNAMIC],
+        chip[LEAK],
+        r.leakage_per_k,
+        r.reference_degc,
+        chip[CAP],
+        r.throttle_degc,
+        r.throttle_frac_per_k,
+        r.min_clock_frac,
+        r.clock_linear_frac,
+        r.trip_degc,
+        chip[TOP_GROWTH],
+        start,
+        hottest,
+        chip[EXPONENT],
+        chip[GROWTH],
+    )
+
+
+@compiled_part
+def rack_pass(rows: Any, feeds: Any, state: int, work: Any) -> None:
     """Evaluate every rack at the coolant and air temperatures of its group and hall and add up what it gives to them.
 
-    `group_x` holds supply temperature and flow per group; `hall_x` cold, hot temperature and the share of the racks'
-    own air that the units can give. Chips already solved at the same coolant and resistance are not solved again.
+    `work.group_x` holds supply temperature and flow per group; `work.hall_x` cold, hot temperature and the share of the
+    racks' own air that the units can give. Chips already solved at the same coolant and resistance are not solved
+    again. Rows, feeds and scratch are those of `coupled.kernel_arrays`.
     """
-    group_sums[:] = 0.0
-    hall_sums[:] = 0.0
-    for i in range(racks.shape[0]):
-        w = weight[i]
-        if w <= 0.0 or off[i] == ALL_OFF:
-            scratch[i, POWER] = 0.0
+    group_x, hall_x, group_sums, hall_sums = work.group_x, work.hall_x, work.group_sums, work.hall_sums
+    for g in range(group_sums.shape[0]):
+        for k in range(N_GROUP_SUMS):
+            group_sums[g, k] = 0.0
+    for h in range(hall_sums.shape[0]):
+        for k in range(N_HALL_SUMS):
+            hall_sums[h, k] = 0.0
+    for i in range(rows.racks.shape[0]):
+        w = work.weight[i]
+        row = work.racks[i]
+        if w <= 0.0 or work.off[i] == ALL_OFF:
+            row[POWER] = 0.0
             continue
-        r = racks[i]
+        r = rows.racks[i]
         h = r.hall_index
         g = r.cdu_index
         own = 1.0 - r.recirculation_frac
         keep = own * hall_x[h, 2]
         inlet = hall_x[h, 1] - keep * (hall_x[h, 1] - hall_x[h, 0])
-        speed, speed_slope = fan_speed_scalar(r, inlet, scratch[i, LOAD])
+        speed, speed_slope = fan_speed_scalar(r, inlet, row[LOAD])
         fan = r.fan_power_w * speed * speed * speed
         fan_slope = 3.0 * fan / speed * speed_slope
         chip = 0.0
         by_coolant = 0.0
         by_flow = 0.0
         liquid = r.accelerator_liquid_frac > 0.0
-        if off[i] == RUNNING and r.n_accelerators > 0.0:
+        if work.off[i] == RUNNING and r.n_accelerators > 0.0:
             coolant = inlet
             flow = speed
             if liquid:
@@ -116,41 +156,33 @@ def rack_pass(
             if flow != 1.0 and varying > 0.0:
                 varying *= flow**-r.r_th_flow_exponent
             resistance = r.r_th_fixed_k_per_w + varying + r.r_th_rise_k_per_w / flow
-            if not (scratch[i, COOLANT] == coolant and scratch[i, RESISTANCE] == resistance):
-                start = scratch[i, JUNCTION]
-                if scratch[i, COOLANT] == scratch[i, COOLANT]:
+            if not (row[COOLANT] == coolant and row[RESISTANCE] == resistance):
+                start = row[JUNCTION]
+                if row[COOLANT] == row[COOLANT]:
                     # The tangent at the last solution predicts the next one.
-                    start += (coolant - scratch[i, COOLANT]) / max(1.0 - resistance * scratch[i, SLOPE], _LEAST_GAIN)
-                t, chip, slope, limit, status, exponent, growth = junction_scalar(
-                    coolant, resistance, scratch[i, STATIC], scratch[i, DYNAMIC], scratch[i, LEAK], r.leakage_per_k,
-                    r.reference_degc, scratch[i, CAP], r.throttle_degc, r.throttle_frac_per_k, r.min_clock_frac,
-                    r.clock_linear_frac, r.trip_degc, scratch[i, TOP_GROWTH], start, scratch[i, RAN_AWAY] > 0.0,
-                    scratch[i, EXPONENT], scratch[i, GROWTH],
-                )  # fmt: skip
-                scratch[i, JUNCTION], scratch[i, CHIP], scratch[i, SLOPE] = t, chip, slope
-                scratch[i, LIMIT], scratch[i, STATUS] = limit, status
-                scratch[i, EXPONENT], scratch[i, GROWTH] = exponent, growth
-                scratch[i, COOLANT] = coolant
-                scratch[i, RESISTANCE] = resistance
-            chip = scratch[i, CHIP]
-            by_coolant = scratch[i, SLOPE] / max(1.0 - resistance * scratch[i, SLOPE], _LEAST_GAIN)
+                    start += (coolant - row[COOLANT]) / max(1.0 - resistance * row[SLOPE], _LEAST_GAIN)
+                t, chip, slope, limit, status, exponent, growth = solve_chip(
+                    r, row, coolant, resistance, start, row[RAN_AWAY] > 0.0
+                )
+                row[JUNCTION], row[CHIP], row[SLOPE] = t, chip, slope
+                row[LIMIT], row[STATUS] = limit, status
+                row[EXPONENT], row[GROWTH] = exponent, growth
+                row[COOLANT] = coolant
+                row[RESISTANCE] = resistance
+            chip = row[CHIP]
+            by_coolant = row[SLOPE] / max(1.0 - resistance * row[SLOPE], _LEAST_GAIN)
             by_flow = -by_coolant * chip * (r.r_th_flow_exponent * varying + r.r_th_rise_k_per_w / flow) / flow
         accelerators = r.n_accelerators * chip
         by_coolant *= r.n_accelerators
         by_flow *= r.n_accelerators
-        direct = accelerators + scratch[i, OTHER] + fan
+        direct = accelerators + row[OTHER] + fan
         x = direct / r.max_power_w
         shelf = r.max_power_w * (r.shelf_loss_a + x * (r.shelf_loss_b + x * r.shelf_loss_c))
         marginal = r.shelf_loss_b + 2.0 * r.shelf_loss_c * x
         power = direct + shelf
-        to_liquid = r.accelerator_liquid_frac * accelerators + r.other_liquid_frac * (scratch[i, OTHER] + shelf)
-        scratch[i, POWER], scratch[i, ACCELERATORS], scratch[i, FAN], scratch[i, SHELF] = (
-            power,
-            accelerators,
-            fan,
-            shelf,
-        )
-        scratch[i, INLET], scratch[i, LIQUID] = inlet, to_liquid
+        to_liquid = r.accelerator_liquid_frac * accelerators + r.other_liquid_frac * (row[OTHER] + shelf)
+        row[POWER], row[ACCELERATORS], row[FAN], row[SHELF] = power, accelerators, fan, shelf
+        row[INLET], row[LIQUID] = inlet, to_liquid
         from_fans = fan_slope
         if liquid:
             into = r.accelerator_liquid_frac + r.other_liquid_frac * marginal
@@ -170,19 +202,28 @@ def rack_pass(
         hall_sums[h, NET_AIR] += air * speed * own
         hall_sums[h, NET_BY_COLD] += air_slope * keep
         hall_sums[h, NET_BY_HOT] += air_slope * (1.0 - keep)
-        for k in range(link_start[i], link_start[i + 1]):
-            node_load[link_node[k]] += link_share[k] * w * power
+        for k in range(feeds.link_start[i], feeds.link_start[i + 1]):
+            work.node_load[feeds.link_node[k]] += feeds.share[state, k] * w * power
 
 
-@njit(cache=True)
-def rack_clock(r, scratch, i, off):
-    """Clock of a solved rack's accelerators [-]; 0 where they are off."""
+@compiled_part
+def rack_clock(r: Any, chip: FloatArray, off: int) -> float:
+    """Clock of a solved rack's accelerators [-]; 0 where they are off. `chip` is the rack's row of scratch."""
     if off != RUNNING:
         return 0.0
-    if scratch[i, LIMIT] == 0:
+    if chip[LIMIT] == 0:
         return 1.0
     return clock_at_scalar(
-        scratch[i, JUNCTION], scratch[i, CHIP], scratch[i, STATIC], scratch[i, DYNAMIC], scratch[i, LEAK],
-        r.leakage_per_k, r.reference_degc, r.throttle_degc, r.throttle_frac_per_k, r.min_clock_frac,
-        r.clock_linear_frac, scratch[i, LIMIT],
-    )  # fmt: skip
+        chip[JUNCTION],
+        chip[CHIP],
+        chip[STATIC],
+        chip[DYNAMIC],
+        chip[LEAK],
+        r.leakage_per_k,
+        r.reference_degc,
+        r.throttle_degc,
+        r.throttle_frac_per_k,
+        r.min_clock_frac,
+        r.clock_linear_frac,
+        chip[LIMIT],
+    )

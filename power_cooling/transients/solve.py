@@ -14,20 +14,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from power_cooling.compiled import compiled, compiled_part
+from power_cooling.first_use import FirstCall
 from power_cooling.fluids.heat_exchangers import counterflow_effectiveness_scalar
+from power_cooling.site_arrays import FloatArray, IntArray, records
 from power_cooling.transients.disturbances import Forcing
-
-FloatArray = NDArray[np.float64]
 
 VALVE_TIME_S = 15.0  # assumed: a CDU's primary valve restores its set point with this time constant
 NEWTON_TOLERANCE_FRAC = 1e-9  # of a unit's power
 # Makes the two-stage method L-stable: R. Alexander, SIAM J. Numer. Anal. 14 (1977) 1006.
 GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
+_FIRST_CALL = FirstCall()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,9 +63,15 @@ class TransientUnits:
         if self.to_air is None:
             object.__setattr__(self, "to_air", np.zeros(n))
         positive = {
-            "chip_j_per_k", "rack_coolant_j_per_k", "loop_j_per_k", "plate_w_per_k", "coolant_w_per_k",
-            "exchanger_w_per_k", "facility_w_per_k", "liquid_frac",
-        }  # fmt: skip
+            "chip_j_per_k",
+            "rack_coolant_j_per_k",
+            "loop_j_per_k",
+            "plate_w_per_k",
+            "coolant_w_per_k",
+            "exchanger_w_per_k",
+            "facility_w_per_k",
+            "liquid_frac",
+        }
         anything = {"supply_setpoint_degc", "reference_degc", "throttle_degc", "trip_degc"}
         for field in fields(self):
             array = np.asarray(getattr(self, field.name), dtype=float)
@@ -112,9 +119,15 @@ class FacilityLoop:
     air_cooled_frac: float = 1.0  # of the way from hall air to facility water that the air units' air comes out at
 
     def __post_init__(self) -> None:
-        for name in (
-            "return_j_per_k", "tank_j_per_k", "flow_w_per_k", "air_j_per_k", "plant_capacity_w", "plant_w_per_k",
-        ):  # fmt: skip
+        positive = (
+            "return_j_per_k",
+            "tank_j_per_k",
+            "flow_w_per_k",
+            "air_j_per_k",
+            "plant_capacity_w",
+            "plant_w_per_k",
+        )
+        for name in (*positive, "plant_capacity_w", "plant_w_per_k"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"FacilityLoop.{name} is {getattr(self, name):g}; must be greater than 0")
         if self.tank_layers < 1:
@@ -156,42 +169,84 @@ class TransientResult:
     report: TransientReport
 
 
-@njit(cache=True)
-def _power(t, load, u):
-    """Power, slope against temperature and clock of a unit; u holds its constants."""
-    static, dynamic, leak, alpha, reference, linear, throttle, per_k, least = u[10:19]
-    growth = leak * math.exp(alpha * (t - reference)) - leak if leak > 0.0 else 0.0
-    clock = 1.0 - per_k * (t - throttle)
+class _March(NamedTuple):
+    """What the march works on: units' temperatures (n, 3), of chip, rack coolant and loop, and the facility's z."""
+
+    state: FloatArray
+    z: FloatArray  # (2 + tank_layers,): return, layers, air
+    first: FloatArray  # after the first stage
+    first_z: FloatArray
+    second: FloatArray
+    second_z: FloatArray
+    base: FloatArray  # that a stage starts from
+    base_z: FloatArray
+    flows: FloatArray  # (n, 2) [W/K]: chips to coolant, coolant stream
+    duties: FloatArray  # (n,) [W/K]: exchangers, as the valves let them
+    open_duties: FloatArray  # (n,), valves open
+    last_flow: FloatArray  # (n,), that the duties were made for
+    last_cold: FloatArray
+    eliminated: FloatArray  # (n + tank_layers, 4)
+    runs: IntArray  # (n,): 0 once tripped
+
+
+class _Forced(NamedTuple):
+    """Forcing per step, see `disturbances.Forcing`."""
+
+    load: FloatArray  # (n_steps, n)
+    rack_flow: FloatArray  # (n_steps, n)
+    facility_flow: FloatArray  # (n_steps,), and so on
+    plant: FloatArray
+    air_flow: FloatArray
+    sink_degc: FloatArray
+
+
+class _Saved(NamedTuple):
+    """What the march leaves behind."""
+
+    series: FloatArray  # (n_steps, n, 4): chip, coolant supply, power, clock
+    shared: FloatArray  # (n_steps, 4): facility supply and return, air, heat rejected
+    late: FloatArray  # (n, 5): throttle, trip, recovery, hottest, lost work
+
+
+@compiled
+def _power(t: float, load: float, u: Any) -> tuple[float, float, float]:
+    """Power, slope against temperature and clock of a unit; u is its row of `TransientUnits`."""
+    leak, alpha, per_k, linear = u.leakage_w, u.leakage_per_k, u.throttle_per_k, u.linear_frac
+    growth = leak * math.exp(alpha * (t - u.reference_degc)) - leak if leak > 0.0 else 0.0
+    clock = 1.0 - per_k * (t - u.throttle_degc)
     slope = alpha * (growth + leak)
     if clock >= 1.0:
-        return static + growth + load * dynamic, slope, 1.0
-    if clock <= least:
-        clock = least
+        return u.static_w + growth + load * u.dynamic_w, slope, 1.0
+    if clock <= u.least_clock_frac:
+        clock = u.least_clock_frac
     else:
-        slope -= per_k * load * dynamic * (linear + 3.0 * (1.0 - linear) * clock * clock)
+        slope -= per_k * load * u.dynamic_w * (linear + 3.0 * (1.0 - linear) * clock * clock)
     share = clock * (linear + (1.0 - linear) * clock * clock)
-    return static + growth + load * dynamic * share, slope, clock
+    return u.static_w + growth + load * u.dynamic_w * share, slope, clock
 
 
-@njit(cache=True)
-def _exchanger(ua, hot, cold, hot_flow, cold_flow):
+@compiled
+def _exchanger(u: Any, hot_flow: float, cold_flow: float) -> float:
     """Duty per kelvin [W/K] between rack return and facility supply with both flows as shares of rated."""
     if hot_flow < 1e-6 or cold_flow < 1e-6:
         return 0.0
-    part = 2.0 * ua / (hot_flow**-0.7 + cold_flow**-0.7)
-    hot_rate, cold_rate = hot * hot_flow, cold * cold_flow
+    part = 2.0 * u.exchanger_w_per_k / (hot_flow**-0.7 + cold_flow**-0.7)
+    hot_rate, cold_rate = u.coolant_w_per_k * hot_flow, u.facility_w_per_k * cold_flow
     least = min(hot_rate, cold_rate)
     return least * counterflow_effectiveness_scalar(part / least, least / max(hot_rate, cold_rate))
 
 
-@njit(cache=True)
-def _stage(width, base, out, loads, flows, duties, u, base_z, z, fixed, facility, on, scratch):
+@compiled_part
+def _stage(
+    width: float, out: FloatArray, z: FloatArray, loads: FloatArray, fixed: Any, facility: Any, units: Any, m: Any
+) -> tuple[float, int]:
     """Solve one implicit stage of length `width`; return the worst residual over a unit's power, and the passes.
 
-    base, out: (n, 3) chip, rack coolant, loop. base_z, z: facility return, layers, air. fixed: plant line p0, p1,
-    facility flow m·cp, air-unit conductance, heat into the air, share of the water in what `to_air` units breathe.
-    scratch: (n + layers, 4).
+    out, z: units' and facility's temperatures, which come as a guess. fixed: plant line p0, p1, facility flow m·cp,
+    air-unit conductance, heat into the air, share of the water in what `to_air` units breathe. facility: capacities
+    [J/K] of the return, a layer and the air. m: the march, of which the bases are read.
     """
+    base, base_z, scratch = m.base, m.base_z, m.eliminated
     n = base.shape[0]
     layers = z.size - 2
     return_c, layer_c, air_c = facility
@@ -203,23 +258,24 @@ def _stage(width, base, out, loads, flows, duties, u, base_z, z, fixed, facility
         breathed = 0.0  # heat into the air per kelvin of what `to_air` units breathe
         supply = z[layers]
         for i in range(n):
-            plate, stream, duty = flows[i, 0], flows[i, 1], duties[i]
-            power, slope, _ = _power(out[i, 0], loads[i], u[i])
-            if on[i] == 0:
+            u = units[i]
+            plate, stream, duty = m.flows[i, 0], m.flows[i, 1], m.duties[i]
+            power, slope, _ = _power(out[i, 0], loads[i], u)
+            if m.runs[i] == 0:
                 power, slope = 0.0, 0.0
-            liquid = u[i, 20]
+            liquid = u.liquid_frac
             heat0 = power - slope * out[i, 0]
             # chip: (C/w + g - l s) Tc - g Tr = C/w b + l h
-            chip_c = u[i, 0] / width
+            chip_c = u.chip_j_per_k / width
             a11 = chip_c + plate - liquid * slope
             r1 = chip_c * base[i, 0] + liquid * heat0
             # rack coolant: -g Tc + (C/w + g + m) Tr - m Tt = C/w b
-            rack_c = u[i, 1] / width
+            rack_c = u.rack_coolant_j_per_k / width
             ratio = plate / a11
             a22 = rack_c + plate + stream - plate * ratio
             r2 = rack_c * base[i, 1] + ratio * r1
             # loop: -(m - k) Tr + (C/w + m) Tt - k Tf = C/w b
-            loop_c = u[i, 2] / width
+            loop_c = u.loop_j_per_k / width
             back = stream - duty
             ratio2 = back / a22
             a33 = loop_c + stream - stream * ratio2
@@ -231,7 +287,7 @@ def _stage(width, base, out, loads, flows, duties, u, base_z, z, fixed, facility
             # Power at the chip temperature that this pass will find, so that the balance closes with it.
             air_heat += (1.0 - liquid) * (heat0 + slope * (r1 + plate * rack_a) / a11)
             onto_air = (1.0 - liquid) * slope * plate * rack_b / a11
-            if u[i, 21] > 0.0:
+            if u.to_air > 0.0:
                 air_heat += duty * rack_a
                 breathed += duty * (rack_b - 1.0) + onto_air
             else:
@@ -262,21 +318,20 @@ def _stage(width, base, out, loads, flows, duties, u, base_z, z, fixed, facility
         cold_air = of_water * supply + (1.0 - of_water) * z[layers + 1]
         worst = 0.0
         for i in range(n):
-            power, slope, _ = _power(out[i, 0], loads[i], u[i])
-            if on[i] == 0:
+            u, plate = units[i], m.flows[i, 0]
+            power, slope, _ = _power(out[i, 0], loads[i], u)
+            if m.runs[i] == 0:
                 power, slope = 0.0, 0.0
-            cold = cold_air if u[i, 21] > 0.0 else supply
+            cold = cold_air if u.to_air > 0.0 else supply
             rack = scratch[i, 2] + scratch[i, 3] * cold
-            chip_c = u[i, 0] / width
-            liquid = u[i, 20]
+            chip_c = u.chip_j_per_k / width
+            liquid = u.liquid_frac
             assumed = power - slope * out[i, 0]
-            chip = (chip_c * base[i, 0] + liquid * assumed + flows[i, 0] * rack) / (
-                chip_c + flows[i, 0] - liquid * slope
-            )
+            chip = (chip_c * base[i, 0] + liquid * assumed + plate * rack) / (chip_c + plate - liquid * slope)
             if passes > 10:
                 chip = 0.5 * (chip + out[i, 0])  # two sides of a kink in the throttle curve
-            now, _, _ = _power(chip, loads[i], u[i])
-            if on[i] == 0:
+            now, _, _ = _power(chip, loads[i], u)
+            if m.runs[i] == 0:
                 now = 0.0
             gap = abs(now - (assumed + slope * chip)) / max(abs(now), 1.0)
             worst = max(worst, gap)
@@ -286,54 +341,100 @@ def _stage(width, base, out, loads, flows, duties, u, base_z, z, fixed, facility
     return worst, passes
 
 
-@njit(cache=True)
+@compiled_part
+def _set(out: FloatArray, out_z: FloatArray, given: FloatArray, given_z: FloatArray) -> None:
+    for i in range(out.shape[0]):
+        for k in range(3):
+            out[i, k] = given[i, k]
+    for j in range(out_z.size):
+        out_z[j] = given_z[j]
+
+
+@compiled_part
+def _set_flows(step: int, forced: Any, units: Any, m: Any) -> None:
+    """Set the units' flows and what their exchangers pass with open valves, where these change."""
+    for i in range(units.shape[0]):
+        u = units[i]
+        share = forced.rack_flow[step, i]
+        cold_flow = forced.air_flow[step] if u.to_air > 0.0 else forced.facility_flow[step]
+        if share != m.last_flow[i] or cold_flow != m.last_cold[i]:
+            m.last_flow[i], m.last_cold[i] = share, cold_flow
+            moving = max(u.plate_w_per_k - u.still_w_per_k, 0.0) * share**u.plate_exponent
+            m.flows[i, 0] = u.still_w_per_k + moving
+            m.flows[i, 1] = u.coolant_w_per_k * share
+            m.open_duties[i] = _exchanger(u, share, cold_flow)
+
+
+@compiled_part
+def _set_duties(cold_air: float, supply: float, units: Any, m: Any) -> None:
+    """Set what the exchangers pass: the valve holds the set point, within what the exchanger can do."""
+    for i in range(units.shape[0]):
+        u, rack, loop = units[i], m.state[i, 1], m.state[i, 2]
+        above = rack - (cold_air if u.to_air > 0.0 else supply)
+        wanted = m.flows[i, 1] * (rack - loop) + u.loop_j_per_k * (loop - u.supply_setpoint_degc) / VALVE_TIME_S
+        most = m.open_duties[i]
+        m.duties[i] = min(max(wanted / above, 0.0), most) if above > 1e-6 else most
+
+
+@compiled_part
+def _note(before: int, step_s: float, loads: FloatArray, start: FloatArray, units: Any, m: Any, late: Any) -> None:
+    """Note what units reach in a step: throttle, trip, largest temperature, lost work."""
+    for i in range(units.shape[0]):
+        u = units[i]
+        chip, was = m.second[i, 0], m.state[i, 0]
+        if chip > late[i, 3]:
+            late[i, 3] = chip
+        if chip > u.throttle_degc and late[i, 0] == np.inf:
+            part = (u.throttle_degc - was) / (chip - was) if chip > was else 0.0
+            late[i, 0] = (before + min(max(part, 0.0), 1.0)) * step_s
+        if m.runs[i] == 1 and chip >= u.trip_degc:
+            part = (u.trip_degc - was) / (chip - was) if chip > was else 0.0
+            late[i, 1] = (before + min(max(part, 0.0), 1.0)) * step_s
+            m.runs[i] = 0
+        _, _, clock = _power(chip, loads[i], u)
+        if m.runs[i] == 0:
+            clock = 0.0
+        late[i, 4] += (1.0 - clock) * step_s
+        if abs(chip - start[i, 0]) > 1.0 or m.runs[i] == 0:
+            late[i, 2] = (before + 1) * step_s
+
+
+@compiled
 def _run(
-    step_s, substeps, start, start_z, u, loads, rack_flow, facility_flow, plant, air_flow, sink, loop, saved, late
-):
-    """March; fills `saved` (n_saved, n, 4) and its facility twin, and `late` (n, 5); returns balances and worst."""
-    n = u.shape[0]
-    layers = start_z.size - 2
+    step_s: float,
+    substeps: int,
+    start: FloatArray,
+    start_z: FloatArray,
+    units: Any,
+    forced: Any,
+    loop: Any,
+    m: Any,
+    saved: Any,
+) -> tuple[float, int, float, float, float, float]:
+    """March; fills `saved`; returns worst residual, most passes, heat in, out and stored, and when air is too hot."""
+    n, state, z = units.shape[0], m.state, m.z
+    layers = z.size - 2
     (return_c, tank_c, flow_rated, setpoint, capacity, per_kelvin, air_c, air_rated, air_limit, air_fixed, cooled) = (
         loop
     )
-    series, shared = saved
-    gamma = GAMMA
-    state, z = start.copy(), start_z.copy()
-    first, second = state.copy(), state.copy()
-    first_z, second_z = z.copy(), z.copy()
-    base, base_z = state.copy(), z.copy()
-    flows, duties = np.empty((n, 2)), np.empty(n)
-    last_flow, last_cold, open_duty = np.full(n, -1.0), np.full(n, -1.0), np.zeros(n)
-    scratch = np.zeros((n + layers, 4))
-    on = np.ones(n, dtype=np.int64)
     facility = (return_c, tank_c / layers, air_c)
     worst, most = 0.0, 0
     heat_in, heat_out = 0.0, 0.0
     air_crossed = np.inf
-    for step in range(loads.shape[0]):
-        for i in range(n):
-            share = rack_flow[step, i]
-            cold_flow = air_flow[step] if u[i, 21] > 0.0 else facility_flow[step]
-            if share != last_flow[i] or cold_flow != last_cold[i]:
-                last_flow[i], last_cold[i] = share, cold_flow
-                flows[i, 0] = u[i, 5] + max(u[i, 3] - u[i, 5], 0.0) * share ** u[i, 4]
-                flows[i, 1] = u[i, 6] * share
-                open_duty[i] = _exchanger(u[i, 7], u[i, 6], u[i, 8], share, cold_flow)
-        flow = max(flow_rated * facility_flow[step], 1e-6 * flow_rated)
-        air_unit = air_rated * air_flow[step]
-        of_water = cooled * min(air_flow[step], 1.0)
-        most_heat = capacity * plant[step]
-        conductance = per_kelvin * plant[step]
+    carried = (1.0 - GAMMA) / GAMMA
+    for step in range(forced.load.shape[0]):
+        loads, sink = forced.load[step], forced.sink_degc[step]
+        _set_flows(step, forced, units, m)
+        flow = max(flow_rated * forced.facility_flow[step], 1e-6 * flow_rated)
+        air_unit = air_rated * forced.air_flow[step]
+        of_water = cooled * min(forced.air_flow[step], 1.0)
+        most_heat = capacity * forced.plant[step]
+        conductance = per_kelvin * forced.plant[step]
         for sub in range(substeps):
-            cold_air = of_water * z[layers] + (1.0 - of_water) * z[layers + 1]
-            for i in range(n):
-                # The valve passes what holds the set point, within what the exchanger can do.
-                above = state[i, 1] - (cold_air if u[i, 21] > 0.0 else z[layers])
-                wanted = flows[i, 1] * (state[i, 1] - state[i, 2]) + u[i, 2] * (state[i, 2] - u[i, 9]) / VALVE_TIME_S
-                duties[i] = min(max(wanted / above, 0.0), open_duty[i]) if above > 1e-6 else open_duty[i]
+            _set_duties(of_water * z[layers] + (1.0 - of_water) * z[layers + 1], z[layers], units, m)
             # The plant holds its set point until capacity or the sink limits it: a line p0 + p1 · return.
             held = flow * (z[0] - setpoint)
-            by_sink = conductance * (z[0] - sink[step]) if conductance < 1e300 else np.inf
+            by_sink = conductance * (z[0] - sink) if conductance < 1e300 else np.inf
             limit = min(most_heat, max(by_sink, 0.0))
             if held <= 0.0:
                 p0, p1 = 0.0, 1.0
@@ -343,91 +444,77 @@ def _run(
                 p0, p1 = -most_heat / flow, 1.0
             else:
                 share = min(conductance / flow, 1.0)
-                p0, p1 = share * sink[step], 1.0 - share
+                p0, p1 = share * sink, 1.0 - share
             fixed = (p0, p1, flow, air_unit, air_fixed, of_water)
-            width = gamma * step_s
-            base[:] = state
-            base_z[:] = z
-            first[:] = state
-            first_z[:] = z
-            gap, passes = _stage(
-                width, base, first, loads[step], flows, duties, u, base_z, first_z, fixed, facility, on, scratch
-            )
-            worst, most = max(worst, gap), max(most, passes)
-            # Second stage from the point that the first stage's slope reaches at 1 - gamma.
-            carried = (1.0 - gamma) / gamma
-            base[:] = state + carried * (first - state)
-            base_z[:] = z + carried * (first_z - z)
-            second[:] = first
-            second_z[:] = first_z
-            gap, passes = _stage(
-                width,
-                base,
-                second,
-                loads[step],
-                flows,
-                duties,
-                u,
-                base_z,
-                second_z,
-                fixed,
-                facility,
-                on,
-                scratch,
-            )
-            worst, most = max(worst, gap), max(most, passes)
-            # Heat of the step with the method's own weights (1 - gamma, gamma), so that the balance can close.
             rejected = 0.0
             for stage in range(2):
-                weight = ((1.0 - gamma) if stage == 0 else gamma) * step_s
-                at, at_z = (first, first_z) if stage == 0 else (second, second_z)
-                rejected_now = flow * (at_z[0] - (p0 + p1 * at_z[0]))
-                rejected += weight * rejected_now
+                if stage == 0:
+                    at, at_z = m.first, m.first_z
+                    _set(m.base, m.base_z, state, z)
+                    _set(at, at_z, state, z)
+                else:
+                    # From the point that the first stage's slope reaches at 1 - gamma.
+                    at, at_z = m.second, m.second_z
+                    for i in range(n):
+                        for k in range(3):
+                            m.base[i, k] = state[i, k] + carried * (m.first[i, k] - state[i, k])
+                    for j in range(z.size):
+                        m.base_z[j] = z[j] + carried * (m.first_z[j] - z[j])
+                    _set(at, at_z, m.first, m.first_z)
+                gap, passes = _stage(GAMMA * step_s, at, at_z, loads, fixed, facility, units, m)
+                worst, most = max(worst, gap), max(most, passes)
+                # Heat of the step with the method's own weights (1 - gamma, gamma), so that the balance can close.
+                weight = ((1.0 - GAMMA) if stage == 0 else GAMMA) * step_s
+                rejected += weight * (flow * (at_z[0] - (p0 + p1 * at_z[0])))
                 heat_in += weight * air_fixed
                 for i in range(n):
-                    if on[i] == 1:
-                        heat_in += weight * _power(at[i, 0], loads[step, i], u[i])[0]
+                    if m.runs[i] == 1:
+                        heat_in += weight * _power(at[i, 0], loads[i], units[i])[0]
             heat_out += rejected
             before = step * substeps + sub
-            for i in range(n):
-                chip, was = second[i, 0], state[i, 0]
-                if chip > late[i, 3]:
-                    late[i, 3] = chip
-                if chip > u[i, 16] and late[i, 0] == np.inf:
-                    part = (u[i, 16] - was) / (chip - was) if chip > was else 0.0
-                    late[i, 0] = (before + min(max(part, 0.0), 1.0)) * step_s
-                if on[i] == 1 and chip >= u[i, 19]:
-                    part = (u[i, 19] - was) / (chip - was) if chip > was else 0.0
-                    late[i, 1] = (before + min(max(part, 0.0), 1.0)) * step_s
-                    on[i] = 0
-                _, _, clock = _power(chip, loads[step, i], u[i])
-                if on[i] == 0:
-                    clock = 0.0
-                late[i, 4] += (1.0 - clock) * step_s
-                if abs(chip - start[i, 0]) > 1.0 or on[i] == 0:
-                    late[i, 2] = (before + 1) * step_s
-            if second_z[layers + 1] > air_limit and air_crossed == np.inf:
+            _note(before, step_s, loads, start, units, m, saved.late)
+            if m.second_z[layers + 1] > air_limit and air_crossed == np.inf:
                 air_crossed = (before + 1) * step_s
-            state[:] = second
-            z[:] = second_z
+            _set(state, z, m.second, m.second_z)
             if sub == substeps - 1:
                 for i in range(n):
-                    power, _, clock = _power(state[i, 0], loads[step, i], u[i])
-                    series[step, i, 0] = state[i, 0]
-                    series[step, i, 1] = state[i, 2]
-                    series[step, i, 2] = power if on[i] == 1 else 0.0
-                    series[step, i, 3] = clock if on[i] == 1 else 0.0
-                shared[step, 0] = z[layers]
-                shared[step, 1] = z[0]
-                shared[step, 2] = z[layers + 1]
-                shared[step, 3] = rejected / step_s
+                    power, _, clock = _power(state[i, 0], loads[i], units[i])
+                    row, runs = saved.series[step, i], m.runs[i] == 1
+                    row[0], row[1] = state[i, 0], state[i, 2]
+                    row[2], row[3] = power if runs else 0.0, clock if runs else 0.0
+                shared = saved.shared[step]
+                shared[0], shared[1], shared[2], shared[3] = z[layers], z[0], z[layers + 1], rejected / step_s
     stored = return_c * (z[0] - start_z[0]) + air_c * (z[layers + 1] - start_z[layers + 1])
     for j in range(layers):
         stored += tank_c / layers * (z[1 + j] - start_z[1 + j])
     for i in range(n):
-        for k in range(3):
-            stored += u[i, k] * (state[i, k] - start[i, k])
+        u = units[i]
+        stored += u.chip_j_per_k * (state[i, 0] - start[i, 0])
+        stored += u.rack_coolant_j_per_k * (state[i, 1] - start[i, 1])
+        stored += u.loop_j_per_k * (state[i, 2] - start[i, 2])
     return worst, most, heat_in, heat_out, stored, air_crossed
+
+
+def _march(state: FloatArray, z: FloatArray) -> _March:
+    """Return a march that starts from these temperatures."""
+    n, layers = state.shape[0], z.size - 2
+    return _March(
+        state=state.copy(),
+        z=z.copy(),
+        first=state.copy(),
+        first_z=z.copy(),
+        second=state.copy(),
+        second_z=z.copy(),
+        base=state.copy(),
+        base_z=z.copy(),
+        flows=np.empty((n, 2)),
+        duties=np.empty(n),
+        open_duties=np.zeros(n),
+        last_flow=np.full(n, -1.0),
+        last_cold=np.full(n, -1.0),
+        eliminated=np.zeros((n + layers, 4)),
+        runs=np.ones(n, dtype=np.int64),
+    )
 
 
 def steady_start(units: TransientUnits, loop: FacilityLoop, load_frac: FloatArray, sink_degc: float) -> tuple:
@@ -448,14 +535,14 @@ def steady_start(units: TransientUnits, loop: FacilityLoop, load_frac: FloatArra
         Units' temperatures (n_units, 3): chip, rack coolant, loop; facility temperatures: return, layers, air; and a
         bool.
     """
-    u = _columns(units)
-    open_duty = np.array([_exchanger(row[7], row[6], row[8], 1.0, 1.0) for row in u])
+    table = records(units)
+    open_duty = np.array([_exchanger(row, 1.0, 1.0) for row in table])
     into_air = units.to_air > 0
     chip = units.throttle_degc - 20.0
     supply = loop.setpoint_degc
     settled = False
     for _ in range(400):
-        power = np.array([_power(t, load, row)[0] for t, load, row in zip(chip, load_frac, u, strict=True)])
+        power = np.array([_power(t, load, row)[0] for t, load, row in zip(chip, load_frac, table, strict=True)])
         liquid = units.liquid_frac * power
         air_heat = float(np.sum(power - liquid) + np.sum(liquid[into_air])) + loop.fixed_air_heat_w
         heat = float(liquid[~into_air].sum()) + air_heat
@@ -535,22 +622,26 @@ def simulate_transient(
         loop.fixed_air_heat_w,
         loop.air_cooled_frac,
     )
-    worst, most, heat_in, heat_out, stored, air_crossed = _run(
-        forcing.step_s / substeps,
-        substeps,
-        state,
-        z,
-        _columns(units),
-        _own(forcing.load_frac, (n_steps, n)),
-        _own(forcing.rack_flow_frac, (n_steps, n)),
-        _own(forcing.facility_flow_frac, (n_steps,)),
-        _own(forcing.plant_frac, (n_steps,)),
-        _own(forcing.air_flow_frac, (n_steps,)),
-        _own(forcing.sink_degc, (n_steps,)),
-        constants,
-        (series, shared),
-        late,
+    forced = _Forced(
+        load=_own(forcing.load_frac, (n_steps, n)),
+        rack_flow=_own(forcing.rack_flow_frac, (n_steps, n)),
+        facility_flow=_own(forcing.facility_flow_frac, (n_steps,)),
+        plant=_own(forcing.plant_frac, (n_steps,)),
+        air_flow=_own(forcing.air_flow_frac, (n_steps,)),
+        sink_degc=_own(forcing.sink_degc, (n_steps,)),
     )
+    with _FIRST_CALL.alone():
+        worst, most, heat_in, heat_out, stored, air_crossed = _run(
+            forcing.step_s / substeps,
+            substeps,
+            state,
+            z,
+            records(units),
+            forced,
+            constants,
+            _march(state, z),
+            _Saved(series, shared, late),
+        )
     converged = worst < 1e-6 and settled
     end = n_steps * forcing.step_s
     recovered = np.where((late[:, 2] < end) & np.isinf(late[:, 1]), late[:, 2], np.inf)
@@ -584,11 +675,6 @@ def simulate_transient(
             message=message,
         ),
     )
-
-
-def _columns(units: TransientUnits) -> FloatArray:
-    """The units' constants as one row each, in the order of the class's fields."""
-    return np.stack([np.asarray(getattr(units, field.name), dtype=float) for field in fields(units)], axis=1)
 
 
 def _own(series: FloatArray, shape: tuple[int, ...]) -> FloatArray:

@@ -74,7 +74,7 @@ class Lease:
 
     def __init__(self, run_id: UUID, attempt: int) -> None:
         self.mine = Run.objects.filter(id=run_id, attempt=attempt, status=Run.Status.RUNNING)
-        self._reported_at_s = float("-inf")
+        self._stage, self._reported_at_s = "", float("-inf")
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -91,9 +91,9 @@ class Lease:
 
     def __call__(self, stage: str, done_frac: float) -> None:
         now_s = time.monotonic()
-        if now_s - self._reported_at_s < REPORT_EVERY_S:
+        if stage == self._stage and now_s - self._reported_at_s < REPORT_EVERY_S:
             return
-        self._reported_at_s = now_s
+        self._stage, self._reported_at_s = stage, now_s
         progress_frac = min(max(done_frac, 0.0), 1.0)
         try:
             written = self.mine.filter(cancel_requested=False).update(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from power_cooling.site_arrays import records
 from power_cooling.transients import disturbances, ride_through
 from power_cooling.transients import solve as transients
 from power_cooling.transients.disturbances import Forcing
@@ -299,7 +300,7 @@ def test_a_cdu_into_air_starts_where_what_it_breathes_lets_it():
     breathed = 0.8 * 18.0 + 0.2 * air
     assert z[-1] == pytest.approx(air, abs=1e-6)
     # Too little air for the set point: the rack returns by its whole exchanger above what the CDU breathes.
-    open_duty = transients._exchanger(3e5, HEAT_W * 0.85 / 10, HEAT_W * 0.85 / 8, 1.0, 1.0)
+    open_duty = transients._exchanger(records(units)[1], 1.0, 1.0)
     assert state[1, 1] == pytest.approx(max(45.0, breathed + 0.85 * power[1] / open_duty), rel=0.01)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from power_cooling.coupled.parts import Parts
 from power_cooling.coupled.result import CoupledResult, Reason
 from power_cooling.coupled.solve import solve_coupled
+from power_cooling.first_use import COMPILING, is_compiled
 from power_cooling.site_arrays import Failures, FloatArray, PoolCurves, SiteArrays, SiteFeeds, Weather
 from twin.core.failures.capacity_left import hot_weather
 from twin.core.failures.ride_through import plant_drills
@@ -127,6 +128,8 @@ def solve_year(
     load = _over(demand, np.broadcast_to(nominal, demand.shape))
     parts = Parts(weather.n_elements)
     in_order = np.argsort(np.minimum(load, 1.0) @ np.maximum(nominal, 1e-12), kind="stable")
+    if not is_compiled():
+        progress(COMPILING, 0.2)
     for k, hours in enumerate(np.array_split(in_order, N_PARTS)):
 
         def told(done: int, total: int, k: int = k) -> None:

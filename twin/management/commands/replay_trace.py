@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 from django.core.management.base import BaseCommand, CommandError
 
+import compute
 from compute.model_configs import entry_from_config
 from compute.replay.formats import Reading, trace_source
 from compute.replay.requests import AnsweredRows, RequestBatch
@@ -30,6 +31,7 @@ from compute.replay.traces import (
 )
 from facility.catalogue import entries, entry_named
 from facility.catalogue.names import entry_among
+from power_cooling.first_use import COMPILING, is_cached
 from twin.core.serving.replicas import ReplicaOptions, replica_pool_for, replica_warnings
 from twin.interchange.own_products import config_read, known_entries, name_in
 
@@ -45,6 +47,7 @@ COLUMNS = (
     "reason",
 )
 PROGRESS_EVERY_REQUESTS = 1_000_000
+REPLAY = Path(str(compute.__file__)).parent / "replay"
 
 
 class KeepWritten(CommandError):
@@ -172,6 +175,8 @@ class Command(BaseCommand):
             f"{pool.n_replicas} replicas of {pool.accelerators_per_replica} accelerators, {pool.kv_tokens:,.0f} tokens"
             f" of KV cache each, at most {pool.seats} sequences and {pool.token_budget} tokens a step"
         )
+        if not is_cached(REPLAY, "routing._run_until_of.locals.run_until", REPLAY.glob("*.py")):
+            self.stderr.write(f"{COMPILING.capitalize()}: half a minute to a minute more ...")
         with _interrupted() as interrupted, _written(options["out"]) as file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(COLUMNS)

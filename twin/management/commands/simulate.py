@@ -6,6 +6,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from facility.models import Layout
+from power_cooling.first_use import COMPILING, is_compiled
 from twin.core.figures_of_merit import FIGURES
 from twin.core.results.details import run_details
 from twin.core.text.json_rows import as_json
@@ -32,6 +33,8 @@ class Command(BaseCommand):
             return
         if not layout:
             raise CommandError("name a SITE/LAYOUT, or --list")
+        if not is_compiled():
+            self.stderr.write(f"{COMPILING.capitalize()}: half a minute to a minute more ...")
         run = execution.run_now(layout=(found := named_layout(layout)), scenario=named_scenario(found, scenario))
         if run.status != Run.Status.DONE:
             raise CommandError(run.message)
