@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from numba import njit
+from numba import njit, vectorize
 
 from power_cooling.first_use import PACKAGE, sources
 
@@ -34,6 +34,10 @@ compiled_with_arrays: Compiler = njit(**OPTIONS, cache=True)
 # and nothing on disk, because the caller's machine code holds theirs.
 PART: dict[str, Any] = {**OPTIONS, **WITHOUT_ARRAYS, "no_cpython_wrapper": True}
 compiled_part: Compiler = njit(**PART)
+
+
+# Compiles a scalar function into one of arrays that broadcast.
+elementwise: Callable[..., Callable[[Callable[..., Any]], Callable[..., Any]]] = vectorize
 
 
 def drop_stale(package: Path, sources: Iterable[Path]) -> int:

@@ -32,8 +32,14 @@ from power_cooling.availability.states import (
 )
 from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 
-__all__ = ["AvailabilityDraw", "AvailabilityResult", "RepairableGroups", "Subsystem", "simulate_availability",
-           "solve_availability"]  # fmt: skip
+__all__ = [
+    "AvailabilityDraw",
+    "AvailabilityResult",
+    "RepairableGroups",
+    "Subsystem",
+    "simulate_availability",
+    "solve_availability",
+]
 
 ASSUMED_INTERRUPTION_FRAC = 0.01  # of token capacity lost, at least: chips that throttle a little lose less
 _QUIET = 1e-10  # a subsystem degraded for less than this share of time (3 ms a year) is not drawn state by state

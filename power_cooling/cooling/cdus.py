@@ -15,7 +15,7 @@ FloatArray = NDArray[np.float64]
 
 
 @compiled
-def conductance_scalar(ua, hot_w_per_k, cold_w_per_k):
+def conductance_scalar(ua: float, hot_w_per_k: float, cold_w_per_k: float) -> float:
     """Heat per kelvin between the two inlets of a counterflow exchanger [W/K]: effectiveness times least capacity."""
     least = min(hot_w_per_k, cold_w_per_k)
     if least <= 0.0 or ua <= 0.0:
@@ -24,7 +24,9 @@ def conductance_scalar(ua, hot_w_per_k, cold_w_per_k):
 
 
 @compiled
-def part_flow_ua_scalar(ua, hot_frac, cold_frac, hot_film, cold_film, exponent):
+def part_flow_ua_scalar(
+    ua: float, hot_frac: float, cold_frac: float, hot_film: float, cold_film: float, exponent: float
+) -> float:
     """UA [W/K] at part flow: films in series with the wall, each film ~ flow**exponent."""
     if hot_frac <= 0.0 or cold_frac <= 0.0:
         return 0.0
@@ -35,19 +37,19 @@ def part_flow_ua_scalar(ua, hot_frac, cold_frac, hot_film, cold_film, exponent):
 
 @compiled
 def supply_scalar(
-    heat,
-    hot_w_per_k,
-    setpoint,
-    cold_inlet,
-    cold_open_w_per_k,
-    least_valve,
-    ua,
-    hot_part,
-    cold_film,
-    least_part,
-    wall,
-    holds,
-):
+    heat: float,
+    hot_w_per_k: float,
+    setpoint: float,
+    cold_inlet: float,
+    cold_open_w_per_k: float,
+    least_valve: float,
+    ua: float,
+    hot_part: float,
+    cold_film: float,
+    least_part: float,
+    wall: float,
+    holds: int | np.int64,
+) -> tuple[float, int, float, float]:
     """Leaving hot-side temperature, valve state (1 open, 0 held, -1 at its least), conductance and dT/dheat [K/W].
 
     The exchanger must take `heat`; the valve scales the cold flow to hold the set point where it can. `hot_part` and
@@ -71,7 +73,18 @@ def supply_scalar(
 
 
 @compiled
-def valve_scalar(wanted, hot_w_per_k, cold_open_w_per_k, least_valve, ua, hot_part, cold_film, wall, exponent, start):
+def valve_scalar(
+    wanted: float,
+    hot_w_per_k: float,
+    cold_open_w_per_k: float,
+    least_valve: float,
+    ua: float,
+    hot_part: float,
+    cold_film: float,
+    wall: float,
+    exponent: float,
+    start: float,
+) -> float:
     """Valve position at which the conductance is `wanted` [W/K]: Newton in a bracket, to rounding."""
     low, high = least_valve, 1.0
     v = min(max(start, low), high)
@@ -108,7 +121,7 @@ def valve_scalar(wanted, hot_w_per_k, cold_open_w_per_k, least_valve, ua, hot_pa
 
 
 @compiled
-def pump_power_scalar(rated_w, flow_frac, static_frac):
+def pump_power_scalar(rated_w: float, flow_frac: float, static_frac: float) -> float:
     """Pump power [W] at part flow: head = static + (1 - static) flow**2, so power ~ flow * head at like efficiency."""
     return rated_w * flow_frac * (static_frac + (1.0 - static_frac) * flow_frac * flow_frac)
 
@@ -219,25 +232,49 @@ def solve_cdu(
     out = np.empty((4, arrays[0].size))
     _solve_cdus(
         *(np.ascontiguousarray(a).ravel() for a in arrays),
-        int(holds),
-        min_valve_frac,
-        secondary_film_frac,
-        primary_film_frac,
-        film_exponent,
-        out,
+        holds=int(holds),
+        least=min_valve_frac,
+        hot_film=secondary_film_frac,
+        cold_film=primary_film_frac,
+        exponent=film_exponent,
+        out=out,
     )
     supply, back, valve, primary = (row.reshape(arrays[0].shape) for row in out)
     return CduState(supply, back, valve, primary, (valve > min_valve_frac) & (valve < 1) if holds else valve < 0)
 
 
 @compiled
-def _solve_cdus(heat, hot, cold, cold_in, ua, setpoint, hot_frac, holds, least, hot_film, cold_film, exponent, out):
+def _solve_cdus(
+    heat: FloatArray,
+    hot: FloatArray,
+    cold: FloatArray,
+    cold_in: FloatArray,
+    ua: FloatArray,
+    setpoint: FloatArray,
+    hot_frac: FloatArray,
+    holds: int | np.int64,
+    least: float,
+    hot_film: float,
+    cold_film: float,
+    exponent: float,
+    out: FloatArray,
+) -> None:
     for i in range(heat.size):
         hot_part = hot_film * hot_frac[i] ** -exponent
         supply, state, k, _ = supply_scalar(
-            heat[i], hot[i], setpoint[i], cold_in[i], cold[i], least, ua[i], hot_part, cold_film,
-            cold_film * least**-exponent, 1.0 - hot_film - cold_film, holds,
-        )  # fmt: skip
+            heat[i],
+            hot[i],
+            setpoint[i],
+            cold_in[i],
+            cold[i],
+            least,
+            ua[i],
+            hot_part,
+            cold_film,
+            cold_film * least**-exponent,
+            1.0 - hot_film - cold_film,
+            holds,
+        )
         valve = 1.0
         if state == -1:
             valve = least

@@ -115,15 +115,26 @@ class ChillerState:
 
 
 @compiled
-def biquadratic_scalar(c, x, y):
+def biquadratic_scalar(c: FloatArray, x: float, y: float) -> float:
     """c0 + c1 x + c2 x² + c3 y + c4 y² + c5 x y."""
     return c[0] + c[1] * x + c[2] * x * x + c[3] * y + c[4] * y * y + c[5] * x * y
 
 
 @compiled
 def eir_scalar(
-    heat_w, leaving_degc, condenser_degc, capacity_w, cop, capft, eirft, eirfplr, x_range, y_range, plr_range, unloading
-):
+    heat_w: float,
+    leaving_degc: float,
+    condenser_degc: float,
+    capacity_w: float,
+    cop: float,
+    capft: FloatArray,
+    eirft: FloatArray,
+    eirfplr: FloatArray,
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    plr_range: tuple[float, float],
+    unloading: float,
+) -> tuple[float, float]:
     """Power [W] and available capacity [W] of an EIR chiller, its inputs held inside the curves' limits."""
     x = min(max(leaving_degc, x_range[0]), x_range[1])
     y = min(max(condenser_degc, y_range[0]), y_range[1])
@@ -139,8 +150,16 @@ def eir_scalar(
 
 @compiled
 def carnot_scalar(
-    heat_w, leaving_degc, condenser_degc, capacity_w, carnot_frac, evaporator_k, condenser_k, eirfplr, least_part_load
-):
+    heat_w: float,
+    leaving_degc: float,
+    condenser_degc: float,
+    capacity_w: float,
+    carnot_frac: float,
+    evaporator_k: float,
+    condenser_k: float,
+    eirfplr: FloatArray,
+    least_part_load: float,
+) -> float:
     """Power [W] of a chiller at a fraction of the Carnot COP, its lift held at 8 K or more."""
     if heat_w <= 0.0:
         return 0.0

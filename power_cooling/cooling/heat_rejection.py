@@ -7,18 +7,17 @@ in `towers`. The `*_scalar` functions are compiled cores for the coupled solver.
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numba import vectorize
 from numpy.typing import ArrayLike, NDArray
 
-from power_cooling.compiled import compiled
+from power_cooling.compiled import compiled, elementwise
 from power_cooling.fluids.heat_exchangers import crossflow_effectiveness_scalar
 from power_cooling.fluids.psychrometrics import (
-    STANDARD_PRESSURE_PA,
     heat_capacity_j_per_kg_k,
     humidity_ratio_from_wet_bulb,
     specific_volume_m3_per_kg,
     wet_bulb_degc,
 )
+from power_cooling.site_facts.weather import STANDARD_PRESSURE_PA
 
 FloatArray = NDArray[np.float64]
 
@@ -71,7 +70,9 @@ class Pad:
 
 
 @compiled
-def dry_cooler_return_scalar(heat_w, fluid_w_per_k, air_degc, air_w_per_k, ua_w_per_k):
+def dry_cooler_return_scalar(
+    heat_w: float, fluid_w_per_k: float, air_degc: float, air_w_per_k: float, ua_w_per_k: float
+) -> float:
     """Temperature [°C] at which the fluid must arrive for an air-cooled coil to take `heat_w`; no iteration."""
     if heat_w <= 0.0:
         return air_degc
@@ -86,8 +87,16 @@ def dry_cooler_return_scalar(heat_w, fluid_w_per_k, air_degc, air_w_per_k, ua_w_
 
 @compiled
 def dry_cooler_supply_scalar(
-    heat_w, fluid_w_per_k, air_degc, air_w_per_k, ua_w_per_k, ua_exponent, fan_exponent, least_fan_frac, setpoint_degc
-):
+    heat_w: float,
+    fluid_w_per_k: float,
+    air_degc: float,
+    air_w_per_k: float,
+    ua_w_per_k: float,
+    ua_exponent: float,
+    fan_exponent: float,
+    least_fan_frac: float,
+    setpoint_degc: float,
+) -> tuple[float, float, float]:
     """Supply [°C], mean fan speed [-] and fan power [-] of a coil that takes `heat_w` with variable-speed fans.
 
     The fans run at the least speed that holds the set point, cycle below `least_fan_frac`, and saturate at full speed.
@@ -147,8 +156,10 @@ def dry_cooler_supply_scalar(
     return setpoint_degc, speed, speed**fan_exponent
 
 
-@vectorize(["float64(float64, float64, float64, float64, float64)"], cache=True)
-def _dry_cooler_outlet(inlet_degc, fluid_w_per_k, air_degc, air_w_per_k, ua_w_per_k):
+@elementwise(["float64(float64, float64, float64, float64, float64)"], cache=True)
+def _dry_cooler_outlet(
+    inlet_degc: float, fluid_w_per_k: float, air_degc: float, air_w_per_k: float, ua_w_per_k: float
+) -> float:
     least = min(fluid_w_per_k, air_w_per_k)
     if least <= 0.0:
         return inlet_degc
@@ -157,7 +168,7 @@ def _dry_cooler_outlet(inlet_degc, fluid_w_per_k, air_degc, air_w_per_k, ua_w_pe
 
 
 @compiled
-def _dry_cooler_supplies(columns, out):
+def _dry_cooler_supplies(columns: FloatArray, out: FloatArray) -> None:
     for i in range(columns.shape[1]):
         c = columns[:, i]
         out[0, i], out[1, i], out[2, i] = dry_cooler_supply_scalar(c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8])

@@ -12,6 +12,7 @@ know it.
 """
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,12 +38,14 @@ from power_cooling.fluids.psychrometrics import (
 from power_cooling.site_arrays import FloatArray, PlantBank, Weather, records
 
 FREE, PARTIAL, MECHANICAL = int(CoolingMode.FREE), int(CoolingMode.PARTIAL), int(CoolingMode.MECHANICAL)
+# Dry bulb, wet bulb [°C], humidity ratio, pressure [Pa], dry air [kg/m3]: a row of `air_states`.
+AirState: TypeAlias = tuple[float, float, float, float, float]
 HOTTEST_WATER_DEGC = 95.0  # a plant that would need hotter water cannot take the heat
 HOPELESS_W = 1e30  # power of a mode that cannot be used
 
 
 @compiled_part
-def _cooler_heat_per_kelvin(ua, c_water, c_air):
+def _cooler_heat_per_kelvin(ua: float, c_water: float, c_air: float) -> float:
     least = min(c_water, c_air)
     if least <= 0.0 or ua <= 0.0:
         return 0.0
@@ -50,7 +53,7 @@ def _cooler_heat_per_kelvin(ua, c_water, c_air):
 
 
 @compiled_part
-def _staged(off, low, high, setpoint, low_fan):
+def _staged(off: float, low: float, high: float, setpoint: float, low_fan: float) -> float:
     """Mean fan power [-] of a fan cycling between speeds, linear in outlet temperature (EnergyPlus)."""
     if off <= setpoint:
         return 0.0
@@ -60,7 +63,9 @@ def _staged(off, low, high, setpoint, low_fan):
 
 
 @compiled_part
-def coolers_scalar(p, n, heat, c_water, air, setpoint):
+def coolers_scalar(
+    p: Any, n: float, heat: float, c_water: float, air: AirState, setpoint: float
+) -> tuple[float, float, float]:
     """Supply [°C], fan power [W] and evaporation [kg/s] of n coolers that take `heat`; floats above the set point.
 
     `air` is (dry bulb, wet bulb, humidity ratio, pressure, dry air kg/m3). Pads are wetted only as far as dry fans at
@@ -102,7 +107,7 @@ def coolers_scalar(p, n, heat, c_water, air, setpoint):
 
 
 @compiled_part
-def _york_approach(wet_bulb, span, ratio):
+def _york_approach(wet_bulb: float, span: float, ratio: float) -> float:
     total = 0.0
     by_ratio = 1.0
     for i in range(3):
@@ -118,7 +123,9 @@ def _york_approach(wet_bulb, span, ratio):
 
 
 @compiled_part
-def _york_tower(p, n, heat, c_water, air, setpoint):
+def _york_tower(
+    p: Any, n: float, heat: float, c_water: float, air: AirState, setpoint: float
+) -> tuple[float, float, float, bool]:
     """Supply, fan share, air share, clamped: the range is known from the heat, so only the air flow is sought."""
     wb = min(max(air[1], -34.4), 29.4444)
     span = min(max(heat / c_water, 1.1111), 22.2222)
@@ -143,7 +150,9 @@ def _york_tower(p, n, heat, c_water, air, setpoint):
 
 
 @compiled_part
-def towers_scalar(p, n, heat, c_water, air, setpoint):
+def towers_scalar(
+    p: Any, n: float, heat: float, c_water: float, air: AirState, setpoint: float
+) -> tuple[float, float, float, bool]:
     """Supply [°C], fan power [W], evaporation [kg/s] and a clamped flag of n tower cells that take `heat`."""
     _, wb, w, pressure, density = air
     if heat <= 0.0:
@@ -158,9 +167,19 @@ def towers_scalar(p, n, heat, c_water, air, setpoint):
     ua = p.tower_ua_w_per_k * (cw / p.cp_j_per_kg_k / p.tower_water_kg_s) ** p.tower_ua_water_exponent
     if p.tower_control == 0:
         supply, _, fan, flow = merkel_supply_scalar(
-            q, cw, wb, pressure, mass, cp, ua, p.tower_ua_air_exponent, p.tower_fan_exponent,
-            max(p.tower_min_air_frac, p.tower_free_frac), p.tower_free_frac, setpoint,
-        )  # fmt: skip
+            q,
+            cw,
+            wb,
+            pressure,
+            mass,
+            cp,
+            ua,
+            p.tower_ua_air_exponent,
+            p.tower_fan_exponent,
+            max(p.tower_min_air_frac, p.tower_free_frac),
+            p.tower_free_frac,
+            setpoint,
+        )
     else:
         supply = merkel_return_scalar(q, cw, wb, pressure, mass, cp, ua) - heat / c_water
         fan, flow = 1.0, 1.0
@@ -178,7 +197,9 @@ def towers_scalar(p, n, heat, c_water, air, setpoint):
 
 
 @compiled_part
-def chillers_scalar(p, n, heat, leaving, condenser):
+def chillers_scalar(
+    p: Any, n: float, heat: float, leaving: float, condenser: float
+) -> tuple[float, float, float, bool]:
     """Power [W], capacity of all n [W], load fraction and a clamped flag; as many run as need the least power."""
     clamped = False
     if p.chiller_model == 1:
@@ -203,23 +224,38 @@ def chillers_scalar(p, n, heat, leaving, condenser):
 
 
 @compiled_part
-def _chiller(p, heat, leaving, condenser):
+def _chiller(p: Any, heat: float, leaving: float, condenser: float) -> tuple[float, float]:
     if p.chiller_model == 1:
         return eir_scalar(
-            heat, leaving, condenser, p.chiller_capacity_w, p.chiller_cop, p.chiller_capft, p.chiller_eirft,
-            p.chiller_eirfplr, (p.chiller_range_degc[0], p.chiller_range_degc[1]),
-            (p.chiller_range_degc[2], p.chiller_range_degc[3]), (p.chiller_min_plr, p.chiller_max_plr),
+            heat,
+            leaving,
+            condenser,
+            p.chiller_capacity_w,
+            p.chiller_cop,
+            p.chiller_capft,
+            p.chiller_eirft,
+            p.chiller_eirfplr,
+            (p.chiller_range_degc[0], p.chiller_range_degc[1]),
+            (p.chiller_range_degc[2], p.chiller_range_degc[3]),
+            (p.chiller_min_plr, p.chiller_max_plr),
             p.chiller_unloading_plr,
-        )  # fmt: skip
+        )
     power = carnot_scalar(
-        heat, leaving, condenser, p.chiller_capacity_w, p.chiller_carnot_frac, p.chiller_evaporator_approach_k,
-        p.chiller_condenser_approach_k, p.chiller_eirfplr, p.chiller_min_plr,
-    )  # fmt: skip
+        heat,
+        leaving,
+        condenser,
+        p.chiller_capacity_w,
+        p.chiller_carnot_frac,
+        p.chiller_evaporator_approach_k,
+        p.chiller_condenser_approach_k,
+        p.chiller_eirfplr,
+        p.chiller_min_plr,
+    )
     return power, p.chiller_capacity_w
 
 
 @compiled_part
-def _illinois_step(low, f_low, high, f_high):
+def _illinois_step(low: float, f_low: float, high: float, f_high: float) -> float:
     x = (low * f_high - high * f_low) / (f_high - f_low)
     if not low < x < high:
         x = 0.5 * (low + high)
@@ -227,13 +263,15 @@ def _illinois_step(low, f_low, high, f_high):
 
 
 @compiled_part
-def _tower_water(p, n):
+def _tower_water(p: Any, n: float) -> float:
     """Heat-capacity rate of the towers' own loop [W/K], and the plate exchanger's conductance over it."""
     return n * p.tower_water_kg_s * p.cp_j_per_kg_k
 
 
 @compiled_part
-def _free_hold(p, n_coolers, n_towers, heat, c_water, air, setpoint):
+def _free_hold(
+    p: Any, n_coolers: float, n_towers: float, heat: float, c_water: float, air: AirState, setpoint: float
+) -> tuple[float, float, float, float, float, bool]:
     """Supply, cooler fans, tower fans, evaporation, tower pumps, clamped of the outdoor device alone."""
     if n_coolers > 0.0:
         supply, fan, evaporation = coolers_scalar(p, n_coolers, heat, c_water, air, setpoint)
@@ -249,7 +287,7 @@ def _free_hold(p, n_coolers, n_towers, heat, c_water, air, setpoint):
 
 
 @compiled_part
-def _free_most(p, n_coolers, n_towers, arriving, c_water, air):
+def _free_most(p: Any, n_coolers: float, n_towers: float, arriving: float, c_water: float, air: AirState) -> float:
     """Most heat [W] that the outdoor device takes from water arriving at a temperature, fans at full speed."""
     db, wb, w, pressure, density = air
     if n_coolers > 0.0:
@@ -294,7 +332,9 @@ def _free_most(p, n_coolers, n_towers, arriving, c_water, air):
 
 
 @compiled_part
-def _mechanical(p, n_towers, n_chillers, total, free, leaving, air):
+def _mechanical(
+    p: Any, n_towers: float, n_chillers: float, total: float, free: float, leaving: float, air: AirState
+) -> tuple[float, float, float, bool, float, float]:
     """Chillers that take total - free: power, capacity, load, clamped, tower fans, evaporation, condenser entering.
 
     Water-cooled condensers sit on the towers, which also carry `free` when the economiser is theirs; the towers hold
@@ -332,7 +372,7 @@ def _mechanical(p, n_towers, n_chillers, total, free, leaving, air):
 
 
 @compiled
-def _has(p, n_coolers, n_towers, n_chillers):
+def _has(p: Any, n_coolers: float, n_towers: float, n_chillers: float) -> tuple[bool, bool]:
     """Whether what runs can reject heat without chillers, and with them."""
     has_chiller = n_chillers > 0.0 and (p.chiller_water_cooled == 0 or n_towers > 0.0)
     outdoor = n_coolers > 0.0 or (
@@ -342,7 +382,17 @@ def _has(p, n_coolers, n_towers, n_chillers):
 
 
 @compiled
-def _flat_out_short(p, n_coolers, n_towers, n_chillers, has_free, heat, c_water, air, supply):
+def _flat_out_short(
+    p: Any,
+    n_coolers: float,
+    n_towers: float,
+    n_chillers: float,
+    has_free: bool,
+    heat: float,
+    c_water: float,
+    air: AirState,
+    supply: float,
+) -> float:
     """Heat [W] that the plant flat out leaves over at a supply temperature."""
     free = 0.0
     if has_free:
@@ -353,7 +403,9 @@ def _flat_out_short(p, n_coolers, n_towers, n_chillers, has_free, heat, c_water,
 
 
 @compiled_part
-def plant_scalar(p, n_coolers, n_towers, n_chillers, heat, c_water, air):
+def plant_scalar(
+    p: Any, n_coolers: float, n_towers: float, n_chillers: float, heat: float, c_water: float, air: AirState
+) -> tuple[float, int, float, float, float, float, float, float, bool, float]:
     """Solve one plant.
 
     Returns supply [°C], mode, cooler fans, tower fans, tower pumps, chillers [W], evaporation [kg/s], chiller load
@@ -425,15 +477,24 @@ def plant_scalar(p, n_coolers, n_towers, n_chillers, heat, c_water, air):
             evaporation += n_coolers * p.cooler_air_m3_per_s * air[4] * p.pad_efficiency * rise
         if short > 0.0 or both[0] + cooler_fan + tower_fan + partial_pump <= mechanical_w:
             return (
-                supply, PARTIAL, cooler_fan, tower_fan, partial_pump, both[0], evaporation, both[2], both[3], free,
-            )  # fmt: skip
+                supply,
+                PARTIAL,
+                cooler_fan,
+                tower_fan,
+                partial_pump,
+                both[0],
+                evaporation,
+                both[2],
+                both[3],
+                free,
+            )
     if short > 0.0:
         alone = _mechanical(p, n_towers, n_chillers, heat, 0.0, supply, air)
     return supply, MECHANICAL, 0.0, alone[4], pump, alone[0], alone[5], alone[2], alone[3], 0.0
 
 
 @compiled_part
-def water_scalar(p, n_towers, evaporation, towers_run):
+def water_scalar(p: Any, n_towers: float, evaporation: float, towers_run: bool) -> float:
     """Water drawn [kg/s]: evaporation, blowdown (or pad bleed) at the cycles of concentration, drift."""
     if evaporation <= 0.0:
         return 0.0
@@ -559,12 +620,13 @@ def plant_capacities_w(
     table, air = records(plants), air_states(weather)
     for e, state in enumerate(air.tolist()):
         for j in range(shape[1]):
-            p, n = table[j], tuple(float(units[j]) for units in runs)
-            has_free, has_chiller = _has(p, *n)
+            p, n = table[j], [float(units[j]) for units in runs]
+            has_free, has_chiller = _has(p, n[0], n[1], n[2])
             if has_free or has_chiller:
                 c_water = float(flow[e, j] * p["cp_j_per_kg_k"])
                 needed, setpoint = float(heat[e, j]), float(p["supply_set_degc"])
-                short = _flat_out_short(p, *n, has_free, needed, c_water, tuple(state), setpoint)
+                outdoors = (state[0], state[1], state[2], state[3], state[4])
+                short = _flat_out_short(p, n[0], n[1], n[2], has_free, needed, c_water, outdoors, setpoint)
                 capacity[e, j] = max(needed - short, 0.0)
     return capacity
 
@@ -576,7 +638,7 @@ def air_states(weather: Weather) -> FloatArray:
 
 
 @compiled
-def _solve_plants(plants, heat, flow, air, out):
+def _solve_plants(plants: Any, heat: FloatArray, flow: FloatArray, air: FloatArray, out: FloatArray) -> None:
     for e in range(heat.shape[0]):
         state = (air[e, 0], air[e, 1], air[e, 2], air[e, 3], air[e, 4])
         for j in range(heat.shape[1]):

@@ -9,15 +9,13 @@ import math
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numba import vectorize
 from numpy.typing import ArrayLike, NDArray
 
-from power_cooling.compiled import compiled
+from power_cooling.compiled import compiled, elementwise
 from power_cooling.cooling.heat_rejection import Rejection
 from power_cooling.fluids.heat_exchangers import counterflow_effectiveness_scalar
 from power_cooling.fluids.psychrometrics import (
     MOLAR_MASS_RATIO,
-    STANDARD_PRESSURE_PA,
     VAPORISATION_J_PER_KG,
     VAPOUR_J_PER_KG_K,
     heat_capacity_j_per_kg_k,
@@ -29,6 +27,7 @@ from power_cooling.fluids.psychrometrics import (
     saturation_pressure_scalar,
     specific_volume_m3_per_kg,
 )
+from power_cooling.site_facts.weather import STANDARD_PRESSURE_PA
 
 FloatArray = NDArray[np.float64]
 
@@ -82,7 +81,7 @@ class TowerWater:
 
 
 @compiled
-def saturated_enthalpy_slope_scalar(temperature_degc, pressure_pa):
+def saturated_enthalpy_slope_scalar(temperature_degc: float, pressure_pa: float) -> float:
     """Slope of the saturated enthalpy against temperature [J/(kg K)], the capacity that Merkel's air has locally."""
     p_ws = saturation_pressure_scalar(temperature_degc)
     ratio = MOLAR_MASS_RATIO * p_ws / (pressure_pa - p_ws)
@@ -92,7 +91,7 @@ def saturated_enthalpy_slope_scalar(temperature_degc, pressure_pa):
 
 
 @compiled
-def saturated_temperature_scalar(enthalpy_j_per_kg, start_degc, pressure_pa):
+def saturated_temperature_scalar(enthalpy_j_per_kg: float, start_degc: float, pressure_pa: float) -> float:
     """Temperature [°C] at which saturated air has an enthalpy: Newton on a convex function from `start_degc`."""
     t = start_degc
     for _ in range(60):
@@ -107,7 +106,15 @@ def saturated_temperature_scalar(enthalpy_j_per_kg, start_degc, pressure_pa):
 
 
 @compiled
-def _merkel_effectiveness(leaving_degc, wet_bulb_degc, water_w_per_k, pressure_pa, air_kg_s, air_cp, ua_w_per_k):
+def _merkel_effectiveness(
+    leaving_degc: float,
+    wet_bulb_degc: float,
+    water_w_per_k: float,
+    pressure_pa: float,
+    air_kg_s: float,
+    air_cp: float,
+    ua_w_per_k: float,
+) -> tuple[float, float]:
     """Effectiveness and least capacity rate [W/K] for a leaving wet bulb."""
     if leaving_degc - wet_bulb_degc > 1e-6:
         slope = (
@@ -122,7 +129,15 @@ def _merkel_effectiveness(leaving_degc, wet_bulb_degc, water_w_per_k, pressure_p
 
 
 @compiled
-def merkel_return_scalar(heat_w, water_w_per_k, wet_bulb_degc, pressure_pa, air_kg_s, air_cp, ua_w_per_k):
+def merkel_return_scalar(
+    heat_w: float,
+    water_w_per_k: float,
+    wet_bulb_degc: float,
+    pressure_pa: float,
+    air_kg_s: float,
+    air_cp: float,
+    ua_w_per_k: float,
+) -> float:
     """Temperature [°C] at which water must arrive for a tower to take `heat_w`; infinite if it cannot."""
     if heat_w <= 0.0:
         return wet_bulb_degc
@@ -139,7 +154,15 @@ def merkel_return_scalar(heat_w, water_w_per_k, wet_bulb_degc, pressure_pa, air_
 
 
 @compiled
-def merkel_heat_scalar(inlet_degc, water_w_per_k, wet_bulb_degc, pressure_pa, air_kg_s, air_cp, ua_w_per_k):
+def merkel_heat_scalar(
+    inlet_degc: float,
+    water_w_per_k: float,
+    wet_bulb_degc: float,
+    pressure_pa: float,
+    air_kg_s: float,
+    air_cp: float,
+    ua_w_per_k: float,
+) -> float:
     """Heat [W] that a tower takes from water arriving at `inlet_degc`; 0 at or below the wet bulb.
 
     The leaving wet bulb is the root of a falling function between the entering wet bulb and the water, found by
@@ -188,19 +211,19 @@ def merkel_heat_scalar(inlet_degc, water_w_per_k, wet_bulb_degc, pressure_pa, ai
 
 @compiled
 def merkel_supply_scalar(
-    heat_w,
-    water_w_per_k,
-    wet_bulb_degc,
-    pressure_pa,
-    air_kg_s,
-    air_cp,
-    ua_w_per_k,
-    air_exponent,
-    fan_exponent,
-    least_fan_frac,
-    free_convection_frac,
-    setpoint_degc,
-):
+    heat_w: float,
+    water_w_per_k: float,
+    wet_bulb_degc: float,
+    pressure_pa: float,
+    air_kg_s: float,
+    air_cp: float,
+    ua_w_per_k: float,
+    air_exponent: float,
+    fan_exponent: float,
+    least_fan_frac: float,
+    free_convection_frac: float,
+    setpoint_degc: float,
+) -> tuple[float, float, float, float]:
     """Supply [°C], mean fan speed, fan power and air flow over full flow [-] of a tower that takes `heat_w`.
 
     Variable-speed fans run at the least speed that holds the set point, cycle against natural draught below
@@ -294,7 +317,9 @@ def merkel_supply_scalar(
 
 
 @compiled
-def evaporation_scalar(heat_w, air_kg_s, humidity_ratio, wet_bulb_degc, pressure_pa):
+def evaporation_scalar(
+    heat_w: float, air_kg_s: float, humidity_ratio: float, wet_bulb_degc: float, pressure_pa: float
+) -> float:
     """Water [kg/s] that leaves with saturated air after it took `heat_w`."""
     if air_kg_s <= 0.0:
         return 0.0
@@ -303,18 +328,28 @@ def evaporation_scalar(heat_w, air_kg_s, humidity_ratio, wet_bulb_degc, pressure
     return max(air_kg_s * (saturated_humidity_ratio_scalar(leaving_degc, pressure_pa) - humidity_ratio), 0.0)
 
 
-@vectorize(["float64(float64, float64, float64, float64, float64, float64, float64)"], cache=True)
-def _merkel_heat(inlet_degc, water_w_per_k, wet_bulb_degc, pressure_pa, air_kg_s, air_cp, ua_w_per_k):
+@elementwise(["float64(float64, float64, float64, float64, float64, float64, float64)"], cache=True)
+def _merkel_heat(
+    inlet_degc: float,
+    water_w_per_k: float,
+    wet_bulb_degc: float,
+    pressure_pa: float,
+    air_kg_s: float,
+    air_cp: float,
+    ua_w_per_k: float,
+) -> float:
     return merkel_heat_scalar(inlet_degc, water_w_per_k, wet_bulb_degc, pressure_pa, air_kg_s, air_cp, ua_w_per_k)
 
 
-@vectorize(["float64(float64, float64, float64, float64, float64)"], cache=True)
-def _evaporation(heat_w, air_kg_s, humidity_ratio, wet_bulb_degc, pressure_pa):
+@elementwise(["float64(float64, float64, float64, float64, float64)"], cache=True)
+def _evaporation(
+    heat_w: float, air_kg_s: float, humidity_ratio: float, wet_bulb_degc: float, pressure_pa: float
+) -> float:
     return evaporation_scalar(heat_w, air_kg_s, humidity_ratio, wet_bulb_degc, pressure_pa)
 
 
 @compiled
-def _merkel_supplies(columns, out):
+def _merkel_supplies(columns: FloatArray, out: FloatArray) -> None:
     for i in range(columns.shape[1]):
         c = columns[:, i]
         out[0, i], out[1, i], out[2, i], out[3, i] = merkel_supply_scalar(

@@ -146,9 +146,11 @@ def _served(site: SiteArrays, feeds: SiteFeeds, parted: Islands) -> np.ndarray:
     serves = np.zeros((tree.n_nodes, parted.n), dtype=bool)
     serves[links.node_index, parted.racks[links.rack_index]] = True
     for node, island in (
-        (feeds.group_node, parted.groups), (feeds.hall_node, parted.halls), (feeds.plant_node, parted.plants),
+        (feeds.group_node, parted.groups),
+        (feeds.hall_node, parted.halls),
+        (feeds.plant_node, parted.plants),
         (np.where(tree.hall_index >= 0, np.arange(tree.n_nodes), -1), parted.halls[np.maximum(tree.hall_index, 0)]),
-    ):  # fmt: skip
+    ):
         serves[node[node >= 0], island[node >= 0]] = True
     behind = stand_ins(tree)
     for below in range(tree.n_nodes - 1, -1, -1):  # deepest first

@@ -378,7 +378,8 @@ _DRAWN = (
 )
 
 # A row whose layout stands for a site without CDUs.
-_ONE_GROUP = CduBank(1.0, 1.0, 1.0, 1.0, 1.0, 20.0, 0, 0)
+_ONE, _FIRST = np.ones(1), np.zeros(1, dtype=np.int64)
+_ONE_GROUP = CduBank(_ONE, _ONE, _ONE, _ONE, _ONE, 20.0 * _ONE, _FIRST, _FIRST)
 
 
 def _report(series: FloatArray, tolerance_k: float) -> SolveReport:

@@ -31,9 +31,22 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 NODE_KINDS = (
-    "utility", "generator", "bess", "transformer", "ups", "switchboard", "sts", "busway", "pdu", "rpp", "cable",
-    "rectifier", "shelf", "psu", "load",
-)  # fmt: skip
+    "utility",
+    "generator",
+    "bess",
+    "transformer",
+    "ups",
+    "switchboard",
+    "sts",
+    "busway",
+    "pdu",
+    "rpp",
+    "cable",
+    "rectifier",
+    "shelf",
+    "psu",
+    "load",
+)
 _DENSE_LEAVES = 128  # up to here a dense product over racks beats a sparse one (measured at 1,000 racks x 8,760 h)
 
 

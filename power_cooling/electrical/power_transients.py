@@ -171,7 +171,9 @@ def training_swing_w(
 
 
 @compiled
-def _follow(load, step, ramp, filter_s, refill, grid):
+def _follow(
+    load: FloatArray, step: float, ramp: float, filter_s: FloatArray, refill: FloatArray, grid: FloatArray
+) -> None:
     """Grid power: the load through a first-order filter, drawn to refill storage, moving by at most `ramp`."""
     for row in range(load.shape[0]):
         smooth = load[row].mean()

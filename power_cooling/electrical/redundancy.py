@@ -221,12 +221,35 @@ def failure_capacity(
     ups_load, breaker_load = np.empty(n), np.empty(n)
     intact, node_worst, node_state = np.zeros(n_nodes), np.zeros(n_nodes), np.zeros(n_nodes, dtype=np.int64)
     opened_state, opened_node = solve_states(
-        states.first, states.second, tree.parent, tree.standby_parent, tree.units, tree.rating_w,
-        tree.no_load_loss_frac, tree.proportional_loss_frac, tree.square_loss_frac, limit, other,
-        np.searchsorted(classes.rack_index, np.arange(n_classes + 1)), classes.node_index, classes.share_frac,
-        classes.standby_share_frac, class_power, _SLACK, np.array([kind == "ups" for kind in tree.kinds]),
-        served, dark, worst, worst_node, ups_load, breaker_load, unserved, node_worst, node_state, intact,
-    )  # fmt: skip
+        states.first,
+        states.second,
+        tree.parent,
+        tree.standby_parent,
+        tree.units,
+        tree.rating_w,
+        tree.no_load_loss_frac,
+        tree.proportional_loss_frac,
+        tree.square_loss_frac,
+        limit,
+        other,
+        np.searchsorted(classes.rack_index, np.arange(n_classes + 1)),
+        classes.node_index,
+        classes.share_frac,
+        classes.standby_share_frac,
+        class_power,
+        _SLACK,
+        np.array([kind == "ups" for kind in tree.kinds]),
+        served,
+        dark,
+        worst,
+        worst_node,
+        ups_load,
+        breaker_load,
+        unserved,
+        node_worst,
+        node_state,
+        intact,
+    )
     capacity, lost = served @ class_weight, dark @ class_weight
     trip_s = np.minimum(ups_overload.seconds_to_trip(ups_load), breaker.seconds_to_trip(breaker_load))
     operated = _best_switching(states, capacity)

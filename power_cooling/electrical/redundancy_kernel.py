@@ -7,12 +7,16 @@ feeds (177,000 states) take seconds; array operations over the same states took 
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from power_cooling.compiled import compiled_part, compiled_with_arrays
+from power_cooling.electrical.feed_tree import BoolArray, FloatArray, IntArray
 
 
 @compiled_part
-def live_state(failed, parent, standby, units, live, feeder):
+def live_state(
+    failed: IntArray, parent: IntArray, standby: IntArray, units: IntArray, live: BoolArray, feeder: IntArray
+) -> None:
     """Set which nodes are energised and from where (-1 for none)."""
     for i in range(parent.size):
         feeder[i] = -1
@@ -28,7 +32,15 @@ def live_state(failed, parent, standby, units, live, feeder):
 
 
 @compiled_part
-def state_shares(starts, link_node, link_share, link_standby, live, shares, dark):
+def state_shares(
+    starts: IntArray,
+    link_node: IntArray,
+    link_share: FloatArray,
+    link_standby: FloatArray,
+    live: BoolArray,
+    shares: FloatArray,
+    dark: BoolArray,
+) -> None:
     """Set each link's share of its class's power; classes without a live feed are dark."""
     for k in range(starts.size - 1):
         total = 0.0
@@ -48,7 +60,21 @@ def state_shares(starts, link_node, link_share, link_standby, live, shares, dark
 
 
 @compiled_part
-def node_loads(served, class_power, starts, link_node, shares, other, live, feeder, capacity, a, b, c, load):
+def node_loads(
+    served: FloatArray,
+    class_power: FloatArray,
+    starts: IntArray,
+    link_node: IntArray,
+    shares: FloatArray,
+    other: FloatArray,
+    live: BoolArray,
+    feeder: IntArray,
+    capacity: FloatArray,
+    a: FloatArray,
+    b: FloatArray,
+    c: FloatArray,
+    load: FloatArray,
+) -> None:
     """Set the output of every node in watts."""
     for i in range(live.size):
         load[i] = other[i] if live[i] else 0.0
@@ -64,7 +90,7 @@ def node_loads(served, class_power, starts, link_node, shares, other, live, feed
 
 
 @compiled_part
-def next_to_open(now, allowed, live, slack):
+def next_to_open(now: FloatArray, allowed: FloatArray, live: BoolArray, slack: float) -> int:
     """Return the deepest live node above what it is allowed, as selective protection would open; -1 for none."""
     for i in range(live.size - 1, -1, -1):
         if live[i] and now[i] > allowed[i] * (1.0 + slack):
@@ -74,9 +100,26 @@ def next_to_open(now, allowed, live, slack):
 
 @compiled_part
 def fill_state(
-    served, fixed, class_power, starts, link_node, shares, other, live, feeder, capacity, a, b, c, allowed,
-    now, full, trial, behind, slack,
-):  # fmt: skip
+    served: FloatArray,
+    fixed: BoolArray,
+    class_power: FloatArray,
+    starts: IntArray,
+    link_node: IntArray,
+    shares: FloatArray,
+    other: FloatArray,
+    live: BoolArray,
+    feeder: IntArray,
+    capacity: FloatArray,
+    a: FloatArray,
+    b: FloatArray,
+    c: FloatArray,
+    allowed: FloatArray,
+    now: FloatArray,
+    full: FloatArray,
+    trial: FloatArray,
+    behind: FloatArray,
+    slack: float,
+) -> None:
     """Raise all classes together from nothing; those behind a node that reaches what it is allowed stay there.
 
     `served` comes as zeros and `now` as the loads that go with it, none above what it is allowed.
@@ -121,10 +164,35 @@ def fill_state(
 
 @compiled_with_arrays
 def solve_states(
-    first, second, parent, standby, units, rating, a, b, c, limit, other,
-    starts, link_node, link_share, link_standby, class_power, slack, is_ups,
-    served_out, dark_out, worst, worst_node, ups_load, breaker_load, unserved, node_worst, node_state, intact,
-):  # fmt: skip
+    first: IntArray,
+    second: IntArray,
+    parent: IntArray,
+    standby: IntArray,
+    units: IntArray,
+    rating: FloatArray,
+    a: FloatArray,
+    b: FloatArray,
+    c: FloatArray,
+    limit: FloatArray,
+    other: FloatArray,
+    starts: IntArray,
+    link_node: IntArray,
+    link_share: FloatArray,
+    link_standby: FloatArray,
+    class_power: NDArray[np.number],
+    slack: float,
+    is_ups: BoolArray,
+    served_out: NDArray[np.float32],
+    dark_out: BoolArray,
+    worst: FloatArray,
+    worst_node: IntArray,
+    ups_load: FloatArray,
+    breaker_load: FloatArray,
+    unserved: FloatArray,
+    node_worst: FloatArray,
+    node_state: IntArray,
+    intact: FloatArray,
+) -> tuple[IntArray, IntArray]:
     """Solve every failure state; outputs are written into the arrays of the third row.
 
     Returned are the states and the nodes that had to be opened in them, one pair per opened node.
@@ -175,16 +243,33 @@ def solve_states(
                 out = next_to_open(now, allowed, live, slack)
                 if out < 0:
                     break
-                opened_state.append(state)
-                opened_node.append(out)
+                opened_state.append(np.int64(state))
+                opened_node.append(np.int64(out))
                 failed[out] = units[out]
                 live_state(failed, parent, standby, units, live, feeder)
                 state_shares(starts, link_node, link_share, link_standby, live, shares, dark)
             fixed[:] = dark
             fill_state(
-                served, fixed, class_power, starts, link_node, shares, other, live, feeder, capacity, a, b, c, allowed,
-                now, full, trial, behind, slack,
-            )  # fmt: skip
+                served,
+                fixed,
+                class_power,
+                starts,
+                link_node,
+                shares,
+                other,
+                live,
+                feeder,
+                capacity,
+                a,
+                b,
+                c,
+                allowed,
+                now,
+                full,
+                trial,
+                behind,
+                slack,
+            )
         lost = 0.0
         for i in range(n):
             if not live[i]:

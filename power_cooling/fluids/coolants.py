@@ -80,7 +80,7 @@ class Coolant:
 
 
 @compiled
-def property_scalar(coefficients, temperature_degc):
+def property_scalar(coefficients: FloatArray, temperature_degc: float) -> float:
     """Value of one property polynomial of a `Coolant` at a temperature [°C]; for compiled solvers."""
     x = temperature_degc - 50.0
     total = coefficients[5]

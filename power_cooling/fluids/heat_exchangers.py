@@ -34,7 +34,7 @@ class HeatExchange:
 
 
 @compiled
-def counterflow_effectiveness_scalar(ntu, c_ratio):
+def counterflow_effectiveness_scalar(ntu: float, c_ratio: float) -> float:
     """Effectiveness [-] of a counterflow exchanger."""
     spread = 1.0 - c_ratio
     if spread < 1e-9:
@@ -45,7 +45,7 @@ def counterflow_effectiveness_scalar(ntu, c_ratio):
 
 
 @compiled
-def crossflow_effectiveness_scalar(ntu, c_ratio):
+def crossflow_effectiveness_scalar(ntu: float, c_ratio: float) -> float:
     """Effectiveness [-] of a crossflow exchanger, both streams unmixed, in the usual approximation."""
     if ntu <= 0.0:
         return 0.0

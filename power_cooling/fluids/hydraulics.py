@@ -8,10 +8,9 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
-from numba import vectorize
 from numpy.typing import ArrayLike, NDArray
 
-from power_cooling.compiled import compiled
+from power_cooling.compiled import compiled, elementwise
 
 FloatArray = NDArray[np.float64]
 
@@ -90,7 +89,7 @@ class PumpCurve:
 
 
 @compiled
-def colebrook_scalar(reynolds, roughness_ratio):
+def colebrook_scalar(reynolds: float, roughness_ratio: float) -> float:
     """Darcy friction factor of rough turbulent flow: Colebrook's equation by Newton from Haaland's start."""
     a = roughness_ratio / 3.7
     b = 2.51 / reynolds
@@ -105,7 +104,7 @@ def colebrook_scalar(reynolds, roughness_ratio):
 
 
 @compiled
-def friction_scalar(reynolds, roughness_ratio):
+def friction_scalar(reynolds: float, roughness_ratio: float) -> float:
     """Darcy friction factor over all regimes, with a smooth join between 2300 and 4000."""
     if reynolds <= 2300.0:
         return 64.0 / max(reynolds, 1e-12)
@@ -117,7 +116,15 @@ def friction_scalar(reynolds, roughness_ratio):
 
 
 @compiled
-def pressure_drop_scalar(flow_kg_s, length_m, diameter_m, roughness_m, minor_loss, density_kg_m3, viscosity_pa_s):
+def pressure_drop_scalar(
+    flow_kg_s: float,
+    length_m: float,
+    diameter_m: float,
+    roughness_m: float,
+    minor_loss: float,
+    density_kg_m3: float,
+    viscosity_pa_s: float,
+) -> float:
     """Pressure drop [Pa] of a pipe run, with the sign of the flow."""
     speed = abs(flow_kg_s) / (density_kg_m3 * 0.25 * math.pi * diameter_m * diameter_m)
     if speed == 0.0:
@@ -127,18 +134,26 @@ def pressure_drop_scalar(flow_kg_s, length_m, diameter_m, roughness_m, minor_los
     return math.copysign(factor * 0.5 * density_kg_m3 * speed * speed, flow_kg_s)
 
 
-@vectorize(["float64(float64, float64)"], cache=True)
-def _colebrook(reynolds, roughness_ratio):
+@elementwise(["float64(float64, float64)"], cache=True)
+def _colebrook(reynolds: float, roughness_ratio: float) -> float:
     return colebrook_scalar(reynolds, roughness_ratio)
 
 
-@vectorize(["float64(float64, float64)"], cache=True)
-def _friction(reynolds, roughness_ratio):
+@elementwise(["float64(float64, float64)"], cache=True)
+def _friction(reynolds: float, roughness_ratio: float) -> float:
     return friction_scalar(reynolds, roughness_ratio)
 
 
-@vectorize(["float64(float64, float64, float64, float64, float64, float64, float64)"], cache=True)
-def _pressure_drop(flow_kg_s, length_m, diameter_m, roughness_m, minor_loss, density_kg_m3, viscosity_pa_s):
+@elementwise(["float64(float64, float64, float64, float64, float64, float64, float64)"], cache=True)
+def _pressure_drop(
+    flow_kg_s: float,
+    length_m: float,
+    diameter_m: float,
+    roughness_m: float,
+    minor_loss: float,
+    density_kg_m3: float,
+    viscosity_pa_s: float,
+) -> float:
     return pressure_drop_scalar(flow_kg_s, length_m, diameter_m, roughness_m, minor_loss, density_kg_m3, viscosity_pa_s)
 
 
@@ -259,7 +274,8 @@ def solve_manifold(
     )
 
     def branch_drop(flow: FloatArray) -> FloatArray:
-        return sum(pressure_drop_pa(run, flow, density, viscosity) for run in branches)
+        drops = [pressure_drop_pa(run, flow, density, viscosity) for run in branches]
+        return sum(drops[1:], drops[0])
 
     def header_drops(flow: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Drops of the supply and return segments; return ones positive towards the outlet."""

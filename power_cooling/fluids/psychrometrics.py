@@ -10,10 +10,9 @@ Below the triple point the saturation curve is the one over ice, as in the Handb
 import math
 
 import numpy as np
-from numba import vectorize
 from numpy.typing import ArrayLike, NDArray
 
-from power_cooling.compiled import compiled
+from power_cooling.compiled import compiled, elementwise
 from power_cooling.site_facts.weather import STANDARD_PRESSURE_PA, standard_pressure_pa
 
 FloatArray = NDArray[np.float64]
@@ -30,7 +29,7 @@ _TEMPERATURE_RANGE_DEGC = (-100.0, 200.0)  # of the saturation-pressure formulas
 
 
 @compiled
-def saturation_pressure_scalar(temperature_degc):
+def saturation_pressure_scalar(temperature_degc: float) -> float:
     """Saturation pressure [Pa]: ASHRAE Fundamentals 2017, ch. 1, eq. 5 (ice) and 6 (water)."""
     t = temperature_degc + 273.15
     if t <= 273.16:
@@ -49,7 +48,7 @@ def saturation_pressure_scalar(temperature_degc):
 
 
 @compiled
-def saturation_pressure_log_slope_scalar(temperature_degc):
+def saturation_pressure_log_slope_scalar(temperature_degc: float) -> float:
     """d ln(p_ws) / dT [1/K], the exact derivative of the formulas above."""
     t = temperature_degc + 273.15
     if t <= 273.16:
@@ -63,25 +62,25 @@ def saturation_pressure_log_slope_scalar(temperature_degc):
 
 
 @compiled
-def humidity_ratio_scalar(vapour_pressure_pa, pressure_pa):
+def humidity_ratio_scalar(vapour_pressure_pa: float, pressure_pa: float) -> float:
     """Humidity ratio [kg/kg] of air at a water-vapour pressure."""
     return max(MOLAR_MASS_RATIO * vapour_pressure_pa / (pressure_pa - vapour_pressure_pa), LOWEST_HUMIDITY_RATIO)
 
 
 @compiled
-def saturated_humidity_ratio_scalar(temperature_degc, pressure_pa):
+def saturated_humidity_ratio_scalar(temperature_degc: float, pressure_pa: float) -> float:
     """Humidity ratio [kg/kg] of saturated air."""
     return humidity_ratio_scalar(saturation_pressure_scalar(temperature_degc), pressure_pa)
 
 
 @compiled
-def heat_capacity_scalar(humidity_ratio):
+def heat_capacity_scalar(humidity_ratio: float) -> float:
     """Heat capacity of moist air [J per kg dry air and K], the slope of its enthalpy."""
     return DRY_AIR_J_PER_KG_K + VAPOUR_J_PER_KG_K * humidity_ratio
 
 
 @compiled
-def enthalpy_scalar(dry_bulb_degc, humidity_ratio):
+def enthalpy_scalar(dry_bulb_degc: float, humidity_ratio: float) -> float:
     """Enthalpy of moist air [J per kg dry air]: ASHRAE Fundamentals 2017, ch. 1, eq. 30."""
     return DRY_AIR_J_PER_KG_K * dry_bulb_degc + humidity_ratio * (
         VAPORISATION_J_PER_KG + VAPOUR_J_PER_KG_K * dry_bulb_degc
@@ -89,13 +88,13 @@ def enthalpy_scalar(dry_bulb_degc, humidity_ratio):
 
 
 @compiled
-def saturated_enthalpy_scalar(temperature_degc, pressure_pa):
+def saturated_enthalpy_scalar(temperature_degc: float, pressure_pa: float) -> float:
     """Enthalpy of saturated air [J per kg dry air]."""
     return enthalpy_scalar(temperature_degc, saturated_humidity_ratio_scalar(temperature_degc, pressure_pa))
 
 
 @compiled
-def _ratio_of_wet_bulb(dry_bulb_degc, wet_bulb_degc, pressure_pa):
+def _ratio_of_wet_bulb(dry_bulb_degc: float, wet_bulb_degc: float, pressure_pa: float) -> float:
     """Humidity ratio [kg/kg] by eq. 33 (water) and 35 (ice); below 0 where no air is dry enough for that wet bulb."""
     saturated = saturated_humidity_ratio_scalar(wet_bulb_degc, pressure_pa)
     sensible = DRY_AIR_J_PER_KG_K * (dry_bulb_degc - wet_bulb_degc)
@@ -109,13 +108,13 @@ def _ratio_of_wet_bulb(dry_bulb_degc, wet_bulb_degc, pressure_pa):
 
 
 @compiled
-def humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, wet_bulb_degc, pressure_pa):
+def humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc: float, wet_bulb_degc: float, pressure_pa: float) -> float:
     """Humidity ratio [kg/kg]: ASHRAE Fundamentals 2017, ch. 1, eq. 33 (water) and 35 (ice)."""
     return max(_ratio_of_wet_bulb(dry_bulb_degc, wet_bulb_degc, pressure_pa), LOWEST_HUMIDITY_RATIO)
 
 
 @compiled
-def dew_point_scalar(humidity_ratio, pressure_pa):
+def dew_point_scalar(humidity_ratio: float, pressure_pa: float) -> float:
     """Dew (or frost) point [°C]: Newton on ln p_ws, started from a Magnus inverse."""
     vapour_pa = (
         pressure_pa
@@ -134,7 +133,7 @@ def dew_point_scalar(humidity_ratio, pressure_pa):
 
 
 @compiled
-def wet_bulb_scalar(dry_bulb_degc, humidity_ratio, pressure_pa):
+def wet_bulb_scalar(dry_bulb_degc: float, humidity_ratio: float, pressure_pa: float) -> float:
     """Thermodynamic wet bulb [°C]: bracketed secant between the dew point and the dry bulb."""
     low = dew_point_scalar(humidity_ratio, pressure_pa)
     high = dry_bulb_degc
@@ -166,23 +165,23 @@ def wet_bulb_scalar(dry_bulb_degc, humidity_ratio, pressure_pa):
     return t
 
 
-@vectorize(["float64(float64)"], cache=True)
-def _saturation_pressure(temperature_degc):
+@elementwise(["float64(float64)"], cache=True)
+def _saturation_pressure(temperature_degc: float) -> float:
     return saturation_pressure_scalar(temperature_degc)
 
 
-@vectorize(["float64(float64, float64, float64)"], cache=True)
-def _wet_bulb(dry_bulb_degc, humidity_ratio, pressure_pa):
+@elementwise(["float64(float64, float64, float64)"], cache=True)
+def _wet_bulb(dry_bulb_degc: float, humidity_ratio: float, pressure_pa: float) -> float:
     return wet_bulb_scalar(dry_bulb_degc, humidity_ratio, pressure_pa)
 
 
-@vectorize(["float64(float64, float64)"], cache=True)
-def _dew_point(humidity_ratio, pressure_pa):
+@elementwise(["float64(float64, float64)"], cache=True)
+def _dew_point(humidity_ratio: float, pressure_pa: float) -> float:
     return dew_point_scalar(humidity_ratio, pressure_pa)
 
 
-@vectorize(["float64(float64, float64, float64)"], cache=True)
-def _humidity_ratio_from_wet_bulb(dry_bulb_degc, wet_bulb_degc, pressure_pa):
+@elementwise(["float64(float64, float64, float64)"], cache=True)
+def _humidity_ratio_from_wet_bulb(dry_bulb_degc: float, wet_bulb_degc: float, pressure_pa: float) -> float:
     return humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, wet_bulb_degc, pressure_pa)
 
 

@@ -11,6 +11,7 @@ reaches 1 there are several roots, and the lowest is the one that a chip warming
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from power_cooling.compiled import compiled, compiled_with_arrays
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 SETTLED, RUNAWAY_POSSIBLE, NO_STEADY_STATE = 0, 1, 2
 
@@ -26,13 +28,13 @@ _MARCH_STEPS = 400  # of the search for the lowest root where several may exist
 
 
 @compiled
-def clock_share_scalar(clock_frac, linear_frac):
+def clock_share_scalar(clock_frac: float, linear_frac: float) -> float:
     """Dynamic power over that at full clock [-]: g(phi)."""
     return clock_frac * (linear_frac + (1.0 - linear_frac) * clock_frac * clock_frac)
 
 
 @compiled
-def clock_from_share_scalar(share, linear_frac):
+def clock_from_share_scalar(share: float, linear_frac: float) -> float:
     """Clock [-] whose dynamic power is `share` of that at full clock: Newton on the convex monotone g."""
     if share >= 1.0:
         return 1.0
@@ -49,7 +51,7 @@ def clock_from_share_scalar(share, linear_frac):
 
 
 @compiled
-def growth_scalar(x, known_x, known):
+def growth_scalar(x: float, known_x: float, known: float) -> float:
     """exp(x) from its value at a nearby x: eight terms reach rounding within 0.03, for a tenth of the cost."""
     d = x - known_x
     if abs(d) > 0.03:
@@ -59,7 +61,19 @@ def growth_scalar(x, known_x, known):
 
 
 @compiled
-def chip_power_scalar(t, growth, static, dynamic, leak, alpha, cap, throttle, k, phi_min, linear_frac):
+def chip_power_scalar(
+    t: float,
+    growth: float,
+    static: float,
+    dynamic: float,
+    leak: float,
+    alpha: float,
+    cap: float,
+    throttle: float,
+    k: float,
+    phi_min: float,
+    linear_frac: float,
+) -> tuple[float, float, int]:
     """Power [W] at junction temperature t, its slope [W/K], and what acts: 1 cap, 2 throttle, 3 least clock; else 0.
 
     `growth` is exp(alpha (t - t_ref)).
@@ -86,32 +100,32 @@ def chip_power_scalar(t, growth, static, dynamic, leak, alpha, cap, throttle, k,
 
 
 @compiled
-def search_growth_scalar(alpha, t_ref, trip):
+def search_growth_scalar(alpha: float, t_ref: float, trip: float) -> float:
     """Growth of leakage from the reference to the end of the search [-]."""
     return math.exp(alpha * (trip + _SEARCH_ABOVE_TRIP_K - t_ref))
 
 
 @compiled
 def junction_scalar(
-    t_in,
-    r,
-    static,
-    dynamic,
-    leak,
-    alpha,
-    t_ref,
-    cap,
-    throttle,
-    k,
-    phi_min,
-    linear_frac,
-    trip,
-    top_growth,
-    t_start,
-    hottest,
-    known_x,
-    known,
-):
+    t_in: float,
+    r: float,
+    static: float,
+    dynamic: float,
+    leak: float,
+    alpha: float,
+    t_ref: float,
+    cap: float,
+    throttle: float,
+    k: float,
+    phi_min: float,
+    linear_frac: float,
+    trip: float,
+    top_growth: float,
+    t_start: float,
+    hottest: bool,
+    known_x: float,
+    known: float,
+) -> tuple[float, float, float, int, int, float, float]:
     """Solve T = t_in + r P(T): temperature [°C], power [W], dP/dT [W/K], acting limit, status; and the last exponent
     of leakage with its exponential, which the next solve takes as `known_x` and `known`.
 
@@ -202,7 +216,20 @@ def junction_scalar(
 
 
 @compiled
-def clock_at_scalar(t, p, static, dynamic, leak, alpha, t_ref, throttle, k, phi_min, linear_frac, state):
+def clock_at_scalar(
+    t: float,
+    p: float,
+    static: float,
+    dynamic: float,
+    leak: float,
+    alpha: float,
+    t_ref: float,
+    throttle: float,
+    k: float,
+    phi_min: float,
+    linear_frac: float,
+    state: float,
+) -> float:
     """Clock [-] of a solved chip, from the power that its limits leave for switching."""
     if state == 0:
         return 1.0
@@ -306,7 +333,8 @@ def solve_junctions(
     spread = np.broadcast_arrays(*arrays)
     shape = spread[0].shape
     out = _solve_many(*(np.ascontiguousarray(a).ravel() for a in spread))
-    t, p, clock, slope, state, status = (a.reshape(shape) for a in out)
+    shaped: list[Any] = [a.reshape(shape) for a in out]
+    t, p, clock, slope, state, status = shaped
     return ChipState(
         junction_degc=t,
         power_w=p,
@@ -320,7 +348,21 @@ def solve_junctions(
 
 
 @compiled_with_arrays
-def _solve_many(t_in, r, static, dynamic, leak, alpha, t_ref, cap, throttle, k, phi_min, linear_frac, trip):
+def _solve_many(
+    t_in: FloatArray,
+    r: FloatArray,
+    static: FloatArray,
+    dynamic: FloatArray,
+    leak: FloatArray,
+    alpha: FloatArray,
+    t_ref: FloatArray,
+    cap: FloatArray,
+    throttle: FloatArray,
+    k: FloatArray,
+    phi_min: FloatArray,
+    linear_frac: FloatArray,
+    trip: FloatArray,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, IntArray, IntArray]:
     n = t_in.size
     t = np.empty(n)
     p = np.empty(n)
