@@ -230,15 +230,9 @@ def solve_cdu(
         if np.any(bad):
             raise ValueError(f"{name} is {values[bad].flat[0]:g}; must be {'at least' if least == 0 else 'above'} 0")
     out = np.empty((4, arrays[0].size))
-    _solve_cdus(
-        *(np.ascontiguousarray(a).ravel() for a in arrays),
-        holds=int(holds),
-        least=min_valve_frac,
-        hot_film=secondary_film_frac,
-        cold_film=primary_film_frac,
-        exponent=film_exponent,
-        out=out,
-    )
+    heat, hot, cold, cold_in, ua, setpoint, hot_frac = (np.ascontiguousarray(a).ravel() for a in arrays)
+    films = (secondary_film_frac, primary_film_frac, film_exponent)
+    _solve_cdus(heat, hot, cold, cold_in, ua, setpoint, hot_frac, int(holds), min_valve_frac, *films, out)
     supply, back, valve, primary = (row.reshape(arrays[0].shape) for row in out)
     return CduState(supply, back, valve, primary, (valve > min_valve_frac) & (valve < 1) if holds else valve < 0)
 

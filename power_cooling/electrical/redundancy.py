@@ -236,7 +236,7 @@ def failure_capacity(
         classes.node_index,
         classes.share_frac,
         classes.standby_share_frac,
-        class_power,
+        np.asarray(class_power, dtype=np.float64),
         _SLACK,
         np.array([kind == "ups" for kind in tree.kinds]),
         served,

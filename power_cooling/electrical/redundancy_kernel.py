@@ -179,7 +179,7 @@ def solve_states(
     link_node: IntArray,
     link_share: FloatArray,
     link_standby: FloatArray,
-    class_power: NDArray[np.number],
+    class_power: FloatArray,
     slack: float,
     is_ups: BoolArray,
     served_out: NDArray[np.float32],

@@ -56,7 +56,8 @@ class TransientUnits:
     least_clock_frac: FloatArray
     trip_degc: FloatArray
     liquid_frac: FloatArray  # share of the heat into the coolant; the rest goes to the hall's air
-    to_air: FloatArray = None  # 1 where `facility_w_per_k` is of the hall's air and not of water; by default nowhere
+    # 1 where `facility_w_per_k` is of the hall's air and not of water; by default nowhere
+    to_air: FloatArray = None  # type: ignore[assignment]  # None until made, and never after
 
     def __post_init__(self) -> None:
         n = np.shape(self.chip_j_per_k)[0]

@@ -24,7 +24,6 @@ REASONS = {
     "compute.replay.state": (_REPLAY, "2026-11-30"),
     "compute.replay.step": (_REPLAY, "2026-11-30"),
     "power_cooling.coupled.columns": ("numbers of columns; any slip in one moves the golden figures", "2026-11-30"),
-    "power_cooling.coupled.kernel": (_COUPLED, "2026-11-30"),
     "power_cooling.coupled.load_shedding": (_COUPLED, "2026-11-30"),
     "power_cooling.coupled.output": (_COUPLED, "2026-11-30"),
     "power_cooling.coupled.plant_loop": (_COUPLED, "2026-11-30"),
