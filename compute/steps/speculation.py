@@ -7,9 +7,6 @@ from compute.steps.roofline import StepCosts, linear_s, step_time_s
 
 FloatArray = NDArray[np.float64]
 
-# assumed: chance that a drafted token is kept given that those before it were. DeepSeek-V3's report gives 85-90 % for a
-# second token (arXiv 2412.19437, section 5.4.3); a module trained for one token predicts later ones less well.
-ASSUMED_ACCEPTANCE = 0.7
 MOST_DRAFTS = 3  # per step, as engines run built-in prediction modules
 
 

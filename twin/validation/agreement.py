@@ -19,7 +19,6 @@ from compute.steady.load_lines import both_phases_line, decode_line, paired_line
 from compute.steady.open_loop import LoadLine, OpenState, load_line, open_arrivals
 from compute.steps.closed_loop import Scheduling
 from compute.steps.roofline import Parallelism, StepCosts, deployment_work, step_costs
-from compute.steps.speculation import ASSUMED_ACCEPTANCE
 from compute.workload import ASSUMED_LONGEST, LatencyTargets, Workload, lognormal_variation
 from facility.catalogue import entry_named
 from twin.core.serving.replicas import ReplicaOptions, engine_times, replica_pool_for
@@ -76,8 +75,9 @@ def checks(data: Path) -> Iterator[Check]:
         yield from _equal(name, line_of, answer, REACH_ITL)
         yield from _varied(name, line_of, answer)
     for drafts in DRAFTS:
-        pool = _pool(*DRAFTED, draft_tokens=drafts, draft_acceptance_frac=ASSUMED_ACCEPTANCE)
         _, model, *_ = DRAFTED
+        kept = _instance(*DRAFTED, Workload(*map(float, DRAFTED_LENGTHS[0])), drafts).costs.draft_acceptance
+        pool = _pool(*DRAFTED, draft_tokens=drafts, draft_acceptance_frac=kept.item())
         line_of = partial(_both_phases, DRAFTED, drafts)
         yield from _equal(
             f"{model} with {drafts} drafts", line_of, partial(replay, pool=pool), REACH_DRAFTED_ITL, DRAFTED_LENGTHS
