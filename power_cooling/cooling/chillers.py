@@ -410,7 +410,9 @@ def controlled_economiser_modes(
     return modes
 
 
-def units_running(heat_w: ArrayLike, unit_capacity_w: ArrayLike, n_units: ArrayLike, *, spare: int = 0) -> NDArray:
+def units_running(
+    heat_w: ArrayLike, unit_capacity_w: ArrayLike, n_units: ArrayLike, *, spare: int = 0
+) -> NDArray[np.int64]:
     """Return how many equal units run: the fewest that carry the heat, plus `spare`, at most `n_units`."""
     heat = _heat(heat_w)
     needed = np.ceil(heat / np.asarray(unit_capacity_w, dtype=float) - 1e-12) + np.where(heat > 0, spare, 0)

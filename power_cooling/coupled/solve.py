@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -260,17 +261,17 @@ class _Inputs:
 
 
 # An array of another type, in another order or read-only is another signature: the kernel would be compiled once more.
-def _real(values: NDArray) -> FloatArray:
+def _real(values: NDArray[Any]) -> FloatArray:
     """Return a copy that the kernel takes: floats in C order."""
     return np.array(values, dtype=np.float64, order="C")
 
 
-def _whole(values: NDArray) -> IntArray:
+def _whole(values: NDArray[Any]) -> IntArray:
     """Return a copy that the kernel takes: integers in C order."""
     return np.array(values, dtype=np.int64, order="C")
 
 
-def _rows(table: NDArray, rows: slice, n: int) -> NDArray:
+def _rows(table: NDArray[Any], rows: slice, n: int) -> NDArray[Any]:
     """Return the rows of a per-element table, or its only row n times over."""
     if table.shape[0] == 1:
         return np.broadcast_to(table, (n, *table.shape[1:])).copy()

@@ -18,6 +18,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from math import comb
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -372,7 +373,7 @@ def coolant_by_name(name: str) -> Coolant:
     return glycol_by_volume(glycol, fraction)
 
 
-def _tables(family: dict, glycol: str) -> dict:
+def _tables(family: dict[str, Any], glycol: str) -> dict[str, Any]:
     if glycol not in family:
         raise ValueError(f"glycol is {glycol!r}; must be one of {sorted(family)}")
     return family[glycol]

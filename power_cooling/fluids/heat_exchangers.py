@@ -5,6 +5,7 @@ All relations assume constant properties and no loss to the room. `c_ratio` is C
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
@@ -382,7 +383,7 @@ def plate_nusselt_muley_manglik(
     return by_angle * by_area * np.asarray(reynolds, dtype=float) ** exponent * np.asarray(prandtl) ** (1 / 3)
 
 
-def _kumar_band(reynolds: ArrayLike, chevron_deg: int, limits: dict) -> NDArray[np.intp]:
+def _kumar_band(reynolds: ArrayLike, chevron_deg: int, limits: Mapping[int, tuple[int, ...]]) -> NDArray[np.intp]:
     if chevron_deg not in limits:
         raise ValueError(f"chevron_deg is {chevron_deg}; Kumar's table has {sorted(limits)}")
     return np.searchsorted(limits[chevron_deg], np.asarray(reynolds, dtype=float), side="left")

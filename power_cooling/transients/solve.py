@@ -518,7 +518,9 @@ def _march(state: FloatArray, z: FloatArray) -> _March:
     )
 
 
-def steady_start(units: TransientUnits, loop: FacilityLoop, load_frac: FloatArray, sink_degc: float) -> tuple:
+def steady_start(
+    units: TransientUnits, loop: FacilityLoop, load_frac: FloatArray, sink_degc: float
+) -> tuple[FloatArray, FloatArray, bool]:
     """Return the temperatures at which everything runs steadily, and whether the passes settled.
 
     Parameters
