@@ -3,8 +3,10 @@
 import os
 
 from celery import Celery
+from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "twin.settings")
+TRANSPORT_ALIASES["filesystem"] = "twin.runs.embedded_broker:Transport"  # whole messages only
 app = Celery("twin")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["twin.runs"])
