@@ -7,8 +7,9 @@ from django.db import transaction
 from facility.interchange import documents
 from facility.interchange.documents import Line, SiteFileError, listing, mapping, number, text
 from facility.interchange.site_file import described, site_document, site_load
-from facility.models import Product, Site, Weather
+from facility.models import CalibratedParameter, Product, Site, Weather
 from facility.models.text import check_text
+from twin.core.solve.as_operated import refusal, truth_named
 from twin.models import Scenario, ScenarioWorkload
 
 SCENARIO_FIELDS = (
@@ -88,6 +89,7 @@ def site_import(*, content: bytes | str, replace: bool = False, user=None) -> Si
     document = documents.read(content)
     scenarios = listing(document.pop("scenarios", None), "scenarios")
     site = site_load(document, replace=replace, user=user)
+    _check_calibrated(site)
     slugs = [_slug(entry, i) for i, entry in enumerate(scenarios)]
     if len(set(slugs)) < len(slugs):
         raise SiteFileError(f"scenarios: slug {max(slugs, key=slugs.count)!r} is given twice; each must be unique.")
@@ -99,6 +101,18 @@ def site_import(*, content: bytes | str, replace: bool = False, user=None) -> Si
     for slug, entry in zip(slugs, scenarios, strict=True):
         _scenario_load(site, slug, mapping(entry, f"scenarios[{slug}]", SCENARIO_FIELDS))
     return site
+
+
+def _check_calibrated(site: Site) -> None:
+    """Raise for a calibrated parameter that no solver could apply."""
+    for row in CalibratedParameter.objects.filter(layout__site=site).select_related("layout"):
+        where = f"layouts[{row.layout.slug}].calibrated_parameters[{row.name}]"
+        if wrong := refusal(truth_named(row.name, row.value)):
+            raise SiteFileError(f"{where} {wrong}.")
+        if not row.low <= row.value <= row.high:
+            raise SiteFileError(
+                f"{where} has low {row.low:g} and high {row.high:g}; its value {row.value:g} must lie between."
+            )
 
 
 def _slug(entry: Any, i: int) -> str:

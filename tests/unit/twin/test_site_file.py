@@ -313,3 +313,23 @@ def test_a_file_with_more_than_can_be_checked_in_time_is_refused_before_anything
     document["layouts"][0][section] = entries
     with pytest.raises(SiteFileError, match=message):
         site_import(content=documents.write(document), replace=True)
+
+
+@pytest.mark.parametrize(
+    ("named", "value", "low", "sentence"),
+    [
+        ("cdu/CDU-1 pump_efficiency_frac", 0, 0, "has the value 0; must be 0.01 to 100 times the described one"),
+        ("feed/UPS ups_loss_frac", 1e9, 1, "has the value 1e+09; must be"),
+        ("feed/UPS colour", 50, 1, "names the parameter 'colour'; must be one of sensor_bias,"),
+        ("feed/UPS fan_power_frac", 1.5, 1, "names 'feed/UPS'; fan_power_frac is of hall/NAME or plant/NAME"),
+        ("cdu/CDU-1 ua_frac", 0.9, 1, "has low 1 and high 60; its value 0.9 must lie between"),
+    ],
+)
+def test_a_calibrated_parameter_that_cannot_be_applied_is_refused_when_it_is_read(site, named, value, low, sentence):
+    document = documents.read(site_export(site=site))
+    document["site"]["slug"] = "another"
+    parameter = {"name": named, "value": value, "low": low, "high": max(value, 60), "unit": "1"}
+    document["layouts"][0]["calibrated_parameters"] = [parameter]
+    with pytest.raises(SiteFileError, match=re.escape(sentence)):
+        site_import(content=documents.write(document))
+    assert not Site.objects.filter(slug="another").exists()

@@ -25,6 +25,9 @@ APPLIED: Mapping[str, tuple[str, ...]] = {
     "transformer_loss_frac": ("transformer",),
 }
 MOST_BYPASS_FRAC = 0.95
+LEAST_RATIO, MOST_RATIO = 0.01, 100.0  # of a described value; a fit finds 0.3 to 2, and fits are put on top of fits
+_KINDS = {"cdu": ("cdu", "cdu-group"), "ups": ("feed",), "transformer": ("feed",)}  # as names of objects begin
+_FEED_LOSSES = ("ups_loss_frac", "transformer_loss_frac")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,18 @@ def truth_named(name: str, value: float) -> Truth:
     """Return what a name with object and parameter, and a value, say."""
     where, _, parameter = name.rpartition(" ")
     return Truth(where, parameter, value)
+
+
+def refusal(truth: Truth) -> str | None:
+    """Return what is wrong with a parameter that a file names, whatever the layout; None where it can be applied."""
+    if truth.parameter not in APPLIED:
+        return f"names the parameter {truth.parameter!r}; must be one of {', '.join(APPLIED)}, after its object"
+    kinds = [begin for kind in APPLIED[truth.parameter] for begin in _KINDS.get(kind, (kind,))]
+    if kinds and truth.object.partition("/")[0] not in kinds:
+        return f"names {truth.object!r}; {truth.parameter} is of {' or '.join(f'{kind}/NAME' for kind in kinds)}"
+    if truth.parameter != "sensor_bias" and not LEAST_RATIO <= truth.value <= MOST_RATIO:
+        return f"has the value {truth.value:g}; must be {LEAST_RATIO:g} to {MOST_RATIO:g} times the described one"
+    return None
 
 
 def calibrated(inputs: LayoutInputs) -> list[Truth]:
@@ -99,7 +114,7 @@ def with_parameters(year: Described, truths: Iterable[Truth]) -> Described:
                 cdus = replace(cdus, ua_w_per_k=_times(cdus.ua_w_per_k, row, share))
             else:
                 cdus = replace(cdus, pump_power_w=_times(cdus.pump_power_w, row, share))
-        elif kind == "feed":
+        elif kind == "feed" and truth.parameter in _FEED_LOSSES:
             row = [node == tree.index(name) for node in range(tree.n_nodes)]
             losses = ("no_load_loss_frac", "proportional_loss_frac", "square_loss_frac")
             changed: dict[str, Any] = {loss: _times(getattr(tree, loss), row, truth.value) for loss in losses}
