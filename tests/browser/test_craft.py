@@ -220,3 +220,17 @@ def test_the_tab_of_a_page_is_in_sight_on_a_phone(signed_in, live_server, layout
     signed_in.set_viewport_size({"width": 390, "height": 844})
     signed_in.goto(live_server.url + reverse("layout-edit", args=[layout.site.slug, layout.slug]))
     expect(signed_in.locator("nav.tabs [aria-current]")).to_be_in_viewport(ratio=0.99)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_when_owning_wins_is_seen_without_scrolling(live_server, signed_in, layout, scenario, width):
+    run = finished(layout, scenario)
+    row = {"usd_at_start": 2.04e8, "usd_per_year": 8.73e7, "cost_per_million_output_tokens_usd": 3.03, "items": []}
+    names = ("Built and owned", "Own systems, colocated", "Accelerators rented")
+    run.details["options"] = [row | {"name": name, "owning_wins_month": None} for name in names]
+    run.save()
+    signed_in.set_viewport_size({"width": width, "height": 900})
+    signed_in.goto(live_server.url + reverse("run-detail", args=[run.id]))
+    table = signed_in.get_by_role("region", name="Own, colocate or rent")
+    expect(table).to_contain_text("not within their life")
+    assert table.evaluate("wrap => wrap.scrollWidth <= wrap.clientWidth")
