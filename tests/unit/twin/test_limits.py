@@ -21,6 +21,7 @@ def solved(**coupled) -> SimpleNamespace:
         "cdu_heat_w": 2e5 * ones,
         "cdu_supply_degc": degc,
         "cdu_level": ones,
+        "cdu_load_frac": 0.5 * ones,
         "hall_load_frac": 0.5 * ones,
         "hall_supply_degc": degc - 5,
         "hall_level": ones,
@@ -83,6 +84,17 @@ def test_what_was_too_small_comes_first_with_what_was_withheld_and_for_how_long(
         ("racks off for insufficient coolant, 1 h", 0.5, 2),
     ]
     assert rows[0].object == "G"
+
+
+def test_cdus_that_are_held_at_their_rating_are_named_for_that_and_not_for_their_coolant():
+    level = np.array([[1.0], [0.75], [0.75], [1.0]])
+    warm = np.array([[30.0], [36.0], [30.0], [30.0]])
+    load = np.array([[0.5], [0.5], [1.0], [1.0]])
+    rows = list(shortfalls(solved(cdu_level=level, cdu_supply_degc=warm, cdu_load_frac=load)))
+    assert [(row.object, row.kind) for row in rows] == [
+        ("G", "accelerators power-capped for insufficient CDU rating, 1 h"),
+        ("G", "accelerators power-capped for insufficient coolant, 1 h"),
+    ]
 
 
 def test_warm_coolant_is_laid_to_the_plant_whose_water_is_most_of_the_excess():

@@ -136,6 +136,8 @@ def test_a_described_network_is_bought_piece_by_piece_in_place_of_a_share(fabric
         energy_j=1e13,
         peak_power_w=1e6,
         water_m3=0.0,
+        carbon_kg=0.0,
+        liquid_frac=1.0,
         n_accelerators=1000.0,
         rent_usd_per_h=None,
     )
