@@ -143,8 +143,11 @@ def test_what_would_change_a_verdict_is_read_off_two_tornados(run):
     assert (flip["input"], flip["winner_then"]) == ("Cap", "B")
     # Both are exponential from 1 (2.0 against 1.5) to 0.5 (1.0 against 1.6): equal where 0.2877 of 0.7577 is gone.
     assert flip["to"] == pytest.approx(1 - 0.5 * 0.2877 / (0.2877 + 0.4700), abs=1e-3)
-    Run.objects.filter(id=other.id).update(sensitivity=None)
-    other.refresh_from_db()
+    for one, *moved in ((run, 1.0, 2.0), (other, 1.6, 1.4)):
+        band = row("predicted serving and power", *moved) | {"low": "10 %", "high": "90 %", "value": None}
+        one.sensitivity = {"rows": [band]}
+    assert runs_verdict([run, other], ["A", "B"])["flips"] == []  # a band goes from nowhere
+    other.sensitivity = None
     assert runs_verdict([run, other], ["A", "B"])["flips"] == []
 
 

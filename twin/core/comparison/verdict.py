@@ -309,6 +309,8 @@ def flips_between(
     found = []
     for name in dict.fromkeys((*rows[0], *rows[1])):
         row = rows[0].get(name) or rows[1][name]
+        if row.value is None:  # a band of a prediction: nothing that stands somewhere and could go elsewhere
+            continue
         for which in ("low", "high"):
             at = [
                 getattr(by_input[name], f"figure_{which}") if name in by_input else solution.figures[by]
