@@ -83,7 +83,7 @@ def test_the_tornado_of_a_run_has_every_kind_of_input(run, sent):
     rows = sensitivity.sensitivity_rows(run)
     moved = {found.input for found in rows if found.figure == "cost_per_million_good_tokens_usd"}
     assert {
-        "busiest hour over capacity of enterprise_assistants",
+        "busiest hour over capacity of Enterprise AI assistants",
         "Software licence",
         "Cost of capital",
         "predicted serving and power",

@@ -100,7 +100,7 @@ def test_every_variation_moves_just_its_input():
     found = list(variations(inputs))
     assert len({variation.input for variation in found}) == len(found)
     names = {variation.input for variation in found}
-    assert {"Cost of capital", "busiest hour over capacity of enterprise_assistants"} <= names
+    assert {"Cost of capital", "busiest hour over capacity of Enterprise AI assistants"} <= names
     for variation in found:
         end = variation.high if variation.high != variation.value else variation.low  # a list price is its own high end
         assert variation.at(end) != inputs, variation.input

@@ -202,7 +202,7 @@ def _peak_load(inputs: LayoutInputs, share: WorkloadShare) -> Variation:
     low, high = ASSUMED_PEAK_LOAD
     slug = share.workload.slug
     return Variation(
-        f"busiest hour over capacity of {slug}",
+        f"busiest hour over capacity of {share.workload.name or slug}",
         low,
         high,
         share.peak_load_frac,
