@@ -188,3 +188,9 @@ def test_the_catalogue_shows_facts_with_unit_mark_and_source(planner, layout):
     assert 'title="132000 W"' in page
     assert "BCM manual" in page
     assert planner.get(reverse("catalogue-kind", args=["nonsense"])).status_code == 404
+
+
+def test_a_frozen_layout_offers_a_copy_on_each_of_its_pages(planner, layout):
+    type(layout).objects.filter(pk=layout.pk).update(status="as_operated")
+    page = planner.get(address("part-list", layout, "halls")).content.decode()
+    assert f'<a href="{address("layout-clone", layout)}">a copy</a>.' in page
