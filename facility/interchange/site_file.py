@@ -175,7 +175,8 @@ def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> 
         Exactly the keys of the format; sections of other programs are taken out before.
     replace : bool
         Allow that a site of the same slug exists. Its layouts of the same slug keep their runs and are refilled; its
-        other layouts are deleted with their runs.
+        other layouts are deleted with their runs. One that is no longer proposed
+        has to stand in the file as it is.
     user : User, optional
         Becomes planner of a new site.
 
@@ -196,11 +197,14 @@ def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> 
         site.layouts.exclude(slug__in=slugs).delete()
     present = {layout.slug: layout for layout in site.layouts.all()}
     origins: dict[str, str] = {}
+    ids = _product_ids()
     for slug, entry in zip(slugs, entries, strict=True):
         where = f"layouts[{slug}]"
         sections = (*LAYOUT_FIELDS, *(section for section, *_ in PARTS), "racks", "rows")
         mapping(entry, where, sections)
         layout = present.get(slug) or Layout(site=site)
+        if layout.pk and layout.is_frozen and entry == _layout_document(layout, ids):
+            continue  # it stays as it is
         origin = entry.get("cloned_from")
         if origin is not None:
             origins[slug] = text(origin, f"{where}.cloned_from")

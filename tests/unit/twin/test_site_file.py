@@ -333,3 +333,18 @@ def test_a_calibrated_parameter_that_cannot_be_applied_is_refused_when_it_is_rea
     with pytest.raises(SiteFileError, match=re.escape(sentence)):
         site_import(content=documents.write(document))
     assert not Site.objects.filter(slug="another").exists()
+
+
+def test_a_frozen_layout_stays_as_it_is_while_others_of_its_site_are_replaced(site):
+    Layout.objects.filter(site=site, name="Second").update(status=Layout.Status.AS_OPERATED)
+    document = documents.read(site_export(site=site))
+    frozen, other = sorted(document["layouts"], key=lambda entry: entry["name"] != "Second")
+    other["notes"] = "Changed in the file."
+    site_import(content=documents.write(document), replace=True)
+    assert site.layouts.get(slug=other["slug"]).notes == "Changed in the file."
+    kept = site.layouts.get(name="Second")
+    assert (kept.version, kept.status) == (1, "as_operated")
+    assert documents.read(site_export(site=site)) == document
+    frozen["racks"][0]["other_power_w"] = 77.0
+    with pytest.raises(SiteFileError, match="Second is as operated and stays as it is"):
+        site_import(content=documents.write(document), replace=True)
