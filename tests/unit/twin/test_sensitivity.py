@@ -160,10 +160,14 @@ def test_a_comparison_offers_to_compute_what_would_change_it_and_goes_back_nowhe
     other = full_run(run.layout, run.scenario)
     ids = f"{run.id},{other.id}"
     here = f"{reverse('compare')}?runs={ids}"
-    assert "What would change the answer is not computed" in planner.get(here).content.decode()
+    page = planner.get(here).content.decode()
+    assert "What would change the answer is not computed" in page
+    assert 'id="verdict"\n  hx-get' not in page
     asked = planner.post(reverse("compare-tornado"), {"runs": ids, "back": here})
     assert asked.headers["Location"] == here
     assert all(sensitivity.is_pending(one) for one in Run.objects.all())
+    waiting = f'id="verdict"\n  hx-get="{here}" hx-trigger="every 3s" hx-select="#verdict"'
+    assert waiting in planner.get(here).content.decode()
     away = planner.post(reverse("compare-tornado"), {"runs": ids, "back": "https://elsewhere.example/"})
     assert away.headers["Location"] == reverse("compare")
 
