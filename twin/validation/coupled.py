@@ -222,7 +222,7 @@ def _solve_row(loop: _Loop, row: int, plants: PlantBank, hold_degc: float | None
     )
     cdu = CduBank(
         n_units=[1.0],
-        capacity_w=full_w,
+        capacity_w=np.inf,  # EnergyPlus rates no exchanger
         ua_w_per_k=loop.exchanger["heat_exchanger_u_factor_times_area_value"],
         secondary_flow_kg_s=secondary,
         primary_flow_kg_s=primary,

@@ -492,6 +492,11 @@ def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[
         for name in ("mean_power_w", "peak_power_w"):
             known[name][1] = max(numbers[name], min(known[name][1], most_w))
     known["availability_frac"] = availability_band(numbers["availability_frac"], year.serving_losses)
+    made = numbers.get("output_tokens_per_s", 0.0)
+    if made > 0 and all(share.requests_per_s is not None for share in year.inputs.scenario.workloads):
+        most_frac = max(float(output.sum()) / made, 1.0)  # nobody is served more than was asked for
+        for name in ("output_tokens_per_s", "input_tokens_per_s"):
+            known[name][1] = min(known[name][1], numbers[name] * most_frac)
     for name in ("goodput_tokens_per_s", "good_tokens_per_s"):
         known[name][1] = max(numbers[name], min(known[name][1], known["output_tokens_per_s"][1]))
     return {name: [float(low), float(high)] for name, (low, high) in known.items()}
