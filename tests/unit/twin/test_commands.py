@@ -199,3 +199,15 @@ def test_a_database_without_tables_is_said_in_one_line_with_the_cure(tmp_path):
     )
     assert ended.returncode == 1
     assert ended.stderr == ("The database is not up to date (no such table: facility_layout). Run: manage.py migrate\n")
+
+
+def test_a_reader_who_has_enough_ends_a_command_without_a_traceback(tmp_path):
+    command = [sys.executable, "manage.py", "map_telemetry", "--list"]
+    environment = os.environ | {"TWIN_HOME": str(tmp_path), "DJANGO_SETTINGS_MODULE": "twin.settings"}
+    ended = subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    ended.stdout.close()
+    assert ended.stderr.read() == ""
+    assert ended.wait() == 141
+    ended.stderr.close()
