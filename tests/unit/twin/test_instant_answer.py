@@ -1,6 +1,7 @@
 """The instant answer against a whole year of the same layout, and what it remembers between edits."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -115,3 +116,12 @@ def test_only_what_is_the_same_is_remembered():
 )
 def test_different_contents_have_different_keys(one, other):
     assert content_key(one) != content_key(other)
+
+
+def test_an_hour_without_a_solution_counts_as_the_mean_of_the_others_and_a_year_without_one_as_nothing():
+    n_pools = 1
+    names = {name: np.array([1.0, np.nan, 3.0]) for name in instant_answer.NAMES[:-2]}
+    names |= {name: np.full((3, n_pools), np.nan) for name in instant_answer.NAMES[-2:]}
+    table = instant_answer._columns(SimpleNamespace(**names))
+    np.testing.assert_array_equal(table[:, 0], [1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(table[:, -1], 0.0)

@@ -116,12 +116,14 @@ def estimated_year(year: Described) -> tuple[Year, Steady]:
 def _columns(solved: CoupledResult) -> FloatArray:
     """Return what a year is made of, a column each, shape (n_solved, n_columns).
 
-    An hour without a solution counts as the mean of the others; the answer says that there is one.
+    An hour without a solution counts as the mean of the others, as nothing where there are none; the answer says that
+    there is one.
     """
     table = np.column_stack([getattr(solved, name) for name in NAMES])
     unsolved = np.isnan(table)
     if unsolved.any():
-        table = np.where(unsolved, np.nan_to_num(np.nanmean(table, axis=0)), table)
+        n_solved = np.maximum(np.count_nonzero(~unsolved, axis=0), 1)
+        table = np.where(unsolved, np.nansum(table, axis=0) / n_solved, table)
     return table
 
 
