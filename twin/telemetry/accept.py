@@ -45,7 +45,7 @@ def accept(*, layout: Layout, fit: LayoutFit, name: str, start_s: float, end_s: 
     ending = f"-as-operated-{timezone.now():%Y-%m-%d}"
     slug = SUFFIX.sub("", layout.slug)[: MOST_SLUG - len(ending)] + ending
     if Layout.objects.filter(site=layout.site, slug=slug).exists():
-        raise ValidationError(f"{layout.site.slug}/{slug} was accepted today already; delete or rename it first.")
+        raise ValidationError(f"{layout.site.slug}/{slug} was accepted today already; delete it first.")
     copy = services.layout_clone(layout=layout, name=name, slug=slug, user=user)
     known = {row.name: row for row in copy.calibrated_parameters.all()}
     evidence = evidence_of(fit, start_s, end_s)

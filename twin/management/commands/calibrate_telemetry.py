@@ -58,8 +58,9 @@ class Command(BaseCommand):
             f" {'accepted' if fit.accepted else 'not accepted'}: {fit.reason}"
         )
         for row in fit.parameters:
+            unit = "" if row["unit"] == "1" else f" {row['unit']}"
             self.stdout.write(
-                f"{row['object'] + ' ' + row['parameter']:58} {row['before']:.4g} to {row['after']:.4g} {row['unit']},"
+                f"{row['object'] + ' ' + row['parameter']:58} {row['before']:.4g} to {row['after']:.4g}{unit},"
                 f" {row['low']:.4g} to {row['high']:.4g}{'  ' + row['reason'] if row['reason'] else ''}"
             )
         if made:

@@ -33,7 +33,8 @@ class Command(BaseCommand):
         for row in (row for figure in FIGURES for row in most_moving(rows, figure, N_SHOWN)):
             ends = " to ".join("-" if end is None else f"{end:.4g}" for end in (row.figure_low, row.figure_high))
             low, high = (f"{end:.4g}" if isinstance(end, float) else end for end in (row.low, row.high))
-            self.stdout.write(f"{row.figure[:32]:33}{ends:24}{row.input[:60]:61}{low} to {high} {row.unit}")
+            unit = "" if row.unit == "1" else f" {row.unit}"
+            self.stdout.write(f"{row.figure[:32]:33}{ends:24}{row.input[:60]:61}{low} to {high}{unit}")
 
 
 def _spelled(rows: list[dict]) -> str:
