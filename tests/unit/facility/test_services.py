@@ -309,6 +309,7 @@ def test_what_is_decided_on_stays_as_it_is_behind_every_door(layout, status, adm
     with pytest.raises(services.FrozenLayout, match=frozen):
         services.layout_update(layout=layout)
     document = site_document(layout.site)
+    document["layouts"][0]["notes"] = "changed in the file"
     with pytest.raises(SiteFileError, match=rf"layouts\[{layout.slug}\]: {frozen}"):
         site_load(document, replace=True)
     answer = admin_client.patch(f"/api/racks/{part.pk}/", {"x_m": 9}, content_type="application/json")
