@@ -9,7 +9,7 @@ from facility.interchange.documents import Line, SiteFileError, listing, mapping
 from facility.interchange.site_file import described, site_document, site_load
 from facility.models import CalibratedParameter, Product, Site, Weather
 from facility.models.text import check_text
-from twin.core.solve.as_operated import refusal, truth_named
+from twin.core.inputs.parameters import refusal, truth_named
 from twin.models import Scenario, ScenarioWorkload
 
 SCENARIO_FIELDS = (

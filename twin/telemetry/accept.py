@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from facility import services
 from facility.models import CalibratedParameter, Layout
-from twin.core.solve.as_operated import composed
+from twin.core.inputs.parameters import composed
 from twin.core.telemetry.layout_fit import LayoutFit
 from twin.core.telemetry.times import iso_time
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from twin.core.inputs.layout import LayoutInputs
+from twin.core.inputs.parameters import without_object
 from twin.core.results.assumptions import FAR_M
 from twin.core.results.findings import BLOCKING, RISK
 from twin.core.rules.cooling import cooling_findings
@@ -10,7 +11,6 @@ from twin.core.rules.design_load import RackDesign, design_load, rack_design
 from twin.core.rules.feed_loads import Feeds, hall_losses_w, layout_feeds
 from twin.core.rules.power import power_findings
 from twin.core.rules.report import Finding
-from twin.core.solve.as_operated import without_object
 
 
 def rule_findings(inputs: LayoutInputs) -> list[Finding]:

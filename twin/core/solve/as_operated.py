@@ -1,81 +1,25 @@
 """A layout with parameters that differ from its description, as its readings show or as a publishing plant has."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.core.inputs import equipment
-from twin.core.inputs.layout import CduRow, FeedRow, HallRow, LayoutInputs, PlantRow
+from twin.core.inputs.parameters import Truth, calibrated, calibrated_objects
 from twin.core.solved import Described
 
 FloatArray = NDArray[np.float64]
 
-# Parameters that are applied, with the kinds of object (of feeds: of feed) that have them; those of sensors by point.
-APPLIED: Mapping[str, tuple[str, ...]] = {
-    "sensor_bias": (),
-    "sensor_gain": (),
-    "ua_frac": ("cdu",),
-    "pump_efficiency_frac": ("cdu",),
-    "fan_power_frac": ("hall", "plant"),
-    "containment_leakage_frac": ("hall",),
-    "ups_loss_frac": ("ups",),
-    "transformer_loss_frac": ("transformer",),
-}
 MOST_BYPASS_FRAC = 0.95
-LEAST_RATIO, MOST_RATIO = 0.01, 100.0  # of a described value; a fit finds 0.3 to 2, and fits are put on top of fits
-_KINDS = {"cdu": ("cdu", "cdu-group"), "ups": ("feed",), "transformer": ("feed",)}  # as names of objects begin
 _FEED_LOSSES = ("ups_loss_frac", "transformer_loss_frac")
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """A parameter of an object that differs from the description; `object` as on the wire, of a sensor its point."""
-
-    object: str
-    parameter: str
-    value: float
-
-    @property
-    def name(self) -> str:
-        """Object and parameter, as `cdu/CDU-1 ua_frac`."""
-        return f"{self.object} {self.parameter}"
-
-
-def truth_named(name: str, value: float) -> Truth:
-    """Return what a name with object and parameter, and a value, say."""
-    where, _, parameter = name.rpartition(" ")
-    return Truth(where, parameter, value)
-
-
-def refusal(truth: Truth) -> str | None:
-    """Return what is wrong with a parameter that a file names, whatever the layout; None where it can be applied."""
-    if truth.parameter not in APPLIED:
-        return f"names the parameter {truth.parameter!r}; must be one of {', '.join(APPLIED)}, after its object"
-    kinds = [begin for kind in APPLIED[truth.parameter] for begin in _KINDS.get(kind, (kind,))]
-    if kinds and truth.object.partition("/")[0] not in kinds:
-        return f"names {truth.object!r}; {truth.parameter} is of {' or '.join(f'{kind}/NAME' for kind in kinds)}"
-    if truth.parameter != "sensor_bias" and not LEAST_RATIO <= truth.value <= MOST_RATIO:
-        return f"has the value {truth.value:g}; must be {LEAST_RATIO:g} to {MOST_RATIO:g} times the described one"
-    return None
-
-
-def calibrated(inputs: LayoutInputs) -> list[Truth]:
-    """Return the parameters that were accepted for a layout."""
-    return [truth_named(row.name, row.value) for row in inputs.calibrated]
-
-
-def without_object(inputs: LayoutInputs) -> list[Truth]:
-    """Return the accepted parameters whose object the layout no longer has: they are not applied."""
-    there = _objects(inputs)
-    return [truth for truth in calibrated(inputs) if truth.object.partition("|")[0] not in there]
 
 
 def as_operated(year: Described) -> Described:
     """Return a layout with the parameters that were accepted for it, where it still has their objects."""
-    there = _objects(year.inputs)
+    there = calibrated_objects(year.inputs)
     return with_parameters(year, [truth for truth in calibrated(year.inputs) if truth.object in there])
 
 
@@ -132,22 +76,6 @@ def sensor_reads(exact: FloatArray, truths: Iterable[Truth]) -> FloatArray:
         elif truth.parameter == "sensor_gain":
             exact = exact * truth.value
     return exact
-
-
-def composed(before: float, parameter: str, fitted: float) -> float:
-    """Return a parameter of the description where one fitted on top of an accepted one is accepted too."""
-    return before + fitted if parameter == "sensor_bias" else before * fitted
-
-
-def _objects(inputs: LayoutInputs) -> set[str]:
-    parts: dict[str, Sequence[HallRow | PlantRow | CduRow | FeedRow]] = {
-        "hall": inputs.halls,
-        "plant": inputs.plants,
-        "cdu": inputs.cdus,
-        "feed": inputs.feeds,
-    }
-    groups = {f"cdu-group/{cdu.group}" for cdu in inputs.cdus}
-    return groups | {f"{kind}/{row.name}" for kind, rows in parts.items() for row in rows}
 
 
 def _times(values: FloatArray, row: Sequence[bool], factor: float) -> FloatArray:

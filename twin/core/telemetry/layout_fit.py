@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.core.solve.as_operated import APPLIED, Truth, truth_named, with_parameters
+from twin.core.inputs.parameters import APPLIED, Truth, truth_named
+from twin.core.solve.as_operated import with_parameters
 from twin.core.solve.steady import solve_steady
 from twin.core.solved import Described
 from twin.core.telemetry.alarms import whitening

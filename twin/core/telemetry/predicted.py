@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import Weather
 from twin.core.inputs.layout import AirUnitRow, CduRow, FeedRow, HallRow, LayoutInputs, PlantRow
-from twin.core.solve.as_operated import calibrated, sensor_reads
+from twin.core.inputs.parameters import calibrated
+from twin.core.solve.as_operated import sensor_reads
 from twin.core.solve.object_states import object_tables, totals
 from twin.core.solve.steady import Steady, at_hours
 from twin.core.solved import Described

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.core.inputs.layout import LayoutInputs
-from twin.core.solve.as_operated import APPLIED, Truth, sensor_reads, with_parameters
+from twin.core.inputs.parameters import APPLIED, Truth
+from twin.core.solve.as_operated import sensor_reads, with_parameters
 from twin.core.solve.simulate import described
 from twin.core.solve.steady import solve_steady
 from twin.core.telemetry.predicted import Points, at_times, hour_of_year, layout_objects, matches, predicted_points

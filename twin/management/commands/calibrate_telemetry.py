@@ -6,7 +6,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from twin.core.solve.as_operated import APPLIED
+from twin.core.inputs.parameters import APPLIED
 from twin.core.telemetry.layout_fit import DEFAULT, fit_layout
 from twin.exceptions import CannotSimulate
 from twin.management.readings import add_readings_arguments, asked_readings

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from facility.interchange.site_file import site_document, site_load
 from facility.models import Layout
 from twin.core.inputs.layout import layout_inputs
-from twin.core.solve.as_operated import without_object
+from twin.core.inputs.parameters import without_object
 from twin.core.solve.simulate import described
 from twin.core.telemetry.layout_fit import fit_layout
 from twin.core.telemetry.publish import publish, usual_noise
