@@ -9,6 +9,7 @@ from twin.core.inputs.parameters import Truth
 from twin.core.solve.as_operated import sensor_reads, with_parameters
 from twin.core.solve.simulate import described
 
+pytestmark = pytest.mark.django_db  # makes the database that `sample_inputs` fills, when this file runs alone
 LAYOUT = "sterling/gb200-nvl72"
 
 
