@@ -52,14 +52,17 @@ def test_hidden_parameters_come_back_inside_their_intervals(db, tmp_path, capsys
     call_command("load_samples", verbosity=0)
     truth, out = tmp_path / "truth.yaml", tmp_path / "points.csv"
     truth.write_text(yaml.safe_dump(HIDDEN))
-    call_command("publish_telemetry", LAYOUT, start=START, hours=24, step=3600, noise="1", seed=7, truth=truth, out=out)
+    load = {"scenario": "agents"}  # at which the plant's heat tells conductances from biases
+    call_command(
+        "publish_telemetry", LAYOUT, start=START, hours=24, step=3600, noise="1", seed=7, truth=truth, out=out, **load
+    )
     call_command("ingest_telemetry", LAYOUT, out)
     capsys.readouterr()
-    call_command("calibrate_telemetry", LAYOUT, start=START, end=END, json=True)
+    call_command("calibrate_telemetry", LAYOUT, start=START, end=END, json=True, **load)
     told = json.loads(capsys.readouterr().out)
     assert told["accepted"], told["reason"]
     held = told["scores"]["held_out"]
-    assert held["after_sigmas"] < 0.85 * held["before_sigmas"]
+    assert held["after_sigmas"] < 0.8 * held["before_sigmas"]
     rows = {(row["object"], row["parameter"]): row for row in told["parameters"]}
     hidden = {(row["object"], row["parameter"]): row["value"] for row in HIDDEN if row["parameter"] != "ua_frac"}
     hidden["cdu-group/Loop 1", "ua_frac"] = (1 - 0.2 / 5) ** 5  # five units, each by its share
