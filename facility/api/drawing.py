@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from facility.api.known_fields import KnownFields
 from facility.api.problems import PROBLEM_JSON
 from facility.api.schema import ErrorSerializer, RefusalSchema
 from facility.editing.drawing import drawing
@@ -56,7 +57,7 @@ class DrawingSerializer(serializers.Serializer):
     products = serializers.DictField(child=ProductChoiceSerializer(many=True), help_text="By kind of object.")
 
 
-class BatchSerializer(serializers.Serializer):
+class BatchSerializer(KnownFields, serializers.Serializer):
     """Operations on objects of a layout, in order, and the version of the layout that they were made on."""
 
     version = serializers.IntegerField(min_value=0, max_value=MAX_VERSION)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
+
+from facility.api.known_fields import KnownFields
 
 
 class ErrorSerializer(serializers.Serializer):
@@ -87,3 +89,14 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict:
         return {"type": "apiKey", "in": "header", "name": "Authorization", "description": "Token <secret>"}
+
+
+class ClosedBody(OpenApiSerializerExtension):
+    """Says in the document that a body takes no other fields than those named."""
+
+    target_class = KnownFields
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict:
+        shape = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        return shape | {"additionalProperties": False} if direction == "request" else shape

@@ -7,6 +7,7 @@ from django.db.models import Q
 from rest_framework import serializers
 from rest_framework.utils.model_meta import RelationInfo
 
+from facility.api.known_fields import KnownFields
 from facility.interchange import site_file
 from facility.kinds import columns, product_kinds
 from facility.models import (
@@ -39,7 +40,7 @@ class ProductField(serializers.SlugRelatedField):
         super().fail(key, **values | {"kinds": self.kinds})
 
 
-class PartSerializer(serializers.ModelSerializer):
+class PartSerializer(KnownFields, serializers.ModelSerializer):
     """A part of a layout. `version` names the version of the layout that the change was made on."""
 
     version = serializers.IntegerField(
@@ -84,12 +85,12 @@ class WeatherSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class WeatherUploadSerializer(serializers.Serializer):
+class WeatherUploadSerializer(KnownFields, serializers.Serializer):
     file = serializers.FileField(help_text="An EPW file, plain, gzip or in a ZIP: every hour of a year.")
     name = serializers.CharField(required=False, allow_blank=True, max_length=160, help_text="Empty: the station's.")
 
 
-class SiteSerializer(serializers.ModelSerializer):
+class SiteSerializer(KnownFields, serializers.ModelSerializer):
     weather = serializers.SlugRelatedField(slug_field="slug", queryset=Weather.objects.defer("rows"))
     region = ProductField(*product_kinds(Site, "region"))
 
@@ -106,7 +107,7 @@ class SiteSerializer(serializers.ModelSerializer):
         return fields
 
 
-class LayoutSerializer(serializers.ModelSerializer):
+class LayoutSerializer(KnownFields, serializers.ModelSerializer):
     site = serializers.SlugRelatedField(slug_field="slug", queryset=Site.objects.all())
     expected_version = serializers.IntegerField(
         required=False, write_only=True, help_text="Refuse the change if the layout has moved on. Optional."
@@ -135,7 +136,7 @@ class LayoutSerializer(serializers.ModelSerializer):
         return fields
 
 
-class CloneSerializer(serializers.Serializer):
+class CloneSerializer(KnownFields, serializers.Serializer):
     name = serializers.CharField(max_length=160)
     slug = serializers.SlugField(max_length=80, required=False, help_text="Empty: made from the name.")
 

@@ -149,7 +149,6 @@ def test_chosen_precision_and_size_are_kept(viewer):
         ("max_accelerators", 1e9, "1 to 144"),
         ("max_accelerators", "many", "It is many; must be a whole number, 1 to 144"),
         ("max_accelerators", 2.5, "It is 2.5"),
-        ("sytem", "dgx-h100", "system, accelerator"),
     ],
 )
 def test_a_refusal_names_the_field_and_what_is_allowed(viewer, field, value, allowed):

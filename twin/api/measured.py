@@ -6,11 +6,12 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from facility.api.known_fields import KnownFields
 from facility.api.schema import QuestionSchema
 from twin.api.solved import SolvedView
 
 
-class MeasuredRunSerializer(serializers.Serializer):
+class MeasuredRunSerializer(KnownFields, serializers.Serializer):
     """A measured run: one row or several of InferenceX, or a bench serve result of vLLM or SGLang."""
 
     result = serializers.JSONField(help_text="The document as it is.")

@@ -6,12 +6,13 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from facility.api.known_fields import KnownFields
 from facility.api.schema import RefusalSchema
 from facility.api.serializers import ProductSerializer
 from twin.interchange.own_products import OwnProductError, accelerator_add, check_add_products, model_add
 
 
-class OwnModelSerializer(serializers.Serializer):
+class OwnModelSerializer(KnownFields, serializers.Serializer):
     """A model by the config.json beside its weights."""
 
     name = serializers.CharField(max_length=80, help_text="Becomes its id in lower case.")
@@ -19,7 +20,7 @@ class OwnModelSerializer(serializers.Serializer):
     source = serializers.CharField(required=False, default="", help_text="Where it comes from.")
 
 
-class OwnAcceleratorSerializer(serializers.Serializer):
+class OwnAcceleratorSerializer(KnownFields, serializers.Serializer):
     """An accelerator by its data sheet; fields as in the catalogue."""
 
     name = serializers.CharField(max_length=80, help_text="Becomes its id in lower case.")

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from facility.api.known_fields import KnownFields
 from facility.api.serializers import ProductField
 from facility.models import Layout, Site, Weather
 from facility.permissions import visible_sites
@@ -34,7 +35,7 @@ class LayoutField(serializers.CharField):
         return value.path
 
 
-class ScenarioWorkloadSerializer(serializers.ModelSerializer):
+class ScenarioWorkloadSerializer(KnownFields, serializers.ModelSerializer):
     workload = ProductField("workloads")
     model = ProductField("models", required=False, allow_null=True)
 
@@ -56,7 +57,7 @@ class ScenarioWorkloadSerializer(serializers.ModelSerializer):
         }
 
 
-class ScenarioSerializer(serializers.ModelSerializer):
+class ScenarioSerializer(KnownFields, serializers.ModelSerializer):
     site = serializers.SlugRelatedField(slug_field="slug", queryset=Site.objects.all())
     weather = serializers.SlugRelatedField(
         slug_field="slug", queryset=Weather.objects.defer("rows"), required=False, allow_null=True
@@ -94,7 +95,7 @@ class ScenarioSerializer(serializers.ModelSerializer):
         return fields
 
 
-class RunCreateSerializer(serializers.Serializer):
+class RunCreateSerializer(KnownFields, serializers.Serializer):
     layout = LayoutField(help_text="SITE/LAYOUT")
     scenario = serializers.SlugField(max_length=80, help_text="Short name of one of the site's scenarios.")
 
@@ -214,7 +215,7 @@ class FewRuns(serializers.ManyRelatedField):
         return super().to_internal_value(data)
 
 
-class ComparisonSerializer(serializers.ModelSerializer):
+class ComparisonSerializer(KnownFields, serializers.ModelSerializer):
     runs = FewRuns(
         child_relation=serializers.PrimaryKeyRelatedField(queryset=Run.objects.none()),
         help_text="Two to six, finished; columns stand in this order.",

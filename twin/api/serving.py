@@ -9,6 +9,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from facility.api.known_fields import KnownFields
 from facility.api.schema import QuestionSchema
 from facility.api.serializers import ProductField
 from twin.api.launch import LaunchSerializer
@@ -77,7 +78,7 @@ class NameField(serializers.ChoiceField):
         super().__init__(choices, error_messages={"invalid_choice": message}, **options)
 
 
-class ServingQuestionSerializer(serializers.Serializer):
+class ServingQuestionSerializer(KnownFields, serializers.Serializer):
     """What serves what to whom: a system or an accelerator; a use case, or lengths and targets of one's own."""
 
     system = EntryField("systems", required=False, help_text="Gives the accelerator and how many are linked.")
@@ -245,7 +246,7 @@ class ServingView(SolvedView):
         return self.respond(request)
 
 
-class PredictionRequestSerializer(serializers.Serializer):
+class PredictionRequestSerializer(KnownFields, serializers.Serializer):
     rows = serializers.ListField(
         child=serializers.DictField(),
         min_length=1,

@@ -26,9 +26,6 @@ class Serving(ServingView):
         query = request.query_params
         data = {name: query[name] for name in query} if request.method in ("GET", "HEAD") else request.data
         serializer = ServingQuestionSerializer(data=data)
-        if isinstance(data, dict) and (unknown := sorted(set(data) - set(serializer.fields))):
-            allowed = ", ".join(serializer.fields)
-            raise ValidationError({unknown[0]: f"There is no such input; there are {allowed}."})
         serializer.is_valid(raise_exception=True)
         try:
             return Response(answer(serializer.validated_data))
