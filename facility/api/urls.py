@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from facility.api import drawing, views
+from facility.api import drawing, tokens, views
 
 router = SimpleRouter()
 router.register("sites", views.SiteViewSet, basename="api-site")
@@ -16,6 +16,7 @@ router.register("cooling-plants", views.CoolingPlantViewSet, basename="api-cooli
 router.register("air-units", views.AirUnitViewSet, basename="api-air-unit")
 router.register("floor-features", views.FloorFeatureViewSet, basename="api-floor-feature")
 router.register("fabrics", views.FabricViewSet, basename="api-fabric")
+router.register("tokens", tokens.TokenViewSet, basename="api-token")
 router.register("weather", views.WeatherViewSet, basename="api-weather")
 
 urlpatterns = [

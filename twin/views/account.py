@@ -1,23 +1,20 @@
 """Sign-in, passwords and the user's own tokens."""
 
-from datetime import timedelta
-
 from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse_lazy
-from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from facility import sign_in_throttle
 from facility.models import ApiToken, Site
 from facility.permissions import visible_sites
-
-MOST_TOKENS, MOST_DAYS = 50, 365
+from facility.tokens import MOST_DAYS, own_tokens, token_issue
 
 
 class SignInView(auth_views.LoginView):
@@ -113,18 +110,20 @@ def account(request: HttpRequest) -> HttpResponse:
     """Show the user's tokens, and make one; its secret is shown once."""
     form, secret = TokenForm(request.POST or None, user=request.user), None
     if request.method == "POST" and form.is_valid():
-        if request.user.api_tokens.count() >= MOST_TOKENS:
-            form.add_error(None, f"You have {MOST_TOKENS} tokens; revoke one first.")
-        else:
-            asked = form.cleaned_data
-            expires_at = timezone.now() + timedelta(days=asked["days"])
-            token, secret = ApiToken.issue(
-                user=request.user, name=asked["name"], read_only=not asked["write"], expires_at=expires_at
+        asked = form.cleaned_data
+        try:
+            _, secret = token_issue(
+                user=request.user,
+                name=asked["name"],
+                read_only=not asked["write"],
+                sites=asked["sites"],
+                days=asked["days"],
             )
-            token.sites.set(asked["sites"])
             form = TokenForm(user=request.user)
-    tokens = request.user.api_tokens.prefetch_related("sites")
-    answer = render(request, "account/tokens.html", {"form": form, "secret": secret, "tokens": tokens})
+        except ValidationError as refusal:
+            form.add_error(None, refusal)
+    context = {"form": form, "secret": secret, "tokens": own_tokens(request.user)}
+    answer = render(request, "account/tokens.html", context)
     answer["Cache-Control"] = "no-store"
     return answer
 
@@ -133,7 +132,7 @@ def account(request: HttpRequest) -> HttpResponse:
 @require_POST
 def token_revoke(request: HttpRequest, pk: int) -> HttpResponse:
     """Remove one of the user's tokens; programs that use it are refused from now on."""
-    token = get_object_or_404(request.user.api_tokens, pk=pk)
+    token = get_object_or_404(own_tokens(request.user), pk=pk)
     token.delete()
     messages.success(request, f"Token {token.name} is revoked.")
     return redirect("account")

@@ -33,6 +33,7 @@ OWN = {
     "api-serving-predict",
     "login",
     "account",
+    "api-token-list",
     "password-change",
     "password-reset",
     "password-reset-confirm",
