@@ -8,6 +8,16 @@ PRECISIONS = ("bf16", "fp8", "fp4")  # of arithmetic, widest first; an index int
 # int4 weights (AWQ, GPTQ) are unpacked on the fly: the arithmetic is BF16.
 UNPACKED_TO_BF16 = ("int4",)
 WEIGHT_PRECISIONS = (*PRECISIONS, *UNPACKED_TO_BF16)  # that checkpoints are stored in
+# Other names of stored formats that take the same bytes and units.
+PRECISION_NAMES = {
+    "bfloat16": "bf16",
+    "fp16": "bf16",
+    "float16": "bf16",
+    "nvfp4": "fp4",
+    "mxfp4": "fp4",
+    "awq": "int4",
+    "gptq": "int4",
+}
 
 # assumed: a PCIe Gen5 x16 slot, one direction, for parts whose data sheet names no scale-up link
 ASSUMED_PCIE_BYTES_PER_S = 64e9
@@ -38,6 +48,26 @@ GENERATION_BY_PREFIX = {
     "tpu": "tpu",
     "gaudi": "gaudi",
 }
+
+
+def generation_of(name: str) -> str:
+    """Return the generation of an accelerator by its catalogue id, `unknown` where none is known."""
+    return next((g for prefix, g in GENERATION_BY_PREFIX.items() if name.startswith(prefix)), "unknown")
+
+
+def precision_named(text: str, field: str = "weight_precision") -> str:
+    """Return the precision of weights that a name means, in any case and by any of its names.
+
+    Raises
+    ------
+    ValueError
+        If it means none; says what is allowed.
+    """
+    name = PRECISION_NAMES.get(text.lower(), text.lower())
+    if name not in WEIGHT_PRECISIONS:
+        others = ", ".join(f"{other} ({same})" for other, same in PRECISION_NAMES.items())
+        raise ValueError(f"{field} is {text!r}; must be one of {', '.join(WEIGHT_PRECISIONS)}, or {others}")
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +149,9 @@ def accelerator_from_entry(entry: Mapping[str, Any]) -> Accelerator:
         raise ValueError(f"accelerator {name}: no dense peak for any of {', '.join(PRECISIONS)}")
     tdp_w = float(entry["tdp_w"])
     both_ways = entry.get("scaleup_bandwidth_bidir_bytes_per_s")
-    generation = next((g for prefix, g in GENERATION_BY_PREFIX.items() if name.startswith(prefix)), "unknown")
     return Accelerator(
         name=name,
-        generation=str(entry.get("generation") or generation),
+        generation=str(entry.get("generation") or generation_of(name)),
         peak_bf16_flops_per_s=bf16,
         peak_fp8_flops_per_s=fp8,
         peak_fp4_flops_per_s=fp4,

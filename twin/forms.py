@@ -22,7 +22,11 @@ class ScenarioForm(Described, forms.ModelForm):
             "is_default",
             "weather",
             "engine",
+            "engine_version",
             "weight_precision",
+            "allow_drafts",
+            "draft_tokens",
+            "draft_acceptance_frac",
             "serving_mode",
             "max_ranks",
             "allow_pipelines",
@@ -34,6 +38,10 @@ class ScenarioForm(Described, forms.ModelForm):
         ]
         labels = {
             "serving_mode": "Prefill and decode",
+            "engine_version": "Engine's release",
+            "allow_drafts": "Draft tokens (MTP)",
+            "draft_tokens": "Drafted tokens per step",
+            "draft_acceptance_frac": "Acceptance of drafts [0–1]",
             "max_ranks": "Accelerators of one instance, at most",
             "allow_pipelines": "Pipeline stages inside a scale-up domain",
             "slug": "Short name",

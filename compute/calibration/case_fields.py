@@ -4,6 +4,46 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+# Columns of a serving case that are read, with what they mean; of all others a case knows nothing.
+INPUT_COLUMNS = {
+    "case_id": "comes back with the answer",
+    "source": "who measured it; InferenceX draws lengths at 0.8 to 1 of the nominal ones",
+    "measured_on": "date; stands for the release where none is said",
+    "accelerator": "catalogue id or name",
+    "model": "catalogue id, name or repository",
+    "weight_precision": "bf16, fp8, fp4 or int4 (awq, gptq)",
+    "checkpoint": "published weights that differ from their precision's usual",
+    "kv_precision": "of the cache, bf16 or fp8; blank: what engines pair with the weights",
+    "engine": "vllm, sglang, trtllm, atom; blank: the average of those calibrated",
+    "engine_version": "release, such as 0.5.9; blank: none in particular",
+    "statistic": "which one the latencies are: mean or median; blank: mean",
+    "mode": "aggregated, or disaggregated: prefill apart from decode",
+    "n_accelerators": "of the whole deployment; blank: those of one instance",
+    "tensor_parallel": "blank: the smallest that fits",
+    "pipeline_parallel": "blank: 1",
+    "data_parallel": "attention ranks of an instance; blank: 1",
+    "expert_parallel": "blank: 1",
+    **{
+        f"{pool}_{name}": f"of the {pool} pool: {meaning}"
+        for pool in ("prefill", "decode")
+        for name, meaning in (
+            ("accelerators", "accelerators of all its workers"),
+            ("workers", "instances"),
+            ("tp", "tensor parallelism of a worker"),
+            ("pp", "pipeline stages"),
+            ("ep", "expert parallelism"),
+            ("attention_dp", "attention data parallelism: ranks, or 1 for all of a worker"),
+        )
+    },
+    "speculative": "what drafts tokens: none, mtp, nextn, eagle, eagle3, medusa, ngram or draft; blank: none",
+    "draft_tokens": "drafted per step, at most 16; blank: 3 where something drafts",
+    "draft_acceptance": "chance that a drafted token is kept, 0 to 1; blank: predicted",
+    "input_tokens": "of a prompt, mean",
+    "output_tokens": "of an answer, mean",
+    "concurrency": "requests in flight, or `saturated`",
+    "request_rate_per_s": "open arrivals at the whole deployment, in place of concurrency",
+}
+
 
 def missing(name: str) -> str:
     """Refuse a blank field that has no default."""

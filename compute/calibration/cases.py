@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.accelerators import WEIGHT_PRECISIONS, Accelerator
+from compute.accelerators import Accelerator, precision_named
 from compute.calibration.case_fields import choice, known_name, missing, number
 from compute.calibration.case_pools import Pool, Served, aggregated_pool, separate_pools
 from compute.model_shapes import KV_BYTES, ModelShape, with_checkpoint
 from compute.steps.roofline import DeploymentWork, Parallelism, deployment_work
-from compute.steps.rules import deployment_refusals, deployment_warnings
+from compute.steps.rules import SPECULATIVE, Drafting, deployment_refusals, deployment_warnings
 
 FloatArray = NDArray[np.float64]
 
@@ -31,9 +31,6 @@ CHAT_TOKENS = 4096.0  # answers of chat stay below, those of reasoning lie above
 CALIBRATED_PROTOCOL = "inferencex"  # whose clients and lengths resemble production most among those fitted
 MODES = ("aggregated", "disaggregated")
 STATISTICS = ("mean", "median")  # which one the latencies of a case are
-SPECULATIVE = ("none", "mtp", "nextn", "eagle", "eagle3", "medusa", "ngram", "draft")
-BUILT_IN = ("mtp", "nextn")  # drafted by the model's own prediction module
-MOST_DRAFT_TOKENS = 16
 USUAL_DRAFTS = 3  # where a case names the kind of drafts alone: what the published recipes of MTP runs set
 
 
@@ -72,7 +69,7 @@ class Case:
         pools = [f"{self.replicas:g} x {a['ranks']}"]
         if self.prefill:
             pools.insert(0, f"{self.prefill.workers} x {ranks_text(self.prefill.parallelism)}")
-        parts = [a[k] for k in ("accelerator", "engine", "protocol", "model", "precision", "drafts")]
+        parts = [a[k] for k in ("accelerator", "engine", "client", "model", "precision", "drafts")]
         return "|".join([*parts, " : ".join(pools)])
 
 
@@ -138,9 +135,7 @@ def parse_case(
     }
     accelerator = known_name(text, "accelerator", accelerators)
     model = known_name(text, "model", models)
-    precision = text.get("weight_precision", "").lower() or missing("weight_precision")
-    if precision not in WEIGHT_PRECISIONS:
-        raise ValueError(f"weight_precision is {precision!r}; must be one of {', '.join(WEIGHT_PRECISIONS)}")
+    precision = precision_named(text.get("weight_precision", "") or missing("weight_precision"))
     model = with_checkpoint(model, text.get("checkpoint", ""), precision)
     mode = choice(text, "mode", MODES, MODES[0])
     statistic = choice(text, "statistic", STATISTICS, STATISTICS[0])
@@ -187,7 +182,8 @@ def parse_case(
             output_tokens=output_tokens,
         )
         | {
-            "protocol": protocol,
+            "protocol": protocol or CALIBRATED_PROTOCOL,
+            "client": protocol or "own",
             "vintage": case_vintage(text.get("engine_version", ""), text.get("measured_on", "")),
             "release": case_release(text.get("engine_version", ""), text.get("measured_on", "")),
             "shape": f"{input_tokens:.0f} in, {answer_class(output_tokens)} answers",
@@ -227,16 +223,13 @@ def _drafts(text: Mapping[str, str], model: ModelShape) -> tuple[str, int, float
         if tokens:
             raise ValueError(f"draft_tokens is {tokens} and speculative none; leave one of them blank")
         return kind, 0, math.nan
-    if kind in BUILT_IN and not model.mtp_layers:
-        raise ValueError(f"speculative is {kind!r}; {model.name} has no prediction module, use eagle or draft")
     if tokens == 0:
         raise ValueError(f"draft_tokens is 0 and speculative {kind}; must be 1 or more, or blank to choose")
-    if tokens is not None and tokens > MOST_DRAFT_TOKENS:
-        raise ValueError(f"draft_tokens is {tokens}; must be at most {MOST_DRAFT_TOKENS}")
-    acceptance = number(text, "draft_acceptance", least=0.0) if text.get("draft_acceptance") else math.nan
-    if acceptance > 1.0:
-        raise ValueError(f"draft_acceptance is {acceptance:g}; must be in [0, 1]")
-    return kind, tokens or USUAL_DRAFTS, acceptance
+    acceptance = number(text, "draft_acceptance", least=0.0) if text.get("draft_acceptance") else None
+    drafting = Drafting(kind, tokens or USUAL_DRAFTS, acceptance)
+    if refusals := drafting.refusals(model):
+        raise ValueError("; ".join(refusals))
+    return kind, tokens or USUAL_DRAFTS, math.nan if acceptance is None else acceptance
 
 
 def deployment_attributes(
@@ -286,7 +279,11 @@ def ranks_text(parallelism: Parallelism) -> str:
 
 
 def case_protocol(source: str, case_id: str) -> str:
-    """Return how a case was measured: each source has its own client, length draw and meaning of latency."""
+    """Return how a case was measured: each source has its own client, length draw and meaning of latency.
+
+    Blank where no benchmark is named: a deployment of one's own, which is predicted as the calibrated client would see
+    it, with lengths as they are given; "other" for a benchmark whose load generator no case calibrates.
+    """
     lowered = source.lower()
     for mark, protocol in (
         ("inferencex", "inferencex"),
@@ -294,10 +291,11 @@ def case_protocol(source: str, case_id: str) -> str:
         ("gap-analysis", "gap_analysis"),
         ("ml.energy", "ml_energy"),
         ("tensorrt-llm", "trtllm_bench"),
+        ("mlperf", "other"),
     ):
         if mark in lowered:
             return protocol
-    return {"ix": "inferencex", "mle": "ml_energy", "trt": "trtllm_bench"}.get(case_id.split("-")[0], "other")
+    return {"ix": "inferencex", "mle": "ml_energy", "trt": "trtllm_bench"}.get(case_id.split("-")[0], "")
 
 
 def case_vintage(engine_version: str, measured_on: str) -> str:

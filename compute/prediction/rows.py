@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator
-from compute.calibration.cases import Case, CaseTable, case_table, parse_case
+from compute.calibration.cases import CALIBRATED_PROTOCOL, Case, CaseTable, case_table, parse_case
 from compute.calibration.coefficients import CoefficientSet
 from compute.calibration.fitting import Solved, solve_cases
 from compute.calibration.power_fit import CaseStates, case_states, power_coefficients
@@ -15,6 +15,7 @@ from compute.calibration.run import case_power_w
 from compute.calibration.uncertainty import case_band, novelty
 from compute.model_shapes import ModelShape
 from compute.prediction.open_arrivals import with_open_arrivals
+from compute.steady.instances import version_note
 from compute.steps.power import PowerCoefficients, power_quantile_share, states_power_share
 
 FloatArray = NDArray[np.float64]
@@ -36,6 +37,7 @@ COLUMNS = (
     *POWER_DETAILS,
     "feasible",
     "reason",
+    "assumed",
 )
 
 
@@ -51,6 +53,7 @@ class Prediction:
     low: FloatArray
     high: FloatArray
     power_details: FloatArray  # (5, n_cases) in `POWER_DETAILS` order, NaN where there is no such pool
+    draft_acceptance: FloatArray  # (n_cases,), of drafted tokens; where nothing is drafted it means nothing
     reasons: tuple[str, ...]  # why a case has no steady state, or blank
     notes: tuple[str, ...]  # what to know of an answer, or blank
 
@@ -77,7 +80,8 @@ def predict_rows(
     -------
     list of dict
         Numbers and `feasible` True, or blanks, `feasible` False and the reason. Where more requests are in flight than
-        a deployment takes in, the reason of an answer says how many wait.
+        a deployment takes in, the reason of an answer says how many wait. `assumed` says what was taken where a row is
+        blank.
     """
     answers: list[dict[str, str | float | bool]] = []
     cases: list[Case] = []
@@ -100,7 +104,11 @@ def predict_rows(
         if prediction.reasons[k]:
             answers[i] |= {"feasible": False, "reason": prediction.reasons[k]}
             continue
-        answers[i]["reason"] = prediction.notes[k]
+        version = str(rows[i].get("engine_version") or "").strip()
+        case = cases[k]
+        unseen = version_note(coefficients, case.accelerator, case.attributes["engine"], version)
+        answers[i]["reason"] = "; ".join(filter(None, (prediction.notes[k], unseen)))
+        answers[i]["assumed"] = _assumed_text(rows[i], case, float(prediction.draft_acceptance[k]))
         for j, name in enumerate(PREDICTED):
             value = float(getattr(prediction, name)[k])
             if not np.isfinite(value):
@@ -150,7 +158,37 @@ def predict_cases(table: CaseTable, coefficients: CoefficientSet) -> Prediction:
         for k, case in enumerate(table.cases)
     )
     details = _power_details(table, power, states, solved)
-    return Prediction(**values, low=low, high=high, power_details=details, reasons=tuple(reasons), notes=notes)
+    return Prediction(
+        **values,
+        low=low,
+        high=high,
+        power_details=details,
+        draft_acceptance=np.broadcast_to(solved.draft_acceptance, (len(table.cases),)),
+        reasons=tuple(reasons),
+        notes=notes,
+    )
+
+
+def _assumed_text(row: Mapping[str, str | None], case: Case, acceptance: float) -> str:
+    """Return what was taken where a row is blank, in words."""
+
+    def blank(column: str) -> bool:
+        return not str(row.get(column) or "").strip()
+
+    a, client = case.attributes, case.attributes["client"]
+    parts = {
+        "statistic": f"latencies are {a['statistic']}s",
+        "engine_version": "no release of the engine in particular",
+        "kv_precision": f"{case.kv_precision} cache",
+        "draft_tokens": f"{case.draft_tokens} tokens drafted per step" if case.draft_tokens else "",
+        "draft_acceptance": f"drafted tokens accepted with {acceptance:.0%}, predicted" if case.draft_tokens else "",
+    }
+    found = [text for column, text in parts.items() if text and blank(column)]
+    if client == "own":
+        found.append("a client as InferenceX's, lengths as given")
+    elif client == CALIBRATED_PROTOCOL:
+        found.append("lengths drawn at 0.8 to 1 of the nominal ones")
+    return "; ".join(found)
 
 
 def _power_details(table: CaseTable, power: PowerCoefficients, states: CaseStates, solved: Solved) -> FloatArray:

@@ -38,6 +38,8 @@ class EngineTimes:
         says others feel (`stall`), and what a request's own prompt takes beyond that delays its first token alone.
     draft_cost_frac : float
         Time of one drafted token over that of a plain step.
+    draft_acceptance : float
+        Chance that a drafted token is kept, as measured runs of that kind let predict [-].
     """
 
     efficiencies: Efficiencies
@@ -45,6 +47,7 @@ class EngineTimes:
     decode_scale: float = 1.0
     scheduling: Scheduling | None = None
     draft_cost_frac: float = 0.0
+    draft_acceptance: float = 0.0
 
     def prompt_scale(self) -> float | None:
         """Return the share of a prompt's time alone by which it lengthens a step, as fitted; None where not fitted."""

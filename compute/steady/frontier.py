@@ -12,9 +12,9 @@ from compute.model_shapes import ModelShape, with_checkpoint
 from compute.steady.instances import Instances, build_instances, candidate_parallelisms, within_context
 from compute.steady.load_lines import both_phases_line, decode_line, fixed_s, kept_when_busy
 from compute.steady.open_loop import LoadLine
-from compute.steady.pins import FREE, Pin, Restrictions
+from compute.steady.pins import FREE, Pin, Restrictions, Software
 from compute.steady.prompt_law import prompt_times
-from compute.steady.serving import Configuration, allowed_precisions, check_cap
+from compute.steady.serving import Configuration, allowed_precisions, check_cap, drafts_to_try
 from compute.steady.session_cache import cached_frac
 from compute.steps.disaggregation import DECODE_DERATE, PREFILL_DERATE
 from compute.steps.power import (
@@ -27,7 +27,8 @@ from compute.steps.power import (
     states_power_share,
 )
 from compute.steps.roofline import Parallelism, clocked
-from compute.steps.speculation import draft_choices, tokens_per_step
+from compute.steps.rules import USUAL_DRAFTING, Drafting
+from compute.steps.speculation import tokens_per_step
 from compute.workload import Workload
 
 FloatArray = NDArray[np.float64]
@@ -78,6 +79,8 @@ def serving_frontier(
     engine: str = "",
     allow_disaggregated: bool = False,
     allow_drafts: bool = False,
+    drafting: Drafting = USUAL_DRAFTING,
+    engine_version: str = "",
     power_cap_w: float | None = None,
     restrictions: Restrictions = FREE,
     pin: Pin | None = None,
@@ -95,7 +98,7 @@ def serving_frontier(
         What serves what to whom.
     max_accelerators : int
         Of one unit.
-    precisions, engine, allow_drafts
+    precisions, engine, allow_drafts, drafting, engine_version
         As for `compute.steady.serving.best_configuration`.
     allow_disaggregated : bool
         Whether prefill may run on instances of its own, in the ratio that keeps up with decoding.
@@ -112,9 +115,11 @@ def serving_frontier(
         If the accelerator cannot be set to the cap.
     """
     spread = restrictions.allowed(accelerator, candidate_parallelisms(accelerator, model, max_accelerators))
-    drafts = draft_choices(model.mtp_layers) if allow_drafts else (0,)
+    drafts, refusals = drafts_to_try(model, drafting) if allow_drafts and pin is None else ((0,), ())
+    if refusals:
+        return _nothing("; ".join(refusals))
     if pin is not None:
-        if refusals := pin.refusals(accelerator, model, workload, max_accelerators):
+        if refusals := tuple(pin.refusals(accelerator, model, workload, max_accelerators)):
             return _nothing("; ".join(refusals))
         spread = tuple(dict.fromkeys(p for p in (pin.parallelism, pin.prefill) if p is not None))
         precisions = (pin.precision,) if pin.precision else precisions
@@ -125,8 +130,9 @@ def serving_frontier(
             except ValueError as refusal:
                 return _nothing(str(refusal))
             precisions = tried[:1]
-        drafts = (pin.draft_tokens,)
+        drafts, drafting = (pin.draft_tokens,), pin.drafting
     workload = within_context(workload, model)
+    software = Software(engine, engine_version, replace(drafting, tokens=None))
     instances, reason = build_instances(
         coefficients,
         accelerator,
@@ -134,8 +140,8 @@ def serving_frontier(
         workload,
         spread,
         tuple(precisions) if precisions else allowed_precisions(accelerator, model),
-        engine=engine,
         draft_tokens=drafts,
+        **software.arguments,
         kv_precision=pin.kv_precision if pin is not None else "",
     )
     if instances is None:
@@ -145,11 +151,11 @@ def serving_frontier(
     mode = restrictions.mode if pin is None else "disaggregated" if pin.prefill else "aggregated"
     found = []
     if mode != "disaggregated":
-        found.append(_together(instances, accelerator, model, workload, engine, power_cap_w))
+        found.append(_together(instances, accelerator, model, workload, software, power_cap_w))
     if pin is not None and pin.prefill is not None:
-        found += _pinned_apart(instances, accelerator, model, workload, engine, power_cap_w, pin)
+        found += _pinned_apart(instances, accelerator, model, workload, software, power_cap_w, pin)
     elif mode != "aggregated" and allow_disaggregated and max_accelerators > 1:
-        found += _apart(instances, accelerator, model, workload, engine, power_cap_w, max_accelerators)
+        found += _apart(instances, accelerator, model, workload, software, power_cap_w, max_accelerators)
     return _best_of(found) if found else _nothing("no unit of separate prefill and decode instances fits")
 
 
@@ -163,7 +169,7 @@ def _pinned_apart(
     accelerator: Accelerator,
     model: ModelShape,
     workload: Workload,
-    engine: str,
+    software: Software,
     power_cap_w: float | None,
     pin: Pin,
 ) -> list[_Points]:
@@ -178,7 +184,7 @@ def _pinned_apart(
             first, decode = instances.take([place_of[pin.prefill]]), instances.take([place_of[pin.parallelism]])
             counts = (pin.prefill_instances, pin.decode_instances)
             most = pin.n_accelerators
-            found += _units(first, decode, accelerator, model, workload, engine, power_cap_w, most, counts)
+            found += _units(first, decode, accelerator, model, workload, software, power_cap_w, most, counts)
     return found
 
 
@@ -219,7 +225,7 @@ def _together(
     accelerator: Accelerator,
     model: ModelShape,
     workload: Workload,
-    engine: str,
+    software: Software,
     power_cap_w: float | None,
 ) -> _Points:
     """Return the points of instances that do both phases."""
@@ -237,7 +243,14 @@ def _together(
         batch=line.in_service,
         accelerator_power_w=accelerator.idle_w + dynamic_w,
         configurations=tuple(
-            Configuration(accelerator, model, engine, precision, parallelism, draft_tokens=drafts)
+            Configuration(
+                accelerator,
+                model,
+                weight_precision=precision,
+                parallelism=parallelism,
+                draft_tokens=drafts,
+                **software.arguments,
+            )
             for precision, parallelism, drafts in zip(
                 instances.precisions, instances.parallelisms, instances.drafts, strict=True
             )
@@ -284,7 +297,7 @@ def _apart(
     accelerator: Accelerator,
     model: ModelShape,
     workload: Workload,
-    engine: str,
+    software: Software,
     power_cap_w: float | None,
     max_accelerators: int,
 ) -> list[_Points]:
@@ -300,7 +313,7 @@ def _apart(
         n_of_pair = instances.work.accelerators[indices] + first.work.accelerators[0]
         decode = instances.take(indices[n_of_pair <= max_accelerators])
         if decode.parallelisms:
-            found += _units(first, decode, accelerator, model, workload, engine, power_cap_w, max_accelerators)
+            found += _units(first, decode, accelerator, model, workload, software, power_cap_w, max_accelerators)
     return found
 
 
@@ -323,7 +336,7 @@ def _units(
     accelerator: Accelerator,
     model: ModelShape,
     workload: Workload,
-    engine: str,
+    software: Software,
     power_cap_w: float | None,
     max_accelerators: int,
     counts: tuple[int, int] | None = None,
@@ -367,13 +380,13 @@ def _units(
                 unit = Configuration(
                     accelerator,
                     model,
-                    engine,
                     weight_precision=decode.precisions[i],
                     parallelism=parallelism,
                     prefill_parallelism=first.parallelisms[0],
                     prefill_instances=int(count),
                     decode_instances=n_decode,
                     draft_tokens=decode.drafts[i],
+                    **software.arguments,
                 )
                 found.append(
                     _Points(

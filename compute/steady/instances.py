@@ -7,9 +7,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.accelerators import Accelerator
+from compute.accelerators import Accelerator, generation_of
 from compute.calibration.cases import (
     CALIBRATED_PROTOCOL,
+    case_release,
     deployment_attributes,
     engine_name,
     engine_reason,
@@ -23,6 +24,7 @@ from compute.steps.closed_loop import Scheduling
 from compute.steps.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, memory_reason, workspace_bytes
 from compute.steps.power import PowerCoefficients
 from compute.steps.roofline import DeploymentWork, Parallelism, StepCosts, deployment_work, step_costs
+from compute.steps.rules import USUAL_DRAFTING, Drafting
 from compute.workload import Workload
 
 FloatArray = NDArray[np.float64]
@@ -147,8 +149,9 @@ def build_instances(
     precisions: Sequence[str],
     *,
     engine: str = "",
-    vintage: str = "",
+    engine_version: str = "",
     draft_tokens: Sequence[int] = (0,),
+    drafting: Drafting = USUAL_DRAFTING,
     mode: str = "aggregated",
     kv_precision: str = "",
 ) -> tuple[Instances | None, str]:
@@ -164,10 +167,12 @@ def build_instances(
         Its mean request must fit.
     parallelisms, precisions : sequence
         Candidates.
-    engine, vintage : str
+    engine, engine_version : str
         Serving software; blank means the one with most calibrated cases on this accelerator, and no known release.
     draft_tokens : sequence of int
         Tokens drafted per step to try, by a prediction module of `model.mtp_layers` layers or as cheap as one.
+    drafting : Drafting
+        What drafts them and, where it is stated, how many are kept; its own number of tokens does not count here.
     mode : str
         "aggregated", or "disaggregated" where instances only read prompts or only generate.
     kv_precision : str
@@ -179,7 +184,7 @@ def build_instances(
         If the engine or a precision is unknown.
     """
     name = engine_name(engine) if engine else usual_engine(coefficients, accelerator.name)
-    drafts = "mtp" if any(draft_tokens) else "none"
+    drafts = drafting.kind if any(draft_tokens) else "none"
     if strange := engine_reason(name, accelerator):
         return None, strange
     context = workload.input_tokens + workload.output_tokens
@@ -212,7 +217,7 @@ def build_instances(
             name,
             mode=mode,
             drafts=drafts,
-            release=vintage,
+            release=engine_version,
             output_tokens=workload.output_tokens,
         )
         for precision, parallelism in zip(chosen, spread, strict=True)
@@ -237,7 +242,7 @@ def build_instances(
         kv_bytes=kv_bytes,
         tier=accelerator.cache_tier_bytes * work.accelerators / kv_bytes_per_request(work, held),
         exposed=rest["exposed"],
-        acceptance=rest["acceptance"],
+        acceptance=rest["acceptance"] if drafting.acceptance is None else np.full(len(chosen), drafting.acceptance),
         draft_cost=rest["draft_cost"],
         fetch_s=workload.cached_frac * kv_bytes / (ASSUMED_TIER_BYTES_PER_S * work.accelerators),
         power=power_coefficients(coefficients.record["power"], attributes),
@@ -257,6 +262,32 @@ def _drafting(instances: Instances, model: ModelShape, draft_tokens: Sequence[in
         draft_cost_frac=many.draft_cost * max(model.mtp_layers, 1) / model.layers,
     )
     return replace(many, drafts=tuple(int(g) for g in drafts), costs=costs)
+
+
+def version_note(coefficients: CoefficientSet, accelerator: Accelerator, engine: str, version: str) -> str:
+    """Return that no runs of a release were measured on such accelerators; blank where some were, or none is said.
+
+    Parameters
+    ----------
+    coefficients : CoefficientSet
+        A fitted set.
+    accelerator : Accelerator
+        Runs on its relatives of the same generation count.
+    engine : str
+        As `engine_name` returns it.
+    version : str
+        Release, as the engine or its image names it.
+    """
+    if not version:
+        return ""
+    measured = set()
+    for system in coefficients.record.get("cases_by_vintage", {}):
+        part, of_engine, _, vintage = system.split("|")
+        if of_engine == engine and generation_of(part) == accelerator.generation:
+            measured.add(case_release(vintage, ""))
+    if case_release(version, "") in measured:
+        return ""
+    return f"no measured runs of {engine} {version} on {accelerator.generation}; taken as of no release in particular"
 
 
 def usual_engine(coefficients: CoefficientSet, accelerator: str) -> str:

@@ -5,24 +5,51 @@ A pin is written as pages write configurations, so that one that was found can b
     TP 4
     fp8, TP 8 PP 2, batch 64, KV bf16, checkpoint Llama-3.1-405B-Instruct-FP8
     fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, MTP 2
+    awq, TP 2, EAGLE3 4, acceptance 0.6
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from compute.accelerators import WEIGHT_PRECISIONS, Accelerator
+from compute.accelerators import PRECISION_NAMES, WEIGHT_PRECISIONS, Accelerator, precision_named
 from compute.model_shapes import KV_BYTES, ModelShape
 from compute.steps.roofline import Parallelism
-from compute.steps.rules import deployment_refusals
+from compute.steps.rules import MOST_DRAFT_TOKENS, SPECULATIVE, USUAL_DRAFTING, Drafting, deployment_refusals
 from compute.workload import Workload
 
 MODES = ("any", "aggregated", "disaggregated")
 RANKS = {"tp": "tensor_parallel", "pp": "pipeline_parallel", "dp": "attention_data_parallel", "ep": "expert_parallel"}
-MOST_RANKS, MOST_INSTANCES, MOST_BATCH, MOST_DRAFTS = 4096, 1024, 100_000, 16
+MOST_RANKS, MOST_INSTANCES, MOST_BATCH = 4096, 1024, 100_000
+DRAFTS = {kind: kind for kind in SPECULATIVE[1:]} | {"drafts": "draft"}  # as a configuration names them
 EXAMPLES = "“TP 8”, “fp8, TP 4 PP 2, batch 64” or “fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, MTP 2”"
 BESIDE = re.compile(r"on \w+|\d+ of \d+ used", re.IGNORECASE)  # that pages write behind a configuration
 APART = re.compile(r"prefill\s+(\d+)\s*x\s*([^:]+?)\s*:\s*decode\s+(\d+)\s*x\s*(.+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Software:
+    """What runs on the accelerators.
+
+    Attributes
+    ----------
+    engine : str
+        Blank: the one with most calibrated cases.
+    engine_version : str
+        Release; blank: none in particular.
+    drafting : Drafting
+        How tokens are drafted where they are.
+    """
+
+    engine: str = ""
+    engine_version: str = ""
+    drafting: Drafting = USUAL_DRAFTING
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The same by name, for those who take them one by one."""
+        return {"engine": self.engine, "engine_version": self.engine_version, "drafting": self.drafting}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +111,7 @@ class Pin:
     batch: int | None = None  # most requests in one (decode) instance
     kv_precision: str = ""  # of the cache; blank: what engines pair with the weights
     checkpoint: str = ""  # published weights that differ from their precision's usual
+    drafting: Drafting = USUAL_DRAFTING  # what drafts the tokens, and how many are kept
 
     @property
     def n_accelerators(self) -> int:
@@ -106,8 +134,8 @@ class Pin:
                 )
         if self.n_accelerators > most:
             reasons.append(f"the configuration takes {self.n_accelerators} x {accelerator.name}; there are {most:.0f}")
-        if self.draft_tokens and not model.mtp_layers:
-            reasons.append(f"MTP is {self.draft_tokens}; {model.name} has no prediction module")
+        if self.draft_tokens:
+            reasons += self.drafting.refusals(model)
         return list(dict.fromkeys(reasons))
 
 
@@ -120,13 +148,15 @@ def pin_from_text(text: str) -> Pin:
         If a part of it cannot be read; names the part and what is allowed.
     """
     parts = [part.strip() for part in text.split(",") if part.strip() and not BESIDE.fullmatch(part.strip())]
-    precision, drafts, batch, unit, cache, checkpoint = "", 0, None, "", "", ""
+    precision, drafts, kept, batch, unit, cache, checkpoint = "", "", "", None, "", "", ""
     for part in parts:
         words = part.lower().split()
-        if part.lower() in WEIGHT_PRECISIONS:
-            precision = part.lower()
-        elif words[0] == "mtp":
-            drafts = _count(words[1:], part, "drafted tokens", MOST_DRAFTS)
+        if part.lower() in (*WEIGHT_PRECISIONS, *PRECISION_NAMES):
+            precision = precision_named(part)
+        elif words[0] in DRAFTS:
+            drafts = part
+        elif words[0] == "acceptance":
+            kept = part
         elif words[0] == "kv":
             cache = " ".join(words[1:])
             if cache not in KV_BYTES:
@@ -141,16 +171,18 @@ def pin_from_text(text: str) -> Pin:
             unit = part
     if not unit:
         raise ValueError(f"{text!r} names no parallelism; a configuration is written as {EXAMPLES}")
+    draft_tokens, drafting = _drafting(drafts, kept)
+    decided: dict[str, Any] = {
+        "precision": precision,
+        "draft_tokens": draft_tokens,
+        "drafting": drafting,
+        "batch": batch,
+        "kv_precision": cache,
+        "checkpoint": checkpoint,
+    }
     found = APART.fullmatch(unit)
     if found is None:
-        return Pin(
-            _ranks(unit),
-            precision=precision,
-            draft_tokens=drafts,
-            batch=batch,
-            kv_precision=cache,
-            checkpoint=checkpoint,
-        )
+        return Pin(_ranks(unit), **decided)
     counts = [
         _count([found[i]], unit, f"{name} instances", MOST_INSTANCES) for i, name in ((1, "prefill"), (3, "decode"))
     ]
@@ -159,12 +191,25 @@ def pin_from_text(text: str) -> Pin:
         prefill=_ranks(found[2]),
         prefill_instances=counts[0],
         decode_instances=counts[1],
-        precision=precision,
-        draft_tokens=drafts,
-        batch=batch,
-        kv_precision=cache,
-        checkpoint=checkpoint,
+        **decided,
     )
+
+
+def _drafting(drafts: str, kept: str) -> tuple[int, Drafting]:
+    """Return the drafted tokens and how they are drafted, as “MTP 2” and “acceptance 0.7” decide."""
+    if not drafts:
+        if kept:
+            raise ValueError(f"{kept!r}: nothing is drafted; say what drafts how many tokens, such as MTP 2")
+        return 0, USUAL_DRAFTING
+    kind, *words = drafts.lower().split()
+    tokens = _count(words, drafts, "drafted tokens", MOST_DRAFT_TOKENS)
+    if not kept:
+        return tokens, Drafting(DRAFTS[kind])
+    try:
+        share = float(" ".join(kept.split()[1:]))
+    except ValueError:
+        raise ValueError(f"{kept!r}: the acceptance of drafted tokens must be a number in [0, 1]") from None
+    return tokens, Drafting(DRAFTS[kind], acceptance=share)
 
 
 def _count(words: Sequence[str], part: str, what: str, most: int) -> int:

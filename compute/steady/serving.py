@@ -20,13 +20,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import PRECISIONS, Accelerator
+from compute.calibration.cases import engine_name
 from compute.calibration.coefficients import CoefficientSet
 from compute.calibration.uncertainty import half_bands, run_kind
 from compute.model_shapes import ModelShape, with_checkpoint
-from compute.steady.instances import Instances, build_instances, candidate_parallelisms, within_context
+from compute.steady.instances import (
+    Instances,
+    build_instances,
+    candidate_parallelisms,
+    usual_engine,
+    version_note,
+    within_context,
+)
 from compute.steady.load_lines import both_phases_line, decode_line, fixed_s, paired_line
 from compute.steady.open_loop import LoadLine, OpenState, keeps_targets, open_arrivals
-from compute.steady.pins import FREE, Pin, Restrictions
+from compute.steady.pins import FREE, Pin, Restrictions, Software
 from compute.steady.prompt_law import prompt_times
 from compute.steps.closed_loop import prefill_time_s
 from compute.steps.power import (
@@ -40,6 +48,7 @@ from compute.steps.power import (
     states_power_share,
 )
 from compute.steps.roofline import Parallelism, clocked
+from compute.steps.rules import USUAL_DRAFTING, Drafting
 from compute.steps.speculation import draft_choices, generation_gap_s, tokens_per_step
 from compute.workload import LatencyTargets, Workload
 
@@ -71,6 +80,8 @@ class Configuration:
     prefill_instances: int = 0
     decode_instances: int = 1
     draft_tokens: int = 0  # per decoding step, verified with the next token
+    drafting: Drafting = USUAL_DRAFTING  # what drafts them, and how many are kept
+    engine_version: str = ""  # release of the engine; blank: none in particular
     batch: int | None = None  # most requests that one (decode) instance takes in; None: what memory and seats admit
     kv_precision: str = ""  # of the cache; blank: what engines pair with the weights
     checkpoint: str = ""  # published weights that differ from their precision's usual
@@ -88,7 +99,7 @@ class Configuration:
 
     def text(self) -> str:
         """Return the configuration in words: `fp8, TP 4` or `fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, MTP 2`."""
-        drafts = f", MTP {self.draft_tokens}" if self.draft_tokens else ""
+        drafts = f", {replace(self.drafting, tokens=self.draft_tokens).text()}" if self.draft_tokens else ""
         drafts += f", batch {self.batch}" if self.batch is not None else ""
         drafts += f", KV {self.kv_precision}" if self.kv_precision else ""
         drafts += f", checkpoint {self.checkpoint}" if self.checkpoint else ""
@@ -170,6 +181,8 @@ def best_configuration(
     engine: str = "",
     allow_disaggregated: bool = True,
     allow_drafts: bool = False,
+    drafting: Drafting = USUAL_DRAFTING,
+    engine_version: str = "",
     restrictions: Restrictions = FREE,
     of_accelerators: int | None = None,
 ) -> ConfigurationChoice:
@@ -192,8 +205,13 @@ def best_configuration(
     allow_disaggregated : bool
         Whether prefill may run on accelerators of its own.
     allow_drafts : bool
-        Whether a model's built-in prediction module may draft tokens (MTP). How many of them are kept was fitted to
-        runs of one family of models, so this is asked for and not the default.
+        Whether tokens may be drafted. How many of them are kept was fitted to runs of one family of models, so this is
+        asked for and not the default.
+    drafting : Drafting
+        What drafts them: by default the model's built-in prediction module (MTP), as many tokens as serve best, kept as
+        often as is predicted. With a number of tokens, that many are drafted.
+    engine_version : str
+        Release of the engine; blank for none in particular.
     restrictions : Restrictions
         What the search may not take.
     of_accelerators : int, optional
@@ -218,6 +236,8 @@ def best_configuration(
         engine,
         allow_disaggregated,
         allow_drafts,
+        drafting,
+        engine_version,
         restrictions,
         of_accelerators,
     )
@@ -235,6 +255,8 @@ def _best_configuration(
     engine: str,
     allow_disaggregated: bool,
     allow_drafts: bool,
+    drafting: Drafting,
+    engine_version: str,
     restrictions: Restrictions,
     of_accelerators: int | None,
 ) -> ConfigurationChoice:
@@ -242,15 +264,18 @@ def _best_configuration(
     workload = within_context(workload, model)
     tried = precisions or allowed_precisions(accelerator, model)
     spread = restrictions.allowed(accelerator, candidate_parallelisms(accelerator, model, max_accelerators))
-    drafts = draft_choices(model.mtp_layers) if allow_drafts else (0,)
-    instances, reason = build_instances(
-        coefficients, accelerator, model, workload, spread, tried, engine=engine, draft_tokens=drafts
-    )
     where = f"{model.name} on up to {max_accelerators} x {accelerator.name}"
+    drafts, refusals = drafts_to_try(model, drafting) if allow_drafts else ((0,), ())
+    if refusals:
+        return ConfigurationChoice(None, "; ".join(refusals), 0.0, 0)
+    software = Software(engine, engine_version, replace(drafting, tokens=None))
+    instances, reason = build_instances(
+        coefficients, accelerator, model, workload, spread, tried, draft_tokens=drafts, **software.arguments
+    )
     if instances is None:
         return ConfigurationChoice(None, f"{model.name} on {max_accelerators} x {accelerator.name}: {reason}", 0.0, 0)
     line = both_phases_line(instances.columns(), workload)
-    units = _together(instances, line, accelerator, model, workload, targets, engine)
+    units = _together(instances, line, accelerator, model, workload, targets, software)
     if restrictions.mode == "disaggregated":
         units = []
     if allow_disaggregated and restrictions.mode != "aggregated" and max_accelerators >= 2:
@@ -261,12 +286,12 @@ def _best_configuration(
             workload,
             spread,
             tried,
-            engine=engine,
             draft_tokens=drafts,
             mode="disaggregated",
+            **software.arguments,
         )
         if apart is not None:
-            units += _apart(apart, accelerator, model, workload, targets, max_accelerators, engine)
+            units += _apart(apart, accelerator, model, workload, targets, max_accelerators, software)
     if of_accelerators is not None:
         units = [(unit, rate * used_frac(unit.n_accelerators, of_accelerators)) for unit, rate in units]
     found, top, note = _chosen(units, coefficients, model, accelerator)
@@ -281,7 +306,21 @@ def _best_configuration(
         ]
         why = " and ".join(misses) or "no configuration keeps both targets at once"
         return ConfigurationChoice(None, f"{where}: {why}", 0.0, len(units))
-    return ConfigurationChoice(found, "", top * workload.output_tokens, len(units), note)
+    notes = [note, _version_note(coefficients, accelerator, engine, engine_version)]
+    return ConfigurationChoice(found, "", top * workload.output_tokens, len(units), "; ".join(filter(None, notes)))
+
+
+def drafts_to_try(model: ModelShape, drafting: Drafting) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return the drafted tokens per step that a search tries, and why a stated number of them is impossible."""
+    if drafting.tokens is not None:
+        return (drafting.tokens,), drafting.refusals(model)
+    is_possible = not drafting.refusals(model)  # may draft is no must: a model without a module does not
+    return draft_choices(int(is_possible)), ()
+
+
+def _version_note(coefficients: CoefficientSet, accelerator: Accelerator, engine: str, version: str) -> str:
+    name = engine_name(engine) if engine else usual_engine(coefficients, accelerator.name)
+    return version_note(coefficients, accelerator, name, version)
 
 
 def used_frac(unit: int, of: int) -> float:
@@ -309,9 +348,14 @@ def _chosen(
                 found, rate_of_found = unit, rate
         if rate_of_found > top:
             best, top = found, rate_of_found
-    if best is None or _is_measured(best, coefficients.record, model, part):
-        return best, top, ""
-    return best, top, f"no measured runs of this kind: {_kind_text(best)}, {model.name} on {part.name}"
+    return best, top, "" if best is None else kind_note(best, coefficients.record)
+
+
+def kind_note(unit: Configuration, record: Mapping[str, Any]) -> str:
+    """Return that no runs of a unit's kind were measured, blank where some were."""
+    if _is_measured(unit, record, unit.model, unit.accelerator):
+        return ""
+    return f"no measured runs of this kind: {_kind_text(unit)}, {unit.model.name} on {unit.accelerator.name}"
 
 
 def _least_gain(
@@ -350,7 +394,7 @@ def _together(
     model: ModelShape,
     workload: Workload,
     targets: LatencyTargets,
-    engine: str,
+    software: Software,
 ) -> list[tuple[Configuration, float]]:
     """Return instances that do both phases, with their rates per accelerator."""
     rates = sustainable_rate(line, workload, targets) / instances.work.accelerators
@@ -359,10 +403,10 @@ def _together(
             Configuration(
                 accelerator,
                 model,
-                engine,
-                instances.precisions[i],
-                instances.parallelisms[i],
+                weight_precision=instances.precisions[i],
+                parallelism=instances.parallelisms[i],
                 draft_tokens=instances.drafts[i],
+                **software.arguments,
             ),
             float(rate),
         )
@@ -381,6 +425,7 @@ def pinned_configuration(
     max_accelerators: float,
     precisions: Sequence[str] | None = None,
     engine: str = "",
+    engine_version: str = "",
 ) -> ConfigurationChoice:
     """Return a configuration that was decided, in the best precision where it leaves that open.
 
@@ -390,7 +435,7 @@ def pinned_configuration(
         As decided.
     max_accelerators : float
         That there are; a unit may span scale-up domains.
-    coefficients, accelerator, model, workload, targets, precisions, engine
+    coefficients, accelerator, model, workload, targets, precisions, engine, engine_version
         As for `best_configuration`.
 
     Returns
@@ -409,6 +454,8 @@ def pinned_configuration(
                 model,
                 engine,
                 weight_precision=precision,
+                engine_version=engine_version,
+                drafting=pin.drafting,
                 parallelism=pin.parallelism,
                 prefill_parallelism=pin.prefill,
                 prefill_instances=pin.prefill_instances,
@@ -437,7 +484,11 @@ def pinned_configuration(
         why = "; ".join(dict.fromkeys(reasons))
         return ConfigurationChoice(None, f"{model.name} on {accelerator.name}, pinned: {why}", 0.0, len(tried))
     rate, best = max(found, key=lambda pair: pair[0])
-    return ConfigurationChoice(best, "", rate / best.n_accelerators * workload.output_tokens, len(tried))
+    notes = [kind_note(best, coefficients.record), _version_note(coefficients, accelerator, engine, engine_version)]
+    rate_per_accelerator = rate / best.n_accelerators
+    return ConfigurationChoice(
+        best, "", rate_per_accelerator * workload.output_tokens, len(tried), "; ".join(filter(None, notes))
+    )
 
 
 def serving_curve(
@@ -665,6 +716,8 @@ def _configured(
             [parallelism],
             [configuration.weight_precision],
             engine=configuration.engine,
+            engine_version=configuration.engine_version,
+            drafting=configuration.drafting,
             draft_tokens=(configuration.draft_tokens,),
             mode="disaggregated" if configuration.is_disaggregated else "aggregated",
             kv_precision=configuration.kv_precision,
@@ -714,7 +767,7 @@ def _apart(
     workload: Workload,
     targets: LatencyTargets,
     max_accelerators: int,
-    engine: str,
+    software: Software,
 ) -> list[tuple[Configuration, float]]:
     """Return units of separate prefill and decode instances with their rates per accelerator."""
     column = instances.columns()
@@ -776,13 +829,13 @@ def _apart(
             Configuration(
                 accelerator,
                 model,
-                engine,
                 weight_precision=instances.precisions[d[k]],
                 parallelism=instances.parallelisms[d[k]],
                 prefill_parallelism=instances.parallelisms[p[k]],
                 prefill_instances=int(x[k]),
                 decode_instances=int(y[k]),
                 draft_tokens=instances.drafts[d[k]],
+                **software.arguments,
             ),
             float(rate),
         )

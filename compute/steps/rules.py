@@ -3,12 +3,60 @@
 A refusal says which value is impossible and what is allowed; a warning goes with an answer.
 """
 
+from dataclasses import dataclass
+
 from compute.model_shapes import ModelShape
 from compute.steps.roofline import Parallelism
 
 FP8_BLOCK = 128  # weights of a block share one scale; a rank's slice must be whole blocks
 # Families whose FP8 checkpoints are stored in such blocks (their config.json: weight_block_size 128 x 128).
 BLOCK_FP8_FAMILIES = ("deepseek", "qwen3", "qwen3.5", "kimi", "minimax")
+
+SPECULATIVE = ("none", "mtp", "nextn", "eagle", "eagle3", "medusa", "ngram", "draft")
+BUILT_IN = ("mtp", "nextn")  # drafted by the model's own prediction module
+MOST_DRAFT_TOKENS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Drafting:
+    """How tokens are drafted where they are.
+
+    Attributes
+    ----------
+    kind : str
+        One of `SPECULATIVE` but "none".
+    tokens : int or None
+        Drafted per step and sequence; None: as many as serve best.
+    acceptance : float or None
+        Chance that a drafted token is kept given that those before it were [-]; None: as measured runs of that kind
+        let predict.
+    """
+
+    kind: str = "mtp"
+    tokens: int | None = None
+    acceptance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in SPECULATIVE[1:]:
+            raise ValueError(f"speculative is {self.kind!r}; must be one of {', '.join(SPECULATIVE)}")
+        if self.tokens is not None and not 1 <= self.tokens <= MOST_DRAFT_TOKENS:
+            raise ValueError(f"draft_tokens is {self.tokens}; must be 1 to {MOST_DRAFT_TOKENS}")
+        if self.acceptance is not None and not 0.0 <= self.acceptance <= 1.0:
+            raise ValueError(f"draft_acceptance is {self.acceptance:g}; must be in [0, 1]")
+
+    def refusals(self, model: ModelShape) -> tuple[str, ...]:
+        """Return why a model cannot draft so, empty where it can."""
+        if self.kind in BUILT_IN and not model.mtp_layers:
+            return (f"speculative is {self.kind!r}; {model.name} has no prediction module, use eagle or draft",)
+        return ()
+
+    def text(self) -> str:
+        """Return the drafts as a configuration names them, such as “MTP 2, acceptance 0.7”."""
+        kept = "" if self.acceptance is None else f", acceptance {self.acceptance:g}"
+        return f"{self.kind.upper() if self.kind != 'draft' else 'drafts'} {self.tokens}{kept}"
+
+
+USUAL_DRAFTING = Drafting()  # by the model's own module, as many tokens as serve best
 
 
 def deployment_refusals(

@@ -154,6 +154,12 @@ def test_a_configuration_is_pinned_and_the_search_restricted(planner, body):
     shown = answer.json()
     assert shown["workloads"][0]["configuration"] == "fp8, TP 4, batch 64"
     assert (shown["serving_mode"], shown["max_ranks"], shown["allow_pipelines"]) == ("aggregated", 8, False)
+    body |= {"allow_drafts": True, "draft_tokens": 2, "draft_acceptance_frac": 0.7, "engine_version": "0.5.9"}
+    shown = planner.post(ADDRESS, body | {"slug": "drafting"}).json()
+    assert (shown["draft_tokens"], shown["draft_acceptance_frac"], shown["engine_version"]) == (2, 0.7, "0.5.9")
+    refused = planner.post(ADDRESS, body | {"slug": "another", "allow_drafts": False})
+    assert refused.status_code == 400
+    assert "Nothing may be drafted here" in refused.json()["message"]
     body["workloads"][0]["configuration"] = "TP many"
     refused = planner.post(ADDRESS, body | {"slug": "other"})
     assert refused.status_code == 400

@@ -284,6 +284,8 @@ def test_a_pinned_configuration_is_answered_beside_what_a_free_search_finds(view
     assert answer["configuration"]["text"] == "fp8, TP 8, batch 32"
     assert (answer["choice"], answer["asked"]["configuration"]) == ("pinned", "fp8, TP 8, batch 32")
     assert answer["best_gain_frac"] >= 0
+    asked = LENGTHS | {"configuration": "fp8, TP 8", "engine": "vllm", "engine_version": "99.1"}
+    assert "no measured runs of vllm 99.1" in viewer.post(ADDRESS, asked).json()["note"]
     assert {point["configuration"] for point in answer["frontier"]["points"]} == {"fp8, TP 8"}
     held = viewer.post(ADDRESS, LENGTHS | {"mode": "aggregated", "max_ranks": 2, "pipelines": False}).json()
     assert held["choice"].startswith("searched, aggregated only, no pipeline")
@@ -295,6 +297,13 @@ def test_a_pinned_configuration_is_answered_beside_what_a_free_search_finds(view
     [
         ({"configuration": "TP many"}, "'TP many' cannot be read"),
         ({"mode": "sideways"}, "must be one of any, aggregated, disaggregated"),
+        ({"draft_tokens": 2}, "Nothing may be drafted"),
+        ({"drafts": True, "draft_tokens": 17}, "must be a whole number, 1 to 16"),
+        ({"drafts": True, "draft_acceptance": 1.5}, "It is 1.5; must be a number, 0 to 1"),
+        ({"drafts": True, "speculative": "none"}, "must be one of mtp, nextn, eagle"),
+        ({"engine_version": "1 / 2"}, "engine_version"),
+        ({"configuration": "TP 4, acceptance 0.7"}, "nothing is drafted"),
+        ({"configuration": "TP 4, MTP 2, acceptance much"}, "must be a number in [0, 1]"),
         ({"max_ranks": 0}, "must be a whole number, 1 to 4096"),
     ],
 )

@@ -9,6 +9,8 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from compute.calibration.case_fields import INPUT_COLUMNS
+from compute.steps.rules import MOST_DRAFT_TOKENS, SPECULATIVE
 from facility.api.known_fields import KnownFields
 from facility.api.schema import QuestionSchema
 from facility.api.serializers import ProductField
@@ -43,6 +45,14 @@ class NumberField(serializers.FloatField):
         if not (math.isfinite(value) and enough and value < self.most):
             raise ValidationError(f"It is {str(data)[:40]}; must be a number, {self.allowed}.")
         return value
+
+
+class ShareField(NumberField):
+    """A number from 0 to 1; a refusal names the value and what is allowed."""
+
+    def __init__(self, **options) -> None:
+        super().__init__(least=0, most=math.nextafter(1.0, 2.0), **options)
+        self.allowed = "0 to 1"
 
 
 class WholeField(serializers.IntegerField):
@@ -90,6 +100,12 @@ class ServingQuestionSerializer(KnownFields, serializers.Serializer):
     target_ttft_s = NumberField(above=0, required=False, help_text="95 % of requests; default: the use case's [s].")
     target_itl_s = NumberField(above=0, required=False, help_text="95 % of requests; default: the use case's [s].")
     engine = NameField(ENGINES, required=False, help_text="Default: the best calibrated on the accelerator.")
+    engine_version = serializers.RegexField(
+        r"^[\w.+-]*$",
+        max_length=40,
+        required=False,
+        help_text="Release of the engine, e.g. `0.5.9`. Default: none in particular.",
+    )
     precision = NameField(PRECISIONS, required=False, help_text="Of the weights. Default: the best of those possible.")
     max_accelerators = WholeField(
         least=1, most=MOST_ACCELERATORS, required=False, help_text="Of one unit. Default: the scale-up domain."
@@ -105,15 +121,22 @@ class ServingQuestionSerializer(KnownFields, serializers.Serializer):
         required=False,
         help_text="Slower memory per accelerator that keeps what paused sessions had cached. Default: none [B].",
     )
-    drafts = serializers.BooleanField(
-        required=False,
-        help_text="Whether a model's prediction module may draft tokens. The acceptance rate is assumed, not measured.",
+    drafts = serializers.BooleanField(required=False, help_text="Whether tokens may be drafted. Default: no.")
+    speculative = NameField(
+        SPECULATIVE[1:], required=False, help_text="What drafts them. Default: mtp, the model's own prediction module."
+    )
+    draft_tokens = WholeField(
+        least=1, most=MOST_DRAFT_TOKENS, required=False, help_text="Per step. Default: as many as serve best."
+    )
+    draft_acceptance = ShareField(
+        required=False, help_text="Chance that a drafted token is kept. Default: predicted from measured runs."
     )
 
     configuration = serializers.CharField(
         required=False,
         max_length=160,
-        help_text="Pins it, e.g. `TP 8` or `fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, batch 64`. Default: "
+        help_text="Pins it: ranks and workers of each pool, precision, drafts, batch, cache and checkpoint, e.g. "
+        "`TP 8` or `fp4, prefill 2 x TP 4 : decode 1 x DP 32 EP 32, MTP 2, acceptance 0.7, batch 64, KV fp8`. Default: "
         "searched.",
     )
     mode = NameField(MODES, required=False, help_text="What the search may take. Default: any.")
@@ -133,6 +156,9 @@ class ServingQuestionSerializer(KnownFields, serializers.Serializer):
         for name in ("input_tokens", "output_tokens"):
             if ("workload" in asked) == (name in asked):
                 raise ValidationError({name: "Give either a workload, or both input_tokens and output_tokens."})
+        for name in ("speculative", "draft_tokens", "draft_acceptance"):
+            if name in asked and not asked.get("drafts"):
+                raise ValidationError({name: "Nothing may be drafted: set drafts to true, or leave it out."})
         for name in ("target_ttft_s", "target_itl_s"):
             if "workload" not in asked and name not in asked:
                 raise ValidationError({name: "It is missing; without a workload, must be greater than 0 s."})
@@ -218,6 +244,7 @@ class ServingAnswerSerializer(serializers.Serializer):
     operating_point = OperatingPointSerializer(allow_null=True)
     frontier = FrontierSerializer()
     choice = serializers.CharField(help_text="How the configuration came about: searched, under what, or pinned.")
+    note = serializers.CharField(help_text="What to know of it: no measured runs of its kind, or of the release.")
     best_configuration = serializers.CharField(
         allow_null=True, help_text="What a free search finds; null where this one was free."
     )
@@ -251,9 +278,8 @@ class PredictionRequestSerializer(KnownFields, serializers.Serializer):
         child=serializers.DictField(),
         min_length=1,
         max_length=MAX_ROWS,
-        help_text="Each with the columns of `predict_serving`: accelerator, model, weight_precision, engine, mode, "
-        "tensor_parallel, input_tokens, output_tokens, concurrency (a number or `saturated`) or request_rate_per_s, "
-        "and more.",
+        help_text=f"1 to {MAX_ROWS:,}, each with columns of `predict_serving`; other columns are not read. "
+        + "; ".join(f"`{column}`: {meaning}" for column, meaning in INPUT_COLUMNS.items()),
     )
 
 
@@ -263,10 +289,13 @@ class PredictionRowSerializer(serializers.Serializer):
     case_id = serializers.CharField()
     feasible = serializers.BooleanField()
     reason = serializers.CharField(help_text="Why there is no answer, or how many requests are queued.")
+    assumed = serializers.CharField(allow_null=True, help_text="What was taken where the row is blank.")
 
     def get_fields(self) -> dict[str, serializers.Field]:
         names = ("ttft_s", "itl_s", "output_tokens_per_s", "accelerator_power_w", "joules_per_output_token")
-        numbers = {name: serializers.FloatField(allow_null=True) for name in banded(names)}
+        over_time = ("accelerator_power_p50_w", "accelerator_power_p75_w", "accelerator_power_p90_w")
+        every = (*banded(names), *over_time, "prefill_power_w", "decode_power_w")
+        numbers = {name: serializers.FloatField(allow_null=True) for name in every}
         return super().get_fields() | numbers
 
 
@@ -283,5 +312,10 @@ class PredictionView(SolvedView):
 
     @extend_schema(request=PredictionRequestSerializer, responses=PredictionAnswerSerializer)
     def post(self, request: Request) -> Response:
-        """Answer up to 1,000 rows in their order; a bad row does not keep the others from an answer."""
+        """Answer up to 1,000 rows in their order, solved in a solver process.
+
+        A row that cannot be answered has `feasible` false and says why in `reason`: an unknown name, a value that is
+        impossible, parallelism that no engine runs, a model that does not fit or a request longer than its context. It
+        does not keep the others from an answer. More rows, none, or rows that are no mappings are refused as a whole.
+        """
         return self.respond(request)

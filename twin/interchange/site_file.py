@@ -19,6 +19,7 @@ SCENARIO_FIELDS = (
     "is_default",
     "weather",
     "engine",
+    "engine_version",
     "weight_precision",
     "admission",
     "accelerator_power_limit_w",
@@ -27,9 +28,18 @@ SCENARIO_FIELDS = (
     "serving_mode",
     "allow_pipelines",
     "max_ranks",
+    "allow_drafts",
+    "draft_tokens",
+    "draft_acceptance_frac",
     "workloads",
 )
-OPTIONAL_NUMBERS = ("accelerator_power_limit_w", "cache_tier_bytes", "electricity_usd_per_kwh")
+OPTIONAL_NUMBERS = (
+    "accelerator_power_limit_w",
+    "cache_tier_bytes",
+    "electricity_usd_per_kwh",
+    "draft_acceptance_frac",
+)
+OPTIONAL_COUNTS = ("max_ranks", "draft_tokens")
 WORKLOAD_FIELDS = ("workload", "model", "configuration", "accelerator_share_frac", "requests_per_s", "peak_load_frac")
 
 
@@ -61,8 +71,13 @@ def _scenario_document(scenario: Scenario) -> dict[str, Any]:
         found["serving_mode"] = scenario.serving_mode
     if not scenario.allow_pipelines:
         found["allow_pipelines"] = False
-    if scenario.max_ranks is not None:
-        found["max_ranks"] = scenario.max_ranks
+    if scenario.engine_version:
+        found["engine_version"] = scenario.engine_version
+    if scenario.allow_drafts:
+        found["allow_drafts"] = True
+    for name in OPTIONAL_COUNTS:
+        if getattr(scenario, name) is not None:
+            found[name] = getattr(scenario, name)
     found["workloads"] = [
         Line(
             {"workload": share.workload.slug}
@@ -123,19 +138,21 @@ def _scenario_load(site: Site, slug: str, entry: dict[str, Any]) -> None:
     where = f"scenarios[{slug}]"
     scenario = Scenario.objects.filter(site=site, slug=slug).first() or Scenario(site=site, slug=slug)
     scenario.name = text(entry.get("name"), f"{where}.name")
-    for name in ("notes", "engine", "weight_precision", "serving_mode", "admission"):
+    for name in ("notes", "engine", "engine_version", "weight_precision", "serving_mode", "admission"):
         default = Scenario._meta.get_field(name).get_default()
         setattr(scenario, name, default if entry.get(name) is None else text(entry[name], f"{where}.{name}"))
     for name in OPTIONAL_NUMBERS:
         setattr(scenario, name, None if entry.get(name) is None else number(entry[name], f"{where}.{name}"))
     scenario.is_default = _yes_or_no(entry, "is_default", where, default=False)
     scenario.allow_pipelines = _yes_or_no(entry, "allow_pipelines", where, default=True)
-    scenario.max_ranks = None
-    if entry.get("max_ranks") is not None:
-        ranks = number(entry["max_ranks"], f"{where}.max_ranks")
-        if ranks != int(ranks):
-            raise SiteFileError(f"{where}.max_ranks is {ranks:g}; must be a whole number.")
-        scenario.max_ranks = int(ranks)
+    scenario.allow_drafts = _yes_or_no(entry, "allow_drafts", where, default=False)
+    for name in OPTIONAL_COUNTS:
+        setattr(scenario, name, None)
+        if entry.get(name) is not None:
+            count = number(entry[name], f"{where}.{name}")
+            if count != int(count):
+                raise SiteFileError(f"{where}.{name} is {count:g}; must be a whole number.")
+            setattr(scenario, name, int(count))
     scenario.weather = None
     if entry.get("weather") is not None:
         named = text(entry["weather"], f"{where}.weather")

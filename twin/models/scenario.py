@@ -1,10 +1,11 @@
 """What is served to whom, in which year, under which limits."""
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
 from compute.steady.pins import pin_from_text
+from compute.steps.rules import MOST_DRAFT_TOKENS
 from facility.models import Product, Site, Weather
 from twin.core.text.engine_names import ENGINE_NAMES
 
@@ -42,6 +43,15 @@ class Scenario(models.Model):
         choices=[*ENGINE_NAMES.items()],
         help_text="Serving software, whose measured efficiency the prediction uses.",
     )
+    engine_version = models.CharField(
+        max_length=40,
+        blank=True,
+        default="",
+        validators=[
+            RegexValidator(r"^[\w.+-]*$", "Letters, digits, points, plus and minus signs, as in 0.5.9 or 1.2.0rc6.")
+        ],
+        help_text="Release of the engine, as in 0.5.9; empty: none in particular.",
+    )
     weight_precision = models.CharField(
         max_length=8,
         default="auto",
@@ -72,6 +82,21 @@ class Scenario(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(4096)],
         help_text="Most accelerators of one model instance; empty: as many as a scale-up domain has.",
     )
+    allow_drafts = models.BooleanField(
+        default=False, help_text="Whether a model's own prediction module may draft tokens (MTP)."
+    )
+    draft_tokens = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_DRAFT_TOKENS)],
+        help_text="Tokens drafted per step; empty: as many as serve best.",
+    )
+    draft_acceptance_frac = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="Chance that a drafted token is accepted; empty: predicted from measured runs.",
+    )
     accelerator_power_limit_w = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(1)], help_text="Cap per accelerator [W]; empty: none."
     )
@@ -97,6 +122,12 @@ class Scenario(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse what is said of drafts where none may be."""
+        for name in ("draft_tokens", "draft_acceptance_frac"):
+            if getattr(self, name) is not None and not self.allow_drafts:
+                raise ValidationError({name: "Nothing may be drafted here: allow drafts, or leave it empty."})
 
     def save(self, *args, **kwargs) -> None:
         """Save it; a site has one default, and a new one takes the place of the one before."""

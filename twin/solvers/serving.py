@@ -5,6 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from compute.steady.pins import Restrictions
+from compute.steps.rules import BUILT_IN, Drafting
 from compute.workload import LatencyTargets, Workload, workload_from_entry
 from facility.catalogue.names import with_ids
 from twin.api.serving import (
@@ -77,6 +78,8 @@ def answer(asked: dict) -> dict:
         asked.get("drafts", False),
         Restrictions(asked.get("mode", "any"), asked.get("max_ranks"), asked.get("pipelines", True)),
         asked.get("configuration", ""),
+        asked.get("engine_version", ""),
+        Drafting(asked.get("speculative", BUILT_IN[0]), asked.get("draft_tokens"), asked.get("draft_acceptance")),
     )
     understood = {
         "accelerator": accelerator["id"],
@@ -90,7 +93,11 @@ def answer(asked: dict) -> dict:
         "max_accelerators": n,
         "power_cap_w": question.power_cap_w,
         "cache_tier_bytes": question.cache_tier_bytes,
+        "engine_version": question.engine_version,
         "drafts": question.allow_drafts,
+        "speculative": question.drafting.kind if question.allow_drafts else None,
+        "draft_tokens": question.drafting.tokens,
+        "draft_acceptance": question.drafting.acceptance,
         "configuration": question.configuration or None,
         "mode": question.restrictions.mode,
         "max_ranks": question.restrictions.max_ranks,

@@ -95,11 +95,12 @@ def _predicted(system: tuple[str, str, str], scenario: str, model: ModelShape) -
 def _offline(fitted: CoefficientSet, part: Accelerator, model: ModelShape, engine: str, precision: str) -> float:
     """Return tokens per second and accelerator with all requests queued at once.
 
-    No source and no release: MLPerf's load generator is none of the clients that the fit tells apart, and submitters
-    tune the engine beyond any release of it.
+    MLPerf's load generator is none of the clients that the fit tells apart, and no release is stated: submitters tune
+    the engine beyond any release of it.
     """
     rows = [
         {
+            "source": "MLPerf",
             "engine": engine,
             "accelerator": part.name,
             "n_accelerators": str(ranks),

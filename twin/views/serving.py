@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.vary import vary_on_headers
 
 from compute.steady.pins import Restrictions
+from compute.steps.rules import Drafting
 from compute.workload import workload_from_entry
 from facility.catalogue import entries
 from facility.entry.number_entry import number_read
@@ -43,6 +44,9 @@ class Held:
     mode: str = "any"
     max_ranks: str = ""
     pipelines: bool = True
+    engine_version: str = ""
+    draft_tokens: str = ""
+    draft_acceptance: str = ""
 
 
 @login_required
@@ -64,6 +68,7 @@ def serving(request: HttpRequest) -> HttpResponse:
         request.GET.get("mode", "any"),
         request.GET.get("max_ranks", "").strip(),
         request.GET.get("no_pipelines") != "on",
+        *(request.GET.get(name, "").strip()[:40] for name in ("engine_version", "draft_tokens", "draft_acceptance")),
     )
     context = {
         "choices": choices,
@@ -109,8 +114,12 @@ def explored(
             power_cap_w=amount(cap, "power cap", "watts", 10),  # no accelerator runs on less, so 1,200 is no 1.2
             cache_tier_bytes=amount(tier, "cache tier", "bytes", 0) or 0.0,
             allow_drafts=drafts,
-            restrictions=Restrictions(held.mode, whole(held.max_ranks, "limit of accelerators"), held.pipelines),
+            restrictions=Restrictions(
+                held.mode, whole(held.max_ranks, "limit of accelerators", "accelerators"), held.pipelines
+            ),
             configuration=held.configuration,
+            engine_version=held.engine_version,
+            drafting=drafting(held, drafts),
         )
         frontier = frontier_of(question)
     except ValueError as refusal:
@@ -155,9 +164,24 @@ def amount(text: str, name: str, unit: str, least: float) -> float | None:
         raise ValueError(f"The {name} is {text[:40]!r}; must be a number of {unit}. {error.messages[0]}") from None
 
 
-def whole(text: str, name: str) -> int | None:
+def drafting(held: Held, is_allowed: bool) -> Drafting:
+    """Return how tokens are drafted, as typed.
+
+    Raises
+    ------
+    ValueError
+        If a number is impossible, or something is said of drafts where none may be.
+    """
+    tokens = whole(held.draft_tokens, "number of drafted tokens", "tokens")
+    kept = amount(held.draft_acceptance, "acceptance of drafts", "0 to 1", 0)
+    if (tokens is not None or kept is not None) and not is_allowed:
+        raise ValueError("Nothing may be drafted here: tick “Draft tokens”, or leave number and acceptance empty.")
+    return Drafting(tokens=tokens, acceptance=kept)
+
+
+def whole(text: str, name: str, unit: str) -> int | None:
     """Return a whole number as it was typed, None where blank."""
-    value = amount(text, name, "accelerators", 1)
+    value = amount(text, name, unit, 1)
     if value is not None and value != int(value):
         raise ValueError(f"The {name} is {text[:40]!r}; must be a whole number.")
     return None if value is None else int(value)

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from compute.accelerators import accelerator_from_entry
+from compute.calibration.cases import parse_case
 from compute.calibration.coefficients import coefficient_set
 from compute.model_shapes import model_shape_from_entry
 from compute.prediction.rows import COLUMNS, PREDICTED, predict_rows
@@ -330,3 +331,36 @@ def test_watts_over_time_lie_around_their_mean_and_pools_that_read_prompts_draw_
     assert apart["prefill_power_w"] > apart["decode_power_w"] > ACCELERATORS["h200-sxm"].idle_w
     both = (8 * apart["prefill_power_w"] + 16 * apart["decode_power_w"]) / 24
     assert apart["accelerator_power_w"] == pytest.approx(both)
+
+
+def test_a_deployment_of_ones_own_is_predicted_as_the_calibrated_client_sees_it():
+    drawn = {"input_tokens": "900", "output_tokens": "900"}
+    own, named, benchmark = answers(
+        drawn | {"source": ""},
+        drawn | {"source": "our cluster, August"},
+        {"source": "InferenceX", "input_tokens": "1000", "output_tokens": "1000"},
+    )
+    for name in ("ttft_s", "itl_s", "output_tokens_per_s"):
+        assert own[name] == named[name] == pytest.approx(benchmark[name], rel=1e-9)
+    case = parse_case(GOOD | {"source": ""}, ACCELERATORS, MODELS)
+    assert "|own|" in case.deployment  # so it is none of those whose other loads were measured
+    assert "a client as InferenceX's, lengths as given" in own["assumed"]
+    assert "lengths drawn at 0.8 to 1 of the nominal ones" in benchmark["assumed"]
+
+
+def test_what_was_assumed_comes_back_and_what_was_stated_does_not():
+    deep = {"model": "deepseek-r1", "n_accelerators": "8", "tensor_parallel": "8", "speculative": "mtp"}
+    blank, stated = answers(
+        deep,
+        deep
+        | {
+            "statistic": "median",
+            "engine_version": "1.2.0",
+            "kv_precision": "fp8",
+            "draft_tokens": "2",
+            "draft_acceptance": "0.8",
+        },
+    )
+    for words in ("latencies are means", "no release", "fp8 cache", "3 tokens drafted", "accepted with", "predicted"):
+        assert words in blank["assumed"]
+        assert words not in stated["assumed"]

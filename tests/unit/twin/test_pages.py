@@ -189,6 +189,9 @@ def test_a_scenario_is_saved_with_its_use_cases(planner, layout, scenario):
         "serving_mode": "aggregated",
         "admission": "queue",
         "allow_pipelines": "on",
+        "engine_version": "0.11.0",
+        "draft_tokens": "2",
+        "draft_acceptance_frac": "0.7",
         "workloads-0-configuration": "fp8, TP 8",
         "workloads-TOTAL_FORMS": "1",
         "workloads-INITIAL_FORMS": "1",
@@ -204,8 +207,11 @@ def test_a_scenario_is_saved_with_its_use_cases(planner, layout, scenario):
     assert refused.status_code == 200
     scenario.refresh_from_db()
     assert scenario.engine == "trtllm"  # nothing half-written
-    assert planner.post(address, form | {"workloads-0-accelerator_share_frac": "0.5"}).status_code == 302
+    form |= {"workloads-0-accelerator_share_frac": "0.5"}
+    assert "Nothing may be drafted here" in planner.post(address, form).content.decode()
+    assert planner.post(address, form | {"allow_drafts": "on"}).status_code == 302
     scenario.refresh_from_db()
+    assert (scenario.engine_version, scenario.draft_tokens, scenario.draft_acceptance_frac) == ("0.11.0", 2, 0.7)
     assert (scenario.engine, scenario.accelerator_power_limit_w) == ("vllm", 700.0)
     assert scenario.workloads.get().accelerator_share_frac == 0.5
 

@@ -66,6 +66,8 @@ def test_samples_are_written_read_and_written_again_byte_for_byte_and_block_noth
 def test_pins_and_restrictions_are_in_the_file(site):
     scenario = site.scenarios.get()
     scenario.serving_mode, scenario.max_ranks, scenario.allow_pipelines = "aggregated", 8, False
+    scenario.engine_version, scenario.allow_drafts = "1.2.0rc6", True
+    scenario.draft_tokens, scenario.draft_acceptance_frac = 2, 0.75
     scenario.save()
     scenario.workloads.update(configuration="fp8, TP 8, batch 64")
     first = site_export(site=site)
@@ -73,6 +75,19 @@ def test_pins_and_restrictions_are_in_the_file(site):
     again = site_import(content=first)
     assert site_export(site=again) == first
     assert again.scenarios.get().workloads.get().configuration == "fp8, TP 8, batch 64"
+    found = again.scenarios.get()
+    assert (found.engine_version, found.allow_drafts, found.draft_tokens) == ("1.2.0rc6", True, 2)
+    assert found.draft_acceptance_frac == 0.75
+    for old, new, words in (
+        ("allow_drafts: true", "allow_drafts: false", "Nothing may be drafted here"),
+        ("draft_tokens: 2", "draft_tokens: 2.5", "draft_tokens is 2.5; must be a whole number"),
+        ("draft_tokens: 2", "draft_tokens: 40", "less than or equal to 16"),
+        ("draft_acceptance_frac: 0.75", "draft_acceptance_frac: 1.5", "less than or equal to 1"),
+        ("1.2.0rc6", "1.2 / 3", "Letters, digits, points"),
+    ):
+        assert old in first
+        with pytest.raises(SiteFileError, match=words):
+            site_import(content=first.replace(old, new), replace=True)
     with pytest.raises(SiteFileError, match=r"workloads\[0\].*cannot be read"):
         site_import(content=first.replace("fp8, TP 8, batch 64", "TP many"), replace=True)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from compute.steady.pins import Restrictions
 from twin.core.comparison.runs import ComparedRun
-from twin.core.inputs.layout import LayoutInputs
+from twin.core.inputs.layout import LayoutInputs, ScenarioInputs
 from twin.core.provenance import solver_of
 from twin.core.results.details import Assumption
 from twin.core.text.field_names import assumption_words, fact_text
@@ -89,13 +89,14 @@ def _question(inputs: LayoutInputs) -> dict[str, str]:
     tier_bytes = scenario.cache_tier_bytes  # runs of before it could be said have none
     texts = {
         "Scenario": scenario.name,
-        "Engine": scenario.engine,
+        "Engine": " ".join(filter(None, (scenario.engine, scenario.engine_version))),
         "Weight precision": scenario.weight_precision,
         "Power cap": "none" if limit_w is None else f"{quantity_text(limit_w, 'W')} per accelerator",
         "Cache tier": f"{quantity_text(tier_bytes, 'B')} per accelerator" if tier_bytes else "none",
     }
     restrictions = Restrictions(scenario.serving_mode, scenario.max_ranks, scenario.allow_pipelines)
     texts["Search"] = restrictions.text() or "free"
+    texts["Drafts"] = _drafts_text(scenario)
     texts["Requests above capacity"] = scenario.admission
     total = sum(share.accelerator_share_frac for share in scenario.workloads)
     for share in scenario.workloads:
@@ -110,6 +111,15 @@ def _question(inputs: LayoutInputs) -> dict[str, str]:
             parts.append(f"busiest hour at {quantity_text(share.peak_load_frac, '%')} of capacity")
         texts[f"Use case {share.workload.name}"] = ", ".join(parts)
     return texts
+
+
+def _drafts_text(scenario: ScenarioInputs) -> str:
+    if not scenario.allow_drafts:
+        return "none"
+    tokens, kept = scenario.draft_tokens, scenario.draft_acceptance_frac
+    parts = ["as many as serve best" if tokens is None else f"{tokens} per step"]
+    parts.append("acceptance predicted" if kept is None else f"{quantity_text(kept, '%')} accepted")
+    return ", ".join(parts)
 
 
 def _equipment(inputs: LayoutInputs) -> dict[str, str]:

@@ -12,7 +12,7 @@ from compute.accelerators import Accelerator, accelerator_from_entry
 from compute.calibration.cases import engine_reason
 from compute.calibration.coefficients import coefficient_set
 from compute.model_shapes import ModelShape, model_shape_from_entry
-from compute.steady.pins import Pin, Restrictions, pin_from_text
+from compute.steady.pins import FREE, Pin, Restrictions, Software, pin_from_text
 from compute.steady.serving import (
     Configuration,
     ConfigurationChoice,
@@ -23,6 +23,7 @@ from compute.steady.serving import (
     serving_curve,
     used_frac,
 )
+from compute.steps.rules import Drafting
 from compute.workload import LatencyTargets, Workload, workload_from_entry
 from power_cooling.site_arrays import (
     ASSUMED_LEAKAGE_FRAC,
@@ -269,7 +270,13 @@ def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int,
     precisions = None if scenario.weight_precision == "auto" else (scenario.weight_precision,)
     engine = ANYWHERE if engine_reason(scenario.engine, accelerator) else scenario.engine
     restrictions = Restrictions(scenario.serving_mode, scenario.max_ranks, scenario.allow_pipelines)
+    software = Software(
+        engine,
+        scenario.engine_version if engine == scenario.engine else "",
+        Drafting(tokens=scenario.draft_tokens, acceptance=scenario.draft_acceptance_frac),
+    )
     pin = pin_from_text(share.configuration) if share.configuration else None
+    drafts = scenario.allow_drafts
     is_free = pin is None and restrictions == Restrictions()
     text = "pinned" if pin else f"searched, {restrictions.text()}" if not is_free else "searched"
     reasons = []
@@ -280,11 +287,11 @@ def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int,
         question = (accelerator, shape, workload, targets)
         most = DEGRADED_LOAD if inputs.scenario.admission == DEGRADE else 1.0
         if pin is None:
-            choice, curve = _best_service(*question, domain, precisions, engine, restrictions, most)
+            choice, curve = _best_service(*question, domain, precisions, software, drafts, restrictions, most)
         else:
-            choice, curve = _pinned_service(*question, n_accelerators, precisions, engine, pin, most)
+            choice, curve = _pinned_service(*question, n_accelerators, precisions, software, pin, most)
         if curve is not None:
-            best = None if is_free else _best_service(*question, domain, None, engine, Restrictions(), most)[0]
+            best = None if is_free else _best_service(*question, domain, None, software, drafts, FREE, most)[0]
             text_and_note = f"{text}; {choice.note}" if choice.note else text
             return _Service(model, workload, targets, choice.configuration, curve, "", text_and_note, best)
         reasons.append(choice.reason)
@@ -307,7 +314,8 @@ def _best_service(
     targets: LatencyTargets,
     domain: int,
     precisions: tuple[str, ...] | None,
-    engine: str,
+    software: Software,
+    allow_drafts: bool,
     restrictions: Restrictions,
     most_load: float,
 ) -> tuple[ConfigurationChoice, ServingCurve | None]:
@@ -321,7 +329,8 @@ def _best_service(
         targets,
         max_accelerators=domain,
         precisions=precisions,
-        engine=engine,
+        **software.arguments,
+        allow_drafts=allow_drafts,
         restrictions=restrictions,
         of_accelerators=domain,
     )
@@ -336,7 +345,7 @@ def _pinned_service(
     targets: LatencyTargets,
     n_accelerators: float,
     precisions: tuple[str, ...] | None,
-    engine: str,
+    software: Software,
     pin: Pin,
     most_load: float,
 ) -> tuple[ConfigurationChoice, ServingCurve | None]:
@@ -350,7 +359,8 @@ def _pinned_service(
         pin,
         max_accelerators=n_accelerators,
         precisions=precisions,
-        engine=engine,
+        engine=software.engine,
+        engine_version=software.engine_version,
     )
     return choice, _curve(choice, workload, targets, most_load)
 

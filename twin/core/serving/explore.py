@@ -28,6 +28,7 @@ from compute.steady.serving import (
     pinned_configuration,
     serving_curve,
 )
+from compute.steps.rules import USUAL_DRAFTING, Drafting
 from compute.workload import LatencyTargets, Workload
 from twin.core.serving.launch import LaunchQuestion, context_limit, launches, pin_of
 
@@ -105,9 +106,11 @@ class Question:
     precision: str = ""
     power_cap_w: float | None = None  # of each accelerator
     cache_tier_bytes: float = 0.0  # of slower memory per accelerator, for what paused sessions had cached
-    allow_drafts: bool = False  # a model's prediction module may draft tokens; how many are kept is assumed
+    allow_drafts: bool = False  # whether tokens may be drafted
     restrictions: Restrictions = FREE  # what the search may take
     configuration: str = ""  # pinned, as `compute.steady.pins` reads it; blank: searched
+    engine_version: str = ""  # release; blank: none in particular
+    drafting: Drafting = USUAL_DRAFTING  # how tokens are drafted where they are
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_accelerators <= MOST_ACCELERATORS:
@@ -142,8 +145,10 @@ def frontier_of(question: Question) -> Frontier:
         max_accelerators=question.max_accelerators,
         precisions=(question.precision,) if question.precision else None,
         engine=question.engine,
+        engine_version=question.engine_version,
         allow_disaggregated=True,
         allow_drafts=question.allow_drafts,
+        drafting=question.drafting,
         power_cap_w=question.power_cap_w,
         restrictions=question.restrictions,
         pin=question.pin,
@@ -190,7 +195,7 @@ def _best(question: Question, targets: LatencyTargets, bands: Mapping[str, float
     """Return the best configuration and what it does at the highest load that keeps the targets."""
     choice = _choice(question, targets)
     found = choice.configuration
-    compared = against_best(question, targets, choice)
+    compared = against_best(question, targets, choice) | {"note": choice.note}
     if found is None:
         return compared | {"feasible": False, "reason": choice.reason, "configuration": None, "operating_point": None}
     # a cap slows prompts, so less than the uncapped rate may keep the targets
@@ -234,6 +239,7 @@ def chosen_configuration(question: Question, targets: LatencyTargets) -> dict[st
     text = choice.configuration.text() if choice.configuration else ""
     rate = choice.output_tokens_per_s
     found = {"text": text, "reason": choice.reason, "output_tokens_per_s": rate, "candidates": choice.candidates}
+    found |= {"note": choice.note}
     return found | against_best(question, targets, choice)
 
 
@@ -249,6 +255,7 @@ def _choice(question: Question, targets: LatencyTargets) -> ConfigurationChoice:
             max_accelerators=question.max_accelerators,
             precisions=precisions,
             engine=question.engine,
+            engine_version=question.engine_version,
         )
     return best_configuration(
         *asked,
@@ -256,7 +263,9 @@ def _choice(question: Question, targets: LatencyTargets) -> ConfigurationChoice:
         max_accelerators=question.max_accelerators,
         precisions=precisions,
         engine=question.engine,
+        engine_version=question.engine_version,
         allow_drafts=question.allow_drafts,
+        drafting=question.drafting,
         restrictions=question.restrictions,
     )
 

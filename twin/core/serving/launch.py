@@ -17,6 +17,7 @@ from compute.calibration.cases import usual_kv_precision
 from compute.steady.pins import Pin, pin_from_text
 from compute.steady.serving import Configuration
 from compute.steps.roofline import Parallelism
+from compute.steps.rules import BUILT_IN
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.results.details import WorkloadRow
 from twin.core.serving.engine_options import DYNAMO, ENGINES, SGLANG, TRTLLM, VLLM, EngineOptions
@@ -43,6 +44,11 @@ class LaunchQuestion:
     def repository(self) -> str:
         """What the engine loads; the model's own repository, whatever its precision."""
         return str(self.model.get("hf_repo") or self.model.get("name") or self.model["id"])
+
+    @property
+    def drafts_itself(self) -> bool:
+        """Whether the model's own prediction module drafts tokens."""
+        return bool(self.pin.draft_tokens) and self.pin.drafting.kind in BUILT_IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ def pin_of(configuration: Configuration) -> Pin:
         c.batch,
         c.kv_precision,
         c.checkpoint,
+        c.drafting,
     )
 
 
@@ -170,7 +177,7 @@ def _vllm(question: LaunchQuestion, role: str, p: Parallelism) -> dict[str, Any]
         found["--max-num-seqs"] = seats
     if _quantises_on_load(question):
         found["--quantization"] = "fp8"
-    if question.pin.draft_tokens and role != "prefill":
+    if question.drafts_itself and role != "prefill":
         found["--speculative-config"] = json.dumps(
             {"method": "mtp", "num_speculative_tokens": question.pin.draft_tokens}
         )
@@ -194,7 +201,7 @@ def _sglang(question: LaunchQuestion, role: str, p: Parallelism) -> dict[str, An
         found["--max-running-requests"] = seats
     if _quantises_on_load(question):
         found["--quantization"] = "fp8"
-    if question.pin.draft_tokens and role != "prefill":
+    if question.drafts_itself and role != "prefill":
         found |= {
             "--speculative-algorithm": "NEXTN",
             "--speculative-num-steps": question.pin.draft_tokens,
@@ -221,7 +228,7 @@ def _trtllm(question: LaunchQuestion, role: str, p: Parallelism) -> dict[str, An
         found["moe_expert_parallel_size"] = p.expert_parallel
     if (seats := _seats(question, role, p.attention_data_parallel)) is not None:
         found["max_batch_size"] = seats
-    if question.pin.draft_tokens and role != "prefill":
+    if question.drafts_itself and role != "prefill":
         found["speculative_config"] = {
             "decoding_type": "MTP",
             "num_nextn_predict_layers": question.pin.draft_tokens,
@@ -298,7 +305,12 @@ def _notes(engine: str, question: LaunchQuestion) -> tuple[str, ...]:
         )
     if question.pin.prefill is not None and engine in ("vllm", "trtllm"):
         notes.append("a router must join prefill and decode instances; Dynamo's graph brings one")
-    if question.pin.draft_tokens and engine == "trtllm":
+    if question.pin.draft_tokens and not question.drafts_itself:
+        notes.append(
+            f"{question.pin.draft_tokens} tokens per step are drafted by {question.pin.drafting.kind}: add the options "
+            "of the engine that name what drafts"
+        )
+    elif question.pin.draft_tokens and engine == "trtllm":
         notes.append("drafts by the model's own prediction module")
     return tuple(notes)
 

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from compute.accelerators import accelerator_from_entry
 from compute.bounded_text import bounded_lines
+from compute.calibration.case_fields import INPUT_COLUMNS
 from compute.calibration.coefficients import SHIPPED, coefficient_set
 from compute.model_shapes import model_shape_from_entry
 from compute.prediction.measured import measured_runs
@@ -28,8 +29,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "cases",
             type=Path,
-            help="CSV in the columns of the measured serving cases (a column request_rate_per_s in place of concurrency"
-            " asks for open arrivals), or JSON of InferenceX result rows",
+            help="CSV with a header, or JSON of InferenceX result rows. Columns that are read: "
+            + "; ".join(f"{column} ({meaning})" for column, meaning in INPUT_COLUMNS.items()),
         )
         parser.add_argument("out", type=Path, help="CSV to write, one row per case")
         parser.add_argument("--coefficients", type=Path, default=SHIPPED, help="a set that fit_serving wrote")

@@ -29,6 +29,7 @@ from compute.replay.traces import (
     synthetic_requests,
     trace_runs,
 )
+from compute.steps.rules import SPECULATIVE
 from facility.catalogue import entries, entry_named
 from facility.catalogue.names import entry_among
 from power_cooling.first_use import COMPILING, is_cached
@@ -76,8 +77,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--model", required=True, help="catalogue id, name or repository; or a config.json (FILE.json)"
         )
-        parser.add_argument("--precision", required=True, help="of the weights: bf16, fp8, fp4 or int4")
+        parser.add_argument("--precision", required=True, help="of the weights: bf16, fp8, fp4 or int4 (AWQ, GPTQ)")
         parser.add_argument("--engine", default="vllm", help="whose calibration is used: vllm, sglang or trtllm")
+        parser.add_argument("--engine-version", default="", help="release of the engine; default: none in particular")
         parser.add_argument("--kv-precision", default="bf16", help="of the KV cache: bf16 or fp8")
         parser.add_argument("--tensor-parallel", type=int, default=1, metavar="N")
         parser.add_argument("--pipeline-parallel", type=int, default=1, metavar="N")
@@ -91,8 +93,11 @@ class Command(BaseCommand):
         parser.add_argument("--kv-tokens", type=float, help="KV cache of a replica; default: from memory")
         parser.add_argument("--memory-frac", type=float, default=0.9, help="share of memory that the engine claims")
         parser.add_argument("--max-waiting", type=float, default=float("inf"), help="requests queued at a replica")
+        parser.add_argument("--speculative", default="", help=f"what drafts: {', '.join(SPECULATIVE)}")
         parser.add_argument("--draft-tokens", type=int, default=0, help="speculative decoding: tokens per draft")
-        parser.add_argument("--draft-acceptance", type=float, default=0.0, help="chance that a draft token is accepted")
+        parser.add_argument(
+            "--draft-acceptance", type=float, help="chance that a draft token is accepted; default: predicted"
+        )
         parser.add_argument("--router", default="round-robin", help=", ".join(ROUTERS))
         parser.add_argument("--quantum-s", type=float, default=0.1, help="step of the routers' clock")
         parser.add_argument("--decode-replicas", type=int, metavar="R", help="disaggregate: replicas only prefill")
@@ -147,6 +152,8 @@ class Command(BaseCommand):
             token_budget=options["token_budget"],
             kv_tokens=options["kv_tokens"],
             memory_frac=options["memory_frac"],
+            engine_version=options["engine_version"].strip(),
+            speculative=options["speculative"].strip().lower(),
             draft_tokens=options["draft_tokens"],
             draft_acceptance_frac=options["draft_acceptance"],
             max_waiting=options["max_waiting"],
@@ -169,12 +176,18 @@ class Command(BaseCommand):
             options["source"] = trace_source(options["trace"], _reading(options))
             for note in options["source"].notes:
                 self.stdout.write(note)
-        for warning in replica_warnings(model, pool_options):
+        for warning in replica_warnings(accelerator, model, pool_options):
             self.stdout.write(self.style.WARNING(warning))
         self.stdout.write(
             f"{pool.n_replicas} replicas of {pool.accelerators_per_replica} accelerators, {pool.kv_tokens:,.0f} tokens"
             f" of KV cache each, at most {pool.seats} sequences and {pool.token_budget} tokens a step"
         )
+        if pool.draft_tokens:
+            kept = "stated" if pool_options.draft_acceptance_frac is not None else "predicted"
+            self.stdout.write(
+                f"{pool.draft_tokens} tokens drafted per step, each accepted with {pool.draft_acceptance_frac:.0%}"
+                f" ({kept})"
+            )
         if not is_cached(REPLAY, "routing._run_until_of.locals.run_until", REPLAY.glob("*.py")):
             self.stderr.write(f"{COMPILING.capitalize()}: half a minute to a minute more ...")
         with _interrupted() as interrupted, _written(options["out"]) as file:
