@@ -10,8 +10,8 @@ from django.utils.html import format_html
 
 from facility.admin import ForSuperusers, SiteBound
 from twin.exceptions import InvalidTransition
-from twin.models import Comparison, Run, Scenario, ScenarioWorkload, Worker
-from twin.runs import services
+from twin.models import Comparison, Run, Scenario, ScenarioWorkload, Study, Worker
+from twin.runs import jobs, services
 
 admin.site.site_header = admin.site.site_title = "AI-factory twin"
 admin.site.index_title = "Sites, catalogue and runs"
@@ -91,16 +91,55 @@ class RunAdmin(SiteBound, admin.ModelAdmin):
 
     @admin.action(description="Cancel (queued and running runs)", permissions=["change"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
-        self._each(request, queryset, services.run_cancel, "cancelled, or will be at the solver's next report")
+        self._each(request, queryset, jobs.cancel, "cancelled, or will be at the solver's next report")
 
     def _each(self, request: HttpRequest, queryset: QuerySet[Run], service, done: str) -> None:
         for run in queryset.select_related("layout__site"):
             try:
-                service(run=run, user=request.user)
+                service(run, user=request.user)
             except (InvalidTransition, PermissionDenied) as refusal:
                 self.message_user(request, str(refusal), messages.ERROR)
             else:
                 self.message_user(request, f"{run}: {done}.", messages.SUCCESS)
+
+
+@admin.register(Study)
+class StudyAdmin(SiteBound, admin.ModelAdmin):
+    """Nothing is typed here: studies change through the same services as everywhere else."""
+
+    site_path = "layout__site"
+    list_display = ["__str__", "status", "layout", "scenario", "start_at", "end_at", "attempt", "created_at"]
+    list_filter = ["kind", "status", "created_at"]
+    list_select_related = ["layout__site", "scenario"]
+    search_fields = ["id", "layout__name", "layout__site__name"]
+    fields = [
+        "id",
+        "kind",
+        "layout",
+        "scenario",
+        "start_at",
+        "end_at",
+        "parameters",
+        "created_by",
+        "status",
+        "stage",
+        "message",
+        "attempt",
+        "max_attempts",
+        "created_at",
+        "started_at",
+        "heartbeat_at",
+        "finished_at",
+        "inputs_sha256",
+        "accepted_as",
+    ]
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Study]:
+        return super().get_queryset(request).defer(*Study.HEAVY)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
 
 
 @admin.register(Comparison)

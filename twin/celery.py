@@ -9,5 +9,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "twin.settings")
 TRANSPORT_ALIASES["filesystem"] = "twin.runs.embedded_broker:Transport"  # whole messages only
 app = Celery("twin")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["twin.runs"])
+app.autodiscover_tasks(["twin.runs", "twin.telemetry"])
 app.steps["worker"].add("twin.runs.worker_steps:RingStep")

@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from facility.models import ApiToken, Membership
 from tests.small_run import small_scenario
-from twin.runs import services
+from twin.runs import jobs
 
 
 def caller(user=None, *, read_only: bool = False) -> APIClient:
@@ -64,5 +64,5 @@ def nobody(db) -> APIClient:
 def bells(monkeypatch) -> list[str]:
     """Collect the messages to workers instead of sending them."""
     rung = []
-    monkeypatch.setattr(services.app, "send_task", lambda name, args, **_: rung.append(args[0]))
+    monkeypatch.setattr(jobs.app, "send_task", lambda name, args, **_: rung.append(args[0]))
     return rung

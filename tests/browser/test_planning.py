@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from facility.models import Rack
 from twin.models import Run
-from twin.runs import services
+from twin.runs import jobs
 
 pytestmark = [
     pytest.mark.browser,
@@ -17,7 +17,7 @@ pytestmark = [
 
 
 def test_a_running_run_shows_its_stage_and_can_be_cancelled(live_server, signed_in, scenario, layout, monkeypatch):
-    monkeypatch.setattr(services, "_ring", lambda run_id: None)  # no worker takes it
+    monkeypatch.setattr(jobs, "ring", lambda kind, run_id: None)  # no worker takes it
     page = signed_in
     page.goto(live_server.url + reverse("layout-detail", args=[layout.site.slug, layout.slug]))
     page.get_by_role("button", name="Run year").click()

@@ -5,7 +5,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
-from twin.api import states, telemetry, views
+from twin.api import states, studies, telemetry, views
 from twin.api.findings import LayoutFindingsView
 from twin.api.measured import MeasuredView
 from twin.api.own_products import OwnAcceleratorView, OwnModelView
@@ -16,6 +16,9 @@ router = SimpleRouter()
 router.register("scenarios", views.ScenarioViewSet, basename="api-scenario")
 router.register("runs", views.RunViewSet, basename="api-run")
 router.register("comparisons", views.ComparisonViewSet, basename="api-comparison")
+router.register("telemetry/comparisons", studies.TelemetryComparisonViewSet, basename="api-telemetry-comparison")
+router.register("diagnoses", studies.DiagnosisViewSet, basename="api-diagnosis")
+router.register("calibrations", studies.CalibrationViewSet, basename="api-calibration")
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="api-docs"), name="api-root"),

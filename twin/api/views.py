@@ -24,7 +24,7 @@ from twin.core.comparison.plan_difference import plan_difference
 from twin.core.figures_of_merit import SERIES_BY_NAME
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
-from twin.runs import services, snapshot
+from twin.runs import jobs, services, snapshot
 from twin.runs.sensitivity import sensitivity_ask
 
 REPEATABLE = OpenApiParameter(
@@ -140,7 +140,7 @@ class RunViewSet(SolvedView, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
     @extend_schema(responses={202: serializers.RunSerializer})
     def destroy(self, request: Request, pk: str | None = None) -> Response:
         """Cancel a queued or running run; what it found so far is dropped, its row stays."""
-        return self._changed(services.run_cancel)
+        return self._changed(jobs.cancel)
 
     @extend_schema(request=None, responses={202: serializers.RunSerializer})
     @action(detail=True, methods=["post"])
@@ -213,7 +213,7 @@ class RunViewSet(SolvedView, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
 
     def _changed(self, service) -> Response:
         try:
-            return self._accepted(service(run=self.get_object(), user=self.request.user))
+            return self._accepted(service(self.get_object(), user=self.request.user))
         except InvalidTransition as refusal:
             raise Conflict(str(refusal)) from refusal
 

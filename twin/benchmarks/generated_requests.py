@@ -10,6 +10,7 @@ the document forbids must be refused; what was deleted must be gone. `manage.py 
 them in a database of its own. Needs the tools of `make test`.
 """
 
+import datetime as dt
 import io
 import logging
 import random
@@ -21,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import schemathesis
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
@@ -34,11 +36,17 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
-from facility.models import AirUnit, ApiToken, Fabric, FloorFeature, Membership, Product
+from facility.models import AirUnit, ApiToken, Fabric, FloorFeature, Layout, Membership, Product
 from twin.benchmarks.big_layout import big_layout
 from twin.benchmarks.measure import peak_bytes
 from twin.comparisons import sharing
-from twin.runs import execution
+from twin.core.inputs.parameters import Truth
+from twin.core.telemetry import publish
+from twin.core.telemetry.quantities import point_name
+from twin.core.telemetry.readings import MappedPoint, Readings
+from twin.models import Scenario, Study
+from twin.runs import execution, snapshot
+from twin.telemetry import making, store, studies
 
 SEQUENCES_FRAC = 0.25  # of the cases, at most
 #: What takes seconds where the layout is there: asked a few times only, else the solvers are measured.
@@ -307,8 +315,33 @@ def make_site() -> str:
     Membership.objects.create(site=layout.site, user=planner, role=Membership.Role.PLANNER)
     runs = [execution.run_now(layout=layout, scenario=scenario) for _ in range(2)]
     sharing.comparison_create(runs=runs, user=planner, name="Two runs")
+    _answer_readings(layout, scenario)
     _, secret = ApiToken.issue(user=planner, name="schema", read_only=False)
     return secret
+
+
+def _answer_readings(layout: Layout, scenario: Scenario) -> None:
+    """Store a day of a layout's own points, and answer each kind of question about them."""
+    start_s = 1_782_864_000.0  # 2026-07-01T00:00:00Z
+    published = publish.publish(
+        snapshot.inputs_now(layout, scenario),
+        start_s=start_s,
+        offset_s=0.0,
+        hours=24,
+        step_s=3600.0,
+        noise=publish.usual_noise(1.0),
+        truths=[Truth("site|power_w", "sensor_gain", 1.05)],
+    )
+    times = np.round(published.times * 1e3).astype(np.int64)
+    good = np.ones(times.size, np.uint8)
+    readings = {MappedPoint(point_name(*key), *key): (times, values, good) for key, values in published.points.items()}
+    store.append(layout.site, Readings(readings))
+    start = dt.datetime.fromtimestamp(start_s, dt.UTC)
+    for kind in Study.Kind:
+        study = studies.study_ask(
+            kind=kind, layout=layout, scenario=scenario, start_at=start, end_at=start + dt.timedelta(days=1)
+        )
+        making.study_make(study.id)
 
 
 def measure(n_cases: int, say: Callable[[str], object]) -> dict[str, Any]:

@@ -1,28 +1,9 @@
 """What a command is asked about the readings of a layout's site: which layout, which scenario, which span of time."""
 
-from dataclasses import dataclass
-from typing import Any
-
 from django.core.management.base import CommandParser
 
-from facility.models import Layout
-from twin.core.inputs.layout import layout_inputs
-from twin.core.solve.simulate import described
-from twin.core.solved import Described
 from twin.management.arguments import named_layout, named_scenario, zoned_time
-from twin.runs import snapshot
-from twin.telemetry import store
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AskedReadings:
-    """A layout under a scenario, and the readings of its site in a span of time."""
-
-    layout: Layout
-    inputs: dict[str, Any]  # the snapshot
-    year: Described
-    measured: dict[tuple[str, str], store.Columns]  # by object and quantity
-    span: dict[str, float]  # start_s, end_s since 1970 and offset_s of the zone from UTC [s]
+from twin.telemetry.asked import AskedReadings, asked_readings
 
 
 def add_readings_arguments(parser: CommandParser) -> None:
@@ -39,7 +20,7 @@ def add_readings_arguments(parser: CommandParser) -> None:
     parser.add_argument("--json", action="store_true")
 
 
-def asked_readings(layout: str, scenario: str | None, start: str, end: str) -> AskedReadings:
+def named_readings(layout: str, scenario: str | None, start: str, end: str) -> AskedReadings:
     """Return what `add_readings_arguments` asks for.
 
     Raises
@@ -47,15 +28,8 @@ def asked_readings(layout: str, scenario: str | None, start: str, end: str) -> A
     CannotSimulate
         If there is nothing to solve.
     ValueError
-        If a time is odd or the layout cannot be solved.
+        If a time is odd, the layout cannot be solved, or there are more readings than are read at once.
     """
     found = named_layout(layout)
-    inputs = snapshot.snapshot(found, named_scenario(found, scenario))
     (start_s, offset_s), (end_s, _) = zoned_time("--start", start), zoned_time("--end", end)
-    return AskedReadings(
-        layout=found,
-        inputs=inputs,
-        year=described(layout_inputs(inputs)),
-        measured=store.read(found.site, round(start_s * 1e3), round(end_s * 1e3)),
-        span={"start_s": start_s, "end_s": end_s, "offset_s": offset_s},
-    )
+    return asked_readings(found, named_scenario(found, scenario), start_s=start_s, end_s=end_s, offset_s=offset_s)

@@ -3,20 +3,25 @@
 from twin.models.comparison import Comparison
 from twin.models.guided_start import GuidedStart
 from twin.models.idempotency import IdempotencyKey
+from twin.models.job import Job
 from twin.models.run import Run
 from twin.models.scenario import Scenario, ScenarioWorkload
-from twin.models.telemetry import TelemetryBatch, TelemetryDay, TelemetryPoint
+from twin.models.study import Study
+from twin.models.telemetry import TelemetryBatch, TelemetryDay, TelemetryPoint, TelemetryUpload
 from twin.models.worker import Worker
 
 __all__ = [
     "Comparison",
     "GuidedStart",
     "IdempotencyKey",
+    "Job",
     "Run",
     "Scenario",
     "ScenarioWorkload",
+    "Study",
     "TelemetryBatch",
     "TelemetryDay",
     "TelemetryPoint",
+    "TelemetryUpload",
     "Worker",
 ]

@@ -1,5 +1,6 @@
 """Measured readings of a site: its points, and each point's days as packed columns."""
 
+from django.conf import settings
 from django.db import models
 
 from facility.models import Site
@@ -58,3 +59,21 @@ class TelemetryBatch(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class TelemetryUpload(models.Model):
+    """A file of readings that waits until its points have a meaning; forgotten once they are stored, or after a day."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="telemetry_uploads")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=200)
+    content = models.BinaryField(help_text="Text of the table, zlib.")
+    reading = models.JSONField(help_text="Order of dates, decimal mark and time zone.")
+    mapping = models.JSONField(help_text="Entries of the mapping file that came with it.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.name

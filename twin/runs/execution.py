@@ -1,11 +1,10 @@
 """A run is solved: what workers and the command `simulate` do, with the solvers that the web process does without."""
 
-import logging
 from collections import Counter
 from dataclasses import asdict, replace
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from facility.models import Layout
 from twin.core.provenance import this_solver
@@ -14,18 +13,11 @@ from twin.core.results.findings import run_findings
 from twin.core.solve import simulate
 from twin.core.text.json_numbers import without_nan
 from twin.core.text.json_rows import as_json
-from twin.exceptions import CannotSimulate, RunCancelled, RunLost
+from twin.exceptions import RunLost
 from twin.models import Run, Scenario
-from twin.runs import services, snapshot
+from twin.runs import jobs, services, snapshot
 from twin.runs.findings import layout_findings
-from twin.runs.leases import Lease, patiently, run_claim
-
-logger = logging.getLogger(__name__)
-
-FAULT = (
-    "The simulation stopped on a fault of this program, not of your description. "
-    "Give this run's id to whoever runs the twin: the log has the details under it."
-)
+from twin.runs.leases import Lease, patiently
 
 
 def run_now(*, layout: Layout, scenario: Scenario) -> Run:
@@ -53,31 +45,11 @@ def run_execute(*, run_id: UUID) -> None:
     RunHeld
         If another worker is solving it right now.
     """
-    attempt = patiently(lambda: run_claim(run_id))
-    if attempt is None:
-        services.runs_recover()
-        return
+    jobs.perform(Run, run_id, _solve)
+
+
+def _solve(run_id: UUID, lease: Lease) -> None:
     run = Run.objects.select_related("layout__site", "scenario__site", "scenario__weather").get(id=run_id)
-    with Lease(run_id, attempt) as lease:
-        try:
-            lease.check()
-            _solve(run, lease)
-        except RunLost:
-            logger.warning("run %s: dropped by attempt %s, another one has it", run_id, attempt)
-        except RunCancelled as cancelled:
-            _end(lease, run_id, Run.Status.CANCELLED, str(cancelled))
-        except (OperationalError, InterfaceError):
-            # Not the run's fault: its lease ends, and whoever looks for what is due takes it up again.
-            logger.exception("run %s: the database cannot be reached", run_id)
-        except (CannotSimulate, ValueError) as refusal:
-            logger.info("run %s cannot be solved", run_id, exc_info=True)
-            _end(lease, run_id, Run.Status.FAILED, _sentence(refusal))
-        except Exception:
-            logger.exception("run %s failed", run_id)
-            _end(lease, run_id, Run.Status.FAILED, FAULT)
-
-
-def _solve(run: Run, lease: Lease) -> None:
     if run.inputs is None:
         spelled = snapshot.canonical(snapshot.snapshot(run.layout, run.scenario))
         fresh = {"inputs": snapshot.packed(spelled), "inputs_sha256": snapshot.sha256(spelled)}
@@ -108,22 +80,6 @@ def _solve(run: Run, lease: Lease) -> None:
         )
         if not stored:
             raise RunLost("another worker took the run over")
-        services.run_move(run_id=run.id, to=Run.Status.DONE)
+        jobs.move(Run, run.id, to=Run.Status.DONE)
 
     patiently(store)
-
-
-def _end(lease: Lease, run_id: UUID, to: Run.Status, message: str) -> None:
-    """End a run without a result, unless it is no longer this attempt's."""
-
-    @transaction.atomic
-    def end() -> None:
-        if lease.mine.select_for_update().exists():
-            services.run_move(run_id=run_id, to=to, message=message)
-
-    patiently(end)
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return text[:1000] if text.endswith(".") else f"{text[:999]}."

@@ -1,7 +1,7 @@
-"""Who is solving a run: claim, heartbeat, progress and cancellation, all through its row.
+"""Who does a job: claim, heartbeat, progress and cancellation, all through its row.
 
-A worker that claims a run raises its attempt number. Everything that it writes later names that number, so a worker
-that was thought dead and wakes up again cannot touch a run that another one has taken over.
+A worker that claims a job raises its attempt number. Everything that it writes later names that number, so a worker
+that was thought dead and wakes up again cannot touch a job that another one has taken over.
 """
 
 import logging
@@ -17,44 +17,44 @@ from django.db.models import F
 from django.utils import timezone
 
 from twin.exceptions import RunCancelled, RunHeld, RunLost
-from twin.models import Run
+from twin.models import Job
 
 LEASE = timedelta(seconds=15)  # a worker that is silent for longer counts as dead
 HEARTBEAT_S = 4.0  # three chances within a lease
 REPORT_EVERY_S = 0.3  # SQLite has one writer; a bar that moves three times a second looks alive
-PATIENCE_S = 120.0  # how long a solved run waits for its database
+PATIENCE_S = 120.0  # how long a job that is done waits for its database
 RETRY_S = 1.0
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 
-def lease_left_s(run: Run) -> float:
-    """Return how long the worker of a running run may stay silent before it counts as dead [s], at least 0."""
-    if run.status != Run.Status.RUNNING or run.heartbeat_at is None:
+def lease_left_s(job: Job) -> float:
+    """Return how long the worker of a running job may stay silent before it counts as dead [s], at least 0."""
+    if job.status != Job.Status.RUNNING or job.heartbeat_at is None:
         return 0.0
-    return max(0.0, (run.heartbeat_at + LEASE - timezone.now()).total_seconds())
+    return max(0.0, (job.heartbeat_at + LEASE - timezone.now()).total_seconds())
 
 
 @transaction.atomic
-def run_claim(run_id: UUID) -> int | None:
-    """Take a run for this worker and return its attempt number, or None where there is nothing left to do.
+def claim(kind: type[Job], job_id: UUID) -> int | None:
+    """Take a job for this worker and return its attempt number, or None where there is nothing left to do.
 
     Raises
     ------
     RunHeld
-        If another worker is solving it and was heard of within its lease.
+        If another worker is doing it and was heard of within its lease.
     """
-    run = Run.objects.select_for_update().only("status", "attempt", "max_attempts", "heartbeat_at").get(id=run_id)
-    if run.ended:
+    job = kind.objects.select_for_update().only("status", "attempt", "max_attempts", "heartbeat_at").get(id=job_id)
+    if job.ended:
         return None
-    if left_s := lease_left_s(run):
+    if left_s := lease_left_s(job):
         raise RunHeld(left_s)
-    if run.attempt >= run.max_attempts:
-        return None  # runs_recover says so in the row
+    if job.attempt >= job.max_attempts:
+        return None  # jobs.recover says so in the row
     now = timezone.now()
-    Run.objects.filter(id=run_id).update(
-        status=Run.Status.RUNNING,
+    kind.objects.filter(id=job_id).update(
+        status=Job.Status.RUNNING,
         attempt=F("attempt") + 1,
         heartbeat_at=now,
         started_at=now,
@@ -62,18 +62,18 @@ def run_claim(run_id: UUID) -> int | None:
         stage="reading the layout",
         message="",
     )
-    return run.attempt + 1
+    return job.attempt + 1
 
 
 class Lease:
-    """Keeps a claimed run alive while it is solved; calling it reports progress.
+    """Keeps a claimed job alive while it is done; calling it reports progress.
 
-    The call raises `RunCancelled` once somebody has asked to stop, and `RunLost` once the run is no longer this
+    The call raises `RunCancelled` once somebody has asked to stop, and `RunLost` once the job is no longer this
     attempt's. A thread beats as well, because the first solve on a machine may compile for a minute without a word.
     """
 
-    def __init__(self, run_id: UUID, attempt: int) -> None:
-        self.mine = Run.objects.filter(id=run_id, attempt=attempt, status=Run.Status.RUNNING)
+    def __init__(self, kind: type[Job], job_id: UUID, attempt: int) -> None:
+        self.mine = kind.objects.filter(id=job_id, attempt=attempt, status=Job.Status.RUNNING)
         self._stage, self._reported_at_s = "", float("-inf")
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -108,10 +108,10 @@ class Lease:
                 connection.close()
 
     def check(self) -> None:
-        """Raise if the run was cancelled or is no longer this attempt's."""
+        """Raise if the job was cancelled or is no longer this attempt's."""
         cancel_requested = self.mine.values_list("cancel_requested", flat=True).first()
         if cancel_requested is None:
-            raise RunLost("another worker took the run over, or it was ended")
+            raise RunLost("another worker took it over, or it was ended")
         if cancel_requested:
             raise RunCancelled("cancelled while it was being solved")
 

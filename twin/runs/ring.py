@@ -2,7 +2,7 @@
 
 Every `serve` and every worker looks every few seconds, so that nothing waits for a hand after a restart of the broker
 or the database: a run whose message was lost is in the hands of a worker again within `RECOVERY_S` of a worker, the
-broker and the database being there. A doubled message is harmless (`leases.run_claim`), and each look takes a run by
+broker and the database being there. A doubled message is harmless (`leases.claim`), and each look takes a run by
 a conditional update, so that of many only one rings for it.
 """
 
@@ -16,8 +16,8 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from django.db.models import Q
 from django.utils import timezone
 
-from twin.models import Run, Worker
-from twin.runs import services
+from twin.models import Job, Worker
+from twin.runs import jobs
 
 RECOVERY_S = 30.0  # a lease of 15 s, or two looks of 5 s and a reconnection of up to 8 s; the rest is reserve
 OVERDUE = timedelta(seconds=5)  # a message that no idle worker has taken by then is lost
@@ -27,26 +27,27 @@ SIGN_LIFE = timedelta(seconds=20)  # a worker that is silent for longer is shown
 logger = logging.getLogger(__name__)
 
 
-def runs_ring(*, n_overdue: int) -> int:
-    """Send messages for runs that should have one and have not, oldest first, and return how many the broker took.
+def jobs_ring(*, n_overdue: int) -> int:
+    """Send messages for jobs that should have one and have not, oldest first, and return how many the broker took.
 
     Parameters
     ----------
     n_overdue : int
-        How many runs to ring for although the broker took a message for them: 0 unless a worker has nothing to do.
+        How many of a kind to ring for although the broker took a message for them: 0 unless a worker has nothing to do.
     """
     late = timezone.now() - OVERDUE
-    queued = Run.objects.filter(status=Run.Status.QUEUED).order_by("created_at")
-    never = queued.filter(rung_at=None, created_at__lt=late).values_list("id", "rung_at")[: 8 * RINGS_PER_SLOT]
-    overdue = queued.filter(Q(rung_at__lt=late)).values_list("id", "rung_at")[:n_overdue]
     n_rung = 0
-    for run_id, rung_at in [*never, *overdue]:
-        waiting = Run.objects.filter(id=run_id, status=Run.Status.QUEUED, rung_at=rung_at)
-        if not waiting.update(rung_at=timezone.now()):
-            continue  # another process rings for it, or a worker has it
-        if not services.publish(run_id):
-            break  # the broker is away; the next look tries again
-        n_rung += 1
+    for kind in jobs.JOBS:
+        queued = kind.objects.filter(status=Job.Status.QUEUED).order_by("created_at")
+        never = queued.filter(rung_at=None, created_at__lt=late).values_list("id", "rung_at")[: 8 * RINGS_PER_SLOT]
+        overdue = queued.filter(Q(rung_at__lt=late)).values_list("id", "rung_at")[:n_overdue]
+        for job_id, rung_at in [*never, *overdue]:
+            waiting = kind.objects.filter(id=job_id, status=Job.Status.QUEUED, rung_at=rung_at)
+            if not waiting.update(rung_at=timezone.now()):
+                continue  # another process rings for it, or a worker has it
+            if not jobs.publish(kind, job_id):
+                return n_rung  # the broker is away; the next look tries again
+            n_rung += 1
     return n_rung
 
 
@@ -64,19 +65,19 @@ def worker_gone(name: str) -> None:
     Worker.objects.filter(name=name[:200]).delete()
 
 
-def waiting_reason(run: Run) -> str:
-    """Return what a queued run waits for beyond its turn: a worker, or the broker; empty where neither is missing."""
-    if run.status != Run.Status.QUEUED or timezone.now() - run.created_at < 2 * OVERDUE:
+def waiting_reason(job: Job) -> str:
+    """Return what a queued job waits for beyond its turn: a worker, or the broker; empty where neither is missing."""
+    if job.status != Job.Status.QUEUED or timezone.now() - job.created_at < 2 * OVERDUE:
         return ""
-    if run.rung_at is None:
+    if job.rung_at is None:
         return (
-            "The message broker cannot be reached. The run is kept and starts by itself, at most "
+            "The message broker cannot be reached. It is kept and starts by itself, at most "
             f"{RECOVERY_S:.0f} s after the broker is back."
         )
     living = list(Worker.objects.filter(seen_at__gt=timezone.now() - SIGN_LIFE))
     if not living:
         how = "manage.py serve starts one" if settings.EMBEDDED_BROKER else "celery -A twin.celery worker starts one"
-        return f"No worker is running. The run is kept and starts as soon as one is there ({how})."
+        return f"No worker is running. It is kept and starts as soon as one is there ({how})."
     if all(worker.broker_problem for worker in living):
         return f"No worker can reach the message broker: {living[0].broker_problem}"
     return ""

@@ -12,10 +12,10 @@ from django.core.management import call_command
 from power_cooling.cooling.comfort import hot_aisle
 from twin.exceptions import RunHeld
 from twin.models import Run
-from twin.runs import execution, sensitivity, services
+from twin.runs import execution, sensitivity
 
 
-@shared_task(bind=True, max_retries=None, name=services.SIMULATE_RUN)
+@shared_task(bind=True, max_retries=None, name=Run.TASK)
 def simulate_run(self, run_id: str) -> None:
     """Solve a run. A message that meets another worker's lease looks again when that is over."""
     try:

@@ -1,4 +1,4 @@
-"""What a Celery worker does beside its tasks: it looks for runs that are due, and comes back soon to a lost broker."""
+"""What a Celery worker does beside its tasks: it looks for work that is due, and comes back soon to a lost broker."""
 
 from functools import partial
 
@@ -27,9 +27,9 @@ class RingStep(bootsteps.StartStopStep):
 
     def start(self, parent) -> None:
         # Celery reads this module before models are there; once a worker starts they are.
-        from twin.runs import ring, services
+        from twin.runs import jobs, ring
 
-        self.ring, self.services = ring, services
+        self.ring, self.jobs = ring, jobs
         if settings.TWIN_RING_EVERY_S:
             self.ringer = ring.Ringer(lambda: self.look(parent), settings.TWIN_RING_EVERY_S)
             self.ringer.start()
@@ -45,8 +45,8 @@ class RingStep(bootsteps.StartStopStep):
         n_received = sum(state.total_count.values())
         idle = not state.reserved_requests and n_received == self.n_received
         self.n_received = n_received
-        self.services.runs_recover()
-        self.ring.runs_ring(n_overdue=self.ring.RINGS_PER_SLOT * worker.concurrency if idle else 0)
+        self.jobs.recover()
+        self.ring.jobs_ring(n_overdue=self.ring.RINGS_PER_SLOT * worker.concurrency if idle else 0)
         connection = getattr(worker.consumer, "connection", None)
         away = "" if connection is not None and connection.connected else "not connected; trying again"
         self.ring.worker_seen(worker.hostname, worker.concurrency, away)

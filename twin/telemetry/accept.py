@@ -9,7 +9,7 @@ from django.utils import timezone
 from facility import services
 from facility.models import CalibratedParameter, Layout
 from twin.core.inputs.parameters import composed
-from twin.core.telemetry.layout_fit import LayoutFit
+from twin.core.telemetry.fitted import LayoutFit
 from twin.core.telemetry.times import iso_time
 
 SUFFIX = re.compile(r"-as-operated-\d{4}-\d{2}-\d{2}$")

@@ -160,11 +160,20 @@ def _columns(row: TelemetryDay) -> Columns:
 
 
 def read(site: Site, start_ms: int, end_ms: int) -> dict[tuple[str, str], Columns]:
-    """Return every point's readings from `start_ms` up to but not including `end_ms`, by object and quantity."""
+    """Return every point's readings from `start_ms` up to but not including `end_ms`, by object and quantity.
+
+    Raises
+    ------
+    ValueError
+        If the days have more readings than are read at once.
+    """
     found: dict[tuple[str, str], list[Columns]] = {}
     rows = TelemetryDay.objects.filter(
         point__site=site, day__gte=_date(start_ms // DAY_MS), day__lte=_date(end_ms // DAY_MS)
     )
+    there = rows.aggregate(n=Sum("n_readings"))["n"] or 0
+    if there > MOST_READ:
+        raise ValueError(f"there are {there:,} readings; at most {MOST_READ:,} are read at once, so ask for a part")
     for row in rows.select_related("point").order_by("point", "day").iterator(chunk_size=500):
         times, values, quality = _columns(row)
         here = (times >= start_ms) & (times < end_ms)

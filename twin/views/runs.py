@@ -28,7 +28,7 @@ from twin.core.results.findings import run_findings, tightest_margins
 from twin.core.text.numbers import date_text, quantity_text
 from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.models import Run
-from twin.runs import ring, sensitivity, services, tables
+from twin.runs import jobs, ring, sensitivity, services, tables
 from twin.runs.last_run import href
 from twin.runs.latest import recent_runs
 
@@ -175,7 +175,7 @@ def free_cooling_hours(hours: Mapping[str, float]) -> list[tuple[str, float | No
 @require_POST
 def run_cancel(request: HttpRequest, run: UUID) -> HttpResponse:
     """Ask a run to stop."""
-    return acted(request, run, services.run_cancel)
+    return acted(request, run, jobs.cancel)
 
 
 @login_required
@@ -190,7 +190,7 @@ def acted(request: HttpRequest, run: UUID, service) -> HttpResponse:
     run = visible_run_or_404(request, run, "details", "series", "racks")
     check_change_site(request.user, run.layout.site)
     try:
-        service(run=run, user=request.user)
+        service(run, user=request.user)
     except (InvalidTransition, PermissionDenied) as refusal:
         messages.error(request, str(refusal))
     return redirect("run-detail", run.id)

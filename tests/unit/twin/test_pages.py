@@ -85,7 +85,7 @@ def test_only_a_planner_may_run_cancel_and_change(viewer, layout, scenario, run)
 
 
 def test_running_queues_a_run_and_shows_it(planner, layout, scenario, monkeypatch):
-    monkeypatch.setattr("twin.runs.services._ring", lambda run_id: None)
+    monkeypatch.setattr("twin.runs.jobs.ring", lambda kind, run_id: None)
     answer = planner.post(reverse("run-create", args=[layout.site.slug, layout.slug]), {"scenario": scenario.slug})
     run = Run.objects.get()
     assert answer.url == reverse("run-detail", args=[run.id])

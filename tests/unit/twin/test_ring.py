@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from tests.small_run import small_result, small_scenario, use_solver
 from twin.models import Run, Worker
-from twin.runs import execution, leases, ring, services
+from twin.runs import execution, jobs, leases, ring
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +24,7 @@ def asked():
 @pytest.fixture
 def bells(monkeypatch):
     rung = []
-    monkeypatch.setattr(services.app, "send_task", lambda name, args, **_: rung.append(args[0]))
+    monkeypatch.setattr(jobs.app, "send_task", lambda name, args, **_: rung.append(args[0]))
     return rung
 
 
@@ -41,16 +41,16 @@ def test_a_run_whose_message_the_broker_never_took_is_rung_for_by_anybody(asked,
     run = queued(asked, 60, None)
     queued(asked, 60, 60)  # a busy worker will come to its message
     queued(asked, 1, None)  # its own request is still sending it
-    assert ring.runs_ring(n_overdue=0) == 1
+    assert ring.jobs_ring(n_overdue=0) == 1
     assert bells == [str(run.id)]
 
 
 def test_a_worker_with_nothing_to_do_rings_for_the_oldest_lost_messages_once(asked, bells):
     runs = [queued(asked, 60 - i, 60 - i) for i in range(3)]
-    assert ring.runs_ring(n_overdue=2) == 2
+    assert ring.jobs_ring(n_overdue=2) == 2
     assert bells == [str(run.id) for run in runs[:2]]
-    assert ring.runs_ring(n_overdue=2) == 1  # those of before have just been rung for
-    assert ring.runs_ring(n_overdue=2) == 0
+    assert ring.jobs_ring(n_overdue=2) == 1  # those of before have just been rung for
+    assert ring.jobs_ring(n_overdue=2) == 0
 
 
 def test_a_broker_that_is_away_is_asked_once_a_look_and_loses_nothing(asked, monkeypatch):
@@ -60,10 +60,10 @@ def test_a_broker_that_is_away_is_asked_once_a_look_and_loses_nothing(asked, mon
         tried.append(1)
         raise kombu.exceptions.OperationalError("connection refused")
 
-    monkeypatch.setattr(services.app, "send_task", publish)
+    monkeypatch.setattr(jobs.app, "send_task", publish)
     for _ in range(3):
         queued(asked, 60, None)
-    assert ring.runs_ring(n_overdue=8) == 0
+    assert ring.jobs_ring(n_overdue=8) == 0
     assert len(tried) == 1
     assert Run.objects.filter(rung_at=None, status="queued").count() == 3
 
@@ -91,16 +91,16 @@ def test_a_database_that_is_away_for_a_moment_costs_no_solved_run(asked, monkeyp
     monkeypatch.setattr(leases, "connection", SimpleNamespace(in_atomic_block=False, close=lambda: None))
     tries = []
 
-    def away_at_first(**_):
+    def away_at_first(*args, **options):
         tries.append(1)
         if len(tries) < 3:
             raise OperationalError("server closed the connection unexpectedly")
-        return move(**_)
+        return move(*args, **options)
 
-    move = services.run_move
-    monkeypatch.setattr(services, "run_move", away_at_first)
+    move = jobs.move
+    monkeypatch.setattr(jobs, "move", away_at_first)
     run = Run.objects.create(layout=asked[0], scenario=asked[1])
-    monkeypatch.setattr(execution, "Lease", quiet_lease)
+    monkeypatch.setattr(jobs, "Lease", quiet_lease)
     execution.run_execute(run_id=run.id)
     run.refresh_from_db()
     assert (run.status, run.attempt, len(tries)) == ("done", 1, 3)

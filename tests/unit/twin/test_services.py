@@ -17,7 +17,7 @@ from tests.small_run import small_result, small_scenario, use_solver
 from twin.core.results.details import CostItem, DrillRow
 from twin.exceptions import CannotSimulate, InvalidTransition, RunHeld
 from twin.models import Run
-from twin.runs import execution, leases, services, snapshot, tasks
+from twin.runs import execution, jobs, leases, services, snapshot, tasks
 from twin.runs.latest import latest_runs
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +39,7 @@ def planner(asked):
 def bells(monkeypatch):
     """Collect the messages instead of sending them."""
     rung = []
-    monkeypatch.setattr(services.app, "send_task", lambda name, args, **_: rung.append(args[0]))
+    monkeypatch.setattr(jobs.app, "send_task", lambda name, args, **_: rung.append(args[0]))
     return rung
 
 
@@ -234,7 +234,7 @@ def test_a_worker_that_wakes_up_late_cannot_write_over_the_next_attempt(asked, m
 
 
 def test_a_queued_run_is_cancelled_at_once(asked, planner):
-    run = services.run_cancel(run=new_run(asked), user=planner)
+    run = jobs.cancel(new_run(asked), user=planner)
     assert (run.status, run.message) == ("cancelled", "cancelled by planner")
     assert run.finished_at
 
@@ -245,7 +245,7 @@ def test_a_running_run_is_cancelled_at_the_next_report(asked, planner, monkeypat
 
     def solve(inputs, progress):
         progress("solving", 0.1)
-        services.run_cancel(run=Run.objects.get(id=run.id), user=planner)
+        jobs.cancel(Run.objects.get(id=run.id), user=planner)
         progress("solving", 0.2)
         pytest.fail("went on after the cancellation")
 
@@ -257,27 +257,27 @@ def test_a_running_run_is_cancelled_at_the_next_report(asked, planner, monkeypat
 
 
 def test_a_run_of_a_dead_worker_is_cancelled_at_once(asked, planner):
-    run = services.run_cancel(run=running(asked, heartbeat_at=silent_since(1)), user=planner)
+    run = jobs.cancel(running(asked, heartbeat_at=silent_since(1)), user=planner)
     assert run.status == "cancelled"
 
 
 def test_an_ended_run_cannot_be_cancelled(asked, planner):
-    run = services.run_cancel(run=new_run(asked), user=planner)
+    run = jobs.cancel(new_run(asked), user=planner)
     with pytest.raises(InvalidTransition, match="is cancelled; only a queued or running one"):
-        services.run_cancel(run=run, user=planner)
+        jobs.cancel(run, user=planner)
 
 
 def test_a_viewer_can_neither_cancel_nor_retry(asked, planner):
     Membership.objects.update(role=Membership.Role.VIEWER)
-    for service in (services.run_cancel, services.run_retry):
+    for service in (jobs.cancel, services.run_retry):
         with pytest.raises(PermissionDenied):
-            service(run=new_run(asked), user=planner)
+            service(new_run(asked), user=planner)
 
 
 def test_a_retry_takes_the_layout_as_it_is_now_and_keeps_counting_attempts(asked, planner, bells, monkeypatch):
     use_solver(monkeypatch, lambda inputs, progress: small_result())
     run = new_run(asked, status="failed", finished_at=timezone.now(), message="why", attempt=3, inputs=b"old")
-    services.run_retry(run=run, user=planner)
+    services.run_retry(run, user=planner)
     run.refresh_from_db()
     assert (run.status, run.message, run.inputs, run.attempt, run.max_attempts) == ("queued", "", None, 3, 6)
     execution.run_execute(run_id=run.id)
@@ -290,7 +290,7 @@ def test_a_finished_run_is_not_run_again(asked, planner, monkeypatch):
     run = new_run(asked)
     execution.run_execute(run_id=run.id)
     with pytest.raises(InvalidTransition, match="is done; it cannot become queued"):
-        services.run_retry(run=run, user=planner)
+        services.run_retry(run, user=planner)
 
 
 def test_orphans_go_back_into_the_queue_and_fail_when_workers_keep_dying(
@@ -298,7 +298,7 @@ def test_orphans_go_back_into_the_queue_and_fail_when_workers_keep_dying(
 ):
     again, hopeless = running(asked), running(asked, attempt=3)
     with django_capture_on_commit_callbacks(execute=True):
-        assert services.runs_recover(all_running=True) == 1
+        assert jobs.recover(all_running=True) == 1
     again.refresh_from_db()
     hopeless.refresh_from_db()
     assert again.status == "queued"
@@ -310,7 +310,7 @@ def test_orphans_go_back_into_the_queue_and_fail_when_workers_keep_dying(
 def test_recovery_leaves_the_living_alone(asked, bells, django_capture_on_commit_callbacks):
     alive, silent, waiting = running(asked), running(asked, heartbeat_at=silent_since(1)), new_run(asked)
     with django_capture_on_commit_callbacks(execute=True):
-        assert services.runs_recover() == 1
+        assert jobs.recover() == 1
     alive.refresh_from_db()
     assert alive.status == "running"
     assert bells == [str(silent.id)]
@@ -319,7 +319,7 @@ def test_recovery_leaves_the_living_alone(asked, bells, django_capture_on_commit
 
 def test_recovery_ends_what_was_to_be_cancelled(asked):
     run = running(asked, cancel_requested=True)
-    assert services.runs_recover(all_running=True) == 0
+    assert jobs.recover(all_running=True) == 0
     run.refresh_from_db()
     assert run.status == "cancelled"
 
@@ -347,7 +347,7 @@ def test_only_listed_steps_are_taken(asked, status):
         ended = timezone.now() if status in Run.ENDED else None
         run = new_run(asked, status=status, finished_at=ended, figures={} if status == "done" else None)
         with pytest.raises(InvalidTransition, match=f"is {status}; it cannot become {to}"):
-            services.run_move(run_id=run.id, to=to)
+            jobs.move(Run, run.id, to=to)
 
 
 def test_the_database_refuses_a_finished_run_without_a_time_or_figures(asked):
@@ -415,7 +415,7 @@ def test_the_task_gives_up_quietly_when_the_broker_is_away(
     def publish(*_, **__):
         raise kombu.exceptions.OperationalError("connection refused")
 
-    monkeypatch.setattr(services.app, "send_task", publish)
+    monkeypatch.setattr(jobs.app, "send_task", publish)
     with django_capture_on_commit_callbacks(execute=True):
         run = services.run_create(layout=asked[0], scenario=asked[1])
     assert run.status == "queued"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.core.solved import Described
+from twin.core.solved import Described, Progress
 from twin.core.telemetry.alarms import Whitening, cusum, whitening
 from twin.core.telemetry.compare import Columns, driven_by
 from twin.core.telemetry.layout_fit import LayoutModel, cdu_objects, swayed
@@ -44,7 +44,13 @@ class _Candidate:
 
 
 def diagnose_layout(
-    year: Described, measured: Mapping[tuple[str, str], Columns], *, start_s: float, end_s: float, offset_s: float
+    year: Described,
+    measured: Mapping[tuple[str, str], Columns],
+    *,
+    start_s: float,
+    end_s: float,
+    offset_s: float,
+    progress: Progress = lambda stage, frac: None,
 ) -> list[dict[str, Any]]:
     """Return the faults that readings show, the surest first.
 
@@ -56,6 +62,8 @@ def diagnose_layout(
         By object and quantity, in SI. Readings whose quality is not 1 are left out.
     start_s, end_s, offset_s : float
         Span [s since 1970], and the clock that the typical year runs on, from UTC [s].
+    progress : callable
+        Takes what is done and how far it is, 0 to 1.
 
     Raises
     ------
@@ -63,13 +71,14 @@ def diagnose_layout(
         If the readings are too few, or the layout cannot be solved.
     """
     span = {"start_s": start_s, "end_s": end_s, "offset_s": offset_s}
+    progress("solving the measured times", 0.05)
     driven = driven_by(year, measured, **span, most=MOST_TIMES)
     if driven.at_s.size < LEAST_TIMES:
         raise ValueError(
             f"there are good readings at {driven.at_s.size} times between --start and --end; {LEAST_TIMES} or more are"
             " needed to tell a fault from noise"
         )
-    model = LayoutModel(driven, swayed(year, measured, driven, **span, most=MOST_TIMES))
+    model = LayoutModel(driven, swayed(year, measured, driven, **span, most=MOST_TIMES), progress)
     described = model.read({})
     left = model.residuals(described)
     fouled = {

@@ -4,7 +4,6 @@ Parts of the time are held out: a fit that does worse there than the description
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 from twin.core.inputs.parameters import APPLIED, Truth, truth_named
 from twin.core.solve.as_operated import with_parameters
 from twin.core.solve.steady import solve_steady
-from twin.core.solved import Described
+from twin.core.solved import Described, Progress
 from twin.core.telemetry.alarms import whitening
 from twin.core.telemetry.calibrate import Estimate, Fit, Parameter, fit_map, judged, time_blocks
 from twin.core.telemetry.compare import Columns, Driven, driven_by
+from twin.core.telemetry.fitted import DEFAULT, LayoutFit
 from twin.core.telemetry.predicted import Points, predicted_points
 from twin.core.telemetry.publish import sensor
 from twin.core.telemetry.quantities import PARAMETERS, QUANTITIES, is_sensor_temperature, point_name, split_point
@@ -27,7 +27,6 @@ FloatArray = NDArray[np.float64]
 MOST_TIMES = 24  # that the solver is run at
 LEAST_TIMES = 8
 N_BLOCKS, HELD_OUT = 8, (2, 5)  # two of eight blocks of time are never fitted
-DEFAULT = ("sensor_bias", "ua_frac", "ups_loss_frac", "transformer_loss_frac")
 # Readings of these objects are fitted; racks follow the load that the layout is driven by.
 FITTED_KINDS = ("cdu", "feed", "plant", "hall", "air-unit", "site")
 FRAC_SIGMA = 0.25  # what a described loss or conductance may be off by, one sigma, of its logarithm
@@ -35,31 +34,7 @@ BIAS_SIGMAS = 4.0  # a bias's prior, in usual sensor sigmas: 0.6 K of a thermome
 GAIN_SIGMA = 0.02
 MOST_BIAS_SIGMAS = 40.0
 DIFFERENCE_FRAC = 0.05  # of a prior's sigma
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LayoutFit:
-    """What a layout's calibration found. `as_json` has the shape of `calibrate_telemetry --json`."""
-
-    parameters: tuple[dict[str, Any], ...]
-    scores: Mapping[str, dict[str, Any]]
-    accepted: bool
-    reason: str
-    n_times: int
-    n_held_out: int
-    load_from: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {
-            "parameters": list(self.parameters),
-            "scores": dict(self.scores),
-            "accepted": self.accepted,
-            "reason": self.reason,
-            "times": self.n_times,
-            "times_held_out": self.n_held_out,
-            "load_from": self.load_from,
-        }
+USUAL_SOLVES = 20
 
 
 def fit_layout(
@@ -70,6 +45,7 @@ def fit_layout(
     end_s: float,
     offset_s: float,
     parameters: Sequence[str] = DEFAULT,
+    progress: Progress = lambda stage, frac: None,
 ) -> LayoutFit:
     """Fit a layout's parameters to readings.
 
@@ -84,6 +60,8 @@ def fit_layout(
     parameters : sequence of str
         Names out of `publish.APPLIED`: each is fitted for every object of the layout that has it, CDUs by their group;
         biases and gains for the measured temperatures, flows and powers of CDUs.
+    progress : callable
+        Takes what is done and how far it is, 0 to 1.
 
     Raises
     ------
@@ -94,13 +72,16 @@ def fit_layout(
         if name not in APPLIED:
             known = "is not calibrated yet" if name in PARAMETERS else "is unknown"
             raise ValueError(f"--parameters: {name} {known}; there are {', '.join(APPLIED)}")
+    progress("solving the measured times", 0.05)
     driven = driven_by(year, measured, start_s=start_s, end_s=end_s, offset_s=offset_s, most=MOST_TIMES)
     if driven.at_s.size < LEAST_TIMES:
         raise ValueError(
             f"there are good readings at {driven.at_s.size} times between --start and --end; {LEAST_TIMES} or more are"
             " needed to fit and to hold some out"
         )
-    model = LayoutModel(driven, swayed(year, measured, driven, start_s=start_s, end_s=end_s, offset_s=offset_s))
+    model = LayoutModel(
+        driven, swayed(year, measured, driven, start_s=start_s, end_s=end_s, offset_s=offset_s), progress
+    )
     wanted = _wanted(year, model.keys, parameters)
     if not wanted:
         raise ValueError(f"nothing to fit: the layout has no object with {', '.join(parameters)}, or no point of it")
@@ -160,8 +141,8 @@ def swayed(
 class LayoutModel:
     """The layout under its measured weather and load, solved once for each set of its own parameters."""
 
-    def __init__(self, driven: Driven, also: Sequence[Described]) -> None:
-        self.driven = driven
+    def __init__(self, driven: Driven, also: Sequence[Described], progress: Progress) -> None:
+        self.driven, self.progress = driven, progress
         self.solved: dict[tuple[tuple[str, float], ...], Points] = {}
         described = self.predicted({})
         self.keys = [
@@ -189,6 +170,8 @@ class LayoutModel:
         """Return what a plant with these parameters has, without its sensors' errors."""
         own = tuple((name, value) for name, value in values.items() if "sensor_" not in name)
         if own not in self.solved:
+            n = len(self.solved)  # how many it takes is known at the end only
+            self.progress("solving the plant as it may be", 0.1 + 0.85 * n / (n + USUAL_SOLVES))
             truths = [truth_named(name, value) for name, value in own]
             steady = solve_steady(with_parameters(self.driven.layout, truths), range(self.driven.at_s.size))
             self.solved[own] = predicted_points(steady)

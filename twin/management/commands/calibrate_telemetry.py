@@ -7,9 +7,10 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from twin.core.inputs.parameters import APPLIED
-from twin.core.telemetry.layout_fit import DEFAULT, fit_layout
+from twin.core.telemetry.fitted import DEFAULT
+from twin.core.telemetry.layout_fit import fit_layout
 from twin.exceptions import CannotSimulate
-from twin.management.readings import add_readings_arguments, asked_readings
+from twin.management.readings import add_readings_arguments, named_readings
 from twin.telemetry.accept import accept
 
 
@@ -34,7 +35,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, layout: str, scenario: str | None, start: str, end: str, **options: Any) -> None:
         made = None
         try:
-            asked = asked_readings(layout, scenario, start, end)
+            asked = named_readings(layout, scenario, start, end)
             names = [name.strip() for name in options["parameters"].split(",") if name.strip()]
             fit = fit_layout(asked.year, asked.measured, **asked.span, parameters=names)
             if options["accept"] is not None:

@@ -7,9 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from twin.core.telemetry.compare import compare
 from twin.exceptions import CannotSimulate
-from twin.management.readings import add_readings_arguments, asked_readings
-from twin.models import Run
-from twin.runs import snapshot
+from twin.management.readings import add_readings_arguments, named_readings
+from twin.telemetry.asked import figure_bands
 
 
 class Command(BaseCommand):
@@ -21,8 +20,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, layout: str, scenario: str | None, start: str, end: str, **options: Any) -> None:
         try:
-            asked = asked_readings(layout, scenario, start, end)
-            bands = _bands(snapshot.sha256(snapshot.canonical(asked.inputs)))
+            asked = named_readings(layout, scenario, start, end)
+            bands = figure_bands(asked.inputs_sha256)
             comparison = compare(asked.year, asked.measured, **asked.span, figure_bands=bands)
         except (CannotSimulate, ValueError) as refusal:
             raise CommandError(str(refusal)) from refusal
@@ -49,18 +48,6 @@ class Command(BaseCommand):
             self.stdout.write(f"{point:58} n {row['n']:6}  {scores}, inside {_share(row['covered_frac'])}{driven}")
         for point in comparison.not_predicted:
             self.stdout.write(f"{point:58} not predicted")
-
-
-def _bands(inputs_sha256: str) -> dict[str, tuple[float, float]]:
-    """Return low and high of each figure over its value, of the last run of just this description and scenario."""
-    run = Run.objects.filter(inputs_sha256=inputs_sha256, status=Run.Status.DONE).order_by("-created_at").first()
-    if run is None:
-        return {}
-    return {
-        name: (band[0] / run.figures[name], band[1] / run.figures[name])
-        for name, band in (run.bands or {}).items()
-        if band and run.figures.get(name)
-    }
 
 
 def _text(value: float | None) -> str:

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from twin.core.telemetry.layout_faults import diagnose_layout
 from twin.exceptions import CannotSimulate
-from twin.management.readings import add_readings_arguments, asked_readings
+from twin.management.readings import add_readings_arguments, named_readings
 
 
 class Command(BaseCommand):
@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, layout: str, scenario: str | None, start: str, end: str, **options: Any) -> None:
         try:
-            asked = asked_readings(layout, scenario, start, end)
+            asked = named_readings(layout, scenario, start, end)
             faults = diagnose_layout(asked.year, asked.measured, **asked.span)
         except (CannotSimulate, ValueError) as refusal:
             raise CommandError(str(refusal)) from refusal

@@ -22,7 +22,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from twin import solver_door
 from twin.onboarding import first_start
-from twin.runs import ring, services
+from twin.runs import jobs, ring
 
 POLL_S = 0.2
 STOP_S = 4.0  # a run that is being solved then is queued again at the next start
@@ -89,7 +89,7 @@ class Command(BaseCommand):
                 self._say("Making a new database with the catalogue and sample sites ...")
             call_command("migrate", interactive=False, verbosity=0)
             # With the embedded broker no worker lives yet, so every unfinished run is an orphan.
-            n_waiting = services.runs_recover(all_running=settings.EMBEDDED_BROKER)
+            n_waiting = jobs.recover(all_running=settings.EMBEDDED_BROKER)
             n_samples = first_start.database_fill()
         except DatabaseError as error:
             raise CommandError(f"the database cannot be used: {error}") from error
@@ -104,7 +104,7 @@ class Command(BaseCommand):
         if not no_worker:
             children["worker"] = Child(_worker_command(concurrency))
             with contextlib.suppress(kombu.exceptions.OperationalError):  # the broker is away: a worker's page says so
-                services.app.send_task(WARM_UP, retry=True, retry_policy=services.PUBLISH_RETRY)
+                jobs.app.send_task(WARM_UP, retry=True, retry_policy=jobs.PUBLISH_RETRY)
         stop: list[int] = []
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda received, _: stop.append(received))
@@ -123,7 +123,7 @@ class Command(BaseCommand):
         finally:
             _stop_all(children)
             if settings.EMBEDDED_BROKER and not no_worker:
-                services.runs_recover(all_running=True)
+                jobs.recover(all_running=True)
             lock.close()
 
     def _say(self, line: str) -> None:
@@ -188,8 +188,8 @@ class Command(BaseCommand):
     def _recover(self, all_running: bool) -> None:
         close_old_connections()
         try:
-            services.runs_recover(all_running=all_running)
-            ring.runs_ring(n_overdue=0)
+            jobs.recover(all_running=all_running)
+            ring.jobs_ring(n_overdue=0)
         except (DatabaseError, InterfaceError) as error:  # a database that is away must not end the web server
             self.stderr.write(f"Unfinished runs could not be queried: {error}")
 

@@ -13,6 +13,7 @@ from facility.models import Layout
 from twin.core.inputs.layout import layout_inputs
 from twin.core.inputs.parameters import without_object
 from twin.core.solve.simulate import described
+from twin.core.telemetry.fitted import LayoutFit
 from twin.core.telemetry.layout_fit import fit_layout
 from twin.core.telemetry.publish import publish, usual_noise
 from twin.runs import snapshot
@@ -116,6 +117,7 @@ def test_readings_of_the_layout_as_described_move_nothing_that_is_told(inputs, d
     inside = [row["low"] <= row["before"] <= row["high"] for row in fit.parameters]
     assert np.mean(inside) > 0.75
     assert not fit.accepted  # it only learned the noise
+    assert LayoutFit.from_json(json.loads(json.dumps(fit.as_json()))).as_json() == fit.as_json()
     assert fit.reason.startswith("refused")
     with pytest.raises(ValueError, match="the fit is not accepted: refused.*nothing was changed"):
         accept(layout=Layout(slug="any"), fit=fit, name="As of July", start_s=START_S, end_s=START_S)

@@ -1,0 +1,52 @@
+"""What a site's readings say of one of its layouts: a comparison, a diagnosis or a calibration, made by a worker."""
+
+from django.db import models
+from django.db.models import Q
+
+from facility.models import Layout
+from twin.models.job import Job, ended_has_a_time
+from twin.models.scenario import Scenario
+
+
+class Study(Job):
+    """One question about the readings of a span of time, and its answer."""
+
+    class Kind(models.TextChoices):
+        COMPARISON = "comparison", "comparison"
+        DIAGNOSIS = "diagnosis", "diagnosis"
+        CALIBRATION = "calibration", "calibration"
+
+    HEAVY = ("result",)
+    TASK = "twin.tasks.study_make"
+
+    kind = models.CharField(max_length=12, choices=Kind)
+    layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="studies")
+    scenario = models.ForeignKey(Scenario, on_delete=models.CASCADE, related_name="studies")
+    start_at = models.DateTimeField(help_text="First reading.")
+    end_at = models.DateTimeField(help_text="Up to but not including it.")
+    offset_s = models.FloatField(default=0.0, help_text="From UTC [s]: the clock that what is not measured follows.")
+    parameters = models.JSONField(default=list, blank=True, help_text="Names of what a calibration fits.")
+    key = models.CharField(max_length=120, blank=True, help_text="Idempotency-Key of the program that asked.")
+    inputs_sha256 = models.CharField(max_length=64, blank=True, help_text="Of the layout and scenario as they were.")
+    result = models.JSONField(null=True, blank=True, help_text="As the command of the same name prints it.")
+    accepted_as = models.ForeignKey(
+        Layout,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="The layout as operated that a calibration was accepted as.",
+    )
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name_plural = "studies"
+        constraints = [
+            ended_has_a_time("study_finished_at_iff_ended"),
+            models.CheckConstraint(name="study_done_has_result", condition=~Q(status="done") | Q(result__isnull=False)),
+            models.CheckConstraint(name="study_ends_after_start", condition=Q(end_at__gt=models.F("start_at"))),
+            models.UniqueConstraint(fields=["created_by", "key"], condition=~Q(key=""), name="study_key_user_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display().capitalize()} {str(self.id)[:8]}"

@@ -1,0 +1,59 @@
+"""A study is made: what workers do, with the solvers that the web process does without."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from twin.core.telemetry.compare import compare
+from twin.core.telemetry.layout_faults import diagnose_layout
+from twin.core.telemetry.layout_fit import fit_layout
+from twin.core.text.json_numbers import without_nan
+from twin.exceptions import RunLost
+from twin.models import Study
+from twin.runs import jobs
+from twin.runs.leases import Lease, patiently
+from twin.telemetry.asked import AskedReadings, asked_readings, figure_bands
+
+
+def study_make(study_id: UUID) -> None:
+    """Answer a study that is queued, or that a dead worker left behind.
+
+    Raises
+    ------
+    RunHeld
+        If another worker is at it right now.
+    """
+    jobs.perform(Study, study_id, _make)
+
+
+def _make(study_id: UUID, lease: Lease) -> None:
+    study = Study.objects.select_related("layout__site", "scenario__site", "scenario__weather").get(id=study_id)
+    asked = asked_readings(
+        study.layout,
+        study.scenario,
+        start_s=study.start_at.timestamp(),
+        end_s=study.end_at.timestamp(),
+        offset_s=study.offset_s,
+    )
+    result = without_nan(_answer(study, asked, lease))
+    patiently(lease.check)
+
+    @transaction.atomic
+    def store() -> None:
+        if not lease.mine.update(result=result, inputs_sha256=asked.inputs_sha256):
+            raise RunLost("another worker took the study over")
+        jobs.move(Study, study.id, to=Study.Status.DONE)
+
+    patiently(store)
+
+
+def _answer(study: Study, asked: AskedReadings, lease: Lease) -> dict[str, Any]:
+    if study.kind == Study.Kind.COMPARISON:
+        lease("solving the measured times", 0.2)
+        bands = figure_bands(asked.inputs_sha256)
+        return compare(asked.year, asked.measured, **asked.span, figure_bands=bands).as_json()
+    if study.kind == Study.Kind.DIAGNOSIS:
+        return {"faults": diagnose_layout(asked.year, asked.measured, **asked.span, progress=lease)}
+    fit = fit_layout(asked.year, asked.measured, **asked.span, parameters=study.parameters, progress=lease)
+    return fit.as_json()

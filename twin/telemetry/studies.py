@@ -1,0 +1,135 @@
+"""What a site's readings say of a layout, for pages and programs: asked for here, made by a worker, accepted here."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Max, Min
+
+from facility.models import Layout, Site
+from facility.permissions import check_write
+from twin.core.inputs.parameters import APPLIED
+from twin.core.telemetry.fitted import DEFAULT, LayoutFit
+from twin.core.telemetry.readings import FIRST_MS, LAST_MS
+from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
+from twin.models import Scenario, Study, TelemetryDay
+from twin.runs import jobs, snapshot
+from twin.telemetry.accept import accept
+
+MOST_DAYS = 400  # of a span
+SAME = ("kind", "layout_id", "scenario_id", "start_at", "end_at", "offset_s", "parameters")
+
+
+def study_ask(
+    *,
+    kind: Study.Kind,
+    layout: Layout,
+    scenario: Scenario,
+    start_at: dt.datetime,
+    end_at: dt.datetime,
+    offset_s: float = 0.0,
+    parameters: Sequence[str] = (),
+    key: str = "",
+    user=None,
+) -> Study:
+    """Record a question about the readings of a layout's site and queue it; the same key gives the same study.
+
+    Raises
+    ------
+    CannotSimulate
+        If the scenario belongs to another site.
+    KeyReused
+        If this user's key came with another question before.
+    PermissionDenied
+        If `user` is given and may not change the site.
+    ValidationError
+        If the span is odd, or a parameter unknown.
+    """
+    check_write(user, layout.site)
+    if scenario.site_id != layout.site_id:
+        raise CannotSimulate(f"Scenario {scenario.slug} belongs to another site than layout {layout.slug}.")
+    for name, when in (("start", start_at), ("end", end_at)):
+        if not FIRST_MS <= when.timestamp() * 1e3 <= LAST_MS:
+            raise ValidationError({name: f"{name} is {when:%Y-%m-%d}; must lie from 1990 to 2100."})
+    if not start_at < end_at:
+        raise ValidationError({"end": "end must come after start."})
+    if end_at - start_at > dt.timedelta(days=MOST_DAYS):
+        raise ValidationError({"end": f"The span must not be longer than {MOST_DAYS} days."})
+    names = list(dict.fromkeys(parameters or DEFAULT)) if kind == Study.Kind.CALIBRATION else []
+    if unknown := [name for name in names if name not in APPLIED]:
+        raise ValidationError({"parameters": f"{unknown[0]} is not fitted; there are {', '.join(APPLIED)}."})
+    study = Study(
+        kind=kind,
+        layout=layout,
+        scenario=scenario,
+        start_at=start_at,
+        end_at=end_at,
+        offset_s=offset_s,
+        parameters=names,
+        key=key,
+        created_by=user,
+    )
+    known = Study.objects.filter(created_by=user, key=key).defer(*Study.HEAVY).first() if key else None
+    if known is not None:
+        if any(getattr(known, name) != getattr(study, name) for name in SAME):
+            raise KeyReused(f"Idempotency-Key {key} was used for another question; take a new one.")
+        return known
+    with transaction.atomic():
+        study.save()
+        jobs.ring(Study, study.id)
+    return study
+
+
+@transaction.atomic
+def study_retry(study: Study, *, user) -> Study:
+    """Queue a failed or cancelled study again, on the layout and readings as they are now."""
+    found = jobs.queued_again(study, user=user)
+    jobs.ring(Study, found.id)
+    return found
+
+
+@transaction.atomic
+def study_accept(study: Study, *, name: str, user) -> Layout:
+    """Return a copy of the layout with what a calibration found; see `accept`.
+
+    Raises
+    ------
+    InvalidTransition
+        If it is no calibration that is done, was accepted before, or the layout or scenario has changed since.
+    PermissionDenied
+        If the user may not change the site.
+    ValueError, ValidationError
+        As `accept`.
+    """
+    check_write(user, study.layout.site)
+    found = Study.objects.select_for_update(of=("self",)).select_related("layout__site", "scenario").get(id=study.id)
+    if found.kind != Study.Kind.CALIBRATION or found.status != Study.Status.DONE or found.result is None:
+        raise InvalidTransition(f"{found} is {found.status}; only a calibration that is done can be accepted.")
+    if found.accepted_as is not None:
+        raise InvalidTransition(f"{found} was accepted as {found.accepted_as.path} already.")
+    now = snapshot.sha256(snapshot.canonical(snapshot.snapshot(found.layout, found.scenario)))
+    if now != found.inputs_sha256:
+        raise InvalidTransition(
+            f"{found.layout.path} or its scenario has changed since it was calibrated; calibrate it again."
+        )
+    made = accept(
+        layout=found.layout,
+        fit=LayoutFit.from_json(found.result),
+        name=name,
+        start_s=found.start_at.timestamp(),
+        end_s=found.end_at.timestamp(),
+        user=user,
+    )
+    Study.objects.filter(id=found.id).update(accepted_as=made)
+    return made
+
+
+def span_of_readings(site: Site) -> tuple[dt.datetime, dt.datetime] | None:
+    """Return the beginning of the first and the end of the last UTC day with readings."""
+    days: Mapping[str, Any] = TelemetryDay.objects.filter(point__site=site).aggregate(first=Min("day"), last=Max("day"))
+    if days["first"] is None:
+        return None
+    first, last = (dt.datetime.combine(days[name], dt.time(), dt.UTC) for name in ("first", "last"))
+    return first, last + dt.timedelta(days=1)
