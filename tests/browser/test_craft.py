@@ -41,6 +41,8 @@ def addresses(layout, scenario, signed_in) -> list[str]:
         reverse("site-new"),
         reverse("site-detail", args=here[:1]),
         reverse("site-edit", args=here[:1]),
+        reverse("site-telemetry", args=here[:1]),
+        reverse("telemetry-upload", args=here[:1]),
         reverse("weather-upload", args=here[:1]),
         reverse("scenario-edit", args=[here[0], scenario.slug]),
         reverse("layout-new", args=here[:1]),

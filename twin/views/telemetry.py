@@ -8,6 +8,7 @@ from django.shortcuts import render
 from facility.permissions import may_change_site
 from facility.views.lookup import visible_site_or_404
 from twin.telemetry.points import counted_points, point_rows
+from twin.views.studies import StudyForm, newest_studies
 
 ON_A_PAGE = 200
 
@@ -20,12 +21,15 @@ def site_telemetry(request: HttpRequest, site: str) -> HttpResponse:
     points = counted_points(site)
     found = points.filter(object__icontains=words) if words else points
     page = Paginator(found, ON_A_PAGE).get_page(request.GET.get("page"))
+    may_change = may_change_site(request.user, site)
     context = {
         "site": site,
+        "studies": newest_studies(site),
+        "form": StudyForm(site) if may_change and page.paginator.count else None,
         "page": page,
         "points": point_rows(page.object_list),
         "words": words,
         "n_points": page.paginator.count,
-        "may_change": may_change_site(request.user, site),
+        "may_change": may_change,
     }
     return render(request, "twin/site_telemetry.html", context)

@@ -4,7 +4,19 @@ from django.contrib.auth.decorators import login_required
 from django.urls import path
 
 from twin import solver_door
-from twin.views import draw, glossary, model_pages, own_products, runs, scenarios, sites, telemetry, validation
+from twin.views import (
+    draw,
+    glossary,
+    model_pages,
+    own_products,
+    runs,
+    scenarios,
+    sites,
+    studies,
+    telemetry,
+    uploads,
+    validation,
+)
 
 LAYOUT = "sites/<slug:site>/<slug:layout>/"
 solved = login_required(solver_door.solved)  # by a solver process; `twin.solvers.urls` has the views
@@ -14,6 +26,14 @@ urlpatterns = [
     path("sites/<slug:site>/", sites.site_detail, name="site-detail"),
     path("sites/<slug:site>/-/file/", sites.site_file, name="site-file"),
     path("sites/<slug:site>/-/telemetry/", telemetry.site_telemetry, name="site-telemetry"),
+    path("sites/<slug:site>/-/telemetry/upload/", uploads.readings_upload, name="telemetry-upload"),
+    path("sites/<slug:site>/-/telemetry/<int:upload>/", uploads.readings_mapping, name="telemetry-mapping"),
+    path("sites/<slug:site>/-/telemetry/<int:upload>/drop/", uploads.readings_forget, name="telemetry-forget"),
+    path("sites/<slug:site>/-/telemetry/study/", studies.study_create, name="study-create"),
+    path("studies/<uuid:study>/", studies.study_detail, name="study-detail"),
+    path("studies/<uuid:study>/cancel/", studies.study_cancel, name="study-cancel"),
+    path("studies/<uuid:study>/retry/", studies.study_retry, name="study-retry"),
+    path("studies/<uuid:study>/accept/", studies.study_accept, name="study-accept"),
     path("sites/<slug:site>/-/new-scenario/", scenarios.scenario_edit, name="scenario-new"),
     path("sites/<slug:site>/-/scenarios/<slug:scenario>/", scenarios.scenario_edit, name="scenario-edit"),
     path("sites/<slug:site>/<slug:layout>/", solved, name="layout-detail"),

@@ -1,0 +1,140 @@
+"""Readings from a file to a layout as operated: upload, map, compare, diagnose, calibrate, accept."""
+
+import os
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.core.management import call_command
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from facility.models import Layout
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.compiled,
+    pytest.mark.django_db(transaction=True),
+    # pytest-base-url, which pytest-playwright brings, has not moved its fixture yet.
+    pytest.mark.filterwarnings("ignore:Session-scoped fixtures defined as instance methods"),
+]
+
+START = "2026-07-01T00:00:00Z"
+BIAS_K = 0.8
+SHOTS = os.environ.get("TWIN_TEST_SHOTS")
+
+
+@pytest.fixture
+def readings(solvable, tmp_path) -> Path:
+    """A day of the layout's readings: one sensor reads high, and its name is one of the building's own."""
+    cdu = solvable.cdus.first().name
+    truth, out = tmp_path / "truth.yaml", tmp_path / "points.csv"
+    truth.write_text(f"[{{object: 'cdu/{cdu}|secondary_return_degc', parameter: sensor_bias, value: {BIAS_K}}}]")
+    call_command(
+        "publish_telemetry",
+        solvable.path,
+        start=START,
+        hours=24,
+        step=3600,
+        noise="1",
+        truth=truth,
+        out=out,
+        verbosity=0,
+    )
+    own_name = f"BMS {cdu} sec return temp"
+    out.write_text(out.read_text().replace(f"cdu/{cdu}|secondary_return_degc", own_name))
+    return out
+
+
+def looked_at(page: Page, name: str) -> None:
+    """Hold a page to the rules of every page, and keep its picture where one is wanted."""
+    violations = Axe().run(page).response["violations"]
+    grave = [v["id"] for v in violations if v["impact"] in ("serious", "critical")]
+    assert not grave, (name, grave)
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        beside = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert beside <= 0, (name, width)
+        if SHOTS:
+            page.screenshot(path=f"{SHOTS}/{name}-{width}.png", full_page=True)
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
+def ask(page: Page, home: str, what: str) -> None:
+    page.goto(home)
+    page.get_by_role("button", name=what, exact=True).click()
+    expect(page.locator(".page-head .state.done")).to_be_visible(timeout=120_000)
+
+
+def test_readings_lead_to_a_layout_as_operated(live_server, signed_in, solvable, readings, celery_worker_thread):
+    page, site = signed_in, solvable.site
+    home = live_server.url + reverse("site-telemetry", args=[site.slug])
+    page.goto(home)
+    page.get_by_role("link", name="Readings from a file").click()
+    looked_at(page, "upload")
+    page.get_by_label("File", exact=True).set_input_files(readings)
+    page.get_by_role("button", name="Read the file").click()
+    expect(page.get_by_role("heading", name="What the points mean")).to_be_visible()
+    cdu = f"cdu/{solvable.cdus.first().name}"
+    expect(page.get_by_label("Object of BMS")).to_have_value(cdu)
+    expect(page.get_by_label("Quantity of BMS")).to_have_value("secondary_return_degc")
+    looked_at(page, "mapping")
+    page.get_by_label("Quantity of BMS").fill("mood")
+    page.get_by_role("button", name="Store the readings").click()
+    expect(page.get_by_role("alert")).to_contain_text("mood is unknown")
+    page.get_by_label("Quantity of BMS").fill("secondary_return_degc")
+    page.get_by_role("button", name="Store the readings").click()
+    expect(page.locator(".messages")).to_contain_text("readings stored, 0 were there already, 0 refused")
+    looked_at(page, "telemetry")
+
+    ask(page, home, "Compare")
+    worst = page.get_by_role("region", name="Points").locator("tbody tr").first
+    expect(worst).to_contain_text(f"{cdu} secondary_return_degc")
+    looked_at(page, "comparison")
+
+    ask(page, home, "Diagnose")
+    expect(page.get_by_role("region", name="Faults").locator("tbody tr").first).to_contain_text("sensor_bias")
+    looked_at(page, "diagnosis")
+
+    ask(page, home, "Calibrate")
+    expect(page.get_by_role("region", name="Parameters that the readings tell")).to_contain_text(
+        f"{cdu}|secondary_return_degc sensor_bias"
+    )
+    looked_at(page, "calibration")
+    page.get_by_label("Keep as layout").fill("Hall as of July")
+    page.get_by_role("button", name="Accept").click()
+    expect(page.locator(".messages")).to_contain_text("Hall as of July holds the calibrated parameters")
+    made = Layout.objects.get(site=site, name="Hall as of July")
+    bias = made.calibrated_parameters.get(name=f"{cdu}|secondary_return_degc sensor_bias")
+    assert bias.low <= BIAS_K <= bias.high
+    page.goto(home)
+    looked_at(page, "telemetry-after")
+
+
+def test_an_odd_file_and_an_odd_question_are_refused_with_a_sentence(
+    live_server, signed_in, solvable, readings, tmp_path
+):
+    page, site = signed_in, solvable.site
+    upload = live_server.url + reverse("telemetry-upload", args=[site.slug])
+    odd = tmp_path / "odd.csv"
+    odd.write_text("when,what\n1,2\n")
+    page.goto(upload)
+    page.get_by_label("File", exact=True).set_input_files(odd)
+    page.get_by_role("button", name="Read the file").click()
+    expect(page.locator(".field.invalid")).to_contain_text("the first column is when")
+    page.get_by_label("File", exact=True).set_input_files(readings)
+    page.get_by_label("Time zone").fill("Nowhere/City")
+    page.get_by_role("button", name="Read the file").click()
+    expect(page.locator(".field.invalid")).to_contain_text("Nowhere/City is unknown")
+    page.get_by_label("Time zone").fill("")
+    page.get_by_label("File", exact=True).set_input_files(readings)
+    page.get_by_role("button", name="Read the file").click()
+    page.get_by_role("button", name="Drop the file").click()
+    expect(page.locator(".messages")).to_contain_text("nothing of it is stored")
+    page.get_by_role("link", name="Readings from a file").click()
+    page.get_by_label("File", exact=True).set_input_files(readings)
+    page.get_by_role("button", name="Read the file").click()
+    page.get_by_role("button", name="Store the readings").click()
+    page.get_by_label("Up to").fill("2020-07-01T00:00")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("end must come after start")

@@ -1,0 +1,222 @@
+"""What a site's readings say of a layout: asked for, watched, read, and a calibration accepted."""
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from facility.models import Site
+from facility.permissions import check_change_site, may_change_site, visible_sites
+from facility.views.lookup import visible_site_or_404
+from twin.core.inputs.parameters import APPLIED
+from twin.core.telemetry.fitted import DEFAULT
+from twin.core.telemetry.readings import zone_named
+from twin.exceptions import CannotSimulate, InvalidTransition
+from twin.models import Study
+from twin.runs import jobs, ring
+from twin.telemetry import studies
+
+MOST_SHOWN = 20  # studies on a site's page
+FIGURE_UNITS = {"output_tokens_per_s": "tok/s", "tokens_per_joule": "tok/J", "meter_power_w": "W"}
+MOST_POINTS = 300  # of a comparison on its page; the API has all
+
+
+class StudyForm(forms.Form):
+    """A layout, a scenario, a span of time, and what is to be fitted."""
+
+    layout = forms.ChoiceField()
+    scenario = forms.ChoiceField(help_text="Says what is not measured.")
+    start = forms.DateTimeField(label="From", widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M"))
+    end = forms.DateTimeField(
+        label="Up to",
+        widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M"),
+        help_text="Not included.",
+    )
+    time_zone = forms.CharField(
+        max_length=60,
+        label="Time zone",
+        help_text="Of both times, such as America/Chicago; what is not measured follows the typical year on its clock.",
+    )
+    parameters = forms.MultipleChoiceField(
+        required=False,
+        choices=[(name, name) for name in APPLIED],
+        initial=DEFAULT,
+        widget=forms.CheckboxSelectMultiple,
+        label="Calibrated",
+    )
+
+    def __init__(self, site: Site, *args: Any) -> None:
+        super().__init__(*args)
+        self.site = site
+        self.fields["layout"].choices = list(site.layouts.order_by("name", "id").values_list("slug", "name"))
+        self.fields["scenario"].choices = list(site.scenarios.values_list("slug", "name"))
+        self.fields["time_zone"].initial = "UTC"
+        if span := studies.span_of_readings(site):
+            self.fields["start"].initial, self.fields["end"].initial = (when.replace(tzinfo=None) for when in span)
+
+    def clean_time_zone(self) -> ZoneInfo:
+        """Return the zone."""
+        try:
+            return zone_named(self.cleaned_data["time_zone"])
+        except ValueError as error:
+            raise forms.ValidationError(f"{error}.") from error
+
+    def asked(self) -> dict[str, Any]:
+        """Return what `study_ask` takes."""
+        said = self.cleaned_data
+        start, end = (said[name].replace(tzinfo=said["time_zone"]) for name in ("start", "end"))
+        return {
+            "layout": self.site.layouts.select_related("site").get(slug=said["layout"]),
+            "scenario": self.site.scenarios.get(slug=said["scenario"]),
+            "start_at": start,
+            "end_at": end,
+            "offset_s": (start.utcoffset() or dt.timedelta()).total_seconds(),
+            "parameters": said["parameters"],
+        }
+
+
+def newest_studies(site: Site) -> list[Study]:
+    """Return the newest studies of a site."""
+    rows = Study.objects.filter(layout__site=site).select_related("layout", "scenario").defer(*Study.HEAVY)
+    return list(rows[:MOST_SHOWN])
+
+
+@login_required
+@require_POST
+def study_create(request: HttpRequest, site: str) -> HttpResponse:
+    """Queue what was asked about a layout's readings, and show its progress."""
+    site = visible_site_or_404(request.user, site)
+    check_change_site(request.user, site)
+    form = StudyForm(site, request.POST)
+    kind = request.POST.get("kind", "")
+    if kind not in Study.Kind.values:
+        form.add_error(None, "Choose to compare, diagnose or calibrate.")
+    if form.is_valid():
+        try:
+            study = studies.study_ask(kind=Study.Kind(kind), user=request.user, **form.asked())
+            return redirect("study-detail", study.id)
+        except CannotSimulate as refusal:
+            form.add_error(None, str(refusal))
+        except ValidationError as refusal:
+            form.add_error(None, " ".join(refusal.messages))
+    return render(request, "twin/telemetry/ask.html", {"site": site, "form": form})
+
+
+def visible_study_or_404(request: HttpRequest, study: UUID, *deferred: str) -> Study:
+    """Return a study of a site that the user may see."""
+    rows = Study.objects.select_related("layout__site", "scenario", "created_by", "accepted_as__site").defer(*deferred)
+    return get_object_or_404(rows, pk=study, layout__site__in=visible_sites(request.user))
+
+
+@login_required
+@vary_on_headers("HX-Request")
+def study_detail(request: HttpRequest, study: UUID) -> HttpResponse:
+    """Show progress while a study is open, and what it found once it is done."""
+    study = visible_study_or_404(request, study)
+    context: dict[str, Any] = {
+        "study": study,
+        "layout": study.layout,
+        "site": study.layout.site,
+        "may_change": may_change_site(request.user, study.layout.site),
+    }
+    if not study.ended:
+        context["waiting"] = ring.waiting_reason(study)
+    if request.htmx and not study.ended:
+        return render(request, "twin/telemetry/_progress.html", context)
+    if request.htmx:  # it ended since the last poll: the whole page changes
+        return HttpResponse(headers={"HX-Refresh": "true"})
+    if study.status == Study.Status.DONE:
+        context |= shown(study)
+    return render(request, "twin/telemetry/study.html", context)
+
+
+def shown(study: Study) -> dict[str, Any]:
+    """Return what a page shows of a study that is done."""
+    result = study.result or {}
+    if study.kind == Study.Kind.COMPARISON:
+        points = sorted(result["points"], key=_error_first)
+        return {
+            "result": result,
+            "points": points[:MOST_POINTS],
+            "n_points": len(points),
+            "figure_units": [(name, FIGURE_UNITS.get(name, "")) for name in result["figures"]],
+        }
+    if study.kind == Study.Kind.CALIBRATION:
+        told = [row for row in result["parameters"] if row["identifiable"]]
+        scores = result["scores"]
+        return {
+            "result": result,
+            "told": told,
+            "untold": [row for row in result["parameters"] if not row["identifiable"]],
+            "scores": [
+                (quantity, *(_score(table[quantity]) for table in _tables(scores))) for quantity in scores["before"]
+            ],
+            "name": f"{study.layout.name} as operated",
+        }
+    return {"result": result}
+
+
+def _tables(scores: dict[str, Any]) -> list[dict[str, Any]]:
+    return [scores["before"], scores["after"], scores["held_out"]["before"], scores["held_out"]["after"]]
+
+
+def _score(row: dict[str, float | None]) -> tuple[float | None, str]:
+    return (row["rmse_k"], "K") if "rmse_k" in row else (row.get("cv_rmse_frac"), "%")
+
+
+def _error_first(row: dict[str, Any]) -> tuple[bool, float]:
+    covered = row["covered_frac"]
+    return row["input"], 2.0 if covered is None else covered
+
+
+@login_required
+@require_POST
+def study_cancel(request: HttpRequest, study: UUID) -> HttpResponse:
+    """Ask a study to stop."""
+    return _acted(request, study, jobs.cancel)
+
+
+@login_required
+@require_POST
+def study_retry(request: HttpRequest, study: UUID) -> HttpResponse:
+    """Queue a failed or cancelled study again."""
+    return _acted(request, study, studies.study_retry)
+
+
+def _acted(request: HttpRequest, study: UUID, service) -> HttpResponse:
+    study = visible_study_or_404(request, study, *Study.HEAVY)
+    check_change_site(request.user, study.layout.site)
+    try:
+        service(study, user=request.user)
+    except InvalidTransition as refusal:
+        messages.error(request, str(refusal))
+    return redirect("study-detail", study.id)
+
+
+@login_required
+@require_POST
+def study_accept(request: HttpRequest, study: UUID) -> HttpResponse:
+    """Copy the layout with what a calibration found, and show the copy."""
+    study = visible_study_or_404(request, study, *Study.HEAVY)
+    check_change_site(request.user, study.layout.site)
+    try:
+        made = studies.study_accept(study, name=request.POST.get("name", "").strip()[:120], user=request.user)
+    except ValidationError as refusal:
+        messages.error(request, " ".join(refusal.messages))
+    except (InvalidTransition, ValueError) as refusal:
+        messages.error(request, f"{refusal}")
+    else:
+        messages.success(
+            request, f"{made.name} holds the calibrated parameters; runs, drills and comparisons can use it."
+        )
+        return redirect("layout-detail", made.site.slug, made.slug)
+    return redirect("study-detail", study.id)
