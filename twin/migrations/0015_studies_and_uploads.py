@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('facility', '0010_calibrated_parameters'),
-        ('twin', '0013_run_sensitivity'),
+        ('twin', '0014_drafts_and_engine_version'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
