@@ -63,6 +63,7 @@ export function draw(element) {
   const sankey = figure.data.some((trace) => trace.type === "sankey");
   const traces = figure.data.map(themed), layout = layoutOf(figure.layout);
   if (element.clientWidth < 600) narrow(traces, layout);
+  if (!element.dataset.drawn) element.replaceChildren(); // what kept its room
   window.Plotly.react(element, traces, layout,
     sankey ? { ...config, modeBarButtons: [["toImage"]] } : config);
   element.dataset.drawn = "true";

@@ -222,7 +222,7 @@ function legend(block, nearest, unit) {
   part("legend-high").textContent = quantityText(high, unit);
   const mark = part("legend-mark");
   mark.hidden = tick === null;
-  if (tick !== null) mark.style.left = `${tickPercent(tick, low, high)}%`;
+  if (tick !== null) mark.querySelector("rect").setAttribute("x", `${tickPercent(tick, low, high)}%`);
   plan.panel.querySelector("[data-value-head]").textContent = data.label;
 }
 

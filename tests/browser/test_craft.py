@@ -185,6 +185,18 @@ def test_no_page_is_wider_than_the_window(live_server, signed_in, addresses):
     assert not found, "\n".join(found)
 
 
+def test_no_page_asks_for_what_its_policy_refuses(live_server, signed_in, addresses, layout):
+    """Scripts and styles are files or carry the page's nonce: the policy knows no inline exception."""
+    page, refused = signed_in, []
+    page.on("console", lambda line: refused.append(f"{page.url}: {line.text}") if line.type == "error" else None)
+    console = [reverse("admin:facility_rack_changelist"), reverse("admin:facility_layout_change", args=[layout.pk])]
+    for address in (*addresses, reverse("api-docs"), *console):
+        answer = page.goto(live_server.url + address)
+        assert "unsafe-inline" not in answer.headers["content-security-policy"], address
+    page.wait_for_load_state("networkidle")
+    assert not refused, "\n".join(refused)
+
+
 def test_nothing_jumps_while_a_page_loads(live_server, signed_in, addresses):
     page, moved = signed_in, []
     page.add_init_script(COUNT_SHIFTS)

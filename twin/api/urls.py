@@ -2,7 +2,8 @@
 
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView
+from drf_spectacular.views import SpectacularSwaggerSplitView as ApiDocsView
 from rest_framework.routers import SimpleRouter
 
 from twin.api import states, studies, telemetry, views
@@ -23,7 +24,7 @@ router.register("calibrations", studies.CalibrationViewSet, basename="api-calibr
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="api-docs"), name="api-root"),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
+    path("docs/", ApiDocsView.as_view(url_name="api-schema", template_name="api_docs.html"), name="api-docs"),
     path("serving/", ServingView.as_view(), name="api-serving"),
     path("serving/predict/", PredictionView.as_view(), name="api-serving-predict"),
     path("serving/measured/", MeasuredView.as_view(), name="api-serving-measured"),

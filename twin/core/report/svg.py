@@ -12,7 +12,7 @@ def svg(drawing: Drawing) -> str:
     body = "".join(_shape(shape) for shape in drawing.shapes)
     return (
         f'<svg role="img" aria-label="{escape(drawing.alt)}" viewBox="0 0 {_n(drawing.width)} {_n(drawing.height)}" '
-        f'style="max-width:{_n(drawing.width * 1.6)}px" font-family="{FONT}">{body}</svg>'
+        f'width="{_n(drawing.width * 1.6)}" font-family="{FONT}">{body}</svg>'
     )
 
 
