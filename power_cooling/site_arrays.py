@@ -327,7 +327,7 @@ class HallBank:
 
     n_units: FloatArray = _bounded(low=0)
     supply_set_degc: FloatArray = _bounded()
-    unit_capacity_w: FloatArray = _bounded(above=0)  # rating, for margins
+    unit_capacity_w: FloatArray = _bounded(above=0)  # rating, per unit
     unit_air_kg_s: FloatArray = _bounded(above=0)  # at full speed
     unit_fan_w: FloatArray = _bounded(low=0)  # at full speed
     coil_ua_w_per_k: FloatArray = _bounded(above=0)  # per unit at full air and water flow
@@ -376,7 +376,12 @@ class PlantBank:
     pump_static_frac: FloatArray = _bounded(0.3, low=0, high=1)
     min_flow_frac: FloatArray = _bounded(0.3, above=0, high=1)  # of design flow; a bypass carries the rest
     constant_flow: IntArray = _bounded(0, low=0, high=1)
+    pumped_heat_w: FloatArray = _bounded(np.inf, above=0)  # that the needed pumps at their rated flow are rated for
     tank_m3: FloatArray = _bounded(0.0, low=0)  # chilled water stored in the supply, for what happens in seconds
+    # what a cooler or tower cell is rated for, and at which entering water and air (dry bulb; wet bulb of towers)
+    outdoor_capacity_w: FloatArray = _bounded(np.inf, above=0)
+    outdoor_water_degc: FloatArray = _bounded(40.0)
+    outdoor_air_degc: FloatArray = _bounded(30.0)
     # dry and adiabatic coolers
     n_coolers: FloatArray = _bounded(0.0, low=0)
     cooler_ua_w_per_k: FloatArray = _bounded(1.0, above=0)  # per unit, fans at full speed
@@ -433,6 +438,7 @@ class PlantBank:
     def __post_init__(self) -> None:
         _spread(self, trailing={"chiller_capft": 6, "chiller_eirft": 6, "chiller_eirfplr": 3, "chiller_range_degc": 4})
         for wrong, said in (
+            (self.outdoor_water_degc <= self.outdoor_air_degc, "is rated for water no warmer than the outdoor air"),
             (
                 (self.n_coolers + self.n_towers <= 0) & (self.n_chillers <= 0),
                 "has no coolers, towers or chillers: nothing rejects its heat",

@@ -5,6 +5,11 @@ Three modes are weighed for each element and the feasible one of least power is 
 device at full speed with chillers taking the rest, chillers alone. Where none holds the set point the supply floats up
 to the temperature at which the plant, flat out, takes the heat.
 
+Coolers and towers carry no more than their maker rates: of what their coils would pass beyond it nobody vouches. Where
+outdoor air is colder than at the rating the rating grows with the difference that drives it, up to a quarter: selection
+programs turn flows that far. With chillers behind them those take the rest; without, `coupled.load_shedding` holds the
+racks back.
+
 An hour takes its mode and its running units without memory. Controls wait seconds to minutes before they change
 (`chillers.controlled_economiser_modes` has their dead band and hold, for steps of that size), and where modes change
 places their powers are equal, so that a band around the change-over moves an hour's energy by less than the models
@@ -42,6 +47,18 @@ FREE, PARTIAL, MECHANICAL = int(CoolingMode.FREE), int(CoolingMode.PARTIAL), int
 AirState: TypeAlias = tuple[float, float, float, float, float]
 HOTTEST_WATER_DEGC = 95.0  # a plant that would need hotter water cannot take the heat
 HOPELESS_W = 1e30  # power of a mode that cannot be used
+ASSUMED_MOST_OF_RATING = 1.25  # that a cooler or tower carries in colder air than it is rated at
+
+
+@compiled_part
+def rated_outdoors_w(p: Any, n_coolers: float, n_towers: float, dry_bulb: float, wet_bulb: float) -> float:
+    """Most heat [W] that the running coolers, or else towers, are rated for in this air; 0 where none runs."""
+    n = n_coolers if n_coolers > 0.0 else n_towers
+    if n <= 0.0:
+        return 0.0
+    air = dry_bulb if n_coolers > 0.0 else wet_bulb
+    drives = (p.outdoor_water_degc - air) / (p.outdoor_water_degc - p.outdoor_air_degc)
+    return n * p.outdoor_capacity_w * min(max(drives, 1.0), ASSUMED_MOST_OF_RATING)
 
 
 @compiled_part
@@ -396,10 +413,23 @@ def _flat_out_short(
     """Heat [W] that the plant flat out leaves over at a supply temperature."""
     free = 0.0
     if has_free:
-        free = min(_free_most(p, n_coolers, n_towers, supply + heat / c_water, c_water, air), heat)
+        rated = rated_outdoors_w(p, n_coolers, n_towers, air[0], air[1])
+        free = min(_free_most(p, n_coolers, n_towers, supply + heat / c_water, c_water, air), rated)
     if heat - free <= 0.0:
-        return -_free_most(p, n_coolers, n_towers, supply + heat / c_water, c_water, air) + heat
+        return heat - free
     return heat - free - _mechanical(p, n_towers, n_chillers, heat, free, supply, air)[1]
+
+
+@compiled
+def _over_rating(
+    p: Any, n_coolers: float, n_towers: float, n_chillers: float, heat: float, setpoint: float, air: AirState
+) -> float:
+    """Heat [W] beyond what all pumps, and towers that chillers stand on, are rated for; below 0 where there is room."""
+    over = heat - p.pumped_heat_w
+    if n_coolers <= 0.0 and n_towers > 0.0 and n_chillers > 0.0 and p.chiller_water_cooled == 1:
+        both = heat + _mechanical(p, n_towers, n_chillers, heat, 0.0, setpoint, air)[0]
+        over = max(over, heat * (1.0 - rated_outdoors_w(p, n_coolers, n_towers, air[0], air[1]) / both))
+    return over
 
 
 @compiled_part
@@ -417,7 +447,8 @@ def plant_scalar(
         return setpoint, FREE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, 0.0
     if not has_free and not has_chiller:
         return HOTTEST_WATER_DEGC, MECHANICAL, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, 0.0
-    if has_free:
+    rated = rated_outdoors_w(p, n_coolers, n_towers, air[0], air[1])
+    if has_free and (heat <= rated or not has_chiller):
         supply, cooler_fan, tower_fan, evaporation, pump, clamped = _free_hold(
             p, n_coolers, n_towers, heat, c_water, air, setpoint
         )
@@ -460,8 +491,8 @@ def plant_scalar(
     free = 0.0
     if has_free:
         arriving = supply + heat / c_water
-        free = min(_free_most(p, n_coolers, n_towers, arriving, c_water, air), heat)
-        if free / c_water < p.economiser_gain_k and short <= 0.0:
+        free = min(_free_most(p, n_coolers, n_towers, arriving, c_water, air), heat, rated)
+        if free / c_water < p.economiser_gain_k and alone[1] >= heat:
             free = 0.0
     if free > 0.0:
         both = _mechanical(p, n_towers, n_chillers, heat, free, supply, air)
@@ -578,8 +609,8 @@ def plant_capacities_w(
 ) -> FloatArray:
     """Return the heat that plants, flat out, take from the return water of a heat while they hold their set point.
 
-    A plant holds its set point at `heat_w` where this is at least `heat_w`: the condition by which `solve_plants` lets
-    the supply float.
+    A plant holds its set point within its machines' ratings at `heat_w` where this is at least `heat_w`: the condition
+    by which `solve_plants` lets the supply float, and `coupled.load_shedding` holds racks back.
 
     Parameters
     ----------
@@ -627,6 +658,7 @@ def plant_capacities_w(
                 needed, setpoint = float(heat[e, j]), float(p["supply_set_degc"])
                 outdoors = (state[0], state[1], state[2], state[3], state[4])
                 short = _flat_out_short(p, n[0], n[1], n[2], has_free, needed, c_water, outdoors, setpoint)
+                short = max(short, _over_rating(p, n[0], n[1], n[2], needed, setpoint, outdoors))
                 capacity[e, j] = max(needed - short, 0.0)
     return capacity
 

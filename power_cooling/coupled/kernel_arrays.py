@@ -68,8 +68,8 @@ class Work(NamedTuple):
     whole: FloatArray  # (n_racks,): and that have power
     off: IntArray  # (n_racks,)
     member: BoolArray  # (n_racks,)
-    levels: FloatArray  # (N_LEVEL_ROWS, n_groups + n_halls + n_nodes)
-    short: BoolArray  # (n_groups + n_halls + n_nodes,)
+    levels: FloatArray  # (N_LEVEL_ROWS, n_limits): CDU groups, halls, plants, feed nodes
+    short: BoolArray  # (n_limits,)
     design: FloatArray  # (n_groups,): the racks' design coolant flow
     group_x: FloatArray  # (n_groups, 2): supply and flow that racks are evaluated at
     hall_x: FloatArray  # (n_halls, 3): cold, hot, share of the racks' own air
@@ -108,7 +108,7 @@ def scratch(rows: Rows, n_nodes: int) -> Work:
     n_racks, n_groups, n_halls, n_plants = (
         bank.shape[0] for bank in (rows.racks, rows.groups, rows.halls, rows.plants)
     )
-    n_limits = n_groups + n_halls + n_nodes
+    n_limits = n_groups + n_halls + n_plants + n_nodes
     return Work(
         racks=np.zeros((n_racks, N_SCRATCH)),
         weight=np.zeros(n_racks),

@@ -1,8 +1,10 @@
 """What goes when a site cannot cool or feed its racks: chips held back first, then racks off, until the rest fits.
 
 A rack over a limit that its coolant or air at the set point could not cure goes off alone. Else the CDU group, hall
-or feed behind it is too small and is lowered to a level; so is a CDU group whose running units carry more than their
-maker rates, although the exchanger's law would pass it at a larger approach: nobody vouches for that. From 1 down to
+or feed behind it is too small and is lowered to a level. So is a CDU group, hall or plant whose running units carry
+more than their maker rates, although the law of an exchanger or coil would pass it at a larger difference: nobody
+vouches for that. Plants are held to their pumps' flow at the rise that they are designed for, to the rating of coolers
+and towers, and to chillers that hold the set point: what they leave over would float the water up. From 1 down to
 1/2 the accelerators it serves are capped at a falling share of what they want (never below their lowest clock); from
 1/2 down to 0 a growing share of its racks, by rated power and hottest first, is off as well. Halving the range finds
 the highest level on a fixed grid at which nothing is over its limit. Held-back chips stay at the lowest clock while
@@ -15,8 +17,10 @@ as well (`capacity_functions.best_switching`).
 import numpy as np
 
 from power_cooling.compiled import compiled_part
-from power_cooling.coupled.columns import G_HEAT, LEVEL, SAFE, STEP, UNSAFE
+from power_cooling.cooling.room_air import COIL_HEAT
+from power_cooling.coupled.columns import G_HEAT, LEVEL, P_HEAT, SAFE, STEP, UNSAFE
 from power_cooling.coupled.kernel_arrays import Elements, Feeds, Rows, Work
+from power_cooling.coupled.plant_loop import chillers_run, plant_loads
 from power_cooling.racks.chips import NO_STEADY_STATE, RUNAWAY_POSSIBLE
 from power_cooling.racks.it_load import (
     ACCELERATORS_OFF,
@@ -41,7 +45,8 @@ from power_cooling.site_arrays import BoolArray, FloatArray, IntArray, RackBank
 
 FINEST = 1.0 / 128.0  # of a level; levels are multiples of it
 UNBOUNDED = 2.0  # upper end of the range of a group, hall or feed that was never found too small
-OVERLOAD_SLACK = 1e-6  # of a feed's or CDU's rating
+OVERLOAD_SLACK = 1e-6  # of a rating
+FLOATS_K = 1e-6  # above its set point: chillers that do not hold it are past their capacity
 ASSUMED_AIR_RISE_K = 15.0  # of recirculated air over the cold aisle, to order racks by
 
 
@@ -76,8 +81,8 @@ def within_limits(e: int, rows: Rows, elements: Elements, feeds: Feeds, work: Wo
     for d in range(work.levels.shape[1]):
         if work.levels[UNSAFE, d] < UNBOUNDED:
             return False
-    for k in range(rows.groups.shape[0]):
-        if _overrated(k, e, rows, elements, work):
+    for d in range(rows.groups.shape[0] + rows.halls.shape[0] + rows.plants.shape[0]):
+        if _overrated(d, e, rows, elements, work):
             return False
     state = elements.feed_state[e]
     for n in range(work.node_load.size):
@@ -87,10 +92,26 @@ def within_limits(e: int, rows: Rows, elements: Elements, feeds: Feeds, work: Wo
 
 
 @compiled_part
-def _overrated(k: int, e: int, rows: Rows, elements: Elements, work: Work) -> bool:
-    """Whether the exchangers of CDU group k take more heat than their running units are rated for."""
-    rated = elements.groups[e, k] * rows.groups[k].capacity_w
-    return work.design[k] > 0.0 and rated > 0.0 and work.groups[k, G_HEAT] > rated * (1.0 + OVERLOAD_SLACK)
+def _overrated(d: int, e: int, rows: Rows, elements: Elements, work: Work) -> bool:
+    """Whether the running units of CDU group, hall or plant `d` take more heat than they are rated for."""
+    n_groups, n_halls = rows.groups.shape[0], rows.halls.shape[0]
+    if d < n_groups:
+        rated = elements.groups[e, d] * rows.groups[d].capacity_w
+        return work.design[d] > 0.0 and _overloaded(work.groups[d, G_HEAT], rated)
+    if d < n_groups + n_halls:
+        k = d - n_groups
+        return _overloaded(work.halls[k, COIL_HEAT], elements.halls[e, k] * rows.halls[k].unit_capacity_w)
+    return _plant_overrated(d - n_groups - n_halls, e, rows, elements, work)
+
+
+@compiled_part
+def _plant_overrated(j: int, e: int, rows: Rows, elements: Elements, work: Work) -> bool:
+    """Whether plant j carries more than pumps or outdoor units are rated for, or its chillers lose the set point."""
+    p, row, running = rows.plants[j], work.plants[j], elements.plants[e, j]
+    if chillers_run(p, running) and row[P_HEAT] > 0.0 and work.plant_x[j] > p.supply_set_degc + FLOATS_K:
+        return True
+    pumps, outdoors = plant_loads(p, row, running, elements.air[e, 0], elements.air[e, 1])
+    return max(pumps, outdoors) > 1.0 + OVERLOAD_SLACK
 
 
 @compiled_part
@@ -172,14 +193,14 @@ def clear_levels(levels: FloatArray, short: BoolArray) -> None:
 
 @compiled_part
 def mark_short(e: int, rows: Rows, elements: Elements, feeds: Feeds, work: Work, solved: bool) -> bool:
-    """Mark the groups, halls and feeds that are too small at their present level; return whether any is.
+    """Mark the groups, halls, plants and feeds that are too small at their present level; return whether any is.
 
     Without a solution, everything that was lowered, or else everything that cools running racks, counts as too small.
     """
     levels, short, fed, state = work.levels, work.short, work.fed, elements.feed_state[e]
     rating, parent, share = feeds.rating[state], feeds.parent[state], feeds.share[state]
     n_groups = rows.groups.shape[0]
-    first_node = n_groups + rows.halls.shape[0]
+    first_node = n_groups + rows.halls.shape[0] + rows.plants.shape[0]
     lowered = False
     for d in range(short.size):
         short[d] = False
@@ -211,8 +232,8 @@ def mark_short(e: int, rows: Rows, elements: Elements, feeds: Feeds, work: Work,
     if feeds_over:
         for n in range(rating.size):
             short[first_node + n] = _overloaded(work.node_load[n], rating[n]) and fed[n] > 0.0
-    for k in range(n_groups):
-        short[k] = short[k] or (solved and _overrated(k, e, rows, elements, work))
+    for d in range(first_node):
+        short[d] = short[d] or (solved and _overrated(d, e, rows, elements, work))
     found = False
     for d in range(short.size):
         if not solved and levels[UNSAFE, d] < UNBOUNDED:
@@ -266,7 +287,7 @@ def apply_levels(state: int, rows: Rows, feeds: Feeds, work: Work) -> None:
     """Set caps and the number of racks on from the levels; `work.whole` holds the racks with power."""
     racks, whole, scratch, member = rows.racks, work.whole, work.racks, work.member
     n_racks = racks.shape[0]
-    first_node = rows.groups.shape[0] + rows.halls.shape[0]
+    first_node = rows.groups.shape[0] + rows.halls.shape[0] + rows.plants.shape[0]
     for i in range(n_racks):
         work.weight[i] = whole[i]
         scratch[i, CAP] = racks[i].power_limit_w
@@ -298,13 +319,19 @@ def apply_levels(state: int, rows: Rows, feeds: Feeds, work: Work) -> None:
 
 @compiled_part
 def _serves(d: int, i: int, state: int, rows: Rows, feeds: Feeds) -> bool:
-    """Whether group, hall or feed `d` serves rack i."""
-    r, n_groups, n_halls = rows.racks[i], rows.groups.shape[0], rows.halls.shape[0]
+    """Whether group, hall, plant or feed `d` serves rack i."""
+    r, n_groups, n_halls, n_plants = rows.racks[i], rows.groups.shape[0], rows.halls.shape[0], rows.plants.shape[0]
     if d < n_groups:
         return r.cdu_index == d
     if d < n_groups + n_halls:
         return r.hall_index == d - n_groups
     wanted = d - n_groups - n_halls
+    if wanted < n_plants:
+        in_liquid = r.cdu_index >= 0 and rows.groups[r.cdu_index].to_air == 0
+        if in_liquid and rows.groups[r.cdu_index].plant_index == wanted:
+            return True
+        return r.air_flow_kg_s > 0.0 and rows.halls[r.hall_index].plant_index == wanted
+    wanted -= n_plants
     for k in range(feeds.link_start[i], feeds.link_start[i + 1]):
         n = feeds.link_node[k] if feeds.share[state, k] > 0.0 else -1
         while n >= 0:

@@ -39,9 +39,12 @@ from power_cooling.coupled.columns import (
     OP_FLOW,
     OP_FREE,
     OP_HEAT,
+    OP_LEVEL,
     OP_LOAD,
     OP_MODE,
+    OP_OUTDOORS,
     OP_PUMP,
+    OP_PUMPED,
     OP_RETURN,
     OP_SUPPLY,
     OP_TOWER,
@@ -101,7 +104,7 @@ from power_cooling.coupled.columns import (
     S_WATER,
 )
 from power_cooling.coupled.kernel_arrays import Elements, Feeds, Output, Rows, Work
-from power_cooling.coupled.plant_loop import heat_closure
+from power_cooling.coupled.plant_loop import heat_closure, plant_loads
 from power_cooling.racks.it_load import (
     ACCELERATORS,
     ALL_OFF,
@@ -164,7 +167,7 @@ def write_element(
     for k in range(rows.halls.shape[0]):
         _hall(e, k, feeds.of_hall[state, k], rows, elements, work, output)
     s[S_FEED_LEVEL], s[S_SHORT_FEED] = 1.0, -1.0
-    first_node = rows.groups.shape[0] + rows.halls.shape[0]
+    first_node = rows.groups.shape[0] + rows.halls.shape[0] + rows.plants.shape[0]
     for n in range(output.nodes.shape[1]):
         if work.levels[LEVEL, first_node + n] < s[S_FEED_LEVEL]:
             s[S_FEED_LEVEL], s[S_SHORT_FEED] = work.levels[LEVEL, first_node + n], n
@@ -337,5 +340,8 @@ def _plant(e: int, j: int, node: int, rows: Rows, elements: Elements, work: Work
     out[OP_FLOW], out[OP_PUMP], out[OP_CHILLER] = row[P_FLOW], row[P_PUMP], row[P_CHILLER]
     out[OP_COOLER], out[OP_TOWER], out[OP_TOWER_PUMP] = row[P_COOLER], row[P_TOWER], row[P_TOWER_PUMP]
     out[OP_WATER], out[OP_FREE] = water, row[P_FREE]
+    out[OP_LEVEL] = work.levels[LEVEL, rows.groups.shape[0] + rows.halls.shape[0] + j]
+    air = elements.air[e]
+    out[OP_PUMPED], out[OP_OUTDOORS] = plant_loads(p, row, elements.plants[e, j], air[0], air[1])
     if node >= 0:
         output.nodes[e, node] += row[P_PUMP] + row[P_TOWER_PUMP] + row[P_COOLER] + row[P_TOWER] + row[P_CHILLER]

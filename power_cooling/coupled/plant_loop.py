@@ -12,7 +12,7 @@ from power_cooling.cooling.cdus import (
     supply_scalar,
     valve_scalar,
 )
-from power_cooling.cooling.plant import plant_scalar
+from power_cooling.cooling.plant import plant_scalar, rated_outdoors_w
 from power_cooling.cooling.room_air import (
     AIR_CP_J_PER_KG_K,
     COIL_HEAT,
@@ -220,6 +220,27 @@ def plant_image(j: int, t: float, full: bool, e: int, rows: Rows, elements: Elem
     row[P_TOWER_PUMP], row[P_CHILLER], row[P_FREE] = tower_pump, chiller, free
     row[P_EVAPORATION], row[P_LOAD], row[P_CLAMPED] = evaporation, load, 1.0 if clamped else 0.0
     return supply
+
+
+@compiled_part
+def chillers_run(p: Any, running: FloatArray) -> bool:
+    """Whether a plant has chillers that run, and towers for them where they need some."""
+    return running[2] > 0.0 and (p.chiller_water_cooled == 0 or running[1] > 0.0)
+
+
+@compiled_part
+def plant_loads(p: Any, row: FloatArray, running: FloatArray, dry_bulb: float, wet_bulb: float) -> tuple[float, float]:
+    """Heat of a solved plant over what its running pumps, and its coolers or towers, are rated for in this air."""
+    pumps = outdoors = 0.0
+    if running[3] > 0.0:
+        pumps = row[P_HEAT] / (p.pumped_heat_w * min(1.0, running[3] / p.needed_pumps))
+    rated = rated_outdoors_w(p, running[0], running[1], dry_bulb, wet_bulb)
+    if rated > 0.0:
+        carried = row[P_HEAT]
+        if chillers_run(p, running):
+            carried = row[P_HEAT] + row[P_CHILLER] if p.chiller_water_cooled == 1 else row[P_FREE]
+        outdoors = carried / rated
+    return pumps, outdoors
 
 
 @compiled_part

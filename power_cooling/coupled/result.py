@@ -135,6 +135,9 @@ class CoupledResult:
     tower_fan_w: FloatArray
     tower_pump_w: FloatArray
     chiller_w: FloatArray
+    pump_load_frac: FloatArray  # heat over what the running pumps move at the design rise
+    outdoor_load_frac: FloatArray  # heat of coolers or towers over their rating in this air
+    plant_level: FloatArray  # how far its racks are held back by what its machines are rated for
     facility_water_kg_s: FloatArray  # used up: evaporation, blowdown, drift and bleed
     # (n_elements, n_feed_nodes)
     feed_load_w: FloatArray

@@ -283,9 +283,9 @@ def test_air_units_too_small_leave_the_racks_that_they_can_cool():
     assert result.report.converged
     assert result.hall_level[0, 0] < 0.5
     assert 0 < result.pool_available_frac[0, 0] < 1
-    assert np.nanmax(result.hall_inlet_max_degc) <= 60.0
     # One rack more would be over: the level is the highest of its grid.
-    assert np.nanmax(result.hall_inlet_max_degc) > 55.0
+    racks_on = 20 * result.pool_available_frac[0, 0]
+    assert racks_on / (racks_on + 1) < result.hall_load_frac[0, 0] <= 1.0 + 1e-6
 
 
 @pytest.mark.compiled
@@ -322,7 +322,8 @@ def test_capped_racks_keep_to_their_cap(site):
 @pytest.mark.compiled
 def test_halls_whose_units_cannot_give_the_servers_air_recirculate():
     site = air_site(10)
-    few = SiteArrays(site.racks, site.pools, None, replace(site.halls, n_units=[1.0]), site.plants)
+    one = replace(site.halls, n_units=[1.0], unit_capacity_w=[np.inf])  # short of air, not of what it is rated for
+    few = SiteArrays(site.racks, site.pools, None, one, site.plants)
     result = solve_coupled(few, np.ones((1, 1)), hot_weather(1, 20.0))
     plenty = solve_coupled(site, np.ones((1, 1)), hot_weather(1, 20.0))
     assert result.report.converged

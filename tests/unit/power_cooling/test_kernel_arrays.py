@@ -18,7 +18,7 @@ def test_scratch_has_a_row_for_every_part_and_starts_at_nothing():
     curve, order = site.pools.static_power_w, np.arange(6)
     rows = Rows(records(site.racks), records(site.cdus), records(site.halls), records(site.plants), curve, curve, order)
     work = scratch(rows, n_nodes=5)
-    n_limits = site.cdus.n_groups + site.halls.n_halls + 5
+    n_limits = site.cdus.n_groups + site.halls.n_halls + site.plants.n_plants + 5
     assert work.racks.shape[0] == work.weight.size == work.off.size == 6
     assert work.levels.shape[1] == work.short.size == n_limits
     assert work.mechanical.size == work.node_load.size == work.fed.size == 5

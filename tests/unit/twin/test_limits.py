@@ -25,6 +25,10 @@ def solved(**coupled) -> SimpleNamespace:
         "hall_load_frac": 0.5 * ones,
         "hall_supply_degc": degc - 5,
         "hall_level": ones,
+        "plant_level": ones,
+        "pump_load_frac": 0.4 * ones,
+        "outdoor_load_frac": 0.7 * ones,
+        "chiller_load_frac": 0 * ones,
         "facility_supply_degc": degc - 10,
         "short_feed": np.full(HOURS, -1),
         "feed_level": np.ones(HOURS),
@@ -58,9 +62,11 @@ def test_each_object_is_listed_with_its_worst_hour_and_the_tightest_first():
     assert [(row.object, row.kind, row.value, row.limit, row.hour) for row in rows] == [
         ("Accelerators", "junction temperature", 80.0, 90.0, 1),  # 60 of 70 K above a cool room
         ("UPS-A", "feed load", 4e5, 5e5, 1),
+        ("Loop", "coolers or towers load", 0.7, 1.0, 0),
         ("Site", "grid connection", 1e6, 2e6, 0),
         ("G", "CDU heat", 2e5, 4e5, 0),
         ("Hall", "air-unit heat", 5e4, 1e5, 0),
+        ("Loop", "facility pumps load", 0.4, 1.0, 0),
     ]  # UPS-B has no rating, and no sheet says how warm coolant may be
 
 
@@ -103,6 +109,22 @@ def test_warm_coolant_is_laid_to_the_plant_whose_water_is_most_of_the_excess():
     water = np.array([[20.0], [24.0], [20.0], [20.0]])  # 4 of the 6 K
     (row,) = shortfalls(solved(cdu_level=level, cdu_supply_degc=warm, facility_supply_degc=water))
     assert (row.object, row.kind) == ("Loop", "accelerators power-capped for insufficient facility water, 1 h")
+
+
+def test_a_plant_that_is_held_at_its_rating_names_the_machines_that_are_loaded_most():
+    level = np.array([[1.0], [0.75], [0.7], [1.0]])
+    pumps, coolers = np.array([[0.4], [1.0], [0.6], [0.4]]), np.array([[0.7], [0.8], [1.0], [0.7]])
+    rows = list(shortfalls(solved(plant_level=level, pump_load_frac=pumps, outdoor_load_frac=coolers)))
+    assert [(row.object, row.kind, row.hour) for row in rows] == [
+        ("Loop", "accelerators power-capped for insufficient facility pumps rating, 1 h", 1),
+        ("Loop", "accelerators power-capped for insufficient coolers or towers rating, 1 h", 2),
+    ]
+
+
+def test_air_units_that_are_held_at_their_rating_are_named_for_that():
+    level, load = np.array([[1.0], [0.75], [1.0], [1.0]]), np.array([[0.5], [1.0], [0.5], [0.5]])
+    (row,) = shortfalls(solved(hall_level=level, hall_load_frac=load))
+    assert (row.object, row.kind) == ("Hall", "accelerators power-capped for insufficient air-unit rating, 1 h")
 
 
 def test_a_feed_too_small_and_a_curve_at_its_edge_are_named():

@@ -118,13 +118,14 @@ def compare_plants(name: str, inputs: LayoutInputs, compared: Compared) -> None:
                     left[p] = max(left[p] - out, 0)
                     running[f"{n_units[2:]}_running"] = left
                 hours = list(range(here.design.hours.weather.n_elements))
-                supply_degc = here.solved(hours, **running).facility_supply_degc[:, p]
+                solved = here.solved(hours, **running)
+                held = (solved.facility_supply_degc[:, p] <= row.supply_degc + HELD_K) & (solved.plant_level[:, p] >= 1)
                 for e in hours:
                     compared.note(
                         f"{name}, {row.name}, {spare} {out} out, {here.design.hours.text(e)}",
                         here.design.plant.heat_w[p],
                         here.design.plant.capacity_w[e, p],
-                        supply_degc[e] <= row.supply_degc + HELD_K,
+                        held[e],
                     )
 
 
@@ -138,7 +139,7 @@ def compare_groups(name: str, inputs: LayoutInputs, compared: Compared) -> None:
             running[k] -= out
             mild = int(here.design.hours.weather.dry_bulb_degc.argmin())
             solved = here.solved([mild], cdus_running=running)
-            within = solved.cdu_load_frac[0, k] <= 1.0  # the rule also keeps to the maker's rating
+            within = solved.cdu_level[0, k] >= 1.0 and solved.plant_level.min() >= 1.0
             holds = solved.cdu_supply_degc[0, k] <= here.site.cdus.supply_set_degc[k] + HELD_K
             at = here.design.group_duty
             compared.note(f"{name}, group {group}, {out} out", at.heat_w[k], at.capacity_w[k], holds and within)
@@ -152,7 +153,7 @@ def compare_halls(name: str, inputs: LayoutInputs, compared: Compared) -> None:
             running[h] -= out
             mild = int(here.design.hours.weather.dry_bulb_degc.argmin())
             solved = here.solved([mild], air_units_running=running)
-            within = solved.hall_load_frac[0, h] <= 1.0
+            within = solved.hall_level[0, h] >= 1.0 and solved.plant_level.min() >= 1.0
             holds = solved.hall_supply_degc[0, h] <= hall.supply_air_degc + HELD_K
             at = here.design.hall_duty
             compared.note(f"{name}, {hall.name}, {out} out", at.heat_w[h], at.capacity_w[h], holds and within)

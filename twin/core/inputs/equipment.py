@@ -489,6 +489,7 @@ def _plant(inputs: LayoutInputs, plant: PlantRow, heat_w: float) -> dict[str, An
         "needed_pumps": duty_pumps,
         "pump_power_w": flow_kg_s / density * pump["head_pa"] / efficiency,
         "min_flow_frac": pump["min_speed_frac"],
+        "pumped_heat_w": duty_pumps * pump["flow_m3_per_s"] * density * cp * plant.design_rise_k,
         "economiser": int(plant.economiser != "none"),
         "tank_m3": plant.tank_m3,
     }
@@ -502,6 +503,7 @@ def _plant(inputs: LayoutInputs, plant: PlantRow, heat_w: float) -> dict[str, An
 def _rejection(sheet: Mapping[str, Any], kind: str, n_units: int) -> dict[str, float]:
     """Return coolers or towers from their rating point."""
     none = {
+        "outdoor_capacity_w": float(sheet["capacity_w"]),
         "n_coolers": 0.0,
         "cooler_ua_w_per_k": 1.0,
         "cooler_air_m3_per_s": 1.0,
@@ -531,6 +533,8 @@ def _rejection(sheet: Mapping[str, Any], kind: str, n_units: int) -> dict[str, f
             water_cp_j_per_kg_k=WATER_CP_J_PER_KG_K,
         )
         return none | {
+            "outdoor_water_degc": wet_bulb_degc + sheet["approach_k"] + sheet["range_k"],
+            "outdoor_air_degc": wet_bulb_degc,
             "n_towers": float(n_units),
             "tower_ua_w_per_k": ua,
             "tower_air_m3_per_s": air_kg_s / AIR_KG_PER_M3,
@@ -551,6 +555,8 @@ def _rejection(sheet: Mapping[str, Any], kind: str, n_units: int) -> dict[str, f
     effectiveness = min(capacity_w / (c_min * driving_k), 0.93)
     ntu = float(ntu_from_effectiveness(effectiveness, c_min / c_max, "crossflow approximate"))
     return none | {
+        "outdoor_water_degc": sheet["rating_entering_fluid_degc"],
+        "outdoor_air_degc": sheet["rating_entering_fluid_degc"] - driving_k,
         "n_coolers": float(n_units),
         "cooler_ua_w_per_k": ntu * c_min,
         "cooler_air_m3_per_s": air_kg_s / AIR_KG_PER_M3,

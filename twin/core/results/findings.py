@@ -27,7 +27,9 @@ KINDS = (
     ("coolant", "cdu"),
     ("dew point", "cdu"),
     ("junction", "rack"),
-    ("facility water", "cooling_plant"),
+    ("facility", "cooling_plant"),
+    ("coolers or towers", "cooling_plant"),
+    ("coolers' or", "cooling_plant"),
     ("curves", "cooling_plant"),
 )
 

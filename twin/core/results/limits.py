@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from power_cooling.coupled.result import CoupledResult
 from power_cooling.site_arrays import FloatArray
 from twin.core.inputs import equipment
 from twin.core.results.details import LimitRow
 from twin.core.solved import Solved
 
-AT_RATING_FRAC = 0.6  # of a CDU group's rating, from which its rating is what holds it: racks go off whole
+AT_RATING_FRAC = 0.6  # of a rating, from which it is what holds a group, hall or plant: racks go off whole
 COOL_ROOM_DEGC = 20.0  # where the use of a temperature limit is counted from
 
 
@@ -52,6 +53,10 @@ def _used(solved: Solved) -> Iterator[LimitRow]:
         if site.halls.n_units[i] > 0:
             capacity = float(site.halls.n_units[i] * site.halls.unit_capacity_w[i])
             yield from _worst(name, "air-unit heat", c.hall_load_frac[:, i] * capacity, capacity, "W")
+    for i, name in enumerate(names.plants):
+        for machines, load_frac in _machines(c).items():
+            if np.any(load_frac[:, i] > 0):
+                yield from _worst(name, f"{machines} load", load_frac[:, i], 1.0, "%")
     room = np.where(site.racks.n_accelerators > 0, site.racks.throttle_degc - c.racks.max_junction_degc, np.nan)
     if np.any(np.isfinite(room)):
         throttle = float(site.racks.throttle_degc[int(np.nanargmin(room))])
@@ -61,7 +66,8 @@ def _used(solved: Solved) -> Iterator[LimitRow]:
 def shortfalls(solved: Solved) -> Iterator[LimitRow]:
     """Yield what was too small for its load: how much was held back or off in its worst hour, and in how many hours.
 
-    CDUs that are held at what their maker rates are named for that. Coolant or air that is too warm is laid to the
+    CDUs, air units and plants that are held at what their makers rate are named for that, a plant by the machines of
+    it that are loaded most. Coolant or air that is too warm is laid to the
     plant where most of the excess over the set points is in the facility water, else to the CDUs or air units
     themselves. Formulas held at the edge of their range are told too.
     """
@@ -83,8 +89,17 @@ def shortfalls(solved: Solved) -> Iterator[LimitRow]:
         over = c.cdu_supply_degc - site.cdus.supply_set_degc
         level = np.where(at_rating, 1.0, c.cdu_level)
         lay(names.cdu_groups, "coolant", level, np.nan_to_num(over), site.cdus.plant_index)
+    at_rating = c.hall_load_frac > AT_RATING_FRAC
+    for i, name in enumerate(names.halls):
+        found[name, "air-unit rating"] = [np.where(at_rating[:, i], c.hall_level[:, i], 1.0)]
     over = c.hall_supply_degc - site.halls.supply_set_degc
-    lay(names.halls, "air-unit cooling", c.hall_level, np.nan_to_num(over), site.halls.plant_index)
+    level = np.where(at_rating, 1.0, c.hall_level)
+    lay(names.halls, "air-unit cooling", level, np.nan_to_num(over), site.halls.plant_index)
+    machines = _machines(c)
+    most = np.argmax(list(machines.values()), axis=0)
+    for i, name in enumerate(names.plants):
+        for k, kind in enumerate(machines):
+            found[name, f"{kind} rating"] = [np.where(most[:, i] == k, c.plant_level[:, i], 1.0)]
     for (name, why), levels in found.items():
         yield from _held(name, f"insufficient {why}", np.min(levels, axis=0))
     for node in np.unique(c.short_feed[c.short_feed >= 0]):
@@ -100,6 +115,15 @@ def shortfalls(solved: Solved) -> Iterator[LimitRow]:
                 "h",
                 int(np.argmax(c.curve_clamped[:, i])),
             )
+
+
+def _machines(c: CoupledResult) -> dict[str, FloatArray]:
+    """Return the load of each kind of a plant's machines over its rating, shape (n_hours, n_plants)."""
+    return {
+        "facility pumps": c.pump_load_frac,
+        "coolers or towers": c.outdoor_load_frac,
+        "chillers": c.chiller_load_frac,
+    }
 
 
 def _held(label: str, why: str, level: FloatArray) -> Iterator[LimitRow]:

@@ -58,6 +58,8 @@ def margins(solved: SolvedHours) -> list[MarginRow]:
     add(names.halls, "air-unit flow", c.hall_air_frac * cooled, "%", spare)
     chilled = np.where(site.plants.n_chillers > 0, 1.0, np.nan)
     add(names.plants, "chiller capacity", c.chiller_load_frac * chilled, "%", spare)
+    add(names.plants, "facility pumps' rating", c.pump_load_frac, "%", spare)
+    add(names.plants, "coolers' or towers' rating", c.outdoor_load_frac, "%", spare)
     room = np.where(site.racks.n_accelerators > 0, site.racks.throttle_degc - c.racks.max_junction_degc, np.nan)
     if np.any(np.isfinite(room)):
         found.append(MarginRow("Accelerators", "junction below throttling", float(np.nanmin(room)), "K"))

@@ -124,9 +124,11 @@ def _held_back(steady: Steady) -> BoolArray:
     """Return which racks hang on a CDU group or hall, or in which hours on a feed, too small for them."""
     c, bank = steady.coupled, steady.table.bank
     group = bank["cdu_index"]
-    held = c.hall_level[:, bank["hall_index"]] < 1.0
+    halls = np.minimum(c.hall_level, c.plant_level[:, steady.site.halls.plant_index])
+    held = halls[:, bank["hall_index"]] < 1.0
     if c.cdu_level.shape[1]:
-        held |= (group >= 0) & (c.cdu_level[:, np.maximum(group, 0)] < 1.0)
+        groups = np.minimum(c.cdu_level, c.plant_level[:, steady.site.cdu_groups.plant_index])
+        held |= (group >= 0) & (groups[:, np.maximum(group, 0)] < 1.0)
     return held | (c.feed_level < 1.0)[:, None]
 
 
@@ -352,7 +354,7 @@ def _plants(steady: Steady) -> ObjectTable:
         "chiller_load_limit_frac": np.where(plants.n_chillers > 0, 1.0, np.nan),
     }
     # a plant that cannot hold its set point is at the end of what it can do
-    over = values["supply_degc"] > plants.supply_set_degc + 0.05
+    over = (values["supply_degc"] > plants.supply_set_degc + 0.05) | (c.plant_level < 1.0)
     units, n_out, gone = {}, {}, np.ones((c.meter_power_w.size, plants.n_plants), dtype=bool)
     for kind in (of_plant.units for of_plant in OF_PLANTS):
         installed = installed_units(steady.site)[kind]
