@@ -15,8 +15,12 @@ class CalibratedParameter(models.Model):
         validators=[MinValueValidator(-1e9), MaxValueValidator(1e9)],
         help_text="Relative to the described value where the parameter ends in _frac, else in its unit.",
     )
-    low = models.FloatField(help_text="Lower end of the 90 % interval.")
-    high = models.FloatField(help_text="Upper end of the 90 % interval.")
+    low = models.FloatField(
+        validators=[MinValueValidator(-1e9), MaxValueValidator(1e9)], help_text="Lower end of the 90 % interval."
+    )
+    high = models.FloatField(
+        validators=[MinValueValidator(-1e9), MaxValueValidator(1e9)], help_text="Upper end of the 90 % interval."
+    )
     unit = models.CharField(max_length=40, help_text="Of all three; 1 for a ratio.")
     evidence = models.CharField(max_length=400, blank=True, help_text="Which readings it was fitted to, and how well.")
 

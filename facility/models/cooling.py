@@ -5,6 +5,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from facility.floor_plan import Footprint, check_place
+from facility.models.bounds import MOST_MACHINES
 from facility.models.product import product_field
 from facility.models.site import Layout, check_stays, listed
 
@@ -34,17 +35,31 @@ class CoolingPlant(models.Model):
     heat_rejection = product_field(
         "dry_coolers", "cooling_towers", help_text="Dry or adiabatic cooler, or cooling tower."
     )
-    n_heat_rejection = models.PositiveIntegerField(validators=[MinValueValidator(1)], help_text="Units installed.")
-    n_heat_rejection_spare = models.PositiveIntegerField(default=0, help_text="Of these, spare at design load.")
+    n_heat_rejection = models.PositiveIntegerField(
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_MACHINES)], help_text="Units installed."
+    )
+    n_heat_rejection_spare = models.PositiveIntegerField(
+        default=0, validators=[MaxValueValidator(MOST_MACHINES)], help_text="Of these, spare at design load."
+    )
     chiller = product_field(
         "chillers", "warm_water_chillers", null=True, blank=True, help_text="Empty: outside air only."
     )
-    n_chillers = models.PositiveIntegerField(default=0, help_text="Units installed.")
-    n_chillers_spare = models.PositiveIntegerField(default=0, help_text="Of these, spare at design load.")
+    n_chillers = models.PositiveIntegerField(
+        default=0, validators=[MaxValueValidator(MOST_MACHINES)], help_text="Units installed."
+    )
+    n_chillers_spare = models.PositiveIntegerField(
+        default=0, validators=[MaxValueValidator(MOST_MACHINES)], help_text="Of these, spare at design load."
+    )
     pump = product_field("pumps", help_text="Facility-water pump.")
-    n_pumps = models.PositiveIntegerField(validators=[MinValueValidator(1)], help_text="Pumps installed.")
-    n_pumps_spare = models.PositiveIntegerField(default=0, help_text="Of these, spare at design load.")
-    tank_m3 = models.FloatField(default=0, validators=[MinValueValidator(0)], help_text="Buffer tank volume [m³].")
+    n_pumps = models.PositiveIntegerField(
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_MACHINES)], help_text="Pumps installed."
+    )
+    n_pumps_spare = models.PositiveIntegerField(
+        default=0, validators=[MaxValueValidator(MOST_MACHINES)], help_text="Of these, spare at design load."
+    )
+    tank_m3 = models.FloatField(
+        default=0, validators=[MinValueValidator(0), MaxValueValidator(1e5)], help_text="Buffer tank volume [m³]."
+    )
 
     class Meta:
         ordering = ["name"]
@@ -92,10 +107,16 @@ class Cdu(models.Model):
     plant = models.ForeignKey(CoolingPlant, on_delete=models.RESTRICT, related_name="cdus")
     group = models.CharField(max_length=80, help_text="CDUs of one group feed one manifold and share its load.")
     redundant_units = models.PositiveIntegerField(
-        default=1, help_text="Units of the group that may fail at design load (1 = N+1)."
+        default=1,
+        validators=[MaxValueValidator(MOST_MACHINES)],
+        help_text="Units of the group that may fail at design load (1 = N+1).",
     )
-    x_m = models.FloatField(validators=[MinValueValidator(0)], help_text="Left edge on the hall's floor [m].")
-    y_m = models.FloatField(validators=[MinValueValidator(0)], help_text="Lower edge on the hall's floor [m].")
+    x_m = models.FloatField(
+        validators=[MinValueValidator(0), MaxValueValidator(1000)], help_text="Left edge on the hall's floor [m]."
+    )
+    y_m = models.FloatField(
+        validators=[MinValueValidator(0), MaxValueValidator(1000)], help_text="Lower edge on the hall's floor [m]."
+    )
     orientation_deg = models.PositiveSmallIntegerField(default=0, choices=[(a, f"{a}°") for a in (0, 90, 180, 270)])
     supply_degc = models.FloatField(
         validators=[MinValueValidator(10), MaxValueValidator(60)], help_text="Rack coolant supply set point [°C]."

@@ -24,8 +24,12 @@ class AirUnit(models.Model):
     layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="air_units")
     name = models.CharField(max_length=80)
     hall = models.ForeignKey("facility.Hall", on_delete=models.CASCADE, related_name="placed_air_units")
-    x_m = models.FloatField(validators=[MinValueValidator(0)], help_text="Left edge on the hall's floor [m].")
-    y_m = models.FloatField(validators=[MinValueValidator(0)], help_text="Lower edge on the hall's floor [m].")
+    x_m = models.FloatField(
+        validators=[MinValueValidator(0), MaxValueValidator(1000)], help_text="Left edge on the hall's floor [m]."
+    )
+    y_m = models.FloatField(
+        validators=[MinValueValidator(0), MaxValueValidator(1000)], help_text="Lower edge on the hall's floor [m]."
+    )
     orientation_deg = models.PositiveSmallIntegerField(
         default=0,
         choices=[(a, f"{a}°") for a in (0, 90, 180, 270)],
@@ -85,8 +89,12 @@ class FloorFeature(models.Model):
         choices=Type,
         help_text="Nothing may stand on walls and keep-outs; aisles should stay clear, and racks draw from cold ones.",
     )
-    x_m = models.FloatField(validators=[MinValueValidator(0)], help_text="Left edge on the hall's floor [m].")
-    y_m = models.FloatField(validators=[MinValueValidator(0)], help_text="Lower edge on the hall's floor [m].")
+    x_m = models.FloatField(
+        validators=[MinValueValidator(0), MaxValueValidator(1000)], help_text="Left edge on the hall's floor [m]."
+    )
+    y_m = models.FloatField(
+        validators=[MinValueValidator(0), MaxValueValidator(1000)], help_text="Lower edge on the hall's floor [m]."
+    )
     width_m = models.FloatField(validators=[MinValueValidator(0.01), MaxValueValidator(1000)], help_text="Along x [m].")
     depth_m = models.FloatField(validators=[MinValueValidator(0.01), MaxValueValidator(1000)], help_text="Along y [m].")
 

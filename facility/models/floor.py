@@ -5,6 +5,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from facility.floor_plan import Footprint, check_place
+from facility.models.bounds import MOST_ACCELERATOR_W, MOST_MACHINES
 from facility.models.cooling import Cdu, CoolingPlant
 from facility.models.features import FloorFeature
 from facility.models.power import PowerFeed
@@ -30,13 +31,17 @@ class Hall(models.Model):
     height_m = models.FloatField(
         default=5, validators=[MinValueValidator(2), MaxValueValidator(30)], help_text="Floor to ceiling [m]."
     )
-    tile_m = models.FloatField(default=0.6, validators=[MinValueValidator(0.1)], help_text="Floor grid [m].")
+    tile_m = models.FloatField(
+        default=0.6, validators=[MinValueValidator(0.1), MaxValueValidator(10)], help_text="Floor grid [m]."
+    )
     min_aisle_m = models.FloatField(
-        default=1.2, validators=[MinValueValidator(0.6)], help_text="Least clear width between rows [m]."
+        default=1.2,
+        validators=[MinValueValidator(0.6), MaxValueValidator(100)],
+        help_text="Least clear width between rows [m].",
     )
     floor_load_limit_kg_per_m2 = models.FloatField(
         default=1700,
-        validators=[MinValueValidator(100)],
+        validators=[MinValueValidator(100), MaxValueValidator(1e5)],
         help_text="Load that the floor carries under a rack and half the aisles beside it [kg/m²].",
     )
     containment = models.CharField(max_length=12, choices=Containment, default=Containment.HOT_AISLE)
@@ -46,8 +51,12 @@ class Hall(models.Model):
         help_text="Set point of the air units [°C].",
     )
     air_unit = product_field("air_units", null=True, blank=True)
-    n_air_units = models.PositiveIntegerField(default=0, help_text="Units installed.")
-    n_air_units_spare = models.PositiveIntegerField(default=0, help_text="Of these, spare at design load.")
+    n_air_units = models.PositiveIntegerField(
+        default=0, validators=[MaxValueValidator(MOST_MACHINES)], help_text="Units installed."
+    )
+    n_air_units_spare = models.PositiveIntegerField(
+        default=0, validators=[MaxValueValidator(MOST_MACHINES)], help_text="Of these, spare at design load."
+    )
     leakage_frac = models.FloatField(
         default=0.05,
         validators=[MinValueValidator(0), MaxValueValidator(0.8)],
@@ -58,7 +67,9 @@ class Hall(models.Model):
         validators=[MinValueValidator(0), MaxValueValidator(0.8)],
         help_text="Share of the racks' inlet air that comes from the hot aisle.",
     )
-    lighting_w = models.FloatField(default=5000, validators=[MinValueValidator(0)], help_text="Lighting [W].")
+    lighting_w = models.FloatField(
+        default=5000, validators=[MinValueValidator(0), MaxValueValidator(1e7)], help_text="Lighting [W]."
+    )
     plant = models.ForeignKey(
         CoolingPlant,
         null=True,
@@ -122,8 +133,12 @@ class Rack(models.Model):
     name = models.CharField(max_length=80)
     row = models.CharField(max_length=20, blank=True, help_text="Name of the row, e.g. A.")
     role = models.CharField(max_length=12, choices=Role, default=Role.COMPUTE)
-    x_m = models.FloatField(validators=[MinValueValidator(0)], help_text="Left edge on the hall's floor [m].")
-    y_m = models.FloatField(validators=[MinValueValidator(0)], help_text="Lower edge on the hall's floor [m].")
+    x_m = models.FloatField(
+        validators=[MinValueValidator(0), MaxValueValidator(1000)], help_text="Left edge on the hall's floor [m]."
+    )
+    y_m = models.FloatField(
+        validators=[MinValueValidator(0), MaxValueValidator(1000)], help_text="Lower edge on the hall's floor [m]."
+    )
     orientation_deg = models.PositiveSmallIntegerField(
         default=0,
         choices=ORIENTATIONS,
@@ -137,15 +152,20 @@ class Rack(models.Model):
     )
     product = product_field("systems", "network_switches", null=True, blank=True, help_text="Empty: only other power.")
     n_systems = models.PositiveIntegerField(
-        default=1, validators=[MinValueValidator(1)], help_text="Systems of the product in this rack."
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="Systems of the product in this rack.",
     )
     other_power_w = models.FloatField(
         default=0,
-        validators=[MinValueValidator(0)],
+        validators=[MinValueValidator(0), MaxValueValidator(1e7)],
         help_text="Power of what is in the rack beside the product [W]: switches, storage, management.",
     )
     accelerator_power_limit_w = models.FloatField(
-        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Cap per accelerator [W]; empty: none."
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_ACCELERATOR_W)],
+        help_text="Cap per accelerator [W]; empty: none.",
     )
     load_share = models.FloatField(
         default=1,
@@ -155,7 +175,7 @@ class Rack(models.Model):
     coolant_flow_m3_per_s = models.FloatField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(0)],
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
         help_text="Rack coolant flow [m³/s]; empty takes the product's design flow.",
     )
     cdu = models.ForeignKey(Cdu, null=True, blank=True, on_delete=models.SET_NULL, related_name="racks")

@@ -1,9 +1,10 @@
 """The power feeds: a tree from the utility to the rows."""
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from facility.models.bounds import MOST_POWER_W, MOST_UNITS
 from facility.models.product import product_field
 from facility.models.site import Layout, check_stays, listed
 
@@ -56,14 +57,18 @@ class PowerFeed(models.Model):
     rating_w = models.FloatField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(1)],
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_POWER_W)],
         help_text="Continuous rating [W]; empty takes the product's.",
     )
     n_units = models.PositiveIntegerField(
-        default=1, validators=[MinValueValidator(1)], help_text="Equal units in parallel that make up this node."
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_UNITS)],
+        help_text="Equal units in parallel that make up this node.",
     )
     length_m = models.FloatField(
-        default=0, validators=[MinValueValidator(0)], help_text="Length of a busway or cable [m]."
+        default=0,
+        validators=[MinValueValidator(0), MaxValueValidator(1e5)],
+        help_text="Length of a busway or cable [m].",
     )
     redundancy_group = models.CharField(max_length=80, blank=True, help_text="Feeds that back each other up.")
     redundancy = models.CharField(max_length=12, choices=Redundancy, default=Redundancy.N)

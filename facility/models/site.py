@@ -5,6 +5,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from facility.catalogue import assumed
+from facility.models.bounds import MOST_POWER_W
 from facility.models.product import product_field
 
 
@@ -24,9 +25,18 @@ class Weather(models.Model):
     source = models.TextField(help_text="Station, kind of year (TMY3, measured …) and origin.")
     latitude_deg = models.FloatField(validators=[MinValueValidator(-90), MaxValueValidator(90)])
     longitude_deg = models.FloatField(validators=[MinValueValidator(-180), MaxValueValidator(180)])
-    elevation_m = models.FloatField(help_text="Height of the station above sea level [m].")
-    utc_offset_h = models.FloatField(default=0, help_text="Hours that the rows' local time is ahead of UTC [h].")
-    n_hours = models.PositiveIntegerField(help_text="8,760 or 8,784.")
+    elevation_m = models.FloatField(
+        validators=[MinValueValidator(-430), MaxValueValidator(9000)],
+        help_text="Height of the station above sea level [m].",
+    )
+    utc_offset_h = models.FloatField(
+        default=0,
+        validators=[MinValueValidator(-12), MaxValueValidator(14)],
+        help_text="Hours that the rows' local time is ahead of UTC [h].",
+    )
+    n_hours = models.PositiveIntegerField(
+        validators=[MinValueValidator(8760), MaxValueValidator(8784)], help_text="8,760 or 8,784."
+    )
     notes = models.TextField(
         blank=True, help_text="What was done to the file's rows when they were read, one sentence a line."
     )
@@ -58,7 +68,8 @@ class Site(models.Model):
     weather = models.ForeignKey(Weather, on_delete=models.RESTRICT, related_name="sites")
     region = product_field("regions", help_text="Gives the prices of electricity and water and the carbon of the grid.")
     grid_limit_w = models.FloatField(
-        validators=[MinValueValidator(1)], help_text="Power the utility connection may draw at most [W]."
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_POWER_W)],
+        help_text="Power the utility connection may draw at most [W].",
     )
     repair_crews = models.PositiveSmallIntegerField(
         default=assumed.REPAIR_CREWS,

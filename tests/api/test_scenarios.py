@@ -6,6 +6,7 @@ from tests.small_site import climate, product
 from twin.models import Scenario
 
 ADDRESS = "/api/scenarios/"
+ASKED = {"workload": "enterprise_assistants"}
 
 
 @pytest.fixture
@@ -54,6 +55,12 @@ def test_given_use_cases_replace_the_old_ones(asked, planner):
         ({"engine": "steam"}, 'engine: "steam" is not a valid choice.'),
         ({"cache_tier_bytes": -5}, "cache_tier_bytes: Ensure this value is greater than"),
         ({"accelerator_power_limit_w": -5}, "accelerator_power_limit_w: Ensure this value is greater than"),
+        ({"accelerator_power_limit_w": 1e6}, "accelerator_power_limit_w: Ensure this value is less than"),
+        ({"cache_tier_bytes": 1e300}, "cache_tier_bytes: Ensure this value is less than"),
+        ({"electricity_usd_per_kwh": 1e9}, "electricity_usd_per_kwh: Ensure this value is less than"),
+        ({"electricity_usd_per_kwh": "nan"}, "electricity_usd_per_kwh: A valid number is required."),
+        ({"workloads": [ASKED | {"requests_per_s": 1e300}]}, "workloads.0.requests_per_s: Ensure this value is less"),
+        ({"workloads": [ASKED | {"requests_per_s": "nan"}]}, "workloads.0.requests_per_s: A valid number is required."),
         ({"slug": "assistants"}, "The fields site, slug must make a unique set."),
         ({"site": "atlantis"}, "site: Object with slug=atlantis does not exist."),
         ({"name": ""}, "name: This field may not be blank."),

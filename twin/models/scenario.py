@@ -7,7 +7,10 @@ from django.db import models
 from compute.steady.pins import pin_from_text
 from compute.steps.rules import MOST_DRAFT_TOKENS
 from facility.models import Product, Site, Weather
+from facility.models.bounds import MOST_ACCELERATOR_W
 from twin.core.text.engine_names import ENGINE_NAMES
+
+MOST_REQUESTS_PER_S = 1e9  # one from each person on Earth every eight seconds
 
 
 def readable_configuration(text: str) -> None:
@@ -98,12 +101,15 @@ class Scenario(models.Model):
         help_text="Chance that a drafted token is accepted; empty: predicted from measured runs.",
     )
     accelerator_power_limit_w = models.FloatField(
-        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Cap per accelerator [W]; empty: none."
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_ACCELERATOR_W)],
+        help_text="Cap per accelerator [W]; empty: none.",
     )
     cache_tier_bytes = models.FloatField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(0)],
+        validators=[MinValueValidator(0), MaxValueValidator(1e15)],
         help_text="Slower memory that keeps what paused sessions had cached, per accelerator [B]; empty: none.",
     )
     admission = models.CharField(
@@ -113,7 +119,10 @@ class Scenario(models.Model):
         help_text="What becomes of requests above what the layout serves within its targets.",
     )
     electricity_usd_per_kwh = models.FloatField(
-        null=True, blank=True, validators=[MinValueValidator(0)], help_text="Empty: the region's price."
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(100)],
+        help_text="Empty: the region's price.",
     )
 
     class Meta:
@@ -168,7 +177,7 @@ class ScenarioWorkload(models.Model):
     requests_per_s = models.FloatField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(0)],
+        validators=[MinValueValidator(0), MaxValueValidator(MOST_REQUESTS_PER_S)],
         help_text="Mean demand over the year [1/s]; empty: follows from the busiest hour over capacity.",
     )
     peak_load_frac = models.FloatField(

@@ -10,8 +10,8 @@ from django.db import transaction
 from numpy.typing import NDArray
 
 from facility.models import Layout
-from facility.models.text import check_text
 from facility.permissions import check_write
+from facility.services import check_values
 from twin.exceptions import CannotSimulate, KeyReused
 from twin.models import IdempotencyKey, Run, Scenario, ScenarioWorkload
 from twin.runs import jobs
@@ -90,7 +90,7 @@ def scenario_save(*, scenario: Scenario, workloads: Sequence[ScenarioWorkload] |
         raise ValidationError(
             {"weather": f"{weather.name} was uploaded for another site; take a shipped year or yours."}
         )
-    check_text(scenario)
+    check_values(scenario)
     scenario.full_clean()
     scenario.save()
     if workloads is None:
@@ -100,6 +100,7 @@ def scenario_save(*, scenario: Scenario, workloads: Sequence[ScenarioWorkload] |
     scenario.workloads.all().delete()
     for workload in workloads:
         workload.scenario = scenario
+        check_values(workload)
         workload.full_clean()
         workload.save()
     return scenario

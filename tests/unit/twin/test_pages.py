@@ -209,6 +209,8 @@ def test_a_scenario_is_saved_with_its_use_cases(planner, layout, scenario):
     assert scenario.engine == "trtllm"  # nothing half-written
     form |= {"workloads-0-accelerator_share_frac": "0.5"}
     assert "Nothing may be drafted here" in planner.post(address, form).content.decode()
+    page = planner.post(address, form | {"allow_drafts": "on", "workloads-0-requests_per_s": "1e300"})
+    assert "less than or equal to 1000000000" in page.content.decode()
     assert planner.post(address, form | {"allow_drafts": "on"}).status_code == 302
     scenario.refresh_from_db()
     assert (scenario.engine_version, scenario.draft_tokens, scenario.draft_acceptance_frac) == ("0.11.0", 2, 0.7)

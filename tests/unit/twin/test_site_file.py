@@ -92,6 +92,14 @@ def test_pins_and_restrictions_are_in_the_file(site):
         site_import(content=first.replace("fp8, TP 8, batch 64", "TP many"), replace=True)
 
 
+@pytest.mark.parametrize("written", ["1.0e+300", ".inf", ".nan", "-1"])
+def test_demand_that_nobody_can_have_is_refused(site, written):
+    content = site_export(site=site)
+    assert "requests_per_s: 1.5" in content
+    with pytest.raises(SiteFileError, match=r"workloads\[0\].*requests_per_s"):
+        site_import(content=content.replace("requests_per_s: 1.5", f"requests_per_s: {written}"), replace=True)
+
+
 def test_the_default_scenario_is_in_the_file_and_there_is_one_at_most(site):
     scenario = site.scenarios.get()
     scenario.is_default = True

@@ -26,6 +26,7 @@ ROW_FIELDS = ("time", "point", "value", "unit", "quality")
 TIME_COLUMNS = ("time", "timestamp", "datetime", "date")
 FIRST_MS, LAST_MS = 631_152_000_000, 4_102_444_800_000  # 1990 to 2100
 MOST_SHOWN = 20  # refused rows that are kept as they came
+MOST_FACTOR = 1e12  # of a mapping's scale and offset
 QUALITY = re.compile(r"[0-9]{1,3}(\.0*)?")
 LEAST_CONFIDENCE = 0.5  # of a proposal that is written down; below it a point is left to the reader
 
@@ -201,8 +202,8 @@ def zone_named(name: str) -> ZoneInfo:
 
 def _number(where: str, row: Mapping[str, Any], key: str, default: float) -> float:
     value = row.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-        raise ValueError(f"{where}: {key} is {value!r}; must be a finite number")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MOST_FACTOR:
+        raise ValueError(f"{where}: {key} is {value!r}; must be a number, at most {MOST_FACTOR:g} either way")
     return float(value)
 
 
