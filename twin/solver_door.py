@@ -42,6 +42,7 @@ SLOW = frozenset(
         "api-serving-measured",
         "layout-drill-list",
         "serving",
+        "serving-claims",
         "trace",
         "measured-run",
         "compare",

@@ -17,6 +17,8 @@ from compute.model_shapes import ModelShape
 from compute.steady.frontier import Frontier, serving_frontier
 from compute.workload import Workload
 
+ELECTRICITY_USD_PER_J = 0.08 / 3.6e6  # 8 cents a kWh, about what large American sites pay
+
 
 @dataclass(frozen=True, slots=True)
 class System:
@@ -25,7 +27,7 @@ class System:
     name: str
     accelerator: Accelerator
     max_accelerators: int  # of one instance: the scale-up domain
-    weight_precision: str
+    weight_precision: str  # blank: the best of those possible
     overhead_w: float  # beside the accelerator: host, network, fans, conversion; per accelerator
     capital_usd: float  # per accelerator, rack included
     lifetime_s: float = 4 * 8760 * 3600.0
@@ -64,7 +66,7 @@ def claim_rows(
     old: System,
     new: System,
     user_tokens_per_s: Sequence[float] = (10.0, 20.0, 35.0, 50.0, 75.0, 100.0),
-    electricity_usd_per_j: float = 0.08 / 3.6e6,
+    electricity_usd_per_j: float = ELECTRICITY_USD_PER_J,
 ) -> list[ClaimRow]:
     """Return tokens per megawatt and cost per token of two systems at several interactivities.
 

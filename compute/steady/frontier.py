@@ -48,6 +48,7 @@ class Frontier:
     accelerator_power_w: FloatArray
     joules_per_output_token: FloatArray  # at the accelerators
     configuration: tuple[str, ...]
+    units: tuple[Configuration, ...]  # the same as they are computed with
     reason: str  # why there is no point
 
     def at_interactivity(self, user_tokens_per_s: float) -> int | None:
@@ -161,7 +162,7 @@ def serving_frontier(
 
 def _nothing(reason: str) -> Frontier:
     nothing = np.zeros(0)
-    return Frontier(*(nothing,) * 7, configuration=(), reason=reason)
+    return Frontier(*(nothing,) * 7, configuration=(), units=(), reason=reason)
 
 
 def _pinned_apart(
@@ -216,6 +217,7 @@ def _best_of(found: Sequence[_Points]) -> Frontier:
         accelerator_power_w=watts[chosen],
         joules_per_output_token=watts[chosen] / rate[chosen],
         configuration=tuple(every[i].text() for i in owners[chosen]),
+        units=tuple(every[i] for i in owners[chosen]),
         reason="",
     )
 

@@ -392,6 +392,13 @@ KINDS: dict[str, Kind] = dict(
             "start_failure_probability mttr_without_spare_h load_drop_frac maintenance_per_unit_year maintenance_h",
         ),
         _kind(
+            "serving_statements",
+            "Published statements on serving",
+            "statement accelerator model publisher url read_on",
+            "published_on weight_precision input_length output_length user_tokens_per_s accelerator_tokens_per_s "
+            "counts_input megawatt_tokens_per_s usd_per_million",
+        ),
+        _kind(
             "slo_references",
             "Latency limits of benchmarks",
             "benchmark scenario percentile",
@@ -412,7 +419,12 @@ KINDS: dict[str, Kind] = dict(
             "power_supply.installed_w power_supply.usable_w_nplusn power_supply.output_v_dc "
             f"power_supply.energy_storage power_supply.aux power_supply.rack_design_limit_w {SIZE}",
         ),
-        _kind("token_prices", "Market prices of tokens", "", "low high input output"),
+        _kind(
+            "token_prices",
+            "Market prices of tokens",
+            "",
+            "low high input output cached_input model url published_on read_on",
+        ),
         _kind(
             "transformers",
             "Transformers",

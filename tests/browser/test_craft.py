@@ -79,6 +79,7 @@ def addresses(layout, scenario, signed_in) -> list[str]:
         reverse("run-report", args=[runs[0].id]),
         reverse("compare-report") + f"?runs={runs[0].id},{runs[1].id}",
         reverse("serving"),
+        reverse("serving-claims"),
     ]
 
 

@@ -1,5 +1,7 @@
 """Each catalogue file: source, schema and sense."""
 
+from datetime import date
+
 import pytest
 
 from facility.catalogue import entries, kinds, schema
@@ -45,12 +47,26 @@ def test_every_field_of_a_kind_has_a_meaning(kind):
         ("systems", "based_on", "systems"),
         ("systems", "in_rack_cdu", "cdus"),
         ("workloads", "diurnal_shape", "diurnal_shapes"),
+        ("serving_statements", "accelerator", "accelerators"),
+        ("serving_statements", "model", "models"),
+        ("token_prices", "model", "models"),
     ],
 )
 def test_names_of_other_entries_exist(kind, field, target):
     named = {slug: entry[field] for slug, entry in entries(kind).items() if entry.get(field)}
     assert named
     assert {slug: name for slug, name in named.items() if name not in entries(target)} == {}
+
+
+def test_what_others_publish_says_where_and_when_it_was_read():
+    for kind in ("serving_statements", "token_prices"):
+        for slug, entry in entries(kind).items():
+            if entry["confidence"] == "published":
+                assert entry["url"].startswith("https://"), slug
+                assert date.fromisoformat(entry["read_on"]) <= date(2100, 1, 1), slug
+                assert date.fromisoformat(entry.get("published_on", "2020-01-01")) <= date.fromisoformat(
+                    entry["read_on"]
+                )
 
 
 def test_recommended_models_exist():

@@ -10,6 +10,7 @@ from twin import urls
 from twin.solvers import findings, measured, runs, serving, states
 from twin.urls import handler400, handler403, handler404, handler500  # noqa: F401  (Django looks for them here)
 from twin.views import (
+    claims,
     comparisons,
     diagrams,
     drill,
@@ -66,6 +67,7 @@ SOLVED: dict[str, View] = {
     "guide-start": guide.guide_start,
     "guide-skip": guide.guide_skip,
     "serving": serving_page.serving,
+    "serving-claims": claims.claims,
     "trace": traces.traces,
     "measured-run": measured_page.measured,
 }

@@ -7,6 +7,7 @@ from django.db import connection
 
 from facility.models import Layout, Product
 from twin.api.known_parameters import known_parameters
+from twin.core.serving.evidence import MODELS
 from twin.core.solve.estimate import instant_answer
 from twin.core.solve.object_states import object_tables
 from twin.core.solve.simulate import described
@@ -14,6 +15,7 @@ from twin.core.solve.steady import DESIGN, solve_steady
 from twin.exceptions import CannotSimulate
 from twin.runs import snapshot
 from twin.runs.findings import layout_findings
+from twin.views.claims import model_evidence
 from twin.views.serving import ENGINES, FIRST, explored, recomputed_claims
 
 logger = logging.getLogger(__name__)
@@ -57,3 +59,5 @@ def _explore() -> None:
     if all(chosen):
         explored(*chosen, ENGINES[0][0])
     recomputed_claims()
+    for model in MODELS:
+        model_evidence(model)

@@ -2,12 +2,13 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from compute.accelerators import accelerator_from_entry
+from compute.calibration.coefficients import coefficient_set
 from compute.calibration.run import (
     BandScores,
     CrossValidation,
@@ -19,7 +20,9 @@ from compute.calibration.run import (
 )
 from compute.calibration.uncertainty import QUANTITIES
 from compute.model_shapes import model_shape_from_entry
+from compute.prediction.kind_summaries import kind_summaries, stored_summaries
 from facility.catalogue import entries
+from twin.core.serving.evidence import MODELS
 from twin.validation.check import Check, at_least, at_most, skipped, within
 
 GROUP = "serving"
@@ -82,6 +85,8 @@ def checks(data: Path) -> Iterator[Check]:
     yield from _errors(evidence, validation)
     yield from _by_kind(evidence, validation, bands)
     yield from _bands(bands)
+    if all(path.exists() for path in paths):
+        yield _summaries(evidence, validation, bands["deployment"])
     correlation, families = family_rank_correlation(evidence, validation.predicted_throughput)
     yield at_least("rank correlation of throughput within a family", GROUP, families, correlation, 0.95, "-")
     peer = _column(rows, "peer_itl_s") / _column(rows, "measured_itl_s")
@@ -140,6 +145,24 @@ def _by_kind(evidence: Evidence, validation: CrossValidation, bands: dict[str, B
     saturated = ~np.isfinite(evidence.table.concurrency)
     for unseen, scores in bands.items():
         yield from _held("saturated", "throughput", saturated, unseen, scores, validation)
+
+
+def _summaries(evidence: Evidence, validation: CrossValidation, scores: BandScores) -> Check:
+    """Return how far the summaries that the page of claims shows lie from those of these runs."""
+    stored = {(s.model, s.accelerator, s.is_apart, s.has_drafts): s for s in stored_summaries()[1]}
+    furthest, n = 0.0, 0
+    for one in kind_summaries(evidence, coefficient_set(), MODELS, validation, scores):
+        old = stored.get((one.model, one.accelerator, one.is_apart, one.has_drafts))
+        if old is None or old.runs != one.runs or set(old.agreements) != set(one.agreements):
+            furthest = 1.0
+            continue
+        n += one.runs
+        for name, agreement in one.agreements.items():
+            shown = asdict(old.agreements[name])
+            found = asdict(agreement)
+            furthest = max([furthest, *(abs((found[k] or 0.0) - (shown[k] or 0.0)) for k in found if k != "runs")])
+    note = "“manage.py measure_kinds” writes them anew"
+    return at_most("summaries on the page of claims, furthest from these", GROUP, n, furthest, 0.005, "-", note)
 
 
 def _held(

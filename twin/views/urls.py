@@ -73,6 +73,7 @@ urlpatterns = [
     path("help/model/", model_pages.model_index, name="model"),
     path("help/model/<slug:slug>/", model_pages.model_page, name="model-page"),
     path("serving/", solved, name="serving"),
+    path("serving/claims/", solved, name="serving-claims"),
     path("serving/traces/", solved, name="trace"),
     path("serving/measured/", solved, name="measured-run"),
     path("serving/own/", own_products.own_products, name="own-products"),

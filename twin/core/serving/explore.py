@@ -17,7 +17,7 @@ from compute.calibration.coefficients import coefficient_set
 from compute.calibration.uncertainty import half_bands
 from compute.model_shapes import model_shape_from_entry
 from compute.prediction.rows import COLUMNS, predict_rows
-from compute.steady.claims import ClaimRow, System, claim_rows
+from compute.steady.claims import ClaimRow, claim_rows
 from compute.steady.frontier import Frontier, serving_frontier
 from compute.steady.pins import FREE, Pin, Restrictions, pin_from_text
 from compute.steady.serving import (
@@ -30,6 +30,7 @@ from compute.steady.serving import (
 )
 from compute.steps.rules import USUAL_DRAFTING, Drafting
 from compute.workload import LatencyTargets, Workload
+from twin.core.serving.evidence import system_of
 from twin.core.serving.launch import LaunchQuestion, context_limit, launches, pin_of
 
 Read = TypeVar("Read")
@@ -428,21 +429,7 @@ def claims(entries: Entries) -> tuple[tuple[str, str, str, tuple[ClaimRow, ...]]
     model = model_shape_from_entry(entries("models")[CLAIM_MODEL])
     found = []
     for claim, *slugs in CLAIMS:
-        new, old = (_side(entries, slug, precision) for slug, precision in slugs)
+        new, old = (system_of(entries, slug, precision) for slug, precision in slugs)
         rows = claim_rows(coefficient_set(), model, CLAIM_WORKLOAD, new=new, old=old, user_tokens_per_s=CLAIM_SPEEDS)
         found.append((claim, new.name, old.name, tuple(rows)))
     return tuple(found)
-
-
-def _side(entries: Entries, slug: str, precision: str) -> System:
-    """Return a system of the catalogue as one side of a claim."""
-    entry = entries("systems")[slug]
-    n = int(entry["accelerators_per_system"])
-    return System(
-        name=entry["name"],
-        accelerator=accelerator_from_entry(entries("accelerators")[entry["accelerator"]]),
-        max_accelerators=n,
-        weight_precision=precision,
-        overhead_w=float(entry["non_accelerator_power_w"]) / n,
-        capital_usd=float(entry["price_estimate_usd"]) / n,
-    )
