@@ -18,9 +18,9 @@ from compute.steady.pins import Restrictions
 from compute.steady.serving import Configuration, prompt_time_frac
 from compute.steps.rules import Drafting
 from compute.steps.speculation import MOST_DRAFTS
+from compute.token_mix import blended_usd
 from compute.workload import Workload
 
-BLENDED_INPUT, BLENDED_OUTPUT = 3.0, 1.0  # tokens read to tokens written of a blended price, as price lists mix them
 SMALLEST_APART = 16  # accelerators among which two pools are sought where a scale-up domain is smaller
 
 
@@ -171,8 +171,3 @@ def token_costs_usd(
     share = prompt_time_frac(coefficients, unit, workload)
     input_tokens_per_s = output_tokens_per_s * workload.input_tokens / workload.output_tokens
     return share * usd_per_s / input_tokens_per_s * 1e6, (1.0 - share) * usd_per_s / output_tokens_per_s * 1e6
-
-
-def blended_usd(read: float, written: float) -> float:
-    """Return the price of a million tokens in the mix of price lists: three read to one written [USD]."""
-    return (BLENDED_INPUT * read + BLENDED_OUTPUT * written) / (BLENDED_INPUT + BLENDED_OUTPUT)

@@ -6,6 +6,7 @@ from django.shortcuts import render
 
 from compute.prediction.kind_summaries import LEAST_RUNS, stored_summaries
 from facility.catalogue import entries
+from twin.core.results.token_prices import token_prices
 from twin.core.serving import evidence
 from twin.views.serving import recomputed_claims
 
@@ -32,7 +33,7 @@ def model_evidence(model: str) -> dict:
         "workload": evidence.WORKLOAD,
         "statements": evidence.statements(entries, model),
         "unsaid": evidence.accelerators_without_statement(entries, model),
-        "prices": evidence.token_prices(entries, model),
+        "prices": token_prices(entries, model),
         "measured_on": measured_on,
         "least_runs": LEAST_RUNS,
     }

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
+from facility.catalogue import entries
 from facility.permissions import check_change_site, may_change_site, visible_sites
 from facility.views.lookup import visible_layout_or_404
 from power_cooling.site_facts.confidence import WEAKEST_FIRST
@@ -25,6 +26,7 @@ from twin.core.figures_of_merit import BY_NAME, FIGURES, HEADLINES, SERIES, SERI
 from twin.core.results.answers import answers
 from twin.core.results.details import Assumption, FailureRow, LimitRow, run_details
 from twin.core.results.findings import run_findings, tightest_margins
+from twin.core.results.token_prices import serving_costs, sold_for
 from twin.core.text.numbers import date_text, quantity_text
 from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.models import Run
@@ -100,6 +102,8 @@ def result_context(run: Run) -> dict:
         "details": details,
         "headlines": [(f, run_charts.weekly_means(series.get(SPARKS.get(f.name, "")))) for f in HEADLINES],
         "all_figures": FIGURES,
+        "serving_costs": serving_costs(run.figures or {}),
+        "sold_for": sold_for(entries, details.per_workload),
         "assumptions": by_confidence(details.assumptions),
         "cost_total": sum(cost.usd_per_year or 0.0 for cost in details.costs),
         "limits": folded(with_margin(details.limits, n_hours=len(series.get("meter_power_w", ())))),

@@ -14,8 +14,10 @@ from compute.calibration.coefficients import coefficient_set
 from compute.calibration.run import read_evidence
 from compute.model_shapes import model_shape_from_entry
 from compute.prediction.kind_summaries import LEAST_RUNS, kind_summaries, stored_summaries
-from compute.steady.kind_curves import blended_usd
+from compute.steady.kind_curves import kind_curves
+from compute.token_mix import blended_usd, written_usd
 from facility.catalogue import entries
+from twin.core.results.token_prices import serving_costs, sold_for, token_prices
 from twin.core.serving import evidence
 from twin.validation.serving import FILES
 
@@ -65,6 +67,7 @@ def test_faster_users_cost_throughput_and_tokens_written_cost_more_than_tokens_r
                 mixed = blended_usd(point.usd_per_million_input, point.usd_per_million_output)
                 assert point.usd_per_million_blended == pytest.approx(mixed)
     assert blended_usd(1.0, 5.0) == 2.0
+    assert written_usd(2.0, 1.0) == 5.0
 
 
 def test_costs_are_those_of_the_cheapest_kind_that_was_measured_on_the_generation():
@@ -97,7 +100,7 @@ def test_statements_and_prices_stand_with_link_and_date(reader, model):
         assert f"read {entry['read_on']}" in page
     for name in evidence.accelerators_without_statement(entries, model):
         assert f"No published statement was found for {name}" in page
-    prices = evidence.token_prices(entries, model)
+    prices = token_prices(entries, model)
     assert len(prices) >= 2
     assert [price["blended"] for price in prices] == sorted(price["blended"] for price in prices)
     assert sum(f'href="{price["url"]}"' in page for price in prices if "url" in price) >= 1
@@ -125,6 +128,24 @@ def test_summaries_hold_no_single_run_and_no_measured_value():
         assert bool(one.agreements) <= (one.runs >= LEAST_RUNS)
         for agreement in one.agreements.values():
             assert agreement.runs >= LEAST_RUNS
+
+
+def test_models_without_a_prediction_module_have_no_kinds_with_drafts():
+    system = evidence.system_of(entries, "dgx-h200")
+    shape = model_shape_from_entry(entries("models")["gpt-oss-120b"])
+    found = kind_curves(coefficient_set(), shape, evidence.WORKLOAD, system, (20.0,))
+    assert [(curve.is_apart, curve.has_drafts) for curve in found] == [(False, False), (True, False)]
+
+
+def test_a_run_stands_beside_the_prices_of_the_models_that_it_serves():
+    class Row:
+        model, model_name, feasible = "gpt-oss-120b", "gpt-oss-120b", True
+
+    (sold,) = sold_for(entries, [Row(), Row()])
+    assert [price["model"] for price in sold["prices"]] == ["gpt-oss-120b"] * len(sold["prices"])
+    figures = {"cost_per_million_input_tokens_usd": 0.1, "blended_cost_per_million_tokens_usd": 0.2}
+    assert serving_costs(figures) == {"input": 0.1, "output": pytest.approx(0.5), "blended": 0.2}
+    assert serving_costs({}) is None
 
 
 def test_an_unknown_model_shows_the_first(reader):

@@ -7,7 +7,7 @@ import shlex
 import pytest
 import yaml
 
-from compute.steady.pins import pin_from_text
+from compute.steady.pins import Software, pin_from_text
 from facility.catalogue import entries
 from twin.core.serving.engine_options import DYNAMO, ENGINES
 from twin.core.serving.launch import (
@@ -113,3 +113,16 @@ def test_the_context_holds_the_longest_request():
     assert context_limit(5000, 1000, 131072) == 5120
     assert context_limit(float("inf"), 1000, 131072) == 4096
     assert context_limit(1e6, 1000, 131072) == 131072
+
+
+def test_settings_say_where_they_are_of_another_release_than_stated():
+    asked = question("TP 8", software=Software("sglang", "0.5.9"))
+    found = {launch.engine: launch.notes for launch in launches(asked)}
+    assert "these are settings of SGLang 0.5.23, not checked for 0.5.9, which was stated" in found["sglang"]
+    assert not any("not checked for" in note for note in found["vllm"])
+
+
+def test_drafts_by_anything_but_the_models_own_module_are_left_to_name():
+    for launch in launches(question("TP 8, EAGLE3 4")):
+        assert "4 tokens per step are drafted by eagle3" in " ".join(launch.notes)
+        assert "speculative" not in str(launch.parts)

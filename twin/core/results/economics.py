@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from compute.token_mix import blended_usd
 from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.results import capital
@@ -281,7 +282,7 @@ def blended_cost_usd(used: Quantities, prices: Prices) -> float | None:
     bill = sum(line.usd_per_year for line in yearly_costs(used, prices))
     read = per_million_tokens_usd(bill * used.prompt_frac, used.input_tokens)
     written = per_million_tokens_usd(bill * (1 - used.prompt_frac), used.output_tokens)
-    return None if read is None or written is None else (3 * read + written) / 4
+    return None if read is None or written is None else blended_usd(read, written)
 
 
 def rented_cost_usd(used: Quantities, prices: Prices) -> float | None:

@@ -15,7 +15,7 @@ from compute.calibration.uncertainty import run_kind
 from compute.model_shapes import model_shape_from_entry
 from compute.prediction.kind_summaries import KindSummary, stored_summaries
 from compute.steady.claims import System
-from compute.steady.kind_curves import KindCurve, KindPoint, blended_usd, kind_curves
+from compute.steady.kind_curves import KindCurve, KindPoint, kind_curves
 from compute.workload import Workload
 
 Entries = Callable[[str], Mapping[str, Mapping[str, Any]]]  # a kind's catalogue entries by name
@@ -144,11 +144,3 @@ def accelerators_without_statement(entries: Entries, model: str) -> list[str]:
     said = {entry["accelerator"] for entry in statements(entries, model)}
     parts = dict.fromkeys(str(entries("systems")[slug]["accelerator"]) for slug in SYSTEMS)
     return [str(entries("accelerators")[part]["name"]) for part in parts if part not in said]
-
-
-def token_prices(entries: Entries, model: str) -> list[dict[str, Any]]:
-    """Return public prices of a model's tokens, cheapest first, each with its blended price [USD per million]."""
-    found = [dict(entry) for entry in entries("token_prices").values() if entry.get("model") == model]
-    for entry in found:
-        entry["blended"] = blended_usd(entry["input"], entry["output"])
-    return sorted(found, key=lambda entry: entry["blended"])

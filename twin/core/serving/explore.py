@@ -19,7 +19,7 @@ from compute.model_shapes import model_shape_from_entry
 from compute.prediction.rows import COLUMNS, predict_rows
 from compute.steady.claims import ClaimRow, claim_rows
 from compute.steady.frontier import Frontier, serving_frontier
-from compute.steady.pins import FREE, Pin, Restrictions, pin_from_text
+from compute.steady.pins import FREE, Pin, Restrictions, Software, pin_from_text
 from compute.steady.serving import (
     Configuration,
     ConfigurationChoice,
@@ -290,6 +290,7 @@ def launch_settings(
             limit,
         ),
         accelerators_per_node,
+        Software(question.engine, question.engine_version),
     )
     return [asdict(launch) for launch in launches(asked)]
 

@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from compute.calibration.cases import usual_kv_precision
-from compute.steady.pins import Pin, pin_from_text
+from compute.steady.pins import Pin, Software, pin_from_text
 from compute.steady.serving import Configuration
 from compute.steps.roofline import Parallelism
 from compute.steps.rules import BUILT_IN
@@ -38,7 +38,7 @@ class LaunchQuestion:
     kv_precision: str
     context_tokens: int  # longest request
     accelerators_per_node: int
-    batch: int | None = None  # most requests in one (decode) instance; None: the engine's own limit
+    software: Software = Software()  # that the configuration was computed for
 
     @property
     def repository(self) -> str:
@@ -128,6 +128,7 @@ def _row_launches(row: WorkloadRow, inputs: LayoutInputs) -> tuple[list[dict[str
         pin.kv_precision or usual_kv_precision(precision),
         context,
         _node_size(row.accelerator, inputs),
+        Software(inputs.scenario.engine, inputs.scenario.engine_version),
     )
     return [asdict(launch) for launch in launches(question)], ""
 
@@ -158,7 +159,7 @@ def engine_settings(engine: str, question: LaunchQuestion, role: str, parallelis
 
 def _seats(question: LaunchQuestion, role: str, ranks: int) -> int | None:
     """Return the most requests that one scheduler takes in, None where it is the engine's own limit."""
-    batch = question.pin.batch or question.batch
+    batch = question.pin.batch
     return None if batch is None or role == "prefill" else max(1, ceil(batch / ranks))
 
 
@@ -291,6 +292,9 @@ def _launch(engine: str, question: LaunchQuestion) -> Launch:
 
 def _notes(engine: str, question: LaunchQuestion) -> tuple[str, ...]:
     stored, notes = _stored(question), []
+    known, version = ENGINES[engine], question.software.engine_version
+    if version and question.software.engine == engine and version != known.version:
+        notes.append(f"these are settings of {known.name} {known.version}, not checked for {version}, which was stated")
     if question.pin.checkpoint:
         notes.append(f"load the checkpoint {question.pin.checkpoint} in place of {question.repository}")
     if question.precision != stored and not (_quantises_on_load(question) and engine != "trtllm"):
