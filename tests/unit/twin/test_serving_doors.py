@@ -28,7 +28,7 @@ from twin.api.serializers import ScenarioSerializer, ScenarioWorkloadSerializer
 from twin.api.serving import ServingQuestionSerializer
 from twin.core.inputs.layout import WorkloadShare
 from twin.core.inputs.pools import _service
-from twin.core.serving.explore import Question, chosen_configuration
+from twin.core.serving.explore import Question, chosen_configuration, explored
 from twin.core.serving.replicas import ReplicaOptions, replica_pool_for, replica_warnings
 from twin.forms import WORKLOAD_FIELDS, ScenarioForm
 from twin.interchange import site_file
@@ -419,3 +419,17 @@ def test_other_names_of_a_precision_are_read_by_every_door():
     assert answer["itl_s"] == plain["itl_s"]
     assert pin_from_text("awq, TP 2").precision == "int4"
     assert pin_from_text("NVFP4, TP 2").precision == "fp4"
+
+
+def test_bands_are_those_of_the_kind_of_run():
+    def wide(configuration):
+        answer = explored(question(max_accelerators=32, configuration=configuration), TARGETS)
+        points = (answer["frontier"]["points"][0], answer["operating_point"])
+        return [point["accelerator_tokens_per_s_high"] / point["accelerator_tokens_per_s"] for point in points]
+
+    plain, drafting = wide("fp4, TP 4"), wide("fp4, TP 4, MTP 2")
+    apart = wide("fp4, prefill 2 x TP 4 : decode 1 x DP 8 EP 8")
+    for frontier, operating in (plain, drafting, apart):
+        assert frontier == pytest.approx(operating)
+    assert drafting[0] != pytest.approx(plain[0], rel=1e-3)
+    assert apart[0] != pytest.approx(plain[0], rel=1e-3)

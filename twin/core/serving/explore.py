@@ -178,12 +178,11 @@ def explored(question: Question, targets: LatencyTargets, accelerators_per_node:
         As `frontier_of`.
     """
     frontier = frontier_of(question)
-    bands = _half_bands(question)
     points = [frontier_point(frontier, i) for i in range(frontier.itl_s.size)]
-    return _best(question, targets, bands) | {
+    return _best(question, targets) | {
         "units": UNITS,
         "frontier": {
-            "points": [_with_bands(point, FRONTIER_BANDS, bands) for point in points],
+            "points": [_with_bands(point, FRONTIER_BANDS, _half_bands(question, point)) for point in points],
             "at_target": frontier.at_interactivity(1 / targets.itl_s) if points else None,
             "reason": frontier.reason,
         },
@@ -192,7 +191,7 @@ def explored(question: Question, targets: LatencyTargets, accelerators_per_node:
     }
 
 
-def _best(question: Question, targets: LatencyTargets, bands: Mapping[str, float]) -> dict[str, Any]:
+def _best(question: Question, targets: LatencyTargets) -> dict[str, Any]:
     """Return the best configuration and what it does at the highest load that keeps the targets."""
     choice = _choice(question, targets)
     found = choice.configuration
@@ -230,7 +229,7 @@ def _best(question: Question, targets: LatencyTargets, bands: Mapping[str, float
         "feasible": True,
         "reason": reason,
         "configuration": configuration,
-        "operating_point": _with_bands(point, OPERATING_BANDS, bands),
+        "operating_point": _with_bands(point, OPERATING_BANDS, curve.log_bands),
     }
 
 
@@ -368,12 +367,20 @@ def session_load(question: Question, targets: LatencyTargets) -> dict[str, Any] 
 
 def point_bands(question: Question, point: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     """Return the ends of the 80 % band of each quantity of a frontier's point."""
-    ends = _with_bands(point, FRONTIER_BANDS, _half_bands(question))
+    ends = _with_bands(point, FRONTIER_BANDS, _half_bands(question, point))
     return {name: (ends[f"{name}_low"], ends[f"{name}_high"]) for name in FRONTIER_BANDS}
 
 
-def _half_bands(question: Question) -> dict[str, float]:
-    return half_bands(coefficient_set().record, str(question.accelerator["id"]), str(question.model["id"]))
+def _half_bands(question: Question, point: Mapping[str, Any]) -> dict[str, float]:
+    """Return the bands of a frontier's point: those of its kind of run."""
+    unit = pin_from_text(point["configuration"])
+    return half_bands(
+        coefficient_set().record,
+        str(question.accelerator["id"]),
+        str(question.model["id"]),
+        mode="disaggregated" if unit.prefill else "aggregated",
+        drafts=unit.draft_tokens > 0,
+    )
 
 
 def _with_bands(point: Mapping[str, Any], names: Mapping[str, str], bands: Mapping[str, float]) -> dict[str, Any]:
