@@ -17,6 +17,7 @@ from compute.calibration.coefficients import CoefficientSet, split_values
 from compute.calibration.fitting import solve_cases
 from compute.model_shapes import ModelShape
 from compute.prediction.rows import PREDICTED, predict_rows
+from compute.steady.pins import pin_from_text
 from compute.steps.roofline import StepCosts, step_costs, step_time_s
 
 Row = Mapping[str, Any]
@@ -123,13 +124,17 @@ def measured_runs(content: Any, deployment: Row) -> list[MeasuredRun]:
     content : object
         As read from JSON.
     deployment : mapping
-        Columns of serving cases that the document does not say; they count before those that it does.
+        Columns of serving cases that the document does not say; they count before those that it does. `configuration`
+        holds a deployment as pins are written, in place of its columns.
 
     Raises
     ------
     ValueError
         If it is neither; says which fields it lacks, or what is to be asked beside it.
     """
+    stated = {name: value for name, value in deployment.items() if name != "configuration"}
+    if deployment.get("configuration"):
+        deployment = pin_from_text(str(deployment["configuration"])).columns() | stated
     records = content if isinstance(content, list) else [content]
     if isinstance(content, dict):
         inner = [v for v in content.values() if isinstance(v, list) and v and isinstance(v[0], dict)]

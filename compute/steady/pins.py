@@ -119,6 +119,52 @@ class Pin:
         prefill = self.prefill_instances * self.prefill.accelerators if self.prefill else 0
         return prefill + self.decode_instances * self.parallelism.accelerators
 
+    def columns(self) -> dict[str, str]:
+        """Return the same in the columns of serving cases; its batch has none, which `concurrency` says there.
+
+        Raises
+        ------
+        ValueError
+            If a pool has attention data parallelism and experts on fewer ranks than a worker: the labels of published
+            runs, which the columns are, mean experts over all of them.
+        """
+        found = {"weight_precision": self.precision, "kv_precision": self.kv_precision, "checkpoint": self.checkpoint}
+        if self.draft_tokens:
+            kept = self.drafting.acceptance
+            found |= {
+                "speculative": self.drafting.kind,
+                "draft_tokens": str(self.draft_tokens),
+                "draft_acceptance": "" if kept is None else f"{kept:g}",
+            }
+        p = self.parallelism
+        if self.prefill is None:
+            ranks = {name: str(getattr(p, name)) for name in ("tensor_parallel", "pipeline_parallel")}
+            found |= ranks | {
+                "mode": "aggregated",
+                "data_parallel": str(p.attention_data_parallel),
+                "expert_parallel": str(p.expert_parallel),
+            }
+        else:
+            found["mode"] = "disaggregated"
+            pools = (("prefill", self.prefill, self.prefill_instances), ("decode", p, self.decode_instances))
+            for pool, ranks_of, workers in pools:
+                if ranks_of.attention_data_parallel > 1 and ranks_of.expert_parallel < ranks_of.stage_accelerators:
+                    raise ValueError(
+                        f"{pool}: EP {ranks_of.expert_parallel} beside DP {ranks_of.attention_data_parallel} cannot be "
+                        f"said of a measured pool; its experts lie over all {ranks_of.stage_accelerators} ranks"
+                    )
+                found |= {
+                    f"{pool}_workers": str(workers),
+                    f"{pool}_accelerators": str(workers * ranks_of.accelerators),
+                    f"{pool}_tp": str(ranks_of.tensor_parallel),
+                    f"{pool}_pp": str(ranks_of.pipeline_parallel),
+                    f"{pool}_ep": str(ranks_of.expert_parallel),
+                    f"{pool}_attention_dp": str(ranks_of.attention_data_parallel)
+                    if ranks_of.attention_data_parallel > 1
+                    else "",
+                }
+        return {name: value for name, value in found.items() if value}
+
     def refusals(self, accelerator: Accelerator, model: ModelShape, workload: Workload, most: float) -> list[str]:
         """Return why no engine runs a model so, or why it does not fit among `most` accelerators; empty if it does."""
         reasons: list[str] = []

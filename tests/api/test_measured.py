@@ -58,3 +58,17 @@ def test_predict_serving_reads_result_rows(tmp_path, capsys):
     cases.write_text(json.dumps([ROW, ROW | {"conc": 8}]))
     call_command("predict_serving", str(cases), str(out))
     assert "2 of 2 cases answered" in capsys.readouterr().out
+
+
+def test_a_deployment_beside_the_file_is_written_as_pins_are(viewer, admin_client):
+    stated = {"accelerator": "h100-sxm", "configuration": "bf16, TP 2, KV bf16"}
+    named = {"result": BENCH | {"model_id": "meta-llama/Llama-3.1-8B-Instruct"}, "deployment": stated}
+    (answer,) = viewer.post(ADDRESS, named, format="json").json()
+    assert answer["feasible"]
+    assert (answer["row"]["tensor_parallel"], answer["row"]["kv_precision"]) == ("2", "bf16")
+    named["deployment"]["configuration"] = "TP many"
+    assert "'TP many' cannot be read" in viewer.post(ADDRESS, named, format="json").json()["message"]
+    upload = SimpleUploadedFile("row.json", json.dumps(ROW).encode())
+    asked = {"file": upload, "configuration": "fp4, TP 8, MTP 2, acceptance 0.7", "engine_version": "99.1"}
+    text = admin_client.post(reverse("measured-run"), asked).content.decode()
+    assert "What a predicted decode step goes to" in text

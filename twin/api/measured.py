@@ -19,7 +19,7 @@ class MeasuredRunSerializer(KnownFields, serializers.Serializer):
         required=False,
         default=dict,
         help_text="Columns of `predict_serving` that the document does not say, e.g. accelerator, model, "
-        "weight_precision and tensor_parallel beside a bench result.",
+        "weight_precision and tensor_parallel beside a bench result; or `configuration`, as /api/serving/ takes it.",
     )
 
 

@@ -47,6 +47,16 @@ class MeasuredRunForm(forms.Form):
         choices=[FROM_FILE, *ENGINE_NAMES.items()],
         help_text="Serving software.",
     )
+    engine_version = forms.CharField(
+        label="Engine's release", required=False, max_length=40, help_text="Empty: as the file says."
+    )
+    configuration = forms.CharField(
+        label="Configuration",
+        required=False,
+        max_length=160,
+        help_text="How it was served, in place of the numbers below: fp8, TP 8, or fp4, prefill 2 x TP 4 : decode 1 x "
+        "DP 32 EP 32, MTP 2, KV fp8.",
+    )
 
     def __init__(self, *args, **options) -> None:
         super().__init__(*args, **options)

@@ -16,6 +16,7 @@ import pytest
 import compute.calibration
 from compute.accelerators import accelerator_from_entry
 from compute.calibration.case_fields import INPUT_COLUMNS
+from compute.calibration.cases import parse_case
 from compute.calibration.coefficients import coefficient_set
 from compute.model_shapes import model_shape_from_entry
 from compute.prediction.rows import predict_rows
@@ -433,3 +434,22 @@ def test_bands_are_those_of_the_kind_of_run():
         assert frontier == pytest.approx(operating)
     assert drafting[0] != pytest.approx(plain[0], rel=1e-3)
     assert apart[0] != pytest.approx(plain[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", sorted(set(PINNED) - {"requests in flight"}))
+def test_a_pin_and_its_columns_are_the_same_deployment(name):
+    for text in PINNED[name]:
+        pin = pin_from_text(text)
+        if text in ("fp4, prefill 1 x TP 2 DP 2 : decode 2 x DP 8 EP 8", LAST.replace("EP 8", "EP 4")):
+            with pytest.raises(ValueError, match="cannot be said of a measured pool; its experts lie over all"):
+                pin.columns()
+            continue
+        model = "llama-3.1-405b" if name == "checkpoint" else "deepseek-r1"
+        row = {"accelerator": "gb200", "model": model, "engine": "sglang", "concurrency": "8"} | pin.columns()
+        models = {model: model_shape_from_entry(entries("models")[model])}
+        case = parse_case(row | {"input_tokens": "4000", "output_tokens": "800"}, {"gb200": PART}, models)
+        assert case.parallelism == pin.parallelism
+        assert case.n_accelerators == pin.n_accelerators
+        assert (case.prefill.parallelism if case.prefill else None) == pin.prefill
+        assert case.draft_tokens == pin.draft_tokens
+        assert set(pin.columns()) <= set(INPUT_COLUMNS)
