@@ -96,6 +96,7 @@ def main_pages() -> Iterator[tuple[str, str]]:
     yield "findings", reverse("layout-findings", args=here)
     yield "run", reverse("run-detail", args=[first.id])
     yield "serving", reverse("serving")
+    yield "claims", reverse("serving-claims")
     yield "report", reverse("run-report", args=[first.id])
     yield "compare", reverse("compare") + "?runs=" + ",".join(str(run.id) for run in runs[:3])
     yield "guide", reverse("guide")
