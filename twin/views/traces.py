@@ -41,6 +41,18 @@ class TraceForm(forms.Form):
     engine = forms.ChoiceField(
         choices=Scenario._meta.get_field("engine").choices, help_text="Serving software whose efficiency is used."
     )
+    engine_version = forms.CharField(
+        label="Engine's release", required=False, max_length=40, help_text="Empty: none in particular."
+    )
+    drafts = forms.BooleanField(
+        label="Draft tokens (MTP)", required=False, help_text="Whether the model's own prediction module may draft."
+    )
+    configuration = forms.CharField(
+        label="Pinned configuration",
+        required=False,
+        max_length=160,
+        help_text="Fixes parallelism, pools, batch, drafts, cache and checkpoint, as in the explorer. Empty: searched.",
+    )
     target_ttft_s = number_entry.NumberField(
         label="TTFT target [s]", initial=2, min_value=0.001, help_text="That 95 % of requests keep. Usual: 0.5 to 10."
     )
@@ -101,6 +113,9 @@ def _answer(asked: dict) -> dict:
             summary.workload(),
             min(domain_size(system), MOST_ACCELERATORS),
             asked["engine"],
+            allow_drafts=asked["drafts"],
+            configuration=asked["configuration"].strip(),
+            engine_version=asked["engine_version"].strip(),
         )
         best = chosen_configuration(question, targets)
     except ValueError as refusal:

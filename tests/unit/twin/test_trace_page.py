@@ -56,3 +56,17 @@ def test_what_cannot_be_read_is_said_beside_the_file(admin_client):
     again = SimpleUploadedFile("trace.csv", SEMICOLONS.encode())
     asked = FIELDS | {"file": again, "delimiter": ";", "decimal": ","}
     assert "2 requests" in admin_client.post(reverse("trace"), asked).content.decode()
+
+
+def test_a_traces_configuration_is_pinned_and_a_release_without_runs_is_said_so(admin_client):
+    def answered(**asked):
+        upload = SimpleUploadedFile("trace.jsonl", MOONCAKE.encode())
+        return admin_client.post(reverse("trace"), FIELDS | {"file": upload} | asked).content.decode()
+
+    text = answered(configuration="bf16, TP 2, batch 8", engine_version="99.1")
+    assert "bf16, TP 2, batch 8" in text
+    assert "(pinned)" in text
+    assert "No measured runs of vllm 99.1 on hopper" in text
+    assert "A free search finds" in text
+    assert "&#x27;TP many&#x27; cannot be read" in answered(configuration="TP many")
+    assert "llama-3.1-8b has no prediction module" in answered(configuration="bf16, TP 2, MTP 2")
