@@ -92,6 +92,7 @@ class Accelerator:
     min_power_w: float
     max_power_w: float
     launch_year: int
+    maker: str = ""  # whose software stack it runs; blank where nobody says
     cache_tier_bytes: float = 0.0  # of slower memory beside it that keeps what paused sessions had cached
 
     def __post_init__(self) -> None:
@@ -152,6 +153,7 @@ def accelerator_from_entry(entry: Mapping[str, Any]) -> Accelerator:
     return Accelerator(
         name=name,
         generation=str(entry.get("generation") or generation_of(name)),
+        maker=str(entry.get("vendor") or "").lower(),
         peak_bf16_flops_per_s=bf16,
         peak_fp8_flops_per_s=fp8,
         peak_fp4_flops_per_s=fp4,

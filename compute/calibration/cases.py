@@ -24,6 +24,7 @@ ENGINES = {"vllm": "vllm", "sglang": "sglang", "trt": "trtllm", "tensorrt": "trt
 # Engines that exist and that no case calibrates: they get the average of those that are calibrated.
 UNCALIBRATED_ENGINES = ("dynamo", "tgi", "lmdeploy", "llama.cpp", "max", "jetstream", "lightllm", "neuron", "")
 
+WITH_CUDA = ("nvidia", "")  # makers whose parts run it, an unknown one among them
 WITHOUT_CUDA = ("cdna3", "cdna4", "cdna5", "tpu", "gaudi")  # generations that TensorRT-LLM does not run on
 
 CHAT_TOKENS = 4096.0  # answers of chat stay below, those of reasoning lie above in all published sweeps
@@ -251,6 +252,7 @@ def deployment_attributes(
     """
     return {
         "accelerator": accelerator.name,
+        "stack": "" if accelerator.maker in WITH_CUDA else accelerator.maker,
         "generation": accelerator.generation,
         "engine": engine,
         "protocol": CALIBRATED_PROTOCOL,

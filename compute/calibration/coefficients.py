@@ -26,6 +26,9 @@ SHIPPED = Path(__file__).parent / "serving.json"
 
 # Groups of a case; the text of a group joins these attributes of the case.
 LEVELS: dict[str, tuple[str, ...]] = {
+    # First values are those of CUDA; a stack of another maker's deviates on all of its parts.
+    "stack": ("stack",),
+    "stack_engine": ("stack", "engine"),
     "generation": ("generation",),
     "generation_precision": ("generation", "precision"),
     "engine": ("engine",),
@@ -40,6 +43,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "system_precision": ("generation", "engine", "protocol", "precision"),
     "part": ("accelerator", "engine", "protocol"),
     "release": ("generation", "engine", "protocol", "release"),
+    "release_precision": ("generation", "engine", "protocol", "precision", "release"),
     "model": ("model",),
     "model_precision": ("model", "precision"),
     "model_system": ("generation", "engine", "protocol", "model"),
@@ -60,10 +64,11 @@ class Coefficient:
     level_sigma: Mapping[str, float] = field(default_factory=dict)
 
 
-_HARDWARE = {"generation": 0.2, "engine": 0.15, "system": 0.15, "part": 0.1}
-_PRECISION = {"generation": 0.15, "engine": 0.15, "generation_precision": 0.15}
-_LAUNCH = {"generation": 0.2, "engine": 0.15, "system": 0.15, "part": 0.12}
+_HARDWARE = {"stack": 0.2, "stack_engine": 0.15, "generation": 0.2, "engine": 0.15, "system": 0.15, "part": 0.1}
+_PRECISION = {"stack": 0.15, "stack_engine": 0.15, "generation": 0.15, "engine": 0.15, "generation_precision": 0.15}
+_LAUNCH = {"stack": 0.25, "stack_engine": 0.15, "generation": 0.2, "engine": 0.15, "system": 0.15, "part": 0.12}
 _SCHEDULER = {
+    "stack_engine": 0.3,
     "generation": 0.2,
     "engine_protocol": 0.5,
     "engine_mode": 0.7,
@@ -96,7 +101,14 @@ COEFFICIENTS: tuple[Coefficient, ...] = (
     Coefficient("dispatch_s", 6e-6, 2e-7, 6e-5, 0.5, _HARDWARE | {"system_mode": 0.3}),
     Coefficient("layer_s", 2.2e-5, 1e-6, 5e-4, 0.2, _LAUNCH | {"model_system": 0.15, "model_release": 0.2}),
     Coefficient("moe_layer_s", 6e-6, 1e-6, 5e-4, 0.25, _LAUNCH | {"system": 0.25, "model_system": 0.4, "layout": 0.2}),
-    Coefficient("latent_layer_s", 1.8e-5, 1e-6, 3e-4, 0.25, {"generation": 0.2, "engine": 0.2}),
+    Coefficient(
+        "latent_layer_s",
+        1.8e-5,
+        1e-6,
+        3e-4,
+        0.25,
+        {"stack": 0.25, "stack_engine": 0.15, "generation": 0.2, "engine": 0.2},
+    ),
     Coefficient("step_s", 1.5e-4, 1e-5, 6e-2, 0.2, {"engine": 0.15, "system": 0.25, "release": 0.4}),
     Coefficient("sequence_s", 3e-6, 5e-7, 3e-4, 0.3, {"generation": 0.1, "engine": 0.1, "system": 0.3}),
     Coefficient("expert_pad_tokens", 32.0, 2.0, 256.0, 0.7, {"engine": 0.2}),
@@ -105,8 +117,23 @@ COEFFICIENTS: tuple[Coefficient, ...] = (
     Coefficient("first", 1.5, 0.5, 20.0, 0.7, _SCHEDULER),
     Coefficient("wave", 0.06, 0.002, 1.0, 0.5, _WAVE),
     Coefficient("stall", 0.9, 0.05, 1.5, 0.7, _STALL),
-    Coefficient("burst", 0.05, 0.002, 1.0, 0.2, _BURST),
-    Coefficient("warm_s", 0.006, 1e-4, 10.0, 0.5, {"engine": 0.5, "system": 0.7, "model_system": 1.5, "release": 1.5}),
+    Coefficient("burst", 0.05, 0.002, 0.15, 0.2, _BURST),
+    Coefficient(
+        "warm_s",
+        0.006,
+        1e-4,
+        10.0,
+        0.5,
+        {"engine": 0.5, "stack_engine": 1.0, "system": 0.7, "model_system": 1.5, "release": 1.5},
+    ),
+    Coefficient(
+        "chunk_warm_s",
+        0.03,
+        1e-4,
+        10.0,
+        0.5,
+        {"engine": 0.5, "system": 0.7, "release_precision": 2.5},
+    ),
     Coefficient("exposed", 0.1, 0.02, 3.0, 0.5, {"engine": 0.5}),
     Coefficient(
         "acceptance", 0.6, 0.1, 0.95, 0.2, {"model": 0.1, "drafts": 0.15, "system_mode": 0.1, "drafts_answers": 0.15}
@@ -147,7 +174,9 @@ LOG_INITIAL = np.log([c.initial for c in COEFFICIENTS])
 
 
 def group_text(level: str, attributes: Mapping[str, str]) -> str:
-    """Return the name of the group that a case with these attributes belongs to at a level."""
+    """Return the name of the group that a case with these attributes belongs to at a level, blank where to none."""
+    if not attributes.get(LEVELS[level][0]):
+        return ""
     return "|".join(attributes.get(name, "") for name in LEVELS[level])
 
 
@@ -240,6 +269,7 @@ def split_values(
         stall=at["stall"] * at["prefill_scale"],
         burst=at["burst"] * at["prefill_scale"],
         warm_s=at["warm_s"],
+        chunk_warm_s=at["chunk_warm_s"],
     )
     rest = {name: at[name] for name in REST}
     return efficiencies, scheduling, rest

@@ -5,7 +5,7 @@ logarithm as global value + deviations of groups, each with a Gaussian prior, so
 deviation is the column of its coefficient on the rows of that group: twenty evaluations give all thousand columns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -46,6 +46,12 @@ FREEDOMS = np.array([FREEDOM, 2.0, FREEDOM])
 SEATS = 4096.0  # requests that one instance's scheduler holds, whatever the memory
 QUEUED_AT_ONCE = 1e5  # stands for "saturated": more than any memory admits
 APART_STATE = ("decoding", "wait_s", "itl_s", "decode_step_s", "prefill_s")  # what pools of their own make different
+# Coefficients whose groups have two modes: some runs of a release compile kernels and others of it find them compiled.
+# A descent stops between them; these are moved to the better one.
+JUMPS = frozenset({("chunk_warm_s", "release_precision")})
+JUMP_LOGS = np.linspace(-6.0, 6.0, 25)
+JUMP_ITERATIONS = frozenset({2, 6})
+NO_GROUP_SIGMA = 1e-6  # of cases that belong to no group of a level
 FORWARD_STEP = 1e-3  # of a logarithm, for derivatives
 # Of a step's residual over the gradient. Steps this loose reach a lower cost in as many iterations as exact ones, which
 # follow directions that the next linearisation takes back.
@@ -226,7 +232,7 @@ def fit_layout(table: CaseTable) -> Layout:
         for level, level_sigma in coefficient.level_sigma.items():
             names = groups[level][0]
             blocks.append((j, level, len(sigma), len(names)))
-            sigma.extend([level_sigma] * len(names))
+            sigma.extend(level_sigma if name else NO_GROUP_SIGMA for name in names)
             published = PUBLISHED_LOG.get(coefficient.name, {}).get(level, {})
             centre.extend(published.get(name, 0.0) for name in names)
     return Layout(blocks=tuple(blocks), sigma=np.array(sigma), centre=np.array(centre), groups=groups)
@@ -279,15 +285,26 @@ def fit_unknowns(
     def residuals(log_values: FloatArray) -> FloatArray:
         return (solve_cases(table, log_values).logs()[quantity, case] - target) * scale
 
+    def robust(r: FloatArray) -> FloatArray:
+        return 0.5 * (freedom + 1.0) * np.log1p(r * r / freedom)
+
     def cost(r: FloatArray, x: FloatArray) -> float:
-        strayed = prior * (x - layout.centre) ** 2
-        return float(0.5 * np.sum((freedom + 1.0) * np.log1p(r * r / freedom)) + 0.5 * np.sum(strayed))
+        return float(np.sum(robust(r)) + 0.5 * np.sum(prior * (x - layout.centre) ** 2))
+
+    def costs_of(values: FloatArray) -> FloatArray:
+        """Return the robust cost of each case, all of its quantities together."""
+        return np.bincount(case, robust(residuals(values)), minlength=n_cases).astype(np.float64)
 
     log_values = unknown_log_values(layout, unknowns, n_cases)
     r = residuals(log_values)
     best = cost(r, unknowns)
     damping = 1e-3
-    for _ in range(max_iterations):
+    for iteration in range(max_iterations):
+        if iteration in JUMP_ITERATIONS:
+            unknowns = _jumped(layout, unknowns, log_values, costs_of)
+            log_values = unknown_log_values(layout, unknowns, n_cases)
+            r = residuals(log_values)
+            best = cost(r, unknowns)
         root_weight = np.sqrt((freedom + 1.0) / (freedom + r * r))
         columns = []
         for j in range(len(COEFFICIENTS)):
@@ -327,6 +344,25 @@ def fit_unknowns(
         if gain < 1e-4 * best:
             break
     return unknowns
+
+
+def _jumped(
+    layout: Layout, unknowns: FloatArray, log_values: FloatArray, costs_of: Callable[[FloatArray], FloatArray]
+) -> FloatArray:
+    """Return the unknowns with each group of `JUMPS` moved to where its cases and its prior cost least."""
+    moved = unknowns.copy()
+    for j, level, first, n in layout.blocks:
+        if level is None or (COEFFICIENTS[j].name, level) not in JUMPS:
+            continue
+        own = slice(first, first + n)
+        costs = []
+        for jump in JUMP_LOGS:
+            shifted = log_values.copy()
+            shifted[:, j] += jump
+            strayed = (unknowns[own] + jump - layout.centre[own]) / layout.sigma[own]
+            costs.append(np.bincount(layout.groups[level][1], costs_of(shifted), minlength=n) + 0.5 * strayed**2)
+        moved[own] += JUMP_LOGS[np.argmin(costs, axis=0)]
+    return moved
 
 
 def _damped_step(jacobian: scipy.sparse.csr_matrix, gradient: FloatArray, damping: float) -> FloatArray:

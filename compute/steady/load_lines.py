@@ -3,7 +3,7 @@
 Instances come as columns (`Instances.columns`): arrays of shape (n, 1) that spread over the knots of a line.
 """
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ def both_phases_line(column: Instances, workload: Workload) -> LoadLine:
 def decode_line(column: Instances, workload: Workload) -> LoadLine:
     """Return the line of instances that only generate: prompts, and what was cached of them, cost these nothing."""
     nothing = np.zeros_like(column.decode_scale)
-    only = Scheduling(request_s=nothing, first=nothing, wave=nothing, stall=nothing, burst=nothing, warm_s=nothing)
+    only = Scheduling(*(nothing for _ in fields(Scheduling)))
     return load_line(
         column.costs, only, replace(workload, sessions=None), limit=column.limit, decode_scale=column.decode_scale
     )

@@ -168,6 +168,7 @@ class _Instance:
                 wave=np.zeros_like(over),
                 burst=np.zeros_like(over),
                 warm_s=np.zeros_like(over),
+                chunk_warm_s=np.zeros_like(over),
                 stall=self.scheduling.stall * over,
             ),
             concurrency=in_service,

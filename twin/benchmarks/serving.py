@@ -1,7 +1,7 @@
 """Speed of the closed-form serving model."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import count
 
 import numpy as np
@@ -31,7 +31,7 @@ def benchmarks() -> Iterator[Benchmark]:
     index = np.arange(BLOCK) % len(instances.parallelisms)
     costs = instances.costs.take(index)
     s = instances.scheduling
-    scheduling = Scheduling(*(value[index] for value in (s.request_s, s.first, s.wave, s.stall, s.burst, s.warm_s)))
+    scheduling = Scheduling(*(getattr(s, field.name)[index] for field in fields(Scheduling)))
     draw = np.random.default_rng(0)
     concurrency = 2.0 ** draw.uniform(0, 10, BLOCK)
     prompt = 2.0 ** draw.uniform(7, 14, BLOCK)

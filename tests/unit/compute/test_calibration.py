@@ -114,6 +114,39 @@ def test_a_fit_starts_at_published_values_and_moves_to_what_is_measured():
     assert np.median(np.abs(solve_cases(cases, values).logs()[:2] - as_fast[:2])) < 0.03
 
 
+def test_what_another_makers_stack_costs_holds_for_its_other_parts():
+    def on(accelerator):
+        return case_table([parse_case({**row, "accelerator": accelerator}, ACCELERATORS, MODELS) for row in rows()])
+
+    both = case_table([*on("mi355x").cases, *on("h100-sxm").cases])
+    n = len(both.cases) // 2
+    truth = np.tile(LOG_INITIAL, (2 * n, 1))
+    truth[:n, INDEX["layer_s"]] += np.log(2.0)  # every layer takes twice as long to launch on the one, not on the other
+    logs = solve_cases(both, truth).logs()
+    logs[2] = np.nan
+    layout = fit_layout(both)
+    fitted = coefficient_set_of(layout, fit_unknowns(both, logs, layout))
+    unseen = {name: fitted.log_values([on(name).cases[0].attributes])[0] for name in ("mi300x", "b200-sxm")}
+    launch = {name: np.exp(values[INDEX["layer_s"]]) for name, values in unseen.items()}
+    assert launch["mi300x"] > 1.15 * launch["b200-sxm"]  # of a generation that no case had
+    assert "" not in fitted.deviation_log["layer_s"]["stack"]  # CUDA is what first values describe
+
+
+def test_a_release_of_which_most_runs_compile_is_fitted_to_those():
+    sent_at_once = [row for row in rows() if float(row["concurrency"]) * float(row["input_tokens"]) > 2 * 16384]
+    cases = case_table([parse_case(row, ACCELERATORS, MODELS) for row in sent_at_once])
+    truth = np.tile(LOG_INITIAL, (len(cases.cases), 1))
+    slow = np.random.default_rng(5).random(len(cases.cases)) < 0.7
+    truth[slow, INDEX["chunk_warm_s"]] = np.log(7.0)
+    logs = solve_cases(cases, truth).logs()
+    logs[2] = np.nan
+    layout = fit_layout(cases)
+    values = unknown_log_values(layout, fit_unknowns(cases, logs, layout), len(cases.cases))
+    error = solve_cases(cases, values).logs()[1] - logs[1]
+    assert np.median(np.abs(error[slow])) < 0.15
+    assert np.median(error[~slow]) > 0.5  # nothing tells the others apart
+
+
 def test_a_few_absurd_rows_hardly_move_the_fit():
     cases = table()
     logs = made_up(cases)
