@@ -105,7 +105,7 @@ def small_layout(slug: str = "small") -> Layout:
             name=f"T-{side}",
             kind="transformer",
             parent=utility,
-            product=product("transformers", "xfmr-3000-dry"),
+            product=product("transformers", "xfmr-3000-dry-415"),
             redundancy_group="T",
             redundancy="2N",
         )

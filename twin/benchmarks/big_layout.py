@@ -144,7 +144,7 @@ def _side(layout: Layout, utility: PowerFeed, name: str, hall: Hall, n_rows: int
         kind="transformer",
         parent=utility,
         n_units=n_rows + 1,
-        product=_product("transformers", "xfmr-3000-dry"),
+        product=_product("transformers", "xfmr-3000-dry-415"),
         redundancy_group=f"T{hall.name}",
         redundancy="2N",
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 MAX_HOURS = 24  # that one question asks for
+MOST_DROP_FRAC = 0.05  # NEC 210.19(A), 215.2(A), informational notes: to the farthest outlet; `rating_rules.yaml`
 OVER = 1.005  # half a percent above a limit is the solver's tolerance, not an overload
 OK, THROTTLED, DEAD, BEYOND = "ok", "throttled", "dead", "over"
 STATES = np.array([OK, THROTTLED, BEYOND, DEAD])
@@ -70,6 +71,7 @@ QUANTITIES: Mapping[str, tuple[ObjectQuantity, ...]] = {
         Q("power_w", "Power carried", "W", "power_limit_w", "lower"),
         Q("load_frac", "Load", "%", "load_limit_frac", "lower"),
         Q("loss_w", "Loss", "W", "", "lower"),
+        Q("voltage_drop_frac", "Voltage drop from the source or UPS", "%", "voltage_drop_limit_frac", "lower"),
     ),
     "halls": (
         Q("air_heat_w", "Heat into air", "W", "air_heat_limit_w", "lower"),

@@ -29,6 +29,7 @@ class FeedLoads:
     failed: IntArray  # (n_cases,): feed that is lost
     after_w: FloatArray  # (n_cases, n_feeds)
     mechanical_w: float
+    drawn_w: FloatArray  # (1 + n_cases, n_feeds): of racks and cooling that hang on it; the first case is no failure
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +107,7 @@ def feed_loads(inputs: LayoutInputs, feeds: Feeds, design: Design) -> FeedLoads:
     rated = (own_rating_w(inputs, feed) for feed in inputs.feeds)
     capacity_w = [np.inf if w is None else w * feed.n_units for w, feed in zip(rated, inputs.feeds, strict=True)]
     above = _above(tree)[np.ix_(node, node)]
-    return FeedLoads(above, np.array(capacity_w), solved[0], failed, solved[1:], mechanical_w)
+    return FeedLoads(above, np.array(capacity_w), solved[0], failed, solved[1:], mechanical_w, load_w[:, node])
 
 
 def _mechanical_w(feeds: Feeds, design: Design) -> Iterator[tuple[IntArray, FloatArray]]:

@@ -9,6 +9,7 @@ from twin.core.results.findings import BLOCKING, HINT, RISK
 from twin.core.rules.design_load import Design, RackDesign
 from twin.core.rules.feed_loads import FeedLoads, Feeds, feed_loads, own_rating_w
 from twin.core.rules.report import Finding, kilowatts
+from twin.core.rules.voltages import voltage_findings
 
 # NEC 210.20, 215.3: continuous load at most 80 % of a breaker's rating. Busway products state the 80 % already.
 BREAKER_FRAC = 0.8
@@ -31,6 +32,7 @@ def power_findings(inputs: LayoutInputs, design: Design, feeds: Feeds | None) ->
         *_after_failures(inputs, loads),
         *_groups(inputs, loads),
         *_sources(inputs, design.racks, loads),
+        *voltage_findings(inputs, loads),
     ]
 
 

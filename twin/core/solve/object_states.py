@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from power_cooling.electrical.feed_tree import live_nodes
+from power_cooling.electrical.feed_tree import FeedTree, live_nodes
 from power_cooling.site_arrays import FloatArray, installed_units
 from twin.core.failures.kinds import OF_PLANTS
 from twin.core.inputs import equipment
+from twin.core.inputs.voltages import feed_voltages
 from twin.core.results.figures import power_by_part_w
 from twin.core.results.latency import mixture_quantile
-from twin.core.results.object_quantities import OVER, QUANTITIES, ObjectTable
+from twin.core.results.object_quantities import MOST_DROP_FRAC, OVER, QUANTITIES, ObjectTable
 from twin.core.solve.steady import Steady
 
 BoolArray = NDArray[np.bool_]
@@ -281,9 +282,14 @@ def _feeds(steady: Steady) -> ObjectTable:
         "power_w": carried[:, node],
         "load_frac": np.nan_to_num(_over(carried, rating))[:, node],
         "loss_w": np.where(live, loss, 0.0)[:, node],
+        "voltage_drop_frac": 1 - feed_voltages(inputs, _drawn_w(tree, carried, np.where(live, loss, 0.0))[:, node]),
     }
     installed = (tree.rating_w * tree.units)[node]
-    limits = {"power_limit_w": installed, "load_limit_frac": np.ones(node.size)}
+    limits = {
+        "power_limit_w": installed,
+        "load_limit_frac": np.ones(node.size),
+        "voltage_drop_limit_frac": np.full(node.size, MOST_DROP_FRAC),
+    }
     over = _beyond(values, limits, {"load_frac": "load_limit_frac"})
     over |= steady.coupled.short_feed[:, None] == node
     parents = [feed.parent_id for feed in inputs.feeds]
@@ -300,6 +306,15 @@ def _feeds(steady: Steady) -> ObjectTable:
             "units_out": failed[:, node].tolist(),
         },
     )
+
+
+def _drawn_w(tree: FeedTree, carried_w: FloatArray, loss_w: FloatArray) -> FloatArray:
+    """Return what hangs on each node itself [W]: what it carries less what it hands on."""
+    drawn_w = np.nan_to_num(carried_w)
+    handed_w = drawn_w + np.nan_to_num(loss_w)
+    for child in np.flatnonzero(tree.parent >= 0):
+        drawn_w[:, tree.parent[child]] -= handed_w[:, child]
+    return np.maximum(drawn_w, 0.0)
 
 
 def _halls(steady: Steady) -> ObjectTable:
