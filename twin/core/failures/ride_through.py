@@ -16,6 +16,7 @@ from power_cooling.transients.loss_drills import LossDrill, loss_drills
 from twin.core.failures.components import Component
 from twin.core.failures.kinds import BY_UNITS
 from twin.core.inputs.feed_ratings import standby_generators
+from twin.core.inputs.feeds import battery_s
 from twin.core.inputs.layout import LayoutInputs
 
 PlantDrills = Mapping[int, Mapping[str, LossDrill]]  # by plant and name of the loss
@@ -105,13 +106,13 @@ def _seconds(drills: Mapping[str, LossDrill], name: str) -> float:
 def powered_s(inputs: LayoutInputs, feeds: SiteFeeds, load_w: FloatArray, cooled_s: Mapping[int, float]) -> FloatArray:
     """Return how long what hangs on each feed goes on without it, shape (n_nodes,) [s]."""
     tree, links = feeds.tree, feeds.links
-    battery_s = _battery_s(inputs, feeds, load_w)
+    lasts_s = battery_s(inputs, tree, load_w)
     covered = np.full(tree.n_nodes, np.inf)
     for node in np.unique(links.node_index):
         best, at = 0.0, int(node)
         while at >= 0:
             covered[at] = min(covered[at], best)
-            best, at = max(best, battery_s[at]), int(tree.parent[at])
+            best, at = max(best, lasts_s[at]), int(tree.parent[at])
     for plant, node in enumerate(feeds.plant_node):
         at = int(node)
         while at >= 0:
@@ -121,23 +122,3 @@ def powered_s(inputs: LayoutInputs, feeds: SiteFeeds, load_w: FloatArray, cooled
     for utility, generator in standby_generators(inputs.feeds).items():
         covered[tree.index(generator)] = covered[tree.index(by_id[utility])]
     return np.where(np.isfinite(covered), covered, 0.0)
-
-
-def _battery_s(inputs: LayoutInputs, feeds: SiteFeeds, load_w: FloatArray) -> FloatArray:
-    """Return how long the batteries at each feed carry it, shape (n_nodes,) [s]."""
-    tree = feeds.tree
-    lasts = np.zeros(tree.n_nodes)
-    by_id = {feed.id: feed for feed in inputs.feeds}
-    for feed in inputs.feeds:
-        sheet = inputs.facts(feed.product_id)
-        node = tree.index(feed.name)
-        if feed.kind == "ups" and sheet.get("battery_autonomy_s"):
-            stored_j = sheet["battery_autonomy_s"] * tree.rating_w[node] * feed.n_units
-        elif feed.kind == "bess" and feed.parent_id is not None:
-            node = tree.index(by_id[feed.parent_id].name)
-            carries = sheet.get("power_w", 0.0) * feed.n_units >= load_w[node]
-            stored_j = sheet.get("energy_j", 0.0) * feed.n_units if carries else 0.0
-        else:
-            continue
-        lasts[node] += stored_j / max(float(load_w[node]), 1.0)
-    return lasts

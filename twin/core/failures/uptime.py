@@ -28,6 +28,7 @@ from power_cooling.availability.solve import (
 from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds, Weather
 from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 from twin.core.failures.capacity_left import capacity_left
+from twin.core.failures.carry_over import carry_over_losses
 from twin.core.failures.components import (
     ASSUMED_COMMON_CAUSE_FRAC,
     MAX_PLANNED_FRAC,
@@ -110,7 +111,7 @@ def uptime(
     minor = np.argsort(-by_component, kind="stable")[MAX_JOINT_COMPONENTS:]
     minor_set = frozenset(minor.tolist())
     is_minor = np.array([any(which in minor_set for which, _ in state.out) for state in states], dtype=bool)
-    losses = serving_losses(inputs, pools)
+    losses = [*serving_losses(inputs, pools), *carry_over_losses(inputs, site, feeds, feed_load_w)]
     covered_s = ride_through_s(inputs, site, feeds, drills, feed_load_w, found)
     crews = inputs.site.repair_crews or 0
     subsystems, kept = subsystems_of(

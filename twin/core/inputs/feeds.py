@@ -13,6 +13,7 @@ from twin.core.inputs.equipment import cdu_groups
 from twin.core.inputs.feed_ratings import rating_w, standby_generators
 from twin.core.inputs.layout import FeedRow, LayoutInputs
 
+FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 ASSUMED_SWITCHGEAR_LOSS_FRAC = 0.001  # of what passes, for switchboards and feeds without a product: bolted joints
@@ -179,3 +180,22 @@ def provisioned_w(inputs: LayoutInputs, tree: FeedTree) -> float:
     """Return what the connection may carry: the grid limit, or the utilities' rating where that is less [W]."""
     metered = tree.metered
     return min(float(inputs.site.grid_limit_w), float((tree.rating_w * tree.units)[metered].sum()))
+
+
+def battery_s(inputs: LayoutInputs, tree: FeedTree, load_w: FloatArray) -> FloatArray:
+    """Return how long the batteries at each feed carry it, shape (n_nodes,) [s]."""
+    lasts = np.zeros(tree.n_nodes)
+    by_id = {feed.id: feed for feed in inputs.feeds}
+    for feed in inputs.feeds:
+        sheet = inputs.facts(feed.product_id)
+        node = tree.index(feed.name)
+        if feed.kind == "ups" and sheet.get("battery_autonomy_s"):
+            stored_j = sheet["battery_autonomy_s"] * tree.rating_w[node] * feed.n_units
+        elif feed.kind == "bess" and feed.parent_id is not None:
+            node = tree.index(by_id[feed.parent_id].name)
+            carries = sheet.get("power_w", 0.0) * feed.n_units >= load_w[node]
+            stored_j = sheet.get("energy_j", 0.0) * feed.n_units if carries else 0.0
+        else:
+            continue
+        lasts[node] += stored_j / max(float(load_w[node]), 1.0)
+    return lasts

@@ -9,6 +9,7 @@ from twin.core.results.findings import BLOCKING, HINT, RISK
 from twin.core.rules.design_load import Design, RackDesign
 from twin.core.rules.feed_loads import FeedLoads, Feeds, feed_loads, own_rating_w
 from twin.core.rules.report import Finding, kilowatts
+from twin.core.rules.standby import carried_for, standby_findings
 from twin.core.rules.voltages import voltage_findings
 
 # NEC 210.20, 215.3: continuous load at most 80 % of a breaker's rating. Busway products state the 80 % already.
@@ -33,6 +34,7 @@ def power_findings(inputs: LayoutInputs, design: Design, feeds: Feeds | None) ->
         *_groups(inputs, loads),
         *_sources(inputs, design.racks, loads),
         *voltage_findings(inputs, loads),
+        *standby_findings(inputs, feeds, loads),
     ]
 
 
@@ -118,6 +120,11 @@ def _limit_w(inputs: LayoutInputs, loads: FeedLoads, f: int) -> tuple[float, str
     return loads.capacity_w[f], "breaker 80 %" if feed.kind == "busway" and feed.product_id else "capacity"
 
 
+def _trips_at_w(loads: FeedLoads, f: int, feed: FeedRow) -> float:
+    """Return the load at which a feed's protection begins to count: a busway's breaker is rated above its product."""
+    return float(loads.capacity_w[f]) / (BREAKER_FRAC if feed.kind == "busway" and feed.product_id else 1.0)
+
+
 def _overloads(inputs: LayoutInputs, loads: FeedLoads) -> Iterator[Finding]:
     for f, feed in enumerate(inputs.feeds):
         limit_w, rule = _limit_w(inputs, loads, f)
@@ -161,8 +168,8 @@ def _after_failures(inputs: LayoutInputs, loads: FeedLoads) -> Iterator[Finding]
             float(load_w),
             float(limit_w),
             "W",
-            f"Must carry {kilowatts(load_w)} when {lost.name} fails, but may carry {kilowatts(limit_w)}; "
-            f"{lost.redundancy} is not kept.",
+            f"Must carry {kilowatts(load_w)} when {lost.name} fails, but may carry {kilowatts(limit_w)}"
+            f"{carried_for(feed, float(load_w), _trips_at_w(loads, f, feed))}: {lost.redundancy} is not kept.",
         )
 
 

@@ -14,6 +14,7 @@ from power_cooling.coupled.result import CoupledResult
 from power_cooling.coupled.solve import solve_coupled
 from power_cooling.site_arrays import FloatArray
 from twin.core.failures.capacity_left import capacity_left
+from twin.core.failures.carry_over import carry_over_losses
 from twin.core.failures.components import State, components
 from twin.core.failures.serving_losses import ServingLoss, serving_losses
 from twin.core.figures_of_merit import BY_NAME, HEADLINES
@@ -102,7 +103,7 @@ def estimated_year(year: Described) -> tuple[Year, Steady]:
     if busiest.size:
         everywhere[busiest] = _columns(solve_steady(year, busiest.tolist(), keep_racks=False).coupled)
     load = loads(year)
-    availability_frac, losses = single_failures(year, load)
+    availability_frac, losses = single_failures(year, load, np.nan_to_num(steady.coupled.feed_load_w).max(axis=0))
     estimated = Year(
         **{entry.name: getattr(year, entry.name) for entry in fields(Described)},
         load_frac=load,
@@ -135,7 +136,7 @@ def _hourly_power(table: FloatArray, n_pools: int) -> HourlyPower:
     return HourlyPower(**single, pool_clock_frac=shares[:, :n_pools], pool_available_frac=shares[:, n_pools:])
 
 
-def single_failures(year: Described, load_frac: FloatArray) -> tuple[float, list[ServingLoss]]:
+def single_failures(year: Described, load_frac: FloatArray, feed_load_w: FloatArray) -> tuple[float, list[ServingLoss]]:
     """Return the expected share of token capacity, by single failures and the compute side only, and its losses."""
     found = components(year.inputs, year.site, year.feeds)
     single = [State(((i, 1),), float(c.units_out_pmf()[1]), "single") for i, c in enumerate(found)]
@@ -143,5 +144,8 @@ def single_failures(year: Described, load_frac: FloatArray) -> tuple[float, list
         year.site, year.feeds, year.pools, year.weather, load_frac, found, single, solve=_remembered_solve
     )
     lost = float(np.array([state.probability for state in single]) @ (1 - left))
-    losses = serving_losses(year.inputs, year.pools)
+    losses = [
+        *serving_losses(year.inputs, year.pools),
+        *carry_over_losses(year.inputs, year.site, year.feeds, feed_load_w),
+    ]
     return max(0.0, 1 - lost - sum(loss.lost_frac for loss in losses)), losses
