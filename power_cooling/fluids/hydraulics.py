@@ -293,18 +293,40 @@ def solve_manifold(
         loops = drop[..., :-1] - drop[..., 1:] - supply[..., 1:] - sign * back[..., 1:]
         return np.concatenate([loops, flow.sum(-1, keepdims=True) - total[..., None]], -1)
 
+    def slopes(runs: tuple[PipeRuns, ...], through: FloatArray) -> FloatArray:
+        # A step large against rounding, small against the curvature of a near-quadratic law.
+        step = 1e-6 * total[..., None] / n
+        drops = [
+            pressure_drop_pa(run, through + step, density, viscosity)
+            - pressure_drop_pa(run, through, density, viscosity)
+            for run in runs
+        ]
+        return np.broadcast_to(sum(drops[1:], drops[0]) / step, through.shape)
+
+    def imbalance_slopes(flow: FloatArray) -> FloatArray:
+        """How each loop's imbalance, and last the total, changes with each branch's flow, (..., n_loops + 1, n)."""
+        of_branch = slopes(branches, flow)
+        beyond = np.flip(np.cumsum(np.flip(flow, -1), -1), -1)
+        supply = slopes((headers,), beyond)[..., 1:, None] * at_or_beyond[1:]  # segment i carries branches i and beyond
+        if returning == "direct":
+            through_headers = -2.0 * supply
+        else:
+            before = np.cumsum(flow, -1) - flow
+            through_headers = slopes((headers,), before)[..., 1:, None] * ~at_or_beyond[1:] - supply
+        matrix = np.ones((*flow.shape, n))
+        matrix[..., :-1, :] = through_headers
+        loops = np.arange(n - 1)
+        matrix[..., loops, loops] += of_branch[..., :-1]
+        matrix[..., loops, loops + 1] -= of_branch[..., 1:]
+        return matrix
+
+    at_or_beyond = np.arange(n) >= np.arange(n)[:, None]
     flow = np.broadcast_to(total[..., None] / n, (*total.shape, n)).copy()
     residual = imbalance(flow)
     iterations = 0
     while iterations < max_iterations:
         iterations += 1
-        jacobian = np.empty((*flow.shape, n))
-        for j in range(n):
-            # A step large against rounding, small against the curvature of a near-quadratic law.
-            step = 1e-6 * total / n
-            moved = flow.copy()
-            moved[..., j] += step
-            jacobian[..., :, j] = (imbalance(moved) - residual) / step[..., None]
+        jacobian = imbalance_slopes(flow)
         change = np.linalg.solve(jacobian, -residual[..., None])[..., 0]
         damping = np.ones(total.shape)
         before = np.abs(residual[..., :-1]).max(-1) if n > 1 else np.zeros(total.shape)

@@ -14,6 +14,7 @@ from power_cooling.site_arrays import PlantBank
 from twin.core.inputs import equipment
 from twin.core.inputs.layout import CduRow, HallRow, LayoutInputs, PlantRow
 from twin.core.results.findings import BLOCKING, HINT, RISK
+from twin.core.rules.coolant_loops import loop_findings
 from twin.core.rules.design_load import Design, PlantDesign
 from twin.core.rules.outdoors import DesignHours
 from twin.core.rules.report import Finding, kilowatts
@@ -38,6 +39,7 @@ def cooling_findings(inputs: LayoutInputs, design: Design) -> list[Finding]:
     found = [*_racks_without_coolant(inputs, design), *_rack_flows(inputs, design)]
     for k, (name, units) in enumerate(equipment.cdu_groups(inputs).items()):
         found += _group(inputs, design, k, name, units)
+    found += loop_findings(inputs, design)
     found += _temperatures(inputs, design)
     for p, plant in enumerate(inputs.plants):
         found += _plant(inputs, design, p, plant)
