@@ -49,6 +49,9 @@ GENERATION_BY_PREFIX = {
     "gaudi": "gaudi",
 }
 
+# assumed: of a tier below each accelerator's memory; a PCIe Gen5 x16 slot moves 64e9 one way, less in practice
+ASSUMED_TIER_BYTES_PER_S = 50e9
+
 
 def generation_of(name: str) -> str:
     """Return the generation of an accelerator by its catalogue id, `unknown` where none is known."""
@@ -94,6 +97,7 @@ class Accelerator:
     launch_year: int
     maker: str = ""  # whose software stack it runs; blank where nobody says
     cache_tier_bytes: float = 0.0  # of slower memory beside it that keeps what paused sessions had cached
+    cache_tier_bytes_per_s: float = ASSUMED_TIER_BYTES_PER_S  # at which it reads from there
 
     def __post_init__(self) -> None:
         may_be_zero = {"peak_fp8_flops_per_s", "peak_fp4_flops_per_s", "cache_tier_bytes"}

@@ -29,6 +29,7 @@ from facility.models import (
     Product,
     Rack,
     Site,
+    Storage,
     Weather,
 )
 from facility.permissions import may_change_site, visible_sites
@@ -240,6 +241,14 @@ class FabricAdmin(PartAdmin):
     list_select_related = ["layout__site", "leaf", "spine"]
     list_filter = ["purpose"]
     raw_id_fields = ["layout", "leaf", "spine", "optics"]
+
+
+@admin.register(Storage)
+class StorageAdmin(PartAdmin):
+    list_display = ["name", "layout", "purpose", "product", "n_units"]
+    list_select_related = ["layout__site", "product"]
+    list_filter = ["purpose"]
+    raw_id_fields = ["layout", "product"]
 
 
 @admin.register(EditRecord)

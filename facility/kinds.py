@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.db.models import Model
 
 from facility.catalogue.schema import UNITS
-from facility.models import AirUnit, Cdu, CoolingPlant, Fabric, FloorFeature, Hall, PowerFeed, Rack
+from facility.models import AirUnit, Cdu, CoolingPlant, Fabric, FloorFeature, Hall, PowerFeed, Rack, Storage
 
 NOT_DESCRIBED = ("id", "layout")  # where a row stands, not what it is
 
@@ -70,6 +70,7 @@ KINDS = (  # in the order in which a file has to name them: what is referred to 
     Kind("air_unit", "air unit", AirUnit),
     Kind("floor_feature", "wall, keep-out or aisle", FloorFeature, "feature", table="features"),
     Kind("fabric", "network", Fabric),
+    Kind("storage", "storage", Storage),
     Kind("rack", "rack", Rack),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}

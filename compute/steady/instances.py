@@ -29,9 +29,6 @@ from compute.workload import Workload
 
 FloatArray = NDArray[np.float64]
 
-# assumed: of a tier below each accelerator's memory; a PCIe Gen5 x16 slot moves 64e9 one way, less in practice
-ASSUMED_TIER_BYTES_PER_S = 50e9
-
 Group = TypeVar("Group", DeploymentWork, StepCosts, Scheduling, PowerCoefficients)  # of arrays over candidates
 
 
@@ -244,7 +241,7 @@ def build_instances(
         exposed=rest["exposed"],
         acceptance=rest["acceptance"] if drafting.acceptance is None else np.full(len(chosen), drafting.acceptance),
         draft_cost=rest["draft_cost"],
-        fetch_s=workload.cached_frac * kv_bytes / (ASSUMED_TIER_BYTES_PER_S * work.accelerators),
+        fetch_s=workload.cached_frac * kv_bytes / (accelerator.cache_tier_bytes_per_s * work.accelerators),
         power=power_coefficients(coefficients.record["power"], attributes),
     )
     return (instances if tuple(draft_tokens) == (0,) else _drafting(instances, model, draft_tokens)), ""

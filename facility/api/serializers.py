@@ -22,6 +22,7 @@ from facility.models import (
     Product,
     Rack,
     Site,
+    Storage,
     Weather,
 )
 from facility.permissions import visible_sites
@@ -217,6 +218,12 @@ class FabricSerializer(PartSerializer):
     class Meta:
         model = Fabric
         fields = ["id", "layout", *columns(Fabric), "version"]
+
+
+class StorageSerializer(PartSerializer):
+    class Meta:
+        model = Storage
+        fields = ["id", "layout", *columns(Storage), "version"]
 
 
 class ProductSerializer(serializers.ModelSerializer):

@@ -17,6 +17,7 @@ router.register("air-units", views.AirUnitViewSet, basename="api-air-unit")
 router.register("floor-features", views.FloorFeatureViewSet, basename="api-floor-feature")
 router.register("fabrics", views.FabricViewSet, basename="api-fabric")
 router.register("tokens", tokens.TokenViewSet, basename="api-token")
+router.register("storages", views.StorageViewSet, basename="api-storage")
 router.register("weather", views.WeatherViewSet, basename="api-weather")
 
 urlpatterns = [

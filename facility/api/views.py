@@ -34,6 +34,7 @@ from facility.models import (
     Product,
     Rack,
     Site,
+    Storage,
     Weather,
 )
 from facility.permissions import check_change_site, visible_sites
@@ -270,6 +271,14 @@ class FabricViewSet(PartViewSet):
 
     queryset = Fabric.objects.select_related("leaf", "spine", "optics").order_by("layout_id", "name")
     serializer_class = serializers.FabricSerializer
+    filterset_class = PartFilter
+
+
+class StorageViewSet(PartViewSet):
+    """Storage: what holds weights and data sets, and the tier that keeps what paused sessions had cached."""
+
+    queryset = Storage.objects.select_related("product").order_by("layout_id", "name")
+    serializer_class = serializers.StorageSerializer
     filterset_class = PartFilter
 
 

@@ -96,6 +96,9 @@ FIELDS: dict[str, tuple] = {
     "power_supply.rack_design_limit_w": (N, "Limit of the rack's power distribution."),
     "ports": (T, "Number and speed of the ports."),
     "switching_bits_per_s": (N, "Switching capacity."),
+    "usable_bytes": (N, "Capacity of one unit after redundancy, without data reduction.", 1e9, 1e18),
+    "read_bytes_per_s": (N, "Sequential reads of one unit.", 1e6, 1e14),
+    "write_bytes_per_s": (N, "Sequential writes of one unit.", 1e6, 1e14),
     # Cooling
     "capacity_w": (N, "Heat it takes at its rating point.", 1, 1e9),
     "cdus:type": (T, "Where the heat goes and where the unit stands."),

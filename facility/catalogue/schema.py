@@ -405,6 +405,12 @@ KINDS: dict[str, Kind] = dict(
             "ttft_s tpot_s end_to_end_s",
         ),
         _kind(
+            "storage",
+            "Storage",
+            "usable_bytes read_bytes_per_s write_bytes_per_s max_power_w typical_power_w",
+            f"rack_units {SIZE}",
+        ),
+        _kind(
             "systems",
             "Servers and rack systems",
             "launch_year accelerator accelerators_per_system form_factor cooling max_power_w typical_power_w "

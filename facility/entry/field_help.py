@@ -156,6 +156,10 @@ HELP: dict[str, Help] = {
     "fabric.port_bits_per_s": Help("400 or 800 Gbit/s", CATALOGUE),
     "fabric.rails": Help("4 or 8, the accelerators of a host", "reference architectures of NVIDIA"),
     "fabric.oversubscription": Help("1 scale-out, 2 to 4 front-end", "reference architectures of NVIDIA"),
+    "storage.name": Help("e.g. Cache tier", OURS, "Name of the storage; unique in the layout."),
+    "storage.purpose": Help("shared; a cache tier where agents or chats pause", OURS),
+    "storage.product": Help("flash of 0.5 to 1 PB a unit", CATALOGUE),
+    "storage.n_units": Help("shared: 1 PB and 0.5 TB/s for 1,000 accelerators", "reference architectures of NVIDIA"),
     # A row of racks; what is not here is the rack's own
     "rack_row.n_racks": Help("4 to 20", SAMPLES),
     "rack_row.pitch_m": Help("the rack's width", "racks stand side by side without gaps"),

@@ -25,6 +25,7 @@ from facility.models import (
     Product,
     Rack,
     Site,
+    Storage,
     Weather,
 )
 from facility.models.floor import ORIENTATIONS
@@ -261,6 +262,15 @@ class FabricForm(PartForm):
             "port_bits_per_s": "Speed of a host port",
         }
         help_texts = {"purpose": "What it carries."}
+
+
+class StorageForm(PartForm):
+    class Meta:
+        model = Storage
+        formfield_callback = number_entry.formfield
+        fields = form_columns(Storage)
+        labels = {"n_units": "Units"}
+        help_texts = {"purpose": "What it holds."}
 
 
 class RackRowForm(Described, forms.Form):

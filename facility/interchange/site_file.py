@@ -30,6 +30,7 @@ from facility.models import (
     Product,
     Rack,
     Site,
+    Storage,
     Weather,
 )
 from facility.models.text import check_text
@@ -77,6 +78,7 @@ YOUNGER_SECTIONS = (
     "air_units",
     "floor_features",
     "fabrics",
+    "storages",
     "calibrated_parameters",
 )  # left out where empty: older files stay as they are
 RACK_REFERENCES = ("hall", "product", "cdu", "feed_a", "feed_b")
@@ -217,7 +219,7 @@ def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> 
             with described(where):
                 services.layout_bump(layout=layout)
             Rack.objects.filter(hall__layout=layout).delete()
-            for model in (Cdu, PowerFeed, Hall, CoolingPlant, Fabric, CalibratedParameter):
+            for model in (Cdu, PowerFeed, Hall, CoolingPlant, Fabric, Storage, CalibratedParameter):
                 model.objects.filter(layout=layout).delete()
         layout.save()
         _fill(layout, entry, where, catalogue)

@@ -11,6 +11,7 @@ from facility.models.power import PowerFeed
 from facility.models.product import Product
 from facility.models.sign_in import RefusedSignIn
 from facility.models.site import Layout, Site, Weather
+from facility.models.storage import Storage
 
 __all__ = [
     "AirUnit",
@@ -29,5 +30,6 @@ __all__ = [
     "Rack",
     "RefusedSignIn",
     "Site",
+    "Storage",
     "Weather",
 ]

@@ -210,6 +210,20 @@ PARTS = {
             related=("leaf", "spine", "optics"),
             first_step="Switches, cables and optics are counted from the racks that stand.",
         ),
+        PartKind(
+            kind=kinds.BY_NAME["storage"],
+            plural="Storage",
+            form=forms.StorageForm,
+            columns=(
+                Column("Purpose", lambda s: s.get_purpose_display()),
+                Column("Product", lambda s: s.product),
+                Column("Units", lambda s: str(s.n_units)),
+                Column("Capacity", lambda s: s.n_units * s.product.facts["usable_bytes"], "B"),
+                Column("Read", lambda s: s.n_units * s.product.facts["read_bytes_per_s"], "B/s"),
+            ),
+            related=("product",),
+            first_step="Holds weights and data sets, or what paused sessions had cached; stands in storage racks.",
+        ),
     )
 }
 

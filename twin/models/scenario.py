@@ -110,7 +110,7 @@ class Scenario(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(0), MaxValueValidator(1e15)],
-        help_text="Slower memory that keeps what paused sessions had cached, per accelerator [B]; empty: none.",
+        help_text="Memory that keeps contexts of paused sessions, per accelerator [B]; empty: the layout's cache tier.",
     )
     admission = models.CharField(
         max_length=8,

@@ -32,7 +32,7 @@ from twin.core.inputs.layout import (
     WorkloadShare,
     column_names,
     layout_inputs,
-    with_networks,
+    with_rack_power,
 )
 from twin.exceptions import CannotSimulate
 from twin.models import Scenario
@@ -154,7 +154,8 @@ def description(layout: Layout) -> LayoutInputs:
     """
     site = Site.objects.select_related("weather", "region").get(pk=layout.site_id)
     racks = _columns(Rack.objects.filter(hall__layout=layout))
-    tables = {name: table_rows(layout, name) for name in ("halls", "cdus", "feeds", "plants", "fabrics", "calibrated")}
+    judged = ("halls", "cdus", "feeds", "plants", "fabrics", "storages", "calibrated")
+    tables = {name: table_rows(layout, name) for name in judged}
     wanted = {*racks["product_id"]} | {
         getattr(row, name, None) for rows in tables.values() for row in rows for name in PRODUCT_REFERENCES
     }
@@ -171,7 +172,7 @@ def description(layout: Layout) -> LayoutInputs:
         products=Products(**{kind: {} for kind in WHOLE_KINDS} | {"accelerators": chips, "by_id": sheets}),
         **tables,
     )
-    return with_networks(inputs)
+    return with_rack_power(inputs)
 
 
 def table_rows(layout: Layout, name: str) -> tuple[Any, ...]:

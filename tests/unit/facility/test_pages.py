@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.urls import reverse
 
-from facility.models import Fabric, Hall, Membership, Rack, Site
+from facility.models import Fabric, Hall, Membership, Rack, Site, Storage
 from facility.views.parts import PARTS
 from tests.small_site import new_rack, product, small_layout
 
@@ -16,6 +16,7 @@ def layout():
     layout = small_layout()
     new_rack(layout).save()
     Fabric.objects.create(layout=layout, name="Scale-out", leaf=product("network_switches", "nvidia-qm9700"))
+    Storage.objects.create(layout=layout, name="Cache", product=product("storage", "flash-enclosure-24"))
     return layout
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from compute.steady.pins import Restrictions
 from twin.core.comparison.runs import ComparedRun
 from twin.core.inputs.layout import LayoutInputs, ScenarioInputs
+from twin.core.inputs.storage import cache_tier
 from twin.core.provenance import solver_of
 from twin.core.results.details import Assumption
 from twin.core.text.field_names import assumption_words, fact_text
@@ -86,7 +87,7 @@ def _assumptions(run: ComparedRun) -> dict[tuple[str, str], str]:
 def _question(inputs: LayoutInputs) -> dict[str, str]:
     scenario = inputs.scenario
     limit_w = scenario.accelerator_power_limit_w
-    tier_bytes = scenario.cache_tier_bytes  # runs of before it could be said have none
+    tier_bytes, _ = cache_tier(inputs.stored(), inputs.n_accelerators, scenario.cache_tier_bytes)
     texts = {
         "Scenario": scenario.name,
         "Engine": " ".join(filter(None, (scenario.engine, scenario.engine_version))),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from power_cooling.site_facts import ratings
 from twin.core.inputs.network import FabricRow, SizedFabric, size_fabric
+from twin.core.inputs.storage import SizedStorage, StorageRow, sized_storage
 
 if TYPE_CHECKING:  # a name of type checkers' own
     from _typeshed import DataclassInstance
@@ -288,6 +289,7 @@ class LayoutInputs:
     air_units: tuple[AirUnitRow, ...] = ()
     features: tuple[FeatureRow, ...] = ()
     fabrics: tuple[FabricRow, ...] = ()
+    storages: tuple[StorageRow, ...] = ()
     calibrated: tuple[CalibratedRow, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)  # of facts, by their name
 
@@ -307,19 +309,27 @@ class LayoutInputs:
         """Return the nameplate power of a rack: its systems at their rated input and what else is in it [W]."""
         return ratings.nameplate_w(self.facts(product_id), n_systems, other_power_w)
 
-    @property
-    def n_network_racks(self) -> int:
-        """Racks that the networks' switches stand in."""
+    def n_racks_for(self, role: str) -> int:
+        """Return how many racks without a product there are for what is described beside the racks: its role."""
         racks = zip(self.racks.role, self.racks.product_id, strict=True)
-        return sum(role == "network" and product_id is None for role, product_id in racks)
+        return sum(own == role and product_id is None for own, product_id in racks)
 
-    def networks(self) -> list[SizedFabric]:
-        """Return the networks, sized for the accelerators that stand, in the description's order."""
+    @property
+    def n_accelerators(self) -> float:
+        """Accelerators that stand."""
         systems = [self.facts(product_id) for product_id in self.racks.product_id]
-        n_accelerators = sum(
+        return sum(
             n * float(facts.get("accelerators_per_system") or 0.0)
             for n, facts in zip(self.racks.n_systems, systems, strict=True)
         )
+
+    def stored(self) -> list[SizedStorage]:
+        """Return the storage, in the description's order."""
+        return [sized_storage(row, self.facts(row.product_id)) for row in self.storages]
+
+    def networks(self) -> list[SizedFabric]:
+        """Return the networks, sized for the accelerators that stand, in the description's order."""
+        n_accelerators = self.n_accelerators
         return [
             size_fabric(row, n_accelerators, *(self.facts(key) for key in (row.leaf_id, row.spine_id, row.optics_id)))
             for row in self.fabrics
@@ -331,7 +341,7 @@ class LayoutInputs:
 
 
 #: Tables that older snapshots have not; left out where empty, so that a description keeps its hash.
-YOUNGER_TABLES = ("calibrated",)
+YOUNGER_TABLES = ("calibrated", "storages")
 TABLES: "Mapping[str, type[DataclassInstance]]" = {
     "halls": HallRow,
     "cdus": CduRow,
@@ -340,6 +350,7 @@ TABLES: "Mapping[str, type[DataclassInstance]]" = {
     "air_units": AirUnitRow,
     "features": FeatureRow,
     "fabrics": FabricRow,
+    "storages": StorageRow,
     "calibrated": CalibratedRow,
 }
 
@@ -386,28 +397,27 @@ def layout_inputs(stored: Mapping[str, Any]) -> LayoutInputs:
         units=stored.get("units", {}),
         **tables,
     )
-    return with_networks(inputs)
+    return with_rack_power(inputs)
 
 
-def with_networks(inputs: LayoutInputs) -> LayoutInputs:
-    """Return a layout whose empty network racks draw what its networks draw, in equal parts.
+def with_rack_power(inputs: LayoutInputs) -> LayoutInputs:
+    """Return a layout whose empty network and storage racks draw what its networks and storage draw, in equal parts.
 
-    A network rack is empty that has neither a product nor a power of its own.
+    A rack is empty that has neither a product nor a power of its own.
     """
-    if not inputs.fabrics:
+    if not inputs.fabrics and not inputs.storages:
         return inputs
+    power_w = {
+        "network": sum(network.max_power_w for network in inputs.networks()),
+        "storage": sum(storage.max_power_w for storage in inputs.stored()),
+    }
     racks = inputs.racks
-    empty = _empty_network_racks(racks)
-    power_w = sum(network.max_power_w for network in inputs.networks()) / max(sum(empty), 1)
-    other_w = tuple(power_w if takes else drawn_w for takes, drawn_w in zip(empty, racks.other_power_w, strict=True))
+    rows = list(zip(racks.role, racks.product_id, racks.other_power_w, strict=True))
+    empty = [role if role in power_w and product_id is None and not own_w else "" for role, product_id, own_w in rows]
+    other_w = tuple(
+        power_w[role] / empty.count(role) if role else own_w for role, (_, _, own_w) in zip(empty, rows, strict=True)
+    )
     return replace(inputs, racks=replace(racks, other_power_w=other_w))
-
-
-def _empty_network_racks(racks: RackColumns) -> list[bool]:
-    return [
-        role == "network" and product_id is None and not power_w
-        for role, product_id, power_w in zip(racks.role, racks.product_id, racks.other_power_w, strict=True)
-    ]
 
 
 def _scenario(stored: Mapping[str, Any]) -> ScenarioInputs:

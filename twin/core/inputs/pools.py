@@ -36,6 +36,7 @@ from twin.core.inputs.admission import DEGRADE, QUEUE, queue
 from twin.core.inputs.demand import hourly_shape, requests_per_s
 from twin.core.inputs.equipment import RackTable
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, WorkloadShare
+from twin.core.inputs.storage import cache_tier
 
 IntArray = NDArray[np.int64]
 
@@ -261,9 +262,13 @@ def _instances(configuration: Configuration | None) -> tuple[tuple[int, ...], tu
 def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int, n_accelerators: float) -> _Service:
     """Return how accelerators serve a use case: with the first of its models that keeps the targets."""
     products, scenario = inputs.products, inputs.scenario
+    tier_bytes, tier_bytes_per_s = cache_tier(inputs.stored(), inputs.n_accelerators, scenario.cache_tier_bytes)
+    accelerator = accelerator_from_entry(_flat(products.accelerators[slug]))
+    link = accelerator.cache_tier_bytes_per_s  # of the host; the tier may be slower
     accelerator = replace(
-        accelerator_from_entry(_flat(products.accelerators[slug])),
-        cache_tier_bytes=scenario.cache_tier_bytes or 0.0,
+        accelerator,
+        cache_tier_bytes=tier_bytes,
+        cache_tier_bytes_per_s=link if tier_bytes_per_s is None else min(tier_bytes_per_s, link),
     )
     workload, targets = workload_from_entry(_flat(share.workload))
     wanted = [share.model] if share.model else share.workload.facts["recommended_models"]

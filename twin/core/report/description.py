@@ -20,6 +20,7 @@ TITLES = {
     "air_units": "air units",
     "features": "walls and aisles",
     "fabrics": "networks",
+    "storages": "storage",
     "calibrated": "fitted parameters",
 }
 #: The table of the row that a field names by its number; all other numbers of rows are products'.

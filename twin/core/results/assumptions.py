@@ -48,6 +48,7 @@ FIELDS_BY_KIND = {
     "chillers": ("reference_capacity_w", "reference_cop"),
     "warm_water_chillers": ("capacity_w", "cop_at_35_degc"),
     "network_switches": ("max_power_w", "price_estimate_usd"),
+    "storage": ("usable_bytes", "read_bytes_per_s", "max_power_w", "price_estimate_usd"),
     "pumps": ("flow_m3_per_s", "head_pa", "pump_efficiency"),
     "ups": ("rating_va", "efficiency_double_conversion", "battery_autonomy_s"),
     "transformers": ("rating_va", "no_load_loss_w", "load_loss_full_w"),

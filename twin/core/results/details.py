@@ -276,6 +276,24 @@ class NetworkRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StorageResult:
+    """Described storage units together; watts and dollars too."""
+
+    name: str
+    purpose: str
+    n_units: int
+    usable_bytes: float
+    read_bytes_per_s: float
+    write_bytes_per_s: float
+    max_power_w: float
+    typical_power_w: float
+    price_usd: float | None
+    bytes_per_accelerator: float
+    read_bytes_per_s_per_accelerator: float
+    unplaced_w: float  # of the highest power, what stands in no rack
+
+
+@dataclass(frozen=True, slots=True)
 class Assumption:
     """One input of a run."""
 
@@ -324,6 +342,7 @@ class RunDetails:
     hall_air: tuple[HallAirRow, ...] = ()
     economiser_hours: Mapping[str, float] = field(default_factory=dict)  # without chillers, by plant
     network: tuple[NetworkRow, ...] = ()
+    storage: tuple[StorageResult, ...] = ()
     throttled_hours: float | None = None
     assumptions: tuple[Assumption, ...] = ()
     confidence: str = ""

@@ -46,6 +46,8 @@ class Quantities:
     n_accelerators: float
     rent_usd_per_h: float | None  # the same accelerators at the market's reserved price; None where it is not known
     network_capital_usd: float | None = None  # of the described networks; None: none is, a share of the systems'
+    storage_capital_usd: float | None = None  # of described shared storage, likewise
+    cache_capital_usd: float = 0.0  # of the described cache tier, beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +129,20 @@ def capital_usd(used: Quantities, prices: Prices) -> dict[str, float]:
     described = used.network_capital_usd
     network = systems * prices.network_frac if described is None else described * prices.systems_price_frac
     return {
-        SYSTEMS_AND_NETWORK: systems * (1 + prices.storage_frac) + network,
+        SYSTEMS_AND_NETWORK: systems + storage_usd(used, prices) + network,
         PLANT: plant * prices.installation_factor * prices.region_factor,
         BUILDING: used.nameplate_power_w
         * prices.facility_usd_per_w
         * (1 - prices.plant_share_frac)
         * (1 + prices.liquid_premium_frac * used.liquid_frac),
     }
+
+
+def storage_usd(used: Quantities, prices: Prices) -> float:
+    """Return what storage costs to buy [USD]: as described, else a share of the systems', and the cache tier."""
+    described = used.storage_capital_usd
+    shared = used.it_capital_usd * prices.storage_frac if described is None else described
+    return (shared + used.cache_capital_usd) * prices.systems_price_frac
 
 
 def capital_lines(used: Quantities, prices: Prices, bounds: PriceBounds) -> list[CapitalLine]:
@@ -204,12 +213,11 @@ def rented_costs(used: Quantities, prices: Prices) -> list[CostItem] | None:
     """
     if used.rent_usd_per_h is None:
         return None
-    systems = used.it_capital_usd * prices.systems_price_frac
     whole = capital_usd(used, prices)[SYSTEMS_AND_NETWORK]
     per_usd = capital_payments_usd(used, prices)[SYSTEMS_AND_NETWORK] / whole if whole > 0 else 0.0
     return [
         CostItem("Rent", used.rent_usd_per_h * prices.rent_frac * HOURS_PER_YEAR),
-        CostItem("Storage", systems * prices.storage_frac * (per_usd + prices.hardware_maintenance_frac)),
+        CostItem("Storage", storage_usd(used, prices) * (per_usd + prices.hardware_maintenance_frac)),
         CostItem("Staff", _staff_usd(used, prices) * prices.staff_it_share_frac),
         CostItem("Software licences", used.n_accelerators * prices.licence_usd_per_accelerator),
     ]

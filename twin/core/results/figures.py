@@ -20,6 +20,7 @@ from twin.core.inputs.demand import ASSUMED_PEAK_LOAD
 from twin.core.inputs.feeds import provisioned_w, rack_feeds
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.pools import Pool
+from twin.core.inputs.storage import CACHE, SHARED
 from twin.core.provenance import Solver
 from twin.core.results import assumptions, capital, economics, limits, margins
 from twin.core.results.availability import availability, single_failures
@@ -31,6 +32,7 @@ from twin.core.results.details import (
     RunDetails,
     SimulationResult,
     SolverNote,
+    StorageResult,
     WorkloadRow,
 )
 from twin.core.results.hall_air import hall_air
@@ -82,6 +84,7 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         drills=tuple(margins.drills(solved)),
         hall_air=tuple(hall_air(solved)),
         economiser_hours=economiser_hours(solved),
+        storage=tuple(storage_rows(solved.inputs)),
         network=tuple(network_rows(solved.inputs)),
         throttled_hours=float(np.count_nonzero(solved.coupled.throttled_frac > 0)),
         assumptions=tuple(rows),
@@ -407,6 +410,8 @@ def money(year: Year, served: Served) -> tuple[economics.Quantities, economics.P
         prompt_frac=_prompt_frac(year),
         it_capital_usd=capital.group_usd(drawn, capital.SYSTEMS),
         network_capital_usd=capital.group_usd(drawn, capital.NETWORK) if inputs.fabrics else None,
+        storage_capital_usd=_storage_usd(inputs, SHARED),
+        cache_capital_usd=_storage_usd(inputs, CACHE) or 0.0,
         plant_usd=capital.group_usd(drawn, capital.POWER, capital.COOLING),
         nameplate_power_w=float(nameplate_w.sum()),
         energy_j=energy_j,
@@ -423,6 +428,12 @@ def money(year: Year, served: Served) -> tuple[economics.Quantities, economics.P
     return used, prices, bounds
 
 
+def _storage_usd(inputs: LayoutInputs, purpose: str) -> float | None:
+    """Return what described storage of a purpose costs, None where there is none."""
+    prices = [storage.price_usd or 0.0 for storage in inputs.stored() if storage.purpose == purpose]
+    return sum(prices) if prices else None
+
+
 def _prompt_frac(year: Year) -> float:
     """Return the share of the accelerators' serving time that reading prompts takes, over all pools."""
     busy = np.minimum(year.load_frac, 1.0).mean(axis=0) * [pool.n_accelerators for pool in year.pools]
@@ -430,9 +441,23 @@ def _prompt_frac(year: Year) -> float:
     return float(prompt @ busy / busy.sum()) if busy.sum() > 0 else 0.0
 
 
+def storage_rows(inputs: LayoutInputs) -> list[StorageResult]:
+    """Return the storage with what each accelerator has of it, and what of its power stands in no rack."""
+    has_room = inputs.n_racks_for("storage") > 0
+    return [
+        StorageResult(
+            **asdict(storage),
+            bytes_per_accelerator=storage.usable_bytes / max(inputs.n_accelerators, 1.0),
+            read_bytes_per_s_per_accelerator=storage.read_bytes_per_s / max(inputs.n_accelerators, 1.0),
+            unplaced_w=0.0 if has_room else storage.max_power_w,
+        )
+        for storage in inputs.stored()
+    ]
+
+
 def network_rows(inputs: LayoutInputs) -> list[NetworkRow]:
     """Return each network as it was sized, and what of its power stands in no rack."""
-    has_room = inputs.n_network_racks > 0
+    has_room = inputs.n_racks_for("network") > 0
     return [
         NetworkRow(**asdict(network), unplaced_w=0.0 if has_room else network.max_power_w)
         for network in inputs.networks()

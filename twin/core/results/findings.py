@@ -61,6 +61,7 @@ def run_findings(details: RunDetails) -> list[RunFinding]:
         *_unserved(details),
         *over,
         *_networks(details),
+        *_storage(details),
         *_throttled(details),
         *_failures(details),
         *_hot_aisles(details),
@@ -156,6 +157,15 @@ def _networks(details: RunDetails) -> Iterator[RunFinding]:
             message = "Its switches and optics stand in no rack: place network racks without a product or a power."
             yield RunFinding(
                 "fabric", row.name, "run-network-unplaced", RISK, message, "network", row.unplaced_w, 0.0, "W"
+            )
+
+
+def _storage(details: RunDetails) -> Iterator[RunFinding]:
+    for row in details.storage:
+        if row.unplaced_w > 0:
+            message = "Its units stand in no rack: place storage racks without a product or a power."
+            yield RunFinding(
+                "storage", row.name, "run-storage-unplaced", RISK, message, "storage", row.unplaced_w, 0.0, "W"
             )
 
 
