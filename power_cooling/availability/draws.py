@@ -109,16 +109,20 @@ def _draw_failures(table: StateTable, whole: Spans, rng: np.random.Generator) ->
     unplanned = np.zeros((n, n_groups), dtype=np.int64)
     parts = [_set(whole.year, whole.start_h, state)]
     clock, active = whole.start_h.copy(), np.arange(n)
+    shared = np.flatnonzero(common > 0)
     while active.size:
         failed = state[active]
         running = groups.units - failed
-        rates = np.hstack([running * alone, (running > 0) * common, subsystem.repairs_per_h(failed)]).cumsum(axis=1)
+        broken = np.flatnonzero(failed.any(axis=0))  # others have nothing to repair
+        ways = (running * alone, (running[:, shared] > 0) * common[shared], subsystem.repairs_per_h(failed)[:, broken])
+        rates = np.hstack(ways).cumsum(axis=1)
         with np.errstate(divide="ignore"):
             clock[active] += rng.standard_exponential(active.size) / rates[:, -1]
         within = clock[active] < HOURS_PER_YEAR
         active, running, rates = active[within], running[within], rates[within]
         event = np.argmax(rates > (rng.random(active.size) * rates[:, -1])[:, None], axis=1)
-        kind, column = np.divmod(event, n_groups)
+        kind = np.repeat(np.arange(3), [n_groups, shared.size, broken.size])[event]
+        column = np.concatenate([np.arange(n_groups), shared, broken])[event]
         change = np.choose(kind, [1, running[np.arange(active.size), column], -1])
         state[active, column] += change
         unplanned[active, column] += kind < 2

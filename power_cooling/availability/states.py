@@ -125,10 +125,13 @@ def rows_after(table: StateTable, rows: NDArray[np.bool_], moves: Moves) -> IntA
     n_columns, n_groups = table.states.shape[1], len(table.subsystem.groups.names)
     steps = unit_codes(n_columns)
     step = moves.jump[rows].astype(np.uint64) * steps[moves.column]
-    found = _rows_of(table, table.codes[rows] + step)
-    plans = table.states[rows, n_groups:].astype(np.uint64) @ steps[n_groups:]
-    without = table.codes[rows] - plans + (step if moves.column < n_groups else np.uint64(0))
-    return np.where(found >= 0, found, _rows_of(table, without))
+    codes = table.codes[rows]
+    found = _rows_of(table, codes + step)
+    missing = np.flatnonzero(found < 0)
+    plans = table.states[rows, n_groups:][missing].astype(np.uint64) @ steps[n_groups:]
+    without = codes[missing] - plans + (step[missing] if moves.column < n_groups else np.uint64(0))
+    found[missing] = _rows_of(table, without)
+    return found
 
 
 def rows_without_plans(table: StateTable, rows: IntArray) -> IntArray:
@@ -213,8 +216,10 @@ def _likely_states(
     for pmf in pmfs:
         flat = (weight[:, None] * pmf[None, :]).ravel()
         if flat.size > max_states:
-            floor = max(_NEGLIGIBLE / (flat.size * len(pmfs)), np.partition(flat, -max_states)[-max_states])
-            chosen = np.flatnonzero(flat >= floor)
+            chosen = np.flatnonzero(flat >= _NEGLIGIBLE / (flat.size * len(pmfs)))
+            if chosen.size > max_states:
+                likely = flat[chosen]
+                chosen = chosen[likely >= np.partition(likely, -max_states)[-max_states]]
         else:
             chosen = np.flatnonzero(flat > _NEGLIGIBLE**2)
         row, value = np.divmod(chosen, pmf.size)

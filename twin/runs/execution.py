@@ -1,7 +1,7 @@
 """A run is solved: what workers and the command `simulate` do, with the solvers that the web process does without."""
 
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 from uuid import UUID
 
 from django.db import transaction
@@ -62,7 +62,7 @@ def _solve(run_id: UUID, lease: Lease) -> None:
     # What nothing ran for has no value: PostgreSQL and JSON know no NaN, and a run that was solved keeps what it found.
     figures, solved = without_nan(result.figures), run_details(without_nan(as_json(result.details)))
     bands = {name: band for name, band in result.bands.items() if None not in without_nan(band)}
-    found = tuple(RuleFinding(**asdict(finding)) for finding in layout_findings(run.layout))
+    found = tuple(RuleFinding(**as_json(finding)) for finding in layout_findings(run.layout))
     n_found = Counter(finding.severity for finding in run_findings(solved))  # for lists of runs
     details = replace(solved, findings=found, n_found=dict(n_found))
     series, racks = services.arrays_packed(result.series), services.arrays_packed(result.racks)

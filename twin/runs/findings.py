@@ -1,6 +1,6 @@
 """What the rules say of a layout as it is described now: the floor's own, and those that compute."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from facility.findings import RACK_COLUMNS, floor_findings, take_inventory
 from facility.models import Layout, Site
@@ -8,6 +8,7 @@ from twin.core.inputs.layout import LayoutInputs
 from twin.core.results.findings import BLOCKING, HINT, RISK
 from twin.core.rules.findings import rule_findings
 from twin.core.rules.report import Finding
+from twin.core.text.json_rows import as_json
 from twin.runs.snapshot import description
 
 ORDER = (BLOCKING, RISK, HINT)
@@ -25,6 +26,6 @@ def layout_findings(layout: Layout, read: LayoutInputs | None = None) -> list[Fi
     if read is None or read.weather.slug != Site.objects.values_list("weather__slug", flat=True).get(pk=layout.site_id):
         read = description(layout)
     inventory = take_inventory(layout, {name: getattr(read.racks, name) for name in RACK_COLUMNS}, read.products.by_id)
-    found = [Finding(**asdict(finding)) for finding in floor_findings(inventory)] + rule_findings(read)
+    found = [Finding(**as_json(finding)) for finding in floor_findings(inventory)] + rule_findings(read)
     found = [replace(f, object_id=layout.site_id) if f.object_kind == "site" else f for f in found]
     return sorted(found, key=lambda finding: ORDER.index(finding.severity))

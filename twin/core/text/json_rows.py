@@ -1,7 +1,7 @@
 """Frozen dataclasses out of JSON and back, by their fields and types: what is stored is declared in one place."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # a name of type checkers' own
     from _typeshed import DataclassInstance
 
 Row = TypeVar("Row", bound="DataclassInstance")
+PLAIN = frozenset({str, int, float, bool, NoneType})
 Reader = Callable[[Any, str], Any]  # of a JSON value and its place
 
 
@@ -45,7 +46,21 @@ def read_row(kind: type[Row], stored: Mapping[str, Any], where: str = "") -> Row
 
 def as_json(row: Any) -> dict[str, Any]:
     """Return a dataclass as JSON stores it."""
-    return asdict(row)
+    return {entry.name: _plain(getattr(row, entry.name)) for entry in fields(row)}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with its rows as objects; `dataclasses.asdict` would copy every number of them deeply."""
+    kind = type(value)
+    if kind in PLAIN:
+        return value
+    if is_dataclass(kind):
+        return as_json(value)
+    if kind in (tuple, list):
+        return kind([_plain(entry) for entry in value])
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items()}
+    return value
 
 
 @cache
