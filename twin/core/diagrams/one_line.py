@@ -26,7 +26,7 @@ from twin.core.diagrams.schematic import (
 from twin.core.inputs.feed_ratings import standby_generators
 from twin.core.text.numbers import quantity_text
 
-ROW_HEIGHT, ROW_WIDTH, RACKS_WIDTH = 26.0, 374.0, 250.0
+ROW_HEIGHT, ROW_WIDTH, RACKS_WIDTH = 26.0, 396.0, 250.0
 BLOCK_PITCH = BLOCK_HEIGHT + 34  # leaves room for the label of a box
 COLUMN_GAP = 28.0
 MARGIN = 14.0
@@ -350,7 +350,7 @@ def _feed_block(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed
     limit = _limit_w(feed)
     lines: list[tuple[str, tuple[Reading, ...]]] = [("{}", (power,))]
     lines.append((f"{{}} of {quantity_text(limit, 'W')}", (load,)) if limit else ("no rating stated", ()))
-    lines.append(("loss {} · ΔV {}", (Reading("feeds", ids, "loss_w", "W"), _drop(ids))))
+    lines.append(("loss {}", (Reading("feeds", ids, "loss_w", "W"),)))
     units = [(f"{feed.name} unit {i + 1}", f"feed:{feed.id}") for i in range(feed.n_units)]
     return block(
         branch.key,
@@ -371,15 +371,12 @@ def _feed_block(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed
     )
 
 
-def _drop(ids: tuple[int, ...]) -> Reading:
-    return Reading("feeds", ids, "voltage_drop_frac", "%", "max")
-
-
 def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed]]) -> Node:
     """Return a feed on one line, or several folded into one."""
     feed, n = branch.feeds[0], len(branch.feeds)
     ids = tuple(below.id for below in branch.feeds)
     power, load = Reading("feeds", ids, "power_w", "W"), Reading("feeds", ids, "load_frac", "%", "max")
+    drop = Reading("feeds", ids, "voltage_drop_frac", "%", "max")
     title = feed.name if n == 1 else f"{n} × {feed.kind}"
     tag = feed.redundancy if feed.redundancy != "N" else ""
     base = branch.y + 4
@@ -388,7 +385,7 @@ def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed]]
         Slot(x + 130, base, tag, anchor="end", kind="tag"),
         Slot(x + 214, base, "{}", (load,), anchor="end", kind="value"),
         Slot(x + 268, base, "{}", (power,), anchor="end", kind="flat"),
-        Slot(x + 322, base, "ΔV {}", (_drop(ids),), anchor="end", kind="flat"),
+        Slot(x + 340, base, "ΔV {}", (drop,), anchor="end", kind="flat"),
         Slot(x + ROW_WIDTH - 4, base, "{}", (Reading("feeds", ids, "loss_w", "W"),), anchor="end", kind=STATE),
     )
     note = (
