@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import fsolve
 
 from power_cooling.electrical.load_flow import double_conversion_ups, line, radial_network, solve_load_flow, transformer
-from power_cooling.electrical.unbalanced_load_flow import four_wire_network, solve_four_wire
 from twin.validation import electrical as scoreboard
+from twin.validation.unbalanced_load_flow import four_wire_network, solve_four_wire
 
 pytestmark = pytest.mark.slow
 

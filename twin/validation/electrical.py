@@ -20,9 +20,9 @@ from power_cooling.electrical.load_flow import (
 from power_cooling.electrical.loss_curves import LossCurve, line_curve, transformer_curve
 from power_cooling.electrical.power_electronics import ConverterStage, converter_chain
 from power_cooling.electrical.redundancy import failure_capacity, failure_states
-from power_cooling.electrical.unbalanced_load_flow import four_wire_network, solve_four_wire
 from twin.validation.check import Check, at_most, of_file, skipped, within
 from twin.validation.synthetic_sites import block_site
+from twin.validation.unbalanced_load_flow import four_wire_network, solve_four_wire
 
 GROUP = "electrical"
 

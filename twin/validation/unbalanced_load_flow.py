@@ -1,4 +1,8 @@
-"""Radial load flow of an unbalanced four-wire network: three phases and a neutral, over scenarios and hours at once."""
+"""Radial load flow of an unbalanced four-wire network: three phases and a neutral, over scenarios and hours at once.
+
+Evidence only: no description says which phase a supply plugs into, so that no run, rule or page can ask it. Voltages of
+feeds come from the balanced load flow.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from power_cooling.electrical.load_flow import double_conversion_ups, line, radial_network, solve_load_flow, transformer
-from power_cooling.electrical.unbalanced_load_flow import four_wire_network, solve_four_wire
+from twin.validation.unbalanced_load_flow import four_wire_network, solve_four_wire
 
 
 def one_line(resistance_ohm: float = 0.01, reactance_ohm: float = 0.0):
