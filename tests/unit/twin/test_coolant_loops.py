@@ -23,10 +23,10 @@ def loop(n_rows: int, *, header_m: float = 0.0, drop_pa: float = 100e3) -> Loop:
     """Return alike rows that want 1 kg/s each at a drop of their racks."""
     return Loop(
         rows=tuple("ABCDEFGH"[:n_rows]),
-        wanted_kg_s=np.ones(n_rows),
-        resistance_pa_s2_per_kg2=np.full(n_rows, drop_pa),
-        header_m=np.full(n_rows, header_m),
-        along_m=np.zeros(n_rows),
+        wanted_kg_s=(1.0,) * n_rows,
+        resistance_pa_s2_per_kg2=(drop_pa,) * n_rows,
+        header_m=(header_m,) * n_rows,
+        along_m=(0.0,) * n_rows,
         mains_m=0.0,
         density_kg_m3=DENSITY,
         viscosity_pa_s=1e-3,

@@ -11,6 +11,7 @@ form anew: weights loaded, graphs captured.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import bdtr, comb  # scipy.stats would take half a second to load
@@ -72,6 +73,7 @@ class Fleet:
         return min(sum(max(size, at_least) for size in self.sizes) / self.domain, 1.0)
 
 
+@lru_cache(maxsize=4096)  # a year asks for the same few numbers of trays of the same domains thousands of times
 def _served(accelerators: int, sizes: tuple[int, ...], ratio: tuple[int, ...], *, reduced: bool = False) -> float:
     """Return the most sets of instances in their proportion that so many accelerators hold."""
     if len(sizes) == 1:

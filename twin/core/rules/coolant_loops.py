@@ -7,6 +7,7 @@ are taken as wide as good practice asks for their flow. Racks resist as their sh
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,7 +22,6 @@ from power_cooling.fluids.hydraulics import (
     solve_manifold,
     solve_pump_and_manifold,
 )
-from power_cooling.site_arrays import FloatArray
 from twin.core.inputs import equipment
 from twin.core.inputs.layout import CduRow, LayoutInputs
 from twin.core.results.findings import RISK
@@ -35,15 +35,15 @@ ASSUMED_MAINS_LOSS = 10.0  # bends, isolating valves and strainer, both ways
 ENOUGH_FRAC = 0.95  # of the wanted flow: what balancing on site ends within
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Loop:
-    """The rows of one CDU group in the order in which the header passes them. Arrays have shape (n_rows,)."""
+    """The rows of one CDU group in the order in which the header passes them, a value for each."""
 
     rows: tuple[str, ...]
-    wanted_kg_s: FloatArray
-    resistance_pa_s2_per_kg2: FloatArray  # of the row's racks together
-    header_m: FloatArray  # from the row before, or of the first 0
-    along_m: FloatArray  # half the row, there and back
+    wanted_kg_s: tuple[float, ...]
+    resistance_pa_s2_per_kg2: tuple[float, ...]  # of the row's racks together
+    header_m: tuple[float, ...]  # from the row before, or of the first 0
+    along_m: tuple[float, ...]  # half the row, there and back
     mains_m: float  # from the CDUs to the first row, there and back
     density_kg_m3: float
     viscosity_pa_s: float
@@ -53,25 +53,29 @@ def drawn_loop(inputs: LayoutInputs, design: Design, k: int, units: list[CduRow]
     """Return the loop of a CDU group; None where a sheet does not say how its racks resist, or there are none."""
     racks, placed = design.racks, inputs.racks
     wet = np.flatnonzero((racks.group == k) & (racks.coolant_flow_m3_per_s > 0) & (racks.design_flow_m3_per_s > 0))
-    drop_pa = np.array([float(inputs.facts(placed.product_id[i]).get("liquid_pressure_drop_pa") or 0.0) for i in wet])
+    sheets = [inputs.facts(placed.product_id[i]) for i in wet.tolist()]
+    drop_pa = np.array([float(sheet.get("liquid_pressure_drop_pa") or 0.0) for sheet in sheets])
     if not wet.size or not np.all(drop_pa > 0):
         return None
     coolant = coolant_by_name(units[0].coolant)
     density, _ = equipment.coolant_properties(units[0].coolant)
-    x, y = np.array(placed.x_m)[wet], np.array(placed.y_m)[wet]
+    x, y = (np.array([column[i] for i in wet.tolist()]) for column in (placed.x_m, placed.y_m))
     resistance = drop_pa / (racks.design_flow_m3_per_s[wet] * density) ** 2
-    names = [f"{placed.row[i] or placed.name[i]}" for i in wet]
+    names = [placed.row[i] or placed.name[i] for i in wet.tolist()]
     start = (float(np.mean([unit.x_m or 0.0 for unit in units])), float(np.mean([unit.y_m or 0.0 for unit in units])))
-    members = {name: np.flatnonzero([own == name for own in names]) for name in dict.fromkeys(names)}
+    found: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        found.setdefault(name, []).append(i)
+    members = {name: np.array(rows) for name, rows in found.items()}
     centre = {name: (float(x[i].mean()), float(y[i].mean())) for name, i in members.items()}
     order = sorted(members, key=lambda name: _metres(centre[name], start))
     steps = [_metres(centre[a], centre[b]) for a, b in zip(order, order[1:], strict=False)]
     return Loop(
         rows=tuple(order),
-        wanted_kg_s=np.array([racks.coolant_flow_m3_per_s[wet[members[name]]].sum() * density for name in order]),
-        resistance_pa_s2_per_kg2=np.array([float(parallel_resistance(resistance[members[name]])) for name in order]),
-        header_m=np.array([0.0, *steps]),
-        along_m=np.array([float(np.ptp(x[members[name]]) + np.ptp(y[members[name]])) for name in order]),
+        wanted_kg_s=tuple(float(racks.coolant_flow_m3_per_s[wet[members[name]]].sum() * density) for name in order),
+        resistance_pa_s2_per_kg2=tuple(float(parallel_resistance(resistance[members[name]])) for name in order),
+        header_m=(0.0, *steps),
+        along_m=tuple(float(np.ptp(x[members[name]]) + np.ptp(y[members[name]])) for name in order),
         mains_m=2 * _metres(centre[order[0]], start),
         density_kg_m3=density,
         viscosity_pa_s=float(coolant.viscosity(units[0].supply_degc)),
@@ -84,15 +88,15 @@ def _metres(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 def _pipes(loop: Loop) -> tuple[tuple[PipeRuns, ...], PipeRuns, PipeRuns]:
     """Return the branches, the header and the mains; the header is as wide throughout as its first segment."""
-    area_m2 = loop.wanted_kg_s / loop.density_kg_m3 / ASSUMED_PIPE_SPEED_M_PER_S
+    area_m2 = np.array(loop.wanted_kg_s) / loop.density_kg_m3 / ASSUMED_PIPE_SPEED_M_PER_S
     whole_m = math.sqrt(4 / math.pi * float(area_m2.sum()))
     row_m = np.sqrt(4 / math.pi * area_m2)
     # K ρ v² / 2 = k m² in a pipe of this section
-    racks_loss = loop.resistance_pa_s2_per_kg2 * 2 * loop.density_kg_m3 * area_m2**2
+    racks_loss = np.array(loop.resistance_pa_s2_per_kg2) * 2 * loop.density_kg_m3 * area_m2**2
     one = np.ones_like(row_m)
-    along = PipeRuns(loop.along_m, row_m, ASSUMED_ROUGHNESS_M * one, 2 * ASSUMED_TEE_LOSS * one)
+    along = PipeRuns(np.array(loop.along_m), row_m, ASSUMED_ROUGHNESS_M * one, 2 * ASSUMED_TEE_LOSS * one)
     racks = PipeRuns(0.0 * one, row_m, ASSUMED_ROUGHNESS_M * one, racks_loss)
-    header = PipeRuns(loop.header_m, whole_m * one, ASSUMED_ROUGHNESS_M * one, ASSUMED_TEE_LOSS * one)
+    header = PipeRuns(np.array(loop.header_m), whole_m * one, ASSUMED_ROUGHNESS_M * one, ASSUMED_TEE_LOSS * one)
     mains = PipeRuns(
         np.array([loop.mains_m]), np.array([whole_m]), np.array([ASSUMED_ROUGHNESS_M]), np.array([ASSUMED_MAINS_LOSS])
     )
@@ -119,10 +123,11 @@ def flow_at_full_speed(loop: Loop, pump: PumpCurve) -> float:
     return flow
 
 
+@lru_cache(maxsize=512)  # an edit of the floor changes one group's loop; the others are those of before
 def loop_as_wanted(loop: Loop) -> tuple[ManifoldFlow, float]:
     """Return how the rows share the flow that they want together, without balancing valves, and its pressure [Pa]."""
     branches, header, mains = _pipes(loop)
-    total, density, viscosity = loop.wanted_kg_s.sum(), loop.density_kg_m3, loop.viscosity_pa_s
+    total, density, viscosity = sum(loop.wanted_kg_s), loop.density_kg_m3, loop.viscosity_pa_s
     shares = solve_manifold(branches, header, total, density_kg_m3=density, viscosity_pa_s=viscosity, tolerance_pa=1.0)
     return shares, float(shares.pressure_drop_pa) + float(pressure_drop_pa(mains, total, density, viscosity).sum())
 
@@ -138,7 +143,7 @@ def loop_findings(inputs: LayoutInputs, design: Design) -> Iterator[Finding]:
         if loop is None:
             continue
         pump = pump_of(loop, running * float(sheet["secondary_flow_m3_per_s"]), head_pa)
-        wanted = float(loop.wanted_kg_s.sum()) / loop.density_kg_m3
+        wanted = sum(loop.wanted_kg_s) / loop.density_kg_m3
         shares, needed_pa = loop_as_wanted(loop)
         gives_pa = float(pump.head_m(wanted)) * loop.density_kg_m3 * GRAVITY_M_PER_S2
         if gives_pa < needed_pa and (flow := flow_at_full_speed(loop, pump)) < ENOUGH_FRAC * wanted:
@@ -156,7 +161,7 @@ def loop_findings(inputs: LayoutInputs, design: Design) -> Iterator[Finding]:
                 f"{needed_pa / 1e3:.0f} kPa.",
             )
             continue
-        got = shares.branch_kg_s / loop.wanted_kg_s
+        got = shares.branch_kg_s / np.array(loop.wanted_kg_s)
         if (least := float(got.min())) < ENOUGH_FRAC:
             far, near = loop.rows[int(got.argmin())], loop.rows[int(got.argmax())]
             yield Finding(
