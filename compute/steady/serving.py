@@ -58,6 +58,7 @@ RATE_HALVINGS = 22  # of the bracket around the sustainable rate: 2e-7 of it
 MATCHED_LOAD = 0.75  # of the prefill pool, where its queue is still short
 # assumed: two pools, or a model that drafts, are more to run than an instance that does it all
 ASSUMED_LEAST_GAIN_FRAC = 0.1
+CLOSE_CHOICE_FRAC = 0.03  # of a rate, about as far as a fit or an input moves it, by which a choice is called close
 # Sizes up to which units of two pools are sought: of those between two, the best by matched rates are solved exactly.
 # The sizes do not hang on how many accelerators are allowed, so that what is found among few is found among more.
 UNIT_SIZES = np.array([*range(2, 17), 18, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 80, 96, 112, 128, 144, 192, 256, 576])
@@ -348,7 +349,38 @@ def _chosen(
                 found, rate_of_found = unit, rate
         if rate_of_found > top:
             best, top = found, rate_of_found
-    return best, top, "" if best is None else kind_note(best, coefficients.record)
+    if best is None:
+        return None, top, ""
+    notes = [kind_note(best, coefficients.record), _close_note(best, top, units, coefficients)]
+    return best, top, "; ".join(filter(None, notes))
+
+
+def _close_note(
+    best: Configuration, top: float, units: Sequence[tuple[Configuration, float]], coefficients: CoefficientSet
+) -> str:
+    """Return that another kind of unit is almost taken, blank where none is.
+
+    Which kind serves is decided by a gain, so at some input the choice, and the rate with it, steps by that gain.
+    """
+    rivals: dict[str, tuple[Configuration, float]] = {}
+    for unit, rate in units:
+        kind = _kind_text(unit)
+        if kind != _kind_text(best) and rate > rivals.get(kind, (unit, 0.0))[1]:
+            rivals[kind] = unit, rate
+    notes = []
+    for kind, (unit, rate) in sorted(rivals.items()):
+        is_more = _least_gain(unit, best, coefficients, best.model, best.accelerator)
+        least = is_more or _least_gain(best, unit, coefficients, best.model, best.accelerator)
+        over = rate / top if is_more else top / rate
+        if abs(np.log(over / (1.0 + least))) < np.log1p(CLOSE_CHOICE_FRAC):
+            verb = "would serve" if is_more else "serves"
+            than = "more" if is_more else "less"
+            gain = abs(rate / top - 1.0)
+            notes.append(
+                f"close choice: {kind}, {verb} {gain:.0%} {than}; what is more to run is taken from {least:.0%} on, so "
+                "a small change of inputs turns the choice"
+            )
+    return "; ".join(notes)
 
 
 def kind_note(unit: Configuration, record: Mapping[str, Any]) -> str:
@@ -367,14 +399,23 @@ def _least_gain(
         return 0.0
     if _is_measured(unit, coefficients.record, model, part):
         return ASSUMED_LEAST_GAIN_FRAC
+    half = _half_band(unit, coefficients)
+    if not _is_measured(best, coefficients.record, model, part):
+        # nothing measured is there to keep: that one serves whose band ends higher at its low end
+        half -= _half_band(best, coefficients)
+    return max(float(np.expm1(half)), ASSUMED_LEAST_GAIN_FRAC)
+
+
+def _half_band(unit: Configuration, coefficients: CoefficientSet) -> float:
+    """Return half the logarithmic width of the band of a unit's throughput."""
     half = half_bands(
         coefficients.record,
-        part.name,
-        model.name,
+        unit.accelerator.name,
+        unit.model.name,
         mode="disaggregated" if unit.is_disaggregated else "aggregated",
         drafts=unit.draft_tokens > 0,
     )
-    return max(float(np.expm1(half["throughput"])), ASSUMED_LEAST_GAIN_FRAC)
+    return half["throughput"]
 
 
 def _is_measured(unit: Configuration, record: Mapping[str, Any], model: ModelShape, part: Accelerator) -> bool:

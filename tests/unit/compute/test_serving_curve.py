@@ -1,10 +1,13 @@
 """Choice of configuration, curves over clock and load, frontier and drafts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from compute.accelerators import accelerator_from_entry
 from compute.calibration.coefficients import coefficient_set
+from compute.calibration.uncertainty import half_bands
 from compute.model_shapes import model_shape_from_entry
 from compute.steady.frontier import serving_frontier
 from compute.steady.instances import build_instances
@@ -234,3 +237,27 @@ def test_drafts_are_tried_only_where_asked_for_and_built_in():
     assert curve.output_tokens_per_s[0, 0] == pytest.approx(drafting.output_tokens_per_s, rel=1e-4)
     llama, _, _ = chosen(allow_drafts=True)
     assert llama.configuration.draft_tokens == 0  # no prediction module
+
+
+def test_where_no_kind_was_measured_the_choice_turns_at_equal_low_ends_of_bands_and_says_that_it_is_close():
+    workload, targets = workload_from_entry(entries("workloads")["enterprise_assistants"])
+    rubin, model = part("rubin-r200"), shape("deepseek-r1")
+
+    def at(cached_frac):
+        """Return the choice, and the low end of the band of its tokens per second."""
+        asked = replace(workload, cached_frac=cached_frac)
+        found = best_configuration(FITTED, rubin, model, asked, targets, max_accelerators=72)
+        mode = "disaggregated" if found.configuration.is_disaggregated else "aggregated"
+        half = half_bands(FITTED.record, "rubin-r200", "deepseek-r1", mode=mode)["throughput"]
+        return found, found.output_tokens_per_s * np.exp(-half)
+
+    apart, alone = 0.3, 0.97
+    assert at(apart)[0].configuration.is_disaggregated
+    assert not at(alone)[0].configuration.is_disaggregated
+    for _ in range(9):
+        middle = 0.5 * (apart + alone)
+        apart, alone = (middle, alone) if at(middle)[0].configuration.is_disaggregated else (apart, middle)
+    (before, low_before), (after, low_after) = at(apart), at(alone)
+    assert low_after == pytest.approx(low_before, rel=0.03)  # units are whole: tokens per second move in small steps
+    assert all("close choice" in found.note for found in (before, after))
+    assert "close choice" not in at(0.3)[0].note
