@@ -66,6 +66,7 @@ def test_readings_are_compared_diagnosed_calibrated_and_the_fit_accepted(db, tmp
     calibration = found[CALIBRATIONS]
     assert calibration["result"]["accepted"], calibration["result"]["reason"]
     assert calibration["accepted_as"] is None
+    assert calibration["result"]["faults"][0]["object"] == "cdu/CDU-1a|secondary_return_degc"
     accept = f"{CALIBRATIONS}{calibration['id']}/accept/"
     assert planner.post(accept, {"name": ""}, format="json").status_code == 400
     told = planner.post(accept, {"name": "As of July"}, format="json")

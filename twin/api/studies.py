@@ -200,6 +200,7 @@ class CalibrationResultSerializer(serializers.Serializer):
     times = serializers.IntegerField()
     times_held_out = serializers.IntegerField()
     load_from = serializers.CharField()
+    faults = FaultSerializer(many=True, required=False, help_text="That the same readings show; some refuse the fit.")
 
 
 class StudyDetailSerializer(StudySerializer):

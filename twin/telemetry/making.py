@@ -6,8 +6,8 @@ from uuid import UUID
 from django.db import transaction
 
 from twin.core.telemetry.compare import compare
+from twin.core.telemetry.diagnosed_fit import fit_diagnosed
 from twin.core.telemetry.layout_faults import diagnose_layout
-from twin.core.telemetry.layout_fit import fit_layout
 from twin.core.text.json_numbers import without_nan
 from twin.exceptions import RunLost
 from twin.models import Study
@@ -54,6 +54,7 @@ def _answer(study: Study, asked: AskedReadings, lease: Lease) -> dict[str, Any]:
         bands = figure_bands(asked.inputs_sha256)
         return compare(asked.year, asked.measured, **asked.span, figure_bands=bands).as_json()
     if study.kind == Study.Kind.DIAGNOSIS:
-        return {"faults": diagnose_layout(asked.year, asked.measured, **asked.span, progress=lease)}
-    fit = fit_layout(asked.year, asked.measured, **asked.span, parameters=study.parameters, progress=lease)
+        faults = diagnose_layout(asked.year, asked.measured, **asked.span, progress=lease)
+        return {"faults": [fault.row for fault in faults]}
+    fit = fit_diagnosed(asked.year, asked.measured, **asked.span, parameters=study.parameters, progress=lease)
     return fit.as_json()

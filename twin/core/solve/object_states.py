@@ -205,11 +205,9 @@ def _cdus(steady: Steady) -> ObjectTable:
     np.add.at(n_running.T, group, runs.T)
     share = np.where(runs, _over(np.ones(n_running.shape), n_running)[:, group], 0.0)
     plant = site.cdus.plant_index[group]
-    design = np.bincount(
-        steady.table.bank["cdu_index"][steady.table.bank["cdu_index"] >= 0],
-        steady.table.bank["coolant_flow_kg_s"][steady.table.bank["cdu_index"] >= 0],
-        minlength=len(groups),
-    )
+    racks = site.racks
+    wet = racks.cdu_index >= 0
+    design = np.bincount(racks.cdu_index[wet], (racks.count * racks.coolant_flow_kg_s)[wet], minlength=len(groups))
     on = np.where(runs, 1.0, np.nan)
     on_water = np.where(site.cdus.to_air[group] == 0, on, np.nan)  # others reject into their hall's air
     water_in = c.facility_supply_degc[:, plant] * on_water

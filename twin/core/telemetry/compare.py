@@ -27,6 +27,7 @@ from twin.core.telemetry.scores import cv_rmse_frac, nmbe_frac, rmse
 
 FloatArray = NDArray[np.float64]
 Columns = tuple[NDArray[np.int64], FloatArray, NDArray[np.uint8]]  # times [ms since 1970], values, quality
+OUTPUT_TOKENS = "output tokens"  # what the load is read from, where every workload is counted
 METER = ("site", "power_w")
 MOST_INTERVALS = 2000  # solved; more readings than that are averaged
 COVERED_SIGMAS = 2.0
@@ -208,7 +209,7 @@ def _loaded(here: Described, means: Points) -> tuple[Described, str]:
             asked = np.sum([other.work_per_s * other.output_tokens for other in alike], axis=0)
             share = np.divide(tokens[pool.workload], asked, out=np.zeros(len(hours)), where=asked > 0)
             pools.append(_asked(pool, np.where(np.isfinite(share), share * pool.work_per_s, pool.work_per_s)))
-        return replace(here, pools=pools), "output tokens"
+        return replace(here, pools=pools), OUTPUT_TOKENS
     names = rack_objects(here.inputs)
     seen = [i for i, name in enumerate(names) if (name, "power_w") in means and here.rack_pool[i] >= 0]
     if not seen:
@@ -250,7 +251,7 @@ def _asked(pool: Pool, per_s: FloatArray) -> Pool:
 
 def _driven(means: Points, load_from: str) -> set[tuple[str, str]]:
     driven = {("weather", "dry_bulb_degc"), ("weather", "wet_bulb_degc")}
-    if load_from == "output tokens":
+    if load_from == OUTPUT_TOKENS:
         driven |= {key for key in means if key[1] == "output_tokens_per_s"}
     elif load_from != "described":
         driven |= {key for key in means if key[0].startswith("rack/") and key[1] == "power_w"}

@@ -19,6 +19,7 @@ class LayoutFit:
     n_times: int
     n_held_out: int
     load_from: str
+    faults: tuple[dict[str, Any], ...] = ()  # that the same readings show against the description
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -30,6 +31,7 @@ class LayoutFit:
             "times": self.n_times,
             "times_held_out": self.n_held_out,
             "load_from": self.load_from,
+            "faults": list(self.faults),
         }
 
     @classmethod
@@ -43,4 +45,5 @@ class LayoutFit:
             answer["times"],
             answer["times_held_out"],
             answer["load_from"],
+            tuple(answer.get("faults", ())),
         )

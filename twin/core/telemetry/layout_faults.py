@@ -1,10 +1,11 @@
-"""Faults in a layout's readings: what a sensor or a fouled CDU would leave, told by how much of the residual it takes.
+"""Faults in a layout's readings: what a sensor or a machine that fails would leave, and how much of the residual it is.
 
 The strongest explanation is taken out first, then the next is looked for in what is left; each needs a CUSUM alarm too.
+What machines would leave is solved for the objects whose points look odd.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from numpy.typing import NDArray
 
 from twin.core.solved import Described, Progress
 from twin.core.telemetry.alarms import Whitening, cusum, whitening
-from twin.core.telemetry.compare import Columns, driven_by
-from twin.core.telemetry.layout_fit import LayoutModel, cdu_objects, swayed
+from twin.core.telemetry.compare import OUTPUT_TOKENS, Columns, driven_by
+from twin.core.telemetry.faulted import OBJECTS, MachineFault
+from twin.core.telemetry.layout_fit import FITTED_KINDS, LayoutModel, cdu_objects, swayed
+from twin.core.telemetry.machine_faults import Machines
 from twin.core.telemetry.predicted import Points
-from twin.core.telemetry.quantities import QUANTITIES, is_sensor_temperature, point_name
+from twin.core.telemetry.publish import faulty_points
+from twin.core.telemetry.quantities import FAULTS, QUANTITIES, SENSOR_FAULTS, is_sensor_temperature, point_name
 from twin.core.telemetry.times import iso_time
 
 FloatArray = NDArray[np.float64]
@@ -26,6 +30,9 @@ MOST_STARTS = 100  # that a fault is tried from
 LEAST_AFTER = 4  # readings after a fault's start
 FALSE_ALARM = 6.0  # -ln of how often a healthy site's readings lead to any fault, about
 TRIED_UA_FRAC = 0.8
+ODD = 12.0  # of a point's sum of squares, that one shape of a sensor's fault takes: its object's machine may fail
+MOST_OBJECTS = 8  # whose machines are tried at a time, the oddest first
+MOST_REFINED = 3
 TOLD_APART = 6.0  # by how much one kind must explain more than another, to be told from it
 MOST_FAULTS = 20
 DAY_S = 86_400.0
@@ -40,7 +47,22 @@ class _Candidate:
     start: int
     size: float
     explained: float  # of the sum of squares
+    explained_from_first: float  # if it had been there from the first start on
     alike: tuple[str, ...] = ()  # kinds that explain nearly as much
+    machine: MachineFault | None = None
+
+    @property
+    def of_sensor(self) -> bool:
+        """Whether it is of a sensor, not of a machine."""
+        return self.kind in SENSOR_FAULTS
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutFault:
+    """A fault that readings show: its row as `diagnose_telemetry --json` has it, and whether it was there all along."""
+
+    row: dict[str, Any]
+    lasting: bool
 
 
 def diagnose_layout(
@@ -51,7 +73,7 @@ def diagnose_layout(
     end_s: float,
     offset_s: float,
     progress: Progress = lambda stage, frac: None,
-) -> list[dict[str, Any]]:
+) -> list[LayoutFault]:
     """Return the faults that readings show, the surest first.
 
     Parameters
@@ -78,26 +100,35 @@ def diagnose_layout(
             f"there are good readings at {driven.at_s.size} times between --start and --end; {LEAST_TIMES} or more are"
             " needed to tell a fault from noise"
         )
-    model = LayoutModel(driven, swayed(year, measured, driven, **span, most=MOST_TIMES), progress)
+    swayed_by = swayed(year, measured, driven, **span, most=MOST_TIMES)
+    # where the load is not read from tokens, another use case may be served than the scenario says
+    left_out = () if driven.load_from == OUTPUT_TOKENS else ("output_tokens_per_s",)
+    model = LayoutModel(driven, swayed_by, progress, (*FITTED_KINDS, "rack"), left_out)
     described = model.read({})
     left = model.residuals(described)
     fouled = {
         name: (described - model.read({f"{name} ua_frac": TRIED_UA_FRAC})) / model.sigma / (TRIED_UA_FRAC - 1.0)
         for name in cdu_objects(year)
     }
-    n_tried = (3 * len(model.keys) + len(fouled)) * min(MOST_STARTS, driven.at_s.size)
+    starts = _starts(driven.at_s.size)
+    machines = Machines(driven.layout, model.keys, described, model.sigma, starts)
+    n_tried = (3 * len(model.keys) + len(fouled) + MOST_OBJECTS * len(OBJECTS)) * starts.size
     least = 2.0 * (np.log(n_tried) + FALSE_ALARM)
-    found: list[dict[str, Any]] = []
-    best: dict[int, _Candidate | None] = {}
+    found: list[LayoutFault] = []
+    gone: set[str] = set()
     while len(found) < MOST_FAULTS:
-        for i in range(len(model.keys)):
-            if i not in best:
-                best[i] = _sensor_fault(model, described, left, i)
-        fouling = [_fouling(name, shape, left) for name, shape in fouled.items()]
-        tried = [candidate for candidate in (*best.values(), *fouling) if candidate is not None]
+        sensors = [one for one in _sensor_faults(model, described, left, starts) if one.object not in gone]
+        progress("solving what machines may have", 0.3 + 0.6 * len(found) / MOST_FAULTS)
+        groups = [_fouling(name, shape, left, starts) for name, shape in fouled.items() if name not in gone]
+        tried = [
+            *sensors,
+            *(one for one in groups if one is not None),
+            *_machine_faults(machines, sensors, left, gone, least),
+        ]
         if not tried:
             break
-        top = max(tried, key=lambda candidate: candidate.explained)
+        # A sensor that errs alone explains its point as well as a machine whose fault shows there.
+        top = max(tried, key=lambda candidate: candidate.explained - 2.0 * TOLD_APART * candidate.of_sensor)
         if top.explained < least:
             break
         after = left.copy()
@@ -105,80 +136,130 @@ def diagnose_layout(
         lasting, alarm = _alarm(left, after, top)
         score = top.explained / 2.0 * (1 - lasting) / (1 + lasting)
         if alarm is not None and 2.0 * score >= least:
-            found.append(_row(model, top, score, alarm, float(np.median(np.diff(driven.at_s)))))
+            row = _row(model, top, score, alarm, float(np.median(np.diff(driven.at_s))))
+            found.append(LayoutFault(row, top.explained_from_first > top.explained - 2.0 * TOLD_APART))
         left = after
-        if top.kind == "fouling":
-            fouled.pop(top.object)
-            best.clear()
-        else:
-            best[int(top.rows[0])] = None  # one fault a sensor
-    return sorted(found, key=lambda row: -row["score"])
+        gone.add(top.object)  # one fault an object, and a sensor
+    return sorted(found, key=lambda fault: -fault.row["score"])
+
+
+def _machine_faults(
+    machines: Machines, sensors: Sequence[_Candidate], left: FloatArray, gone: set[str], least: float
+) -> list[_Candidate]:
+    """Return the machine faults that explain most, of the objects whose points look odd, sized on the solver."""
+    odd = sorted((c for c in sensors if c.explained > ODD), key=lambda c: -c.explained)
+    names = [name for name in machines.objects_of(int(c.rows[0]) for c in odd) if name not in gone]
+    rough = [candidate for name in names[:MOST_OBJECTS] for candidate in machines.best(name, left)]
+    rough = sorted((one for one in rough if one.explained > 0.5 * least), key=lambda one: -one.explained)
+    found = []
+    for candidate in (machines.refined(one, left) for one in rough[:MOST_REFINED]):
+        rows = np.flatnonzero(np.any(candidate.shape != 0, axis=1))
+        found.append(
+            _Candidate(
+                candidate.fault.kind,
+                candidate.fault.object,
+                rows,
+                candidate.shape[rows],
+                candidate.start,
+                1.0,
+                candidate.explained,
+                candidate.explained_from_first,
+                machine=candidate.fault,
+            )
+        )
+    return [
+        replace(
+            one,
+            alike=tuple(
+                f"{other.kind} of {other.object}"
+                for other in found
+                if other is not one and other.explained > one.explained - 2.0 * TOLD_APART
+            ),
+        )
+        for one in found
+    ]
 
 
 def _starts(n: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, n - LEAST_AFTER, min(MOST_STARTS, n - LEAST_AFTER + 1)).astype(np.intp))
 
 
-def _explained(shapes: FloatArray, residual: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return size and explained sum of squares of each shape (n_shapes, n) on a residual with gaps."""
-    known = np.isfinite(residual) & np.all(np.isfinite(shapes), axis=0)
-    seen, expected = np.where(known, residual, 0.0), np.where(known, shapes, 0.0)
-    power, along = np.sum(expected**2, axis=1), expected @ seen
-    size = np.divide(along, power, out=np.zeros_like(along), where=power > 0)
-    return size, size * along
+def _since(values: FloatArray, starts: NDArray[np.intp]) -> FloatArray:
+    """Return the sums of values from each start on, along the last axis."""
+    return np.cumsum(values[..., ::-1], axis=-1)[..., ::-1][..., starts]
 
 
-def _sensor_fault(model: LayoutModel, described: FloatArray, left: FloatArray, i: int) -> _Candidate | None:
-    """Return the bias, gain or drift that explains most of a point's residual, and from when."""
-    name, quantity = model.keys[i]
-    at_s, sigma, residual = model.driven.at_s, model.sigma[i], left[i]
-    starts = _starts(at_s.size)
-    since = np.arange(at_s.size)[None, :] >= starts[:, None]
-    reading = described[i]
-    temperature = is_sensor_temperature(quantity)
-    scale = np.ones(at_s.size) if temperature else reading
-    shapes = {
-        "sensor_gain": since * reading / sigma,
-        "sensor_drift": since * (at_s[None, :] - at_s[starts][:, None]) / DAY_S * scale / sigma,
+def _latest_most(explained: FloatArray) -> NDArray[np.intp]:
+    """Return the last start of those that explain most: before a fault shows, its start is not told."""
+    return explained.shape[-1] - 1 - np.argmax(explained[..., ::-1], axis=-1)
+
+
+def _sensor_faults(
+    model: LayoutModel, described: FloatArray, left: FloatArray, starts: NDArray[np.intp]
+) -> list[_Candidate]:
+    """Return the bias, gain or drift that explains most of each point's residual, and from when."""
+    temperature = np.array([is_sensor_temperature(quantity) for _, quantity in model.keys])
+    days = (model.driven.at_s - model.driven.at_s[0]) / DAY_S
+    known = np.isfinite(left) & np.isfinite(described)
+    seen, reading = np.where(known, left, 0.0), np.where(known, described, 0.0)
+    unit = np.where(known, 1.0, 0.0)
+    forms = {
+        "sensor_gain": reading / model.sigma,
+        "sensor_bias": unit / model.sigma,  # of temperatures; a relative sensor's is a share of its reading: a gain
+        "sensor_drift": np.where(temperature[:, None], unit, reading) / model.sigma,
     }
-    if temperature:  # a relative sensor's bias is a share of its reading: a gain
-        shapes["sensor_bias"] = since / sigma
-    tried = {kind: _explained(shape, residual) for kind, shape in shapes.items()}
-    most = {kind: float(explained.max()) for kind, (_, explained) in tried.items()}
-    kinds = dict(most)
-    if temperature:
-        kinds["sensor_gain"] -= TOLD_APART
-    kind = max(kinds, key=lambda name: kinds[name])
-    size, explained = tried[kind]
-    k = int(np.argmax(explained))
-    if not explained[k] > 0:
-        return None
-    return _Candidate(
-        kind,
-        point_name(name, quantity),
-        np.array([i]),
-        shapes[kind][k][None, :],
-        int(starts[k]),
-        float(size[k]),
-        float(explained[k]),
-        tuple(other for other in most if other != kind and most[other] > most[kind] - TOLD_APART),
-    )
+    sizes, gains = {}, {}
+    for kind, form in forms.items():
+        along, power = _since(form * seen, starts), _since(form**2, starts)
+        if kind == "sensor_drift":  # grows with the days since its start
+            then = days[starts]
+            power = _since(form**2 * days**2, starts) - then * (2.0 * _since(form**2 * days, starts) - then * power)
+            along = _since(form * seen * days, starts) - then * along
+        some = power > 1e-12
+        sizes[kind] = np.divide(along, power, out=np.zeros_like(along), where=some)
+        gains[kind] = sizes[kind] * along
+    gains["sensor_bias"][~temperature] = 0.0
+    most = {kind: gain.max(axis=1) for kind, gain in gains.items()}
+    judged = np.stack([most["sensor_gain"] - TOLD_APART * temperature, most["sensor_bias"], most["sensor_drift"]])
+    found = []
+    for i, kind in enumerate(np.array(list(forms))[np.argmax(judged, axis=0)].tolist()):
+        k = int(_latest_most(gains[kind][i]))
+        if not gains[kind][i, k] > 0:
+            continue
+        shape = forms[kind][i] * np.where(np.arange(days.size) >= starts[k], 1.0, 0.0)
+        if kind == "sensor_drift":
+            shape = shape * (days - days[starts[k]])
+        found.append(
+            _Candidate(
+                kind,
+                point_name(*model.keys[i]),
+                np.array([i]),
+                shape[None, :],
+                int(starts[k]),
+                float(sizes[kind][i, k]),
+                float(gains[kind][i, k]),
+                float(gains[kind][i, 0]),
+                tuple(other for other in forms if other != kind and most[other][i] > most[kind][i] - TOLD_APART),
+            )
+        )
+    return found
 
 
-def _fouling(name: str, shape: FloatArray, left: FloatArray) -> _Candidate | None:
+def _fouling(name: str, shape: FloatArray, left: FloatArray, starts: NDArray[np.intp]) -> _Candidate | None:
     """Return the lost conductance that explains most of all points' residuals, and from when."""
     rows = np.flatnonzero(np.nanmax(np.abs(np.nan_to_num(shape)), axis=1) > 0)
     if not rows.size:
         return None
-    flat, n = left[rows].ravel(), left.shape[1]
-    starts = _starts(n)
-    shapes = np.stack([np.where(np.arange(n) >= start, shape[rows], 0.0).ravel() for start in starts])
-    size, explained = _explained(np.nan_to_num(shapes), flat)
-    explained = np.where(size > 0, explained, 0.0)  # conductance is lost, not won
-    k = int(np.argmax(explained))
+    known = np.isfinite(left[rows]) & np.isfinite(shape[rows])
+    seen, expected = np.where(known, left[rows], 0.0), np.where(known, shape[rows], 0.0)
+    along, power = _since((expected * seen).sum(axis=0), starts), _since((expected**2).sum(axis=0), starts)
+    size = np.divide(along, power, out=np.zeros_like(along), where=power > 0)
+    explained = np.where(size > 0, size * along, 0.0)  # conductance is lost, not won
+    k = int(_latest_most(explained))
     if not explained[k] > 0:
         return None
-    return _Candidate("fouling", name, rows, shape[rows], int(starts[k]), float(size[k]), float(explained[k]))
+    gain, first = float(explained[k]), float(explained[0])
+    return _Candidate("fouling", name, rows, shape[rows], int(starts[k]), float(size[k]), gain, first)
 
 
 def _alarm(before: FloatArray, after: FloatArray, fault: _Candidate) -> tuple[float, int | None]:
@@ -201,7 +282,14 @@ def _row(model: LayoutModel, fault: _Candidate, score: float, alarm: int, step_s
     at_s = model.driven.at_s
     n = int(np.isfinite(model.measured[fault.rows][:, fault.start :]).sum())
     tokens: float | None = None
-    if fault.kind == "fouling":
+    if fault.machine is not None:
+        about = FAULTS[fault.kind].about
+        what = f"{fault.machine.size:.1%} {about}, by {fault.rows.size} points"
+        if fault.alike:
+            what += f" (not told from {' or '.join(fault.alike)})"
+        tokens = _tokens_lost(model.predicted({}), faulty_points(model.driven.layout, [fault.machine]), fault, step_s)
+        lost = "tokens at the measured load; no usd: what a token earns is no part of readings"
+    elif fault.kind == "fouling":
         size = min(fault.size, 0.7)
         what = f"{size:.1%} of the conductance lost, by {fault.rows.size} points"
         tokens = _tokens_lost(

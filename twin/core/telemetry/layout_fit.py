@@ -28,6 +28,7 @@ MOST_TIMES = 24  # that the solver is run at
 LEAST_TIMES = 8
 N_BLOCKS, HELD_OUT = 8, (2, 5)  # two of eight blocks of time are never fitted
 # Readings of these objects are fitted; racks follow the load that the layout is driven by.
+NOT_FITTED = ("speed_frac",)  # that no parameter moves
 FITTED_KINDS = ("cdu", "feed", "plant", "hall", "air-unit", "site")
 FRAC_SIGMA = 0.25  # what a described loss or conductance may be off by, one sigma, of its logarithm
 BIAS_SIGMAS = 4.0  # a bias's prior, in usual sensor sigmas: 0.6 K of a thermometer
@@ -141,14 +142,22 @@ def swayed(
 class LayoutModel:
     """The layout under its measured weather and load, solved once for each set of its own parameters."""
 
-    def __init__(self, driven: Driven, also: Sequence[Described], progress: Progress) -> None:
+    def __init__(
+        self,
+        driven: Driven,
+        also: Sequence[Described],
+        progress: Progress,
+        kinds: Sequence[str] = FITTED_KINDS,
+        left_out: Sequence[str] = NOT_FITTED,
+    ) -> None:
         self.driven, self.progress = driven, progress
         self.solved: dict[tuple[tuple[str, float], ...], Points] = {}
         described = self.predicted({})
         self.keys = [
             key
             for key in sorted(driven.means)
-            if key in described and key not in driven.inputs and key[0].partition("/")[0] in FITTED_KINDS
+            if key in described and key[0].partition("/")[0] in kinds and key[1] not in left_out
+            if key not in driven.inputs or key[0].startswith("rack/")  # racks are driven by the sum of many
         ]
         if not self.keys:
             raise ValueError("no reading is of a CDU, feed, plant, hall, air unit or the site that the layout predicts")

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import Weather
+from twin.core.inputs.equipment import cdu_groups
 from twin.core.inputs.layout import AirUnitRow, CduRow, FeedRow, HallRow, LayoutInputs, PlantRow
 from twin.core.inputs.parameters import calibrated
 from twin.core.solve.as_operated import sensor_reads
-from twin.core.solve.object_states import object_tables, totals
+from twin.core.solve.object_states import object_tables
 from twin.core.solve.steady import Steady, at_hours
 from twin.core.solved import Described
 from twin.core.telemetry.quantities import objects_of, split_point
@@ -35,7 +36,9 @@ CDUS = {
     "facility_flow_kg_s": "primary_flow_kg_s",
     "valve_frac": "valve_frac",
     "pump_power_w": "power_w",
+    "pump_speed_frac": "speed_frac",
 }
+ACCELERATORS = {"junction_degc": "accelerator_temperature_degc", "tokens_per_s": "output_tokens_per_s"}
 PLANTS = {"supply_degc": "liquid_supply_degc", "return_degc": "liquid_return_degc", "flow_kg_s": "liquid_flow_kg_s"}
 HALLS = {"supply_degc": "air_supply_degc", "return_degc": "air_return_degc", "air_flow_kg_s": "air_flow_kg_s"}
 
@@ -66,7 +69,7 @@ def predicted_points(steady: Steady) -> Points:
     A sensor reads what is so, but for the biases and gains that were accepted for the layout. A point without any
     value, such as the coolant of a rack cooled by air, is left out.
     """
-    inputs, tables, site = steady.inputs, object_tables(steady), totals(steady)
+    inputs, tables, meter_w = steady.inputs, object_tables(steady), steady.coupled.meter_power_w
     points: Points = {}
 
     def read(objects: Sequence[str], values: Mapping[str, FloatArray], names: Mapping[str, str]) -> None:
@@ -76,7 +79,9 @@ def predicted_points(steady: Steady) -> Points:
 
     racks, halls, plants = rack_objects(inputs), tables["halls"], tables["plants"].values
     read(racks, tables["racks"].values, RACKS)
-    read([f"cdu/{name}" for name in tables["cdus"].names], tables["cdus"].values, CDUS)
+    read([f"{name}/accelerators" for name in racks], tables["racks"].values, ACCELERATORS)
+    cdus = {**tables["cdus"].values, "pump_speed_frac": pump_speed_frac(steady, tables["cdus"].values["flow_kg_s"])}
+    read([f"cdu/{name}" for name in tables["cdus"].names], cdus, CDUS)
     read([f"feed/{name}" for name in tables["feeds"].names], tables["feeds"].values, {"power_w": "power_w"})
     drawn = {"power": plants["chiller_power_w"] + plants["fan_power_w"] + plants["pump_power_w"]}
     plant_objects = [f"plant/{name}" for name in tables["plants"].names]
@@ -95,9 +100,9 @@ def predicted_points(steady: Steady) -> Points:
     points["weather", "wet_bulb_degc"] = wet_bulb_degc(
         weather.dry_bulb_degc, weather.humidity_ratio, weather.pressure_pa
     )
-    points["site", "power_w"] = site["meter_power_w"]
-    points["site", "output_tokens_per_s"] = site["output_tokens_per_s"]
-    solved = np.where(np.isnan(site["meter_power_w"]), np.nan, 1.0)
+    solved = np.where(np.isnan(meter_w), np.nan, 1.0)
+    points["site", "power_w"] = meter_w
+    points["site", "output_tokens_per_s"] = steady.served.output_tokens_per_s * solved
     for slug, tokens in workload_tokens_per_s(steady).items():
         points[f"workload/{slug}", "output_tokens_per_s"] = tokens * solved
     for truth in calibrated(inputs):
@@ -109,6 +114,17 @@ def predicted_points(steady: Steady) -> Points:
         for (name, quantity), values in points.items()
         if np.isfinite(values).any() and not (name in dry and quantity.startswith("liquid_"))
     }
+
+
+def pump_speed_frac(steady: Steady, flow_kg_s: FloatArray) -> FloatArray:
+    """Return each CDU's pump speed over that at its rated flow, by the affinity law of the head it gives: n² = H."""
+    cdus = steady.site.cdus
+    if cdus is None:
+        return flow_kg_s
+    place = {name: i for i, name in enumerate(cdu_groups(steady.inputs))}
+    group = np.array([place[cdu.group] for cdu in steady.inputs.cdus], dtype=np.int64)
+    flow_frac, static = flow_kg_s / cdus.secondary_flow_kg_s[group], cdus.pump_static_frac[group]
+    return np.where(flow_frac > 0, np.sqrt(static + (1.0 - static) * flow_frac**2), 0.0)
 
 
 def workload_tokens_per_s(steady: Steady) -> dict[str, FloatArray]:

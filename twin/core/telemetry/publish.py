@@ -1,4 +1,4 @@
-"""A layout's predicted points as if measured: noise, sensor faults and a publishing plant other than described."""
+"""A layout's predicted points as if measured: noise, faults of sensors and machines, a plant other than described."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +13,8 @@ from twin.core.inputs.parameters import APPLIED, Truth
 from twin.core.solve.as_operated import sensor_reads, with_parameters
 from twin.core.solve.simulate import described
 from twin.core.solve.steady import solve_steady
+from twin.core.solved import Described
+from twin.core.telemetry.faulted import MachineFault, as_read, refusal, with_fault
 from twin.core.telemetry.predicted import Points, at_times, hour_of_year, layout_objects, matches, predicted_points
 from twin.core.telemetry.quantities import (
     FAULTS,
@@ -45,12 +47,19 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A sensor fault of some size, 0 to 1 of its kind's range, from a time on [s since 1970]."""
+    """A fault of some size, 0 to 1 of its kind's range, from a time on [s since 1970]."""
 
     kind: str
     object: str
     start: float
     size: float
+
+    @property
+    def machine(self) -> MachineFault | None:
+        """What it does to a machine; None where it is of a sensor."""
+        if self.kind in SENSOR_FAULTS:
+            return None
+        return MachineFault(self.kind, self.object, fault_size(self.kind, self.size))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +68,7 @@ class Published:
 
     times: FloatArray
     points: Points
+    silent: tuple[Fault, ...] = ()  # faults of machines that change no reading
 
     def rows(self) -> Iterator[tuple[str, str, float, str, int]]:
         """Return rows of the long CSV, in order of time."""
@@ -122,6 +132,7 @@ def publish(
         knots, place = np.unique(np.concatenate([np.floor(at), np.floor(at) + 1]) % n_year, return_inverse=True)
         before, after = place[: times.size], place[times.size :]
     solved = predicted_points(solve_steady(at_times(year, knots), range(knots.size)))
+    machines = [fault for fault in faults if fault.machine]
     if len(solved) * times.size > MOST_SAMPLES:
         raise ValueError(
             f"{len(solved):,} points × {times.size:,} readings are more than {MOST_SAMPLES:,}; take a larger --step or"
@@ -129,11 +140,64 @@ def publish(
         )
     random = np.random.default_rng(seed)
     points: Points = {}
-    for (name, quantity), values in solved.items():
-        exact = np.where(part > 0, values[before] * (1 - part) + values[after] * part, values[before])
+    acting = np.array([times >= fault.start for fault in machines]).reshape(len(machines), times.size)
+    plants = _plants(year, machines, acting, knots, solved)
+    for name, quantity in solved:
+        exact = np.full(times.size, np.nan)
+        for here, solved_so in plants:
+            values = solved_so.get((name, quantity), np.full(knots.size, np.nan))
+            between = np.where(part > 0, values[before] * (1 - part) + values[after] * part, values[before])
+            exact[here] = between[here]
         read = sensor(name, quantity, times, exact, truths, faults)
         points[name, quantity] = _noisy(quantity, times, read, (noise or {}).get(quantity), random)
-    return Published(times, points)
+    return Published(times, points, _silent(machines, acting, plants, solved))
+
+
+def _plants(
+    year: Described, faults: Sequence[Fault], acting: NDArray[np.bool_], knots: FloatArray, healthy: Points
+) -> list[tuple[NDArray[np.bool_], Points]]:
+    """Return the points of the plant with each set of machine faults that acts at some time, and when it does."""
+    found = []
+    for pattern in np.unique(acting, axis=1).T:
+        points = healthy
+        if pattern.any():
+            own = [fault.machine for fault, acts in zip(faults, pattern, strict=True) if acts and fault.machine]
+            points = faulty_points(year, own, knots)
+        found.append((np.all(acting == pattern[:, None], axis=0), points))
+    return found
+
+
+def _silent(
+    faults: Sequence[Fault],
+    acting: NDArray[np.bool_],
+    plants: Sequence[tuple[NDArray[np.bool_], Points]],
+    healthy: Points,
+) -> tuple[Fault, ...]:
+    """Return the faults that change nothing at any time, such as a power limit that is not reached."""
+    changes = np.zeros(acting.shape[1], dtype=bool)
+    for here, points in plants:
+        same = all(
+            np.allclose(points[key], healthy[key], 1e-9, 0.0, equal_nan=True) for key in healthy if key in points
+        )
+        changes |= here & (not same)
+    return tuple(fault for fault, acts in zip(faults, acting, strict=True) if not np.any(changes & acts))
+
+
+def faulty_points(year: Described, faults: Sequence[MachineFault], knots: FloatArray | None = None) -> Points:
+    """Return what a plant with machine faults has at hours of the year, or at those that the layout is already of."""
+    plant = year
+    for fault in faults:
+        plant = with_fault(plant, fault)
+    here = plant if knots is None else at_times(plant, knots)
+    points = predicted_points(solve_steady(here, range(here.weather.n_elements)))
+    for fault in faults:
+        points = as_read(year, fault, points)
+    return points
+
+
+def fault_size(kind: str, size: float) -> float:
+    """Return a size of 0 to 1 of a kind's range in the kind's own unit."""
+    return FAULTS[kind].low + size * (FAULTS[kind].high - FAULTS[kind].low)
 
 
 def sensor(
@@ -141,9 +205,9 @@ def sensor(
 ) -> FloatArray:
     """Return what a sensor with the stated errors reads."""
     read = sensor_reads(exact, (truth for truth in truths if matches(truth.object, name, quantity)))
-    for fault in (f for f in faults if matches(f.object, name, quantity)):
+    for fault in (f for f in faults if f.kind in SENSOR_FAULTS and matches(f.object, name, quantity)):
         since = times >= fault.start
-        size = FAULTS[fault.kind].low + fault.size * (FAULTS[fault.kind].high - FAULTS[fault.kind].low)
+        size = fault_size(fault.kind, fault.size)
         if fault.kind == "sensor_gain":
             added = size * read
         else:
@@ -220,7 +284,7 @@ def fault_of(inputs: LayoutInputs, text: str) -> Fault:
     Raises
     ------
     ValueError
-        If a key is missing, or the kind is not one that the publisher can apply.
+        If a key is missing or odd, or the object cannot have such a fault.
     """
     parts: dict[str, str] = {}
     for piece in text.split(","):
@@ -235,11 +299,9 @@ def fault_of(inputs: LayoutInputs, text: str) -> Fault:
         raise ValueError(f"--fault {text} has no {', '.join(missing)}; write kind=…,object=…,start=…,size=…")
     if parts["kind"] not in FAULTS:
         raise ValueError(f"--fault: kind {parts['kind']} is unknown; there are {', '.join(FAULTS)}")
-    if parts["kind"] not in SENSOR_FAULTS:
-        raise ValueError(
-            f"--fault: kind {parts['kind']} is not published yet; those of sensors are: {', '.join(SENSOR_FAULTS)}"
-        )
     _known(inputs, "--fault", parts["object"])
+    if parts["kind"] not in SENSOR_FAULTS and (wrong := refusal(inputs, parts["kind"], parts["object"])):
+        raise ValueError(f"--fault: {wrong}")
     size = _number("--fault", parts, "size")
     if not 0 <= size <= 1:
         raise ValueError(f"--fault: size is {size:g}; must be 0 to 1 of the kind's range")

@@ -7,8 +7,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from twin.core.inputs.parameters import APPLIED
+from twin.core.telemetry.diagnosed_fit import fit_diagnosed
 from twin.core.telemetry.fitted import DEFAULT
-from twin.core.telemetry.layout_fit import fit_layout
 from twin.exceptions import CannotSimulate
 from twin.management.readings import add_readings_arguments, named_readings
 from twin.telemetry.accept import accept
@@ -37,7 +37,7 @@ class Command(BaseCommand):
         try:
             asked = named_readings(layout, scenario, start, end)
             names = [name.strip() for name in options["parameters"].split(",") if name.strip()]
-            fit = fit_layout(asked.year, asked.measured, **asked.span, parameters=names)
+            fit = fit_diagnosed(asked.year, asked.measured, **asked.span, parameters=names)
             if options["accept"] is not None:
                 made = accept(
                     layout=asked.layout,
@@ -58,6 +58,8 @@ class Command(BaseCommand):
             f"{fit.n_times} times, {fit.n_held_out} of them held out; load from {fit.load_from};"
             f" {'accepted' if fit.accepted else 'not accepted'}: {fit.reason}"
         )
+        for row in fit.faults:
+            self.stdout.write(f"fault: {row['kind']} of {row['object']} since {row['since']}: {row['evidence']}")
         for row in fit.parameters:
             unit = "" if row["unit"] == "1" else f" {row['unit']}"
             self.stdout.write(

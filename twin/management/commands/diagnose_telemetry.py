@@ -1,4 +1,4 @@
-"""Name the faults that the readings of a site show against its layout: sensors that err, and fouled CDUs."""
+"""Name the faults that the readings of a site show against its layout: sensors that err, machines that fail."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, layout: str, scenario: str | None, start: str, end: str, **options: Any) -> None:
         try:
             asked = named_readings(layout, scenario, start, end)
-            faults = diagnose_layout(asked.year, asked.measured, **asked.span)
+            faults = [fault.row for fault in diagnose_layout(asked.year, asked.measured, **asked.span)]
         except (CannotSimulate, ValueError) as refusal:
             raise CommandError(str(refusal)) from refusal
         if options["json"]:

@@ -67,6 +67,8 @@ class Command(BaseCommand):
             raise CommandError(f"{error.filename or out}: {error.strerror}") from error
         except (CannotSimulate, ValueError) as refusal:
             raise CommandError(str(refusal)) from refusal
+        for fault in published.silent:
+            self.stdout.write(f"{fault.kind} of {fault.object} changes no reading: what it limits is not reached then")
         empty = published.times.size * len(published.points) - n
         self.stdout.write(
             f"{n:,} readings of {len(published.points):,} points in {out}" + (f"; {empty:,} left out" if empty else "")

@@ -1,4 +1,4 @@
-"""Faults published in a layout's readings are named, with their start; healthy readings show none."""
+"""Faults of sensors and machines published in a layout's readings are named; healthy readings show none."""
 
 import json
 
@@ -8,8 +8,12 @@ from django.core.management import CommandError, call_command
 
 from twin.core.inputs.layout import layout_inputs
 from twin.core.solve.simulate import described
+from twin.core.solve.steady import at_hours
+from twin.core.telemetry.faulted import MachineFault, unit_apart, with_fault
 from twin.core.telemetry.layout_faults import diagnose_layout
-from twin.core.telemetry.publish import fault_of, publish, truths_of, usual_noise
+from twin.core.telemetry.machine_faults import Machines
+from twin.core.telemetry.publish import fault_of, fault_size, faulty_points, publish, truths_of, usual_noise
+from twin.core.telemetry.quantities import FAULTS, SENSOR_FAULTS
 
 pytestmark = pytest.mark.compiled
 
@@ -38,7 +42,7 @@ def found(inputs, seed: int, faults=(), truths=()):
     )
     times = np.round(published.times * 1e3).astype(np.int64)
     measured = {key: (times, values, np.ones(times.size, np.uint8)) for key, values in published.points.items()}
-    return diagnose_layout(described(inputs), measured, **SPAN)
+    return [fault.row for fault in diagnose_layout(described(inputs), measured, **SPAN)]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -71,6 +75,84 @@ def test_kinds_that_explain_as_much_are_named_beside(inputs):
     (row,) = found(inputs, 4, [f"kind=sensor_gain,object=cdu/CDU-1b|primary_supply_degc,start={start},size=0.2"])
     assert row["kind"] == "sensor_bias"  # the supply is steady: a gain looks the same
     assert "not told from sensor_gain" in row["evidence"]
+
+
+MACHINES = [
+    ("fouling", "cdu/CDU-1b", 0.8),
+    ("pump_wear", "cdu/CDU-2c", 0.4),
+    ("valve_stuck", "cdu/CDU-1d", 0.5),
+    ("valve_leak", "cdu/CDU-2a", 0.5),
+    ("bypass", "cdu/CDU-1c", 0.3),
+    ("air_in_loop", "cdu/CDU-2e", 0.5),
+    ("rejection_degraded", "plant/Facility water", 0.6),
+    ("fan_failed", "air-unit/Fan wall 3", 0.5),
+    ("phase_loss", "feed/Busway C-A", 0.33),
+    ("ups_degraded", "feed/UPS B", 0.6),
+    ("accelerator_throttled", "rack/Data hall/B-02", 0.5),
+    ("unit_slow", "rack/Data hall/C-03", 0.3),
+    ("cap_misset", "rack/Data hall/C-03", 0.9),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "size"), MACHINES)
+def test_a_machine_fault_is_named_with_its_object_size_and_start(inputs, kind, name, size):
+    told = found(inputs, 4, [f"kind={kind},object={name},start=2026-07-02T06:00:00-05:00,size={size}"])
+    assert (told[0]["object"], told[0]["kind"]) == (name, kind), told
+    since = np.datetime64(told[0]["since"].rstrip("Z"))
+    late = np.timedelta64(4 if kind == "cap_misset" else 1, "h")  # a cap shows where it is reached
+    assert abs(since - np.datetime64("2026-07-02T11:00:00")) <= late
+    share = float(told[0]["evidence"].partition("%")[0]) / 100.0
+    assert share == pytest.approx(fault_size(kind, size), rel=0.1)
+    assert told[0]["tokens_lost"] is not None
+
+
+def test_every_kind_of_fault_is_published_and_changes_readings_of_its_object(inputs):
+    assert {kind for kind, _, _ in MACHINES} | {*SENSOR_FAULTS} == {*FAULTS}
+    year = described(inputs)
+    hours = at_hours(year, [4356, 4384])  # a cap is reached in the second
+    healthy = faulty_points(hours, [])
+    for kind, name, size in MACHINES:
+        points = faulty_points(hours, [MachineFault(kind, name, fault_size(kind, size))])
+        own = [key for key in healthy if key[0].removesuffix("/accelerators") == name]
+        own += [("feed/Switchboard B", "power_w")]
+        moved = [float(np.max(np.abs(points[key] / healthy[key] - 1))) for key in own]
+        assert max(moved) > 1e-3, (kind, moved)
+
+
+def test_a_cdu_taken_out_of_its_group_is_solved_as_in_it(inputs):
+    hours = at_hours(described(inputs), [100, 4356])
+    healthy = faulty_points(hours, [])
+    apart = faulty_points(unit_apart(hours, "CDU-1c"), [])
+    assert set(apart) == set(healthy)
+    for key, values in healthy.items():
+        np.testing.assert_allclose(apart[key], values, rtol=1e-9, err_msg=str(key))
+
+
+def test_the_size_of_a_fault_is_searched_on_the_solver(inputs):
+    hours = at_hours(described(inputs), list(range(4344, 4368)))
+    healthy, faulty = (
+        faulty_points(hours, faults)
+        for faults in ([], [MachineFault("bypass", "cdu/CDU-2b", fault_size("bypass", 0.37))])
+    )
+    keys = sorted(key for key in healthy if key[0] == "cdu/CDU-2b")
+    described_so, read = (np.stack([points[key] for key in keys]) for points in (healthy, faulty))
+    sigma = np.maximum(0.005 * np.abs(described_so), 1e-3)
+    left = np.where(np.arange(24) >= 9, (read - described_so) / sigma, 0.0)
+    machines = Machines(hours, keys, described_so, sigma, np.arange(20))
+    assert machines.objects_of([0]) == ["cdu/CDU-2b"]
+    best = max(machines.best("cdu/CDU-2b", left), key=lambda candidate: candidate.explained)
+    found = machines.refined(best, left)
+    assert (found.fault.kind, found.start) == ("bypass", 9)
+    assert found.size_frac == pytest.approx(0.37, abs=0.005)
+    assert found.explained == pytest.approx(np.sum(left**2), rel=1e-3)
+
+
+def test_a_fault_that_its_object_cannot_have_is_refused_by_name(inputs):
+    year = at_hours(described(inputs), [4356])
+    with pytest.raises(ValueError, match="no rack draws from feed/Generators"):
+        with_fault(year, MachineFault("phase_loss", "feed/Generators", 0.3))
+    with pytest.raises(ValueError, match="no other feed that could take over"):
+        with_fault(year, MachineFault("phase_loss", "feed/Utility", 0.3))
 
 
 def test_fouled_cdus_are_named_as_one_fault_not_as_their_sensors(inputs):

@@ -81,7 +81,9 @@ def test_a_sensor_fault_touches_its_point_from_its_start_only(inputs, published)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("kind=fouling,object=weather,start=2026-07-01,size=0.5", "not published yet"),
+        ("kind=fouling,object=weather,start=2026-07-01,size=0.5", "fouling belongs to cdu, not to weather"),
+        ("kind=ups_degraded,object=feed/Utility,start=2026-07-01,size=0.5", "belongs to a UPS"),
+        ("kind=phase_loss,object=rack/Data hall/A-01,start=2026-07-01,size=0.5", "belongs to feed"),
         ("kind=rust,object=weather,start=2026-07-01,size=0.5", "rust is unknown"),
         ("kind=sensor_bias,object=cdu/none,start=2026-07-01,size=0.5", "no object of the layout"),
         ("kind=sensor_bias,object=weather,start=2026-07-01,size=2", "size is 2"),
