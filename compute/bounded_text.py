@@ -1,5 +1,6 @@
 """Lines of text files of unknown origin: a file without line ends must not fill the memory before it is refused."""
 
+import csv
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -23,3 +24,18 @@ def bounded_lines(file: TextIO, *, most_lines: int | None = None) -> Iterator[st
         if most_lines is not None and number > most_lines:
             raise ValueError(f"there are more than {most_lines:,} lines; split the file")
         yield line
+
+
+def bounded_rows(file: TextIO, delimiter: str) -> Iterator[list[str]]:
+    """Yield the rows of an open CSV.
+
+    Raises
+    ------
+    ValueError
+        As `bounded_lines`, and where a cell is too long, as behind a quote that is not closed; names the line.
+    """
+    rows = csv.reader(bounded_lines(file), delimiter=delimiter)
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise ValueError(f"line {rows.line_num} is no row of a table: {error}") from error

@@ -32,6 +32,7 @@ from facility.weather import (
 from power_cooling.site_facts.weather import standard_pressure_pa
 
 MAX_EPW_BYTES = 8 * 2**20  # a year of EPW has 1.6 MB; one of four records per hour 6.5 MB
+MAX_LINE_CHARS = 20_000  # the longest header lines, of design conditions, have 1,500
 MAX_LINES = 60_000  # thirteen months of four records per hour are 38,000
 MAX_ZIP_MEMBERS = 200  # a weather site's ZIP has seven
 MAX_HEADER_LINES = 200  # the format has 8
@@ -172,6 +173,9 @@ def _from_zip(content: bytes, notes: list[str]) -> bytes:
 def _split(text: str, notes: list[str]) -> tuple[dict[str, list[str]], list[Row]]:
     """Return header lines by their first word, and the rows, which start at the first line that starts with a year."""
     lines = text.splitlines()
+    long = next((i for i, line in enumerate(lines, 1) if len(line) > MAX_LINE_CHARS), None)
+    if long:
+        raise WeatherError(f"Line {long} has {len(lines[long - 1]):,} characters; at most {MAX_LINE_CHARS:,} are read.")
     start = next((i for i, line in enumerate(lines) if _starts_with_year(line)), len(lines))
     header = [[part.strip() for part in line.split(",")] for line in lines[:start] if line.strip()]
     by_name = {parts[0].upper(): parts for parts in reversed(header)}  # the first of a name counts

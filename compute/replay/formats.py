@@ -5,7 +5,6 @@ columns; the one that fits is found by the names in the file. Nothing is guessed
 decimal comma or another length of blocks is asked for, and what is assumed comes back in `TraceSource.notes`.
 """
 
-import csv
 import gzip
 import json
 import re
@@ -16,11 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from compute.bounded_text import MOST_LINE_CHARS, bounded_lines
+from compute.bounded_text import MOST_LINE_CHARS, bounded_lines, bounded_rows
+from compute.replay.json_items import list_items
 
 DELIMITERS = (",", ";", "\t", "|")
 DECIMALS = (".", ",")
-MOST_DOCUMENT_BYTES = 2**30  # of one JSON document, which is read whole; JSON lines and CSV have no limit
+MOST_DOCUMENT_CHARS = 32 * 2**20  # of a JSON mapping, which is read whole; lists, lines and CSV have no limit
+MOST_DOCUMENT_VALUES = 4_000_000  # in one, of some 60 bytes each
 GROUPED = re.compile(r"\d{1,3}(\.\d{3})+(,\d*)?")  # a number with points between its thousands
 TEXT_COLUMNS = ("request_id", "run", "session", "hash_ranges_512")  # cells that are no numbers
 NEEDED = ("input_tokens", "output_tokens")
@@ -173,7 +174,7 @@ def trace_source(trace: "Path | TraceSource", reading: Reading = PLAIN) -> Trace
 
 def _table_source(path: Path, reading: Reading) -> TraceSource:
     with open_text(path) as file:
-        header = next(csv.reader(bounded_lines(file), delimiter=reading.delimiter), None)
+        header = next(bounded_rows(file, reading.delimiter), None)
     names = [name.strip() for name in header or []]
     others = [mark for mark in DELIMITERS if mark != reading.delimiter and mark in "".join(names)]
     if len(names) == 1 and others:
@@ -208,7 +209,7 @@ def _has_dates(path: Path, names: Sequence[str]) -> bool:
 
 def _table_rows(path: Path, reading: Reading) -> Iterator[list[str]]:
     with open_text(path) as file:
-        table = csv.reader(bounded_lines(file), delimiter=reading.delimiter)
+        table = bounded_rows(file, reading.delimiter)
         next(table, None)
         yield from (row for row in table if row)
 
@@ -218,7 +219,7 @@ def _json_source(path: Path, reading: Reading) -> TraceSource:
         line = file.readline(MOST_LINE_CHARS)
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
     lines: Records
     if isinstance(record, dict):  # JSON lines, or a document of one line
@@ -259,25 +260,40 @@ def _json_lines(path: Path) -> Iterator[Any]:
             if line.strip():
                 try:
                     yield json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     yield None
 
 
-def _document(path: Path) -> Iterable[Any]:
-    if path.stat().st_size > MOST_DOCUMENT_BYTES:
-        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes; one JSON document may have 1 GiB, lines more")
+def _document(path: Path) -> Iterator[Any]:
+    """Yield the records of one JSON document: the items of a list, or of a mapping's first list of mappings."""
     with open_text(path) as file:
         try:
-            content = json.load(file)
+            yield from list_items(file) if _is_list(path) else _records_of(json.loads(_whole(file)))
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path.name} is no JSON: {str(error)[:120]}") from error
-    if isinstance(content, dict):
-        inner = [
-            value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict)
-        ]
-        is_bench = all(isinstance(content.get(name), list) for name in BENCH_LENGTHS)
-        return [content] if is_bench or not inner else inner[0]
-    return content if isinstance(content, list) else [content]
+            raise ValueError(f"{path.name} is no JSON that can be read: {str(error)[:120]}") from error
+
+
+def _is_list(path: Path) -> bool:
+    with open_text(path) as file:
+        return file.read(MOST_LINE_CHARS).lstrip()[:1] == "["
+
+
+def _whole(file: TextIO) -> str:
+    """Return a document's text, unless it would take more memory than a server has to spare."""
+    text = file.read(MOST_DOCUMENT_CHARS + 1)
+    if len(text) > MOST_DOCUMENT_CHARS:
+        raise ValueError(f"a mapping of more than {MOST_DOCUMENT_CHARS:,} characters; write a list or JSON lines")
+    n_values = sum(map(text.count, ",[{"))
+    if n_values > MOST_DOCUMENT_VALUES:
+        raise ValueError(f"a mapping of {n_values:,} values, of at most {MOST_DOCUMENT_VALUES:,}; write JSON lines")
+    return text
+
+
+def _records_of(content: Any) -> list[Any]:
+    if not isinstance(content, dict) or all(isinstance(content.get(name), list) for name in BENCH_LENGTHS):
+        return [content]
+    inner = [value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
+    return inner[0] if inner else [content]
 
 
 def _cell(value: Any) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+BYTES_PER_VALUE = 8  # of JSON, at least: a list of empty lists takes thirty times its text in memory
 MAX_BYTES = 5 * 2**20  # 20,000 racks of a line each
 MAX_DEPTH = 20  # a site file has five levels
 MAX_VALUES = 400_000  # 20,000 racks of 16 fields, each with its key, are 640,000 scalars: half of them values
@@ -217,6 +218,9 @@ def read_json(raw: bytes, max_bytes: int = MAX_BYTES) -> Any:
     """
     if len(raw) > max_bytes:
         raise ValueError(f"it has more than {max_bytes:,} bytes; at most that many are read")
+    most_values = max_bytes // BYTES_PER_VALUE
+    if (n_values := sum(map(raw.count, (b",", b"[", b"{")))) > most_values:
+        raise ValueError(f"it has {n_values:,} values; at most {most_values:,} are read")
     try:
         content = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_number)
         if _SURROGATE.search(raw):  # half a character cannot be stored or sent back
@@ -224,6 +228,10 @@ def read_json(raw: bytes, max_bytes: int = MAX_BYTES) -> Any:
         return content
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+    except ValueError as error:
+        if "integer string conversion" in str(error):  # Python's own limit
+            raise ValueError("a number in it has more than 4,300 digits") from error
+        raise
 
 
 def _no_number(name: str) -> None:

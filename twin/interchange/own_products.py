@@ -1,6 +1,5 @@
 """Models and accelerators of one's own, into the catalogue beside those that are shipped."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from compute.accelerators import accelerator_from_entry
 from compute.model_configs import entry_from_config
 from facility.catalogue import entries, schema
 from facility.catalogue.names import entry_among
+from facility.interchange.documents import read_json
 from facility.models import Membership, Product
 
 MAX_CONFIG_BYTES = 5 * 2**20  # a config.json lists every layer that is not quantised; the longest known has 3 MB
@@ -45,11 +45,9 @@ def config_read(content: bytes) -> Mapping[str, Any]:
     OwnProductError
         If it is too large or no JSON object.
     """
-    if len(content) > MAX_CONFIG_BYTES:
-        raise OwnProductError(f"the file has {len(content):,} bytes; at most {MAX_CONFIG_BYTES:,} are read")
     try:
-        config = json.loads(content.decode("utf-8-sig"))
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        config = read_json(content, MAX_CONFIG_BYTES)
+    except ValueError as error:
         raise OwnProductError(f"the file is no JSON: {str(error)[:120]}") from error
     if not isinstance(config, dict):
         raise OwnProductError("the file is not a config.json (a mapping of names to values)")

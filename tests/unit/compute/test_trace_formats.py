@@ -149,6 +149,8 @@ def test_compressed_files_are_read_whatever_they_are_called(tmp_path):
         ),
         ("", "is empty"),
         ('["x"]', "holds no records"),
+        ("[" * 100_000, "too deep"),
+        ('{"a": [' + "{}," * 4_000_000 + "{}]}", "of at most 4,000,000"),
         ('{"a": ', "is no JSON"),
     ],
 )
@@ -164,3 +166,9 @@ def test_rows_that_make_no_sense_come_through_with_a_reason(tmp_path):
         "arrival_s is 'x'; must be a time of 0 s or more",
         "the row has 0 cells; the header has 4",
     ]
+
+
+def test_an_open_quote_is_refused_with_its_line(tmp_path):
+    file = written(tmp_path, 'arrival_s,input_tokens,output_tokens\n0,5,"' + "x\n" * 100_000)
+    with pytest.raises(ValueError, match="line .* is no row of a table"):
+        list(read_trace(file))

@@ -7,6 +7,7 @@ named, with the row where they stand.
 import csv
 import gzip
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 MAX_BYTES = 2_000_000_000  # unpacked; more belongs into the store
+MAX_COLUMNS = 20_000  # a hall of a thousand racks has six points each
 DELIMITERS = ",\t;|"
 # What exports write where there is no value.
 BLANKS = frozenset({"", "-", "--", "na", "n/a", "nan", "none", "null", "#value!", "#n/a", "[n/a]", "[not supported]"})
@@ -109,12 +111,14 @@ def table_of(text: str, name: str) -> Table:
     if first is None:
         raise ValueError(f"{name} is empty")
     delimiter = max(DELIMITERS, key=lines[first].count)
+    if (n_columns := lines[first].count(delimiter) + 1) > MAX_COLUMNS:
+        raise ValueError(f"{name} has {n_columns:,} columns; at most {MAX_COLUMNS:,} are read")
     rows = csv.reader(lines[first:], delimiter=delimiter, skipinitialspace=True)
     try:
         header = [cell.strip() for cell in next(rows)]
         if len(header) < 2:
             raise ValueError(f"{name} has one column only ({header[0][:60]}); a table needs a time and a value")
-        doubled = sorted({name for name in header if header.count(name) > 1})
+        doubled = sorted(column for column, n in Counter(header).items() if n > 1)
         if doubled:
             raise ValueError(f"{name} names {listed(doubled)} more than once")
         kept, left_out = [], 0
