@@ -195,7 +195,7 @@ HELP: dict[str, Help] = {
     "scenario.allow_pipelines": Help("ticked", "the engine's documentation"),
     "scenario.notes": Help("the question in a sentence", OURS),
     "scenarioworkload.workload": Help("one of nine", CATALOGUE, "Use case: lengths, latency targets and daily shape."),
-    "scenarioworkload.model": Help("empty takes the recommended one", CATALOGUE),
+    "scenarioworkload.model": Help("empty takes the recommended one with most tokens per watt", CATALOGUE),
     "scenarioworkload.configuration": Help("empty, or the configuration that a run shows", "the run's page"),
     "scenarioworkload.accelerator_share_frac": Help(
         "0.5 and 0.25: two to one",

@@ -159,7 +159,7 @@ class ScenarioWorkload(models.Model):
         on_delete=models.PROTECT,
         related_name="+",
         limit_choices_to={"kind": "models"},
-        help_text="Empty: the first model that the use case recommends and that fits.",
+        help_text="Empty: of the models that the use case recommends, the one with most tokens per watt.",
     )
     configuration = models.CharField(
         max_length=160,

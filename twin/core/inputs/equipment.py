@@ -172,6 +172,8 @@ def _rack_kind(
         draw_w = other_power_w + (0.0 if entry is None else n_systems * entry.facts["typical_power_w"])
         return _passive_kind(power_w, draw_w, "" if entry is None else entry.slug)
     system = entry.facts
+    if reason := secondary_reason(entry):
+        raise ValueError(f"Rack {name}: {reason}")
     accelerator = inputs.products.accelerators.get(system["accelerator"])
     if accelerator is None:
         raise ValueError(f"Rack {name}: system {entry.slug} has accelerator {system['accelerator']}, not catalogued")
@@ -393,6 +395,18 @@ def cdu_bank(inputs: LayoutInputs) -> CduBank | None:
             }
         rows.append(row)
     return CduBank(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
+
+
+def secondary_reason(system: ProductSheet) -> str:
+    """Return why a system with accelerators of a second kind cannot be served on, or nothing."""
+    n = system.facts.get("secondary_accelerators")
+    if not n:
+        return ""
+    return (
+        f"{system.name} has {n} {system.facts.get('secondary_accelerator')} beside its accelerators to read "
+        "prompts for them; pools of two kinds of accelerators are not modelled, so that they would only draw power. "
+        "Choose a system without them"
+    )
 
 
 def rejects_to_air(inputs: LayoutInputs, cdu: CduRow) -> bool:

@@ -80,7 +80,7 @@ class LayoutVersion:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadShare:
-    """One use case of a scenario. Without `model` the workload's recommended ones are tried in turn."""
+    """One use case of a scenario. Without `model` the recommended one that serves it best per watt."""
 
     workload: ProductSheet
     model: str | None

@@ -208,6 +208,14 @@ class _Service:
     choice_text: str = "searched"
     best: ConfigurationChoice | None = None  # of a free search, where this one was not
 
+    @property
+    def tokens_per_joule(self) -> float:
+        """Output tokens per joule of the accelerators, at all that the targets allow and full clock."""
+        if self.curve is None:
+            return 0.0
+        full, most = int(np.argmax(self.curve.clock_frac)), int(np.argmin(np.abs(self.curve.load_frac - 1.0)))
+        return float(self.curve.output_tokens_per_s[full, most] / self.curve.accelerator_power_w[full, most])
+
 
 @dataclass(frozen=True, slots=True)
 class _Part:
@@ -260,7 +268,10 @@ def _instances(configuration: Configuration | None) -> tuple[tuple[int, ...], tu
 
 
 def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int, n_accelerators: float) -> _Service:
-    """Return how accelerators serve a use case: with the first of its models that keeps the targets."""
+    """Return how accelerators serve a use case: with that of its models that keeps the targets for the fewest joules.
+
+    Where two give as many output tokens per watt of the accelerators, the one that the catalogue names first.
+    """
     products, scenario = inputs.products, inputs.scenario
     tier_bytes, tier_bytes_per_s = cache_tier(inputs.stored(), inputs.n_accelerators, scenario.cache_tier_bytes)
     accelerator = accelerator_from_entry(_flat(products.accelerators[slug]))
@@ -271,7 +282,8 @@ def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int,
         cache_tier_bytes_per_s=link if tier_bytes_per_s is None else min(tier_bytes_per_s, link),
     )
     workload, targets = workload_from_entry(_flat(share.workload))
-    wanted = [share.model] if share.model else share.workload.facts["recommended_models"]
+    recommended = share.workload.facts["recommended_models"]
+    wanted = [share.model] if share.model else [model for model in recommended if model in products.models]
     precisions = None if scenario.weight_precision == "auto" else (scenario.weight_precision,)
     engine = ANYWHERE if engine_reason(scenario.engine, accelerator) else scenario.engine
     restrictions = Restrictions(scenario.serving_mode, scenario.max_ranks, scenario.allow_pipelines)
@@ -284,7 +296,7 @@ def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int,
     drafts = scenario.allow_drafts
     is_free = pin is None and restrictions == Restrictions()
     text = "pinned" if pin else f"searched, {restrictions.text()}" if not is_free else "searched"
-    reasons = []
+    reasons, found = [], []
     for model in wanted:
         if model not in products.models:
             raise ValueError(f"{share.workload.name}: model {model} is not in the catalogue")
@@ -298,8 +310,13 @@ def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int,
         if curve is not None:
             best = None if is_free else _best_service(*question, domain, None, software, drafts, FREE, most)[0]
             text_and_note = f"{text}; {choice.note}" if choice.note else text
-            return _Service(model, workload, targets, choice.configuration, curve, "", text_and_note, best)
-        reasons.append(choice.reason)
+            found.append(_Service(model, workload, targets, choice.configuration, curve, "", text_and_note, best))
+        else:
+            reasons.append(choice.reason)
+    if found:
+        return max(found, key=lambda service: service.tokens_per_joule)
+    if not wanted:
+        raise ValueError(f"{share.workload.name}: none of {', '.join(recommended)} is in the catalogue")
     return _Service(wanted[0], workload, targets, None, None, "; ".join(reasons), text)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from twin.core.inputs.equipment import secondary_reason
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.parameters import without_object
 from twin.core.results.assumptions import FAR_M
@@ -24,7 +25,7 @@ def rule_findings(inputs: LayoutInputs) -> list[Finding]:
     if not inputs.halls:
         return []  # nothing can stand anywhere yet
     racks = rack_design(inputs)
-    general = [*_station_height(inputs), *_calibrated_without_object(inputs)]
+    general = [*_station_height(inputs), *_calibrated_without_object(inputs), *_secondary_accelerators(inputs)]
     feeds, found = _feeds(inputs, racks)
     losses_w = None if feeds is None else hall_losses_w(inputs, feeds)
     try:
@@ -54,6 +55,17 @@ def _station_height(inputs: LayoutInputs) -> Iterator[Finding]:
         "pressure is shifted, temperature and humidity are not. Take a station nearer its height, or correct its "
         "elevation.",
     )
+
+
+def _secondary_accelerators(inputs: LayoutInputs) -> Iterator[Finding]:
+    """Yield a finding for the first rack of each system with accelerators of a second kind, which no run serves on."""
+    named: set[int] = set()
+    for rack_id, name, product_id in zip(inputs.racks.id, inputs.racks.name, inputs.racks.product_id, strict=True):
+        sheet = inputs.product(product_id)
+        if sheet is None or product_id in named or not (reason := secondary_reason(sheet)):
+            continue
+        named.add(product_id or 0)
+        yield Finding("rack", rack_id, name, "secondary accelerators", BLOCKING, None, None, "", f"{reason}.")
 
 
 def _calibrated_without_object(inputs: LayoutInputs) -> Iterator[Finding]:
