@@ -216,6 +216,7 @@ FIELDS: dict[str, tuple] = {
     "output_power_factor": (N, "Watts over volt-amperes at the output.", 0.5, 1),
     "primary_v": (N, "Primary voltage.", 100, 1e6),
     "secondary_v": (N, "Secondary voltage.", 100, 1e6),
+    "current_type": (T, "ac or dc of what it gives; ac where not stated."),
     "no_load_loss_w": (N, "Core loss, always present."),
     "load_loss_full_w": (N, "Winding loss at full load."),
     "impedance_frac": (N, "Short-circuit impedance."),

@@ -260,6 +260,7 @@ KINDS: dict[str, Kind] = dict(
             "Busways",
             "rated_current_a voltage_v continuous_current_a continuous_power_w resistance_ohm_per_m "
             "voltage_drop_v_per_m_per_100a loss_w_per_m_at_continuous price_estimate_usd_per_m",
+            "current_type",
         ),
         _kind(
             "cdus",
@@ -294,7 +295,7 @@ KINDS: dict[str, Kind] = dict(
             "distribution",
             "PDUs, panels and switchgear",
             "rating_w efficiency_at_50pct efficiency_full",
-            f"transfer_time_s {SIZE}",
+            f"transfer_time_s secondary_v current_type {SIZE}",
         ),
         _kind("diurnal_shapes", "Daily load shapes", "hourly weekend_factor peak_to_mean"),
         _kind(

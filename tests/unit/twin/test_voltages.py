@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from facility.models import PowerFeed, Rack
+from power_cooling.electrical.power_electronics import direct_current_line
 from tests.small_inputs import sheet, small_inputs
 from tests.small_site import new_rack, product, small_layout
 from tests.unit.twin.test_ride_through import feed
+from twin.core.inputs.feeds import loss_curve
 from twin.core.inputs.voltages import busway_impedance_ohm, feed_voltages, nominal_voltages_v
 from twin.core.results.findings import BLOCKING, HINT, RISK
 from twin.runs.findings import layout_findings
@@ -71,6 +73,20 @@ def test_the_nominal_voltage_is_that_of_the_sheet_above_or_below():
     assert np.all(np.isfinite(at))
 
 
+def test_direct_current_loses_and_drops_over_both_conductors():
+    dc = sheet("busways", facts=BUSWAY["facts"] | {"voltage_v": 800, "current_type": "dc"}, rating_w=1e6)
+    rows = [BESIDE | feed(1, "U", "utility", None), BESIDE | feed(2, "B", "busway", 1, product_id=1)]
+    rows[1] |= {"length_m": 100.0, "rating_w": 1e6}
+    inputs = small_inputs(feeds=rows, products={"by_id": {"1": dc}})
+    at = feed_voltages(inputs, np.array([[0.0, 500e3]]))[0]
+    # The exact voltage behind a resistance: V = (V0 + sqrt(V0² - 4 R P)) / 2, taps as 9/16 of the way.
+    line = direct_current_line(800.0, 2 * 3.8e-3 * 9 / 16, 500e3)
+    assert at[1] == pytest.approx(float(line.voltage_v) / 800, rel=1e-4)
+    spread = 9 * 17 / (6 * 64)
+    loss = loss_curve(inputs, inputs.feeds[1])
+    assert loss.square_frac * 1e6 == pytest.approx(spread * 2 * 3.8e-3 * (1e6 / 800) ** 2)
+
+
 def test_too_much_load_for_the_lines_has_no_voltage():
     utility, busway = feed(1, "U", "utility", None), feed(2, "B", "busway", 1, product_id=1) | {"length_m": 20e3}
     _, at = voltages([0.0, 3e6], utility, busway)
@@ -98,6 +114,13 @@ class TestFindings:
         assert "when" in found[0].message
         PowerFeed.objects.filter(kind="busway").update(length_m=100_000)
         assert {f.severity for f in self.of(layout, "voltage drop")} == {BLOCKING}
+
+    def test_racks_of_alternating_current_on_a_busway_of_direct_current_are_refused(self, layout):
+        assert not self.of(layout, "unlike currents")
+        PowerFeed.objects.filter(name="Busway-A").update(product=product("busways", "busway-1600a-800vdc"))
+        (found,) = self.of(layout, "unlike currents")
+        assert (found.object_name, found.severity) == ("A-0", BLOCKING)
+        assert "Busway-A gives direct current" in found.message
 
     def test_products_of_unlike_voltages_are_named_once_a_transformer(self, layout):
         assert not self.of(layout, "unlike voltages")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,11 @@ def tree_of(inputs: LayoutInputs) -> FeedTree:
     )
 
 
+def is_direct_current(sheet: Mapping[str, Any]) -> bool:
+    """Return whether a product gives direct current."""
+    return sheet.get("current_type") == "dc"
+
+
 def loss_curve(inputs: LayoutInputs, feed: FeedRow) -> LossCurve:
     """Return the loss of one unit of a feed over its rating, from its product's sheet."""
     entry = inputs.product(feed.product_id)
@@ -64,9 +70,9 @@ def loss_curve(inputs: LayoutInputs, feed: FeedRow) -> LossCurve:
     if entry.kind == "transformers":
         return transformer_curve(rated, sheet["no_load_loss_w"], sheet["load_loss_full_w"])
     if entry.kind == "busways":
-        return line_curve(
-            rated, sheet["resistance_ohm_per_m"] * feed.length_m, sheet["voltage_v"], n_taps=ASSUMED_BUSWAY_TAPS
-        )
+        # Direct current goes and comes back: 2 R (P / V)², where three phases lose R (P / V)².
+        ohm = sheet["resistance_ohm_per_m"] * feed.length_m * (2 if is_direct_current(sheet) else 1)
+        return line_curve(rated, ohm, sheet["voltage_v"], n_taps=ASSUMED_BUSWAY_TAPS)
     if entry.kind == "distribution":
         return _fitted((0.5, 1.0), (sheet["efficiency_at_50pct"], sheet["efficiency_full"]))
     return LossCurve(0.0, 0.0, 0.0)

@@ -13,7 +13,7 @@ from power_cooling.electrical.load_flow import (
     transformer,
 )
 from twin.core.inputs.feed_ratings import rating_w
-from twin.core.inputs.feeds import ASSUMED_BUSWAY_TAPS, loss_curve
+from twin.core.inputs.feeds import ASSUMED_BUSWAY_TAPS, is_direct_current, loss_curve
 from twin.core.inputs.layout import FeedRow, LayoutInputs
 
 FloatArray = NDArray[np.float64]
@@ -118,7 +118,10 @@ def _branch(inputs: LayoutInputs, feed: FeedRow, parent: str, nominal_v: float) 
             no_load_loss_w=float(facts["no_load_loss_w"]) * feed.n_units,
         )
     if sheet.kind == "busways":
-        ohm = busway_impedance_ohm(facts["resistance_ohm_per_m"], facts.get("voltage_drop_v_per_m_per_100a"))
+        if is_direct_current(facts):
+            ohm = complex(2 * facts["resistance_ohm_per_m"], 0.0)  # both conductors
+        else:
+            ohm = busway_impedance_ohm(facts["resistance_ohm_per_m"], facts.get("voltage_drop_v_per_m_per_100a"))
         tapped = (ASSUMED_BUSWAY_TAPS + 1) / (2 * ASSUMED_BUSWAY_TAPS)  # of the drop with all current to the end
         per_unit = ohm * feed.length_m * tapped / feed.n_units * 1e6 / nominal_v**2
         return replace(Branch(feed.name, parent, nominal_v), series_pu=per_unit)

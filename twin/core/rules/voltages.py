@@ -15,6 +15,7 @@ from twin.core.rules.report import Finding
 def voltage_findings(inputs: LayoutInputs, loads: FeedLoads) -> Iterator[Finding]:
     """Yield feeds whose racks get too little voltage, and busways of another voltage than what feeds them."""
     yield from _too_low(inputs, loads)
+    yield from _unlike_currents(inputs)
     yield from _other_voltages(inputs)
 
 
@@ -59,6 +60,45 @@ def _too_low(inputs: LayoutInputs, loads: FeedLoads) -> Iterator[Finding]:
                 "%",
                 f"Its racks get {voltage_frac[case, f] * nominal_v[f]:.0f} of {nominal_v[f]:.0f} V{lost[case]}; "
                 f"{MOST_DROP_FRAC:.0%} is the most that may drop up to the farthest outlet.",
+            )
+
+
+def _unlike_currents(inputs: LayoutInputs) -> Iterator[Finding]:
+    """Report racks whose supplies take alternating current on feeds of direct current, and the other way round."""
+    by_id = {feed.id: feed for feed in inputs.feeds}
+    direct: dict[int | None, bool] = {None: False}
+
+    def is_direct(feed: FeedRow, steps: int = 0) -> bool:
+        if feed.id not in direct and steps <= len(by_id):
+            facts, parent = inputs.facts(feed.product_id), by_id.get(feed.parent_id or -1)
+            states = facts.get("current_type") or ("ac" if facts.get("voltage_v") or facts.get("secondary_v") else "")
+            direct[feed.id] = states == "dc" if states or parent is None else is_direct(parent, steps + 1)
+        return direct.get(feed.id, False)
+
+    racks, named = inputs.racks, set()
+    for i, (product_id, *feeds) in enumerate(zip(racks.product_id, racks.feed_a_id, racks.feed_b_id, strict=True)):
+        sheet = inputs.product(product_id)
+        if sheet is None or sheet.kind != "systems":
+            continue
+        supply = str((sheet.facts.get("power_supply") or {}).get("input_v_ac") or "")
+        wants_direct = "VDC" in supply.upper().replace(" ", "")
+        for feed_id in feeds:
+            feed = by_id.get(feed_id or -1)
+            if feed is None or is_direct(feed) == wants_direct or (feed.id, product_id) in named:
+                continue
+            named.add((feed.id, product_id))
+            given, wanted = ("direct", "alternating") if is_direct(feed) else ("alternating", "direct")
+            yield Finding(
+                "rack",
+                racks.id[i],
+                racks.name[i],
+                "unlike currents",
+                BLOCKING,
+                None,
+                None,
+                "",
+                f"{sheet.name} takes {wanted} current ({supply or 'as its sheet has it'}); {feed.name} gives {given} "
+                "current. Choose a feed of that kind, or draw a rectifier block between.",
             )
 
 
