@@ -1,15 +1,21 @@
 """How long people may work in a hot aisle: WBGT with the NIOSH limits, predicted heat strain, comfort votes.
 
-Predicted heat strain (ISO 7933) and the predicted mean vote (ISO 7730) come from pythermalcomfort, imported on first
-use because its import compiles for many seconds. The edition of ISO 7933 is always stated: 2004 and 2023 differ, and
-the published validation table is of 2004.
+Predicted heat strain (ISO 7933) and the predicted mean vote (ISO 7730) come from pythermalcomfort, loaded on first use
+because its models compile for many seconds. The edition of ISO 7933 is always stated: 2004 and 2023 differ, and the
+published validation table is of 2004.
 """
 
+import functools
+import importlib.util
+import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import pythermalcomfort
 from numpy.typing import ArrayLike, NDArray
 
 from power_cooling.fluids.psychrometrics import saturation_pressure_pa
@@ -178,8 +184,6 @@ def predicted_heat_strain(
     HeatStrain
         States outside the standard's range have `in_range` false and NaN values.
     """
-    from pythermalcomfort.models import phs  # compiles for many seconds on first import
-
     options = {}
     if walking_m_per_s is not None:
         options["walk_sp"] = walking_m_per_s
@@ -193,7 +197,7 @@ def predicted_heat_strain(
     with warnings.catch_warnings():
         # Out of range is told by the mask of the result, not by a warning per call.
         warnings.simplefilter("ignore")
-        result = phs(
+        result = _heat_strain_model()(
             tdb=air,
             tr=radiant,
             v=speed,
@@ -305,6 +309,24 @@ def hot_aisle(
             acclimatised=acclimatised,
         ),
     )
+
+
+@functools.cache
+def _heat_strain_model() -> Callable[..., Any]:
+    """Return pythermalcomfort's own `phs`, loaded without its 40 other models and run by Python.
+
+    Compiled it takes 12 s on a machine that has not run it, and half a second to load in each process afterwards; a
+    hall is one state, which Python solves in 20 ms. The module is a copy of ours: nobody else meets it uncompiled.
+    """
+    path = Path(pythermalcomfort.__file__).parent / "models" / "phs.py"
+    spec = importlib.util.spec_from_file_location("pythermalcomfort_phs", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python module", path=str(path))
+    model = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(model)
+    for name, value in list(vars(model).items()):
+        setattr(model, name, getattr(value, "py_func", value))  # Numba keeps the function that it compiles
+    return model.phs
 
 
 def _metabolic(metabolic_w: ArrayLike) -> FloatArray:

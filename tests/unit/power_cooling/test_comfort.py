@@ -48,6 +48,13 @@ def test_the_editions_differ_so_the_result_names_its_own():
     assert abs(float(new.sweat_loss_g - old.sweat_loss_g)) > 10
 
 
+def test_heat_strain_of_a_hall_is_not_compiled():
+    # Twelve seconds on a machine's first run, for what Python solves in 20 ms.
+    model = comfort._heat_strain_model()
+    assert model.__module__ == "pythermalcomfort_phs"
+    assert not [name for name, value in model.__globals__.items() if hasattr(value, "py_func")]
+
+
 def test_outside_the_standard_there_is_no_number_but_a_mask():
     strain = comfort.predicted_heat_strain([45.0, 55.0], [45.0, 55.0], 0.5, 0.15)
     assert strain.in_range.tolist() == [True, False]
