@@ -6,8 +6,10 @@ it, and a changed constant, formula or coefficient does not.
 """
 
 import ast
+import contextlib
 import gc
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +19,7 @@ MODEL_VERSION = "14"
 UNKNOWN = "unknown"  # of runs made before solvers were named
 
 ROOT = Path(__file__).resolve().parents[2]
+KEPT = Path(__file__).parent / "__pycache__" / "solver_digest"  # beside what else is made from the sources
 SOLVERS = (
     "compute",
     "power_cooling",
@@ -56,12 +59,30 @@ def solver_of(version: str, digest: str) -> Solver:
 @lru_cache(maxsize=1)
 def solver_digest() -> str:
     """Return the digest of the solver in this process; taken at the first call and kept."""
-    return digest_of(ROOT)
+    return kept_digest(ROOT, KEPT)
+
+
+def kept_digest(root: Path, kept: Path) -> str:
+    """Return `digest_of` a root, out of the file `kept` where that was written for the same sources.
+
+    To parse every source takes half a second, as much as solving a small site; to read them takes a hundredth.
+    """
+    sources = _sha256(b"".join(file.read_bytes() for file in [Path(__file__), *_files(root)]))
+    with contextlib.suppress(OSError):
+        if kept.read_text().startswith(sources):
+            return kept.read_text().removeprefix(sources).strip()
+    digest = digest_of(root)
+    with contextlib.suppress(OSError):  # a read-only checkout: taken again by each process
+        kept.parent.mkdir(exist_ok=True)
+        whole = kept.with_suffix(f".{os.getpid()}")
+        whole.write_text(f"{sources} {digest}")
+        whole.replace(kept)  # at once: another process never reads half of it
+    return digest
 
 
 def digest_of(root: Path) -> str:
     """Return the digest of the solver whose folders stand in `root`, as 64 hexadecimal digits."""
-    files = sorted(file for folder in SOLVERS for file in (root / folder).rglob("*"))
+    files = _files(root)
     # A tree is thousands of small objects that each other collection would look at: half of the time of reading them.
     was_enabled = gc.isenabled()
     gc.disable()
@@ -73,6 +94,11 @@ def digest_of(root: Path) -> str:
     coefficients = [_sha256(file.read_bytes()) for file in files if file.suffix in COEFFICIENT_SUFFIXES]
     # Sorted by what they hold, so that no file's name counts.
     return _sha256("\n".join([*sorted(trees - {EMPTY}), "", *sorted(coefficients)]).encode())
+
+
+def _files(root: Path) -> list[Path]:
+    suffixes = (".py", *COEFFICIENT_SUFFIXES)
+    return sorted(file for folder in SOLVERS for file in (root / folder).rglob("*") if file.suffix in suffixes)
 
 
 def _sha256(content: bytes) -> str:

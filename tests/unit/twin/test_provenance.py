@@ -10,7 +10,7 @@ import pytest
 from compute.calibration.coefficients import SHIPPED, coefficient_set
 from tests.compared_runs import run
 from twin.core.comparison.compare import compare, model_note
-from twin.core.provenance import MODEL_VERSION, ROOT, SOLVERS, digest_of, solver_of, this_solver
+from twin.core.provenance import MODEL_VERSION, ROOT, SOLVERS, digest_of, kept_digest, solver_of, this_solver
 from twin.core.results.details import SolverNote
 
 
@@ -48,6 +48,22 @@ def test_words_spelling_and_places_do_not_count(tree, old, new):
     before = digest_of(tree)
     written(tree / "compute" / "steps.py", old, new)
     assert digest_of(tree) == before
+
+
+def test_a_kept_digest_is_of_the_sources_that_stand_there(tree, tmp_path):
+    kept = tmp_path / "made" / "digest"
+    first = kept_digest(tree, kept)
+    assert first == digest_of(tree)
+    kept.write_text(kept.read_text().replace(first, "kept"))
+    assert kept_digest(tree, kept) == "kept"  # not taken again
+    written(tree / "compute" / "steps.py", "2e-3", "3e-3")
+    assert kept_digest(tree, kept) == digest_of(tree) != first
+    assert [path.name for path in kept.parent.iterdir()] == ["digest"]
+
+
+def test_a_digest_that_cannot_be_kept_is_taken_each_time(tree, tmp_path):
+    (tmp_path / "file").touch()
+    assert kept_digest(tree, tmp_path / "file" / "digest") == digest_of(tree)
 
 
 def test_names_of_files_do_not_count(tree):
