@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from numba import njit, vectorize
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
 
 from power_cooling.first_use import PACKAGE, sources
 
+FloatArray = NDArray[np.float64]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -36,8 +39,26 @@ PART: dict[str, Any] = {**OPTIONS, **WITHOUT_ARRAYS, "no_cpython_wrapper": True}
 compiled_part: Compiler = njit(**PART)
 
 
-# Compiles a scalar function into one of arrays that broadcast.
-elementwise: Callable[..., Callable[[Callable[..., Any]], Callable[..., Any]]] = vectorize
+def broadcast(loop: Callable[[FloatArray, FloatArray], None], *given: ArrayLike) -> FloatArray:
+    """Return what a compiled loop makes of values that broadcast.
+
+    Parameters
+    ----------
+    loop : callable
+        Called with the values as rows of one table, shape (n_given, n), and with what it fills, shape (n,). Not a ufunc
+        of Numba: each would be made again in every process, a tenth of a second.
+    *given : array_like
+        Values.
+
+    Returns
+    -------
+    ndarray
+        Of the shape that the values broadcast to.
+    """
+    table = np.array(np.broadcast_arrays(*given), dtype=np.float64)
+    filled = np.empty(table.shape[1:])
+    loop(table.reshape(len(given), -1), filled.reshape(-1))
+    return filled[()]  # a number where numbers were given, as NumPy answers
 
 
 def drop_stale(package: Path, sources: Iterable[Path]) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from power_cooling.compiled import compiled, elementwise
+from power_cooling.compiled import broadcast, compiled
 from power_cooling.fluids.heat_exchangers import crossflow_effectiveness_scalar
 from power_cooling.fluids.psychrometrics import (
     heat_capacity_j_per_kg_k,
@@ -156,8 +156,8 @@ def dry_cooler_supply_scalar(
     return setpoint_degc, speed, speed**fan_exponent
 
 
-@elementwise(["float64(float64, float64, float64, float64, float64)"], cache=True)
-def _dry_cooler_outlet(
+@compiled
+def dry_cooler_outlet_scalar(
     inlet_degc: float, fluid_w_per_k: float, air_degc: float, air_w_per_k: float, ua_w_per_k: float
 ) -> float:
     least = min(fluid_w_per_k, air_w_per_k)
@@ -165,6 +165,12 @@ def _dry_cooler_outlet(
         return inlet_degc
     effectiveness = crossflow_effectiveness_scalar(ua_w_per_k / least, least / max(fluid_w_per_k, air_w_per_k))
     return inlet_degc - effectiveness * least * (inlet_degc - air_degc) / fluid_w_per_k
+
+
+@compiled
+def _dry_cooler_outlets(c: FloatArray, out: FloatArray) -> None:
+    for i in range(out.size):
+        out[i] = dry_cooler_outlet_scalar(c[0, i], c[1, i], c[2, i], c[3, i], c[4, i])
 
 
 @compiled
@@ -209,7 +215,7 @@ def dry_cooler_outlet_degc(
         Leaving fluid [°C]; crossflow, both streams unmixed.
     """
     arrays = (np.asarray(a, dtype=float) for a in (inlet_degc, fluid_w_per_k, air_degc, air_w_per_k, ua_w_per_k))
-    return _dry_cooler_outlet(*arrays)
+    return broadcast(_dry_cooler_outlets, *arrays)
 
 
 def dry_cooler_supply(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from power_cooling.compiled import compiled, elementwise
+from power_cooling.compiled import broadcast, compiled
 from power_cooling.cooling.heat_rejection import Rejection
 from power_cooling.fluids.heat_exchangers import counterflow_effectiveness_scalar
 from power_cooling.fluids.psychrometrics import (
@@ -328,24 +328,16 @@ def evaporation_scalar(
     return max(air_kg_s * (saturated_humidity_ratio_scalar(leaving_degc, pressure_pa) - humidity_ratio), 0.0)
 
 
-@elementwise(["float64(float64, float64, float64, float64, float64, float64, float64)"], cache=True)
-def _merkel_heat(
-    inlet_degc: float,
-    water_w_per_k: float,
-    wet_bulb_degc: float,
-    pressure_pa: float,
-    air_kg_s: float,
-    air_cp: float,
-    ua_w_per_k: float,
-) -> float:
-    return merkel_heat_scalar(inlet_degc, water_w_per_k, wet_bulb_degc, pressure_pa, air_kg_s, air_cp, ua_w_per_k)
+@compiled
+def _merkel_heats(c: FloatArray, out: FloatArray) -> None:
+    for i in range(out.size):
+        out[i] = merkel_heat_scalar(c[0, i], c[1, i], c[2, i], c[3, i], c[4, i], c[5, i], c[6, i])
 
 
-@elementwise(["float64(float64, float64, float64, float64, float64)"], cache=True)
-def _evaporation(
-    heat_w: float, air_kg_s: float, humidity_ratio: float, wet_bulb_degc: float, pressure_pa: float
-) -> float:
-    return evaporation_scalar(heat_w, air_kg_s, humidity_ratio, wet_bulb_degc, pressure_pa)
+@compiled
+def _evaporations(c: FloatArray, out: FloatArray) -> None:
+    for i in range(out.size):
+        out[i] = evaporation_scalar(c[0, i], c[1, i], c[2, i], c[3, i], c[4, i])
 
 
 @compiled
@@ -398,7 +390,7 @@ def merkel_outlet_degc(
     water = np.asarray(water_w_per_k, dtype=float)
     air_cp = heat_capacity_j_per_kg_k(humidity_ratio)
     others = (np.asarray(a, dtype=float) for a in (wet_bulb_degc, pressure_pa, air_kg_s, air_cp, ua_w_per_k))
-    heat = _merkel_heat(inlet, water, *others)
+    heat = broadcast(_merkel_heats, inlet, water, *others)
     return inlet - heat / np.where(water > 0, water, 1.0)
 
 
@@ -509,7 +501,7 @@ def evaporation_kg_s(
         exceeds heat / latent heat where dry air is also cooled, and is less where part of the heat leaves as warmth.
     """
     arrays = (np.asarray(a, dtype=float) for a in (heat_w, air_kg_s, humidity_ratio, wet_bulb_degc, pressure_pa))
-    return _evaporation(*arrays)
+    return broadcast(_evaporations, *arrays)
 
 
 def tower_water(

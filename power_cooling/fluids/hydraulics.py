@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from power_cooling.compiled import compiled, elementwise
+from power_cooling.compiled import broadcast, compiled
 
 FloatArray = NDArray[np.float64]
 
@@ -134,27 +134,22 @@ def pressure_drop_scalar(
     return math.copysign(factor * 0.5 * density_kg_m3 * speed * speed, flow_kg_s)
 
 
-@elementwise(["float64(float64, float64)"], cache=True)
-def _colebrook(reynolds: float, roughness_ratio: float) -> float:
-    return colebrook_scalar(reynolds, roughness_ratio)
+@compiled
+def _colebrook_factors(c: FloatArray, out: FloatArray) -> None:
+    for i in range(out.size):
+        out[i] = colebrook_scalar(c[0, i], c[1, i])
 
 
-@elementwise(["float64(float64, float64)"], cache=True)
-def _friction(reynolds: float, roughness_ratio: float) -> float:
-    return friction_scalar(reynolds, roughness_ratio)
+@compiled
+def _friction_factors(c: FloatArray, out: FloatArray) -> None:
+    for i in range(out.size):
+        out[i] = friction_scalar(c[0, i], c[1, i])
 
 
-@elementwise(["float64(float64, float64, float64, float64, float64, float64, float64)"], cache=True)
-def _pressure_drop(
-    flow_kg_s: float,
-    length_m: float,
-    diameter_m: float,
-    roughness_m: float,
-    minor_loss: float,
-    density_kg_m3: float,
-    viscosity_pa_s: float,
-) -> float:
-    return pressure_drop_scalar(flow_kg_s, length_m, diameter_m, roughness_m, minor_loss, density_kg_m3, viscosity_pa_s)
+@compiled
+def _pressure_drops(c: FloatArray, out: FloatArray) -> None:
+    for i in range(out.size):
+        out[i] = pressure_drop_scalar(c[0, i], c[1, i], c[2, i], c[3, i], c[4, i], c[5, i], c[6, i])
 
 
 def colebrook_friction(reynolds: ArrayLike, roughness_ratio: ArrayLike = 0.0) -> FloatArray:
@@ -176,7 +171,7 @@ def colebrook_friction(reynolds: ArrayLike, roughness_ratio: ArrayLike = 0.0) ->
     ----------
     .. [1] C. F. Colebrook, J. Inst. Civil Eng. 11 (1939) 133, with 3.7 and 2.51.
     """
-    return _colebrook(np.asarray(reynolds, dtype=float), np.asarray(roughness_ratio, dtype=float))
+    return broadcast(_colebrook_factors, np.asarray(reynolds, dtype=float), np.asarray(roughness_ratio, dtype=float))
 
 
 def haaland_friction(reynolds: ArrayLike, roughness_ratio: ArrayLike = 0.0) -> FloatArray:
@@ -192,7 +187,7 @@ def friction_factor(reynolds: ArrayLike, roughness_ratio: ArrayLike = 0.0) -> Fl
     64 / Re up to 2300, Colebrook from 4000 and a smooth cubic blend between, because the transition is not a jump
     that a solver should meet.
     """
-    return _friction(np.asarray(reynolds, dtype=float), np.asarray(roughness_ratio, dtype=float))
+    return broadcast(_friction_factors, np.asarray(reynolds, dtype=float), np.asarray(roughness_ratio, dtype=float))
 
 
 def pressure_drop_pa(
@@ -208,7 +203,8 @@ def pressure_drop_pa(
     density, viscosity = np.asarray(density_kg_m3, dtype=float), np.asarray(viscosity_pa_s, dtype=float)
     if not (np.all(density > 0) and np.all(viscosity > 0)):
         raise ValueError("density_kg_m3 and viscosity_pa_s must be greater than 0")
-    return _pressure_drop(
+    return broadcast(
+        _pressure_drops,
         np.asarray(flow_kg_s, dtype=float),
         *(np.asarray(getattr(pipes, field.name), dtype=float) for field in fields(pipes)),
         density,

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from power_cooling.compiled import compiled, elementwise
+from power_cooling.compiled import broadcast, compiled
 from power_cooling.site_facts.weather import STANDARD_PRESSURE_PA, standard_pressure_pa
 
 FloatArray = NDArray[np.float64]
@@ -165,24 +165,28 @@ def wet_bulb_scalar(dry_bulb_degc: float, humidity_ratio: float, pressure_pa: fl
     return t
 
 
-@elementwise(["float64(float64)"], cache=True)
-def _saturation_pressure(temperature_degc: float) -> float:
-    return saturation_pressure_scalar(temperature_degc)
+@compiled
+def _saturation_pressures(c: FloatArray, out: FloatArray) -> None:
+    for i in range(out.size):
+        out[i] = saturation_pressure_scalar(c[0, i])
 
 
-@elementwise(["float64(float64, float64, float64)"], cache=True)
-def _wet_bulb(dry_bulb_degc: float, humidity_ratio: float, pressure_pa: float) -> float:
-    return wet_bulb_scalar(dry_bulb_degc, humidity_ratio, pressure_pa)
+@compiled
+def _wet_bulbs(c: FloatArray, out: FloatArray) -> None:
+    for i in range(out.size):
+        out[i] = wet_bulb_scalar(c[0, i], c[1, i], c[2, i])
 
 
-@elementwise(["float64(float64, float64)"], cache=True)
-def _dew_point(humidity_ratio: float, pressure_pa: float) -> float:
-    return dew_point_scalar(humidity_ratio, pressure_pa)
+@compiled
+def _dew_points(c: FloatArray, out: FloatArray) -> None:
+    for i in range(out.size):
+        out[i] = dew_point_scalar(c[0, i], c[1, i])
 
 
-@elementwise(["float64(float64, float64, float64)"], cache=True)
-def _humidity_ratio_from_wet_bulb(dry_bulb_degc: float, wet_bulb_degc: float, pressure_pa: float) -> float:
-    return humidity_ratio_from_wet_bulb_scalar(dry_bulb_degc, wet_bulb_degc, pressure_pa)
+@compiled
+def _humidity_ratios(c: FloatArray, out: FloatArray) -> None:
+    for i in range(out.size):
+        out[i] = humidity_ratio_from_wet_bulb_scalar(c[0, i], c[1, i], c[2, i])
 
 
 def saturation_pressure_pa(temperature_degc: ArrayLike) -> FloatArray:
@@ -207,7 +211,7 @@ def saturation_pressure_pa(temperature_degc: ArrayLike) -> FloatArray:
     ----------
     .. [1] ASHRAE Handbook Fundamentals 2017, chapter 1, equations 5 and 6.
     """
-    return _saturation_pressure(_temperature("temperature_degc", temperature_degc))
+    return broadcast(_saturation_pressures, _temperature("temperature_degc", temperature_degc))
 
 
 def humidity_ratio_from_relative_humidity(
@@ -262,7 +266,7 @@ def humidity_ratio_from_wet_bulb(
     bad = wet > dry + 0.11
     if np.any(bad):
         raise ValueError(f"wet bulb {_first(wet, bad)} °C is above dry bulb {_first(dry, bad)} °C")
-    return _humidity_ratio_from_wet_bulb(dry, np.minimum(wet, dry), _pressure(pressure_pa))
+    return broadcast(_humidity_ratios, dry, np.minimum(wet, dry), _pressure(pressure_pa))
 
 
 def humidity_ratio_from_dew_point(dew_point_degc: ArrayLike, pressure_pa: ArrayLike) -> FloatArray:
@@ -303,7 +307,7 @@ def dew_point_degc(humidity_ratio: ArrayLike, pressure_pa: ArrayLike = STANDARD_
     ndarray
         Dew point [°C].
     """
-    return _dew_point(_humidity_ratio(humidity_ratio), _pressure(pressure_pa))
+    return broadcast(_dew_points, _humidity_ratio(humidity_ratio), _pressure(pressure_pa))
 
 
 def wet_bulb_degc(
@@ -330,7 +334,7 @@ def wet_bulb_degc(
     .. [1] ASHRAE Handbook Fundamentals 2017, chapter 1, equations 33 and 35, solved for the wet bulb.
     """
     dry = _temperature("dry_bulb_degc", dry_bulb_degc)
-    return _wet_bulb(dry, _humidity_ratio(humidity_ratio), _pressure(pressure_pa))
+    return broadcast(_wet_bulbs, dry, _humidity_ratio(humidity_ratio), _pressure(pressure_pa))
 
 
 def enthalpy_j_per_kg(dry_bulb_degc: ArrayLike, humidity_ratio: ArrayLike) -> FloatArray:
