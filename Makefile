@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-header --no-emit-index-url --no-annotate
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
@@ -20,11 +21,10 @@ test: $(VENV)/.test ## set up and run the test suite (ARGS="-k name")
 	$(BIN)/python -m pytest -q $(ARGS)
 
 test-fast: $(VENV)/.test ## what takes two minutes: no browser, no services, nothing slow or to be compiled
-	$(BIN)/python -m pytest -q -m "not (browser or services or slow or compiled)" $(ARGS)
+	$(BIN)/python -m pytest -q $(PARALLEL) -m "not (browser or services or slow or compiled)" $(ARGS)
 
 coverage: $(VENV)/.test ## unit tests, and the lines of compute, power_cooling and twin/core that they reach, held to a gate
-	$(BIN)/python -m coverage run -m pytest -q tests/unit $(ARGS)
-	$(BIN)/python -m coverage report
+	$(BIN)/python -m pytest -q $(PARALLEL) --cov --cov-report=term-missing:skip-covered tests/unit $(ARGS)
 
 check: $(VENV)/.test ## lint, types, import contracts, migrations up to date
 	$(BIN)/ruff check .
