@@ -20,6 +20,7 @@ from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
+from power_cooling.first_use import is_compiled
 from twin import solver_door
 from twin.onboarding import first_start
 from twin.runs import jobs, ring
@@ -29,7 +30,7 @@ STOP_S = 4.0  # a run that is being solved then is queued again at the next star
 MAX_RESTART_DELAY_S = 30.0
 MOST_SOLVERS = 4  # of the default; each has some 100 MB of its own
 WARM_UP = "twin.tasks.warm_up"  # by name: the module of tasks loads the solvers
-SOLVERS_FIRST_S = 300.0  # that the worker waits for the solver processes, which compile for both at a first start
+COMPILING_S = 300.0  # that the worker waits at a first start, while the solver processes compile for both
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 CALLED = {"worker": "The worker", "solvers": "The solver processes"}
 
@@ -111,14 +112,14 @@ class Command(BaseCommand):
         try:
             for name, child in children.items():
                 if name == "worker" and solvers:
-                    child.restart_s = time.monotonic() + SOLVERS_FIRST_S  # or once they are there
+                    child.restart_s = time.monotonic() + COMPILING_S  # or once the machine code is there
                 else:
                     child.start()
             self._wait_for_page(host, port, children["web"], stop)
             if not stop:
                 self._say_how_to_sign_in(host, port, n_samples)
             if solvers and not stop and not _solvers_listen():
-                self._say("The solvers are being loaded; the first start on a machine compiles them, about a minute.")
+                self._say("The solvers are being loaded; the first start on a machine compiles them, half a minute.")
             self._watch(children, stop)
         finally:
             _stop_all(children)
@@ -165,7 +166,7 @@ class Command(BaseCommand):
                 raise CommandError(f"the web server ended with {code}")
             for name in {"worker", "solvers"} & children.keys():
                 self._mend(name, children[name])
-            if "worker" in children and not children["worker"].process and _solvers_listen():
+            if "worker" in children and not children["worker"].process and (is_compiled() or _solvers_listen()):
                 children["worker"].start()
             if settings.TWIN_RING_EVERY_S and time.monotonic() - swept_s > settings.TWIN_RING_EVERY_S:
                 swept_s = time.monotonic()
