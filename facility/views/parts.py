@@ -74,6 +74,12 @@ def feed_rating_w(feed: PowerFeed) -> float | None:
     return feed.unit_rating_w * feed.n_units if feed.unit_rating_w else None
 
 
+ON_FLOOR = (
+    Column("x", lambda part: part.x_m, "m"),
+    Column("y", lambda part: part.y_m, "m"),
+    Column("Width", lambda part: part.width_m, "m"),
+    Column("Depth", lambda part: part.depth_m, "m"),
+)
 PARTS = {
     kind.slug: kind
     for kind in (
@@ -169,10 +175,7 @@ PARTS = {
             columns=(
                 Column("Hall", lambda a: a.hall),
                 Column("Product", lambda a: a.hall.air_unit or "none"),
-                Column("x", lambda a: a.x_m, "m"),
-                Column("y", lambda a: a.y_m, "m"),
-                Column("Width", lambda a: a.width_m, "m"),
-                Column("Depth", lambda a: a.depth_m, "m"),
+                *ON_FLOOR,
                 Column("Blows to", lambda a: a.get_orientation_deg_display()),
             ),
             related=("hall__air_unit",),
@@ -185,10 +188,7 @@ PARTS = {
             columns=(
                 Column("Type", lambda f: f.get_type_display()),
                 Column("Hall", lambda f: f.hall),
-                Column("x", lambda f: f.x_m, "m"),
-                Column("y", lambda f: f.y_m, "m"),
-                Column("Width", lambda f: f.width_m, "m"),
-                Column("Depth", lambda f: f.depth_m, "m"),
+                *ON_FLOOR,
             ),
             related=("hall",),
             first_step="Nothing may stand on walls and keep-outs; aisles should stay clear.",

@@ -26,6 +26,7 @@ from twin.core.figures_of_merit import BY_NAME, FIGURES, HEADLINES, SERIES, SERI
 from twin.core.results.answers import answers
 from twin.core.results.details import Assumption, FailureRow, LimitRow, run_details
 from twin.core.results.findings import run_findings, tightest_margins
+from twin.core.results.object_quantities import OVER
 from twin.core.results.token_prices import serving_costs, sold_for
 from twin.core.text.numbers import date_text, quantity_text
 from twin.exceptions import CannotSimulate, InvalidTransition
@@ -153,9 +154,8 @@ def with_margin(limits: Sequence[LimitRow], n_hours: int) -> list[dict]:
             margin = f"{quantity_text(row.limit - row.value, 'K')} left"
         else:
             margin = quantity_text(row.value / row.limit, "%") if row.limit else ""
-        # Half a percent above a limit is the solver's tolerance, not an overload.
         when = "" if row.hour is None else date_text(row.hour, n_hours)
-        rows.append(asdict(row) | {"margin": margin, "over": row.value > row.limit * 1.005, "when": when})
+        rows.append(asdict(row) | {"margin": margin, "over": row.value > row.limit * OVER, "when": when})
     return rows
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from twin.core.inputs.layout import CduRow, HallRow, LayoutInputs, RackColumns
 from twin.core.report.charts import WIDTH, legend, levels_of, ramp, shortened
 from twin.core.report.shapes import BAD, FAINT, INK, PAPER, Drawing, Line, Rect, Text, category
+from twin.core.results.object_quantities import OVER
 from twin.core.text.numbers import quantity_text
 
 N_COLOURS = 17
@@ -44,7 +45,7 @@ def plans(inputs: LayoutInputs, racks: Mapping[str, NDArray[Any]], places: Place
     limit = np.array([_rated_w(inputs, i) for i in range(len(table))])
     level, low, high = levels_of(power, N_COLOURS)
     ends = (quantity_text(low, "W"), quantity_text(high, "W"))
-    over = power > limit * 1.005  # half a percent above a limit is the solver's tolerance
+    over = power > limit * OVER
     return [_hall(inputs, hall, level, over, throttled, ends, places or {}) for hall in inputs.halls]
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from twin.core.results.details import MarginRow, RunDetails
+from twin.core.results.object_quantities import OVER
 from twin.core.text.numbers import quantity_text
 
 BLOCKING, RISK, HINT = "blocking", "risk", "hint"
-OVER_FRAC = 0.005  # above a limit: less is the solver's tolerance
 TURNED_AWAY_FRAC = 1e-3  # of the requests: less is rounding
 #: Margin below which a planner should look, by unit: a tenth of a rating, 3 K above dew point or below throttling.
 THIN = {"%": 0.1, "K": 3.0}
@@ -126,7 +126,7 @@ def _unserved(details: RunDetails) -> Iterator[RunFinding]:
 
 def _over(details: RunDetails) -> Iterator[RunFinding]:
     for row in details.limits:
-        if row.value > row.limit * (1 + OVER_FRAC):
+        if row.value > row.limit * OVER:
             when = "" if row.hour is None else f" in hour {row.hour} of the year"
             if not row.limit:  # of nothing: something was too small, or outside what its formula knows
                 message = f"{row.kind.capitalize()}; worst{when}."
