@@ -7,9 +7,12 @@ from twin.validation.agreement import DEPLOYMENTS, DRAFTS, REACH_PERCENTILES, UN
 pytestmark = [pytest.mark.slow, pytest.mark.compiled]
 
 
-# Known miss of the model version 9 coefficients, whose steps are shorter beside the same prompts of others: 20.1 % at a
-# reach of 20 %.
-MISSED = {"ITL p95 of varied requests, closed form against replay, llama-3.1-8b on 1 h100-sxm": 0.21}
+# Known misses of the model version 12 coefficients, at a reach of 15 %: 16.0 and 15.2 % at the worst of the loads,
+# 1.4 and 1.6 % at the median one.
+MISSED = {
+    "TTFT p50, closed form against replay, deepseek-r1 with 1 drafts": 0.165,
+    "TTFT p50, closed form against replay, deepseek-r1 with 3 drafts": 0.155,
+}
 
 
 def test_the_closed_form_agrees_with_the_replay(tmp_path):
