@@ -6,6 +6,8 @@ from django.core.management import call_command
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
+from compute.calibration.case_fields import INPUT_COLUMNS
+
 PROBLEM = {"type", "title", "status", "detail", "instance", "message", "extra"}
 
 
@@ -134,3 +136,13 @@ def test_a_parameter_that_there_is_not_is_refused_with_those_there_are(viewer, n
     assert viewer.get("/api/racks/", {"layout": 1, "format": "json"}).status_code == 200
     assert viewer.post("/api/sites/import/?repalce=true", b"", content_type="application/yaml").status_code == 400
     assert nobody.get("/api/runs/", {"satus": "done"}).status_code == 401
+
+
+def test_rows_of_serving_cases_are_described_with_columns_number_and_refusals(schema):
+    told = schema["paths"]["/api/serving/predict/"]["post"]
+    name = told["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    rows = schema["components"]["schemas"][name]["properties"]["rows"]
+    assert (rows["minItems"], rows["maxItems"]) == (1, 1000)
+    assert [column for column in INPUT_COLUMNS if f"`{column}`" not in rows["description"]] == []
+    for words in ("1,000 rows", "solver process", "says why in `reason`", "refused as a whole"):
+        assert words in told["description"]

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.small_site import product
+from twin.api.serving import PredictionRowSerializer
 
 ADDRESS = "/api/serving/"
 PREDICT = "/api/serving/predict/"
@@ -320,3 +321,12 @@ def test_the_chosen_configuration_comes_with_launch_settings(viewer):
     assert launch["vllm"]["parts"][0]["settings"]["--tensor-parallel-size"] == 4
     assert launch["trtllm"]["status"].startswith("not checked")
     assert "DynamoGraphDeployment" in launch["sglang"]["graph"]
+
+
+def test_a_predicted_row_says_what_was_assumed_and_that_a_release_has_no_runs(viewer):
+    (answer,) = viewer.post(PREDICT, {"rows": [ROW | {"engine_version": "99.1"}]}, format="json").json()["rows"]
+    assert "latencies are means" in answer["assumed"]
+    assert "no measured runs of vllm 99.1 on hopper" in answer["reason"]
+    assert set(answer) == set(PredictionRowSerializer().fields)  # every key is documented
+    refused = viewer.post(PREDICT, {"rows": [ROW] * 1001}, format="json")
+    assert "no more than 1000" in refused.json()["message"]
