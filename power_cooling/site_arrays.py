@@ -475,6 +475,36 @@ class Weather:
         return self.dry_bulb_degc.shape[0]
 
 
+@dataclass(frozen=True, slots=True)
+class OwnLoad:
+    """What a site draws for itself, beside IT, cooling and losses [W]; by default nothing.
+
+    Heaters of standby engines run the share of time that holds their water in the outdoor air. Feeds that stand in no
+    hall (UPS, switchboards, panels) have rooms of their own, whose air units take their losses.
+    """
+
+    building_w: float = 0.0  # offices, building services
+    services_w: float = 0.0  # controls, fire, security, leak detection, water treatment
+    heater_w: float = 0.0  # all engine heaters
+    heater_hold_degc: float = 40.0  # water of the engines
+    heater_full_degc: float = -20.0  # outdoor air in which they run all the time
+    room_cop: float = np.inf  # heat over power of the rooms' air units
+
+    def __post_init__(self) -> None:
+        for name in ("building_w", "services_w", "heater_w"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"OwnLoad.{name} is {getattr(self, name):g} W; must be at least 0")
+        if not self.heater_hold_degc > self.heater_full_degc:
+            raise ValueError(f"OwnLoad.heater_hold_degc is {self.heater_hold_degc:g}; must be above heater_full_degc")
+        if not self.room_cop > 0:
+            raise ValueError(f"OwnLoad.room_cop is {self.room_cop:g}; must be greater than 0")
+
+    def heaters_w(self, dry_bulb_degc: FloatArray) -> FloatArray:
+        """Return the mean power of the engine heaters [W] in outdoor air, of its shape."""
+        span = self.heater_hold_degc - self.heater_full_degc
+        return self.heater_w * np.clip((self.heater_hold_degc - dry_bulb_degc) / span, 0.0, 1.0)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SiteArrays:
     """A whole site as the solver sees it."""
@@ -484,6 +514,7 @@ class SiteArrays:
     cdus: CduBank | None  # None: everything air-cooled
     halls: HallBank
     plants: PlantBank
+    own: OwnLoad = OwnLoad()
 
     def __post_init__(self) -> None:
         n_groups = 0 if self.cdus is None else self.cdus.n_groups

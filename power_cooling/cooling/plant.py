@@ -47,6 +47,7 @@ FREE, PARTIAL, MECHANICAL = int(CoolingMode.FREE), int(CoolingMode.PARTIAL), int
 AirState: TypeAlias = tuple[float, float, float, float, float]
 HOTTEST_WATER_DEGC = 95.0  # a plant that would need hotter water cannot take the heat
 HOPELESS_W = 1e30  # power of a mode that cannot be used
+ASSUMED_LEAST_TOWER_PUMP_FRAC = 0.3  # of one condenser-water pump: speed that keeps nozzles and condenser wet
 ASSUMED_MOST_OF_RATING = 1.25  # that a cooler or tower carries in colder air than it is rated at
 
 
@@ -286,6 +287,15 @@ def _tower_water(p: Any, n: float) -> float:
 
 
 @compiled_part
+def _tower_pumps(p: Any, n: float, heat: float) -> float:
+    """Power of the towers' pumps [W]: one by each cell, at the flow that the heat asks for, down to a least of one."""
+    if n <= 0.0:
+        return 0.0
+    share = heat / (n * p.outdoor_capacity_w) if np.isfinite(p.outdoor_capacity_w) else 1.0
+    return p.tower_pump_w * n / p.n_towers * min(max(share, ASSUMED_LEAST_TOWER_PUMP_FRAC / n), 1.0)
+
+
+@compiled_part
 def _free_hold(
     p: Any, n_coolers: float, n_towers: float, heat: float, c_water: float, air: AirState, setpoint: float
 ) -> tuple[float, float, float, float, float, bool]:
@@ -293,7 +303,7 @@ def _free_hold(
     if n_coolers > 0.0:
         supply, fan, evaporation = coolers_scalar(p, n_coolers, heat, c_water, air, setpoint)
         return supply, fan, 0.0, evaporation, 0.0, False
-    pump = p.tower_pump_w * n_towers / p.n_towers
+    pump = _tower_pumps(p, n_towers, heat)
     if p.economiser_ua_w_per_k <= 0.0:
         supply, fan, evaporation, clamped = towers_scalar(p, n_towers, heat, c_water, air, setpoint)
         return supply, 0.0, fan, evaporation, pump, clamped
@@ -457,7 +467,7 @@ def plant_scalar(
         if supply == setpoint or not has_chiller:
             supply = min(supply, HOTTEST_WATER_DEGC)
             return supply, FREE, cooler_fan, tower_fan, pump, 0.0, evaporation, 0.0, clamped, heat
-    pump = p.tower_pump_w * n_towers / p.n_towers if p.chiller_water_cooled == 1 else 0.0
+    pump = _tower_pumps(p, n_towers, heat) if p.chiller_water_cooled == 1 else 0.0
     supply = setpoint
     mechanical_w = HOPELESS_W
     short = _flat_out_short(p, n_coolers, n_towers, n_chillers, has_free, heat, c_water, air, setpoint)
@@ -502,7 +512,7 @@ def plant_scalar(
         partial_pump = pump
         if n_coolers <= 0.0 and p.chiller_water_cooled == 0:
             _, tower_fan, evaporation, _ = towers_scalar(p, n_towers, free, c_water, air, -100.0)
-            partial_pump = p.tower_pump_w * n_towers / p.n_towers
+            partial_pump = _tower_pumps(p, n_towers, free)
         if n_coolers > 0.0 and p.pad_efficiency > 0.0 and air[0] > p.pad_above_degc and air[0] > air[1]:
             rise = max(saturated_humidity_ratio_scalar(air[1], air[3]) - air[2], 0.0)
             evaporation += n_coolers * p.cooler_air_m3_per_s * air[4] * p.pad_efficiency * rise

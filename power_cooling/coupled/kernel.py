@@ -60,7 +60,7 @@ _STALLED_PASSES = 10  # without halving the residual: then what can run away is 
 @compiled_part
 def _feed_heat(state: int, feeds: Feeds, work: Work) -> None:
     """Hand loads up the tree and add the losses to the halls they warm: the formula of `electrical.feed_losses`."""
-    load, parent, rating = work.node_load, feeds.parent[state], feeds.rating[state]
+    load, parent, rating, own = work.node_load, feeds.parent[state], feeds.rating[state], feeds.of_own[state, 0]
     for j in range(load.size - 1, -1, -1):
         r = rating[j]
         if r <= 0.0:
@@ -70,6 +70,8 @@ def _feed_heat(state: int, feeds: Feeds, work: Work) -> None:
         loss += feeds.square_frac[j] * carried * carried / r
         if feeds.hall[j] >= 0:
             work.other_heat[feeds.hall[j]] += loss
+        if own >= 0 and own < j:
+            load[own] += feeds.room_power_frac[j] * loss
         if parent[j] >= 0:
             load[parent[j]] += carried + loss
 
@@ -206,6 +208,8 @@ def _pass(e: int, rows: Rows, elements: Elements, feeds: Feeds, work: Work) -> N
     state = elements.feed_state[e]
     for n in range(work.node_load.size):
         work.node_load[n] = work.mechanical[n]
+    if feeds.of_own[state, 0] >= 0:
+        work.node_load[feeds.of_own[state, 0]] += elements.own[e]
     rack_pass(rows, feeds, state, work)
     for k in range(rows.halls.shape[0]):
         work.other_heat[k] = rows.halls[k].lighting_w + rows.halls[k].extra_heat_w

@@ -35,6 +35,7 @@ class Elements(NamedTuple):
     pool_load: FloatArray  # (n_elements, n_pools)
     air: FloatArray  # (n_elements, 5), see `cooling.plant.air_states`
     dew_point: FloatArray  # (n_elements,)
+    own: FloatArray  # (n_elements,): what the site draws for itself beside the rooms of its feeds
     powered: FloatArray  # (n_elements, n_racks)
     groups: FloatArray  # (n_elements, n_groups): units that run
     halls: FloatArray  # (n_elements, n_halls)
@@ -58,6 +59,8 @@ class Feeds(NamedTuple):
     of_group: IntArray  # (n_states, n_groups): the node that a CDU group draws from
     of_hall: IntArray  # (n_states, n_halls)
     of_plant: IntArray  # (n_states, n_plants)
+    of_own: IntArray  # (n_states, 1), what the site draws for itself
+    room_power_frac: FloatArray  # (n_nodes,): power of a room's air units over the loss in it
 
 
 class Work(NamedTuple):

@@ -81,6 +81,11 @@ class CoupledResult:
     chiller_power_w: FloatArray
     lighting_power_w: FloatArray
     feed_loss_w: FloatArray  # from the meter to racks and mechanical loads
+    ups_loss_w: FloatArray  # parts of it
+    transformer_loss_w: FloatArray
+    building_power_w: FloatArray  # the site's own: offices and services
+    heater_power_w: FloatArray  # of standby engines
+    room_cooling_power_w: FloatArray  # of UPS and switch rooms
     meter_power_w: FloatArray
     liquid_heat_w: FloatArray  # into the coolant at the racks
     air_heat_w: FloatArray  # into hall air, all sources
@@ -155,8 +160,13 @@ class CoupledResult:
         return self.rack_channels
 
     @property
+    def own_power_w(self) -> FloatArray:
+        """Power of what the site draws for itself [W], shape (n_elements,)."""
+        return self.building_power_w + self.heater_power_w + self.room_cooling_power_w
+
+    @property
     def cooling_power_w(self) -> FloatArray:
-        """Power of everything that moves heat outside the racks [W], shape (n_elements,)."""
+        """Power of everything that moves heat of racks and halls [W], shape (n_elements,)."""
         return (
             self.cdu_pump_power_w
             + self.plant_pump_power_w

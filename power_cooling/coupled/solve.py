@@ -26,15 +26,17 @@ from power_cooling.coupled.kernel import solve_elements
 from power_cooling.coupled.kernel_arrays import Elements, Feeds, Output, Rows, scratch
 from power_cooling.coupled.load_shedding import hottest_first
 from power_cooling.coupled.result import CoupledResult, RackChannels, RackSummary, Reason, SolveReport
-from power_cooling.electrical.feed_tree import feed_losses, link_shares, live_nodes, stand_ins
+from power_cooling.electrical.feed_tree import FeedTree, feed_losses, link_shares, live_nodes, stand_ins
 from power_cooling.first_use import FirstCall
 from power_cooling.fluids.psychrometrics import dew_point_degc
 from power_cooling.site_arrays import (
     UNITS_THAT_FAIL,
+    BoolArray,
     CduBank,
     Failures,
     FloatArray,
     IntArray,
+    OwnLoad,
     SiteArrays,
     SiteFeeds,
     Weather,
@@ -124,6 +126,7 @@ def solve_coupled(
     return _result(site, tables, out, racks, tolerance_k)
 
 
+_IN_ROOMS = ("ups", "switchboard", "sts", "pdu", "rpp")  # feeds that stand indoors where no hall is named
 BLOCK = 256  # elements that warm-start each other
 _FIRST_CALL = FirstCall()
 
@@ -165,6 +168,7 @@ class _Inputs:
     load: FloatArray  # (n_elements, n_pools)
     air: FloatArray  # (n_elements, 5)
     dew_point: FloatArray
+    own: OwnLoad
     powered: FloatArray  # (n_elements or 1, n_racks)
     runs_g: FloatArray  # (n_elements or 1, n_groups), and so on
     runs_h: FloatArray
@@ -184,6 +188,7 @@ class _Inputs:
             pool_load=self.load[block],
             air=self.air[block],
             dew_point=self.dew_point[block],
+            own=self.own.building_w + self.own.services_w + self.own.heaters_w(self.air[block, 0]),
             powered=_rows(self.powered, block, n),
             groups=_rows(self.runs_g, block, n),
             halls=_rows(self.runs_h, block, n),
@@ -227,6 +232,8 @@ class _Inputs:
                 of_group=hangs[0],
                 of_hall=hangs[1],
                 of_plant=hangs[2],
+                of_own=np.full((1, 1), -1, dtype=np.int64),
+                room_power_frac=empty,
             )
         tree, links = self.feeds.tree, self.feeds.links
         if self.units_failed is None:
@@ -237,11 +244,10 @@ class _Inputs:
         shares, dark = link_shares(links, live)
         # A node hangs on its own parent while that lives, else on the standby; a dead one hands nothing up.
         on_parent = (tree.parent >= 0) & live[:, tree.parent]
-        behind = stand_ins(tree)
-        carries = np.where(live | (behind < 0), np.arange(tree.n_nodes), behind)
+        carries = _carriers(tree, live)
         hangs = [
             np.where(node >= 0, carries[:, node], -1)
-            for node in (self.feeds.group_node, self.feeds.hall_node, self.feeds.plant_node)
+            for node in (self.feeds.group_node, self.feeds.hall_node, self.feeds.plant_node, _own_node(tree))
         ]
         return of_element.reshape(-1).astype(np.int64), Feeds(
             link_start=_whole(np.searchsorted(links.rack_index, np.arange(n_racks + 1))),
@@ -257,6 +263,8 @@ class _Inputs:
             of_group=_whole(hangs[0]),
             of_hall=_whole(hangs[1]),
             of_plant=_whole(hangs[2]),
+            of_own=_whole(hangs[3]),
+            room_power_frac=_real(_in_rooms(tree) / self.own.room_cop),
         )
 
 
@@ -264,6 +272,22 @@ class _Inputs:
 def _real(values: NDArray[Any]) -> FloatArray:
     """Return a copy that the kernel takes: floats in C order."""
     return np.array(values, dtype=np.float64, order="C")
+
+
+def _own_node(tree: FeedTree) -> IntArray:
+    """Return the node that the site draws its own load from, the first utility: shape (1,); -1 for the meter itself."""
+    return np.append(tree.metered, -1)[:1]
+
+
+def _carriers(tree: FeedTree, live: BoolArray) -> IntArray:
+    """Return the node that carries what hangs on each: itself, or once dead the one that stands in for it."""
+    behind = stand_ins(tree)
+    return np.where(live | (behind < 0), np.arange(tree.n_nodes), behind)
+
+
+def _in_rooms(tree: FeedTree) -> BoolArray:
+    """Return which feeds stand indoors and in no hall."""
+    return np.isin(tree.kinds, _IN_ROOMS) & (tree.hall_index < 0)
 
 
 def _whole(values: NDArray[Any]) -> IntArray:
@@ -356,6 +380,7 @@ def _inputs(
         load=load,
         air=_real(air_states(weather)),
         dew_point=_real(dew_point_degc(weather.humidity_ratio, weather.pressure_pa)),
+        own=site.own,
         powered=_running("racks_powered", fails.racks_powered, np.ones(site.racks.n_racks), n),
         runs_g=running["cdus"],
         runs_h=running["air_units"],
@@ -443,16 +468,29 @@ def _result(
 ) -> CoupledResult:
     series, groups, halls, plants = out.series, out.groups, out.halls, out.plants
     drawn = series[:, _DRAWN].sum(axis=1)
+    ups_loss = transformer_loss = room_heat = np.zeros(drawn.shape)
+    solved = np.where(np.isnan(drawn), np.nan, 1.0)
+    building = (site.own.building_w + site.own.services_w) * solved
+    heaters = site.own.heaters_w(tables.air[:, 0]) * solved
     if tables.feeds is None:
-        loss, meter, node_w = np.zeros(drawn.shape), drawn, out.nodes
+        loss, meter, node_w = np.zeros(drawn.shape), drawn + building + heaters, out.nodes
         power_closure = np.zeros(drawn.shape)
     else:
         feeds = feed_losses(tables.feeds.tree, np.nan_to_num(out.nodes), tables.units_failed)
-        loss = np.where(np.isnan(drawn), np.nan, feeds.node_loss_w.sum(axis=1))
+        tree, by_node = tables.feeds.tree, feeds.node_loss_w * solved[:, None]
+        loss = by_node.sum(axis=1)
+        kinds = np.array(tree.kinds)
+        ups_loss, transformer_loss = (by_node[:, kinds == kind].sum(axis=1) for kind in ("ups", "transformer"))
+        room_heat = by_node[:, _in_rooms(tree)].sum(axis=1)
+        own = building + heaters + room_heat / site.own.room_cop
         beside = drawn - out.nodes.sum(axis=1)  # drawn straight from the meter
-        meter = np.where(np.isnan(drawn), np.nan, feeds.source_w.sum(axis=1) + beside)
-        node_w = np.where(np.isnan(drawn)[:, None], np.nan, feeds.node_power_w)
-        power_closure = np.abs(meter + feeds.unserved_w - drawn - loss) / np.maximum(np.abs(meter), 1.0)
+        meter = (feeds.source_w.sum(axis=1) + beside + own) * solved
+        node_w = feeds.node_power_w * solved[:, None]
+        if tree.metered.size:
+            failed = np.zeros((1, tree.n_nodes), dtype=np.int64) if tables.units_failed is None else tables.units_failed
+            carrier = _carriers(tree, live_nodes(tree, failed))[:, tree.metered[0]]
+            node_w[np.arange(own.size), carrier] += own
+        power_closure = np.abs(meter + feeds.unserved_w - drawn - own - loss) / np.maximum(np.abs(meter), 1.0)
     channels = None
     if out.channels.size:
         channels = RackChannels(*(out.channels[:, :, k] for k in range(columns.N_CHANNELS)))
@@ -472,6 +510,11 @@ def _result(
         chiller_power_w=series[:, columns.S_CHILLER],
         lighting_power_w=series[:, columns.S_LIGHTING],
         feed_loss_w=loss,
+        ups_loss_w=ups_loss * solved,
+        transformer_loss_w=transformer_loss * solved,
+        building_power_w=building,
+        heater_power_w=heaters,
+        room_cooling_power_w=room_heat / site.own.room_cop * solved,
         meter_power_w=meter,
         liquid_heat_w=series[:, columns.S_LIQUID],
         air_heat_w=series[:, columns.S_AIR],

@@ -53,6 +53,11 @@ class HourlyPower:
     server_fan_power_w: FloatArray
     shelf_loss_w: FloatArray
     feed_loss_w: FloatArray
+    ups_loss_w: FloatArray
+    transformer_loss_w: FloatArray
+    building_power_w: FloatArray
+    heater_power_w: FloatArray
+    room_cooling_power_w: FloatArray
     cdu_pump_power_w: FloatArray
     plant_pump_power_w: FloatArray
     tower_pump_power_w: FloatArray

@@ -20,6 +20,7 @@ NAMES = {
     "series": "Hourly series",
     "racks": "Racks",
     "energy-flow": "Energy flow",
+    "pue": "PUE line by line",
     "workloads": "Workloads",
     "limits": "Limits",
     "findings": "Findings",
@@ -36,6 +37,7 @@ NAMES = {
 #: Tables that are rows in the run's details.
 DETAILS = {
     "energy-flow": "energy_flow",
+    "pue": "pue_lines",
     "workloads": "per_workload",
     "limits": "limits",
     "findings": "findings",

@@ -29,7 +29,7 @@ POWER_PARTS = (
     ("pump_power_w", "Pumps and CDUs"),
     ("chiller_power_w", "Chillers"),
     ("heat_rejection_power_w", "Heat rejection"),
-    ("distribution_power_w", "Distribution and lighting"),
+    ("distribution_power_w", "Distribution and the facility's own"),
 )
 
 

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 from twin.core.comparison.runs import ComparedRun
 from twin.core.results.details import WorkloadRow
+from twin.core.results.pue import COOLING, ELECTRICAL, OWN
 from twin.core.text.numbers import indistinct, quantity_text
 
 Parts = dict[str, float]
 
 #: Parts of the mean power that are no load of the racks themselves.
-FACILITY_PARTS = frozenset(
-    {"Electrical distribution", "CDU pumps", "Plant pumps", "Heat-rejection fans", "Chillers", "Air units", "Lighting"}
-)
+FACILITY_PARTS = frozenset((*ELECTRICAL, *COOLING, *OWN))
 TURNED_AWAY_FRAC = 1e-3  # of a workload's requests: less is rounding
 NOTABLE = 0.02  # of a factor's logarithm: less does not explain a difference
 

@@ -49,6 +49,9 @@ ASSUMED_RACK_AIR_RISE_K = 15.0  # of racks described by their power only
 ASSUMED_COIL_WATER_RISE_K = 10.0
 ASSUMED_CDU_AIR_RISE_K = 15.0  # of the hall air through a liquid-to-air CDU at its rating
 ASSUMED_TOWER_WATER_TO_AIR = 1.2  # kg/s per kg/s, induced-draft counterflow cells
+ASSUMED_CONDENSER_HEAD_PA = 2e5  # of condenser-water pumps: pipes, condenser, nozzles and lift of an open tower
+ASSUMED_CONDENSER_PUMP_EFFICIENCY = 0.75  # pump, motor and drive
+ASSUMED_AIR_FAN_EXPONENT = 1.7  # of air units: near the curve of variable-volume fans of ASHRAE 90.1, appendix G
 ASSUMED_ECONOMISER_APPROACH_K = 2.0  # plate exchanger between tower and facility water
 END_RACKS = 3  # places from a row end that are told apart
 RATED_CONDENSER_DEGC = {"cop_at_35_degc": 35.0, "cop_at_25_degc": 25.0, "cop_at_29_degc_condenser": 29.0}
@@ -443,6 +446,7 @@ def hall_bank(inputs: LayoutInputs) -> HallBank:
             "unit_fan_w": 0.0,
             "coil_ua_w_per_k": 1.0,
             "coil_water_kg_s": 1.0,
+            "fan_exponent": ASSUMED_AIR_FAN_EXPONENT,
         }
         rows.append(row | (_air_unit(unit.facts) if unit else {}))
     return HallBank(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
@@ -530,6 +534,7 @@ def _rejection(sheet: Mapping[str, Any], kind: str, n_units: int) -> dict[str, f
         "tower_water_kg_s": 1.0,
         "tower_fan_w": 0.0,
         "tower_approach_k": 4.0,
+        "tower_pump_w": 0.0,
         "economiser_ua_w_per_k": 0.0,
         "cycles_of_concentration": 4.0,
     }
@@ -555,6 +560,8 @@ def _rejection(sheet: Mapping[str, Any], kind: str, n_units: int) -> dict[str, f
             "tower_water_kg_s": water_kg_s,
             "tower_fan_w": float(sheet["fan_power_w"]),
             "tower_approach_k": sheet["approach_k"],
+            "tower_pump_w": n_units
+            * (water_kg_s / WATER_KG_PER_M3 * ASSUMED_CONDENSER_HEAD_PA / ASSUMED_CONDENSER_PUMP_EFFICIENCY),
             "economiser_ua_w_per_k": n_units * capacity_w / ASSUMED_ECONOMISER_APPROACH_K,
             "cycles_of_concentration": float(sheet.get("cycles_of_concentration") or 4.0),
         }

@@ -217,6 +217,20 @@ def charts_section(run: ReportedRun) -> Section:
         meter, values = SERIES_BY_NAME["meter_power_w"], run.series["meter_power_w"]
         drawings += [charts.year_map(meter.label, meter.unit, values), charts.duration(meter.label, meter.unit, values)]
         tables.append(Table("Months", "The year by month", month_columns(run), month_rows(run)))
+    parts = rows_of(run.details.pue_lines, "part", "what", "mean_power_w", "pue")
+    columns = (Column("Part"), Column("What it is"), *numbers(("Mean power", "W"), ("PUE", "")))
+    if parts:
+        parts.append(["Sum", "", sum(row[2] for row in parts), sum(row[3] for row in parts)])
+    title = f"PUE line by line ({run.details.cooling})" if run.details.cooling else "PUE line by line"
+    tables.append(Table("PUE", title, columns, parts, empty="This run kept none."))
+    published = rows_of(run.details.published_pue, "name", "cooling", "pue", "wue_l_per_kwh", "year", "source")
+    columns = (
+        *(Column(head) for head in ("Site or fleet", "Cooling")),
+        *numbers(("PUE", ""), ("WUE", "L/kWh")),
+        Column("Year", COUNT),
+        Column("Source"),
+    )
+    tables.append(Table("Published PUE", "PUE and WUE that others published", columns, published, empty="None kept."))
     flows = rows_of(run.details.energy_flow, "source", "target", "energy_j")
     columns = (Column("From"), Column("To"), Column("Energy a year", NUMBER, "Wh"))
     tables.append(Table("Energy flow", "Where the energy goes", columns, flows, empty="This run kept none."))

@@ -5,10 +5,10 @@ from dataclasses import replace
 from itertools import chain
 
 from power_cooling.availability import solve as availability
-from power_cooling.cooling import comfort
+from power_cooling.cooling import comfort, plant
 from twin.core.failures import components as failures
 from twin.core.failures.serving_losses import RESTART
-from twin.core.inputs import equipment
+from twin.core.inputs import equipment, own_load
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, SiteInputs
 from twin.core.results import capital
 from twin.core.results.details import Assumption
@@ -148,7 +148,9 @@ def _site_rows(site: SiteInputs) -> Iterator[Assumption]:
 
 def _model_rows() -> Iterator[Assumption]:
     """Yield what the model itself assumes where no data sheet speaks."""
-    for name, value in chain.from_iterable(vars(read).items() for read in (equipment, failures, comfort, availability)):
+    for name, value in chain.from_iterable(
+        vars(read).items() for read in (equipment, own_load, plant, failures, comfort, availability)
+    ):
         if name.startswith("ASSUMED_"):
             field = name.removeprefix("ASSUMED_").lower()
             shown = list(value) if isinstance(value, tuple) else value

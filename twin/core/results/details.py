@@ -306,6 +306,28 @@ class Assumption:
 
 
 @dataclass(frozen=True, slots=True)
+class PueLine:
+    """One part of PUE."""
+
+    part: str
+    what: str
+    mean_power_w: float
+    pue: float  # of the mean power of IT; the lines sum to the PUE
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPue:
+    """PUE and WUE of a year that an operator or survey published."""
+
+    name: str
+    cooling: str
+    pue: float | None
+    wue_l_per_kwh: float | None
+    year: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class RuleFinding:
     """What a rule found in the description when the run was made."""
 
@@ -329,6 +351,9 @@ class RunDetails:
     balance: Balance = Balance()
     solver: SolverNote = SolverNote()
     mean_power_by_part_w: Mapping[str, float] = field(default_factory=dict)
+    pue_lines: tuple[PueLine, ...] = ()  # they sum to the PUE
+    cooling: str = ""  # how heat leaves, in words
+    published_pue: tuple[PublishedPue, ...] = ()
     energy_flow: tuple[FlowRow, ...] = ()
     costs: tuple[CostItem, ...] = ()
     capital: tuple[CapitalLine, ...] = ()

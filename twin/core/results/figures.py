@@ -22,7 +22,7 @@ from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.pools import Pool
 from twin.core.inputs.storage import CACHE, SHARED
 from twin.core.provenance import Solver
-from twin.core.results import assumptions, capital, economics, limits, margins
+from twin.core.results import assumptions, capital, economics, limits, margins, pue
 from twin.core.results.availability import availability, single_failures
 from twin.core.results.details import (
     Balance,
@@ -72,6 +72,9 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
             report.converged, int(report.iterations_max), elapsed_s, solver.version, solver.digest, report.message
         ),
         mean_power_by_part_w=energy,
+        pue_lines=tuple(pue.pue_lines(energy)),
+        cooling=pue.cooling_text(solved.inputs),
+        published_pue=pue.PUBLISHED,
         energy_flow=tuple(energy_flow(year)),
         costs=tuple(economics.yearly_costs(used, prices)),
         capital=tuple(economics.capital_lines(used, prices, bounds)),
@@ -269,7 +272,7 @@ def site_account(c: HourlyPower | CoupledResult, carbon_kg_per_kwh: float) -> Si
         it_w=c.it_power_w,
         cooling_w=c.cooling_power_w,
         electrical_loss_w=c.feed_loss_w,
-        other_w=c.lighting_power_w,
+        other_w=c.lighting_power_w + c.building_power_w + c.heater_power_w + c.room_cooling_power_w,
         water_kg_s=c.water_kg_s,
         carbon_kg_per_kwh=np.array(carbon_kg_per_kwh),
         duration_s=np.array(S_PER_HOUR),
@@ -283,13 +286,19 @@ def power_by_part_w(c: HourlyPower | CoupledResult) -> dict[str, FloatArray]:
         "CPU, network and storage": c.other_it_power_w,
         "Server fans": c.server_fan_power_w,
         "Power shelves": c.shelf_loss_w,
-        "Electrical distribution": c.feed_loss_w,
+        "UPS": c.ups_loss_w,
+        "Transformers": c.transformer_loss_w,
+        "Electrical distribution": c.feed_loss_w - c.ups_loss_w - c.transformer_loss_w,
         "CDU pumps": c.cdu_pump_power_w,
-        "Plant pumps": c.plant_pump_power_w + c.tower_pump_power_w,
+        "Plant pumps": c.plant_pump_power_w,
+        "Tower pumps": c.tower_pump_power_w,
         "Heat-rejection fans": c.cooler_fan_power_w + c.tower_fan_power_w,
         "Chillers": c.chiller_power_w,
         "Air units": c.air_unit_fan_power_w,
         "Lighting": c.lighting_power_w,
+        "Offices and services": c.building_power_w,
+        "Engine heaters": c.heater_power_w,
+        "Feed-room cooling": c.room_cooling_power_w,
     }
 
 
@@ -304,15 +313,10 @@ def energy_flow(year: Year) -> list[FlowRow]:
     part = {name: power * seconds for name, power in mean_power_by_part_w(year).items()}
     idle = year.table.bank["idle_w"] * year.table.bank["n_accelerators"]
     idle_j = min(float(idle.sum()) * seconds, part["Accelerators"])
-    cooling = ("CDU pumps", "Plant pumps", "Heat-rejection fans", "Chillers", "Air units")
-    racks = ("Accelerators", "CPU, network and storage", "Server fans", "Power shelves")
+    groups = {"Racks": pue.RACKS, "Electrical": pue.ELECTRICAL, "Cooling": pue.COOLING, "Facility's own": pue.OWN}
     links = [
-        ("Grid", "Electrical distribution", part["Electrical distribution"]),
-        ("Grid", "Cooling", sum(part[name] for name in cooling)),
-        ("Grid", "Lighting", part["Lighting"]),
-        ("Grid", "Racks", sum(part[name] for name in racks)),
-        *(("Cooling", name, part[name]) for name in cooling),
-        *(("Racks", name, part[name]) for name in racks),
+        *(("Grid", group, sum(part[name] for name in names)) for group, names in groups.items()),
+        *((group, name, part[name]) for group, names in groups.items() for name in names),
         ("Accelerators", "Idle draw", idle_j),
         ("Accelerators", "Tokens", part["Accelerators"] - idle_j),
     ]

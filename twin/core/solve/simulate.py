@@ -27,6 +27,7 @@ from twin.core.inputs import equipment
 from twin.core.inputs.feeds import rack_feeds as feeds_of_racks
 from twin.core.inputs.feeds import site_feeds
 from twin.core.inputs.layout import LayoutInputs
+from twin.core.inputs.own_load import own_load
 from twin.core.inputs.pools import Pool, plan_pools
 from twin.core.inputs.weather import weather_of
 from twin.core.provenance import this_solver
@@ -101,6 +102,7 @@ def described(inputs: LayoutInputs, progress: Progress = lambda stage, frac: Non
         cdus=equipment.cdu_bank(inputs),
         halls=equipment.hall_bank(inputs),
         plants=equipment.plant_bank(inputs, equipment.design_heat_w(inputs, table)),
+        own=own_load(inputs, table.nameplate_w),
     )
     year = Described(
         inputs=inputs,

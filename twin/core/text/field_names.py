@@ -180,6 +180,32 @@ OF_MODEL = {
     "cdu_air_rise_k": ("Air rise through liquid-to-air CDUs", "K", "of the hall's air, at their rating"),
     "clothing_clo": ("Clothing in hot aisles", "clo", "long trousers and shirt; ISO 9920 work clothing"),
     "coil_water_rise_k": ("Water rise through coils", "K", "common design of chilled-water coils"),
+    "air_fan_exponent": (
+        "Power of air units' fans over their flow",
+        "",
+        "exponent; near the part-load curve of variable-volume fans in ASHRAE 90.1, appendix G, whose static pressure "
+        "does not fall to nothing",
+    ),
+    "condenser_head_pa": ("Head of condenser-water pumps", "Pa", "pipes, condenser, nozzles and lift of an open tower"),
+    "condenser_pump_efficiency": ("Efficiency of condenser-water pumps", "%", "pump, motor and drive"),
+    "heater_frac": ("Engine heaters over the rating of generators", "%", "9 kW for 3 MW"),
+    "least_tower_pump_frac": ("Least flow of a condenser-water pump", "%", "that keeps nozzles and condenser wet"),
+    "most_of_rating": (
+        "Coolers and towers carry over their rating, at most",
+        "times",
+        "in colder air than at their rating point; selection programs turn flows that far",
+    ),
+    "room_cop": ("Heat of UPS and switch rooms over power of their air units", "", "with fans, year round"),
+    "services_frac": (
+        "Controls, fire, security, leak detection and water treatment",
+        "%",
+        "of the nameplate power of IT",
+    ),
+    "support_area_frac": (
+        "Offices, stores and plant rooms over the area of halls",
+        "%",
+        "of common single-hall buildings; drawings show halls only",
+    ),
     "cold_plate_flow_share": (
         "Share of a cold plate's resistance that falls with flow",
         "%",
