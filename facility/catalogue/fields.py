@@ -63,6 +63,8 @@ FIELDS: dict[str, tuple] = {
     "liquid_supply_max_degc": (N, "Warmest allowed coolant supply.", 10, 80),
     "liquid_design_temp_rise_k": (N, "Design temperature rise of the coolant.", 1, 40),
     "liquid_design_flow_m3_per_s": (N, "Design coolant flow of one system.", 1e-6, 1),
+    "cold_plate_k_per_w": (N, "Measured resistance from junction to coolant inlet, at design flow.", 1e-3, 1),
+    "cold_plate_flow_frac": (N, "Share of that resistance that falls with flow.", 0, 1),
     "liquid_pressure_drop_pa": (N, "Pressure drop at design flow.", 0, 1e6),
     "coolant": (T, "Coolant the system is released for."),
     "air_flow_m3_per_s": (N, "Air that the system's fans move at full load.", 0, 20),

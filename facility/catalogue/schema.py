@@ -418,7 +418,8 @@ KINDS: dict[str, Kind] = dict(
             "non_accelerator_power_w liquid_heat_frac air_flow_m3_per_s air_temp_rise_k air_inlet_min_degc "
             "air_inlet_max_degc power_supply.kind power_supply.redundancy",
             "rack_units idle_power_w non_accelerator_breakdown_w.* liquid_supply_min_degc liquid_supply_max_degc "
-            "liquid_design_temp_rise_k liquid_design_flow_m3_per_s liquid_pressure_drop_pa coolant scaleup_domain "
+            "liquid_design_temp_rise_k liquid_design_flow_m3_per_s liquid_pressure_drop_pa cold_plate_k_per_w "
+            "cold_plate_flow_frac coolant scaleup_domain "
             "compute_trays switch_trays cpus max_q_power_w max_p_power_w secondary_accelerator "
             "secondary_accelerators based_on in_rack_cdu power_supply.count power_supply.unit_w "
             "power_supply.input_v_ac power_supply.efficiency_20pct power_supply.efficiency_50pct "

@@ -199,10 +199,12 @@ def _rack_kind(
     chip_liquid_frac = min(1.0, liquid_w / (n_accelerators * tdp_w))
     other_liquid_frac = (liquid_w - chip_liquid_frac * n_accelerators * tdp_w) / other_w if other_w > 0 else 0.0
     throttle_degc = float(chip.get("throttle_degc") or ASSUMED_THROTTLE_DEGC)
+    throttle_degc = min(throttle_degc, float(chip.get("hbm_max_degc") or np.inf))  # whichever gives way first
     if liquid_frac > 0:
         warmest_degc = float(system.get("liquid_supply_max_degc") or 45.0)
         r_th = min((throttle_degc - ASSUMED_COLD_PLATE_MARGIN_K - warmest_degc) / tdp_w, ASSUMED_COLD_PLATE_MAX_K_PER_W)
-        flow_share = ASSUMED_COLD_PLATE_FLOW_SHARE
+        r_th = float(system.get("cold_plate_k_per_w") or r_th)
+        flow_share = float(system.get("cold_plate_flow_frac") or ASSUMED_COLD_PLATE_FLOW_SHARE)
     else:
         warmest_degc = float(system.get("air_inlet_max_degc") or 35.0)
         r_th = (throttle_degc - ASSUMED_HEAT_SINK_MARGIN_K - warmest_degc) / tdp_w

@@ -187,12 +187,39 @@ def limits_section(run: ReportedRun) -> Section:
         Column("Smallest margin", NUMBER, unit_from="Unit"),
         Column("Unit", UNIT),
     )
+    near = rows_of(
+        run.details.throttle_margins,
+        "system",
+        "cdu_group",
+        "margin_k",
+        "supply_degc",
+        "throttling_from_degc",
+        "throttling_below_flow_frac",
+        "limit_degc",
+        "basis",
+        "hour",
+    )
+    near = [[*row, date_text(hour, n_hours)] for *row, hour in near]
+    near_columns = (
+        Column("System"),
+        Column("CDU group"),
+        *numbers(
+            ("Margin", "K"),
+            ("Coolant then", "°C"),
+            ("Throttling from", "°C"),
+            ("At today's coolant below a flow of", "%"),
+            ("Junction limit", "°C"),
+        ),
+        Column("Resistance is"),
+        Column("When"),
+    )
     return Section(
         "Limits and margins",
         ["Tightest first; each in its worst hour of the year."],
         tables=[
             Table("Limits", "What limits it", columns, limits, n_shown=N_SHOWN, empty="Nothing came near a limit."),
             Table("Margins", "What is left", margin_columns, margins, n_shown=N_SHOWN, empty="This run kept none."),
+            Table("Throttling", "Margin to throttling", near_columns, near, empty="No liquid-cooled accelerators."),
         ],
     )
 

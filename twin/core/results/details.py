@@ -306,6 +306,24 @@ class Assumption:
 
 
 @dataclass(frozen=True, slots=True)
+class ThrottleMargin:
+    """How near liquid-cooled racks of a kind come to losing clock to heat, at the nearest hour."""
+
+    system: str
+    cdu_group: str
+    hour: int
+    supply_degc: float  # of the coolant then
+    throttling_from_degc: float  # coolant at which tokens would start to be lost, at that hour's load and flow
+    margin_k: float
+    flow_frac: float  # of the racks' design flow
+    throttling_below_flow_frac: float | None  # at that hour's coolant; None where no flow would do
+    limit_degc: float  # of the junction, or of its memory where that is lower
+    power_w: float  # of one accelerator at the limit
+    resistance_k_per_w: float  # junction to coolant, at design flow
+    basis: str  # of the resistance: published, or assumed
+
+
+@dataclass(frozen=True, slots=True)
 class PueLine:
     """One part of PUE."""
 
@@ -363,6 +381,7 @@ class RunDetails:
     availability: AvailabilityNote = AvailabilityNote()
     failures: tuple[FailureRow, ...] = ()  # worst first
     margins: tuple[MarginRow, ...] = ()  # scarcest first within a unit
+    throttle_margins: tuple[ThrottleMargin, ...] = ()  # least first
     drills: tuple[DrillRow, ...] = ()
     hall_air: tuple[HallAirRow, ...] = ()
     economiser_hours: Mapping[str, float] = field(default_factory=dict)  # without chillers, by plant

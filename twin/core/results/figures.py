@@ -37,6 +37,7 @@ from twin.core.results.details import (
 )
 from twin.core.results.hall_air import hall_air
 from twin.core.results.latency import mixture_quantile
+from twin.core.results.throttling import throttle_margins
 from twin.core.solved import HourlyPower, Solved, Year, year_of
 from twin.core.text.numbers import quantity_text
 
@@ -84,6 +85,7 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         availability=availability(solved.uptime, served.output_tokens_per_s.mean() * S_PER_YEAR),
         failures=single_failures(solved.uptime, served.output_tokens_per_s.mean()),
         margins=tuple(margins.margins(solved)),
+        throttle_margins=tuple(throttle_margins(solved)),
         drills=tuple(margins.drills(solved)),
         hall_air=tuple(hall_air(solved)),
         economiser_hours=economiser_hours(solved),

@@ -1,0 +1,105 @@
+"""How far accelerators are from losing clock to heat: at which hour, coolant temperature and flow tokens would go.
+
+A junction is at its coolant's temperature plus resistance times power (`power_cooling.racks.chips`). At the hour when
+an accelerator is hottest its load is known, so the power that it would draw at its limit is known too, and with it the
+coolant that would bring it there, and the flow at which today's coolant would.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from power_cooling.site_arrays import FloatArray, RackBank
+from twin.core.results.details import ThrottleMargin
+from twin.core.solved import Solved
+
+LEAST_FLOW_FRAC = 0.01  # of the design flow: less is none
+
+
+def throttle_margins(solved: Solved) -> list[ThrottleMargin]:
+    """Return the margin of each kind of liquid-cooled rack at its nearest hour, least first."""
+    least: dict[tuple[str, str], ThrottleMargin] = {}
+    for system, row in _margins(solved):
+        key = (system, row.cdu_group)
+        if key not in least or row.margin_k < least[key].margin_k:
+            least[key] = row
+    return sorted(least.values(), key=lambda row: row.margin_k)
+
+
+def _margins(solved: Solved) -> Iterator[tuple[str, ThrottleMargin]]:
+    racks, c = solved.site.racks, solved.coupled
+    groups = list(dict.fromkeys(cdu.group for cdu in solved.inputs.cdus))
+    names = {p.slug: p.name for p in solved.inputs.products.by_id.values() if p.kind == "systems"}
+    measured = {p.slug: bool(p.facts.get("cold_plate_k_per_w")) for p in solved.inputs.products.by_id.values()}
+    first = {int(k): i for i, k in reversed(list(enumerate(solved.rack_class.tolist())))}
+    for k in range(racks.n_racks):
+        g, pool = int(racks.cdu_index[k]), int(racks.pool_index[k])
+        if g < 0 or pool < 0 or racks.accelerator_liquid_frac[k] <= 0 or racks.n_accelerators[k] <= 0:
+            continue
+        limit_w = power_at_limit_w(solved, k)
+        flow = np.maximum(c.cdu_flow_frac[:, g].astype(float), LEAST_FLOW_FRAC)
+        onset = racks.throttle_degc[k] - resistance_k_per_w(racks, k, flow) * limit_w
+        left = onset - c.cdu_supply_degc[:, g]
+        if not np.any(np.isfinite(left)):
+            continue
+        hour = int(np.nanargmin(left))
+        system = str(solved.table.system[first[k]])
+        yield (
+            system,
+            ThrottleMargin(
+                system=names.get(system, system),
+                cdu_group=groups[g],
+                hour=hour,
+                supply_degc=float(c.cdu_supply_degc[hour, g]),
+                throttling_from_degc=float(onset[hour]),
+                margin_k=float(left[hour]),
+                flow_frac=float(flow[hour]),
+                throttling_below_flow_frac=onset_flow_frac(
+                    racks, k, float(c.cdu_supply_degc[hour, g]), float(limit_w[hour])
+                ),
+                limit_degc=float(racks.throttle_degc[k]),
+                power_w=float(limit_w[hour]),
+                resistance_k_per_w=float(resistance_k_per_w(racks, k, np.ones(1))[0]),
+                basis="published" if measured.get(system) else "assumed",
+            ),
+        )
+
+
+def power_at_limit_w(solved: Solved, k: int) -> FloatArray:
+    """Return what an accelerator of rack class k draws at full clock with its junction at the limit [W], (n_hours,)."""
+    racks, pools = solved.site.racks, solved.site.pools
+    pool = int(racks.pool_index[k])
+    grid = np.linspace(0.0, 1.0, pools.static_power_w.shape[1])
+    load = np.clip(np.minimum(solved.load_frac[:, pool], 1.0) * racks.load_share[k], 0.0, 1.0)
+    static = np.interp(load, grid, pools.static_power_w[pool])
+    dynamic = np.interp(load, grid, pools.dynamic_power_w[pool])
+    leak = np.minimum(racks.leakage_frac[k] * racks.tdp_w[k], static)
+    leaking = leak * np.expm1(racks.leakage_per_k[k] * (racks.throttle_degc[k] - racks.reference_degc[k]))
+    return np.minimum(static + dynamic + leaking, racks.power_limit_w[k])
+
+
+def resistance_k_per_w(racks: RackBank, k: int, flow_frac: FloatArray) -> FloatArray:
+    """Return junction to coolant of rack class k at flows over the design flow [K/W]."""
+    varying = racks.r_th_flow_k_per_w[k] * flow_frac ** -racks.r_th_flow_exponent[k]
+    return racks.r_th_fixed_k_per_w[k] + varying + racks.r_th_rise_k_per_w[k] / flow_frac
+
+
+def onset_flow_frac(racks: RackBank, k: int, supply_degc: float, power_w: float) -> float | None:
+    """Return the flow over the design flow below which the limit is passed; None where no flow would do.
+
+    The resistance falls with flow, so halving finds it.
+    """
+    allowed = (racks.throttle_degc[k] - supply_degc) / power_w
+
+    def over(flow: float) -> bool:
+        return bool(resistance_k_per_w(racks, k, np.array([flow]))[0] > allowed)
+
+    low, high = LEAST_FLOW_FRAC, 100.0
+    if over(high):
+        return None
+    if not over(low):
+        return 0.0
+    for _ in range(60):
+        middle = float(np.sqrt(low * high))
+        low, high = (middle, high) if over(middle) else (low, middle)
+    return high
