@@ -9,7 +9,7 @@ from twin.core.telemetry.diagnosed_fit import fit_diagnosed, in_the_way
 from twin.core.telemetry.layout_faults import LayoutFault
 from twin.core.telemetry.publish import fault_of, publish, truths_of, usual_noise
 
-pytestmark = pytest.mark.compiled
+pytestmark = [pytest.mark.compiled, pytest.mark.django_db]  # the samples are loaded once
 
 LAYOUT = "sterling/gb200-nvl72"
 START_S, OFFSET_S, HOURS = 1_782_903_600.0, -18_000.0, 48
