@@ -15,9 +15,10 @@ from twin.benchmarks.trial_plants import readings, sample, tried
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.provenance import this_solver
 from twin.core.solve.simulate import described
+from twin.core.solved import Described
 from twin.core.telemetry.faulted import OBJECTS, refusal
 from twin.core.telemetry.layout_faults import diagnose_layout
-from twin.core.telemetry.predicted import layout_objects
+from twin.core.telemetry.predicted import layout_objects, rack_objects
 from twin.core.telemetry.publish import Fault
 from twin.core.telemetry.quantities import FAULTS, SENSOR_FAULTS
 from twin.core.telemetry.times import parse_time
@@ -58,9 +59,9 @@ def measure(n_seeds: int, n_healthy: int, journal: str, kinds: list[str]) -> dic
     }
 
 
-def drawn(inputs: LayoutInputs, kind: str, seed: int) -> Fault:
+def drawn(year: Described, kind: str, seed: int) -> Fault:
     """Return a fault of a kind: object, size and start by the seed."""
-    random = np.random.default_rng([seed, list(FAULTS).index(kind)])
+    inputs, random = year.inputs, np.random.default_rng([seed, list(FAULTS).index(kind)])
     if kind in SENSOR_FAULTS:
         sensors = (
             SENSORS_THAT_DRIFT if kind == "sensor_drift" else SENSORS[:2] if kind == "sensor_bias" else SENSORS[2:]
@@ -72,6 +73,8 @@ def drawn(inputs: LayoutInputs, kind: str, seed: int) -> Fault:
         if kind == "phase_loss":
             of_racks = {*inputs.racks.feed_a_id, *inputs.racks.feed_b_id}
             there = [f"feed/{feed.name}" for feed in inputs.feeds if feed.id in of_racks]
+        if OBJECTS[kind] == ("rack",):
+            there = [name for name, pool in zip(rack_objects(inputs), year.rack_pool, strict=True) if pool >= 0]
         if kind == "fan_failed":
             there = [name for name in there if name.startswith("air-unit/")]
         name = str(random.choice(there))
@@ -81,12 +84,13 @@ def drawn(inputs: LayoutInputs, kind: str, seed: int) -> Fault:
 
 def trial(inputs: LayoutInputs, kind: str, seed: int) -> dict[str, Any]:
     """Return what the diagnosis says of a plant with a fault, or with none."""
-    faults = [] if kind == NONE else [drawn(inputs, kind, seed)]
+    year = described(inputs)
+    faults = [] if kind == NONE else [drawn(year, kind, seed)]
     try:
         measured, span, published = readings(inputs, season="summer", hours=HOURS, seed=1000 + seed, faults=faults)
     except ValueError as refused:
         return {"refused": str(refused)}
-    found = [fault.row for fault in diagnose_layout(described(inputs), measured, **span)]
+    found = [fault.row for fault in diagnose_layout(year, measured, **span)]
     row: dict[str, Any] = {"n_found": len(found), "silent": bool(published.silent)}
     if faults and found:
         first = found[0]

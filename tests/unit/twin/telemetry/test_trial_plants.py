@@ -7,6 +7,8 @@ import pytest
 from twin.benchmarks import blind_plants, fault_matrix
 from twin.benchmarks.trial_plants import tried
 from twin.core.inputs.layout import layout_inputs
+from twin.core.solve.simulate import described
+from twin.core.telemetry.predicted import rack_objects
 from twin.core.telemetry.quantities import FAULTS, SENSOR_FAULTS
 
 pytestmark = [pytest.mark.compiled, pytest.mark.django_db]  # the samples are loaded once
@@ -32,10 +34,12 @@ def test_a_run_that_was_ended_goes_on_where_it_was(tmp_path):
 
 
 def test_faults_of_every_kind_are_drawn_by_their_seed(plants):
-    inputs = plants(fault_matrix.LAYOUT, fault_matrix.SCENARIO)
+    year = described(plants(fault_matrix.LAYOUT, fault_matrix.SCENARIO))
+    serving = {name for name, pool in zip(rack_objects(year.inputs), year.rack_pool, strict=True) if pool >= 0}
     for kind in FAULTS:
-        drawn = [fault_matrix.drawn(inputs, kind, seed) for seed in range(6)]
-        assert drawn == [fault_matrix.drawn(inputs, kind, seed) for seed in range(6)]
+        drawn = [fault_matrix.drawn(year, kind, seed) for seed in range(6)]
+        assert drawn == [fault_matrix.drawn(year, kind, seed) for seed in range(6)]
+        assert all(fault.object in serving for fault in drawn if fault.object.startswith("rack/"))
         assert len({fault.size for fault in drawn}) == 6
         assert all("|" in fault.object for fault in drawn) == (kind in SENSOR_FAULTS)
 
