@@ -19,7 +19,7 @@ from twin.validation.check import Check
 logger = logging.getLogger(__name__)
 
 # What a line says, and sites that checks are tried on.
-NOT_CHECKS = frozenset({"check", "random_sites", "synthetic_sites", "unbalanced_load_flow"})
+NOT_CHECKS = frozenset({"check", "random_sites", "synthetic_halls", "synthetic_sites", "unbalanced_load_flow"})
 
 
 class Command(BaseCommand):
