@@ -355,10 +355,10 @@ def test_towers_that_cannot_hold_their_condensers_water(layout):
         n_chillers_spare=1,
     )
     row(layout, 40)
-    found = only(layout, "plant capacity")
+    (found,) = [finding for finding in of(layout, "plant capacity") if finding.object_name == "Plant"]
     assert found.message.startswith("Its condensers reject up to")
     CoolingPlant.objects.filter(name="Plant").update(n_heat_rejection=4)
-    assert of(layout, "plant capacity") == []
+    assert "Plant" not in {finding.object_name for finding in of(layout, "plant capacity")}
 
 
 def test_a_supply_below_the_rooms_dew_point_is_held_above_it(layout):

@@ -234,7 +234,10 @@ def _plant(inputs: LayoutInputs, design: Design, p: int, plant: PlantRow) -> Ite
     hottest = int(at.capacity_w[:, p].argmin())
     capacity_w = at.capacity_w[hottest, p]
     hour = design.hours.text(hottest)
-    if heat_w > capacity_w * (1 + ROUNDING):
+    on_towers = bank.chiller_water_cooled[p] and bank.n_chillers[p] > 0
+    too_few_towers = list(_condensers(design.hours, at, bank, p, plant, finding)) if on_towers else []
+    yield from too_few_towers  # their warm water is what keeps the chillers from more
+    if heat_w > capacity_w * (1 + ROUNDING) and not too_few_towers:
         chilled = "chillers and " if bank.n_chillers[p] > 0 and bank.economiser[p] else ""
         device = (
             "chillers"
@@ -251,8 +254,6 @@ def _plant(inputs: LayoutInputs, design: Design, p: int, plant: PlantRow) -> Ite
             f"Takes {kilowatts(heat_w)} at design; in the hottest hour ({hour}) its duty {device} give "
             f"{kilowatts(capacity_w)} at {plant.supply_degc:g} °C{spare}, so the water gets warmer.",
         )
-    elif bank.chiller_water_cooled[p] and bank.n_chillers[p] > 0:
-        yield from _condensers(design.hours, at, bank, p, plant, finding)
     density = _density_kg_m3(plant)
     flow = heat_w / (density * bank.cp_j_per_kg_k[p] * plant.design_rise_k)
     limit = max(plant.n_pumps - plant.n_pumps_spare, 0) * inputs.facts(plant.pump_id)["flow_m3_per_s"]
@@ -307,7 +308,7 @@ def _condensers(
             "W",
             f"Its condensers reject up to {kilowatts(rejected_w[hour])}; in the hottest hour "
             f"({hours.text(hour)}) its duty towers take {kilowatts(taken_w[hour])} at their approach of "
-            f"{bank.tower_approach_k[p]:g} K, so the chillers draw more.",
+            f"{bank.tower_approach_k[p]:g} K, so the chillers draw more and give less.",
         )
 
 
