@@ -122,7 +122,8 @@ def words_of_the_program() -> frozenset[str]:
     folders = ("compute", "power_cooling", "facility", "twin", "templates", "static/js", "tests")
     files = [file for folder in folders for file in (REPOSITORY / folder).rglob("*")]
     files += [file for file in REPOSITORY.iterdir() if file.is_file()]
-    texts = (file.read_text(encoding="utf-8") for file in files if file.suffix in {".py", ".html", ".js", ".toml"} or file.name == "Makefile")
+    read = [file for file in files if file.suffix in {".py", ".html", ".js", ".toml"} or file.name == "Makefile"]
+    texts = (file.read_text(encoding="utf-8") for file in read)
     words = {word for text in texts for word in re.findall(r"\w+", text)}
     return frozenset(words | {file.name for file in files})
 
