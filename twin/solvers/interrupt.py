@@ -71,7 +71,10 @@ def _is_gone(asker: socket.socket) -> bool:
 
 def _watch(asker: socket.socket, asking: threading.Event, answered: threading.Event) -> None:
     while not answered.is_set():
-        ready, _, _ = select.select([asker], [], [], LOOK_S)
+        try:
+            ready, _, _ = select.select([asker], [], [], LOOK_S)
+        except (OSError, ValueError):  # closed: it was answered, or has gone, since the last look
+            return
         if ready and not answered.is_set():
             if _is_gone(asker):
                 asking.set()

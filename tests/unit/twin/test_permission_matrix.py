@@ -5,6 +5,7 @@ A new address is in the matrix by itself. One that needs a name which the matrix
 
 import hashlib
 import json
+from datetime import timedelta
 
 import pytest
 from django.apps import apps
@@ -15,7 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from facility.models import ApiToken, Membership, Rack, RefusedSignIn
 from tests.small_run import done_run, small_scenario
 from twin.comparisons import sharing
-from twin.models import Comparison, Run
+from twin.models import Comparison, Run, Study, TelemetryUpload
 from twin.runs import snapshot
 
 pytestmark = pytest.mark.django_db
@@ -72,7 +73,25 @@ def world():
     other = small_scenario("elsewhere")[0].site
     Membership.objects.create(site=other, user=users["stranger"], role="planner")
     kept = sharing.comparison_create(runs=runs, user=users["planner"])
-    return {"site": site, "layout": layout, "scenario": scenario, "run": runs[0], "kept": kept, "users": users}
+    span = {"start_at": runs[0].created_at, "end_at": runs[0].created_at + timedelta(days=1)}
+    study = Study.objects.create(
+        layout=layout, scenario=scenario, created_by=users["planner"], kind=Study.Kind.CALIBRATION, **span
+    )
+    upload = TelemetryUpload.objects.create(
+        site=site, created_by=users["planner"], name="points.csv", content=b"", reading={}, mapping=[]
+    )
+    token, _ = ApiToken.issue(user=users["planner"], name="of the planner")
+    return {
+        "site": site,
+        "layout": layout,
+        "scenario": scenario,
+        "run": runs[0],
+        "kept": kept,
+        "study": study,
+        "upload": upload,
+        "token": token,
+        "users": users,
+    }
 
 
 def arguments(name: str, pattern: URLPattern, world: dict) -> dict:
@@ -90,12 +109,17 @@ def arguments(name: str, pattern: URLPattern, world: dict) -> dict:
         "api-cdu": layout.cdus.first().pk,
         "api-cooling-plant": layout.cooling_plants.first().pk,
         "cdu-detail": layout.cdus.first().pk,
+        "api-calibration": world["study"].pk,
+        "api-token": world["token"].pk,
+        "token-revoke": world["token"].pk,
     }
     known = {
         "site": world["site"].slug,
         "layout": layout.slug,
         "scenario": world["scenario"].slug,
         "run": world["run"].pk,
+        "study": world["study"].pk,
+        "upload": world["upload"].pk,
         "uidb64": "MQ",
         "token": world["kept"].token,
         "kind": "racks",
@@ -154,7 +178,7 @@ def test_nobody_changes_what_they_may_not(world, who, client):
     if "token" in who:
         _, secret = ApiToken.issue(user=world["users"]["planner"], name="t", read_only=who.startswith("read"))
         if who.startswith("expired"):
-            ApiToken.objects.update(expires_at=world["run"].created_at)
+            ApiToken.objects.filter(name="t").update(expires_at=world["run"].created_at)
         headers = {"HTTP_AUTHORIZATION": f"Token {secret}"}
     elif who != "nobody":
         client.force_login(world["users"][who])
