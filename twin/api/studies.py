@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from facility.api.errors import Conflict
+from facility.api.known_fields import KnownFields
 from facility.api.schema import RefusalSchema
 from facility.permissions import check_change_site, visible_sites
 from twin.api.serializers import LayoutField
@@ -49,7 +50,7 @@ class ZonedTimeField(serializers.CharField):
         return when
 
 
-class StudyQuestionSerializer(serializers.Serializer):
+class StudyQuestionSerializer(KnownFields, serializers.Serializer):
     """A layout, the scenario that says what is not measured, and the span of the readings."""
 
     layout = LayoutField(help_text="SITE/LAYOUT")
@@ -235,7 +236,7 @@ class CalibrationSerializer(StudyDetailSerializer):
         read_only_fields = fields
 
 
-class AcceptSerializer(serializers.Serializer):
+class AcceptSerializer(KnownFields, serializers.Serializer):
     name = serializers.CharField(max_length=120, help_text="Of the layout as operated.")
 
 
