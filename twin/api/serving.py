@@ -101,7 +101,7 @@ class ServingQuestionSerializer(KnownFields, serializers.Serializer):
     target_itl_s = NumberField(above=0, required=False, help_text="95 % of requests; default: the use case's [s].")
     engine = NameField(ENGINES, required=False, help_text="Default: the best calibrated on the accelerator.")
     engine_version = serializers.RegexField(
-        r"^[\w.+-]*$",
+        r"^[\w.+-]+$",
         max_length=40,
         required=False,
         help_text="Release of the engine, e.g. `0.5.9`. Default: none in particular.",

@@ -51,7 +51,7 @@ class Scenario(models.Model):
         blank=True,
         default="",
         validators=[
-            RegexValidator(r"^[\w.+-]*$", "Letters, digits, points, plus and minus signs, as in 0.5.9 or 1.2.0rc6.")
+            RegexValidator(r"^[\w.+-]+$", "Letters, digits, points, plus and minus signs, as in 0.5.9 or 1.2.0rc6.")
         ],
         help_text="Release of the engine, as in 0.5.9; empty: none in particular.",
     )
