@@ -114,16 +114,32 @@ def _parts(url: str) -> SplitResult:
     return parts
 
 
+def connect(host: str, port: int, *, tls: bool, timeout_s: float) -> socket.socket:
+    """Return a connection to another machine, to an address of it that was checked.
+
+    Whatever speaks another protocol than HTTP begins here, and so does every reconnection.
+
+    Raises
+    ------
+    CallRefused
+        If the address may not be called, does not answer in time, or its certificate is not to be trusted.
+    """
+    address = checked_addresses(host, port)[0]
+    try:
+        raw = socket.create_connection((address, port), timeout=timeout_s)  # the address that was checked
+        return _tls(raw, host) if tls else raw
+    except OSError as error:
+        raise CallRefused(f"{host} cannot be called: {error or type(error).__name__}.") from error
+
+
 def _once(
     method: str, parts: SplitResult, body: bytes | None, headers: dict[str, str], deadline_s: float, max_bytes: int
 ) -> Answer:
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
-    address = checked_addresses(host, port)[0]
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = http.client.HTTPConnection(host, port)
     try:
-        raw = socket.create_connection((address, port), timeout=_left_s(deadline_s))  # the address that was checked
-        connection.sock = _tls(raw, host) if parts.scheme == "https" else raw
+        connection.sock = connect(host, port, tls=parts.scheme == "https", timeout_s=_left_s(deadline_s))
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request(method, path, body=body, headers=headers)
         connection.sock.settimeout(_left_s(deadline_s))
         answer = connection.getresponse()

@@ -6,6 +6,8 @@ CELERY_BROKER_URL     redis://… or amqp://… (default: a folder in TWIN_HOME)
 TWIN_REQUIRE_IF_MATCH 1: every change by the API says what it was made on (If-Match or version), else 428
 TWIN_ALLOWED_NETWORKS networks of one's own that calls to other machines may reach, e.g. 10.20.0.0/16 (default: none)
 TWIN_CA_FILE          certificates of one's own authority, for those calls
+TWIN_PLANNERS_CALL    1: a site's planners may name machines to be called, not administrators alone
+TWIN_CREDENTIAL_KEYS  keys that seal credentials, the newest first (default: made once and kept in TWIN_HOME, mode 600)
 TWIN_RING_EVERY_S     how often a worker or `serve` looks for runs whose message was lost (default 5; 0: never)
 TWIN_SOLVES_HERE      1: a web process solves by itself instead of asking the solver processes of `serve`
 TWIN_DATA_DIR         published and measured figures for `manage.py validate`
@@ -164,6 +166,8 @@ if CELERY_BROKER_URL.startswith("redis"):  # a broker that hangs must not hold w
 TWIN_REQUIRE_IF_MATCH = env.bool("TWIN_REQUIRE_IF_MATCH", default=False)
 TWIN_ALLOWED_NETWORKS = env.list("TWIN_ALLOWED_NETWORKS", default=[])
 TWIN_CA_FILE = env("TWIN_CA_FILE", default="")
+TWIN_PLANNERS_CALL = env.bool("TWIN_PLANNERS_CALL", default=False)
+TWIN_CREDENTIAL_KEYS = env.list("TWIN_CREDENTIAL_KEYS", default=[])
 TWIN_RING_EVERY_S = env.float("TWIN_RING_EVERY_S", default=5.0)
 CELERY_TASK_SOFT_TIME_LIMIT = 3600
 CELERY_TASK_TIME_LIMIT = 3660
