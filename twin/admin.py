@@ -10,7 +10,7 @@ from django.utils.html import format_html
 
 from facility.admin import ForSuperusers, SiteBound
 from twin.exceptions import InvalidTransition
-from twin.models import Comparison, Run, Scenario, ScenarioWorkload, Study, Worker
+from twin.models import Comparison, Run, Scenario, ScenarioWorkload, Study, TelemetrySource, Worker
 from twin.runs import jobs, services
 
 admin.site.site_header = admin.site.site_title = "AI-factory twin"
@@ -140,6 +140,38 @@ class StudyAdmin(SiteBound, admin.ModelAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+
+@admin.register(TelemetrySource)
+class TelemetrySourceAdmin(SiteBound, admin.ModelAdmin):
+    """Nothing is typed here: the site's page seals passwords and checks addresses."""
+
+    list_display = ["name", "site", "kind", "address", "enabled", "created_by", "updated_at"]
+    list_filter = ["kind", "enabled"]
+    list_select_related = ["site", "created_by"]
+    search_fields = ["name", "site__name", "site__slug", "address"]
+    fields = [
+        "site",
+        "name",
+        "kind",
+        "address",
+        "options",
+        "username",
+        "enabled",
+        "created_by",
+        "created_at",
+        "updated_at",
+    ]
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TelemetrySource]:
+        return super().get_queryset(request).defer(*TelemetrySource.HEAVY)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: TelemetrySource | None = None) -> bool:
+        return request.user.is_superuser
 
 
 @admin.register(Comparison)

@@ -12,12 +12,14 @@ from twin.api.measured import MeasuredView
 from twin.api.own_products import OwnAcceleratorView, OwnModelView
 from twin.api.serving import PredictionView, ServingView
 from twin.api.site_files import SiteExportView, SiteImportView
+from twin.api.sources import TelemetrySourceViewSet
 
 router = SimpleRouter()
 router.register("scenarios", views.ScenarioViewSet, basename="api-scenario")
 router.register("runs", views.RunViewSet, basename="api-run")
 router.register("comparisons", views.ComparisonViewSet, basename="api-comparison")
 router.register("telemetry/comparisons", studies.TelemetryComparisonViewSet, basename="api-telemetry-comparison")
+router.register("telemetry/sources", TelemetrySourceViewSet, basename="api-telemetry-source")
 router.register("diagnoses", studies.DiagnosisViewSet, basename="api-diagnosis")
 router.register("calibrations", studies.CalibrationViewSet, basename="api-calibration")
 

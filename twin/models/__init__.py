@@ -8,20 +8,24 @@ from twin.models.run import Run
 from twin.models.scenario import Scenario, ScenarioWorkload
 from twin.models.study import Study
 from twin.models.telemetry import TelemetryBatch, TelemetryDay, TelemetryPoint, TelemetryUpload
+from twin.models.telemetry_source import DeadLetter, SourceState, TelemetrySource
 from twin.models.worker import Worker
 
 __all__ = [
     "Comparison",
+    "DeadLetter",
     "GuidedStart",
     "IdempotencyKey",
     "Job",
     "Run",
     "Scenario",
     "ScenarioWorkload",
+    "SourceState",
     "Study",
     "TelemetryBatch",
     "TelemetryDay",
     "TelemetryPoint",
+    "TelemetrySource",
     "TelemetryUpload",
     "Worker",
 ]

@@ -2,12 +2,17 @@
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from facility.models import Site
 from facility.permissions import may_change_site
 from facility.views.lookup import visible_site_or_404
+from twin.models import TelemetrySource
 from twin.telemetry.points import counted_points, point_rows
+from twin.telemetry.source_words import standing
+from twin.telemetry.sources import may_call_out
 from twin.views.studies import StudyForm, newest_studies
 
 ON_A_PAGE = 200
@@ -31,5 +36,11 @@ def site_telemetry(request: HttpRequest, site: str) -> HttpResponse:
         "words": words,
         "n_points": page.paginator.count,
         "may_change": may_change,
+        "sources": [(source, *standing(source)) for source in _sources(site)],
+        "may_call_out": may_call_out(request.user, site),
     }
     return render(request, "twin/site_telemetry.html", context)
+
+
+def _sources(site: Site) -> QuerySet[TelemetrySource]:
+    return site.telemetry_sources.select_related("state").defer(*TelemetrySource.HEAVY)

@@ -12,6 +12,7 @@ from twin.views import (
     runs,
     scenarios,
     sites,
+    sources,
     studies,
     telemetry,
     uploads,
@@ -19,6 +20,7 @@ from twin.views import (
 )
 
 LAYOUT = "sites/<slug:site>/<slug:layout>/"
+SOURCES = "sites/<slug:site>/-/telemetry/sources/"
 solved = login_required(solver_door.solved)  # by a solver process; `twin.solvers.urls` has the views
 
 urlpatterns = [
@@ -29,6 +31,11 @@ urlpatterns = [
     path("sites/<slug:site>/-/telemetry/upload/", uploads.readings_upload, name="telemetry-upload"),
     path("sites/<slug:site>/-/telemetry/<int:upload>/", uploads.readings_mapping, name="telemetry-mapping"),
     path("sites/<slug:site>/-/telemetry/<int:upload>/drop/", uploads.readings_forget, name="telemetry-forget"),
+    path(SOURCES + "new/", sources.source_edit, name="telemetry-source-new"),
+    path(SOURCES + "<int:source>/", sources.source_detail, name="telemetry-source"),
+    path(SOURCES + "<int:source>/edit/", sources.source_edit, name="telemetry-source-edit"),
+    path(SOURCES + "<int:source>/drop/", sources.source_delete, name="telemetry-source-delete"),
+    path(SOURCES + "<int:source>/dead-letters.csv", sources.source_dead_letters, name="telemetry-dead-letters"),
     path("sites/<slug:site>/-/telemetry/study/", studies.study_create, name="study-create"),
     path("studies/<uuid:study>/", studies.study_detail, name="study-detail"),
     path("studies/<uuid:study>/cancel/", studies.study_cancel, name="study-cancel"),

@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from facility.models import ApiToken, Membership, Rack, RefusedSignIn
 from tests.small_run import done_run, small_scenario
 from twin.comparisons import sharing
-from twin.models import Comparison, Run, Study, TelemetryUpload
+from twin.models import Comparison, Run, SourceState, Study, TelemetrySource, TelemetryUpload
 from twin.runs import snapshot
 
 pytestmark = pytest.mark.django_db
@@ -80,6 +80,8 @@ def world():
     upload = TelemetryUpload.objects.create(
         site=site, created_by=users["planner"], name="points.csv", content=b"", reading={}, mapping=[]
     )
+    source = TelemetrySource.objects.create(site=site, name="Building", address="mqtts://broker.example.org")
+    SourceState.objects.create(source=source)
     token, _ = ApiToken.issue(user=users["planner"], name="of the planner")
     return {
         "site": site,
@@ -89,6 +91,7 @@ def world():
         "kept": kept,
         "study": study,
         "upload": upload,
+        "source": source,
         "token": token,
         "users": users,
     }
@@ -110,6 +113,7 @@ def arguments(name: str, pattern: URLPattern, world: dict) -> dict:
         "api-cooling-plant": layout.cooling_plants.first().pk,
         "cdu-detail": layout.cdus.first().pk,
         "api-calibration": world["study"].pk,
+        "api-telemetry-source": world["source"].pk,
         "api-token": world["token"].pk,
         "token-revoke": world["token"].pk,
     }
@@ -120,6 +124,7 @@ def arguments(name: str, pattern: URLPattern, world: dict) -> dict:
         "run": world["run"].pk,
         "study": world["study"].pk,
         "upload": world["upload"].pk,
+        "source": world["source"].pk,
         "uidb64": "MQ",
         "token": world["kept"].token,
         "kind": "racks",

@@ -1,0 +1,156 @@
+"""Telemetry sources: who may say which machines are called, what they are told, and that passwords stay inside."""
+
+import re
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core import serializers
+from django.test import Client
+from django.urls import reverse
+
+from tests.api.conftest import caller
+from twin import credentials
+from twin.models import TelemetrySource
+
+SOURCES = "/api/telemetry/sources/"
+SECRET = "hunter2-of-the-broker"
+
+
+@pytest.fixture
+def admin(asked, tmp_path, settings):
+    settings.TWIN_HOME = tmp_path
+    return caller(get_user_model().objects.create_superuser("admin"))
+
+
+@pytest.fixture
+def body(asked) -> dict:
+    return {
+        "site": asked.site.slug,
+        "name": "Building",
+        "kind": "mqtt",
+        "address": "mqtts://broker.example.org:8883",
+        "username": "twin",
+        "password": SECRET,
+    }
+
+
+def test_a_source_is_made_read_changed_and_dropped(admin, viewer, body, asked):
+    made = admin.post(SOURCES, body)
+    assert made.status_code == 201, made.content
+    row = TelemetrySource.objects.get()
+    assert credentials.opened(row.secret) == SECRET
+    assert made.json()["options"] == {"topics": ["BMS/v1/PUB/Value/#", "BMS/v1/PUB/Metadata/#"]}
+    assert made.json()["state"]["received"] == 0
+    address = f"{SOURCES}{row.pk}/"
+    seen = viewer.get(address)
+    assert (seen.status_code, seen.json()["has_password"]) == (200, True)
+    changed = admin.patch(address, {"name": "Plant", "enabled": False}, headers={"If-Match": seen["ETag"]})
+    assert changed.status_code == 200, changed.content
+    assert admin.patch(address, {"name": "Other"}, headers={"If-Match": seen["ETag"]}).status_code == 412
+    row.refresh_from_db()
+    assert (row.name, credentials.opened(row.secret)) == ("Plant", SECRET)
+    assert admin.delete(address).status_code == 204
+    assert not TelemetrySource.objects.exists()
+
+
+def test_a_password_is_in_no_answer_export_page_or_log(admin, body, asked, caplog):
+    made = admin.post(SOURCES, body)
+    pk = made.json()["id"]
+    client = Client()
+    client.force_login(get_user_model().objects.get(username="admin"))
+    told = [
+        made.content,
+        admin.get(SOURCES).content,
+        admin.get(f"{SOURCES}{pk}/").content,
+        admin.get(f"/api/sites/{asked.site.slug}/export/").content,
+        client.get(reverse("telemetry-source", args=[asked.site.slug, pk])).content,
+        client.get(reverse("telemetry-source-edit", args=[asked.site.slug, pk])).content,
+        client.get(reverse("admin:twin_telemetrysource_change", args=[pk])).content,
+        serializers.serialize("json", TelemetrySource.objects.all()).encode(),
+        caplog.text.encode(),
+        repr(vars(TelemetrySource.objects.get())).encode(),
+    ]
+    assert not [i for i, text in enumerate(told) if SECRET.encode() in text]
+
+
+def test_what_is_called_is_an_administrators_to_say_and_its_mapping_a_planners(admin, planner, body, asked, settings):
+    refused = planner.post(SOURCES, body)
+    assert (refused.status_code, "administrator" in refused.json()["message"]) == (403, True)
+    pk = admin.post(SOURCES, body).json()["id"]
+    for change in ({"address": "mqtts://elsewhere.example.org"}, {"password": "x"}, {"options": {"topics": ["#"]}}):
+        assert planner.patch(f"{SOURCES}{pk}/", change).status_code == 403, change
+    assert planner.delete(f"{SOURCES}{pk}/").status_code == 403
+    entry = {
+        "point": "CDU-1 out",
+        "object": "cdu/" + asked.layout.cdus.first().name,
+        "quantity": "power_w",
+        "unit": "kW",
+    }
+    mapped = planner.patch(f"{SOURCES}{pk}/", {"mapping": [entry], "enabled": False})
+    assert (mapped.status_code, mapped.json()["mapping"][0]["unit"]) == (200, "kW"), mapped.content
+    assert planner.patch(f"{SOURCES}{pk}/", {"enabled": True}).status_code == 403
+    settings.TWIN_PLANNERS_CALL = True
+    assert planner.post(SOURCES, body | {"name": "Theirs"}).status_code == 201
+
+
+def test_a_kept_password_does_not_follow_to_another_address(admin, body):
+    pk = admin.post(SOURCES, body).json()["id"]
+    elsewhere = {"address": "mqtts://elsewhere.example.org"}
+    refused = admin.patch(f"{SOURCES}{pk}/", elsewhere)
+    assert (refused.status_code, list(refused.json()["extra"]["fields"])) == (400, ["password"])
+    assert admin.patch(f"{SOURCES}{pk}/", elsewhere | {"password": ""}).json()["has_password"] is False
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("address", "mqtt://127.0.0.1", "TWIN_ALLOWED_NETWORKS"),
+        ("address", "mqtt://169.254.169.254", "never called"),
+        ("address", "mqtts://[::1]:8883", "TWIN_ALLOWED_NETWORKS"),
+        ("address", "https://broker.example.org", "mqtts:// or mqtt://"),
+        ("address", "mqtts://me:secret@broker.example.org", "fields of their own"),
+        ("address", "mqtts://broker.example.org:22", "port 22"),
+        ("address", "mqtts://broker.example.org/topic", "after host and port"),
+        ("options", {"topic": "#"}, "topic is no field here|has topic"),
+        ("options", {"topics": ["a/#/b"]}, "# for all that follow"),
+        ("options", {"topics": [3]}, "printable"),
+        ("options", [], "must be an object"),
+        ("mapping", [{"point": "x", "object": "cdu/none", "quantity": "power_w"}], "no object of the layout"),
+        ("name", "A\u202eB", "U\\+202E"),
+        ("kind", "telnet", "telnet"),
+    ],
+)
+def test_bad_input_is_refused_by_field(admin, body, field, value, says):
+    answer = admin.post(SOURCES, body | {field: value})
+    assert answer.status_code == 400, answer.content
+    assert field in answer.json()["extra"]["fields"], answer.json()
+    assert re.search(says, answer.json()["message"]), answer.json()
+    assert not TelemetrySource.objects.exists()
+
+
+def test_pages_show_and_take_a_source(admin, asked, body):
+    client = Client()
+    client.force_login(get_user_model().objects.get(username="admin"))
+    home, new = (reverse(name, args=[asked.site.slug]) for name in ("site-telemetry", "telemetry-source-new"))
+    assert b"No machine sends readings" in client.get(home).content
+    form = {"name": "Building", "address": "mqtt://broker.example.org", "topics": "BMS/v1/PUB/#", "enabled": "on"}
+    bad = client.post(new, form | {"address": "mqtt://10.1.2.3", "topics": "a#"})
+    assert b"TWIN_ALLOWED_NETWORKS" in bad.content
+    assert b"# for all that follow" in bad.content
+    taken = client.post(new, form | {"username": "twin", "password": SECRET})
+    row = TelemetrySource.objects.get()
+    assert (taken.status_code, row.options["topics"], row.enabled) == (302, ["BMS/v1/PUB/#"], True)
+    page = client.get(taken["Location"])
+    assert b"nothing reads it" in page.content
+    assert b"crosses the network unencrypted" in page.content
+    assert b"<html" not in client.get(taken["Location"], headers={"HX-Request": "true"}).content
+    edit = reverse("telemetry-source-edit", args=[asked.site.slug, row.pk])
+    client.post(edit, form | {"username": "twin", "name": "Renamed"})
+    row.refresh_from_db()
+    assert (row.name, row.enabled, credentials.opened(row.secret)) == ("Renamed", True, SECRET)
+    client.post(edit, form | {"forget": "on"})
+    assert bytes(TelemetrySource.objects.get().secret) == b""
+    letters = client.get(reverse("telemetry-dead-letters", args=[asked.site.slug, row.pk]))
+    assert letters.content.startswith(b"arrived_at,place,content,reason")
+    assert client.post(reverse("telemetry-source-delete", args=[asked.site.slug, row.pk])).status_code == 302
+    assert b"No machine sends readings" in client.get(home).content

@@ -1,0 +1,113 @@
+"""Kinds of telemetry sources: which addresses and options each takes."""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from twin import outgoing
+from twin.models import TelemetrySource
+
+MOST_TOPICS = 20
+MOST_TOPIC = 200  # characters
+DSX_TOPICS = ("BMS/v1/PUB/Value/#", "BMS/v1/PUB/Metadata/#")
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """What the beginning of an address says."""
+
+    port: int  # where none is written
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a source is."""
+
+    scheme: str
+    host: str
+    port: int
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """What is particular to a kind."""
+
+    schemes: Mapping[str, Scheme]
+    has_path: bool  # of its addresses
+    options: Callable[[Mapping[str, Any]], dict[str, Any]]  # checked and filled up; raises ValueError
+
+
+def address_of(kind: str, text: str) -> Address:
+    """Read an address of a kind of source.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or is written as an IP address that may not be called. A name is resolved at each call.
+    """
+    schemes = KINDS[kind].schemes
+    written = " or ".join(f"{scheme}://" for scheme in schemes)
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"address is {text[:80]}; it is none: {error}") from error
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"address is {text[:80]}; must begin with {written}, then a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("address has a name or password in it; they have fields of their own")
+    if parts.query or parts.fragment or (parts.path not in ("", "/") and not KINDS[kind].has_path):
+        raise ValueError(f"address is {text[:80]}; must end after host and port")
+    scheme = schemes[parts.scheme]
+    port = scheme.port if port is None else port
+    if port not in {entry.port for entry in schemes.values()} and not 1024 <= port < 65536:
+        raise ValueError(f"address has port {port}; must be {scheme.port}, or 1024 to 65535")
+    try:
+        ipaddress.ip_address(parts.hostname)
+    except ValueError:
+        pass
+    else:
+        try:
+            outgoing.checked_addresses(parts.hostname, port)
+        except outgoing.CallRefused as refusal:
+            raise ValueError(f"address is {text[:80]}: {str(refusal).rstrip('.')}") from refusal
+    return Address(parts.scheme, parts.hostname, port, scheme.tls)
+
+
+def options_of(kind: str, options: Any) -> dict[str, Any]:
+    """Return the options of a kind of source, checked and filled up.
+
+    Raises
+    ------
+    ValueError
+        If one is unknown or odd.
+    """
+    if not isinstance(options, Mapping):
+        raise ValueError("options must be an object")
+    return KINDS[kind].options(options)
+
+
+def _mqtt_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    if unknown := sorted(map(str, set(options) - {"topics"})):
+        raise ValueError(f"options has {unknown[0][:60]}; of an MQTT broker there is topics")
+    topics = options.get("topics") or list(DSX_TOPICS)
+    if not isinstance(topics, list) or len(topics) > MOST_TOPICS:
+        raise ValueError(f"topics must be a list of 1 to {MOST_TOPICS} topic filters")
+    for topic in topics:
+        if not isinstance(topic, str) or not 0 < len(topic) <= MOST_TOPIC or not topic.isprintable():
+            raise ValueError(f"topics has {str(topic)[:80]!r}; must be 1 to {MOST_TOPIC} printable characters")
+        levels = topic.split("/")
+        if "#" in "/".join(levels[:-1]) or any(len(level) > 1 and set(level) & set("#+") for level in levels):
+            raise ValueError(f"topics has {topic[:80]}; + stands for a whole level, # for all that follow")
+    return {"topics": topics}
+
+
+KINDS: Mapping[str, SourceKind] = {
+    TelemetrySource.Kind.MQTT: SourceKind(
+        {"mqtts": Scheme(8883, tls=True), "mqtt": Scheme(1883, tls=False)}, has_path=False, options=_mqtt_options
+    ),
+}

@@ -1,0 +1,151 @@
+"""A site's telemetry sources: listed, named, changed, watched."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from facility.models import Site
+from facility.permissions import check_change_site
+from facility.views.lookup import visible_site_or_404
+from facility.views.parts import put_on_form
+from twin.models import SourceState, TelemetrySource
+from twin.runs.tables import as_csv
+from twin.telemetry import sources
+from twin.telemetry.source_kinds import DSX_TOPICS
+from twin.telemetry.source_words import missing, standing
+
+MOST_SHOWN = 50  # dead letters on a page; the API and the file have all that are kept
+
+
+class SourceForm(forms.ModelForm):
+    """Another machine, what is asked of it, and with which credential."""
+
+    topics = forms.CharField(
+        required=False,
+        widget=forms.Textarea({"rows": 3}),
+        help_text="One filter a line. # stands for all that follows, + for one level.",
+    )
+    password = forms.CharField(
+        required=False,
+        strip=False,
+        max_length=sources.MOST_SECRET,
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
+        help_text="Kept encrypted and never shown.",
+    )
+    forget = forms.BooleanField(
+        required=False, label="Forget the password", help_text="No password is sent from then on."
+    )
+
+    class Meta:
+        model = TelemetrySource
+        fields = ["name", "address", "topics", "username", "password", "forget", "enabled"]
+
+    def __init__(self, *args: Any, site: Site, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.instance.site = site
+        self.fields["topics"].initial = "\n".join(self.instance.options.get("topics", DSX_TOPICS))
+        if not self.instance.secret:
+            del self.fields["forget"]
+        else:
+            self.fields["password"].help_text = "One is kept, encrypted; empty leaves it as it is."
+
+    def _get_validation_exclusions(self) -> set[str]:
+        return super()._get_validation_exclusions() - {"site"}  # a site has each name once
+
+    def asked(self) -> tuple[TelemetrySource, str | None]:
+        """Return the source as it is to be saved, and its password: None where it stays."""
+        source: TelemetrySource = self.save(commit=False)
+        source.options = {"topics": self.cleaned_data["topics"].split()}
+        password = self.cleaned_data["password"] or None
+        return source, "" if self.cleaned_data.get("forget") else password
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def source_edit(request: HttpRequest, site: str, source: int | None = None) -> HttpResponse:
+    """Show and take a source, new or standing."""
+    site = visible_site_or_404(request.user, site)
+    check_change_site(request.user, site)
+    sources.check_call_out(request.user, site)
+    standing_one = get_object_or_404(site.telemetry_sources, pk=source) if source else None
+    form = SourceForm(request.POST or None, instance=standing_one, site=site)
+    if request.method == "POST" and form.is_valid():
+        asked, password = form.asked()
+        try:
+            saved = sources.source_save(user=request.user, source=asked, password=password)
+        except ValidationError as error:
+            options = error.message_dict.pop("options", None) if hasattr(error, "error_dict") else None
+            put_on_form(form, ValidationError({"topics": options, **error.message_dict}) if options else error)
+        else:
+            messages.success(request, f"Source {saved.name} saved.")
+            return redirect("telemetry-source", site.slug, saved.pk)
+    return render(request, "twin/telemetry/source_form.html", {"site": site, "source": standing_one, "form": form})
+
+
+@login_required
+@vary_on_headers("HX-Request")
+def source_detail(request: HttpRequest, site: str, source: int) -> HttpResponse:
+    """Show how a source stands and what it sent that was refused; the state alone where a page polls."""
+    site = visible_site_or_404(request.user, site)
+    rows = site.telemetry_sources.select_related("state").defer(*TelemetrySource.HEAVY)
+    found = get_object_or_404(rows, pk=source)
+    context = {"site": site, "source": found, **shown(found)}
+    if request.htmx:
+        return render(request, "twin/telemetry/_source_state.html", context)
+    return render(
+        request,
+        "twin/telemetry/source.html",
+        context
+        | {
+            "may_call_out": sources.may_call_out(request.user, site),
+            "plain_password": bool(found.secret) and found.address.startswith(("mqtt://", "http://")),
+        },
+    )
+
+
+def shown(source: TelemetrySource) -> dict[str, Any]:
+    """Return what the state of a source shows."""
+    state: SourceState = source.state
+    mark, words = standing(source)
+    return {
+        "state": state,
+        "mark": mark,
+        "words": words,
+        "missing": missing(source),
+        "refused": sorted(state.refused.items(), key=lambda entry: -entry[1]),
+        "n_refused": sum(state.refused.values()),
+        "noticed": sorted(state.noticed.items(), key=lambda entry: -entry[1]),
+        "letters": source.dead_letters.all()[:MOST_SHOWN],
+    }
+
+
+@login_required
+@require_POST
+def source_delete(request: HttpRequest, site: str, source: int) -> HttpResponse:
+    """Drop a source; its readings stay."""
+    site = visible_site_or_404(request.user, site)
+    check_change_site(request.user, site)
+    sources.check_call_out(request.user, site)
+    found = get_object_or_404(site.telemetry_sources, pk=source)
+    sources.source_delete(user=request.user, source=found)
+    messages.success(request, f"Source {found.name} was dropped; the readings that it sent stay.")
+    return redirect("site-telemetry", site.slug)
+
+
+@login_required
+def source_dead_letters(request: HttpRequest, site: str, source: int) -> HttpResponse:
+    """Give out the messages that were refused, as a table."""
+    site = visible_site_or_404(request.user, site)
+    found = get_object_or_404(site.telemetry_sources, pk=source)
+    rows = ([row.arrived_at.isoformat(), row.place, row.content, row.reason] for row in found.dead_letters.iterator())
+    text = as_csv(["arrived_at", "place", "content", "reason"], rows)
+    answer = HttpResponse(text, content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="dead-letters-{found.pk}.csv"'
+    return answer
