@@ -126,6 +126,11 @@ class Home:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
+    def is_answered(self) -> bool:
+        with contextlib.suppress(OSError):
+            return self.api("GET", "runs/")["count"] == len(self.runs())
+        return False
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -192,8 +197,14 @@ def test_a_run_outlives_its_pool_process_and_its_worker_and_is_completed_once(ne
     home.next_solver(first, second)
     assert home.runs() == [("running", 3, "")]
     assert not is_alive(second)  # the orphan of the killed worker does not go on solving
+    home.wait_until_open()
+    web = next(pid for pid in descendants(serve.pid) if b"twin.wsgi" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    web = web if stat(web)[1] == serve.pid else stat(web)[1]  # the process that started the one that answers
+    os.kill(web, signal.SIGKILL)
+    home.wait_for(lambda: "The web server ended with -9; a restart follows" in home.log(), "the notice of it")
     home.go()
     home.wait_for(lambda: home.runs() == [("done", 3, "")], "the end of the run")
+    home.wait_for(home.is_answered, "the restart of the web server")
     everybody = descendants(serve.pid)
     assert len(everybody) >= 4  # web server and its process, worker and its process
     serve.send_signal(signal.SIGINT)

@@ -32,7 +32,7 @@ MOST_SOLVERS = 4  # of the default; each has some 100 MB of its own
 WARM_UP = "twin.tasks.warm_up"  # by name: the module of tasks loads the solvers
 COMPILING_S = 300.0  # that the worker waits at a first start, while the solver processes compile for both
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-CALLED = {"worker": "The worker", "solvers": "The solver processes"}
+CALLED = {"web": "The web server", "worker": "The worker", "solvers": "The solver processes"}
 
 
 @dataclass(slots=True)
@@ -158,21 +158,19 @@ class Command(BaseCommand):
         self._say(f"Open http://{shown}:{port}/ and {how}. Ctrl-C ends it.")
 
     def _watch(self, children: dict[str, Child], stop: list[int]) -> None:
-        """Return on a signal; restart worker and solvers when they end; raise when the web server does."""
+        """Return on a signal; until then restart whatever ends."""
         swept_s = time.monotonic()
         while not stop:
             time.sleep(POLL_S)
-            if (code := children["web"].process.poll()) is not None:
-                raise CommandError(f"the web server ended with {code}")
-            for name in {"worker", "solvers"} & children.keys():
-                self._mend(name, children[name])
+            for name, child in children.items():
+                self._restart_ended(name, child)
             if "worker" in children and not children["worker"].process and (is_compiled() or _solvers_listen()):
                 children["worker"].start()
             if settings.TWIN_RING_EVERY_S and time.monotonic() - swept_s > settings.TWIN_RING_EVERY_S:
                 swept_s = time.monotonic()
                 self._recover(all_running=False)
 
-    def _mend(self, name: str, child: Child) -> None:
+    def _restart_ended(self, name: str, child: Child) -> None:
         now_s = time.monotonic()
         if child.restart_s <= now_s:
             child.start()
