@@ -2,7 +2,7 @@
 
 import os
 
-from celery import Celery
+from celery import Celery, signals
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "twin.settings")
@@ -11,3 +11,4 @@ app = Celery("twin")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["twin.runs", "twin.telemetry"])
 app.steps["worker"].add("twin.runs.worker_steps:RingStep")
+signals.setup_logging.connect(lambda **_: None, weak=False)  # workers log as `settings.LOGGING` says, with their ids

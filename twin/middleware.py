@@ -1,15 +1,19 @@
-"""What holds for every request before and after its view: bounded bodies, and faults of the surroundings in words."""
+"""What holds for every request before and after its view: its id and count, a bounded body, faults in words."""
 
 import logging
+import time
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from facility.api.problems import fault_of, problem_answer
+from twin import counters, log_ids
 
 API = "/api/"
+METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}  # any other word is the visitor's
 logger = logging.getLogger(__name__)
+requests = logging.getLogger("twin.requests")
 
 
 def refusal(request: HttpRequest, status: int, message: str, **headers: str) -> HttpResponse:
@@ -20,6 +24,36 @@ def refusal(request: HttpRequest, status: int, message: str, **headers: str) -> 
     for name, value in headers.items():
         answer[name] = value
     return answer
+
+
+class Counted:
+    """Give each request an id that logs, answer and solver process share; count it, time it and say so in the log."""
+
+    def __init__(self, get_response) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        start_s = time.perf_counter()
+        taken = log_ids.taken_or_new(request.META.get("HTTP_X_REQUEST_ID", ""))
+        request.META["HTTP_X_REQUEST_ID"] = taken  # before anybody reads the headers: the door hands them on
+        with log_ids.belonging(request_id=taken):
+            answer = self.get_response(request)
+            answer.headers[log_ids.HEADER] = taken
+            self._count(request, answer, time.perf_counter() - start_s)
+        return answer
+
+    def _count(self, request: HttpRequest, answer: HttpResponse, seconds: float) -> None:
+        if request.path.startswith(settings.STATIC_URL):
+            return  # a browser keeps them, and none takes long
+        route = (request.resolver_match and request.resolver_match.view_name) or counters.NO_ROUTE
+        method = request.method if request.method in METHODS else "other"
+        counters.REQUESTS.labels(counters.ROLE, method, route, str(answer.status_code)).inc()
+        counters.REQUEST_SECONDS.labels(counters.ROLE, route).observe(seconds)
+        if requests.isEnabledFor(logging.INFO):
+            told = {"method": method, "path": request.path, "route": route, "role": counters.ROLE}
+            user = getattr(request, "user", None)
+            told |= {"status": answer.status_code, "seconds": round(seconds, 4), "user_id": user.pk if user else None}
+            requests.info("%s %s %s", method, request.path, answer.status_code, extra=told)
 
 
 class BoundedBody:

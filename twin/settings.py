@@ -10,6 +10,10 @@ TWIN_PLANNERS_CALL    1: a site's planners may name machines to be called, not a
 TWIN_CREDENTIAL_KEYS  keys that seal credentials, the newest first (default: made once and kept in TWIN_HOME, mode 600)
 TWIN_RING_EVERY_S     how often a worker or `serve` looks for runs whose message was lost (default 5; 0: never)
 TWIN_SOLVES_HERE      1: a web process solves by itself instead of asking the solver processes of `serve`
+TWIN_LOG              json: log lines as JSON, with a line for each request (default: text)
+TWIN_METRICS_DIR      where processes of this machine count for /metrics (default: a folder in memory)
+TWIN_MONITORING_NETWORKS  machines that read /metrics and the details of /health/ without a token, e.g. 10.20.0.5/32
+TWIN_MIN_FREE_BYTES   free disk below which this installation is not ready (default 500,000,000)
 TWIN_DATA_DIR         published and measured figures for `manage.py validate`
 DJANGO_SECRET_KEY     (default: made once and kept in TWIN_HOME, mode 600)
 DJANGO_ALLOWED_HOSTS  comma separated (default: this machine)
@@ -18,12 +22,16 @@ EMAIL_URL             smtp+tls://user:password@host:587: links to a new password
 DJANGO_DEBUG          1 while developing
 """
 
+import hashlib
+import ipaddress
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import environ
 import plotly
+import pythonjsonlogger.core
 from csp.constants import NONCE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
@@ -77,6 +85,7 @@ INSTALLED_APPS = [
     "twin",
 ]
 MIDDLEWARE = [
+    "twin.middleware.Counted",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "twin.middleware.SecureHeaders",
@@ -94,6 +103,19 @@ MIDDLEWARE = [
     "twin.middleware.Faults",
 ]
 TWIN_SOLVES_HERE = env.bool("TWIN_SOLVES_HERE", default=False)
+try:
+    TWIN_MONITORING_NETWORKS = [ipaddress.ip_network(n) for n in env.list("TWIN_MONITORING_NETWORKS", default=[])]
+except ValueError as error:
+    raise ImproperlyConfigured(f"TWIN_MONITORING_NETWORKS: {error}; write 10.20.0.0/16") from error
+TWIN_MIN_FREE_BYTES = env.int("TWIN_MIN_FREE_BYTES", default=500_000_000)
+# Before the library of metrics is loaded, which reads it once. In memory: a full disk would end whoever counts.
+_memory = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
+_home = hashlib.sha256(os.fsencode(TWIN_HOME)).hexdigest()[:16]
+TWIN_METRICS_DIR = Path(env("TWIN_METRICS_DIR", default=str(_memory / f"twin-metrics-{os.getuid()}-{_home}")))
+TWIN_METRICS_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+if TWIN_METRICS_DIR.stat().st_uid != os.getuid():
+    raise ImproperlyConfigured(f"TWIN_METRICS_DIR is {TWIN_METRICS_DIR}, which belongs to somebody else")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(TWIN_METRICS_DIR)
 TWIN_SOLVERS = env.int("TWIN_SOLVERS", default=0)  # solver processes beside this one; `serve` says it to its children
 ROOT_URLCONF = "twin.solvers.urls" if TWIN_SOLVES_HERE else "twin.urls"
 WSGI_APPLICATION = "twin.wsgi.application"
@@ -239,6 +261,7 @@ if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]  # asked by machines beside this one, without the proxy
     # Subdomains and preload lists bind hosts that are not ours: that is for the operator of the domain to say.
     SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 else:  # plain HTTP on this machine only: `serve` refuses other machines without names, and the notes ask for HTTPS
@@ -251,12 +274,36 @@ if EMAIL_IS_SET:
     DEFAULT_FROM_EMAIL = env("TWIN_EMAIL_FROM", default="twin@localhost")
 X_FRAME_OPTIONS = "DENY"
 
+LOG_AS_JSON = {"text": False, "json": True}.get(env("TWIN_LOG", default="text"))
+if LOG_AS_JSON is None:
+    raise ImproperlyConfigured(f"TWIN_LOG is {env('TWIN_LOG')}; must be text or json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"ids": {"()": "twin.log_ids.Ids"}},
+    "formatters": {
+        "text": {"()": "twin.log_ids.Line"},
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": "{asctime}{levelname}{name}{message}",
+            "style": "{",
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+            "reserved_attrs": [*pythonjsonlogger.core.RESERVED_ATTRS, "ids", "request"],  # the last: Django's object
+        },
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if LOG_AS_JSON else "text",
+            "filters": ["ids"],
+        }
+    },
     "root": {"handlers": ["console"], "level": "WARNING"},
     # A mistyped address or form is the visitor's to mend; the console tells what is ours.
-    "loggers": {"django.request": {"level": "ERROR"}, "django.security": {"level": "WARNING"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security": {"level": "WARNING"},
+        "twin.requests": {"level": "INFO" if LOG_AS_JSON else "WARNING"},
+        "twin.runs.jobs": {"level": "INFO" if LOG_AS_JSON else "WARNING"},
+    },
 }

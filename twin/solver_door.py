@@ -127,6 +127,12 @@ def socket_path() -> Path:
     return Path(tempfile.gettempdir()) / f"twin-{os.getuid()}-{digest}" / "solvers.sock"
 
 
+def is_open() -> bool:
+    """Return whether solver processes are loaded and take questions."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(socket_path())) == 0
+
+
 _under_way: dict[tuple[int, str], Question] = {}  # by user and address
 _lock = threading.Lock()
 _places = threading.BoundedSemaphore(MOST_OPEN)

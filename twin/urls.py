@@ -5,7 +5,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from twin.views import account
+from twin.views import account, operations
 
 handler400 = "twin.views.errors.bad_request"
 handler403 = "twin.views.errors.forbidden"
@@ -26,6 +26,11 @@ urlpatterns = [
         name="password-reset-confirm",
     ),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("health/", operations.whole, name="health"),
+    path("health/live/", operations.alive, name="health-live"),
+    path("health/ready/", operations.ready, name="health-ready"),
+    path("metrics", operations.metrics_page, name="metrics"),
+    path("status/", operations.status_page, name="status"),
     path("api/", include("twin.api.urls")),
     path("", include("facility.urls")),
     path("", include("twin.views.urls")),

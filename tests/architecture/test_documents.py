@@ -14,6 +14,7 @@ MODEL_PAGES = tuple(
     f"docs/model/{path.name}" for path in sorted((REPOSITORY / "docs/model").glob("*.md")) if path.name != "README.md"
 )
 DECISIONS = tuple(f"docs/decisions/{path.name}" for path in sorted((REPOSITORY / "docs/decisions").glob("*.md")))
+OPERATE = tuple(f"docs/operate/{path.name}" for path in sorted((REPOSITORY / "docs/operate").glob("*.md")))
 DOCUMENTS = (
     "CONTRIBUTING.md",
     "SECURITY.md",
@@ -22,6 +23,7 @@ DOCUMENTS = (
     "docs/model/README.md",
     *MODEL_PAGES,
     *DECISIONS,
+    *OPERATE,
 )
 PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:md|toml|lock|svg))(?:::(\w+))?`")
 NAME = re.compile(r"`([A-Za-z_]\w{2,})`")

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 
 from facility.models import Layout
 from twin.core.provenance import Solver, solver_of
@@ -36,6 +37,10 @@ class Run(Job):
             ended_has_a_time("run_finished_at_iff_ended"),
             models.CheckConstraint(name="run_done_has_figures", condition=~Q(status="done") | Q(figures__isnull=False)),
         ]
+
+    def get_absolute_url(self) -> str:
+        """Return the page of the run."""
+        return reverse("run-detail", args=[self.id])
 
     @property
     def solver(self) -> Solver:

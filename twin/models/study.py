@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 
 from facility.models import Layout
 from twin.models.job import Job, ended_has_a_time
@@ -47,6 +48,10 @@ class Study(Job):
             models.CheckConstraint(name="study_ends_after_start", condition=Q(end_at__gt=models.F("start_at"))),
             models.UniqueConstraint(fields=["created_by", "key"], condition=~Q(key=""), name="study_key_user_unique"),
         ]
+
+    def get_absolute_url(self) -> str:
+        """Return the page of the study."""
+        return reverse("study-detail", args=[self.id])
 
     def __str__(self) -> str:
         return f"{self.get_kind_display().capitalize()} {str(self.id)[:8]}"

@@ -5,16 +5,19 @@ claimed. So a job is completed once, fails with a reason, or is cancelled; it ne
 """
 
 import logging
+import time
 from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
 import kombu.exceptions
+from celery import current_task
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from facility.permissions import check_write
+from twin import counters, log_ids
 from twin.celery import app
 from twin.exceptions import CannotSimulate, InvalidTransition, RunCancelled, RunLost
 from twin.models import Job, Run, Study
@@ -154,7 +157,13 @@ def publish(kind: type[Job], job_id: UUID) -> bool:
     Where it did not, the row says so, and `ring.jobs_ring` sends it again.
     """
     try:
-        app.send_task(kind.TASK, [str(job_id)], retry=True, retry_policy=PUBLISH_RETRY)
+        app.send_task(
+            kind.TASK,
+            [str(job_id)],
+            retry=True,
+            retry_policy=PUBLISH_RETRY,
+            headers={"asked_by_request": log_ids.request_id()},  # for the worker's log
+        )
     except (kombu.exceptions.KombuError, *app.connection_for_write().recoverable_connection_errors, OSError):
         kind.objects.filter(id=job_id).update(rung_at=None)
         logger.warning(
@@ -179,11 +188,17 @@ def perform(kind: type[Job], job_id: UUID, solve: Callable[[UUID, Lease], None])
     if attempt is None:
         recover()
         return
-    what = f"{kind._meta.verbose_name} {job_id}"
-    with Lease(kind, job_id, attempt) as lease:
+    what, start_s = f"{kind._meta.verbose_name} {job_id}", time.perf_counter()
+    asked_by = (current_task.request.get("asked_by_request") if current_task else "") or ""
+    with log_ids.belonging(request_id=asked_by, job_id=str(job_id)), Lease(kind, job_id, attempt) as lease:
         try:
             lease.check()
+            logger.info("%s begun, attempt %s", what, attempt)
             solve(job_id, lease)
+            seconds = time.perf_counter() - start_s
+            _count(kind, Job.Status.DONE)
+            counters.JOB_SECONDS.labels(kind._meta.model_name).observe(seconds)
+            logger.info("%s done", what, extra={"seconds": round(seconds, 3)})
         except RunLost:
             logger.warning("%s: dropped by attempt %s, another one has it", what, attempt)
         except RunCancelled as cancelled:
@@ -206,8 +221,13 @@ def _end(kind: type[Job], lease: Lease, job_id: UUID, to: Job.Status, message: s
     def end() -> None:
         if lease.mine.select_for_update().exists():
             move(kind, job_id, to=to, message=message)
+            transaction.on_commit(lambda: _count(kind, to))
 
     patiently(end)
+
+
+def _count(kind: type[Job], state: Job.Status) -> None:
+    counters.JOBS_ENDED.labels(kind._meta.model_name, str(state)).inc()
 
 
 def _sentence(error: Exception) -> str:

@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "twin.settings")
 os.environ["TWIN_SOLVES_HERE"] = "1"
+os.environ["TWIN_ROLE"] = "solver"  # in metrics and logs
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402  (reads the settings, which read the lines above)
 

@@ -14,6 +14,7 @@ from django.db.models import OuterRef, Subquery, Sum
 from numpy.typing import NDArray
 
 from facility.models import Site
+from twin import counters
 from twin.core.telemetry.quantities import GOOD, point_name
 from twin.core.telemetry.readings import MappedPoint, Readings
 from twin.models import TelemetryDay, TelemetryPoint
@@ -64,7 +65,14 @@ def append(site: Site, readings: Readings) -> tuple[int, int]:
         new, twice = _append(point, columns)
         accepted += new
         duplicate += twice
+    counts = {"accepted": accepted, "duplicate": duplicate, "refused": readings.refused.total()}
+    transaction.on_commit(lambda: _count(counts))
     return accepted, duplicate
+
+
+def _count(outcomes: dict[str, int]) -> None:
+    for outcome, n in outcomes.items():
+        counters.READINGS.labels(outcome).inc(n)
 
 
 def _append(point: TelemetryPoint, columns: Columns) -> tuple[int, int]:

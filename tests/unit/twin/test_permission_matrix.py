@@ -39,6 +39,8 @@ OWN = {
     "password-reset",
     "password-reset-confirm",
 }
+#: What is answered without sign-in: the way in, and whether the parts are there.
+FOR_ANYBODY = {"login", "password-reset", "password-reset-confirm", "health", "health-live", "health-ready"}
 SAYS_WHY = {"comparison-share", "comparison-revoke"}
 LEFT_OUT = ("admin:", "api-root", "api-schema", "api-docs")  # the console: tests/unit/facility/test_admin.py
 
@@ -219,7 +221,7 @@ def test_nobody_reads_of_a_site_that_they_may_not_see(world, who, client):
         if b"Secret campus" in content or (b"secret-site" in content and answer.status_code == 200):
             told.append((name, answer.status_code))
         if who == "nobody" and answer.status_code not in {301, 302, 401, 403, 405}:
-            assert name in {"login", "password-reset", "password-reset-confirm"}, (name, answer.status_code)
+            assert name in FOR_ANYBODY, (name, answer.status_code)
     assert told == []
 
 

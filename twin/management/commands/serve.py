@@ -84,6 +84,8 @@ class Command(BaseCommand):
     ) -> None:
         host, port = _address(bind)
         lock = _only_one_here()
+        for left in settings.TWIN_METRICS_DIR.glob("*.db"):
+            left.unlink(missing_ok=True)  # counts of processes of the last start
         _check_free(host, port)
         try:
             if not connection.introspection.table_names():
@@ -118,7 +120,7 @@ class Command(BaseCommand):
             self._wait_for_page(host, port, children["web"], stop)
             if not stop:
                 self._say_how_to_sign_in(host, port, n_samples)
-            if solvers and not stop and not _solvers_listen():
+            if solvers and not stop and not solver_door.is_open():
                 self._say("The solvers are being loaded; the first start on a machine compiles them, half a minute.")
             self._watch(children, stop)
         finally:
@@ -164,7 +166,7 @@ class Command(BaseCommand):
             time.sleep(POLL_S)
             for name, child in children.items():
                 self._restart_ended(name, child)
-            if "worker" in children and not children["worker"].process and (is_compiled() or _solvers_listen()):
+            if "worker" in children and not children["worker"].process and (is_compiled() or solver_door.is_open()):
                 children["worker"].start()
             if settings.TWIN_RING_EVERY_S and time.monotonic() - swept_s > settings.TWIN_RING_EVERY_S:
                 swept_s = time.monotonic()
@@ -268,12 +270,6 @@ def _gunicorn(module: str, bind: str, n_processes: int) -> list[str]:
         "warning",
         "--no-control-socket",
     ]
-
-
-def _solvers_listen() -> bool:
-    """Return whether the solver processes are loaded and take questions."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(solver_door.socket_path())) == 0
 
 
 def _worker_command(concurrency: int) -> list[str]:
