@@ -47,9 +47,26 @@ def test_the_verdict_names_the_layout_to_build_and_refuses_a_figure_to_rank_by(p
     found = planner.get(place, {"by": "tokens_per_joule"}).json()
     assert [row["figures"]["tokens_per_joule"] for row in found["ranking"]] == [5.0, 4.0]
     assert found["difference"]["tokens_per_joule"]["probability"] > 0.5
-    refused = planner.get(place, {"by": "mean_power"})
-    assert refused.status_code == 400
-    assert "by" in refused.json()["message"]
+    first, second = found["ranking"]
+    assert first["to_first"] is None
+    assert second["to_first"]["value"] == -1.0
+    for field, value in (("by", "mean_power"), ("equal", "money")):
+        refused = planner.get(place, {field: value})
+        assert refused.status_code == 400
+        assert field in refused.json()["message"]
+
+
+def test_at_equal_grid_power_what_grows_with_a_layout_is_scaled_to_the_least_peak(planner, runs):
+    for run, peak_w in zip(runs, (1e6, 2e6), strict=True):
+        stored = Run.objects.get(pk=run.pk)
+        stored.figures |= {"peak_power_w": peak_w, "output_tokens_per_s": 600.0}
+        stored.save(update_fields=["figures"])
+    place = f"{ADDRESS}{planner.post(ADDRESS, body(runs)).json()['id']}/verdict/"
+    found = planner.get(place, {"equal": "grid-power", "by": "tokens_per_joule"}).json()
+    assert "equal grid power" in found["basis"]
+    assert [row["figures"]["output_tokens_per_s"] for row in found["ranking"]] == [300.0, 600.0]
+    assert [row["figures"]["peak_power_w"] for row in found["ranking"]] == [1e6, 1e6]
+    assert [row["figures"]["tokens_per_joule"] for row in found["ranking"]] == [5.0, 4.0]
 
 
 def test_one_run_is_no_comparison(planner, runs):

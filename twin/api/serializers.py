@@ -10,6 +10,7 @@ from facility.api.serializers import ProductField
 from facility.models import Layout, Site, Weather
 from facility.permissions import visible_sites
 from twin.comparisons import sharing
+from twin.core.comparison.basis import BASES, CAPACITY_SHARE
 from twin.core.comparison.compare import Comparison as Compared
 from twin.core.figures_of_merit import FIGURES, RANKED_BY, SERIES_BY_NAME
 from twin.core.results.details import run_details
@@ -339,9 +340,24 @@ class ReferenceSerializer(serializers.Serializer):
 
 
 class VerdictQuestionSerializer(serializers.Serializer):
-    """The figure that ranks the layouts of a comparison."""
+    """The figure that ranks the layouts of a comparison, and what is equal between them."""
 
+    equal = serializers.ChoiceField(
+        choices=BASES,
+        default=CAPACITY_SHARE,
+        help_text="`demand`: the first one's requests, solved anew; `capacity-share`: each at its scenario's share of "
+        "its own capacity; `grid-power`: each scaled in proportion to the least peak at the meter.",
+    )
     by = serializers.ChoiceField(choices=[figure.name for figure in FIGURES if figure.better], default=RANKED_BY)
+
+
+class DifferenceSerializer(serializers.Serializer):
+    """One layout of a ranking less another, with its 80 % band and how likely the first is the better."""
+
+    value = serializers.FloatField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+    probability = serializers.FloatField()
 
 
 class RankedSerializer(serializers.Serializer):
@@ -352,15 +368,7 @@ class RankedSerializer(serializers.Serializer):
     bands = serializers.DictField(child=serializers.ListField(child=serializers.FloatField()))
     blocked = serializers.ListField(child=serializers.CharField())
     misses_targets = serializers.ListField(child=serializers.CharField())
-
-
-class DifferenceSerializer(serializers.Serializer):
-    """The first of a ranking less the second, with its 80 % band and how likely the first is the better."""
-
-    value = serializers.FloatField()
-    low = serializers.FloatField()
-    high = serializers.FloatField()
-    probability = serializers.FloatField()
+    to_first = DifferenceSerializer(allow_null=True, help_text="Less the first of the ranking, in the ranking figure.")
 
 
 class VerdictSerializer(serializers.Serializer):

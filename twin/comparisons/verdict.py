@@ -1,10 +1,24 @@
 """The verdict over layouts as they are described now."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from facility.models import Layout
-from twin.core.comparison.verdict import CAPACITY_SHARE, Candidate, solution, verdict, verdict_of
+from twin.core.comparison.basis import CAPACITY_SHARE, DEMAND, GRID_POWER
+from twin.core.comparison.verdict import (
+    EXTENSIVE,
+    Candidate,
+    Solution,
+    at_equal_grid_power,
+    check_asked,
+    solution,
+    solved,
+    verdict,
+    verdict_of,
+)
 from twin.core.figures_of_merit import RANKED_BY
 from twin.core.inputs.layout import layout_inputs
 from twin.core.results.details import run_details
@@ -36,22 +50,47 @@ def layouts_verdict(
     return verdict(candidates, basis, by)
 
 
-def runs_verdict(runs: Sequence[Run], labels: Sequence[str] | None = None, *, by: str = RANKED_BY) -> dict[str, Any]:
+def runs_verdict(
+    runs: Sequence[Run],
+    labels: Sequence[str] | None = None,
+    *,
+    basis: str = CAPACITY_SHARE,
+    by: str = RANKED_BY,
+) -> dict[str, Any]:
     """Return the verdict over finished runs as they were stored; a blocking finding of the run sets its layout apart.
 
-    What would change it is read off their tornados, where they were asked for.
+    At equal demand what was stored is solved anew, under the requests of the first run. What would change the answer is
+    read off their tornados, where they were asked for and hold on that basis.
 
     Raises
     ------
     ValueError
-        If fewer than two are given.
+        If fewer than two are given, or basis or figure are unknown.
     """
+    check_asked(runs, basis, by)
     names = labels or [f"{run.layout.path}, {run.scenario.slug}" for run in runs]
-    solutions = []
+    if basis == DEMAND:
+        anew = _solved_at_equal_demand(tuple(run.id for run in runs))
+        return verdict_of([replace(each, name=name) for each, name in zip(anew, names, strict=True)], basis, by)
+    stored = [
+        solution(candidate, candidate.inputs, run.figures, run.bands or {}, run_details(run.details))
+        for run, candidate in zip(runs, map(_candidate, runs, names), strict=True)
+    ]
     tornados = {name: rows for run, name in zip(runs, names, strict=True) if (rows := sensitivity_rows(run))}
-    for run, name in zip(runs, names, strict=True):
-        details, read = run_details(run.details), snapshot.inputs_stored(run.inputs)
-        found = [finding for finding in details.findings if finding.severity == BLOCKING]
-        reasons = tuple(f"{finding.object_name}: {finding.message}" for finding in found)
-        solutions.append(solution(Candidate(name, read, reasons), read, run.figures, run.bands or {}, details))
-    return verdict_of(solutions, by=by, tornados=tornados)
+    if basis == GRID_POWER:
+        return verdict_of(at_equal_grid_power(stored), basis, by, tornados={} if by in EXTENSIVE else tornados)
+    return verdict_of(stored, basis, by, tornados=tornados)
+
+
+def _candidate(run: Run, name: str) -> Candidate:
+    """Return a finished run's layout as it was, and why it could not be built."""
+    found = [finding for finding in run_details(run.details).findings if finding.severity == BLOCKING]
+    reasons = tuple(f"{finding.object_name}: {finding.message}" for finding in found)
+    return Candidate(name, snapshot.inputs_stored(run.inputs), reasons)
+
+
+@lru_cache(maxsize=16)
+def _solved_at_equal_demand(ids: tuple[UUID, ...]) -> tuple[Solution, ...]:
+    """Return the layouts of finished runs, which never change, under the requests of the first."""
+    runs = Run.objects.defer("series", "racks").in_bulk(ids)
+    return tuple(solved([_candidate(runs[run_id], str(run_id)) for run_id in ids], DEMAND))

@@ -1,5 +1,6 @@
 """What runs and comparisons say beyond what is stored: launch settings and the verdict, answered."""
 
+from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -28,4 +29,8 @@ class Comparisons(ComparisonViewSet):
         """Return the verdict."""
         _, runs = self.runs_compared()
         asked = query(serializers.VerdictQuestionSerializer, request)
-        return Response(plain_json(runs_verdict(runs, by=asked["by"])))
+        try:
+            found = runs_verdict(runs, basis=asked["equal"], by=asked["by"])
+        except ValueError as error:
+            raise exceptions.ValidationError({"equal": f"these runs cannot be solved so: {error}"}) from error
+        return Response(plain_json(found))

@@ -1,6 +1,7 @@
 """Runs and layouts side by side; kept comparisons open only for whoever may see every site in them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -23,8 +24,10 @@ from twin.core.charts import run as run_charts
 from twin.core.charts.comparison import LETTERS
 from twin.core.comparison import plan_difference
 from twin.core.comparison.assumptions import DATA
+from twin.core.comparison.basis import BASES, BASIS_LABELS, CAPACITY_SHARE
 from twin.core.comparison.compare import Comparison as Compared
 from twin.core.comparison.compare import compare, falls_between, model_note
+from twin.core.comparison.verdict import likely_text, percent_text
 from twin.core.figures_of_merit import BY_NAME
 from twin.core.provenance import MODEL_VERSION
 from twin.core.results.details import run_details
@@ -146,8 +149,18 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
     ids = [run.id for run in runs]
     columns = [column(run, i, [other for other in ids if other != run.id]) for i, run in enumerate(runs)]
     start, end = chosen_pair(request, len(runs))
+    basis, labels = asked_basis(request), [run_column["label"] for run_column in columns]
+    try:
+        verdict = runs_verdict(runs, labels, basis=basis)
+    except ValueError as error:  # solved anew, one of them cannot be
+        messages.error(request, f"They cannot be compared at {BASIS_LABELS[basis]}: {error}.")
+        basis, verdict = CAPACITY_SHARE, runs_verdict(runs, labels)
     context = {
-        "verdict": runs_verdict(runs, [run_column["label"] for run_column in columns]),
+        "verdict": verdict,
+        "basis": basis,
+        "bases": basis_links(request, basis),
+        "ranking": ranking_rows(verdict, columns),
+        "differences": difference_rows(verdict),
         "kept": kept,
         "ids": joined(ids),
         "columns": columns,
@@ -177,6 +190,76 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
             "may_revoke": sharing.may_revoke(request.user, kept),
         }
     return render(request, "twin/compare.html", context)
+
+
+def asked_basis(request: HttpRequest) -> str:
+    """Return at what the address compares: equal share of own capacity unless it says otherwise.
+
+    Raises
+    ------
+    Http404
+        If it names no basis.
+    """
+    asked = request.GET.get("equal", CAPACITY_SHARE)
+    if asked not in BASES:
+        raise Http404(f"equal is {asked!r}; must be one of {', '.join(BASES)}.")
+    return asked
+
+
+def basis_links(request: HttpRequest, basis: str) -> list[dict]:
+    """Return the addresses that compare the same runs at something else."""
+    links = []
+    for name, label in BASIS_LABELS.items():
+        asked = request.GET.copy()
+        asked["equal"] = name
+        links.append({"label": label, "address": f"?{asked.urlencode()}", "chosen": name == basis})
+    return links
+
+
+def ranking_rows(verdict: Mapping[str, Any], columns: list[dict]) -> list[dict]:
+    """Return the layouts best first, each with its place, its column and how far it is behind the first."""
+    by_label = {run_column["label"]: run_column for run_column in columns}
+    able = [row["layout"] for row in verdict["ranking"] if not row["blocked"]]
+    tied = {name for group in verdict["ties"] for name in group}
+    return [
+        row
+        | {
+            "column": by_label[row["layout"]],
+            "place": None if row["blocked"] else able.index(row["layout"]) + 1,
+            "tied": row["layout"] in tied,
+            "per_mw": None if (per_j := row["figures"]["good_tokens_per_joule"]) is None else per_j * 1e6,
+            "behind_text": behind_text(row["to_first"], verdict["ranking"][0], verdict["by"]),
+        }
+        for row in verdict["ranking"]
+    ]
+
+
+def behind_text(to_first: Mapping[str, float] | None, first: Mapping[str, Any], by: str) -> str:
+    """Return by which share a layout is behind the first of its ranking, and how likely the first is the better."""
+    best = first["figures"][by]
+    if to_first is None or not best:
+        return ""
+    return f"{percent_text(to_first['value'] / best)}, {likely_text(1 - to_first['probability'])}"
+
+
+def difference_rows(verdict: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the first of the ranking against the second, figure by figure; None where there is no second."""
+    able = [row for row in verdict["ranking"] if not row["blocked"]]
+    if len(able) < 2:
+        return None
+    first, second = able[:2]
+    rows = [
+        {
+            "figure": BY_NAME[name],
+            "first": first["figures"][name],
+            "second": second["figures"][name],
+            "value": entry["value"],
+            "ends": [entry["low"], entry["high"]] if entry["low"] != entry["high"] else None,
+            "likely": likely_text(entry["probability"]),
+        }
+        for name, entry in verdict["difference"].items()
+    ]
+    return {"first": first["layout"], "second": second["layout"], "rows": rows}
 
 
 def older(request: HttpRequest, runs: list[Run], columns: list[dict], compared: Compared) -> list[dict]:

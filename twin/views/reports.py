@@ -17,7 +17,7 @@ from twin.core.report.run import run_report
 from twin.core.report.xlsx import xlsx
 from twin.models import Run
 from twin.runs.source import reported
-from twin.views.comparisons import as_compared, asked_ids, visible_runs_or_404
+from twin.views.comparisons import as_compared, asked_basis, asked_ids, visible_runs_or_404
 from twin.views.report_html import html
 from twin.views.runs import visible_run_or_404
 
@@ -45,7 +45,10 @@ def report_of_comparison(request: HttpRequest) -> tuple[Report, str]:
         raise Http404("A report of a comparison needs at least two runs in its address: ?runs=…,…")
     runs = visible_runs_or_404(request, ids)
     compared = compare([as_compared(run) for run in runs])
-    judged = runs_verdict(runs, lettered(compared))
+    try:
+        judged = runs_verdict(runs, lettered(compared), basis=asked_basis(request))
+    except ValueError as error:
+        raise Http404(f"These runs cannot be compared so: {error}.") from error
     content = comparison_report([reported(run, drawn=False) for run in runs], compared, judged, made=made_now())
     return content, f"comparison-{'-'.join(str(run.id)[:4] for run in runs)}"
 

@@ -63,6 +63,33 @@ def test_what_differs_comes_before_the_figures(runs):
     assert "UPS-A" in text
 
 
+def test_a_run_that_cannot_be_solved_anew_says_so_and_keeps_its_page(runs):
+    text = page_of(runs, signed_in(*sites(runs)), equal="demand")
+    assert "They cannot be compared at equal demand: Rack A-00" in text
+    assert "equal share of own capacity: each layout" in text
+
+
+@pytest.mark.compiled
+@pytest.mark.usefixtures("catalogue")
+def test_layouts_are_compared_at_equal_demand_where_the_address_says_so(runs):
+    client = signed_in(*sites(runs))
+    assert "equal share of own capacity: each layout" in page_of(runs, client)
+    text = page_of(runs, client, equal="demand")
+    assert "equal demand: the requests per second of A" in text
+    assert "Demand differs" not in text
+    refused = client.get(reverse("compare"), {"runs": ",".join(str(run.id) for run in runs), "equal": "money"})
+    assert refused.status_code == 404
+
+
+def test_a_layout_that_cannot_be_built_stands_unranked_with_its_reason(runs):
+    finding = {"object_kind": "feed", "object_name": "UPS-A", "rule": "feed-capacity", "severity": "blocking"}
+    runs[1].details |= {"findings": [finding | {"message": "It carries 3 MW of 2 MW.", "value": 3e6, "limit": 2e6}]}
+    runs[1].save()
+    text = page_of(runs, signed_in(*sites(runs)))
+    assert "cannot be built</span> UPS-A: It carries 3 MW of 2 MW." in text
+    assert " cannot be built as drawn." in text
+
+
 def test_runs_of_different_scenarios_say_so_first(runs):
     client = signed_in(*sites(runs))
     assert "answer different questions" not in page_of(runs, client)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
+from twin.core.comparison.basis import BASES, CAPACITY_SHARE, DEMAND, GRID_POWER
 from twin.core.comparison.sensitivity import Variation, sensitivity, variations
 from twin.core.comparison.tornado import SensitivityRow
 from twin.core.figures_of_merit import BY_NAME, RANKED_BY
@@ -20,10 +21,9 @@ from twin.core.results.details import RunDetails
 from twin.core.results.figures import figures_of_merit, served_in
 from twin.core.solve.estimate import estimated_year
 from twin.core.solve.simulate import described, simulate
-from twin.core.text.numbers import quantity_text
+from twin.core.text.engine_names import ENGINE_NAMES
+from twin.core.text.numbers import GAP, quantity_text
 
-DEMAND, CAPACITY_SHARE, GRID_POWER = "demand", "capacity-share", "grid-power"
-BASES = (DEMAND, CAPACITY_SHARE, GRID_POWER)
 SHOWN = (
     "good_tokens_per_s",
     "good_tokens_per_joule",
@@ -39,6 +39,7 @@ SHOWN = (
     "mean_power_w",
     "pue",
 )
+DIFFERENCE = ("value", "low", "high", "probability")  # of being the better
 EXTENSIVE = ("good_tokens_per_s", "output_tokens_per_s", "peak_power_w", "mean_power_w")
 Z80 = 1.2815515655446004  # half the 80 % band of a normal law, in standard deviations
 LIKELY = 0.8  # below this probability the better of two is a tie
@@ -89,13 +90,14 @@ def verdict(candidates: Sequence[Candidate], basis: str = CAPACITY_SHARE, by: st
     ValueError
         If fewer than two candidates are given, or basis or figure are unknown.
     """
+    check_asked(candidates, basis, by)
+    return verdict_of(solved(candidates, basis), basis, by, with_flips=True)
+
+
+def check_asked(compared: Sequence[Any], basis: str, by: str) -> None:
+    """Raise ValueError if fewer than two are compared, or basis or figure are unknown."""
     if basis not in BASES:
         raise ValueError(f"basis is {basis!r}; must be one of {', '.join(BASES)}")
-    _check(candidates, by)
-    return verdict_of(_solved(candidates, basis), basis, by, with_flips=True)
-
-
-def _check(compared: Sequence[Any], by: str) -> None:
     if len(compared) < 2:
         raise ValueError(f"{len(compared)} layout given; a comparison needs at least 2")
     if by not in BY_NAME or BY_NAME[by].better not in ("higher", "lower"):
@@ -114,7 +116,7 @@ def verdict_of(
 
     What would change it takes solving them anew (`with_flips`), or is read off their `tornados`, by name of a solution.
     """
-    _check(solutions, by)
+    check_asked(solutions, basis, by)
     ranked = ranking(solutions, by)
     able = [solution for solution in ranked if not solution.blocked]
     ties = _ties(able, by)
@@ -129,7 +131,7 @@ def verdict_of(
         "sentence": _sentence(able, fit, winner, tied_first, flips, by, ranked),
         "basis": _basis_text(basis, solutions),
         "by": by,
-        "ranking": [_as_json(solution) for solution in ranked],
+        "ranking": [_as_json(solution, able[0] if able else None, by) for solution in ranked],
         "winner": winner.name if winner else None,
         "difference": _differences(*pair) if pair else {},
         "ties": ties,
@@ -165,27 +167,40 @@ def missed_targets(details: RunDetails) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _solved(candidates: Sequence[Candidate], basis: str) -> list[Solution]:
+def solved(candidates: Sequence[Candidate], basis: str) -> list[Solution]:
+    """Return every candidate solved on the basis that `verdict` explains."""
     inputs = [candidate.inputs for candidate in candidates]
     if basis == DEMAND:
         asked = _requests_per_s(inputs[0])
         inputs = [_with_requests(each, asked) for each in inputs]
     results = [simulate(each) for each in inputs]
-    peaks_w = [result.figures["peak_power_w"] or 0.0 for result in results]
+    found = [
+        solution(candidate, each, result.figures, result.bands, result.details)
+        for candidate, each, result in zip(candidates, inputs, results, strict=True)
+    ]
+    return at_equal_grid_power(found) if basis == GRID_POWER else found
+
+
+def at_equal_grid_power(solutions: Sequence[Solution]) -> list[Solution]:
+    """Return each solution with what grows with its size scaled in proportion to the least peak at the meter."""
+    peaks_w = [solution.figures["peak_power_w"] or 0.0 for solution in solutions]
     least_w = min((peak_w for peak_w in peaks_w if peak_w), default=0.0)  # what draws nothing scales nothing
-    found = []
-    for candidate, each, result, peak_w in zip(candidates, inputs, results, peaks_w, strict=True):
-        scale = least_w / peak_w if basis == GRID_POWER and peak_w else 1.0
-        figures = {
-            name: value * scale if name in EXTENSIVE and value is not None else value
-            for name, value in result.figures.items()
-        }
-        bands = {
-            name: [low * scale, high * scale] if name in EXTENSIVE else [low, high]
-            for name, (low, high) in result.bands.items()
-        }
-        found.append(solution(candidate, each, figures, bands, result.details))
-    return found
+    return [
+        _scaled(solution, least_w / peak_w if peak_w else 1.0)
+        for solution, peak_w in zip(solutions, peaks_w, strict=True)
+    ]
+
+
+def _scaled(solution: Solution, scale: float) -> Solution:
+    figures = {
+        name: value * scale if name in EXTENSIVE and value is not None else value
+        for name, value in solution.figures.items()
+    }
+    bands = {
+        name: [low * scale, high * scale] if name in EXTENSIVE else [low, high]
+        for name, (low, high) in solution.bands.items()
+    }
+    return replace(solution, figures=figures, bands=bands)
 
 
 def solution(
@@ -245,7 +260,7 @@ def _differences(one: Solution, other: Solution) -> dict[str, dict[str, float]]:
     found = {}
     for figure in SHOWN:
         if BY_NAME[figure].better and (difference := _difference(one, other, figure)) is not None:
-            found[figure] = dict(zip(("value", "low", "high", "probability"), difference, strict=True))
+            found[figure] = dict(zip(DIFFERENCE, difference, strict=True))
     return found
 
 
@@ -362,13 +377,17 @@ def _turn(moved: Sequence[Variation | None], by: str, sign: float, stands: Seque
     return far
 
 
-def _as_json(solution: Solution) -> dict[str, Any]:
+def _as_json(solution: Solution, first: Solution | None, by: str) -> dict[str, Any]:
+    to_first = None
+    if first is not None and solution is not first and not solution.blocked:
+        to_first = _difference(solution, first, by)
     return {
         "layout": solution.name,
         "figures": {name: solution.figures[name] for name in solution.figures},
         "bands": {name: list(band) for name, band in solution.bands.items()},
         "blocked": list(solution.blocked),
         "misses_targets": list(solution.misses),
+        "to_first": dict(zip(DIFFERENCE, to_first, strict=True)) if to_first else None,
     }
 
 
@@ -377,6 +396,8 @@ def _basis_text(basis: str, solutions: Sequence[Solution]) -> str:
         return f"equal demand: the requests per second of {solutions[0].name}"
     if basis == GRID_POWER:
         return "equal grid power: each layout scaled in proportion to the least peak at the meter"
+    if all(share.requests_per_s is not None for each in solutions for share in each.inputs.scenario.workloads):
+        return "the requests per second that the scenario states"
     return "equal share of own capacity: each layout at the scenario's busiest hour over what it can serve"
 
 
@@ -389,11 +410,14 @@ def _assumptions(basis: str, solutions: Sequence[Solution], by: str) -> list[str
             for solution, value in zip(solutions, offered, strict=True)
         )
         found.append(f"Demand differs, each being asked for its own share of capacity: {texts}")
-    scenario = solutions[0].inputs.scenario
+    scenarios = dict.fromkeys(
+        f"{each.name}, engine {ENGINE_NAMES.get(each.engine, each.engine)}, requests above capacity: {each.admission}"
+        for each in (solution.inputs.scenario for solution in solutions)
+    )
     found += [
-        f"Scenario {scenario.name}, engine {scenario.engine}, requests above capacity: {scenario.admission}",
+        f"Scenario{'s' if len(scenarios) > 1 else ''} {'; '.join(scenarios)}",
         f"Ranked by {BY_NAME[by].label.lower()}; no layout that misses a latency target ranks above one that keeps all",
-        f"A difference less than {_percent(LIKELY)} likely is a tie",
+        f"A difference less than {percent_text(LIKELY)} likely is a tie",
     ]
     return found
 
@@ -421,8 +445,8 @@ def _sentence(
         runner_up = able[1].figures[by]
         ahead = abs(value / runner_up) if runner_up else 0.0
         return (
-            f"Too close to call: {able[0].name} is ahead of {able[1].name} by {_percent(ahead)} in {label}, only "
-            f"{_percent(probability)} likely.{blocked}"
+            f"Too close to call: {able[0].name} is ahead of {able[1].name} by {percent_text(ahead)} in {label}, only "
+            f"{likely_text(probability)}.{blocked}"
         )
     assert winner is not None
     if len(able) == 1:
@@ -443,10 +467,18 @@ def _sentence(
         to = f"{flip['to']:.3g} {flip['unit']}" if isinstance(flip["to"], float) else str(flip["to"])
         turned = f"; {flip['winner_then']} wins if {flip['input']} goes to {to}"
     return (
-        f"Build {winner.name}: {_percent(share)} {more} {label} than {other.name}, {_percent(probability)} likely"
-        f"{turned}.{blocked}"
+        f"Build {winner.name}: {percent_text(share)} {more} {label} than {other.name}, "
+        f"{likely_text(probability)}{turned}.{blocked}"
     )
 
 
-def _percent(share: float) -> str:
-    return f"{share * 100:.0f} %"
+def likely_text(probability: float) -> str:
+    """Return how likely something is, "79 % likely": rounded down, so that a tie stays below its limit."""
+    if probability > 0.99:
+        return f"over 99{GAP}% likely" if probability < 1 else "certain"
+    return f"{int(probability * 100)}{GAP}% likely"
+
+
+def percent_text(share: float) -> str:
+    """Return a share to whole percents, "−31 %"."""
+    return f"{'−' if share <= -0.005 else ''}{abs(share) * 100:.0f}{GAP}%"

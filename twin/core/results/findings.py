@@ -269,5 +269,5 @@ def _drills(details: RunDetails) -> Iterator[RunFinding]:
             trip if trip is not None else throttle,
             QUICK_TRIP_S if quick else row.followed_s,
             "s",
-            against="sooner than" if quick else "within",
+            against="to the trip, standby takes" if quick else "within",
         )

@@ -5,7 +5,7 @@ import json
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from twin.comparisons.verdict import layouts_verdict
-from twin.core.comparison.verdict import BASES, CAPACITY_SHARE
+from twin.core.comparison.basis import BASES, CAPACITY_SHARE
 from twin.core.figures_of_merit import BY_NAME, RANKED_BY
 from twin.core.text.numbers import quantity_text
 from twin.exceptions import CannotSimulate
