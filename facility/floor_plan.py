@@ -6,6 +6,7 @@ at 0°, larger x at 90°, larger y at 180° and smaller x at 270°; at 90° and 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -120,9 +121,18 @@ def clearances(
     nearest : ndarray, shape (2, n)
         Index of that object, -1 where there is none.
     """
+    clear_m, nearest = _clearances(
+        np.asarray(rectangles, dtype=float).tobytes(), np.asarray(front_deg, dtype=np.int64).tobytes()
+    )
+    return clear_m.copy(), nearest.copy()
+
+
+@lru_cache(maxsize=64)  # an edit changes one hall; the others are those of before
+def _clearances(corners: bytes, fronts: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    rectangles, front_deg = np.frombuffer(corners).reshape(-1, 4), np.frombuffer(fronts, dtype=np.int64)
     n = len(rectangles)
     clear_m, nearest = np.full((2, n), np.inf), np.full((2, n), -1)
-    quarter = np.asarray(front_deg) // 90
+    quarter = front_deg // 90
     # Objects that face along y are passed by what stands beside them in x, and the other way round.
     for across, along, first in ((0, 1, 0), (1, 0, 3)):
         facing = np.flatnonzero(quarter % 2 == across)

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from facility.catalogue.fields import CHOICES, FIELDS, FLAG, INTEGER, NUMBER, NUMBERS, TEXT, TEXTS
@@ -126,6 +126,7 @@ def field(kind: str, name: str) -> Field | None:
     return Field(name, type_, unit, low, high, meaning)
 
 
+@lru_cache(maxsize=4096)  # a snapshot asks for the same names each time
 def unit_of(name: str) -> tuple[str, float, float]:
     """Return the unit a field's suffix names and the widest plausible range in it."""
     for part in reversed(re.split(r"[.\[\]]+", name)):

@@ -174,6 +174,9 @@ def best_switching(failed: ArrayLike, capacity_frac: ArrayLike) -> FloatArray:
     """
     table, left = np.asarray(failed, dtype=np.int64), np.asarray(capacity_frac, dtype=np.float64)
     best = left.copy()
+    alone = np.count_nonzero(table, axis=1) == 1
+    if np.all(alone) and np.all(np.count_nonzero(table, axis=0) <= 1):
+        return best  # no state has what another has and more
     with_group = [np.flatnonzero(column) for column in table.T]
     for i, row in enumerate(table):
         groups = np.flatnonzero(row)

@@ -23,8 +23,8 @@ PROGRAM = (
     "import json; from twin.benchmarks import simulate; "
     "print(json.dumps(simulate.measure({what!r}, {n_racks}, {n_classes})))"
 )
-REACH_CLASSES_S = 2.0
-REACH_DIFFERENT_S = 8.0
+REACH_CLASSES_S = 1.0
+REACH_DIFFERENT_S = 4.0
 REACH_GROWTH = 4.4
 REACH_BYTES = 600e6
 REACH_PAGE_S = 0.3

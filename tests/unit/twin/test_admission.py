@@ -1,13 +1,15 @@
 """What becomes of demand above capacity, in tokens, latencies, attainment and cost."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from twin.core.inputs.admission import ASSUMED_PATIENCE_S, RULES, queue, refuse
 from twin.core.inputs.layout import layout_inputs
-from twin.core.solve.simulate import simulate
+from twin.core.results.figures import Served
+from twin.core.solve.simulate import described, simulate
 
 HOUR_S = 3600.0
 
@@ -100,3 +102,20 @@ def test_each_rule_treats_the_same_overload_in_its_own_way(run):
         assert figures["served_frac"] + figures["refused_frac"] == pytest.approx(1.0, abs=3e-3)  # some still wait
         assert figures["good_tokens_per_s"] <= figures["output_tokens_per_s"]
         assert figures["good_tokens_per_s"] == figures["goodput_tokens_per_s"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("admission", RULES)
+def test_another_demand_serves_what_a_scenario_of_that_demand_does(sample_inputs, admission):
+    taken = sample_inputs("sterling/gb200-nvl72")
+    year = described(layout_inputs(taken | {"scenario": taken["scenario"] | {"admission": admission}}))
+    shape = (year.weather.n_elements, len(year.pools))
+    clock, running = np.full(shape, 0.97), np.full(shape, 0.8)
+    running[100:200] = 0.3
+    served = Served(year.pools, clock, running)
+    for share in (0.5, 1.0, 1.4):
+        moved = [replace(pool, demand_per_s=share * pool.demand_per_s) for pool in year.pools]
+        then = Served(moved, clock, running)
+        made, good = served.at_demand(np.full(len(moved), share))
+        assert made == pytest.approx(then.output_tokens_per_s.sum(), rel=1e-12)
+        assert good == pytest.approx(then.goodput(slice(None)), rel=1e-12)

@@ -12,6 +12,7 @@ from twin.core.results.economics import (
     options,
     owned_cost_usd,
     price_band_log,
+    price_ends,
     real_rate_frac,
     rented_cost_usd,
     rented_costs,
@@ -154,10 +155,12 @@ def test_owning_wins_when_its_savings_have_paid_for_what_was_built():
 def test_the_band_of_a_cost_holds_prices_lives_and_licences():
     bounds = {"accelerator_years": (4, 6, "yr"), "licence_usd_per_accelerator": (0, 4500, "$")}
 
-    below, above = price_band_log(owned_cost_usd, USED, PRICES, bounds)
-    one, other = (price_band_log(owned_cost_usd, USED, PRICES, {name: ends}) for name, ends in bounds.items())
+    below, above = price_band_log(owned_cost_usd, USED, PRICES, price_ends(PRICES, bounds))
+    alone = (price_ends(PRICES, {name: ends}) for name, ends in bounds.items())
+    one, other = (price_band_log(owned_cost_usd, USED, PRICES, ends) for ends in alone)
     assert below < min(one[0], other[0]) < 0
     assert below == pytest.approx(-((one[0] ** 2 + other[0] ** 2) ** 0.5))
     assert above == pytest.approx(one[1])  # the licence stands at its high end
     assert other[1] == 0.0
-    assert price_band_log(owned_cost_usd, replace(USED, output_tokens=0.0), PRICES, bounds) == (0.0, 0.0)
+    nothing_made = replace(USED, output_tokens=0.0)
+    assert price_band_log(owned_cost_usd, nothing_made, PRICES, price_ends(PRICES, bounds)) == (0.0, 0.0)

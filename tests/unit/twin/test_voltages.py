@@ -93,6 +93,14 @@ def test_too_much_load_for_the_lines_has_no_voltage():
     assert np.isnan(at).all()
 
 
+def test_a_branch_without_voltage_leaves_the_others_of_its_source_theirs():
+    utility, short = feed(1, "U", "utility", None), feed(2, "B", "busway", 1, product_id=1) | {"length_m": 10.0}
+    _, alone = voltages([0.0, 400e3], utility, short)
+    _, at = voltages([0.0, 400e3, 3e6], utility, short, feed(3, "C", "busway", 1, product_id=1) | {"length_m": 20e3})
+    assert at[:2].tolist() == alone.tolist()
+    assert np.isnan(at[2])
+
+
 @pytest.mark.django_db
 class TestFindings:
     @pytest.fixture

@@ -119,10 +119,17 @@ def serving_losses(inputs: LayoutInputs, pools: Sequence[Pool]) -> list[ServingL
         raise ValueError(
             "This run was recorded before failures of the compute side were described; run its layout again"
         )
-    causes = [cause_of(sheet) for sheet in inputs.products.compute_failures.values()]
+    causes = tuple(cause_of(sheet) for sheet in inputs.products.compute_failures.values())
     restart = inputs.products.recovery_times[RESTART].facts
-    restart_h = [float(restart[name]) / 3600 for name in ("duration_s", "duration_low_s", "duration_high_s")]
-    fleets = fleets_of(pools)
+    restart_h = tuple(float(restart[name]) / 3600 for name in ("duration_s", "duration_low_s", "duration_high_s"))
+    return list(_losses_within_bounds(causes, tuple(fleets_of(pools)), restart_h))
+
+
+@lru_cache(maxsize=64)  # few edits change what serves
+def _losses_within_bounds(
+    causes: tuple[Cause, ...], fleets: tuple[Fleet, ...], restart_h: tuple[float, ...]
+) -> tuple[ServingLoss, ...]:
+    """Return what each cause costs, and at both ends of its rate and outage; `restart_h` as stated, low and high."""
     worth = losses_of(causes, fleets, restart_h[0])
     found = []
     for i, cause in enumerate(causes):
@@ -142,7 +149,7 @@ def serving_losses(inputs: LayoutInputs, pools: Sequence[Pool]) -> list[ServingL
                 cause.is_planned,
             )
         )
-    return found
+    return tuple(found)
 
 
 def cause_of(sheet: ProductSheet) -> Cause:

@@ -64,15 +64,15 @@ def queue(arrivals_per_s: FloatArray, capacity_per_s: FloatArray, patience_s: fl
     patience_s : float
         Longest wait [s]; who would wait longer leaves unserved.
     """
-    n = arrivals_per_s.size
     if np.all(arrivals_per_s <= capacity_per_s):
         return refuse(arrivals_per_s, capacity_per_s)
     most = patience_s * np.where(capacity_per_s > 0, capacity_per_s, arrivals_per_s)
     change = (arrivals_per_s - capacity_per_s) * S_PER_HOUR
-    backlog = np.empty(n + 1)
-    backlog[0] = 0.0
-    for hour in range(n):  # each hour begins with what the last one left
-        backlog[hour + 1] = min(max(backlog[hour] + change[hour], 0.0), most[hour])
+    left, waiting = 0.0, [0.0]
+    for grows, at_most in zip(change.tolist(), most.tolist(), strict=True):  # an hour begins with what the last left
+        left = min(max(left + grows, 0.0), at_most)
+        waiting.append(left)
+    backlog = np.array(waiting)
     begins, ends = backlog[:-1], backlog[1:]
     served = np.minimum(capacity_per_s, arrivals_per_s + begins / S_PER_HOUR)
     refused = np.maximum(arrivals_per_s - served - (ends - begins) / S_PER_HOUR, 0.0)

@@ -27,7 +27,7 @@ from power_cooling.site_arrays import (
     PlantBank,
     RackBank,
 )
-from twin.core.inputs.layout import CduRow, LayoutInputs, PlantRow, ProductSheet
+from twin.core.inputs.layout import CduRow, LayoutInputs, PlantRow, ProductSheet, RackColumns
 
 IntArray = NDArray[np.int64]
 
@@ -105,7 +105,6 @@ def rack_table(inputs: LayoutInputs) -> RackTable:
             racks.n_systems[i],
             racks.other_power_w[i],
             racks.accelerator_power_limit_w[i],
-            racks.coolant_flow_m3_per_s[i],
             coolant_of_cdu.get(racks.cdu_id[i]),
         )
         if key not in kinds:
@@ -122,6 +121,7 @@ def rack_table(inputs: LayoutInputs) -> RackTable:
     if np.any(dry):
         name = racks.name[int(np.argmax(dry))]
         raise ValueError(f"Rack {name} is liquid-cooled but not assigned to a CDU")
+    bank |= _at_flow(racks, bank.pop("design_flow_m3_per_s"), bank.pop("coolant_kg_per_m3"), bank["r_th_flow_k_per_w"])
     return RackTable(
         rack_id=np.array(racks.id, dtype=np.int64),
         bank=bank,
@@ -130,6 +130,26 @@ def rack_table(inputs: LayoutInputs) -> RackTable:
         system=np.array([kind["system"] for kind in made_up])[which],
         nameplate_w=np.array([kind["nameplate_w"] for kind in made_up], dtype=float)[which],
     )
+
+
+def _at_flow(
+    racks: RackColumns, design_m3_per_s: FloatArray, density_kg_m3: FloatArray, r_th_flow_k_per_w: FloatArray
+) -> dict[str, FloatArray]:
+    """Return the columns of the bank that follow from each rack's own coolant flow, where it has one.
+
+    Raises
+    ------
+    ValueError
+        If a liquid-cooled rack's own flow is 0.
+    """
+    own = np.array([np.nan if flow is None else flow for flow in racks.coolant_flow_m3_per_s], dtype=float)
+    wet = design_m3_per_s > 0
+    if np.any(dry := wet & (own == 0)):
+        name = racks.name[int(np.argmax(dry))]
+        raise ValueError(f"Rack {name}: coolant_flow_m3_per_s is 0; give it a flow above 0, or leave it empty")
+    flow = np.where(wet & ~np.isnan(own), own, design_m3_per_s)
+    over_design = np.divide(flow, design_m3_per_s, out=np.ones_like(flow), where=wet)
+    return {"coolant_flow_kg_s": flow * density_kg_m3, "r_th_flow_k_per_w": r_th_flow_k_per_w * over_design**-0.5}
 
 
 def recirculation_frac(inputs: LayoutInputs) -> FloatArray:
@@ -165,10 +185,12 @@ def _rack_kind(
     n_systems: int,
     other_power_w: float,
     limit_w: float | None,
-    flow_m3_per_s: float | None,
     coolant: str | None,
 ) -> dict[str, Any]:
-    """Return the figures of one rack of a make-up: its bank columns, accelerator, system and nameplate."""
+    """Return the figures of one rack of a make-up at its design flow: its columns, accelerator, system and nameplate.
+
+    Its columns are those of the bank, but for the coolant's flow the design flow and density; see `_at_flow`.
+    """
     entry = inputs.product(product_id)
     if entry is None or entry.kind != "systems":
         power_w = inputs.nameplate_w(product_id, n_systems, other_power_w)
@@ -190,8 +212,6 @@ def _rack_kind(
     other_w = max(system["non_accelerator_power_w"] * n_systems - fan_w - loss_w, 0.0)
     max_power_w = inputs.nameplate_w(product_id, n_systems, other_power_w)
     liquid_frac = float(system["liquid_heat_frac"] or 0.0) if coolant else 0.0
-    if liquid_frac > 0 and flow_m3_per_s == 0:
-        raise ValueError(f"Rack {name}: coolant_flow_m3_per_s is 0; give it a flow above 0, or leave it empty")
     if not coolant and system["liquid_heat_frac"]:
         liquid_frac = float(system["liquid_heat_frac"])  # rack_table refuses it: liquid-cooled, but on no CDU
     heat_w = n_accelerators * tdp_w + other_w
@@ -216,9 +236,6 @@ def _rack_kind(
     air_kg_s = float(system["air_flow_m3_per_s"] or 0.0) * n_systems * AIR_KG_PER_M3
     if air_kg_s <= 0 and (liquid_w < heat_w or other_power_w > 0):
         air_kg_s = (heat_w - liquid_w + other_power_w) / (AIR_CP_J_PER_KG_K * ASSUMED_RACK_AIR_RISE_K)
-    r_th_flow = r_th * flow_share
-    if liquid_frac > 0:
-        r_th_flow *= ((flow_m3_per_s or design_m3_per_s) / design_m3_per_s) ** -0.5
     a, b, c = shelf_loss(system.get("power_supply") or {}, max_power_w, n_systems)
     return {
         "accelerator": system["accelerator"],
@@ -230,7 +247,7 @@ def _rack_kind(
             "idle_w": float(chip.get("idle_w") or 0.12 * tdp_w),
             "power_limit_w": cap_w,
             "r_th_fixed_k_per_w": r_th * (1 - flow_share),
-            "r_th_flow_k_per_w": r_th_flow,
+            "r_th_flow_k_per_w": r_th * flow_share,
             "throttle_degc": throttle_degc,
             "trip_degc": throttle_degc + ASSUMED_TRIP_MARGIN_K,
             "fixed_w": ASSUMED_FIXED_SHARE * other_w + other_power_w,
@@ -238,7 +255,8 @@ def _rack_kind(
             "max_power_w": max_power_w,
             "fan_power_w": fan_w,
             "air_flow_kg_s": air_kg_s,
-            "coolant_flow_kg_s": (flow_m3_per_s or design_m3_per_s) * density if liquid_frac > 0 else 0.0,
+            "design_flow_m3_per_s": design_m3_per_s if liquid_frac > 0 else 0.0,
+            "coolant_kg_per_m3": density,
             "accelerator_liquid_frac": chip_liquid_frac,
             "other_liquid_frac": min(other_liquid_frac, 1.0),
             "shelf_loss_a": a,
@@ -284,7 +302,8 @@ def _passive_kind(nameplate_w: float, draw_w: float, system: str) -> dict[str, A
             "max_power_w": max(nameplate_w, 1.0),
             "fan_power_w": 0.0,
             "air_flow_kg_s": max(nameplate_w, 1.0) / (AIR_CP_J_PER_KG_K * ASSUMED_RACK_AIR_RISE_K),
-            "coolant_flow_kg_s": 0.0,
+            "design_flow_m3_per_s": 0.0,
+            "coolant_kg_per_m3": 1.0,
             "accelerator_liquid_frac": 0.0,
             "other_liquid_frac": 0.0,
             "shelf_loss_a": 0.0,

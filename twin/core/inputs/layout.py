@@ -317,11 +317,10 @@ class LayoutInputs:
     @property
     def n_accelerators(self) -> float:
         """Accelerators that stand."""
-        systems = [self.facts(product_id) for product_id in self.racks.product_id]
-        return sum(
-            n * float(facts.get("accelerators_per_system") or 0.0)
-            for n, facts in zip(self.racks.n_systems, systems, strict=True)
-        )
+        systems: dict[int | None, float] = {}
+        for product_id, n in zip(self.racks.product_id, self.racks.n_systems, strict=True):
+            systems[product_id] = systems.get(product_id, 0.0) + n
+        return sum(n * float(self.facts(key).get("accelerators_per_system") or 0.0) for key, n in systems.items())
 
     def stored(self) -> list[SizedStorage]:
         """Return the storage, in the description's order."""

@@ -509,11 +509,11 @@ def share_out(shares: FloatArray, n: int) -> IntArray:
     """
     if not shares.sum() > 0:
         raise ValueError("The scenario gives no use case a share of the accelerators; set accelerator_share_frac")
-    wanted = shares / shares.sum()
-    owed = np.zeros(shares.size)
-    chosen = np.empty(n, dtype=np.int64)
-    for i in range(n):
-        owed += wanted
-        chosen[i] = np.argmax(owed)
-        owed[chosen[i]] -= 1
-    return chosen
+    wanted = (shares / shares.sum()).tolist()
+    owed = [0.0] * len(wanted)
+    chosen = []
+    for _ in range(n):
+        owed = [before + share for before, share in zip(owed, wanted, strict=True)]
+        chosen.append(owed.index(max(owed)))
+        owed[chosen[-1]] -= 1
+    return np.array(chosen, dtype=np.int64)

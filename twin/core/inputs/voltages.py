@@ -1,6 +1,7 @@
 """Voltages of the feeds by AC load flow, from what hangs on each."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,33 +40,48 @@ def feed_voltages(inputs: LayoutInputs, drawn_w: FloatArray) -> FloatArray:
     Returns
     -------
     ndarray, shape (n_cases, n_feeds)
-        NaN for sources that feed nothing, and in cases that no voltage carries.
+        NaN for sources that feed nothing, and behind a branch in cases in which no voltage carries what hangs on it.
     """
     feeds = inputs.feeds
     at = {feed.id: f for f, feed in enumerate(feeds)}
-    below: dict[int, list[int]] = {f: [] for f, feed in enumerate(feeds) if feed.parent_id is None}
+    below: dict[int, list[int]] = {}  # by the first feed below a source: what lies behind it, itself included
     for f, feed in enumerate(feeds):
-        root, steps = feed, 0
-        while root.parent_id is not None and steps <= len(feeds):
-            root, steps = feeds[at[root.parent_id]], steps + 1
-        if root is not feed and root.parent_id is None:
-            below[at[root.id]].append(f)
+        first, steps = feed, 0
+        while (parent := at.get(first.parent_id or -1)) is not None and feeds[parent].parent_id is not None:
+            first, steps = feeds[parent], steps + 1
+            if steps > len(feeds):
+                break
+        if parent is not None and steps <= len(feeds):
+            below.setdefault(at[first.id], []).append(f)
     nominal_v = nominal_voltages_v(inputs)
     found = np.full(drawn_w.shape, np.nan)
-    tangent = np.sqrt(1 - POWER_FACTOR**2) / POWER_FACTOR
-    for root_at, members in below.items():
-        if not members:
-            continue
-        name = feeds[root_at].name
-        parents = (feeds[at[feeds[f].parent_id or 0]].name for f in members)
+    for first_at, members in below.items():  # a source holds its voltage: what hangs on it does not meet there
+        root_at = at[feeds[first_at].parent_id or -1]
+        parents = (feeds[at[feeds[f].parent_id or -1]].name for f in members)
         branches = [_branch(inputs, feeds[f], parent, nominal_v[f]) for f, parent in zip(members, parents, strict=True)]
-        network = radial_network(name, float(nominal_v[root_at]), branches)
-        place = {feeds[f].name: f for f in (root_at, *members)}
-        order = [place[bus] for bus in network.buses]
-        active_w = drawn_w[:, order]
-        solved = solve_load_flow(network, active_w, tangent * active_w, tolerance_pu=TOLERANCE_PU)
-        found[:, order] = np.abs(solved.voltage_pu)
+        names = tuple(feeds[f].name for f in (root_at, *members))
+        drawn = np.ascontiguousarray(drawn_w[:, members]).tobytes()
+        found[:, members] = _voltages(names, float(nominal_v[root_at]), tuple(branches), drawn)
+        found[:, root_at] = np.where(np.isnan(found[:, first_at]), found[:, root_at], 1.0)
     return found
+
+
+@lru_cache(maxsize=512)  # an edit changes what hangs on one or two of them
+def _voltages(names: tuple[str, ...], nominal_v: float, branches: tuple[Branch, ...], drawn: bytes) -> FloatArray:
+    """Return the voltages of what hangs on one branch of a source, shape (n_cases, n_feeds).
+
+    `names` has the source first, then the feeds; `drawn` is an array of (n_cases, n_feeds) of what they draw [W].
+    """
+    network = radial_network(names[0], nominal_v, branches)
+    place = {name: i for i, name in enumerate(names)}
+    order = [place[bus] for bus in network.buses]
+    drawn_w = np.frombuffer(drawn).reshape(-1, len(names) - 1)
+    active_w = np.concatenate([np.zeros((len(drawn_w), 1)), drawn_w], axis=1)[:, order]
+    tangent = np.sqrt(1 - POWER_FACTOR**2) / POWER_FACTOR
+    solved = solve_load_flow(network, active_w, tangent * active_w, tolerance_pu=TOLERANCE_PU)
+    found = np.empty(active_w.shape)
+    found[:, order] = np.abs(solved.voltage_pu)
+    return found[:, 1:]
 
 
 def nominal_voltages_v(inputs: LayoutInputs) -> FloatArray:

@@ -4,7 +4,7 @@ Capital follows what is drawn; see `capital`. All prices are those of the catalo
 rate that inflation leaves of the cost of capital, less what its residual value is worth at the end of its life.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -308,8 +308,18 @@ def _total(items: list[CostItem]) -> float:
     return sum(item.usd_per_year for item in items)
 
 
+def price_ends(prices: Prices, bounds: PriceBounds) -> list[tuple[Prices, Prices]]:
+    """Return the prices with each bounded input at its low and at its high end, the others as they are."""
+    return [
+        (replace(prices, **{name: low}), replace(prices, **{name: high})) for name, (low, high, _) in bounds.items()
+    ]
+
+
 def price_band_log(
-    cost: Callable[[Quantities, Prices], float | None], used: Quantities, prices: Prices, bounds: PriceBounds
+    cost: Callable[[Quantities, Prices], float | None],
+    used: Quantities,
+    prices: Prices,
+    price_ends: Sequence[tuple[Prices, Prices]],
 ) -> tuple[float, float]:
     """Return how far a cost may lie below and above for its prices, lives and licences, in logarithms.
 
@@ -319,8 +329,8 @@ def price_band_log(
     if base is None or not base > 0:
         return 0.0, 0.0
     below = above = 0.0
-    for name, (low, high, _) in bounds.items():
-        ends = [cost(used, replace(prices, **{name: end})) or base for end in (low, high)]
+    for low_and_high in price_ends:
+        ends = [cost(used, moved) or base for moved in low_and_high]
         below = np.hypot(below, np.log(min(base, *ends) / base))
         above = np.hypot(above, np.log(max(base, *ends) / base))
     return -float(below), float(above)

@@ -15,7 +15,7 @@ from power_cooling.site_facts.confidence import weakest
 from twin.core.failures.serving_losses import ServingLoss
 from twin.core.figures_of_merit import SERIES
 from twin.core.inputs import equipment
-from twin.core.inputs.admission import DEGRADE, QUEUE, queue, refuse
+from twin.core.inputs.admission import DEGRADE, QUEUE, Admission, queue, refuse
 from twin.core.inputs.demand import ASSUMED_PEAK_LOAD
 from twin.core.inputs.feeds import provisioned_w, rack_feeds
 from twin.core.inputs.layout import LayoutInputs
@@ -122,6 +122,8 @@ class Served:
         self.sessions = np.zeros(shape)
         self.flop_activity = np.zeros(shape)
         self.byte_activity = np.zeros(shape)
+        self._pools = pools
+        self._clock, self._running = np.nan_to_num(clock_frac, nan=1.0), np.nan_to_num(available_frac)
         self._kind_of_hour = np.zeros(shape, dtype=np.int64)
         self._first_of_kind: list[NDArray[np.int64]] = []
         for i, pool in enumerate(pools):
@@ -129,10 +131,8 @@ class Served:
             if not pool.feasible:
                 self._first_of_kind.append(np.zeros(1, dtype=np.int64))
                 continue
-            clock = np.nan_to_num(clock_frac[:, i], nan=1.0)
-            running = np.nan_to_num(available_frac[:, i])
-            waits = pool.admission == QUEUE and np.any(pool.demand_per_s > pool.rate_per_s(clock, running))
-            if waits:  # an hour depends on those before it: none is like another
+            clock, running = self._clock[:, i], self._running[:, i]
+            if _waits(pool, pool.demand_per_s, clock, running):
                 first = kind = np.arange(clock.size)
             else:
                 first, kind = _kinds(pool.demand_per_s, clock, running)
@@ -149,17 +149,10 @@ class Served:
         self, i: int, pool: Pool, clock: FloatArray, running: FloatArray, demand: FloatArray
     ) -> list[tuple[FloatArray, FloatArray]]:
         """Return each of this object's arrays with what it holds of a pool at each kind of hour."""
-        full, capacity = pool.capacity_per_s * running, pool.rate_per_s(clock, running)
-        if pool.admission == DEGRADE:
-            load = np.divide(demand, full, out=np.ones(clock.size), where=full > 0)
-            door = refuse(demand, np.minimum(pool.at("served_frac", clock, load) * full, demand))
-        else:
-            door = (queue if pool.admission == QUEUE else refuse)(demand, capacity)
-            load = np.divide(door.served_per_s, full, out=np.ones(clock.size), where=full > 0)
+        capacity = pool.rate_per_s(clock, running)
+        door, load = _admitted(pool, clock, running, demand)
         latency = {name: pool.at(name, clock, load) for name in LATENCIES}
-        in_time = door.in_time_frac(demand, capacity, pool.target_ttft_s - latency["ttft_p50_s"])
-        if pool.admission != QUEUE:  # what is turned away met no target
-            in_time = np.divide(door.served_per_s, demand, out=np.ones(clock.size), where=demand > 0)
+        attainment = _attainment(pool, clock, load, demand, capacity, door)
         latency["ttft_p50_s"] = latency["ttft_p50_s"] + door.wait_s
         latency["ttft_p95_s"] = latency["ttft_p95_s"] + door.longest_wait_s
         return [
@@ -167,12 +160,36 @@ class Served:
             (self.requests_per_s, door.served_per_s),
             (self.refused_per_s, door.refused_per_s),
             *((self.latency[name], values) for name, values in latency.items()),
-            (self.slo_attainment, pool.at("slo_attainment_frac", clock, load) * in_time),
+            (self.slo_attainment, attainment),
             (self.cached_frac, pool.at("cached_frac", clock, load)),
             (self.sessions, pool.at("sessions", clock, load) * pool.n_accelerators * running),
             (self.flop_activity, pool.at("compute_activity_frac", clock, load) * running),
             (self.byte_activity, pool.at("memory_activity_frac", clock, load) * running),
         ]
+
+    def at_demand(self, demand_frac: FloatArray) -> tuple[float, float]:
+        """Return output tokens summed over the hours, and the good ones' mean, at another demand of each pool.
+
+        Parameters
+        ----------
+        demand_frac : ndarray, shape (n_pools,)
+            Demand over what this object has; hours that are alike stay so.
+        """
+        requests, good = np.zeros_like(self.requests_per_s), np.zeros_like(self.requests_per_s)
+        for i, pool in enumerate(self._pools):
+            if not pool.feasible:
+                continue
+            first, kind = self._first_of_kind[i], self._kind_of_hour[:, i]
+            all_demand = pool.demand_per_s * demand_frac[i]
+            if _waits(pool, all_demand, self._clock[:, i], self._running[:, i]):
+                first = kind = np.arange(kind.size)
+            clock, running, demand = self._clock[first, i], self._running[first, i], all_demand[first]
+            door, load = _admitted(pool, clock, running, demand)
+            requests[:, i] = door.served_per_s[kind]
+            attainment = _attainment(pool, clock, load, demand, pool.rate_per_s(clock, running), door)
+            good[:, i] = attainment[kind] * all_demand
+        made = float((requests @ self.output_per_request).sum())
+        return made, float((good @ self.output_per_request).mean())
 
     def quantile(self, which: str, quantile: float, pools: slice | list[int]) -> float | None:
         """Return a latency quantile over the year and some pools; `which` is "ttft" or "itl"."""
@@ -203,6 +220,32 @@ def served_in(year: Year) -> Served:
 
 
 LATENCIES = ("ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s")
+
+
+def _waits(pool: Pool, demand: FloatArray, clock: FloatArray, running: FloatArray) -> bool:
+    """Return whether requests wait from one hour to the next: then none is like another."""
+    return pool.admission == QUEUE and bool(np.any(demand > pool.rate_per_s(clock, running)))
+
+
+def _admitted(pool: Pool, clock: FloatArray, running: FloatArray, demand: FloatArray) -> tuple[Admission, FloatArray]:
+    """Return what a pool's door lets in, and the load of what runs, each of shape (n_hours,)."""
+    full = pool.capacity_per_s * running
+    if pool.admission == DEGRADE:
+        load = np.divide(demand, full, out=np.ones(clock.size), where=full > 0)
+        return refuse(demand, np.minimum(pool.at("served_frac", clock, load) * full, demand)), load
+    door = (queue if pool.admission == QUEUE else refuse)(demand, pool.rate_per_s(clock, running))
+    return door, np.divide(door.served_per_s, full, out=np.ones(clock.size), where=full > 0)
+
+
+def _attainment(
+    pool: Pool, clock: FloatArray, load: FloatArray, demand: FloatArray, capacity: FloatArray, door: Admission
+) -> FloatArray:
+    """Return the share of a pool's offered requests inside their targets, shape (n_hours,)."""
+    if pool.admission == QUEUE:
+        in_time = door.in_time_frac(demand, capacity, pool.target_ttft_s - pool.at("ttft_p50_s", clock, load))
+    else:  # what is turned away met no target
+        in_time = np.divide(door.served_per_s, demand, out=np.ones(clock.size), where=demand > 0)
+    return pool.at("slo_attainment_frac", clock, load) * in_time
 
 
 def _kinds(*columns: FloatArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -551,10 +594,11 @@ def cost_log_bands(year: Year, served: Served, tokens: tuple[float, float]) -> d
     capacity between a hall with reserve and a full one; independent, added in quadrature.
     """
     used, prices, bounds = money(year, served)
+    price_ends = economics.price_ends(prices, bounds)
     at_demand = [_used_at_peak_load(year, served, used, end) for end in ASSUMED_PEAK_LOAD]
     found = {}
     for name, cost in COSTS.items():
-        below, above = economics.price_band_log(cost, used, prices, bounds)
+        below, above = economics.price_band_log(cost, used, prices, price_ends)
         base = cost(used, prices)
         logs = [float(np.log(end / base)) for then in at_demand if base and (end := cost(then, prices))]
         below, above = float(np.hypot(below, min([0.0, *logs]))), float(np.hypot(above, max([0.0, *logs])))
@@ -570,18 +614,13 @@ def _used_at_peak_load(
     Of the power the part that idles stays, and what serving draws follows the tokens.
     """
     loads = {share.workload.slug: share.peak_load_frac for share in year.inputs.scenario.workloads}
-    pools = [
-        pool
-        if pool.demand_is_stated
-        else replace(pool, demand_per_s=pool.demand_per_s * peak_load_frac / loads[pool.workload])
-        for pool in year.pools
-    ]
-    then = Served(pools, year.power.pool_clock_frac, year.power.pool_available_frac)
-    made, before = then.output_tokens_per_s.sum(), served.output_tokens_per_s.sum()
+    before = served.output_tokens_per_s.sum()
     if not before > 0:
         return used
+    at = [1.0 if pool.demand_is_stated else peak_load_frac / loads[pool.workload] for pool in year.pools]
+    made, good_tokens_per_s = served.at_demand(np.array(at))
     more = float(made / before)
-    good = then.goodput(slice(None)) / max(served.goodput(slice(None)), 1e-12)
+    good = good_tokens_per_s / max(served.goodput(slice(None)), 1e-12)
     idle_w = float((year.table.bank["idle_w"] * year.table.bank["n_accelerators"]).sum())
     parts = mean_power_by_part_w(year)
     busy = max(parts["Accelerators"] - idle_w, 0.0) / max(sum(parts.values()), 1.0)

@@ -22,6 +22,7 @@ from power_cooling.fluids.hydraulics import (
     solve_manifold,
     solve_pump_and_manifold,
 )
+from power_cooling.site_arrays import FloatArray
 from twin.core.inputs import equipment
 from twin.core.inputs.layout import CduRow, LayoutInputs
 from twin.core.results.findings import RISK
@@ -49,19 +50,40 @@ class Loop:
     viscosity_pa_s: float
 
 
-def drawn_loop(inputs: LayoutInputs, design: Design, k: int, units: list[CduRow]) -> Loop | None:
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """Racks where they stand. Every array has shape (n_racks,)."""
+
+    drop_pa: FloatArray  # at design flow; 0 where no sheet says it
+    x_m: FloatArray
+    y_m: FloatArray
+    row: list[str]  # its own name where it stands in no row
+
+
+def placed_racks(inputs: LayoutInputs) -> Placed:
+    """Return the racks of a layout as its loops see them."""
+    racks = inputs.racks
+    drop_pa = {key: float(inputs.facts(key).get("liquid_pressure_drop_pa") or 0.0) for key in {*racks.product_id}}
+    return Placed(
+        drop_pa=np.array([drop_pa[key] for key in racks.product_id]),
+        x_m=np.array(racks.x_m, dtype=float),
+        y_m=np.array(racks.y_m, dtype=float),
+        row=[row or name for row, name in zip(racks.row, racks.name, strict=True)],
+    )
+
+
+def drawn_loop(placed: Placed, design: Design, k: int, units: list[CduRow]) -> Loop | None:
     """Return the loop of a CDU group; None where a sheet does not say how its racks resist, or there are none."""
-    racks, placed = design.racks, inputs.racks
+    racks = design.racks
     wet = np.flatnonzero((racks.group == k) & (racks.coolant_flow_m3_per_s > 0) & (racks.design_flow_m3_per_s > 0))
-    sheets = [inputs.facts(placed.product_id[i]) for i in wet.tolist()]
-    drop_pa = np.array([float(sheet.get("liquid_pressure_drop_pa") or 0.0) for sheet in sheets])
+    drop_pa = placed.drop_pa[wet]
     if not wet.size or not np.all(drop_pa > 0):
         return None
     coolant = coolant_by_name(units[0].coolant)
     density, _ = equipment.coolant_properties(units[0].coolant)
-    x, y = (np.array([column[i] for i in wet.tolist()]) for column in (placed.x_m, placed.y_m))
+    x, y = placed.x_m[wet], placed.y_m[wet]
     resistance = drop_pa / (racks.design_flow_m3_per_s[wet] * density) ** 2
-    names = [placed.row[i] or placed.name[i] for i in wet.tolist()]
+    names = [placed.row[i] for i in wet.tolist()]
     start = (float(np.mean([unit.x_m or 0.0 for unit in units])), float(np.mean([unit.y_m or 0.0 for unit in units])))
     found: dict[str, list[int]] = {}
     for i, name in enumerate(names):
@@ -134,12 +156,13 @@ def loop_as_wanted(loop: Loop) -> tuple[ManifoldFlow, float]:
 
 def loop_findings(inputs: LayoutInputs, design: Design) -> Iterator[Finding]:
     """Yield CDU groups whose pumps cannot drive the wanted flow, and rows that get too little of it."""
+    placed = placed_racks(inputs)
     for k, (name, units) in enumerate(equipment.cdu_groups(inputs).items()):
         first = units[0]
         sheet = inputs.facts(first.product_id)
         running = len(units) - first.redundant_units
         head_pa = float(sheet.get("secondary_head_pa") or 0.0)
-        loop = drawn_loop(inputs, design, k, units) if running > 0 and head_pa > 0 else None
+        loop = drawn_loop(placed, design, k, units) if running > 0 and head_pa > 0 else None
         if loop is None:
             continue
         pump = pump_of(loop, running * float(sheet["secondary_flow_m3_per_s"]), head_pa)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -299,6 +300,7 @@ def _groups(
     return GroupDesign(heat_w, capacity_w, flow, running * rated_m3_per_s, pump_w, through_w, primary_kg_s)
 
 
+@lru_cache(maxsize=4096)  # an edit changes one group or hall; the others are those of before
 def _exchanger(
     heat_w: float,
     hot_w_per_k: float,

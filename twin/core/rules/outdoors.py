@@ -4,13 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from power_cooling.fluids.psychrometrics import dew_point_degc, wet_bulb_degc
 from power_cooling.site_arrays import FloatArray, PlantBank, Weather
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.weather import weather_of
-from twin.core.solve.solve_cache import remembered
-
-YEARS_KEPT = 8  # a year's wet bulbs take some 20 ms, more than all other rules of a thousand racks
+from twin.core.solve.year_estimate import moisture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +30,7 @@ def design_hours(inputs: LayoutInputs, plants: PlantBank | None) -> DesignHours:
     the third.
     """
     year = weather_of(inputs)
-    wet_bulb, dew_point = _moisture(year)
+    wet_bulb, dew_point = moisture(year)
     behind = [year.dry_bulb_degc, wet_bulb]
     if plants is not None:
         depression = year.dry_bulb_degc - wet_bulb
@@ -42,14 +39,3 @@ def design_hours(inputs: LayoutInputs, plants: PlantBank | None) -> DesignHours:
     at = np.unique([int(np.argmax(values)) for values in behind])
     weather = Weather(year.dry_bulb_degc[at], year.humidity_ratio[at], year.pressure_pa[at])
     return DesignHours(weather, wet_bulb[at], float(dew_point.max()))
-
-
-def _moisture_of(year: Weather) -> tuple[FloatArray, FloatArray]:
-    """Return wet bulb and dew point of a year's hours [°C]."""
-    return (
-        wet_bulb_degc(year.dry_bulb_degc, year.humidity_ratio, year.pressure_pa),
-        dew_point_degc(year.humidity_ratio, year.pressure_pa),
-    )
-
-
-_moisture = remembered(_moisture_of, YEARS_KEPT)

@@ -76,7 +76,10 @@ def _unlike_currents(inputs: LayoutInputs) -> Iterator[Finding]:
         return direct.get(feed.id, False)
 
     racks, named = inputs.racks, set()
-    for i, (product_id, *feeds) in enumerate(zip(racks.product_id, racks.feed_a_id, racks.feed_b_id, strict=True)):
+    alike: dict[tuple[int | None, ...], int] = {}  # the first rack of each product on the same feeds
+    for i, key in enumerate(zip(racks.product_id, racks.feed_a_id, racks.feed_b_id, strict=True)):
+        alike.setdefault(key, i)
+    for (product_id, *feeds), i in alike.items():
         sheet = inputs.product(product_id)
         if sheet is None or sheet.kind != "systems":
             continue

@@ -55,7 +55,7 @@ def _add(parts: list[bytes], value: Any) -> None:
     kind = type(value)
     if kind is np.ndarray:
         parts += (f"{value.dtype.str}{value.shape}".encode(), value.tobytes())
-    elif kind in PLAIN:
+    elif kind in PLAIN or (kind in (tuple, list) and PLAIN.issuperset(map(type, value))):
         parts.append(f"{value!r};".encode())
     elif kind in (tuple, list):
         parts.append(f"{len(value)}(".encode())

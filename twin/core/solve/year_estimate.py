@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from power_cooling.fluids.psychrometrics import wet_bulb_degc
-from power_cooling.site_arrays import FloatArray
+from power_cooling.fluids.psychrometrics import dew_point_degc, wet_bulb_degc
+from power_cooling.site_arrays import FloatArray, Weather
+from twin.core.solve.solve_cache import remembered
 from twin.core.solved import Described
 
 IntArray = NDArray[np.int64]
 
+YEARS_KEPT = 8  # a year's wet bulbs take some 20 ms, more than all rules of a thousand racks
 N_SOLVED = 40  # hours; measured on the samples: mean power within 0.1 %, PUE within 0.001
 # How far apart the extremes of load, dry and wet bulb count. Load bends little; the plant's modes hang on weather.
 SPREAD = np.array([0.5, 1.0, 0.7])
@@ -55,11 +57,27 @@ class HourSpace:
 def hour_space(year: Described, n_solved: int = N_SOLVED) -> HourSpace:
     """Return the hours of a year as points, and which of them to solve."""
     weather = year.weather
-    wet = wet_bulb_degc(weather.dry_bulb_degc, weather.humidity_ratio, weather.pressure_pa)
+    wet, _ = moisture(weather)
     columns = np.column_stack([accelerator_watts(year), weather.dry_bulb_degc, wet])
     low, high = columns.min(axis=0), columns.max(axis=0)
     points = (columns - low) / np.where(high > low, high - low, 1.0) * SPREAD
     return HourSpace(points, _covering(points, min(n_solved, len(points))))
+
+
+def _moisture_of(year: Weather) -> tuple[FloatArray, FloatArray]:
+    return (
+        wet_bulb_degc(year.dry_bulb_degc, year.humidity_ratio, year.pressure_pa),
+        dew_point_degc(year.humidity_ratio, year.pressure_pa),
+    )
+
+
+_kept_moisture = remembered(_moisture_of, YEARS_KEPT)
+
+
+def moisture(year: Weather) -> tuple[FloatArray, FloatArray]:
+    """Return wet bulb and dew point of a year's hours [°C], each of shape (n_hours,)."""
+    wet_bulb, dew_point = _kept_moisture(year)
+    return wet_bulb, dew_point
 
 
 def accelerator_watts(year: Described) -> FloatArray:
