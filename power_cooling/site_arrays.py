@@ -499,6 +499,10 @@ class OwnLoad:
         if not self.room_cop > 0:
             raise ValueError(f"OwnLoad.room_cop is {self.room_cop:g}; must be greater than 0")
 
+    def power_w(self, dry_bulb_degc: FloatArray) -> FloatArray:
+        """Return what the site draws for itself [W] in outdoor air, of its shape; without the rooms of its feeds."""
+        return self.building_w + self.services_w + self.heaters_w(dry_bulb_degc)
+
     def heaters_w(self, dry_bulb_degc: FloatArray) -> FloatArray:
         """Return the mean power of the engine heaters [W] in outdoor air, of its shape."""
         span = self.heater_hold_degc - self.heater_full_degc

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from power_cooling.cooling.plant import air_states
 from power_cooling.coupled import columns
@@ -188,7 +188,7 @@ class _Inputs:
             pool_load=self.load[block],
             air=self.air[block],
             dew_point=self.dew_point[block],
-            own=self.own.building_w + self.own.services_w + self.own.heaters_w(self.air[block, 0]),
+            own=self.own.power_w(self.air[block, 0]),
             powered=_rows(self.powered, block, n),
             groups=_rows(self.runs_g, block, n),
             halls=_rows(self.runs_h, block, n),
@@ -288,6 +288,45 @@ def _carriers(tree: FeedTree, live: BoolArray) -> IntArray:
 def _in_rooms(tree: FeedTree) -> BoolArray:
     """Return which feeds stand indoors and in no hall."""
     return np.isin(tree.kinds, _IN_ROOMS) & (tree.hall_index < 0)
+
+
+def own_load_on_feeds(
+    tree: FeedTree,
+    own: OwnLoad,
+    dry_bulb_degc: FloatArray,
+    node_power_w: FloatArray,
+    node_loss_w: FloatArray,
+    units_failed: ArrayLike | None = None,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return what a site draws for itself, and what each feed then carries: the solver's answer and the rules' alike.
+
+    It hangs on the first utility, or on what stands in for it: its boards and cables are not drawn.
+
+    Parameters
+    ----------
+    tree : FeedTree
+    own : OwnLoad
+    dry_bulb_degc : ndarray, shape (n,)
+    node_power_w, node_loss_w : ndarray, shape (n, n_nodes)
+        What feeds carry and lose without it, as `electrical.feed_losses` gives it [W].
+    units_failed : array_like of int, shape (n_nodes,) or (n, n_nodes), optional
+        Units out of service.
+
+    Returns
+    -------
+    own_w : ndarray, shape (n,)
+    room_cooling_w : ndarray, shape (n,)
+        The part of it that takes the losses out of the feeds' rooms.
+    node_power_w : ndarray, shape (n, n_nodes)
+    """
+    room_cooling_w = node_loss_w[:, _in_rooms(tree)].sum(axis=1) / own.room_cop
+    own_w = own.power_w(dry_bulb_degc) + room_cooling_w
+    carried_w = node_power_w.copy()
+    if tree.metered.size:
+        failed = np.zeros((1, tree.n_nodes), dtype=np.int64) if units_failed is None else np.atleast_2d(units_failed)
+        carrier = _carriers(tree, live_nodes(tree, failed))[:, tree.metered[0]]
+        carried_w[np.arange(own_w.size), carrier] += own_w
+    return own_w, room_cooling_w, carried_w
 
 
 def _whole(values: NDArray[Any]) -> IntArray:
@@ -468,7 +507,7 @@ def _result(
 ) -> CoupledResult:
     series, groups, halls, plants = out.series, out.groups, out.halls, out.plants
     drawn = series[:, _DRAWN].sum(axis=1)
-    ups_loss = transformer_loss = room_heat = np.zeros(drawn.shape)
+    ups_loss = transformer_loss = room_cooling = np.zeros(drawn.shape)
     solved = np.where(np.isnan(drawn), np.nan, 1.0)
     building = (site.own.building_w + site.own.services_w) * solved
     heaters = site.own.heaters_w(tables.air[:, 0]) * solved
@@ -481,15 +520,12 @@ def _result(
         loss = by_node.sum(axis=1)
         kinds = np.array(tree.kinds)
         ups_loss, transformer_loss = (by_node[:, kinds == kind].sum(axis=1) for kind in ("ups", "transformer"))
-        room_heat = by_node[:, _in_rooms(tree)].sum(axis=1)
-        own = building + heaters + room_heat / site.own.room_cop
+        own, room_cooling, node_w = own_load_on_feeds(
+            tree, site.own, tables.air[:, 0], feeds.node_power_w, feeds.node_loss_w, tables.units_failed
+        )
         beside = drawn - out.nodes.sum(axis=1)  # drawn straight from the meter
         meter = (feeds.source_w.sum(axis=1) + beside + own) * solved
-        node_w = feeds.node_power_w * solved[:, None]
-        if tree.metered.size:
-            failed = np.zeros((1, tree.n_nodes), dtype=np.int64) if tables.units_failed is None else tables.units_failed
-            carrier = _carriers(tree, live_nodes(tree, failed))[:, tree.metered[0]]
-            node_w[np.arange(own.size), carrier] += own
+        node_w = node_w * solved[:, None]
         power_closure = np.abs(meter + feeds.unserved_w - drawn - own - loss) / np.maximum(np.abs(meter), 1.0)
     channels = None
     if out.channels.size:
@@ -514,7 +550,7 @@ def _result(
         transformer_loss_w=transformer_loss * solved,
         building_power_w=building,
         heater_power_w=heaters,
-        room_cooling_power_w=room_heat / site.own.room_cop * solved,
+        room_cooling_power_w=room_cooling * solved,
         meter_power_w=meter,
         liquid_heat_w=series[:, columns.S_LIQUID],
         air_heat_w=series[:, columns.S_AIR],

@@ -12,11 +12,12 @@ from django.core.management import call_command
 from facility.models import Layout
 from power_cooling.coupled.solve import CoupledResult, solve_coupled
 from power_cooling.fluids.psychrometrics import pressure_at_elevation_pa
-from power_cooling.site_arrays import Failures, PoolCurves, SiteArrays, SiteFeeds, Weather
+from power_cooling.site_arrays import Failures, OwnLoad, PoolCurves, SiteArrays, SiteFeeds, Weather
 from twin.core.inputs import equipment
 from twin.core.inputs.feed_ratings import rating_w
 from twin.core.inputs.feeds import rack_feeds, site_feeds
 from twin.core.inputs.layout import LayoutInputs
+from twin.core.inputs.own_load import own_load
 from twin.core.rules.design_load import Design, design_load, rack_design
 from twin.core.rules.feed_loads import FeedLoads, feed_loads, hall_losses_w, layout_feeds
 from twin.runs.snapshot import description
@@ -81,6 +82,7 @@ def full(inputs: LayoutInputs) -> Full:
         cdus=equipment.cdu_bank(inputs),
         halls=equipment.hall_bank(inputs),
         plants=equipment.plant_bank(inputs, equipment.design_heat_w(inputs, table)),
+        own=own_load(inputs, table.nameplate_w),
     )
     return Full(inputs, design, feed_loads(inputs, feeds, design), site, site_feeds(inputs, class_feeds))
 
@@ -187,6 +189,29 @@ def samples():
     call_command("load_catalogue", stdout=io.StringIO())
     call_command("load_samples", stdout=io.StringIO())
     return [description(layout) for layout in Layout.objects.select_related("site")]
+
+
+def test_utilities_carry_the_facility_s_own_load_in_rules_as_in_the_solver(samples, monkeypatch):
+    for inputs in samples:
+        here = full(inputs)
+        own_w = here.site.own.power_w(here.design.hours.weather.dry_bulb_degc)
+        monkeypatch.setattr("twin.core.rules.feed_loads.own_load", lambda *_: OwnLoad())
+        without = full(inputs).loads
+        monkeypatch.undo()
+        hours = list(range(here.design.hours.weather.n_elements))
+        solved = here.solved(hours).feed_load_w
+        bare = replace(here, site=replace(here.site, own=OwnLoad())).solved(hours).feed_load_w
+        metered = here.feeds.tree.metered[0]
+        by_solver_w = (solved - bare)[:, metered]
+        assert by_solver_w.min() > own_w.min() > 0.002 * here.loads.normal_w.sum() / len(inputs.feeds)
+        utility = next(f for f, feed in enumerate(inputs.feeds) if feed.name == here.feeds.tree.names[metered])
+        by_rules_w = here.loads.normal_w - without.normal_w
+        # The rooms' part follows the feeds' losses, and those the racks, whose sheets state up to 8 % more.
+        assert by_rules_w[utility] == pytest.approx(by_solver_w.max(), rel=0.05)
+        assert np.all(by_rules_w >= 0)
+        assert np.count_nonzero(by_rules_w) == np.count_nonzero((solved - bare)[0] > 1.0)
+        assert here.loads.mechanical_w - without.mechanical_w == pytest.approx(by_rules_w[utility])
+        assert np.all((here.loads.after_w - without.after_w)[:, utility] > 0)
 
 
 @pytest.mark.slow

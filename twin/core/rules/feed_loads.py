@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from power_cooling.coupled.solve import own_load_on_feeds
 from power_cooling.electrical.feed_tree import FeedTree, feed_losses, live_nodes, rack_loads, stand_ins
-from power_cooling.site_arrays import FloatArray, SiteFeeds
+from power_cooling.site_arrays import FloatArray, OwnLoad, SiteFeeds
 from twin.core.inputs.feed_ratings import rating_w
 from twin.core.inputs.feeds import site_feeds
 from twin.core.inputs.layout import FeedRow, LayoutInputs
+from twin.core.inputs.own_load import own_load
 from twin.core.rules.design_load import Design, RackDesign, sums
 
 IntArray = NDArray[np.int64]
@@ -28,7 +30,7 @@ class FeedLoads:
     normal_w: FloatArray  # (n_feeds,)
     failed: IntArray  # (n_cases,): feed that is lost
     after_w: FloatArray  # (n_cases, n_feeds)
-    mechanical_w: float
+    mechanical_w: float  # cooling, and what the site draws for itself
     drawn_w: FloatArray  # (1 + n_cases, n_feeds): of racks and cooling that hang on it; the first case is no failure
 
 
@@ -98,24 +100,44 @@ def feed_loads(inputs: LayoutInputs, feeds: Feeds, design: Design) -> FeedLoads:
     load_w = _rack_load_w(feeds, units_failed, len(units_failed))
     live, behind = live_nodes(tree, units_failed), stand_ins(tree)
     mechanical_w = 0.0
-    for places, drawn_w in _mechanical_w(feeds, design):
+    own = _own_load(inputs, design)
+    hour = _hardest_hour(design, own)
+    for places, drawn_w in _mechanical_w(feeds, design, hour):
         for place, power_w in zip(places.tolist(), drawn_w.tolist(), strict=True):
             carries = np.where(live[:, place] | (behind[place] < 0), place, behind[place])
             load_w[np.arange(len(load_w)), carries] += power_w
             mechanical_w += power_w
-    solved = feed_losses(tree, load_w, units_failed).node_power_w[:, node]
+    passed = feed_losses(tree, load_w, units_failed)
+    dry_bulb_degc = np.full(len(load_w), design.hours.weather.dry_bulb_degc[hour])
+    own_w, _, carried_w = own_load_on_feeds(
+        tree, own, dry_bulb_degc, passed.node_power_w, passed.node_loss_w, units_failed
+    )
+    solved = carried_w[:, node]
     rated = (own_rating_w(inputs, feed) for feed in inputs.feeds)
     capacity_w = [np.inf if w is None else w * feed.n_units for w, feed in zip(rated, inputs.feeds, strict=True)]
     above = _above(tree)[np.ix_(node, node)]
+    mechanical_w += float(own_w[0])
     return FeedLoads(above, np.array(capacity_w), solved[0], failed, solved[1:], mechanical_w, load_w[:, node])
 
 
-def _mechanical_w(feeds: Feeds, design: Design) -> Iterator[tuple[IntArray, FloatArray]]:
-    """Yield the boards of halls, plants and CDU groups, and what each draws [W]."""
+def _own_load(inputs: LayoutInputs, design: Design) -> OwnLoad:
+    """Return what the site draws for itself; of generators without a rating nothing is known."""
+    rated = tuple(feed for feed in inputs.feeds if _rated_w(inputs, feed) is not None)
+    return own_load(replace(inputs, feeds=rated), design.racks.power_w + design.racks.saved_w)
+
+
+def _hardest_hour(design: Design, own: OwnLoad) -> int:
+    """Return the design hour in which cooling and the site itself draw most."""
+    drawn_w = own.power_w(design.hours.weather.dry_bulb_degc)
+    return int((drawn_w if design.plant is None else drawn_w + design.plant.mechanical_w.sum(axis=1)).argmax())
+
+
+def _mechanical_w(feeds: Feeds, design: Design, hour: int) -> Iterator[tuple[IntArray, FloatArray]]:
+    """Yield the boards of halls, plants and CDU groups, and what each draws in a design hour [W]."""
     lighting_w = design.halls.lighting_w
     yield feeds.site.hall_node, lighting_w + design.hall.fan_w
     if design.plant is not None:
-        yield feeds.site.plant_node, design.plant.mechanical_w[design.plant.mechanical_w.sum(axis=1).argmax()]
+        yield feeds.site.plant_node, design.plant.mechanical_w[hour]
     if design.group is not None:
         yield feeds.site.group_node, design.group.pump_w
 
