@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-header --no-emit-index-url --no-annotate
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
@@ -18,7 +18,7 @@ run: $(VENV)/.run ## set up, start web server and worker, print the address (ARG
 	@$(BIN)/python manage.py serve $(ARGS)
 
 test: $(VENV)/.test ## set up and run the test suite (ARGS="-k name")
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q $(PARALLEL) $(ARGS)
 
 test-fast: $(VENV)/.test ## what takes two minutes: no browser, no services, nothing slow or to be compiled
 	$(BIN)/python -m pytest -q $(PARALLEL) -m "not (browser or services or slow or compiled)" $(ARGS)

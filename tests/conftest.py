@@ -25,8 +25,11 @@ COMPILED = (
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip browser tests, visibly, where they cannot run."""
+    """Begin with files of slow tests, so that none is left to one process at the end; skip what cannot run, visibly."""
+    long = {item.path for item in items if any(map(item.get_closest_marker, ("slow", "browser", "compiled")))}
+    items.sort(key=lambda item: item.path not in long)
     if find_spec("pytest_playwright") is None:
         reason = "pytest-playwright is not installed"
     elif CHROMIUM is None:
