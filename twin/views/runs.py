@@ -8,7 +8,6 @@ from uuid import UUID
 import numpy as np
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -31,9 +30,10 @@ from twin.core.results.token_prices import serving_costs, sold_for
 from twin.core.text.numbers import date_text, quantity_text
 from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.models import Run
-from twin.runs import jobs, ring, sensitivity, services, tables
+from twin.runs import jobs, sensitivity, services, tables
 from twin.runs.last_run import href
 from twin.runs.latest import recent_runs
+from twin.views.jobs import job_act, job_progress
 
 #: The hourly series behind each headline, for the line under its figure.
 SPARKS = {
@@ -83,12 +83,8 @@ def run_detail(request: HttpRequest, run: UUID) -> HttpResponse:
     }
     if request.htmx and "series" in request.GET:
         return render(request, "twin/run/_series.html", context | series_context(run, request.GET["series"]))
-    if not run.ended:
-        context["waiting"] = ring.waiting_reason(run)
-    if request.htmx and not run.ended:
-        return render(request, "twin/run/_progress.html", context)
-    if request.htmx:  # it ended since the last poll: the whole page changes
-        return HttpResponse(headers={"HX-Refresh": "true"})
+    if answer := job_progress(request, run, context, "twin/run/_progress.html"):
+        return answer
     if run.status == Run.Status.DONE:
         context |= (
             tornado_context(run) | result_context(run) | series_context(run, request.GET.get("series", "meter_power_w"))
@@ -179,25 +175,14 @@ def free_cooling_hours(hours: Mapping[str, float]) -> list[tuple[str, float | No
 @require_POST
 def run_cancel(request: HttpRequest, run: UUID) -> HttpResponse:
     """Ask a run to stop."""
-    return acted(request, run, jobs.cancel)
+    return job_act(request, visible_run_or_404(request, run, *Run.HEAVY), jobs.cancel)
 
 
 @login_required
 @require_POST
 def run_retry(request: HttpRequest, run: UUID) -> HttpResponse:
     """Queue a failed or cancelled run again."""
-    return acted(request, run, services.run_retry)
-
-
-def acted(request: HttpRequest, run: UUID, service) -> HttpResponse:
-    """Call a service on a run that the user may change, say why where it refuses, and show the run."""
-    run = visible_run_or_404(request, run, "details", "series", "racks")
-    check_change_site(request.user, run.layout.site)
-    try:
-        service(run, user=request.user)
-    except (InvalidTransition, PermissionDenied) as refusal:
-        messages.error(request, str(refusal))
-    return redirect("run-detail", run.id)
+    return job_act(request, visible_run_or_404(request, run, *Run.HEAVY), services.run_retry)
 
 
 @login_required

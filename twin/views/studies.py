@@ -22,8 +22,9 @@ from twin.core.telemetry.fitted import DEFAULT
 from twin.core.telemetry.readings import zone_named
 from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.models import Study
-from twin.runs import jobs, ring
+from twin.runs import jobs
 from twin.telemetry import studies
+from twin.views.jobs import job_act, job_progress
 
 MOST_SHOWN = 20  # studies on a site's page
 FIGURE_UNITS = {"output_tokens_per_s": "tok/s", "tokens_per_joule": "tok/J", "meter_power_w": "W"}
@@ -128,12 +129,8 @@ def study_detail(request: HttpRequest, study: UUID) -> HttpResponse:
         "site": study.layout.site,
         "may_change": may_change_site(request.user, study.layout.site),
     }
-    if not study.ended:
-        context["waiting"] = ring.waiting_reason(study)
-    if request.htmx and not study.ended:
-        return render(request, "twin/telemetry/_progress.html", context)
-    if request.htmx:  # it ended since the last poll: the whole page changes
-        return HttpResponse(headers={"HX-Refresh": "true"})
+    if answer := job_progress(request, study, context, "twin/telemetry/_progress.html"):
+        return answer
     if study.status == Study.Status.DONE:
         context |= shown(study)
     return render(request, "twin/telemetry/study.html", context)
@@ -182,24 +179,14 @@ def _error_first(row: dict[str, Any]) -> tuple[bool, float]:
 @require_POST
 def study_cancel(request: HttpRequest, study: UUID) -> HttpResponse:
     """Ask a study to stop."""
-    return _acted(request, study, jobs.cancel)
+    return job_act(request, visible_study_or_404(request, study, *Study.HEAVY), jobs.cancel)
 
 
 @login_required
 @require_POST
 def study_retry(request: HttpRequest, study: UUID) -> HttpResponse:
     """Queue a failed or cancelled study again."""
-    return _acted(request, study, studies.study_retry)
-
-
-def _acted(request: HttpRequest, study: UUID, service) -> HttpResponse:
-    study = visible_study_or_404(request, study, *Study.HEAVY)
-    check_change_site(request.user, study.layout.site)
-    try:
-        service(study, user=request.user)
-    except InvalidTransition as refusal:
-        messages.error(request, str(refusal))
-    return redirect("study-detail", study.id)
+    return job_act(request, visible_study_or_404(request, study, *Study.HEAVY), studies.study_retry)
 
 
 @login_required
