@@ -11,6 +11,7 @@ OWN = {
     "Layout": {"version"},
     "Run": {"progress_frac", "attempt", "max_attempts"},
     "Study": {"progress_frac", "attempt", "max_attempts", "offset_s"},  # the offset is that of a time
+    "TelemetryArrival": {"n_readings"},
     "TelemetryDay": {"n_readings"},
     "TelemetryPoint": {"scale", "offset"},  # `twin.core.telemetry.readings` checks the mapping that they come from
     "Worker": {"n_slots"},

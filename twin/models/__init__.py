@@ -8,7 +8,7 @@ from twin.models.run import Run
 from twin.models.scenario import Scenario, ScenarioWorkload
 from twin.models.study import Study
 from twin.models.telemetry import TelemetryBatch, TelemetryDay, TelemetryPoint, TelemetryUpload
-from twin.models.telemetry_source import DeadLetter, SourceState, TelemetrySource
+from twin.models.telemetry_source import DeadLetter, SourceState, TelemetryArrival, TelemetrySource
 from twin.models.worker import Worker
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "ScenarioWorkload",
     "SourceState",
     "Study",
+    "TelemetryArrival",
     "TelemetryBatch",
     "TelemetryDay",
     "TelemetryPoint",

@@ -69,6 +69,20 @@ class SourceState(models.Model):
         return f"state of {self.source_id}"
 
 
+class TelemetryArrival(models.Model):
+    """Readings as a source sent them, written at once and acknowledged; `twin.telemetry.store.settle` sorts them."""
+
+    source = models.ForeignKey(TelemetrySource, on_delete=models.CASCADE, related_name="arrivals")
+    n_readings = models.PositiveIntegerField()
+    columns = models.BinaryField(help_text="Points, times, values and quality, zlib.")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.source_id} {self.pk}"
+
+
 class DeadLetter(models.Model):
     """A message that was refused, as it came; the newest of each source are kept."""
 

@@ -1,0 +1,205 @@
+"""What a source sent since the last write: readings by point, refusals by reason, odd ones; written all or none."""
+
+import datetime as dt
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from django.db import transaction
+from django.utils import timezone
+
+from twin.core.telemetry.readings import FIRST_MS, LAST_MS, OUTSIDE_TIME, MappedPoint, Scale, scale_of
+from twin.models import DeadLetter, SourceState, TelemetrySource
+from twin.telemetry import store
+from twin.telemetry.batches import MOST_REASONS, OTHER
+from twin.telemetry.source_lease import LEASE, SourceLost
+
+LATE_S, AHEAD_S = 300.0, 60.0
+STUCK_S, STUCK_TIMES = 3600.0, 30  # as long the same to the last digit, and sent as often
+MOST_LETTERS = 200  # of one write
+RATE_OVER_S = 10.0  # the time over which the rate is smoothed
+
+LATE = "late: its time is over five minutes ago"
+AHEAD = "ahead: its time is over a minute from now; a clock or a zone is off"
+OUT_OF_ORDER = "out of order: older than one of its point before"
+STUCK = "stuck: the same to the last digit for over an hour"
+NOT_GOOD = "its quality is not good"
+
+
+@dataclass(slots=True)
+class _Point:
+    """A point's readings since the last write, and what it read before."""
+
+    entry: MappedPoint
+    scale: Scale
+    times: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    quality: list[int] = field(default_factory=list)
+    newest_ms: int = 0
+    last: float = float("nan")
+    same_since_ms: int = 0
+    n_same: int = 0
+
+
+class Intake:
+    """Collects what one source sends and writes it with the counts of it."""
+
+    def __init__(self, source: TelemetrySource, holder: str) -> None:
+        self._source, self._holder = source, holder
+        self._points: dict[tuple[MappedPoint, str], _Point | str] = {}
+        self._ids: dict[MappedPoint, int] = {}
+        self._touched: list[_Point] = []
+        self._refused: Counter[str] = Counter()
+        self._noticed: Counter[str] = Counter()
+        self._letters: list[DeadLetter] = []
+        self._written_at, self._rate_per_s = timezone.now(), 0.0
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._touched and not self._refused
+
+    def take(self, entry: MappedPoint, unit: str, time_ms: int, value: float, quality: int) -> str:
+        """Keep a reading; return the reason where it is refused, else nothing.
+
+        Parameters
+        ----------
+        entry : MappedPoint
+        unit : str
+            As the source writes it; blank: that of the mapping.
+        time_ms : int
+            Of the source [ms since 1970].
+        value, quality : float, int
+        """
+        key = (entry, unit)
+        point = self._points.get(key)
+        if point is None:
+            scale = scale_of(entry, unit)
+            point = self._points[key] = scale if isinstance(scale, str) else _Point(entry, scale)
+        if isinstance(point, str):
+            return point
+        number = point.scale.si(value)
+        if isinstance(number, str):
+            return number
+        if not FIRST_MS <= time_ms < LAST_MS:
+            return OUTSIDE_TIME
+        if not point.times:
+            self._touched.append(point)
+        point.times.append(time_ms)
+        point.values.append(number)
+        point.quality.append(quality)
+        return ""
+
+    def refuse(self, reason: str, place: str, content: str) -> None:
+        """Count what cannot be taken, and keep it as it came."""
+        self._refused[reason] += 1
+        if len(self._letters) < MOST_LETTERS:
+            said = (text.replace("\0", "\ufffd") for text in (place[:300], content[:2000], reason[:200]))
+            names = ("place", "content", "reason")
+            self._letters.append(
+                DeadLetter(source=self._source, arrived_at=timezone.now(), **dict(zip(names, said, strict=True)))
+            )
+
+    def write(self) -> int:
+        """Store what was taken and count all of it; return how many readings were stored.
+
+        Raises
+        ------
+        SourceLost
+            If the source is no longer this reader's; nothing is written.
+        """
+        if missing := [point.entry for point in self._touched if point.entry not in self._ids]:
+            with transaction.atomic():
+                self._ids |= store.point_ids(self._source.site, missing)
+        columns: dict[int, list[store.Columns]] = {}
+        for point in self._touched:
+            part = (
+                np.array(point.times, np.int64),
+                np.array(point.values, float),
+                np.array(point.quality, np.uint8),
+            )
+            columns.setdefault(self._ids[point.entry], []).append(part)
+        joined = {
+            key: tuple(np.concatenate(column) for column in zip(*parts, strict=True)) for key, parts in columns.items()
+        }
+        noticed, newest_ms = self._look_at_them()
+        now = timezone.now()
+        with transaction.atomic():
+            state = SourceState.objects.select_for_update().get(source=self._source)
+            if state.holder != self._holder:
+                raise SourceLost(f"{self._source} is read by another process")
+            n = store.arrive(self._source, joined) if joined else 0
+            DeadLetter.objects.bulk_create(self._letters)
+            self._count(state, n, noticed, newest_ms, now)
+            store.count_on_commit(refused=self._refused.total())
+        for point in self._touched:
+            point.newest_ms = max(point.newest_ms, *point.times)
+            point.times, point.values, point.quality = [], [], []
+        self._touched, self._letters = [], []
+        self._refused.clear()
+        self._written_at = now
+        return n
+
+    def _count(self, state: SourceState, n: int, noticed: Counter[str], newest_ms: int, now: dt.datetime) -> None:
+        passed_s = max((now - self._written_at).total_seconds(), 1e-3)
+        weight = min(passed_s / RATE_OVER_S, 1.0)
+        self._rate_per_s += weight * (n / passed_s - self._rate_per_s)
+        state.received += n + self._refused.total()
+        state.refused, state.noticed = _joined(state.refused, self._refused), _joined(state.noticed, noticed)
+        state.held_until, state.last_seen_at, state.rate_per_s = now + LEASE, now, self._rate_per_s
+        if newest_ms:
+            newest_at = dt.datetime.fromtimestamp(newest_ms / 1e3, dt.UTC)
+            state.lag_s = (now - newest_at).total_seconds()
+            state.newest_at = max(state.newest_at or newest_at, newest_at)
+        state.save(
+            update_fields=[
+                "received",
+                "refused",
+                "noticed",
+                "held_until",
+                "last_seen_at",
+                "rate_per_s",
+                "lag_s",
+                "newest_at",
+            ]
+        )
+
+    def _look_at_them(self) -> tuple[Counter[str], int]:
+        """Return what is odd about the readings that were taken, and the newest time among them [ms since 1970]."""
+        found: Counter[str] = Counter()
+        now_ms, newest_ms = timezone.now().timestamp() * 1e3, 0
+        for point in self._touched:
+            before = point.newest_ms
+            for time_ms, value, quality in zip(point.times, point.values, point.quality, strict=True):
+                if time_ms < before:
+                    found[OUT_OF_ORDER] += 1
+                before = max(before, time_ms)
+                if now_ms - time_ms > 1e3 * LATE_S:
+                    found[LATE] += 1
+                elif time_ms - now_ms > 1e3 * AHEAD_S:
+                    found[AHEAD] += 1
+                if quality != 1:
+                    found[NOT_GOOD] += 1
+                if value != point.last:
+                    point.last, point.same_since_ms, point.n_same = value, time_ms, 0
+                else:
+                    point.n_same += 1
+                    if point.n_same >= STUCK_TIMES and time_ms - point.same_since_ms > 1e3 * STUCK_S:
+                        found[STUCK] += 1
+            newest_ms = max(newest_ms, before)
+        return found, newest_ms
+
+
+def trim_dead_letters(source: TelemetrySource) -> None:
+    """Forget the oldest messages of a source that were refused, beyond those that are kept."""
+    rows = DeadLetter.objects.filter(source=source).order_by("-id")
+    if (first := rows.values_list("id", flat=True)[DeadLetter.KEPT : DeadLetter.KEPT + 1]) and (oldest := first[0]):
+        DeadLetter.objects.filter(source=source, id__lte=oldest).delete()
+
+
+def _joined(before: dict[str, int], more: Counter[str]) -> dict[str, int]:
+    """Return counts by reason, those beyond the most frequent together."""
+    total = Counter(before) + more
+    found = dict(Counter({reason: n for reason, n in total.items() if reason != OTHER}).most_common(MOST_REASONS))
+    if rest := total.total() - sum(found.values()):
+        found[OTHER] = rest
+    return found
