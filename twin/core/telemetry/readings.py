@@ -20,11 +20,12 @@ from twin.core.telemetry.quantities import QUANTITIES, Quantity, Unit, split_poi
 from twin.core.telemetry.tables import Table, listed, plain_cell, read_table
 
 FORMATS = ("long-csv", "wide-csv")
-LATER_FORMATS = ("parquet", "dsx-bms", "prometheus")
+LATER_FORMATS = ("parquet", "prometheus")
 DATES = ("iso", "day-first", "month-first")
 ROW_FIELDS = ("time", "point", "value", "unit", "quality")
 TIME_COLUMNS = ("time", "timestamp", "datetime", "date")
 FIRST_MS, LAST_MS = 631_152_000_000, 4_102_444_800_000  # 1990 to 2100
+OUTSIDE_TIME = "time outside 1990 to 2100"
 MOST_SHOWN = 20  # refused rows that are kept as they came
 MOST_FACTOR = 1e12  # of a mapping's scale and offset
 QUALITY = re.compile(r"[0-9]{1,3}(\.0*)?")
@@ -327,7 +328,7 @@ def table_readings(
     table: Table, mapping: Mapping[str, MappedPoint], objects: Iterable[str], wanted: Reading
 ) -> Readings:
     """Read a table's readings as `read_readings` does a file's."""
-    taken = _Taken(mapping, objects, wanted)
+    taken = Taken(mapping, objects, wanted)
     if table.left_out:
         taken.result.refused["fewer cells than the header"] += table.left_out
     if _is_long(table, wanted):
@@ -351,7 +352,7 @@ def row_readings(
     rows: Iterable[Any], mapping: Mapping[str, MappedPoint], objects: Iterable[str], wanted: Reading
 ) -> Readings:
     """Read the readings of rows as programs send them: mappings of time, point, value, unit and quality."""
-    taken = _Taken(mapping, objects, wanted)
+    taken = Taken(mapping, objects, wanted)
     for i, row in enumerate(rows):
         if not isinstance(row, Mapping):
             taken.refuse(i + 1, "", "", "", f"row is no object with {listed(ROW_FIELDS)}")
@@ -365,16 +366,21 @@ def row_readings(
     return taken.readings()
 
 
-class _Taken:
+class Taken:
     """Takes rows one by one: those that can be read by point, the others under their reason."""
 
-    def __init__(self, mapping: Mapping[str, MappedPoint], objects: Iterable[str], wanted: Reading) -> None:
+    def __init__(
+        self, mapping: Mapping[str, MappedPoint] | None = None, objects: Iterable[str] = (), wanted: Reading = Reading()
+    ) -> None:
         self.result = Readings()
+        mapping = mapping or {}
+        self._scales: dict[tuple[MappedPoint, str], Scale | str] = {}
         self._mapping, self._objects, self._wanted, self._clock = mapping, set(objects), wanted, _Clock(wanted)
         self._kept: dict[MappedPoint, list[tuple[int, float, int]]] = {}
         self._meant: dict[str, MappedPoint | None] = {}
 
     def take(self, row: int, time: str, point: str, value: str, unit: str, quality: str) -> None:
+        """Take a row as it is written."""
         if point not in self._meant:
             self._meant[point] = self._mapping.get(point) or _carried(point, self._objects)
         entry = self._meant[point]
@@ -387,12 +393,28 @@ class _Taken:
         else:
             self._kept.setdefault(entry, []).append(reading)
 
+    def take_number(self, entry: MappedPoint, unit: str, time_ms: int, value: float, quality: int) -> str:
+        """Take a reading whose parts are numbers already; return the reason where it is refused, else nothing."""
+        key = (entry, unit)
+        if key not in self._scales:
+            self._scales[key] = scale_of(entry, unit)
+        scale = self._scales[key]
+        number = scale if isinstance(scale, str) else scale.si(value)
+        if isinstance(number, str):
+            return number
+        if not FIRST_MS <= time_ms < LAST_MS:
+            return OUTSIDE_TIME
+        self._kept.setdefault(entry, []).append((time_ms, number, quality))
+        return ""
+
     def refuse(self, row: int, time: str, point: str, value: str, reason: str) -> None:
+        """Count a row under the reason that refuses it; the first are kept as they came."""
         self.result.refused[reason] += 1
         if len(self.result.first_refused) < MOST_SHOWN:
             self.result.first_refused.append(RefusedRow(row, time[:80], point[:200], value[:80], reason))
 
     def readings(self) -> Readings:
+        """Return what was taken, and what was refused."""
         for entry, rows in self._kept.items():
             times_ms, values, quality = zip(*rows, strict=True)
             self.result.points[entry] = (
@@ -410,6 +432,42 @@ def _carried(point: str, objects: set[str]) -> MappedPoint | None:
     return MappedPoint(point, *carried)
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What turns a source's number into a quantity in SI."""
+
+    scale: float  # of the mapping
+    offset: float
+    unit: Unit
+    quantity: Quantity
+
+    def si(self, number: float) -> float | str:
+        """Return a number in SI, or the reason that refuses it."""
+        number = (number * self.scale + self.offset) * self.unit.scale + self.unit.offset
+        if not self.quantity.low <= number <= self.quantity.high:
+            return f"outside the range of {self.quantity.name}"
+        return number
+
+
+def scale_of(entry: MappedPoint, unit: str) -> Scale | str:
+    """Return what turns numbers of a point into SI, or the reason why nothing does.
+
+    Parameters
+    ----------
+    entry : MappedPoint
+    unit : str
+        As written beside the reading; blank: that of the mapping.
+    """
+    quantity = QUANTITIES[entry.quantity]
+    written = unit_named(unit or entry.unit) if unit or entry.unit else None
+    if written is None:
+        unit = (unit or entry.unit)[:40]
+        return f"unit {unit} is unknown" if unit else "no unit: give it in the mapping"
+    if written.si != quantity.unit:
+        return f"{unit or entry.unit} is no unit of {entry.quantity}"
+    return Scale(entry.scale, entry.offset, written, quantity)
+
+
 def _read_row(
     entry: MappedPoint, time: str, value: str, unit: str, quality: str, clock: "_Clock", wanted: Reading
 ) -> tuple[int, float, int] | str:
@@ -419,16 +477,12 @@ def _read_row(
     number = _decimal(value, wanted.decimal)
     if isinstance(number, str):
         return number
-    quantity: Quantity = QUANTITIES[entry.quantity]
-    written: Unit | None = unit_named(unit or entry.unit) if unit or entry.unit else None
-    if written is None:
-        unit = (unit or entry.unit)[:40]
-        return f"unit {unit} is unknown" if unit else "no unit: give it in the mapping"
-    if written.si != quantity.unit:
-        return f"{unit or entry.unit} is no unit of {entry.quantity}"
-    number = (number * entry.scale + entry.offset) * written.scale + written.offset
-    if not quantity.low <= number <= quantity.high:
-        return f"outside the range of {entry.quantity}"
+    scale = scale_of(entry, unit)
+    if isinstance(scale, str):
+        return scale
+    number = scale.si(number)
+    if isinstance(number, str):
+        return number
     if quality and (not QUALITY.fullmatch(quality) or float(quality) > 255):
         return "quality is no whole number 0 to 255"
     when = clock.ms(time, entry.time_zone)
@@ -478,7 +532,7 @@ class _Clock:
                 return "time that the clock's change makes double or skips: write it with its zone"
             when = first
         ms = round(when.timestamp() * 1e3)
-        return ms if FIRST_MS <= ms < LAST_MS else "time outside 1990 to 2100"
+        return ms if FIRST_MS <= ms < LAST_MS else OUTSIDE_TIME
 
     def _moment(self, text: str) -> dt.datetime | str:
         if re.fullmatch(r"\d{9,10}(\.\d+)?|\d{12,13}", text):

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from twin.core.telemetry import dsx_file
 from twin.core.telemetry import readings as reader
 from twin.core.telemetry.quantities import FAULTS, PARAMETERS, QUANTITIES, UNITS
 from twin.core.telemetry.tables import read_table
@@ -22,7 +23,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("layout", nargs="?", metavar="SITE/LAYOUT")
         parser.add_argument("file", nargs="?", type=Path, metavar="FILE")
-        parser.add_argument("--format", default="", choices=("", *reader.FORMATS, *reader.LATER_FORMATS))
+        parser.add_argument("--format", default="", choices=dsx_file.CHOICES)
         parser.add_argument("--mapping", type=Path, metavar="MAP.yaml", help="check it instead of proposing one")
         parser.add_argument("--out", type=Path, metavar="MAP.yaml", help="write the mapping there")
         parser.add_argument("--list", action="store_true", help="print quantities, units, fault kinds and parameters")
@@ -36,8 +37,7 @@ class Command(BaseCommand):
         objects = known_objects([named_layout(layout)])
         try:
             mapping = reader.mapping_of(read_yaml(options["mapping"]), objects) if options["mapping"] else {}
-            points = reader.file_points(read_table(file), reader.Reading(format=options["format"]))
-            found = reader.propose({name: unit for name, unit in points.items() if name not in mapping}, objects)
+            points, found = _proposed(file, options["format"], mapping, objects)
             if options["out"]:
                 mapped = [*(mapping[name] for name in points if name in mapping)]
                 mapped += [
@@ -72,6 +72,17 @@ class Command(BaseCommand):
         for title, table in (("fault", FAULTS), ("parameter", PARAMETERS)):
             for name, entry in table.items():
                 self.stdout.write(f"{title:11}{name:34}{entry.unit}: {entry.low:g} to {entry.high:g}, {entry.about}")
+
+
+def _proposed(
+    file: Path, wanted: str, mapping: Mapping[str, reader.MappedPoint], objects: tuple[str, ...]
+) -> tuple[list[str], list[reader.Proposal]]:
+    """Return the points of a file, and what those that the mapping does not have seem to be."""
+    if wanted == dsx_file.FORMAT:
+        metadata = dsx_file.file_metadata(file)
+        return list(metadata), dsx_file.meant(metadata, mapping, objects)[1]
+    points = reader.file_points(read_table(file), reader.Reading(format=wanted))
+    return list(points), reader.propose({name: unit for name, unit in points.items() if name not in mapping}, objects)
 
 
 def _write(path: Path, mapped: list[reader.MappedPoint]) -> None:
