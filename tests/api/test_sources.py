@@ -1,15 +1,19 @@
 """Telemetry sources: who may say which machines are called, what they are told, and that passwords stay inside."""
 
+import io
+import json
 import re
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.core import serializers
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
 from tests.api.conftest import caller
 from twin import credentials
+from twin.core.telemetry import dsx_bms
 from twin.models import TelemetrySource
 
 SOURCES = "/api/telemetry/sources/"
@@ -154,3 +158,51 @@ def test_pages_show_and_take_a_source(admin, asked, body):
     assert letters.content.startswith(b"arrived_at,place,content,reason")
     assert client.post(reverse("telemetry-source-delete", args=[asked.site.slug, row.pk])).status_code == 302
     assert b"No machine sends readings" in client.get(home).content
+
+
+def test_points_are_agreed_with_on_a_page_and_readings_in_a_file_follow(admin, asked, body, tmp_path):
+    cdu = asked.layout.cdus.first().name
+    said = {"objectType": "CDU", "pointType": "LiquidTemperature", "engUnit": "C", "objectName": cdu}
+    supply = said | {"processArea": ["TCS supply"], "servesId": ["b07"]}
+    pk = admin.post(SOURCES, body).json()["id"]
+    TelemetrySource.objects.update(metadata={"CDU/LiquidTemperature/a": supply, "CDU/LiquidTemperature/b": said})
+    client = Client()
+    client.force_login(get_user_model().objects.get(username="admin"))
+    address = reverse("telemetry-source-mapping", args=[asked.site.slug, pk])
+    page = client.get(address).content.decode()
+    assert "which side of the CDU" in page.replace("end of the CDU", "")
+    assert f"{cdu}: b07" in page
+    form = {"taken-0": "on", "object-0": f"cdu/{cdu}", "quantity-0": "secondary_supply_degc", "unit-0": "kW"}
+    assert b"kW is no unit of secondary_supply_degc" in client.post(address, form).content
+    assert client.post(address, form | {"unit-0": "C"}).status_code == 302
+    entry = TelemetrySource.objects.get().mapping[0]
+    assert (entry["point"], entry["quantity"]) == ("CDU/LiquidTemperature/a", "secondary_supply_degc")
+    heads = {name: dsx_bms.ROOT + f"/PUB/{name}/CDU/LiquidTemperature/" for name in ("Value", "Metadata")}
+    lines = [
+        f"{heads['Metadata']}a {json.dumps(supply)}",
+        heads["Value"] + 'a {"value": 21.5, "timestamp": 1796050800000, "quality": 1}',
+        heads["Value"] + 'b {"value": 21.5, "timestamp": 1796050800000, "quality": 1}',
+    ]
+    file, mapping = tmp_path / "points.txt", tmp_path / "map.yaml"
+    file.write_text("\n".join(lines) + "\n")
+    out = io.StringIO()
+    call_command("map_telemetry", asked.layout.path, str(file), format="dsx-bms", out=mapping, stdout=out)
+    assert "1 of 2 points have a meaning" in out.getvalue()
+    out = io.StringIO()
+    call_command(
+        "ingest_telemetry", asked.layout.path, str(file), format="dsx-bms", mapping=mapping, json=True, stdout=out
+    )
+    found = json.loads(out.getvalue())
+    assert (found["accepted"], sum(found["refused"].values())) == (1, 1)
+
+
+def test_a_broker_that_may_not_be_called_or_is_not_there_is_said(asked, settings):
+    day = {"start": "2026-07-01T00:00:00Z", "hours": 1, "step": 3600}
+    for address, says in (
+        ("mqtt://127.0.0.1:1", "TWIN_ALLOWED_NETWORKS|port 1"),
+        ("http://broker.example.org", "mqtts:// or mqtt://"),
+    ):
+        with pytest.raises(CommandError, match=says):
+            call_command("publish_telemetry", asked.layout.path, mqtt=address, **day)
+    with pytest.raises(CommandError, match="there is no source nowhere/BMS"):
+        call_command("read_sources", source=["nowhere/BMS"])

@@ -11,9 +11,9 @@ SILENT = dt.timedelta(seconds=250)  # two and a half times the longest pause of 
 NEEDED = {TelemetrySource.Kind.MQTT: ("paho", '.venv/bin/python -m pip install "paho-mqtt>=2.1,<3"')}
 
 
-def missing(source: TelemetrySource) -> str:
-    """Return what has to be installed before a source can be read, or nothing."""
-    module, command = NEEDED.get(source.kind, ("", ""))
+def missing(kind: str) -> str:
+    """Return what has to be installed before sources of a kind can be read, or nothing."""
+    module, command = NEEDED.get(kind, ("", ""))
     if not module or find_spec(module):
         return ""
     return f"This installation cannot speak to it yet. Install what it needs and start again: {command}"

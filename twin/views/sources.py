@@ -12,14 +12,18 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from facility.models import Site
-from facility.permissions import check_change_site
+from facility.permissions import check_change_site, may_change_site
 from facility.views.lookup import visible_site_or_404
 from facility.views.parts import put_on_form
+from twin.core.telemetry.dsx_bms import topology
+from twin.core.telemetry.quantities import QUANTITIES, UNITS
 from twin.models import SourceState, TelemetrySource
 from twin.runs.tables import as_csv
-from twin.telemetry import sources
+from twin.telemetry import source_points, sources
+from twin.telemetry.objects import known_objects
 from twin.telemetry.source_kinds import DSX_TOPICS
 from twin.telemetry.source_words import missing, standing
+from twin.views.uploads import asked_rows, said_of
 
 MOST_SHOWN = 50  # dead letters on a page; the API and the file have all that are kept
 
@@ -104,6 +108,7 @@ def source_detail(request: HttpRequest, site: str, source: int) -> HttpResponse:
         "twin/telemetry/source.html",
         context
         | {
+            "may_change": may_change_site(request.user, site),
             "may_call_out": sources.may_call_out(request.user, site),
             "plain_password": bool(found.secret) and found.address.startswith(("mqtt://", "http://")),
         },
@@ -118,12 +123,49 @@ def shown(source: TelemetrySource) -> dict[str, Any]:
         "state": state,
         "mark": mark,
         "words": words,
-        "missing": missing(source),
+        "missing": missing(source.kind),
         "refused": sorted(state.refused.items(), key=lambda entry: -entry[1]),
         "n_refused": sum(state.refused.values()),
         "noticed": sorted(state.noticed.items(), key=lambda entry: -entry[1]),
         "letters": source.dead_letters.all()[:MOST_SHOWN],
     }
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def source_mapping(request: HttpRequest, site: str, source: int) -> HttpResponse:
+    """Show what the points of a source seem to be, and take what is agreed with."""
+    site = visible_site_or_404(request.user, site)
+    check_change_site(request.user, site)
+    found = get_object_or_404(site.telemetry_sources, pk=source)
+    try:
+        known, asked = source_points.proposals(found)
+    except ValueError as error:  # an object that the mapping names is gone
+        known, asked = [], []
+        messages.error(request, f"{error}.")
+    rows = asked_rows(asked)
+    refusal = ""
+    if request.method == "POST":
+        try:
+            n = source_points.accept(user=request.user, source=found, entries=said_of(request, rows))
+        except ValueError as error:
+            refusal = f"{error}."
+        else:
+            messages.success(request, f"{n:,} points of {found.name} are mapped; readings from now on are taken.")
+            return redirect("telemetry-source", site.slug, found.pk)
+    context = {
+        "site": site,
+        "source": found,
+        "known": known,
+        "rows": rows,
+        "n_left": len(asked) - len(rows),
+        "refusal": refusal,
+        "topology": list(topology(found.metadata))[:MOST_SHOWN],
+        "objects": known_objects(site.layouts.all()),
+        "quantities": QUANTITIES.values(),
+        "units": UNITS,
+    }
+    return render(request, "twin/telemetry/source_mapping.html", context)
 
 
 @login_required

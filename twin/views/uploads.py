@@ -1,5 +1,8 @@
 """A file of readings: sent, its points given a meaning, stored."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import yaml
 from django import forms
 from django.contrib import messages
@@ -111,26 +114,10 @@ def readings_mapping(request: HttpRequest, site: str, upload: int) -> HttpRespon
     check_change_site(request.user, site)
     upload = get_object_or_404(site.telemetry_uploads, pk=upload)
     known, asked = uploads.proposals(upload)
-    rows = [
-        {
-            "point": entry.point,
-            "confidence": entry.confidence,
-            "reason": entry.reason,
-            "taken": entry.mapped is not None and entry.confidence >= reader.LEAST_CONFIDENCE,
-            "object": entry.mapped.object if entry.mapped else "",
-            "quantity": entry.mapped.quantity if entry.mapped else "",
-            "unit": entry.mapped.unit if entry.mapped else "",
-        }
-        for entry in asked[: uploads.MOST_POINTS]
-    ]
+    rows = asked_rows(asked)
     refusal = ""
     if request.method == "POST":
-        for i, row in enumerate(rows):
-            row["taken"] = request.POST.get(f"taken-{i}") == "on"
-            row |= {name: request.POST.get(f"{name}-{i}", "").strip()[:200] for name in ("object", "quantity", "unit")}
-        entries = [
-            {name: row[name] for name in ("point", "object", "quantity", "unit")} for row in rows if row["taken"]
-        ]
+        entries = said_of(request, rows)
         try:
             answer = uploads.upload_store(user=request.user, upload=upload, entries=entries)
         except ValueError as error:
@@ -150,6 +137,30 @@ def readings_mapping(request: HttpRequest, site: str, upload: int) -> HttpRespon
         "units": UNITS,
     }
     return render(request, "twin/telemetry/mapping.html", context, status=200)
+
+
+def asked_rows(asked: Sequence[reader.Proposal]) -> list[dict[str, Any]]:
+    """Return the rows of a page that asks what points mean, filled in as they are proposed."""
+    return [
+        {
+            "point": entry.point,
+            "confidence": entry.confidence,
+            "reason": entry.reason,
+            "taken": entry.mapped is not None and entry.confidence >= reader.LEAST_CONFIDENCE,
+            "object": entry.mapped.object if entry.mapped else "",
+            "quantity": entry.mapped.quantity if entry.mapped else "",
+            "unit": entry.mapped.unit if entry.mapped else "",
+        }
+        for entry in asked[: uploads.MOST_POINTS]
+    ]
+
+
+def said_of(request: HttpRequest, rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return what the form says of the rows that are ticked, as entries of a mapping; the rows keep what was typed."""
+    for i, row in enumerate(rows):
+        row["taken"] = request.POST.get(f"taken-{i}") == "on"
+        row |= {name: request.POST.get(f"{name}-{i}", "").strip()[:200] for name in ("object", "quantity", "unit")}
+    return [{name: row[name] for name in ("point", "object", "quantity", "unit")} for row in rows if row["taken"]]
 
 
 @login_required

@@ -34,6 +34,7 @@ urlpatterns = [
     path(SOURCES + "new/", sources.source_edit, name="telemetry-source-new"),
     path(SOURCES + "<int:source>/", sources.source_detail, name="telemetry-source"),
     path(SOURCES + "<int:source>/edit/", sources.source_edit, name="telemetry-source-edit"),
+    path(SOURCES + "<int:source>/points/", sources.source_mapping, name="telemetry-source-mapping"),
     path(SOURCES + "<int:source>/drop/", sources.source_delete, name="telemetry-source-delete"),
     path(SOURCES + "<int:source>/dead-letters.csv", sources.source_dead_letters, name="telemetry-dead-letters"),
     path("sites/<slug:site>/-/telemetry/study/", studies.study_create, name="study-create"),

@@ -1,16 +1,22 @@
-"""Write a layout's predicted points as if they had been measured, with stated noise and faults."""
+"""Write a layout's predicted points as if they had been measured, or send them to a broker, with noise and faults."""
 
 import csv
+import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from twin.core.telemetry import publish
+from twin.core.inputs.layout import LayoutInputs
+from twin.core.telemetry import dsx_topology, publish
 from twin.exceptions import CannotSimulate
 from twin.management.arguments import named_layout, named_scenario, zoned_time
+from twin.models import TelemetrySource
 from twin.runs import snapshot
+from twin.telemetry.source_kinds import address_of
+from twin.telemetry.source_words import missing
 
 MAX_YAML_BYTES = 1_000_000
 
@@ -34,10 +40,31 @@ class Command(BaseCommand):
         parser.add_argument("--truth", type=Path, metavar="FILE.yaml", help="parameters of the publishing plant only")
         parser.add_argument("--fault", action="append", default=[], metavar="kind=…,object=…,start=…,size=…")
         parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="long CSV")
+        where = parser.add_mutually_exclusive_group(required=True)
+        where.add_argument("--out", type=Path, metavar="FILE", help="long CSV")
+        where.add_argument(
+            "--mqtt",
+            metavar="URL",
+            help="mqtts://host:port or mqtt://host:port, over DSX Exchange's topics; password in TWIN_MQTT_PASSWORD",
+        )
+        parser.add_argument("--username", default="", help="at the broker")
+        parser.add_argument(
+            "--speed", type=float, default=1.0, help="times real time (default 1); 0: as fast as the broker takes them"
+        )
+        parser.add_argument(
+            "--repeat",
+            type=float,
+            default=60.0,
+            metavar="SECONDS",
+            help="what is sent again after a reconnection; doubles are told apart (default 60)",
+        )
 
-    def handle(self, *args: Any, layout: str, scenario: str | None, out: Path, **options: Any) -> None:
+    def handle(self, *args: Any, layout: str, scenario: str | None, **options: Any) -> None:
         found = named_layout(layout)
+        if not 0 <= options["speed"] <= 1e6 or not 0 <= options["repeat"] <= 3600:
+            raise CommandError("--speed must be 0 to 1e6, --repeat 0 to 3600 s")
+        if options["mqtt"]:
+            _check_mqtt(options["mqtt"])
         if options["seed"] < 0:
             raise CommandError(f"--seed is {options['seed']}; must be 0 or more")
         try:
@@ -54,25 +81,62 @@ class Command(BaseCommand):
                 faults=[publish.fault_of(inputs, text) for text in options["fault"]],
                 seed=options["seed"],
             )
-            partial = out.with_name(out.name + ".part")
-            with partial.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(("time", "point", "value", "unit", "quality"))
-                n = 0
-                for row in published.rows():
-                    writer.writerow(row)
-                    n += 1
-            partial.replace(out)
         except OSError as error:
-            raise CommandError(f"{error.filename or out}: {error.strerror}") from error
+            raise CommandError(f"{error.filename}: {error.strerror}") from error
         except (CannotSimulate, ValueError) as refusal:
             raise CommandError(str(refusal)) from refusal
+        n = self._send(inputs, published, options) if options["mqtt"] else _write(published, options["out"])
         for fault in published.silent:
             self.stdout.write(f"{fault.kind} of {fault.object} changes no reading: what it limits is not reached then")
         empty = published.times.size * len(published.points) - n
         self.stdout.write(
-            f"{n:,} readings of {len(published.points):,} points in {out}" + (f"; {empty:,} left out" if empty else "")
+            f"{n:,} readings of {len(published.points):,} points {'sent' if options['mqtt'] else 'in'}"
+            f" {'to ' + options['mqtt'] if options['mqtt'] else options['out']}"
+            + (f"; {empty:,} left out" if empty else "")
         )
+
+    def _send(self, inputs: LayoutInputs, published: publish.Published, options: dict[str, Any]) -> int:
+        publishing = import_module("twin.telemetry.publish_mqtt")  # needs a package that not everybody has
+        try:
+            with publishing.Publisher(
+                options["mqtt"],
+                username=options["username"],
+                password=os.environ.get("TWIN_MQTT_PASSWORD", ""),
+                repeat_s=options["repeat"],
+            ) as publisher:
+                return publishing.send_values(
+                    publisher,
+                    published,
+                    dsx_topology.serves(inputs),
+                    speed=options["speed"] or float("inf"),
+                    tell=self.stdout.write,
+                )
+        except publishing.CannotPublish as error:
+            raise CommandError(f"{options['mqtt']}: {error}") from error
+
+
+def _check_mqtt(url: str) -> None:
+    if lacking := missing(TelemetrySource.Kind.MQTT):
+        raise CommandError(lacking)
+    try:
+        address_of(TelemetrySource.Kind.MQTT, url)
+    except ValueError as error:
+        raise CommandError(f"--mqtt: {error}") from error
+
+
+def _write(published: publish.Published, out: Path) -> int:
+    partial, n = out.with_name(out.name + ".part"), 0
+    try:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(("time", "point", "value", "unit", "quality"))
+            for row in published.rows():
+                writer.writerow(row)
+                n += 1
+        partial.replace(out)
+    except OSError as error:
+        raise CommandError(f"{error.filename or out}: {error.strerror}") from error
+    return n
 
 
 def read_yaml(path: Path) -> Any:

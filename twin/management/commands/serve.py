@@ -22,17 +22,24 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from power_cooling.first_use import is_compiled
 from twin import solver_door
+from twin.models import TelemetrySource
 from twin.onboarding import first_start
 from twin.runs import jobs, ring
 
 POLL_S = 0.2
+SOURCES_EVERY_S = 3.0  # how often it is looked whether there are telemetry sources to read
 STOP_S = 4.0  # a run that is being solved then is queued again at the next start
 MAX_RESTART_DELAY_S = 30.0
 MOST_SOLVERS = 4  # of the default; each has some 100 MB of its own
 WARM_UP = "twin.tasks.warm_up"  # by name: the module of tasks loads the solvers
 COMPILING_S = 300.0  # that the worker waits at a first start, while the solver processes compile for both
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-CALLED = {"web": "The web server", "worker": "The worker", "solvers": "The solver processes"}
+CALLED = {
+    "web": "The web server",
+    "worker": "The worker",
+    "solvers": "The solver processes",
+    "sources": "The reader of telemetry sources",
+}
 
 
 @dataclass(slots=True)
@@ -78,9 +85,18 @@ class Command(BaseCommand):
         )
         parser.add_argument("--concurrency", type=int, default=1, help="runs solved at once (default 1)")
         parser.add_argument("--no-worker", action="store_true", help="the workers run on other machines")
+        parser.add_argument("--no-sources", action="store_true", help="read_sources runs on another machine")
 
     def handle(
-        self, *args, bind: str, threads: int, solvers: int, concurrency: int, no_worker: bool, **options
+        self,
+        *args,
+        bind: str,
+        threads: int,
+        solvers: int,
+        concurrency: int,
+        no_worker: bool,
+        no_sources: bool,
+        **options,
     ) -> None:
         host, port = _address(bind)
         lock = _only_one_here()
@@ -122,7 +138,7 @@ class Command(BaseCommand):
                 self._say_how_to_sign_in(host, port, n_samples)
             if solvers and not stop and not solver_door.is_open():
                 self._say("The solvers are being loaded; the first start on a machine compiles them, half a minute.")
-            self._watch(children, stop)
+            self._watch(children, stop, reads_sources=not no_sources)
         finally:
             _stop_all(children)
             if settings.EMBEDDED_BROKER and not no_worker:
@@ -159,11 +175,14 @@ class Command(BaseCommand):
             how = f"sign in (forgotten password: {change} USER)"
         self._say(f"Open http://{shown}:{port}/ and {how}. Ctrl-C ends it.")
 
-    def _watch(self, children: dict[str, Child], stop: list[int]) -> None:
+    def _watch(self, children: dict[str, Child], stop: list[int], *, reads_sources: bool) -> None:
         """Return on a signal; until then restart whatever ends."""
-        swept_s = time.monotonic()
+        swept_s, tended_s = time.monotonic(), float("-inf")
         while not stop:
             time.sleep(POLL_S)
+            if reads_sources and time.monotonic() - tended_s > SOURCES_EVERY_S:
+                tended_s = time.monotonic()
+                self._tend_sources(children)
             for name, child in children.items():
                 self._restart_ended(name, child)
             if "worker" in children and not children["worker"].process and (is_compiled() or solver_door.is_open()):
@@ -171,6 +190,19 @@ class Command(BaseCommand):
             if settings.TWIN_RING_EVERY_S and time.monotonic() - swept_s > settings.TWIN_RING_EVERY_S:
                 swept_s = time.monotonic()
                 self._recover(all_running=False)
+
+    def _tend_sources(self, children: dict[str, Child]) -> None:
+        """Have the telemetry sources read while there are any to read: the process has some 80 MB of its own."""
+        close_old_connections()
+        try:
+            wanted = TelemetrySource.objects.filter(enabled=True).exists()
+        except (DatabaseError, InterfaceError):  # who looks for unfinished runs says it
+            return
+        if wanted and "sources" not in children:
+            children["sources"] = Child([sys.executable, "manage.py", "read_sources"], {"MALLOC_ARENA_MAX": "2"})
+            children["sources"].start()
+        elif not wanted and "sources" in children:
+            _stop_all({"sources": children.pop("sources")})
 
     def _restart_ended(self, name: str, child: Child) -> None:
         now_s = time.monotonic()
