@@ -11,7 +11,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 import twin.benchmarks
 from twin.benchmarks.measure import Benchmark
 
-NOT_BENCHMARKS = {"measure", "big_layout", "planners", "generated_requests", "trial_plants"}
+NOT_BENCHMARKS = {
+    "measure",
+    "big_layout",
+    "planners",
+    "generated_requests",
+    "trial_plants",
+    "services",
+    "soak_run",
+}
 
 logger = logging.getLogger(__name__)
 

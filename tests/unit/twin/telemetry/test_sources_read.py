@@ -12,8 +12,9 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from tests.broker import Broker, needs_broker
 from tests.small_run import small_scenario
+from twin.benchmarks import telemetry_soak
+from twin.benchmarks.services import MOSQUITTO, POSTGRES, Broker
 from twin.core.telemetry import dsx_bms
 from twin.core.telemetry.readings import MappedPoint
 from twin.models import DeadLetter, SourceState, TelemetryArrival, TelemetryDay, TelemetryPoint, TelemetrySource
@@ -24,6 +25,7 @@ from twin.telemetry.reading_sources import read_sources
 from twin.telemetry.source_lease import SourceLost, claim, let_go, new_holder
 
 NOW_MS = 1_796_050_800_000
+needs_broker = pytest.mark.skipif(MOSQUITTO is None, reason="no Mosquitto on this machine (apt-get install mosquitto)")
 
 
 def made(address: str = "mqtt://broker.example.org", slug: str = "sourced", **more) -> TelemetrySource:
@@ -274,3 +276,14 @@ def test_a_broker_is_read_exactly_once_through_its_end_and_the_databases(broker,
     assert numbers.tolist() == pytest.approx([5e5 + i for n in (200, 100, 50) for i in range(n)])
     assert times.size == 350
     connection.close()
+
+
+@needs_broker
+@pytest.mark.services
+@pytest.mark.slow
+@pytest.mark.skipif(POSTGRES is None, reason="no PostgreSQL on this machine (apt-get install postgresql)")
+def test_readings_outlive_the_end_of_broker_reader_and_database_as_real_processes():
+    size = telemetry_soak.Size(n_points=40, step_s=0.5, seconds=6.0, n_segments=1)
+    found = telemetry_soak.segment(size, 0)
+    assert found["kills"] == {"broker": 1, "reader": 1, "database": 1}
+    assert (found["published"], found["stored"], found["wrong"], found["off"]) == (480, 480, 0, 0)
