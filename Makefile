@@ -7,7 +7,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast coverage check lock python
+.PHONY: help setup run demo-telemetry test test-fast coverage check lock python
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
@@ -16,6 +16,10 @@ setup: $(VENV)/.run ## make .venv from the lock file
 
 run: $(VENV)/.run ## set up, start web server and worker, print the address (ARGS="0.0.0.0:8000 ...")
 	@$(BIN)/python manage.py serve $(ARGS)
+
+demo-telemetry: $(VENV)/.run ## a plant publishes over MQTT, the twin reads and names its fault (needs mosquitto; ARGS="--seconds 60")
+	@$(PIP_INSTALL) -c requirements-dev.lock paho-mqtt
+	@TWIN_ALLOWED_NETWORKS=127.0.0.0/8 $(BIN)/python manage.py demo_telemetry $(ARGS)
 
 test: $(VENV)/.test ## set up and run the test suite (ARGS="-k name")
 	$(BIN)/python -m pytest -q $(PARALLEL) $(ARGS)

@@ -204,5 +204,10 @@ def test_a_broker_that_may_not_be_called_or_is_not_there_is_said(asked, settings
     ):
         with pytest.raises(CommandError, match=says):
             call_command("publish_telemetry", asked.layout.path, mqtt=address, **day)
+    settings.TWIN_ALLOWED_NETWORKS = []
+    with pytest.raises(CommandError, match=r"TWIN_ALLOWED_NETWORKS=127\.0\.0\.0/8|Mosquitto, the broker, is missing"):
+        call_command("demo_telemetry")
+    with pytest.raises(CommandError, match="--seconds must be 1 to 3600"):
+        call_command("demo_telemetry", seconds=0)
     with pytest.raises(CommandError, match="there is no source nowhere/BMS"):
         call_command("read_sources", source=["nowhere/BMS"])
