@@ -1,6 +1,5 @@
 """What is looked at where something is wrong with an installation: all parts of `health`, and what surrounds them."""
 
-import fcntl
 import os
 import stat
 import sys
@@ -15,10 +14,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from facility.models import Product
-from twin import solver_door
+from twin import credentials, solver_door
 from twin.core.provenance import this_solver
 from twin.models import Job, Run
-from twin.operations import health
+from twin.operations import health, in_use
 from twin.operations.health import Check
 from twin.runs import jobs
 from twin.runs.ring import RECOVERY_S
@@ -84,7 +83,7 @@ def _configuration() -> Check:
 
 def _rights() -> Check:
     """Look whether others on this machine can read the key, the database or the folder they are in."""
-    kept = [settings.TWIN_HOME, settings.TWIN_HOME / "secret_key"]
+    kept = [settings.TWIN_HOME, settings.TWIN_HOME / "secret_key", credentials.key_file()]
     if settings.EMBEDDED_DATABASE:
         kept.append(Path(settings.DATABASES["default"]["NAME"]))
     shared = settings.TWIN_HOME.stat().st_mode & stat.S_ISVTX
@@ -164,24 +163,12 @@ def _solvers() -> Check:
     if settings.TWIN_SOLVES_HERE:
         return Check("solvers", True, "each web process solves by itself")
     path = solver_door.socket_path()
-    if not _serves_here():
+    if not in_use.serves_here():
         return Check("solvers", True, "no web server of this TWIN_HOME runs here, so none are needed")
     if solver_door.is_open():
         return Check("solvers", True, f"listen at {path}")
     remedy = "They start with `manage.py serve`; the log says why they ended. Or set TWIN_SOLVES_HERE=1."
     return Check("solvers", False, f"nothing listens at {path}", remedy)
-
-
-def _serves_here() -> bool:
-    """Return whether `manage.py serve` holds this TWIN_HOME."""
-    try:
-        with (settings.TWIN_HOME / "serve.lock").open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
 
 
 def _model() -> Check:

@@ -1,7 +1,9 @@
 """What several tests start from: the shipped samples as the solvers read them, and a small site with a reader."""
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -48,3 +50,31 @@ def viewer(client, layout) -> Client:
     Membership.objects.create(site=layout.site, user=user, role=Membership.Role.VIEWER)
     client.force_login(user)
     return client
+
+
+@pytest.fixture
+def services(monkeypatch) -> Iterator[dict[str, str]]:
+    """Return addresses of a PostgreSQL database of the test's own and of Redis."""
+    psycopg = pytest.importorskip("psycopg")
+    redis = pytest.importorskip("redis")
+    server = os.environ.get("TWIN_TEST_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
+    broker = os.environ.get("TWIN_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
+    keys = redis.Redis.from_url(broker)
+    try:
+        admin = psycopg.connect(server, autocommit=True, connect_timeout=5)
+        keys.ping()
+    except (psycopg.OperationalError, redis.exceptions.ConnectionError) as error:
+        pytest.skip(f"no PostgreSQL at {urlsplit(server).hostname} or no Redis at {urlsplit(broker).hostname}: {error}")
+    name = prefix = f"twin_test_{os.getpid()}"
+    admin.execute(f"drop database if exists {name} with (force)")
+    admin.execute(f"create database {name}")
+    yield {
+        "DATABASE_URL": urlsplit(server)._replace(path=f"/{name}").geturl(),
+        "CELERY_BROKER_URL": broker,
+        "TWIN_TEST_KEY_PREFIX": prefix,
+    }
+    admin.execute(f"drop database {name} with (force)")
+    admin.close()
+    if left := list(keys.scan_iter(f"{prefix}*")):
+        keys.delete(*left)
+    keys.close()
