@@ -8,6 +8,7 @@ from twin.settings import CELERY_BROKER_URL, EMBEDDED_BROKER, INSTALLED_APPS
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.waiting_solver.WaitingSolverConfig"]
 if not EMBEDDED_BROKER:  # keep out of the way of whatever else uses the same broker
     CELERY_TASK_DEFAULT_QUEUE = os.environ["TWIN_TEST_KEY_PREFIX"]
+    CELERY_TASK_QUEUES, CELERY_TASK_ROUTES = None, {}
 if CELERY_BROKER_URL.startswith("redis"):
     from twin.settings import CELERY_BROKER_TRANSPORT_OPTIONS
 

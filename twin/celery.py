@@ -9,6 +9,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "twin.settings")
 TRANSPORT_ALIASES["filesystem"] = "twin.runs.embedded_broker:Transport"  # whole messages only
 app = Celery("twin")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["twin.runs", "twin.telemetry"])
+app.autodiscover_tasks(["twin.runs", "twin.telemetry", "twin.sweeps"])
 app.steps["worker"].add("twin.runs.worker_steps:RingStep")
 signals.setup_logging.connect(lambda **_: None, weak=False)  # workers log as `settings.LOGGING` says, with their ids

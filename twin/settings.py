@@ -35,6 +35,7 @@ import pythonjsonlogger.core
 from csp.constants import NONCE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
+from kombu import Queue
 
 from twin import __version__
 
@@ -174,6 +175,9 @@ if EMBEDDED_BROKER:
     }
     CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
     CELERY_WORKER_SEND_TASK_EVENTS = False
+# A worker takes from both in turn: whoever asks for one run does not wait for somebody's sweep.
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("celery", "sweeps")]
+CELERY_TASK_ROUTES = {"twin.tasks.sweep_point_solve": {"queue": "sweeps"}}
 CELERY_TASK_IGNORE_RESULT = True  # the run's row holds the result
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

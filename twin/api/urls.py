@@ -6,7 +6,7 @@ from drf_spectacular.views import SpectacularAPIView
 from drf_spectacular.views import SpectacularSwaggerSplitView as ApiDocsView
 from rest_framework.routers import SimpleRouter
 
-from twin.api import states, studies, telemetry, views
+from twin.api import states, studies, sweeps, telemetry, views
 from twin.api.findings import LayoutFindingsView
 from twin.api.measured import MeasuredView
 from twin.api.own_products import OwnAcceleratorView, OwnModelView
@@ -18,6 +18,7 @@ router = SimpleRouter()
 router.register("scenarios", views.ScenarioViewSet, basename="api-scenario")
 router.register("runs", views.RunViewSet, basename="api-run")
 router.register("comparisons", views.ComparisonViewSet, basename="api-comparison")
+router.register("sweeps", sweeps.SweepViewSet, basename="api-sweep")
 router.register("telemetry/comparisons", studies.TelemetryComparisonViewSet, basename="api-telemetry-comparison")
 router.register("telemetry/sources", TelemetrySourceViewSet, basename="api-telemetry-source")
 router.register("diagnoses", studies.DiagnosisViewSet, basename="api-diagnosis")

@@ -7,6 +7,7 @@ from twin.models.job import Job
 from twin.models.run import Run
 from twin.models.scenario import Scenario, ScenarioWorkload
 from twin.models.study import Study
+from twin.models.sweep import Sweep, SweepPoint
 from twin.models.telemetry import TelemetryBatch, TelemetryDay, TelemetryPoint, TelemetryUpload
 from twin.models.telemetry_source import DeadLetter, SourceState, TelemetryArrival, TelemetrySource
 from twin.models.worker import Worker
@@ -22,6 +23,8 @@ __all__ = [
     "ScenarioWorkload",
     "SourceState",
     "Study",
+    "Sweep",
+    "SweepPoint",
     "TelemetryArrival",
     "TelemetryBatch",
     "TelemetryDay",

@@ -19,11 +19,11 @@ from django.core.management.color import no_style
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, DataError, connections, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from twin.models import Run, Study, TelemetryDay, TelemetryUpload, Worker
+from twin.models import Run, Study, Sweep, SweepPoint, TelemetryDay, TelemetryUpload, Worker
 
 TARGET = "target"
 STEP = 50  # rows of a transaction; a run with 1,000 racks has some 2 MB
-LONG: tuple[type[models.Model], ...] = (Run, Study, TelemetryDay, TelemetryUpload)
+LONG: tuple[type[models.Model], ...] = (Run, Study, Sweep, SweepPoint, TelemetryDay, TelemetryUpload)
 LEFT_OUT: tuple[type[models.Model], ...] = (Worker,)  # signs of life of the old place
 MARK = "twin_move"  # a table of the target while a move is under way: whose it is
 KINDS = {"django.db.backends.postgresql": "PostgreSQL", "django.db.backends.sqlite3": "SQLite"}

@@ -20,12 +20,12 @@ from facility.permissions import check_write
 from twin import counters, log_ids
 from twin.celery import app
 from twin.exceptions import CannotSimulate, InvalidTransition, RunCancelled, RunLost
-from twin.models import Job, Run, Study
+from twin.models import Job, Run, Study, SweepPoint
 from twin.runs.leases import LEASE, Lease, claim, lease_left_s, patiently
 
 logger = logging.getLogger(__name__)
 
-JOBS: tuple[type[Job], ...] = (Run, Study)
+JOBS: tuple[type[Job], ...] = (Run, Study, SweepPoint)
 # One more try, at once: a pooled connection may be dead although the broker lives. Whoever asked does not wait longer.
 PUBLISH_RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 FAULT = (

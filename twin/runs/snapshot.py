@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Model, Q
@@ -110,6 +111,20 @@ def snapshot(layout: Layout, scenario: Scenario) -> dict[str, Any]:
     return inputs | {"units": _units(inputs)}
 
 
+def with_products(inputs: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a snapshot whose products are those that its rows name, out of its own and of `more`, by row id."""
+    there = {**more, **inputs["products"]["by_id"]}
+    tables = {name: inputs[name] for name in TABLES if name in inputs}
+    by_id = {str(key): there[str(key)] for key in sorted(_wanted(inputs["racks"], tables))}
+    changed = inputs | {"products": inputs["products"] | {"by_id": by_id}}
+    return changed | {"units": _units(changed)}
+
+
+def product_sheet(product: Product) -> dict[str, Any]:
+    """Return a catalogue entry as a snapshot holds it."""
+    return _product(product)
+
+
 def canonical(inputs: dict[str, Any]) -> bytes:
     """Return the one spelling of a snapshot that its hash is taken over."""
     return json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
@@ -207,16 +222,20 @@ def _product(product: Product) -> dict[str, Any]:
 
 def _products(racks: dict[str, list], tables: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Return the products that rows name, by row id under "by_id", and the whole kinds by slug under their name."""
-    rows = [row for table in tables.values() for row in table]
-    wanted = ({row[name] for row in rows for name in PRODUCT_REFERENCES & row.keys()} | set(racks["product_id"])) - {
-        None
-    }
+    wanted = _wanted(racks, tables)
     found: dict[str, Any] = {kind: {} for kind in WHOLE_KINDS} | {"by_id": {}}
     for product in Product.objects.filter(kind__in=WHOLE_KINDS).order_by("kind", "slug"):
         found[product.kind][product.slug] = _product(product)
     for product in Product.objects.filter(id__in=wanted).order_by("id"):
         found["by_id"][str(product.id)] = _product(product)
     return found
+
+
+def _wanted(racks: Mapping[str, Any], tables: Mapping[str, Any]) -> set[int]:
+    """Return the ids of the products that rows name."""
+    rows = [row for table in tables.values() for row in table]
+    named = {row[name] for row in rows for name in PRODUCT_REFERENCES & row.keys()} | set(racks["product_id"])
+    return named - {None}
 
 
 def _units(inputs: dict[str, Any]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from facility.models import ApiToken, Membership, Rack, RefusedSignIn
 from tests.small_run import done_run, small_scenario
 from twin.comparisons import sharing
-from twin.models import Comparison, Run, SourceState, Study, TelemetrySource, TelemetryUpload
+from twin.models import Comparison, Run, SourceState, Study, Sweep, TelemetrySource, TelemetryUpload
 from twin.runs import snapshot
 
 pytestmark = pytest.mark.django_db
@@ -79,6 +79,9 @@ def world():
     study = Study.objects.create(
         layout=layout, scenario=scenario, created_by=users["planner"], kind=Study.Kind.CALIBRATION, **span
     )
+    sweep = Sweep.objects.create(
+        layout=layout, scenario=scenario, created_by=users["planner"], axes=[], figure="pue", inputs=inputs, n_points=0
+    )
     upload = TelemetryUpload.objects.create(
         site=site, created_by=users["planner"], name="points.csv", content=b"", reading={}, mapping=[]
     )
@@ -92,6 +95,7 @@ def world():
         "run": runs[0],
         "kept": kept,
         "study": study,
+        "sweep": sweep,
         "upload": upload,
         "source": source,
         "token": token,
@@ -115,6 +119,7 @@ def arguments(name: str, pattern: URLPattern, world: dict) -> dict:
         "api-cooling-plant": layout.cooling_plants.first().pk,
         "cdu-detail": layout.cdus.first().pk,
         "api-calibration": world["study"].pk,
+        "api-sweep": world["sweep"].pk,
         "api-telemetry-source": world["source"].pk,
         "api-token": world["token"].pk,
         "token-revoke": world["token"].pk,
@@ -125,6 +130,7 @@ def arguments(name: str, pattern: URLPattern, world: dict) -> dict:
         "scenario": world["scenario"].slug,
         "run": world["run"].pk,
         "study": world["study"].pk,
+        "sweep": world["sweep"].pk,
         "upload": world["upload"].pk,
         "source": world["source"].pk,
         "uidb64": "MQ",

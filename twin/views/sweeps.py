@@ -1,0 +1,203 @@
+"""Sweeps on pages: asked for, watched as a whole, stopped, and read as a ranking."""
+
+import re
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from facility.models import Layout
+from facility.permissions import check_change_site, may_change_site, visible_sites
+from facility.views.lookup import visible_layout_or_404
+from twin.core.figures_of_merit import BY_NAME, RANKED_BY
+from twin.core.text.field_names import field_words, suffix_of
+from twin.exceptions import CannotSimulate, InvalidTransition
+from twin.models import Scenario, Sweep, SweepPoint
+from twin.runs import ring, snapshot
+from twin.sweeps import asked
+from twin.sweeps.axes import MOST_POINTS, choices
+
+N_AXES = 3  # on the form; programs may ask for more
+MOST_SHOWN = 20  # earlier sweeps of a layout
+RANGE = re.compile(r"\s*(?P<start>\S+)\s+to\s+(?P<stop>\S+)\s+by\s+(?P<step>\S+)\s*", re.IGNORECASE)
+HOW = "28, 30, 32 or 28 to 36 by 2; products by their short names in the catalogue."
+SHOWN_FIGURES = (
+    "good_tokens_per_s",
+    "good_tokens_per_joule",
+    "cost_per_million_good_tokens_usd",
+    "pue",
+    "peak_power_w",
+)
+
+
+class SweepForm(forms.Form):
+    """What is changed over which values, and what the points are ranked by."""
+
+    figure = forms.ChoiceField(
+        label="Rank by", choices=[(name, BY_NAME[name].label) for name in asked.RANKING_FIGURES], initial=RANKED_BY
+    )
+
+    def __init__(self, layout: Layout, scenario: Scenario, *args: Any) -> None:
+        super().__init__(*args)
+        there = choices(snapshot.snapshot(layout, scenario))
+        groups = [
+            (named, [(f"{named}|{field}", f"{named} · {_words(field)}") for field in fields]) for named, fields in there
+        ]
+        for place in range(N_AXES):
+            what = forms.ChoiceField(label="Change", required=not place, choices=[("", "—"), *groups])
+            values = forms.CharField(
+                label="over",
+                required=not place,
+                max_length=2000,
+                help_text="28, 30, 32 or 28 to 36 by 2; products by their short names in the catalogue."
+                if not place
+                else "",
+            )
+            self.fields |= {f"what_{place}": what, f"values_{place}": values}
+        self.order_fields([*(f"{name}_{place}" for place in range(N_AXES) for name in ("what", "values")), "figure"])
+
+    def axes(self) -> list[dict[str, Any]]:
+        """Return the axes as a request has them."""
+        found = []
+        for place in range(N_AXES):
+            named, _, field = self.cleaned_data[f"what_{place}"].partition("|")
+            if named:
+                found.append({"object": named, "field": field} | _values(self.cleaned_data[f"values_{place}"]))
+        return found
+
+
+def _words(field: str) -> str:
+    """Return a field as words with the unit that its values have."""
+    unit, words = suffix_of(field)[1], field_words(field.removeprefix("n_"))
+    if field.startswith("n_"):
+        return f"{words}, number"
+    return f"{words} [{unit}]" if unit else words
+
+
+def _values(text: str) -> dict[str, Any]:
+    """Return what a field of values says: a list, or "28 to 36 by 2"."""
+    if found := RANGE.fullmatch(text):
+        try:
+            return {"range": {name: float(number) for name, number in found.groupdict().items()}}
+        except ValueError:
+            return {"values": [text.strip()]}  # its field says what is wrong with it
+    return {"values": [part.strip() for part in text.split(",") if part.strip()]}
+
+
+def visible_sweep_or_404(request: HttpRequest, sweep: UUID) -> Sweep:
+    """Return a sweep on a site that the user may see."""
+    return get_object_or_404(asked.visible_sweeps(visible_sites(request.user)), pk=sweep)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def sweep_new(request: HttpRequest, site: str, layout: str) -> HttpResponse:
+    """Ask for a sweep over a layout; list those that there are."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    may_change = may_change_site(request.user, layout.site)
+    if request.method == "POST":
+        check_change_site(request.user, layout.site)
+    scenarios = list(layout.site.scenarios.all())
+    slug = request.POST.get("scenario") or request.GET.get("scenario") or ""
+    scenario = next((row for row in scenarios if row.slug == slug), scenarios[0] if scenarios else None)
+    form, why_not = None, "" if scenario else "The site has no scenario yet; it says what is served to whom."
+    if scenario:
+        try:
+            form = SweepForm(layout, scenario, request.POST or None)
+        except CannotSimulate as refusal:
+            why_not = str(refusal)
+    if form and request.method == "POST" and form.is_valid():
+        try:
+            sweep = asked.sweep_ask(
+                layout=layout,
+                scenario=scenario,
+                axes=form.axes(),
+                figure=form.cleaned_data["figure"],
+                user=request.user,
+            )
+        except ValidationError as refusal:
+            for name, said in refusal.message_dict.items():
+                place = re.fullmatch(r"axes\[(\d)\]", name)
+                form.add_error(f"values_{place[1]}" if place else None, said)
+        else:
+            return redirect("sweep-detail", sweep.id)
+    sweeps = list(asked.visible_sweeps(visible_sites(request.user)).filter(layout=layout)[:MOST_SHOWN])
+    told = asked.progresses(sweeps)
+    context = {
+        "layout": layout,
+        "site": layout.site,
+        "form": form,
+        "why_not": why_not,
+        "scenarios": scenarios,
+        "scenario": scenario,
+        "may_change": may_change,
+        "most_points": MOST_POINTS,
+        "sweeps": [
+            (sweep, told[sweep.pk], [f"{axis['object']} · {_words(axis['field'])}" for axis in sweep.axes])
+            for sweep in sweeps
+        ],
+    }
+    return render(request, "twin/sweep_new.html", context)
+
+
+@login_required
+@vary_on_headers("HX-Request")
+def sweep_detail(request: HttpRequest, sweep: UUID) -> HttpResponse:
+    """Show how far a sweep has come, and its points, best first."""
+    sweep = visible_sweep_or_404(request, sweep)
+    told = asked.progress(sweep)
+    context = {
+        "sweep": sweep,
+        "progress": told,
+        "layout": sweep.layout,
+        "site": sweep.layout.site,
+        "may_change": may_change_site(request.user, sweep.layout.site),
+    }
+    if not told.ended:
+        first = sweep.points.filter(status=SweepPoint.Status.QUEUED).defer(*SweepPoint.HEAVY).first()
+        context["waiting"] = ring.waiting_reason(first) if first else ""
+    figure = BY_NAME[sweep.figure]
+    shown = [figure, *(BY_NAME[name] for name in SHOWN_FIGURES if name != sweep.figure)]
+    ranked = asked.ranking(sweep, list(sweep.points.all()))
+    run = asked.as_described(sweep)
+    context |= {
+        "figure": figure,
+        "shown": shown,
+        "axes": [(axis["object"], _words(axis["field"])) for axis in sweep.axes],
+        "rows": [(row, [((row.point.figures or {}).get(f.name), f.unit) for f in shown]) for row in ranked],
+        "described": run,
+        "described_figures": [((run.figures or {}).get(f.name), f.unit) for f in shown] if run else [],
+    }
+    part = "twin/sweep/_points.html" if request.htmx else "twin/sweep.html"
+    return render(request, part, context)
+
+
+@login_required
+@require_POST
+def sweep_cancel(request: HttpRequest, sweep: UUID) -> HttpResponse:
+    """Stop what has not ended."""
+    return _acted(request, sweep, asked.sweep_cancel)
+
+
+@login_required
+@require_POST
+def sweep_retry(request: HttpRequest, sweep: UUID) -> HttpResponse:
+    """Queue failed and cancelled points again."""
+    return _acted(request, sweep, asked.sweep_retry)
+
+
+def _acted(request: HttpRequest, sweep: UUID, service) -> HttpResponse:
+    found = visible_sweep_or_404(request, sweep)
+    check_change_site(request.user, found.layout.site)
+    try:
+        service(found, user=request.user)
+    except InvalidTransition as refusal:
+        messages.error(request, str(refusal))
+    return redirect("sweep-detail", found.id)
