@@ -1,11 +1,18 @@
 """Settings of the test suite: the product's own, with a memory broker and quick password hashes."""
 
+import atexit
+import os
+import shutil
 import tempfile
 from pathlib import Path
 
 from twin.settings import *  # noqa: F403
 from twin.settings import DATABASES, EMBEDDED_DATABASE, REST_FRAMEWORK  # noqa: F401
 
+# Its own counts, which no other process of the suite adds to; before the library of metrics is loaded.
+TWIN_METRICS_DIR = Path(tempfile.mkdtemp(prefix="twin-test-metrics-"))
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(TWIN_METRICS_DIR)
+atexit.register(shutil.rmtree, TWIN_METRICS_DIR, ignore_errors=True)
 CELERY_BROKER_URL = "memory://"  # before the first publish: Celery keeps its producer pool
 CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.02}
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
@@ -14,6 +21,4 @@ TWIN_RING_EVERY_S = 0  # a worker in a thread of a test must not write beside it
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 if EMBEDDED_DATABASE:  # a file, so that the live server and the worker thread have connections of their own
-    DATABASES["default"]["TEST"] = {
-        "NAME": str(Path(tempfile.gettempdir()) / f"twin-test-{__import__('os').getpid()}.sqlite3")
-    }
+    DATABASES["default"]["TEST"] = {"NAME": str(Path(tempfile.gettempdir()) / f"twin-test-{os.getpid()}.sqlite3")}
