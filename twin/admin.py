@@ -120,6 +120,7 @@ class StudyAdmin(SiteBound, admin.ModelAdmin):
         "start_at",
         "end_at",
         "parameters",
+        "figure",
         "created_by",
         "status",
         "stage",

@@ -14,6 +14,7 @@ from tests.small_run import small_scenario
 from twin.models import Study
 from twin.telemetry import making, studies
 
+ADVICE = "/api/advice/"
 COMPARISONS, DIAGNOSES, CALIBRATIONS = "/api/telemetry/comparisons/", "/api/diagnoses/", "/api/calibrations/"
 ADDRESSES = {COMPARISONS: "comparison", DIAGNOSES: "diagnosis", CALIBRATIONS: "calibration"}
 LAYOUT = "sterling/gb200-nvl72"
@@ -195,3 +196,48 @@ def test_a_study_names_a_layout_and_scenario_of_one_site(asked, bells):
             start_at=timezone.now(),
             end_at=timezone.now() + timedelta(days=1),
         )
+
+
+@pytest.mark.compiled
+def test_set_points_are_advised_and_saved_as_files(asked, planner, viewer, stranger, bells):
+    call_command("load_catalogue", verbosity=0)
+    question = {"layout": asked.layout.path, "figure": "tokens_per_joule"}
+    key = {"HTTP_IDEMPOTENCY_KEY": "a"}
+    made = planner.post(ADVICE, question, format="json", **key)
+    assert made.status_code == 202, made.json()
+    assert (made.json()["start"], made.json()["status"]) == (None, "queued")
+    assert planner.post(ADVICE, question, format="json", **key).json()["id"] == made.json()["id"]
+    other = question | {"figure": "cost_per_million_good_tokens_usd"}
+    assert planner.post(ADVICE, other, format="json", **key).status_code == 409
+    own = made["Location"]
+    assert viewer.get(f"{own}set-points/").status_code == 409
+    making.study_make(made.json()["id"])
+    told = viewer.get(own).json()
+    assert told["status"] == "done", told["message"]
+    found = told["result"]
+    assert (told["figure"], found["figure"]) == ("tokens_per_joule", "tokens_per_joule")
+    assert found["advice"]
+    assert found["after"]["tokens_per_joule"] > found["before"]["tokens_per_joule"]
+    saved = viewer.get(f"{own}set-points/")
+    assert saved["Content-Type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(saved.content.decode())))
+    assert [row["object"] for row in rows] == [name for row in found["advice"] for name in row["objects"]]
+    assert viewer.get(f"{own}set-point-requests/").status_code == 200
+    assert stranger.get(f"{own}set-points/").status_code == 404
+    assert asked.layout.cdus.first().supply_degc == Layout.objects.get(pk=asked.layout.pk).cdus.first().supply_degc
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [({"figure": "pue"}, "figure"), ({"layout": "nowhere/first"}, "layout"), ({"start": START}, "start")],
+)
+def test_an_advice_that_cannot_be_asked_is_refused_by_field(asked, planner, bells, wrong, field):
+    told = planner.post(ADVICE, {"layout": asked.layout.path} | wrong, format="json")
+    assert told.status_code == 400
+    assert field in told.json()["extra"]["fields"]
+    assert not Study.objects.exists()
+
+
+def test_who_may_not_change_the_site_asks_for_no_advice(asked, viewer, reading_token, stranger, nobody, bells):
+    for client, status in ((viewer, 403), (reading_token, 403), (stranger, 400), (nobody, 401)):
+        assert client.post(ADVICE, {"layout": asked.layout.path}, format="json").status_code == status

@@ -1,4 +1,4 @@
-"""Readings from a file to a layout as operated: upload, map, compare, diagnose, calibrate, accept."""
+"""Readings from a file to advice: upload, map, compare, diagnose, calibrate, accept, advise."""
 
 import os
 from pathlib import Path
@@ -66,7 +66,9 @@ def ask(page: Page, home: str, what: str) -> None:
     expect(page.locator(".page-head .state.done")).to_be_visible(timeout=120_000)
 
 
-def test_readings_lead_to_a_layout_as_operated(live_server, signed_in, solvable, readings, celery_worker_thread):
+def test_readings_lead_to_a_layout_as_operated_and_to_advice(
+    live_server, signed_in, solvable, readings, celery_worker_thread
+):
     page, site = signed_in, solvable.site
     home = live_server.url + reverse("site-telemetry", args=[site.slug])
     page.goto(home)
@@ -109,6 +111,17 @@ def test_readings_lead_to_a_layout_as_operated(live_server, signed_in, solvable,
     assert bias.low <= BIAS_K <= bias.high
     page.goto(home)
     looked_at(page, "telemetry-after")
+
+    page.locator("#advice_layout").select_option("Hall as of July")
+    page.get_by_role("button", name="Advise").click()
+    expect(page.locator(".page-head .state.done")).to_be_visible(timeout=120_000)
+    expect(page.locator("h1")).to_have_text("Advice of Hall as of July")
+    expect(page.get_by_role("region", name="Set points")).to_contain_text("eco_mode")
+    expect(page.locator("footer.small")).to_contain_text("calibrated parameter")
+    looked_at(page, "advice")
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="CSV").click()
+    assert "feed/" in Path(saved.value.path()).read_text()
 
 
 def test_an_odd_file_and_an_odd_question_are_refused_with_a_sentence(

@@ -1,4 +1,4 @@
-"""What readings say of a layout, for programs: comparisons, diagnoses and calibrations, each made by a worker."""
+"""What readings say of a layout, and what its set points could be, for programs: each made by a worker."""
 
 import datetime as dt
 from typing import Any, ClassVar
@@ -6,7 +6,10 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError as Refused
 from django.db import IntegrityError
 from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
@@ -20,13 +23,16 @@ from facility.api.known_fields import KnownFields
 from facility.api.schema import RefusalSchema
 from facility.permissions import check_change_site, visible_sites
 from twin.api.serializers import LayoutField
+from twin.core.figures_of_merit import RANKED_BY
 from twin.core.inputs.parameters import APPLIED
+from twin.core.telemetry.advised import RAISED
 from twin.core.telemetry.fitted import DEFAULT
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
 from twin.models import Study
 from twin.runs import jobs
 from twin.runs.ring import waiting_reason
 from twin.telemetry import studies
+from twin.telemetry.set_point_files import requests_file, set_points_file
 
 REPEATABLE = OpenApiParameter(
     "Idempotency-Key",
@@ -50,17 +56,13 @@ class ZonedTimeField(serializers.CharField):
         return when
 
 
-class StudyQuestionSerializer(KnownFields, serializers.Serializer):
-    """A layout, the scenario that says what is not measured, and the span of the readings."""
+class LayoutQuestionSerializer(KnownFields, serializers.Serializer):
+    """A layout and a scenario."""
 
     layout = LayoutField(help_text="SITE/LAYOUT")
     scenario = serializers.SlugField(
         max_length=80, required=False, help_text="Short name of one of the site's scenarios; default: the site's own."
     )
-    start = ZonedTimeField(
-        help_text="ISO 8601 with its zone; what is not measured follows the typical year on this zone's clock."
-    )
-    end = ZonedTimeField(help_text="ISO 8601 with its zone; not included.")
 
     def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
         site, slug = asked["layout"].site, asked.pop("scenario", None)
@@ -69,14 +71,30 @@ class StudyQuestionSerializer(KnownFields, serializers.Serializer):
         if scenario is None:
             names = ", ".join(there.values_list("slug", flat=True)) or "none yet"
             raise ValidationError({"scenario": f"Site {site.slug} has no scenario {slug or ''}; there are: {names}."})
+        return asked | {"scenario": scenario}
+
+
+class StudyQuestionSerializer(LayoutQuestionSerializer):
+    """A layout, the scenario that says what is not measured, and the span of the readings."""
+
+    start = ZonedTimeField(
+        help_text="ISO 8601 with its zone; what is not measured follows the typical year on this zone's clock."
+    )
+    end = ZonedTimeField(help_text="ISO 8601 with its zone; not included.")
+
+    def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
+        asked = super().validate(asked)
         start, end = asked.pop("start"), asked.pop("end")
         offset = start.utcoffset() or dt.timedelta()
         return asked | {
-            "scenario": scenario,
             "start_at": start,
             "end_at": end,
             "offset_s": offset.total_seconds(),
         }
+
+
+class AdviceQuestionSerializer(LayoutQuestionSerializer):
+    figure = serializers.ChoiceField(RAISED, default=RANKED_BY, help_text="What the set points are to raise.")
 
 
 class CalibrationQuestionSerializer(StudyQuestionSerializer):
@@ -93,8 +111,10 @@ class StudySerializer(serializers.ModelSerializer):
 
     layout = LayoutField(read_only=True)
     scenario = serializers.SlugRelatedField(slug_field="slug", read_only=True)
-    start = serializers.DateTimeField(source="start_at", read_only=True)
-    end = serializers.DateTimeField(source="end_at", read_only=True)
+    start = serializers.DateTimeField(
+        source="start_at", read_only=True, allow_null=True, help_text="Null of an advice: it reads no readings."
+    )
+    end = serializers.DateTimeField(source="end_at", read_only=True, allow_null=True)
     created_by = serializers.SlugRelatedField(slug_field="username", read_only=True, allow_null=True)
 
     class Meta:
@@ -204,6 +224,68 @@ class CalibrationResultSerializer(serializers.Serializer):
     faults = FaultSerializer(many=True, required=False, help_text="That the same readings show; some refuse the fit.")
 
 
+class GainSerializer(serializers.Serializer):
+    """What a figure changes by, after less before, in its unit, with the 80 % band: what errs in both cancels."""
+
+    value = serializers.FloatField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+    probability = serializers.FloatField(help_text="That it changes for the better.")
+
+
+class MarginAfterSerializer(serializers.Serializer):
+    object = serializers.CharField()
+    kind = serializers.CharField()
+    value = serializers.FloatField(help_text="Left in the worst hour of the year, once the set point is taken.")
+    unit = serializers.CharField()
+    before = serializers.FloatField(allow_null=True)
+
+
+class WorstFailureSerializer(serializers.Serializer):
+    text = serializers.CharField(help_text="What single failures cost at the design hour, once it is taken.")
+    served_lost_tokens_per_s = serializers.FloatField()
+
+
+class AdvisedSerializer(serializers.Serializer):
+    """A set point that is better elsewhere. Rows are to be taken in their order: each gain is beside those before."""
+
+    object = serializers.CharField(help_text="The first of `objects`.")
+    parameter = serializers.CharField(help_text="The setting, by its quantity's name where it has one.")
+    to = serializers.FloatField()
+    unit = serializers.CharField()
+    gain = serializers.DictField(child=GainSerializer(), help_text="By figure.")
+    margins_after = MarginAfterSerializer(many=True)
+    worst_failure = WorstFailureSerializer()
+    objects = serializers.ListField(child=serializers.CharField(), help_text="All that take this value.")
+    note = serializers.CharField(allow_blank=True)
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return super().get_fields() | {"from": serializers.FloatField(help_text="As it is described now.")}
+
+
+class NotAdvisedSerializer(serializers.Serializer):
+    """A set point that would be better elsewhere but breaks a limit, or that nobody can move."""
+
+    object = serializers.CharField()
+    parameter = serializers.CharField()
+    to = serializers.FloatField()
+    unit = serializers.CharField()
+    gain_frac = serializers.FloatField(allow_null=True, help_text="Of the figure; null where it was not solved.")
+    reason = serializers.CharField()
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return super().get_fields() | {"from": serializers.FloatField()}
+
+
+class AdviceResultSerializer(serializers.Serializer):
+    figure = serializers.CharField()
+    advice = AdvisedSerializer(many=True)
+    refused = NotAdvisedSerializer(many=True)
+    before = serializers.DictField(child=serializers.FloatField(allow_null=True))
+    after = serializers.DictField(child=serializers.FloatField(allow_null=True), help_text="All of it taken.")
+    calibrated = serializers.IntegerField(help_text="Parameters that readings have shown and the layout has.")
+
+
 class StudyDetailSerializer(StudySerializer):
     """A study with what it found, once it is done."""
 
@@ -236,6 +318,14 @@ class CalibrationSerializer(StudyDetailSerializer):
         read_only_fields = fields
 
 
+class AdviceSerializer(StudyDetailSerializer):
+    result = AdviceResultSerializer(read_only=True, allow_null=True)
+
+    class Meta(StudyDetailSerializer.Meta):
+        fields = [*StudyDetailSerializer.Meta.fields, "figure"]
+        read_only_fields = fields
+
+
 class AcceptSerializer(KnownFields, serializers.Serializer):
     name = serializers.CharField(max_length=120, help_text="Of the layout as operated.")
 
@@ -258,7 +348,7 @@ class StudyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
 
     schema = RefusalSchema()
     kind: ClassVar[Study.Kind]
-    question: ClassVar[type[StudyQuestionSerializer]] = StudyQuestionSerializer
+    question: ClassVar[type[LayoutQuestionSerializer]] = StudyQuestionSerializer
     address: ClassVar[str]
     queryset = Study.objects.none()
     filterset_class = StudyFilter
@@ -282,7 +372,7 @@ class StudyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         if len(key) > 120 or not key.isprintable():
             raise ValidationError({"Idempotency-Key": ["It must have 1 to 120 printable characters."]})
         try:
-            study = studies.study_ask(kind=self.kind, user=request.user, key=key, **asked.validated_data)
+            study = self.asked(user=request.user, key=key, **asked.validated_data)
         except CannotSimulate as refusal:
             raise ValidationError(str(refusal)) from refusal
         except Refused as refusal:
@@ -292,6 +382,10 @@ class StudyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         except IntegrityError as error:
             raise Conflict("Idempotency-Key is already in use by a concurrent request; repeat the request.") from error
         return self._accepted(study)
+
+    def asked(self, **question: Any) -> Study:
+        """Return the study of a question."""
+        return studies.study_ask(kind=self.kind, **question)
 
     @extend_schema(responses={202: StudySerializer})
     def destroy(self, request: Request, pk: str | None = None) -> Response:
@@ -372,3 +466,38 @@ class CalibrationViewSet(StudyViewSet):
         except Refused as refusal:
             raise Conflict(" ".join(refusal.messages)) from refusal
         return Response({"layout": made.path}, status=status.HTTP_201_CREATED)
+
+
+class AdviceViewSet(StudyViewSet):
+    """Set points that would raise a figure of a layout inside its limits, by its solver. Nothing is ever set."""
+
+    kind = Study.Kind.ADVICE
+    address = "api-advice"
+    question = AdviceQuestionSerializer
+    serializer_class = AdviceSerializer
+
+    def asked(self, **question: Any) -> Study:
+        return studies.advice_ask(**question)
+
+    @extend_schema(request=AdviceQuestionSerializer, responses={202: StudySerializer}, parameters=[REPEATABLE])
+    def create(self, request: Request) -> Response:
+        """Queue an advice; the answer's Location is where it can be watched."""
+        return self.ask(request)
+
+    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
+    @action(detail=True, url_path="set-points")
+    def set_points(self, request: Request, pk: str | None = None) -> HttpResponse:
+        """Its set points as CSV, a line for each object."""
+        return set_points_file(self._done())
+
+    @extend_schema(responses={(200, "application/x-ndjson"): OpenApiTypes.STR})
+    @action(detail=True, url_path="set-point-requests")
+    def set_point_requests(self, request: Request, pk: str | None = None) -> HttpResponse:
+        """Those that DSX Exchange BMS can request, topic and payload a line."""
+        return requests_file(self._done())
+
+    def _done(self) -> Study:
+        study = get_object_or_404(self.get_queryset().prefetch_related(None).defer(None), pk=self.kwargs["pk"])
+        if study.status != Study.Status.DONE:
+            raise Conflict(f"{study} is {study.status}; only an advice that is done has set points.")
+        return study

@@ -22,6 +22,7 @@ router.register("sweeps", sweeps.SweepViewSet, basename="api-sweep")
 router.register("telemetry/comparisons", studies.TelemetryComparisonViewSet, basename="api-telemetry-comparison")
 router.register("telemetry/sources", TelemetrySourceViewSet, basename="api-telemetry-source")
 router.register("diagnoses", studies.DiagnosisViewSet, basename="api-diagnosis")
+router.register("advice", studies.AdviceViewSet, basename="api-advice")
 router.register("calibrations", studies.CalibrationViewSet, basename="api-calibration")
 
 urlpatterns = [

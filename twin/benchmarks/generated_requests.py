@@ -338,10 +338,13 @@ def _answer_readings(layout: Layout, scenario: Scenario) -> None:
     readings = {MappedPoint(point_name(*key), *key): (times, values, good) for key, values in published.points.items()}
     store.append(layout.site, Readings(readings))
     start = dt.datetime.fromtimestamp(start_s, dt.UTC)
-    for kind in Study.Kind:
+    made = [studies.advice_ask(layout=layout, scenario=scenario)]
+    for kind in Study.OF_READINGS:
         study = studies.study_ask(
             kind=kind, layout=layout, scenario=scenario, start_at=start, end_at=start + dt.timedelta(days=1)
         )
+        made.append(study)
+    for study in made:
         making.study_make(study.id)
 
 

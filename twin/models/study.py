@@ -1,4 +1,4 @@
-"""What a site's readings say of one of its layouts: a comparison, a diagnosis or a calibration, made by a worker."""
+"""What a site's readings say of one of its layouts, and what its set points could be; made by a worker."""
 
 from django.db import models
 from django.db.models import Q
@@ -16,17 +16,20 @@ class Study(Job):
         COMPARISON = "comparison", "comparison"
         DIAGNOSIS = "diagnosis", "diagnosis"
         CALIBRATION = "calibration", "calibration"
+        ADVICE = "advice", "advice"
 
+    OF_READINGS = (Kind.COMPARISON, Kind.DIAGNOSIS, Kind.CALIBRATION)
     HEAVY = ("result",)
     TASK = "twin.tasks.study_make"
 
     kind = models.CharField(max_length=12, choices=Kind)
     layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="studies")
     scenario = models.ForeignKey(Scenario, on_delete=models.CASCADE, related_name="studies")
-    start_at = models.DateTimeField(help_text="First reading.")
-    end_at = models.DateTimeField(help_text="Up to but not including it.")
+    start_at = models.DateTimeField(null=True, blank=True, help_text="First reading; an advice reads none.")
+    end_at = models.DateTimeField(null=True, blank=True, help_text="Up to but not including it.")
     offset_s = models.FloatField(default=0.0, help_text="From UTC [s]: the clock that what is not measured follows.")
     parameters = models.JSONField(default=list, blank=True, help_text="Names of what a calibration fits.")
+    figure = models.CharField(max_length=60, blank=True, help_text="That an advice raises.")
     key = models.CharField(max_length=120, blank=True, help_text="Idempotency-Key of the program that asked.")
     inputs_sha256 = models.CharField(max_length=64, blank=True, help_text="Of the layout and scenario as they were.")
     result = models.JSONField(null=True, blank=True, help_text="As the command of the same name prints it.")
@@ -46,6 +49,10 @@ class Study(Job):
             ended_has_a_time("study_finished_at_iff_ended"),
             models.CheckConstraint(name="study_done_has_result", condition=~Q(status="done") | Q(result__isnull=False)),
             models.CheckConstraint(name="study_ends_after_start", condition=Q(end_at__gt=models.F("start_at"))),
+            models.CheckConstraint(
+                name="study_spans_readings",
+                condition=Q(kind="advice") | Q(start_at__isnull=False, end_at__isnull=False),
+            ),
             models.UniqueConstraint(fields=["created_by", "key"], condition=~Q(key=""), name="study_key_user_unique"),
         ]
 
@@ -55,3 +62,14 @@ class Study(Job):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display().capitalize()} {str(self.id)[:8]}"
+
+    @property
+    def span(self) -> dict[str, float]:
+        """The span of its readings [s since 1970], and the clock of what is not measured, from UTC [s]."""
+        assert self.start_at is not None, f"{self} reads no readings"
+        assert self.end_at is not None
+        return {
+            "start_s": self.start_at.timestamp(),
+            "end_s": self.end_at.timestamp(),
+            "offset_s": self.offset_s,
+        }

@@ -5,13 +5,15 @@ from uuid import UUID
 
 from django.db import transaction
 
+from twin.core.inputs.layout import layout_inputs
+from twin.core.telemetry.advise import advise
 from twin.core.telemetry.compare import compare
 from twin.core.telemetry.diagnosed_fit import fit_diagnosed
 from twin.core.telemetry.layout_faults import diagnose_layout
 from twin.core.text.json_numbers import without_nan
 from twin.exceptions import RunLost
 from twin.models import Study
-from twin.runs import jobs
+from twin.runs import jobs, snapshot
 from twin.runs.leases import Lease, patiently
 from twin.telemetry.asked import AskedReadings, asked_readings, figure_bands
 
@@ -29,19 +31,19 @@ def study_make(study_id: UUID) -> None:
 
 def _make(study_id: UUID, lease: Lease) -> None:
     study = Study.objects.select_related("layout__site", "scenario__site", "scenario__weather").get(id=study_id)
-    asked = asked_readings(
-        study.layout,
-        study.scenario,
-        start_s=study.start_at.timestamp(),
-        end_s=study.end_at.timestamp(),
-        offset_s=study.offset_s,
-    )
-    result = without_nan(_answer(study, asked, lease))
+    if study.kind == Study.Kind.ADVICE:
+        inputs = snapshot.snapshot(study.layout, study.scenario)
+        answer = advise(layout_inputs(inputs), study.figure, progress=lease).as_json()
+        inputs_sha256 = snapshot.sha256(snapshot.canonical(inputs))
+    else:
+        asked = asked_readings(study.layout, study.scenario, **study.span)
+        answer, inputs_sha256 = _answer(study, asked, lease), asked.inputs_sha256
+    result = without_nan(answer)
     patiently(lease.check)
 
     @transaction.atomic
     def store() -> None:
-        if not lease.mine.update(result=result, inputs_sha256=asked.inputs_sha256):
+        if not lease.mine.update(result=result, inputs_sha256=inputs_sha256):
             raise RunLost("another worker took the study over")
         jobs.move(Study, study.id, to=Study.Status.DONE)
 

@@ -10,7 +10,9 @@ from django.db.models import Max, Min
 
 from facility.models import Layout, Site
 from facility.permissions import check_write
+from twin.core.figures_of_merit import RANKED_BY
 from twin.core.inputs.parameters import APPLIED
+from twin.core.telemetry.advised import RAISED
 from twin.core.telemetry.fitted import DEFAULT, LayoutFit
 from twin.core.telemetry.readings import FIRST_MS, LAST_MS
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
@@ -19,7 +21,7 @@ from twin.runs import jobs, snapshot
 from twin.telemetry.accept import accept
 
 MOST_DAYS = 400  # of a span
-SAME = ("kind", "layout_id", "scenario_id", "start_at", "end_at", "offset_s", "parameters")
+SAME = ("kind", "layout_id", "scenario_id", "start_at", "end_at", "offset_s", "parameters", "figure")
 
 
 def study_ask(
@@ -47,9 +49,7 @@ def study_ask(
     ValidationError
         If the span is odd, or a parameter unknown.
     """
-    check_write(user, layout.site)
-    if scenario.site_id != layout.site_id:
-        raise CannotSimulate(f"Scenario {scenario.slug} belongs to another site than layout {layout.slug}.")
+    _check(layout, scenario, user)
     for name, when in (("start", start_at), ("end", end_at)):
         if not FIRST_MS <= when.timestamp() * 1e3 <= LAST_MS:
             raise ValidationError({name: f"{name} is {when:%Y-%m-%d}; must lie from 1990 to 2100."})
@@ -71,6 +71,36 @@ def study_ask(
         key=key,
         created_by=user,
     )
+    return _queued(study)
+
+
+def advice_ask(*, layout: Layout, scenario: Scenario, figure: str = RANKED_BY, key: str = "", user=None) -> Study:
+    """Ask which set points of a layout raise a figure, and queue it; the same key gives the same study.
+
+    Raises
+    ------
+    CannotSimulate, KeyReused, PermissionDenied
+        As `study_ask`.
+    ValidationError
+        If it is no figure that an advice raises.
+    """
+    _check(layout, scenario, user)
+    if figure not in RAISED:
+        raise ValidationError({"figure": f"figure is {figure}; must be one of {', '.join(RAISED)}."})
+    return _queued(
+        Study(kind=Study.Kind.ADVICE, layout=layout, scenario=scenario, figure=figure, key=key, created_by=user)
+    )
+
+
+def _check(layout: Layout, scenario: Scenario, user) -> None:
+    check_write(user, layout.site)
+    if scenario.site_id != layout.site_id:
+        raise CannotSimulate(f"Scenario {scenario.slug} belongs to another site than layout {layout.slug}.")
+
+
+def _queued(study: Study) -> Study:
+    """Return the study, stored and queued, or the one that its user asked under the same key before."""
+    user, key = study.created_by, study.key
     known = Study.objects.filter(created_by=user, key=key).defer(*Study.HEAVY).first() if key else None
     if known is not None:
         if any(getattr(known, name) != getattr(study, name) for name in SAME):
@@ -118,8 +148,8 @@ def study_accept(study: Study, *, name: str, user) -> Layout:
         layout=found.layout,
         fit=LayoutFit.from_json(found.result),
         name=name,
-        start_s=found.start_at.timestamp(),
-        end_s=found.end_at.timestamp(),
+        start_s=found.span["start_s"],
+        end_s=found.span["end_s"],
         user=user,
     )
     Study.objects.filter(id=found.id).update(accepted_as=made)

@@ -1,4 +1,4 @@
-"""What a site's readings say of a layout: asked for, watched, read, and a calibration accepted."""
+"""What readings say of a layout and what set points it could have: asked for, watched, read, and accepted."""
 
 import datetime as dt
 from typing import Any
@@ -9,7 +9,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 from django.views.decorators.vary import vary_on_headers
@@ -17,17 +17,22 @@ from django.views.decorators.vary import vary_on_headers
 from facility.models import Site
 from facility.permissions import check_change_site, may_change_site, visible_sites
 from facility.views.lookup import visible_site_or_404
+from twin.core.figures_of_merit import BY_NAME
 from twin.core.inputs.parameters import APPLIED
+from twin.core.telemetry.advised import GAINS, RAISED
 from twin.core.telemetry.fitted import DEFAULT
 from twin.core.telemetry.readings import zone_named
+from twin.core.text.numbers import quantity_text
 from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.models import Study
 from twin.runs import jobs
 from twin.telemetry import studies
+from twin.telemetry.set_point_files import requests_file, set_points_file
 from twin.views.jobs import job_act, job_progress
 
 MOST_SHOWN = 20  # studies on a site's page
 FIGURE_UNITS = {"output_tokens_per_s": "tok/s", "tokens_per_joule": "tok/J", "meter_power_w": "W"}
+SET_POINT_UNITS = {"degC": "°C", "1": "", "units": ""}  # as pages show them
 MOST_POINTS = 300  # of a comparison on its page; the API has all
 
 
@@ -85,6 +90,33 @@ class StudyForm(forms.Form):
         }
 
 
+class AdviceForm(forms.Form):
+    """A layout, a scenario, and what its set points are to raise."""
+
+    layout = forms.ChoiceField()
+    scenario = forms.ChoiceField(help_text="Says what is served, and when.")
+    figure = forms.ChoiceField(
+        choices=[(name, f"{BY_NAME[name].label}, {BY_NAME[name].unit}") for name in RAISED],
+        label="Better",
+        help_text="Solved at many set points inside the layout's limits; nothing is set.",
+    )
+
+    def __init__(self, site: Site, *args: Any) -> None:
+        super().__init__(*args, auto_id="advice_%s")
+        self.site = site
+        self.fields["layout"].choices = list(site.layouts.order_by("name", "id").values_list("slug", "name"))
+        self.fields["scenario"].choices = list(site.scenarios.values_list("slug", "name"))
+
+    def asked(self) -> dict[str, Any]:
+        """Return what `advice_ask` takes."""
+        said = self.cleaned_data
+        return {
+            "layout": self.site.layouts.select_related("site").get(slug=said["layout"]),
+            "scenario": self.site.scenarios.get(slug=said["scenario"]),
+            "figure": said["figure"],
+        }
+
+
 def newest_studies(site: Site) -> list[Study]:
     """Return the newest studies of a site."""
     rows = Study.objects.filter(layout__site=site).select_related("layout", "scenario").defer(*Study.HEAVY)
@@ -99,7 +131,7 @@ def study_create(request: HttpRequest, site: str) -> HttpResponse:
     check_change_site(request.user, site)
     form = StudyForm(site, request.POST)
     kind = request.POST.get("kind", "")
-    if kind not in Study.Kind.values:
+    if kind not in Study.OF_READINGS:
         form.add_error(None, "Choose to compare, diagnose or calibrate.")
     if form.is_valid():
         try:
@@ -110,6 +142,30 @@ def study_create(request: HttpRequest, site: str) -> HttpResponse:
         except ValidationError as refusal:
             form.add_error(None, " ".join(refusal.messages))
     return render(request, "twin/telemetry/ask.html", {"site": site, "form": form})
+
+
+@login_required
+@require_POST
+def advice_create(request: HttpRequest, site: str) -> HttpResponse:
+    """Queue the question which set points are better, and show its progress."""
+    site = visible_site_or_404(request.user, site)
+    check_change_site(request.user, site)
+    form = AdviceForm(site, request.POST)
+    if form.is_valid():
+        try:
+            return redirect("study-detail", studies.advice_ask(user=request.user, **form.asked()).id)
+        except CannotSimulate as refusal:
+            form.add_error(None, str(refusal))
+    return render(request, "twin/telemetry/ask.html", {"site": site, "advice_form": form})
+
+
+@login_required
+def advice_file(request: HttpRequest, study: UUID, form: str) -> HttpResponse:
+    """Give an advice's set points as a file: CSV, or the requests of DSX Exchange BMS."""
+    study = visible_study_or_404(request, study)
+    if study.kind != Study.Kind.ADVICE or study.status != Study.Status.DONE:
+        raise Http404("only an advice that is done has set points")
+    return set_points_file(study) if form == "csv" else requests_file(study)
 
 
 def visible_study_or_404(request: HttpRequest, study: UUID, *deferred: str) -> Study:
@@ -147,6 +203,19 @@ def shown(study: Study) -> dict[str, Any]:
             "n_points": len(points),
             "figure_units": [(name, FIGURE_UNITS.get(name, "")) for name in result["figures"]],
         }
+    if study.kind == Study.Kind.ADVICE:
+        changes = [(BY_NAME[name], result["before"][name], result["after"][name]) for name in GAINS]
+        return {
+            "result": result,
+            "figure": BY_NAME[study.figure],
+            "changes": changes,
+            "advised": [
+                row | {"shown_unit": SET_POINT_UNITS.get(row["unit"], row["unit"])} for row in result["advice"]
+            ],
+            "not_advised": [
+                row | {"shown_unit": SET_POINT_UNITS.get(row["unit"], row["unit"])} for row in result["refused"]
+            ],
+        }
     if study.kind == Study.Kind.CALIBRATION:
         told = [row for row in result["parameters"] if row["identifiable"]]
         scores = result["scores"]
@@ -160,6 +229,14 @@ def shown(study: Study) -> dict[str, Any]:
             "name": f"{study.layout.name} as operated",
         }
     return {"result": result}
+
+
+def _as_shown(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of an advice with its values in words."""
+    unit = SET_POINT_UNITS.get(row["unit"], row["unit"])
+    switched = row["parameter"] == "eco_mode"
+    ends = {end: ("on" if row[end] else "off") if switched else quantity_text(row[end], unit) for end in ("from", "to")}
+    return row | {"shown_from": ends["from"], "shown_to": ends["to"]}
 
 
 def _tables(scores: dict[str, Any]) -> list[dict[str, Any]]:

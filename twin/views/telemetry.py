@@ -13,7 +13,7 @@ from twin.models import TelemetrySource
 from twin.telemetry.points import counted_points, point_rows
 from twin.telemetry.source_words import standing
 from twin.telemetry.sources import may_call_out
-from twin.views.studies import StudyForm, newest_studies
+from twin.views.studies import AdviceForm, StudyForm, newest_studies
 
 ON_A_PAGE = 200
 
@@ -31,6 +31,7 @@ def site_telemetry(request: HttpRequest, site: str) -> HttpResponse:
         "site": site,
         "studies": newest_studies(site),
         "form": StudyForm(site) if may_change and page.paginator.count else None,
+        "advice_form": AdviceForm(site) if may_change and site.layouts.exists() and site.scenarios.exists() else None,
         "page": page,
         "points": point_rows(page.object_list),
         "words": words,

@@ -82,6 +82,9 @@ def world():
     sweep = Sweep.objects.create(
         layout=layout, scenario=scenario, created_by=users["planner"], axes=[], figure="pue", inputs=inputs, n_points=0
     )
+    advice = Study.objects.create(
+        layout=layout, scenario=scenario, created_by=users["planner"], kind=Study.Kind.ADVICE, figure="tokens_per_joule"
+    )
     upload = TelemetryUpload.objects.create(
         site=site, created_by=users["planner"], name="points.csv", content=b"", reading={}, mapping=[]
     )
@@ -96,6 +99,7 @@ def world():
         "kept": kept,
         "study": study,
         "sweep": sweep,
+        "advice": advice,
         "upload": upload,
         "source": source,
         "token": token,
@@ -120,6 +124,7 @@ def arguments(name: str, pattern: URLPattern, world: dict) -> dict:
         "cdu-detail": layout.cdus.first().pk,
         "api-calibration": world["study"].pk,
         "api-sweep": world["sweep"].pk,
+        "api-advice": world["advice"].pk,
         "api-telemetry-source": world["source"].pk,
         "api-token": world["token"].pk,
         "token-revoke": world["token"].pk,

@@ -232,7 +232,9 @@ def _with_requests(inputs: LayoutInputs, asked: Mapping[str, float]) -> LayoutIn
     return replace(inputs, scenario=replace(inputs.scenario, workloads=shares))
 
 
-def _difference(solution_a: Solution, solution_b: Solution, figure: str) -> tuple[float, float, float, float] | None:
+def banded_difference(
+    solution_a: Solution, solution_b: Solution, figure: str
+) -> tuple[float, float, float, float] | None:
     """Return value, low, high of the first less the second, and how likely the first is the better; None without."""
     a, b = solution_a.figures[figure], solution_b.figures[figure]
     if a is None or b is None:
@@ -259,7 +261,7 @@ def _difference(solution_a: Solution, solution_b: Solution, figure: str) -> tupl
 def _differences(one: Solution, other: Solution) -> dict[str, dict[str, float]]:
     found = {}
     for figure in SHOWN:
-        if BY_NAME[figure].better and (difference := _difference(one, other, figure)) is not None:
+        if BY_NAME[figure].better and (difference := banded_difference(one, other, figure)) is not None:
             found[figure] = dict(zip(DIFFERENCE, difference, strict=True))
     return found
 
@@ -268,12 +270,12 @@ def _ties(able: Sequence[Solution], by: str) -> list[list[str]]:
     """Return groups of neighbours in the ranking that cannot be told apart by the figure that ranks."""
     groups: list[list[str]] = []
     for better, worse in zip(able, able[1:], strict=False):
-        difference = _difference(better, worse, by)
+        difference = banded_difference(better, worse, by)
         if bool(better.misses) != bool(worse.misses) or difference is None or difference[3] >= LIKELY:
             continue
         if groups and groups[-1][-1] == better.name:
             first = next(solution for solution in able if solution.name == groups[-1][0])
-            apart = _difference(first, worse, by)
+            apart = banded_difference(first, worse, by)
             if apart is not None and apart[3] < LIKELY:
                 groups[-1].append(worse.name)
         else:
@@ -380,7 +382,7 @@ def _turn(moved: Sequence[Variation | None], by: str, sign: float, stands: Seque
 def _as_json(solution: Solution, first: Solution | None, by: str) -> dict[str, Any]:
     to_first = None
     if first is not None and solution is not first and not solution.blocked:
-        to_first = _difference(solution, first, by)
+        to_first = banded_difference(solution, first, by)
     return {
         "layout": solution.name,
         "figures": {name: solution.figures[name] for name in solution.figures},
@@ -441,7 +443,7 @@ def _sentence(
     if able[0].figures[by] is None:
         return f"None of these runs has {label}: run them again, or ask them for less.{blocked}"
     if tied_first:
-        value, *_, probability = _difference(able[0], able[1], by) or (0.0, 0.0, 0.0, 0.5)
+        value, *_, probability = banded_difference(able[0], able[1], by) or (0.0, 0.0, 0.0, 0.5)
         runner_up = able[1].figures[by]
         ahead = abs(value / runner_up) if runner_up else 0.0
         return (
@@ -454,7 +456,7 @@ def _sentence(
     other = able[1]
     if other.misses and not winner.misses:
         return f"Build {winner.name}: it keeps its latency targets and {other.name} does not.{blocked}"
-    difference = _difference(winner, other, by)
+    difference = banded_difference(winner, other, by)
     beside = other.figures[by]
     if difference is None or not beside:
         return f"Build {winner.name}: {other.name} has no {label}.{blocked}"
