@@ -34,6 +34,7 @@ class ScenarioForm(Described, forms.ModelForm):
             "cache_tier_bytes",
             "admission",
             "electricity_usd_per_kwh",
+            "fuel_usd_per_kwh",
             "notes",
         ]
         labels = {
@@ -50,6 +51,7 @@ class ScenarioForm(Described, forms.ModelForm):
             "cache_tier_bytes": "Cache tier per accelerator [B]",
             "admission": "Requests above capacity",
             "electricity_usd_per_kwh": "Electricity [$/kWh]",
+            "fuel_usd_per_kwh": "Fuel of on-site generation [$/kWh]",
         }
         help_texts = {
             "slug": "Name in addresses, files and commands.",

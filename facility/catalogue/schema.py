@@ -323,11 +323,13 @@ KINDS: dict[str, Kind] = dict(
             "usd_per_w usd_per_w_low usd_per_w_high",
         ),
         _kind("finance", "Financial assumptions", "value", "low high"),
+        _kind("fuels", "Fuels", "fuel_usd_per_kwh fuel_low_usd_per_kwh fuel_high_usd_per_kwh fuel_co2_kg_per_kwh"),
         _kind(
             "generators",
             "Generators",
             "rating_w continuous_w efficiency_full",
             "start_time_s load_acceptance_s fuel_l_per_h_full fuel_kwh_per_l co2_kg_per_l start_failure_probability "
+            "fuel prime_mover efficiency_at_50pct min_load_frac maintenance_usd_per_kwh "
             f"lead_time_weeks {SIZE}",
         ),
         _kind(
@@ -385,7 +387,7 @@ KINDS: dict[str, Kind] = dict(
             "Regions",
             "electricity_usd_per_kwh electricity_low_usd_per_kwh electricity_high_usd_per_kwh grid_carbon_kg_per_kwh "
             "water_usd_per_m3",
-            "facility_capex",
+            "facility_capex gas_usd_per_kwh",
         ),
         _kind(
             "reliability",

@@ -130,6 +130,7 @@ HELP: dict[str, Help] = {
     "powerfeed.redundancy_group": Help("one name for all feeds that back each other up", SAMPLES),
     "powerfeed.redundancy": Help("2N at the racks, 4N3 or N+1 above", SAMPLES),
     "powerfeed.eco_mode": Help("off", SAMPLES),
+    "powerfeed.operation": Help("standby, but for engines, turbines and fuel cells that run all year", SAMPLES),
     "powerfeed.hall": Help("the hall, for busways and PDUs", SURVEY),
     # Cooling plant
     "coolingplant.name": Help("e.g. Facility water", OURS, "Name of the plant; unique in the layout."),
@@ -189,6 +190,7 @@ HELP: dict[str, Help] = {
     "scenario.admission": Help("wait", "your gateway's settings"),
     "scenario.cache_tier_bytes": Help("empty, or 1e11 to 1e12", "your engine's settings; data sheet of the host"),
     "scenario.electricity_usd_per_kwh": Help("0.05 to 0.22 $/kWh", CATALOGUE),
+    "scenario.fuel_usd_per_kwh": Help("0.01 to 0.05 $/kWh of gas", CATALOGUE),
     "scenario.serving_mode": Help("as the search finds", "measured serving of both; see Validation"),
     "scenario.max_ranks": Help("empty, or 8: one server", "your orchestration"),
     "scenario.is_default": Help("ticked for the question that is asked most", OURS),

@@ -22,6 +22,10 @@ class PowerFeed(models.Model):
         BUSWAY = "busway", "busway"
         PDU = "pdu", "PDU or RPP"
 
+    class Operation(models.TextChoices):
+        STANDBY = "standby", "standby: starts when the utility is lost"
+        PRIME = "prime", "prime: generates all year"
+
     class Redundancy(models.TextChoices):
         N = "N", "N: no spare"
         N_PLUS_1 = "N+1", "N+1: one spare in the group"
@@ -73,6 +77,12 @@ class PowerFeed(models.Model):
     redundancy_group = models.CharField(max_length=80, blank=True, help_text="Feeds that back each other up.")
     redundancy = models.CharField(max_length=12, choices=Redundancy, default=Redundancy.N)
     eco_mode = models.BooleanField(default=False, help_text="UPS runs in eco mode: less loss, transfer on a fault.")
+    operation = models.CharField(
+        max_length=8,
+        choices=Operation,
+        default=Operation.STANDBY,
+        help_text="Of a generator. Prime: beside the utility of its group, or an island for what it feeds itself.",
+    )
     hall = models.ForeignKey(
         "facility.Hall",
         null=True,
@@ -123,6 +133,14 @@ class PowerFeed(models.Model):
             raise ValidationError({"parent": f"Feed {self.name} is a {self.kind}: name the feed that supplies it."})
         if self.kind != self.Kind.UTILITY and self.unit_rating_w is None:
             raise ValidationError({"rating_w": f"Feed {self.name} has neither a rating nor a product with one."})
+        if self.operation == self.Operation.PRIME:
+            if self.kind != self.Kind.GENERATOR:
+                raise ValidationError({"operation": f"Feed {self.name} is a {self.kind}; only a generator is prime."})
+            if not self.product_id or not self.product.facts.get("fuel"):
+                said = f"{self.product.name} states none" if self.product_id else "it has no product"
+                raise ValidationError(
+                    {"product": f"Generator {self.name} runs all year: name a product with its fuel; {said}."}
+                )
         if self.pk:  # nothing stands below a new feed yet
             self._check_cycle()
 

@@ -174,7 +174,8 @@ def _shared_have_room(feeds: SiteFeeds, parted: Islands, node_load_w: FloatArray
     above = np.where(tree.parent >= 0, parted.nodes[np.maximum(tree.parent, 0)], _NONE)
     tops = (parted.nodes >= 0) & (above != parted.nodes)
     drawn_w = np.bincount(parted.nodes[tops], node_load_w[tops], minlength=parted.n)
-    limit_w = tree.rating_w[shared] * tree.needed_units[shared]
+    helping_w = tree.installed_w - tree.rating_w * tree.units  # of what runs in parallel
+    limit_w = (tree.rating_w * tree.needed_units + helping_w)[shared]
     return bool(np.all(node_load_w[shared] + _MORE_LOSS * drawn_w.max() < limit_w))
 
 

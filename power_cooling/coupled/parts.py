@@ -12,7 +12,7 @@ IntArray = NDArray[np.int64]
 
 _HIGHEST = ("max_power_w", "max_junction_degc", "max_inlet_degc", "max_coolant_degc")
 _COUNTED = ("throttled_elements", "capped_elements", "tripped_elements")
-_EXACT = ("pool_clock_frac", "pool_available_frac")  # tokens follow from them
+_EXACT = ("pool_clock_frac", "pool_available_frac", "source_power_w")  # tokens and the grid's part follow from them
 
 
 class Parts:

@@ -146,6 +146,7 @@ class CoupledResult:
     facility_water_kg_s: FloatArray  # used up: evaporation, blowdown, drift and bleed
     # (n_elements, n_feed_nodes)
     feed_load_w: FloatArray
+    source_power_w: FloatArray  # (n_elements, n_sources), in the order of `FeedTree.roots`; they sum to the meter's
     # closures of each element, worst of its nodes, from temperatures and flows
     heat_closure_rel: FloatArray
     power_closure_rel: FloatArray

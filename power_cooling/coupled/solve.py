@@ -26,7 +26,7 @@ from power_cooling.coupled.kernel import solve_elements
 from power_cooling.coupled.kernel_arrays import Elements, Feeds, Output, Rows, scratch
 from power_cooling.coupled.load_shedding import hottest_first
 from power_cooling.coupled.result import CoupledResult, RackChannels, RackSummary, Reason, SolveReport
-from power_cooling.electrical.feed_tree import FeedTree, feed_losses, link_shares, live_nodes, stand_ins
+from power_cooling.electrical.feed_tree import FeedTree, feed_losses, link_shares, live_nodes, running_w, stand_ins
 from power_cooling.first_use import FirstCall
 from power_cooling.fluids.psychrometrics import dew_point_degc
 from power_cooling.site_arrays import (
@@ -255,7 +255,7 @@ class _Inputs:
             share=_real(shares),
             dark=np.array(dark, dtype=np.bool_, order="C"),
             parent=_whole(np.where(live, np.where(on_parent, tree.parent, tree.standby_parent), -1)),
-            rating=_real(tree.rating_w * (tree.units - states) * live),
+            rating=_real(running_w(tree, states) * live),
             no_load_frac=_real(tree.no_load_loss_frac),
             proportional_frac=_real(tree.proportional_loss_frac),
             square_frac=_real(tree.square_loss_frac),
@@ -275,8 +275,8 @@ def _real(values: NDArray[Any]) -> FloatArray:
 
 
 def _own_node(tree: FeedTree) -> IntArray:
-    """Return the node that the site draws its own load from, the first utility: shape (1,); -1 for the meter itself."""
-    return np.append(tree.metered, -1)[:1]
+    """Return the node that the site draws its own load from, the first utility, else the first source: shape (1,)."""
+    return np.append(tree.metered, tree.roots)[:1]
 
 
 def _carriers(tree: FeedTree, live: BoolArray) -> IntArray:
@@ -300,7 +300,8 @@ def own_load_on_feeds(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return what a site draws for itself, and what each feed then carries: the solver's answer and the rules' alike.
 
-    It hangs on the first utility, or on what stands in for it: its boards and cables are not drawn.
+    It hangs on the first utility, or on what stands in for it, else on the first source: its boards and cables are not
+    drawn.
 
     Parameters
     ----------
@@ -322,10 +323,9 @@ def own_load_on_feeds(
     room_cooling_w = node_loss_w[:, _in_rooms(tree)].sum(axis=1) / own.room_cop
     own_w = own.power_w(dry_bulb_degc) + room_cooling_w
     carried_w = node_power_w.copy()
-    if tree.metered.size:
-        failed = np.zeros((1, tree.n_nodes), dtype=np.int64) if units_failed is None else np.atleast_2d(units_failed)
-        carrier = _carriers(tree, live_nodes(tree, failed))[:, tree.metered[0]]
-        carried_w[np.arange(own_w.size), carrier] += own_w
+    failed = np.zeros((1, tree.n_nodes), dtype=np.int64) if units_failed is None else np.atleast_2d(units_failed)
+    carrier = _carriers(tree, live_nodes(tree, failed))[:, _own_node(tree)[0]]
+    carried_w[np.arange(own_w.size), carrier] += own_w
     return own_w, room_cooling_w, carried_w
 
 
@@ -513,6 +513,7 @@ def _result(
     heaters = site.own.heaters_w(tables.air[:, 0]) * solved
     if tables.feeds is None:
         loss, meter, node_w = np.zeros(drawn.shape), drawn + building + heaters, out.nodes
+        source_w = meter[:, None]
         power_closure = np.zeros(drawn.shape)
     else:
         feeds = feed_losses(tables.feeds.tree, np.nan_to_num(out.nodes), tables.units_failed)
@@ -525,6 +526,10 @@ def _result(
         )
         beside = drawn - out.nodes.sum(axis=1)  # drawn straight from the meter
         meter = (feeds.source_w.sum(axis=1) + beside + own) * solved
+        source_w = feeds.source_w + (node_w - feeds.node_power_w)[:, tree.roots]
+        first = int(np.searchsorted(tree.roots, _own_node(tree)[0]))
+        source_w[:, first] += meter - source_w.sum(axis=1)  # what is drawn straight from the meter
+        source_w *= solved[:, None]
         node_w = node_w * solved[:, None]
         power_closure = np.abs(meter + feeds.unserved_w - drawn - own - loss) / np.maximum(np.abs(meter), 1.0)
     channels = None
@@ -604,6 +609,7 @@ def _result(
         plant_level=plants[:, :, columns.OP_LEVEL],
         facility_water_kg_s=plants[:, :, columns.OP_WATER],
         feed_load_w=node_w,
+        source_power_w=source_w,
         heat_closure_rel=series[:, columns.S_CLOSURE],
         power_closure_rel=power_closure,
         racks=_rack_summary(racks, site),

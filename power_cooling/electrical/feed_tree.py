@@ -66,6 +66,7 @@ class FeedTree:
     proportional_loss_frac: FloatArray  # b
     square_loss_frac: FloatArray  # c
     hall_index: IntArray  # hall whose air takes up the loss; -1 for none
+    beside: IntArray  # source whose load this source shares while both live; -1 for none
 
     def __post_init__(self) -> None:
         n = len(self.names)
@@ -92,6 +93,11 @@ class FeedTree:
     def n_nodes(self) -> int:
         """Number of nodes."""
         return len(self.names)
+
+    @property
+    def installed_w(self) -> FloatArray:
+        """What all units of each node carry, with what runs beside it, shape (n_nodes,) [W]."""
+        return running_w(self, np.zeros((1, self.n_nodes), dtype=np.int64))[0]
 
     @property
     def roots(self) -> IntArray:
@@ -129,6 +135,7 @@ def feed_tree(
     units: ArrayLike = 1,
     needed_units: ArrayLike | None = None,
     standby_parents: Sequence[str | None] | None = None,
+    beside: Sequence[str | None] | None = None,
     hall_index: ArrayLike = -1,
 ) -> FeedTree:
     """Return the feeds sorted by depth, from names in any order.
@@ -145,6 +152,8 @@ def feed_tree(
         Units in parallel and how many of them the design load needs (default: all).
     standby_parents : sequence of str or None
         Where the node is transferred to when its parent is dead.
+    beside : sequence of str or None
+        Source that a source runs in parallel with: a gas engine beside the utility.
     hall_index : array_like of int
         Hall that takes up the loss as heat, -1 for none.
 
@@ -167,6 +176,9 @@ def feed_tree(
         raise ValueError(f"feed {names[i]!r} is a source and cannot have the standby parent {names[standby[i]]!r}")
     for i in np.flatnonzero((standby >= 0) & (standby == parent)):
         raise ValueError(f"feed {names[i]!r} has {names[parent[i]]!r} as parent and as standby parent")
+    partner = _parent_indices(names, position, beside or [None] * n, "parallel source")
+    for i in np.flatnonzero((partner >= 0) & ((parent >= 0) | (parent[partner] >= 0))):
+        raise ValueError(f"feeds {names[i]!r} and {names[partner[i]]!r} run in parallel and must both be sources")
     depth = _depths(names, parent, standby)
     order = np.lexsort((parent, depth))
     new_position = np.empty(n + 1, dtype=np.int64)
@@ -193,6 +205,7 @@ def feed_tree(
         proportional_loss_frac=column("proportional_loss_frac", proportional_loss_frac, np.float64),
         square_loss_frac=column("square_loss_frac", square_loss_frac, np.float64),
         hall_index=column("hall_index", hall_index, np.int64),
+        beside=new_position[partner[order]],
     )
 
 
@@ -348,6 +361,24 @@ def live_nodes(tree: FeedTree, units_failed: ArrayLike) -> BoolArray:
     if failed is None:
         return np.ones((np.atleast_2d(np.asarray(units_failed)).shape[0], tree.n_nodes), dtype=bool)
     return _live_rows(tree, failed)[0].T
+
+
+def running_w(tree: FeedTree, units_failed: IntArray) -> FloatArray:
+    """Return what the units left of each node carry, shape (n, n_nodes) [W]; a source counts what runs beside it.
+
+    Parameters
+    ----------
+    tree : FeedTree
+    units_failed : ndarray of int, shape (n, n_nodes)
+    """
+    own = tree.rating_w * (tree.units - units_failed)
+    helping = np.flatnonzero(tree.beside >= 0)
+    if helping.size == 0:
+        return own
+    whole = own.copy()
+    for node in helping:
+        whole[:, tree.beside[node]] += own[:, node]
+    return whole
 
 
 def stand_ins(tree: FeedTree) -> IntArray:
@@ -523,7 +554,11 @@ def feed_losses(tree: FeedTree, load_w: FloatArray, units_failed: ArrayLike | No
     is_metered = np.isin(roots, tree.metered)
     total = source.sum(axis=0)
     closure = np.abs(total - served - loss.sum(axis=0)) / np.maximum(np.abs(total), 1.0)
-    load_frac = np.divide(np.abs(power), rating, out=np.zeros_like(power), where=rating > 0)
+    helped = rating
+    if np.any(tree.beside >= 0):
+        none = np.zeros((tree.n_nodes, 1), dtype=np.int64)
+        helped = running_w(tree, (none if failed is None else failed).T).T * (rating > 0)
+    load_frac = np.divide(np.abs(power), helped, out=np.zeros_like(power), where=helped > 0)
     return FeedResult(
         meter_w=source[is_metered].sum(axis=0),
         source_w=source.T,

@@ -112,3 +112,76 @@ def generator_fuel_w(
     rating = np.asarray(rating_w, dtype=np.float64)
     full = rating / full_efficiency_frac
     return full * (idle_fuel_frac + (1 - idle_fuel_frac) * np.asarray(load_w, dtype=np.float64) / rating)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrimeSource:
+    """Alike units that generate all year, beside the utility or as an island."""
+
+    rating_w: float  # of one unit, continuous
+    units: int
+    full_efficiency_frac: float  # electricity over fuel at rating, lower heating value
+    idle_fuel_frac: float = 0.0  # fuel at no load over that at rating
+    min_load_frac: float = 0.0  # of a unit's rating, below which it does not run beside the utility
+    is_island: bool = False
+    spinning_spare: int = 0  # units that run beyond what the load needs, so that the loss of one is carried
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.rating_w) and self.rating_w > 0) or self.units < 1 or self.spinning_spare < 0:
+            raise ValueError(
+                f"PrimeSource has {self.units} units of {self.rating_w:g} W and {self.spinning_spare} spare; "
+                "rating and units must be above 0, spares at least 0"
+            )
+        if not 0 < self.full_efficiency_frac < 1 or not 0 <= self.idle_fuel_frac < 1:
+            raise ValueError(
+                f"PrimeSource.full_efficiency_frac is {self.full_efficiency_frac:g} and idle_fuel_frac "
+                f"{self.idle_fuel_frac:g}; both must be below 1 and the efficiency above 0"
+            )
+        if not 0 <= self.min_load_frac <= 1:
+            raise ValueError(f"PrimeSource.min_load_frac is {self.min_load_frac:g}; must be in [0, 1]")
+
+
+def idle_fuel_frac(full_efficiency_frac: float, half_efficiency_frac: float) -> float:
+    """Return the fuel at no load over that at rating, from the efficiencies at full and half load.
+
+    A straight fuel line through both: half the load takes (1 + idle) / 2 of the fuel, so that idle is the ratio of the
+    efficiencies less one. Units whose efficiency rises towards part load have none.
+
+    Raises
+    ------
+    ValueError
+        If an efficiency is not in (0, 1), or the half-load one is no more than half the other.
+    """
+    if not 0 < full_efficiency_frac < 1 or not full_efficiency_frac / 2 < half_efficiency_frac < 1:
+        raise ValueError(
+            f"efficiencies {full_efficiency_frac:g} at full and {half_efficiency_frac:g} at half load; both must be in "
+            "(0, 1), and that at half load above half the other"
+        )
+    return max(full_efficiency_frac / half_efficiency_frac - 1.0, 0.0)
+
+
+def prime_power_w(load_w: ArrayLike, source: PrimeSource, units_out: int = 0) -> tuple[FloatArray, FloatArray]:
+    """Return what a source generates and the fuel it burns, both of the shape of the load [W].
+
+    Beside the utility it gives what its units can, at most the load: nothing is exported, and nothing below the least
+    load of one unit. As few units run as the load needs, at equal shares; an island runs its spare too, and gives the
+    whole load whatever its units' rating, which the solver holds it to.
+
+    Parameters
+    ----------
+    load_w : array_like
+        What the source could give [W].
+    source : PrimeSource
+    units_out : int
+        Of its units, out of service.
+    """
+    load = np.asarray(load_w, dtype=np.float64)
+    left = source.units - units_out
+    if left <= 0:
+        return np.zeros_like(load), np.zeros_like(load)
+    given = load if source.is_island else np.minimum(load, left * source.rating_w)
+    given = np.where(given < source.min_load_frac * source.rating_w, load * source.is_island, given)
+    running = np.minimum(np.ceil(given / source.rating_w - 1e-9) + source.spinning_spare, left) * (given > 0)
+    share = np.divide(given, running, out=np.zeros_like(load), where=running > 0)
+    each = generator_fuel_w(share, source.rating_w, source.full_efficiency_frac, source.idle_fuel_frac)
+    return given, running * each

@@ -87,6 +87,7 @@ class ScenarioSerializer(KnownFields, serializers.ModelSerializer):
             "cache_tier_bytes",
             "admission",
             "electricity_usd_per_kwh",
+            "fuel_usd_per_kwh",
             "serving_mode",
             "allow_pipelines",
             "max_ranks",

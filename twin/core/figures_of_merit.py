@@ -143,6 +143,13 @@ FIGURES = (
     Figure("nameplate_power_w", "Nameplate power", "W", "", "Sum of the racks' rated inputs."),
     Figure("provisioned_power_w", "Provisioned power", "W", "", "What feeds and plant are rated to carry, per rules."),
     Figure("peak_power_w", "Peak power", "W", "lower", "Highest hour at the meter."),
+    Figure(
+        "peak_grid_power_w",
+        "Peak power from the grid",
+        "W",
+        "lower",
+        "Highest hour of what on-site generation leaves to the grid, with one unit of each source out.",
+    ),
     Figure("mean_power_w", "Mean power", "W", "lower", "Mean over the hours at the meter."),
 )
 BY_NAME = {figure.name: figure for figure in FIGURES}
@@ -167,6 +174,9 @@ SERIES = (
     Series("chiller_power_w", "Chillers", "W"),
     Series("pump_power_w", "Pumps and CDUs", "W"),
     Series("air_unit_power_w", "Air units", "W"),
+    Series("grid_power_w", "Power from the grid", "W"),
+    Series("onsite_power_w", "On-site generation", "W"),
+    Series("fuel_power_w", "Fuel burnt, lower heating value", "W"),
     Series("output_tokens_per_s", "Output tokens", "tok/s"),
     Series("load_frac", "Demand over capacity", "%"),
     Series("tokens_per_joule", "Tokens per watt", "tok/J"),

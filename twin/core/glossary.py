@@ -56,6 +56,7 @@ FORMULAS = {
     "wue_l_per_kwh": "litres of site water ÷ kWh of IT",
     "cue_kg_per_kwh": "kg CO2 of the grid's energy ÷ kWh of IT = grid carbon × PUE",
     "peak_power_w": "max over hours of power at the meter",
+    "peak_grid_power_w": "max over hours of power at the meter - on-site generation with one unit of each source out",
     "mean_power_w": "mean over hours of power at the meter",
 }
 

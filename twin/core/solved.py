@@ -44,7 +44,7 @@ class Solved(Described):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HourlyPower:
-    """Power, water and clocks of hours, solved or estimated. Arrays (n_hours,), the pools' (n_hours, n_pools)."""
+    """Power, water and clocks of hours, solved or estimated. Arrays (n_hours,), those of pools and sources wide."""
 
     meter_power_w: FloatArray
     it_power_w: FloatArray
@@ -68,6 +68,7 @@ class HourlyPower:
     lighting_power_w: FloatArray
     cooling_power_w: FloatArray
     water_kg_s: FloatArray
+    source_power_w: FloatArray  # (n_hours, n_sources), in the order of `FeedTree.roots`
     pool_clock_frac: FloatArray
     pool_available_frac: FloatArray
 

@@ -25,6 +25,7 @@ SCENARIO_FIELDS = (
     "accelerator_power_limit_w",
     "cache_tier_bytes",
     "electricity_usd_per_kwh",
+    "fuel_usd_per_kwh",
     "serving_mode",
     "allow_pipelines",
     "max_ranks",
@@ -37,6 +38,7 @@ OPTIONAL_NUMBERS = (
     "accelerator_power_limit_w",
     "cache_tier_bytes",
     "electricity_usd_per_kwh",
+    "fuel_usd_per_kwh",
     "draft_acceptance_frac",
 )
 OPTIONAL_COUNTS = ("max_ranks", "draft_tokens")

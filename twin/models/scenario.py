@@ -124,6 +124,12 @@ class Scenario(models.Model):
         validators=[MinValueValidator(0), MaxValueValidator(100)],
         help_text="Empty: the region's price.",
     )
+    fuel_usd_per_kwh = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(100)],
+        help_text="Of fuel for on-site generation, lower heating value; empty: the region's or the catalogue's price.",
+    )
 
     class Meta:
         ordering = ["-is_default", "name", "id"]  # the first of a site is the one to ask where none is named

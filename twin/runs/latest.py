@@ -91,6 +91,11 @@ def shared_scenario(runs: Iterable[LatestRun]) -> int | None:
     return max(counts, key=lambda scenario_id: (counts[scenario_id], -scenario_id)) if counts else None
 
 
+def grid_peak_w(run: LatestRun) -> float | None:
+    """Return the highest power that a run draws from the grid; older runs did not keep it apart."""
+    return run.figures.get("peak_grid_power_w", run.figures.get("peak_power_w"))
+
+
 def best_run(runs: Iterable[LatestRun], grid_limit_w: float) -> LatestRun | None:
     """Return the run with the most tokens per joule among those of the scenario that most layouts share.
 
@@ -100,7 +105,7 @@ def best_run(runs: Iterable[LatestRun], grid_limit_w: float) -> LatestRun | None
     scenario_id = shared_scenario(runs)
 
     def rank(run: LatestRun) -> tuple[bool, float]:
-        fits = not run.blocking and (run.figures.get("peak_power_w") or 0.0) <= grid_limit_w
+        fits = not run.blocking and (grid_peak_w(run) or 0.0) <= grid_limit_w
         return fits, run.figures.get("tokens_per_joule") or 0.0
 
     return max((run for run in runs if run.scenario_id == scenario_id), key=rank, default=None)

@@ -10,7 +10,7 @@ from facility.permissions import may_change_site, visible_sites
 from facility.views.lookup import visible_site_or_404
 from twin.core.figures_of_merit import HEADLINES
 from twin.interchange.site_file import site_export
-from twin.runs.latest import LatestRun, best_run, latest_runs, recent_runs, shared_scenario
+from twin.runs.latest import LatestRun, best_run, grid_peak_w, latest_runs, recent_runs, shared_scenario
 
 
 @login_required
@@ -29,8 +29,8 @@ def site_list(request: HttpRequest) -> HttpResponse:
 
 
 def grid_share_frac(run: LatestRun | None, grid_limit_w: float) -> float | None:
-    """Return the peak power of a run over the grid limit."""
-    peak_w = run.figures.get("peak_power_w") if run else None
+    """Return a run's peak power from the grid over the grid limit."""
+    peak_w = grid_peak_w(run) if run else None
     return None if peak_w is None else peak_w / grid_limit_w
 
 

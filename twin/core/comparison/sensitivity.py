@@ -13,7 +13,7 @@ import numpy as np
 from twin.core.comparison.tornado import FIGURES, SensitivityRow
 from twin.core.inputs.demand import ASSUMED_PEAK_LOAD
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, WorkloadShare
-from twin.core.results.assumptions import FIELDS_BY_KIND
+from twin.core.results.assumptions import fields_of, used_fuels
 from twin.core.results.figures import COSTS, figures_of_merit, served_in
 from twin.core.results.figures import bands as figures_bands
 from twin.core.solve.estimate import estimated_year
@@ -24,9 +24,16 @@ UNCERTAIN = ("estimated", "assumed")
 # Where no source states a range: an estimate is good to a fifth, an assumption to a third.
 ASSUMED_RANGE_FRAC = {"estimated": 0.2, "assumed": 0.33}
 ASSUMED_RANGE_K = 5.0
-MONEY_KINDS = frozenset({"finance", "facility_capex", "gpu_rental"})
+MONEY_KINDS = frozenset({"finance", "facility_capex", "gpu_rental", "fuels"})
 MONEY_FIELDS = frozenset(
-    {"price_estimate_usd", "electricity_usd_per_kwh", "water_usd_per_m3", "grid_carbon_kg_per_kwh"}
+    {
+        "price_estimate_usd",
+        "electricity_usd_per_kwh",
+        "water_usd_per_m3",
+        "grid_carbon_kg_per_kwh",
+        "gas_usd_per_kwh",
+        "maintenance_usd_per_kwh",
+    }
 )
 SHARES = ("_frac", "efficiency", "prefix_cache_hit")  # of these fields no value exceeds 1
 N_DRAWN_IN = 3  # times that an impossible end is drawn in to a quarter of its way
@@ -104,7 +111,7 @@ def variations(inputs: LayoutInputs) -> Iterator[Variation]:
             yield _peak_load(inputs, share)
         yield from _diurnal_shape(inputs, share.workload)
     for sheet in _sheets(inputs):
-        for field in dict.fromkeys((*FIELDS_BY_KIND.get(sheet.kind, ()), "price_estimate_usd")):
+        for field in dict.fromkeys((*fields_of(inputs, sheet), "price_estimate_usd")):
             if (found := _of_fact(inputs, sheet, field)) is not None:
                 yield found
 
@@ -115,7 +122,7 @@ def _sheets(inputs: LayoutInputs) -> list[ProductSheet]:
     used = {str(sheet.facts.get("accelerator")) for sheet in products.by_id.values()}
     sheets = [*products.by_id.values(), inputs.site.region, *(share.workload for share in inputs.scenario.workloads)]
     sheets += [products.accelerators[slug] for slug in sorted(slug for slug in used if slug in products.accelerators)]
-    sheets += [*products.finance.values(), *products.facility_capex.values()]
+    sheets += [*products.finance.values(), *products.facility_capex.values(), *used_fuels(inputs)]
     sheets += [*products.reliability.values(), *products.recovery_times.values()]
     return list({(sheet.kind, sheet.slug): sheet for sheet in sheets}.values())
 

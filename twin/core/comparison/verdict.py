@@ -40,7 +40,7 @@ SHOWN = (
     "pue",
 )
 DIFFERENCE = ("value", "low", "high", "probability")  # of being the better
-EXTENSIVE = ("good_tokens_per_s", "output_tokens_per_s", "peak_power_w", "mean_power_w")
+EXTENSIVE = ("good_tokens_per_s", "output_tokens_per_s", "peak_power_w", "peak_grid_power_w", "mean_power_w")
 Z80 = 1.2815515655446004  # half the 80 % band of a normal law, in standard deviations
 LIKELY = 0.8  # below this probability the better of two is a tie
 # How much of the prediction's error two layouts share. Assumed: one accelerator and model are fitted together, one
@@ -182,8 +182,9 @@ def solved(candidates: Sequence[Candidate], basis: str) -> list[Solution]:
 
 
 def at_equal_grid_power(solutions: Sequence[Solution]) -> list[Solution]:
-    """Return each solution with what grows with its size scaled in proportion to the least peak at the meter."""
-    peaks_w = [solution.figures["peak_power_w"] or 0.0 for solution in solutions]
+    """Return each solution with what grows with its size scaled in proportion to the least peak from the grid."""
+    figures = [solution.figures for solution in solutions]  # older runs did not keep the grid's part
+    peaks_w = [each.get("peak_grid_power_w", each.get("peak_power_w")) or 0.0 for each in figures]
     least_w = min((peak_w for peak_w in peaks_w if peak_w), default=0.0)  # what draws nothing scales nothing
     return [
         _scaled(solution, least_w / peak_w if peak_w else 1.0)

@@ -23,7 +23,7 @@ from twin.core.diagrams.schematic import (
     block,
     cut,
 )
-from twin.core.inputs.feed_ratings import standby_generators
+from twin.core.inputs.feed_ratings import PRIME, standby_generators
 from twin.core.text.numbers import quantity_text
 
 ROW_HEIGHT, ROW_WIDTH, RACKS_WIDTH = 26.0, 396.0, 250.0
@@ -455,6 +455,8 @@ def _note(feed: DrawnFeed, partners: Mapping[str, list[DrawnFeed]]) -> str:
     text = f"{feed.n_units} × {rated}" if feed.n_units > 1 else rated
     if feed.product:
         text += f", {feed.product}"
+    if feed.kind == "generator" and feed.operation == PRIME:
+        text += "; generates all year"
     others = [partner.name for partner in partners.get(feed.redundancy_group, ()) if partner.id != feed.id]
     if others:
         text += f"; {feed.redundancy} with {', '.join(others[:4])}"

@@ -33,6 +33,7 @@ class DrawnFeed:
     redundancy: str
     rating_w: float | None
     product: str
+    operation: str = "standby"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ def feed_rows(inputs: LayoutInputs) -> list[DrawnFeed]:
             feed.redundancy,
             rating_w=rating_w(inputs, feed),
             product=inputs.product_name(feed.product_id),
+            operation=feed.operation,
         )
         for feed in inputs.feeds
     ]

@@ -12,7 +12,7 @@ from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds
 from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 from twin.core.failures.kinds import FEED_RELIABILITY
 from twin.core.failures.serving_losses import RESTART, ServingLoss
-from twin.core.inputs.feed_ratings import standby_generators
+from twin.core.inputs.feed_ratings import PRIME, standby_generators
 from twin.core.inputs.feeds import battery_s
 from twin.core.inputs.layout import LayoutInputs
 
@@ -40,7 +40,8 @@ def carry_overs(inputs: LayoutInputs, tree: FeedTree, load_w: FloatArray) -> lis
     """Return how the load of each utility gets to the generators behind it.
 
     Generators start together without their spare units, take 60 % of their rating at once (`Generators.block_frac`) and
-    the rest when their sheet says that they accept full load. What a sheet gives no start for runs, as fuel cells do.
+    the rest when their sheet says that they accept full load. What a sheet gives no start for runs, as fuel cells do,
+    and so does what generates all year.
 
     Parameters
     ----------
@@ -57,8 +58,9 @@ def carry_overs(inputs: LayoutInputs, tree: FeedTree, load_w: FloatArray) -> lis
     for utility_id, generator in standby_generators(inputs.feeds).items():
         root, source = tree.index(names[utility_id or -1]), tree.index(generator)
         sheet = inputs.facts(by_name[generator].product_id)
-        start_s = float(sheet.get("start_time_s") or 0.0)
-        accepted_s = max(float(sheet.get("load_acceptance_s") or start_s), start_s)
+        runs = by_name[generator].operation == PRIME
+        start_s = 0.0 if runs else float(sheet.get("start_time_s") or 0.0)
+        accepted_s = 0.0 if runs else max(float(sheet.get("load_acceptance_s") or start_s), start_s)
         running = float(tree.needed_units[source])
         rating_w = float(tree.rating_w[source])
         standby = carry_outage(

@@ -10,8 +10,9 @@ import numpy as np
 from power_cooling.availability.reliability import failed_units_pmf
 from power_cooling.site_arrays import Failures, FloatArray, SiteArrays, SiteFeeds, installed_units
 from power_cooling.site_facts.calendar import HOURS_PER_YEAR
-from twin.core.failures.kinds import BY_ADDRESS, FEED_RELIABILITY, OF_PLANTS, WATER_COOLED_CHILLER
+from twin.core.failures.kinds import BY_ADDRESS, OF_PLANTS, WATER_COOLED_CHILLER, feed_reliability
 from twin.core.inputs import equipment
+from twin.core.inputs.feed_ratings import PRIME
 from twin.core.inputs.layout import LayoutInputs
 
 NEGLIGIBLE_PAIR = 1e-9  # of a year, 30 ms: thousands of such pairs together cost less than a second
@@ -117,7 +118,8 @@ def components(inputs: LayoutInputs, site: SiteArrays, feeds: SiteFeeds) -> list
     for feed in inputs.feeds:
         group = f"{feed.kind}: {feed.redundancy_group or feed.name}"
         index = feeds.tree.index(feed.name)
-        add(FEED_RELIABILITY[feed.kind], feed.name, group, "feed", index, feed.n_units)
+        slug = feed_reliability(feed.kind, feed.operation == PRIME, inputs.facts(feed.product_id).get("prime_mover"))
+        add(slug, feed.name, group, "feed", index, feed.n_units)
     named = equipment.names(inputs)
     cdu, air_unit = BY_ADDRESS["cdu"], BY_ADDRESS["air_unit"]
     if site.cdus is not None:

@@ -73,3 +73,15 @@ FEED_RELIABILITY = {
     "busway": "busway-ft",
     "pdu": "pdu",
 }
+
+#: Likewise of a generator that runs all year, by what turns its fuel.
+PRIME_RELIABILITY = {
+    "engine": "prime-gas-engine",
+    "turbine": "prime-gas-turbine",
+    "fuel-cell": "prime-fuel-cell",
+}
+
+
+def feed_reliability(kind: str, is_prime: bool, prime_mover: str | None) -> str:
+    """Return the catalogue entry of a feed's rates: by its kind, of a generator that runs all year by its machine."""
+    return PRIME_RELIABILITY[prime_mover or "engine"] if kind == "generator" and is_prime else FEED_RELIABILITY[kind]

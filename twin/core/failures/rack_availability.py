@@ -15,8 +15,8 @@ import numpy as np
 
 from power_cooling.site_arrays import FloatArray
 from twin.core.failures.components import ASSUMED_COMMON_CAUSE_FRAC, Component
-from twin.core.failures.kinds import FEED_RELIABILITY
-from twin.core.inputs.feed_ratings import standby_generators
+from twin.core.failures.kinds import feed_reliability
+from twin.core.inputs.feed_ratings import PRIME, standby_generators
 from twin.core.inputs.layout import CduRow, FeedRow, HallRow, PlantRow, ProductSheet
 
 RackSupply = tuple[int, int | None, int | None, int | None]  # ids of a rack's hall, CDU, feed A and feed B
@@ -149,12 +149,17 @@ class _Paths:
         """Return the chance that a feed node is out; behind a utility its generator has to be out too."""
         feed = self.feeds[node]
         spare = 1 if feed.redundancy == "N+1" and feed.n_units > 1 else 0
-        out_frac = self.lost(FEED_RELIABILITY[feed.kind], feed.n_units, spare)
+        out_frac = self.lost(self.reliability_of(feed), feed.n_units, spare)
         generator = self.generator_of.get(node)
         return out_frac * self.node_lost(generator.id) if generator else out_frac
 
     def unit_lost(self, feed: FeedRow) -> float:
-        return self.component(FEED_RELIABILITY[feed.kind], 1).unavailability_frac
+        return self.component(self.reliability_of(feed), 1).unavailability_frac
+
+    def reliability_of(self, feed: FeedRow) -> str:
+        sheet = None if feed.product_id is None else self.products.get(feed.product_id)
+        mover = None if sheet is None else sheet.facts.get("prime_mover")
+        return feed_reliability(feed.kind, feed.operation == PRIME, mover)
 
     def lost(self, slug: str, n: int, spare: int) -> float:
         """Return the chance that more than the spare units of `n` are out at once; none needed is never lost."""

@@ -4,9 +4,11 @@ Loads no solver, so that drawings may ask without waiting for one.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from twin.core.inputs.layout import FeedRow, LayoutInputs
+
+PRIME = "prime"  # `FeedRow.operation` of a generator that runs all year
 
 
 class Feed(Protocol):
@@ -22,11 +24,21 @@ class Feed(Protocol):
     def parent_id(self) -> int | None: ...
     @property
     def redundancy_group(self) -> str: ...
+    @property
+    def operation(self) -> str: ...
+
+
+FeedT = TypeVar("FeedT", bound="Feed")
 
 
 def standby_generators(feeds: Sequence[Feed]) -> dict[int | None, str]:
-    """Return which generator stands behind each utility: of the same redundancy group, else the only one there is."""
-    generators = [feed for feed in feeds if feed.kind == "generator" and feed.parent_id is None]
+    """Return which generator stands behind each utility: of the same redundancy group, else the only one there is.
+
+    One that runs beside the utility stands behind it too, after those that wait; an island does not.
+    """
+    islands = {feed.id for feed in prime_feeds(feeds)} & {feed.parent_id for feed in feeds}
+    roots = [feed for feed in feeds if feed.kind == "generator" and feed.parent_id is None]
+    generators = sorted((feed for feed in roots if feed.id not in islands), key=lambda feed: feed.operation == PRIME)
     behind: dict[int | None, str] = {}
     for feed in feeds:
         if feed.kind == "utility":
@@ -35,6 +47,26 @@ def standby_generators(feeds: Sequence[Feed]) -> dict[int | None, str]:
             if chosen:
                 behind[feed.id] = chosen[0].name
     return behind
+
+
+def prime_feeds(feeds: Sequence[FeedT]) -> list[FeedT]:
+    """Return the generators that run all year."""
+    return [feed for feed in feeds if feed.kind == "generator" and feed.operation == PRIME]
+
+
+def parallel_utilities(feeds: Sequence[Feed]) -> dict[int, str]:
+    """Return the utility that each prime generator runs beside: of its redundancy group, else the first there is.
+
+    A generator that feeds something itself is an island, and so is one of a layout without a utility.
+    """
+    utilities = [feed for feed in feeds if feed.kind == "utility"]
+    parents = {feed.parent_id for feed in feeds}
+    found = {}
+    for feed in prime_feeds(feeds):
+        if feed.id not in parents and utilities:
+            grouped = [u for u in utilities if u.redundancy_group == feed.redundancy_group]
+            found[feed.id] = (grouped or utilities)[0].name
+    return found
 
 
 def rating_w(inputs: LayoutInputs, feed: FeedRow) -> float:

@@ -11,7 +11,7 @@ from power_cooling.electrical.feed_tree import FeedTree, RackLinks, feed_tree, r
 from power_cooling.electrical.loss_curves import LossCurve, curve_from_efficiency, line_curve, transformer_curve
 from power_cooling.site_arrays import SiteFeeds
 from twin.core.inputs.equipment import cdu_groups
-from twin.core.inputs.feed_ratings import rating_w, standby_generators
+from twin.core.inputs.feed_ratings import parallel_utilities, prime_feeds, rating_w, standby_generators
 from twin.core.inputs.layout import FeedRow, LayoutInputs
 
 FloatArray = NDArray[np.float64]
@@ -36,11 +36,13 @@ def tree_of(inputs: LayoutInputs) -> FeedTree:
     hall_of: dict[int | None, int] = {hall.id: i for i, hall in enumerate(inputs.halls)}
     losses = [loss_curve(inputs, feed) for feed in feeds]
     generator_of = standby_generators(feeds)
+    utility_of = parallel_utilities(feeds)
     return feed_tree(
         names=[feed.name for feed in feeds],
         kinds=[feed.kind for feed in feeds],
         parents=[name_of.get(feed.parent_id) for feed in feeds],
         standby_parents=[generator_of.get(feed.parent_id) for feed in feeds],
+        beside=[utility_of.get(feed.id) for feed in feeds],
         rating_w=[rating_w(inputs, feed) for feed in feeds],
         no_load_loss_frac=[loss.no_load_frac for loss in losses],
         proportional_loss_frac=[loss.proportional_frac for loss in losses],
@@ -183,9 +185,13 @@ def mechanical_nodes(inputs: LayoutInputs, tree: FeedTree) -> IntArray:
 
 
 def provisioned_w(inputs: LayoutInputs, tree: FeedTree) -> float:
-    """Return what the connection may carry: the grid limit, or the utilities' rating where that is less [W]."""
+    """Return what the sources may carry [W]: the grid limit, or the utilities' rating where that is less, and all prime
+    generation but its spare units.
+    """
     metered = tree.metered
-    return min(float(inputs.site.grid_limit_w), float((tree.rating_w * tree.units)[metered].sum()))
+    grid_w = min(float(inputs.site.grid_limit_w), float((tree.rating_w * tree.units)[metered].sum()))
+    prime = [tree.index(feed.name) for feed in prime_feeds(inputs.feeds)]
+    return grid_w * (metered.size > 0) + float((tree.rating_w * tree.needed_units)[prime].sum())
 
 
 def battery_s(inputs: LayoutInputs, tree: FeedTree, load_w: FloatArray) -> FloatArray:

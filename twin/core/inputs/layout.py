@@ -53,6 +53,7 @@ class Products:
     reliability: Mapping[str, ProductSheet]
     by_id: Mapping[int, ProductSheet]
     compute_failures: Mapping[str, ProductSheet] = field(default_factory=dict)
+    fuels: Mapping[str, ProductSheet] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class ScenarioInputs:
     draft_tokens: int | None = None  # None: as many as serve best
     draft_acceptance_frac: float | None = None  # of drafted tokens; None: predicted
     admission: str = "queue"  # of demand above capacity, one of `admission.RULES`
+    fuel_usd_per_kwh: float | None = None  # of fuel of on-site generation; None: the region's or the fuel's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,7 @@ class FeedRow:
     redundancy: str
     eco_mode: bool
     hall_id: int | None
+    operation: str = "standby"  # of a generator; prime: it runs all year
 
 
 @dataclass(frozen=True, slots=True)

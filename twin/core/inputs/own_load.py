@@ -6,7 +6,7 @@ Constants without a published source are named `ASSUMED_…`, and every run list
 import numpy as np
 
 from power_cooling.site_arrays import FloatArray, OwnLoad
-from twin.core.inputs.feed_ratings import rating_w
+from twin.core.inputs.feed_ratings import PRIME, rating_w
 from twin.core.inputs.layout import LayoutInputs
 
 # Electricity of commercial buildings, all kinds: 14.6 kWh per square foot and year (EIA, CBECS 2012, table C14).
@@ -32,7 +32,8 @@ def own_load(inputs: LayoutInputs, nameplate_w: FloatArray) -> OwnLoad:
         Rated power of each rack [W].
     """
     area_m2 = sum(hall.width_m * hall.depth_m for hall in inputs.halls)
-    engines_w = sum(rating_w(inputs, feed) * feed.n_units for feed in inputs.feeds if feed.kind == "generator")
+    waiting = [feed for feed in inputs.feeds if feed.kind == "generator" and feed.operation != PRIME]
+    engines_w = sum(rating_w(inputs, feed) * feed.n_units for feed in waiting)
     return OwnLoad(
         building_w=BUILDING_W_PER_M2 * ASSUMED_SUPPORT_AREA_FRAC * area_m2,
         services_w=ASSUMED_SERVICES_FRAC * float(np.sum(nameplate_w)),

@@ -260,8 +260,48 @@ def charts_section(run: ReportedRun) -> Section:
     tables.append(Table("Published PUE", "PUE and WUE that others published", columns, published, empty="None kept."))
     flows = rows_of(run.details.energy_flow, "source", "target", "energy_j")
     columns = (Column("From"), Column("To"), Column("Energy a year", NUMBER, "Wh"))
+    if run.details.generation:
+        tables.append(generation_table(run.details))
     tables.append(Table("Energy flow", "Where the energy goes", columns, flows, empty="This run kept none."))
     return Section("The year", drawings=[d for d in drawings if d], tables=tables)
+
+
+def generation_table(details: RunDetails) -> Table:
+    """Return what on-site sources give, burn, cost and emit."""
+    columns = (
+        *(Column(head) for head in ("Source", "Runs beside", "Fuel")),
+        Column("Units", COUNT),
+        *numbers(
+            ("Rating of one", "W"),
+            ("Mean power", "W"),
+            ("Of the site's energy", "%"),
+            ("Efficiency", "%"),
+            ("Price of fuel", "$/kWh"),
+            ("Fuel a year", "$"),
+            ("Operation and maintenance a year", "$"),
+            ("Installed", "$"),
+            ("Cost of what it generates", "$/kWh"),
+            ("CO₂", "kg/kWh"),
+        ),
+    )
+    rows = rows_of(
+        details.generation,
+        "name",
+        "beside",
+        "fuel",
+        "n_units",
+        "unit_rating_w",
+        "mean_power_w",
+        "share_frac",
+        "efficiency_frac",
+        "fuel_usd_per_kwh",
+        "fuel_usd_per_year",
+        "maintenance_usd_per_year",
+        "capital_usd",
+        "usd_per_kwh",
+        "carbon_kg_per_kwh",
+    )
+    return Table("Generation", "On-site generation (beside no utility: an island)", columns, rows)
 
 
 MONTH_SERIES = ("meter_power_w", "it_power_w", "pue", "output_tokens_per_s", "tokens_per_joule", "dry_bulb_degc")

@@ -9,6 +9,7 @@ from power_cooling.cooling import comfort, plant
 from twin.core.failures import components as failures
 from twin.core.failures.serving_losses import RESTART
 from twin.core.inputs import equipment, own_load
+from twin.core.inputs.feed_ratings import prime_feeds
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, SiteInputs
 from twin.core.results import capital
 from twin.core.results.details import Assumption
@@ -73,6 +74,19 @@ FIELDS_BY_KIND = {
 }
 
 
+#: Of layouts that generate power on site all year, beside those above.
+GENERATION_FIELDS = {
+    "generators": (
+        "efficiency_full",
+        "efficiency_at_50pct",
+        "min_load_frac",
+        "maintenance_usd_per_kwh",
+        "price_estimate_usd",
+    ),
+    "fuels": ("fuel_usd_per_kwh", "fuel_co2_kg_per_kwh"),
+    "regions": ("gas_usd_per_kwh",),
+}
+
 FAR_M = 300.0  # between station and site: some 2 K of temperature, which is not shifted
 
 
@@ -105,7 +119,8 @@ def assumptions(
     entries += [products.recovery_times[slug] for slug in (RESTART,) if slug in products.recovery_times]
     entries += [*products.finance.values(), capital.cost_row(inputs)]
     units = inputs.units  # snapshots of older versions have none
-    rows = [row for entry in entries for row in _entry_rows(entry, units)]
+    entries += used_fuels(inputs)
+    rows = [row for entry in entries for row in _entry_rows(entry, fields_of(inputs, entry), units)]
     weather = inputs.weather
     read = " ".join([weather.source, *weather.notes.splitlines()])
     rows.append(Assumption(weather.name, "hourly weather", weather.n_hours, "h", read, "published"))
@@ -113,9 +128,21 @@ def assumptions(
     return rows + list(_site_rows(inputs.site)) + list(_model_rows())
 
 
-def _entry_rows(entry: ProductSheet, units: Mapping[str, str]) -> Iterator[Assumption]:
+def used_fuels(inputs: LayoutInputs) -> list[ProductSheet]:
+    """Return the fuels that on-site sources burn."""
+    named = {str(inputs.facts(feed.product_id).get("fuel")) for feed in prime_feeds(inputs.feeds)}
+    return [sheet for slug, sheet in sorted(inputs.products.fuels.items()) if slug in named]
+
+
+def fields_of(inputs: LayoutInputs, entry: ProductSheet) -> tuple[str, ...]:
+    """Return the facts of an entry that a run rests on."""
+    more = GENERATION_FIELDS.get(entry.kind, ()) if prime_feeds(inputs.feeds) else ()
+    return (*FIELDS_BY_KIND.get(entry.kind, ()), *more)
+
+
+def _entry_rows(entry: ProductSheet, shown: tuple[str, ...], units: Mapping[str, str]) -> Iterator[Assumption]:
     basis = entry.facts.get("field_basis") or {}  # sources of single fields
-    for field in FIELDS_BY_KIND.get(entry.kind, ()):
+    for field in shown:
         value = entry.facts.get(field)
         if value is not None:
             confidence = entry.field_confidence.get(field, entry.confidence)

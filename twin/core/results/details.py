@@ -294,6 +294,30 @@ class StorageResult:
 
 
 @dataclass(frozen=True, slots=True)
+class GenerationRow:
+    """One on-site source over a year. `fuel_usd_per_kwh` is of fuel, the other costs per kWh of what it generates."""
+
+    name: str
+    product: str
+    beside: str  # utility that it runs beside; blank: an island
+    n_units: int
+    unit_rating_w: float  # continuous
+    fuel: str
+    fuel_usd_per_kwh: float
+    mean_power_w: float
+    share_frac: float  # of the site's energy
+    capacity_factor_frac: float
+    efficiency_frac: float | None  # electricity over fuel, lower heating value
+    fuel_kwh_per_year: float
+    fuel_usd_per_year: float
+    maintenance_usd_per_year: float
+    carbon_kg_per_year: float
+    capital_usd: float | None  # installed; None where the catalogue has no price
+    usd_per_kwh: float | None  # fuel, upkeep and payment of the capital
+    carbon_kg_per_kwh: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Assumption:
     """One input of a run."""
 
@@ -387,6 +411,8 @@ class RunDetails:
     economiser_hours: Mapping[str, float] = field(default_factory=dict)  # without chillers, by plant
     network: tuple[NetworkRow, ...] = ()
     storage: tuple[StorageResult, ...] = ()
+    generation: tuple[GenerationRow, ...] = ()  # of sources that run all year
+    grid_usd_per_kwh: float | None = None  # beside what they cost
     throttled_hours: float | None = None
     assumptions: tuple[Assumption, ...] = ()
     confidence: str = ""

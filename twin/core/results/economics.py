@@ -38,16 +38,18 @@ class Quantities:
     it_capital_usd: float  # systems at catalogue price
     plant_usd: float  # drawn power and cooling at catalogue prices, before installation
     nameplate_power_w: float
-    energy_j: float  # at the meter, per year
-    peak_power_w: float
+    energy_j: float  # from the grid, per year
+    peak_power_w: float  # from the grid
     water_m3: float  # per year
-    carbon_kg: float  # of the meter's energy, per year
+    carbon_kg: float  # of the grid's energy and of fuel, per year
     liquid_frac: float  # of the nameplate power, in racks on CDUs
     n_accelerators: float
     rent_usd_per_h: float | None  # the same accelerators at the market's reserved price; None where it is not known
     network_capital_usd: float | None = None  # of the described networks; None: none is, a share of the systems'
     storage_capital_usd: float | None = None  # of described shared storage, likewise
     cache_capital_usd: float = 0.0  # of the described cache tier, beside it
+    fuel_usd: float = 0.0  # of on-site generation, per year at the prices reckoned with
+    generation_usd: float = 0.0  # its operation and maintenance beside fuel, per year
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Prices:
     colocation_usd_per_kw_month: float  # electricity passed on at cost
     rent_frac: float  # of the market's reserved price
     licence_usd_per_accelerator: float  # per year
+    fuel_price_frac: float = 1.0  # of the prices of fuel reckoned with
 
 
 def capital_recovery_frac(rate_frac: float, years: float) -> float:
@@ -120,6 +123,12 @@ def capital_payments_usd(used: Quantities, prices: Prices) -> dict[str, float]:
         name: built[name] * (1.0 - left * (1.0 + rate) ** -years) * capital_recovery_frac(rate, years)
         for name, (years, left) in lives.items()
     }
+
+
+def plant_payment_frac(prices: Prices) -> float:
+    """Return the yearly payment over what drawn plant cost to install [1/yr], less its residual value."""
+    rate, years = real_rate_frac(prices), prices.plant_years
+    return (1.0 - prices.plant_residual_frac * (1.0 + rate) ** -years) * capital_recovery_frac(rate, years)
 
 
 def capital_usd(used: Quantities, prices: Prices) -> dict[str, float]:
@@ -181,6 +190,14 @@ def _metered(used: Quantities, prices: Prices) -> list[CostItem]:
         CostItem("Energy", used.energy_j / J_PER_KWH * prices.electricity_usd_per_kwh),
         CostItem("Demand charge", used.peak_power_w / 1e3 * 12 * prices.demand_charge_usd_per_kw_month),
         CostItem("Carbon", used.carbon_kg / 1e3 * prices.carbon_usd_per_t),
+        *(
+            CostItem(name, usd)
+            for name, usd in (
+                ("Fuel", used.fuel_usd * prices.fuel_price_frac),
+                ("On-site generation", used.generation_usd),
+            )
+            if usd > 0
+        ),
     ]
 
 

@@ -22,7 +22,7 @@ from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.pools import Pool
 from twin.core.inputs.storage import CACHE, SHARED
 from twin.core.provenance import Solver
-from twin.core.results import assumptions, capital, economics, limits, margins, pue
+from twin.core.results import assumptions, capital, economics, generation, limits, margins, pue
 from twin.core.results.availability import availability, single_failures
 from twin.core.results.details import (
     Balance,
@@ -61,6 +61,8 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         used_reliability={component.source for component in solved.uptime.components},
     )
     used, prices, bounds = money(year, served)
+    sources = generation.generated(year)
+    installed = prices.plant_price_frac * prices.installation_factor * prices.region_factor
     report = solved.coupled.report
     details = RunDetails(
         per_workload=tuple(workload_row(solved, served, i) for i in range(len(solved.pools))),
@@ -91,6 +93,8 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         economiser_hours=economiser_hours(solved),
         storage=tuple(storage_rows(solved.inputs)),
         network=tuple(network_rows(solved.inputs)),
+        generation=tuple(generation.generation_rows(year, sources, installed, economics.plant_payment_frac(prices))),
+        grid_usd_per_kwh=prices.electricity_usd_per_kwh if sources else None,
         throttled_hours=float(np.count_nonzero(solved.coupled.throttled_frac > 0)),
         assumptions=tuple(rows),
         confidence=weakest(row.confidence for row in rows),
@@ -99,7 +103,9 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         figures={name: _plain(value) for name, value in figures.items()},
         bands=bands(year, served, figures),
         details=details,
-        series={name: values.astype(np.float32) for name, values in hourly_series(solved, served).items()},
+        series={
+            name: values.astype(np.float32) for name, values in hourly_series(solved, served, year, sources).items()
+        },
         racks=rack_arrays(solved, served),
     )
 
@@ -269,7 +275,8 @@ def figures_of_merit(year: Year, served: Served) -> dict[str, float | None]:
     accelerators = np.array([pool.n_accelerators for pool in year.pools], dtype=float)
     weights = accelerators / max(accelerators.sum(), 1.0)
     provisioned = provisioned_w(inputs, year.feeds.tree)
-    carbon = inputs.site.region.facts["grid_carbon_kg_per_kwh"]
+    sources = generation.generated(year)
+    carbon = generation.carbon_kg_per_kwh(year, sources)
     available_frac = year.availability_frac
     offered = served.offered_per_s.sum()
     good = served.goodput(everything)
@@ -307,11 +314,12 @@ def figures_of_merit(year: Year, served: Served) -> dict[str, float | None]:
         "nameplate_power_w": year.table.nameplate_w.sum(),
         "provisioned_power_w": provisioned,
         "peak_power_w": meter.max(),
+        "peak_grid_power_w": float(generation.grid_power_w(year, sources, one_out=True).max()),
         "mean_power_w": meter.mean(),
     }
 
 
-def site_account(c: HourlyPower | CoupledResult, carbon_kg_per_kwh: float) -> SiteAccount:
+def site_account(c: HourlyPower | CoupledResult, carbon_kg_per_kwh: FloatArray) -> SiteAccount:
     """Return where the meter's power goes in each hour, as ISO/IEC 30134 counts it."""
     return SiteAccount(
         it_w=c.it_power_w,
@@ -319,7 +327,7 @@ def site_account(c: HourlyPower | CoupledResult, carbon_kg_per_kwh: float) -> Si
         electrical_loss_w=c.feed_loss_w,
         other_w=c.lighting_power_w + c.building_power_w + c.heater_power_w + c.room_cooling_power_w,
         water_kg_s=c.water_kg_s,
-        carbon_kg_per_kwh=np.array(carbon_kg_per_kwh),
+        carbon_kg_per_kwh=carbon_kg_per_kwh,
         duration_s=np.array(S_PER_HOUR),
     )
 
@@ -359,8 +367,24 @@ def energy_flow(year: Year) -> list[FlowRow]:
     idle = year.table.bank["idle_w"] * year.table.bank["n_accelerators"]
     idle_j = min(float(idle.sum()) * seconds, part["Accelerators"])
     groups = {"Racks": pue.RACKS, "Electrical": pue.ELECTRICAL, "Cooling": pue.COOLING, "Facility's own": pue.OWN}
+    sources = generation.generated(year)
+    own_w = {source.mover.name: float(source.power_w.mean()) for source in sources}
+    meter_w = max(float(year.power.meter_power_w.mean()), 1e-12)
+    feeding = {"Grid": 1 - sum(own_w.values()) / meter_w} | {name: watts / meter_w for name, watts in own_w.items()}
     links = [
-        *(("Grid", group, sum(part[name] for name in names)) for group, names in groups.items()),
+        *(
+            (origin, group, share * sum(part[name] for name in names))
+            for origin, share in feeding.items()
+            for group, names in groups.items()
+        ),
+        *(
+            link
+            for source in sources
+            for link in (
+                (source.mover.fuel.name, source.mover.name, float(source.fuel_w.mean()) * seconds),
+                (source.mover.name, "Heat of generation", float((source.fuel_w - source.power_w).mean()) * seconds),
+            )
+        ),
         *((group, name, part[name]) for group, names in groups.items() for name in names),
         ("Accelerators", "Idle draw", idle_j),
         ("Accelerators", "Tokens", part["Accelerators"] - idle_j),
@@ -451,7 +475,10 @@ def money(year: Year, served: Served) -> tuple[economics.Quantities, economics.P
                 spread += [counts[slug] * float(reserved if end is None else end) for end in ends]
     drawn = capital.capital_items(inputs)
     nameplate_w = year.table.nameplate_w
-    energy_j = float(year.power.meter_power_w.mean() * S_PER_YEAR)
+    sources = generation.generated(year)
+    energy_j = float(generation.grid_power_w(year, sources).mean() * S_PER_YEAR)
+    carbon = generation.carbon_kg_per_kwh(year, sources)
+    emitted_kg_per_s = float((carbon * year.power.meter_power_w).mean()) / economics.J_PER_KWH
     used = economics.Quantities(
         output_tokens=float(served.output_tokens_per_s.mean() * S_PER_YEAR * year.availability_frac),
         input_tokens=float(served.input_tokens_per_s.mean() * S_PER_YEAR * year.availability_frac),
@@ -464,9 +491,11 @@ def money(year: Year, served: Served) -> tuple[economics.Quantities, economics.P
         plant_usd=capital.group_usd(drawn, capital.POWER, capital.COOLING),
         nameplate_power_w=float(nameplate_w.sum()),
         energy_j=energy_j,
-        carbon_kg=energy_j / economics.J_PER_KWH * float(inputs.site.region.facts["grid_carbon_kg_per_kwh"]),
+        carbon_kg=emitted_kg_per_s * S_PER_YEAR,
+        fuel_usd=generation.fuel_usd(sources),
+        generation_usd=generation.maintenance_usd(sources),
         liquid_frac=float(nameplate_w[year.table.bank["cdu_index"] >= 0].sum() / max(nameplate_w.sum(), 1.0)),
-        peak_power_w=float(year.power.meter_power_w.max()),
+        peak_power_w=float(generation.grid_power_w(year, sources, one_out=True).max()),
         water_m3=float(year.power.water_kg_s.sum() * S_PER_HOUR * seconds_scale / 1e3),
         n_accelerators=sum(count for slug, count in counts.items() if slug),
         rent_usd_per_h=rent if known and rent > 0 else None,
@@ -474,6 +503,9 @@ def money(year: Year, served: Served) -> tuple[economics.Quantities, economics.P
     prices, bounds = economics.prices_of(inputs)
     if used.rent_usd_per_h is not None:
         bounds["rent_frac"] = (*(spread / rent).tolist(), "of the reserved price")
+    fuel = generation.fuel_price_frac(year, sources)
+    if fuel is not None:
+        bounds["fuel_price_frac"] = (*fuel, "of the price of fuel")
     return used, prices, bounds
 
 
@@ -634,6 +666,8 @@ def _used_at_peak_load(
         carbon_kg=used.carbon_kg * power,
         water_m3=used.water_m3 * power,
         peak_power_w=used.peak_power_w * power,
+        fuel_usd=used.fuel_usd * power,
+        generation_usd=used.generation_usd * power,
     )
 
 
@@ -671,8 +705,13 @@ def served_band_frac(year: Year, served: Served) -> tuple[float, float]:
     return min(ends[0], 1.0), max(ends[1], 1.0)
 
 
-def hourly_series(solved: Solved, served: Served) -> dict[str, FloatArray]:
-    """Return the hourly series of `twin.core.figures_of_merit.SERIES` by name, each of shape (n_hours,)."""
+def hourly_series(
+    solved: Solved, served: Served, year: Year, sources: list[generation.Generated]
+) -> dict[str, FloatArray]:
+    """Return the hourly series of `twin.core.figures_of_merit.SERIES` by name, each of shape (n_hours,).
+
+    Those of on-site generation only where there is some.
+    """
     c, weather = solved.coupled, solved.weather
     accelerators = np.array([pool.n_accelerators for pool in solved.pools], dtype=float)
     share = accelerators / max(accelerators.sum(), 1.0)
@@ -703,7 +742,11 @@ def hourly_series(solved: Solved, served: Served) -> dict[str, FloatArray]:
         "clock_frac": c.pool_clock_frac.min(axis=1) if solved.pools else np.ones(weather.n_elements),
         "economiser_frac": np.divide(free_w, heat_w, out=np.ones(heat_w.size), where=heat_w > 0),
     }
-    return {entry.name: np.asarray(series[entry.name], dtype=float) for entry in SERIES}
+    if sources:
+        series["grid_power_w"] = generation.grid_power_w(year, sources)
+        series["onsite_power_w"] = np.sum([source.power_w for source in sources], axis=0)
+        series["fuel_power_w"] = np.sum([source.fuel_w for source in sources], axis=0)
+    return {entry.name: np.asarray(series[entry.name], dtype=float) for entry in SERIES if entry.name in series}
 
 
 def rack_arrays(solved: Solved, served: Served) -> dict[str, np.ndarray]:
@@ -748,7 +791,7 @@ def rack_supply_loads(solved: Solved) -> dict[str, FloatArray]:
     c, inputs, tree = solved.coupled, solved.inputs, solved.feeds.tree
     node_of = {feed.id: tree.index(feed.name) for feed in inputs.feeds}
     node = np.array([[node_of.get(feed, -1) for feed in pair] for pair in rack_feeds(inputs).tolist()])
-    group, rating = solved.table.bank["cdu_index"], np.maximum(tree.rating_w * tree.units, 1e-9)
+    group, rating = solved.table.bank["cdu_index"], np.maximum(tree.installed_w, 1e-9)
     loads = {}
     for name, over_year in (("max", np.max), ("mean", np.mean)):
         on_feed = np.append(over_year(c.feed_load_w, axis=0) / rating, np.nan)  # the last is of no feed

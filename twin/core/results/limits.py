@@ -9,7 +9,8 @@ from power_cooling.coupled.result import CoupledResult
 from power_cooling.site_arrays import FloatArray
 from twin.core.inputs import equipment
 from twin.core.results.details import LimitRow
-from twin.core.solved import Solved
+from twin.core.results.generation import generated, grid_power_w
+from twin.core.solved import Solved, year_of
 
 AT_RATING_FRAC = 0.6  # of a rating, from which it is what holds a group, hall or plant: racks go off whole
 COOL_ROOM_DEGC = 20.0  # where the use of a temperature limit is counted from
@@ -39,10 +40,12 @@ def _worst(label: str, kind: str, values: FloatArray, limit: float, unit: str) -
 
 def _used(solved: Solved) -> Iterator[LimitRow]:
     c, names, site = solved.coupled, equipment.names(solved.inputs), solved.site
-    yield from _worst("Site", "grid connection", c.meter_power_w, solved.inputs.site.grid_limit_w, "W")
+    year = year_of(solved)
+    from_grid_w = grid_power_w(year, generated(year), one_out=True)
+    yield from _worst("Site", "grid connection", from_grid_w, solved.inputs.site.grid_limit_w, "W")
     tree = solved.feeds.tree
     for i, name in enumerate(tree.names):
-        yield from _worst(name, "feed load", c.feed_load_w[:, i], float(tree.rating_w[i] * tree.units[i]), "W")
+        yield from _worst(name, "feed load", c.feed_load_w[:, i], float(tree.installed_w[i]), "W")
     if site.cdus is not None:
         for i, name in enumerate(names.cdu_groups):
             capacity = float(site.cdus.n_units[i] * site.cdus.capacity_w[i])

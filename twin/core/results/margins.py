@@ -47,7 +47,7 @@ def margins(solved: SolvedHours) -> list[MarginRow]:
     def spare(used: FloatArray) -> FloatArray:
         return 1 - used
 
-    rating = np.maximum(tree.rating_w * tree.units, 1e-9)
+    rating = np.maximum(tree.installed_w, 1e-9)
     add(list(tree.names), "feed rating", c.feed_load_w / rating, "%", spare)
     if site.cdus is not None:
         add(names.cdu_groups, "CDU heat rating", c.cdu_load_frac, "%", spare)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from twin.core.inputs.feed_ratings import parallel_utilities, prime_feeds
 from twin.core.inputs.layout import FeedRow, LayoutInputs
 from twin.core.results.findings import BLOCKING, HINT, RISK
 from twin.core.rules.design_load import Design, RackDesign
@@ -229,15 +230,57 @@ def _stranded(inputs: LayoutInputs, loads: FeedLoads, name: str, members: list[i
         )
 
 
+def _prime(inputs: LayoutInputs, loads: FeedLoads) -> Iterator[Finding]:
+    """Report generators that feed something all year without being described so, and islands beyond their rating."""
+    parents = {feed.parent_id for feed in inputs.feeds}
+    prime = {feed.id for feed in prime_feeds(inputs.feeds)}
+    for f, feed in enumerate(inputs.feeds):
+        if feed.kind != "generator" or feed.id not in parents:
+            continue
+        load_w, limit_w = float(loads.normal_w[f]), float(_limit_w(inputs, loads, f)[0])
+        if feed.id not in prime:
+            yield Finding(
+                "power_feed",
+                feed.id,
+                feed.name,
+                "standby feeds",
+                RISK,
+                load_w,
+                0.0,
+                "W",
+                f"Feeds {kilowatts(load_w)} all year but is described as standby: its fuel is not counted.",
+            )
+        elif load_w > limit_w * (1 + ROUNDING):
+            spare = f" with one of {feed.n_units} units out" if feed.redundancy == "N+1" and feed.n_units > 1 else ""
+            yield Finding(
+                "power_feed",
+                feed.id,
+                feed.name,
+                "island",
+                BLOCKING,
+                load_w,
+                limit_w,
+                "W",
+                f"Nothing stands beside it: it carries {kilowatts(load_w)} and gives {kilowatts(limit_w)}{spare}.",
+            )
+
+
 def _sources(inputs: LayoutInputs, racks: RackDesign, loads: FeedLoads) -> Iterator[Finding]:
     """Compare what the layout may draw with the grid connection and the generators."""
     site = inputs.site
     utilities = [f for f, feed in enumerate(inputs.feeds) if feed.kind == "utility"]
     total_w = float(loads.normal_w[utilities].sum())
-    if inputs.feeds and not utilities:
+    prime = prime_feeds(inputs.feeds)
+    yield from _prime(inputs, loads)
+    if inputs.feeds and not utilities and not prime:
         yield Finding("site", None, site.name, "no utility", BLOCKING, None, None, "", "No feed is a utility.")
         return
-    limit_w = min(site.grid_limit_w, float(loads.capacity_w[utilities].sum()) if utilities else np.inf)
+    if not utilities:
+        return
+    grid_w = min(site.grid_limit_w, float(loads.capacity_w[utilities].sum()))
+    beside = parallel_utilities(inputs.feeds)
+    on_site_w = sum(_limit_w(inputs, loads, f)[0] for f, feed in enumerate(inputs.feeds) if feed.id in beside)
+    limit_w = grid_w + on_site_w
     racks_and_cooling_w = max(float(racks.power_w.sum()) + loads.mechanical_w, 1.0)
     typical_w = total_w * (float(racks.typical_w.sum()) + loads.mechanical_w) / racks_and_cooling_w
     if total_w > limit_w:
@@ -254,10 +297,10 @@ def _sources(inputs: LayoutInputs, racks: RackDesign, loads: FeedLoads) -> Itera
             total_w,
             limit_w,
             "W",
-            f"At nameplate the layout draws {kilowatts(total_w)} from a connection of {kilowatts(limit_w)}; "
-            f"{heavy_use}",
+            f"At nameplate the layout draws {kilowatts(total_w)} from a connection of {kilowatts(grid_w)}"
+            f"{f' and {kilowatts(on_site_w)} of on-site generation' if on_site_w else ''}; {heavy_use}",
         )
-    elif total_w < (1 - STRANDED_FRAC) * limit_w and racks.power_w.size:
+    elif total_w < (1 - STRANDED_FRAC) * grid_w and racks.power_w.size and not on_site_w:
         yield Finding(
             "site",
             None,
@@ -267,7 +310,7 @@ def _sources(inputs: LayoutInputs, racks: RackDesign, loads: FeedLoads) -> Itera
             total_w,
             limit_w,
             "W",
-            f"The connection of {kilowatts(limit_w)} is never used beyond {kilowatts(total_w)}.",
+            f"The connection of {kilowatts(grid_w)} is never used beyond {kilowatts(total_w)}.",
         )
     generators = [f for f, feed in enumerate(inputs.feeds) if feed.kind == "generator"]
     if not generators:

@@ -107,7 +107,7 @@ def estimated_year(year: Described) -> tuple[Year, Steady]:
     estimated = Year(
         **{entry.name: getattr(year, entry.name) for entry in fields(Described)},
         load_frac=load,
-        power=_hourly_power(everywhere, load.shape[1]),
+        power=_hourly_power(everywhere, year.feeds.tree.roots.size, load.shape[1]),
         availability_frac=availability_frac,
         serving_losses=losses,
     )
@@ -128,12 +128,17 @@ def _columns(solved: CoupledResult) -> FloatArray:
     return table
 
 
-def _hourly_power(table: FloatArray, n_pools: int) -> HourlyPower:
-    n_single = len(NAMES) - 2
+def _hourly_power(table: FloatArray, n_sources: int, n_pools: int) -> HourlyPower:
+    n_single = len(NAMES) - 3
     single = {name: table[:, i] for i, name in enumerate(NAMES[:n_single])}
     # To four digits: hours that differ by less are alike.
-    shares = np.round(table[:, n_single:], 4)
-    return HourlyPower(**single, pool_clock_frac=shares[:, :n_pools], pool_available_frac=shares[:, n_pools:])
+    shares = np.round(table[:, n_single + n_sources :], 4)
+    return HourlyPower(
+        **single,
+        source_power_w=table[:, n_single : n_single + n_sources],
+        pool_clock_frac=shares[:, :n_pools],
+        pool_available_frac=shares[:, n_pools:],
+    )
 
 
 def single_failures(year: Described, load_frac: FloatArray, feed_load_w: FloatArray) -> tuple[float, list[ServingLoss]]:

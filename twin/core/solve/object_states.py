@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from power_cooling.electrical.feed_tree import FeedTree, live_nodes
+from power_cooling.electrical.feed_tree import FeedTree, live_nodes, running_w
 from power_cooling.site_arrays import FloatArray, installed_units
 from twin.core.failures.kinds import OF_PLANTS
 from twin.core.inputs import equipment
@@ -271,7 +271,7 @@ def _feeds(steady: Steady) -> ObjectTable:
     if steady.failures is not None and steady.failures.feed_units_failed is not None:
         failed = np.asarray(steady.failures.feed_units_failed)
     live = live_nodes(tree, failed)
-    rating = tree.rating_w * (tree.units - failed) * live
+    rating = running_w(tree, failed) * live
     carried = steady.coupled.feed_load_w
     square = np.divide(tree.square_loss_frac, rating, out=np.zeros(rating.shape), where=rating > 0)
     # the formula of `electrical.feed_losses`, from the load that it handed up
@@ -282,7 +282,7 @@ def _feeds(steady: Steady) -> ObjectTable:
         "loss_w": np.where(live, loss, 0.0)[:, node],
         "voltage_drop_frac": 1 - feed_voltages(inputs, _drawn_w(tree, carried, np.where(live, loss, 0.0))[:, node]),
     }
-    installed = (tree.rating_w * tree.units)[node]
+    installed = tree.installed_w[node]
     limits = {
         "power_limit_w": installed,
         "load_limit_frac": np.ones(node.size),

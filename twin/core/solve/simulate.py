@@ -26,6 +26,7 @@ from twin.core.failures.uptime import uptime
 from twin.core.inputs import equipment
 from twin.core.inputs.feeds import rack_feeds as feeds_of_racks
 from twin.core.inputs.feeds import site_feeds
+from twin.core.inputs.generation import prime_movers
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.own_load import own_load
 from twin.core.inputs.pools import Pool, plan_pools
@@ -84,6 +85,7 @@ def described(inputs: LayoutInputs, progress: Progress = lambda stage, frac: Non
     `simulate` says what is raised.
     """
     progress("reading", 0.02)
+    prime_movers(inputs)  # refuses a source without its fuel before anything is solved
     weather = weather_of(inputs)
     table = equipment.rack_table(inputs)
     progress("serving", 0.05)

@@ -1,0 +1,160 @@
+"""What on-site sources generate over a year: energy, fuel, cost and carbon of each, and what is left for the grid."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from power_cooling.electrical.sources import prime_power_w
+from power_cooling.site_arrays import FloatArray
+from power_cooling.site_facts.calendar import HOURS_PER_YEAR
+from twin.core.failures.components import Component, components
+from twin.core.inputs.generation import PrimeMover, prime_movers
+from twin.core.results import capital
+from twin.core.results.details import GenerationRow
+from twin.core.solved import Described, Year
+
+NOTHING_FRAC = 1e-9  # of the site's power: what rounding leaves of an island's
+NEGLIGIBLE = 1e-6  # of a year, 30 s, that so many units are out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Generated:
+    """One source over the hours, on average over what is out of service. Arrays have shape (n_hours,)."""
+
+    mover: PrimeMover
+    power_w: FloatArray
+    fuel_w: FloatArray
+    one_out_w: FloatArray  # what it gives with one unit out: what the grid must stand ready for
+
+
+def generated(year: Year) -> list[Generated]:
+    """Return what each source that runs all year gives in each hour, in the order of the description.
+
+    Beside a utility units that are out leave their part to the grid, weighted by how often so many are; an island has
+    no one to leave it to: what it cannot serve is in the availability, and the fuel is that of the whole load.
+    """
+    movers = prime_movers(year.inputs)
+    if not movers:
+        return []
+    tree = year.feeds.tree
+    root_of = {tree.names[node]: k for k, node in enumerate(tree.roots)}
+    out_of = {component.name: component for component in _prime_components(year)}
+    left_w = year.power.source_power_w.copy()  # of each source, what is not yet given
+    left_one_out_w = left_w.copy()  # likewise with one unit of each out
+    found = []
+    for mover in movers:
+        k = root_of[mover.utility or mover.name]
+        chance = np.ones(1) if mover.source.is_island else out_of[mover.name].units_out_pmf()
+        power_w, fuel_w = np.zeros(left_w.shape[0]), np.zeros(left_w.shape[0])
+        for n_out in np.flatnonzero(chance > NEGLIGIBLE):
+            given, burnt = prime_power_w(left_w[:, k], mover.source, int(n_out))
+            power_w += chance[n_out] * given
+            fuel_w += chance[n_out] * burnt
+        one_out_w, _ = prime_power_w(left_one_out_w[:, k], mover.source, 0 if mover.source.is_island else 1)
+        left_w[:, k] = np.maximum(left_w[:, k] - power_w, 0.0)
+        left_one_out_w[:, k] = np.maximum(left_one_out_w[:, k] - one_out_w, 0.0)
+        found.append(Generated(mover, power_w, fuel_w, one_out_w))
+    return found
+
+
+def _prime_components(year: Described) -> list[Component]:
+    return [c for c in components(year.inputs, year.site, year.feeds) if c.kind == "feed"]
+
+
+def grid_power_w(year: Year, sources: list[Generated], *, one_out: bool = False) -> FloatArray:
+    """Return what is left for the grid in each hour [W], shape (n_hours,): on average, or with one unit of each out.
+
+    The second decides the demand charge and what the connection must carry.
+    """
+    given = sum((source.one_out_w if one_out else source.power_w) for source in sources)
+    left = year.power.meter_power_w - given
+    return np.where(left > NOTHING_FRAC * year.power.meter_power_w, left, 0.0)
+
+
+def carbon_kg_per_kwh(year: Year, sources: list[Generated]) -> FloatArray:
+    """Return the carbon of each hour's energy, from grid and fuel together, shape (n_hours,)."""
+    grid = float(year.inputs.site.region.facts["grid_carbon_kg_per_kwh"])
+    meter = year.power.meter_power_w
+    if not sources:
+        return np.full(meter.shape, grid)
+    emitted = grid * grid_power_w(year, sources) + sum(s.mover.fuel_co2_kg_per_kwh * s.fuel_w for s in sources)
+    return np.divide(emitted, meter, out=np.full(meter.shape, grid), where=meter > 0)
+
+
+def fuel_usd(sources: list[Generated]) -> float:
+    """Return what a year's fuel costs [USD]."""
+    return sum(_kwh(source.fuel_w) * source.mover.fuel_usd_per_kwh for source in sources)
+
+
+def maintenance_usd(sources: list[Generated]) -> float:
+    """Return what a year of running the sources costs beside fuel [USD]."""
+    return sum(_kwh(source.power_w) * source.mover.maintenance_usd_per_kwh for source in sources)
+
+
+def _kwh(power_w: FloatArray) -> float:
+    """Return the energy of a year at the mean power [kWh]."""
+    return float(power_w.mean()) / 1e3 * HOURS_PER_YEAR
+
+
+def fuel_price_frac(year: Described, sources: list[Generated]) -> tuple[float, float] | None:
+    """Return low and high of what fuel costs over what is reckoned with; None where none is burnt or a price is given.
+
+    A region's own price of gas is as uncertain as that of the United States.
+    """
+    whole = fuel_usd(sources)
+    if whole <= 0 or year.inputs.scenario.fuel_usd_per_kwh is not None:
+        return None
+    ends = []
+    for name in ("fuel_low_usd_per_kwh", "fuel_high_usd_per_kwh"):
+        at_end = [float(s.mover.fuel.facts[name]) / float(s.mover.fuel.facts["fuel_usd_per_kwh"]) for s in sources]
+        ends.append(sum(e * fuel_usd([s]) for e, s in zip(at_end, sources, strict=True)) / whole)
+    return ends[0], ends[1]
+
+
+def generation_rows(
+    year: Year, sources: list[Generated], plant_usd_per_usd: float, plant_payment_frac: float
+) -> list[GenerationRow]:
+    """Return what a page shows of each source.
+
+    Parameters
+    ----------
+    year : Year
+    sources : list of Generated
+    plant_usd_per_usd : float
+        Installed over the catalogue's price.
+    plant_payment_frac : float
+        Yearly payment over what was installed [1/yr].
+    """
+    whole_kwh = _kwh(year.power.meter_power_w)
+    rows = []
+    for source in sources:
+        mover = source.mover
+        kwh, fuel_kwh = _kwh(source.power_w), _kwh(source.fuel_w)
+        feed = next(feed for feed in year.inputs.feeds if feed.id == mover.feed_id)
+        price = capital.unit_price_usd(year.inputs.products.by_id[feed.product_id or 0])
+        capital_usd = None if price is None else price * feed.n_units * plant_usd_per_usd
+        fuel, upkeep = kwh and fuel_usd([source]) / kwh, kwh and maintenance_usd([source]) / kwh
+        paid = None if capital_usd is None or not kwh else capital_usd * plant_payment_frac / kwh
+        rows.append(
+            GenerationRow(
+                name=mover.name,
+                product=mover.product,
+                beside=mover.utility or "",
+                n_units=mover.source.units,
+                unit_rating_w=mover.source.rating_w,
+                fuel=mover.fuel.name,
+                fuel_usd_per_kwh=mover.fuel_usd_per_kwh,
+                mean_power_w=float(source.power_w.mean()),
+                share_frac=kwh / whole_kwh if whole_kwh > 0 else 0.0,
+                capacity_factor_frac=float(source.power_w.mean()) / (mover.source.rating_w * mover.source.units),
+                efficiency_frac=kwh / fuel_kwh if fuel_kwh > 0 else None,
+                fuel_kwh_per_year=fuel_kwh,
+                fuel_usd_per_year=fuel_usd([source]),
+                maintenance_usd_per_year=maintenance_usd([source]),
+                carbon_kg_per_year=fuel_kwh * mover.fuel_co2_kg_per_kwh,
+                capital_usd=capital_usd,
+                usd_per_kwh=None if paid is None else fuel + upkeep + paid,
+                carbon_kg_per_kwh=fuel_kwh * mover.fuel_co2_kg_per_kwh / kwh if kwh > 0 else None,
+            )
+        )
+    return rows
