@@ -19,6 +19,7 @@ from facility.models import (
     ApiToken,
     Cdu,
     CoolingPlant,
+    CpuServer,
     EditRecord,
     Fabric,
     FloorFeature,
@@ -248,6 +249,13 @@ class StorageAdmin(PartAdmin):
     list_display = ["name", "layout", "purpose", "product", "n_units"]
     list_select_related = ["layout__site", "product"]
     list_filter = ["purpose"]
+    raw_id_fields = ["layout", "product"]
+
+
+@admin.register(CpuServer)
+class CpuServerAdmin(PartAdmin):
+    list_display = ["name", "layout", "product", "n_units"]
+    list_select_related = ["layout__site", "product"]
     raw_id_fields = ["layout", "product"]
 
 

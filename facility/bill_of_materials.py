@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, F, Q, Sum
 
-from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Product, Rack, Storage
+from facility.models import Cdu, CoolingPlant, CpuServer, Hall, Layout, PowerFeed, Product, Rack, Storage
 
 # Another product can stand in for one whose main rating is no more than this much larger or smaller.
 SIMILAR = (0.8, 1.5)
@@ -24,6 +24,7 @@ MAIN_RATING = {
     "bess": "power_w",
     "network_switches": "switching_bits_per_s",
     "storage": "usable_bytes",
+    "cpu_servers": "cores",
 }
 
 
@@ -83,7 +84,7 @@ def bill_of_materials(layout: Layout) -> BillOfMaterials:
 
 
 def _used(layout: Layout) -> list[tuple[int, float, str]]:
-    """Return (product, quantity, what for) of everything in a layout, in six queries."""
+    """Return (product, quantity, what for) of everything in a layout, in seven queries."""
     used: list[tuple[int, float, str]] = []
     racks = Rack.objects.filter(hall__layout=layout).exclude(product=None)
     used += [(row[0], row[1], "racks") for row in racks.values_list("product").annotate(n=Sum("n_systems"))]
@@ -97,7 +98,8 @@ def _used(layout: Layout) -> list[tuple[int, float, str]]:
     lengths = feeds.filter(product__kind="busways").values_list("product").annotate(n=Sum(F("length_m") * F("n_units")))
     pieces = feeds.filter(~Q(product__kind="busways")).values_list("product").annotate(n=Sum("n_units"))
     used += [(row[0], row[1], "power") for row in (*lengths, *pieces)]
-    used += list(Storage.objects.filter(layout=layout).values_list("product", "n_units", "name"))
+    for model in (Storage, CpuServer):
+        used += list(model.objects.filter(layout=layout).values_list("product", "n_units", "name"))
     for plant in CoolingPlant.objects.filter(layout=layout):
         used += [
             (plant.heat_rejection_id, plant.n_heat_rejection, plant.name),

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from django.db.models import Model
 
 from facility.catalogue.schema import UNITS
-from facility.models import AirUnit, Cdu, CoolingPlant, Fabric, FloorFeature, Hall, PowerFeed, Rack, Storage
+from facility.models import (
+    AirUnit,
+    Cdu,
+    CoolingPlant,
+    CpuServer,
+    Fabric,
+    FloorFeature,
+    Hall,
+    PowerFeed,
+    Rack,
+    Storage,
+)
 
 NOT_DESCRIBED = ("id", "layout")  # where a row stands, not what it is
 
@@ -71,6 +82,7 @@ KINDS = (  # in the order in which a file has to name them: what is referred to 
     Kind("floor_feature", "wall, keep-out or aisle", FloorFeature, "feature", table="features"),
     Kind("fabric", "network", Fabric),
     Kind("storage", "storage", Storage),
+    Kind("cpu_server", "CPU server", CpuServer),
     Kind("rack", "rack", Rack),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -23,6 +23,7 @@ from facility.models import (
     CalibratedParameter,
     Cdu,
     CoolingPlant,
+    CpuServer,
     Fabric,
     FloorFeature,
     Hall,
@@ -40,7 +41,7 @@ from facility.models.text import check_text
 from facility.permissions import check_create_site, check_write
 from facility.weather import Year, weather_fields
 
-Part = Hall | Rack | Cdu | PowerFeed | CoolingPlant | AirUnit | FloorFeature | Fabric | Storage
+Part = Hall | Rack | Cdu | PowerFeed | CoolingPlant | AirUnit | FloorFeature | Fabric | Storage | CpuServer
 MAX_ROW_RACKS = 500
 
 
@@ -184,7 +185,7 @@ def part_save(
 
     Parameters
     ----------
-    part : Hall, Rack, Cdu, PowerFeed, CoolingPlant, AirUnit, FloorFeature, Fabric or Storage
+    part : Hall, Rack, Cdu, PowerFeed, CoolingPlant, AirUnit, FloorFeature, Fabric, Storage or CpuServer
         New or changed, not yet saved.
     version : int, optional
         Version of the layout that the change was made on; none: whatever is newest.
@@ -383,7 +384,7 @@ def layout_clone(*, layout: Layout, name: str, slug: str | None = None, user=Non
     feeds = _copied(PowerFeed.objects.filter(layout=layout), {"layout_id": copy.pk}, hall_id=halls)
     for model in (AirUnit, FloorFeature):
         _copied(model.objects.filter(layout=layout), {"layout_id": copy.pk}, hall_id=halls)
-    for model in (Fabric, Storage, CalibratedParameter):
+    for model in (Fabric, Storage, CpuServer, CalibratedParameter):
         _copied(model.objects.filter(layout=layout), {"layout_id": copy.pk})
     for feed in PowerFeed.objects.filter(layout=copy).exclude(parent=None):
         feed.parent_id = feeds[feed.parent_id]

@@ -89,6 +89,7 @@ WORKLOAD_FIELDS = (
     "accelerator_share_frac",
     "requests_per_s",
     "peak_load_frac",
+    "tool_core_s",
 )
 ScenarioWorkloads = inlineformset_factory(
     Scenario,
@@ -105,5 +106,6 @@ ScenarioWorkloads = inlineformset_factory(
         "accelerator_share_frac": "Share of accelerators, relative [0–1]",
         "requests_per_s": "Mean demand [1/s]",
         "peak_load_frac": "Busiest hour over capacity",
+        "tool_core_s": "CPU time of a tool call [core s]",
     },
 )

@@ -14,6 +14,7 @@ from facility.models import (
     AirUnit,
     Cdu,
     CoolingPlant,
+    CpuServer,
     Fabric,
     FloorFeature,
     Hall,
@@ -224,6 +225,12 @@ class StorageSerializer(PartSerializer):
     class Meta:
         model = Storage
         fields = ["id", "layout", *columns(Storage), "version"]
+
+
+class CpuServerSerializer(PartSerializer):
+    class Meta:
+        model = CpuServer
+        fields = ["id", "layout", *columns(CpuServer), "version"]
 
 
 class ProductSerializer(serializers.ModelSerializer):

@@ -18,6 +18,7 @@ router.register("floor-features", views.FloorFeatureViewSet, basename="api-floor
 router.register("fabrics", views.FabricViewSet, basename="api-fabric")
 router.register("tokens", tokens.TokenViewSet, basename="api-token")
 router.register("storages", views.StorageViewSet, basename="api-storage")
+router.register("cpu-servers", views.CpuServerViewSet, basename="api-cpu-server")
 router.register("weather", views.WeatherViewSet, basename="api-weather")
 
 urlpatterns = [

@@ -26,6 +26,7 @@ from facility.models import (
     AirUnit,
     Cdu,
     CoolingPlant,
+    CpuServer,
     Fabric,
     FloorFeature,
     Hall,
@@ -279,6 +280,14 @@ class StorageViewSet(PartViewSet):
 
     queryset = Storage.objects.select_related("product").order_by("layout_id", "name")
     serializer_class = serializers.StorageSerializer
+    filterset_class = PartFilter
+
+
+class CpuServerViewSet(PartViewSet):
+    """CPU servers: where agents' tools, routers and planners run."""
+
+    queryset = CpuServer.objects.select_related("product").order_by("layout_id", "name")
+    serializer_class = serializers.CpuServerSerializer
     filterset_class = PartFilter
 
 

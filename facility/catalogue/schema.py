@@ -408,6 +408,7 @@ KINDS: dict[str, Kind] = dict(
             "benchmark scenario percentile",
             "ttft_s tpot_s end_to_end_s",
         ),
+        _kind("cpu_servers", "CPU servers", "cores max_power_w idle_power_w", f"rack_units {SIZE}"),
         _kind(
             "storage",
             "Storage",
@@ -469,7 +470,8 @@ KINDS: dict[str, Kind] = dict(
             "tool_delay_s.mean tool_delay_s.p50 tool_delay_s.p95 prefix_cache_hit slo.ttft_p95_s slo.tpot_p95_s "
             "slo.availability diurnal_shape peak_to_mean arrival_process arrival_cv deferrable_share "
             "recommended_models",
-            "length_distribution shared_prefix_frac think_time_between_turns_s think_time_between_turns_s.p50 "
+            "tool_core_s length_distribution shared_prefix_frac think_time_between_turns_s "
+            "think_time_between_turns_s.p50 "
             "think_time_between_turns_s.p90 slo.end_to_end_p95_s latency_critical_share field_basis.* argument "
             "variants.*.input_mean variants.*.input_p95 variants.*.output_mean variants.*.llm_calls_per_turn "
             "variants.*.sub_agent_fan_out variants.*.prefix_cache_hit variants.*.token_multiplier_vs_chat "

@@ -157,6 +157,9 @@ HELP: dict[str, Help] = {
     "fabric.port_bits_per_s": Help("400 or 800 Gbit/s", CATALOGUE),
     "fabric.rails": Help("4 or 8, the accelerators of a host", "reference architectures of NVIDIA"),
     "fabric.oversubscription": Help("1 scale-out, 2 to 4 front-end", "reference architectures of NVIDIA"),
+    "cpuserver.name": Help("e.g. Tool servers", OURS, "Name of the servers; unique in the layout."),
+    "cpuserver.product": Help("two-socket servers of 256 to 384 cores", CATALOGUE),
+    "cpuserver.n_units": Help("what a run of the layout says it needs", OURS),
     "storage.name": Help("e.g. Cache tier", OURS, "Name of the storage; unique in the layout."),
     "storage.purpose": Help("shared; a cache tier where agents or chats pause", OURS),
     "storage.product": Help("flash of 0.5 to 1 PB a unit", CATALOGUE),
@@ -207,6 +210,7 @@ HELP: dict[str, Help] = {
     ),
     "scenarioworkload.requests_per_s": Help("empty, or the mean of your own log", "your own traffic"),
     "scenarioworkload.peak_load_frac": Help("0.7 to 0.95", ASSUMED),
+    "scenarioworkload.tool_core_s": Help("empty; 0.1 for a search, 5 for agents that build and test", ASSUMED),
     "scenarioworkload.DELETE": Help("empty", OURS, "Tick to take this use case out of the scenario."),
 }
 

@@ -17,6 +17,7 @@ from facility.models import (
     AirUnit,
     Cdu,
     CoolingPlant,
+    CpuServer,
     Fabric,
     FloorFeature,
     Hall,
@@ -262,6 +263,14 @@ class FabricForm(PartForm):
             "port_bits_per_s": "Speed of a host port",
         }
         help_texts = {"purpose": "What it carries."}
+
+
+class CpuServerForm(PartForm):
+    class Meta:
+        model = CpuServer
+        formfield_callback = number_entry.formfield
+        fields = form_columns(CpuServer)
+        labels = {"n_units": "Servers"}
 
 
 class StorageForm(PartForm):

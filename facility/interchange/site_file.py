@@ -22,6 +22,7 @@ from facility.models import (
     CalibratedParameter,
     Cdu,
     CoolingPlant,
+    CpuServer,
     Fabric,
     FloorFeature,
     Hall,
@@ -79,6 +80,7 @@ YOUNGER_SECTIONS = (
     "floor_features",
     "fabrics",
     "storages",
+    "cpu_servers",
     "calibrated_parameters",
 )  # left out where empty: older files stay as they are
 RACK_REFERENCES = ("hall", "product", "cdu", "feed_a", "feed_b")
@@ -219,7 +221,7 @@ def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> 
             with described(where):
                 services.layout_bump(layout=layout)
             Rack.objects.filter(hall__layout=layout).delete()
-            for model in (Cdu, PowerFeed, Hall, CoolingPlant, Fabric, Storage, CalibratedParameter):
+            for model in (Cdu, PowerFeed, Hall, CoolingPlant, Fabric, Storage, CpuServer, CalibratedParameter):
                 model.objects.filter(layout=layout).delete()
         layout.save()
         _fill(layout, entry, where, catalogue)

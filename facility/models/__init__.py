@@ -3,6 +3,7 @@
 from facility.models.access import ApiToken, Membership
 from facility.models.calibration import CalibratedParameter
 from facility.models.cooling import Cdu, CoolingPlant
+from facility.models.cpu_server import CpuServer
 from facility.models.edit_record import EditRecord
 from facility.models.features import AirUnit, FloorFeature
 from facility.models.floor import Hall, Rack
@@ -19,6 +20,7 @@ __all__ = [
     "CalibratedParameter",
     "Cdu",
     "CoolingPlant",
+    "CpuServer",
     "EditRecord",
     "Fabric",
     "FloorFeature",

@@ -224,6 +224,19 @@ PARTS = {
             related=("product",),
             first_step="Holds weights and data sets, or what paused sessions had cached; stands in storage racks.",
         ),
+        PartKind(
+            kind=kinds.BY_NAME["cpu_server"],
+            plural="CPU servers",
+            form=forms.CpuServerForm,
+            columns=(
+                Column("Product", lambda s: s.product),
+                Column("Servers", lambda s: str(s.n_units)),
+                Column("Cores", lambda s: f"{s.n_units * s.product.facts['cores']:,.0f}"),
+                Column("Highest power", lambda s: s.n_units * s.product.facts["max_power_w"], "W"),
+            ),
+            related=("product",),
+            first_step="Run agents' tools, routers and planners; stand in support racks without a product or a power.",
+        ),
     )
 }
 

@@ -20,7 +20,7 @@ from twin.core.text.numbers import band_text
 from twin.models import Scenario
 
 NAMES = ("state", "answer", "drill", "rankings", "repairs", "one-line", "loop")
-MOST_QUERIES = 20  # token, layout, scenarios and the snapshot's own; diagrams and findings read the layout again
+MOST_QUERIES = 21  # token, layout, scenarios and the snapshot's own; diagrams and findings read the layout again
 READ_AGAIN = {"answer": 10, "one-line": 10, "loop": 10}
 
 PROBLEM = {"type", "title", "status", "detail", "instance", "message", "extra"}

@@ -49,6 +49,7 @@ class ScenarioWorkloadSerializer(KnownFields, serializers.ModelSerializer):
             "accelerator_share_frac",
             "requests_per_s",
             "peak_load_frac",
+            "tool_core_s",
         ]
         extra_kwargs = {
             "accelerator_share_frac": {

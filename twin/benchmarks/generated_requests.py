@@ -36,7 +36,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
-from facility.models import AirUnit, ApiToken, Fabric, FloorFeature, Layout, Membership, Product, Storage
+from facility.models import AirUnit, ApiToken, CpuServer, Fabric, FloorFeature, Layout, Membership, Product, Storage
 from twin.benchmarks.big_layout import big_layout
 from twin.benchmarks.measure import peak_bytes
 from twin.comparisons import sharing
@@ -312,6 +312,7 @@ def make_site() -> str:
     leaf = Product.objects.filter(kind="network_switches").first()
     Fabric.objects.create(layout=layout, name="F1", leaf=leaf)
     Storage.objects.create(layout=layout, name="S1", product=Product.objects.filter(kind="storage").first())
+    CpuServer.objects.create(layout=layout, name="C1", product=Product.objects.filter(kind="cpu_servers").first())
     planner = get_user_model().objects.create_user("planner")
     Membership.objects.create(site=layout.site, user=planner, role=Membership.Role.PLANNER)
     runs = [execution.run_now(layout=layout, scenario=scenario) for _ in range(2)]

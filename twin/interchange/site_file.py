@@ -42,7 +42,15 @@ OPTIONAL_NUMBERS = (
     "draft_acceptance_frac",
 )
 OPTIONAL_COUNTS = ("max_ranks", "draft_tokens")
-WORKLOAD_FIELDS = ("workload", "model", "configuration", "accelerator_share_frac", "requests_per_s", "peak_load_frac")
+WORKLOAD_FIELDS = (
+    "workload",
+    "model",
+    "configuration",
+    "accelerator_share_frac",
+    "requests_per_s",
+    "peak_load_frac",
+    "tool_core_s",
+)
 
 
 def site_export(*, site: Site) -> str:
@@ -88,6 +96,7 @@ def _scenario_document(scenario: Scenario) -> dict[str, Any]:
             | {"accelerator_share_frac": float(share.accelerator_share_frac)}
             | ({} if share.requests_per_s is None else {"requests_per_s": float(share.requests_per_s)})
             | {"peak_load_frac": float(share.peak_load_frac)}
+            | ({} if share.tool_core_s is None else {"tool_core_s": float(share.tool_core_s)})
         )
         for share in sorted(scenario.workloads.all(), key=lambda share: share.pk)
     ]
@@ -188,7 +197,7 @@ def _share_load(scenario: Scenario, entry: dict[str, Any], where: str) -> None:
     )
     if entry.get("configuration") is not None:
         share.configuration = text(entry["configuration"], f"{where}.configuration")
-    for name in ("accelerator_share_frac", "requests_per_s", "peak_load_frac"):
+    for name in ("accelerator_share_frac", "requests_per_s", "peak_load_frac", "tool_core_s"):
         if entry.get(name) is not None:
             setattr(share, name, number(entry[name], f"{where}.{name}"))
     with described(where):

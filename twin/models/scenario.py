@@ -192,6 +192,13 @@ class ScenarioWorkload(models.Model):
         help_text="Demand in the busiest hour, relative to what the layout can serve within its latency targets.",
     )
 
+    tool_core_s = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(1e6)],
+        help_text="CPU time of a tool call on the layout's CPU servers [core s]; empty: the use case's.",
+    )
+
     class Meta:
         ordering = ["id"]
         constraints = [

@@ -169,7 +169,7 @@ def description(layout: Layout) -> LayoutInputs:
     """
     site = Site.objects.select_related("weather", "region").get(pk=layout.site_id)
     racks = _columns(Rack.objects.filter(hall__layout=layout))
-    judged = ("halls", "cdus", "feeds", "plants", "fabrics", "storages", "calibrated")
+    judged = ("halls", "cdus", "feeds", "plants", "fabrics", "storages", "cpu_servers", "calibrated")
     tables = {name: table_rows(layout, name) for name in judged}
     wanted = {*racks["product_id"]} | {
         getattr(row, name, None) for rows in tables.values() for row in rows for name in PRODUCT_REFERENCES

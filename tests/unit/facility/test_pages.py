@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.urls import reverse
 
-from facility.models import Fabric, Hall, Membership, Rack, Site, Storage
+from facility.models import CpuServer, Fabric, Hall, Membership, Rack, Site, Storage
 from facility.views.parts import PARTS
 from tests.small_site import new_rack, product, small_layout
 
@@ -17,6 +17,7 @@ def layout():
     new_rack(layout).save()
     Fabric.objects.create(layout=layout, name="Scale-out", leaf=product("network_switches", "nvidia-qm9700"))
     Storage.objects.create(layout=layout, name="Cache", product=product("storage", "flash-enclosure-24"))
+    CpuServer.objects.create(layout=layout, name="Tools", product=product("cpu_servers", "epyc-9965-2s"))
     return layout
 
 

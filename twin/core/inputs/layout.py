@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from power_cooling.site_facts import ratings
+from twin.core.inputs.cpu_servers import CPU_ROLE, CpuServerRow, SizedCpuServers, sized_cpu_servers
 from twin.core.inputs.network import FabricRow, SizedFabric, size_fabric
 from twin.core.inputs.storage import SizedStorage, StorageRow, sized_storage
 
@@ -89,6 +90,7 @@ class WorkloadShare:
     requests_per_s: float | None  # mean of the year; None: so many that the busiest hour is at peak_load_frac
     peak_load_frac: float
     configuration: str = ""  # pinned, as `compute.steady.pins` reads it; blank: searched
+    tool_core_s: float | None = None  # CPU time of a tool call; None: the use case's
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +295,10 @@ class LayoutInputs:
     features: tuple[FeatureRow, ...] = ()
     fabrics: tuple[FabricRow, ...] = ()
     storages: tuple[StorageRow, ...] = ()
+    cpu_servers: tuple[CpuServerRow, ...] = ()
     calibrated: tuple[CalibratedRow, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)  # of facts, by their name
+    cpu_racks: tuple[int, ...] = ()  # rows of the racks that the CPU servers stand in; follows from the others
 
     @overload
     def product(self, product_id: int) -> ProductSheet: ...
@@ -329,6 +333,10 @@ class LayoutInputs:
         """Return the storage, in the description's order."""
         return [sized_storage(row, self.facts(row.product_id)) for row in self.storages]
 
+    def cpus(self) -> list[SizedCpuServers]:
+        """Return the CPU servers, in the description's order."""
+        return [sized_cpu_servers(row, self.facts(row.product_id)) for row in self.cpu_servers]
+
     def networks(self) -> list[SizedFabric]:
         """Return the networks, sized for the accelerators that stand, in the description's order."""
         n_accelerators = self.n_accelerators
@@ -343,7 +351,7 @@ class LayoutInputs:
 
 
 #: Tables that older snapshots have not; left out where empty, so that a description keeps its hash.
-YOUNGER_TABLES = ("calibrated", "storages")
+YOUNGER_TABLES = ("calibrated", "storages", "cpu_servers")
 TABLES: "Mapping[str, type[DataclassInstance]]" = {
     "halls": HallRow,
     "cdus": CduRow,
@@ -353,6 +361,7 @@ TABLES: "Mapping[str, type[DataclassInstance]]" = {
     "features": FeatureRow,
     "fabrics": FabricRow,
     "storages": StorageRow,
+    "cpu_servers": CpuServerRow,
     "calibrated": CalibratedRow,
 }
 
@@ -403,23 +412,27 @@ def layout_inputs(stored: Mapping[str, Any]) -> LayoutInputs:
 
 
 def with_rack_power(inputs: LayoutInputs) -> LayoutInputs:
-    """Return a layout whose empty network and storage racks draw what its networks and storage draw, in equal parts.
+    """Return a layout whose empty network, storage and support racks draw what stands in them, in equal parts.
 
-    A rack is empty that has neither a product nor a power of its own.
+    That is the networks, the storage and the CPU servers, at their highest power. A rack is empty that has neither a
+    product nor a power of its own.
     """
-    if not inputs.fabrics and not inputs.storages:
+    if not inputs.fabrics and not inputs.storages and not inputs.cpu_servers:
         return inputs
     power_w = {
         "network": sum(network.max_power_w for network in inputs.networks()),
         "storage": sum(storage.max_power_w for storage in inputs.stored()),
+        CPU_ROLE: sum(servers.max_power_w for servers in inputs.cpus()),
     }
+    power_w = {role: watts for role, watts in power_w.items() if watts}
     racks = inputs.racks
     rows = list(zip(racks.role, racks.product_id, racks.other_power_w, strict=True))
     empty = [role if role in power_w and product_id is None and not own_w else "" for role, product_id, own_w in rows]
     other_w = tuple(
         power_w[role] / empty.count(role) if role else own_w for role, (_, _, own_w) in zip(empty, rows, strict=True)
     )
-    return replace(inputs, racks=replace(racks, other_power_w=other_w))
+    standing = tuple(i for i, role in enumerate(empty) if role == CPU_ROLE)
+    return replace(inputs, racks=replace(racks, other_power_w=other_w), cpu_racks=standing)
 
 
 def _scenario(stored: Mapping[str, Any]) -> ScenarioInputs:

@@ -21,6 +21,7 @@ TITLES = {
     "features": "walls and aisles",
     "fabrics": "networks",
     "storages": "storage",
+    "cpu_servers": "CPU servers",
     "calibrated": "fitted parameters",
 }
 #: The table of the row that a field names by its number; all other numbers of rows are products'.

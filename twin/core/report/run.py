@@ -360,7 +360,36 @@ def workloads_section(run: ReportedRun) -> Section:
         )
         rows.append([row.name, row.model_name, configuration, *(getattr(row, name) for name in names)])
     table = Table("Workloads", "Use cases", columns, rows, empty="No one is served.")
-    return Section("Who is served", sessions_texts(run), tables=[table])
+    return Section("Who is served", [*sessions_texts(run), *cpu_texts(run.details)], tables=[table, tools_table(run)])
+
+
+def tools_table(run: ReportedRun) -> Table:
+    """Return the CPU time of each use case's requests and tool calls."""
+    columns = (
+        Column("Use case"),
+        *numbers(
+            ("Tool calls per request", ""),
+            ("CPU time of a call, core", "s"),
+            ("CPU time of a request, core", "s"),
+            ("Cores, mean", ""),
+            ("Cores, busiest hour", ""),
+        ),
+    )
+    names = ("name", "tool_calls_per_request", "tool_core_s", "request_core_s", "mean_cores", "busiest_cores")
+    rows = rows_of(run.details.tool_calls, *names)
+    return Table("Tool calls", "Tool calls and their CPU time", columns, rows, empty="This run kept none.")
+
+
+def cpu_texts(details: RunDetails) -> list[str]:
+    """Return how many CPU servers stand and how many the busiest hour needs; nothing where none is described."""
+    if not details.cpu_servers:
+        return []
+    units, cores = (sum(getattr(row, name) for row in details.cpu_servers) for name in ("n_units", "cores"))
+    return [
+        f"{units:,} CPU servers with {cores:,.0f} cores run tools, routers and planners and draw "
+        f"{quantity_text(details.cpu_mean_power_w, 'W')} on average; the busiest hour keeps "
+        f"{details.cpu_busiest_cores or 0.0:,.0f} cores busy and needs {details.cpu_servers_needed or 0:,} servers."
+    ]
 
 
 def sessions_texts(run: ReportedRun) -> list[str]:

@@ -8,7 +8,7 @@ from power_cooling.availability import solve as availability
 from power_cooling.cooling import comfort, plant
 from twin.core.failures import components as failures
 from twin.core.failures.serving_losses import RESTART
-from twin.core.inputs import equipment, own_load
+from twin.core.inputs import equipment, own_load, tool_calls
 from twin.core.inputs.feed_ratings import prime_feeds
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, SiteInputs
 from twin.core.results import capital
@@ -49,6 +49,7 @@ FIELDS_BY_KIND = {
     "chillers": ("reference_capacity_w", "reference_cop"),
     "warm_water_chillers": ("capacity_w", "cop_at_35_degc"),
     "network_switches": ("max_power_w", "price_estimate_usd"),
+    "cpu_servers": ("cores", "max_power_w", "idle_power_w", "price_estimate_usd"),
     "storage": ("usable_bytes", "read_bytes_per_s", "max_power_w", "price_estimate_usd"),
     "pumps": ("flow_m3_per_s", "head_pa", "pump_efficiency"),
     "ups": ("rating_va", "efficiency_double_conversion", "battery_autonomy_s"),
@@ -74,6 +75,7 @@ FIELDS_BY_KIND = {
 }
 
 
+TOOL_FIELDS = ("tool_calls_per_turn", "tool_core_s")  # of use cases, where CPU servers are described
 #: Of layouts that generate power on site all year, beside those above.
 GENERATION_FIELDS = {
     "generators": (
@@ -125,7 +127,7 @@ def assumptions(
     read = " ".join([weather.source, *weather.notes.splitlines()])
     rows.append(Assumption(weather.name, "hourly weather", weather.n_hours, "h", read, "published"))
     rows += _height_rows(inputs)
-    return rows + list(_site_rows(inputs.site)) + list(_model_rows())
+    return rows + list(_site_rows(inputs.site)) + list(_model_rows(with_tools=bool(inputs.cpu_servers)))
 
 
 def used_fuels(inputs: LayoutInputs) -> list[ProductSheet]:
@@ -137,7 +139,8 @@ def used_fuels(inputs: LayoutInputs) -> list[ProductSheet]:
 def fields_of(inputs: LayoutInputs, entry: ProductSheet) -> tuple[str, ...]:
     """Return the facts of an entry that a run rests on."""
     more = GENERATION_FIELDS.get(entry.kind, ()) if prime_feeds(inputs.feeds) else ()
-    return (*FIELDS_BY_KIND.get(entry.kind, ()), *more)
+    tools = TOOL_FIELDS if inputs.cpu_servers and entry.kind == "workloads" else ()
+    return (*FIELDS_BY_KIND.get(entry.kind, ()), *more, *tools)
 
 
 def _entry_rows(entry: ProductSheet, shown: tuple[str, ...], units: Mapping[str, str]) -> Iterator[Assumption]:
@@ -173,11 +176,10 @@ def _site_rows(site: SiteInputs) -> Iterator[Assumption]:
         yield Assumption(site.name, "repair_crews", crews, "1", source, "assumed" if is_assumed else "entered")
 
 
-def _model_rows() -> Iterator[Assumption]:
+def _model_rows(*, with_tools: bool) -> Iterator[Assumption]:
     """Yield what the model itself assumes where no data sheet speaks."""
-    for name, value in chain.from_iterable(
-        vars(read).items() for read in (equipment, own_load, plant, failures, comfort, availability)
-    ):
+    modules = (equipment, own_load, plant, failures, comfort, availability, *((tool_calls,) if with_tools else ()))
+    for name, value in chain.from_iterable(vars(read).items() for read in modules):
         if name.startswith("ASSUMED_"):
             field = name.removeprefix("ASSUMED_").lower()
             shown = list(value) if isinstance(value, tuple) else value

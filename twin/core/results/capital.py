@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 from twin.core.inputs.layout import LayoutInputs, ProductSheet
 
-SYSTEMS, NETWORK, STORAGE, POWER, COOLING = "Systems", "Network", "Storage", "Power", "Cooling"
+SYSTEMS, NETWORK, STORAGE, CPU = "Systems", "Network", "Storage", "CPU servers"
+POWER, COOLING = "Power", "Cooling"
 GROUPS = {
     "systems": SYSTEMS,
     "network_switches": SYSTEMS,
     "storage": STORAGE,
+    "cpu_servers": CPU,
     "ups": POWER,
     "transformers": POWER,
     "busways": POWER,
@@ -69,6 +71,7 @@ def used_products(inputs: LayoutInputs) -> list[tuple[int, float, str]]:
         )
         used += [(product_id, n, row.name) for product_id, n in counted]
     used += [(row.product_id, row.n_units, row.name) for row in inputs.storages]
+    used += [(row.product_id, row.n_units, row.name) for row in inputs.cpu_servers]
     used += [(cdu.product_id, 1, "CDUs") for cdu in inputs.cdus]
     used += [(hall.air_unit_id, hall.n_air_units, "air units") for hall in inputs.halls]
     for feed in inputs.feeds:
@@ -119,7 +122,7 @@ def capital_items(inputs: LayoutInputs) -> list[CapitalItem]:
         group = NETWORK if inputs.fabrics and sheet.kind == "network_switches" else GROUPS.get(sheet.kind, SYSTEMS)
         price, field = unit_price_usd(sheet), price_field(sheet)
         usd = None if price is None else price * quantity
-        low, high = spread[SYSTEMS if group in (SYSTEMS, NETWORK, STORAGE) else POWER]
+        low, high = spread[SYSTEMS if group in (SYSTEMS, NETWORK, STORAGE, CPU) else POWER]
         items.append(
             CapitalItem(
                 group=group,

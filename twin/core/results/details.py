@@ -294,6 +294,32 @@ class StorageResult:
 
 
 @dataclass(frozen=True, slots=True)
+class CpuServersResult:
+    """Described CPU servers together; watts and dollars too."""
+
+    name: str
+    n_units: int
+    cores: float
+    max_power_w: float
+    idle_power_w: float
+    price_usd: float | None
+    unplaced_w: float  # of the highest power, what stands in no rack
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallRow:
+    """CPU time of a use case's requests."""
+
+    name: str
+    tool_calls_per_request: float
+    tool_core_s: float  # of one call
+    request_core_s: float  # of a request, its calls included
+    tool_calls_per_s: float  # mean
+    mean_cores: float
+    busiest_cores: float
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRow:
     """One on-site source over a year. `fuel_usd_per_kwh` is of fuel, the other costs per kWh of what it generates."""
 
@@ -411,6 +437,11 @@ class RunDetails:
     economiser_hours: Mapping[str, float] = field(default_factory=dict)  # without chillers, by plant
     network: tuple[NetworkRow, ...] = ()
     storage: tuple[StorageResult, ...] = ()
+    cpu_servers: tuple[CpuServersResult, ...] = ()
+    tool_calls: tuple[ToolCallRow, ...] = ()
+    cpu_mean_power_w: float | None = None  # of the CPU servers
+    cpu_servers_needed: int | None = None  # of the described kind, in the busiest hour
+    cpu_busiest_cores: float | None = None
     generation: tuple[GenerationRow, ...] = ()  # of sources that run all year
     grid_usd_per_kwh: float | None = None  # beside what they cost
     throttled_hours: float | None = None

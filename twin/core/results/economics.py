@@ -48,6 +48,7 @@ class Quantities:
     network_capital_usd: float | None = None  # of the described networks; None: none is, a share of the systems'
     storage_capital_usd: float | None = None  # of described shared storage, likewise
     cache_capital_usd: float = 0.0  # of the described cache tier, beside it
+    cpu_capital_usd: float = 0.0  # of described CPU servers
     fuel_usd: float = 0.0  # of on-site generation, per year at the prices reckoned with
     generation_usd: float = 0.0  # its operation and maintenance beside fuel, per year
 
@@ -138,7 +139,7 @@ def capital_usd(used: Quantities, prices: Prices) -> dict[str, float]:
     described = used.network_capital_usd
     network = systems * prices.network_frac if described is None else described * prices.systems_price_frac
     return {
-        SYSTEMS_AND_NETWORK: systems + storage_usd(used, prices) + network,
+        SYSTEMS_AND_NETWORK: systems + storage_usd(used, prices) + cpu_usd(used, prices) + network,
         PLANT: plant * prices.installation_factor * prices.region_factor,
         BUILDING: used.nameplate_power_w
         * prices.facility_usd_per_w
@@ -152,6 +153,11 @@ def storage_usd(used: Quantities, prices: Prices) -> float:
     described = used.storage_capital_usd
     shared = used.it_capital_usd * prices.storage_frac if described is None else described
     return (shared + used.cache_capital_usd) * prices.systems_price_frac
+
+
+def cpu_usd(used: Quantities, prices: Prices) -> float:
+    """Return what the described CPU servers cost to buy [USD]."""
+    return used.cpu_capital_usd * prices.systems_price_frac
 
 
 def capital_lines(used: Quantities, prices: Prices, bounds: PriceBounds) -> list[CapitalLine]:
@@ -226,15 +232,18 @@ def rented_costs(used: Quantities, prices: Prices) -> list[CostItem] | None:
     """Return the yearly bill of the same accelerators rented all year [USD/yr], or None where no rent is known.
 
     The provider's price holds systems, their network, plant, building, energy and repairs. Storage, licences and the
-    staff that runs the service are paid beside it, as the owner pays them.
+    staff that runs the service, and CPU servers that are described, are paid beside it, as the owner pays them.
     """
     if used.rent_usd_per_h is None:
         return None
     whole = capital_usd(used, prices)[SYSTEMS_AND_NETWORK]
     per_usd = capital_payments_usd(used, prices)[SYSTEMS_AND_NETWORK] / whole if whole > 0 else 0.0
+    yearly = per_usd + prices.hardware_maintenance_frac
+    cpus = [CostItem("CPU servers", cpu_usd(used, prices) * yearly)] if used.cpu_capital_usd else []
     return [
         CostItem("Rent", used.rent_usd_per_h * prices.rent_frac * HOURS_PER_YEAR),
-        CostItem("Storage", storage_usd(used, prices) * (per_usd + prices.hardware_maintenance_frac)),
+        CostItem("Storage", storage_usd(used, prices) * yearly),
+        *cpus,
         CostItem("Staff", _staff_usd(used, prices) * prices.staff_it_share_frac),
         CostItem("Software licences", used.n_accelerators * prices.licence_usd_per_accelerator),
     ]

@@ -14,7 +14,7 @@ from power_cooling.site_facts.calendar import S_PER_YEAR
 from power_cooling.site_facts.confidence import weakest
 from twin.core.failures.serving_losses import ServingLoss
 from twin.core.figures_of_merit import SERIES
-from twin.core.inputs import equipment
+from twin.core.inputs import equipment, tool_calls
 from twin.core.inputs.admission import DEGRADE, QUEUE, Admission, queue, refuse
 from twin.core.inputs.demand import ASSUMED_PEAK_LOAD
 from twin.core.inputs.feeds import provisioned_w, rack_feeds
@@ -26,6 +26,7 @@ from twin.core.results import assumptions, capital, economics, generation, limit
 from twin.core.results.availability import availability, single_failures
 from twin.core.results.details import (
     Balance,
+    CpuServersResult,
     FlowRow,
     NetworkRow,
     Rent,
@@ -33,6 +34,7 @@ from twin.core.results.details import (
     SimulationResult,
     SolverNote,
     StorageResult,
+    ToolCallRow,
     WorkloadRow,
 )
 from twin.core.results.hall_air import hall_air
@@ -93,6 +95,7 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         economiser_hours=economiser_hours(solved),
         storage=tuple(storage_rows(solved.inputs)),
         network=tuple(network_rows(solved.inputs)),
+        **cpu_details(year, served),
         generation=tuple(generation.generation_rows(year, sources, installed, economics.plant_payment_frac(prices))),
         grid_usd_per_kwh=prices.electricity_usd_per_kwh if sources else None,
         throttled_hours=float(np.count_nonzero(solved.coupled.throttled_frac > 0)),
@@ -488,6 +491,7 @@ def money(year: Year, served: Served) -> tuple[economics.Quantities, economics.P
         network_capital_usd=capital.group_usd(drawn, capital.NETWORK) if inputs.fabrics else None,
         storage_capital_usd=_storage_usd(inputs, SHARED),
         cache_capital_usd=_storage_usd(inputs, CACHE) or 0.0,
+        cpu_capital_usd=capital.group_usd(drawn, capital.CPU),
         plant_usd=capital.group_usd(drawn, capital.POWER, capital.COOLING),
         nameplate_power_w=float(nameplate_w.sum()),
         energy_j=energy_j,
@@ -534,6 +538,43 @@ def storage_rows(inputs: LayoutInputs) -> list[StorageResult]:
         )
         for storage in inputs.stored()
     ]
+
+
+def cpu_details(year: Year, served: Served) -> dict[str, Any]:
+    """Return what a run keeps of CPU servers and tool calls, by the names of `RunDetails`."""
+    inputs, servers, rows = year.inputs, year.inputs.cpus(), []
+    for share in inputs.scenario.workloads:
+        of_share = [i for i, pool in enumerate(year.pools) if pool.workload == share.workload.slug]
+        requests = served.requests_per_s[:, of_share].sum(axis=1)
+        calls, whole_s = tool_calls.calls_per_request(share), tool_calls.request_core_s(share)
+        rows.append(
+            ToolCallRow(
+                name=share.workload.name,
+                tool_calls_per_request=calls,
+                tool_core_s=tool_calls.tool_core_s(share),
+                request_core_s=whole_s,
+                tool_calls_per_s=calls * float(requests.mean()),
+                mean_cores=whole_s * float(requests.mean()),
+                busiest_cores=whole_s * float(requests.max()),
+            )
+        )
+    busy = tool_calls.busy_cores(inputs, year.pools, served.requests_per_s)
+    idle_w, most_w = (sum(getattr(each, name) for each in servers) for name in ("idle_power_w", "max_power_w"))
+    mean_w = None
+    if servers:
+        busiest, at_full_load_frac = tool_calls.cores_by_load(inputs, year.pools)
+        used_frac = at_full_load_frac * np.minimum(year.load_frac[:, busiest], 1.0).mean()
+        mean_w = float(idle_w + (most_w - idle_w) * used_frac)
+    return {
+        "cpu_servers": tuple(
+            CpuServersResult(**asdict(each), unplaced_w=0.0 if inputs.cpu_racks else each.max_power_w)
+            for each in servers
+        ),
+        "tool_calls": tuple(rows),
+        "cpu_mean_power_w": mean_w,
+        "cpu_servers_needed": tool_calls.servers_needed(float(busy.max()), servers),
+        "cpu_busiest_cores": float(busy.max()),
+    }
 
 
 def network_rows(inputs: LayoutInputs) -> list[NetworkRow]:

@@ -62,6 +62,7 @@ def run_findings(details: RunDetails) -> list[RunFinding]:
         *over,
         *_networks(details),
         *_storage(details),
+        *_cpu_servers(details),
         *_throttled(details),
         *_failures(details),
         *_hot_aisles(details),
@@ -167,6 +168,23 @@ def _storage(details: RunDetails) -> Iterator[RunFinding]:
             yield RunFinding(
                 "storage", row.name, "run-storage-unplaced", RISK, message, "storage", row.unplaced_w, 0.0, "W"
             )
+
+
+def _cpu_servers(details: RunDetails) -> Iterator[RunFinding]:
+    for row in details.cpu_servers:
+        if row.unplaced_w > 0:
+            message = "Its servers stand in no rack: place support racks without a product or a power."
+            yield RunFinding(
+                "cpu_server", row.name, "run-cpu-unplaced", RISK, message, "cpu-servers", row.unplaced_w, 0.0, "W"
+            )
+    units, needed = sum(row.n_units for row in details.cpu_servers), details.cpu_servers_needed
+    if needed is not None and needed > units:
+        message = (
+            f"Tool calls and requests keep {details.cpu_busiest_cores or 0.0:,.0f} cores busy in the busiest hour: "
+            f"{needed:,} servers of this kind hold them at 70 %, {units:,} stand, so calls wait for one another."
+        )
+        name = details.cpu_servers[0].name
+        yield RunFinding("cpu_server", name, "run-cpu-short", RISK, message, "cpu-servers", needed, units, "servers")
 
 
 def _thin(details: RunDetails) -> Iterator[RunFinding]:

@@ -30,6 +30,7 @@ from twin.core.inputs.generation import prime_movers
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.own_load import own_load
 from twin.core.inputs.pools import Pool, plan_pools
+from twin.core.inputs.tool_calls import drawn_by_load
 from twin.core.inputs.weather import weather_of
 from twin.core.provenance import this_solver
 from twin.core.results import figures
@@ -92,7 +93,8 @@ def described(inputs: LayoutInputs, progress: Progress = lambda stage, frac: Non
     pools, rack_pool = plan_pools(inputs, table, weather.n_elements)
     progress("layout", 0.15)
     rack_feeds = feeds_of_racks(inputs)
-    racks, rack_class = equipment.rack_classes(table, rack_pool, rack_feeds)
+    table, follows = drawn_by_load(inputs, table, pools, rack_pool)
+    racks, rack_class = equipment.rack_classes(table, follows, rack_feeds)
     class_feeds = np.zeros((racks.n_racks, 2), dtype=np.int64)
     class_feeds[rack_class] = rack_feeds
     site = SiteArrays(

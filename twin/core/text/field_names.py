@@ -114,6 +114,8 @@ FIELDS = {
     "shared_prefix_frac": ("Part of the prompt that all sessions share", "%"),
     "user_turns_per_task": ("Turns of a session", ""),
     "llm_calls_per_turn": ("Requests of a turn", ""),
+    "tool_calls_per_turn": ("Tool calls of a turn", ""),
+    "tool_core_s": ("CPU time of a tool call [core s]", ""),
     "sub_agent_fan_out": ("Agents side by side", ""),
     "tool_delay_s": ("Pause for a tool", "s"),
     "think_time_between_turns_s": ("Pause between turns", "s"),
@@ -182,6 +184,12 @@ VALUES = {
 #: Assumptions of the model itself, by the name of the constant: words, unit and reason.
 OF_MODEL = {
     "aisle_air_m_per_s": ("Air speed in hot aisles", "m/s", "of the servers' outlets, at arm's length"),
+    "busiest_cpu_frac": ("CPU cores busy in the busiest hour", "%", "above it tool calls wait for one another"),
+    "request_core_s": (
+        "CPU time of a request beside its tools [core s]",
+        "",
+        "routing, text of tokens, guards and logs",
+    ),
     "cdu_air_rise_k": ("Air rise through liquid-to-air CDUs", "K", "of the hall's air, at their rating"),
     "clothing_clo": ("Clothing in hot aisles", "clo", "long trousers and shirt; ISO 9920 work clothing"),
     "coil_water_rise_k": ("Water rise through coils", "K", "common design of chilled-water coils"),
