@@ -13,6 +13,23 @@ GROUP = "money"
 # without software licences. H100: 5 bn USD per 100,000 (2025) and SemiAnalysis 2025, 1.4 to 1.5; GB200 NVL72: 5 M USD a
 # rack with external network and SemiAnalysis 2025, 2.2 to 2.4.
 PUBLISHED = {"dgx-h100": (50_000.0, (1.4, 1.5)), "dgx-gb200-nvl72": (70_000.0, (2.2, 2.4))}
+RENTED = ("dgx-h200", "dgx-b200", "dgx-gb300-nvl72")  # set beside market rents alone
+# Published to build a facility, USD per W of IT power: publisher, year, low and high, by region. Turner & Townsend,
+# Data Centre Construction Cost Index 2025-26 (air-cooled; 7 to 10 % more for liquid); Cushman & Wakefield, Data Center
+# Development Cost Guide 2025 (19 markets of the United States, San Antonio to Reno, mean 11.7, without land, design
+# and owner-furnished equipment).
+COST_GUIDES = {
+    "us-average": ("Cushman & Wakefield, 2025", 9.3, 15.0),
+    "us-virginia-pjm": ("Cushman & Wakefield, 2025", 9.3, 15.0),
+    "us-texas-ercot": ("Cushman & Wakefield, 2025", 9.3, 15.0),
+    "us-california": ("Turner & Townsend, Silicon Valley, 2025-26", 13.3, 13.3),
+    "germany": ("Turner & Townsend, Frankfurt, 2025-26", 11.6, 11.6),
+    "united-kingdom": ("Turner & Townsend, London, 2025-26", 12.0, 12.0),
+    "japan": ("Turner & Townsend, Tokyo, 2025-26", 15.2, 15.2),
+    "singapore": ("Turner & Townsend, Singapore, 2025-26", 14.5, 14.5),
+}
+JLL_USD_PER_W = 11.3  # JLL, 2026 Global Data Center Outlook: forecast mean of the world's markets in 2026
+GUIDE_REACH = 0.1  # of what one publisher says of one city: the liquid premium of 7 to 10 % lies in ours
 PUE = 1.25  # of fleets in the published cases
 USED_FRAC = 0.8  # of nameplate power, mean
 REACH = 0.3  # as far as published figures of one system lie from each other
@@ -42,6 +59,38 @@ def checks(data: Path) -> Iterator[Check]:  # noqa: ARG001 published figures are
         bounds = (0.3, 1.0)  # a provider that rents out below what owning costs does not last
         share = owned / float(market["reserved_1y_usd_per_gpu_h"])
         yield within(f"{slug}, owning over rent", GROUP, 1, share, bounds, "of the reserved price", market["source"])
+
+    yield from _facilities()
+    for slug in RENTED:
+        system = entries("systems")[slug]
+        n = RACKS * float(system["accelerators_per_system"])
+        used = _usual_hall(system, prices)
+        owned = sum(item.usd_per_year for item in economics.yearly_costs(used, prices)) / n / 8760.0
+        market = rents[str(system["accelerator"])]
+        rent = float(market["reserved_1y_usd_per_gpu_h"])
+        note = f"{owned:.2f} USD/h with licences against {rent:g} reserved; {market['source']}"
+        yield within(f"{slug}, owning over rent", GROUP, 1, owned / rent, (0.3, 1.0), "of the reserved price", note)
+
+
+def _facilities() -> Iterator[Check]:
+    """Yield what building a liquid-cooled facility costs by region beside cost guides, and the mean over regions."""
+    finance, rows = entries("finance"), entries("facility_capex")
+    usual, system = rows[capital.US_ROW], entries("systems")["dgx-gb200-nvl72"]
+    found = {}
+    for slug, region in entries("regions").items():
+        row = rows[str(region.get("facility_capex") or capital.US_ROW)]
+        prices, _ = economics.prices_by_facts(finance, region, row, usual)
+        used = _usual_hall(system, prices)
+        built = economics.capital_usd(used, prices)
+        found[slug] = (built[economics.PLANT] + built[economics.BUILDING]) / used.nameplate_power_w
+    for slug, (publisher, low, high) in COST_GUIDES.items():
+        reach = (low * (1 - GUIDE_REACH), high * (1 + GUIDE_REACH))
+        note = f"{publisher}: {low:g} to {high:g}" if low < high else f"{publisher}: {low:g}"
+        yield within(f"facility in {slug}", GROUP, 1, found[slug], reach, "USD/W", note)
+    mean = sum(found.values()) / len(found)
+    reach = (JLL_USD_PER_W * (1 - REACH / 2), JLL_USD_PER_W * (1 + REACH / 2))
+    note = f"mean of {len(found)} regions; JLL, 2026 Global Data Center Outlook: {JLL_USD_PER_W:g} in 2026"
+    yield within("facility, mean of regions", GROUP, len(found), mean, reach, "USD/W", note)
 
 
 def _usual_hall(system: dict, prices: economics.Prices) -> economics.Quantities:
