@@ -131,6 +131,7 @@ HELP: dict[str, Help] = {
     "powerfeed.redundancy": Help("2N at the racks, 4N3 or N+1 above", SAMPLES),
     "powerfeed.eco_mode": Help("off", SAMPLES),
     "powerfeed.operation": Help("standby, but for engines, turbines and fuel cells that run all year", SAMPLES),
+    "powerfeed.reserve_frac": Help("0.5: as many minutes as generators need, many times over", ASSUMED),
     "powerfeed.hall": Help("the hall, for busways and PDUs", SURVEY),
     # Cooling plant
     "coolingplant.name": Help("e.g. Facility water", OURS, "Name of the plant; unique in the layout."),

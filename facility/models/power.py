@@ -25,6 +25,7 @@ class PowerFeed(models.Model):
     class Operation(models.TextChoices):
         STANDBY = "standby", "standby: starts when the utility is lost"
         PRIME = "prime", "prime: generates all year"
+        SHAVING = "shaving", "peak shaving: lowers the highest power from the grid"
 
     class Redundancy(models.TextChoices):
         N = "N", "N: no spare"
@@ -81,7 +82,12 @@ class PowerFeed(models.Model):
         max_length=8,
         choices=Operation,
         default=Operation.STANDBY,
-        help_text="Of a generator. Prime: beside the utility of its group, or an island for what it feeds itself.",
+        help_text="Of a generator or battery. Prime: beside the utility of its group, or an island for what it feeds.",
+    )
+    reserve_frac = models.FloatField(
+        default=0.5,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="Of a battery that shaves peaks: share of its energy kept for the loss of the utility.",
     )
     hall = models.ForeignKey(
         "facility.Hall",
@@ -141,6 +147,11 @@ class PowerFeed(models.Model):
                 raise ValidationError(
                     {"product": f"Generator {self.name} runs all year: name a product with its fuel; {said}."}
                 )
+        if self.operation == self.Operation.SHAVING:
+            if self.kind != self.Kind.BESS:
+                raise ValidationError({"operation": f"Feed {self.name} is a {self.kind}; only battery storage shaves."})
+            if not self.product_id:
+                raise ValidationError({"product": f"Battery {self.name} shaves peaks: name a product with its energy."})
         if self.pk:  # nothing stands below a new feed yet
             self._check_cycle()
 

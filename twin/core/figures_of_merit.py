@@ -176,6 +176,7 @@ SERIES = (
     Series("air_unit_power_w", "Air units", "W"),
     Series("grid_power_w", "Power from the grid", "W"),
     Series("onsite_power_w", "On-site generation", "W"),
+    Series("battery_charge_frac", "Charge of the batteries that shave peaks", "%"),
     Series("fuel_power_w", "Fuel burnt, lower heating value", "W"),
     Series("output_tokens_per_s", "Output tokens", "tok/s"),
     Series("load_frac", "Demand over capacity", "%"),

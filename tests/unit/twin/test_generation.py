@@ -73,8 +73,8 @@ def figures(years):
 @pytest.mark.slow
 def test_engines_beside_the_grid_leave_it_little_and_bring_their_fuel_and_carbon(years, figures):
     year = years["beside"]
-    [source] = generation.generated(year)
-    grid_w = generation.grid_power_w(year, [source])
+    supplied = generation.supply(year)
+    [source], grid_w = supplied.sources, supplied.grid_w
     assert grid_w + source.power_w == pytest.approx(year.power.meter_power_w, rel=1e-9)
     assert source.power_w.mean() / year.power.meter_power_w.mean() == pytest.approx(0.994, abs=0.003)
     # With one engine out the other gives 4.5 MW; the grid stands ready for the rest, and has its charge.

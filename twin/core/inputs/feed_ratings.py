@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from twin.core.inputs.layout import FeedRow, LayoutInputs
 
 PRIME = "prime"  # `FeedRow.operation` of a generator that runs all year
+SHAVING = "shaving"  # and of a battery that lowers the highest power from the grid
 
 
 class Feed(Protocol):

@@ -11,7 +11,7 @@ from power_cooling.electrical.feed_tree import FeedTree, RackLinks, feed_tree, r
 from power_cooling.electrical.loss_curves import LossCurve, curve_from_efficiency, line_curve, transformer_curve
 from power_cooling.site_arrays import SiteFeeds
 from twin.core.inputs.equipment import cdu_groups
-from twin.core.inputs.feed_ratings import parallel_utilities, prime_feeds, rating_w, standby_generators
+from twin.core.inputs.feed_ratings import SHAVING, parallel_utilities, prime_feeds, rating_w, standby_generators
 from twin.core.inputs.layout import FeedRow, LayoutInputs
 
 FloatArray = NDArray[np.float64]
@@ -206,7 +206,8 @@ def battery_s(inputs: LayoutInputs, tree: FeedTree, load_w: FloatArray) -> Float
         elif feed.kind == "bess" and feed.parent_id is not None:
             node = tree.index(by_id[feed.parent_id].name)
             carries = sheet.get("power_w", 0.0) * feed.n_units >= load_w[node]
-            stored_j = sheet.get("energy_j", 0.0) * feed.n_units if carries else 0.0
+            kept_frac = feed.reserve_frac if feed.operation == SHAVING else 1.0  # what is sure to be in it
+            stored_j = kept_frac * sheet.get("energy_j", 0.0) * feed.n_units if carries else 0.0
         else:
             continue
         lasts[node] += stored_j / max(float(load_w[node]), 1.0)

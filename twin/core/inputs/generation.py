@@ -1,9 +1,10 @@
-"""On-site generation: the sources that run all year, beside the utility or as an island, with their fuel."""
+"""On-site sources: those that run all year, beside the utility or as an island, and batteries that shave peaks."""
 
 from dataclasses import dataclass
 
+from power_cooling.electrical.peak_shaving import PeakBattery
 from power_cooling.electrical.sources import PrimeSource, idle_fuel_frac
-from twin.core.inputs.feed_ratings import parallel_utilities, prime_feeds, rating_w
+from twin.core.inputs.feed_ratings import SHAVING, parallel_utilities, prime_feeds, rating_w
 from twin.core.inputs.layout import LayoutInputs, ProductSheet
 
 #: Efficiency at half load over that at rating where a sheet states none, by what turns the fuel: gas engines lose 8 to
@@ -73,6 +74,32 @@ def prime_movers(inputs: LayoutInputs) -> list[PrimeMover]:
             )
         )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class ShavingBattery:
+    """The described batteries that shave peaks, together."""
+
+    names: tuple[str, ...]
+    energy_j: float  # of all, with the reserve
+    battery: PeakBattery  # what of them shaves
+
+
+def shaving_battery(inputs: LayoutInputs) -> ShavingBattery | None:
+    """Return the batteries that shave peaks as one, None where there is none.
+
+    Their round-trip efficiency is the mean over what they hold beyond their reserves.
+    """
+    rows = [feed for feed in inputs.feeds if feed.kind == "bess" and feed.operation == SHAVING]
+    if not rows:
+        return None
+    sheets = [inputs.facts(feed.product_id) for feed in rows]
+    energy_j = [float(facts["energy_j"]) * feed.n_units for facts, feed in zip(sheets, rows, strict=True)]
+    free_j = [whole * (1.0 - feed.reserve_frac) for whole, feed in zip(energy_j, rows, strict=True)]
+    efficiency = [float(facts.get("round_trip_efficiency") or 1.0) for facts in sheets]
+    mean = sum(e * j for e, j in zip(efficiency, free_j, strict=True)) / sum(free_j) if sum(free_j) > 0 else 1.0
+    power_w = sum(float(facts["power_w"]) * feed.n_units for facts, feed in zip(sheets, rows, strict=True))
+    return ShavingBattery(tuple(feed.name for feed in rows), sum(energy_j), PeakBattery(power_w, sum(free_j), mean))
 
 
 def fuel_price(inputs: LayoutInputs, fuel: ProductSheet) -> float:

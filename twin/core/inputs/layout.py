@@ -211,7 +211,8 @@ class FeedRow:
     redundancy: str
     eco_mode: bool
     hall_id: int | None
-    operation: str = "standby"  # of a generator; prime: it runs all year
+    operation: str = "standby"  # of a generator; prime: it runs all year; of a battery; shaving: it lowers peaks
+    reserve_frac: float = 0.5  # of such a battery's energy, kept for the loss of the utility
 
 
 @dataclass(frozen=True, slots=True)

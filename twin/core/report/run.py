@@ -262,8 +262,46 @@ def charts_section(run: ReportedRun) -> Section:
     columns = (Column("From"), Column("To"), Column("Energy a year", NUMBER, "Wh"))
     if run.details.generation:
         tables.append(generation_table(run.details))
+    if run.details.shaving:
+        tables.append(shaving_table(run.details))
     tables.append(Table("Energy flow", "Where the energy goes", columns, flows, empty="This run kept none."))
     return Section("The year", drawings=[d for d in drawings if d], tables=tables)
+
+
+def shaving_table(details: RunDetails) -> Table:
+    """Return what batteries shaved off the highest power from the grid."""
+    columns = (
+        Column("Batteries"),
+        *numbers(
+            ("Power", "W"),
+            ("Energy", "Wh"),
+            ("Kept in reserve", "Wh"),
+            ("Peak before", "W"),
+            ("Peak after", "W"),
+            ("Demand charge saved a year", "$"),
+            ("Losses, mean", "W"),
+            ("Cycles a year", ""),
+        ),
+    )
+    row = details.shaving
+    rows = (
+        [
+            [
+                ", ".join(row.names),
+                row.power_w,
+                row.energy_j,
+                row.reserve_j,
+                row.peak_before_w,
+                row.peak_after_w,
+                row.saved_usd_per_year,
+                row.loss_w,
+                row.cycles_per_year,
+            ]
+        ]
+        if row
+        else []
+    )
+    return Table("Peak shaving", "Peak shaving", columns, rows)
 
 
 def generation_table(details: RunDetails) -> Table:

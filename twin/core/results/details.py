@@ -344,6 +344,23 @@ class GenerationRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ShavingRow:
+    """Batteries that lower the highest power from the grid, together."""
+
+    names: tuple[str, ...]
+    power_w: float
+    energy_j: float
+    reserve_j: float  # of it, kept for the loss of the utility
+    reserve_s: float | None  # that the reserve carries the highest power
+    peak_before_w: float
+    peak_after_w: float
+    saved_usd_per_year: float  # of the demand charge
+    loss_w: float  # mean
+    cycles_per_year: float  # of what is not in reserve
+    lowest_charge_frac: float  # of all energy, over the year
+
+
+@dataclass(frozen=True, slots=True)
 class Assumption:
     """One input of a run."""
 
@@ -444,6 +461,7 @@ class RunDetails:
     cpu_busiest_cores: float | None = None
     generation: tuple[GenerationRow, ...] = ()  # of sources that run all year
     grid_usd_per_kwh: float | None = None  # beside what they cost
+    shaving: ShavingRow | None = None
     throttled_hours: float | None = None
     assumptions: tuple[Assumption, ...] = ()
     confidence: str = ""

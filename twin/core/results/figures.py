@@ -63,7 +63,7 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         used_reliability={component.source for component in solved.uptime.components},
     )
     used, prices, bounds = money(year, served)
-    sources = generation.generated(year)
+    supplied = generation.supply(year)
     installed = prices.plant_price_frac * prices.installation_factor * prices.region_factor
     report = solved.coupled.report
     details = RunDetails(
@@ -96,8 +96,11 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         storage=tuple(storage_rows(solved.inputs)),
         network=tuple(network_rows(solved.inputs)),
         **cpu_details(year, served),
-        generation=tuple(generation.generation_rows(year, sources, installed, economics.plant_payment_frac(prices))),
-        grid_usd_per_kwh=prices.electricity_usd_per_kwh if sources else None,
+        generation=tuple(
+            generation.generation_rows(year, supplied.sources, installed, economics.plant_payment_frac(prices))
+        ),
+        grid_usd_per_kwh=prices.electricity_usd_per_kwh if supplied.sources else None,
+        shaving=generation.shaving_row(supplied, prices.demand_charge_usd_per_kw_month),
         throttled_hours=float(np.count_nonzero(solved.coupled.throttled_frac > 0)),
         assumptions=tuple(rows),
         confidence=weakest(row.confidence for row in rows),
@@ -106,9 +109,7 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         figures={name: _plain(value) for name, value in figures.items()},
         bands=bands(year, served, figures),
         details=details,
-        series={
-            name: values.astype(np.float32) for name, values in hourly_series(solved, served, year, sources).items()
-        },
+        series={name: values.astype(np.float32) for name, values in hourly_series(solved, served, supplied).items()},
         racks=rack_arrays(solved, served),
     )
 
@@ -278,8 +279,8 @@ def figures_of_merit(year: Year, served: Served) -> dict[str, float | None]:
     accelerators = np.array([pool.n_accelerators for pool in year.pools], dtype=float)
     weights = accelerators / max(accelerators.sum(), 1.0)
     provisioned = provisioned_w(inputs, year.feeds.tree)
-    sources = generation.generated(year)
-    carbon = generation.carbon_kg_per_kwh(year, sources)
+    supplied = generation.supply(year)
+    carbon = generation.carbon_kg_per_kwh(year, supplied)
     available_frac = year.availability_frac
     offered = served.offered_per_s.sum()
     good = served.goodput(everything)
@@ -317,7 +318,7 @@ def figures_of_merit(year: Year, served: Served) -> dict[str, float | None]:
         "nameplate_power_w": year.table.nameplate_w.sum(),
         "provisioned_power_w": provisioned,
         "peak_power_w": meter.max(),
-        "peak_grid_power_w": float(generation.grid_power_w(year, sources, one_out=True).max()),
+        "peak_grid_power_w": float(supplied.held_w.max()),
         "mean_power_w": meter.mean(),
     }
 
@@ -370,7 +371,8 @@ def energy_flow(year: Year) -> list[FlowRow]:
     idle = year.table.bank["idle_w"] * year.table.bank["n_accelerators"]
     idle_j = min(float(idle.sum()) * seconds, part["Accelerators"])
     groups = {"Racks": pue.RACKS, "Electrical": pue.ELECTRICAL, "Cooling": pue.COOLING, "Facility's own": pue.OWN}
-    sources = generation.generated(year)
+    supplied = generation.supply(year)
+    sources = supplied.sources
     own_w = {source.mover.name: float(source.power_w.mean()) for source in sources}
     meter_w = max(float(year.power.meter_power_w.mean()), 1e-12)
     feeding = {"Grid": 1 - sum(own_w.values()) / meter_w} | {name: watts / meter_w for name, watts in own_w.items()}
@@ -389,6 +391,7 @@ def energy_flow(year: Year) -> list[FlowRow]:
             )
         ),
         *((group, name, part[name]) for group, names in groups.items() for name in names),
+        ("Grid", "Battery losses", supplied.battery_loss_w * seconds),
         ("Accelerators", "Idle draw", idle_j),
         ("Accelerators", "Tokens", part["Accelerators"] - idle_j),
     ]
@@ -478,9 +481,10 @@ def money(year: Year, served: Served) -> tuple[economics.Quantities, economics.P
                 spread += [counts[slug] * float(reserved if end is None else end) for end in ends]
     drawn = capital.capital_items(inputs)
     nameplate_w = year.table.nameplate_w
-    sources = generation.generated(year)
-    energy_j = float(generation.grid_power_w(year, sources).mean() * S_PER_YEAR)
-    carbon = generation.carbon_kg_per_kwh(year, sources)
+    supplied = generation.supply(year)
+    sources = supplied.sources
+    energy_j = float(supplied.grid_w.mean() * S_PER_YEAR)
+    carbon = generation.carbon_kg_per_kwh(year, supplied)
     emitted_kg_per_s = float((carbon * year.power.meter_power_w).mean()) / economics.J_PER_KWH
     used = economics.Quantities(
         output_tokens=float(served.output_tokens_per_s.mean() * S_PER_YEAR * year.availability_frac),
@@ -499,7 +503,7 @@ def money(year: Year, served: Served) -> tuple[economics.Quantities, economics.P
         fuel_usd=generation.fuel_usd(sources),
         generation_usd=generation.maintenance_usd(sources),
         liquid_frac=float(nameplate_w[year.table.bank["cdu_index"] >= 0].sum() / max(nameplate_w.sum(), 1.0)),
-        peak_power_w=float(generation.grid_power_w(year, sources, one_out=True).max()),
+        peak_power_w=float(supplied.held_w.max()),
         water_m3=float(year.power.water_kg_s.sum() * S_PER_HOUR * seconds_scale / 1e3),
         n_accelerators=sum(count for slug, count in counts.items() if slug),
         rent_usd_per_h=rent if known and rent > 0 else None,
@@ -746,12 +750,10 @@ def served_band_frac(year: Year, served: Served) -> tuple[float, float]:
     return min(ends[0], 1.0), max(ends[1], 1.0)
 
 
-def hourly_series(
-    solved: Solved, served: Served, year: Year, sources: list[generation.Generated]
-) -> dict[str, FloatArray]:
+def hourly_series(solved: Solved, served: Served, supplied: generation.Supply) -> dict[str, FloatArray]:
     """Return the hourly series of `twin.core.figures_of_merit.SERIES` by name, each of shape (n_hours,).
 
-    Those of on-site generation only where there is some.
+    Those of on-site generation and of batteries that shave peaks only where there are some.
     """
     c, weather = solved.coupled, solved.weather
     accelerators = np.array([pool.n_accelerators for pool in solved.pools], dtype=float)
@@ -783,10 +785,15 @@ def hourly_series(
         "clock_frac": c.pool_clock_frac.min(axis=1) if solved.pools else np.ones(weather.n_elements),
         "economiser_frac": np.divide(free_w, heat_w, out=np.ones(heat_w.size), where=heat_w > 0),
     }
+    sources, battery = supplied.sources, supplied.battery
+    if sources or battery:
+        series["grid_power_w"] = supplied.grid_w
     if sources:
-        series["grid_power_w"] = generation.grid_power_w(year, sources)
         series["onsite_power_w"] = np.sum([source.power_w for source in sources], axis=0)
         series["fuel_power_w"] = np.sum([source.fuel_w for source in sources], axis=0)
+    if battery is not None and supplied.shaved is not None:
+        reserve_j = battery.energy_j - battery.battery.energy_j
+        series["battery_charge_frac"] = (reserve_j + supplied.shaved.stored_j) / battery.energy_j
     return {entry.name: np.asarray(series[entry.name], dtype=float) for entry in SERIES if entry.name in series}
 
 

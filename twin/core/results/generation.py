@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from power_cooling.electrical.peak_shaving import Shaved, shave_peaks
 from power_cooling.electrical.sources import prime_power_w
 from power_cooling.site_arrays import FloatArray
 from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 from twin.core.failures.components import Component, components
-from twin.core.inputs.generation import PrimeMover, prime_movers
+from twin.core.inputs.generation import PrimeMover, ShavingBattery, prime_movers, shaving_battery
 from twin.core.results import capital
-from twin.core.results.details import GenerationRow
+from twin.core.results.details import GenerationRow, ShavingRow
 from twin.core.solved import Described, Year
 
 NOTHING_FRAC = 1e-9  # of the site's power: what rounding leaves of an island's
@@ -61,23 +62,45 @@ def _prime_components(year: Described) -> list[Component]:
     return [c for c in components(year.inputs, year.site, year.feeds) if c.kind == "feed"]
 
 
-def grid_power_w(year: Year, sources: list[Generated], *, one_out: bool = False) -> FloatArray:
-    """Return what is left for the grid in each hour [W], shape (n_hours,): on average, or with one unit of each out.
+@dataclass(frozen=True, slots=True, eq=False)
+class Supply:
+    """Where a year's power comes from. Arrays have shape (n_hours,)."""
 
-    The second decides the demand charge and what the connection must carry.
-    """
+    sources: list[Generated]
+    grid_w: FloatArray  # from the grid, on average over what is out of service
+    held_w: FloatArray  # with one unit of each source out: what the demand charge and the connection are held to
+    battery: ShavingBattery | None = None
+    shaved: Shaved | None = None
+    peak_before_w: float = 0.0  # of `held_w`, were there no battery
+    battery_loss_w: float = 0.0  # mean
+
+
+def supply(year: Year) -> Supply:
+    """Return what on-site sources give in each hour, what batteries shave off, and what is left for the grid."""
+    sources, battery = generated(year), shaving_battery(year.inputs)
+    grid_w, held_w = _left_w(year, sources, one_out=False), _left_w(year, sources, one_out=True)
+    if battery is None:
+        return Supply(sources, grid_w, held_w, peak_before_w=float(held_w.max()))
+    step_s = HOURS_PER_YEAR / year.weather.n_elements * 3600.0
+    shaved, held = shave_peaks(grid_w, battery.battery, step_s), shave_peaks(held_w, battery.battery, step_s)
+    loss_w = float(shaved.grid_w.mean() - grid_w.mean())
+    return Supply(sources, shaved.grid_w, held.grid_w, battery, shaved, float(held_w.max()), loss_w)
+
+
+def _left_w(year: Year, sources: list[Generated], *, one_out: bool) -> FloatArray:
+    """Return what sources leave to the grid in each hour [W]: on average, or with one unit of each out."""
     given = sum((source.one_out_w if one_out else source.power_w) for source in sources)
     left = year.power.meter_power_w - given
     return np.where(left > NOTHING_FRAC * year.power.meter_power_w, left, 0.0)
 
 
-def carbon_kg_per_kwh(year: Year, sources: list[Generated]) -> FloatArray:
+def carbon_kg_per_kwh(year: Year, supplied: Supply) -> FloatArray:
     """Return the carbon of each hour's energy, from grid and fuel together, shape (n_hours,)."""
     grid = float(year.inputs.site.region.facts["grid_carbon_kg_per_kwh"])
-    meter = year.power.meter_power_w
-    if not sources:
+    meter, sources = year.power.meter_power_w, supplied.sources
+    if not sources and supplied.battery is None:
         return np.full(meter.shape, grid)
-    emitted = grid * grid_power_w(year, sources) + sum(s.mover.fuel_co2_kg_per_kwh * s.fuel_w for s in sources)
+    emitted = grid * supplied.grid_w + sum(s.mover.fuel_co2_kg_per_kwh * s.fuel_w for s in sources)
     return np.divide(emitted, meter, out=np.full(meter.shape, grid), where=meter > 0)
 
 
@@ -158,3 +181,29 @@ def generation_rows(
             )
         )
     return rows
+
+
+def shaving_row(supplied: Supply, demand_charge_usd_per_kw_month: float) -> ShavingRow | None:
+    """Return what batteries shaved off the peak, None where none does.
+
+    Cycles are of what is beyond the reserve. The reserve lasts as long as said at the highest power before shaving.
+    """
+    battery, shaved = supplied.battery, supplied.shaved
+    if battery is None or shaved is None:
+        return None
+    peak_w, free_j = float(supplied.held_w.max()), battery.battery.energy_j
+    fallen_j = float(np.maximum(-np.diff(shaved.stored_j, prepend=free_j), 0.0).sum())
+    reserve_j = battery.energy_j - free_j
+    return ShavingRow(
+        names=battery.names,
+        power_w=battery.battery.power_w,
+        energy_j=battery.energy_j,
+        reserve_j=reserve_j,
+        reserve_s=reserve_j / supplied.peak_before_w if supplied.peak_before_w > 0 else None,
+        peak_before_w=supplied.peak_before_w,
+        peak_after_w=peak_w,
+        saved_usd_per_year=(supplied.peak_before_w - peak_w) / 1e3 * 12 * demand_charge_usd_per_kw_month,
+        loss_w=supplied.battery_loss_w,
+        cycles_per_year=fallen_j / free_j if free_j > 0 else 0.0,
+        lowest_charge_frac=(reserve_j + float(shaved.stored_j.min())) / battery.energy_j,
+    )

@@ -9,7 +9,7 @@ from power_cooling.coupled.result import CoupledResult
 from power_cooling.site_arrays import FloatArray
 from twin.core.inputs import equipment
 from twin.core.results.details import LimitRow
-from twin.core.results.generation import generated, grid_power_w
+from twin.core.results.generation import supply
 from twin.core.solved import Solved, year_of
 
 AT_RATING_FRAC = 0.6  # of a rating, from which it is what holds a group, hall or plant: racks go off whole
@@ -40,8 +40,7 @@ def _worst(label: str, kind: str, values: FloatArray, limit: float, unit: str) -
 
 def _used(solved: Solved) -> Iterator[LimitRow]:
     c, names, site = solved.coupled, equipment.names(solved.inputs), solved.site
-    year = year_of(solved)
-    from_grid_w = grid_power_w(year, generated(year), one_out=True)
+    from_grid_w = supply(year_of(solved)).held_w
     yield from _worst("Site", "grid connection", from_grid_w, solved.inputs.site.grid_limit_w, "W")
     tree = solved.feeds.tree
     for i, name in enumerate(tree.names):

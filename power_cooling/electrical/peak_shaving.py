@@ -1,0 +1,103 @@
+"""A battery that lowers the highest power from the grid: the lowest peak it can hold, and its charge over the hours."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+_HALVINGS = 40  # of the span between peaks that are surely held and surely not: to 1e-12 of it
+
+
+@dataclass(frozen=True, slots=True)
+class PeakBattery:
+    """What shaves peaks. Losses are taken on charging."""
+
+    power_w: float  # most that it gives or takes
+    energy_j: float  # beyond what is kept in reserve
+    efficiency_frac: float = 1.0  # round trip
+
+    def __post_init__(self) -> None:
+        for name in ("power_w", "energy_j"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise ValueError(f"PeakBattery.{name} is {value:g}; must be finite and at least 0")
+        if not 0 < self.efficiency_frac <= 1:
+            raise ValueError(f"PeakBattery.efficiency_frac is {self.efficiency_frac:g}; must be above 0 and at most 1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shaved:
+    """A load with its peaks shaved. Arrays have shape (n_steps,)."""
+
+    grid_w: FloatArray
+    stored_j: FloatArray  # at the end of each step, of the energy that is not in reserve
+    peak_w: float  # no step of the grid is above it
+
+
+def shave_peaks(load_w: FloatArray, battery: PeakBattery, step_s: float = 3600.0) -> Shaved:
+    """Return a load from the grid with the lowest peak that a battery can hold, which begins full.
+
+    It gives what is above the peak and takes up again what is below it, so that charging makes no peak of its own.
+
+    Parameters
+    ----------
+    load_w : ndarray, shape (n_steps,)
+        Of the site [W], at least 0.
+    battery : PeakBattery
+    step_s : float
+        Length of a step [s].
+
+    Raises
+    ------
+    ValueError
+        If there is no step, or a load is negative or not finite.
+    """
+    load = np.asarray(load_w, dtype=np.float64)
+    if load.ndim != 1 or load.size == 0 or not np.all(np.isfinite(load)) or np.any(load < 0):
+        raise ValueError(f"load_w has shape {load.shape}; must be a series of finite powers of at least 0 W")
+    high = float(load.max())
+    low = max(high - battery.power_w, float(load.min()))
+    if battery.energy_j <= 0 or battery.power_w <= 0:
+        low = high
+    values = load.tolist()
+    for _ in range(_HALVINGS if high > low else 0):
+        middle = (low + high) / 2
+        if _holds(values, middle, battery, step_s):
+            high = middle
+        else:
+            low = middle
+    return _followed(values, high, battery, step_s)
+
+
+def _holds(load: list[float], peak_w: float, battery: PeakBattery, step_s: float) -> bool:
+    """Return whether a battery that begins full holds a peak."""
+    power, whole, efficiency = battery.power_w, battery.energy_j, battery.efficiency_frac
+    stored = whole
+    for watts in load:
+        above = watts - peak_w
+        if above > 0:
+            stored -= above * step_s
+            if stored < 0 or above > power:
+                return False
+        elif stored < whole:
+            stored = min(stored + min(-above, power) * step_s * efficiency, whole)
+    return True
+
+
+def _followed(load: list[float], peak_w: float, battery: PeakBattery, step_s: float) -> Shaved:
+    power, whole, efficiency = battery.power_w, battery.energy_j, battery.efficiency_frac
+    stored, grid_w, stored_j = whole, [], []
+    for watts in load:
+        above = watts - peak_w
+        if above > 0:
+            given = min(above, power, stored / step_s)
+            stored -= given * step_s
+            grid_w.append(watts - given)
+        else:
+            taken = min(-above, power, (whole - stored) / (step_s * efficiency))
+            stored += taken * step_s * efficiency
+            grid_w.append(watts + taken)
+        stored_j.append(stored)
+    return Shaved(np.array(grid_w), np.array(stored_j), max(grid_w))
