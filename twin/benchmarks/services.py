@@ -23,15 +23,23 @@ def free_port() -> int:
 
 
 class Broker:
-    """A Mosquitto that keeps whatever is not acknowledged."""
+    """A Mosquitto that keeps whatever is not acknowledged.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder : Path
+        Of its files.
+    more : str
+        Lines of its configuration, such as those of a certificate.
+    """
+
+    def __init__(self, folder: Path, more: str = "allow_anonymous true") -> None:
         self.port = free_port()
         self.address = f"mqtt://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\n"
+            f"listener {self.port} 127.0.0.1\n{more}\nuser root\npersistence true\n"
             f"persistence_location {folder}/\nautosave_interval 1\nmax_inflight_messages 0\nmax_queued_messages 0\n"
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.own_authority import certificate_files
 from twin import outgoing
 from twin.outgoing import CallRefused, call
 
@@ -114,3 +115,26 @@ def test_a_certificate_is_always_checked(there):
     with pytest.raises(CallRefused, match="cannot be called"):
         call("GET", there.replace("http:", "https:"), timeout_s=2)
     assert ssl.create_default_context().verify_mode == ssl.CERT_REQUIRED
+
+
+def test_a_certificate_of_ones_own_authority_is_taken_for_its_own_machine_only(settings, tmp_path):
+    settings.TWIN_ALLOWED_NETWORKS = ["127.0.0.0/8"]
+    authority, own, key = certificate_files(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own, key)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"https://127.0.0.1:{server.server_port}/"
+    try:
+        with pytest.raises(CallRefused, match="certificate"):
+            call("GET", address)
+        settings.TWIN_CA_FILE = str(authority)
+        assert call("GET", address).status == 200
+        with pytest.raises(CallRefused, match="certificate|mismatch"):
+            call("GET", address.replace("127.0.0.1", "localhost"))
+        outgoing.connect("127.0.0.1", server.server_port, tls=True, timeout_s=5).close()
+    finally:
+        server.shutdown()
+        server.server_close()
