@@ -44,9 +44,10 @@ from twin.core.inputs.parameters import Truth
 from twin.core.telemetry import publish
 from twin.core.telemetry.quantities import point_name
 from twin.core.telemetry.readings import MappedPoint, Readings
-from twin.models import Scenario, Study
+from twin.models import Scenario, Study, TelemetrySource
 from twin.runs import execution, snapshot
 from twin.telemetry import making, store, studies
+from twin.telemetry.sources import source_save
 
 SEQUENCES_FRAC = 0.25  # of the cases, at most
 #: What takes seconds where the layout is there: asked a few times only, else the solvers are measured.
@@ -317,6 +318,8 @@ def make_site() -> str:
     Membership.objects.create(site=layout.site, user=planner, role=Membership.Role.PLANNER)
     runs = [execution.run_now(layout=layout, scenario=scenario) for _ in range(2)]
     sharing.comparison_create(runs=runs, user=planner, name="Two runs")
+    broker = TelemetrySource(site=layout.site, name="Building", address="mqtts://broker.example.org")
+    source_save(user=None, source=broker)
     _answer_readings(layout, scenario)
     _, secret = ApiToken.issue(user=planner, name="schema", read_only=False)
     return secret

@@ -53,6 +53,7 @@ class Intake:
         self._noticed: Counter[str] = Counter()
         self._letters: list[DeadLetter] = []
         self._written_at, self._rate_per_s = timezone.now(), 0.0
+        self._looked: tuple[Counter[str], int] | None = None  # at what is to be written, once however often it is tried
 
     @property
     def is_empty(self) -> bool:
@@ -121,7 +122,8 @@ class Intake:
         joined = {
             key: tuple(np.concatenate(column) for column in zip(*parts, strict=True)) for key, parts in columns.items()
         }
-        noticed, newest_ms = self._look_at_them()
+        self._looked = self._looked or self._look_at_them()
+        noticed, newest_ms = self._looked
         now = timezone.now()
         with transaction.atomic():
             state = SourceState.objects.select_for_update().get(source=self._source)
@@ -134,7 +136,7 @@ class Intake:
         for point in self._touched:
             point.newest_ms = max(point.newest_ms, *point.times)
             point.times, point.values, point.quality = [], [], []
-        self._touched, self._letters = [], []
+        self._touched, self._letters, self._looked = [], [], None
         self._refused.clear()
         self._written_at = now
         return n

@@ -12,6 +12,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
+from tests.own_authority import certificate_files
 from tests.small_run import small_scenario
 from twin.benchmarks import telemetry_soak
 from twin.benchmarks.services import MOSQUITTO, POSTGRES, Broker
@@ -276,6 +277,29 @@ def test_a_broker_is_read_exactly_once_through_its_end_and_the_databases(broker,
     assert numbers.tolist() == pytest.approx([5e5 + i for n in (200, 100, 50) for i in range(n)])
     assert times.size == 350
     connection.close()
+
+
+@needs_broker
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
+def test_a_broker_is_called_with_its_password_over_a_trusted_connection(tmp_path, settings, reading):
+    settings.TWIN_ALLOWED_NETWORKS, settings.TWIN_HOME = ["127.0.0.0/8"], tmp_path
+    authority, own, key = certificate_files(tmp_path)
+    passwords = tmp_path / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "twin", "hunter2"], check=True, capture_output=True)
+    settled = f"cafile {authority}\ncertfile {own}\nkeyfile {key}\nallow_anonymous false\npassword_file {passwords}"
+    broker = Broker(tmp_path, settled).start()
+    try:
+        source = made(broker.address.replace("mqtt:", "mqtts:"), username="twin")
+        reading()
+        waited(lambda: "certificate" in state(source).problem, "an authority that is not known is trusted")
+        settings.TWIN_CA_FILE = str(authority)
+        waited(lambda: "refuses the connection: Not authorized" in state(source).problem, "no password was asked for")
+        sources.source_save(user=None, source=source, password="hunter2")
+        waited(lambda: state(source).connected, "the password is not sent")
+        assert state(source).problem == ""
+    finally:
+        broker.kill()
 
 
 @needs_broker
