@@ -1,13 +1,38 @@
-"""Forms of what if: a scenario and the use cases it serves."""
+"""Forms of what if: a scenario and the use cases it serves; a layout wished for."""
 
 from django import forms
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.forms import inlineformset_factory
 
 from facility.entry import number_entry
 from facility.entry.field_help import Described, describe
-from facility.models import Site, Weather
+from facility.models import Layout, Site, Weather
 from twin.models import Scenario, ScenarioWorkload
+
+
+class DesignField(forms.ModelChoiceField):
+    """A layout as its site and name."""
+
+    def label_from_instance(self, layout: Layout) -> str:
+        return f"{layout.site.name}: {layout.name}"
+
+
+class ReferenceForm(Described, forms.Form):
+    """A wish: which design, and how much of it."""
+
+    help_subjects = ("reference",)
+    design = DesignField(queryset=Layout.objects.none(), help_text="Its racks, products and redundancies are taken.")
+    it_power_mw = number_entry.NumberField(
+        label="IT power [MW]",
+        min_value=0.001,
+        max_value=10_000,
+        help_text="Of all racks at their nameplates, with their share of network and storage racks.",
+    )
+    name = forms.CharField(max_length=120, required=False, help_text="What the layout is called.")
+
+    def __init__(self, *args, designs: QuerySet[Layout], **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["design"].queryset = designs
 
 
 class ScenarioForm(Described, forms.ModelForm):

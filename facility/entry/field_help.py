@@ -56,6 +56,9 @@ HELP: dict[str, Help] = {
     "layout.notes": Help("source of the design, what was sized by you", OURS),
     "layout_clone.name": Help("the original's name and the difference", OURS),
     "layout_clone.slug": Help("lower case and hyphens", OURS),
+    "reference.design": Help("the published design nearest to your accelerators", SAMPLES),
+    "reference.it_power_mw": Help("1 to 100 MW", "your grid connection over the PUE that you expect"),
+    "reference.name": Help("empty: the design's name and the power", OURS),
     # Hall
     "hall.name": Help("e.g. Data hall", OURS, "Name of the room; racks and CDUs refer to it."),
     "hall.width_m": Help("15 to 60 m", SURVEY),

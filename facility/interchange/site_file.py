@@ -233,6 +233,28 @@ def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> 
     return site
 
 
+@transaction.atomic
+def layout_load(site: Site, entry: dict[str, Any], *, user=None) -> Layout:
+    """Add a layout that stands as `site_document` writes one to a site that has none of its slug.
+
+    Raises
+    ------
+    SiteFileError
+        If anything is wrong; names object, field, value and what is allowed. Nothing has been changed then.
+    """
+    check_write(user, site)
+    where = f"layouts[{entry.get('slug')}]"
+    _check_counts({}, [entry])
+    layout = Layout(site=site)
+    _set(layout, entry, where, LAYOUT_FIELDS[:-1])
+    with described(where):
+        check_text(layout)
+        layout.full_clean()
+    layout.save()
+    _fill(layout, entry, where, _Catalogue())
+    return layout
+
+
 def _check_counts(document: dict[str, Any], layouts: list[Any]) -> None:
     """Refuse a file that holds more than can be checked in a bounded time."""
     sections = [entry for entry in layouts if isinstance(entry, dict)]

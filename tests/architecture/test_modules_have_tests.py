@@ -33,7 +33,6 @@ REASONS = {
     "twin.core.diagrams.symbols": ("what templates write; tested by the diagrams' pages", "2026-11-30"),
     "twin.core.report.bill": ("one call; tested by the report's bill of materials", "2026-11-30"),
     "twin.core.report.diagrams": ("tested by the drawings of the report, in `test_report.py`", "2026-11-30"),
-    "twin.core.rules.findings": ("the order of the rules, in `test_layout_findings.py`", "2026-11-30"),
     "twin.core.rules.power": ("tested rule by rule on layouts, in `test_layout_findings.py`", "2026-11-30"),
     "twin.core.text.engine_names": ("one mapping", "2026-11-30"),
 }

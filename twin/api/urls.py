@@ -12,6 +12,7 @@ from twin.api.measured import MeasuredView
 from twin.api.own_products import OwnAcceleratorView, OwnModelView
 from twin.api.serving import PredictionView, ServingView
 from twin.api.site_files import SiteExportView, SiteImportView
+from twin.api.sizing import LayoutSizingView
 from twin.api.sources import TelemetrySourceViewSet
 
 router = SimpleRouter()
@@ -37,6 +38,7 @@ urlpatterns = [
     path("sites/import/", SiteImportView.as_view(), name="api-site-import"),
     path("sites/<slug:slug>/export/", SiteExportView.as_view(), name="api-site-export"),
     path("layouts/<int:pk>/findings/", LayoutFindingsView.as_view(), name="api-layout-findings"),
+    path("layouts/<int:pk>/sizing/", LayoutSizingView.as_view(), name="api-layout-sizing"),
     path("layouts/<int:pk>/state/", states.StateView.as_view(), name="api-layout-state"),
     path("layouts/<int:pk>/answer/", states.AnswerView.as_view(), name="api-layout-answer"),
     path("layouts/<int:pk>/drill/", states.DrillView.as_view(), name="api-layout-drill"),

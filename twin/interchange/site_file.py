@@ -103,6 +103,13 @@ def _scenario_document(scenario: Scenario) -> dict[str, Any]:
     return found
 
 
+def scenario_copy(scenario: Scenario, site: Site) -> None:
+    """Give another site a scenario of the same question, in the site's own weather."""
+    entry = _scenario_document(scenario)
+    entry.pop("weather", None)
+    _scenario_load(site, scenario.slug, entry)
+
+
 @transaction.atomic
 def site_import(*, content: bytes | str, replace: bool = False, user=None) -> Site:
     """Create the site in a file, or with `replace` bring an existing one to the file's state.

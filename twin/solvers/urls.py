@@ -7,7 +7,7 @@ from typing import Any
 from django.urls import URLPattern, URLResolver
 
 from twin import urls
-from twin.solvers import findings, measured, runs, serving, states
+from twin.solvers import findings, measured, runs, serving, sizings, states
 from twin.urls import handler400, handler403, handler404, handler500  # noqa: F401  (Django looks for them here)
 from twin.views import (
     claims,
@@ -19,6 +19,7 @@ from twin.views import (
     launch,
     layouts,
     reports,
+    sizing,
     traces,
 )
 from twin.views import measured as measured_page
@@ -48,6 +49,8 @@ SOLVED: dict[str, View] = {
     "layout-drill": drill.drill_page,
     "layout-drill-list": drill.drill_list,
     "layout-findings": layouts.findings_page,
+    "layout-sizing": sizing.sizing_page,
+    "api-layout-sizing": sizings.Sizings.as_view(),
     "rack-detail": layouts.rack_detail,
     "cdu-detail": layouts.cdu_detail,
     "run-launch": launch.run_launch,

@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from tests.small_run import small_scenario
+from twin.core.comparison.basis import BASES, BASIS_LABELS
 from twin.core.comparison.sensitivity import sensitivity, variations, with_fact
 from twin.core.comparison.verdict import Solution, ranking, verdict_of
 from twin.core.figures_of_merit import BY_NAME
@@ -86,6 +87,15 @@ def test_a_layout_without_good_tokens_loses_and_two_of_them_have_no_winner():
     found = verdict_of([idle, other])
     assert found["winner"] is None
     assert "None of these runs has good tokens per watt" in found["sentence"]
+
+
+@pytest.mark.django_db
+def test_every_basis_says_what_is_equal_and_another_is_refused():
+    pair = [solved("a", 1.0), solved("b", 2.0)]
+    for basis, label in BASIS_LABELS.items():
+        assert verdict_of(pair, basis)["basis"].startswith(label)
+    with pytest.raises(ValueError, match=f"basis is 'money'; must be one of {', '.join(BASES)}"):
+        verdict_of(pair, "money")
 
 
 @pytest.mark.django_db
