@@ -7,7 +7,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-telemetry test test-fast coverage check lock python
+.PHONY: help setup run demo-telemetry test test-fast coverage check lock sbom python
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
@@ -42,6 +42,11 @@ lock: $(VENV)/.run ## choose new versions for the lock files from the ranges in 
 	$(PIP_INSTALL) uv
 	$(LOCK) --upgrade --extra postgres --extra redis -o requirements.lock
 	$(LOCK) --upgrade --extra dev -o requirements-dev.lock
+
+sbom: ## list every package of the lock as CycloneDX: sbom.json
+	$(PYTHON) -m venv .venv-sbom
+	.venv-sbom/bin/pip install -qq --disable-pip-version-check --no-input cyclonedx-bom
+	.venv-sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json requirements.lock
 
 # The stamps say which lock file the environment was made from; a newer lock file brings it up to date.
 $(VENV)/.run: requirements.lock | python
