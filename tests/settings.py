@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from twin.settings import *  # noqa: F403
-from twin.settings import DATABASES, EMBEDDED_DATABASE, REST_FRAMEWORK  # noqa: F401
+from twin.settings import CACHES, DATABASES, EMBEDDED_DATABASE, REST_FRAMEWORK  # noqa: F401
 
 # Its own counts, which no other process of the suite adds to; before the library of metrics is loaded.
 TWIN_METRICS_DIR = Path(tempfile.mkdtemp(prefix="twin-test-metrics-"))
@@ -22,3 +22,5 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 if EMBEDDED_DATABASE:  # a file, so that the live server and the worker thread have connections of their own
     DATABASES["default"]["TEST"] = {"NAME": str(Path(tempfile.gettempdir()) / f"twin-test-{os.getpid()}.sqlite3")}
+# What pages keep is tested where it is asked for; elsewhere tests change rows without counting a version.
+CACHES = CACHES | {"pages": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}

@@ -118,6 +118,7 @@ if TWIN_METRICS_DIR.stat().st_uid != os.getuid():
     raise ImproperlyConfigured(f"TWIN_METRICS_DIR is {TWIN_METRICS_DIR}, which belongs to somebody else")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(TWIN_METRICS_DIR)
 TWIN_SOLVERS = env.int("TWIN_SOLVERS", default=0)  # solver processes beside this one; `serve` says it to its children
+TWIN_WEB_PROCESSES = max(1, env.int("TWIN_WEB_PROCESSES", default=1))  # the same of web processes
 ROOT_URLCONF = "twin.solvers.urls" if TWIN_SOLVES_HERE else "twin.urls"
 WSGI_APPLICATION = "twin.wsgi.application"
 TEMPLATES = [
@@ -159,6 +160,15 @@ if EMBEDDED_DATABASE:  # these three stop "database is locked" with one web proc
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     }
+
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "pages": {  # `twin.page_parts`: some 80 kB each
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "pages",
+        "OPTIONS": {"MAX_ENTRIES": 200},
+    },
+}
 
 # The run's row in the database is the truth; the broker is only the bell that wakes a worker.
 CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="filesystem://localhost")  # kombu warns about an empty host

@@ -136,7 +136,8 @@ def is_open() -> bool:
 _under_way: dict[tuple[int, str], Question] = {}  # by user and address
 _lock = threading.Lock()
 _places = threading.BoundedSemaphore(MOST_OPEN)
-_slow_places = threading.BoundedSemaphore(max(1, settings.TWIN_SOLVERS - 1))
+#: Of this process; all web processes together leave one solver free where there are more solvers than processes.
+_slow_places = threading.BoundedSemaphore(max(1, (settings.TWIN_SOLVERS - 1) // settings.TWIN_WEB_PROCESSES))
 
 
 @csrf_exempt  # the solver process checks it: reading a form here would leave nothing to hand on

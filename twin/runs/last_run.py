@@ -12,6 +12,7 @@ from twin.core.results.answers import Answer, answers
 from twin.core.results.details import run_details
 from twin.core.results.findings import RunFinding, run_findings, tightest_margins
 from twin.models import Run
+from twin.page_parts import remembered
 
 #: Kinds of object, as findings name them, that are shown by the list that holds them: runs know names, which may since
 #: have gone.
@@ -40,18 +41,20 @@ def last_run(layout: Layout, run_id: UUID | None = None) -> LastRun | None:
     runs = Run.objects.filter(layout=layout, status=Run.Status.DONE).order_by("-finished_at")
     if run_id:
         runs = runs.filter(id=run_id)
-    run = (
-        runs.select_related("scenario")
-        .only("id", "details", "figures", "finished_at", "layout_id", "scenario__name")
-        .first()
-    )
+    run = runs.select_related("scenario").only("id", "finished_at", "layout_id", "scenario__name").first()
     if run is None:
         return None
     run.layout = layout
+    key = ("last run", run.id, run.finished_at, layout.slug, layout.site.slug)
+    return LastRun(run, *remembered(key, lambda: _said(layout, run)))
+
+
+def _said(layout: Layout, run: Run) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[Answer]]:
+    """Return findings, tightest margins and answers of a run, which stay as they are once it is done."""
     details = run_details(run.details)
     rows = [asdict(finding) | {"href": href(layout, run, finding)} for finding in run_findings(details)]
     tightest = [asdict(row) for row in tightest_margins(details, N_TIGHTEST)]
-    return LastRun(run, rows, tightest, answers(details, run.figures or {}))
+    return rows, tightest, answers(details, run.figures or {})
 
 
 def href(layout: Layout, run: Run, finding: RunFinding) -> str:

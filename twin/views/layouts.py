@@ -2,14 +2,17 @@
 
 from dataclasses import fields
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.views.decorators.vary import vary_on_headers
 
 from facility import kinds
@@ -20,13 +23,14 @@ from twin.core.figures_of_merit import HEADLINES
 from twin.core.results.rack_quantities import QUANTITIES
 from twin.core.rules.report import Finding
 from twin.floor import plan
-from twin.floor.colouring import MODES, colouring, offered, read_question
+from twin.floor.colouring import MODES, Question, colouring, offered, read_question
 from twin.floor.rows import read_floor
-from twin.models import Run
+from twin.models import Run, Scenario
+from twin.page_parts import kept, remembered, stamp
 from twin.runs import services
 from twin.runs.findings import layout_findings
 from twin.runs.last_run import last_run
-from twin.runs.latest import latest_runs
+from twin.runs.latest import LatestRun, latest_runs
 
 
 @login_required
@@ -34,11 +38,19 @@ from twin.runs.latest import latest_runs
 def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     """Show the plan of a layout, coloured by a chosen quantity of its last run, with findings and figures."""
     layout = visible_layout_or_404(request.user, site, layout)
-    context = coloured_floor(request, layout) | {"figures": HEADLINES, "here": request.path}
+    asked = asked_colour(request, layout)
+    version = stamp(layout)
+    drawn = plan_part(layout, version, asked, request.path)
     if request.htmx:
-        return render(request, "twin/_plan.html", context)
-    found = layout_findings(layout)
-    context |= {
+        return HttpResponse(drawn)
+    found = findings_kept(layout, version)
+    context = {
+        "layout": layout,
+        "site": layout.site,
+        "run": asked.question.run,
+        "scenarios": asked.scenarios,
+        "plan_part": drawn,
+        "figures": HEADLINES,
         "findings": [with_address(layout, finding) for finding in found[:12]],
         "n_findings": len(found),
         "may_change": may_change_site(request.user, layout.site),
@@ -48,11 +60,49 @@ def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     return render(request, "twin/layout_detail.html", context)
 
 
-def coloured_floor(request: HttpRequest, layout: Layout) -> dict[str, Any]:
-    """Return what every drawing of a layout's floors shows: the plan in the asked colouring, and what may be asked."""
+class Asked(NamedTuple):
+    """What the address asks to colour by, and of what."""
+
+    runs: list[LatestRun]
+    scenarios: list[Scenario]
+    question: Question
+
+
+def asked_colour(request: HttpRequest, layout: Layout) -> Asked:
+    """Return the colouring that an address asks for, out of those there are."""
     runs = latest_runs([layout.id]).get(layout.id, [])
     scenarios = list(layout.site.scenarios.all())
-    question = read_question(request.GET, layout, runs=runs, scenarios=scenarios)
+    return Asked(runs, scenarios, read_question(request.GET, layout, runs=runs, scenarios=scenarios))
+
+
+def plan_part(layout: Layout, version: tuple[Any, ...], asked: Asked, here: str) -> SafeString:
+    """Return the coloured plan as the page holds it; that of a year is kept, one of an hour is solved each time."""
+    question = asked.question
+
+    def context() -> dict[str, Any]:
+        return floor_context(layout, asked) | {"here": here}
+
+    if question.when != "year":
+        return render_to_string("twin/_plan.html", context())
+    shown = (question.quantity.name, question.mode, question.n_hours, question.notes, here)
+    of = (question.scenario and question.scenario.pk, question.run and question.run.id)
+    there = tuple((row.pk, row.slug, row.name) for row in asked.scenarios)
+    return kept("twin/_plan.html", (*version, *shown, *of, there, tuple(run.id for run in asked.runs)), context)
+
+
+def findings_kept(layout: Layout, version: tuple[Any, ...]) -> list[Finding]:
+    """Return what the rules find in a layout; they are asked once for each version of it."""
+    return remembered(("findings", *version), lambda: layout_findings(layout))
+
+
+def coloured_floor(request: HttpRequest, layout: Layout) -> dict[str, Any]:
+    """Return what every drawing of a layout's floors shows: the plan in the asked colouring, and what may be asked."""
+    return floor_context(layout, asked_colour(request, layout))
+
+
+def floor_context(layout: Layout, asked: Asked) -> dict[str, Any]:
+    """Return what the drawings' templates read."""
+    runs, scenarios, question = asked
     floor = read_floor(layout)
     drawn = plan.draw(floor, colouring(floor, question))
     return {
@@ -71,6 +121,7 @@ def coloured_floor(request: HttpRequest, layout: Layout) -> dict[str, Any]:
     }
 
 
+PAGE_FINDINGS = 50  # of the list: a thousand racks have more than anybody reads at once
 FINDING_FIELDS = tuple(entry.name for entry in fields(Finding))
 
 
@@ -101,8 +152,14 @@ def findings_of(layout: Layout, kind: str, pk: int) -> list[dict]:
 def findings_page(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     """List everything the rules find in a layout, most severe first."""
     layout = visible_layout_or_404(request.user, site, layout)
-    found = [with_address(layout, finding) for finding in layout_findings(layout)]
-    context = {"layout": layout, "site": layout.site, "findings": found, "last_run": last_run(layout)}
+    page = Paginator(findings_kept(layout, stamp(layout)), PAGE_FINDINGS).get_page(request.GET.get("page"))
+    context = {
+        "layout": layout,
+        "site": layout.site,
+        "page": page,
+        "findings": [with_address(layout, finding) for finding in page],
+        "last_run": last_run(layout),
+    }
     return render(request, "twin/layout_findings.html", context)
 
 

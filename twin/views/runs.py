@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
@@ -30,6 +32,7 @@ from twin.core.results.token_prices import serving_costs, sold_for
 from twin.core.text.numbers import date_text, quantity_text
 from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.models import Run
+from twin.page_parts import kept
 from twin.runs import jobs, sensitivity, services, tables
 from twin.runs.last_run import href
 from twin.runs.latest import recent_runs
@@ -74,7 +77,7 @@ def run_create(request: HttpRequest, site: str, layout: str) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def run_detail(request: HttpRequest, run: UUID) -> HttpResponse:
     """Show progress while a run is open, its results once it is done. htmx asks for the parts by themselves."""
-    run = visible_run_or_404(request, run)
+    run = visible_run_or_404(request, run, "figures", "bands", "details", "series", "racks")
     context = {
         "run": run,
         "layout": run.layout,
@@ -86,10 +89,24 @@ def run_detail(request: HttpRequest, run: UUID) -> HttpResponse:
     if answer := job_progress(request, run, context, "twin/run/_progress.html"):
         return answer
     if run.status == Run.Status.DONE:
-        context |= (
-            tornado_context(run) | result_context(run) | series_context(run, request.GET.get("series", "meter_power_w"))
-        )
+        context |= tornado_context(run) | result_parts(run, request.GET.get("series", ""))
     return render(request, "twin/run_detail.html", context)
+
+
+def result_parts(run: Run, series: str) -> dict[str, SafeString]:
+    """Return the results in two parts, around the tornado: a run that is done stays as it is, so they are kept."""
+    layout, site = run.layout, run.layout.site
+    shown = series if series in SERIES_BY_NAME else "meter_power_w"
+    key = (run.id, run.attempt, run.finished_at, shown, layout.pk, layout.slug, layout.name, site.slug, site.name)
+
+    @cache
+    def context() -> dict[str, Any]:
+        return {"run": run, "layout": layout, "site": site} | result_context(run) | series_context(run, shown)
+
+    return {
+        "first_part": kept("twin/run/_results_first.html", key, context),
+        "second_part": kept("twin/run/_results_second.html", key, context),
+    }
 
 
 def result_context(run: Run) -> dict:

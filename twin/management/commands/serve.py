@@ -30,6 +30,7 @@ POLL_S = 0.2
 SOURCES_EVERY_S = 3.0  # how often it is looked whether there are telemetry sources to read
 STOP_S = 4.0  # a run that is being solved then is queued again at the next start
 MAX_RESTART_DELAY_S = 30.0
+MOST_PROCESSES = 64
 MOST_SOLVERS = 4  # of the default; each has some 100 MB of its own
 WARM_UP = "twin.tasks.warm_up"  # by name: the module of tasks loads the solvers
 COMPILING_S = 300.0  # that the worker waits at a first start, while the solver processes compile for both
@@ -75,7 +76,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser) -> None:
         parser.add_argument("bind", nargs="?", default="127.0.0.1:8000", metavar="ADDR:PORT")
-        parser.add_argument("--threads", type=int, default=8, help="requests served at once (default 8)")
+        parser.add_argument(
+            "--threads", type=int, default=8, help="requests served at once by each process (default 8)"
+        )
+        parser.add_argument("--processes", type=int, default=1, help="web processes on this address (default 1)")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         parser.add_argument(
             "--solvers",
@@ -92,12 +96,15 @@ class Command(BaseCommand):
         *args,
         bind: str,
         threads: int,
+        processes: int,
         solvers: int,
         concurrency: int,
         no_worker: bool,
         no_sources: bool,
         **options,
     ) -> None:
+        if not 1 <= processes <= MOST_PROCESSES:
+            raise CommandError(f"--processes is {processes}; must be from 1 to {MOST_PROCESSES}")
         host, port = _address(bind)
         lock = _only_one_here()
         for left in settings.TWIN_METRICS_DIR.glob("*.db"):
@@ -116,8 +123,12 @@ class Command(BaseCommand):
             self._say(f"{n_waiting} unfinished run(s) resumed.")
         if settings.TWIN_SOLVES_HERE:
             solvers = 0  # the web process does
-        told = {"TWIN_SOLVERS": str(solvers), "MALLOC_ARENA_MAX": "2"}  # many threads, each with little of its own
-        children = {"web": Child(_web_command(host, port, threads), told)}
+        told = {
+            "TWIN_SOLVERS": str(solvers),
+            "TWIN_WEB_PROCESSES": str(processes),
+            "MALLOC_ARENA_MAX": "2",
+        }  # many threads, each with little of its own
+        children = {"web": Child(_web_command(host, port, threads, processes), told)}
         if solvers:
             children["solvers"] = Child(_solver_command(solvers), {"OMP_NUM_THREADS": "1"} | told)
         if not no_worker:
@@ -270,10 +281,10 @@ def _reachable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
-def _web_command(host: str, port: int, threads: int) -> list[str]:
+def _web_command(host: str, port: int, threads: int, processes: int = 1) -> list[str]:
     bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     waiting = 0 if settings.TWIN_SOLVES_HERE else solver_door.MOST_OPEN  # each holds a thread, and no page waits for it
-    return _gunicorn("twin.wsgi", bind, 1) + ["--threads", str(threads + waiting), "--graceful-timeout", "2"]
+    return _gunicorn("twin.wsgi", bind, processes) + ["--threads", str(threads + waiting), "--graceful-timeout", "2"]
 
 
 def _solver_command(n: int) -> list[str]:
