@@ -145,7 +145,7 @@ def measure(size: Size) -> tuple[list[Phase], dict[str, Memory]]:
             _wait_until_answered(port, planners, serve, Path(home) / "log")
             fresh = iter(planners)
             phases = [_phase(size, n_edits, list(islice(fresh, n)), port, serve.pid) for n, n_edits in size.phases]
-            return phases, {role: _memory(pids) for role, pids in _processes(serve.pid).items()}
+            return phases, {role: _memory(pids) for role, pids in processes_of(serve.pid).items()}
         finally:
             serve.send_signal(signal.SIGINT)
             serve.wait()
@@ -174,7 +174,7 @@ def _wait_until_answered(port: int, planners: list[Planner], serve: subprocess.P
 
 def _phase(size: Size, n_edits: int, planners: list[Planner], port: int, serve: int) -> Phase:
     log, done = Log(), threading.Event()
-    before = {role: sum(map(_cpu_s, pids)) for role, pids in _processes(serve).items()}
+    before = {role: sum(map(cpu_s_of, pids)) for role, pids in processes_of(serve).items()}
     started_s = time.perf_counter()
     drawing = [
         threading.Thread(target=draw, args=(port, planner, edits_of(i, n_edits, size.pause_s, size.n_racks), log))
@@ -188,7 +188,7 @@ def _phase(size: Size, n_edits: int, planners: list[Planner], port: int, serve: 
     done.set()
     reading.join()
     wall_s = time.perf_counter() - started_s
-    cpu_s = {role: sum(map(_cpu_s, pids)) - before[role] for role, pids in _processes(serve).items()}
+    cpu_s = {role: sum(map(cpu_s_of, pids)) - before[role] for role, pids in processes_of(serve).items()}
     if not log.answer_s or not log.page_s:
         raise RuntimeError(f"nothing was answered: {dict(log.ends)} {log.refusals[:3]}")
     return Phase(
@@ -196,7 +196,7 @@ def _phase(size: Size, n_edits: int, planners: list[Planner], port: int, serve: 
     )
 
 
-def _processes(serve: int) -> dict[str, list[int]]:
+def processes_of(serve: int) -> dict[str, list[int]]:
     """Return the processes of each role under `serve`."""
     parents = {}
     for entry in Path("/proc").iterdir():
@@ -217,7 +217,7 @@ def _processes(serve: int) -> dict[str, list[int]]:
     return found
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s_of(pid: int) -> float:
     """Return the CPU seconds of a process and of its children that have ended."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
