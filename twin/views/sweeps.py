@@ -167,13 +167,21 @@ def sweep_detail(request: HttpRequest, sweep: UUID) -> HttpResponse:
     shown = [figure, *(BY_NAME[name] for name in SHOWN_FIGURES if name != sweep.figure)]
     ranked = asked.ranking(sweep, list(sweep.points.all()))
     run = asked.as_described(sweep)
+    axes = [(axis["object"], _words(axis["field"])) for axis in sweep.axes]
+
+    def figures(known: dict[str, float | None] | None) -> list[tuple[str, float | None, str]]:
+        return [(f.label, (known or {}).get(f.name), f.unit) for f in shown]
+
     context |= {
         "figure": figure,
         "shown": shown,
-        "axes": [(axis["object"], _words(axis["field"])) for axis in sweep.axes],
-        "rows": [(row, [((row.point.figures or {}).get(f.name), f.unit) for f in shown]) for row in ranked],
+        "axes": axes,
+        "rows": [
+            (row, list(zip((field for _, field in axes), row.point.values, strict=True)), figures(row.point.figures))
+            for row in ranked
+        ],
         "described": run,
-        "described_figures": [((run.figures or {}).get(f.name), f.unit) for f in shown] if run else [],
+        "described_figures": figures(run.figures) if run else [],
     }
     part = "twin/sweep/_points.html" if request.htmx else "twin/sweep.html"
     return render(request, part, context)
