@@ -1,5 +1,6 @@
 """What Prometheus reads: counts of all processes of this machine, and the state of the database that all share."""
 
+import os
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -24,6 +25,18 @@ def counted() -> CollectorRegistry:
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(settings.TWIN_METRICS_DIR))
     return registry
+
+
+def counts_drop() -> None:
+    """Remove the counts of processes of this machine that have ended."""
+    for file in settings.TWIN_METRICS_DIR.glob("*_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            file.unlink(missing_ok=True)
+        except (ValueError, OSError):
+            continue  # no process's, or somebody else's
 
 
 def exposition() -> bytes:

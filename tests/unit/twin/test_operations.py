@@ -4,6 +4,9 @@ import io
 import ipaddress
 import json
 import logging
+import os
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -19,6 +22,7 @@ from tests.small_run import done_run, small_result, small_scenario, use_solver
 from twin import log_ids
 from twin.models import Run, Worker
 from twin.operations import doctor, health, status
+from twin.operations import metrics as metrics_of_processes
 from twin.runs import execution, services
 from twin.telemetry import store
 
@@ -290,3 +294,13 @@ def test_the_doctor_finds_a_key_that_others_may_read_and_settings_that_show_code
     )
     settings.DEBUG = True
     assert not doctor._configuration().ok
+
+
+def test_counts_of_ended_processes_are_dropped_and_those_of_living_ones_kept(settings, tmp_path):
+    settings.TWIN_METRICS_DIR = tmp_path
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    living = tmp_path / f"histogram_{os.getpid()}.db"
+    for file in (tmp_path / f"counter_{ended.stdout.strip()}.db", living, tmp_path / "odd_name.db"):
+        file.touch()
+    metrics_of_processes.counts_drop()
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([living.name, "odd_name.db"])

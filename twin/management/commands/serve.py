@@ -24,6 +24,7 @@ from power_cooling.first_use import is_compiled
 from twin import solver_door
 from twin.models import TelemetrySource
 from twin.onboarding import first_start
+from twin.operations.metrics import counts_drop
 from twin.runs import jobs, ring
 
 POLL_S = 0.2
@@ -107,8 +108,7 @@ class Command(BaseCommand):
             raise CommandError(f"--processes is {processes}; must be from 1 to {MOST_PROCESSES}")
         host, port = _address(bind)
         lock = _only_one_here()
-        for left in settings.TWIN_METRICS_DIR.glob("*.db"):
-            left.unlink(missing_ok=True)  # counts of processes of the last start
+        counts_drop()
         _check_free(host, port)
         try:
             if not connection.introspection.table_names():
@@ -154,6 +154,7 @@ class Command(BaseCommand):
             _stop_all(children)
             if settings.EMBEDDED_BROKER and not no_worker:
                 jobs.recover(all_running=True)
+            counts_drop()
             lock.close()
 
     def _say(self, line: str) -> None:
