@@ -20,7 +20,7 @@ from twin.core.telemetry.quantities import QUANTITIES, Quantity, Unit, split_poi
 from twin.core.telemetry.tables import Table, listed, plain_cell, read_table
 
 FORMATS = ("long-csv", "wide-csv")
-LATER_FORMATS = ("parquet", "prometheus")
+LATER_FORMATS = ("parquet",)
 DATES = ("iso", "day-first", "month-first")
 ROW_FIELDS = ("time", "point", "value", "unit", "quality")
 TIME_COLUMNS = ("time", "timestamp", "datetime", "date")
@@ -250,7 +250,11 @@ def propose(points: Mapping[str, str], objects: Iterable[str]) -> list[Proposal]
     plain = [
         (name, words) for name in there if (words := _words(name.rpartition("/")[2])) and "accelerators" not in name
     ]
-    found = [_proposal(point, unit, known, plain) for point, unit in points.items()]
+    return each_once([_proposal(point, unit, known, plain) for point, unit in points.items()])
+
+
+def each_once(found: Sequence[Proposal]) -> list[Proposal]:
+    """Return proposals in which an object's quantity goes to the surest point only."""
     best: dict[tuple[str, str], Proposal] = {}
     for entry in found:
         if entry.mapped:
