@@ -163,7 +163,7 @@ HELP: dict[str, Help] = {
     "fabric.oversubscription": Help("1 scale-out, 2 to 4 front-end", "reference architectures of NVIDIA"),
     "cpuserver.name": Help("e.g. Tool servers", OURS, "Name of the servers; unique in the layout."),
     "cpuserver.product": Help("two-socket servers of 256 to 384 cores", CATALOGUE),
-    "cpuserver.n_units": Help("what a run of the layout says it needs", OURS),
+    "cpuserver.n_units": Help("what a run of the layout says it needs", "the run's own count of cores"),
     "storage.name": Help("e.g. Cache tier", OURS, "Name of the storage; unique in the layout."),
     "storage.purpose": Help("shared; a cache tier where agents or chats pause", OURS),
     "storage.product": Help("flash of 0.5 to 1 PB a unit", CATALOGUE),
