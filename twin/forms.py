@@ -49,6 +49,7 @@ class ScenarioForm(Described, forms.ModelForm):
             "engine",
             "engine_version",
             "weight_precision",
+            "kv_precision",
             "allow_drafts",
             "draft_tokens",
             "draft_acceptance_frac",
@@ -65,6 +66,7 @@ class ScenarioForm(Described, forms.ModelForm):
         labels = {
             "serving_mode": "Prefill and decode",
             "engine_version": "Engine's release",
+            "kv_precision": "KV cache precision",
             "allow_drafts": "Draft tokens (MTP)",
             "draft_tokens": "Drafted tokens per step",
             "draft_acceptance_frac": "Acceptance of drafts [0–1]",
@@ -110,6 +112,7 @@ class WorkloadSet(forms.BaseInlineFormSet):
 WORKLOAD_FIELDS = (
     "workload",
     "model",
+    "checkpoint",
     "configuration",
     "accelerator_share_frac",
     "requests_per_s",

@@ -82,6 +82,8 @@ def serving_frontier(
     allow_drafts: bool = False,
     drafting: Drafting = USUAL_DRAFTING,
     engine_version: str = "",
+    kv_precision: str = "",
+    checkpoint: str = "",
     power_cap_w: float | None = None,
     restrictions: Restrictions = FREE,
     pin: Pin | None = None,
@@ -99,7 +101,7 @@ def serving_frontier(
         What serves what to whom.
     max_accelerators : int
         Of one unit.
-    precisions, engine, allow_drafts, drafting, engine_version
+    precisions, engine, allow_drafts, drafting, engine_version, kv_precision, checkpoint
         As for `compute.steady.serving.best_configuration`.
     allow_disaggregated : bool
         Whether prefill may run on instances of its own, in the ratio that keeps up with decoding.
@@ -124,26 +126,17 @@ def serving_frontier(
             return _nothing("; ".join(refusals))
         spread = tuple(dict.fromkeys(p for p in (pin.parallelism, pin.prefill) if p is not None))
         precisions = (pin.precision,) if pin.precision else precisions
-        if pin.checkpoint:
-            tried = tuple(precisions or allowed_precisions(accelerator, model))
-            try:
-                model = with_checkpoint(model, pin.checkpoint, tried[0])
-            except ValueError as refusal:
-                return _nothing(str(refusal))
-            precisions = tried[:1]
-        drafts, drafting = (pin.draft_tokens,), pin.drafting
+        try:
+            pin = pin.stored(kv_precision, checkpoint)
+            with_checkpoint(model, pin.checkpoint, pin.precision)
+        except ValueError as refusal:
+            return _nothing(str(refusal))
+        drafts, drafting, kv_precision, checkpoint = (pin.draft_tokens,), pin.drafting, pin.kv_precision, pin.checkpoint
     workload = within_context(workload, model)
-    software = Software(engine, engine_version, replace(drafting, tokens=None))
+    software = Software(engine, engine_version, replace(drafting, tokens=None), kv_precision, checkpoint)
+    tried = tuple(precisions) if precisions else allowed_precisions(accelerator, model)
     instances, reason = build_instances(
-        coefficients,
-        accelerator,
-        model,
-        workload,
-        spread,
-        tuple(precisions) if precisions else allowed_precisions(accelerator, model),
-        draft_tokens=drafts,
-        **software.arguments,
-        kv_precision=pin.kv_precision if pin is not None else "",
+        coefficients, accelerator, model, workload, spread, tried, draft_tokens=drafts, **software.arguments
     )
     if instances is None:
         return _nothing(reason)

@@ -19,7 +19,7 @@ from compute.calibration.cases import (
 from compute.calibration.coefficients import CoefficientSet, split_values
 from compute.calibration.fitting import SEATS
 from compute.calibration.power_fit import power_coefficients
-from compute.model_shapes import ModelShape
+from compute.model_shapes import ModelShape, with_checkpoint
 from compute.steps.closed_loop import Scheduling
 from compute.steps.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, memory_reason, workspace_bytes
 from compute.steps.power import PowerCoefficients
@@ -151,6 +151,7 @@ def build_instances(
     drafting: Drafting = USUAL_DRAFTING,
     mode: str = "aggregated",
     kv_precision: str = "",
+    checkpoint: str = "",
 ) -> tuple[Instances | None, str]:
     """Return the candidates (every parallelism, precision and draft) that fit, or None and why the roomiest does not.
 
@@ -174,11 +175,13 @@ def build_instances(
         "aggregated", or "disaggregated" where instances only read prompts or only generate.
     kv_precision : str
         Of the cache; blank for what engines pair with the weights.
+    checkpoint : str
+        Published weights that differ from their precision's usual; only precisions that it is stored in are tried.
 
     Raises
     ------
     ValueError
-        If the engine or a precision is unknown.
+        If the engine, a precision or the checkpoint is unknown.
     """
     name = engine_name(engine) if engine else usual_engine(coefficients, accelerator.name)
     drafts = drafting.kind if any(draft_tokens) else "none"
@@ -186,11 +189,18 @@ def build_instances(
         return None, strange
     context = workload.input_tokens + workload.output_tokens
     works, spread, chosen, reasons = [], [], [], []
+    others = ""  # why a precision is none of the checkpoint's
     for precision in precisions:
+        stored = with_checkpoint(model, checkpoint, precision)
+        try:
+            stored.checkpoint(precision)
+        except ValueError as refusal:
+            others = str(refusal)
+            continue
         for parallelism in parallelisms:
             work = deployment_work(
                 accelerator,
-                model,
+                stored,
                 parallelism,
                 weight_precision=precision,
                 kv_precision=kv_precision or usual_kv_precision(precision),
@@ -204,7 +214,7 @@ def build_instances(
             spread.append(parallelism)
             chosen.append(precision)
     if not works:
-        return None, max(reasons)[1] if reasons else "no parallelism or precision to try"
+        return None, max(reasons)[1] if reasons else others or "no parallelism or precision to try"
     attributes = [
         deployment_attributes(
             accelerator,

@@ -10,7 +10,7 @@ A pin is written as pages write configurations, so that one that was found can b
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from compute.accelerators import PRECISION_NAMES, WEIGHT_PRECISIONS, Accelerator, precision_named
@@ -40,16 +40,26 @@ class Software:
         Release; blank: none in particular.
     drafting : Drafting
         How tokens are drafted where they are.
+    kv_precision : str
+        Of the cache; blank: what engines pair with the weights.
+    checkpoint : str
+        Published weights that differ from their precision's usual; blank: those.
     """
 
     engine: str = ""
     engine_version: str = ""
     drafting: Drafting = USUAL_DRAFTING
+    kv_precision: str = ""
+    checkpoint: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kv_precision and self.kv_precision not in KV_BYTES:
+            raise ValueError(f"kv_precision is {self.kv_precision!r}; must be one of {', '.join(KV_BYTES)}")
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The same by name, for those who take them one by one."""
-        return {"engine": self.engine, "engine_version": self.engine_version, "drafting": self.drafting}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +174,24 @@ class Pin:
                     else "",
                 }
         return {name: value for name, value in found.items() if value}
+
+    def stored(self, kv_precision: str, checkpoint: str) -> "Pin":
+        """Return the same with what is said of cache and checkpoint beside it, where it says nothing itself.
+
+        Raises
+        ------
+        ValueError
+            If both say something and not the same.
+        """
+        said: dict[str, Any] = {}
+        for name, beside, inside in (
+            ("kv_precision", kv_precision, self.kv_precision),
+            ("checkpoint", checkpoint, self.checkpoint),
+        ):
+            if beside and inside and beside != inside:
+                raise ValueError(f"{name} is {beside!r} and the configuration says {inside!r}; leave one of them out")
+            said[name] = inside or beside
+        return replace(self, **said)
 
     def refusals(self, accelerator: Accelerator, model: ModelShape, workload: Workload, most: float) -> list[str]:
         """Return why no engine runs a model so, or why it does not fit among `most` accelerators; empty if it does."""

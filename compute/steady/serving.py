@@ -23,7 +23,7 @@ from compute.accelerators import PRECISIONS, Accelerator
 from compute.calibration.cases import engine_name
 from compute.calibration.coefficients import CoefficientSet
 from compute.calibration.uncertainty import half_bands, run_kind
-from compute.model_shapes import ModelShape, with_checkpoint
+from compute.model_shapes import ModelShape
 from compute.steady.instances import (
     Instances,
     build_instances,
@@ -184,6 +184,8 @@ def best_configuration(
     allow_drafts: bool = False,
     drafting: Drafting = USUAL_DRAFTING,
     engine_version: str = "",
+    kv_precision: str = "",
+    checkpoint: str = "",
     restrictions: Restrictions = FREE,
     of_accelerators: int | None = None,
 ) -> ConfigurationChoice:
@@ -213,6 +215,8 @@ def best_configuration(
         often as is predicted. With a number of tokens, that many are drafted.
     engine_version : str
         Release of the engine; blank for none in particular.
+    kv_precision, checkpoint : str
+        Of the cache, and published weights that differ from their precision's usual; blank for what is usual.
     restrictions : Restrictions
         What the search may not take.
     of_accelerators : int, optional
@@ -234,11 +238,9 @@ def best_configuration(
         targets,
         max_accelerators,
         tuple(precisions) if precisions else None,
-        engine,
+        Software(engine, engine_version, drafting, kv_precision, checkpoint),
         allow_disaggregated,
         allow_drafts,
-        drafting,
-        engine_version,
         restrictions,
         of_accelerators,
     )
@@ -253,11 +255,9 @@ def _best_configuration(
     targets: LatencyTargets,
     max_accelerators: int,
     precisions: tuple[str, ...] | None,
-    engine: str,
+    software: Software,
     allow_disaggregated: bool,
     allow_drafts: bool,
-    drafting: Drafting,
-    engine_version: str,
     restrictions: Restrictions,
     of_accelerators: int | None,
 ) -> ConfigurationChoice:
@@ -266,10 +266,10 @@ def _best_configuration(
     tried = precisions or allowed_precisions(accelerator, model)
     spread = restrictions.allowed(accelerator, candidate_parallelisms(accelerator, model, max_accelerators))
     where = f"{model.name} on up to {max_accelerators} x {accelerator.name}"
-    drafts, refusals = drafts_to_try(model, drafting) if allow_drafts else ((0,), ())
+    drafts, refusals = drafts_to_try(model, software.drafting) if allow_drafts else ((0,), ())
     if refusals:
         return ConfigurationChoice(None, "; ".join(refusals), 0.0, 0)
-    software = Software(engine, engine_version, replace(drafting, tokens=None))
+    software = replace(software, drafting=replace(software.drafting, tokens=None))
     instances, reason = build_instances(
         coefficients, accelerator, model, workload, spread, tried, draft_tokens=drafts, **software.arguments
     )
@@ -307,7 +307,7 @@ def _best_configuration(
         ]
         why = " and ".join(misses) or "no configuration keeps both targets at once"
         return ConfigurationChoice(None, f"{where}: {why}", 0.0, len(units))
-    notes = [note, _version_note(coefficients, accelerator, engine, engine_version)]
+    notes = [note, _version_note(coefficients, accelerator, software.engine, software.engine_version)]
     return ConfigurationChoice(found, "", top * workload.output_tokens, len(units), "; ".join(filter(None, notes)))
 
 
@@ -467,6 +467,8 @@ def pinned_configuration(
     precisions: Sequence[str] | None = None,
     engine: str = "",
     engine_version: str = "",
+    kv_precision: str = "",
+    checkpoint: str = "",
 ) -> ConfigurationChoice:
     """Return a configuration that was decided, in the best precision where it leaves that open.
 
@@ -476,15 +478,20 @@ def pinned_configuration(
         As decided.
     max_accelerators : float
         That there are; a unit may span scale-up domains.
-    coefficients, accelerator, model, workload, targets, precisions, engine, engine_version
-        As for `best_configuration`.
+    coefficients, accelerator, model, workload, targets, precisions, engine, engine_version, kv_precision, checkpoint
+        As for `best_configuration`; cache and checkpoint count where the pin says nothing of them.
 
     Returns
     -------
     ConfigurationChoice
         With a reason in place of a configuration where no engine runs it, it does not fit or keeps no target.
     """
-    reasons = pin.refusals(accelerator, model, workload, max_accelerators)
+    reasons = []
+    try:
+        pin = pin.stored(kv_precision, checkpoint)
+    except ValueError as refusal:
+        reasons.append(str(refusal))
+    reasons += pin.refusals(accelerator, model, workload, max_accelerators)
     tried = (pin.precision,) if pin.precision else tuple(precisions or allowed_precisions(accelerator, model))
     found: list[tuple[float, Configuration]] = []
     if not reasons:
@@ -746,13 +753,12 @@ def _configured(
     coefficients: CoefficientSet, configuration: Configuration, workload: Workload
 ) -> tuple[Instances, Instances | None]:
     """Return the (decode) instance and, where prefill runs apart, the prefill instance."""
-    model = with_checkpoint(configuration.model, configuration.checkpoint, configuration.weight_precision)
 
     def of_pool(parallelism: Parallelism) -> Instances:
         instances, reason = build_instances(
             coefficients,
             configuration.accelerator,
-            model,
+            configuration.model,
             workload,
             [parallelism],
             [configuration.weight_precision],
@@ -762,6 +768,7 @@ def _configured(
             draft_tokens=(configuration.draft_tokens,),
             mode="disaggregated" if configuration.is_disaggregated else "aggregated",
             kv_precision=configuration.kv_precision,
+            checkpoint=configuration.checkpoint,
         )
         if instances is None:
             raise ValueError(f"{configuration.model.name} on {configuration.accelerator.name}: {reason}")

@@ -193,6 +193,11 @@ HELP: dict[str, Help] = {
     "scenario.draft_tokens": Help("empty, or 1 to 3", "the engine's settings"),
     "scenario.draft_acceptance_frac": Help("empty: predicted; 0.5 to 0.9", "your engine's log"),
     "scenario.weight_precision": Help("the lowest it runs", "measured serving at FP8 and FP4; see Validation"),
+    "scenario.kv_precision": Help(
+        "as engines pair it: FP8 beside FP8 and FP4 weights",
+        "the engine's settings",
+        "Precision of the KV cache: FP8 holds twice as many tokens as BF16.",
+    ),
     "scenario.accelerator_power_limit_w": Help("empty, or 60 to 100 % of the thermal design power", CATALOGUE),
     "scenario.admission": Help("wait", "your gateway's settings"),
     "scenario.cache_tier_bytes": Help("empty, or 1e11 to 1e12", "your engine's settings; data sheet of the host"),
@@ -205,6 +210,11 @@ HELP: dict[str, Help] = {
     "scenario.notes": Help("the question in a sentence", OURS),
     "scenarioworkload.workload": Help("one of nine", CATALOGUE, "Use case: lengths, latency targets and daily shape."),
     "scenarioworkload.model": Help("empty takes the recommended one with most tokens per watt", CATALOGUE),
+    "scenarioworkload.checkpoint": Help(
+        "empty, or a repository's name: Llama-3.1-405B-Instruct-FP8",
+        "the model's page; the engine's settings",
+        "Published weights that differ from their precision's usual. Empty: the usual ones.",
+    ),
     "scenarioworkload.configuration": Help("empty, or the configuration that a run shows", "the run's page"),
     "scenarioworkload.accelerator_share_frac": Help(
         "0.5 and 0.25: two to one",

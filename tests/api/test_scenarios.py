@@ -164,6 +164,20 @@ def test_a_configuration_is_pinned_and_the_search_restricted(planner, body):
     body |= {"allow_drafts": True, "draft_tokens": 2, "draft_acceptance_frac": 0.7, "engine_version": "0.5.9"}
     shown = planner.post(ADDRESS, body | {"slug": "drafting"}).json()
     assert (shown["draft_tokens"], shown["draft_acceptance_frac"], shown["engine_version"]) == (2, 0.7, "0.5.9")
+    stored = body | {"slug": "stored", "kv_precision": "bf16", "workloads": [dict(body["workloads"][0])]}
+    stored["workloads"][0] |= {"checkpoint": "attention-bf16"}
+    shown = planner.post(ADDRESS, stored).json()
+    assert "id" in shown, shown
+    assert (shown["kv_precision"], shown["workloads"][0]["checkpoint"]) == ("bf16", "attention-bf16")
+    for change, words in (
+        ({"checkpoint": "mine"}, "checkpoint 'mine' is unknown; known of llama-3.1-70b are"),
+        ({"model": None}, "Say whose checkpoint it is"),
+        ({"configuration": "TP 8, checkpoint other"}, "and the configuration says"),
+    ):
+        wrong = stored | {"slug": "wrong", "workloads": [stored["workloads"][0] | change]}
+        refused = planner.post(ADDRESS, wrong)
+        assert refused.status_code == 400
+        assert words in str(refused.json())
     refused = planner.post(ADDRESS, body | {"slug": "another", "allow_drafts": False})
     assert refused.status_code == 400
     assert "Nothing may be drafted here" in refused.json()["message"]

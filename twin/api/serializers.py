@@ -45,6 +45,7 @@ class ScenarioWorkloadSerializer(KnownFields, serializers.ModelSerializer):
         fields = [
             "workload",
             "model",
+            "checkpoint",
             "configuration",
             "accelerator_share_frac",
             "requests_per_s",
@@ -81,6 +82,7 @@ class ScenarioSerializer(KnownFields, serializers.ModelSerializer):
             "engine",
             "engine_version",
             "weight_precision",
+            "kv_precision",
             "allow_drafts",
             "draft_tokens",
             "draft_acceptance_frac",

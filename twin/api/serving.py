@@ -20,6 +20,7 @@ from twin.floor.products import accelerator_of
 
 ENGINES = ("trtllm", "vllm", "sglang")
 PRECISIONS = ("bf16", "fp8", "fp4", "int4")
+KV_PRECISIONS = ("bf16", "fp8")
 MODES = ("any", "aggregated", "disaggregated")  # of compute.steady.pins, for the same reason as below
 MAX_ROWS = 1000
 MOST_ACCELERATORS = (
@@ -107,6 +108,16 @@ class ServingQuestionSerializer(KnownFields, serializers.Serializer):
         help_text="Release of the engine, e.g. `0.5.9`. Default: none in particular.",
     )
     precision = NameField(PRECISIONS, required=False, help_text="Of the weights. Default: the best of those possible.")
+    kv_precision = NameField(
+        KV_PRECISIONS, required=False, help_text="Of the cache. Default: what engines pair with the weights."
+    )
+    checkpoint = serializers.RegexField(
+        r"^[\w./+-]+$",
+        max_length=80,
+        required=False,
+        help_text="Published weights that differ from their precision's usual, e.g. `Llama-3.1-405B-Instruct-FP8`. "
+        "Default: the usual ones.",
+    )
     max_accelerators = WholeField(
         least=1, most=MOST_ACCELERATORS, required=False, help_text="Of one unit. Default: the scale-up domain."
     )

@@ -21,6 +21,7 @@ SCENARIO_FIELDS = (
     "engine",
     "engine_version",
     "weight_precision",
+    "kv_precision",
     "admission",
     "accelerator_power_limit_w",
     "cache_tier_bytes",
@@ -45,6 +46,7 @@ OPTIONAL_COUNTS = ("max_ranks", "draft_tokens")
 WORKLOAD_FIELDS = (
     "workload",
     "model",
+    "checkpoint",
     "configuration",
     "accelerator_share_frac",
     "requests_per_s",
@@ -81,6 +83,8 @@ def _scenario_document(scenario: Scenario) -> dict[str, Any]:
         found["serving_mode"] = scenario.serving_mode
     if not scenario.allow_pipelines:
         found["allow_pipelines"] = False
+    if scenario.kv_precision != "auto":
+        found["kv_precision"] = scenario.kv_precision
     if scenario.engine_version:
         found["engine_version"] = scenario.engine_version
     if scenario.allow_drafts:
@@ -92,6 +96,7 @@ def _scenario_document(scenario: Scenario) -> dict[str, Any]:
         Line(
             {"workload": share.workload.slug}
             | ({"model": share.model.slug} if share.model_id else {})
+            | ({"checkpoint": share.checkpoint} if share.checkpoint else {})
             | ({"configuration": share.configuration} if share.configuration else {})
             | {"accelerator_share_frac": float(share.accelerator_share_frac)}
             | ({} if share.requests_per_s is None else {"requests_per_s": float(share.requests_per_s)})
@@ -156,7 +161,7 @@ def _scenario_load(site: Site, slug: str, entry: dict[str, Any]) -> None:
     where = f"scenarios[{slug}]"
     scenario = Scenario.objects.filter(site=site, slug=slug).first() or Scenario(site=site, slug=slug)
     scenario.name = text(entry.get("name"), f"{where}.name")
-    for name in ("notes", "engine", "engine_version", "weight_precision", "serving_mode", "admission"):
+    for name in ("notes", "engine", "engine_version", "weight_precision", "kv_precision", "serving_mode", "admission"):
         default = Scenario._meta.get_field(name).get_default()
         setattr(scenario, name, default if entry.get(name) is None else text(entry[name], f"{where}.{name}"))
     for name in OPTIONAL_NUMBERS:
@@ -202,8 +207,9 @@ def _share_load(scenario: Scenario, entry: dict[str, Any], where: str) -> None:
         workload=_product(entry.get("workload"), "workloads", f"{where}.workload"),
         model=None if entry.get("model") is None else _product(entry["model"], "models", f"{where}.model"),
     )
-    if entry.get("configuration") is not None:
-        share.configuration = text(entry["configuration"], f"{where}.configuration")
+    for name in ("configuration", "checkpoint"):
+        if entry.get(name) is not None:
+            setattr(share, name, text(entry[name], f"{where}.{name}"))
     for name in ("accelerator_share_frac", "requests_per_s", "peak_load_frac", "tool_core_s"):
         if entry.get(name) is not None:
             setattr(share, name, number(entry[name], f"{where}.{name}"))

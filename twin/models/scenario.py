@@ -4,6 +4,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
+from compute.model_shapes import model_shape_from_entry, with_checkpoint
 from compute.steady.pins import pin_from_text
 from compute.steps.rules import MOST_DRAFT_TOKENS
 from facility.models import Product, Site, Weather
@@ -65,6 +66,12 @@ class Scenario(models.Model):
             ("fp4", "FP4"),
             ("int4", "INT4 (AWQ, GPTQ)"),
         ],
+    )
+    kv_precision = models.CharField(
+        max_length=8,
+        default="auto",
+        choices=[("auto", "as engines pair it with the weights"), ("bf16", "BF16"), ("fp8", "FP8")],
+        help_text="Precision of the KV cache: FP8 holds twice as many tokens as BF16.",
     )
     serving_mode = models.CharField(
         max_length=16,
@@ -167,6 +174,13 @@ class ScenarioWorkload(models.Model):
         limit_choices_to={"kind": "models"},
         help_text="Empty: of the models that the use case recommends, the one with most tokens per watt.",
     )
+    checkpoint = models.CharField(
+        max_length=80,
+        blank=True,
+        default="",
+        validators=[RegexValidator(r"^[\w./+-]+$", "A name or repository, as in Llama-3.1-405B-Instruct-FP8.")],
+        help_text="Published weights of the model that differ from their precision's usual; empty: the usual ones.",
+    )
     configuration = models.CharField(
         max_length=160,
         blank=True,
@@ -207,6 +221,19 @@ class ScenarioWorkload(models.Model):
 
     def __str__(self) -> str:
         return f"{self.workload} in {self.scenario}"
+
+    def clean(self) -> None:
+        """Refuse a checkpoint that is none of the model's, or another than the configuration names."""
+        if not self.checkpoint:
+            return
+        if self.model is None:
+            raise ValidationError({"checkpoint": "Say whose checkpoint it is: choose a model, or leave it empty."})
+        try:
+            with_checkpoint(model_shape_from_entry({"id": self.model.slug, **self.model.facts}), self.checkpoint, "")
+            if self.configuration:
+                pin_from_text(self.configuration).stored("", self.checkpoint)
+        except ValueError as refusal:
+            raise ValidationError({"checkpoint": str(refusal)}) from refusal
 
     @property
     def share_of_layout_frac(self) -> float:

@@ -80,6 +80,8 @@ def answer(asked: dict) -> dict:
         asked.get("configuration", ""),
         asked.get("engine_version", ""),
         Drafting(asked.get("speculative", BUILT_IN[0]), asked.get("draft_tokens"), asked.get("draft_acceptance")),
+        asked.get("kv_precision", ""),
+        asked.get("checkpoint", ""),
     )
     understood = {
         "accelerator": accelerator["id"],
@@ -90,6 +92,8 @@ def answer(asked: dict) -> dict:
         "target_itl_s": itl_s,
         "engine": question.engine,
         "precision": question.precision,
+        "kv_precision": question.kv_precision,
+        "checkpoint": question.checkpoint,
         "max_accelerators": n,
         "power_cap_w": question.power_cap_w,
         "cache_tier_bytes": question.cache_tier_bytes,

@@ -85,7 +85,7 @@ def checks(data: Path) -> Iterator[Check]:
     for unit in UNITS:
         accelerator, model, precision, engine, n_prefill, prefill_ranks, decode_ranks = unit
         pools = {
-            name: _pool(accelerator, model, n, precision, engine, replicas=n_replicas)
+            name: _pool(accelerator, model, n, precision, engine, replicas=n_replicas, mode="disaggregated")
             for name, n, n_replicas in (("pool", prefill_ranks, n_prefill), ("decode_pool", decode_ranks, 1))
         }
         name = f"{model}, {n_prefill} x {prefill_ranks} {accelerator} for prompts"
@@ -193,13 +193,22 @@ def _both_phases(deployment: tuple, drafts: int, workload: Workload) -> LoadLine
 def _unit_line(unit: tuple, workload: Workload) -> LoadLine:
     """Return the load line of a unit of separate prefill and decode instances."""
     accelerator, model, precision, engine, n_prefill, *ranks = unit
-    prefill, decode = (_instance(accelerator, model, n, precision, engine, workload) for n in ranks)
+    prefill, decode = (
+        _instance(accelerator, model, n, precision, engine, workload, mode="disaggregated") for n in ranks
+    )
     counts = {"prefill_instances": np.array([float(n_prefill)]), "decode_instances": np.ones(1)}
     return paired_line(prefill, decode_line(decode, workload), workload, **counts)
 
 
 def _instance(
-    accelerator: str, model: str, ranks: int, precision: str, engine: str, workload: Workload, drafts: int = 0
+    accelerator: str,
+    model: str,
+    ranks: int,
+    precision: str,
+    engine: str,
+    workload: Workload,
+    drafts: int = 0,
+    mode: str = "aggregated",
 ) -> Instances:
     """Return one fitted instance as columns."""
     instances, reason = build_instances(
@@ -211,6 +220,7 @@ def _instance(
         [precision],
         engine=engine,
         draft_tokens=(drafts,),
+        mode=mode,
     )
     if instances is None:
         raise ValueError(reason)

@@ -5,6 +5,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from compute.model_shapes import KV_BYTES
 from facility.catalogue.names import with_ids
 from facility.models import Product
 from twin.core.serving.measured import laid_beside, read_result
@@ -41,6 +42,15 @@ class MeasuredRunForm(forms.Form):
         required=False,
         choices=[FROM_FILE, *((p, p.upper()) for p in ("bf16", "fp8", "fp4", "int4"))],
         help_text="Of the checkpoint. A bench result does not say it.",
+    )
+    kv_precision = forms.ChoiceField(
+        label="KV cache precision",
+        required=False,
+        choices=[("", "as engines pair it with the weights"), *((p, p.upper()) for p in KV_BYTES)],
+        help_text="A result file does not say it.",
+    )
+    checkpoint = forms.CharField(
+        required=False, max_length=80, help_text="Published weights that are stored otherwise. Empty: the usual ones."
     )
     engine = forms.ChoiceField(
         required=False,

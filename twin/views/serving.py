@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.vary import vary_on_headers
 
+from compute.model_shapes import KV_BYTES
 from compute.steady.pins import Restrictions
 from compute.steps.rules import Drafting
 from compute.workload import workload_from_entry
@@ -33,6 +34,7 @@ from twin.models import Scenario
 FIRST = {"systems": "dgx-gb200-nvl72", "models": "deepseek-r1", "workloads": "enterprise_assistants"}
 ENGINES = Scenario._meta.get_field("engine").choices
 MODES = Scenario._meta.get_field("serving_mode").choices
+KV_PRECISIONS = [("", "as engines pair it"), *((name, name.upper()) for name in KV_BYTES)]
 N_TABLE_ROWS = 16
 
 
@@ -47,6 +49,8 @@ class Held:
     engine_version: str = ""
     draft_tokens: str = ""
     draft_acceptance: str = ""
+    kv_precision: str = ""
+    checkpoint: str = ""
 
 
 @login_required
@@ -69,6 +73,8 @@ def serving(request: HttpRequest) -> HttpResponse:
         request.GET.get("max_ranks", "").strip(),
         request.GET.get("no_pipelines") != "on",
         *(request.GET.get(name, "").strip()[:40] for name in ("engine_version", "draft_tokens", "draft_acceptance")),
+        kv_precision=request.GET.get("kv_precision", "").strip()[:40],
+        checkpoint=request.GET.get("checkpoint", "").strip()[:80],
     )
     context = {
         "choices": choices,
@@ -80,6 +86,7 @@ def serving(request: HttpRequest) -> HttpResponse:
         "drafts": drafts,
         "held": held,
         "modes": MODES,
+        "kv_precisions": KV_PRECISIONS,
     }
     if all(chosen.values()):
         context |= explored(chosen["systems"], chosen["models"], chosen["workloads"], engine, cap, tier, drafts, held)
@@ -120,6 +127,8 @@ def explored(
             configuration=held.configuration,
             engine_version=held.engine_version,
             drafting=drafting(held, drafts),
+            kv_precision=held.kv_precision,
+            checkpoint=held.checkpoint,
         )
         frontier = frontier_of(question)
     except ValueError as refusal:

@@ -8,8 +8,10 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from compute.model_shapes import KV_BYTES
 from compute.replay.formats import Reading, trace_source
 from compute.replay.summary import trace_summary
+from compute.steps.rules import MOST_DRAFT_TOKENS, Drafting
 from compute.workload import LatencyTargets
 from facility.entry import number_entry
 from facility.models import Product
@@ -46,6 +48,25 @@ class TraceForm(forms.Form):
     )
     drafts = forms.BooleanField(
         label="Draft tokens (MTP)", required=False, help_text="Whether the model's own prediction module may draft."
+    )
+    kv_precision = forms.ChoiceField(
+        label="KV cache precision",
+        required=False,
+        choices=[("", "as engines pair it"), *((name, name.upper()) for name in KV_BYTES)],
+        help_text="FP8 holds twice as many tokens as BF16.",
+    )
+    checkpoint = forms.CharField(
+        required=False, max_length=80, help_text="Published weights that are stored otherwise. Empty: the usual ones."
+    )
+    draft_tokens = number_entry.NumberField(
+        label="Drafted tokens per step",
+        required=False,
+        min_value=1,
+        max_value=MOST_DRAFT_TOKENS,
+        help_text="Empty: as many as serve best.",
+    )
+    draft_acceptance = number_entry.NumberField(
+        label="Acceptance of drafts [0–1]", required=False, min_value=0, max_value=1, help_text="Empty: predicted."
     )
     configuration = forms.CharField(
         label="Pinned configuration",
@@ -90,6 +111,16 @@ def traces(request: HttpRequest) -> HttpResponse:
     return render(request, "twin/traces.html", context)
 
 
+def _drafting(asked: dict) -> Drafting:
+    """Return how tokens are drafted; what is said of drafts where none may be is refused."""
+    tokens, kept = asked["draft_tokens"], asked["draft_acceptance"]
+    if (tokens is not None or kept is not None) and not asked["drafts"]:
+        raise ValueError("Nothing may be drafted here: tick “Draft tokens”, or leave number and acceptance empty.")
+    if tokens is not None and tokens != int(tokens):
+        raise ValueError(f"The number of drafted tokens is {tokens:g}; must be a whole number.")
+    return Drafting(tokens=None if tokens is None else int(tokens), acceptance=kept)
+
+
 def _answer(asked: dict) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(asked["file"].name).name
@@ -116,6 +147,9 @@ def _answer(asked: dict) -> dict:
             allow_drafts=asked["drafts"],
             configuration=asked["configuration"].strip(),
             engine_version=asked["engine_version"].strip(),
+            drafting=_drafting(asked),
+            kv_precision=asked["kv_precision"],
+            checkpoint=asked["checkpoint"].strip(),
         )
         best = chosen_configuration(question, targets)
     except ValueError as refusal:

@@ -182,6 +182,7 @@ def test_a_scenario_is_saved_with_its_use_cases(planner, layout, scenario):
         "slug": scenario.slug,
         "engine": "vllm",
         "weight_precision": "fp8",
+        "kv_precision": "bf16",
         "notes": "",
         "weather": "",
         "accelerator_power_limit_w": "700",
@@ -215,6 +216,7 @@ def test_a_scenario_is_saved_with_its_use_cases(planner, layout, scenario):
     scenario.refresh_from_db()
     assert (scenario.engine_version, scenario.draft_tokens, scenario.draft_acceptance_frac) == ("0.11.0", 2, 0.7)
     assert (scenario.engine, scenario.accelerator_power_limit_w) == ("vllm", 700.0)
+    assert scenario.kv_precision == "bf16"
     assert scenario.workloads.get().accelerator_share_frac == 0.5
 
 

@@ -1,9 +1,9 @@
 """Every input of a deployment reaches the answer through every door, and every door refuses the same.
 
 `INPUTS` is the table of inputs and doors: a column of `predict_serving` and /api/serving/predict/, a field of
-/api/serving/, a name of the explorer's form, a field of a scenario (its form, API and site file), an option of
-`replay_trace`. `PIN` stands where a configuration that is written out says it: in the explorer, in /api/serving/ and in
-a scenario's use cases.
+/api/serving/, a name of the explorer's form, a field of a scenario or of its use cases (form, API and site file), an
+option of `replay_trace`; `PAGES` adds a field of the trace page and of the page of measured runs. `PIN` stands where a
+configuration that is written out says it: in the explorer, in /api/serving/ and in a scenario's use cases.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import compute.calibration
@@ -20,8 +21,11 @@ from compute.calibration.cases import parse_case
 from compute.calibration.coefficients import coefficient_set
 from compute.model_shapes import model_shape_from_entry
 from compute.prediction.rows import predict_rows
+from compute.steady.instances import build_instances
 from compute.steady.pins import pin_from_text
 from compute.steady.serving import pinned_configuration
+from compute.steps.roofline import Parallelism
+from compute.steps.speculation import generation_gap_s
 from compute.workload import LatencyTargets, Workload, workload_from_entry
 from facility.catalogue import entries
 from tests.small_inputs import sheet, small_inputs
@@ -29,11 +33,13 @@ from twin.api.serializers import ScenarioSerializer, ScenarioWorkloadSerializer
 from twin.api.serving import ServingQuestionSerializer
 from twin.core.inputs.layout import WorkloadShare
 from twin.core.inputs.pools import _service
-from twin.core.serving.explore import Question, chosen_configuration, explored
+from twin.core.serving.explore import Question, chosen_configuration, explored, frontier_of
 from twin.core.serving.replicas import ReplicaOptions, replica_pool_for, replica_warnings
 from twin.forms import WORKLOAD_FIELDS, ScenarioForm
 from twin.interchange import site_file
 from twin.management.commands.replay_trace import Command
+from twin.views.measured import COUNTS, MeasuredRunForm
+from twin.views.traces import TraceForm
 
 PIN = "a pinned configuration"
 ALL_STATISTICS = "answers with mean or median and with percentiles, so none is asked for"
@@ -42,8 +48,8 @@ INPUTS = {
     "accelerator": ("accelerator", "accelerator", "system", "the layout's racks", "--accelerator"),
     "model": ("model", "model", "model", "workloads.model", "--model"),
     "weight precision": ("weight_precision", "precision", PIN, "weight_precision", "--precision"),
-    "checkpoint": ("checkpoint", PIN, PIN, PIN, "--checkpoint"),
-    "precision of the cache": ("kv_precision", PIN, PIN, PIN, "--kv-precision"),
+    "checkpoint": ("checkpoint", "checkpoint", "checkpoint", "workloads.checkpoint", "--checkpoint"),
+    "precision of the cache": ("kv_precision",) * 4 + ("--kv-precision",),
     "engine": ("engine", "engine", "engine", "engine", "--engine"),
     "release of the engine": ("engine_version",) * 4 + ("--engine-version",),
     "statistic": ("statistic", *(ALL_STATISTICS,) * 4),
@@ -74,6 +80,24 @@ INPUTS = {
     ),
     "requests in flight": ("concurrency", PIN, PIN, PIN, "--seats"),
 }
+# input: field of the trace page, field of the page of measured runs
+PAGES = {
+    "accelerator": ("system", "accelerator"),
+    "model": ("model", "model"),
+    "checkpoint": ("checkpoint", "checkpoint"),
+    "precision of the cache": ("kv_precision", "kv_precision"),
+    "engine": ("engine", "engine"),
+    "release of the engine": ("engine_version", "engine_version"),
+    "weight precision": ("configuration", "weight_precision"),
+    "tensor parallelism": ("configuration", "tensor_parallel"),
+    "pipeline stages": ("configuration", "pipeline_parallel"),
+    "attention data parallelism": ("configuration", "data_parallel"),
+    "expert parallelism": ("configuration", "expert_parallel"),
+    "whether tokens are drafted": ("drafts", "configuration"),
+    "drafted tokens": ("draft_tokens", "configuration"),
+    "acceptance of drafts": ("draft_acceptance", "configuration"),
+}
+FROM_FILE = {"statistic", "requests in flight"}  # a result file or a trace says these itself
 # Columns that say how big or what was asked, and how a case was measured: no part of a deployment.
 NO_DEPLOYMENT = {
     "case_id",
@@ -86,7 +110,7 @@ NO_DEPLOYMENT = {
     "output_tokens",
     "request_rate_per_s",
 }
-NO_NAME = {PIN, ALL_STATISTICS, "the layout's racks", "workloads.model"}
+NO_NAME = {PIN, ALL_STATISTICS, "the layout's racks"}
 
 GB200 = entries("accelerators")["gb200"]
 DEEP = entries("models")["deepseek-r1"]
@@ -96,6 +120,14 @@ WORKLOAD, TARGETS = Workload(4000, 800), LatencyTargets(4.0, 0.1)
 
 def named(place):
     return {row[place] for row in INPUTS.values()} - NO_NAME
+
+
+def named_of_scenario():
+    """Return the fields of a scenario, and those of its use cases."""
+    found = {True: set(), False: set()}
+    for name in named(3):
+        found[name.startswith("workloads.")].add(name.removeprefix("workloads."))
+    return found[False], found[True]
 
 
 def columns_read():
@@ -117,12 +149,23 @@ def test_every_name_of_the_table_stands_in_its_door():
     assert named(1) <= set(ServingQuestionSerializer().fields)
     page = (Path(__file__).parents[3] / "templates/twin/serving/_question.html").read_text(encoding="utf-8")
     assert named(2) <= set(re.findall(r' name="(\w+)"', page))
-    assert named(3) <= set(ScenarioForm.Meta.fields)
-    assert named(3) <= set(ScenarioSerializer.Meta.fields)
-    assert named(3) <= set(site_file.SCENARIO_FIELDS)
+    of_scenario, of_use_case = named_of_scenario()
+    assert of_scenario <= set(ScenarioForm.Meta.fields)
+    assert of_scenario <= set(ScenarioSerializer.Meta.fields)
+    assert of_scenario <= set(site_file.SCENARIO_FIELDS)
+    assert of_use_case <= set(WORKLOAD_FIELDS)
+    assert of_use_case <= set(ScenarioWorkloadSerializer.Meta.fields)
+    assert of_use_case <= set(site_file.WORKLOAD_FIELDS)
     parser = argparse.ArgumentParser()
     Command().add_arguments(parser)
     assert named(4) <= set(parser._option_string_actions)
+
+
+def test_pages_that_take_a_file_ask_for_what_it_does_not_say():
+    rest = set(INPUTS) - set(PAGES) - FROM_FILE
+    assert all(PIN in INPUTS[name] or name == "mode" for name in rest)  # that their configuration says
+    for place, fields in enumerate((TraceForm.base_fields, {**MeasuredRunForm.base_fields, **COUNTS})):
+        assert {row[place] for row in PAGES.values()} <= set(fields)
 
 
 def test_a_pinned_configuration_stands_in_every_door_that_takes_one():
@@ -166,6 +209,12 @@ def pinned(text, model=SHAPE):
     )
 
 
+ANYWAY = {  # input with a field of its own: the field's name in a question, and its value
+    "checkpoint": ("checkpoint", "Llama-3.1-405B-Instruct-FP8"),
+    "precision of the cache": ("kv_precision", "bf16"),
+}
+
+
 @pytest.mark.parametrize("name", PINNED)
 def test_what_a_pin_says_moves_the_answer_and_is_written_as_it_is_read(name):
     model = model_shape_from_entry(entries("models")["llama-3.1-405b"]) if name == "checkpoint" else SHAPE
@@ -183,6 +232,33 @@ def test_what_a_pin_says_moves_the_answer_and_is_written_as_it_is_read(name):
 
 def test_every_input_that_is_pinned_somewhere_is_tried_as_a_pin():
     assert {name for name, row in INPUTS.items() if PIN in row} <= set(PINNED)
+
+
+@pytest.mark.parametrize("name", ANYWAY)
+def test_what_is_said_beside_a_pin_is_what_the_pin_would_say(name):
+    field, value = ANYWAY[name]
+    entry = entries("models")["llama-3.1-405b"] if name == "checkpoint" else DEEP
+    first, second = PINNED[name]
+    asked = Question(GB200, entry, WORKLOAD, 72, configuration=second)
+    beside = replace(asked, configuration=first.removesuffix(", KV fp8"), **{field: value})
+    assert chosen_configuration(beside, TARGETS) == chosen_configuration(asked, TARGETS)
+    assert frontier_of(beside).configuration == frontier_of(asked).configuration
+    searched = chosen_configuration(replace(beside, configuration="", precision=first[:3]), TARGETS)
+    assert searched["text"].endswith(second.split(", ")[-1])
+    with pytest.raises(ValueError, match="and the configuration says"):
+        replace(asked, **{field: "attention-bf16" if name == "checkpoint" else "fp8"})
+
+
+def test_a_cache_or_checkpoint_that_no_model_has_is_refused_where_it_is_said():
+    for field, value, words in (
+        ("kv_precision", "fp2", "kv_precision is 'fp2'; must be one of bf16, fp8"),
+        ("checkpoint", "mine", "checkpoint 'mine' is unknown; known of deepseek-r1 are default"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(words)):
+            question(**{field: value})
+    other = question(model=entries("models")["llama-3.1-405b"], precision="bf16", max_accelerators=16)
+    found = chosen_configuration(replace(other, checkpoint="Llama-3.1-405B-Instruct-FP8"), TARGETS)
+    assert "Llama-3.1-405B-Instruct-FP8 of llama-3.1-405b is fp8" in found["reason"]
 
 
 #: A release with runs of its own: its fitted deviations move what is predicted.
@@ -314,6 +390,8 @@ def test_a_scenarios_software_moves_what_it_serves():
         return served(**changes).curve.sustainable_requests_per_s
 
     plain = rate()
+    assert rate(kv_precision="bf16") != pytest.approx(plain, rel=1e-6)
+    assert ", KV bf16" in served(kv_precision="bf16").configuration.text()
     assert rate(engine_version=SEEN_RELEASE) != pytest.approx(plain, rel=1e-6)
     assert "no measured runs of sglang 99.1" in served(engine_version="99.1").choice_text
     kept = [
@@ -338,6 +416,20 @@ def test_a_replays_drafts_and_release_move_its_steps():
     released = replica(engine_version=SEEN_RELEASE)
     assert (released.frontend_s, released.step.decode_s[8]) != (plain.frontend_s, plain.step.decode_s[8])
     assert replica(draft_tokens=2, speculative="eagle").draft_acceptance_frac > 0
+
+
+def test_a_replay_with_prefill_apart_takes_the_efficiencies_of_pools_apart():
+    together, apart = replica(), replica(mode="disaggregated")
+    decode, _ = build_instances(
+        coefficient_set(), PART, SHAPE, WORKLOAD, [Parallelism(8)], ["fp4"], engine="sglang", mode="disaggregated"
+    )
+    closed_s = decode.decode_scale * generation_gap_s(
+        decode.costs, sequences=64.0, context_tokens=WORKLOAD.input_tokens
+    )
+    replayed_s = apart.step.step_s(decode_sequences=np.array(64.0), context_tokens=64 * WORKLOAD.input_tokens)
+    assert replayed_s == pytest.approx(closed_s, rel=1e-3)
+    assert apart.frontend_s != pytest.approx(together.frontend_s, rel=1e-6)
+    assert apart.step.mixed_s[1000] != pytest.approx(together.step.mixed_s[1000], rel=1e-6)
 
 
 # what no engine runs: a row, a pin, and the options of a replica, that all refuse with the same words

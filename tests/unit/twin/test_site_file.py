@@ -68,6 +68,7 @@ def test_pins_and_restrictions_are_in_the_file(site):
     scenario.serving_mode, scenario.max_ranks, scenario.allow_pipelines = "aggregated", 8, False
     scenario.engine_version, scenario.allow_drafts = "1.2.0rc6", True
     scenario.draft_tokens, scenario.draft_acceptance_frac = 2, 0.75
+    scenario.kv_precision = "bf16"
     scenario.save()
     scenario.workloads.update(configuration="fp8, TP 8, batch 64")
     first = site_export(site=site)
@@ -77,13 +78,15 @@ def test_pins_and_restrictions_are_in_the_file(site):
     assert again.scenarios.get().workloads.get().configuration == "fp8, TP 8, batch 64"
     found = again.scenarios.get()
     assert (found.engine_version, found.allow_drafts, found.draft_tokens) == ("1.2.0rc6", True, 2)
-    assert found.draft_acceptance_frac == 0.75
+    assert (found.draft_acceptance_frac, found.kv_precision) == (0.75, "bf16")
     for old, new, words in (
         ("allow_drafts: true", "allow_drafts: false", "Nothing may be drafted here"),
         ("draft_tokens: 2", "draft_tokens: 2.5", "draft_tokens is 2.5; must be a whole number"),
         ("draft_tokens: 2", "draft_tokens: 40", "less than or equal to 16"),
         ("draft_acceptance_frac: 0.75", "draft_acceptance_frac: 1.5", "less than or equal to 1"),
         ("1.2.0rc6", "1.2 / 3", "Letters, digits, points"),
+        ("kv_precision: bf16", "kv_precision: fp2", "Value 'fp2' is not a valid choice"),
+        ("configuration: 'fp8", "checkpoint: mine, configuration: 'fp8", "Say whose checkpoint it is"),
     ):
         assert old in first
         with pytest.raises(SiteFileError, match=words):

@@ -92,6 +92,7 @@ def _question(inputs: LayoutInputs) -> dict[str, str]:
         "Scenario": scenario.name,
         "Engine": " ".join(filter(None, (scenario.engine, scenario.engine_version))),
         "Weight precision": scenario.weight_precision,
+        "KV cache precision": scenario.kv_precision,
         "Power cap": "none" if limit_w is None else f"{quantity_text(limit_w, 'W')} per accelerator",
         "Cache tier": f"{quantity_text(tier_bytes, 'B')} per accelerator" if tier_bytes else "none",
     }
@@ -104,6 +105,8 @@ def _question(inputs: LayoutInputs) -> dict[str, str]:
         parts = [f"{quantity_text(share.accelerator_share_frac / total, '%')} of accelerators"]
         if share.model:
             parts.append(share.model)
+        if share.checkpoint:
+            parts.append(f"checkpoint {share.checkpoint}")
         if share.configuration:
             parts.append(f"pinned to {share.configuration}")
         if share.requests_per_s is not None:

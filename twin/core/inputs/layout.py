@@ -91,6 +91,7 @@ class WorkloadShare:
     peak_load_frac: float
     configuration: str = ""  # pinned, as `compute.steady.pins` reads it; blank: searched
     tool_core_s: float | None = None  # CPU time of a tool call; None: the use case's
+    checkpoint: str = ""  # published weights of the model that differ from their precision's usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class ScenarioInputs:
     allow_drafts: bool = False
     draft_tokens: int | None = None  # None: as many as serve best
     draft_acceptance_frac: float | None = None  # of drafted tokens; None: predicted
+    kv_precision: str = "auto"  # of the cache; auto: what engines pair with the weights
     admission: str = "queue"  # of demand above capacity, one of `admission.RULES`
     fuel_usd_per_kwh: float | None = None  # of fuel of on-site generation; None: the region's or the fuel's own
 

@@ -291,6 +291,8 @@ def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int,
         engine,
         scenario.engine_version if engine == scenario.engine else "",
         Drafting(tokens=scenario.draft_tokens, acceptance=scenario.draft_acceptance_frac),
+        "" if scenario.kv_precision == "auto" else scenario.kv_precision,
+        share.checkpoint,
     )
     pin = pin_from_text(share.configuration) if share.configuration else None
     drafts = scenario.allow_drafts
@@ -308,7 +310,8 @@ def _service(inputs: LayoutInputs, share: WorkloadShare, slug: str, domain: int,
         else:
             choice, curve = _pinned_service(*question, n_accelerators, precisions, software, pin, most)
         if curve is not None:
-            best = None if is_free else _best_service(*question, domain, None, software, drafts, FREE, most)[0]
+            usual = replace(software, kv_precision="", checkpoint="")
+            best = None if is_free else _best_service(*question, domain, None, usual, drafts, FREE, most)[0]
             text_and_note = f"{text}; {choice.note}" if choice.note else text
             found.append(_Service(model, workload, targets, choice.configuration, curve, "", text_and_note, best))
         else:
@@ -381,8 +384,7 @@ def _pinned_service(
         pin,
         max_accelerators=n_accelerators,
         precisions=precisions,
-        engine=software.engine,
-        engine_version=software.engine_version,
+        **{name: value for name, value in software.arguments.items() if name != "drafting"},
     )
     return choice, _curve(choice, workload, targets, most_load)
 

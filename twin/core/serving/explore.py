@@ -15,7 +15,7 @@ from compute.accelerators import Accelerator, accelerator_from_entry
 from compute.calibration.cases import engine_name, engine_reason, usual_kv_precision
 from compute.calibration.coefficients import coefficient_set
 from compute.calibration.uncertainty import half_bands
-from compute.model_shapes import model_shape_from_entry
+from compute.model_shapes import model_shape_from_entry, with_checkpoint
 from compute.prediction.rows import COLUMNS, predict_rows
 from compute.steady.claims import ClaimRow, claim_rows
 from compute.steady.frontier import Frontier, serving_frontier
@@ -112,6 +112,8 @@ class Question:
     configuration: str = ""  # pinned, as `compute.steady.pins` reads it; blank: searched
     engine_version: str = ""  # release; blank: none in particular
     drafting: Drafting = USUAL_DRAFTING  # how tokens are drafted where they are
+    kv_precision: str = ""  # of the cache; blank: what engines pair with the weights
+    checkpoint: str = ""  # published weights that differ from their precision's usual
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_accelerators <= MOST_ACCELERATORS:
@@ -121,8 +123,16 @@ class Question:
         if most and tokens > most:
             name = self.model.get("name", "the model")
             raise ValueError(f"input_tokens + output_tokens is {tokens:.0f}; {name} takes at most {most}")
-        if self.configuration:
-            pin_from_text(self.configuration)  # refuses what cannot be read
+        _ = self.software  # refuses a precision that no cache has
+        if self.checkpoint:
+            with_checkpoint(model_shape_from_entry(self.model), self.checkpoint, self.precision)
+        if self.configuration:  # refuses what cannot be read, or says otherwise what is said beside it
+            pin_from_text(self.configuration).stored(self.kv_precision, self.checkpoint)
+
+    @property
+    def software(self) -> Software:
+        """What runs on the accelerators."""
+        return Software(self.engine, self.engine_version, self.drafting, self.kv_precision, self.checkpoint)
 
     @property
     def pin(self) -> Pin | None:
@@ -145,11 +155,9 @@ def frontier_of(question: Question) -> Frontier:
         question.workload,
         max_accelerators=question.max_accelerators,
         precisions=(question.precision,) if question.precision else None,
-        engine=question.engine,
-        engine_version=question.engine_version,
+        **question.software.arguments,
         allow_disaggregated=True,
         allow_drafts=question.allow_drafts,
-        drafting=question.drafting,
         power_cap_w=question.power_cap_w,
         restrictions=question.restrictions,
         pin=question.pin,
@@ -254,18 +262,15 @@ def _choice(question: Question, targets: LatencyTargets) -> ConfigurationChoice:
             question.pin,
             max_accelerators=question.max_accelerators,
             precisions=precisions,
-            engine=question.engine,
-            engine_version=question.engine_version,
+            **{name: value for name, value in question.software.arguments.items() if name != "drafting"},
         )
     return best_configuration(
         *asked,
         targets,
         max_accelerators=question.max_accelerators,
         precisions=precisions,
-        engine=question.engine,
-        engine_version=question.engine_version,
+        **question.software.arguments,
         allow_drafts=question.allow_drafts,
-        drafting=question.drafting,
         restrictions=question.restrictions,
     )
 
@@ -289,7 +294,7 @@ def launch_settings(
             limit,
         ),
         accelerators_per_node,
-        Software(question.engine, question.engine_version),
+        question.software,
     )
     return [asdict(launch) for launch in launches(asked)]
 
@@ -303,7 +308,8 @@ def against_best(question: Question, targets: LatencyTargets, choice: Configurat
         found["choice"] = f"searched, {question.restrictions.text()}"
     else:
         return found
-    free = _choice(replace(question, configuration="", restrictions=FREE, precision=""), targets)
+    asked = replace(question, configuration="", restrictions=FREE, precision="", kv_precision="", checkpoint="")
+    free = _choice(asked, targets)
     if free.configuration is not None:
         found["best_configuration"] = free.configuration.text()
         if choice.output_tokens_per_s > 0:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from compute.accelerators import Accelerator, accelerator_from_entry, precision_named
-from compute.calibration.cases import deployment_attributes, engine_name, engine_reason
+from compute.calibration.cases import MODES, deployment_attributes, engine_name, engine_reason
 from compute.calibration.coefficients import coefficient_set, split_values
 from compute.calibration.component_timings import component_efficiencies, timings_of
 from compute.calibration.power_fit import power_coefficients
@@ -44,6 +44,7 @@ class ReplicaOptions:
     draft_tokens: int = 0
     draft_acceptance_frac: float | None = None  # None: predicted
     max_waiting: float = float("inf")
+    mode: str = MODES[0]  # whether replicas do both phases or only one, whose efficiencies were fitted apart
 
 
 def engine_times(
@@ -55,6 +56,7 @@ def engine_times(
     parallelism: Parallelism | None = None,
     drafts: str = "none",
     engine_version: str = "",
+    mode: str = MODES[0],
 ) -> EngineTimes:
     """Return what steps take on an accelerator: from timings of its kernels where there are any, else as fitted.
 
@@ -67,6 +69,7 @@ def engine_times(
         parallelism or Parallelism(),
         precision,
         engine_name(engine),
+        mode=mode,
         drafts=drafts,
         release=engine_version,
     )
@@ -114,7 +117,15 @@ def replica_pool_for(accelerator: Mapping[str, Any], model: Mapping[str, Any], o
     drafts = drafting.kind if drafting else "none"
     memory_type = str(accelerator.get("memory_type") or "")
     times = engine_times(
-        part, memory_type, shape, precision, options.engine, parallelism, drafts, options.engine_version
+        part,
+        memory_type,
+        shape,
+        precision,
+        options.engine,
+        parallelism,
+        drafts,
+        options.engine_version,
+        options.mode,
     )
     acceptance = options.draft_acceptance_frac
     return replica_pool(
@@ -137,7 +148,11 @@ def replica_pool_for(accelerator: Mapping[str, Any], model: Mapping[str, Any], o
             tdp_w=part.tdp_w,
             coefficients=power_coefficients(
                 coefficient_set().record["power"],
-                [deployment_attributes(part, shape, parallelism, precision, engine_name(options.engine))],
+                [
+                    deployment_attributes(
+                        part, shape, parallelism, precision, engine_name(options.engine), mode=options.mode
+                    )
+                ],
             ),
         ),
     )

@@ -157,6 +157,7 @@ class Command(BaseCommand):
             draft_tokens=options["draft_tokens"],
             draft_acceptance_frac=options["draft_acceptance"],
             max_waiting=options["max_waiting"],
+            mode="aggregated" if options["decode_replicas"] is None else "disaggregated",
         )
         accelerator, model = _accelerator(options), _model(options["model"])
         pool = replica_pool_for(accelerator, model, pool_options)
