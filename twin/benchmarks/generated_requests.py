@@ -46,6 +46,8 @@ from twin.core.telemetry.quantities import point_name
 from twin.core.telemetry.readings import MappedPoint, Readings
 from twin.models import Scenario, Study, TelemetrySource
 from twin.runs import execution, snapshot
+from twin.sweeps.asked import sweep_ask
+from twin.sweeps.solving import point_solve
 from twin.telemetry import making, store, studies
 from twin.telemetry.sources import source_save
 
@@ -320,6 +322,10 @@ def make_site() -> str:
     sharing.comparison_create(runs=runs, user=planner, name="Two runs")
     broker = TelemetrySource(site=layout.site, name="Building", address="mqtts://broker.example.org")
     source_save(user=None, source=broker)
+    price = {"object": "scenario", "field": "electricity_usd_per_kwh", "values": [0.05, 0.06]}
+    sweep = sweep_ask(layout=layout, scenario=scenario, axes=[price], user=planner)
+    for point_id in sweep.points.values_list("id", flat=True):
+        point_solve(point_id)
     _answer_readings(layout, scenario)
     _, secret = ApiToken.issue(user=planner, name="schema", read_only=False)
     return secret
