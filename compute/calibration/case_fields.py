@@ -15,7 +15,7 @@ INPUT_COLUMNS = {
     "checkpoint": "published weights that differ from their precision's usual",
     "kv_precision": "of the cache, bf16 or fp8; blank: what engines pair with the weights",
     "engine": "vllm, sglang, trtllm, atom; blank: the average of those calibrated",
-    "engine_version": "release, such as 0.5.9; blank: none in particular",
+    "engine_version": "release, such as 0.5.9; blank: any",
     "statistic": "which one the latencies are: mean or median; blank: mean",
     "mode": "aggregated, or disaggregated: prefill apart from decode",
     "n_accelerators": "of the whole deployment; blank: those of one instance",

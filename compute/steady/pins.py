@@ -37,7 +37,7 @@ class Software:
     engine : str
         Blank: the one with most calibrated cases.
     engine_version : str
-        Release; blank: none in particular.
+        Release; blank: any.
     drafting : Drafting
         How tokens are drafted where they are.
     kv_precision : str

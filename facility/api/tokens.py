@@ -50,10 +50,10 @@ class NewTokenSerializer(TokenSerializer):
 class TokenCreateSerializer(KnownFields, serializers.Serializer):
     """What a token is for and how long."""
 
-    name = serializers.CharField(max_length=80, help_text="What uses it.")
+    name = serializers.CharField(max_length=80, help_text="Program that uses the token.")
     read_only = serializers.BooleanField(default=True, help_text="False: it may change what its user may change.")
     require_if_match = serializers.BooleanField(
-        default=False, help_text="Refuse changes that do not say what they were made on (If-Match or version)."
+        default=False, help_text="Refuse changes that name no version they are based on (If-Match or version)."
     )
     sites = serializers.SlugRelatedField(
         slug_field="slug",

@@ -83,7 +83,7 @@ HELP: dict[str, Help] = {
     "rack.role": Help("compute; network and storage beside it", SAMPLES),
     "rack.x_m": Help("0 m to the hall's width", SURVEY),
     "rack.y_m": Help("0 m to the hall's depth", SURVEY),
-    "rack.orientation_deg": Help("rows face each other by turns", SAMPLES),
+    "rack.orientation_deg": Help("rows face each other, cold aisles between fronts", SAMPLES),
     "rack.width_m": Help("0.6 to 0.8 m", "the product's data sheet; see the catalogue"),
     "rack.depth_m": Help("1.07 to 1.4 m", "the product's data sheet; see the catalogue"),
     "rack.product": Help("40 to 230 kW a liquid-cooled rack", CATALOGUE),
@@ -176,7 +176,7 @@ HELP: dict[str, Help] = {
     "weather.name": Help("station and year", OURS),
     "weather.file": Help("1.6 MB, 8,760 rows", "climate.onebuilding.org, energyplus.net or your own station"),
     # Scenario
-    "scenario.name": Help("the use case, e.g. Assistants", OURS, "What this question is called."),
+    "scenario.name": Help("the use case, e.g. Assistants", OURS, "Name of this scenario."),
     "scenario.slug": Help("lower case and hyphens", OURS),
     "scenario.weather": Help("the site's own year", "the weather's own source"),
     "scenario.engine": Help(
@@ -187,7 +187,7 @@ HELP: dict[str, Help] = {
     "scenario.engine_version": Help(
         "empty, or the release that you run: 0.5.9",
         "measured serving of that release; see Validation",
-        "Release of the engine: newer ones are faster. Empty: none in particular.",
+        "Release of the engine: newer ones are faster. Empty: any.",
     ),
     "scenario.allow_drafts": Help("not ticked", "measured serving with MTP; see Validation"),
     "scenario.draft_tokens": Help("empty, or 1 to 3", "the engine's settings"),
@@ -205,7 +205,7 @@ HELP: dict[str, Help] = {
     "scenario.fuel_usd_per_kwh": Help("0.01 to 0.05 $/kWh of gas", CATALOGUE),
     "scenario.serving_mode": Help("as the search finds", "measured serving of both; see Validation"),
     "scenario.max_ranks": Help("empty, or 8: one server", "your orchestration"),
-    "scenario.is_default": Help("ticked for the question that is asked most", OURS),
+    "scenario.is_default": Help("ticked for the scenario that is used most", OURS),
     "scenario.allow_pipelines": Help("ticked", "the engine's documentation"),
     "scenario.notes": Help("the question in a sentence", OURS),
     "scenarioworkload.workload": Help("one of nine", CATALOGUE, "Use case: lengths, latency targets and daily shape."),

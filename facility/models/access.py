@@ -35,18 +35,21 @@ class ApiToken(models.Model):
     LIFE = timedelta(days=90)  # unless it is made for longer or shorter
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
-    name = models.CharField(max_length=80, help_text="What uses it.")
+    name = models.CharField(max_length=80, help_text="Program that uses the token.")
     prefix = models.CharField(max_length=8, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
     read_only = models.BooleanField(default=True)
     sites = models.ManyToManyField(
-        Site, blank=True, related_name="+", help_text="It counts for these only. Empty: all that its user may see."
+        Site,
+        blank=True,
+        related_name="+",
+        help_text="Sites that the token may reach; empty: all that its user may see.",
     )
     require_if_match = models.BooleanField(
-        default=False, help_text="Refuse changes that do not say what they were made on (If-Match or version)."
+        default=False, help_text="Refuse changes that name no version they are based on (If-Match or version)."
     )
     created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: until deleted.")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
     last_used_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:

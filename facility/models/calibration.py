@@ -13,7 +13,7 @@ class CalibratedParameter(models.Model):
     name = models.CharField(max_length=360, help_text="Object and parameter, as `cdu/CDU-1 ua_frac`.")
     value = models.FloatField(
         validators=[MinValueValidator(-1e9), MaxValueValidator(1e9)],
-        help_text="Relative to the described value where the parameter ends in _frac, else in its unit.",
+        help_text="Ratio to the described value where the name ends in _frac, otherwise in the parameter's unit.",
     )
     low = models.FloatField(
         validators=[MinValueValidator(-1e9), MaxValueValidator(1e9)], help_text="Lower end of the 90 % interval."
@@ -21,8 +21,10 @@ class CalibratedParameter(models.Model):
     high = models.FloatField(
         validators=[MinValueValidator(-1e9), MaxValueValidator(1e9)], help_text="Upper end of the 90 % interval."
     )
-    unit = models.CharField(max_length=40, help_text="Of all three; 1 for a ratio.")
-    evidence = models.CharField(max_length=400, blank=True, help_text="Which readings it was fitted to, and how well.")
+    unit = models.CharField(max_length=40, help_text="Unit of value, low and high; 1 for a ratio.")
+    evidence = models.CharField(
+        max_length=400, blank=True, help_text="Readings it was fitted to, and how well it fits them."
+    )
 
     class Meta:
         ordering = ["name"]

@@ -39,23 +39,29 @@ class CoolingPlant(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(MOST_MACHINES)], help_text="Units installed."
     )
     n_heat_rejection_spare = models.PositiveIntegerField(
-        default=0, validators=[MaxValueValidator(MOST_MACHINES)], help_text="Of these, spare at design load."
+        default=0,
+        validators=[MaxValueValidator(MOST_MACHINES)],
+        help_text="Of these, redundant at design load (1 = N+1).",
     )
     chiller = product_field(
-        "chillers", "warm_water_chillers", null=True, blank=True, help_text="Empty: outside air only."
+        "chillers", "warm_water_chillers", null=True, blank=True, help_text="Empty: free cooling only."
     )
     n_chillers = models.PositiveIntegerField(
         default=0, validators=[MaxValueValidator(MOST_MACHINES)], help_text="Units installed."
     )
     n_chillers_spare = models.PositiveIntegerField(
-        default=0, validators=[MaxValueValidator(MOST_MACHINES)], help_text="Of these, spare at design load."
+        default=0,
+        validators=[MaxValueValidator(MOST_MACHINES)],
+        help_text="Of these, redundant at design load (1 = N+1).",
     )
     pump = product_field("pumps", help_text="Facility-water pump.")
     n_pumps = models.PositiveIntegerField(
         validators=[MinValueValidator(1), MaxValueValidator(MOST_MACHINES)], help_text="Pumps installed."
     )
     n_pumps_spare = models.PositiveIntegerField(
-        default=0, validators=[MaxValueValidator(MOST_MACHINES)], help_text="Of these, spare at design load."
+        default=0,
+        validators=[MaxValueValidator(MOST_MACHINES)],
+        help_text="Of these, redundant at design load (1 = N+1).",
     )
     tank_m3 = models.FloatField(
         default=0, validators=[MinValueValidator(0), MaxValueValidator(1e5)], help_text="Buffer tank volume [m³]."

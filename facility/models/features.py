@@ -87,7 +87,7 @@ class FloorFeature(models.Model):
     type = models.CharField(
         max_length=12,
         choices=Type,
-        help_text="Nothing may stand on walls and keep-outs; aisles should stay clear, and racks draw from cold ones.",
+        help_text="Walls and keep-outs must stay empty, aisles clear; racks draw their air from cold aisles.",
     )
     x_m = models.FloatField(
         validators=[MinValueValidator(0), MaxValueValidator(1000)], help_text="Left edge on the hall's floor [m]."

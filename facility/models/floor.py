@@ -37,12 +37,12 @@ class Hall(models.Model):
     min_aisle_m = models.FloatField(
         default=1.2,
         validators=[MinValueValidator(0.6), MaxValueValidator(100)],
-        help_text="Least clear width between rows [m].",
+        help_text="Minimum clear width between rows [m].",
     )
     floor_load_limit_kg_per_m2 = models.FloatField(
         default=1700,
         validators=[MinValueValidator(100), MaxValueValidator(1e5)],
-        help_text="Load that the floor carries under a rack and half the aisles beside it [kg/m²].",
+        help_text="Rated floor load, averaged over a rack and half of the aisles beside it [kg/m²].",
     )
     containment = models.CharField(max_length=12, choices=Containment, default=Containment.HOT_AISLE)
     supply_air_degc = models.FloatField(
@@ -55,7 +55,9 @@ class Hall(models.Model):
         default=0, validators=[MaxValueValidator(MOST_MACHINES)], help_text="Units installed."
     )
     n_air_units_spare = models.PositiveIntegerField(
-        default=0, validators=[MaxValueValidator(MOST_MACHINES)], help_text="Of these, spare at design load."
+        default=0,
+        validators=[MaxValueValidator(MOST_MACHINES)],
+        help_text="Of these, redundant at design load (1 = N+1).",
     )
     leakage_frac = models.FloatField(
         default=0.05,
@@ -76,7 +78,7 @@ class Hall(models.Model):
         blank=True,
         on_delete=models.RESTRICT,
         related_name="halls",
-        help_text="Plant that takes the air units' heat.",
+        help_text="Plant that cools the air units.",
     )
 
     class Meta:
@@ -150,7 +152,13 @@ class Rack(models.Model):
     depth_m = models.FloatField(
         default=1.2, validators=[MinValueValidator(0.1), MaxValueValidator(5)], help_text="Front to back [m]."
     )
-    product = product_field("systems", "network_switches", null=True, blank=True, help_text="Empty: only other power.")
+    product = product_field(
+        "systems",
+        "network_switches",
+        null=True,
+        blank=True,
+        help_text="Empty: the rack has no product, only other power.",
+    )
     n_systems = models.PositiveIntegerField(
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
@@ -159,13 +167,13 @@ class Rack(models.Model):
     other_power_w = models.FloatField(
         default=0,
         validators=[MinValueValidator(0), MaxValueValidator(1e7)],
-        help_text="Power of what is in the rack beside the product [W]: switches, storage, management.",
+        help_text="Power of other equipment in the rack [W]: switches, storage, management.",
     )
     accelerator_power_limit_w = models.FloatField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(MOST_ACCELERATOR_W)],
-        help_text="Cap per accelerator [W]; empty: none.",
+        help_text="Power cap per accelerator [W]; empty: no cap.",
     )
     load_share = models.FloatField(
         default=1,

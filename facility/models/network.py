@@ -44,12 +44,12 @@ class Fabric(models.Model):
     rails = models.PositiveSmallIntegerField(
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(64)],
-        help_text="Groups of leaves that host ports are spread over, one port of a host each; 1: by rack.",
+        help_text="Groups of leaves; each port of a host connects to another. 1: hosts connect by rack.",
     )
     oversubscription = models.FloatField(
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(20)],
-        help_text="Host bandwidth of a leaf over its bandwidth to the spine; 1: none blocks.",
+        help_text="Host bandwidth of a leaf over its bandwidth to the spine; 1: non-blocking.",
     )
 
     class Meta:

@@ -77,7 +77,9 @@ class PowerFeed(models.Model):
     )
     redundancy_group = models.CharField(max_length=80, blank=True, help_text="Feeds that back each other up.")
     redundancy = models.CharField(max_length=12, choices=Redundancy, default=Redundancy.N)
-    eco_mode = models.BooleanField(default=False, help_text="UPS runs in eco mode: less loss, transfer on a fault.")
+    eco_mode = models.BooleanField(
+        default=False, help_text="UPS runs in eco mode: lower losses, and a transfer on a fault."
+    )
     operation = models.CharField(
         max_length=8,
         choices=Operation,
@@ -95,7 +97,7 @@ class PowerFeed(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="power_feeds",
-        help_text="The hall whose air takes its losses; empty: outdoors or a room of its own.",
+        help_text="Hall whose air takes up its losses; empty: outdoors or in a room of its own.",
     )
 
     class Meta:

@@ -39,7 +39,7 @@ class Product(models.Model):
     confidence = models.CharField(
         max_length=12,
         choices=[(name, CONFIDENCES[name].label) for name in STATED],
-        help_text="Of the headline figures.",
+        help_text="Confidence of the headline figures.",
     )
     field_confidence = models.JSONField(default=dict, blank=True, help_text="Confidence of single fields.")
     notes = models.TextField(blank=True)

@@ -7,7 +7,7 @@ class RefusedSignIn(models.Model):
     """One refusal: of a password or of a token."""
 
     name_digest = models.CharField(max_length=64, help_text="Hash of the user name that was tried.")
-    address = models.CharField(max_length=64, help_text="Where it came from.")
+    address = models.CharField(max_length=64, help_text="Network address of the attempt.")
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -69,12 +69,12 @@ class Site(models.Model):
     region = product_field("regions", help_text="Gives the prices of electricity and water and the carbon of the grid.")
     grid_limit_w = models.FloatField(
         validators=[MinValueValidator(1), MaxValueValidator(MOST_POWER_W)],
-        help_text="Power the utility connection may draw at most [W].",
+        help_text="Maximum power of the utility connection [W].",
     )
     repair_crews = models.PositiveSmallIntegerField(
         default=assumed.REPAIR_CREWS,
         validators=[MaxValueValidator(100)],
-        help_text="Repairs of power and cooling that can go on at the same time; 0: as many as are broken.",
+        help_text="Repairs of power and cooling that can go on at the same time; 0: no limit.",
     )
     notes = models.TextField(blank=True)
 

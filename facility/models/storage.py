@@ -21,7 +21,7 @@ class Storage(models.Model):
     n_units = models.PositiveIntegerField(
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(100_000)],
-        help_text="How many of them are installed.",
+        help_text="Units installed.",
     )
 
     class Meta:

@@ -99,7 +99,7 @@ def test_readings_lead_to_a_layout_as_operated_and_to_advice(
     looked_at(page, "diagnosis")
 
     ask(page, home, "Calibrate")
-    expect(page.get_by_role("region", name="Parameters that the readings tell")).to_contain_text(
+    expect(page.get_by_role("region", name="Parameters that the readings determine")).to_contain_text(
         f"{cdu}|secondary_return_degc sensor_bias"
     )
     looked_at(page, "calibration")

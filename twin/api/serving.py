@@ -105,7 +105,7 @@ class ServingQuestionSerializer(KnownFields, serializers.Serializer):
         r"^[\w.+-]+$",
         max_length=40,
         required=False,
-        help_text="Release of the engine, e.g. `0.5.9`. Default: none in particular.",
+        help_text="Release of the engine, e.g. `0.5.9`. Default: any.",
     )
     precision = NameField(PRECISIONS, required=False, help_text="Of the weights. Default: the best of those possible.")
     kv_precision = NameField(

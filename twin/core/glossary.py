@@ -73,11 +73,11 @@ WORDS = (
     Term(
         "4n3",
         "4N3, 5-to-make-4",
-        "Block redundancy: four blocks share what three can carry (five what four), each "
-        "rack on two of them. Less spare than 2N.",
+        "Block redundancy: four blocks share a load that three can carry (five one of four), each "
+        "rack on two of them. Less spare capacity than 2N.",
         used=(SITES,),
     ),
-    Term("2n", "2N", "Two full sides, A and B: either carries everything.", used=(SITES,)),
+    Term("2n", "2N", "Two full sides, A and B: either carries the whole load.", used=(SITES,)),
     Term("n-plus-1", "N+1", "One unit more than the design load needs, so that any one may fail.", used=(SITES, RUN)),
     Term(
         "activity",
@@ -98,7 +98,7 @@ WORDS = (
     Term(
         "band",
         "80 % band",
-        "Range that the true value lies in four times out of five, as far as the inputs' uncertainty is known.",
+        "Range that holds the true value four times out of five, as far as the inputs' uncertainty is known.",
         used=(RUN, COMPARE),
     ),
     Term(
@@ -111,7 +111,7 @@ WORDS = (
     Term(
         "bess",
         "BESS",
-        "Battery energy storage: carries the load until generators run, or levels its steps.",
+        "Battery energy storage: carries the load until generators run, or smooths its steps.",
         "J",
         used=(CATALOGUE,),
     ),
@@ -128,7 +128,7 @@ WORDS = (
     Term(
         "chunked-prefill",
         "Chunked prefill",
-        "Reading a long prompt in pieces between decode steps, so that running answers do not stall.",
+        "Processing a long prompt in pieces between decode steps, so that answers under way do not stall.",
         used=(SERVING,),
     ),
     Term(
@@ -144,11 +144,13 @@ WORDS = (
         "Doors and roofs that keep the air in front of racks apart from the air behind.",
         used=(SITES,),
     ),
-    Term("decode", "Decode", "Making output tokens one by one; bound by memory bandwidth.", "tok/s", used=(SERVING,)),
+    Term(
+        "decode", "Decode", "Generating output tokens one by one; bound by memory bandwidth.", "tok/s", used=(SERVING,)
+    ),
     Term(
         "demand-charge",
         "Demand charge",
-        "What a utility asks per month for the highest power drawn, whatever the energy.",
+        "What a utility charges per month for the highest power drawn, whatever the energy.",
         "$/kW month",
         used=(RUN,),
     ),
@@ -177,7 +179,11 @@ WORDS = (
         used=(RUN,),
     ),
     Term(
-        "economiser", "Economiser", "Rejecting heat by outside air or towers, without chillers.", "h", used=(RUN, SITES)
+        "economiser",
+        "Economiser",
+        "Free cooling: outside air or towers reject the heat, without chillers.",
+        "h",
+        used=(RUN, SITES),
     ),
     Term(
         "facility-water",
@@ -189,15 +195,14 @@ WORDS = (
     Term(
         "finding",
         "Finding",
-        "What a rule says of a layout: blocking forbids building it, a risk needs a decision, a hint is worth knowing.",
+        "A rule that a layout breaks: blocking forbids building it, a risk needs a decision, a hint is good to know.",
         used=(SITES,),
     ),
     Term(
         "interruption",
         "Interruption",
-        "A loss of token capacity by power or cooling, failed or in a planned "
-        "outage, that is "
-        "large enough to count; how large is assumed and stands beside the number.",
+        "A loss of token capacity, by a failure or a planned outage of power or cooling, that is "
+        "large enough to count; the threshold is assumed and stands beside the number.",
         "1/year",
         used=(RUN,),
     ),
@@ -219,7 +224,7 @@ WORDS = (
     Term(
         "kv-cache",
         "KV cache",
-        "Memory that holds what a model has read and said in each running request; limits the batch.",
+        "Attention keys and values of every token of the requests under way, held in memory; limits the batch.",
         "B",
         "2 × layers × KV heads × head size × bytes × tokens",
         (SERVING,),
@@ -227,25 +232,25 @@ WORDS = (
     Term(
         "nameplate",
         "Nameplate, provisioned, peak and mean power",
-        "Four different powers: what data sheets add up "
-        "to, what feeds and plant are rated to carry, the highest hour, the mean hour.",
+        "Four different powers: the sum of the racks' data "
+        "sheets, what feeds and plant are rated to carry, the highest hour, the mean hour.",
         "W",
         used=(RUN,),
     ),
     Term(
         "prefill",
         "Prefill",
-        "Reading the prompt; bound by arithmetic, sets the time to first token.",
+        "Processing the prompt; bound by arithmetic, sets the time to first token.",
         "tok/s",
         used=(SERVING,),
     ),
     Term(
         "prefix-cache",
         "Prefix cache",
-        "Keeping what was read of a prompt's beginning, so that it is not read again. "
-        "Memory holds the contexts in service first; of those that pause, the least recently used goes first.",
+        "Keeping the KV cache of a prompt's beginning, so that it is not processed again. "
+        "Contexts in service have priority; of those that pause, the least recently used is evicted first.",
         "%",
-        "hit rate = tokens found ÷ tokens read",
+        "hit rate = prompt tokens found ÷ prompt tokens",
         (SERVING, RUN),
     ),
     Term(
@@ -268,8 +273,8 @@ WORDS = (
     Term(
         "rti",
         "RTI, return temperature index",
-        "Air of the units against air of the servers: above 100 % servers "
-        "draw back their own hot air, below it air passes them unused.",
+        "Flow of the servers against flow of the air units, by temperatures: above 100 % servers "
+        "draw in their own hot air (recirculation), below it supply air bypasses them.",
         "%",
         "(return − supply) ÷ (hot aisle − inlet)",
         (RUN,),
@@ -295,7 +300,7 @@ WORDS = (
     Term(
         "slo",
         "SLO, latency target",
-        "What a use case promises its users: TTFT and ITL at a percentile.",
+        "What a use case promises its users: limits of TTFT and ITL at a percentile.",
         "s",
         used=(RUN,),
     ),
@@ -328,7 +333,7 @@ WORDS = (
     Term(
         "tmy3",
         "TMY3, EPW",
-        "A typical year of hourly weather made of measured months; EPW is its file format.",
+        "A typical year of hourly weather made of measured months; EPW is a file format for it.",
         "h",
         used=(SITES,),
     ),
@@ -351,9 +356,9 @@ WORDS = (
     Term(
         "wbgt",
         "WBGT, wet-bulb globe temperature",
-        "What heat, humidity and radiation ask of a person at work "
-        "(ISO 7243). NIOSH's alert limit is for people new to heat, its exposure limit for those used to it; the "
-        "minutes of a shift come from predicted heat strain (ISO 7933).",
+        "Index of heat stress from air temperature, humidity and radiation "
+        "(ISO 7243). NIOSH's alert limit (RAL) is for unacclimatised people, its exposure limit (REL) for acclimatised "
+        "ones; the minutes of a shift come from predicted heat strain (ISO 7933).",
         "°C",
         "0.7 natural wet bulb + 0.3 globe, indoors",
         (RUN,),

@@ -20,15 +20,17 @@ class Comparison(models.Model):
 
     name = models.CharField(max_length=160, blank=True)
     runs = models.ManyToManyField(Run, related_name="comparisons")
-    run_order = models.JSONField(default=list, blank=True, help_text="Ids of the runs as their columns stand.")
+    run_order = models.JSONField(default=list, blank=True, help_text="Ids of the runs in the order of their columns.")
     token = models.CharField(
-        max_length=24, unique=True, default=new_token, editable=False, help_text="Its part of the shared address."
+        max_length=24, unique=True, default=new_token, editable=False, help_text="Secret part of the shared link."
     )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
-    revoked_at = models.DateTimeField(null=True, blank=True, help_text="When its address was closed; empty: open.")
+    revoked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the shared link was revoked; empty: it is valid."
+    )
 
     class Meta:
         ordering = ["-created_at"]

@@ -11,7 +11,9 @@ class IdempotencyKey(models.Model):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=120)
-    request_sha256 = models.CharField(max_length=64, help_text="Of layout and scenario: another request is refused.")
+    request_sha256 = models.CharField(
+        max_length=64, help_text="SHA-256 of layout and scenario; another request with the same key is refused."
+    )
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

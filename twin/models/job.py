@@ -35,7 +35,7 @@ class Job(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     status = models.CharField(max_length=12, choices=Status, default=Status.QUEUED, db_index=True)
-    stage = models.CharField(max_length=40, blank=True, help_text="What it does now.")
+    stage = models.CharField(max_length=40, blank=True, help_text="Current step.")
     progress_frac = models.FloatField(default=0)
     message = models.TextField(blank=True, help_text="Why it failed or was cancelled.")
     cancel_requested = models.BooleanField(default=False)
@@ -43,7 +43,9 @@ class Job(models.Model):
     max_attempts = models.PositiveIntegerField(default=3)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     rung_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the broker last took a message for it; empty: it could not be reached."
+        null=True,
+        blank=True,
+        help_text="When the broker last accepted a message for it; empty: the broker could not be reached.",
     )
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
     started_at = models.DateTimeField(null=True, blank=True)

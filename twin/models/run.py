@@ -20,13 +20,17 @@ class Run(Job):
     scenario = models.ForeignKey(Scenario, on_delete=models.CASCADE, related_name="runs")
     inputs = models.BinaryField(null=True, help_text="Input snapshot: zlib of canonical JSON.")
     inputs_sha256 = models.CharField(max_length=64, blank=True)
-    solver_version = models.CharField(max_length=40, blank=True, help_text="Of the model; raised with its answers.")
-    solver_digest = models.CharField(max_length=64, blank=True, help_text="Of the solvers' code and coefficients.")
+    solver_version = models.CharField(
+        max_length=40, blank=True, help_text="Version of the model; raised when its answers change."
+    )
+    solver_digest = models.CharField(
+        max_length=64, blank=True, help_text="Digest of the solvers' code and coefficients."
+    )
     figures = models.JSONField(null=True, blank=True, help_text="Figures of merit by name, SI.")
     bands = models.JSONField(null=True, blank=True, help_text="80 % band [low, high] by figure.")
     details = models.JSONField(null=True, blank=True, help_text="Workloads, limits, balances, costs, energy flow.")
     sensitivity = models.JSONField(
-        null=True, blank=True, help_text="Tornado over every assumed or estimated input, once it was asked for."
+        null=True, blank=True, help_text="Tornado over every assumed or estimated input, once requested."
     )
     series = models.BinaryField(null=True, help_text="Hourly arrays: NumPy .npz, float32.")
     racks = models.BinaryField(null=True, help_text="Per-rack arrays: NumPy .npz.")

@@ -31,7 +31,7 @@ class Scenario(models.Model):
     notes = models.TextField(blank=True)
     is_default = models.BooleanField(
         default=False,
-        help_text="Asked where none is named, on pages and in commands. A site without one takes the first by name.",
+        help_text="Used where no scenario is named, on pages and in commands; without one, the first by name is.",
     )
     weather = models.ForeignKey(
         Weather,
@@ -54,7 +54,7 @@ class Scenario(models.Model):
         validators=[
             RegexValidator(r"^[\w.+-]+$", "Letters, digits, points, plus and minus signs, as in 0.5.9 or 1.2.0rc6.")
         ],
-        help_text="Release of the engine, as in 0.5.9; empty: none in particular.",
+        help_text="Release of the engine, as in 0.5.9; empty: any.",
     )
     weight_precision = models.CharField(
         max_length=8,
@@ -81,19 +81,19 @@ class Scenario(models.Model):
             ("aggregated", "aggregated only"),
             ("disaggregated", "prefill apart only"),
         ],
-        help_text="Whether prefill may run on accelerators of its own.",
+        help_text="Whether prefill and decode may run on separate accelerators (disaggregated serving).",
     )
     allow_pipelines = models.BooleanField(
-        default=True, help_text="Whether an instance inside one scale-up domain may have pipeline stages."
+        default=True, help_text="Whether an instance inside one scale-up domain may use pipeline parallelism."
     )
     max_ranks = models.PositiveIntegerField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(4096)],
-        help_text="Most accelerators of one model instance; empty: as many as a scale-up domain has.",
+        help_text="Maximum accelerators per model instance; empty: as many as a scale-up domain has.",
     )
     allow_drafts = models.BooleanField(
-        default=False, help_text="Whether a model's own prediction module may draft tokens (MTP)."
+        default=False, help_text="Whether a model's own multi-token prediction (MTP) may draft tokens."
     )
     draft_tokens = models.PositiveSmallIntegerField(
         null=True,
@@ -111,7 +111,7 @@ class Scenario(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(MOST_ACCELERATOR_W)],
-        help_text="Cap per accelerator [W]; empty: none.",
+        help_text="Power cap per accelerator [W]; empty: no cap.",
     )
     cache_tier_bytes = models.FloatField(
         null=True,
@@ -123,7 +123,7 @@ class Scenario(models.Model):
         max_length=8,
         default="queue",
         choices=[("queue", "wait"), ("refuse", "are refused"), ("degrade", "slow all others")],
-        help_text="What becomes of requests above what the layout serves within its targets.",
+        help_text="What happens to requests beyond what the layout serves within its latency targets.",
     )
     electricity_usd_per_kwh = models.FloatField(
         null=True,
@@ -172,7 +172,7 @@ class ScenarioWorkload(models.Model):
         on_delete=models.PROTECT,
         related_name="+",
         limit_choices_to={"kind": "models"},
-        help_text="Empty: of the models that the use case recommends, the one with most tokens per watt.",
+        help_text="Empty: the model recommended for the use case with the most tokens per watt.",
     )
     checkpoint = models.CharField(
         max_length=80,

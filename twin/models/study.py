@@ -25,13 +25,21 @@ class Study(Job):
     kind = models.CharField(max_length=12, choices=Kind)
     layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="studies")
     scenario = models.ForeignKey(Scenario, on_delete=models.CASCADE, related_name="studies")
-    start_at = models.DateTimeField(null=True, blank=True, help_text="First reading; an advice reads none.")
-    end_at = models.DateTimeField(null=True, blank=True, help_text="Up to but not including it.")
-    offset_s = models.FloatField(default=0.0, help_text="From UTC [s]: the clock that what is not measured follows.")
-    parameters = models.JSONField(default=list, blank=True, help_text="Names of what a calibration fits.")
-    figure = models.CharField(max_length=60, blank=True, help_text="That an advice raises.")
+    start_at = models.DateTimeField(
+        null=True, blank=True, help_text="Start of the readings it uses; an advice uses none."
+    )
+    end_at = models.DateTimeField(null=True, blank=True, help_text="End of the readings it uses, exclusive.")
+    offset_s = models.FloatField(
+        default=0.0, help_text="Local time less UTC [s]: the clock of whatever is not measured."
+    )
+    parameters = models.JSONField(
+        default=list, blank=True, help_text="Names of the parameters that a calibration fits."
+    )
+    figure = models.CharField(max_length=60, blank=True, help_text="Figure of merit that an advice raises.")
     key = models.CharField(max_length=120, blank=True, help_text="Idempotency-Key of the program that asked.")
-    inputs_sha256 = models.CharField(max_length=64, blank=True, help_text="Of the layout and scenario as they were.")
+    inputs_sha256 = models.CharField(
+        max_length=64, blank=True, help_text="SHA-256 of the layout and scenario as they were."
+    )
     result = models.JSONField(null=True, blank=True, help_text="As the command of the same name prints it.")
     accepted_as = models.ForeignKey(
         Layout,
@@ -39,7 +47,7 @@ class Study(Job):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="+",
-        help_text="The layout as operated that a calibration was accepted as.",
+        help_text="As-operated layout that was made when a calibration was accepted.",
     )
 
     class Meta:

@@ -12,10 +12,10 @@ class TelemetryPoint(models.Model):
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="telemetry_points")
     object = models.CharField(max_length=200, help_text="Kind and name: cdu/CDU-2, rack/HALL/NAME, site.")
     quantity = models.CharField(max_length=60, help_text="As on the wire: power_w, secondary_supply_degc.")
-    name = models.CharField(max_length=200, help_text="The source's own name.")
-    unit = models.CharField(max_length=20, blank=True, help_text="The source's own unit.")
-    scale = models.FloatField(default=1.0, help_text="Of the source's value, before its unit.")
-    offset = models.FloatField(default=0.0, help_text="Added to it.")
+    name = models.CharField(max_length=200, help_text="Name at the source.")
+    unit = models.CharField(max_length=20, blank=True, help_text="Unit at the source.")
+    scale = models.FloatField(default=1.0, help_text="Factor on the value as the source gives it.")
+    offset = models.FloatField(default=0.0, help_text="Added after the factor, before the unit is converted.")
 
     class Meta:
         ordering = ["object", "quantity"]
@@ -49,7 +49,7 @@ class TelemetryBatch(models.Model):
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="telemetry_batches")
     key = models.CharField(max_length=128)
-    sha256 = models.CharField(max_length=64, help_text="Of how it was to be read, and its body.")
+    sha256 = models.CharField(max_length=64, help_text="SHA-256 of the body and of how it is read.")
     answer = models.JSONField()
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -68,7 +68,7 @@ class TelemetryUpload(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=200)
     content = models.BinaryField(help_text="Text of the table, zlib.")
-    reading = models.JSONField(help_text="Order of dates, decimal mark and time zone.")
+    reading = models.JSONField(help_text="Date order, decimal mark and time zone.")
     mapping = models.JSONField(help_text="Entries of the mapping file that came with it.")
     created_at = models.DateTimeField(auto_now_add=True)
 

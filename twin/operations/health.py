@@ -106,7 +106,9 @@ def disk() -> Check:
             probe.write(b"\0" * 4096)
             probe.flush()
     except OSError as error:
-        return Check("disk", False, f"{home} cannot be written: {error.strerror}", "Free space, or mend the rights.")
+        return Check(
+            "disk", False, f"{home} cannot be written: {error.strerror}", "Free space, or fix the permissions."
+        )
     if free < least:
         remedy = "Free space or enlarge the disk; TWIN_MIN_FREE_BYTES says how little is too little."
         return Check("disk", False, f"{free:,} bytes free at {home}; at least {least:,} are wanted", remedy)

@@ -50,7 +50,7 @@ class PasswordChangeView(auth_views.PasswordChangeView):
     extra_context = {"title": "Change password", "action": "Change password"}
 
     def form_valid(self, form) -> HttpResponse:
-        messages.success(self.request, "The password is changed; other sessions of yours have ended.")
+        messages.success(self.request, "Password changed; your other sessions have ended.")
         return super().form_valid(form)
 
 
@@ -74,7 +74,7 @@ class PasswordResetView(auth_views.PasswordResetView):
 
     def form_valid(self, form) -> HttpResponse:
         # The same words whether there is such a user or not.
-        messages.success(self.request, "If a user has this address, a link to a new password is on its way.")
+        messages.success(self.request, "If an account has this address, a link to set a new password has been sent.")
         return super().form_valid(form)
 
 
@@ -93,7 +93,7 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
 class TokenForm(forms.Form):
     """A new token: less than its user may, and not for ever."""
 
-    name = forms.CharField(max_length=80, help_text="What uses it.")
+    name = forms.CharField(max_length=80, help_text="Program that uses the token.")
     write = forms.BooleanField(required=False, label="May change", help_text="What you may change; else it only reads.")
     sites = forms.ModelMultipleChoiceField(
         Site.objects.none(), required=False, help_text="None chosen: all sites that you may see."

@@ -77,7 +77,7 @@ def comparison_share(request: HttpRequest) -> HttpResponse:
     except ValidationError as refusal:
         messages.error(request, " ".join(refusal.messages))
         return redirect(address(ids))
-    messages.success(request, "The comparison is kept. Its address opens for whoever may see every site in it.")
+    messages.success(request, "Comparison saved. Everyone who may see all of its sites can open its link.")
     return redirect("comparison-shared", kept.token)
 
 
@@ -118,7 +118,7 @@ def comparison_revoke(request: HttpRequest, token: str) -> HttpResponse:
     except PermissionDenied as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, f"The address of {kept} is closed; nobody can open it any more.")
+        messages.success(request, f"The link to {kept} is revoked; nobody can open it any more.")
     return redirect("shared-comparisons")
 
 

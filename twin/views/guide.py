@@ -44,7 +44,7 @@ def guide_start(request: HttpRequest) -> HttpResponse:
     again = guide.guide_site(request.user) is not None
     guide.guide_start(user=request.user)
     request.session.pop(SKIPPED, None)
-    messages.success(request, "The hall is as it was found again." if again else "Your hall is ready. It has 8 faults.")
+    messages.success(request, "The hall is back as it was found." if again else "Your hall is ready. It has 8 faults.")
     return redirect("guide")
 
 

@@ -43,9 +43,7 @@ class TraceForm(forms.Form):
     engine = forms.ChoiceField(
         choices=Scenario._meta.get_field("engine").choices, help_text="Serving software whose efficiency is used."
     )
-    engine_version = forms.CharField(
-        label="Engine's release", required=False, max_length=40, help_text="Empty: none in particular."
-    )
+    engine_version = forms.CharField(label="Engine's release", required=False, max_length=40, help_text="Empty: any.")
     drafts = forms.BooleanField(
         label="Draft tokens (MTP)", required=False, help_text="Whether the model's own prediction module may draft."
     )

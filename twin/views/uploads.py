@@ -170,7 +170,7 @@ def readings_forget(request: HttpRequest, site: str, upload: int) -> HttpRespons
     site = visible_site_or_404(request.user, site)
     check_change_site(request.user, site)
     get_object_or_404(site.telemetry_uploads, pk=upload).delete()
-    messages.success(request, "The file was dropped; nothing of it is stored.")
+    messages.success(request, "The file was discarded; nothing of it is stored.")
     return redirect("site-telemetry", site.slug)
 
 

@@ -109,7 +109,7 @@ class ScenarioInputs:
     serving_mode: str = "any"  # what the search may take
     allow_pipelines: bool = True
     max_ranks: int | None = None
-    engine_version: str = ""  # release; blank: none in particular
+    engine_version: str = ""  # release; blank: any
     allow_drafts: bool = False
     draft_tokens: int | None = None  # None: as many as serve best
     draft_acceptance_frac: float | None = None  # of drafted tokens; None: predicted

@@ -110,7 +110,7 @@ class Question:
     allow_drafts: bool = False  # whether tokens may be drafted
     restrictions: Restrictions = FREE  # what the search may take
     configuration: str = ""  # pinned, as `compute.steady.pins` reads it; blank: searched
-    engine_version: str = ""  # release; blank: none in particular
+    engine_version: str = ""  # release; blank: any
     drafting: Drafting = USUAL_DRAFTING  # how tokens are drafted where they are
     kv_precision: str = ""  # of the cache; blank: what engines pair with the weights
     checkpoint: str = ""  # published weights that differ from their precision's usual

@@ -97,7 +97,7 @@ def detect_faults(
         name for name, given in (("rows", train_rows), ("until", train_until), ("groups", train_groups)) if given
     ]
     if len(given_ways) > 1:
-        raise ValueError(f"training is said by --train-{' and --train-'.join(given_ways)}; say it once")
+        raise ValueError(f"training rows are given by --train-{' and --train-'.join(given_ways)}; give one of them")
     by_plain = {plain_name(name): name for name in reversed(list(table.columns))}
     time_column = next((by_plain[name] for name in ("time", "timestamp", "datetime", "date") if name in by_plain), None)
     if time_column is None:

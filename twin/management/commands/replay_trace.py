@@ -79,7 +79,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--precision", required=True, help="of the weights: bf16, fp8, fp4 or int4 (AWQ, GPTQ)")
         parser.add_argument("--engine", default="vllm", help="whose calibration is used: vllm, sglang or trtllm")
-        parser.add_argument("--engine-version", default="", help="release of the engine; default: none in particular")
+        parser.add_argument("--engine-version", default="", help="release of the engine; default: any")
         parser.add_argument("--kv-precision", default="bf16", help="of the KV cache: bf16 or fp8")
         parser.add_argument("--tensor-parallel", type=int, default=1, metavar="N")
         parser.add_argument("--pipeline-parallel", type=int, default=1, metavar="N")
