@@ -33,8 +33,18 @@ class ScenarioAdmin(SiteBound, admin.ModelAdmin):
     inlines = [ScenarioWorkloadInline]
 
 
+class OnlyShown:
+    """Rows that nobody types here, listed without their heavy columns."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).defer(*self.model.HEAVY)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
 @admin.register(Run)
-class RunAdmin(SiteBound, admin.ModelAdmin):
+class RunAdmin(OnlyShown, SiteBound, admin.ModelAdmin):
     """Nothing is typed here: runs change through the same services as everywhere else."""
 
     site_path = "layout__site"
@@ -65,12 +75,6 @@ class RunAdmin(SiteBound, admin.ModelAdmin):
         "limits_and_findings",
     ]
     readonly_fields = fields
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
-        return super().get_queryset(request).defer(*Run.HEAVY)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
     @admin.display(description="progress", ordering="progress_frac")
     def progress(self, run: Run) -> str:
@@ -104,7 +108,7 @@ class RunAdmin(SiteBound, admin.ModelAdmin):
 
 
 @admin.register(Study)
-class StudyAdmin(SiteBound, admin.ModelAdmin):
+class StudyAdmin(OnlyShown, SiteBound, admin.ModelAdmin):
     """Nothing is typed here: studies change through the same services as everywhere else."""
 
     site_path = "layout__site"
@@ -136,15 +140,9 @@ class StudyAdmin(SiteBound, admin.ModelAdmin):
     ]
     readonly_fields = fields
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Study]:
-        return super().get_queryset(request).defer(*Study.HEAVY)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
 
 @admin.register(TelemetrySource)
-class TelemetrySourceAdmin(SiteBound, admin.ModelAdmin):
+class TelemetrySourceAdmin(OnlyShown, SiteBound, admin.ModelAdmin):
     """Nothing is typed here: the site's page seals passwords and checks addresses."""
 
     list_display = ["name", "site", "kind", "address", "enabled", "created_by", "updated_at"]
@@ -164,12 +162,6 @@ class TelemetrySourceAdmin(SiteBound, admin.ModelAdmin):
         "updated_at",
     ]
     readonly_fields = fields
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[TelemetrySource]:
-        return super().get_queryset(request).defer(*TelemetrySource.HEAVY)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: TelemetrySource | None = None) -> bool:
         return request.user.is_superuser
