@@ -126,14 +126,9 @@ COEFFICIENTS: tuple[Coefficient, ...] = (
         0.5,
         {"engine": 0.5, "stack_engine": 1.0, "system": 0.7, "model_system": 1.5, "release": 1.5},
     ),
-    Coefficient(
-        "chunk_warm_s",
-        0.03,
-        1e-4,
-        10.0,
-        0.5,
-        {"engine": 0.5, "system": 0.7, "release_precision": 2.5},
-    ),
+    # Kernels of a whole chunk take a minute or more to compile; a tenth of a benchmark's requests wait for them.
+    Coefficient("chunk_compile_s", 6.5, 1.0, 30.0, 0.2, {"engine": 0.1, "system": 0.15, "release_precision": 0.15}),
+    Coefficient("compile_odds", 0.05, 1e-4, 1e4, 1.0, {"engine": 1.0, "system": 1.0, "release_precision": 1.5}),
     Coefficient("exposed", 0.1, 0.02, 3.0, 0.5, {"engine": 0.5}),
     Coefficient(
         "acceptance", 0.6, 0.1, 0.95, 0.2, {"model": 0.1, "drafts": 0.15, "system_mode": 0.1, "drafts_answers": 0.15}
@@ -166,7 +161,16 @@ PUBLISHED_LOG: dict[str, dict[str, dict[str, float]]] = {
     "weight_bandwidth_frac": {"generation": {"cdna3": _CDNA3_MEMORY}},
     "kv_bandwidth_frac": {"generation": {"cdna3": _CDNA3_MEMORY}},
 }
-REST = ("reserve", "workspace_bytes", "decode_scale", "exposed", "acceptance", "draft_cost")
+REST = (
+    "reserve",
+    "workspace_bytes",
+    "decode_scale",
+    "exposed",
+    "acceptance",
+    "draft_cost",
+    "chunk_compile_s",
+    "compile_odds",
+)
 INDEX = {coefficient.name: j for j, coefficient in enumerate(COEFFICIENTS)}
 LOW = np.array([c.low for c in COEFFICIENTS])
 HIGH = np.array([c.high for c in COEFFICIENTS])
@@ -269,7 +273,6 @@ def split_values(
         stall=at["stall"] * at["prefill_scale"],
         burst=at["burst"] * at["prefill_scale"],
         warm_s=at["warm_s"],
-        chunk_warm_s=at["chunk_warm_s"],
     )
     rest = {name: at[name] for name in REST}
     return efficiencies, scheduling, rest

@@ -5,11 +5,12 @@ logarithm as global value + deviations of groups, each with a Gaussian prior, so
 deviation is the column of its coefficient on the rows of that group: twenty evaluations give all thousand columns.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import scipy.sparse
+import scipy.special
 from numpy.typing import NDArray
 
 from compute.calibration.cases import CaseTable
@@ -46,11 +47,13 @@ FREEDOMS = np.array([FREEDOM, 2.0, FREEDOM])
 SEATS = 4096.0  # requests that one instance's scheduler holds, whatever the memory
 QUEUED_AT_ONCE = 1e5  # stands for "saturated": more than any memory admits
 APART_STATE = ("decoding", "wait_s", "itl_s", "decode_step_s", "prefill_s")  # what pools of their own make different
-# Coefficients whose groups have two modes: some runs of a release compile kernels and others of it find them compiled.
-# A descent stops between them; these are moved to the better one.
-JUMPS = frozenset({("chunk_warm_s", "release_precision")})
-JUMP_LOGS = np.linspace(-6.0, 6.0, 25)
-JUMP_ITERATIONS = frozenset({2, 6})
+# Prompt tokens of one step for which engines have their kernels before a benchmark begins: measured runs of SGLang turn
+# slow between 14,700 and 29,500 tokens sent at once, and its chunk is 16,384 where an accelerator has 160 GB or more.
+WARM_CHUNK_TOKENS = 16384.0
+# Robust cost that a case must save to count as one whose start compiled: odds of one in twenty.
+LEAST_COLD_GAIN = 3.0
+ODDS_PASSES = 30  # of Newton's method for the odds of compiling
+ODDS = INDEX["compile_odds"]
 NO_GROUP_SIGMA = 1e-6  # of cases that belong to no group of a level
 FORWARD_STEP = 1e-3  # of a logarithm, for derivatives
 # Of a step's residual over the gradient. Steps this loose reach a lower cost in as many iterations as exact ones, which
@@ -89,8 +92,30 @@ class Solved:
         return np.log(np.stack([self.itl_s, self.ttft_s, self.output_tokens_per_s]))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """What a benchmark's start may have done to its runs; arrays of shape (n_cases,).
+
+    Engines warm up on short prompts. Where the prompts that are sent at once fill a chunk, kernels of its size are
+    compiled then, or were already: runs of one release and configuration on one day differ in that, and nothing that is
+    published tells which.
+    """
+
+    may_compile: BoolArray
+    engine_s: FloatArray  # mean time to the first token inside a warm engine, without waiting for a place
+    ttft_s: FloatArray  # if kernels were compiled then
+    output_tokens_per_s: FloatArray
+    compile_s: FloatArray  # what compiling adds to the mean time to the first token
+    odds: FloatArray  # that they were; the more tokens, the more chunks of sizes that were not met before
+
+
 def solve_cases(table: CaseTable, log_values: FloatArray) -> Solved:
     """Return latency and throughput of cases for given coefficients.
+
+    Where a benchmark's start may have compiled kernels, the mean time to the first token in the engine is the value of
+    least expected squared relative error over both ways, E[1/y] / E[1/y²]: close to the warm engine's unless compiling
+    is all but certain, since a time ten times too long is off by 900 %, one ten times too short by 90 %. Throughput
+    goes with it by Little's law.
 
     Parameters
     ----------
@@ -99,6 +124,28 @@ def solve_cases(table: CaseTable, log_values: FloatArray) -> Solved:
     log_values : ndarray, shape (n_cases, n_coefficients)
         Logarithms of the coefficients of each case.
     """
+    warm, start = solve_both_ways(table, log_values)
+    if not start.may_compile.any():
+        return warm
+    chance = np.where(start.may_compile, start.odds / (1.0 + start.odds), 0.0)
+    longer = warm.output_tokens_per_s / start.output_tokens_per_s  # that the requests of a cold start are under way
+    # medians do not see the start, but their throughput does
+    warm_s = np.where(table.is_median, 1.0, start.engine_s)
+    cold_s = np.where(table.is_median, longer, start.engine_s + start.compile_s)
+    first, second = (1.0 - chance) / warm_s, chance / cold_s
+    answer_s = (first + second) / (first / warm_s + second / cold_s)
+    share = np.where(chance > 0.0, (answer_s - warm_s) / np.where(cold_s > warm_s, cold_s - warm_s, 1.0), 0.0)
+    slower = 1.0 + share * (longer - 1.0)
+    return replace(
+        warm,
+        ttft_s=warm.ttft_s + share * (start.ttft_s - warm.ttft_s),
+        output_tokens_per_s=warm.output_tokens_per_s / slower,
+        requests_per_s=warm.requests_per_s / slower,
+    )
+
+
+def solve_both_ways(table: CaseTable, log_values: FloatArray) -> tuple[Solved, Start]:
+    """Return what `solve_cases` does for warm engines, and what a start that compiles kernels makes of it."""
     efficiencies, scheduling, rest = split_values(log_values, table.latent_layers)
     costs = with_drafts(table, step_costs(table.work, efficiencies), rest)
     memory = memory_fit(
@@ -128,11 +175,30 @@ def solve_cases(table: CaseTable, log_values: FloatArray) -> Solved:
         state=state,
         draft_acceptance=costs.draft_acceptance,
     )
+    tokens_at_start = state.admitted * table.input_tokens
+    may_compile = (tokens_at_start > WARM_CHUNK_TOKENS) & np.isfinite(table.concurrency) & (table.prefill_workers == 0)
+    compile_s = np.where(may_compile, rest["chunk_compile_s"], 0.0)
+    slower = (state.admitted / rate) / (state.admitted / rate + compile_s)
+    # those that wait for a place wait for more of them
+    waiting = np.minimum(table.concurrency, QUEUED_AT_ONCE) / state.admitted
+    start = Start(
+        may_compile=may_compile,
+        engine_s=first_s,
+        compile_s=compile_s,
+        ttft_s=solved.ttft_s + np.where(table.is_median, 0.0, compile_s * waiting),
+        output_tokens_per_s=solved.output_tokens_per_s * slower,
+        odds=rest["compile_odds"] * tokens_at_start / WARM_CHUNK_TOKENS,
+    )
     apart = np.flatnonzero(table.prefill_workers)
     if apart.size:
         first = step_costs(table.prefill_work, efficiencies)
-        return _with_apart(table, apart, solved, first, costs, scheduling, rest, limit)
-    return solved
+        solved = _with_apart(table, apart, solved, first, costs, scheduling, rest, limit)
+        start = replace(
+            start,
+            ttft_s=np.where(may_compile, start.ttft_s, solved.ttft_s),
+            output_tokens_per_s=np.where(may_compile, start.output_tokens_per_s, solved.output_tokens_per_s),
+        )
+    return solved, start
 
 
 def with_drafts(
@@ -282,35 +348,33 @@ def fit_unknowns(
     unknowns = layout.centre.copy()
     prior = 1.0 / layout.sigma**2
 
-    def residuals(log_values: FloatArray) -> FloatArray:
-        return (solve_cases(table, log_values).logs()[quantity, case] - target) * scale
-
     def robust(r: FloatArray) -> FloatArray:
         return 0.5 * (freedom + 1.0) * np.log1p(r * r / freedom)
 
-    def cost(r: FloatArray, x: FloatArray) -> float:
-        return float(np.sum(robust(r)) + 0.5 * np.sum(prior * (x - layout.centre) ** 2))
+    def residuals(log_values: FloatArray) -> tuple[FloatArray, BoolArray]:
+        """Return residuals of each case in the way that is the likelier one, and whether that is a start cold."""
+        solved, start = solve_both_ways(table, log_values)
+        cold = replace(solved, ttft_s=start.ttft_s, output_tokens_per_s=start.output_tokens_per_s)
+        of_warm, of_cold = ((way.logs()[quantity, case] - target) * scale for way in (solved, cold))
+        costs = [np.bincount(case, robust(r), minlength=n_cases) for r in (of_warm, of_cold)]
+        is_cold = start.may_compile & (costs[1] + LEAST_COLD_GAIN < costs[0])
+        return np.where(is_cold[case], of_cold, of_warm), is_cold
 
-    def costs_of(values: FloatArray) -> FloatArray:
-        """Return the robust cost of each case, all of its quantities together."""
-        return np.bincount(case, robust(residuals(values)), minlength=n_cases).astype(np.float64)
+    def cost(r: FloatArray, is_cold: BoolArray, x: FloatArray) -> float:
+        strayed = 0.5 * np.sum(prior * (x - layout.centre) ** 2)
+        return float(np.sum(robust(r)) + LEAST_COLD_GAIN * np.sum(is_cold) + strayed)
 
     log_values = unknown_log_values(layout, unknowns, n_cases)
-    r = residuals(log_values)
-    best = cost(r, unknowns)
+    r, is_cold = residuals(log_values)
+    best = cost(r, is_cold, unknowns)
     damping = 1e-3
-    for iteration in range(max_iterations):
-        if iteration in JUMP_ITERATIONS:
-            unknowns = _jumped(layout, unknowns, log_values, costs_of)
-            log_values = unknown_log_values(layout, unknowns, n_cases)
-            r = residuals(log_values)
-            best = cost(r, unknowns)
+    for _ in range(max_iterations):
         root_weight = np.sqrt((freedom + 1.0) / (freedom + r * r))
         columns = []
         for j in range(len(COEFFICIENTS)):
             moved = log_values.copy()
             moved[:, j] += FORWARD_STEP
-            columns.append((residuals(moved) - r) / FORWARD_STEP * root_weight)
+            columns.append((residuals(moved)[0] - r) / FORWARD_STEP * root_weight)
         index = np.concatenate(
             [
                 np.full(case.size, first) if level is None else first + layout.groups[level][1][case]
@@ -331,38 +395,48 @@ def fit_unknowns(
             step = layout.sigma * _damped_step(jacobian, gradient, damping)
             moved_unknowns = unknowns + np.clip(step, -0.5, 0.5)
             moved_values = unknown_log_values(layout, moved_unknowns, n_cases)
-            moved_r = residuals(moved_values)
-            moved_cost = cost(moved_r, moved_unknowns)
+            moved_r, moved_cold = residuals(moved_values)
+            moved_cost = cost(moved_r, moved_cold, moved_unknowns)
             if moved_cost < best:
                 break
             damping *= 8.0
         else:
-            return unknowns
+            break
         gain = best - moved_cost
-        unknowns, log_values, r, best = moved_unknowns, moved_values, moved_r, moved_cost
+        unknowns, log_values, r, is_cold, best = moved_unknowns, moved_values, moved_r, moved_cold, moved_cost
         damping = max(damping / 5.0, 1e-6)
         if gain < 1e-4 * best:
             break
-    return unknowns
+    _, start = solve_both_ways(table, log_values)
+    seen = start.may_compile & np.isfinite(measured_logs[1]) & ~table.is_median
+    rows = np.flatnonzero(seen if use is None else seen & use)
+    return _with_odds(layout, unknowns, rows, np.log(start.odds[rows]) - log_values[rows, ODDS], is_cold[rows])
 
 
-def _jumped(
-    layout: Layout, unknowns: FloatArray, log_values: FloatArray, costs_of: Callable[[FloatArray], FloatArray]
+def _with_odds(
+    layout: Layout, unknowns: FloatArray, rows: IntArray, beside: FloatArray, is_cold: BoolArray
 ) -> FloatArray:
-    """Return the unknowns with each group of `JUMPS` moved to where its cases and its prior cost least."""
-    moved = unknowns.copy()
-    for j, level, first, n in layout.blocks:
-        if level is None or (COEFFICIENTS[j].name, level) not in JUMPS:
-            continue
-        own = slice(first, first + n)
-        costs = []
-        for jump in JUMP_LOGS:
-            shifted = log_values.copy()
-            shifted[:, j] += jump
-            strayed = (unknowns[own] + jump - layout.centre[own]) / layout.sigma[own]
-            costs.append(np.bincount(layout.groups[level][1], costs_of(shifted), minlength=n) + 0.5 * strayed**2)
-        moved[own] += JUMP_LOGS[np.argmin(costs, axis=0)]
-    return moved
+    """Return the unknowns with the odds of compiling as the cases of `rows` and the priors have them (Newton).
+
+    `beside` is the logarithm of each case's odds over the coefficient's, `is_cold` whether its start compiled.
+    """
+    blocks = [block for block in layout.blocks if block[0] == ODDS]
+    places = np.concatenate([np.arange(first, first + n) for _, _, first, n in blocks])
+    design = np.zeros((rows.size, places.size))
+    at = 0
+    for _, level, _, n in blocks:
+        design[np.arange(rows.size), at + (0 if level is None else layout.groups[level][1][rows])] = 1.0
+        at += n
+    prior = 1.0 / layout.sigma[places] ** 2
+    found = layout.centre[places].copy()
+    for _ in range(ODDS_PASSES):
+        chance = scipy.special.expit(LOG_INITIAL[ODDS] + beside + design @ found)
+        gradient = design.T @ (chance - is_cold) + prior * (found - layout.centre[places])
+        curvature = (design.T * (chance * (1.0 - chance))) @ design + np.diag(prior)
+        found -= np.linalg.solve(curvature, gradient)
+    fitted = unknowns.copy()
+    fitted[places] = found
+    return fitted
 
 
 def _damped_step(jacobian: scipy.sparse.csr_matrix, gradient: FloatArray, damping: float) -> FloatArray:

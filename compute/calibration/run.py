@@ -23,9 +23,12 @@ from compute.calibration.fitting import (
 from compute.calibration.power_fit import CaseStates, case_states, fit_power, measured_states, power_coefficients
 from compute.calibration.uncertainty import (
     COVERED_FRAC,
+    PRIOR_NARROWING_UNITS,
+    PRIOR_STRETCH_UNITS,
     QUANTITIES,
-    band_logs,
+    case_band,
     group_path,
+    measured_kinds,
     mode_class,
     reachable_groups,
     residual_quantiles,
@@ -256,6 +259,7 @@ def calibrate(evidence: Evidence, validation: CrossValidation, *, fitted_from: s
         "cases_by_vintage": systems,
         "models": sorted({c.model.name for c in table.cases}),
         "modes": sorted({mode_class(c) for c in table.cases}),
+        "measured": measured_kinds(table.cases),
         "kinds": sorted(
             {
                 run_kind(c.attributes["generation"], c.model.name, c.prefill is not None, c.draft_tokens > 0)
@@ -287,7 +291,8 @@ def bands_of(
             left_out = _left_out(evidence, KINDS[kind])
             residuals = np.where(keep & _others_know(evidence, KINDS[kind]), -_errors_of(validation, kind)[j], np.nan)
             units = _units(evidence, KINDS[kind])
-            widening = widening_that_covers(paths, residuals, left_out, units)
+            narrowing = PRIOR_STRETCH_UNITS if kind in ("known", "new_deployment") else PRIOR_NARROWING_UNITS
+            widening = widening_that_covers(paths, residuals, left_out, units, narrowing)
             quantiles = residual_quantiles(paths, residuals, units, widening)
             reachable = reachable_groups(paths, KINDS[kind])
             bands[kind][quantity] = {group: row for group, row in quantiles.items() if group in reachable}
@@ -340,12 +345,13 @@ def band_coverage(evidence: Evidence, validation: CrossValidation, unseen: str =
     low, high = np.full(residuals.shape, np.nan), np.full(residuals.shape, np.nan)
     known = _others_know(evidence, unseen)
     for k in np.unique(folds):
-        bands = bands_of(evidence, validation, folds != k, unseen)
+        bands = bands_of(evidence, validation, folds != k, unseen if unseen in ("case", "deployment") else None)
+        measured = measured_kinds([case for case, fold in zip(cases, folds, strict=True) if fold != k])
         for i in np.flatnonzero(folds == k):
             for j, quantity in enumerate(QUANTITIES):
                 if np.isfinite(residuals[j, i]) and known[i]:
-                    path = group_path(cases[i], bool(validation.queued[i]), quantity)
-                    low[j, i], high[j, i] = band_logs(bands[kind][quantity], path)
+                    queued = bool(validation.queued[i])
+                    low[j, i], high[j, i] = case_band(bands, quantity, cases[i], queued, (kind,), measured)
     outside = np.maximum(low - residuals, 0.0) + np.maximum(residuals - high, 0.0)
     return BandScores(
         covered=np.where(np.isfinite(low), outside == 0.0, np.nan),

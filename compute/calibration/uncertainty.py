@@ -31,6 +31,9 @@ LOW_QUANTILE, HIGH_QUANTILE = 0.5 - COVERED_FRAC / 2.0, 0.5 + COVERED_FRAC / 2.0
 LONE_GROUP_WIDENING = float(stdtrit(1, HIGH_QUANTILE) / ndtri(HIGH_QUANTILE) * np.sqrt(1.5))
 PRIOR_UNITS = 40.0  # deployments that a coarser group's quantiles count for in a finer group
 PRIOR_STRETCH_UNITS = 4.0  # the same of the stretch of bands
+# Few models, accelerators or modes that happen to lie close say little about how far the next one lies: that a group of
+# them needs less than the coarser one is believed as slowly as its quantiles are.
+PRIOR_NARROWING_UNITS = PRIOR_UNITS
 LEAST_HALF_BAND = 0.02  # what runs of the same deployment and load differ by in any case
 QUANTITIES = ("itl", "ttft", "throughput", "power", "joules")
 NOVELTIES = ("known", "new_deployment", "new_model", "new_accelerator", "other_mode")
@@ -42,6 +45,7 @@ GROUP_NAMES: tuple[tuple[str, ...], ...] = (
     ("mode", "model"),
     ("accelerator", "mode", "model"),
 )
+NEW_IN = {"new_model": "model", "new_accelerator": "accelerator", "other_mode": "mode"}
 STRETCHED = 3  # groups of a path with a stretch of their own; finer ones take that of the last
 
 
@@ -129,7 +133,11 @@ def residual_quantiles(
 
 
 def widening_that_covers(
-    paths: Sequence[tuple[str, ...]], residuals: FloatArray, left_out: IntArray, units: IntArray
+    paths: Sequence[tuple[str, ...]],
+    residuals: FloatArray,
+    left_out: IntArray,
+    units: IntArray,
+    narrowing_units: float = PRIOR_STRETCH_UNITS,
 ) -> dict[str, float]:
     """Return the widening with which bands cover `COVERED_FRAC` of the cases of units that they have not seen [-].
 
@@ -147,6 +155,8 @@ def widening_that_covers(
         Which cases no band may come from that is held against one of them: folds of deployments, models, accelerators.
     units : ndarray of int, shape (n_cases,)
         As for `residual_quantiles`; none lies in two folds.
+    narrowing_units : float
+        Units that a coarser group's stretch counts for in a finer group whose own is less.
 
     Returns
     -------
@@ -174,10 +184,12 @@ def widening_that_covers(
     for depth, members in enumerate(_members(paths, measured)[:STRETCHED]):
         for group, rows in members.items():
             n = _effective_units(weights[rows], inverse[rows])
-            found = float(np.log(_quantile_of_one_more(scores[measured[rows]], weights[rows], n)))
+            stretch = _quantile_of_one_more(scores[measured[rows]], np.ones(len(rows)), n)
+            found = float(np.log(min(stretch, LONE_GROUP_WIDENING)))
             if depth:
-                share = n / (n + PRIOR_STRETCH_UNITS)
-                found = share * found + (1 - share) * logs[paths[measured[rows[0]]][depth - 1]]
+                coarser = logs[paths[measured[rows[0]]][depth - 1]]
+                share = n / (n + (PRIOR_STRETCH_UNITS if found > coarser else narrowing_units))
+                found = share * found + (1 - share) * coarser
             logs[group] = found
     return {group: float(np.exp(log)) for group, log in logs.items()}
 
@@ -263,25 +275,85 @@ def novelty(case: Case, record: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(kinds or ["new_deployment"])
 
 
+def measured_kinds(cases: Sequence[Case]) -> list[str]:
+    """Return what ran in which mode on what, as texts of mode, model and accelerator."""
+    return sorted({" | ".join((mode_class(c), c.attributes["model"], c.attributes["accelerator"])) for c in cases})
+
+
+def novelty_shares(
+    measured: Sequence[str], mode: str, model: str, accelerator: str, kinds: Sequence[str]
+) -> dict[str, float]:
+    """Return of each novelty the share of its variance that is in the band of a case [-].
+
+    What is new counts in full. What a mode or an accelerator does to runs is known of a new model as the mean over the
+    n models that ran so; for one more model that mean is off by 1 / (1 + n) of the variance between modes or
+    accelerators, by all of it where nothing else ran so. The same of a mode or a model on a new accelerator.
+
+    Parameters
+    ----------
+    measured : sequence of str
+        Of a fitted set, as `measured_kinds` returns them.
+    mode, model, accelerator : str
+        Of the case; its mode as `mode_class` returns it.
+    kinds : sequence of str
+        In what the case is new.
+
+    References
+    ----------
+    .. [1] Laird and Ware, "Random-effects models for longitudinal data", Biometrics 38 (1982): effects that few groups
+       tell apart keep most of their variance.
+    """
+    shares = dict.fromkeys(kinds, 1.0)
+    is_new = {"model": "new_model" in kinds, "accelerator": "new_accelerator" in kinds}
+    if not any(is_new.values()):
+        return shares
+    runs = [text.split(" | ") for text in measured]
+    in_mode = [run for run in runs if run[0] == mode]
+    others = {
+        "other_mode": min(
+            len({run[place] for run in in_mode}) for place, name in ((1, "model"), (2, "accelerator")) if is_new[name]
+        ),
+        "new_accelerator": len({run[1] for run in runs if run[2] == accelerator}),
+        "new_model": len({run[2] for run in runs if run[1] == model}),
+    }
+    return {kind: 1.0 / (1.0 + n) for kind, n in others.items()} | shares
+
+
+def _joined(ends: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
+    """Return the ends of novelties (share of the variance, low, high) as their distances add in quadrature."""
+    if len(ends) == 1:
+        return ends[0][1], ends[0][2]
+    low = -float(np.hypot.reduce([np.sqrt(share) * min(low, 0.0) for share, low, _ in ends]))
+    high = float(np.hypot.reduce([np.sqrt(share) * max(high, 0.0) for share, _, high in ends]))
+    return low, high
+
+
 def case_band(
     bands: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]],
     quantity: str,
     case: Case,
     queued: bool,
     kinds: Sequence[str],
+    measured: Sequence[str],
 ) -> tuple[float, float]:
     """Return the logarithms of the band's ends over the prediction.
 
-    Never narrower than for what is less new. Where a case is new in several ways their distances add in quadrature.
+    Never narrower than for what is less new. Where a case is new in several ways, or little is known of how it is run
+    (`novelty_shares`), their distances add in quadrature. `measured` is what ran, of the record of a fit.
     """
     path = group_path(case, queued, quantity)
-    base = ["known", "new_deployment"] if "known" not in kinds else ["known"]
-    less = [band_logs(bands[kind].get(quantity, {}), path) for kind in base]
-    ends = [band_logs(bands[kind].get(quantity, {}), path) for kind in kinds]
-    low = -float(np.hypot.reduce([min(e[0], 0.0) for e in ends])) if len(ends) > 1 else ends[0][0]
-    high = float(np.hypot.reduce([max(e[1], 0.0) for e in ends])) if len(ends) > 1 else ends[0][1]
+
+    def ends(kind: str) -> tuple[float, float]:
+        names = zip(path, GROUP_NAMES, strict=True)
+        reached = tuple(group for group, what in names if NEW_IN.get(kind) not in what)
+        return band_logs(bands[kind].get(quantity, {}), reached)
+
     if "known" in kinds or "new_deployment" in kinds:
-        return low, high
+        return ends(kinds[0])
+    a = case.attributes
+    shares = novelty_shares(measured, mode_class(case), a["model"], a["accelerator"], kinds)
+    low, high = _joined([(share, *ends(kind)) for kind, share in shares.items()])
+    less = [ends(kind) for kind in ("known", "new_deployment", *kinds)]
     return min(low, *(e[0] for e in less)), max(high, *(e[1] for e in less))
 
 
@@ -304,13 +376,16 @@ def half_bands(
     kinds += [] if any(s.startswith(f"{accelerator}|") for s in record["systems"]) else ["new_accelerator"]
     kind_of = f"{mode}|{'drafts' if drafts else 'no drafts'}|{maker}"
     kinds += [] if kind_of in record["modes"] else ["other_mode"]
+    shares = novelty_shares(record["measured"], kind_of, model, accelerator, kinds)
     half = {}
     for quantity in QUANTITIES:
         of_mode = f"mode={kind_of}|mean" if quantity == "ttft" else f"mode={kind_of}"
         path = ("all", of_mode, f"{of_mode}|{model}")
-        widths = []
-        for kind in ["known", "new_deployment", *kinds]:
+        widths = {}
+        for kind in {"known": 1.0, "new_deployment": 1.0, **shares}:
             low, high = band_logs(record["bands"][kind].get(quantity, {}), path)
-            widths.append(0.5 * (high - low))
-        half[quantity] = max([*widths, float(np.hypot.reduce(widths[2:])) if kinds else 0.0])
+            widths[kind] = 0.5 * (high - low)
+        new = [np.sqrt(share) * widths[kind] for kind, share in shares.items()]
+        whole = [widths[kind] for kind in ("known", "new_deployment", *kinds)]
+        half[quantity] = max([*whole, float(np.hypot.reduce(new)) if new else 0.0])
     return half

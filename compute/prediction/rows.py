@@ -145,13 +145,13 @@ def predict_cases(table: CaseTable, coefficients: CoefficientSet) -> Prediction:
         "accelerator_power_w": watts,
         "joules_per_output_token": watts * table.n_accelerators / solved.output_tokens_per_s,
     }
-    bands = coefficients.record["bands"]
+    bands, measured = coefficients.record["bands"], coefficients.record["measured"]
     low, high = np.empty((len(PREDICTED), len(table.cases))), np.empty((len(PREDICTED), len(table.cases)))
     queued = solved.state.wait_s > 0
     for k, case in enumerate(table.cases):
         kinds = novelty(case, coefficients.record)
         for j, name in enumerate(PREDICTED):
-            ends = case_band(bands, BAND_OF[name], case, bool(queued[k]), kinds)
+            ends = case_band(bands, BAND_OF[name], case, bool(queued[k]), kinds, measured)
             low[j, k], high[j, k] = values[name][k] * np.exp(ends)
     notes = tuple(
         "; ".join(filter(None, [_waiting_text(table, k, solved) if queued[k] else "", *case.warnings]))

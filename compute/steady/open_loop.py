@@ -168,7 +168,6 @@ class _Instance:
                 wave=np.zeros_like(over),
                 burst=np.zeros_like(over),
                 warm_s=np.zeros_like(over),
-                chunk_warm_s=np.zeros_like(over),
                 stall=self.scheduling.stall * over,
             ),
             concurrency=in_service,

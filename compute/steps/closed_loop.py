@@ -27,9 +27,6 @@ FloatArray = NDArray[np.float64]
 
 # assumed: prompt tokens that engines take into one step (vLLM and TensorRT-LLM default to 8192)
 ASSUMED_CHUNK_TOKENS = 8192.0
-# Prompt tokens of one step for which engines have their kernels before a benchmark begins: measured runs of SGLang turn
-# slow between 14,700 and 29,500 tokens sent at once, and its chunk is 16,384 where an accelerator has 160 GB or more.
-WARM_CHUNK_TOKENS = 16384.0
 PASSES = 6  # of the fixed point between decoding requests and step time; the map halves its error in each
 
 
@@ -43,7 +40,6 @@ class Scheduling:
     stall: FloatArray  # share of the others' prefill that lengthens a request's generation
     burst: FloatArray  # as `wave`, of those requests that a benchmark sends at its start; 0 where arrivals are steady
     warm_s: FloatArray  # what kernels compiled during those requests add to the mean; 0 where the engine is warm
-    chunk_warm_s: FloatArray  # the same of kernels for a whole chunk, where prompts of the start fill one
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -66,14 +62,6 @@ class SteadyState:
     admitted: FloatArray  # requests inside the engine
     decoding: FloatArray  # of those, generating
     requests_per_s: FloatArray
-
-
-def compiling_s(scheduling: Scheduling, tokens_at_start: ArrayLike) -> FloatArray:
-    """Return what kernels compiled at a benchmark's start add to the mean time to the first token [s].
-
-    Engines warm up on short prompts; shapes of a whole chunk are met first where the prompts sent at once fill one.
-    """
-    return scheduling.warm_s + np.where(np.asarray(tokens_at_start) > WARM_CHUNK_TOKENS, scheduling.chunk_warm_s, 0.0)
 
 
 def prefill_time_s(
@@ -142,7 +130,7 @@ def closed_loop(
     others = np.maximum(admitted - 1.0, 0.0)
     bunch = np.maximum(1.0, np.minimum(1.0 + 2.0 * scheduling.wave * others, ASSUMED_CHUNK_TOKENS / new))
     shared_s = prefill_time_s(costs, new, cached_tokens, bunch)
-    burst_s = scheduling.burst * others * shared_s + compiling_s(scheduling, admitted * new)
+    burst_s = scheduling.burst * others * shared_s + scheduling.warm_s
     ahead_s = scheduling.request_s + scheduling.first * alone_s + scheduling.wave * others * shared_s + burst_s
     gaps = np.maximum(n_out - 1.0, 0.0)  # the prompt's own step yields the first token
     others_s = scheduling.stall * shared_s * others

@@ -75,7 +75,7 @@ def test_pipeline_stages_hold_the_step_and_share_the_batch():
 
 def test_requests_that_memory_does_not_admit_wait_by_littles_law():
     c = costs(efficiencies=Efficiencies(*(np.float64(0.5),) * 6, *(np.float64(1e-5),) * 8))
-    scheduling = Scheduling(*(np.float64(v) for v in (0.01, 1.5, 0.05, 0.8, 0.0, 0.0, 0.0)))
+    scheduling = Scheduling(*(np.float64(v) for v in (0.01, 1.5, 0.05, 0.8, 0.0, 0.0)))
     loop = {"concurrency": 100.0, "input_tokens": 1000.0, "output_tokens": 200.0, "admitted_limit": 25.0}
     state = closed_loop(c, scheduling, **loop)
     assert state.admitted == 25
@@ -162,7 +162,7 @@ def test_sliced_experts_load_all_ranks_alike():
 
 
 def test_prompts_that_queue_for_a_wide_instance_share_its_reading_of_weights():
-    c, scheduling = wide(ranks=32), Scheduling(*(np.float64(v) for v in (0.01, 1.5, 0.0, 1.0, 0.0, 0.0, 0.0)))
+    c, scheduling = wide(ranks=32), Scheduling(*(np.float64(v) for v in (0.01, 1.5, 0.0, 1.0, 0.0, 0.0)))
     load = {"concurrency": 1e4, "input_tokens": 2000.0, "output_tokens": 1.0, "kv_bytes": 1e6}
 
     def requests_per_s(ranks):
@@ -172,22 +172,6 @@ def test_prompts_that_queue_for_a_wide_instance_share_its_reading_of_weights():
     step_s = prefill_time_s(c, 2000.0, bunch=32 * 8192 / 2000)[0] * 32 * 8192 / 2000  # the whole budget of all ranks
     assert requests_per_s(32.0) == pytest.approx(0.9 * 32 * 8192 / 2000 / step_s)
     assert requests_per_s(32.0) > 1.2 * requests_per_s(1.0)  # which fills one rank's budget with four prompts
-
-
-def test_only_prompts_that_fill_a_chunk_at_the_start_meet_the_kernels_compiled_for_one():
-    scheduling = Scheduling(*(np.float64(v) for v in (0.01, 1.5, 0.05, 0.8, 0.05, 0.2, 7.0)))
-    in_flight = np.array([8.0, 16.0, 32.0])
-    at = closed_loop(costs(), scheduling, concurrency=in_flight, input_tokens=922, output_tokens=922)
-    warm = closed_loop(
-        costs(),
-        replace(scheduling, chunk_warm_s=np.zeros(())),
-        concurrency=in_flight,
-        input_tokens=922,
-        output_tokens=922,
-    )
-    # 7,376 and 14,752 tokens fit a chunk of 16,384; 29,504 do not
-    np.testing.assert_allclose(at.burst_s - warm.burst_s, [0.0, 0.0, 7.0])
-    np.testing.assert_allclose(at.ttft_s - warm.ttft_s, [0.0, 0.0, 7.0], atol=0.4)  # longer waits, shorter batches
 
 
 def test_an_efficiency_above_one_is_refused_by_name():
