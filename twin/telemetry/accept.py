@@ -16,6 +16,15 @@ SUFFIX = re.compile(r"-as-operated-\d{4}-\d{2}-\d{2}$")
 MOST_SLUG = 80
 
 
+def free_slug(layout: Layout) -> str:
+    """Return the slug of a layout's copy of today; raise ValidationError if there is one, so that nothing is fitted."""
+    ending = f"-as-operated-{timezone.now():%Y-%m-%d}"
+    slug = SUFFIX.sub("", layout.slug)[: MOST_SLUG - len(ending)] + ending
+    if Layout.objects.filter(site=layout.site, slug=slug).exists():
+        raise ValidationError(f"{layout.site.slug}/{slug} was accepted today already; delete it first.")
+    return slug
+
+
 @transaction.atomic
 def accept(*, layout: Layout, fit: LayoutFit, name: str, start_s: float, end_s: float, user=None) -> Layout:
     """Return a copy of a layout with what its readings have shown; the layout itself stays.
@@ -42,10 +51,7 @@ def accept(*, layout: Layout, fit: LayoutFit, name: str, start_s: float, end_s: 
         raise ValueError(f"the fit is not accepted: {fit.reason}; nothing was changed")
     if not identified:
         raise ValueError("no parameter could be identified from these readings; nothing was changed")
-    ending = f"-as-operated-{timezone.now():%Y-%m-%d}"
-    slug = SUFFIX.sub("", layout.slug)[: MOST_SLUG - len(ending)] + ending
-    if Layout.objects.filter(site=layout.site, slug=slug).exists():
-        raise ValidationError(f"{layout.site.slug}/{slug} was accepted today already; delete it first.")
+    slug = free_slug(layout)
     copy = services.layout_clone(layout=layout, name=name, slug=slug, user=user)
     known = {row.name: row for row in copy.calibrated_parameters.all()}
     evidence = evidence_of(fit, start_s, end_s)

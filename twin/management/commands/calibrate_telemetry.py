@@ -11,7 +11,7 @@ from twin.core.telemetry.diagnosed_fit import fit_diagnosed
 from twin.core.telemetry.fitted import DEFAULT
 from twin.exceptions import CannotSimulate
 from twin.management.readings import add_readings_arguments, named_readings
-from twin.telemetry.accept import accept
+from twin.telemetry.accept import accept, free_slug
 
 
 class Command(BaseCommand):
@@ -37,6 +37,8 @@ class Command(BaseCommand):
         try:
             asked = named_readings(layout, scenario, start, end)
             names = [name.strip() for name in options["parameters"].split(",") if name.strip()]
+            if options["accept"] is not None:
+                free_slug(asked.layout)
             fit = fit_diagnosed(asked.year, asked.measured, **asked.span, parameters=names)
             if options["accept"] is not None:
                 made = accept(
