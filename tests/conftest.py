@@ -22,14 +22,18 @@ COMPILED = (
     "power_cooling.electrical.redundancy.solve_states",
     "power_cooling.transients.solve._run",
 )
+LONGEST_FIRST = ("slow", "browser", "compiled")  # markers of the files that processes begin with
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with files of slow tests, so that none is left to one process at the end; skip what cannot run, visibly."""
-    long = {item.path for item in items if any(map(item.get_closest_marker, ("slow", "browser", "compiled")))}
-    items.sort(key=lambda item: item.path not in long)
+    ranks: dict[Path, int] = {}
+    for item in items:
+        rank = next((i for i, name in enumerate(LONGEST_FIRST) if item.get_closest_marker(name)), len(LONGEST_FIRST))
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
     if find_spec("pytest_playwright") is None:
         reason = "pytest-playwright is not installed"
     elif CHROMIUM is None:
