@@ -186,7 +186,10 @@ class FaultSerializer(serializers.Serializer):
     evidence = serializers.CharField()
     score = serializers.FloatField(help_text="Logarithm of the likelihood gained; the surest first.")
     tokens_lost = serializers.FloatField(allow_null=True, help_text="Since then; null where it cannot be told.")
-    usd = serializers.FloatField(allow_null=True, help_text="What they cost; null where no price is known.")
+    usd = serializers.FloatField(
+        allow_null=True,
+        help_text="Tokens lost at the layout's own cost and energy wasted at its tariff, since then; null of sensors.",
+    )
 
 
 class DiagnosisResultSerializer(serializers.Serializer):

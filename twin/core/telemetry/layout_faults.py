@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.core.results.figures import figures_of_merit, served_in
+from twin.core.solve.estimate import estimated_year
 from twin.core.solved import Described, Progress
 from twin.core.telemetry.alarms import Whitening, cusum, whitening
 from twin.core.telemetry.compare import OUTPUT_TOKENS, Columns, driven_by
@@ -35,7 +37,7 @@ MOST_OBJECTS = 8  # whose machines are tried at a time, the oddest first
 MOST_REFINED = 3
 TOLD_APART = 6.0  # by how much one kind must explain more than another, to be told from it
 MOST_FAULTS = 20
-DAY_S = 86_400.0
+DAY_S, J_PER_KWH = 86_400.0, 3.6e6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +65,38 @@ class LayoutFault:
 
     row: dict[str, Any]
     lasting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What a layout's tokens and energy are worth: what they cost there."""
+
+    usd_per_million_tokens: float  # 0: the layout has no cost per token
+    usd_per_kwh: float
+
+    def usd(self, tokens: float, energy_j: float) -> float:
+        """Return what lost tokens and wasted energy cost; what a fault saves is not counted against it."""
+        return max(tokens, 0.0) / 1e6 * self.usd_per_million_tokens + max(energy_j, 0.0) / J_PER_KWH * self.usd_per_kwh
+
+    @property
+    def text(self) -> str:
+        """The prices in words."""
+        price = f"${self.usd_per_million_tokens:.3g} a million, the layout's own cost"
+        if not self.usd_per_million_tokens:
+            price = "no price: the layout has no cost per token"
+        return f"tokens at {price}; energy at ${self.usd_per_kwh:.3g}/kWh"
+
+
+def worth_of(year: Described) -> Worth:
+    """Return a layout's cost per token over the year as described, and its tariff."""
+    scenario, region = year.inputs.scenario, year.inputs.site.region.facts
+    estimated, _ = estimated_year(year)
+    cost = figures_of_merit(estimated, served_in(estimated))["cost_per_million_output_tokens_usd"]
+    own_price = scenario.electricity_usd_per_kwh
+    return Worth(
+        0.0 if cost is None or not np.isfinite(cost) else float(cost),
+        float(region["electricity_usd_per_kwh"] if own_price is None else own_price),
+    )
 
 
 def diagnose_layout(
@@ -116,6 +150,7 @@ def diagnose_layout(
     least = 2.0 * (np.log(n_tried) + FALSE_ALARM)
     found: list[LayoutFault] = []
     gone: set[str] = set()
+    worth: Worth | None = None
     while len(found) < MOST_FAULTS:
         sensors = [one for one in _sensor_faults(model, described, left, starts) if one.object not in gone]
         progress("solving what machines may have", 0.3 + 0.6 * len(found) / MOST_FAULTS)
@@ -136,7 +171,8 @@ def diagnose_layout(
         lasting, alarm = _alarm(left, after, top)
         score = top.explained / 2.0 * (1 - lasting) / (1 + lasting)
         if alarm is not None and 2.0 * score >= least:
-            row = _row(model, top, score, alarm, float(np.median(np.diff(driven.at_s))))
+            worth = worth or worth_of(year)
+            row = _row(model, top, score, alarm, float(np.median(np.diff(driven.at_s))), worth)
             found.append(LayoutFault(row, top.explained_from_first > top.explained - 2.0 * TOLD_APART))
         left = after
         gone.add(top.object)  # one fault an object, and a sensor
@@ -278,36 +314,30 @@ def _alarm(before: FloatArray, after: FloatArray, fault: _Candidate) -> tuple[fl
     return healthy.coefficient, int(fault.start + here[0]) if here.size else None
 
 
-def _row(model: LayoutModel, fault: _Candidate, score: float, alarm: int, step_s: float) -> dict[str, Any]:
+def _row(
+    model: LayoutModel, fault: _Candidate, score: float, alarm: int, step_s: float, worth: Worth
+) -> dict[str, Any]:
     at_s = model.driven.at_s
     n = int(np.isfinite(model.measured[fault.rows][:, fault.start :]).sum())
-    tokens: float | None = None
-    if fault.machine is not None:
-        about = FAULTS[fault.kind].about
-        what = f"{fault.machine.size:.1%} {about}, by {fault.rows.size} points"
-        if fault.alike:
-            what += f" (not told from {' or '.join(fault.alike)})"
-        tokens = _tokens_lost(model.predicted({}), faulty_points(model.driven.layout, [fault.machine]), fault, step_s)
-        lost = "tokens at the measured load; no usd: what a token earns is no part of readings"
-    elif fault.kind == "fouling":
-        size = min(fault.size, 0.7)
-        what = f"{size:.1%} of the conductance lost, by {fault.rows.size} points"
-        tokens = _tokens_lost(
-            model.predicted({}), model.predicted({f"{fault.object} ua_frac": 1.0 - size}), fault, step_s
-        )
-        lost = "tokens at the measured load; no usd: what a token earns is no part of readings"
-    else:
-        temperature = is_sensor_temperature(fault.object.rpartition("|")[2])
-        unit = QUANTITIES[fault.object.rpartition("|")[2]].unit
-        high = "high" if fault.size > 0 else "low"
-        what = {
-            "sensor_bias": f"reads {abs(fault.size):.3g} {'K' if temperature else unit} {high}",
-            "sensor_gain": f"reads {abs(fault.size):.2%} {high}",
-            "sensor_drift": f"reads {abs(fault.size):.3g} {'K' if temperature else 'of the reading'} a day more {high}",
-        }[fault.kind]
-        if fault.alike:
-            what += f" (not told from {' or '.join(fault.alike)})"
+    tokens, usd = None, None
+    if fault.of_sensor:
+        what = _sensor_text(fault)
         lost = "no tokens_lost, no usd: what is steered by this sensor is not described"
+    else:
+        if fault.machine is not None:
+            what = f"{fault.machine.size:.1%} {FAULTS[fault.kind].about}, by {fault.rows.size} points"
+            faulty = faulty_points(model.driven.layout, [fault.machine])
+        else:
+            size = min(fault.size, 0.7)
+            what = f"{size:.1%} of the conductance lost, by {fault.rows.size} points"
+            faulty = model.predicted({f"{fault.object} ua_frac": 1.0 - size})
+        healthy = model.predicted({})
+        tokens = _lost("output_tokens_per_s", healthy, faulty, fault, step_s)
+        energy_j = -_lost("power_w", healthy, faulty, fault, step_s)
+        usd = worth.usd(tokens, energy_j)
+        lost = f"{energy_j / J_PER_KWH:.3g} kWh more; at the measured load, {worth.text}"
+    if fault.alike:
+        what += f" (not told from {' or '.join(fault.alike)})"
     return {
         "object": fault.object,
         "kind": fault.kind,
@@ -315,10 +345,22 @@ def _row(model: LayoutModel, fault: _Candidate, score: float, alarm: int, step_s
         "evidence": f"{what}, {n} readings; alarm at {iso_time(float(at_s[alarm]))}; {lost}",
         "score": score,
         "tokens_lost": tokens,
-        "usd": None,
+        "usd": usd,
     }
 
 
-def _tokens_lost(healthy: Points, fouled: Points, fault: _Candidate, step_s: float) -> float:
-    made = [points["site", "output_tokens_per_s"][fault.start :] for points in (healthy, fouled)]
-    return float(np.nansum(made[0] - made[1]) * step_s)
+def _sensor_text(fault: _Candidate) -> str:
+    quantity = fault.object.rpartition("|")[2]
+    temperature, unit = is_sensor_temperature(quantity), QUANTITIES[quantity].unit
+    high = "high" if fault.size > 0 else "low"
+    return {
+        "sensor_bias": f"reads {abs(fault.size):.3g} {'K' if temperature else unit} {high}",
+        "sensor_gain": f"reads {abs(fault.size):.2%} {high}",
+        "sensor_drift": f"reads {abs(fault.size):.3g} {'K' if temperature else 'of the reading'} a day more {high}",
+    }[fault.kind]
+
+
+def _lost(quantity: str, healthy: Points, faulty: Points, fault: _Candidate, step_s: float) -> float:
+    """Return how much less of a quantity the site had since the fault began, times seconds."""
+    had = [points["site", quantity][fault.start :] for points in (healthy, faulty)]
+    return float(np.nansum(had[0] - had[1]) * step_s)

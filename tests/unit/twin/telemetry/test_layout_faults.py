@@ -1,6 +1,7 @@
 """Faults of sensors and machines published in a layout's readings are named; healthy readings show none."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from twin.core.inputs.layout import layout_inputs
 from twin.core.solve.simulate import described
 from twin.core.solve.steady import at_hours
 from twin.core.telemetry.faulted import MachineFault, unit_apart, with_fault
-from twin.core.telemetry.layout_faults import diagnose_layout
+from twin.core.telemetry.layout_faults import Worth, diagnose_layout
 from twin.core.telemetry.machine_faults import Machines
 from twin.core.telemetry.publish import fault_of, fault_size, faulty_points, publish, truths_of, usual_noise
 from twin.core.telemetry.quantities import FAULTS, SENSOR_FAULTS
@@ -67,6 +68,7 @@ def test_a_sensor_fault_is_named_with_its_start(inputs, kind, point, size):
     late = np.timedelta64(8 if kind == "sensor_drift" else 1, "h")
     assert abs(since - (np.datetime64(start) + np.timedelta64(5, "h"))) <= late
     assert told[0]["tokens_lost"] is None
+    assert told[0]["usd"] is None
     assert "no tokens_lost" in told[0]["evidence"]
 
 
@@ -104,6 +106,21 @@ def test_a_machine_fault_is_named_with_its_object_size_and_start(inputs, kind, n
     share = float(told[0]["evidence"].partition("%")[0]) / 100.0
     assert share == pytest.approx(fault_size(kind, size), rel=0.1)
     assert told[0]["tokens_lost"] is not None
+    price, kwh, tariff = (
+        float(re.search(said, told[0]["evidence"])[1])
+        for said in (r"tokens at \$([\d.e+-]+) a million", r"([\d.e+-]+) kWh more", r"energy at \$([\d.e+-]+)/kWh")
+    )
+    lost_usd = max(told[0]["tokens_lost"], 0.0) / 1e6 * price
+    assert told[0]["usd"] == pytest.approx(lost_usd + max(kwh, 0.0) * tariff, rel=0.01)
+    if kind == "ups_degraded":
+        assert kwh > 100
+
+
+def test_lost_tokens_and_wasted_energy_are_priced_and_what_is_saved_is_not():
+    worth = Worth(usd_per_million_tokens=2.0, usd_per_kwh=0.1)
+    assert worth.usd(3e6, 36e6) == pytest.approx(7.0)
+    assert worth.usd(-1e6, -3.6e6) == 0.0
+    assert "no cost per token" in Worth(0.0, 0.1).text
 
 
 def test_every_kind_of_fault_is_published_and_changes_readings_of_its_object(inputs):
