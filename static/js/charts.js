@@ -3,9 +3,9 @@
 
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const category = (number) => token(`--cat-${((number - 1) % 8) + 1}`);
-const faint = (colour) => {
+const faint = (colour, opacity = 0.35) => {
   const n = parseInt(colour.slice(1), 16);
-  return `rgba(${n >> 16},${(n >> 8) & 255},${n & 255},0.35)`;
+  return `rgba(${n >> 16},${(n >> 8) & 255},${n & 255},${opacity})`;
 };
 
 function themed(trace) {
@@ -15,6 +15,7 @@ function themed(trace) {
     own.line = { width: 1.5, ...own.line, color: colour };
     own.marker = { ...own.marker, color: own.marker?.color ?? colour };
     if (own.stackgroup) own.fillcolor = colour;
+    if (own.fill === "toself") own.fillcolor = faint(colour, 0.2);
     delete own.colour;
   }
   if (own.node) own.node.color = own.node.colours.map(category);

@@ -93,6 +93,17 @@ def test_readings_lead_to_a_layout_as_operated_and_to_advice(
     worst = page.get_by_role("region", name="Points").locator("tbody tr").first
     expect(worst).to_contain_text(f"{cdu} secondary_return_degc")
     looked_at(page, "comparison")
+    worst.get_by_role("link").click()
+    expect(page.locator(".chart .main-svg").first).to_be_visible()
+    looked_at(page, "point")
+    page.go_back()
+    page.get_by_role("link", name="Residuals on plan").click()
+    spot = page.locator(f'[data-coloured="{cdu}"]')
+    expect(spot).to_have_class("lv-g")  # 0.8 K are 2.7 bands
+    page.get_by_role("button", name="Play").click()
+    expect(page.locator("output[data-frame-label]")).not_to_have_text("whole span")
+    page.get_by_role("button", name="Stop").click()
+    looked_at(page, "residuals")
 
     ask(page, home, "Diagnose")
     expect(page.get_by_role("region", name="Faults").locator("tbody tr").first).to_contain_text("sensor_bias")

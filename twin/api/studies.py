@@ -164,8 +164,18 @@ class CoverageSerializer(serializers.Serializer):
 
     sum_of = serializers.CharField()
     meter = serializers.CharField()
-    ratio = serializers.FloatField()
-    predicted_ratio = serializers.FloatField()
+    ratio = serializers.FloatField(allow_null=True)
+    predicted_ratio = serializers.FloatField(allow_null=True)
+    tolerance_frac = serializers.FloatField(
+        required=False, allow_null=True, help_text="Two sigmas of usual sensors, of the predicted ratio."
+    )
+    state = serializers.ChoiceField(
+        ("closes", "open", "cannot"), required=False, help_text="cannot: points are missing."
+    )
+    missing = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="Points of it that are not measured, the first 20."
+    )
+    n_missing = serializers.IntegerField(required=False)
 
 
 class ComparisonResultSerializer(serializers.Serializer):

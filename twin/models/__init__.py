@@ -6,7 +6,7 @@ from twin.models.idempotency import IdempotencyKey
 from twin.models.job import Job
 from twin.models.run import Run
 from twin.models.scenario import Scenario, ScenarioWorkload
-from twin.models.study import Study
+from twin.models.study import Study, StudyPoint
 from twin.models.sweep import Sweep, SweepPoint
 from twin.models.telemetry import TelemetryBatch, TelemetryDay, TelemetryPoint, TelemetryUpload
 from twin.models.telemetry_source import DeadLetter, SourceState, TelemetryArrival, TelemetrySource
@@ -23,6 +23,7 @@ __all__ = [
     "ScenarioWorkload",
     "SourceState",
     "Study",
+    "StudyPoint",
     "Sweep",
     "SweepPoint",
     "TelemetryArrival",

@@ -81,3 +81,21 @@ class Study(Job):
             "end_s": self.end_at.timestamp(),
             "offset_s": self.offset_s,
         }
+
+
+class StudyPoint(models.Model):
+    """What a comparison laid side by side at one point. Packed by `twin.telemetry.study_points`."""
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="points")
+    object = models.CharField(max_length=200)
+    quantity = models.CharField(max_length=60)
+    columns = models.BinaryField(help_text="Times, measured and predicted means of the intervals, zlib.")
+
+    class Meta:
+        ordering = ["object", "quantity"]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "object", "quantity"], name="study_point_quantity_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.object}|{self.quantity}"

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from twin.core.inputs.layout import layout_inputs
 from twin.core.telemetry.advise import advise
-from twin.core.telemetry.compare import compare
+from twin.core.telemetry.compare import Comparison, compare
 from twin.core.telemetry.diagnosed_fit import fit_diagnosed
 from twin.core.telemetry.layout_faults import diagnose_layout
 from twin.core.text.json_numbers import without_nan
@@ -15,6 +15,7 @@ from twin.exceptions import RunLost
 from twin.models import Study
 from twin.runs import jobs, snapshot
 from twin.runs.leases import Lease, patiently
+from twin.telemetry import study_points
 from twin.telemetry.asked import AskedReadings, asked_readings, figure_bands
 
 
@@ -31,13 +32,16 @@ def study_make(study_id: UUID) -> None:
 
 def _make(study_id: UUID, lease: Lease) -> None:
     study = Study.objects.select_related("layout__site", "scenario__site", "scenario__weather").get(id=study_id)
+    comparison = None  # what is laid side by side, kept beside the answer
     if study.kind == Study.Kind.ADVICE:
         inputs = snapshot.snapshot(study.layout, study.scenario)
         answer = advise(layout_inputs(inputs), study.figure, progress=lease).as_json()
         inputs_sha256 = snapshot.sha256(snapshot.canonical(inputs))
     else:
         asked = asked_readings(study.layout, study.scenario, **study.span)
-        answer, inputs_sha256 = _answer(study, asked, lease), asked.inputs_sha256
+        comparison = _compared(asked, lease) if study.kind == Study.Kind.COMPARISON else None
+        answer = comparison.as_json() if comparison else _answer(study, asked, lease)
+        inputs_sha256 = asked.inputs_sha256
     result = without_nan(answer)
     patiently(lease.check)
 
@@ -45,16 +49,20 @@ def _make(study_id: UUID, lease: Lease) -> None:
     def store() -> None:
         if not lease.mine.update(result=result, inputs_sha256=inputs_sha256):
             raise RunLost("another worker took the study over")
+        if comparison:
+            study_points.keep(study, comparison)
         jobs.move(Study, study.id, to=Study.Status.DONE)
 
     patiently(store)
 
 
+def _compared(asked: AskedReadings, lease: Lease) -> Comparison:
+    lease("solving the measured times", 0.2)
+    bands = figure_bands(asked.inputs_sha256)
+    return compare(asked.year, asked.measured, **asked.span, figure_bands=bands)
+
+
 def _answer(study: Study, asked: AskedReadings, lease: Lease) -> dict[str, Any]:
-    if study.kind == Study.Kind.COMPARISON:
-        lease("solving the measured times", 0.2)
-        bands = figure_bands(asked.inputs_sha256)
-        return compare(asked.year, asked.measured, **asked.span, figure_bands=bands).as_json()
     if study.kind == Study.Kind.DIAGNOSIS:
         faults = diagnose_layout(asked.year, asked.measured, **asked.span, progress=lease)
         return {"faults": [fault.row for fault in faults]}

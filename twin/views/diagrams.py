@@ -13,8 +13,6 @@ from django.urls import reverse
 from facility.models import Layout
 from facility.permissions import may_change_site
 from facility.views.lookup import visible_layout_or_404
-from twin.core.diagrams.loop import loop_diagram
-from twin.core.diagrams.one_line import one_line
 from twin.core.diagrams.readings import Readings
 from twin.core.diagrams.schematic import Node, Reading, Schematic
 from twin.core.diagrams.symbols import Symbol, symbol, unsolved, weather_text, wires
@@ -22,7 +20,7 @@ from twin.core.solve.object_states import object_tables, totals
 from twin.core.solve.steady import hour_rows, solve_steady
 from twin.core.text.numbers import quantity_text
 from twin.exceptions import CannotSimulate
-from twin.floor import diagram_rows as described
+from twin.floor.drawings import draw_loop, draw_one_line
 from twin.views import asked
 from twin.views.asked import BadQuestion
 
@@ -36,21 +34,6 @@ FIGURES = (
     ("output_tokens_per_s", "Output tokens", "tok/s"),
     ("tokens_per_joule", "Tokens per watt", "tok/J"),
 )
-
-
-def draw_one_line(layout: Layout) -> Schematic:
-    """Return the one-line diagram of a layout."""
-    return one_line(described.feed_rows(layout), described.rack_rows(layout))
-
-
-def draw_loop(layout: Layout) -> Schematic:
-    """Return the loop diagram of a layout."""
-    return loop_diagram(
-        described.plant_rows(layout),
-        described.cdu_rows(layout),
-        described.hall_rows(layout),
-        described.rack_rows(layout),
-    )
 
 
 @dataclass(frozen=True, slots=True)

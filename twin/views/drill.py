@@ -16,9 +16,10 @@ from twin.core.drill.outages import choice
 from twin.core.drill.repairs import suggestions
 from twin.core.solve.steady import outages
 from twin.exceptions import CannotSimulate
+from twin.floor.drawings import draw_loop, draw_one_line
 from twin.floor.drill_plan import hall_drawings
 from twin.floor.rows import read_floor
-from twin.views import asked, diagrams
+from twin.views import asked
 from twin.views.asked import BadQuestion
 from twin.views.drill_context import ShownDrill, drawing_shown, hall_shown, result
 
@@ -79,8 +80,8 @@ def drawings(shown, layout: Layout) -> dict[str, Any]:
     """Return floor, one-line and loop diagram of a drill."""
     return {
         "halls": [hall_shown(shown, hall) for hall in hall_drawings(read_floor(layout))],
-        "power": drawing_shown(shown, diagrams.draw_one_line(layout)),
-        "cooling": drawing_shown(shown, diagrams.draw_loop(layout)),
+        "power": drawing_shown(shown, draw_one_line(layout)),
+        "cooling": drawing_shown(shown, draw_loop(layout)),
     }
 
 

@@ -1,6 +1,7 @@
 """What readings say of a layout and what set points it could have: asked for, watched, read, and accepted."""
 
 import datetime as dt
+from collections import Counter
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -27,12 +28,16 @@ from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.models import Study
 from twin.runs import jobs
 from twin.telemetry import studies
+from twin.telemetry.residual_map import point_addresses
 from twin.telemetry.set_point_files import requests_file, set_points_file
 from twin.views.jobs import job_act, job_progress
 
 MOST_SHOWN = 20  # studies on a site's page
 FIGURE_UNITS = {"output_tokens_per_s": "tok/s", "tokens_per_joule": "tok/J", "meter_power_w": "W"}
 SET_POINT_UNITS = {"degC": "°C", "1": "", "units": ""}  # as pages show them
+STATE_WORDS = {"open": "not closing", "cannot": "not to be judged", "closes": "closing"}
+STATES = (*STATE_WORDS, "")  # what needs a look first; blank: asked before balances were judged
+MOST_BALANCES = 60
 MOST_POINTS = 300  # of a comparison on its page; the API has all
 
 
@@ -123,6 +128,12 @@ def newest_studies(site: Site) -> list[Study]:
     return list(rows[:MOST_SHOWN])
 
 
+def newest_comparisons(site: Site) -> list[Study]:
+    """Return the newest comparisons of a site that are done, for what is laid beside its readings."""
+    done = Study.objects.filter(layout__site=site, kind=Study.Kind.COMPARISON, status=Study.Status.DONE)
+    return list(done.select_related("layout").defer(*Study.HEAVY)[:MOST_SHOWN])
+
+
 @login_required
 @require_POST
 def study_create(request: HttpRequest, site: str) -> HttpResponse:
@@ -197,10 +208,18 @@ def shown(study: Study) -> dict[str, Any]:
     result = study.result or {}
     if study.kind == Study.Kind.COMPARISON:
         points = sorted(result["points"], key=_error_first)
+        addresses = point_addresses(study.layout.site, study)
+        balances = sorted(result["coverage"], key=lambda row: STATES.index(row.get("state", "")))
+        counted = Counter(row.get("state", "") for row in balances)
         return {
             "result": result,
-            "points": points[:MOST_POINTS],
+            "points": [row | {"href": addresses.get(_key(row))} for row in points[:MOST_POINTS]],
             "n_points": len(points),
+            "balances": balances[:MOST_BALANCES],
+            "n_balances": len(balances),
+            "balance_counts": ", ".join(
+                f"{counted[name]} {STATE_WORDS[name]}" for name in STATE_WORDS if counted[name]
+            ),
             "figure_units": [(name, FIGURE_UNITS.get(name, "")) for name in result["figures"]],
         }
     if study.kind == Study.Kind.ADVICE:
@@ -237,6 +256,10 @@ def _as_shown(row: dict[str, Any]) -> dict[str, Any]:
     switched = row["parameter"] == "eco_mode"
     ends = {end: ("on" if row[end] else "off") if switched else quantity_text(row[end], unit) for end in ("from", "to")}
     return row | {"shown_from": ends["from"], "shown_to": ends["to"]}
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str]:
+    return row["object"], row["quantity"]
 
 
 def _tables(scores: dict[str, Any]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from facility.models import ApiToken, Membership, Rack, RefusedSignIn
 from tests.small_run import done_run, small_scenario
 from twin.comparisons import sharing
-from twin.models import Comparison, Run, SourceState, Study, Sweep, TelemetrySource, TelemetryUpload
+from twin.models import Comparison, Run, SourceState, Study, Sweep, TelemetryPoint, TelemetrySource, TelemetryUpload
 from twin.runs import snapshot
 
 pytestmark = pytest.mark.django_db
@@ -90,6 +90,7 @@ def world():
     )
     source = TelemetrySource.objects.create(site=site, name="Building", address="mqtts://broker.example.org")
     SourceState.objects.create(source=source)
+    point = TelemetryPoint.objects.create(site=site, object="site", quantity="power_w", name="meter")
     token, _ = ApiToken.issue(user=users["planner"], name="of the planner")
     return {
         "site": site,
@@ -102,6 +103,7 @@ def world():
         "advice": advice,
         "upload": upload,
         "source": source,
+        "point": point,
         "token": token,
         "users": users,
     }
@@ -138,6 +140,7 @@ def arguments(name: str, pattern: URLPattern, world: dict) -> dict:
         "sweep": world["sweep"].pk,
         "upload": world["upload"].pk,
         "source": world["source"].pk,
+        "point": world["point"].pk,
         "uidb64": "MQ",
         "token": world["kept"].token,
         "kind": "racks",

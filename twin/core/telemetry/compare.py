@@ -15,6 +15,7 @@ from power_cooling.site_arrays import Weather
 from twin.core.inputs.pools import Pool
 from twin.core.solve.steady import Steady, at_hours, solve_steady
 from twin.core.solved import Described
+from twin.core.telemetry.coverage import coverage
 from twin.core.telemetry.predicted import (
     Points,
     at_times,
@@ -22,15 +23,14 @@ from twin.core.telemetry.predicted import (
     predicted_points,
     rack_objects,
 )
-from twin.core.telemetry.quantities import GOOD, QUANTITIES, is_sensor_temperature
-from twin.core.telemetry.scores import cv_rmse_frac, nmbe_frac, rmse
+from twin.core.telemetry.quantities import GOOD, is_sensor_temperature
+from twin.core.telemetry.scores import band_half_width, cv_rmse_frac, nmbe_frac, rmse
 
 FloatArray = NDArray[np.float64]
 Columns = tuple[NDArray[np.int64], FloatArray, NDArray[np.uint8]]  # times [ms since 1970], values, quality
 OUTPUT_TOKENS = "output tokens"  # what the load is read from, where every workload is counted
 METER = ("site", "power_w")
 MOST_INTERVALS = 2000  # solved; more readings than that are averaged
-COVERED_SIGMAS = 2.0
 # Shares of capacity at which racks' power is looked up, closest where idle chips wake.
 LOADS = np.array([0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.055, 0.075, 0.1, 0.14, 0.2, 0.3, 0.4, 0.55, 0.7, 0.85, 1.0])
 POWER_PASSES = 2  # the second corrects for the weather, which moves a rack's power by little
@@ -51,7 +51,7 @@ class Driven:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """What a comparison found. `as_json` has the shape of `compare_telemetry --json`."""
+    """What a comparison found. `as_json` has the shape of `compare_telemetry --json`, which leaves the series out."""
 
     points: tuple[dict[str, Any], ...]
     figures: Mapping[str, dict[str, float | None]]
@@ -61,6 +61,9 @@ class Comparison:
     step_s: float
     n_intervals: int
     not_predicted: tuple[str, ...]
+    at_s: FloatArray  # mean time of each interval [s since 1970]
+    measured: Points  # of the scored points, means by interval; NaN where there is none
+    predicted: Points
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -107,21 +110,21 @@ def compare(
     means = driven.means
     steady = solve_steady(driven.layout, range(driven.at_s.size))
     predicted = predicted_points(steady)
-    points = [
-        _scored(name, quantity, values, predicted[name, quantity], (name, quantity) in driven.inputs)
-        for (name, quantity), values in sorted(means.items())
-        if (name, quantity) in predicted
-    ]
+    scored = [key for key in sorted(means) if key in predicted]
+    points = [_scored(*key, means[key], predicted[key], key in driven.inputs) for key in scored]
     missing = tuple(f"{name}|{quantity}" for name, quantity in sorted(means) if (name, quantity) not in predicted)
     return Comparison(
         tuple(points),
         _figures(means, predicted, figure_bands or {}),
-        _coverage(steady, means, predicted),
+        coverage(steady.inputs, rack_objects(steady.inputs), means, predicted),
         driven.load_from,
         driven.weather_from,
         driven.step_s,
         driven.at_s.size,
         missing,
+        driven.at_s,
+        {key: means[key] for key in scored},
+        {key: predicted[key] for key in scored},
     )
 
 
@@ -269,10 +272,7 @@ def _scored(name: str, quantity: str, measured: FloatArray, predicted: FloatArra
         row["nmbe_frac"], row["cv_rmse_frac"] = _plain(nmbe_frac(seen, expected)), _plain(cv_rmse_frac(seen, expected))
     else:
         row["nmbe_frac"] = row["cv_rmse_frac"] = None
-    usual = QUANTITIES[quantity]
-    sigma = usual.sigma * (np.abs(expected) if usual.relative else 1.0)
-    # float32 of the store is no miss
-    inside = np.abs(seen - expected) <= COVERED_SIGMAS * sigma + 1e-6 * np.abs(expected)
+    inside = np.abs(seen - expected) <= band_half_width(quantity, expected)
     row["covered_frac"] = float(np.mean(inside)) if seen.size else None
     return row
 
@@ -308,28 +308,6 @@ def _figures(
             row["low"], row["high"] = (row["predicted"] * end for end in bands[figure])
         figures[figure] = row
     return figures
-
-
-def _coverage(steady: Steady, means: Points, predicted: Points) -> tuple[dict[str, Any], ...]:
-    """Return how far the racks' measured power adds up to the meter's, beside what the layout predicts for the same."""
-    meter = means.get(("site", "power_w"))
-    racks = [
-        name for name in rack_objects(steady.inputs) if (name, "power_w") in means and (name, "power_w") in predicted
-    ]
-    if meter is None or not racks or ("site", "power_w") not in predicted:
-        return ()
-    total, expected = (np.sum([points[name, "power_w"] for name in racks], axis=0) for points in (means, predicted))
-    known = np.isfinite(total) & np.isfinite(meter) & (meter > 0) & np.isfinite(expected)
-    if not known.any():
-        return ()
-    return (
-        {
-            "sum_of": f"power_w of {len(racks)} of {len(steady.inputs.racks)} racks",
-            "meter": "site|power_w",
-            "ratio": float(np.mean(total[known]) / np.mean(meter[known])),
-            "predicted_ratio": float(np.mean(expected[known]) / np.mean(predicted["site", "power_w"][known])),
-        },
-    )
 
 
 def _plain(value: float) -> float | None:

@@ -181,6 +181,18 @@ def is_sensor_temperature(quantity: str) -> bool:
     return quantity.endswith("_degc")
 
 
+def shown_unit(quantity: str, difference: bool = False) -> str:
+    """Return the unit that pages show a quantity in, or a difference of it."""
+    if is_sensor_temperature(quantity):
+        return "K" if difference else "°C"
+    if quantity.endswith("_frac"):
+        return "%"
+    if quantity.endswith("_tokens_per_s"):
+        return "tok/s"
+    unit = QUANTITIES[quantity].unit if quantity in QUANTITIES else ""
+    return "" if unit == "1" else unit
+
+
 def point_name(object_name: str, quantity: str) -> str:
     """Return the point name that carries its own mapping."""
     return f"{object_name}|{quantity}"

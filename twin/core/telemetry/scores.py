@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.core.telemetry.quantities import QUANTITIES
+
 FloatArray = NDArray[np.float64]
+BAND_SIGMAS = 2.0
+
+
+def band_half_width(quantity: str, predicted: FloatArray) -> FloatArray:
+    """Return how far a usual sensor may read from what is predicted, in the quantity's unit: two of its sigmas."""
+    usual = QUANTITIES[quantity]
+    sigma = usual.sigma * (np.abs(predicted) if usual.relative else np.ones_like(predicted))
+    return BAND_SIGMAS * sigma + 1e-6 * np.abs(predicted)  # float32 of the store is no miss
 
 
 def rmse(measured: FloatArray, predicted: FloatArray) -> float:

@@ -10,6 +10,8 @@ from twin.exceptions import CannotSimulate
 from twin.management.readings import add_readings_arguments, named_readings
 from twin.telemetry.asked import figure_bands
 
+COVERAGE_WORDS = {"closes": "closes", "open": "does not close", "cannot": "cannot be judged: points are missing"}
+
 
 class Command(BaseCommand):
     help = __doc__
@@ -35,8 +37,14 @@ class Command(BaseCommand):
         for name, row in comparison.figures.items():
             self.stdout.write(f"{name:24} measured {_text(row['measured'])}, predicted {_text(row['predicted'])}")
         for row in comparison.coverage:
+            if row["ratio"] is None:
+                self.stdout.write(
+                    f"{row['sum_of']} beside {row['meter']}: cannot be judged, {row['n_missing']} not measured"
+                )
+                continue
             self.stdout.write(
                 f"{row['sum_of']} is {row['ratio']:.3f} of {row['meter']}; predicted {row['predicted_ratio']:.3f}"
+                f" ± {row['tolerance_frac']:.1%}, {COVERAGE_WORDS[row['state']]}"
             )
         for row in comparison.points:
             if "rmse_k" in row:

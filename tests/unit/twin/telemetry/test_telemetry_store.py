@@ -285,7 +285,9 @@ def test_a_few_points_with_gaps_and_bad_quality_are_compared_where_they_are_good
     assert told.load_from == "power of 1 rack"
     assert told.weather_from == "measured dry bulb"
     assert told.not_predicted == ("feed/not there|power_w",)
-    assert told.coverage == ()
+    (racks,) = told.coverage  # a sum without the meter beside it
+    assert (racks["state"], racks["ratio"]) == ("cannot", None)
+    assert "site|power_w" in racks["missing"]
     assert told.figures["tokens_per_joule"]["measured"] is None
 
 
