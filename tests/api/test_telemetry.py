@@ -9,8 +9,8 @@ from django.urls import reverse
 
 from twin.api import telemetry
 from twin.core.telemetry.readings import MappedPoint, Readings
-from twin.models import TelemetryBatch, TelemetryDay, TelemetryPoint
-from twin.telemetry import store
+from twin.models import TelemetryBatch, TelemetryHot, TelemetryPoint
+from twin.telemetry import compaction, store
 
 BATCHES, POINTS, SERIES = (f"/api/telemetry/{name}/" for name in ("batches", "points", "series"))
 ROWS = [
@@ -170,10 +170,10 @@ def test_a_body_that_cannot_be_read_stores_nothing(asked, planner, monkeypatch):
     assert (answer.status_code, "unpacked" in answer.json()["message"]) == (413, True)
     monkeypatch.setattr(telemetry, "MAX_ROWS", 1)
     assert send_raw(planner, asked.site, CSV.encode()).status_code == 200
-    TelemetryDay.objects.all().delete()
+    TelemetryHot.objects.all().delete()
     assert send_raw(planner, asked.site, CSV.encode() + b"\n\n").status_code == 413
     assert send(planner, asked.site, [1, 2]).status_code == 413
-    assert not TelemetryDay.objects.exists()
+    assert not TelemetryHot.objects.exists()
 
 
 def test_a_question_that_cannot_be_answered_says_why(asked, planner, viewer, rows, monkeypatch):
@@ -201,8 +201,10 @@ def test_a_question_that_cannot_be_answered_says_why(asked, planner, viewer, row
     assert viewer.get(SERIES, good | {"point": "site|pue"}).status_code == 404
     assert viewer.get(SERIES, good | {"site": "nowhere"}).status_code == 404
     assert viewer.get(POINTS).status_code == 400
+    compaction.compact(asked.site)
     monkeypatch.setattr(store, "MOST_READ", 3)
-    answer = viewer.get(SERIES, good)
+    assert viewer.get(SERIES, good).json()["rollup_s"] == 900
+    answer = viewer.get(SERIES, good | {"step": "77"})
     assert (answer.status_code, "at most 3" in answer.json()["message"]) == (400, True)
 
 

@@ -12,7 +12,8 @@ OWN = {
     "Run": {"progress_frac", "attempt", "max_attempts"},
     "Study": {"progress_frac", "attempt", "max_attempts", "offset_s"},  # the offset is that of a time
     "TelemetryArrival": {"n_readings"},
-    "TelemetryDay": {"n_readings"},
+    "TelemetryDay": {"n_readings", "last_ms"},
+    "TelemetryHot": {"n_readings", "first_ms", "last_ms"},
     "TelemetryPoint": {"scale", "offset"},  # `twin.core.telemetry.readings` checks the mapping that they come from
     "Worker": {"n_slots"},
 }

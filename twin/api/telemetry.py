@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from django.core.exceptions import ValidationError as Refused
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -19,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from facility.api.errors import Conflict
+from facility.api.known_fields import KnownFields
 from facility.api.problems import Fault
 from facility.api.schema import RefusalSchema
 from facility.interchange.documents import read_json
@@ -28,14 +30,16 @@ from twin.core.telemetry import readings as reader
 from twin.core.telemetry.quantities import split_point
 from twin.core.telemetry.tables import table_of
 from twin.exceptions import KeyReused
-from twin.models import TelemetryPoint
-from twin.telemetry import batches, store
-from twin.telemetry.points import counted_points, point_rows, si_unit
+from twin.models import TelemetryPoint, TelemetryRetention
+from twin.models.telemetry import MOST_DAYS_KEPT
+from twin.telemetry import batches, retention, store
+from twin.telemetry.points import listed_points, point_rows, si_unit
 
 MAX_BYTES = 16 * 2**20  # of a batch, unpacked
 MAX_ROWS = 200_000
 MAX_STEPS = 10_000
 DAY_S = 86_400
+STEP_HELP = "Of an interval [s]. Whole minutes and quarters of an hour, such as 60, 900, 3600, 86400, are rolled up."
 
 SITE = OpenApiParameter("site", str, required=True, description="Slug of the site.")
 
@@ -114,7 +118,7 @@ class PointSeriesQuestionSerializer(serializers.Serializer):
     point = serializers.CharField(max_length=270, help_text="`object|quantity`.")
     start = serializers.CharField(help_text="ISO 8601 with its zone.")
     end = serializers.CharField(help_text="ISO 8601 with its zone; not included.")
-    step = serializers.IntegerField(default=3600, min_value=1, max_value=366 * DAY_S, help_text="Of an interval [s].")
+    step = serializers.IntegerField(default=3600, min_value=1, max_value=366 * DAY_S, help_text=STEP_HELP)
 
     def validate_start(self, text: str) -> int:
         return self._ms("start", text)
@@ -158,6 +162,7 @@ class PointSeriesSerializer(serializers.Serializer):
     max = serializers.ListField(child=serializers.FloatField(allow_null=True))
     count = serializers.ListField(child=serializers.IntegerField())
     not_good = serializers.ListField(child=serializers.IntegerField(), help_text="Readings whose quality is not 1.")
+    rollup_s = serializers.IntegerField(help_text="Of the rollup that it was added up from [s]; 0: of the readings.")
 
 
 class BatchView(APIView):
@@ -277,7 +282,7 @@ class PointsView(generics.ListAPIView):
     filter_backends = []
 
     def get_queryset(self) -> QuerySet[TelemetryPoint]:
-        return counted_points(asked_site(self.request))
+        return listed_points(asked_site(self.request))
 
     @extend_schema(parameters=[SITE])
     def get(self, request: Request) -> Response:
@@ -318,8 +323,71 @@ class SeriesView(APIView):
                 "max": plain(found.high),
                 "count": found.count.tolist(),
                 "not_good": found.not_good.tolist(),
+                "rollup_s": found.rollup_s,
             }
         )
+
+
+class RetentionSerializer(KnownFields, serializers.Serializer):
+    """How long a site keeps what was measured; null: for ever."""
+
+    readings_days = serializers.IntegerField(
+        allow_null=True, min_value=1, max_value=MOST_DAYS_KEPT, help_text="After that their quarters of an hour stay."
+    )
+    rollups_days = serializers.IntegerField(
+        allow_null=True,
+        min_value=1,
+        max_value=MOST_DAYS_KEPT,
+        help_text="Quarters of an hour; after that nothing stays.",
+    )
+
+
+class StoredSerializer(serializers.Serializer):
+    """What is stored of a site's readings."""
+
+    readings = serializers.IntegerField(source="n_readings", help_text="In days of their points.")
+    bytes = serializers.IntegerField(source="n_bytes", help_text="Of them with their rollups.")
+    bytes_per_reading = serializers.FloatField(allow_null=True)
+    waiting = serializers.IntegerField(source="n_hot", help_text="Readings that wait for compaction.")
+
+
+class RetentionAnswerSerializer(serializers.Serializer):
+    site = serializers.CharField()
+    readings_days = serializers.IntegerField(allow_null=True)
+    rollups_days = serializers.IntegerField(allow_null=True)
+    stored = StoredSerializer()
+
+
+class RetentionView(APIView):
+    """How long a site keeps its readings, and how much is stored of them."""
+
+    schema = RefusalSchema()
+
+    @extend_schema(parameters=[SITE], responses=RetentionAnswerSerializer)
+    def get(self, request: Request) -> Response:
+        return self._answer(asked_site(request))
+
+    @extend_schema(parameters=[SITE], request=RetentionSerializer, responses=RetentionAnswerSerializer)
+    def put(self, request: Request) -> Response:
+        said = RetentionSerializer(data=request.data)
+        said.is_valid(raise_exception=True)
+        site = asked_site(request)
+        check_change_site(request.user, site)
+        try:
+            retention.retention_set(user=request.user, site=site, **said.validated_data)
+        except Refused as refusal:
+            raise ValidationError(refusal.message_dict) from refusal
+        return self._answer(site)
+
+    def _answer(self, site: Site) -> Response:
+        rule = TelemetryRetention.objects.filter(site=site).first()
+        told = {
+            "site": site.slug,
+            "readings_days": rule.readings_days if rule else None,
+            "rollups_days": rule.rollups_days if rule else None,
+            "stored": retention.stored_facts(site),
+        }
+        return Response(RetentionAnswerSerializer(told).data)
 
 
 def plain(values: np.ndarray) -> list[float | None]:

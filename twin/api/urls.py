@@ -49,6 +49,7 @@ urlpatterns = [
     path("layouts/<int:pk>/loop/", states.DiagramView.as_view(), name="api-layout-loop"),
     path("telemetry/batches/", telemetry.BatchView.as_view(), name="api-telemetry-batches"),
     path("telemetry/points/", telemetry.PointsView.as_view(), name="api-telemetry-points"),
+    path("telemetry/retention/", telemetry.RetentionView.as_view(), name="api-telemetry-retention"),
     path("telemetry/series/", telemetry.SeriesView.as_view(), name="api-telemetry-series"),
     path("", include(router.urls)),
     path("", include("facility.api.urls")),

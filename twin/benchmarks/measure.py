@@ -62,7 +62,7 @@ def peak_bytes() -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def in_own_process(program: str, home: str | None = None) -> Any:
+def in_own_process(program: str, home: str | None = None, database: str | None = None) -> Any:
     """Return what lines of Python write as JSON to standard output, in a process and a database of their own.
 
     Parameters
@@ -71,6 +71,8 @@ def in_own_process(program: str, home: str | None = None) -> Any:
         Runs as `manage.py shell` runs it, in a process that solves by itself.
     home : str, optional
         Its TWIN_HOME; a fresh one that is removed where none is given.
+    database : str, optional
+        Its DATABASE_URL; SQLite in its home where none is given.
 
     Raises
     ------
@@ -79,9 +81,11 @@ def in_own_process(program: str, home: str | None = None) -> Any:
     """
     if home is None:
         with tempfile.TemporaryDirectory() as fresh:
-            return in_own_process(program, fresh)
+            return in_own_process(program, fresh, database)
     command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", program]
     environment = own_environment(home) | {"TWIN_SOLVES_HERE": "1"}
+    if database:
+        environment["DATABASE_URL"] = database
     ended = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     if ended.returncode:
         raise RuntimeError(ended.stderr.strip().splitlines()[-1])

@@ -8,7 +8,14 @@ from twin.models.run import Run
 from twin.models.scenario import Scenario, ScenarioWorkload
 from twin.models.study import Study, StudyPoint
 from twin.models.sweep import Sweep, SweepPoint
-from twin.models.telemetry import TelemetryBatch, TelemetryDay, TelemetryPoint, TelemetryUpload
+from twin.models.telemetry import (
+    TelemetryBatch,
+    TelemetryDay,
+    TelemetryHot,
+    TelemetryPoint,
+    TelemetryRetention,
+    TelemetryUpload,
+)
 from twin.models.telemetry_source import DeadLetter, SourceState, TelemetryArrival, TelemetrySource
 from twin.models.worker import Worker
 
@@ -29,7 +36,9 @@ __all__ = [
     "TelemetryArrival",
     "TelemetryBatch",
     "TelemetryDay",
+    "TelemetryHot",
     "TelemetryPoint",
+    "TelemetryRetention",
     "TelemetrySource",
     "TelemetryUpload",
     "Worker",

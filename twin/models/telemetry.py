@@ -1,9 +1,13 @@
 """Measured readings of a site: its points, and each point's days as packed columns."""
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from facility.models import Site
+
+MOST_DAYS_KEPT = 36_500  # a century
 
 
 class TelemetryPoint(models.Model):
@@ -27,13 +31,34 @@ class TelemetryPoint(models.Model):
         return f"{self.object}|{self.quantity}"
 
 
+class TelemetryHot(models.Model):
+    """Readings of one batch as they came, waiting for compaction. Packed by `twin.telemetry.hot`."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="telemetry_hot")
+    first_ms = models.BigIntegerField(help_text="Oldest time, since 1970 [ms].")
+    last_ms = models.BigIntegerField(help_text="Newest time, since 1970 [ms].")
+    n_readings = models.PositiveIntegerField()
+    columns = models.BinaryField(help_text="Points, times, values and quality, zlib.")
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name_plural = "telemetry hot readings"
+        indexes = [models.Index(fields=["site", "first_ms"], name="telemetry_hot_site_first")]
+
+    def __str__(self) -> str:
+        return f"{self.site_id} {self.n_readings} readings"
+
+
 class TelemetryDay(models.Model):
-    """A point's readings of one UTC day, in order of time. Packed by `twin.telemetry.store`."""
+    """A point's readings of one UTC day, in order of time. Packed by `twin.core.telemetry.day_columns`."""
 
     point = models.ForeignKey(TelemetryPoint, on_delete=models.CASCADE, related_name="days")
     day = models.DateField()
     n_readings = models.PositiveIntegerField()
-    columns = models.BinaryField(help_text="Times, values and quality, zlib.")
+    last_ms = models.BigIntegerField(null=True, help_text="Newest time, since 1970 [ms]; empty: see its columns.")
+    columns = models.BinaryField(help_text="Times, values and quality, zlib; empty where they are no longer kept.")
+    rollups = models.BinaryField(null=True, help_text="By the quarter of an hour, zlib; empty: not rolled up yet.")
+    minutes = models.BinaryField(null=True, help_text="By the minute, zlib; empty where the readings are as few.")
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -42,6 +67,40 @@ class TelemetryDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.point_id} {self.day}"
+
+
+class TelemetryRetention(models.Model):
+    """How long a site keeps what was measured."""
+
+    site = models.OneToOneField(Site, on_delete=models.CASCADE, related_name="telemetry_retention")
+    readings_days = models.PositiveIntegerField(
+        "keep readings for [days]",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_DAYS_KEPT)],
+        help_text="After that their quarters of an hour stay. Empty: for ever.",
+    )
+    rollups_days = models.PositiveIntegerField(
+        "keep quarters of an hour for [days]",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_DAYS_KEPT)],
+        help_text="After that nothing stays. Empty: for ever.",
+    )
+
+    class Meta:
+        verbose_name = "telemetry retention"
+
+    def __str__(self) -> str:
+        return f"retention of {self.site_id}"
+
+    def clean(self) -> None:
+        """Refuse a rule that would let quarters of an hour go before the readings."""
+        if self.rollups_days is not None and (self.readings_days is None or self.rollups_days < self.readings_days):
+            kept = "for ever" if self.readings_days is None else f"for {self.readings_days} days"
+            raise ValidationError(
+                {"rollups_days": f"It is {self.rollups_days}; readings are kept {kept}, their quarters not for less."}
+            )
 
 
 class TelemetryBatch(models.Model):

@@ -156,19 +156,25 @@ def publish(kind: type[Job], job_id: UUID) -> bool:
 
     Where it did not, the row says so, and `ring.jobs_ring` sends it again.
     """
+    if send(kind.TASK, str(job_id)):
+        return True
+    kind.objects.filter(id=job_id).update(rung_at=None)
+    logger.warning("%s %s is queued until the broker is back", kind._meta.verbose_name, job_id)
+    return False
+
+
+def send(task: str, *arguments: str) -> bool:
+    """Send workers a message, and return whether the broker took it."""
     try:
         app.send_task(
-            kind.TASK,
-            [str(job_id)],
+            task,
+            arguments,
             retry=True,
             retry_policy=PUBLISH_RETRY,
             headers={"asked_by_request": log_ids.request_id()},  # for the worker's log
         )
     except (kombu.exceptions.KombuError, *app.connection_for_write().recoverable_connection_errors, OSError):
-        kind.objects.filter(id=job_id).update(rung_at=None)
-        logger.warning(
-            "%s %s is queued, but the broker cannot be reached", kind._meta.verbose_name, job_id, exc_info=True
-        )
+        logger.warning("the broker cannot be reached for %s", task, exc_info=True)
         return False
     return True
 

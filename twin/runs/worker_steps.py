@@ -1,5 +1,6 @@
 """What a Celery worker does beside its tasks: it looks for work that is due, and comes back soon to a lost broker."""
 
+import time
 from functools import partial
 
 from celery import bootsteps
@@ -7,6 +8,7 @@ from celery.worker import state
 from celery.worker.consumer import Consumer
 from django.conf import settings
 
+TEND, TEND_EVERY_S = "twin.tasks.telemetry_tend", 600.0  # compaction of readings, and what sites keep
 BROKER_RETRY_MAX_S = 5.0  # Celery's own pause grows to 30 s, longer than a lost run may wait in all
 
 
@@ -22,7 +24,7 @@ class RingStep(bootsteps.StartStopStep):
     """Rings for what is due while the worker lives, and says in the database that it does."""
 
     def __init__(self, parent, **options) -> None:
-        self.ringer, self.n_received = None, -1
+        self.ringer, self.n_received, self.tended_at = None, -1, time.monotonic()
         super().__init__(parent, **options)
 
     def start(self, parent) -> None:
@@ -49,4 +51,7 @@ class RingStep(bootsteps.StartStopStep):
         self.ring.jobs_ring(n_overdue=self.ring.RINGS_PER_SLOT * worker.concurrency if idle else 0)
         connection = getattr(worker.consumer, "connection", None)
         away = "" if connection is not None and connection.connected else "not connected; trying again"
+        if time.monotonic() - self.tended_at > TEND_EVERY_S:
+            self.tended_at = time.monotonic()
+            self.jobs.send(TEND)
         self.ring.worker_seen(worker.hostname, worker.concurrency, away)

@@ -1,12 +1,10 @@
 """What a site's readings say of a layout, for pages and programs: asked for here, made by a worker, accepted here."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Max, Min
 
 from facility.models import Layout, Site
 from facility.permissions import check_write
@@ -16,9 +14,11 @@ from twin.core.telemetry.advised import RAISED
 from twin.core.telemetry.fitted import DEFAULT, LayoutFit
 from twin.core.telemetry.readings import FIRST_MS, LAST_MS
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
-from twin.models import Scenario, Study, TelemetryDay
+from twin.models import Scenario, Study
 from twin.runs import jobs, snapshot
+from twin.telemetry import store
 from twin.telemetry.accept import accept
+from twin.telemetry.store import utc
 
 MOST_DAYS = 400  # of a span
 SAME = ("kind", "layout_id", "scenario_id", "start_at", "end_at", "offset_s", "parameters", "figure")
@@ -158,8 +158,5 @@ def study_accept(study: Study, *, name: str, user) -> Layout:
 
 def span_of_readings(site: Site) -> tuple[dt.datetime, dt.datetime] | None:
     """Return the beginning of the first and the end of the last UTC day with readings."""
-    days: Mapping[str, Any] = TelemetryDay.objects.filter(point__site=site).aggregate(first=Min("day"), last=Max("day"))
-    if days["first"] is None:
-        return None
-    first, last = (dt.datetime.combine(days[name], dt.time(), dt.UTC) for name in ("first", "last"))
-    return first, last + dt.timedelta(days=1)
+    span = store.span(site)
+    return None if span is None else (utc(span[0]), utc(span[1]))

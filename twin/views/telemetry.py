@@ -10,7 +10,7 @@ from facility.models import Site
 from facility.permissions import may_change_site
 from facility.views.lookup import visible_site_or_404
 from twin.models import TelemetrySource
-from twin.telemetry.points import counted_points, point_rows
+from twin.telemetry.points import listed_points, point_rows
 from twin.telemetry.source_words import standing
 from twin.telemetry.sources import may_call_out
 from twin.views.studies import AdviceForm, StudyForm, newest_studies
@@ -23,7 +23,7 @@ def site_telemetry(request: HttpRequest, site: str) -> HttpResponse:
     """List a site's points, each with its newest reading."""
     site = visible_site_or_404(request.user, site)
     words = request.GET.get("q", "").replace("\0", "").strip()[:200]
-    points = counted_points(site)
+    points = listed_points(site)
     found = points.filter(object__icontains=words) if words else points
     page = Paginator(found, ON_A_PAGE).get_page(request.GET.get("page"))
     may_change = may_change_site(request.user, site)

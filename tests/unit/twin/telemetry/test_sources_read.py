@@ -19,7 +19,7 @@ from twin.benchmarks.services import MOSQUITTO, POSTGRES, Broker
 from twin.core.telemetry import dsx_bms
 from twin.core.telemetry.readings import MappedPoint
 from twin.models import DeadLetter, SourceState, TelemetryArrival, TelemetryDay, TelemetryPoint, TelemetrySource
-from twin.telemetry import intake, sources, store
+from twin.telemetry import compaction, intake, sources, store
 from twin.telemetry.intake import Intake
 from twin.telemetry.publish_mqtt import Publisher
 from twin.telemetry.reading_sources import read_sources
@@ -75,7 +75,7 @@ def test_what_arrives_is_sorted_into_days_once(source):
 
 
 def test_many_points_of_many_days_are_joined_as_one_by_one(source, monkeypatch):
-    monkeypatch.setattr(store, "POINTS_AT_ONCE", 3)
+    monkeypatch.setattr(compaction, "_ROWS", 3)
     rng = np.random.default_rng(0)
     keys = [
         TelemetryPoint.objects.create(site=source.site, object=f"feed/F{i}", quantity="power_w", name=f"{i}").pk
@@ -98,7 +98,11 @@ def test_many_points_of_many_days_are_joined_as_one_by_one(source, monkeypatch):
     for row in TelemetryPoint.objects.all():
         times, values, _ = store.read(source.site, NOW_MS, NOW_MS + 300 * 3_600_000)[row.object, row.quantity]
         assert dict(zip(times.tolist(), values.tolist(), strict=True)) == wanted[row.pk]
+    assert compaction.compact(source.site) == n
     assert TelemetryDay.objects.count() >= 8 * 12
+    for row in TelemetryPoint.objects.all():
+        times, values, _ = store.read(source.site, NOW_MS, NOW_MS + 300 * 3_600_000)[row.object, row.quantity]
+        assert dict(zip(times.tolist(), values.tolist(), strict=True)) == wanted[row.pk]
 
 
 def test_what_is_odd_is_stored_counted_and_named(source):

@@ -15,7 +15,7 @@ from twin.core.telemetry.compare import compare
 from twin.core.telemetry.predicted import layout_objects
 from twin.core.telemetry.publish import publish
 from twin.core.telemetry.readings import MappedPoint, Reading, mapping_of, propose, read_readings
-from twin.models import TelemetryDay, TelemetryPoint
+from twin.models import TelemetryPoint
 from twin.runs import snapshot
 from twin.telemetry import store
 
@@ -196,21 +196,6 @@ def test_a_point_on_two_objects_and_two_points_on_one_are_refused():
         mapping_of({"version": 1, "points": [row, row | {"point": "q"}]}, OBJECTS)
 
 
-def test_a_packed_day_is_what_was_packed():
-    times = np.array([0, 1, 60_000, 86_399_999], dtype=np.int64) + 5 * store.DAY_MS
-    columns = (times, np.array([1.5, -2.0, 0.0, 3e9]), np.array([1, 0, 255, 1], dtype=np.uint8))
-    back = store.unpacked(5 * store.DAY_MS, store.packed(5 * store.DAY_MS, columns), 4)
-    for before, after in zip(columns, back, strict=True):
-        np.testing.assert_array_equal(before, after)
-
-
-def test_a_steady_point_takes_less_than_four_bytes_a_reading():
-    times = np.arange(0, store.DAY_MS, 60_000, dtype=np.int64)
-    values = np.random.default_rng(1).normal(35.0, 0.15, times.size).round(2)
-    stored = store.packed(0, (times, values, np.ones(times.size, np.uint8)))
-    assert len(stored) / times.size < 4
-
-
 def test_readings_come_once_late_or_doubled_and_gaps_stay(site, tmp_path):
     head = "time,point,value,unit,quality\n"
     late = head + "2026-07-01T23:59:00Z,site|power_w,1,W,1\n2026-07-02T00:01:00Z,site|power_w,2,W,1\n"
@@ -224,7 +209,6 @@ def test_readings_come_once_late_or_doubled_and_gaps_stay(site, tmp_path):
     assert values.tolist() == [3, 1, 2]
     assert quality.tolist() == [0, 1, 1]
     assert np.all(np.diff(times) > 0)
-    assert TelemetryDay.objects.count() == 2
     assert TelemetryPoint.objects.count() == 1
 
 
