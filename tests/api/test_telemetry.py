@@ -1,13 +1,18 @@
 """/api/telemetry/: batches of readings in, points and series out, and every refusal; the site's Telemetry page."""
 
 import gzip
+import io
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from twin.api import telemetry
+from twin.core.telemetry import parquet
 from twin.core.telemetry.readings import MappedPoint, Readings
 from twin.models import TelemetryBatch, TelemetryHot, TelemetryPoint
 from twin.telemetry import compaction, store
@@ -73,7 +78,7 @@ def test_what_can_be_read_is_stored_and_the_rest_told_row_by_row(asked, planner,
         "date reads two ways: say --dates day-first or month-first": good | {"time": "03/07/2026 00:00"},
         "quality is no whole number 0 to 255": good | {"quality": "²"},
         "row is no object with time, point, value, unit, quality": 7,
-        "row has another field than time, point, value, unit, quality": good | {"colour": "red"},
+        "row has colour; there are time, point, value, unit, quality": good | {"colour": "red"},
         "no unit: give it in the mapping": {key: good[key] for key in ("time", "point", "value")},
     }
     told = send(planner, asked.site, [*bad.values(), good]).json()
@@ -218,3 +223,37 @@ def test_the_page_shows_each_point_with_its_newest_reading_and_zone(asked, plann
     assert "site|power_w" in text
     assert "2026-07-01 02:00:00 UTC" in text
     assert page in client.get(reverse("site-detail", args=[asked.site.slug])).content.decode()
+
+
+def test_a_parquet_body_is_read_as_csv_is_and_a_broken_one_refused(asked, planner, monkeypatch):
+    out = io.BytesIO()
+    times = pa.array(["2026-07-01T00:00:00Z", "2026-07-01T01:00:00Z"])
+    pq.write_table(pa.table({"time": times, "site|power_w": [1.0, 2.0]}), out)
+    kind = telemetry.RawParquet.media_type
+    told = send_raw(planner, asked.site, out.getvalue(), kind).json()
+    assert told.get("accepted") == 2, told
+    packed = gzip.compress(out.getvalue())
+    assert send_raw(planner, asked.site, packed, kind, HTTP_CONTENT_ENCODING="gzip").json()["duplicate"] == 2
+    for raw, words in ((b"time,point", "no Parquet file"), (out.getvalue()[:60], "no whole Parquet file")):
+        answer = send_raw(planner, asked.site, raw, kind)
+        assert (answer.status_code, words in answer.json()["message"]) == (400, True), answer.json()
+    monkeypatch.setattr(telemetry, "MAX_ROWS", 1)
+    assert send_raw(planner, asked.site, out.getvalue(), kind).status_code == 413
+
+
+def test_a_parquet_file_is_read_on_the_page_and_a_missing_extra_named(asked, planner, client, monkeypatch):
+    client.force_login(asked.site.memberships.get(role="planner").user)
+    out = io.BytesIO()
+    pq.write_table(pa.table({"time": ["2026-07-01T00:00:00Z"], "site|power_w": [1.0]}), out)
+    address = reverse("telemetry-upload", args=[asked.site.slug])
+
+    def sent():
+        file = SimpleUploadedFile("points.parquet", out.getvalue())
+        return client.post(address, {"file": file, "dates": "iso", "decimal": "point"})
+
+    kept = sent()
+    assert kept.status_code == 302
+    assert client.post(kept["Location"], {}).status_code == 302
+    assert TelemetryPoint.objects.get().object == "site"
+    monkeypatch.setattr(parquet, "find_spec", lambda name: None)
+    assert "pip install &quot;pyarrow" in sent().content.decode()

@@ -27,8 +27,9 @@ from facility.interchange.documents import read_json
 from facility.models import Site
 from facility.permissions import check_change_site, visible_sites
 from twin.core.telemetry import readings as reader
+from twin.core.telemetry.parquet import is_parquet
 from twin.core.telemetry.quantities import split_point
-from twin.core.telemetry.tables import table_of
+from twin.core.telemetry.tables import Table, parquet_table, table_of
 from twin.exceptions import KeyReused
 from twin.models import TelemetryPoint, TelemetryRetention
 from twin.models.telemetry import MOST_DAYS_KEPT
@@ -37,6 +38,7 @@ from twin.telemetry.points import listed_points, point_rows, si_unit
 
 MAX_BYTES = 16 * 2**20  # of a batch, unpacked
 MAX_ROWS = 200_000
+MAX_CELLS = 2_000_000  # of a Parquet body
 MAX_STEPS = 10_000
 DAY_S = 86_400
 STEP_HELP = "Of an interval [s]. Whole minutes and quarters of an hour, such as 60, 900, 3600, 86400, are rolled up."
@@ -57,6 +59,12 @@ class RawCsv(RawJson):
     """Takes a CSV body as it came."""
 
     media_type = "text/csv"
+
+
+class RawParquet(RawJson):
+    """Takes a Parquet body as it came."""
+
+    media_type = "application/vnd.apache.parquet"
 
 
 class ReadingSerializer(serializers.Serializer):
@@ -165,14 +173,21 @@ class PointSeriesSerializer(serializers.Serializer):
     rollup_s = serializers.IntegerField(help_text="Of the rollup that it was added up from [s]; 0: of the readings.")
 
 
+BODIES = {
+    RawJson.media_type: ReadingSerializer(many=True),
+    RawCsv.media_type: OpenApiTypes.STR,
+    RawParquet.media_type: OpenApiTypes.BINARY,
+}
+
+
 class BatchView(APIView):
     """Store a batch of readings of a site: every row that can be read, the others counted under their reason."""
 
     schema = RefusalSchema()
-    parser_classes = [RawJson, RawCsv]
+    parser_classes = [RawJson, RawCsv, RawParquet]
 
     @extend_schema(
-        request={"application/json": ReadingSerializer(many=True), "text/csv": OpenApiTypes.STR},
+        request=BODIES,
         responses=BatchAnswerSerializer,
         parameters=[
             SITE,
@@ -194,17 +209,22 @@ class BatchView(APIView):
             raise ValidationError({"Idempotency-Key": ["It must have 1 to 128 printable characters."]})
         asked = BatchQuestionSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        wanted = reader.Reading("long-csv", **asked.validated_data)
+        kind = request.content_type.partition(";")[0].strip().lower()
+        table_kind = "parquet" if kind == RawParquet.media_type else "long-csv"  # Parquet may be wide
+        wanted = reader.Reading(table_kind, **asked.validated_data)
         raw = unpacked(request)
-        is_csv = request.content_type.partition(";")[0].strip().lower() == RawCsv.media_type
-        rows = rows_of(raw) if not is_csv else csv_text(raw)
+        read_body = {RawCsv.media_type: csv_table, RawParquet.media_type: parquet_body}.get(kind, rows_of)
+        try:
+            rows = read_body(raw)
+        except ValueError as error:
+            raise ValidationError({"body": [f"{error}."]}) from error
 
         def read(mapping: Mapping[str, reader.MappedPoint], objects: tuple[str, ...]) -> reader.Readings:
             if isinstance(rows, list):
                 return reader.row_readings(rows, mapping, objects, wanted)
-            return reader.table_readings(table_of(rows, "The body"), mapping, objects, wanted)
+            return reader.table_readings(rows, mapping, objects, wanted)
 
-        content_sha256 = hashlib.sha256(repr((is_csv, wanted)).encode() + raw).hexdigest()
+        content_sha256 = hashlib.sha256(repr((kind == RawCsv.media_type, wanted)).encode() + raw).hexdigest()
         try:
             answer = batches.store_batch(user=request.user, site=site, read=read, key=key, sha256=content_sha256)
         except KeyReused as refusal:
@@ -253,6 +273,20 @@ def rows_of(raw: bytes) -> list[Any]:
         raise ParseError(f"The body is no list of rows with {', '.join(reader.ROW_FIELDS)}.")
     check_rows(len(rows))
     return rows
+
+
+def parquet_body(raw: bytes) -> Table:
+    """Return the table of a Parquet body."""
+    if not is_parquet(raw):
+        raise ParseError("The body is no Parquet file.")
+    table = parquet_table(raw, "The body", MAX_CELLS)
+    check_rows(table.n_rows)
+    return table
+
+
+def csv_table(raw: bytes) -> Table:
+    """Return the table of a CSV body."""
+    return table_of(csv_text(raw), "The body")
 
 
 def csv_text(raw: bytes) -> str:

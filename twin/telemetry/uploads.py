@@ -17,6 +17,7 @@ from twin.telemetry import batches, store
 from twin.telemetry.objects import known_objects
 
 MOST_BYTES = 16 * 2**20  # of a file; larger ones are for `ingest_telemetry`
+MOST_CELLS = 2_000_000  # of a Parquet file, which is kept as text
 KEPT = dt.timedelta(days=1)
 MOST_POINTS = 500  # whose meaning is asked on a page; more are for a mapping file
 

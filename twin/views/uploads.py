@@ -14,7 +14,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from facility.permissions import check_change_site
 from facility.views.lookup import visible_site_or_404
 from twin.core.telemetry import readings as reader
+from twin.core.telemetry.parquet import is_parquet
 from twin.core.telemetry.quantities import QUANTITIES, UNITS
+from twin.core.telemetry.tables import parquet_table, table_text
 from twin.telemetry import uploads
 from twin.telemetry.objects import known_objects
 
@@ -26,7 +28,7 @@ class UploadForm(forms.Form):
 
     file = forms.FileField(
         label="File",
-        help_text="Long CSV (time, point, value, unit, quality) or wide CSV (time, a column a point); at most 16 MB.",
+        help_text="CSV or Parquet: long (time, point, value, unit, quality) or wide (time, one column a point), 16 MB.",
     )
     mapping = forms.FileField(
         label="Mapping file", required=False, help_text="YAML, as map_telemetry writes it; else points are asked next."
@@ -61,6 +63,11 @@ class UploadForm(forms.Form):
                 " ingest_telemetry."
             )
         raw = upload.read()
+        if is_parquet(raw):
+            try:
+                return table_text(parquet_table(raw, self.name, uploads.MOST_CELLS))
+            except ValueError as error:
+                raise forms.ValidationError(f"{error}.") from error
         if b"\0" in raw:
             raise forms.ValidationError("The file is not a text table.")
         try:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from twin.core.telemetry import dsx_bms
-from twin.core.telemetry.readings import FORMATS, LATER_FORMATS, MappedPoint, Proposal, Readings, Taken
+from twin.core.telemetry.readings import FORMATS, MappedPoint, Proposal, Readings, Taken
 
 FORMAT = "dsx-bms"
-CHOICES = ("", *FORMATS, FORMAT, *LATER_FORMATS)  # of commands that read files of readings
+CHOICES = ("", *FORMATS, FORMAT)  # of commands that read files of readings
 MOST_LINES = 20_000_000
 MOST_POINTS = 100_000
 MOST_LINE = dsx_bms.MOST_BYTES + 1_000

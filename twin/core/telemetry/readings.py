@@ -1,4 +1,4 @@
-"""Readings out of CSV files: points mapped to objects and quantities, units to SI, every refused row under its reason.
+"""Readings out of CSV and Parquet: points mapped to objects and quantities, units to SI, refused rows under a reason.
 
 Nothing that reads two ways is guessed: a date with slashes, a decimal comma and a time without a zone are refused with
 the option that settles them.
@@ -16,14 +16,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.core.telemetry.parquet import TIME_COLUMNS
 from twin.core.telemetry.quantities import QUANTITIES, Quantity, Unit, split_point, unit_named
 from twin.core.telemetry.tables import Table, listed, plain_cell, read_table
 
-FORMATS = ("long-csv", "wide-csv")
-LATER_FORMATS = ("parquet",)
+FORMATS = ("long-csv", "wide-csv", "parquet")
 DATES = ("iso", "day-first", "month-first")
 ROW_FIELDS = ("time", "point", "value", "unit", "quality")
-TIME_COLUMNS = ("time", "timestamp", "datetime", "date")
 FIRST_MS, LAST_MS = 631_152_000_000, 4_102_444_800_000  # 1990 to 2100
 OUTSIDE_TIME = "time outside 1990 to 2100"
 MOST_SHOWN = 20  # refused rows that are kept as they came
@@ -231,8 +230,6 @@ def _unit_of(column: str) -> str:
 
 def _is_long(table: Table, wanted: Reading) -> bool:
     long = all(table.has(name) for name in ("time", "point", "value"))
-    if wanted.format in LATER_FORMATS:
-        raise ValueError(f"--format {wanted.format} is not read yet; {' and '.join(FORMATS)} are")
     if wanted.format == "long-csv" and not long:
         raise ValueError(f"{table.name} has no time, point and value; it has {listed(table.columns)}")
     if not long and next(iter(table.columns)).lower() not in TIME_COLUMNS:
@@ -313,7 +310,8 @@ def read_readings(path: Path, mapping: Mapping[str, MappedPoint], objects: Itera
     Parameters
     ----------
     path : Path
-        Long CSV (time, point, value, unit, quality) or wide CSV (time and a column a point), gzip-packed or not.
+        Long (time, point, value, unit, quality) or wide (time and a column a point): CSV, gzip-packed or not, or
+        Parquet.
     mapping : mapping of MappedPoint
         By point. Points that it does not have may carry their mapping in their name, `object|quantity`.
     objects : iterable of str
@@ -362,8 +360,8 @@ def row_readings(
             taken.refuse(i + 1, "", "", "", f"row is no object with {listed(ROW_FIELDS)}")
             continue
         cells = {name: plain_cell("" if row.get(name) is None else str(row[name])) for name in ROW_FIELDS}
-        if set(row) - set(ROW_FIELDS):
-            reason = f"row has another field than {listed(ROW_FIELDS)}"
+        if unknown := sorted(str(name)[:40] for name in set(row) - set(ROW_FIELDS)):
+            reason = f"row has {listed(unknown, 3)}; there are {listed(ROW_FIELDS)}"
             taken.refuse(i + 1, cells["time"], cells["point"], cells["value"], reason)
             continue
         taken.take(i + 1, *cells.values())

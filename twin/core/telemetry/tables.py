@@ -1,4 +1,4 @@
-"""Plain tables of measured values: CSV and TSV, packed or not, as loggers, cluster exports and building systems write.
+"""Plain tables of measured values: CSV, TSV and Parquet, as loggers, cluster exports and building systems write.
 
 Nothing is guessed silently: a column that is not there, a cell that is no number and a date that reads two ways are
 named, with the row where they stand.
@@ -6,6 +6,7 @@ named, with the row where they stand.
 
 import csv
 import gzip
+import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from twin.core.telemetry.parquet import MAX_CELLS, is_parquet, parquet_columns
 
 FloatArray = NDArray[np.float64]
 
@@ -75,7 +78,7 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV or TSV table, gzip-packed or not.
+    """Read a CSV or TSV table, gzip-packed or not, or a Parquet table.
 
     Parameters
     ----------
@@ -95,7 +98,31 @@ def read_table(path: Path) -> Table:
     OSError
         If it cannot be opened.
     """
+    with path.open("rb") as file:
+        if is_parquet(file.read(4)):
+            return parquet_table(path, path.name)
     return table_of(_text(path), path.name)
+
+
+def parquet_table(source: Path | bytes, name: str, most_cells: int = MAX_CELLS) -> Table:
+    """Read a Parquet table, a file or what is in it, as `read_table` does.
+
+    Raises
+    ------
+    ValueError
+        As `twin.core.telemetry.parquet.parquet_columns`.
+    """
+    columns, n_rows = parquet_columns(source, name, most_cells)
+    return Table(name, {column: tuple(map(plain_cell, cells)) for column, cells in columns.items()}, n_rows, 0)
+
+
+def table_text(table: Table) -> str:
+    """Return a table as CSV, which `table_of` reads back."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(zip(*table.columns.values(), strict=True))
+    return text.getvalue()
 
 
 def table_of(text: str, name: str) -> Table:
