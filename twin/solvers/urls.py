@@ -11,6 +11,7 @@ from twin.solvers import findings, measured, runs, serving, sizings, states
 from twin.urls import handler400, handler403, handler404, handler500  # noqa: F401  (Django looks for them here)
 from twin.views import (
     claims,
+    commissioning,
     comparisons,
     diagrams,
     drill,
@@ -66,6 +67,9 @@ SOLVED: dict[str, View] = {
     "compare-report": reports.compare_report_page,
     "compare-report-pdf": reports.compare_report_pdf,
     "compare-report-xlsx": reports.compare_report_xlsx,
+    "study-report": commissioning.study_report_page,
+    "study-report-pdf": commissioning.study_report_pdf,
+    "study-report-xlsx": commissioning.study_report_xlsx,
     "guide": guide.guide_page,
     "guide-start": guide.guide_start,
     "guide-skip": guide.guide_skip,

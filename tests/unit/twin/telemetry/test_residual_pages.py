@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import re
 from types import SimpleNamespace
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -188,3 +189,30 @@ def test_long_comparisons_are_kept_in_blocks(compared, monkeypatch):
     assert beside.measured[:2].tolist() == [0.5, 2.5]
     assert beside.times_ms[0] == pytest.approx(np.mean(AT_S[:2]) * 1e3)
     assert compared.study.points.count() == 1
+
+
+def test_a_comparison_is_reported_beside_an_earlier_one(compared):
+    earlier = Study.objects.get()
+    earlier.pk, earlier.start_at = uuid4(), START - dt.timedelta(days=90)
+    for row in earlier.result["points"]:
+        row["mean_error_k"] = 0.0
+    earlier.save(force_insert=True)
+    for row in compared.study.result["points"]:
+        row["mean_error_k"] = 1.0
+    compared.study.save()
+    shown = compared.client.get(reverse("study-report", args=[compared.study.id])).content.decode()
+    assert "the bias of 3 moved by more than our own limit" in shown
+    first = compared.client.get(reverse("study-report", args=[earlier.pk])).content.decode()
+    assert "There is no earlier comparison" in first
+    for name, magic in (("pdf", b"%PDF"), ("xlsx", b"PK")):
+        answer = compared.client.get(reverse(f"study-report-{name}", args=[compared.study.id]))
+        assert (answer.status_code, answer.content[: len(magic)]) == (200, magic)
+        assert f".{name}" in answer["Content-Disposition"]
+    address = reverse("study-report", args=[compared.study.id])
+    assert compared.client.get(address, {"since": str(earlier.pk)}).status_code == 200
+    for odd in ("soon", str(uuid4())):
+        assert compared.client.get(address, {"since": odd}).status_code == 404
+    Study.objects.filter(pk=earlier.pk).update(kind=Study.Kind.DIAGNOSIS)
+    assert compared.client.get(address, {"since": str(earlier.pk)}).status_code == 404
+    compared.client.force_login(get_user_model().objects.create_user("stranger"))
+    assert compared.client.get(address).status_code == 404
