@@ -5,15 +5,18 @@ import pytest
 
 from facility.models import Product, Rack
 from tests.small_site import new_rack, small_layout
-from twin.core.results.findings import RISK
-from twin.core.rules.coolant_loops import (
+from twin.core.inputs.coolant_loops import (
     ASSUMED_MAINS_LOSS,
     ASSUMED_PIPE_SPEED_M_PER_S,
     Loop,
     flow_at_full_speed,
     loop_as_wanted,
     pump_of,
+    with_loop_flows,
 )
+from twin.core.inputs.equipment import rack_table
+from twin.core.inputs.layout import layout_inputs
+from twin.core.results.findings import RISK
 from twin.runs.findings import layout_findings
 
 DENSITY = 1000.0
@@ -94,3 +97,53 @@ class TestFindings:
         del system.facts["liquid_pressure_drop_pa"]
         system.save()
         assert not self.of(layout, "loop pressure") + self.of(layout, "loop balance")
+
+
+@pytest.mark.django_db
+class TestRuns:
+    """What a run's racks get is what the drawn loop gives them, wherever the rules say that it gives too little."""
+
+    @pytest.fixture
+    def taken(self, sample_inputs):
+        return sample_inputs("sterling/gb200-nvl72")
+
+    def flows(self, taken):
+        """Return flow and resistance of compute racks, as driven over as asked: of row L, and of its group's others."""
+        inputs = layout_inputs(taken)
+        asked = rack_table(inputs)
+        driven = with_loop_flows(inputs, asked)
+        wet, in_l = asked.bank["coolant_flow_kg_s"] > 0, np.array(inputs.racks.row) == "L"
+        of_loop = wet & (asked.bank["cdu_index"] == asked.bank["cdu_index"][in_l & wet][0])
+        total = [table.bank["coolant_flow_kg_s"][of_loop].sum() for table in (asked, driven)]
+        over = {
+            name: [
+                (driven.bank[name][rows] / asked.bank[name][rows]).mean() for rows in (of_loop & in_l, of_loop & ~in_l)
+            ]
+            for name in ("coolant_flow_kg_s", "r_th_flow_k_per_w")
+        }
+        return driven is asked, total, over["coolant_flow_kg_s"], over["r_th_flow_k_per_w"]
+
+    def test_a_loop_that_gives_what_is_wanted_changes_nothing(self, taken):
+        unchanged, *_ = self.flows(taken)
+        assert unchanged
+
+    def test_a_tighter_row_gets_less_and_the_others_more_of_the_same_whole(self, taken):
+        racks, products = taken["racks"], taken["products"]["by_id"]
+        for i, row in enumerate(racks["row"]):
+            if row == "L" and racks["product_id"][i]:
+                flow = products[str(racks["product_id"][i])]["facts"]["liquid_design_flow_m3_per_s"]
+                racks["coolant_flow_m3_per_s"][i] = 1.33 * flow
+        _, total, flow, resistance = self.flows(taken)
+        assert flow[0] < 0.95
+        assert flow[1] > 1.0
+        assert total[1] == pytest.approx(total[0], rel=1e-6)
+        assert resistance[0] == pytest.approx(flow[0] ** -0.5)
+
+    def test_pumps_that_cannot_push_through_the_racks_leave_them_warmer(self, taken):
+        for sheet in taken["products"]["by_id"].values():
+            if sheet["kind"] == "systems":
+                sheet["facts"]["liquid_pressure_drop_pa"] = 800e3
+        _, total, flow, resistance = self.flows(taken)
+        assert total[1] < 0.95 * total[0]
+        assert max(flow) < 0.96
+        assert min(resistance) > 0.96**-0.5

@@ -39,7 +39,7 @@ def cooling_findings(inputs: LayoutInputs, design: Design) -> list[Finding]:
     found = [*_racks_without_coolant(inputs, design), *_rack_flows(inputs, design)]
     for k, (name, units) in enumerate(equipment.cdu_groups(inputs).items()):
         found += _group(inputs, design, k, name, units)
-    found += loop_findings(inputs, design)
+    found += loop_findings(inputs)
     found += _temperatures(inputs, design)
     for p, plant in enumerate(inputs.plants):
         found += _plant(inputs, design, p, plant)

@@ -24,6 +24,7 @@ from twin.core.failures.capacity_left import hot_weather
 from twin.core.failures.ride_through import plant_drills
 from twin.core.failures.uptime import uptime
 from twin.core.inputs import equipment
+from twin.core.inputs.coolant_loops import with_loop_flows
 from twin.core.inputs.feeds import rack_feeds as feeds_of_racks
 from twin.core.inputs.feeds import site_feeds
 from twin.core.inputs.generation import prime_movers
@@ -88,7 +89,7 @@ def described(inputs: LayoutInputs, progress: Progress = lambda stage, frac: Non
     progress("reading", 0.02)
     prime_movers(inputs)  # refuses a source without its fuel before anything is solved
     weather = weather_of(inputs)
-    table = equipment.rack_table(inputs)
+    table = with_loop_flows(inputs, equipment.rack_table(inputs))
     progress("serving", 0.05)
     pools, rack_pool = plan_pools(inputs, table, weather.n_elements)
     progress("layout", 0.15)
