@@ -9,7 +9,8 @@ from power_cooling.site_arrays import RackBank
 from tests.unit.twin.test_simulate import take_hours
 from twin.core.inputs.layout import layout_inputs
 from twin.core.results.throttling import onset_flow_frac, resistance_k_per_w, throttle_margins
-from twin.core.solve.simulate import solve
+from twin.core.solve.estimate import estimated_year
+from twin.core.solve.simulate import described, solve
 from twin.core.solve.steady import solve_steady
 
 NEAR_K = 0.05  # above and below; the margin itself is exact to the solver's 1e-10 K and series' seven digits
@@ -101,3 +102,15 @@ def test_a_flow_is_found_by_its_resistance():
     assert resistance_k_per_w(racks, 0, np.array([flow]))[0] == pytest.approx(0.04, rel=1e-9)
     assert onset_flow_frac(racks, 0, 80.0, 1000.0) is None
     assert onset_flow_frac(racks, 0, -40.0, 1000.0) == 0.0
+
+
+def test_one_sample_is_near_throttling_where_its_coolant_is_warm_and_thin(sample_inputs):
+    at_design = sample_inputs("golden/vera-rubin-nvl72", "agents")
+    at_design["racks"]["coolant_flow_m3_per_s"] = [None] * len(at_design["racks"]["id"])
+    near, far = (
+        throttle_margins(estimated_year(described(layout_inputs(raw)))[1])[0]
+        for raw in (sample_inputs("golden/vera-rubin-nvl72", "agents"), at_design)
+    )
+    assert 3 < near.margin_k < 6  # as its description says: some 4 K, 14 at the design flow
+    assert 12 < far.margin_k < 16
+    assert 0.5 < near.throttling_below_flow_frac < 1
