@@ -385,6 +385,8 @@ class PlantBank:
     # dry and adiabatic coolers
     n_coolers: FloatArray = _bounded(0.0, low=0)
     cooler_ua_w_per_k: FloatArray = _bounded(1.0, above=0)  # per unit, fans at full speed
+    cooler_water_w_per_k: FloatArray = _bounded(1.0, above=0)  # rated, per unit
+    cooler_water_film_frac: FloatArray = _bounded(0.0, low=0, high=1)  # share of the resistance that lies in the tubes
     cooler_air_m3_per_s: FloatArray = _bounded(1.0, above=0)
     cooler_fan_w: FloatArray = _bounded(0.0, low=0)
     cooler_fan_exponent: FloatArray = _bounded(3.0, low=1, high=3)

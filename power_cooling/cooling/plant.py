@@ -71,6 +71,16 @@ def _cooler_heat_per_kelvin(ua: float, c_water: float, c_air: float) -> float:
 
 
 @compiled_part
+def _cooler_ua(p: Any, c_water: float) -> float:
+    """UA of a cooler at full air [W/K]: the film in its tubes follows their flow to the power of 0.8."""
+    share = p.cooler_water_film_frac
+    if share <= 0.0:
+        return p.cooler_ua_w_per_k
+    flow = max(c_water / p.cooler_water_w_per_k, 1e-3)
+    return p.cooler_ua_w_per_k / (1.0 - share + share * flow**-0.8)
+
+
+@compiled_part
 def _staged(off: float, low: float, high: float, setpoint: float, low_fan: float) -> float:
     """Mean fan power [-] of a fan cycling between speeds, linear in outlet temperature (EnergyPlus)."""
     if off <= setpoint:
@@ -94,7 +104,7 @@ def coolers_scalar(
     drop = heat / c_water
     mass = p.cooler_air_m3_per_s * density
     ca = mass * heat_capacity_scalar(w)
-    ua = p.cooler_ua_w_per_k
+    ua = _cooler_ua(p, cw)
     fan = 1.0
     if p.cooler_control == 0:
         supply, _, fan = dry_cooler_supply_scalar(
@@ -322,7 +332,8 @@ def _free_most(p: Any, n_coolers: float, n_towers: float, arriving: float, c_wat
         t = db
         if p.pad_efficiency > 0.0 and db > p.pad_above_degc and db > wb:
             t = db - p.pad_efficiency * (db - wb)
-        c = _cooler_heat_per_kelvin(p.cooler_ua_w_per_k, c_water / n_coolers, mass * heat_capacity_scalar(w))
+        cw = c_water / n_coolers
+        c = _cooler_heat_per_kelvin(_cooler_ua(p, cw), cw, mass * heat_capacity_scalar(w))
         return max(0.0, n_coolers * c * (arriving - t))
     if arriving <= wb:
         return 0.0

@@ -17,8 +17,9 @@ from power_cooling.cooling.room_air import AIR_CP_J_PER_KG_K, recirculation_by_p
 from power_cooling.cooling.towers import merkel_ua_from_rating
 from power_cooling.electrical.loss_curves import LossCurve, curve_from_efficiency
 from power_cooling.fluids.coolants import coolant_by_name
+from power_cooling.fluids.heat_exchangers import effectiveness as effectiveness_of
 from power_cooling.fluids.heat_exchangers import ntu_from_effectiveness
-from power_cooling.fluids.psychrometrics import DRY_AIR_J_PER_KG_K
+from power_cooling.fluids.psychrometrics import DRY_AIR_J_PER_KG_K, pressure_at_elevation_pa
 from power_cooling.site_arrays import (
     CduBank,
     ChillerModel,
@@ -52,6 +53,9 @@ ASSUMED_TOWER_WATER_TO_AIR = 1.2  # kg/s per kg/s, induced-draft counterflow cel
 ASSUMED_CONDENSER_HEAD_PA = 2e5  # of condenser-water pumps: pipes, condenser, nozzles and lift of an open tower
 ASSUMED_CONDENSER_PUMP_EFFICIENCY = 0.75  # pump, motor and drive
 ASSUMED_AIR_FAN_EXPONENT = 1.7  # of air units: near the curve of variable-volume fans of ASHRAE 90.1, appendix G
+ASSUMED_AIR_FILM_EXPONENT = 0.6  # of coils and fills outdoors over the mass of air: 0.5 to 0.7
+ASSUMED_COIL_AIR_FILM = (0.6, 0.7)  # share of an indoor coil's resistance that lies in the air, and its exponent
+ASSUMED_COOLER_WATER_FILM_FRAC = 0.2  # share of a dry cooler's resistance that lies in its tubes, at its rated flow
 ASSUMED_ECONOMISER_APPROACH_K = 2.0  # plate exchanger between tower and facility water
 END_RACKS = 3  # places from a row end that are told apart
 RATED_CONDENSER_DEGC = {"cop_at_35_degc": 35.0, "cop_at_25_degc": 25.0, "cop_at_29_degc_condenser": 29.0}
@@ -81,6 +85,12 @@ class Names:
     plants: list[str]
 
 
+def thin_air_frac(inputs: LayoutInputs) -> float:
+    """Return the density of the site's air over that at sea level, by its elevation [-]."""
+    here, sea_level = pressure_at_elevation_pa([inputs.site.elevation_m, 0.0])
+    return float(here / sea_level)
+
+
 def rack_table(inputs: LayoutInputs) -> RackTable:
     """Return the racks of a snapshot as columns, in the snapshot's order.
 
@@ -91,6 +101,8 @@ def rack_table(inputs: LayoutInputs) -> RackTable:
     """
     racks = inputs.racks
     n_racks = len(racks.id)
+    if not n_racks:
+        raise ValueError("The layout has no racks; nothing can be solved")
     hall_of = {hall.id: i for i, hall in enumerate(inputs.halls)}
     group_of = cdu_groups(inputs)
     group_index = {name: i for i, name in enumerate(group_of)}
@@ -469,12 +481,15 @@ def hall_bank(inputs: LayoutInputs) -> HallBank:
             "coil_water_kg_s": 1.0,
             "fan_exponent": ASSUMED_AIR_FAN_EXPONENT,
         }
-        rows.append(row | (_air_unit(unit.facts) if unit else {}))
+        rows.append(row | (_air_unit(unit.facts, thin_air_frac(inputs)) if unit else {}))
     return HallBank(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
 
 
-def _air_unit(sheet: Mapping[str, Any]) -> dict[str, float]:
-    """Return one air unit's figures; its coil's UA follows from the rating point, water against air."""
+def _air_unit(sheet: Mapping[str, Any], thin_frac: float) -> dict[str, float]:
+    """Return one air unit's figures; its coil's UA follows from the rating point, water against air.
+
+    In thin air its fans move the same volume: less air, with less power, and the coil takes less from it.
+    """
     capacity_w, air_kg_s = float(sheet["capacity_w"]), sheet["airflow_m3_per_s"] * AIR_KG_PER_M3
     water_in, water_out = sheet.get("chw_in_degc") or 18.0, sheet.get("chw_out_degc") or 28.0
     air_in = sheet.get("entering_air_degc") or water_out + 8.0
@@ -484,11 +499,12 @@ def _air_unit(sheet: Mapping[str, Any]) -> dict[str, float]:
     # a rating that no coil of finite size can reach is held just below it
     effectiveness = min(capacity_w / (c_min * (air_in - water_in)), 0.95)
     ntu = float(ntu_from_effectiveness(effectiveness, c_min / c_max))
+    share, exponent = ASSUMED_COIL_AIR_FILM
     return {
         "unit_capacity_w": capacity_w,
-        "unit_air_kg_s": air_kg_s,
-        "unit_fan_w": float(sheet["fan_power_w"]),
-        "coil_ua_w_per_k": ntu * c_min,
+        "unit_air_kg_s": air_kg_s * thin_frac,
+        "unit_fan_w": float(sheet["fan_power_w"]) * thin_frac,
+        "coil_ua_w_per_k": ntu * c_min / (1 - share + share * thin_frac**-exponent),
         "coil_water_kg_s": water_c / WATER_CP_J_PER_KG_K,
     }
 
@@ -533,18 +549,23 @@ def _plant(inputs: LayoutInputs, plant: PlantRow, heat_w: float) -> dict[str, An
         "tank_m3": plant.tank_m3,
     }
     rejection = inputs.product(plant.heat_rejection_id)
-    row |= _rejection(rejection.facts, rejection.kind, plant.n_heat_rejection)
+    row |= _rejection(rejection.facts, rejection.kind, plant.n_heat_rejection, thin_air_frac(inputs))
     with_chillers = plant.chiller_id is not None and plant.economiser != "only"
     chiller = inputs.product(plant.chiller_id) if with_chillers else None
     return row | _chiller(chiller, plant.n_chillers if with_chillers else 0)
 
 
-def _rejection(sheet: Mapping[str, Any], kind: str, n_units: int) -> dict[str, float]:
-    """Return coolers or towers from their rating point."""
+def _rejection(sheet: Mapping[str, Any], kind: str, n_units: int, thin_frac: float) -> dict[str, float]:
+    """Return coolers or towers from their rating point, at sea level.
+
+    In thin air their fans move the same volume with less power; less air passes coils and fills, which take less.
+    """
     none = {
         "outdoor_capacity_w": float(sheet["capacity_w"]),
         "n_coolers": 0.0,
         "cooler_ua_w_per_k": 1.0,
+        "cooler_water_w_per_k": 1.0,
+        "cooler_water_film_frac": 0.0,
         "cooler_air_m3_per_s": 1.0,
         "cooler_fan_w": 0.0,
         "pad_efficiency": 0.0,
@@ -576,10 +597,10 @@ def _rejection(sheet: Mapping[str, Any], kind: str, n_units: int) -> dict[str, f
             "outdoor_water_degc": wet_bulb_degc + sheet["approach_k"] + sheet["range_k"],
             "outdoor_air_degc": wet_bulb_degc,
             "n_towers": float(n_units),
-            "tower_ua_w_per_k": ua,
+            "tower_ua_w_per_k": ua * thin_frac**ASSUMED_AIR_FILM_EXPONENT,
             "tower_air_m3_per_s": air_kg_s / AIR_KG_PER_M3,
             "tower_water_kg_s": water_kg_s,
-            "tower_fan_w": float(sheet["fan_power_w"]),
+            "tower_fan_w": float(sheet["fan_power_w"]) * thin_frac,
             "tower_approach_k": sheet["approach_k"],
             "tower_pump_w": n_units
             * (water_kg_s / WATER_KG_PER_M3 * ASSUMED_CONDENSER_HEAD_PA / ASSUMED_CONDENSER_PUMP_EFFICIENCY),
@@ -596,13 +617,19 @@ def _rejection(sheet: Mapping[str, Any], kind: str, n_units: int) -> dict[str, f
     c_min, c_max = min(air_c, water_c), max(air_c, water_c)
     effectiveness = min(capacity_w / (c_min * driving_k), 0.93)
     ntu = float(ntu_from_effectiveness(effectiveness, c_min / c_max, "crossflow approximate"))
+    ua, thin_c = ntu * c_min * thin_frac**ASSUMED_AIR_FILM_EXPONENT, air_c * thin_frac
+    least, most = min(thin_c, water_c), max(thin_c, water_c)
+    takes = least * float(effectiveness_of(ua / least, least / most, "crossflow approximate"))
     return none | {
+        "outdoor_capacity_w": capacity_w * takes / (c_min * effectiveness),
         "outdoor_water_degc": sheet["rating_entering_fluid_degc"],
         "outdoor_air_degc": sheet["rating_entering_fluid_degc"] - driving_k,
         "n_coolers": float(n_units),
-        "cooler_ua_w_per_k": ntu * c_min,
+        "cooler_ua_w_per_k": ua,
+        "cooler_water_w_per_k": water_c,
+        "cooler_water_film_frac": ASSUMED_COOLER_WATER_FILM_FRAC,
         "cooler_air_m3_per_s": air_kg_s / AIR_KG_PER_M3,
-        "cooler_fan_w": float(sheet["fan_power_w"]),
+        "cooler_fan_w": float(sheet["fan_power_w"]) * thin_frac,
         "pad_efficiency": pad,
         "pad_above_degc": float(sheet.get("wet_mode_above_ambient_degc") or 24.0),
     }

@@ -351,7 +351,8 @@ def _air(inputs: LayoutInputs, design: Design, h: int, hall: HallRow) -> Iterato
                 f"{kilowatts(at.capacity_w[h])}{water} ({hall.n_air_units_spare} spare).",
             )
         if hall.n_air_units and at.net_air_kg_s[h] > at.reach_air_kg_s[h] * (1 + ROUNDING):
-            drawn, brought = (kg_s[h] / equipment.AIR_KG_PER_M3 for kg_s in (at.net_air_kg_s, at.reach_air_kg_s))
+            density = equipment.AIR_KG_PER_M3 * equipment.thin_air_frac(inputs)
+            drawn, brought = (kg_s[h] / density for kg_s in (at.net_air_kg_s, at.reach_air_kg_s))
             yield finding(
                 "air flow",
                 RISK,

@@ -192,6 +192,29 @@ OF_MODEL = {
         "routing, text of tokens, guards and logs",
     ),
     "cdu_air_rise_k": ("Air rise through liquid-to-air CDUs", "K", "of the hall's air, at their rating"),
+    "air_film_exponent": (
+        "Conductance of outdoor coils and fills over their mass of air",
+        "",
+        "exponent; 0.5 to 0.7 in ASHRAE's toolkit and textbooks; in thin air less air passes them",
+    ),
+    "coil_air_film": (
+        "Share of an indoor coil's resistance in the air, and its exponent",
+        "",
+        "in thin air less air passes it",
+    ),
+    "cooler_water_film_frac": (
+        "Share of a dry cooler's resistance in its tubes",
+        "%",
+        "at its rated flow; finned coils lose most of their temperature in the air",
+    ),
+    "mains_loss": (
+        "Loss of a coolant loop's mains",
+        "",
+        "velocity heads: bends, isolating valves and strainer, both ways",
+    ),
+    "pipe_speed_m_per_s": ("Speed that coolant pipes are sized for", "m/s", "ASHRAE and OCP stay below 2.1 to 2.4 m/s"),
+    "roughness_m": ("Roughness of coolant pipes", "m", "drawn stainless steel"),
+    "tee_loss": ("Loss of a take-off in a coolant loop", "", "velocity heads"),
     "clothing_clo": ("Clothing in hot aisles", "clo", "long trousers and shirt; ISO 9920 work clothing"),
     "coil_water_rise_k": ("Water rise through coils", "K", "common design of chilled-water coils"),
     "air_fan_exponent": (
