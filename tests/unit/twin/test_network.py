@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from facility.catalogue import entries
@@ -9,6 +10,7 @@ from facility.models import Fabric, Rack
 from facility.services import layout_clone, part_save
 from tests.small_run import small_scenario
 from tests.small_site import new_rack, product
+from twin.core.inputs.equipment import rack_table
 from twin.core.inputs.layout import layout_inputs
 from twin.core.inputs.network import FabricRow, size_fabric
 from twin.core.results import capital, economics
@@ -91,7 +93,7 @@ def fabric(db):
     return part_save(part=made), scenario
 
 
-def test_empty_network_racks_draw_what_the_networks_draw(fabric):
+def test_empty_network_racks_draw_what_the_networks_draw(fabric, catalogue):
     made, scenario = fabric
     layout = made.layout
     before = layout_inputs(snapshot(layout, scenario))
@@ -109,6 +111,11 @@ def test_empty_network_racks_draw_what_the_networks_draw(fabric):
         assert drawn["N-0"] == drawn["N-1"] == pytest.approx(sized.max_power_w / 2)
         assert drawn["A-00"] == 0
     assert network_rows(inputs)[0].unplaced_w == 0
+    table = rack_table(layout_inputs(snapshot(layout, scenario)))
+    in_row = np.array(inputs.racks.row) == "N"
+    assert table.nameplate_w[in_row].sum() == pytest.approx(sized.max_power_w)  # rated for that, but typically
+    assert table.bank["fixed_w"][in_row].sum() == pytest.approx(sized.typical_power_w)
+    assert 0.5 * sized.max_power_w < sized.typical_power_w < 0.8 * sized.max_power_w
     Rack.objects.filter(name="N-0").update(other_power_w=5000.0)  # one that has its own power keeps it
     drawn = description(layout).racks
     assert drawn.other_power_w[drawn.name.index("N-0")] == 5000.0

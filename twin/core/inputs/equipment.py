@@ -118,6 +118,7 @@ def rack_table(inputs: LayoutInputs) -> RackTable:
             racks.other_power_w[i],
             racks.accelerator_power_limit_w[i],
             coolant_of_cdu.get(racks.cdu_id[i]),
+            inputs.other_draw_frac.get(racks.id[i], 1.0),
         )
         if key not in kinds:
             kinds[key] = _rack_kind(inputs, racks.name[i], *key)
@@ -198,6 +199,7 @@ def _rack_kind(
     other_power_w: float,
     limit_w: float | None,
     coolant: str | None,
+    other_draw_frac: float,
 ) -> dict[str, Any]:
     """Return the figures of one rack of a make-up at its design flow: its columns, accelerator, system and nameplate.
 
@@ -206,7 +208,9 @@ def _rack_kind(
     entry = inputs.product(product_id)
     if entry is None or entry.kind != "systems":
         power_w = inputs.nameplate_w(product_id, n_systems, other_power_w)
-        draw_w = other_power_w + (0.0 if entry is None else n_systems * entry.facts["typical_power_w"])
+        draw_w = other_draw_frac * other_power_w + (
+            0.0 if entry is None else n_systems * entry.facts["typical_power_w"]
+        )
         return _passive_kind(power_w, draw_w, "" if entry is None else entry.slug)
     system = entry.facts
     if reason := secondary_reason(entry):

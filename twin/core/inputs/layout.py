@@ -302,6 +302,7 @@ class LayoutInputs:
     calibrated: tuple[CalibratedRow, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)  # of facts, by their name
     cpu_racks: tuple[int, ...] = ()  # rows of the racks that the CPU servers stand in; follows from the others
+    other_draw_frac: Mapping[int, float] = field(default_factory=dict)  # of racks' other power, by id: what it draws
 
     @overload
     def product(self, product_id: int) -> ProductSheet: ...
@@ -415,27 +416,32 @@ def layout_inputs(stored: Mapping[str, Any]) -> LayoutInputs:
 
 
 def with_rack_power(inputs: LayoutInputs) -> LayoutInputs:
-    """Return a layout whose empty network, storage and support racks draw what stands in them, in equal parts.
+    """Return a layout whose empty network, storage and support racks hold what stands in them, in equal parts.
 
-    That is the networks, the storage and the CPU servers, at their highest power. A rack is empty that has neither a
-    product nor a power of its own.
+    That is the networks, the storage and the CPU servers. A rack is empty that has neither a product nor a power of its
+    own. It is rated for the most that is in it; networks and storage draw what they draw typically, since switches and
+    drives hardly follow their load.
     """
     if not inputs.fabrics and not inputs.storages and not inputs.cpu_servers:
         return inputs
-    power_w = {
-        "network": sum(network.max_power_w for network in inputs.networks()),
-        "storage": sum(storage.max_power_w for storage in inputs.stored()),
-        CPU_ROLE: sum(servers.max_power_w for servers in inputs.cpus()),
-    }
+    held: dict[str, Sequence[SizedFabric | SizedStorage]] = {"network": inputs.networks(), "storage": inputs.stored()}
+    power_w = {role: sum(each.max_power_w for each in all_of) for role, all_of in held.items()}
+    power_w[CPU_ROLE] = sum(servers.max_power_w for servers in inputs.cpus())
     power_w = {role: watts for role, watts in power_w.items() if watts}
+    typical_w = {role: sum(each.typical_power_w for each in all_of) for role, all_of in held.items() if role in power_w}
+    draw = {role: min(watts / power_w[role], 1.0) for role, watts in typical_w.items()}
     racks = inputs.racks
     rows = list(zip(racks.role, racks.product_id, racks.other_power_w, strict=True))
     empty = [role if role in power_w and product_id is None and not own_w else "" for role, product_id, own_w in rows]
     other_w = tuple(
         power_w[role] / empty.count(role) if role else own_w for role, (_, _, own_w) in zip(empty, rows, strict=True)
     )
-    standing = tuple(i for i, role in enumerate(empty) if role == CPU_ROLE)
-    return replace(inputs, racks=replace(racks, other_power_w=other_w), cpu_racks=standing)
+    return replace(
+        inputs,
+        racks=replace(racks, other_power_w=other_w),
+        cpu_racks=tuple(i for i, role in enumerate(empty) if role == CPU_ROLE),
+        other_draw_frac={key: draw[role] for key, role in zip(racks.id, empty, strict=True) if role in draw},
+    )
 
 
 def _scenario(stored: Mapping[str, Any]) -> ScenarioInputs:
