@@ -70,7 +70,7 @@ def test_every_price_and_every_assumption_of_equipment_has_words():
 
 def test_no_input_of_a_run_is_shown_as_a_bare_number():
     counts = {"cycles_of_concentration", "peak_to_mean", "reference_cop", "cop_at_35_degc", "slo", "value"}
-    counts |= {"user_turns_per_task", "llm_calls_per_turn", "sub_agent_fan_out"}
+    counts |= {"user_turns_per_task", "llm_calls_per_turn", "sub_agent_fan_out", "cores"}
     assert set(assumptions.FIELDS_BY_KIND) <= set(KINDS)
     for kind, fields in assumptions.FIELDS_BY_KIND.items():
         for name in fields:
