@@ -11,6 +11,8 @@ OWN = {
     "Layout": {"version"},
     "Run": {"progress_frac", "attempt", "max_attempts"},
     "Study": {"progress_frac", "attempt", "max_attempts", "offset_s"},  # the offset is that of a time
+    "Sweep": {"n_points"},
+    "SweepPoint": {"progress_frac", "attempt", "max_attempts", "index"},
     "TelemetryArrival": {"n_readings"},
     "TelemetryDay": {"n_readings", "last_ms"},
     "TelemetryHot": {"n_readings", "first_ms", "last_ms"},
