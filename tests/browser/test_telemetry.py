@@ -127,7 +127,10 @@ def test_readings_lead_to_a_layout_as_operated_and_to_advice(
     page.get_by_role("button", name="Advise").click()
     expect(page.locator(".page-head .state.done")).to_be_visible(timeout=120_000)
     expect(page.locator("h1")).to_have_text("Advice of Hall as of July")
-    expect(page.get_by_role("region", name="Set points")).to_contain_text("eco_mode")
+    eco = page.get_by_role("region", name="Set points").locator("tbody tr").filter(has_text="eco_mode")
+    expect(eco.locator("td").nth(0)).to_have_text("off")
+    expect(eco.locator("td").nth(1)).to_have_text("on")
+    expect(eco.locator("td").nth(2)).to_contain_text("%")
     expect(page.locator("footer.small")).to_contain_text("calibrated parameter")
     looked_at(page, "advice")
     with page.expect_download() as saved:

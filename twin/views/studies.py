@@ -229,11 +229,10 @@ def shown(study: Study) -> dict[str, Any]:
             "figure": BY_NAME[study.figure],
             "changes": changes,
             "advised": [
-                row | {"shown_unit": SET_POINT_UNITS.get(row["unit"], row["unit"])} for row in result["advice"]
+                _as_shown(row) | {"gain_frac": row["gain"][study.figure]["value"] / result["before"][study.figure]}
+                for row in result["advice"]
             ],
-            "not_advised": [
-                row | {"shown_unit": SET_POINT_UNITS.get(row["unit"], row["unit"])} for row in result["refused"]
-            ],
+            "not_advised": [_as_shown(row) for row in result["refused"]],
         }
     if study.kind == Study.Kind.CALIBRATION:
         told = [row for row in result["parameters"] if row["identifiable"]]
