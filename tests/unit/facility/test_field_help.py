@@ -25,7 +25,7 @@ def layout():
 def made(layout) -> list[django_forms.BaseForm]:
     """Return one of every form that the two modules define, and one of each set of forms."""
     site = layout.site
-    needs = {"layout": layout, "site": site}
+    needs = {"layout": layout, "site": site, "designs": site.layouts.all()}
     found = []
     for module in (forms, twin_forms):
         for _, kind in inspect.getmembers(module, inspect.isclass):
