@@ -3,6 +3,7 @@
 Energy is counted at the utility meter unless the name says IT.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -196,3 +197,9 @@ SERIES_BY_NAME = {series.name: series for series in SERIES}
 
 #: The figure that a verdict ranks layouts by where nobody names another.
 RANKED_BY = "good_tokens_per_joule"
+
+
+def peak_from_grid_w(figures: Mapping[str, float | None]) -> float | None:
+    """Return the peak [W] from the grid of a run's figures; older runs kept the peak at the meter alone."""
+    kept = figures.get("peak_grid_power_w")
+    return figures.get("peak_power_w") if kept is None else kept

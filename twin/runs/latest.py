@@ -10,6 +10,7 @@ from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from facility.models import Site
+from twin.core.figures_of_merit import peak_from_grid_w
 from twin.core.results.details import RuleFinding
 from twin.core.text.json_rows import read_row
 from twin.models import Run
@@ -92,8 +93,8 @@ def shared_scenario(runs: Iterable[LatestRun]) -> int | None:
 
 
 def grid_peak_w(run: LatestRun) -> float | None:
-    """Return the highest power that a run draws from the grid; older runs did not keep it apart."""
-    return run.figures.get("peak_grid_power_w", run.figures.get("peak_power_w"))
+    """Return the highest power [W] that a run draws from the grid."""
+    return peak_from_grid_w(run.figures)
 
 
 def best_run(runs: Iterable[LatestRun], grid_limit_w: float) -> LatestRun | None:

@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from twin.core.comparison.basis import BASES, CAPACITY_SHARE, DEMAND, GRID_POWER
 from twin.core.comparison.sensitivity import Variation, sensitivity, variations
 from twin.core.comparison.tornado import SensitivityRow
-from twin.core.figures_of_merit import BY_NAME, RANKED_BY
+from twin.core.figures_of_merit import BY_NAME, RANKED_BY, peak_from_grid_w
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.results.details import RunDetails
 from twin.core.results.figures import figures_of_merit, served_in
@@ -183,8 +183,7 @@ def solved(candidates: Sequence[Candidate], basis: str) -> list[Solution]:
 
 def at_equal_grid_power(solutions: Sequence[Solution]) -> list[Solution]:
     """Return each solution with what grows with its size scaled in proportion to the least peak from the grid."""
-    figures = [solution.figures for solution in solutions]  # older runs did not keep the grid's part
-    peaks_w = [each.get("peak_grid_power_w", each.get("peak_power_w")) or 0.0 for each in figures]
+    peaks_w = [peak_from_grid_w(solution.figures) or 0.0 for solution in solutions]
     least_w = min((peak_w for peak_w in peaks_w if peak_w), default=0.0)  # what draws nothing scales nothing
     return [
         _scaled(solution, least_w / peak_w if peak_w else 1.0)
