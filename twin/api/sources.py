@@ -132,6 +132,10 @@ class TelemetrySourceSerializer(KnownFields, serializers.ModelSerializer):
         return bool(source.secret)
 
 
+TRUTHS = {"true": True, "false": False}
+TRUTH = [(word, word) for word in TRUTHS]
+
+
 class DeadLetterSerializer(serializers.ModelSerializer):
     class Meta:
         model = DeadLetter
@@ -141,6 +145,7 @@ class DeadLetterSerializer(serializers.ModelSerializer):
 
 class SourceFilter(filters.FilterSet):
     site = filters.CharFilter("site__slug")
+    enabled = filters.TypedChoiceFilter(choices=TRUTH, coerce=TRUTHS.get)  # a flag's own filter takes any word
 
     class Meta:
         model = TelemetrySource
