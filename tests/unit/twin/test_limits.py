@@ -12,6 +12,15 @@ from twin.core.results.limits import limits, shortfalls, used_frac
 HOURS = 4
 
 
+@pytest.fixture(autouse=True)
+def _all_comes_from_the_grid(monkeypatch):
+    """A site without sources of its own draws what its meter reads; `generation` has tests of its own."""
+    monkeypatch.setattr("twin.core.results.limits.year_of", lambda solved: solved)
+    monkeypatch.setattr(
+        "twin.core.results.limits.supply", lambda year: SimpleNamespace(held_w=year.coupled.meter_power_w)
+    )
+
+
 def solved(**coupled) -> SimpleNamespace:
     """Return four hours of a hall with one CDU group, one plant and two feeds; nothing is short unless it is said."""
     ones, degc = np.ones((HOURS, 1)), np.full((HOURS, 1), 30.0)
@@ -43,7 +52,8 @@ def solved(**coupled) -> SimpleNamespace:
         plants=SimpleNamespace(supply_set_degc=20 * one),
         racks=SimpleNamespace(n_accelerators=np.array([8, 0]), throttle_degc=np.array([90.0, 90.0])),
     )
-    tree = SimpleNamespace(names=("UPS-A", "UPS-B"), rating_w=np.array([5e5, np.inf]), units=np.array([1, 1]))
+    ratings_w = np.array([5e5, np.inf])
+    tree = SimpleNamespace(names=("UPS-A", "UPS-B"), rating_w=ratings_w, installed_w=ratings_w, units=np.array([1, 1]))
     inputs = small_inputs(
         site={"grid_limit_w": 2e6}, cdus=[{"name": "CDU-1"}], halls=[{"name": "Hall"}], plants=[{"name": "Loop"}]
     )
