@@ -131,6 +131,6 @@ def test_a_solved_year_says_so_too_and_agrees_with_the_estimate(sample_inputs):
     assert any("coolers or towers rating" in row.message for row in run_findings(few.details))
     for name, better in (("good_tokens_per_s", 1), ("cost_per_million_good_tokens_usd", -1), ("pue", -1)):
         assert better * enough.figures[name] > better * few.figures[name], name
-    # Where racks are held back clocks bend, and 44 solved hours follow a bend less closely than a sound year's.
+    # Where racks are held back clocks bend, and 52 solved hours follow a bend less closely than a sound year's.
     assert estimated.figures["good_tokens_per_s"] == pytest.approx(few.figures["good_tokens_per_s"], rel=0.1)
     assert estimated.figures["pue"] == pytest.approx(few.figures["pue"], abs=2e-3)

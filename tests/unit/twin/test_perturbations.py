@@ -1,6 +1,6 @@
 """A sensible change of a sample moves every figure the right way, by a plausible size.
 
-Instant answers stand for runs: they take the same formulas, on 44 solved hours of the year.
+Instant answers stand for runs: they take the same formulas, on 52 solved hours of the year.
 """
 
 import math
