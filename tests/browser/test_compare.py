@@ -104,7 +104,7 @@ def test_three_layouts_are_compared_and_shared(live_server, signed_in, browser, 
 
     page.get_by_role("link", name="Shared comparisons").click()
     page.get_by_role("button", name="Revoke the link to Which hall?").click()
-    expect(page.locator(".messages")).to_contain_text("is closed")
+    expect(page.locator(".messages")).to_contain_text("is revoked")
     assert allowed.goto(address).status == 410
     expect(allowed.get_by_role("heading", name="This link was revoked")).to_be_visible()
     for other in (allowed, refused):
