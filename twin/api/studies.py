@@ -4,7 +4,6 @@ import datetime as dt
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError as Refused
-from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
@@ -22,12 +21,13 @@ from facility.api.errors import Conflict
 from facility.api.known_fields import KnownFields
 from facility.api.schema import RefusalSchema
 from facility.permissions import check_change_site, visible_sites
+from twin.api.repeatable import idempotency_key, refusals
 from twin.api.serializers import LayoutField
 from twin.core.figures_of_merit import RANKED_BY
 from twin.core.inputs.parameters import APPLIED
 from twin.core.telemetry.advised import RAISED
 from twin.core.telemetry.fitted import DEFAULT
-from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
+from twin.exceptions import InvalidTransition
 from twin.models import Study
 from twin.runs import jobs
 from twin.runs.ring import waiting_reason
@@ -381,19 +381,9 @@ class StudyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         asked = self.question(data=request.data, context=self.get_serializer_context())
         asked.is_valid(raise_exception=True)
         check_change_site(request.user, asked.validated_data["layout"].site)
-        key = request.headers.get("Idempotency-Key", "")
-        if len(key) > 120 or not key.isprintable():
-            raise ValidationError({"Idempotency-Key": ["It must have 1 to 120 printable characters."]})
-        try:
+        key = idempotency_key(request)
+        with refusals():
             study = self.asked(user=request.user, key=key, **asked.validated_data)
-        except CannotSimulate as refusal:
-            raise ValidationError(str(refusal)) from refusal
-        except Refused as refusal:
-            raise ValidationError(refusal.message_dict) from refusal
-        except KeyReused as refusal:
-            raise Conflict(str(refusal)) from refusal
-        except IntegrityError as error:
-            raise Conflict("Idempotency-Key is already in use by a concurrent request; repeat the request.") from error
         return self._accepted(study)
 
     def asked(self, **question: Any) -> Study:

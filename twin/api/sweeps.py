@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from django.core.exceptions import ValidationError as Refused
-from django.db import IntegrityError
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -18,10 +16,11 @@ from facility.api.errors import Conflict
 from facility.api.known_fields import KnownFields
 from facility.api.schema import RefusalSchema
 from facility.permissions import check_change_site, visible_sites
+from twin.api.repeatable import idempotency_key, refusals
 from twin.api.serializers import LayoutField
 from twin.api.studies import REPEATABLE
 from twin.core.figures_of_merit import RANKED_BY
-from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
+from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.models import Job, Sweep
 from twin.sweeps import asked
 from twin.sweeps.axes import MOST_AXES, MOST_POINTS, MOST_VALUES
@@ -214,14 +213,12 @@ class SweepViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         question.is_valid(raise_exception=True)
         said = question.validated_data
         check_change_site(request.user, said["layout"].site)
-        key = request.headers.get("Idempotency-Key", "")
-        if len(key) > 120 or not key.isprintable():
-            raise ValidationError({"Idempotency-Key": ["It must have 1 to 120 printable characters."]})
+        key = idempotency_key(request)
         try:
             scenario = asked.check_scenario(said["layout"], said.get("scenario"))
         except CannotSimulate as refusal:
             raise ValidationError({"scenario": str(refusal)}) from refusal
-        try:
+        with refusals():
             sweep = asked.sweep_ask(
                 layout=said["layout"],
                 scenario=scenario,
@@ -230,14 +227,6 @@ class SweepViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
                 key=key,
                 user=request.user,
             )
-        except CannotSimulate as refusal:
-            raise ValidationError(str(refusal)) from refusal
-        except Refused as refusal:
-            raise ValidationError(refusal.message_dict) from refusal
-        except KeyReused as refusal:
-            raise Conflict(str(refusal)) from refusal
-        except IntegrityError as error:
-            raise Conflict("Idempotency-Key is already in use by a concurrent request; repeat the request.") from error
         return self._accepted(sweep)
 
     @extend_schema(responses={202: SweepSerializer})
