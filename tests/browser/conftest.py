@@ -49,16 +49,14 @@ def signed_in(page, live_server, planner):
     return page
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True, scope="session")
 def patience():
-    """Wait longer than usual: each change is solved, and a busy machine is not a failure."""
-    expect.set_options(timeout=30_000)
-    yield
-    expect.set_options(timeout=5_000)
+    """Wait longer than Playwright does by itself: a busy machine is not a failure."""
+    expect.set_options(timeout=60_000)
 
 
 @pytest.fixture
-def solvable(planner, layout, patience) -> Layout:
+def solvable(planner, layout) -> Layout:
     """The layout with the catalogue it is solved from, and the solvers loaded before the browser counts seconds."""
     call_command("load_catalogue", stdout=io.StringIO())
     warm = Client()

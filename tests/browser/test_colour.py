@@ -54,7 +54,7 @@ def test_the_slider_moves_colours_legend_table_and_address(signed_in, address):
     page = signed_in
     page.goto(address)
     page.get_by_label("coloured by").select_option("junction_degc")
-    expect(page.locator("[data-legend-label]")).to_have_text("Junction temperature", timeout=30_000)  # loads solvers
+    expect(page.locator("[data-legend-label]")).to_have_text("Junction temperature")  # loads solvers
     expect(page.locator("[data-time]")).to_contain_text("Design hour")
     slide(page, 4720)
     expect(page.locator("[data-time]")).to_contain_text(re.compile(r"16 Jul 16:00 · [\d.]+ °C outside · load \d+%"))

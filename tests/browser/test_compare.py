@@ -63,11 +63,11 @@ def test_three_layouts_are_compared_and_shared(live_server, signed_in, browser, 
     figures = page.get_by_role("region", name="Figures of merit side by side")
     expect(figures.get_by_role("row", name="Mean power")).to_contain_text("Chillers: 10.0")
     expect(page.get_by_role("region", name="Answers of power and cooling side by side")).to_contain_text("UPS-A")
-    expect(page.locator("[data-chart=figure-frontier-1][data-drawn]")).to_be_visible(timeout=20_000)
+    expect(page.locator("[data-chart=figure-frontier-1][data-drawn]")).to_be_visible()
 
     page.get_by_label("to", exact=True).select_option(label="C GB300 hall")
     expect(page.get_by_role("heading", name="From A to C")).to_be_visible()
-    expect(page.locator("[data-chart=figure-fall-0][data-drawn]")).to_be_visible(timeout=20_000)
+    expect(page.locator("[data-chart=figure-fall-0][data-drawn]")).to_be_visible()
     expect(page.get_by_role("region", name="Differences")).to_contain_text("Product: ")
     page.get_by_label("to", exact=True).select_option(label="B GB200, wider")
     expect(page.get_by_role("heading", name="From A to B")).to_be_visible()
