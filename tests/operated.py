@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import django
+import numpy as np
 
 
 def made() -> dict[str, Any]:
@@ -18,7 +19,10 @@ def made() -> dict[str, Any]:
 
     from tests.small_run import small_scenario
     from twin.comparisons import sharing
+    from twin.core.telemetry.readings import MappedPoint, Readings
+    from twin.operations import move
     from twin.runs import execution
+    from twin.telemetry import store
 
     call_command("migrate", verbosity=0)
     call_command("load_catalogue", verbosity=0)
@@ -26,6 +30,10 @@ def made() -> dict[str, Any]:
     user = get_user_model().objects.create_superuser("boss", password="x")
     runs = [execution.run_now(layout=layout, scenario=scenario) for _ in range(2)]
     sharing.comparison_create(runs=runs, user=user)
+    meter = MappedPoint("meter", "site", "power_w", "W")
+    for i in range(move.STEP + 5):  # rows that wait for compaction, more than one step of a move
+        columns = (np.array([1_796_050_800_000 + 1000 * i]), np.array([5e5 + i]), np.ones(1, np.uint8))
+        store.append(layout.site, Readings(points={meter: columns}))
     return told()
 
 

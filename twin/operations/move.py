@@ -19,11 +19,32 @@ from django.core.management.color import no_style
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, DataError, connections, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from twin.models import Run, Study, Sweep, SweepPoint, TelemetryDay, TelemetryUpload, Worker
+from twin.models import (
+    Run,
+    Study,
+    StudyPoint,
+    Sweep,
+    SweepPoint,
+    TelemetryArrival,
+    TelemetryDay,
+    TelemetryHot,
+    TelemetryUpload,
+    Worker,
+)
 
 TARGET = "target"
 STEP = 50  # rows of a transaction; a run with 1,000 racks has some 2 MB
-LONG: tuple[type[models.Model], ...] = (Run, Study, Sweep, SweepPoint, TelemetryDay, TelemetryUpload)
+LONG: tuple[type[models.Model], ...] = (
+    Run,
+    Study,
+    StudyPoint,
+    Sweep,
+    SweepPoint,
+    TelemetryDay,
+    TelemetryHot,
+    TelemetryArrival,
+    TelemetryUpload,
+)
 LEFT_OUT: tuple[type[models.Model], ...] = (Worker,)  # signs of life of the old place
 MARK = "twin_move"  # a table of the target while a move is under way: whose it is
 KINDS = {"django.db.backends.postgresql": "PostgreSQL", "django.db.backends.sqlite3": "SQLite"}

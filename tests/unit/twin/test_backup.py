@@ -14,11 +14,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import connection, connections, models
 from django.utils import timezone
 
+from facility.models import Weather
 from twin.models import Worker
 from twin.operations import backup, move
 
@@ -206,6 +208,15 @@ def test_numbers_are_compared_as_numbers_whatever_a_database_makes_of_their_digi
     assert move._spelled({"a": [1e20, -0.0, 1]}) == move._spelled({"a": [10**20, 0.0, 1.0]})
     assert move._spelled(True) != move._spelled(1)
     assert move._spelled(b"x") == move._spelled(memoryview(b"x"))
+
+
+def test_whatever_holds_packed_columns_moves_in_steps_behind_what_it_points_to():
+    fields = {kind: kind._meta.concrete_fields for kind in apps.get_models()}
+    packed = {kind for kind, own in fields.items() if any(type(field) is models.BinaryField for field in own)}
+    assert packed - set(move.LONG) == {Weather}  # short tables point to it
+    for i, kind in enumerate(move.LONG):
+        later = [field.name for field in fields[kind] if field.related_model in move.LONG[i + 1 :]]
+        assert not later, f"{kind.__name__} comes before what its {later} point to"
 
 
 @pytest.mark.services
