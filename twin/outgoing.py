@@ -24,6 +24,10 @@ class CallRefused(Exception):
     """A call that is not made, or whose answer is not read to its end; the message says why."""
 
 
+class CutShort(CallRefused):
+    """An answer that is longer, or takes longer, than is waited for: less of it may do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What another machine answered."""
@@ -82,7 +86,7 @@ def call(
     Raises
     ------
     CallRefused
-        If the address may not be called, does not answer in time, or answers with more than is read.
+        If the address may not be called; as CutShort if it does not answer in time, or with more than is read.
     """
     deadline_s, headers = time.monotonic() + timeout_s, dict(headers or {})
     for _ in range(max_redirects + 1):
@@ -92,7 +96,7 @@ def call(
         if answer.status not in REDIRECTS or not place:
             return answer
         url = urljoin(url, place)
-        if _parts(url).netloc != parts.netloc:  # what was meant for one machine is not told to another
+        if _parts(url)[:2] != parts[:2]:  # what was meant for one machine is not told to another, nor in clear
             headers = {
                 name: value for name, value in headers.items() if name.lower() not in ("authorization", "cookie")
             }
@@ -147,9 +151,11 @@ def _once(
         while piece := answer.read1(65536):
             content += piece
             if len(content) > max_bytes:
-                raise CallRefused(f"{host} answers with more than {max_bytes:,} bytes.")
+                raise CutShort(f"{host} answers with more than {max_bytes:,} bytes.")
             _left_s(deadline_s)
         return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, bytes(content))
+    except TimeoutError as error:
+        raise CutShort(f"{host} cannot be called: {error or 'timed out'}.") from error
     except (OSError, http.client.HTTPException) as error:
         raise CallRefused(f"{host} cannot be called: {error or type(error).__name__}.") from error
     finally:
@@ -168,5 +174,5 @@ def _tls(raw: socket.socket, host: str) -> ssl.SSLSocket:
 def _left_s(deadline_s: float) -> float:
     left_s = deadline_s - time.monotonic()
     if left_s <= 0:
-        raise CallRefused("The call takes too long.")
+        raise CutShort("The call takes too long.")
     return left_s

@@ -132,6 +132,49 @@ def test_bad_input_is_refused_by_field(admin, body, field, value, says):
     assert not TelemetrySource.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("address", "mqtts://broker.example.org", "https:// or http://"),
+        ("address", "https://10.0.0.1/prometheus", "TWIN_ALLOWED_NETWORKS"),
+        ("address", "https://prometheus.example.org/?query=up", "after host and port"),
+        ("options", {"topics": ["#"]}, "topics is no field here|has topics"),
+        ("options", {"step_s": 5}, "10 to 3,600"),
+        ("options", {"step_s": 1.5}, "whole number"),
+        ("options", {"back_s": 10**9}, "0 to 2,592,000"),
+        ("options", {"queries": "up"}, "a list of at most 20"),
+        ("options", {"queries": ["up\nrate"]}, "printable"),
+        ("options", {"queries": ["x" * 2001]}, "2,000"),
+    ],
+)
+def test_bad_input_of_a_prometheus_server_is_refused_by_field(admin, body, field, value, says):
+    metrics = body | {"kind": "prometheus", "address": "https://prometheus.example.org/prefix"}
+    answer = admin.post(SOURCES, metrics | {field: value})
+    assert answer.status_code == 400, answer.content
+    assert field in answer.json()["extra"]["fields"], answer.json()
+    assert re.search(says, answer.json()["message"]), answer.json()
+    assert admin.post(SOURCES, metrics).json()["options"] == {"queries": [], "step_s": 60, "back_s": 3600}
+
+
+def test_a_page_takes_a_prometheus_server(admin, asked):
+    client = Client()
+    client.force_login(get_user_model().objects.get(username="admin"))
+    new = reverse("telemetry-source-new", args=[asked.site.slug]) + "?kind=prometheus"
+    assert b"PromQL" in client.get(new).content
+    assert client.get(new.replace("prometheus", "telnet")).status_code == 404
+    form = {"name": "Metrics", "address": "https://prometheus.example.org", "step_s": "60", "back_s": "600"}
+    bad = client.post(new, form | {"step_s": "5", "address": "mqtt://x.example.org"})
+    assert b"greater than or equal to 10" in bad.content
+    assert b"https:// or http://" in client.post(new, form | {"address": "mqtt://x.example.org"}).content
+    assert b"2,000 printable" in client.post(new, form | {"queries": "up\n" + "x" * 2001}).content
+    assert client.post(new, form | {"queries": "up\n\n rate(x[5m]) ", "enabled": "on"}).status_code == 302
+    row = TelemetrySource.objects.get()
+    assert row.kind == "prometheus"
+    assert row.options == {"queries": ["up", "rate(x[5m])"], "step_s": 60, "back_s": 600}
+    edit = client.get(reverse("telemetry-source-edit", args=[asked.site.slug, row.pk])).content
+    assert b"rate(x[5m])" in edit
+
+
 def test_pages_show_and_take_a_source(admin, asked, body):
     client = Client()
     client.force_login(get_user_model().objects.get(username="admin"))

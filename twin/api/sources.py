@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema, extend_schema_field
 from rest_framework import serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -17,6 +17,7 @@ from facility.models import Site
 from facility.permissions import visible_sites
 from twin.models import DeadLetter, SourceState, TelemetrySource
 from twin.telemetry import sources
+from twin.telemetry.source_kinds import MOST_QUERIES, MOST_QUERY, SECONDS
 
 MOST_ENTRIES = 100_000  # of a mapping
 
@@ -46,6 +47,7 @@ class SourceStateSerializer(serializers.ModelSerializer):
             "problem_at",
             "last_seen_at",
             "newest_at",
+            "read_to",
             "rate_per_s",
             "lag_s",
             "received",
@@ -80,7 +82,36 @@ class MqttOptionsSerializer(KnownFields, serializers.Serializer):
     )
 
 
-@extend_schema_field(MqttOptionsSerializer)
+class PrometheusOptionsSerializer(KnownFields, serializers.Serializer):
+    """Options of a Prometheus server."""
+
+    queries = serializers.ListField(
+        child=serializers.CharField(max_length=MOST_QUERY),
+        required=False,
+        max_length=MOST_QUERIES,
+        help_text="PromQL; default: what the exporters known here tell. Other series are points under their own name.",
+    )
+    step_s = serializers.IntegerField(
+        required=False,
+        min_value=SECONDS["step_s"][0],
+        max_value=SECONDS["step_s"][1],
+        help_text="How often it is asked.",
+    )
+    back_s = serializers.IntegerField(
+        required=False,
+        min_value=SECONDS["back_s"][0],
+        max_value=SECONDS["back_s"][1],
+        help_text="How far back the first question reaches.",
+    )
+
+
+@extend_schema_field(
+    PolymorphicProxySerializer(
+        component_name="SourceOptions",
+        serializers=[MqttOptionsSerializer, PrometheusOptionsSerializer],
+        resource_type_field_name=None,
+    )
+)
 class OptionsField(serializers.JSONField):
     """Options of a source's kind."""
 

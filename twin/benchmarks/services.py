@@ -1,16 +1,19 @@
-"""Services of a measurement's own, on free ports: Mosquitto and PostgreSQL, killed at once and begun again."""
+"""Services of a measurement's own, on free ports, killed at once and begun again: Mosquitto, PostgreSQL, Prometheus."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 PATIENCE_S = 60.0
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+PROMETHEUS = shutil.which("prometheus")
 POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), reverse=True)), None)
 DATABASE_USER = "postgres"  # of the system: PostgreSQL does not run as root
 
@@ -45,14 +48,8 @@ class Broker:
 
     def start(self) -> "Broker":
         """Start it, with what it had written down; return once it listens."""
-        quiet = subprocess.DEVNULL
-        self._process = subprocess.Popen([str(MOSQUITTO), "-c", str(self._config)], stdout=quiet, stderr=quiet)
-        until_s = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until_s:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return self
-            time.sleep(0.05)
-        raise TimeoutError("Mosquitto does not listen")
+        self._process = _listening("Mosquitto", self.port, str(MOSQUITTO), "-c", str(self._config))
+        return self
 
     def kill(self) -> None:
         """End it at once."""
@@ -60,6 +57,60 @@ class Broker:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+class PrometheusServer:
+    """A Prometheus that scrapes exporters every second.
+
+    Parameters
+    ----------
+    folder : Path
+        Of its files.
+    exporters : sequence of str
+        Host and port of each.
+    """
+
+    def __init__(self, folder: Path, exporters: Sequence[str]) -> None:
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder, self._config = folder, folder / "prometheus.yml"
+        scraped = {"job_name": "exporters", "static_configs": [{"targets": list(exporters)}]}
+        self._config.write_text(
+            json.dumps({"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [scraped]})
+        )
+
+    def start(self) -> "PrometheusServer":
+        """Start it; return once it listens."""
+        self._process = _listening(
+            "Prometheus",
+            self.port,
+            str(PROMETHEUS),
+            f"--config.file={self._config}",
+            f"--storage.tsdb.path={self._folder}/data",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+        )
+        return self
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def _listening(name: str, port: int, *command: str) -> "subprocess.Popen[bytes]":
+    """Start a program and return it once it listens."""
+    started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until_s:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return started
+        time.sleep(0.05)
+    started.kill()
+    started.wait()
+    raise TimeoutError(f"{name} does not listen")
 
 
 class Database:

@@ -13,13 +13,18 @@ class TelemetrySource(models.Model):
 
     class Kind(models.TextChoices):
         MQTT = "mqtt", "MQTT broker (DSX Exchange)"
+        PROMETHEUS = "prometheus", "Prometheus server"
 
     HEAVY = ("mapping", "metadata")  # read where they are shown
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="telemetry_sources")
     name = models.CharField(max_length=80, help_text="How it is called here.")
     kind = models.CharField(max_length=20, choices=Kind, default=Kind.MQTT)
-    address = models.CharField(max_length=300, help_text="mqtts://broker.example.org:8883; mqtt:// without encryption.")
+    address = models.CharField(
+        max_length=300,
+        help_text="mqtts://broker.example.org:8883 or https://prometheus.example.org; mqtt:// and http:// without"
+        " encryption.",
+    )
     options = models.JSONField(default=dict, blank=True, help_text="Of its kind: MQTT has topics, a list.")
     username = models.CharField(max_length=120, blank=True, help_text="Empty: none is sent.")
     secret = SealedField(default=b"", help_text="Password or token, sealed; it is not given out again.")
@@ -51,6 +56,9 @@ class SourceState(models.Model):
     problem_at = models.DateTimeField(null=True)
     last_seen_at = models.DateTimeField(null=True, help_text="When something of it arrived last.")
     newest_at = models.DateTimeField(null=True, help_text="The newest time that one of its readings bears.")
+    read_to = models.DateTimeField(
+        null=True, help_text="Up to when a source that is asked has answered; the next question begins there."
+    )
     rate_per_s = models.FloatField(
         default=0.0, validators=[MinValueValidator(0.0), MaxValueValidator(1e9)], help_text="Readings, of late."
     )

@@ -42,10 +42,19 @@ class _Point:
 
 
 class Intake:
-    """Collects what one source sends and writes it with the counts of it."""
+    """Collects what one source sends and writes it with the counts of it.
 
-    def __init__(self, source: TelemetrySource, holder: str) -> None:
-        self._source, self._holder = source, holder
+    Parameters
+    ----------
+    source : TelemetrySource
+    holder : str
+        Whose it is.
+    late_s : float
+        Age from which a reading counts as late [s]; what is asked for is as old as it was asked.
+    """
+
+    def __init__(self, source: TelemetrySource, holder: str, *, late_s: float = LATE_S) -> None:
+        self._source, self._holder, self._late_s = source, holder, late_s
         self._points: dict[tuple[MappedPoint, str], _Point | str] = {}
         self._ids: dict[MappedPoint, int] = {}
         self._touched: list[_Point] = []
@@ -90,9 +99,9 @@ class Intake:
         point.quality.append(quality)
         return ""
 
-    def refuse(self, reason: str, place: str, content: str) -> None:
-        """Count what cannot be taken, and keep it as it came."""
-        self._refused[reason] += 1
+    def refuse(self, reason: str, place: str, content: str, n: int = 1) -> None:
+        """Count what cannot be taken, `n` readings of it, and keep it as it came."""
+        self._refused[reason] += n
         if len(self._letters) < MOST_LETTERS:
             said = (text.replace("\0", "\ufffd") for text in (place[:300], content[:2000], reason[:200]))
             names = ("place", "content", "reason")
@@ -100,8 +109,13 @@ class Intake:
                 DeadLetter(source=self._source, arrived_at=timezone.now(), **dict(zip(names, said, strict=True)))
             )
 
-    def write(self) -> int:
+    def write(self, read_to: dt.datetime | None = None) -> int:
         """Store what was taken and count all of it; return how many readings were stored.
+
+        Parameters
+        ----------
+        read_to : datetime, optional
+            Up to when a source that is asked has answered: where the next question begins.
 
         Raises
         ------
@@ -131,6 +145,7 @@ class Intake:
                 raise SourceLost(f"{self._source} is read by another process")
             n = store.arrive(self._source, joined) if joined else 0
             DeadLetter.objects.bulk_create(self._letters)
+            state.read_to = read_to or state.read_to
             self._count(state, n, noticed, newest_ms, now)
             store.count_on_commit(refused=self._refused.total())
         for point in self._touched:
@@ -147,7 +162,9 @@ class Intake:
         self._rate_per_s += weight * (n / passed_s - self._rate_per_s)
         state.received += n + self._refused.total()
         state.refused, state.noticed = _joined(state.refused, self._refused), _joined(state.noticed, noticed)
-        state.held_until, state.last_seen_at, state.rate_per_s = now + LEASE, now, self._rate_per_s
+        state.held_until, state.rate_per_s = now + LEASE, self._rate_per_s
+        if n or self._refused:
+            state.last_seen_at = now
         if newest_ms:
             newest_at = dt.datetime.fromtimestamp(newest_ms / 1e3, dt.UTC)
             state.lag_s = (now - newest_at).total_seconds()
@@ -162,6 +179,7 @@ class Intake:
                 "rate_per_s",
                 "lag_s",
                 "newest_at",
+                "read_to",
             ]
         )
 
@@ -175,7 +193,7 @@ class Intake:
                 if time_ms < before:
                     found[OUT_OF_ORDER] += 1
                 before = max(before, time_ms)
-                if now_ms - time_ms > 1e3 * LATE_S:
+                if now_ms - time_ms > 1e3 * self._late_s:
                     found[LATE] += 1
                 elif time_ms - now_ms > 1e3 * AHEAD_S:
                     found[AHEAD] += 1

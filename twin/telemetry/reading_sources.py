@@ -17,7 +17,10 @@ from twin.telemetry.source_words import missing
 LOOK_EVERY_S = 2.0
 RETRY_S = 5.0
 #: What reads a source of each kind, by name: it may need a package that this installation has not.
-READERS: Mapping[str, str] = {TelemetrySource.Kind.MQTT: "twin.telemetry.ingest.mqtt.Reader"}
+READERS: Mapping[str, str] = {
+    TelemetrySource.Kind.MQTT: "twin.telemetry.ingest.mqtt.Reader",
+    TelemetrySource.Kind.PROMETHEUS: "twin.telemetry.ingest.polling.Reader",
+}
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Kinds of telemetry sources: which addresses and options each takes."""
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +12,11 @@ from twin.models import TelemetrySource
 MOST_TOPICS = 20
 MOST_TOPIC = 200  # characters
 DSX_TOPICS = ("BMS/v1/PUB/Value/#", "BMS/v1/PUB/Metadata/#")
+MOST_QUERIES = 20
+MOST_QUERY = 2000  # characters
+MOST_BACK_S = 30 * 86_400
+#: Seconds that a source which is asked may be given: least, most, and where nothing is said.
+SECONDS: Mapping[str, tuple[int, int, int]] = {"step_s": (10, 3600, 60), "back_s": (0, MOST_BACK_S, 3600)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +96,21 @@ def options_of(kind: str, options: Any) -> dict[str, Any]:
     return KINDS[kind].options(options)
 
 
+def _check_names(options: Mapping[str, Any], what: str, names: Sequence[str]) -> None:
+    if unknown := sorted(map(str, set(options) - set(names))):
+        raise ValueError(f"options has {unknown[0][:60]}; of {what} there is {' and '.join(names)}")
+
+
+def _seconds(options: Mapping[str, Any], name: str) -> int:
+    least, most, usual = SECONDS[name]
+    value = options.get(name, usual)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name} is {str(value)[:40]}; must be a whole number of seconds, {least:,} to {most:,}")
+    return value
+
+
 def _mqtt_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    if unknown := sorted(map(str, set(options) - {"topics"})):
-        raise ValueError(f"options has {unknown[0][:60]}; of an MQTT broker there is topics")
+    _check_names(options, "an MQTT broker", ["topics"])
     topics = options.get("topics") or list(DSX_TOPICS)
     if not isinstance(topics, list) or len(topics) > MOST_TOPICS:
         raise ValueError(f"topics must be a list of 1 to {MOST_TOPICS} topic filters")
@@ -106,8 +123,22 @@ def _mqtt_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"topics": topics}
 
 
+def _prometheus_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    _check_names(options, "a Prometheus server", ["queries", "step_s", "back_s"])
+    queries = options.get("queries") or []
+    if not isinstance(queries, list) or len(queries) > MOST_QUERIES:
+        raise ValueError(f"queries must be a list of at most {MOST_QUERIES} PromQL expressions")
+    for query in queries:
+        if not isinstance(query, str) or not 0 < len(query) <= MOST_QUERY or not query.isprintable():
+            raise ValueError(f"queries has {str(query)[:80]!r}; must be 1 to {MOST_QUERY:,} printable characters")
+    return {"queries": queries} | {name: _seconds(options, name) for name in ("step_s", "back_s")}
+
+
 KINDS: Mapping[str, SourceKind] = {
     TelemetrySource.Kind.MQTT: SourceKind(
         {"mqtts": Scheme(8883, tls=True), "mqtt": Scheme(1883, tls=False)}, has_path=False, options=_mqtt_options
+    ),
+    TelemetrySource.Kind.PROMETHEUS: SourceKind(
+        {"https": Scheme(443, tls=True), "http": Scheme(80, tls=False)}, has_path=True, options=_prometheus_options
     ),
 }

@@ -1,21 +1,28 @@
 """What the points of a source mean: as mapped for it, as the site's mapping has it, or as they say themselves."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
 
 from facility.permissions import check_write
-from twin.core.telemetry import dsx_bms
+from twin.core.telemetry import dsx_bms, prometheus
 from twin.core.telemetry.readings import MappedPoint, Proposal, mapping_of
 from twin.models import TelemetrySource
 from twin.telemetry import store
 from twin.telemetry.objects import known_objects
 
-Meanings = dict[str, tuple[MappedPoint, str] | str]
+Metadata = Mapping[str, Mapping[str, Any]]
+Meaning = tuple[MappedPoint, str] | str
+NOT_YET = "point not mapped yet: its meaning is proposed on the source's page"
+#: What the points of each kind of source seem to be, by what it says of them.
+PROPOSED: Mapping[str, Callable[[Metadata, Iterable[str]], list[Proposal]]] = {
+    TelemetrySource.Kind.MQTT: dsx_bms.propose,
+    TelemetrySource.Kind.PROMETHEUS: prometheus.propose,
+}
 
 
-def meanings(source: TelemetrySource, metadata: Mapping[str, Mapping[str, Any]], objects: Iterable[str]) -> Meanings:
+def meanings(source: TelemetrySource, metadata: Metadata, objects: Iterable[str]) -> dict[str, Meaning]:
     """Return what each point of a source means and the unit that it is written in, or why it has no meaning.
 
     Parameters
@@ -27,8 +34,8 @@ def meanings(source: TelemetrySource, metadata: Mapping[str, Mapping[str, Any]],
         Of the site.
     """
     mapped = _mapped(source, objects)
-    found: Meanings = {name: (entry, "") for name, entry in mapped.items()}
-    for entry in dsx_bms.propose({name: said for name, said in metadata.items() if name not in mapped}, objects):
+    found: dict[str, Meaning] = {name: (entry, "") for name, entry in mapped.items()}
+    for entry in _proposed(source, metadata, mapped, objects):
         if entry.mapped and entry.confidence == 1.0:
             found[entry.point] = (entry.mapped, entry.mapped.unit)
         else:
@@ -36,14 +43,11 @@ def meanings(source: TelemetrySource, metadata: Mapping[str, Mapping[str, Any]],
     return found
 
 
-NOT_YET = "point not mapped yet: its meaning is proposed on the source's page"
-
-
 def proposals(source: TelemetrySource) -> tuple[list[MappedPoint], list[Proposal]]:
     """Return what the points of a source mean already, and what the others seem to be, the surest first."""
     objects = known_objects(source.site.layouts.all())
     mapped = _mapped(source, objects)
-    found = dsx_bms.propose({name: said for name, said in source.metadata.items() if name not in mapped}, objects)
+    found = _proposed(source, source.metadata, mapped, objects)
     known = [entry for name, entry in mapped.items() if name in source.metadata]
     known += [entry.mapped for entry in found if entry.mapped and entry.confidence == 1.0]
     asked = [entry for entry in found if not (entry.mapped and entry.confidence == 1.0)]
@@ -69,6 +73,12 @@ def accept(*, user, source: TelemetrySource, entries: Sequence[Mapping[str, Any]
     held.mapping = [entry.as_json() for entry in mapped.values()]
     held.save(update_fields=["mapping", "updated_at"])
     return len(mapped)
+
+
+def _proposed(
+    source: TelemetrySource, metadata: Metadata, mapped: Mapping[str, MappedPoint], objects: Iterable[str]
+) -> list[Proposal]:
+    return PROPOSED[source.kind]({name: said for name, said in metadata.items() if name not in mapped}, objects)
 
 
 def _mapped(source: TelemetrySource, objects: Iterable[str]) -> dict[str, MappedPoint]:

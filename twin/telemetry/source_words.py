@@ -37,6 +37,7 @@ def standing(source: TelemetrySource) -> tuple[str, str]:
         return "failed", "not connected"
     if state.last_seen_at is None:
         return "queued", "connected, nothing has arrived"
-    if timezone.now() - state.last_seen_at > SILENT:
+    asked_every = dt.timedelta(seconds=source.options.get("step_s", 0))
+    if timezone.now() - state.last_seen_at > max(SILENT, 3 * asked_every):
         return "failed", "connected, silent"
     return "done", "arriving"

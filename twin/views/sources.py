@@ -1,12 +1,13 @@
 """A site's telemetry sources: listed, named, changed, watched."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
@@ -21,21 +22,51 @@ from twin.models import SourceState, TelemetrySource
 from twin.runs.tables import as_csv
 from twin.telemetry import source_points, sources
 from twin.telemetry.objects import known_objects
-from twin.telemetry.source_kinds import DSX_TOPICS
+from twin.telemetry.source_kinds import SECONDS, options_of
 from twin.telemetry.source_words import missing, standing
 from twin.views.uploads import asked_rows, said_of
 
 MOST_SHOWN = 50  # dead letters on a page; the API and the file have all that are kept
 
 
+def _seconds(name: str, label: str, help_text: str) -> forms.IntegerField:
+    least, most, usual = SECONDS[name]
+    return forms.IntegerField(label=label, min_value=least, max_value=most, initial=usual, help_text=help_text)
+
+
+def _lines(help_text: str) -> forms.CharField:
+    return forms.CharField(required=False, widget=forms.Textarea({"rows": 3}), help_text=help_text)
+
+
+def _step() -> forms.IntegerField:
+    return _seconds("step_s", "Every [s]", "How often it is asked; readings of a step apart.")
+
+
+#: The options of each kind, as its form asks for them.
+ASKED: Mapping[str, Callable[[], dict[str, forms.Field]]] = {
+    TelemetrySource.Kind.MQTT: lambda: {
+        "topics": _lines("One filter a line. # stands for all that follows, + for one level.")
+    },
+    TelemetrySource.Kind.PROMETHEUS: lambda: {
+        "queries": _lines(
+            "PromQL, one a line; empty asks for what DCGM, vLLM, SGLang, TensorRT-LLM, Dynamo, IPMI and node exporters"
+            " tell. Any other series is a point under its own name."
+        ),
+        "step_s": _step(),
+        "back_s": _seconds("back_s", "Beginning [s]", "How far back the first question reaches."),
+    },
+}
+NOTES: Mapping[str, str] = {
+    TelemetrySource.Kind.MQTT: "A broker that readings come from. Let it keep what is not acknowledged yet: Mosquitto's"
+    " max_queued_messages 0 and max_inflight_messages 0.",
+    TelemetrySource.Kind.PROMETHEUS: "A server that is asked for range queries (/api/v1/query_range below the address),"
+    " from the last step that was stored on. With a user name the password is sent with it, alone it is a token.",
+}
+
+
 class SourceForm(forms.ModelForm):
     """Another machine, what is asked of it, and with which credential."""
 
-    topics = forms.CharField(
-        required=False,
-        widget=forms.Textarea({"rows": 3}),
-        help_text="One filter a line. # stands for all that follows, + for one level.",
-    )
     password = forms.CharField(
         required=False,
         strip=False,
@@ -49,12 +80,18 @@ class SourceForm(forms.ModelForm):
 
     class Meta:
         model = TelemetrySource
-        fields = ["name", "address", "topics", "username", "password", "forget", "enabled"]
+        fields = ["name", "address", "username", "password", "forget", "enabled"]
 
     def __init__(self, *args: Any, site: Site, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.instance.site = site
-        self.fields["topics"].initial = "\n".join(self.instance.options.get("topics", DSX_TOPICS))
+        self.options = ASKED[self.instance.kind]()
+        self.fields |= self.options
+        self.order_fields(["name", "address", *self.options])
+        said = self.instance.options or options_of(self.instance.kind, {})
+        for name, field in self.options.items():
+            value = said.get(name, field.initial)
+            field.initial = "\n".join(value) if isinstance(value, list) else value
         if not self.instance.secret:
             del self.fields["forget"]
         else:
@@ -66,7 +103,11 @@ class SourceForm(forms.ModelForm):
     def asked(self) -> tuple[TelemetrySource, str | None]:
         """Return the source as it is to be saved, and its password: None where it stays."""
         source: TelemetrySource = self.save(commit=False)
-        source.options = {"topics": self.cleaned_data["topics"].split()}
+        said = {name: self.cleaned_data[name] for name in self.options}
+        source.options = {
+            name: [line.strip() for line in value.splitlines() if line.strip()] if isinstance(value, str) else value
+            for name, value in said.items()
+        }
         password = self.cleaned_data["password"] or None
         return source, "" if self.cleaned_data.get("forget") else password
 
@@ -79,18 +120,32 @@ def source_edit(request: HttpRequest, site: str, source: int | None = None) -> H
     check_change_site(request.user, site)
     sources.check_call_out(request.user, site)
     standing_one = get_object_or_404(site.telemetry_sources, pk=source) if source else None
-    form = SourceForm(request.POST or None, instance=standing_one, site=site)
+    kind = request.GET.get("kind", TelemetrySource.Kind.MQTT)
+    if kind not in TelemetrySource.Kind.values:
+        raise Http404(f"There is no kind of source {kind[:40]}.")
+    form = SourceForm(request.POST or None, instance=standing_one or TelemetrySource(kind=kind), site=site)
     if request.method == "POST" and form.is_valid():
         asked, password = form.asked()
         try:
             saved = sources.source_save(user=request.user, source=asked, password=password)
         except ValidationError as error:
             options = error.message_dict.pop("options", None) if hasattr(error, "error_dict") else None
-            put_on_form(form, ValidationError({"topics": options, **error.message_dict}) if options else error)
+            first = next(
+                (name for name in form.options if options and options[0].startswith(name)), next(iter(form.options))
+            )
+            put_on_form(form, ValidationError({first: options, **error.message_dict}) if options else error)
         else:
             messages.success(request, f"Source {saved.name} saved.")
             return redirect("telemetry-source", site.slug, saved.pk)
-    return render(request, "twin/telemetry/source_form.html", {"site": site, "source": standing_one, "form": form})
+    context = {
+        "site": site,
+        "source": standing_one,
+        "form": form,
+        "kinds": [] if standing_one else TelemetrySource.Kind.choices,
+        "kind": form.instance.kind,
+        "note": NOTES[form.instance.kind],
+    }
+    return render(request, "twin/telemetry/source_form.html", context)
 
 
 @login_required
@@ -160,7 +215,7 @@ def source_mapping(request: HttpRequest, site: str, source: int) -> HttpResponse
         "rows": rows,
         "n_left": len(asked) - len(rows),
         "refusal": refusal,
-        "topology": list(topology(found.metadata))[:MOST_SHOWN],
+        "topology": list(topology(found.metadata))[:MOST_SHOWN] if found.kind == TelemetrySource.Kind.MQTT else [],
         "objects": known_objects(site.layouts.all()),
         "quantities": QUANTITIES.values(),
         "units": UNITS,

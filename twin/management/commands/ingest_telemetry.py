@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from twin.core.telemetry import dsx_file, prometheus_file
+from twin.core.telemetry import dsx_file, prometheus
 from twin.core.telemetry import readings as reader
 from twin.management.arguments import named_layout
 from twin.management.commands.publish_telemetry import read_yaml
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("layout", metavar="SITE/LAYOUT")
         parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
         parser.add_argument("--mapping", type=Path, metavar="MAP.yaml", help="of points that do not carry their own")
-        parser.add_argument("--format", default="", choices=(*dsx_file.CHOICES, prometheus_file.FORMAT))
+        parser.add_argument("--format", default="", choices=(*dsx_file.CHOICES, prometheus.FORMAT))
         parser.add_argument("--dates", default="iso", choices=reader.DATES, help="order of dates with slashes")
         parser.add_argument("--decimal", default="point", choices=("point", "comma"))
         parser.add_argument("--time-zone", default="", metavar="NAME", help="of times that are written without one")
@@ -47,8 +47,8 @@ class Command(BaseCommand):
             try:
                 if wanted.format == dsx_file.FORMAT:
                     readings = dsx_file.read_readings(file, mapped, objects)
-                elif wanted.format == prometheus_file.FORMAT:
-                    readings = prometheus_file.read_readings(file, mapped, objects)
+                elif wanted.format == prometheus.FORMAT:
+                    readings = prometheus.read_readings(file, mapped, objects)
                 else:
                     readings = reader.read_readings(file, mapped, objects, wanted)
             except OSError as error:

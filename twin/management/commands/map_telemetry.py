@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from twin.core.telemetry import dsx_file, prometheus_file
+from twin.core.telemetry import dsx_file, prometheus
 from twin.core.telemetry import readings as reader
 from twin.core.telemetry.quantities import FAULTS, PARAMETERS, QUANTITIES, UNITS
 from twin.core.telemetry.tables import read_table
@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("layout", nargs="?", metavar="SITE/LAYOUT")
         parser.add_argument("file", nargs="?", type=Path, metavar="FILE")
-        parser.add_argument("--format", default="", choices=(*dsx_file.CHOICES, prometheus_file.FORMAT))
+        parser.add_argument("--format", default="", choices=(*dsx_file.CHOICES, prometheus.FORMAT))
         parser.add_argument("--mapping", type=Path, metavar="MAP.yaml", help="check it instead of proposing one")
         parser.add_argument("--out", type=Path, metavar="MAP.yaml", help="write the mapping there")
         parser.add_argument("--list", action="store_true", help="print quantities, units, fault kinds and parameters")
@@ -81,9 +81,10 @@ def _proposed(
     if wanted == dsx_file.FORMAT:
         metadata = dsx_file.file_metadata(file)
         return list(metadata), dsx_file.meant(metadata, mapping, objects)[1]
-    if wanted == prometheus_file.FORMAT:
-        found = prometheus_file.file_points(file)
-        return list(found.points), prometheus_file.proposed(found, mapping, objects)
+    if wanted == prometheus.FORMAT:
+        found = prometheus.file_points(file)
+        unknown = {name: said for name, said in prometheus.metadata_of(found).items() if name not in mapping}
+        return list(found.points), prometheus.propose(unknown, objects)
     points = reader.file_points(read_table(file), reader.Reading(format=wanted))
     return list(points), reader.propose({name: unit for name, unit in points.items() if name not in mapping}, objects)
 

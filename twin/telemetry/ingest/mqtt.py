@@ -5,26 +5,18 @@ message is acknowledged after the transaction that holds it; what dies in betwee
 duplicate.
 """
 
-import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection
-
 from twin.core.telemetry import dsx_bms
-from twin.core.telemetry.readings import MappedPoint
 from twin.models import TelemetrySource
-from twin.telemetry import sources, store
+from twin.telemetry import sources
+from twin.telemetry.ingest.held import HeldSource
 from twin.telemetry.ingest.mqtt_client import Client, mqtt
-from twin.telemetry.intake import Intake, trim_dead_letters
-from twin.telemetry.objects import known_objects
 from twin.telemetry.source_kinds import address_of
-from twin.telemetry.source_lease import SourceLost, claim, tell
-from twin.telemetry.source_points import meanings
 
 KEEPALIVE_S = 30
 WRITE_EVERY_S = 0.5  # at the latest, while messages come
@@ -32,13 +24,9 @@ PAUSE_S = 0.005  # without a message, after which what came is written: a broker
 MOST_AT_ONCE = 20_000
 MOST_WAITING = 100_000  # messages in memory; then the connection is left unread
 METADATA_FIRST_S = 5.0  # for what is retained to come before the first values are asked for; a pause ends it
-MOST_POINTS = 100_000  # of a source
 SETTLE_EVERY_S = 5.0
 SETTLE_SHARE = 4.0  # times as long as the last settling took
-RETRY_S = 1.0
 CHECK_EVERY_S = 5.0  # that the source is still this reader's, while nothing comes
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +44,12 @@ class Reader:
     """Reads one source until it is told to stop or loses it."""
 
     def __init__(self, source: TelemetrySource, holder: str) -> None:
-        self.source, self.holder = source, holder
+        self.source, self._held = source, HeldSource(source, holder)
         self._waiting: SimpleQueue[_Message] = SimpleQueue()
         self._session, self._is_connected, self._said = 0, False, ("", False)
         self._link = threading.Lock()
-        self._stop = threading.Event()
         self._values_at_s = float("inf")  # when values are asked for, after the metadata
-        self._metadata: dict[str, Any] = dict(source.metadata)
-        self._metadata_changed = self._unlearnt = False
-        self._meant: dict[str, tuple[MappedPoint, str] | str] = {}
         self._topics: list[str] = source.options["topics"]
-        self._intake = Intake(source, holder)
 
     def run(self, stop: threading.Event) -> None:
         """Read until `stop` is set.
@@ -78,8 +61,8 @@ class Reader:
         CannotOpen
             If its password was sealed with a key that is not here.
         """
-        self._stop = stop
-        self._learn()
+        self._held.stop = stop
+        self._held.learn()
         client = self._client()
         client.loop_start()
         try:
@@ -117,20 +100,20 @@ class Reader:
         if first := [topic for topic in self._topics if f"/{dsx_bms.VALUE}/" not in topic]:
             client.subscribe([(topic, 1) for topic in first])
         # A session that the broker kept has its subscriptions; in a new one a value could come before its metadata.
-        is_new = first and not flags.session_present and not self._metadata
+        is_new = first and not flags.session_present and not self._held.metadata
         self._values_at_s = time.monotonic() + (METADATA_FIRST_S if is_new else 0.0)
 
     def _on_disconnect(self, client: Client, _: Any, flags: Any, reason: Any, properties: Any) -> None:
         with self._link:
             self._is_connected = False
-        if not self._stop.is_set() and not (self._said[0] and not self._said[1]):
+        if not self._held.stop.is_set() and not (self._said[0] and not self._said[1]):
             self._said = (f"The broker ended the connection: {reason}. It is tried again.", False)
 
     def _on_connect_fail(self, client: Client, _: Any) -> None:
         self._said = (client.refusal or "The broker cannot be reached. It is tried again.", False)
 
     def _on_message(self, client: Client, _: Any, message: mqtt.MQTTMessage) -> None:
-        while self._waiting.qsize() > MOST_WAITING and not self._stop.is_set():
+        while self._waiting.qsize() > MOST_WAITING and not self._held.stop.is_set():
             time.sleep(0.05)
         try:
             topic = message.topic
@@ -140,26 +123,26 @@ class Reader:
 
     def _read(self, client: Client) -> None:
         settle_s, checked_s, said = time.monotonic() + SETTLE_EVERY_S, time.monotonic(), ("", False)
-        while not self._stop.is_set():
+        while not self._held.stop.is_set():
             taken = self._collect()
             self._take_all(taken)
-            written = self._intake.is_empty or self._patiently(self._intake.write)
+            written = self._held.intake.is_empty or self._held.patiently(self._held.intake.write)
             if written:
                 self._acknowledge(client, taken)
-            if self._metadata_changed and not taken:
-                self._patiently(self._keep_metadata)
+            if self._held.metadata_changed and not taken:
+                self._held.patiently(self._held.keep_metadata)
             if self._said != said and (wanted := self._said):
                 problem, is_connected = said = wanted
-                self._patiently(lambda: tell(self.source, self.holder, connected=is_connected, problem=problem))  # noqa: B023
+                self._held.patiently(lambda: self._held.tell(connected=is_connected, problem=problem))  # noqa: B023
             now_s = time.monotonic()
             self._ask_for_values(client, now_s, is_quiet=not taken)
             if now_s - checked_s > CHECK_EVERY_S:
                 checked_s = now_s
-                self._patiently(self._keep)
+                self._held.patiently(self._held.keep)
             if now_s > settle_s:
-                self._patiently(self._settle)
+                self._held.patiently(self._held.settle)
                 settle_s = time.monotonic() + max(SETTLE_EVERY_S, SETTLE_SHARE * (time.monotonic() - now_s))
-        self._patiently(self._settle)
+        self._held.patiently(self._held.settle)
 
     def _ask_for_values(self, client: Client, now_s: float, *, is_quiet: bool) -> None:
         quiet_s = METADATA_FIRST_S - 1.0 if is_quiet else 0.0
@@ -168,10 +151,6 @@ class Reader:
                 self._values_at_s, self._said = float("inf"), ("", True)
                 if rest := [topic for topic in self._topics if f"/{dsx_bms.VALUE}/" in topic]:
                     client.subscribe([(topic, 1) for topic in rest])
-
-    def _settle(self) -> None:
-        store.settle(self.source)
-        trim_dead_letters(self.source)
 
     def _collect(self) -> list[_Message]:
         """Return messages that came, at most for half a second, and until there is a pause."""
@@ -198,63 +177,28 @@ class Reader:
                 self._take_metadata(topic, message.payload)
             except ValueError as error:
                 self._refuse(error, message)
-        if values and self._unlearnt:
-            self._learn()
         for point, message in values:
             try:
                 time_ms, value, quality = dsx_bms.value_of(message.payload)
-                meant = self._meant.get(point, "point not mapped: no metadata says what it is")
+                meant = self._held.meaning(point)
                 if isinstance(meant, str):
                     raise ValueError(meant)
-                if reason := self._intake.take(*meant, time_ms, value, quality):
+                if reason := self._held.intake.take(*meant, time_ms, value, quality):
                     raise ValueError(reason)
             except ValueError as error:
                 self._refuse(error, message)
 
     def _refuse(self, error: ValueError, message: _Message) -> None:
-        self._intake.refuse(str(error), message.topic, message.payload[:2000].decode(errors="replace"))
+        self._held.intake.refuse(str(error), message.topic, message.payload[:2000].decode(errors="replace"))
 
     def _take_metadata(self, topic: dsx_bms.Topic, payload: bytes) -> None:
-        if not payload:  # how a retained message is taken back
-            if self._metadata.pop(topic.point, None) is not None:
-                self._metadata_changed = self._unlearnt = True
-            return
-        said = dsx_bms.checked_metadata(topic, payload)
-        if self._metadata.get(topic.point) == said:
-            return  # it is published again every hundred seconds
-        if len(self._metadata) >= MOST_POINTS and topic.point not in self._metadata:
-            raise ValueError(f"metadata: the source has more than {MOST_POINTS:,} points")
-        self._metadata[topic.point] = said
-        self._metadata_changed = self._unlearnt = True
-
-    def _learn(self) -> None:
-        """Find out what each point means: as mapped for this source or the site, or as its own tag path says."""
-        objects = known_objects(self.source.site.layouts.all())
-        self._meant = meanings(self.source, self._metadata, objects)
-        self._unlearnt = False
-
-    def _keep_metadata(self) -> None:
-        TelemetrySource.objects.filter(pk=self.source.pk).update(metadata=self._metadata)
-        self._metadata_changed = False
-
-    def _keep(self) -> None:
-        if not claim(self.source.pk, self.holder):
-            raise SourceLost(f"{self.source} is read by another process, or switched off")
+        if payload:  # published again every hundred seconds
+            self._held.says(topic.point, dsx_bms.checked_metadata(topic, payload))
+        else:  # how a retained message is taken back
+            self._held.takes_back(topic.point)
 
     def _acknowledge(self, client: Client, taken: list[_Message]) -> None:
         with self._link:
             for message in taken:
                 if self._is_connected and message.session == self._session:
                     client.ack(message.mid, message.qos)
-
-    def _patiently(self, write: Callable[[], object]) -> bool:
-        """Do a write, again on a new connection while the database cannot be reached; False where it was not done."""
-        while True:
-            try:
-                write()
-                return True
-            except (OperationalError, InterfaceError) as error:
-                logger.warning("readings of %s wait for the database: %s", self.source, error)
-                connection.close()
-                if self._stop.wait(RETRY_S):
-                    return False

@@ -3,13 +3,22 @@
 import gzip
 import json
 
+import numpy as np
 import pytest
 import yaml
 from django.core.management import CommandError, call_command
 
 from facility.models import Rack
 from tests.small_run import small_scenario
-from twin.core.telemetry.prometheus_file import METRICS, file_points, proposed, read_readings
+from twin.core.telemetry.prometheus import (
+    METRICS,
+    file_points,
+    metadata_of,
+    points_of,
+    propose,
+    read_readings,
+    series_name,
+)
 from twin.core.telemetry.quantities import QUANTITIES
 from twin.core.telemetry.readings import MappedPoint
 from twin.models import TelemetryPoint
@@ -101,6 +110,31 @@ def test_tokens_of_a_model_are_a_rate_over_its_engines(tmp_path, metric, label):
     assert file_points(file).points["org/m output_tokens_per_s"][1].tolist() == [200, 200]
 
 
+def test_tensorrt_llm_is_read_under_both_of_its_prefixes(tmp_path):
+    for prefix in ("trtllm_", "trtllm:"):
+        name = f"{prefix}time_per_output_token_seconds_bucket"
+        buckets = [
+            series(name, [0, n], le=le, model_name="m") for le, n in (("0.01", 50), ("0.02", 100), ("+Inf", 100))
+        ]
+        points = file_points(written(tmp_path / "a.json", *buckets)).points
+        assert points["m itl_p50_s"][1].tolist() == pytest.approx([0.01])
+
+
+def test_series_of_no_known_exporter_are_points_under_their_own_name_where_that_is_wanted():
+    labels = {"__name__": "pdu_watts", "job": "snmp", "instance": "10.0.0.1:161", "feed": 'A "left"'}
+    times = 1000 * (START + 60 * np.arange(3))
+    found = points_of([(labels, times, np.array([1.0, np.nan, 3.0]))], "there", by_name=True, after_ms=times[0])
+    ((name, (at_ms, values, _)),) = found.points.items()
+    assert name == 'pdu_watts{feed="A \\"left\\"",instance="10.0.0.1:161",job="snmp"}'
+    assert (at_ms.tolist(), values.tolist(), found.quantity[name]) == ([times[2]], [3.0], "")
+    assert found.left_out == [(name, "has no value", 1)]
+    long = [series_name({"__name__": "x", "a": "b" * 300, "z": z}) for z in "12"]
+    assert [len(text) for text in long] == [200, 200]
+    assert long[0] != long[1]
+    by_words = {entry.point: entry for entry in propose({"CDU-1 sec supply temp [C]": {"quantity": ""}}, ["cdu/CDU-1"])}
+    assert by_words["CDU-1 sec supply temp [C]"].mapped is not None
+
+
 def test_what_is_not_read_is_counted_under_its_reason(tmp_path):
     file = written(
         tmp_path / "a.json",
@@ -161,5 +195,5 @@ def test_the_commands_propose_and_store(db, tmp_path, capsys):
 
 def test_a_host_without_a_rack_of_its_name_is_left_to_the_reader(tmp_path):
     found = file_points(written(tmp_path / "a.json", series("DCGM_FI_DEV_GPU_TEMP", [50], hostname="gpu-12")))
-    (entry,) = proposed(found, {}, ["rack/Hall/A-01", "rack/Hall/A-01/accelerators"])
+    (entry,) = propose(metadata_of(found), ["rack/Hall/A-01", "rack/Hall/A-01/accelerators"])
     assert (entry.mapped, entry.reason) == (None, "accelerator_temperature_degc, but no rack is called gpu-12")
