@@ -67,7 +67,7 @@ for i in range({n}):
         reverse("site-detail", args=here[:1]),
         reverse("layout-detail", args=here),
         reverse("run-detail", args=[run.id]),
-        f"{{reverse('compare')}}?runs={{runs[0].id}}&runs={{runs[1].id}}",
+        f"{{reverse('compare')}}?runs={{runs[0].id}},{{runs[1].id}}",
         reverse("catalogue"),
     ]
     edits, answer = reverse("api-layout-edits", args=[layout.pk]), reverse("api-layout-answer", args=[layout.pk])

@@ -1,6 +1,8 @@
 """Runs and layouts side by side; kept comparisons open only for whoever may see every site in them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +17,7 @@ from django.views.decorators.http import require_POST
 
 from facility.models import Layout
 from facility.permissions import check_change_site, may_change_site, visible_sites
+from twin import page_parts
 from twin.comparisons import sharing
 from twin.comparisons.choice import runs_of_layouts
 from twin.comparisons.sharing import as_compared
@@ -25,12 +28,11 @@ from twin.core.charts.comparison import LETTERS
 from twin.core.comparison import plan_difference
 from twin.core.comparison.assumptions import DATA
 from twin.core.comparison.basis import BASES, BASIS_LABELS, CAPACITY_SHARE
+from twin.core.comparison.compare import ComparedRun, compare, falls_between, model_note
 from twin.core.comparison.compare import Comparison as Compared
-from twin.core.comparison.compare import compare, falls_between, model_note
 from twin.core.comparison.verdict import likely_text, percent_text
 from twin.core.figures_of_merit import BY_NAME
 from twin.core.provenance import MODEL_VERSION
-from twin.core.results.details import run_details
 from twin.floor import plan_difference as plan_difference_drawing
 from twin.models import Comparison, Run, Scenario
 from twin.runs import sensitivity
@@ -142,47 +144,40 @@ def compare_tornado(request: HttpRequest) -> HttpResponse:
 
 def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None = None) -> HttpResponse:
     """Return the page of two or more runs; `kept` is the comparison that the address names, if it names one."""
-    read = [as_compared(run) for run in runs]
-    compared = compare(read)
     if request.GET.get("format") == "csv":
-        return csv_answer(compared)
+        return csv_answer(compare([as_compared(run) for run in runs]))
     ids = [run.id for run in runs]
     columns = [column(run, i, [other for other in ids if other != run.id]) for i, run in enumerate(runs)]
-    start, end = chosen_pair(request, len(runs))
-    basis, labels = asked_basis(request), [run_column["label"] for run_column in columns]
+    pair, asked = chosen_pair(request, len(runs)), asked_basis(request)
+    read = RunsRead(runs, columns)
     try:
-        verdict = runs_verdict(runs, labels, basis=basis)
+        basis, facts = asked, read.facts(asked)
     except ValueError as error:  # solved anew, one of them cannot be
-        messages.error(request, f"They cannot be compared at {BASIS_LABELS[basis]}: {error}.")
-        basis, verdict = CAPACITY_SHARE, runs_verdict(runs, labels)
-    context = {
-        "verdict": verdict,
-        "basis": basis,
+        messages.error(request, f"They cannot be compared at {BASIS_LABELS[asked]}: {error}.")
+        basis, facts = CAPACITY_SHARE, read.facts(CAPACITY_SHARE)
+    for run_column, served in zip(columns, facts.served, strict=True):
+        run_column["served"] = served
+    here = {"path": request.path, "kept": kept is not None, "ids": joined(ids), "basis": basis}
+    context = here | {
+        "verdict": facts.verdict,
         "bases": basis_links(request, basis),
-        "ranking": ranking_rows(verdict, columns),
-        "differences": difference_rows(verdict),
+        "ranking": ranking_rows(facts.verdict, columns),
+        "differences": difference_rows(facts.verdict),
         "kept": kept,
-        "ids": joined(ids),
         "columns": columns,
-        "compared": compared,
         "full": len(runs) >= MAX_RUNS,
         "without_tornado": [run for run in runs if not sensitivity.sensitivity_rows(run)],
         "may_ask": all(may_change_site(request.user, run.layout.site) for run in runs),
         "tornado_pending": any(sensitivity.is_pending(run) for run in runs),
-        "many": len(runs) > N_WIDE_COLUMNS,
         "pickable": [] if kept else pickable(request, ids),
-        "start": columns[start],
-        "end": columns[end],
-        "assumptions": assumption_groups(compared, columns),
-        "rows": table_rows(compared, columns),
-        "answers": answer_rows(compared, columns),
-        "frontiers": frontiers(compared),
-        "frontier_rows": frontier_rows(compared, columns),
-        "questions": [row.name for row in compared.questions],
-        "model_note": model_note(compared.model_versions, [run_column["letter"] for run_column in columns]),
-        "older": older(request, runs, columns, compared),
-        "falls": waterfalls(read[start], read[end], columns[start], columns[end]),
-        **difference_context(read[start], read[end], columns[start], columns[end]),
+        "questions": facts.questions,
+        "model_note": facts.model_note,
+        "older": older(request, runs, columns) if facts.model_note else [],
+        "side_by_side": page_parts.kept(
+            "twin/compare/_side_by_side.html",
+            (*read.key, *pair, *here.values()),
+            lambda: here | side_by_side(read, columns, *pair),
+        ),
     }
     if kept:
         context |= {
@@ -190,6 +185,74 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
             "may_revoke": sharing.may_revoke(request.user, kept),
         }
     return render(request, "twin/compare.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedFacts:
+    """What a comparison says above its tables, the same for everybody who may see its runs."""
+
+    verdict: dict[str, Any]
+    served: list[Any]  # of each run
+    questions: list[str]
+    model_note: str
+
+
+class RunsRead:
+    """Finished runs, read only where what is said of them is not remembered: finished runs never change."""
+
+    def __init__(self, runs: Sequence[Run], columns: Sequence[Mapping[str, Any]]) -> None:
+        self.runs = runs
+        self.labels, self.letters = [[each[name] for each in columns] for name in ("label", "letter")]
+        named = ((run.layout.name, run.layout.path, run.layout.site.name, run.scenario.name) for run in runs)
+        self.key = ("compared", *(run.id for run in runs), *named)
+
+    @cached_property
+    def compared(self) -> list[ComparedRun]:
+        """The runs as a comparison reads them."""
+        return [as_compared(run) for run in self.runs]
+
+    @cached_property
+    def comparison(self) -> Compared:
+        """All of them side by side."""
+        return compare(self.compared)
+
+    def facts(self, basis: str) -> ComparedFacts:
+        """Return what is said of the runs on a basis.
+
+        Raises
+        ------
+        ValueError
+            If one of them cannot be solved on that basis.
+        """
+        tornados = tuple(str(run.sensitivity) for run in self.runs)  # computed after the run
+        return page_parts.remembered(
+            (*self.key, *tornados, basis),
+            lambda: ComparedFacts(
+                verdict=runs_verdict(self.runs, self.labels, basis=basis),
+                served=[run.details.per_workload for run in self.compared],
+                questions=[row.name for row in self.comparison.questions],
+                model_note=model_note(self.comparison.model_versions, self.letters),
+            ),
+        )
+
+
+def side_by_side(read: RunsRead, columns: list[dict], start: int, end: int) -> dict[str, Any]:
+    """Return what the tables and charts below the verdict are written of; a pair is shown from `start` to `end`."""
+    compared, pair = read.comparison, (read.compared[start], read.compared[end], columns[start], columns[end])
+    return {
+        "columns": columns,
+        "many": len(columns) > N_WIDE_COLUMNS,
+        "start": columns[start],
+        "end": columns[end],
+        "n_assumptions": len(compared.assumptions),
+        "assumptions": assumption_groups(compared, columns),
+        "rows": table_rows(compared, columns),
+        "answers": answer_rows(compared, columns),
+        "frontiers": frontiers(compared),
+        "frontier_rows": frontier_rows(compared, columns),
+        "falls": waterfalls(*pair),
+        **difference_context(*pair),
+    }
 
 
 def asked_basis(request: HttpRequest) -> str:
@@ -262,10 +325,8 @@ def difference_rows(verdict: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"first": first["layout"], "second": second["layout"], "rows": rows}
 
 
-def older(request: HttpRequest, runs: list[Run], columns: list[dict], compared: Compared) -> list[dict]:
-    """Return the columns of runs to run again, where versions of the model are mixed and the user may do so."""
-    if not compared.model_note:
-        return []
+def older(request: HttpRequest, runs: list[Run], columns: list[dict]) -> list[dict]:
+    """Return the columns of runs of other versions of the model that the user may run again."""
     return [
         run_column
         for run, run_column in zip(runs, columns, strict=True)
@@ -345,7 +406,6 @@ def column(run: Run, i: int, others: Sequence[UUID]) -> dict:
         "name": run.layout.name,
         "label": f"{LETTERS[i]} {run.layout.name}",
         "without": address(others),
-        "served": run_details(run.details).per_workload,
     }
 
 

@@ -63,6 +63,22 @@ def test_what_differs_comes_before_the_figures(runs):
     assert "UPS-A" in text
 
 
+def test_finished_runs_are_compared_once_and_shown_under_their_present_names(runs, monkeypatch, settings):
+    memory = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "test-compared"}
+    settings.CACHES = settings.CACHES | {"pages": memory}
+    client = signed_in(*sites(runs))
+    first = page_of(runs, client)
+    monkeypatch.setattr("twin.views.comparisons.as_compared", None)  # a second view reads no run again
+    assert page_of(runs, client).count("<tr") == first.count("<tr") > 20
+    monkeypatch.undo()
+    layout = runs[1].layout
+    layout.name = "The other hall"
+    layout.save()
+    assert "From A to B" in page_of(runs, client)
+    assert "B The other hall" in page_of(runs, client)
+    assert "From B to A" in page_of(runs, client, **{"from": "B", "to": "A"})
+
+
 def test_a_run_that_cannot_be_solved_anew_says_so_and_keeps_its_page(runs):
     text = page_of(runs, signed_in(*sites(runs)), equal="demand")
     assert "They cannot be compared at equal demand: Rack A-00" in text
