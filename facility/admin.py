@@ -26,6 +26,7 @@ from facility.models import (
     Hall,
     Layout,
     Membership,
+    Organisation,
     PowerFeed,
     Product,
     Rack,
@@ -33,7 +34,7 @@ from facility.models import (
     Storage,
     Weather,
 )
-from facility.permissions import may_change_site, visible_sites
+from facility.permissions import Right, check_status, may_change_site, rights_on, visible_sites
 
 
 class SiteBound:
@@ -78,8 +79,16 @@ class ForSuperusers:
 
 class MembershipInline(ForSuperusers, admin.TabularInline):
     model = Membership
+    fields = ["user", "role"]
     raw_id_fields = ["user"]
     extra = 0
+
+
+@admin.register(Organisation)
+class OrganisationAdmin(ForSuperusers, admin.ModelAdmin):
+    list_display = ["name", "slug"]
+    search_fields = ["name", "slug"]
+    inlines = [MembershipInline]
 
 
 @admin.register(Site)
@@ -88,8 +97,12 @@ class SiteAdmin(SiteBound, admin.ModelAdmin):
     list_display = ["name", "slug", "place", "region", "weather", "grid_limit_mw", "n_layouts"]
     list_select_related = ["region", "weather"]
     search_fields = ["name", "slug", "place"]
-    raw_id_fields = ["region", "weather"]
+    raw_id_fields = ["region", "weather", "organisation"]
     inlines = [MembershipInline]
+
+    def get_readonly_fields(self, request: HttpRequest, obj=None) -> list[str]:
+        """Where a site belongs to, its owners say."""
+        return [] if obj is None or Right.MANAGE in rights_on(request.user, obj) else ["organisation"]
 
     def get_queryset(self, request: HttpRequest):
         return super().get_queryset(request).defer("weather__rows").annotate(layouts_count=Count("layouts"))
@@ -112,6 +125,11 @@ class LayoutAdmin(SiteBound, admin.ModelAdmin):
     raw_id_fields = ["site", "cloned_from"]
     readonly_fields = ["version", "updated_at"]
     actions = ["clone"]
+
+    def save_model(self, request: HttpRequest, obj: Layout, form, change: bool) -> None:
+        before = Layout.objects.get(pk=obj.pk).status if change else Layout.Status.PROPOSED
+        check_status(request.user, obj.site, before, obj.status)
+        super().save_model(request, obj, form, change)
 
     @admin.action(description="Clone selected layouts", permissions=["add"])
     def clone(self, request: HttpRequest, queryset) -> None:
@@ -309,10 +327,10 @@ class WeatherAdmin(SiteBound, admin.ModelAdmin):
 
 @admin.register(Membership)
 class MembershipAdmin(ForSuperusers, admin.ModelAdmin):
-    list_display = ["user", "site", "role"]
-    list_select_related = ["user", "site"]
+    list_display = ["user", "site", "organisation", "role"]
+    list_select_related = ["user", "site", "organisation"]
     list_filter = ["role"]
-    raw_id_fields = ["user", "site"]
+    raw_id_fields = ["user", "site", "organisation"]
 
 
 @admin.register(ApiToken)

@@ -38,7 +38,7 @@ from facility.models import (
 )
 from facility.models.site import listed
 from facility.models.text import check_text
-from facility.permissions import check_create_site, check_write
+from facility.permissions import check_create_site, check_manage, check_put_into, check_status, check_write
 from facility.weather import Year, weather_fields
 
 Part = Hall | Rack | Cdu | PowerFeed | CoolingPlant | AirUnit | FloorFeature | Fabric | Storage | CpuServer
@@ -60,19 +60,23 @@ def layout_of(part: Part) -> Layout:
 
 @transaction.atomic
 def site_create(*, site: Site, user=None) -> Site:
-    """Save a new site; the user who made it becomes its planner."""
-    check_create_site(user)
+    """Save a new site; the user who made it becomes its owner."""
+    check_create_site(user, site.organisation)
     check_values(site)
     site.full_clean()
     site.save()
     if user is not None and not user.is_superuser:
-        Membership.objects.create(site=site, user=user, role=Membership.Role.PLANNER)
+        Membership.objects.create(site=site, user=user, role=Membership.Role.OWNER)
     return site
 
 
 def site_update(*, site: Site, user=None) -> Site:
-    """Check and save a changed site."""
+    """Check and save a changed site. Its owners say which organisation it belongs to."""
     check_write(user, site)
+    if site.organisation_id != Site.objects.values_list("organisation", flat=True).get(pk=site.pk):
+        check_manage(user, site)
+        if user is not None and site.organisation is not None:
+            check_put_into(user, site.organisation)
     check_values(site)
     site.full_clean()
     site.save()
@@ -82,6 +86,7 @@ def site_update(*, site: Site, user=None) -> Site:
 def layout_create(*, layout: Layout, user=None) -> Layout:
     """Check and save a new layout."""
     check_write(user, layout.site)
+    check_status(user, layout.site, Layout.Status.PROPOSED, layout.status)
     check_text(layout)
     layout.full_clean()
     layout.save()
@@ -95,7 +100,8 @@ def layout_update(*, layout: Layout, version: int | None = None, if_match: str |
     check_text(layout)
     layout.full_clean()
     stored_layout = Layout.objects.select_for_update().get(pk=layout.pk)
-    if layout.status == stored_layout.status:  # whoever may change it may also give it another status
+    check_status(user, layout.site, stored_layout.status, layout.status)
+    if layout.status == stored_layout.status:
         check_not_frozen(stored_layout)
     layout_bump(layout=layout, version=version, touches={("layout", layout.pk)}, is_frozen_allowed=True)
     check_match(stored_layout, if_match)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from facility.views import catalogue, parts, sites
+from facility.views import catalogue, members, parts, sites
 
 LAYOUT = "sites/<slug:site>/<slug:layout>/"
 
@@ -19,6 +19,10 @@ urlpatterns = [
     path(LAYOUT + "parts/<slug:kind>/new/", parts.part_edit, name="part-new"),
     path(LAYOUT + "parts/<slug:kind>/<int:pk>/edit/", parts.part_edit, name="part-edit"),
     path(LAYOUT + "parts/<slug:kind>/<int:pk>/delete/", parts.part_delete, name="part-delete"),
+    path("sites/<slug:site>/-/members/", members.site_members, name="site-members"),
+    path("organisations/", members.organisation_list, name="organisation-list"),
+    path("organisations/<slug:organisation>/", members.organisation_members, name="organisation-members"),
+    path("members/<int:pk>/", members.member_change, name="member-change"),
     path("catalogue/", catalogue.catalogue, name="catalogue"),
     path("catalogue/<slug:kind>/", catalogue.catalogue_kind, name="catalogue-kind"),
     path("catalogue/<slug:kind>/<str:slug>/", catalogue.product, name="product"),

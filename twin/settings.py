@@ -251,6 +251,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {  # two resources have a "status"
         "RunStatusEnum": "twin.models.run.Run.Status",
         "LayoutStatusEnum": "facility.models.site.Layout.Status",
+        "RoleEnum": "facility.models.floor.Rack.Role",  # and two a "role"
+        "MemberRoleEnum": "facility.models.access.Membership.Role",
     },
 }
 

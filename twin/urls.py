@@ -18,6 +18,7 @@ urlpatterns = [
     path("login/", account.SignInView.as_view(), name="login"),
     path("account/", account.account, name="account"),
     path("account/tokens/<int:pk>/revoke/", account.token_revoke, name="token-revoke"),
+    path("account/details/", account.account_details, name="account-details"),
     path("account/password/", account.PasswordChangeView.as_view(), name="password-change"),
     path("account/password/reset/", account.PasswordResetView.as_view(), name="password-reset"),
     path(

@@ -19,6 +19,7 @@ from facility.models import (
     FloorFeature,
     Hall,
     Layout,
+    Organisation,
     PowerFeed,
     Product,
     Rack,
@@ -26,7 +27,7 @@ from facility.models import (
     Storage,
     Weather,
 )
-from facility.permissions import visible_sites
+from facility.permissions import Right, organisations_where, visible_sites
 
 
 class ProductField(serializers.SlugRelatedField):
@@ -95,17 +96,26 @@ class WeatherUploadSerializer(KnownFields, serializers.Serializer):
 class SiteSerializer(KnownFields, serializers.ModelSerializer):
     weather = serializers.SlugRelatedField(slug_field="slug", queryset=Weather.objects.defer("rows"))
     region = ProductField(*product_kinds(Site, "region"))
+    organisation = serializers.SlugRelatedField(
+        slug_field="slug",
+        queryset=Organisation.objects.none(),
+        required=False,
+        allow_null=True,
+        help_text=Site._meta.get_field("organisation").help_text,
+    )
 
     class Meta:
         model = Site
-        fields = ["id", *site_file.SITE_FIELDS]
+        fields = ["id", *site_file.SITE_FIELDS, "organisation"]
 
     def get_fields(self) -> dict[str, serializers.Field]:
-        """Limit weather to what ships and what belongs to visible sites."""
+        """Limit weather to what ships and what belongs to visible sites, organisations to the caller's."""
         fields = super().get_fields()
         request = self.context.get("request")
         sites = visible_sites(request.user) if request else Site.objects.none()
         fields["weather"].queryset = Weather.objects.filter(Q(site=None) | Q(site__in=sites)).defer("rows")
+        if request:
+            fields["organisation"].queryset = organisations_where(request.user, Right.SEE)
         return fields
 
 

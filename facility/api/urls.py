@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from facility.api import drawing, tokens, views
+from facility.api import drawing, members, tokens, views
 
 router = SimpleRouter()
 router.register("sites", views.SiteViewSet, basename="api-site")
@@ -17,6 +17,8 @@ router.register("air-units", views.AirUnitViewSet, basename="api-air-unit")
 router.register("floor-features", views.FloorFeatureViewSet, basename="api-floor-feature")
 router.register("fabrics", views.FabricViewSet, basename="api-fabric")
 router.register("tokens", tokens.TokenViewSet, basename="api-token")
+router.register("organisations", members.OrganisationViewSet, basename="api-organisation")
+router.register("memberships", members.MembershipViewSet, basename="api-membership")
 router.register("storages", views.StorageViewSet, basename="api-storage")
 router.register("cpu-servers", views.CpuServerViewSet, basename="api-cpu-server")
 router.register("weather", views.WeatherViewSet, basename="api-weather")

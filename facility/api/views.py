@@ -58,7 +58,7 @@ class SiteViewSet(
     mixins.UpdateModelMixin,
     viewsets.GenericViewSet,
 ):
-    """Sites that the caller may see. Who creates one becomes its planner."""
+    """Sites that the caller may see. Who creates one becomes its owner."""
 
     schema = RefusalSchema()
     queryset = Site.objects.none()
@@ -68,7 +68,10 @@ class SiteViewSet(
 
     def get_queryset(self):
         return (
-            visible_sites(self.request.user).select_related("weather", "region").defer("weather__rows").order_by("slug")
+            visible_sites(self.request.user)
+            .select_related("weather", "region", "organisation")
+            .defer("weather__rows")
+            .order_by("slug")
         )
 
     def perform_create(self, serializer: Serializer) -> None:

@@ -44,7 +44,13 @@ HELP: dict[str, Help] = {
     "site.region": Help("5 to 22 ¢/kWh; 0.02 to 0.7 kg CO2/kWh", CATALOGUE),
     "site.grid_limit_w": Help("10000000 W (10 MW) at the sample sites", "your connection agreement with the utility"),
     "site.repair_crews": Help("1 to 4; assumed 2: one on site, one on call", "your service contracts"),
+    "site.organisation": Help("the company that runs the site", OURS),
     "site.notes": Help("which published design it follows", OURS, "Whatever the next reader should know."),
+    # Members
+    "member.user": Help("as the user signs in", "the user, or an administrator", "Whoever is to be a member."),
+    "member.role": Help("planner; one owner or two", OURS, "What the member may do here."),
+    "organisation.name": Help("a company or a part of one", OURS, "What people call the organisation."),
+    "organisation.slug": Help("lower case and hyphens, e.g. north-grid", OURS),
     # Layout
     "layout.name": Help("what sets it apart, e.g. GB300, dry coolers", OURS, "What people call this alternative."),
     "layout.slug": Help("lower case and hyphens, e.g. gb300-dry", OURS),

@@ -22,6 +22,8 @@ from facility.models import (
     FloorFeature,
     Hall,
     Layout,
+    Membership,
+    Organisation,
     PowerFeed,
     Product,
     Rack,
@@ -30,6 +32,7 @@ from facility.models import (
     Weather,
 )
 from facility.models.floor import ORIENTATIONS
+from facility.permissions import Right, may_manage, organisations_where
 from facility.weather import WeatherError
 
 
@@ -48,6 +51,7 @@ class SiteForm(Described, forms.ModelForm):
             "region",
             "grid_limit_w",
             "repair_crews",
+            "organisation",
             "notes",
         ]
         labels = {
@@ -64,12 +68,38 @@ class SiteForm(Described, forms.ModelForm):
             "weather": "One year of hourly weather.",
         }
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args, user=None, **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        self._offer_organisations(user)
         shipped = Weather.objects.filter(site=None)
         own = Weather.objects.filter(site=self.instance) if self.instance.pk else Weather.objects.none()
         self.fields["weather"].queryset = (shipped | own).defer("rows")
         self.fields["repair_crews"].required = False  # a form of before it was asked keeps what is assumed
+
+    def _offer_organisations(self, user) -> None:
+        """Offer those that the user may put the site into, where it is for the user to say."""
+        own = organisations_where(user, Right.PLAN) if user is not None else Organisation.objects.none()
+        asked = self.fields["organisation"]
+        asked.queryset = own | Organisation.objects.filter(sites=self.instance.pk)
+        asked.empty_label = "none"
+        may_say = user is not None and (self.instance.pk is None or may_manage(user, self.instance))
+        if not may_say or not asked.queryset.exists():
+            del self.fields["organisation"]
+
+
+class MemberForm(Described, forms.Form):
+    """Who becomes a member, and in which role."""
+
+    help_subjects = ("member",)
+    user = forms.CharField(max_length=150, label="User name")
+    role = forms.ChoiceField(choices=Membership.Role.choices)
+
+
+class OrganisationForm(Described, forms.ModelForm):
+    class Meta:
+        model = Organisation
+        fields = ["name", "slug"]
+        help_texts = {"slug": "Name in addresses."}
 
 
 class LayoutForm(Described, forms.ModelForm):

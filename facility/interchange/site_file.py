@@ -35,7 +35,7 @@ from facility.models import (
     Weather,
 )
 from facility.models.text import check_text
-from facility.permissions import check_write, visible_sites
+from facility.permissions import check_status, check_write, visible_sites
 from facility.weather import WeatherError, Year, checked, unpack_checked
 from power_cooling.site_facts import weather as weather_hours
 
@@ -182,7 +182,7 @@ def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> 
         other layouts are deleted with their runs. One that is no longer proposed
         has to stand in the file as it is.
     user : User, optional
-        Becomes planner of a new site.
+        Becomes owner of a new site.
 
     Raises
     ------
@@ -212,7 +212,9 @@ def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> 
         origin = entry.get("cloned_from")
         if origin is not None:
             origins[slug] = text(origin, f"{where}.cloned_from")
+        status = layout.status
         _set(layout, {name: entry[name] for name in LAYOUT_FIELDS[:-1] if name in entry}, where, LAYOUT_FIELDS[:-1])
+        check_status(user, site, status, layout.status)
         layout.cloned_from = None
         with described(where):
             check_text(layout)
@@ -247,6 +249,7 @@ def layout_load(site: Site, entry: dict[str, Any], *, user=None) -> Layout:
     _check_counts({}, [entry])
     layout = Layout(site=site)
     _set(layout, entry, where, LAYOUT_FIELDS[:-1])
+    check_status(user, site, Layout.Status.PROPOSED, layout.status)
     with described(where):
         check_text(layout)
         layout.full_clean()

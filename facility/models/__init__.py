@@ -11,7 +11,7 @@ from facility.models.network import Fabric
 from facility.models.power import PowerFeed
 from facility.models.product import Product
 from facility.models.sign_in import RefusedSignIn
-from facility.models.site import Layout, Site, Weather
+from facility.models.site import Layout, Organisation, Site, Weather
 from facility.models.storage import Storage
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Hall",
     "Layout",
     "Membership",
+    "Organisation",
     "PowerFeed",
     "Product",
     "Rack",

@@ -8,25 +8,48 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from facility.models.site import Site
+from facility.models.site import Organisation, Site
 
 
 class Membership(models.Model):
-    """A user's role on a site. Superusers need none."""
+    """A user's role on a site, or on every site of an organisation. Superusers need none.
+
+    What each role may do stands in `facility.permissions`.
+    """
 
     class Role(models.TextChoices):
         VIEWER = "viewer", "viewer: reads"
-        PLANNER = "planner", "planner: reads and changes"
+        PROCUREMENT = "procurement", "procurement: reads, runs, adds to the catalogue"
+        OPERATOR = "operator", "operator: reads, runs, handles readings"
+        PLANNER = "planner", "planner: changes all but the status of layouts"
+        ENGINEER = "engineer", "engineer: changes all, decides on layouts"
+        OWNER = "owner", "owner: changes all, names members"
 
-    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="memberships")
+    site = models.ForeignKey(Site, null=True, blank=True, on_delete=models.CASCADE, related_name="memberships")
+    organisation = models.ForeignKey(
+        Organisation, null=True, blank=True, on_delete=models.CASCADE, related_name="memberships"
+    )
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=12, choices=Role, default=Role.VIEWER)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["site", "user"], name="membership_site_user_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["site", "user"], name="membership_site_user_unique"),
+            models.UniqueConstraint(fields=["organisation", "user"], name="membership_organisation_user_unique"),
+            models.CheckConstraint(
+                condition=models.Q(site=None) ^ models.Q(organisation=None),
+                name="membership_of_one_place",
+                violation_error_message="A membership is of a site or of an organisation.",
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.user} on {self.site}: {self.role}"
+        return f"{self.user} on {self.place}: {self.role}"
+
+    @property
+    def place(self) -> Site | Organisation:
+        """The site or organisation that it is of."""
+        return self.site or self.organisation
 
 
 class ApiToken(models.Model):

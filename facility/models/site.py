@@ -52,6 +52,19 @@ class Weather(models.Model):
         return self.name
 
 
+class Organisation(models.Model):
+    """Who sites belong to: what its members may, they may on each of its sites."""
+
+    slug = models.SlugField(max_length=80, unique=True)
+    name = models.CharField(max_length=160)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Site(models.Model):
     """A place with a climate, a tariff and a grid connection. Layouts are its alternatives."""
 
@@ -77,6 +90,14 @@ class Site(models.Model):
         help_text="Repairs of power and cooling that can go on at the same time; 0: no limit.",
     )
     notes = models.TextField(blank=True)
+    organisation = models.ForeignKey(
+        Organisation,
+        null=True,
+        blank=True,
+        on_delete=models.RESTRICT,
+        related_name="sites",
+        help_text="Its members may on this site what they may on all of its sites; empty: only the site's own members.",
+    )
 
     class Meta:
         ordering = ["name"]

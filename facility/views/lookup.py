@@ -7,8 +7,10 @@ from facility.permissions import visible_sites
 
 
 def visible_site_or_404(user, site: str) -> Site:
-    """Return the site of that slug, with its weather and region."""
-    return get_object_or_404(visible_sites(user).select_related("weather", "region").defer("weather__rows"), slug=site)
+    """Return the site of that slug, with its weather, region and organisation."""
+    return get_object_or_404(
+        visible_sites(user).select_related("weather", "region", "organisation").defer("weather__rows"), slug=site
+    )
 
 
 def visible_layout_or_404(user, site: str, layout: str) -> Layout:

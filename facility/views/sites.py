@@ -16,8 +16,8 @@ from facility.views.parts import put_on_form, version_of
 
 @login_required
 def site_new(request: HttpRequest) -> HttpResponse:
-    """Describe a new site; whoever does becomes its planner."""
-    form = forms.SiteForm(request.POST or None)
+    """Describe a new site; whoever does becomes its owner."""
+    form = forms.SiteForm(request.POST or None, user=request.user)
     if request.method == "POST" and form.is_valid():
         site = services.site_create(site=form.save(commit=False), user=request.user)
         messages.success(request, f"Site {site.name} saved. Next: a layout.")
@@ -30,7 +30,7 @@ def site_edit(request: HttpRequest, site: str) -> HttpResponse:
     """Change a site."""
     site = visible_site_or_404(request.user, site)
     check_change_site(request.user, site)
-    form = forms.SiteForm(request.POST or None, instance=site)
+    form = forms.SiteForm(request.POST or None, instance=site, user=request.user)
     if request.method == "POST" and form.is_valid():
         site = services.site_update(site=form.save(commit=False), user=request.user)
         messages.success(request, f"Site {site.name} saved.")

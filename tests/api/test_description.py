@@ -312,7 +312,7 @@ def test_a_read_only_token_of_a_planner_reads_and_may_not_change(layout):
     assert (refused.status_code, refused.data["message"]) == (403, "This token is read-only.")
 
 
-def test_who_creates_a_site_becomes_its_planner(layout):
+def test_who_creates_a_site_becomes_its_owner(layout):
     newcomer = client_of(None)
     values = {
         "slug": "mine",
@@ -329,7 +329,7 @@ def test_who_creates_a_site_becomes_its_planner(layout):
     assert newcomer.patch("/api/sites/mine/", {"repair_crews": 5}).data["repair_crews"] == 5
     assert newcomer.patch("/api/sites/mine/", {"repair_crews": -1}).status_code == 400
     assert newcomer.post("/api/layouts/", {"site": "mine", "slug": "a", "name": "A"}).status_code == 201
-    assert Site.objects.get(slug="mine").memberships.get().role == "planner"
+    assert Site.objects.get(slug="mine").memberships.get().role == "owner"
 
 
 def test_lists_take_the_same_queries_however_many_racks_there_are(planner, layout):

@@ -39,7 +39,7 @@ def test_export_import_export_is_byte_identical(site):
     assert client.get("/api/sites/small/export/").content.decode() == first
     copy = post(client, first.replace("slug: small", "slug: copy"))
     assert copy.status_code == 201
-    assert Membership.objects.get(site__slug="copy").role == "planner"
+    assert Membership.objects.get(site__slug="copy").role == "owner"
 
 
 def test_what_is_wrong_is_named_and_nothing_is_written(site):

@@ -6,7 +6,8 @@ from django.contrib.auth import get_user_model
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from facility.models import Rack
+from facility import members
+from facility.models import Organisation, Rack
 from tests.small_run import done_run
 from twin.comparisons import sharing
 from twin.models import Run
@@ -35,12 +36,20 @@ def addresses(layout, scenario, signed_in) -> list[str]:
     failed = Run.objects.create(layout=layout, scenario=scenario)
     Run.objects.filter(pk=failed.pk).update(status="failed", message="Nothing fits.", finished_at=runs[0].finished_at)
     here = [layout.site.slug, layout.slug]
+    north = Organisation.objects.create(slug="north", name="North")
+    for place in (north, layout.site):
+        members.member_add(place=place, username="planner", role="owner")
     rack = Rack.objects.filter(hall__layout=layout).first()
     return [
         reverse("site-list"),
         reverse("site-new"),
         reverse("site-detail", args=here[:1]),
         reverse("site-edit", args=here[:1]),
+        reverse("site-members", args=here[:1]),
+        reverse("organisation-list"),
+        reverse("organisation-members", args=["north"]),
+        reverse("account"),
+        reverse("account-details"),
         reverse("site-telemetry", args=here[:1]),
         reverse("telemetry-upload", args=here[:1]),
         reverse("weather-upload", args=here[:1]),

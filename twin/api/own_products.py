@@ -9,7 +9,8 @@ from rest_framework.views import APIView
 from facility.api.known_fields import KnownFields
 from facility.api.schema import RefusalSchema
 from facility.api.serializers import ProductSerializer
-from twin.interchange.own_products import OwnProductError, accelerator_add, check_add_products, model_add
+from facility.permissions import check_buy
+from twin.interchange.own_products import OwnProductError, accelerator_add, model_add
 
 
 class OwnModelSerializer(KnownFields, serializers.Serializer):
@@ -36,7 +37,7 @@ class OwnModelView(APIView):
 
     @extend_schema(request=OwnModelSerializer, responses={201: ProductSerializer})
     def post(self, request) -> Response:
-        check_add_products(request.user)
+        check_buy(request.user)
         asked = OwnModelSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         given = asked.validated_data
@@ -56,7 +57,7 @@ class OwnAcceleratorView(APIView):
 
     @extend_schema(request=OwnAcceleratorSerializer, responses={201: ProductSerializer})
     def post(self, request) -> Response:
-        check_add_products(request.user)
+        check_buy(request.user)
         asked = OwnAcceleratorSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         try:

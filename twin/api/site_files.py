@@ -57,7 +57,7 @@ class SiteImportView(APIView):
         if replace not in ("true", "false"):
             raise ValidationError({"replace": [f"It is {replace[:40]}; must be true or false."]})
         if replace == "true" and not changeable_sites(request.user).exists():  # before a byte of the body is read
-            raise PermissionDenied("You don't have permission to change any site; a planner can grant that.")
+            raise PermissionDenied("You don't have permission to change any site; its owner can grant that.")
         content = request.data if isinstance(request.data, bytes) else b""
         try:
             site = site_import_apart(content=content, replace=replace == "true", user=request.user)

@@ -20,7 +20,7 @@ from rest_framework.reverse import reverse
 from facility.api.errors import Conflict
 from facility.api.known_fields import KnownFields
 from facility.api.schema import RefusalSchema
-from facility.permissions import check_change_site, visible_sites
+from facility.permissions import Right, check_change_site, visible_sites
 from twin.api.repeatable import idempotency_key, refusals
 from twin.api.serializers import LayoutField
 from twin.core.figures_of_merit import RANKED_BY
@@ -380,7 +380,7 @@ class StudyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
     def ask(self, request: Request) -> Response:
         asked = self.question(data=request.data, context=self.get_serializer_context())
         asked.is_valid(raise_exception=True)
-        check_change_site(request.user, asked.validated_data["layout"].site)
+        check_change_site(request.user, asked.validated_data["layout"].site, Right.OPERATE)
         key = idempotency_key(request)
         with refusals():
             study = self.asked(user=request.user, key=key, **asked.validated_data)
@@ -403,7 +403,7 @@ class StudyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
 
     def _changed(self, service) -> Response:
         study = self.get_object()
-        check_change_site(self.request.user, study.layout.site)
+        check_change_site(self.request.user, study.layout.site, Right.RUN)
         try:
             return self._accepted(service(study, user=self.request.user))
         except InvalidTransition as refusal:
@@ -459,7 +459,7 @@ class CalibrationViewSet(StudyViewSet):
     def accept(self, request: Request, pk: str | None = None) -> Response:
         """Copy the layout with the parameters that could be identified; the copy is frozen, the layout stays."""
         study = self.get_object()
-        check_change_site(request.user, study.layout.site)
+        check_change_site(request.user, study.layout.site, Right.APPROVE)
         asked = AcceptSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         try:

@@ -15,7 +15,7 @@ from rest_framework.reverse import reverse
 from facility.api.errors import Conflict
 from facility.api.known_fields import KnownFields
 from facility.api.schema import RefusalSchema
-from facility.permissions import check_change_site, visible_sites
+from facility.permissions import Right, check_change_site, visible_sites
 from twin.api.repeatable import idempotency_key, refusals
 from twin.api.serializers import LayoutField
 from twin.api.studies import REPEATABLE
@@ -212,7 +212,7 @@ class SweepViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         question = SweepQuestionSerializer(data=request.data, context=self.get_serializer_context())
         question.is_valid(raise_exception=True)
         said = question.validated_data
-        check_change_site(request.user, said["layout"].site)
+        check_change_site(request.user, said["layout"].site, Right.RUN)
         key = idempotency_key(request)
         try:
             scenario = asked.check_scenario(said["layout"], said.get("scenario"))
@@ -242,7 +242,7 @@ class SweepViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
 
     def _changed(self, service) -> Response:
         sweep = self.get_object()
-        check_change_site(self.request.user, sweep.layout.site)
+        check_change_site(self.request.user, sweep.layout.site, Right.RUN)
         try:
             return self._accepted(service(sweep, user=self.request.user))
         except InvalidTransition as refusal:

@@ -25,7 +25,7 @@ from facility.api.problems import Fault
 from facility.api.schema import RefusalSchema
 from facility.interchange.documents import read_json
 from facility.models import Site
-from facility.permissions import check_change_site, visible_sites
+from facility.permissions import Right, check_change_site, visible_sites
 from twin.core.telemetry import readings as reader
 from twin.core.telemetry.parquet import is_parquet
 from twin.core.telemetry.quantities import split_point
@@ -203,7 +203,7 @@ class BatchView(APIView):
     )
     def post(self, request: Request) -> Response:
         site = asked_site(request)
-        check_change_site(request.user, site)  # before a byte of the body is read
+        check_change_site(request.user, site, Right.OPERATE)  # before a byte of the body is read
         key = request.headers.get("Idempotency-Key", "")
         if len(key) > 128 or not key.isprintable():
             raise ValidationError({"Idempotency-Key": ["It must have 1 to 128 printable characters."]})
@@ -406,7 +406,7 @@ class RetentionView(APIView):
         said = RetentionSerializer(data=request.data)
         said.is_valid(raise_exception=True)
         site = asked_site(request)
-        check_change_site(request.user, site)
+        check_change_site(request.user, site, Right.OPERATE)
         try:
             retention.retention_set(user=request.user, site=site, **said.validated_data)
         except Refused as refusal:

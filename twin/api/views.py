@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from facility.api.schema import RefusalSchema
-from facility.permissions import check_change_site, visible_sites
+from facility.permissions import Right, check_change_site, visible_sites
 from twin.api import serializers
 from twin.api.launch import RunLaunchSerializer
 from twin.api.solved import SolvedView
@@ -120,7 +120,7 @@ class RunViewSet(SolvedView, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
         """Queue a run; the answer's Location is where it can be watched."""
         asked = serializers.RunCreateSerializer(data=request.data, context=self.get_serializer_context())
         asked.is_valid(raise_exception=True)
-        check_change_site(request.user, asked.validated_data["layout"].site)
+        check_change_site(request.user, asked.validated_data["layout"].site, Right.RUN)
         key = request.headers.get("Idempotency-Key", "")
         if len(key) > 120:
             raise exceptions.ValidationError({"Idempotency-Key": f"It has {len(key)} characters; at most 120."})

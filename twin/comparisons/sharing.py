@@ -8,9 +8,9 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from facility.models import Membership, Site
+from facility.models import Site
 from facility.models.text import check_text
-from facility.permissions import visible_sites
+from facility.permissions import changeable_sites, visible_sites
 from twin.core.comparison.runs import ComparedRun
 from twin.core.results.details import run_details
 from twin.models import Comparison, Run
@@ -82,8 +82,7 @@ def may_revoke(user, comparison: Comparison) -> bool:
     """Return whether the user may close the address: its maker, an administrator, a planner of a site in it."""
     if user.is_superuser or (user.is_authenticated and comparison.created_by_id == user.id):
         return True
-    planned = Membership.objects.filter(user_id=user.id, role=Membership.Role.PLANNER)
-    return comparison.runs.filter(layout__site__in=planned.values("site")).exists()
+    return comparison.runs.filter(layout__site__in=changeable_sites(user)).exists()
 
 
 def access(user, comparison: Comparison) -> Access:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError, transaction
 
 from compute.accelerators import accelerator_from_entry
@@ -12,7 +12,7 @@ from compute.model_configs import entry_from_config
 from facility.catalogue import entries, schema
 from facility.catalogue.names import entry_among
 from facility.interchange.documents import read_json
-from facility.models import Membership, Product
+from facility.models import Product
 
 MAX_CONFIG_BYTES = 5 * 2**20  # a config.json lists every layer that is not quantised; the longest known has 3 MB
 ACCELERATOR_NEEDS = (
@@ -28,13 +28,6 @@ ACCELERATOR_NEEDS = (
 
 class OwnProductError(ValueError):
     """An entry that cannot be taken; names the field, its value and what is allowed."""
-
-
-def check_add_products(user) -> None:
-    """Raise PermissionDenied unless the user may add entries: engineers, and planners of any site."""
-    may = user.is_superuser or user.is_staff or Membership.objects.filter(user=user, role=Membership.Role.PLANNER)
-    if not may:
-        raise PermissionDenied("You can view the catalogue but not add to it; a planner or an engineer can.")
 
 
 def config_read(content: bytes) -> Mapping[str, Any]:

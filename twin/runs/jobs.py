@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from facility.permissions import check_write
+from facility.permissions import Right, check_write
 from twin import counters, log_ids
 from twin.celery import app
 from twin.exceptions import CannotSimulate, InvalidTransition, RunCancelled, RunLost
@@ -71,7 +71,7 @@ def cancel(job: J, *, user) -> J:
     PermissionDenied
         If the user may not change the site.
     """
-    check_write(user, job.layout.site)
+    check_write(user, job.layout.site, Right.RUN)
     kind = type(job)
     found = kind.objects.select_for_update().defer(*kind.HEAVY).get(id=job.id)
     if found.ended:
@@ -93,7 +93,7 @@ def queued_again(job: J, *, user) -> J:
     PermissionDenied
         If the user may not change the site.
     """
-    check_write(user, job.layout.site)
+    check_write(user, job.layout.site, Right.RUN)
     found = move(type(job), job.id, to=Job.Status.QUEUED)
     found.cancel_requested = False
     # Attempts go on counting, so that a worker of an earlier one cannot mistake this one for its own.

@@ -14,7 +14,7 @@ import kombu.exceptions
 from django.db import transaction
 from django.utils import timezone
 
-from facility.permissions import check_write
+from facility.permissions import Right, check_write
 from twin.celery import app
 from twin.core.comparison.tornado import FIGURES, SensitivityRow, as_json
 from twin.core.figures_of_merit import RANKED_BY
@@ -52,7 +52,7 @@ def sensitivity_ask(*, run: Run, user=None) -> Run:
     PermissionDenied
         If `user` is given and may not change the site.
     """
-    check_write(user, run.layout.site)
+    check_write(user, run.layout.site, Right.RUN)
     found = Run.objects.select_for_update().defer("series", "racks", "details").get(id=run.id)
     if found.status != Run.Status.DONE or found.inputs is None:
         raise InvalidTransition(f"{run} is {run.status}; only a run that is done has a sensitivity.")

@@ -10,7 +10,7 @@ from django.db import transaction
 from numpy.typing import NDArray
 
 from facility.models import Layout
-from facility.permissions import check_write
+from facility.permissions import Right, check_write
 from facility.services import check_values
 from twin.exceptions import CannotSimulate, KeyReused
 from twin.models import IdempotencyKey, Run, Scenario, ScenarioWorkload
@@ -27,7 +27,7 @@ def run_create(*, layout: Layout, scenario: Scenario, user=None) -> Run:
     PermissionDenied
         If `user` is given and may not change the site.
     """
-    check_write(user, layout.site)
+    check_write(user, layout.site, Right.RUN)
     with transaction.atomic():
         run = run_new(layout, scenario, user)
         jobs.ring(Run, run.id)

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Avg, Case, Count, F, FloatField, Q, QuerySet, When
 
 from facility.models import Layout
-from facility.permissions import check_write
+from facility.permissions import Right, check_write
 from twin.core.figures_of_merit import BY_NAME, RANKED_BY
 from twin.exceptions import CannotSimulate, InvalidTransition, KeyReused
 from twin.models import Job, Run, Scenario, Sweep, SweepPoint
@@ -67,7 +67,7 @@ def sweep_ask(
     ValidationError
         If an axis names what is not there or not allowed, by its place; or no such figure is ranked by.
     """
-    check_write(user, layout.site)
+    check_write(user, layout.site, Right.RUN)
     if figure not in RANKING_FIGURES:
         raise ValidationError({"figure": f"It is {figure}; must be one of {', '.join(RANKING_FIGURES)}."})
     base = snapshot.snapshot(layout, scenario)
@@ -115,7 +115,7 @@ def sweep_cancel(sweep: Sweep, *, user) -> Sweep:
     PermissionDenied
         If the user may not change the site.
     """
-    check_write(user, sweep.layout.site)
+    check_write(user, sweep.layout.site, Right.RUN)
     n = 0
     for point in sweep.points.exclude(status__in=Job.ENDED).defer(*SweepPoint.HEAVY).select_related("layout__site"):
         try:
@@ -139,7 +139,7 @@ def sweep_retry(sweep: Sweep, *, user) -> Sweep:
     PermissionDenied
         If the user may not change the site.
     """
-    check_write(user, sweep.layout.site)
+    check_write(user, sweep.layout.site, Right.RUN)
     again = sweep.points.filter(status__in=(Job.Status.FAILED, Job.Status.CANCELLED)).defer(*SweepPoint.HEAVY)
     points = list(again.select_related("layout__site"))
     if not points:

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from facility.models import Site
-from facility.permissions import check_write
+from facility.permissions import Right, check_write
 from twin.core.telemetry.readings import MappedPoint, Readings
 from twin.exceptions import KeyReused
 from twin.models import TelemetryBatch
@@ -42,7 +42,7 @@ def store_batch(*, user, site: Site, read: Read, key: str, sha256: str) -> dict[
     ValueError
         If the batch cannot be read at all; nothing is stored.
     """
-    check_write(user, site)
+    check_write(user, site, Right.OPERATE)
     Site.objects.select_for_update().get(pk=site.pk)  # two requests with one key come one after the other
     earlier = TelemetryBatch.objects.filter(site=site, key=key).first() if key else None
     if earlier and earlier.sha256 != sha256:

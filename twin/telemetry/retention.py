@@ -7,7 +7,7 @@ from django.db.models import Sum
 from django.db.models.functions import Length
 
 from facility.models import Site
-from facility.permissions import check_write
+from facility.permissions import Right, check_write
 from twin.models import TelemetryDay, TelemetryHot, TelemetryRetention
 
 
@@ -48,7 +48,7 @@ def retention_set(*, user, site: Site, readings_days: int | None, rollups_days: 
     ValidationError
         If a number is out of its range, or rollups would go before readings.
     """
-    check_write(user, site)
+    check_write(user, site, Right.OPERATE)
     rule = TelemetryRetention.objects.filter(site=site).first() or TelemetryRetention(site=site)
     rule.readings_days, rule.rollups_days = readings_days, rollups_days
     rule.full_clean()

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
-from facility.permissions import check_write
+from facility.permissions import Right, check_write
 from twin.core.telemetry import dsx_bms, prometheus
 from twin.core.telemetry.readings import MappedPoint, Proposal, mapping_of
 from twin.models import TelemetrySource
@@ -65,7 +65,7 @@ def accept(*, user, source: TelemetrySource, entries: Sequence[Mapping[str, Any]
     ValueError
         If an entry is odd, or two points claim the same quantity of an object; nothing is kept.
     """
-    check_write(user, source.site)
+    check_write(user, source.site, Right.OPERATE)
     held = TelemetrySource.objects.select_for_update().get(pk=source.pk)
     said = {str(entry.get("point")): dict(entry) for entry in [*held.mapping, *entries]}
     objects = known_objects(source.site.layouts.all())

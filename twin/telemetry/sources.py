@@ -9,7 +9,7 @@ from django.db import transaction
 from facility.etags import check_match
 from facility.models import Site
 from facility.models.text import check_text
-from facility.permissions import check_write, may_change_site
+from facility.permissions import Right, check_write, may_change_site
 from twin import credentials
 from twin.core.telemetry.readings import mapping_of
 from twin.models import SourceState, TelemetrySource
@@ -21,7 +21,7 @@ MOST_SECRET = 8_000  # characters; a token of an identity provider has some 2,00
 
 def check_call_out(user, site: Site) -> None:
     """Raise PermissionDenied unless the user may say which other machines are called for a site."""
-    check_write(user, site)
+    check_write(user, site, Right.OPERATE)
     if user is not None and not user.is_superuser and not settings.TWIN_PLANNERS_CALL:
         raise PermissionDenied(
             "Which other machines are called is for an administrator to say; TWIN_PLANNERS_CALL=1 lets planners."
@@ -30,7 +30,7 @@ def check_call_out(user, site: Site) -> None:
 
 def may_call_out(user, site: Site) -> bool:
     """Return whether the user may say which other machines are called for a site."""
-    return may_change_site(user, site) and (user.is_superuser or settings.TWIN_PLANNERS_CALL)
+    return may_change_site(user, site, Right.OPERATE) and (user.is_superuser or settings.TWIN_PLANNERS_CALL)
 
 
 @transaction.atomic
@@ -58,7 +58,7 @@ def source_save(
     ValidationError
         If a value is odd, or a stored password would go to another address; nothing is saved.
     """
-    check_write(user, source.site)
+    check_write(user, source.site, Right.OPERATE)
     before = TelemetrySource.objects.select_for_update().filter(pk=source.pk).first() if source.pk else None
     if before is None or password is not None or _calls_otherwise(before, source):
         check_call_out(user, source.site)

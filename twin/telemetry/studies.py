@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from facility.models import Layout, Site
-from facility.permissions import check_write
+from facility.permissions import Right, check_write
 from twin.core.figures_of_merit import RANKED_BY
 from twin.core.inputs.parameters import APPLIED
 from twin.core.telemetry.advised import RAISED
@@ -93,7 +93,7 @@ def advice_ask(*, layout: Layout, scenario: Scenario, figure: str = RANKED_BY, k
 
 
 def _check(layout: Layout, scenario: Scenario, user) -> None:
-    check_write(user, layout.site)
+    check_write(user, layout.site, Right.OPERATE)
     if scenario.site_id != layout.site_id:
         raise CannotSimulate(f"Scenario {scenario.slug} belongs to another site than layout {layout.slug}.")
 
@@ -133,7 +133,7 @@ def study_accept(study: Study, *, name: str, user) -> Layout:
     ValueError, ValidationError
         As `accept`.
     """
-    check_write(user, study.layout.site)
+    check_write(user, study.layout.site, Right.APPROVE)
     found = Study.objects.select_for_update(of=("self",)).select_related("layout__site", "scenario").get(id=study.id)
     if found.kind != Study.Kind.CALIBRATION or found.status != Study.Status.DONE or found.result is None:
         raise InvalidTransition(f"{found} is {found.status}; only a calibration that is done can be accepted.")

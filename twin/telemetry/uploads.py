@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from facility.models import Site
-from facility.permissions import check_write
+from facility.permissions import Right, check_write
 from twin.core.telemetry import readings as reader
 from twin.core.telemetry.tables import table_of
 from twin.models import TelemetryUpload
@@ -34,7 +34,7 @@ def upload_keep(
     ValueError
         If the file is no table of readings, or its mapping file is none.
     """
-    check_write(user, site)
+    check_write(user, site, Right.OPERATE)
     TelemetryUpload.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
     objects = known_objects(site.layouts.all())
     if reading.time_zone:

@@ -3,6 +3,7 @@
 from django import forms
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth import get_user_model
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
@@ -13,8 +14,10 @@ from django.views.decorators.http import require_POST
 
 from facility import sign_in_throttle
 from facility.models import ApiToken, Site
+from facility.models.text import check_text
 from facility.permissions import visible_sites
 from facility.tokens import MOST_DAYS, own_tokens, token_issue
+from facility.views.parts import put_on_form
 
 
 class SignInView(auth_views.LoginView):
@@ -90,6 +93,15 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
         return context | {"title": "Set a new password", "action": "Set password", "note": note}
 
 
+class DetailsForm(forms.ModelForm):
+    """What the user says about themselves."""
+
+    class Meta:
+        model = get_user_model()
+        fields = ["first_name", "last_name", "email"]
+        help_texts = {"email": "Where a link to a new password is sent."}
+
+
 class TokenForm(forms.Form):
     """A new token: less than its user may, and not for ever."""
 
@@ -126,6 +138,22 @@ def account(request: HttpRequest) -> HttpResponse:
     answer = render(request, "account/tokens.html", context)
     answer["Cache-Control"] = "no-store"
     return answer
+
+
+@login_required
+def account_details(request: HttpRequest) -> HttpResponse:
+    """Let users say their name and where mail reaches them."""
+    form = DetailsForm(request.POST or None, instance=request.user)
+    if request.method == "POST" and form.is_valid():
+        try:
+            check_text(form.instance)
+        except ValidationError as refusal:
+            put_on_form(form, refusal)
+        else:
+            form.save()
+            messages.success(request, "Your details are saved.")
+            return redirect("account")
+    return render(request, "account/form.html", {"form": form, "title": "Your details", "action": "Save"})
 
 
 @login_required

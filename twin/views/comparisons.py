@@ -16,7 +16,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from facility.models import Layout
-from facility.permissions import check_change_site, may_change_site, visible_sites
+from facility.permissions import Right, check_change_site, may_change_site, visible_sites
 from twin import page_parts
 from twin.comparisons import sharing
 from twin.comparisons.choice import runs_of_layouts
@@ -132,7 +132,7 @@ def compare_tornado(request: HttpRequest) -> HttpResponse:
     if not runs:
         raise Http404("Name the runs to compute it for.")
     for run in runs:
-        check_change_site(request.user, run.layout.site)
+        check_change_site(request.user, run.layout.site, Right.RUN)
     for run in runs:
         sensitivity.sensitivity_ask(run=run, user=request.user)
     back = request.POST.get("back", "")
@@ -167,7 +167,7 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
         "columns": columns,
         "full": len(runs) >= MAX_RUNS,
         "without_tornado": [run for run in runs if not sensitivity.sensitivity_rows(run)],
-        "may_ask": all(may_change_site(request.user, run.layout.site) for run in runs),
+        "may_ask": all(may_change_site(request.user, run.layout.site, Right.RUN) for run in runs),
         "tornado_pending": any(sensitivity.is_pending(run) for run in runs),
         "pickable": [] if kept else pickable(request, ids),
         "questions": facts.questions,
@@ -330,7 +330,7 @@ def older(request: HttpRequest, runs: list[Run], columns: list[dict]) -> list[di
     return [
         run_column
         for run, run_column in zip(runs, columns, strict=True)
-        if run.solver.version != MODEL_VERSION and may_change_site(request.user, run.layout.site)
+        if run.solver.version != MODEL_VERSION and may_change_site(request.user, run.layout.site, Right.RUN)
     ]
 
 

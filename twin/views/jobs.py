@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from facility.permissions import check_change_site
+from facility.permissions import Right, check_change_site
 from twin.exceptions import InvalidTransition
 from twin.models.job import Job
 from twin.runs import ring
@@ -27,7 +27,7 @@ def job_progress(request: HttpRequest, job: Job, context: dict[str, Any], templa
 
 def job_act(request: HttpRequest, job: Job, service: Callable[..., Any]) -> HttpResponse:
     """Call a service on a job that the user may change, say why where it refuses, and show the job."""
-    check_change_site(request.user, job.layout.site)
+    check_change_site(request.user, job.layout.site, Right.RUN)
     try:
         service(job, user=request.user)
     except (InvalidTransition, PermissionDenied) as refusal:

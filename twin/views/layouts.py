@@ -17,7 +17,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from facility import kinds
 from facility.models import Cdu, Layout, Rack
-from facility.permissions import may_change_site
+from facility.permissions import Right, may_change_site, rights_on
 from facility.views.lookup import visible_layout_or_404
 from twin.core.figures_of_merit import HEADLINES
 from twin.core.results.rack_quantities import QUANTITIES
@@ -44,6 +44,7 @@ def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     if request.htmx:
         return HttpResponse(drawn)
     found = findings_kept(layout, version)
+    rights = rights_on(request.user, layout.site)
     context = {
         "layout": layout,
         "site": layout.site,
@@ -53,7 +54,8 @@ def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         "figures": HEADLINES,
         "findings": [with_address(layout, finding) for finding in found[:12]],
         "n_findings": len(found),
-        "may_change": may_change_site(request.user, layout.site),
+        "may_run": Right.RUN in rights,
+        "may_change": Right.PLAN in rights,
         "last_run": last_run(layout),
         "calibrated": layout.calibrated_parameters.all(),
     }

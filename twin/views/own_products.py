@@ -7,10 +7,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from facility.entry import number_entry
+from facility.permissions import check_buy
 from twin.interchange.own_products import (
     OwnProductError,
     accelerator_add,
-    check_add_products,
     config_read,
     model_add,
     name_in,
@@ -72,7 +72,7 @@ def own_products(request: HttpRequest) -> HttpResponse:
     model_form = ModelUploadForm(*((request.POST, request.FILES) if kind == "model" else ()), prefix="model")
     accelerator_form = AcceleratorForm(request.POST if kind == "accelerator" else None, prefix="accelerator")
     if request.method == "POST":
-        check_add_products(request.user)
+        check_buy(request.user)
         form = model_form if kind == "model" else accelerator_form
         if form.is_valid():
             try:

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from facility.catalogue import entries
-from facility.permissions import check_change_site, may_change_site, visible_sites
+from facility.permissions import Right, check_change_site, may_change_site, visible_sites
 from facility.views.lookup import visible_layout_or_404
 from power_cooling.site_facts.confidence import WEAKEST_FIRST
 from twin.core.charts import run as run_charts
@@ -63,7 +63,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
 def run_create(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     """Queue a run of a layout under the posted scenario and show its progress."""
     layout = visible_layout_or_404(request.user, site, layout)
-    check_change_site(request.user, layout.site)
+    check_change_site(request.user, layout.site, Right.RUN)
     scenario = get_object_or_404(layout.site.scenarios, slug=request.POST.get("scenario", ""))
     try:
         run = services.run_create(layout=layout, scenario=scenario, user=request.user)
@@ -82,7 +82,7 @@ def run_detail(request: HttpRequest, run: UUID) -> HttpResponse:
         "run": run,
         "layout": run.layout,
         "site": run.layout.site,
-        "may_change": may_change_site(request.user, run.layout.site),
+        "may_change": may_change_site(request.user, run.layout.site, Right.RUN),
     }
     if request.htmx and "series" in request.GET:
         return render(request, "twin/run/_series.html", context | series_context(run, request.GET["series"]))
@@ -209,14 +209,14 @@ def run_tornado(request: HttpRequest, run: UUID) -> HttpResponse:
     """Have a worker compute what every uncertain input does to the figures; htmx asks whether it is there."""
     run = visible_run_or_404(request, run, "series", "racks")
     if request.method == "POST":
-        check_change_site(request.user, run.layout.site)
+        check_change_site(request.user, run.layout.site, Right.RUN)
         try:
             sensitivity.sensitivity_ask(run=run, user=request.user)
         except InvalidTransition as refusal:
             messages.error(request, str(refusal))
     if not request.htmx:
         return redirect(reverse("run-detail", args=[run.id]) + "#tornado")
-    may_change = may_change_site(request.user, run.layout.site)
+    may_change = may_change_site(request.user, run.layout.site, Right.RUN)
     return render(request, "twin/run/_tornado.html", {"run": run, "may_change": may_change, **tornado_context(run)})
 
 

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from facility.models import Layout
-from facility.permissions import may_change_site, visible_sites
+from facility.permissions import Right, rights_on, visible_sites
 from facility.views.lookup import visible_site_or_404
 from twin.core.figures_of_merit import HEADLINES
 from twin.interchange.site_file import site_export
@@ -49,6 +49,7 @@ def site_detail(request: HttpRequest, site: str) -> HttpResponse:
         layout.run = next((run for run in runs.get(layout.id, []) if run.scenario_id == chosen_id), None)
         layout.grid_share_frac = grid_share_frac(layout.run, site.grid_limit_w)
     best = best_run((run for run in everything if run.scenario_id == chosen_id), site.grid_limit_w)
+    rights = rights_on(request.user, site)
     context = {
         "site": site,
         "layouts": layouts,
@@ -57,7 +58,9 @@ def site_detail(request: HttpRequest, site: str) -> HttpResponse:
         "best": best,
         "chosen_slug": next((s.slug for s in scenarios if s.id == chosen_id), ""),
         "figures": HEADLINES,
-        "may_change": may_change_site(request.user, site),
+        "may_change": Right.PLAN in rights,
+        "may_run": Right.RUN in rights,
+        "may_manage": Right.MANAGE in rights,
         "runs": recent_runs([site])[:8],
     }
     return render(request, "twin/site_detail.html", context)

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from facility.models import Site
-from facility.permissions import check_change_site, may_change_site
+from facility.permissions import Right, check_change_site, may_change_site
 from facility.views.lookup import visible_site_or_404
 from facility.views.parts import put_on_form
 from twin.core.telemetry.dsx_bms import topology
@@ -117,7 +117,7 @@ class SourceForm(forms.ModelForm):
 def source_edit(request: HttpRequest, site: str, source: int | None = None) -> HttpResponse:
     """Show and take a source, new or standing."""
     site = visible_site_or_404(request.user, site)
-    check_change_site(request.user, site)
+    check_change_site(request.user, site, Right.OPERATE)
     sources.check_call_out(request.user, site)
     standing_one = get_object_or_404(site.telemetry_sources, pk=source) if source else None
     kind = request.GET.get("kind", TelemetrySource.Kind.MQTT)
@@ -163,7 +163,7 @@ def source_detail(request: HttpRequest, site: str, source: int) -> HttpResponse:
         "twin/telemetry/source.html",
         context
         | {
-            "may_change": may_change_site(request.user, site),
+            "may_change": may_change_site(request.user, site, Right.OPERATE),
             "may_call_out": sources.may_call_out(request.user, site),
             "plain_password": bool(found.secret) and found.address.startswith(("mqtt://", "http://")),
         },
@@ -191,7 +191,7 @@ def shown(source: TelemetrySource) -> dict[str, Any]:
 def source_mapping(request: HttpRequest, site: str, source: int) -> HttpResponse:
     """Show what the points of a source seem to be, and take what is agreed with."""
     site = visible_site_or_404(request.user, site)
-    check_change_site(request.user, site)
+    check_change_site(request.user, site, Right.OPERATE)
     found = get_object_or_404(site.telemetry_sources, pk=source)
     try:
         known, asked = source_points.proposals(found)
@@ -228,7 +228,7 @@ def source_mapping(request: HttpRequest, site: str, source: int) -> HttpResponse
 def source_delete(request: HttpRequest, site: str, source: int) -> HttpResponse:
     """Drop a source; its readings stay."""
     site = visible_site_or_404(request.user, site)
-    check_change_site(request.user, site)
+    check_change_site(request.user, site, Right.OPERATE)
     sources.check_call_out(request.user, site)
     found = get_object_or_404(site.telemetry_sources, pk=source)
     sources.source_delete(user=request.user, source=found)

@@ -10,7 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from facility.permissions import check_change_site, may_change_site
+from facility.permissions import Right, check_change_site, may_change_site
 from facility.views.lookup import visible_site_or_404
 from twin.core.charts.day_map import day_map_chart
 from twin.core.telemetry.quantities import shown_unit
@@ -94,10 +94,10 @@ def readings_kept(request: HttpRequest, site: str) -> HttpResponse:
     """Show what is stored of a site's readings and its rule on how long; change the rule."""
     site = visible_site_or_404(request.user, site)
     rule = TelemetryRetention.objects.filter(site=site).first() or TelemetryRetention(site=site)
-    may_change = may_change_site(request.user, site)
+    may_change = may_change_site(request.user, site, Right.OPERATE)
     form = RetentionForm(request.POST or None, instance=rule)
     if request.method == "POST":
-        check_change_site(request.user, site)
+        check_change_site(request.user, site, Right.OPERATE)
         if form.is_valid():
             form.save()
             messages.success(request, "The rule is stored; it is held at the next compaction.")

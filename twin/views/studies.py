@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from facility.models import Site
-from facility.permissions import check_change_site, may_change_site, visible_sites
+from facility.permissions import Right, check_change_site, rights_on, visible_sites
 from facility.views.lookup import visible_site_or_404
 from twin.core.figures_of_merit import BY_NAME
 from twin.core.inputs.parameters import APPLIED
@@ -139,7 +139,7 @@ def newest_comparisons(site: Site) -> list[Study]:
 def study_create(request: HttpRequest, site: str) -> HttpResponse:
     """Queue what was asked about a layout's readings, and show its progress."""
     site = visible_site_or_404(request.user, site)
-    check_change_site(request.user, site)
+    check_change_site(request.user, site, Right.OPERATE)
     form = StudyForm(site, request.POST)
     kind = request.POST.get("kind", "")
     if kind not in Study.OF_READINGS:
@@ -160,7 +160,7 @@ def study_create(request: HttpRequest, site: str) -> HttpResponse:
 def advice_create(request: HttpRequest, site: str) -> HttpResponse:
     """Queue the question which set points are better, and show its progress."""
     site = visible_site_or_404(request.user, site)
-    check_change_site(request.user, site)
+    check_change_site(request.user, site, Right.OPERATE)
     form = AdviceForm(site, request.POST)
     if form.is_valid():
         try:
@@ -190,11 +190,13 @@ def visible_study_or_404(request: HttpRequest, study: UUID, *deferred: str) -> S
 def study_detail(request: HttpRequest, study: UUID) -> HttpResponse:
     """Show progress while a study is open, and what it found once it is done."""
     study = visible_study_or_404(request, study)
+    rights = rights_on(request.user, study.layout.site)
     context: dict[str, Any] = {
         "study": study,
         "layout": study.layout,
         "site": study.layout.site,
-        "may_change": may_change_site(request.user, study.layout.site),
+        "may_change": Right.RUN in rights,
+        "may_accept": Right.APPROVE in rights,
     }
     if answer := job_progress(request, study, context, "twin/telemetry/_progress.html"):
         return answer
@@ -293,7 +295,7 @@ def study_retry(request: HttpRequest, study: UUID) -> HttpResponse:
 def study_accept(request: HttpRequest, study: UUID) -> HttpResponse:
     """Copy the layout with what a calibration found, and show the copy."""
     study = visible_study_or_404(request, study, *Study.HEAVY)
-    check_change_site(request.user, study.layout.site)
+    check_change_site(request.user, study.layout.site, Right.APPROVE)
     try:
         made = studies.study_accept(study, name=request.POST.get("name", "").strip()[:120], user=request.user)
     except ValidationError as refusal:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from facility.models import Layout
-from facility.permissions import check_change_site, may_change_site, visible_sites
+from facility.permissions import Right, check_change_site, may_change_site, visible_sites
 from facility.views.lookup import visible_layout_or_404
 from twin.core.figures_of_merit import BY_NAME, RANKED_BY
 from twin.core.text.field_names import field_words, suffix_of
@@ -101,9 +101,9 @@ def visible_sweep_or_404(request: HttpRequest, sweep: UUID) -> Sweep:
 def sweep_new(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     """Ask for a sweep over a layout; list those that there are."""
     layout = visible_layout_or_404(request.user, site, layout)
-    may_change = may_change_site(request.user, layout.site)
+    may_change = may_change_site(request.user, layout.site, Right.RUN)
     if request.method == "POST":
-        check_change_site(request.user, layout.site)
+        check_change_site(request.user, layout.site, Right.RUN)
     scenarios = list(layout.site.scenarios.all())
     slug = request.POST.get("scenario") or request.GET.get("scenario") or ""
     scenario = next((row for row in scenarios if row.slug == slug), scenarios[0] if scenarios else None)
@@ -158,7 +158,7 @@ def sweep_detail(request: HttpRequest, sweep: UUID) -> HttpResponse:
         "progress": told,
         "layout": sweep.layout,
         "site": sweep.layout.site,
-        "may_change": may_change_site(request.user, sweep.layout.site),
+        "may_change": may_change_site(request.user, sweep.layout.site, Right.RUN),
     }
     if not told.ended:
         first = sweep.points.filter(status=SweepPoint.Status.QUEUED).defer(*SweepPoint.HEAVY).first()
@@ -203,7 +203,7 @@ def sweep_retry(request: HttpRequest, sweep: UUID) -> HttpResponse:
 
 def _acted(request: HttpRequest, sweep: UUID, service) -> HttpResponse:
     found = visible_sweep_or_404(request, sweep)
-    check_change_site(request.user, found.layout.site)
+    check_change_site(request.user, found.layout.site, Right.RUN)
     try:
         service(found, user=request.user)
     except InvalidTransition as refusal:

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from facility.models import Site
-from facility.permissions import may_change_site
+from facility.permissions import Right, may_change_site
 from facility.views.lookup import visible_site_or_404
 from twin.models import TelemetrySource
 from twin.telemetry.points import listed_points, point_rows
@@ -26,7 +26,7 @@ def site_telemetry(request: HttpRequest, site: str) -> HttpResponse:
     points = listed_points(site)
     found = points.filter(object__icontains=words) if words else points
     page = Paginator(found, ON_A_PAGE).get_page(request.GET.get("page"))
-    may_change = may_change_site(request.user, site)
+    may_change = may_change_site(request.user, site, Right.OPERATE)
     context = {
         "site": site,
         "studies": newest_studies(site),

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from facility.permissions import check_change_site
+from facility.permissions import Right, check_change_site
 from facility.views.lookup import visible_site_or_404
 from twin.core.telemetry import readings as reader
 from twin.core.telemetry.parquet import is_parquet
@@ -93,7 +93,7 @@ class UploadForm(forms.Form):
 def readings_upload(request: HttpRequest, site: str) -> HttpResponse:
     """Take a file of readings; what its points mean is asked next."""
     site = visible_site_or_404(request.user, site)
-    check_change_site(request.user, site)
+    check_change_site(request.user, site, Right.OPERATE)
     form = UploadForm(*((request.POST, request.FILES) if request.method == "POST" else ()))
     if request.method == "POST" and form.is_valid():
         said = form.cleaned_data
@@ -118,7 +118,7 @@ def readings_upload(request: HttpRequest, site: str) -> HttpResponse:
 def readings_mapping(request: HttpRequest, site: str, upload: int) -> HttpResponse:
     """Ask what the points of a file mean, and store its readings."""
     site = visible_site_or_404(request.user, site)
-    check_change_site(request.user, site)
+    check_change_site(request.user, site, Right.OPERATE)
     upload = get_object_or_404(site.telemetry_uploads, pk=upload)
     known, asked = uploads.proposals(upload)
     rows = asked_rows(asked)
@@ -175,7 +175,7 @@ def said_of(request: HttpRequest, rows: list[dict[str, Any]]) -> list[dict[str, 
 def readings_forget(request: HttpRequest, site: str, upload: int) -> HttpResponse:
     """Forget a file without storing its readings."""
     site = visible_site_or_404(request.user, site)
-    check_change_site(request.user, site)
+    check_change_site(request.user, site, Right.OPERATE)
     get_object_or_404(site.telemetry_uploads, pk=upload).delete()
     messages.success(request, "The file was discarded; nothing of it is stored.")
     return redirect("site-telemetry", site.slug)

@@ -10,6 +10,7 @@ from django.urls import reverse
 from facility.entry import forms
 from facility.entry.field_help import HELP, help_of
 from facility.entry.number_entry import NumberField, WholeNumberField
+from facility.models import Organisation
 from facility.views.parts import PARTS
 from tests.small_run import small_scenario
 from twin import forms as twin_forms
@@ -25,7 +26,9 @@ def layout():
 def made(layout) -> list[django_forms.BaseForm]:
     """Return one of every form that the two modules define, and one of each set of forms."""
     site = layout.site
-    needs = {"layout": layout, "site": site, "designs": site.layouts.all()}
+    Organisation.objects.get_or_create(slug="north", name="North")
+    user = get_user_model()(is_superuser=True)
+    needs = {"layout": layout, "site": site, "designs": site.layouts.all(), "user": user}
     found = []
     for module in (forms, twin_forms):
         for _, kind in inspect.getmembers(module, inspect.isclass):

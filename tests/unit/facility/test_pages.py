@@ -179,7 +179,7 @@ def test_a_site_belongs_to_who_described_it(planner, layout):
         "grid_limit_w": "5000000",
     }
     assert planner.post(reverse("site-new"), fields).status_code == 302
-    assert Site.objects.get(slug="new-place").memberships.get().role == Membership.Role.PLANNER
+    assert Site.objects.get(slug="new-place").memberships.get().role == Membership.Role.OWNER
 
 
 def test_the_catalogue_shows_facts_with_unit_mark_and_source(planner, layout):

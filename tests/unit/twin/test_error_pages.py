@@ -19,7 +19,7 @@ def test_a_missing_page_leads_back_to_the_sites(viewer, address):
 def test_a_refusal_says_who_can_grant_it(viewer, layout):
     answer = viewer.get(reverse("site-edit", args=[layout.site.slug]))
     assert answer.status_code == 403
-    assert "a planner of the site can grant that" in answer.content.decode()
+    assert "an owner of the site can grant that" in answer.content.decode()
 
 
 def test_a_form_that_is_too_old_says_that_nothing_was_changed(db):

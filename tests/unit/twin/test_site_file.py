@@ -170,7 +170,7 @@ def test_an_existing_site_is_replaced_only_on_purpose_and_keeps_its_runs(site):
     assert Layout.objects.get(slug="first").version == 2
 
 
-def test_who_imports_a_site_becomes_its_planner(site, django_user_model):
+def test_who_imports_a_site_becomes_its_owner(site, django_user_model):
     content = site_export(site=site).replace("slug: small", "slug: other")
     user = django_user_model.objects.create_user("importer")
     site_import(content=content, user=user)
