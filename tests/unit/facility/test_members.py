@@ -1,6 +1,9 @@
 """Owners say who belongs to a site or an organisation; nobody gets more than they were given."""
 
+from importlib import import_module
+
 import pytest
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
@@ -139,3 +142,15 @@ def test_a_user_says_their_name_and_address(client):
     assert client.post(page, told).status_code == 302
     user.refresh_from_db()
     assert (user.get_full_name(), user.email) == ("Olga O", "olga@example.org")
+
+
+def test_an_upgrade_makes_the_first_planner_of_each_site_its_owner(site):
+    other = small_scenario("elsewhere")[0].site
+    for name, role, place in (("v", "viewer", site), ("p", "planner", site), ("q", "planner", site)):
+        user_of(name, role, place)
+    user_of("o", "owner", other)
+    members.member_add(place=other, username="p", role="planner")
+    upgrade = import_module("facility.migrations.0018_first_planners_own")
+    upgrade.first_planners_own(apps, None)
+    told = Membership.objects.order_by("pk").values_list("user__username", "site__slug", "role")
+    assert [row[2] for row in told] == ["viewer", "owner", "planner", "owner", "planner"]
