@@ -17,6 +17,7 @@ from power_cooling.site_facts.calendar import COMMON_HOURS, LEAP_HOURS, days_of_
 from power_cooling.site_facts.weather import pack, standard_pressure_pa, unpack_foreign
 
 CLIMATES = Path(__file__).parent / "climates"
+ESTIMATED = CLIMATES / "estimated"  # years made from published normals: `manage.py estimate_weather`
 LENGTHS = (COMMON_HOURS, LEAP_HOURS)
 
 # EnergyPlus weather file data dictionary, minimum and maximum; nobody builds higher than 31 kPa.
@@ -52,6 +53,7 @@ class Year:
     relative_humidity: NDArray[np.float32]  # 0 to 1
     pressure_pa: NDArray[np.float32]
     notes: tuple[str, ...] = ()  # what was done to a file's rows when they were read
+    confidence: str = "entered"  # of `power_cooling.site_facts.confidence`; shipped years say theirs
 
 
 def checked(year: Year) -> Year:
@@ -188,13 +190,19 @@ def weather_fields(year: Year) -> dict[str, object]:
         "n_hours": len(year.dry_bulb_degc),
         "rows": pack(hours),
         "notes": "\n".join(year.notes),
+        "confidence": year.confidence,
     }
+
+
+def shipped() -> list[Path]:
+    """Return the files of shipped years, those from stations first."""
+    return [*sorted(CLIMATES.glob("*.csv.gz")), *sorted(ESTIMATED.glob("*.csv.gz"))]
 
 
 @transaction.atomic
 def climates_load() -> int:
     """Load or update the shipped climates; return how many there are."""
-    paths = sorted(CLIMATES.glob("*.csv.gz"))
+    paths = shipped()
     for path in paths:
         slug = path.name.removesuffix(".csv.gz")
         Weather.objects.update_or_create(slug=slug, defaults=weather_fields(read_climate(path)) | {"site": None})
@@ -218,6 +226,8 @@ def read_climate(path: Path) -> Year:
         dry_bulb_degc=(rows[:, 0] / 10).astype(np.float32),
         relative_humidity=(rows[:, 1] / 100).astype(np.float32),
         pressure_pa=(rows[:, 2] * 10).astype(np.float32),
+        notes=tuple(note for note in header.get("notes", "").split(" | ") if note),
+        confidence=header.get("confidence", "published"),
     )
 
 
@@ -231,6 +241,8 @@ def write_climate(year: Year, path: Path) -> None:
         f"# longitude_deg: {year.longitude_deg:g}",
         f"# elevation_m: {year.elevation_m:g}",
         f"# utc_offset_h: {year.utc_offset_h:g}",
+        *([f"# confidence: {year.confidence}"] if year.confidence != "published" else []),
+        *([f"# notes: {' | '.join(year.notes)}"] if year.notes else []),
         "dry_bulb_decidegc,relative_humidity_percent,pressure_dapa",
         *(",".join(map(str, row)) for row in np.rint(rows).astype(int).tolist()),
     ]

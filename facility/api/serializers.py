@@ -84,6 +84,7 @@ class WeatherSerializer(serializers.ModelSerializer):
             "utc_offset_h",
             "n_hours",
             "notes",
+            "confidence",
         ]
         read_only_fields = fields
 

@@ -7,6 +7,7 @@ from django.db import models
 from facility.catalogue import assumed
 from facility.models.bounds import MOST_POWER_W
 from facility.models.product import product_field
+from power_cooling.site_facts.confidence import STATED, confidence_label
 
 
 class Weather(models.Model):
@@ -40,6 +41,12 @@ class Weather(models.Model):
     notes = models.TextField(
         blank=True, help_text="What was done to the file's rows when they were read, one sentence a line."
     )
+    confidence = models.CharField(
+        max_length=16,
+        default="entered",
+        choices=[(name, confidence_label(name)) for name in STATED],
+        help_text="How far the hours can be trusted: of a station, entered by you, or estimated from monthly normals.",
+    )
     rows = models.BinaryField(
         help_text="zlib of float32 (3, n_hours): dry bulb [degC], relative humidity [0-1], pressure [Pa]."
     )
@@ -50,6 +57,11 @@ class Weather(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether the hours were made from monthly normals, and results in them need a wider band."""
+        return self.confidence == "estimated"
 
 
 class Organisation(models.Model):

@@ -64,9 +64,13 @@ def yearly(cooling: str, path: Path) -> tuple[float, float]:
         np.asarray(values[::EVERY_H], dtype=float)
         for values in (year.dry_bulb_degc, year.relative_humidity, year.pressure_pa)
     )
-    weather = Weather(dry, humidity_ratio_from_relative_humidity(dry, humidity, pressure), pressure)
+    return solved(cooling, Weather(dry, humidity_ratio_from_relative_humidity(dry, humidity, pressure), pressure))
+
+
+def solved(cooling: str, weather: Weather) -> tuple[float, float]:
+    """Return PUE and WUE [l/kWh] of a hall over hours of weather."""
     site = hall(cooling)
-    c = solve_coupled(site, np.full((dry.size, 1), LOAD_FRAC), weather, feeds=feeds(site))
+    c = solve_coupled(site, np.full((weather.n_elements, 1), LOAD_FRAC), weather, feeds=feeds(site))
     return float(c.meter_power_w.sum() / c.it_power_w.sum()), float(c.water_kg_s.sum() * 3.6e6 / c.it_power_w.sum())
 
 

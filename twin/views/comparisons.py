@@ -171,6 +171,7 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
         "tornado_pending": any(sensitivity.is_pending(run) for run in runs),
         "pickable": [] if kept else pickable(request, ids),
         "questions": facts.questions,
+        "weather_cautions": facts.weather_cautions,
         "model_note": facts.model_note,
         "older": older(request, runs, columns) if facts.model_note else [],
         "side_by_side": page_parts.kept(
@@ -194,6 +195,7 @@ class ComparedFacts:
     verdict: dict[str, Any]
     served: list[Any]  # of each run
     questions: list[str]
+    weather_cautions: list[str]
     model_note: str
 
 
@@ -231,6 +233,7 @@ class RunsRead:
                 verdict=runs_verdict(self.runs, self.labels, basis=basis),
                 served=[run.details.per_workload for run in self.compared],
                 questions=[row.name for row in self.comparison.questions],
+                weather_cautions=sorted({run.details.weather_caution for run in self.compared} - {""}),
                 model_note=model_note(self.comparison.model_versions, self.letters),
             ),
         )

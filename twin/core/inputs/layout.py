@@ -129,6 +129,12 @@ class WeatherInputs:
     rows: str
     elevation_m: float | None = None  # of the station; None: older runs took its pressure as the site's
     notes: str = ""  # what was done to the file's rows when they were read, a sentence a line
+    confidence: str = "published"  # older runs knew nothing less
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether the hours were made from monthly normals and design conditions."""
+        return self.confidence == "estimated"
 
 
 @dataclass(frozen=True, slots=True)

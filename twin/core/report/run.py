@@ -135,6 +135,8 @@ def warnings(run: ReportedRun) -> list[str]:
         )
     if not run.details.solver.converged:
         cautions.append(f"The solver did not converge: {run.details.solver.message}")
+    if run.details.weather_caution:
+        cautions.append(run.details.weather_caution)
     return cautions
 
 

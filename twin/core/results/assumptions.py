@@ -12,7 +12,7 @@ from twin.core.inputs import coolant_loops, equipment, own_load, tool_calls
 from twin.core.inputs.feed_ratings import prime_feeds
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, SiteInputs
 from twin.core.results import capital
-from twin.core.results.details import Assumption
+from twin.core.results.details import WEATHER, Assumption
 from twin.core.text.field_names import OF_MODEL
 
 FIELDS_BY_KIND = {
@@ -125,7 +125,7 @@ def assumptions(
     rows = [row for entry in entries for row in _entry_rows(entry, fields_of(inputs, entry), units)]
     weather = inputs.weather
     read = " ".join([weather.source, *weather.notes.splitlines()])
-    rows.append(Assumption(weather.name, "hourly weather", weather.n_hours, "h", read, "published"))
+    rows.append(Assumption(weather.name, WEATHER, weather.n_hours, "h", read, weather.confidence))
     rows += _height_rows(inputs)
     return rows + list(_site_rows(inputs.site)) + list(_model_rows(with_tools=bool(inputs.cpu_servers)))
 

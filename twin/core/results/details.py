@@ -360,6 +360,9 @@ class ShavingRow:
     lowest_charge_frac: float  # of all energy, over the year
 
 
+WEATHER = "hourly weather"  # the field of the assumption that names a run's weather
+
+
 @dataclass(frozen=True, slots=True)
 class Assumption:
     """One input of a run."""
@@ -467,6 +470,17 @@ class RunDetails:
     confidence: str = ""
     findings: tuple[RuleFinding, ...] = ()
     n_found: Mapping[str, int] = field(default_factory=dict)  # findings of the year by severity
+
+    @property
+    def weather_caution(self) -> str:
+        """What a reader must know of the year's weather: nothing where it was measured or is a typical year."""
+        for row in self.assumptions:
+            if row.field == WEATHER and row.confidence == "estimated":
+                return (
+                    f"The weather, {row.object}, is made from monthly normals and design conditions: the bands of PUE, "
+                    "water and energy hold that. A measured year of the site is better."
+                )
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from twin.core.inputs import equipment, tool_calls
 from twin.core.inputs.admission import DEGRADE, QUEUE, Admission, queue, refuse
 from twin.core.inputs.demand import ASSUMED_PEAK_LOAD
 from twin.core.inputs.feeds import provisioned_w, rack_feeds
-from twin.core.inputs.layout import LayoutInputs
+from twin.core.inputs.layout import LayoutInputs, WeatherInputs
 from twin.core.inputs.pools import Pool
 from twin.core.inputs.storage import CACHE, SHARED
 from twin.core.provenance import Solver
@@ -44,6 +44,9 @@ from twin.core.solved import HourlyPower, Solved, Year, year_of
 from twin.core.text.numbers import quantity_text
 
 S_PER_HOUR = 3600.0
+#: Half the logarithmic 80 % band that weather estimated from monthly normals adds: of everything between IT and
+#: meter, and of water. The worst of ten real years and three plants, rounded up (`validation/estimated_weather.py`).
+ESTIMATED_WEATHER_LOG_BANDS = {"pue_overhead": 0.02, "wue": 0.04}
 ASSUMED_COOLING_BAND_FRAC = 0.2  # of everything between IT and meter: component models agree to a few percent, but
 # fouling, controls and part load of real plants do not
 ASSUMED_IT_POWER_BAND_FRAC = 0.06  # of host, switch and drive power, estimated in most data sheets
@@ -590,6 +593,11 @@ def network_rows(inputs: LayoutInputs) -> list[NetworkRow]:
     ]
 
 
+def weather_log_bands(weather: WeatherInputs) -> dict[str, float]:
+    """Return what a year of weather adds to half the logarithmic bands: nothing, unless its hours are estimated."""
+    return ESTIMATED_WEATHER_LOG_BANDS if weather.is_estimated else dict.fromkeys(ESTIMATED_WEATHER_LOG_BANDS, 0.0)
+
+
 def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[str, list[float]]:
     """Return the 80 % band of each figure that an uncertainty is known for.
 
@@ -609,11 +617,9 @@ def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[
     host = sum(part[name] for name in ("CPU, network and storage", "Server fans", "Power shelves"))
     host = host / total if total > 0 else 0.0
     facility = 1 - chips - host
-    power = float(
-        np.hypot(
-            np.hypot(chips * log_band["power"], host * ASSUMED_IT_POWER_BAND_FRAC), facility * ASSUMED_COOLING_BAND_FRAC
-        )
-    )
+    weather = weather_log_bands(year.inputs.weather)
+    overhead = float(np.hypot(ASSUMED_COOLING_BAND_FRAC, weather["pue_overhead"]))
+    power = float(np.hypot(np.hypot(chips * log_band["power"], host * ASSUMED_IT_POWER_BAND_FRAC), facility * overhead))
     fewer, more = served_band_frac(year, served)
     tokens = (np.log(fewer), np.log(more))
     per_joule = (-np.hypot(tokens[0], power), np.hypot(tokens[1], power))
@@ -628,14 +634,16 @@ def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[
         **dict.fromkeys(("itl_p50_s", "itl_p95_s"), around["itl"]),
     }
     numbers = {name: value for name, value in figures.items() if value is not None and np.isfinite(value)}
+    if weather["wue"] and numbers.get("wue_l_per_kwh"):
+        logs["wue_l_per_kwh"] = (-weather["wue"], weather["wue"])
     known = {
         name: [numbers[name] * np.exp(low), numbers[name] * np.exp(high)]
         for name, (low, high) in logs.items()
         if name in numbers
     }
     if "pue" in numbers:
-        overhead = numbers["pue"] - 1
-        known["pue"] = [1 + overhead * (1 - ASSUMED_COOLING_BAND_FRAC), 1 + overhead * (1 + ASSUMED_COOLING_BAND_FRAC)]
+        above = numbers["pue"] - 1
+        known["pue"] = [1 + above * (1 - overhead), 1 + above * (1 + overhead)]
         cap_w = year.inputs.scenario.accelerator_power_limit_w
         bank = year.table.bank
         capped_w = 0.0 if cap_w is None else bank["n_accelerators"] @ np.maximum(bank["tdp_w"] - cap_w, 0.0)

@@ -1,0 +1,1 @@
+"""Years of weather made from published climate normals."""
