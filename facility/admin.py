@@ -259,7 +259,7 @@ class FabricAdmin(PartAdmin):
     list_display = ["name", "layout", "purpose", "leaf", "spine", "rails", "oversubscription"]
     list_select_related = ["layout__site", "leaf", "spine"]
     list_filter = ["purpose"]
-    raw_id_fields = ["layout", "leaf", "spine", "optics"]
+    raw_id_fields = ["layout", "leaf", "spine", "optics", "cable"]
 
 
 @admin.register(Storage)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from django.db.models import Count, F, Q, Sum
 
-from facility.models import Cdu, CoolingPlant, CpuServer, Hall, Layout, PowerFeed, Product, Rack, Storage
+from facility.models import Cdu, CoolingPlant, CpuServer, Fabric, Hall, Layout, PowerFeed, Product, Rack, Storage
+from power_cooling.site_facts.networks import PARTS, size_fabric
+from power_cooling.site_facts.prices import price_field, unit_price_usd
 
 # Another product can stand in for one whose main rating is no more than this much larger or smaller.
 SIMILAR = (0.8, 1.5)
@@ -23,6 +25,7 @@ MAIN_RATING = {
     "busways": "continuous_power_w",
     "bess": "power_w",
     "network_switches": "switching_bits_per_s",
+    "network_cables": "length_m",
     "storage": "usable_bytes",
     "cpu_servers": "cores",
 }
@@ -84,10 +87,22 @@ def bill_of_materials(layout: Layout) -> BillOfMaterials:
 
 
 def _used(layout: Layout) -> list[tuple[int, float, str]]:
-    """Return (product, quantity, what for) of everything in a layout, in seven queries."""
+    """Return (product, quantity, what for) of everything in a layout, in a fixed number of queries."""
     used: list[tuple[int, float, str]] = []
     racks = Rack.objects.filter(hall__layout=layout).exclude(product=None)
-    used += [(row[0], row[1], "racks") for row in racks.values_list("product").annotate(n=Sum("n_systems"))]
+    systems = Product.objects.in_bulk(racks.values_list("product", flat=True).distinct())
+    n_systems = dict(racks.values_list("product").annotate(n=Sum("n_systems")))
+    fabrics = list(Fabric.objects.filter(layout=layout).select_related(*PARTS))
+    used += [
+        (key, n, "racks")
+        for key, n in n_systems.items()
+        if not (fabrics and systems[key].kind == "network_switches")  # counted by the networks below
+    ]
+    n_accelerators = sum(n * float(systems[key].fact("accelerators_per_system") or 0) for key, n in n_systems.items())
+    for fabric in fabrics:
+        parts = [getattr(fabric, part) for part in PARTS]
+        sized = size_fabric(fabric, n_accelerators, *(part.facts if part else {} for part in parts))
+        used += [(part.pk, n, fabric.name) for part, n in zip(parts, sized.counts, strict=True) if part and n]
     used += [
         (row[0], row[1], "CDUs")
         for row in Cdu.objects.filter(layout=layout).values_list("product").annotate(n=Count("pk"))
@@ -111,29 +126,27 @@ def _used(layout: Layout) -> list[tuple[int, float, str]]:
 
 
 def _item(product: Product, quantity: float, used_for: str, candidates: list[Product]) -> Item:
-    by_length = product.kind == "busways"
-    price_name = "price_estimate_usd_per_m" if by_length else "price_estimate_usd"
-    price = product.fact(price_name)
+    price = unit_price_usd(product.kind, product.facts)
     return Item(
         product=product,
         quantity=quantity,
-        unit="m" if by_length else "",
+        unit="m" if product.kind == "busways" else "",
         unit_price_usd=price,
         total_usd=None if price is None else price * quantity,
-        price_confidence=product.confidence_of(price_name),
+        price_confidence=product.confidence_of(price_field(product.kind, product.facts)),
         used_for=used_for,
-        alternatives=tuple(_alternatives(product, candidates, price_name)),
+        alternatives=tuple(_alternatives(product, candidates)),
     )
 
 
-def _alternatives(product: Product, candidates: list[Product], price_name: str) -> list[Alternative]:
+def _alternatives(product: Product, candidates: list[Product]) -> list[Alternative]:
     found = [
         Alternative(
             other.kind,
             other.slug,
             other.name,
             other.vendor,
-            other.fact(price_name),
+            unit_price_usd(other.kind, other.facts),
             other.fact("max_power_w"),
             other.confidence,
         )

@@ -273,7 +273,7 @@ class FloorFeatureViewSet(PartViewSet):
 class FabricViewSet(PartViewSet):
     """Networks between hosts, sized from the racks that stand."""
 
-    queryset = Fabric.objects.select_related("leaf", "spine", "optics").order_by("layout_id", "name")
+    queryset = Fabric.objects.select_related("leaf", "spine", "optics", "cable").order_by("layout_id", "name")
     serializer_class = serializers.FabricSerializer
     filterset_class = PartFilter
 

@@ -45,6 +45,8 @@ FIELDS: dict[str, tuple] = {
     "price_estimate_usd_per_m": (N, "Estimated price per metre."),
     "price_estimate_usd_per_kwh": (N, "Estimated price per kWh stored."),
     "lead_time_weeks": (N, "Time from order to delivery."),
+    "cable_medium": (T, "What it is made of: fibre joins transceivers, copper joins ports."),
+    "length_m": (N, "Length of one cable.", 0.1, 10_000),
     "rack_units": (N, "Height in rack units of 44.45 mm.", 0.5, 60),
     "type": (T, "Construction."),
     # Racks and servers
@@ -505,6 +507,7 @@ FIELDS: dict[str, tuple] = {
 }
 
 CHOICES: dict[str, tuple[str, ...]] = {
+    "network_cables.cable_medium": ("fibre", "copper"),
     "accelerators.cooling": ("air", "liquid", "air_or_liquid"),
     "systems.cooling": ("air", "hybrid_liquid", "liquid"),
     "systems.coolant": ("PG25",),

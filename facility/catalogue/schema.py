@@ -360,6 +360,7 @@ KINDS: dict[str, Kind] = dict(
             "checkpoints[].name checkpoints[].precision checkpoints[].attention checkpoints[].mlp "
             "checkpoints[].experts checkpoints[].extra_bytes",
         ),
+        _kind("network_cables", "Network cables", "cable_medium length_m", "weight_kg price_estimate_usd"),
         _kind(
             "network_switches",
             "Network switches",

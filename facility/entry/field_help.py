@@ -163,6 +163,7 @@ HELP: dict[str, Help] = {
     "fabric.leaf": Help("32 to 144 ports", CATALOGUE),
     "fabric.spine": Help("the leaf's kind", CATALOGUE),
     "fabric.optics": Help("empty within a rack", CATALOGUE),
+    "fabric.cable": Help("fibre of 20 m with optics, copper of 2 m without", CATALOGUE),
     "fabric.ports_per_accelerator": Help("1 scale-out, 0.25 front-end", "reference architectures of NVIDIA"),
     "fabric.port_bits_per_s": Help("400 or 800 Gbit/s", CATALOGUE),
     "fabric.rails": Help("4 or 8, the accelerators of a host", "reference architectures of NVIDIA"),

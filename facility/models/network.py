@@ -31,6 +31,12 @@ class Fabric(models.Model):
         blank=True,
         help_text="Transceiver at both ends of each cable; empty: copper.",
     )
+    cable = product_field(
+        "network_cables",
+        null=True,
+        blank=True,
+        help_text="Each of its cables: fibre between transceivers, else copper; empty: left out of the price.",
+    )
     ports_per_accelerator = models.FloatField(
         default=1,
         validators=[MinValueValidator(0.01), MaxValueValidator(16)],
@@ -61,7 +67,7 @@ class Fabric(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """A switch is no transceiver, and a transceiver is no switch."""
+        """A switch is no transceiver, a transceiver is no switch, and fibre needs transceivers."""
         if self.layout_id:
             check_stays(self, self.layout_id, "layout_id")
         for name, product, wants_one in (
@@ -72,6 +78,11 @@ class Fabric(models.Model):
             if product and (n_ports(product.facts) == 1) != wants_one:
                 wanted = "a transceiver, with one port" if wants_one else "a switch, with several ports"
                 raise ValidationError({name: f"{product} has {product.facts.get('ports')}; {name} is {wanted}."})
+        if self.cable_id and self.cable:
+            medium, wanted = self.cable.facts["cable_medium"], "fibre" if self.optics_id else "copper"
+            if medium != wanted:
+                joins = "transceivers" if self.optics_id else "ports without optics"
+                raise ValidationError({"cable": f"{self.cable} is {medium}; what joins {joins} is {wanted}."})
 
 
 def n_ports(facts: dict) -> int:

@@ -17,6 +17,7 @@ from facility.catalogue import assumed
 from facility.catalogue.schema import unit_of
 from facility.kinds import BY_TABLE
 from facility.models import Layout, Product, Rack, Site
+from power_cooling.site_facts.networks import PARTS
 from power_cooling.site_facts.ratings import continuous_rating_w
 from twin.core.inputs.layout import (
     FORMATS,
@@ -41,7 +42,7 @@ from twin.models import Scenario
 # Kinds that every run reads whole: they are short and belong to no single row of the layout.
 WHOLE_KINDS = tuple(name for name in column_names(Products) if name != "by_id")
 PRODUCT_REFERENCES = frozenset(
-    {"product_id", "air_unit_id", "heat_rejection_id", "chiller_id", "pump_id", "leaf_id", "spine_id", "optics_id"}
+    {"product_id", "air_unit_id", "heat_rejection_id", "chiller_id", "pump_id", *(f"{part}_id" for part in PARTS)}
 )
 
 # What the database calls a table of the inputs.

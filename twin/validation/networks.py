@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from facility.catalogue import entries
-from twin.core.inputs.network import FabricRow, size_fabric
+from power_cooling.site_facts.networks import size_fabric
+from twin.core.inputs.network import FabricRow
 from twin.validation.check import Check, at_most, within
 
 GROUP = "networks"
@@ -25,7 +26,7 @@ def checks(data: Path) -> Iterator[Check]:  # noqa: ARG001 published figures are
     system = entries("systems")["dgx-h100"]
     row = FabricRow(1, "Scale-out", "scale_out", 1, 1, 1, 1.0, 4e11, HOST, 1.0)
     leaf, optics = switches["nvidia-qm9700"], switches["optics-800g-dr4"]
-    sized = [size_fabric(row, nodes * HOST, leaf, leaf, optics) for nodes, _, _ in SUPERPOD]
+    sized = [size_fabric(row, nodes * HOST, leaf, leaf, optics, {}) for nodes, _, _ in SUPERPOD]
     counts = [(ours.n_leaves, ours.n_spines) for ours in sized]
     wrong = max(abs(ours[0] / leaves - 1) for ours, (_, leaves, _) in zip(counts, SUPERPOD, strict=True))
     yield at_most("Leaves of a DGX SuperPOD", GROUP, len(SUPERPOD), wrong, 0.0, "relative", "four sizes, 2023")

@@ -7,6 +7,7 @@ import pytest
 from django.core.management import call_command
 
 from facility.models import Layout
+from power_cooling.site_facts.prices import unit_price_usd
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.results import capital
 from twin.core.results.economics import (
@@ -111,7 +112,5 @@ def test_a_region_with_a_published_cost_builds_at_it(inputs):
 def test_products_without_a_price_are_named_and_batteries_are_priced_by_energy(inputs):
     items = capital.capital_items(inputs)
     assert [item.product for item in items if item.usd is None] == []
-    sheet = inputs.product(inputs.cdus[0].product_id)
-    battery = replace(sheet, kind="bess", facts={"price_estimate_usd_per_kwh": 190.0, "energy_j": 3.6e9})
-    assert capital.unit_price_usd(battery) == pytest.approx(190_000)
-    assert capital.unit_price_usd(replace(sheet, facts={})) is None
+    assert unit_price_usd("bess", {"price_estimate_usd_per_kwh": 190.0, "energy_j": 3.6e9}) == pytest.approx(190_000)
+    assert unit_price_usd("cdus", {}) is None

@@ -4,15 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from django.core.exceptions import ValidationError
 
+from facility.bill_of_materials import bill_of_materials
 from facility.catalogue import entries
 from facility.models import Fabric, Rack
 from facility.services import layout_clone, part_save
+from power_cooling.site_facts.networks import size_fabric
 from tests.small_run import small_scenario
 from tests.small_site import new_rack, product
 from twin.core.inputs.equipment import rack_table
 from twin.core.inputs.layout import layout_inputs
-from twin.core.inputs.network import FabricRow, size_fabric
+from twin.core.inputs.network import FabricRow
 from twin.core.results import capital, economics
 from twin.core.results.details import RunDetails, run_details
 from twin.core.results.figures import network_rows
@@ -43,7 +46,7 @@ def row(**changes) -> FabricRow:
 
 def test_a_superpod_of_1016_accelerators_has_the_published_switches():
     # NVIDIA DGX SuperPOD H100 reference architecture, 4 scalable units, 127 nodes: 32 leaves, 16 spines of QM9700.
-    sized = size_fabric(row(), 127 * 8, QM9700, QM9700, {})
+    sized = size_fabric(row(), 127 * 8, QM9700, QM9700, {}, {})
     assert (sized.n_host_ports, sized.n_leaves, sized.n_spines, sized.n_tiers) == (1016, 32, 16, 2)
     assert sized.n_cables == 1016 + 1016
     assert sized.max_power_w == 48 * 1720
@@ -52,7 +55,7 @@ def test_a_superpod_of_1016_accelerators_has_the_published_switches():
 
 
 def test_fast_ports_are_split_and_both_ends_of_a_cable_have_optics():
-    sized = size_fabric(row(rails=4), 1152, Q3400, Q3400, DR4)
+    sized = size_fabric(row(rails=4), 1152, Q3400, Q3400, DR4, {})
     # 72 of 144 ports down, two hosts on each: 144 on a leaf; 288 a rail are two leaves.
     assert (sized.n_leaves, sized.n_spines) == (8, 4)
     assert sized.n_optics == 2 * (1152 + 576)
@@ -60,8 +63,8 @@ def test_fast_ports_are_split_and_both_ends_of_a_cable_have_optics():
 
 
 def test_oversubscription_saves_spines_and_bandwidth():
-    lean = size_fabric(row(rails=1, oversubscription=3.0), 1024, QM9700, QM9700, {})
-    full = size_fabric(row(rails=1), 1024, QM9700, QM9700, {})
+    lean = size_fabric(row(rails=1, oversubscription=3.0), 1024, QM9700, QM9700, {}, {})
+    full = size_fabric(row(rails=1), 1024, QM9700, QM9700, {}, {})
     assert (full.n_leaves, full.n_spines) == (32, 16)
     assert (lean.n_leaves, lean.n_spines) == (22, 6)
     assert lean.bytes_per_s_per_accelerator == pytest.approx(full.bytes_per_s_per_accelerator / 3)
@@ -69,14 +72,14 @@ def test_oversubscription_saves_spines_and_bandwidth():
 
 def test_more_leaves_than_a_spine_has_ports_take_a_third_tier():
     # 4,096 ports: 128 leaves of 32 down; a folded Clos of 64 ports has as many spines and half as many cores.
-    sized = size_fabric(row(), 4096, QM9700, QM9700, {})
+    sized = size_fabric(row(), 4096, QM9700, QM9700, {}, {})
     assert (sized.n_leaves, sized.n_tiers, sized.n_spines) == (128, 3, 128 + 64)
     assert sized.n_cables == 3 * 4096
 
 
 def test_one_leaf_needs_no_spine_and_no_accelerator_no_leaf():
-    assert size_fabric(row(rails=1), 16, QM9700, QM9700, {}).n_spines == 0
-    assert size_fabric(row(), 0, QM9700, QM9700, {}).n_leaves == 0
+    assert size_fabric(row(rails=1), 16, QM9700, QM9700, {}, {}).n_spines == 0
+    assert size_fabric(row(), 0, QM9700, QM9700, {}, {}).n_leaves == 0
 
 
 @pytest.fixture
@@ -153,6 +156,44 @@ def test_a_described_network_is_bought_piece_by_piece_in_place_of_a_share(fabric
     assert built - described[economics.SYSTEMS_AND_NETWORK] == pytest.approx(
         prices.systems_price_frac * (100e6 * prices.network_frac - network_usd)
     )
+
+
+def test_the_bill_of_the_description_buys_what_a_run_counts(fabric, catalogue):
+    made, scenario = fabric
+    layout = made.layout
+    made.cable = product("network_cables", "fibre-mpo-os2-20m")
+    part_save(part=made)
+    inputs = layout_inputs(snapshot(layout, scenario))
+    [sized] = inputs.networks()
+    bought = {item.product.name: item for item in bill_of_materials(layout).items}
+    counted = {item.product: item for item in capital.capital_items(inputs)}
+    assert bought.keys() == counted.keys()
+    for name, item in counted.items():
+        assert (bought[name].quantity, bought[name].total_usd) == (item.quantity, item.usd), name
+    assert bought[made.cable.name].quantity == sized.n_cables
+    assert sized.without_price == ()
+    assert sized.price_usd == sum(bought[part.name].total_usd for part in (made.leaf, made.optics, made.cable))
+
+
+def test_switches_in_racks_are_bought_once_where_networks_count_them(fabric, catalogue):
+    made, _ = fabric
+    [before] = [item for item in bill_of_materials(made.layout).items if item.product == made.leaf]
+    part_save(part=new_rack(made.layout, name="N-0", row="N", x_m=8, role="network", product=made.leaf, cdu=None))
+    [after] = [item for item in bill_of_materials(made.layout).items if item.product == made.leaf]
+    assert after.quantity == before.quantity
+    made.delete()
+    [alone] = [item for item in bill_of_materials(made.layout).items if item.product == made.leaf]
+    assert alone.quantity == 1
+
+
+def test_fibre_needs_transceivers_and_copper_none(fabric):
+    made, _ = fabric
+    made.cable = product("network_cables", "dac-800g-2m")
+    with pytest.raises(ValidationError, match="is copper; what joins transceivers is fibre"):
+        part_save(part=made)
+    made.optics, made.cable = None, product("network_cables", "fibre-mpo-os2-20m")
+    with pytest.raises(ValidationError, match="is fibre; what joins ports without optics is copper"):
+        part_save(part=made)
 
 
 def test_a_network_is_cloned_and_moves_in_the_site_file(fabric):

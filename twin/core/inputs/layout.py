@@ -11,8 +11,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from power_cooling.site_facts import ratings
+from power_cooling.site_facts.networks import PARTS, SizedFabric, size_fabric
 from twin.core.inputs.cpu_servers import CPU_ROLE, CpuServerRow, SizedCpuServers, sized_cpu_servers
-from twin.core.inputs.network import FabricRow, SizedFabric, size_fabric
+from twin.core.inputs.network import FabricRow
 from twin.core.inputs.storage import SizedStorage, StorageRow, sized_storage
 
 if TYPE_CHECKING:  # a name of type checkers' own
@@ -351,7 +352,7 @@ class LayoutInputs:
         """Return the networks, sized for the accelerators that stand, in the description's order."""
         n_accelerators = self.n_accelerators
         return [
-            size_fabric(row, n_accelerators, *(self.facts(key) for key in (row.leaf_id, row.spine_id, row.optics_id)))
+            size_fabric(row, n_accelerators, *(self.facts(getattr(row, f"{part}_id")) for part in PARTS))
             for row in self.fabrics
         ]
 

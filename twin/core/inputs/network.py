@@ -1,9 +1,6 @@
-"""Networks between hosts: switches, cables, optics, watts and dollars, counted from the racks that they join."""
+"""Networks of a layout as a run reads them; `power_cooling.site_facts.networks` sizes them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil, floor
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,91 +17,4 @@ class FabricRow:
     port_bits_per_s: float
     rails: int
     oversubscription: float
-
-
-@dataclass(frozen=True, slots=True)
-class SizedFabric:
-    """One network, sized. Watts and dollars are of its switches and transceivers together."""
-
-    name: str
-    purpose: str
-    n_host_ports: int
-    n_leaves: int
-    n_spines: int  # of all tiers above the leaves
-    n_tiers: int
-    n_cables: int
-    n_optics: int
-    max_power_w: float
-    typical_power_w: float
-    price_usd: float
-    without_price: tuple[str, ...]  # products that the price leaves out
-    bytes_per_s_per_accelerator: float  # through the spine, one way
-
-
-def size_fabric(
-    fabric: FabricRow,
-    n_accelerators: float,
-    leaf: Mapping[str, Any],
-    spine: Mapping[str, Any],
-    optics: Mapping[str, Any],
-) -> SizedFabric:
-    """Return how many switches, cables and transceivers a network takes.
-
-    Leaves have their ports split between hosts and spine in the stated proportion [1]_. Rails have leaves of their own.
-    Where a spine switch has fewer ports than there are leaves, a third tier joins the spines, as a folded Clos.
-
-    Parameters
-    ----------
-    fabric : FabricRow
-    n_accelerators : float
-    leaf, spine, optics : mapping
-        Facts of the products; empty where there is none.
-
-    References
-    ----------
-    .. [1] C. Leiserson, *Fat-Trees*, IEEE Trans. Computers C-34 (1985); NVIDIA DGX SuperPOD reference architecture.
-    """
-    host_ports = ceil(n_accelerators * fabric.ports_per_accelerator - 1e-9)
-    ports, rate = _ports(leaf)
-    split = max(floor(rate / (fabric.port_bits_per_s) + 1e-9), 1)
-    over = fabric.oversubscription
-    down = ports if not spine else max(floor(ports * over / (1 + over) + 1e-9), 1)
-    per_rail = ceil(host_ports / fabric.rails)
-    n_leaves = fabric.rails * ceil(per_rail / (down * split)) if host_ports else 0
-    uplinks, n_spines, tiers = 0, 0, 1
-    if spine and n_leaves > 1:
-        spine_ports, _ = _ports(spine)
-        uplinks = ceil(ceil(host_ports / split) / over - 1e-9)
-        tiers = 2
-        n_spines = ceil(uplinks / spine_ports)
-        if n_leaves > spine_ports:  # the spines have half their ports up to a core that joins them
-            tiers, n_spines = 3, ceil(uplinks / (spine_ports // 2)) + n_spines
-            uplinks *= 2
-    n_cables = host_ports + uplinks
-    n_optics = 2 * n_cables if optics else 0
-    bought = ((leaf, n_leaves), (spine, n_spines), (optics, n_optics))
-    return SizedFabric(
-        fabric.name,
-        fabric.purpose,
-        host_ports,
-        n_leaves,
-        n_spines,
-        tiers if host_ports else 0,
-        n_cables,
-        n_optics,
-        sum(n * float(product.get("max_power_w") or 0.0) for product, n in bought),
-        sum(n * float(product.get("typical_power_w") or 0.0) for product, n in bought),
-        sum(n * float(product.get("price_estimate_usd") or 0.0) for product, n in bought),
-        tuple(
-            name
-            for (product, n), name in zip(bought, ("leaf", "spine", "optics"), strict=True)
-            if n and not product.get("price_estimate_usd")
-        ),
-        fabric.ports_per_accelerator * fabric.port_bits_per_s / 8 / (over if spine else 1.0),
-    )
-
-
-def _ports(switch: Mapping[str, Any]) -> tuple[int, float]:
-    """Return the ports of a switch and the speed of one [bit/s]."""
-    n = int(str(switch["ports"]).split("x")[0])
-    return n, float(switch["switching_bits_per_s"]) / n
+    cable_id: int | None = None

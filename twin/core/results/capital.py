@@ -8,6 +8,8 @@ or another voltage has another cost.
 
 from dataclasses import dataclass
 
+from power_cooling.site_facts.networks import PARTS
+from power_cooling.site_facts.prices import price_field, unit_price_usd
 from twin.core.inputs.layout import LayoutInputs, ProductSheet
 
 SYSTEMS, NETWORK, STORAGE, CPU = "Systems", "Network", "Storage", "CPU servers"
@@ -15,6 +17,7 @@ POWER, COOLING = "Power", "Cooling"
 GROUPS = {
     "systems": SYSTEMS,
     "network_switches": SYSTEMS,
+    "network_cables": NETWORK,
     "storage": STORAGE,
     "cpu_servers": CPU,
     "ups": POWER,
@@ -31,7 +34,6 @@ GROUPS = {
     "warm_water_chillers": COOLING,
     "pumps": COOLING,
 }
-J_PER_KWH = 3.6e6
 PRICE_YEAR = 2026  # of the catalogue's files: all are as of November 2026
 US_ROW = "us_range"  # the published cost that regions without one of their own take
 
@@ -64,12 +66,7 @@ def used_products(inputs: LayoutInputs) -> list[tuple[int, float, str]]:
         if not (inputs.fabrics and _is_switch(inputs, product_id))  # counted by the networks below
     ]
     for row, network in zip(inputs.fabrics, inputs.networks(), strict=True):
-        counted = zip(
-            (row.leaf_id, row.spine_id, row.optics_id),
-            (network.n_leaves, network.n_spines, network.n_optics),
-            strict=True,
-        )
-        used += [(product_id, n, row.name) for product_id, n in counted]
+        used += [(getattr(row, f"{part}_id"), n, row.name) for part, n in zip(PARTS, network.counts, strict=True)]
     used += [(row.product_id, row.n_units, row.name) for row in inputs.storages]
     used += [(row.product_id, row.n_units, row.name) for row in inputs.cpu_servers]
     used += [(cdu.product_id, 1, "CDUs") for cdu in inputs.cdus]
@@ -90,24 +87,6 @@ def _is_switch(inputs: LayoutInputs, product_id: int | None) -> bool:
     return sheet is not None and sheet.kind == "network_switches"
 
 
-def price_field(sheet: ProductSheet) -> str:
-    """Return the name of the fact that a product's price is."""
-    if sheet.kind == "busways":
-        return "price_estimate_usd_per_m"
-    by_energy = sheet.kind == "bess" and sheet.facts.get("price_estimate_usd") is None
-    return "price_estimate_usd_per_kwh" if by_energy else "price_estimate_usd"
-
-
-def unit_price_usd(sheet: ProductSheet) -> float | None:
-    """Return the price of one piece, or of a metre of busway; None where the catalogue has none."""
-    field = price_field(sheet)
-    price = sheet.facts.get(field)
-    if price is not None and field == "price_estimate_usd_per_kwh":
-        energy_j = sheet.facts.get("energy_j")
-        return None if energy_j is None else float(price) * float(energy_j) / J_PER_KWH
-    return None if price is None else float(price)
-
-
 def capital_items(inputs: LayoutInputs) -> list[CapitalItem]:
     """Return what is drawn, each product once, most expensive first."""
     counts: dict[int, float] = {}
@@ -120,7 +99,7 @@ def capital_items(inputs: LayoutInputs) -> list[CapitalItem]:
     for product_id, quantity in counts.items():
         sheet = inputs.products.by_id[product_id]
         group = NETWORK if inputs.fabrics and sheet.kind == "network_switches" else GROUPS.get(sheet.kind, SYSTEMS)
-        price, field = unit_price_usd(sheet), price_field(sheet)
+        price, field = unit_price_usd(sheet.kind, sheet.facts), price_field(sheet.kind, sheet.facts)
         usd = None if price is None else price * quantity
         low, high = spread[SYSTEMS if group in (SYSTEMS, NETWORK, STORAGE, CPU) else POWER]
         items.append(

@@ -8,9 +8,9 @@ from power_cooling.electrical.peak_shaving import Shaved, shave_peaks
 from power_cooling.electrical.sources import prime_power_w
 from power_cooling.site_arrays import FloatArray
 from power_cooling.site_facts.calendar import HOURS_PER_YEAR
+from power_cooling.site_facts.prices import unit_price_usd
 from twin.core.failures.components import Component, components
 from twin.core.inputs.generation import PrimeMover, ShavingBattery, prime_movers, shaving_battery
-from twin.core.results import capital
 from twin.core.results.details import GenerationRow, ShavingRow
 from twin.core.solved import Described, Year
 
@@ -154,7 +154,8 @@ def generation_rows(
         mover = source.mover
         kwh, fuel_kwh = _kwh(source.power_w), _kwh(source.fuel_w)
         feed = next(feed for feed in year.inputs.feeds if feed.id == mover.feed_id)
-        price = capital.unit_price_usd(year.inputs.products.by_id[feed.product_id or 0])
+        sheet = year.inputs.products.by_id[feed.product_id or 0]
+        price = unit_price_usd(sheet.kind, sheet.facts)
         capital_usd = None if price is None else price * feed.n_units * plant_usd_per_usd
         fuel, upkeep = kwh and fuel_usd([source]) / kwh, kwh and maintenance_usd([source]) / kwh
         paid = None if capital_usd is None or not kwh else capital_usd * plant_payment_frac / kwh
