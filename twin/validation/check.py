@@ -40,6 +40,11 @@ def within(
     return _compared(check, group, n, value, reach, unit, note, reach[0] <= value <= reach[1])
 
 
+def set_beside(check: str, group: str, n: int, value: float, reach: Any, unit: str, note: str) -> Check:
+    """Return a value beside a published one that it is not judged by; `note` says why not."""
+    return Check(check, group, n, float(value), reach, unit, "skipped", f"set beside, not judged: {note}")
+
+
 def _compared(check: str, group: str, n: int, value: float, reach: Any, unit: str, note: str, passes: bool) -> Check:
     if n == 0:
         return Check(check, group, 0, None, reach, unit, "skipped", "the data hold no case of it")

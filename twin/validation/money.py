@@ -5,7 +5,7 @@ from pathlib import Path
 
 from facility.catalogue import entries
 from twin.core.results import capital, economics
-from twin.validation.check import Check, within
+from twin.validation.check import Check, set_beside, within
 
 GROUP = "money"
 
@@ -14,20 +14,22 @@ GROUP = "money"
 # rack with external network and SemiAnalysis 2025, 2.2 to 2.4.
 PUBLISHED = {"dgx-h100": (50_000.0, (1.4, 1.5)), "dgx-gb200-nvl72": (70_000.0, (2.2, 2.4))}
 RENTED = ("dgx-h200", "dgx-b200", "dgx-gb300-nvl72")  # set beside market rents alone
-# Published to build a facility, USD per W of IT power: publisher, year, low and high, by region. Turner & Townsend,
-# Data Centre Construction Cost Index 2025-26 (air-cooled; 7 to 10 % more for liquid); Cushman & Wakefield, Data Center
-# Development Cost Guide 2025 (19 markets of the United States, San Antonio to Reno, mean 11.7, without land, design
-# and owner-furnished equipment).
+# Published to build a facility, USD per W of IT power: publisher, year, low and high, by region. Cushman & Wakefield,
+# Data Center Development Cost Guide 2025 (19 markets of the United States with San Francisco, San Antonio to Reno, mean
+# 11.7, without land, design and owner-furnished equipment) and Asia Pacific Data Centre Construction Cost Guide 2025
+# (Tokyo and Osaka, mid 13.24). Turner & Townsend, Data Centre Construction Cost Index 2025-26 (air-cooled; 7 to 10 %
+# more for liquid).
 COST_GUIDES = {
     "us-average": ("Cushman & Wakefield, 2025", 9.3, 15.0),
     "us-virginia-pjm": ("Cushman & Wakefield, 2025", 9.3, 15.0),
     "us-texas-ercot": ("Cushman & Wakefield, 2025", 9.3, 15.0),
-    "us-california": ("Turner & Townsend, Silicon Valley, 2025-26", 13.3, 13.3),
+    "us-california": ("Cushman & Wakefield, 2025", 9.3, 15.0),
     "germany": ("Turner & Townsend, Frankfurt, 2025-26", 11.6, 11.6),
     "united-kingdom": ("Turner & Townsend, London, 2025-26", 12.0, 12.0),
-    "japan": ("Turner & Townsend, Tokyo, 2025-26", 15.2, 15.2),
+    "japan": ("Cushman & Wakefield, Tokyo and Osaka, 2025", 10.45, 16.02),
     "singapore": ("Turner & Townsend, Singapore, 2025-26", 14.5, 14.5),
 }
+SURVEY = "Turner & Townsend"  # our own regional costs come from it where it has the region's city
 JLL_USD_PER_W = 11.3  # JLL, 2026 Global Data Center Outlook: forecast mean of the world's markets in 2026
 GUIDE_REACH = 0.1  # of what one publisher says of one city: the liquid premium of 7 to 10 % lies in ours
 PUE = 1.25  # of fleets in the published cases
@@ -86,7 +88,12 @@ def _facilities() -> Iterator[Check]:
     for slug, (publisher, low, high) in COST_GUIDES.items():
         reach = (low * (1 - GUIDE_REACH), high * (1 + GUIDE_REACH))
         note = f"{publisher}: {low:g} to {high:g}" if low < high else f"{publisher}: {low:g}"
-        yield within(f"facility in {slug}", GROUP, 1, found[slug], reach, "USD/W", note)
+        row = rows[str(entries("regions")[slug].get("facility_capex") or capital.US_ROW)]
+        if publisher.startswith(SURVEY) and row["source"].startswith(SURVEY):
+            beside = f"{note}; ours begins with the same survey, so that only plant and liquid cooling differ"
+            yield set_beside(f"facility in {slug}", GROUP, 1, found[slug], reach, "USD/W", beside)
+        else:
+            yield within(f"facility in {slug}", GROUP, 1, found[slug], reach, "USD/W", note)
     mean = sum(found.values()) / len(found)
     reach = (JLL_USD_PER_W * (1 - REACH / 2), JLL_USD_PER_W * (1 + REACH / 2))
     note = f"mean of {len(found)} regions; JLL, 2026 Global Data Center Outlook: {JLL_USD_PER_W:g} in 2026"
