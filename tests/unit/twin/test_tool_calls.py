@@ -1,6 +1,7 @@
 """CPU time of tool calls: cores, servers, watts by the load, dollars, findings and the site file."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,12 +12,21 @@ from facility.models import CpuServer
 from facility.services import layout_clone, part_save
 from tests.small_run import small_scenario
 from tests.small_site import new_rack, product
+from twin.core.inputs.admission import RULES
 from twin.core.inputs.cpu_servers import CpuServerRow, sized_cpu_servers
+from twin.core.inputs.cpu_time import (
+    ASSUMED_MOST_CPU_FRAC,
+    ASSUMED_REQUEST_CORE_S,
+    CpuTime,
+    let_through_per_s,
+    request_core_s,
+    wait_s,
+)
 from twin.core.inputs.layout import layout_inputs
-from twin.core.inputs.tool_calls import ASSUMED_REQUEST_CORE_S, busy_cores, request_core_s, servers_needed
+from twin.core.inputs.tool_calls import busy_cores, servers_needed
 from twin.core.results import capital, economics
 from twin.core.results.details import CpuServersResult, RunDetails, run_details
-from twin.core.results.figures import cpu_details, money, served_in
+from twin.core.results.figures import cpu_details, figures_of_merit, money, served_in
 from twin.core.results.findings import run_findings
 from twin.core.solve.estimate import estimated_year
 from twin.core.solve.simulate import described
@@ -46,6 +56,37 @@ def test_servers_add_up_and_keep_a_reserve():
     assert servers_needed(1536 * 0.7, [sized]) == 4
     assert servers_needed(1536 * 0.7 + 1, [sized]) == 5
     assert servers_needed(100.0, []) is None
+
+
+def erlang_wait(cores: int, busy_frac: float) -> float:
+    """Return the mean wait over the mean visit of M/M/c, by Erlang's recursion."""
+    offered, blocked = cores * busy_frac, 1.0
+    for k in range(1, cores + 1):
+        blocked = offered * blocked / (k + offered * blocked)
+    return blocked / (1 - busy_frac * (1 - blocked)) / (cores * (1 - busy_frac))
+
+
+@pytest.mark.parametrize("cores", [1, 2, 8, 64, 768])
+@pytest.mark.parametrize("busy_frac", [0.5, 0.8, 0.9, 0.94])
+def test_visits_wait_for_cores_as_erlang_says(cores, busy_frac):
+    cpus = [CpuTime(core_s=2.0, visits=1.0, cores=float(cores))]
+    waited = wait_s(cpus, np.array([[cores * busy_frac / 2.0]]))[0, 0] / 2.0
+    exact = erlang_wait(cores, busy_frac)
+    assert abs(waited - exact) <= max(0.1 * exact, 0.02)  # of a visit: the approximation's own error
+
+
+def test_nobody_waits_for_servers_that_are_not_described():
+    assert wait_s([CpuTime(2.0, 3.0, np.inf)], np.array([[5.0]])) == 0
+    assert let_through_per_s([CpuTime(2.0, 3.0, np.inf)], np.array([[5.0]])) == np.inf
+
+
+def test_cores_go_to_use_cases_by_the_cpu_time_that_they_want():
+    cpus = [CpuTime(core_s=3.0, visits=2.0, cores=100.0), CpuTime(core_s=1.0, visits=1.0, cores=100.0)]
+    wanted = np.array([[40.0, 80.0], [10.0, 20.0], [0.0, 0.0]])
+    through = let_through_per_s(cpus, wanted)
+    assert through[0] @ [3.0, 1.0] == pytest.approx(100 * ASSUMED_MOST_CPU_FRAC)
+    assert through[0] == pytest.approx(wanted[0] * 95 / 200)
+    assert np.all(through[1:] > wanted[1:])
 
 
 def with_servers(stored, n_units):
@@ -86,7 +127,7 @@ def test_servers_draw_by_the_demand_and_cost_their_price(years):
     details = cpu_details(many, served_in(many))
     assert more_w.mean() == pytest.approx(details["cpu_mean_power_w"], rel=0.01)
     assert 60 * 270 <= more_w.min() < more_w.max() <= 60 * 1350
-    busy = busy_cores(many.inputs, many.pools, served_in(many).requests_per_s)
+    busy = busy_cores(many.pools, served_in(many).requests_per_s)
     assert np.corrcoef(more_w, busy)[0, 1] > 0.99
     assert more_w.mean() == pytest.approx(60 * 270 + 60 * 1080 * busy.mean() / (60 * 384), rel=0.01)
     before, prices, _ = money(none, served_in(none))
@@ -115,6 +156,43 @@ def test_too_few_servers_are_all_busy_and_found(years):
     row = CpuServersResult("Tools", 2, 768, 2700, 540, None, 2700.0)
     assert "run-cpu-unplaced" in {finding.rule for finding in run_findings(RunDetails(cpu_servers=(row,)))}
     assert not [f for f in run_findings(RunDetails()) if f.object_kind == "cpu_server"]
+
+
+@pytest.mark.compiled
+@pytest.mark.slow
+@pytest.mark.parametrize("admission", RULES)
+def test_fewer_servers_never_serve_users_better(sample_inputs, admission):
+    rows = []
+    for n_units in (60, 20, 12, 10, 8, 5, 3, 2):
+        stored = sample_inputs(*AGENTS)
+        stored["scenario"]["admission"] = admission
+        year = estimated_year(described(with_servers(stored, n_units)))[0]
+        served = served_in(year)
+        rows.append(figures_of_merit(year, served) | cpu_details(year, served))
+    fewer, more = (
+        ["slo_attainment_frac", "good_tokens_per_s", "output_tokens_per_s", "served_frac"],
+        ["cpu_short_hours"],
+    )
+    if admission == "queue":  # the same requests later: a flatter load draws more, and who waits waits at the door
+        more += ["ttft_p95_s", "cpu_longest_wait_s"]
+    else:  # who is let in meets idler accelerators
+        fewer.append("mean_power_w")
+    for before, after in pairwise(rows):
+        for name in fewer:
+            assert after[name] <= before[name] * (1 + 1e-9), name
+        for name in more:
+            assert after[name] >= before[name] * (1 - 1e-9), name
+    assert rows[0]["cpu_short_hours"] == 0 < rows[-1]["cpu_short_hours"]
+    assert rows[-1]["good_tokens_per_s"] < 0.5 * rows[0]["good_tokens_per_s"]
+    assert rows[-1]["cpu_servers_needed"] == rows[0]["cpu_servers_needed"]  # a shortage does not hide how many would do
+
+
+@pytest.mark.compiled
+@pytest.mark.slow
+def test_enough_servers_change_no_latency(years):
+    none, many = (served_in(years[name]) for name in ("none", "many"))
+    assert many.quantile("ttft", 0.95, slice(None)) == pytest.approx(none.quantile("ttft", 0.95, slice(None)), rel=1e-3)
+    assert many.attainment(slice(None)) == pytest.approx(none.attainment(slice(None)), rel=1e-3)
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from power_cooling.site_arrays import (
 )
 from power_cooling.site_facts.confidence import weakest
 from twin.core.inputs.admission import DEGRADE, QUEUE, queue
+from twin.core.inputs.cpu_time import CpuTime, cpu_time, let_through_per_s
 from twin.core.inputs.demand import hourly_shape, requests_per_s
 from twin.core.inputs.equipment import RackTable
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, WorkloadShare
@@ -90,12 +91,13 @@ class Pool:
     confidence: str
     source: str
     has_sessions: bool
+    cpu: CpuTime
     input_tokens: float  # per request, mean
     output_tokens: float
     longest_tokens: float | None  # of one request; None where no limit is known
     capacity_per_s: float  # requests per second of the whole pool within its targets, at full clock
     demand_per_s: FloatArray  # (n_hours,), requests that arrive
-    work_per_s: FloatArray  # (n_hours,), with those that still wait from earlier hours
+    work_per_s: FloatArray  # (n_hours,), with those that still wait from earlier hours, as CPU servers let them through
     demand_is_stated: bool  # in requests per second; else it is a share of this pool's own capacity
     admission: str  # of demand above capacity
     prompt_frac: float  # of the accelerators' time that reading prompts takes
@@ -192,7 +194,23 @@ def plan_pools(inputs: LayoutInputs, table: RackTable, n_hours: int) -> tuple[li
                 "less than one; raise its share or leave it out of the scenario"
             )
         pools += _with_demand(inputs, share, parts, n_hours)
-    return pools, rack_pool
+    return held_back(pools), rack_pool
+
+
+def held_back(pools: list[Pool]) -> list[Pool]:
+    """Return pools whose accelerators get no more work than the CPU servers let through, at full clock."""
+    wanted = np.column_stack([np.minimum(pool.work_per_s, pool.capacity_per_s) for pool in pools])
+    through = let_through_per_s([pool.cpu for pool in pools], wanted)
+    if np.all(through >= wanted):
+        return pools
+    held = []
+    for pool, most in zip(pools, through.T, strict=True):
+        work = pool.work_per_s
+        if pool.admission == QUEUE and pool.feasible:
+            waits = queue(pool.demand_per_s, np.minimum(pool.capacity_per_s, most))
+            work = pool.demand_per_s + waits.backlog / 3600.0
+        held.append(replace(pool, work_per_s=np.minimum(work, most) if pool.feasible else work))
+    return held
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,10 +430,11 @@ def _with_demand(inputs: LayoutInputs, share: WorkloadShare, parts: list[_Part],
     demand = requests_per_s(shape, mean_per_s=share.requests_per_s, peak_per_s=share.peak_load_frac * total)
     fraction = capacity / total if total > 0 else np.full(len(parts), 1 / len(parts))
     stated = share.requests_per_s is not None
-    return [_pool(inputs, entry, part, demand * f, stated) for part, f in zip(parts, fraction, strict=True)]
+    return [_pool(inputs, share, part, demand * f, stated) for part, f in zip(parts, fraction, strict=True)]
 
 
-def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: FloatArray, stated: bool) -> Pool:
+def _pool(inputs: LayoutInputs, share: WorkloadShare, part: _Part, demand_per_s: FloatArray, stated: bool) -> Pool:
+    entry = share.workload
     products, service = inputs.products, part.service
     configuration, curve = service.configuration, service.curve
     model, chip = products.models[service.model], products.accelerators[part.accelerator]
@@ -451,6 +470,7 @@ def _pool(inputs: LayoutInputs, entry: ProductSheet, part: _Part, demand_per_s: 
         confidence=weakest(sheet.confidence for sheet in used),
         source="; ".join(sheet.source for sheet in used),
         has_sessions=service.workload.sessions is not None,
+        cpu=cpu_time(inputs, share),
         input_tokens=service.workload.input_tokens,
         output_tokens=service.workload.output_tokens,
         longest_tokens=_longest(service.workload),

@@ -1,4 +1,4 @@
-"""CPU time of tool calls, routers and planners: cores that a use case keeps busy, and the servers that give them."""
+"""CPU servers by the demand: the cores that use cases keep busy, how many servers they need, and what these draw."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -8,40 +8,21 @@ import numpy as np
 from power_cooling.site_arrays import FloatArray
 from twin.core.inputs.cpu_servers import SizedCpuServers
 from twin.core.inputs.equipment import IntArray, RackTable
-from twin.core.inputs.layout import LayoutInputs, WorkloadShare
+from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.pools import Pool
 
-ASSUMED_REQUEST_CORE_S = 0.05  # CPU time of a request beside its tools: routing, tokens to text, guards, logs
 ASSUMED_BUSIEST_CPU_FRAC = 0.7  # of cores busy in the busiest hour: above, tool calls wait for one another
 
 
-def calls_per_request(share: WorkloadShare) -> float:
-    """Return the tool calls of one request of a use case: those of a turn over its requests."""
-    facts = share.workload.facts
-    return float(facts.get("tool_calls_per_turn") or 0.0) / float(facts.get("llm_calls_per_turn") or 1.0)
-
-
-def tool_core_s(share: WorkloadShare) -> float:
-    """Return the CPU time of one tool call [core s]: the scenario's, else the use case's."""
-    return float((share.workload.facts.get("tool_core_s") or 0.0) if share.tool_core_s is None else share.tool_core_s)
-
-
-def request_core_s(share: WorkloadShare) -> float:
-    """Return the CPU time of one request of a use case [core s]: its tool calls, and what each request takes."""
-    return calls_per_request(share) * tool_core_s(share) + ASSUMED_REQUEST_CORE_S
-
-
-def busy_cores(inputs: LayoutInputs, pools: Sequence[Pool], requests_per_s: FloatArray) -> FloatArray:
+def busy_cores(pools: Sequence[Pool], requests_per_s: FloatArray) -> FloatArray:
     """Return the cores that requests keep busy, on average over each hour, shape (n_hours,).
 
     Parameters
     ----------
-    inputs : LayoutInputs
     pools : sequence of Pool
     requests_per_s : ndarray, shape (n_hours, n_pools)
     """
-    of_workload = {share.workload.slug: request_core_s(share) for share in inputs.scenario.workloads}
-    return requests_per_s @ np.array([of_workload[pool.workload] for pool in pools])
+    return requests_per_s @ np.array([pool.cpu.core_s for pool in pools])
 
 
 def servers_needed(cores: float, servers: Iterable[SizedCpuServers]) -> int | None:
@@ -61,11 +42,11 @@ def cores_by_load(inputs: LayoutInputs, pools: Sequence[Pool]) -> tuple[int, flo
     """
     capacity = np.array([pool.capacity_per_s for pool in pools])
     served = np.minimum(np.stack([pool.work_per_s for pool in pools], axis=1), capacity)
-    alone = [busy_cores(inputs, [pool], served[:, [i]]).mean() for i, pool in enumerate(pools)]
+    alone = [busy_cores([pool], served[:, [i]]).mean() for i, pool in enumerate(pools)]
     busiest = int(np.argmax(alone))
     cores = sum(each.cores for each in inputs.cpus())
     load = served[:, busiest].mean() / capacity[busiest] if capacity[busiest] > 0 else 0.0
-    return busiest, min(float(busy_cores(inputs, pools, served).mean() / load / cores), 1.0) if load > 0 else 0.0
+    return busiest, min(float(busy_cores(pools, served).mean() / load / cores), 1.0) if load > 0 else 0.0
 
 
 def drawn_by_load(

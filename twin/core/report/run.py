@@ -425,11 +425,17 @@ def cpu_texts(details: RunDetails) -> list[str]:
     if not details.cpu_servers:
         return []
     units, cores = (sum(getattr(row, name) for row in details.cpu_servers) for name in ("n_units", "cores"))
-    return [
+    texts = [
         f"{units:,} CPU servers with {cores:,.0f} cores run tools, routers and planners and draw "
-        f"{quantity_text(details.cpu_mean_power_w, 'W')} on average; the busiest hour keeps "
-        f"{details.cpu_busiest_cores or 0.0:,.0f} cores busy and needs {details.cpu_servers_needed or 0:,} servers."
+        f"{quantity_text(details.cpu_mean_power_w, 'W')} on average; the busiest hour wants "
+        f"{details.cpu_busiest_cores or 0.0:,.0f} cores and needs {details.cpu_servers_needed or 0:,} servers."
     ]
+    if details.cpu_longest_wait_s is not None:
+        texts.append(
+            f"A request waits for cores {quantity_text(details.cpu_longest_wait_s, 's')} in the worst hour; in "
+            f"{details.cpu_short_hours or 0.0:,.0f} hours the cores hold requests back."
+        )
+    return texts
 
 
 def sessions_texts(run: ReportedRun) -> list[str]:

@@ -8,7 +8,7 @@ from power_cooling.availability import solve as availability
 from power_cooling.cooling import comfort, plant
 from twin.core.failures import components as failures
 from twin.core.failures.serving_losses import RESTART
-from twin.core.inputs import coolant_loops, equipment, own_load, tool_calls
+from twin.core.inputs import coolant_loops, cpu_time, equipment, own_load, tool_calls
 from twin.core.inputs.feed_ratings import prime_feeds
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, SiteInputs
 from twin.core.results import capital
@@ -179,7 +179,7 @@ def _site_rows(site: SiteInputs) -> Iterator[Assumption]:
 def _model_rows(*, with_tools: bool) -> Iterator[Assumption]:
     """Yield what the model itself assumes where no data sheet speaks."""
     drawn = (equipment, coolant_loops, own_load, plant)
-    modules = (*drawn, failures, comfort, availability, *((tool_calls,) if with_tools else ()))
+    modules = (*drawn, failures, comfort, availability, *((cpu_time, tool_calls) if with_tools else ()))
     for name, value in chain.from_iterable(vars(read).items() for read in modules):
         if name.startswith("ASSUMED_"):
             field = name.removeprefix("ASSUMED_").lower()

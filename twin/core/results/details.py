@@ -461,7 +461,9 @@ class RunDetails:
     tool_calls: tuple[ToolCallRow, ...] = ()
     cpu_mean_power_w: float | None = None  # of the CPU servers
     cpu_servers_needed: int | None = None  # of the described kind, in the busiest hour
-    cpu_busiest_cores: float | None = None
+    cpu_busiest_cores: float | None = None  # that the requests want which the accelerators would serve
+    cpu_longest_wait_s: float | None = None  # of a request for cores, mean of the worst hour
+    cpu_short_hours: float | None = None  # in which the cores hold requests back
     generation: tuple[GenerationRow, ...] = ()  # of sources that run all year
     grid_usd_per_kwh: float | None = None  # beside what they cost
     shaving: ShavingRow | None = None

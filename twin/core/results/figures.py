@@ -1,6 +1,6 @@
 """A solved year as figures of merit, series, rack arrays, limits, costs, energy flow and uncertainty."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from power_cooling.site_facts.calendar import S_PER_YEAR
 from power_cooling.site_facts.confidence import weakest
 from twin.core.failures.serving_losses import ServingLoss
 from twin.core.figures_of_merit import SERIES
-from twin.core.inputs import equipment, tool_calls
+from twin.core.inputs import cpu_time, equipment, tool_calls
 from twin.core.inputs.admission import DEGRADE, QUEUE, Admission, queue, refuse
 from twin.core.inputs.demand import ASSUMED_PEAK_LOAD
 from twin.core.inputs.feeds import provisioned_w, rack_feeds
@@ -38,7 +38,7 @@ from twin.core.results.details import (
     WorkloadRow,
 )
 from twin.core.results.hall_air import hall_air
-from twin.core.results.latency import mixture_quantile
+from twin.core.results.latency import mixture_quantile, still_in_time_frac
 from twin.core.results.throttling import throttle_margins
 from twin.core.solved import HourlyPower, Solved, Year, year_of
 from twin.core.text.numbers import quantity_text
@@ -137,39 +137,66 @@ class Served:
         self.byte_activity = np.zeros(shape)
         self._pools = pools
         self._clock, self._running = np.nan_to_num(clock_frac, nan=1.0), np.nan_to_num(available_frac)
+        for i, pool in enumerate(pools):
+            self.offered_per_s[:, i] = pool.demand_per_s
+        at_cpus = self._at_the_cpus(self.offered_per_s)
+        self.cpu_wait_s = at_cpus.wait_s
         self._kind_of_hour = np.zeros(shape, dtype=np.int64)
         self._first_of_kind: list[NDArray[np.int64]] = []
         for i, pool in enumerate(pools):
-            self.offered_per_s[:, i] = pool.demand_per_s
             if not pool.feasible:
                 self._first_of_kind.append(np.zeros(1, dtype=np.int64))
                 continue
-            clock, running = self._clock[:, i], self._running[:, i]
-            if _waits(pool, pool.demand_per_s, clock, running):
-                first = kind = np.arange(clock.size)
-            else:
-                first, kind = _kinds(pool.demand_per_s, clock, running)
+            hours = self._hours(i, self.offered_per_s, at_cpus)
+            first, kind = hours.kinds(pool)
             self._first_of_kind.append(first)
             self._kind_of_hour[:, i] = kind
-            for values, of_kind in self._columns(i, pool, clock[first], running[first], pool.demand_per_s[first]):
+            for values, of_kind in self._columns(i, pool, hours.at(first)):
                 values[:, i] = of_kind[kind]
+        # what the accelerators alone would serve
+        self.wanted_per_s = self.requests_per_s if at_cpus.wanted_per_s is None else at_cpus.wanted_per_s
         self.output_per_request = np.array([pool.output_tokens for pool in pools])
         self.input_per_request = np.array([pool.input_tokens for pool in pools])
         self.output_tokens_per_s = self.requests_per_s @ self.output_per_request  # (n_hours,)
         self.input_tokens_per_s = self.requests_per_s @ self.input_per_request
 
-    def _columns(
-        self, i: int, pool: Pool, clock: FloatArray, running: FloatArray, demand: FloatArray
-    ) -> list[tuple[FloatArray, FloatArray]]:
+    def _hours(self, i: int, demand_per_s: FloatArray, at_cpus: "_AtTheCpus") -> "_Hours":
+        return _Hours(
+            demand_per_s[:, i], self._clock[:, i], self._running[:, i], at_cpus.most_per_s[:, i], at_cpus.wait_s[:, i]
+        )
+
+    def _at_the_cpus(self, demand_per_s: FloatArray) -> "_AtTheCpus":
+        """Return what the CPU servers make of a demand, shape (n_hours, n_pools)."""
+        open_door = _AtTheCpus(
+            np.broadcast_to(np.inf, demand_per_s.shape), np.broadcast_to(0.0, demand_per_s.shape), None
+        )
+        cpus = [pool.cpu for pool in self._pools]
+        if not cpus or not np.isfinite(cpus[0].cores):
+            return open_door
+        wanted = self._served_per_s(demand_per_s, open_door)
+        most = replace(open_door, most_per_s=cpu_time.let_through_per_s(cpus, wanted))
+        return _AtTheCpus(most.most_per_s, cpu_time.wait_s(cpus, self._served_per_s(demand_per_s, most)), wanted)
+
+    def _served_per_s(self, demand_per_s: FloatArray, at_cpus: "_AtTheCpus") -> FloatArray:
+        """Return the requests per second that doors let in at a demand, each array of shape (n_hours, n_pools)."""
+        served = np.zeros(demand_per_s.shape)
+        for i, pool in enumerate(self._pools):
+            if pool.feasible:
+                served[:, i] = _admitted(pool, self._hours(i, demand_per_s, at_cpus))[0].served_per_s
+        return served
+
+    def _columns(self, i: int, pool: Pool, hours: "_Hours") -> list[tuple[FloatArray, FloatArray]]:
         """Return each of this object's arrays with what it holds of a pool at each kind of hour."""
-        capacity = pool.rate_per_s(clock, running)
-        door, load = _admitted(pool, clock, running, demand)
+        clock, running = hours.clock_frac, hours.running_frac
+        door, load = _admitted(pool, hours)
         latency = {name: pool.at(name, clock, load) for name in LATENCIES}
-        attainment = _attainment(pool, clock, load, demand, capacity, door)
-        latency["ttft_p50_s"] = latency["ttft_p50_s"] + door.wait_s
-        latency["ttft_p95_s"] = latency["ttft_p95_s"] + door.longest_wait_s
+        attainment = _attainment(pool, hours, load, door)
+        latency["ttft_p50_s"] = latency["ttft_p50_s"] + door.wait_s + hours.cpu_wait_s
+        latency["ttft_p95_s"] = (
+            latency["ttft_p95_s"] + door.longest_wait_s + cpu_time.EXPONENTIAL_P95 * hours.cpu_wait_s
+        )
         return [
-            (self.servable_per_s, capacity),
+            (self.servable_per_s, hours.rate_per_s(pool)),
             (self.requests_per_s, door.served_per_s),
             (self.refused_per_s, door.refused_per_s),
             *((self.latency[name], values) for name, values in latency.items()),
@@ -189,18 +216,20 @@ class Served:
             Demand over what this object has; hours that are alike stay so.
         """
         requests, good = np.zeros_like(self.requests_per_s), np.zeros_like(self.requests_per_s)
+        demand = self.offered_per_s * demand_frac
+        at_cpus = self._at_the_cpus(demand)
         for i, pool in enumerate(self._pools):
             if not pool.feasible:
                 continue
-            first, kind = self._first_of_kind[i], self._kind_of_hour[:, i]
-            all_demand = pool.demand_per_s * demand_frac[i]
-            if _waits(pool, all_demand, self._clock[:, i], self._running[:, i]):
-                first = kind = np.arange(kind.size)
-            clock, running, demand = self._clock[first, i], self._running[first, i], all_demand[first]
-            door, load = _admitted(pool, clock, running, demand)
+            hours = self._hours(i, demand, at_cpus)
+            if at_cpus.wanted_per_s is None and not hours.wait(pool):
+                first, kind = self._first_of_kind[i], self._kind_of_hour[:, i]
+            else:
+                first, kind = hours.kinds(pool)
+            alike = hours.at(first)
+            door, load = _admitted(pool, alike)
             requests[:, i] = door.served_per_s[kind]
-            attainment = _attainment(pool, clock, load, demand, pool.rate_per_s(clock, running), door)
-            good[:, i] = attainment[kind] * all_demand
+            good[:, i] = _attainment(pool, alike, load, door)[kind] * demand[:, i]
         made = float((requests @ self.output_per_request).sum())
         return made, float((good @ self.output_per_request).mean())
 
@@ -233,41 +262,85 @@ def served_in(year: Year) -> Served:
 
 
 LATENCIES = ("ttft_p50_s", "ttft_p95_s", "itl_p50_s", "itl_p95_s")
+MOST_KINDS = 2**60  # that numbers tell apart
 
 
-def _waits(pool: Pool, demand: FloatArray, clock: FloatArray, running: FloatArray) -> bool:
-    """Return whether requests wait from one hour to the next: then none is like another."""
-    return pool.admission == QUEUE and bool(np.any(demand > pool.rate_per_s(clock, running)))
+@dataclass(frozen=True, slots=True, eq=False)
+class _AtTheCpus:
+    """What the CPU servers let through of each pool's requests, and how long one waits there; (n_hours, n_pools)."""
+
+    most_per_s: FloatArray
+    wait_s: FloatArray
+    wanted_per_s: FloatArray | None  # what the accelerators alone would serve; None where none is described
 
 
-def _admitted(pool: Pool, clock: FloatArray, running: FloatArray, demand: FloatArray) -> tuple[Admission, FloatArray]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Hours:
+    """What decides a pool's service in some hours. Arrays have shape (n_hours,)."""
+
+    demand_per_s: FloatArray
+    clock_frac: FloatArray
+    running_frac: FloatArray
+    most_per_s: FloatArray  # that the CPU servers let through
+    cpu_wait_s: FloatArray  # of a request, for cores
+
+    def rate_per_s(self, pool: Pool) -> FloatArray:
+        """Return the requests per second that can be served within the targets."""
+        return np.minimum(pool.rate_per_s(self.clock_frac, self.running_frac), self.most_per_s)
+
+    def at(self, which: NDArray[np.int64]) -> "_Hours":
+        """Return some of the hours."""
+        return _Hours(*(getattr(self, entry.name)[which] for entry in fields(self)))
+
+    def wait(self, pool: Pool) -> bool:
+        """Return whether requests wait from one hour to the next."""
+        return pool.admission == QUEUE and bool(np.any(self.demand_per_s > self.rate_per_s(pool)))
+
+    def kinds(self, pool: Pool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the first hour of each kind, and the kind of each hour; where requests wait none is like another."""
+        if self.wait(pool):
+            every = np.arange(self.demand_per_s.size)
+            return every, every
+        return _kinds(*(getattr(self, entry.name) for entry in fields(self)))
+
+
+def _admitted(pool: Pool, hours: _Hours) -> tuple[Admission, FloatArray]:
     """Return what a pool's door lets in, and the load of what runs, each of shape (n_hours,)."""
-    full = pool.capacity_per_s * running
+    demand, clock = hours.demand_per_s, hours.clock_frac
+    full = pool.capacity_per_s * hours.running_frac
     if pool.admission == DEGRADE:
-        load = np.divide(demand, full, out=np.ones(clock.size), where=full > 0)
-        return refuse(demand, np.minimum(pool.at("served_frac", clock, load) * full, demand)), load
-    door = (queue if pool.admission == QUEUE else refuse)(demand, pool.rate_per_s(clock, running))
+        through = np.minimum(demand, hours.most_per_s)
+        load = np.divide(through, full, out=np.ones(clock.size), where=full > 0)
+        return refuse(demand, np.minimum(pool.at("served_frac", clock, load) * full, through)), load
+    door = (queue if pool.admission == QUEUE else refuse)(demand, hours.rate_per_s(pool))
     return door, np.divide(door.served_per_s, full, out=np.ones(clock.size), where=full > 0)
 
 
-def _attainment(
-    pool: Pool, clock: FloatArray, load: FloatArray, demand: FloatArray, capacity: FloatArray, door: Admission
-) -> FloatArray:
+def _attainment(pool: Pool, hours: _Hours, load: FloatArray, door: Admission) -> FloatArray:
     """Return the share of a pool's offered requests inside their targets, shape (n_hours,)."""
+    demand, clock = hours.demand_per_s, hours.clock_frac
+    ttft_p50_s = pool.at("ttft_p50_s", clock, load)
     if pool.admission == QUEUE:
-        in_time = door.in_time_frac(demand, capacity, pool.target_ttft_s - pool.at("ttft_p50_s", clock, load))
+        slack_s = pool.target_ttft_s - ttft_p50_s - hours.cpu_wait_s
+        in_time = door.in_time_frac(demand, hours.rate_per_s(pool), slack_s)
     else:  # what is turned away met no target
         in_time = np.divide(door.served_per_s, demand, out=np.ones(clock.size), where=demand > 0)
-    return pool.at("slo_attainment_frac", clock, load) * in_time
+    kept = still_in_time_frac(ttft_p50_s, pool.at("ttft_p95_s", clock, load), pool.target_ttft_s, hours.cpu_wait_s)
+    return pool.at("slo_attainment_frac", clock, load) * in_time * kept
 
 
 def _kinds(*columns: FloatArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first hour of each kind that occurs, and the kind of each hour; hours of a kind are equal in all."""
     kind = np.zeros(columns[0].size, dtype=np.int64)
+    n_kinds = 1
     for values in columns:
         if values.min() < values.max():
             alike, number = np.unique(values, return_inverse=True)
-            kind = kind * alike.size + number.reshape(-1)
+            if n_kinds * alike.size > MOST_KINDS:  # numbers run out: those that do not occur are taken out
+                occur, kind = np.unique(kind, return_inverse=True)
+                n_kinds = occur.size
+            kind = kind.reshape(-1) * alike.size + number.reshape(-1)
+            n_kinds *= alike.size
     _, first, kind = np.unique(kind, return_index=True, return_inverse=True)
     return first, kind.reshape(-1)
 
@@ -553,19 +626,19 @@ def cpu_details(year: Year, served: Served) -> dict[str, Any]:
     for share in inputs.scenario.workloads:
         of_share = [i for i, pool in enumerate(year.pools) if pool.workload == share.workload.slug]
         requests = served.requests_per_s[:, of_share].sum(axis=1)
-        calls, whole_s = tool_calls.calls_per_request(share), tool_calls.request_core_s(share)
+        calls, whole_s = cpu_time.calls_per_request(share), cpu_time.request_core_s(share)
         rows.append(
             ToolCallRow(
                 name=share.workload.name,
                 tool_calls_per_request=calls,
-                tool_core_s=tool_calls.tool_core_s(share),
+                tool_core_s=cpu_time.tool_core_s(share),
                 request_core_s=whole_s,
                 tool_calls_per_s=calls * float(requests.mean()),
                 mean_cores=whole_s * float(requests.mean()),
-                busiest_cores=whole_s * float(requests.max()),
+                busiest_cores=whole_s * float(served.wanted_per_s[:, of_share].sum(axis=1).max()),
             )
         )
-    busy = tool_calls.busy_cores(inputs, year.pools, served.requests_per_s)
+    wanted = tool_calls.busy_cores(year.pools, served.wanted_per_s)
     idle_w, most_w = (sum(getattr(each, name) for each in servers) for name in ("idle_power_w", "max_power_w"))
     mean_w = None
     if servers:
@@ -579,8 +652,10 @@ def cpu_details(year: Year, served: Served) -> dict[str, Any]:
         ),
         "tool_calls": tuple(rows),
         "cpu_mean_power_w": mean_w,
-        "cpu_servers_needed": tool_calls.servers_needed(float(busy.max()), servers),
-        "cpu_busiest_cores": float(busy.max()),
+        "cpu_servers_needed": tool_calls.servers_needed(float(wanted.max()), servers),
+        "cpu_busiest_cores": float(wanted.max()),
+        "cpu_longest_wait_s": float(served.cpu_wait_s.max()) if servers else None,
+        "cpu_short_hours": float(np.count_nonzero(wanted > cpu_time.most_cores(servers))) if servers else None,
     }
 
 

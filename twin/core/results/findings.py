@@ -179,9 +179,15 @@ def _cpu_servers(details: RunDetails) -> Iterator[RunFinding]:
             )
     units, needed = sum(row.n_units for row in details.cpu_servers), details.cpu_servers_needed
     if needed is not None and needed > units:
+        short_h, longest_s = details.cpu_short_hours or 0.0, details.cpu_longest_wait_s or 0.0
+        costs = (
+            f"in {short_h:,.0f} hours they hold requests back"
+            if short_h
+            else f"a request waits for them up to {quantity_text(longest_s, 's')}, mean of an hour"
+        )
         message = (
-            f"Tool calls and requests keep {details.cpu_busiest_cores or 0.0:,.0f} cores busy in the busiest hour: "
-            f"{needed:,} servers of this kind hold them at 70 %, {units:,} stand, so calls wait for one another."
+            f"Tool calls and requests want {details.cpu_busiest_cores or 0.0:,.0f} cores in the busiest hour: "
+            f"{needed:,} servers of this kind hold them at 70 %, {units:,} stand; {costs}."
         )
         name = details.cpu_servers[0].name
         yield RunFinding("cpu_server", name, "run-cpu-short", RISK, message, "cpu-servers", needed, units, "servers")

@@ -49,3 +49,27 @@ def mixture_quantile(p50: FloatArray, p95: FloatArray, weight: FloatArray, quant
         else:
             high = middle
     return float(np.exp(0.5 * (low + high)))
+
+
+def still_in_time_frac(p50: FloatArray, p95: FloatArray, limit: float, later: FloatArray) -> FloatArray:
+    """Return the share of what keeps a limit that still keeps it when everything comes later, shape (n_hours,).
+
+    Parameters
+    ----------
+    p50, p95 : ndarray, shape (n_hours,)
+        Of the log-normal latencies before [s].
+    limit : float
+        On them [s].
+    later : ndarray, shape (n_hours,)
+        By how much everything comes later [s].
+    """
+    late = np.asarray(later) > 0
+    if not np.any(late):
+        return np.ones(np.shape(later))
+    known = late & np.isfinite(p50) & np.isfinite(p95) & (p50 > 0)
+    median = np.log(np.where(known, p50, 1.0))
+    spread = np.maximum(np.log(np.where(known, np.maximum(p95, p50), 1.0)) - median, 1e-9) / Z95
+    left = np.maximum(limit - later, 1e-300)
+    before, after = (ndtr((np.log(at) - median) / spread) for at in (np.full(left.size, limit), left))
+    share = np.divide(after, before, out=np.zeros(left.size), where=before > 0)
+    return np.where(known, np.clip(share, 0.0, 1.0), 1.0)

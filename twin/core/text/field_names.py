@@ -186,6 +186,7 @@ VALUES = {
 OF_MODEL = {
     "aisle_air_m_per_s": ("Air speed in hot aisles", "m/s", "of the servers' outlets, at arm's length"),
     "busiest_cpu_frac": ("CPU cores busy in the busiest hour", "%", "above it tool calls wait for one another"),
+    "most_cpu_frac": ("CPU cores busy in an hour at most", "%", "what would wait longer is held at the door"),
     "request_core_s": (
         "CPU time of a request beside its tools [core s]",
         "",
