@@ -14,36 +14,18 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString
 
 from facility.models import FloorFeature
+from twin.core.charts.colours import ramp
 from twin.core.text.numbers import quantity_text
 from twin.floor.colouring import MODES, Colouring, links, unit_in, without_value
 from twin.floor.rows import FloatArray, Floor, footprint
 
-#: Viridis (matplotlib, CC0) at nine even steps: perceptually even and readable without red-green vision.
-VIRIDIS = (
-    (68, 1, 84),
-    (71, 45, 123),
-    (59, 82, 139),
-    (44, 114, 142),
-    (33, 145, 140),
-    (40, 174, 128),
-    (94, 201, 98),
-    (173, 220, 48),
-    (253, 231, 37),
-)
 N_STEPS = 33
 NO_STEP = -1
 BEYOND_PERCENT = 2.0  # of the ramp's length: room for a tick that is seen to stand outside
 STATE_WORDS = {"over": "overloaded", "throttled": "throttled", "dead": "off", "": ""}
 
 
-def ramp() -> list[str]:
-    """Return the sequential ramp as hex colours, low to high."""
-    at = np.linspace(0, len(VIRIDIS) - 1, N_STEPS)
-    channels = np.array([np.interp(at, np.arange(len(VIRIDIS)), column) for column in np.array(VIRIDIS).T]).round()
-    return ["#{:02x}{:02x}{:02x}".format(*(int(c) for c in colour)) for colour in channels.T]
-
-
-RAMP = ramp()
+RAMP = ramp(N_STEPS)
 
 
 def ramp_steps(values: FloatArray, low: float, high: float) -> np.ndarray:

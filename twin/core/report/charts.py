@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.core.charts import geometry
+from twin.core.charts.colours import ramp
 from twin.core.charts.geometry import HOURS_PER_DAY
 from twin.core.comparison.compare import Waterfall
 from twin.core.report.shapes import BAD, FAINT, GRID, INK, Band, Cells, Drawing, Line, Rect, Text, category
@@ -16,25 +17,6 @@ from twin.core.text.numbers import quantity_text, significant
 WIDTH = 500.0  # points; an A4 page between its margins
 FLOW_HEIGHT, FLOW_GAP = 190.0, 15.0  # of the energy flow, and between two nodes of a column: a line of text
 ALIKE_FRAC = 5e-3
-#: Viridis (matplotlib, CC0) at nine even steps: perceptually even and readable without red-green vision.
-VIRIDIS = (
-    (68, 1, 84),
-    (71, 45, 123),
-    (59, 82, 139),
-    (44, 114, 142),
-    (33, 145, 140),
-    (40, 174, 128),
-    (94, 201, 98),
-    (173, 220, 48),
-    (253, 231, 37),
-)
-
-
-def ramp(n_colours: int) -> tuple[str, ...]:
-    """Return the sequential colours, low to high."""
-    at = np.linspace(0, len(VIRIDIS) - 1, n_colours)
-    channels = np.array([np.interp(at, np.arange(len(VIRIDIS)), column) for column in np.array(VIRIDIS).T]).round()
-    return tuple("#{:02x}{:02x}{:02x}".format(*(int(c) for c in colour)) for colour in channels.T)
 
 
 def levels_of(values: NDArray[np.floating], n_levels: int) -> tuple[NDArray[np.int_], float, float]:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.core.charts.colours import ramp
 from twin.core.inputs.layout import CduRow, HallRow, LayoutInputs, RackColumns
-from twin.core.report.charts import WIDTH, legend, levels_of, ramp, shortened
+from twin.core.report.charts import WIDTH, legend, levels_of, shortened
 from twin.core.report.shapes import BAD, FAINT, INK, PAPER, Drawing, Line, Rect, Text, category
 from twin.core.results.object_quantities import OVER
 from twin.core.text.numbers import quantity_text
