@@ -60,8 +60,7 @@ def run_findings(details: RunDetails) -> list[RunFinding]:
         *_unsolved(details),
         *_unserved(details),
         *over,
-        *_networks(details),
-        *_storage(details),
+        *_unplaced(details),
         *_cpu_servers(details),
         *_throttled(details),
         *_failures(details),
@@ -152,31 +151,19 @@ def _over(details: RunDetails) -> Iterator[RunFinding]:
             )
 
 
-def _networks(details: RunDetails) -> Iterator[RunFinding]:
-    for row in details.network:
-        if row.unplaced_w > 0:
-            message = "Its switches and optics stand in no rack: place network racks without a product or a power."
-            yield RunFinding(
-                "fabric", row.name, "run-network-unplaced", RISK, message, "network", row.unplaced_w, 0.0, "W"
-            )
-
-
-def _storage(details: RunDetails) -> Iterator[RunFinding]:
-    for row in details.storage:
-        if row.unplaced_w > 0:
-            message = "Its units stand in no rack: place storage racks without a product or a power."
-            yield RunFinding(
-                "storage", row.name, "run-storage-unplaced", RISK, message, "storage", row.unplaced_w, 0.0, "W"
-            )
+def _unplaced(details: RunDetails) -> Iterator[RunFinding]:
+    for rows, kind, rule, where, what, racks in (
+        (details.network, "fabric", "run-network-unplaced", "network", "switches and optics", "network"),
+        (details.storage, "storage", "run-storage-unplaced", "storage", "units", "storage"),
+        (details.cpu_servers, "cpu_server", "run-cpu-unplaced", "cpu-servers", "servers", "support"),
+    ):
+        message = f"Its {what} stand in no rack: place {racks} racks without a product or a power."
+        for row in rows:
+            if row.unplaced_w > 0:
+                yield RunFinding(kind, row.name, rule, RISK, message, where, row.unplaced_w, 0.0, "W")
 
 
 def _cpu_servers(details: RunDetails) -> Iterator[RunFinding]:
-    for row in details.cpu_servers:
-        if row.unplaced_w > 0:
-            message = "Its servers stand in no rack: place support racks without a product or a power."
-            yield RunFinding(
-                "cpu_server", row.name, "run-cpu-unplaced", RISK, message, "cpu-servers", row.unplaced_w, 0.0, "W"
-            )
     units, needed = sum(row.n_units for row in details.cpu_servers), details.cpu_servers_needed
     if needed is not None and needed > units:
         short_h, longest_s = details.cpu_short_hours or 0.0, details.cpu_longest_wait_s or 0.0

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from twin.core.telemetry.quantities import QUANTITIES, Unit, point_name, unit_named
-from twin.core.telemetry.readings import MappedPoint, Proposal
+from twin.core.telemetry.readings import MappedPoint, Proposal, each_once
 
 ROOT = "BMS/v1"
 PUBLISHER = "PUB"  # the building's own; an integration writes its name there
@@ -238,23 +238,7 @@ def propose(points: Mapping[str, Mapping[str, Any]], objects: Iterable[str]) -> 
     by_id = {
         str(entry["objectId"]): str(entry.get("objectName", "")) for entry in points.values() if entry.get("objectId")
     }
-    found = [_proposal(point, metadata, there, by_id) for point, metadata in points.items()]
-    best: dict[tuple[str, str], Proposal] = {}
-    for entry in sorted((entry for entry in found if entry.mapped), key=lambda entry: -entry.confidence):
-        if entry.mapped:
-            best.setdefault((entry.mapped.object, entry.mapped.quantity), entry)
-    return [
-        entry
-        if entry.mapped is None or best[entry.mapped.object, entry.mapped.quantity] is entry
-        else Proposal(
-            None,
-            entry.point,
-            0.0,
-            f"{entry.mapped.object} {entry.mapped.quantity} is"
-            f" {best[entry.mapped.object, entry.mapped.quantity].point} already",
-        )
-        for entry in found
-    ]
+    return each_once([_proposal(point, metadata, there, by_id) for point, metadata in points.items()])
 
 
 @dataclass(frozen=True, slots=True)
