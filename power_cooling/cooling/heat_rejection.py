@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from power_cooling.compiled import broadcast, compiled
+from power_cooling.false_position import NEITHER, between, narrowed
 from power_cooling.fluids.heat_exchangers import crossflow_effectiveness_scalar
 from power_cooling.fluids.psychrometrics import (
     heat_capacity_j_per_kg_k,
@@ -120,39 +121,21 @@ def dry_cooler_supply_scalar(
             reach = (setpoint_degc + drop - air_degc) / (at_slow + drop - air_degc)
             share = 1.0 / reach
             return setpoint_degc, slow * share, slow**fan_exponent * share
-    # The supply falls monotonically with speed: Illinois regula falsi between the bracket's ends.
-    low, high = max(slow, 1e-6), 1.0
-    f_low = (
-        dry_cooler_return_scalar(heat_w, fluid_w_per_k, air_degc, air_w_per_k * low, ua_w_per_k * low**ua_exponent)
-        - drop
-        - setpoint_degc
+    # The supply falls monotonically with speed.
+    speed = max(slow, 1e-6)
+    coming = dry_cooler_return_scalar(
+        heat_w, fluid_w_per_k, air_degc, air_w_per_k * speed, ua_w_per_k * speed**ua_exponent
     )
-    f_high = full - setpoint_degc
-    speed = high
-    side = 0
+    bracket = (speed, coming - drop - setpoint_degc, 1.0, full - setpoint_degc, NEITHER)
     for _ in range(100):
-        speed = (low * f_high - high * f_low) / (f_high - f_low)
-        if not low < speed < high:
-            speed = 0.5 * (low + high)
-        f = (
-            dry_cooler_return_scalar(
-                heat_w, fluid_w_per_k, air_degc, air_w_per_k * speed, ua_w_per_k * speed**ua_exponent
-            )
-            - drop
-            - setpoint_degc
+        speed = between(bracket)
+        coming = dry_cooler_return_scalar(
+            heat_w, fluid_w_per_k, air_degc, air_w_per_k * speed, ua_w_per_k * speed**ua_exponent
         )
-        if abs(f) < 1e-11 or high - low < 1e-13:
+        f = coming - drop - setpoint_degc
+        if abs(f) < 1e-11 or bracket[2] - bracket[0] < 1e-13:
             break
-        if f < 0.0:
-            high, f_high = speed, f
-            if side == 1:
-                f_low *= 0.5
-            side = 1
-        else:
-            low, f_low = speed, f
-            if side == -1:
-                f_high *= 0.5
-            side = -1
+        bracket = narrowed(bracket, speed, f)
     return setpoint_degc, speed, speed**fan_exponent
 
 

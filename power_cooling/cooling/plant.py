@@ -33,6 +33,7 @@ from power_cooling.cooling.towers import (
     merkel_supply_scalar,
 )
 from power_cooling.cooling.york_towers import YORK_COEFFICIENTS
+from power_cooling.false_position import NEITHER, between, narrowed
 from power_cooling.fluids.heat_exchangers import crossflow_effectiveness_scalar
 from power_cooling.fluids.psychrometrics import (
     heat_capacity_scalar,
@@ -283,14 +284,6 @@ def _chiller(p: Any, heat: float, leaving: float, condenser: float) -> tuple[flo
 
 
 @compiled_part
-def _illinois_step(low: float, f_low: float, high: float, f_high: float) -> float:
-    x = (low * f_high - high * f_low) / (f_high - f_low)
-    if not low < x < high:
-        x = 0.5 * (low + high)
-    return x
-
-
-@compiled_part
 def _tower_water(p: Any, n: float) -> float:
     """Heat-capacity rate of the towers' own loop [W/K], and the plate exchanger's conductance over it."""
     return n * p.tower_water_kg_s * p.cp_j_per_kg_k
@@ -346,26 +339,15 @@ def _free_most(p: Any, n_coolers: float, n_towers: float, arriving: float, c_wat
         return n_towers * merkel_heat_scalar(arriving, cw, wb, pressure, mass, cp, ua)
     per_k = conductance_scalar(p.economiser_ua_w_per_k, c_water, n_towers * cw)
     # In series: water arrives at the tower as warm as plates and tower together need; rises with heat.
-    low, high = 0.0, per_k * (arriving - wb)
-    f_low, f_high = wb - arriving, np.inf
-    heat = high
-    side = 0
+    heat = per_k * (arriving - wb)
+    bracket = (0.0, wb - arriving, heat, np.inf, NEITHER)
     for _ in range(100):
         back = merkel_return_scalar(heat / n_towers, cw, wb, pressure, mass, cp, ua)
         f = back - heat / (n_towers * cw) + heat / per_k - arriving
-        if abs(f) < 1e-11 or high - low < 1e-9:
+        if abs(f) < 1e-11 or bracket[2] - bracket[0] < 1e-9:
             break
-        if f > 0.0:
-            high, f_high = heat, f
-            if side == 1:
-                f_low *= 0.5
-            side = 1
-        else:
-            low, f_low = heat, f
-            if side == -1:
-                f_high *= 0.5
-            side = -1
-        heat = 0.5 * (low + high) if not np.isfinite(f_high) else _illinois_step(low, f_low, high, f_high)
+        bracket = narrowed(bracket, heat, f)
+        heat = between(bracket)
     return heat
 
 
@@ -485,28 +467,16 @@ def plant_scalar(
     alone = _mechanical(p, n_towers, n_chillers, heat, 0.0, setpoint, air)
     if short > 0.0:
         # The supply floats: heat left over falls as it rises.
-        low, high = setpoint, HOTTEST_WATER_DEGC
-        f_low = short
-        f_high = _flat_out_short(p, n_coolers, n_towers, n_chillers, has_free, heat, c_water, air, high)
-        if f_high > 0.0:
-            supply = high
-        else:
-            side = 0
+        supply = HOTTEST_WATER_DEGC
+        at_hottest = _flat_out_short(p, n_coolers, n_towers, n_chillers, has_free, heat, c_water, air, supply)
+        if at_hottest <= 0.0:
+            bracket = (setpoint, short, supply, at_hottest, NEITHER)
             for _ in range(200):
-                supply = _illinois_step(low, f_low, high, f_high)
+                supply = between(bracket)
                 f = _flat_out_short(p, n_coolers, n_towers, n_chillers, has_free, heat, c_water, air, supply)
-                if abs(f) <= 1e-13 * heat or high - low < 1e-12:
+                if abs(f) <= 1e-13 * heat or bracket[2] - bracket[0] < 1e-12:
                     break
-                if f > 0.0:
-                    low, f_low = supply, f
-                    if side == 1:
-                        f_high *= 0.5
-                    side = 1
-                else:
-                    high, f_high = supply, f
-                    if side == -1:
-                        f_low *= 0.5
-                    side = -1
+                bracket = narrowed(bracket, supply, f)
     elif alone[1] >= heat:
         mechanical_w = alone[0] + alone[4] + pump
     free = 0.0

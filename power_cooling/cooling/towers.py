@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from power_cooling.compiled import broadcast, compiled
 from power_cooling.cooling.heat_rejection import Rejection
+from power_cooling.false_position import NEITHER, between, narrowed
 from power_cooling.fluids.heat_exchangers import counterflow_effectiveness_scalar
 from power_cooling.fluids.psychrometrics import (
     MOLAR_MASS_RATIO,
@@ -165,8 +166,8 @@ def merkel_heat_scalar(
 ) -> float:
     """Heat [W] that a tower takes from water arriving at `inlet_degc`; 0 at or below the wet bulb.
 
-    The leaving wet bulb is the root of a falling function between the entering wet bulb and the water, found by
-    Illinois regula falsi; it cannot run away as a fixed point may.
+    The leaving wet bulb is the root of a falling function between the entering wet bulb and the water, found by false
+    position; it cannot run away as a fixed point may.
     """
     if inlet_degc <= wet_bulb_degc or air_kg_s <= 0.0 or water_w_per_k <= 0.0 or ua_w_per_k <= 0.0:
         return 0.0
@@ -184,28 +185,17 @@ def merkel_heat_scalar(
     f_high = effectiveness * least * driving / air_kg_s - (saturated_enthalpy_scalar(high, pressure_pa) - h_in)
     if f_high >= 0.0:
         return effectiveness * least * driving
-    side = 0
+    bracket = (low, f_low, high, f_high, NEITHER)
     for _ in range(100):
-        x = (low * f_high - high * f_low) / (f_high - f_low)
-        if not low < x < high:
-            x = 0.5 * (low + high)
+        x = between(bracket)
         effectiveness, least = _merkel_effectiveness(
             x, wet_bulb_degc, water_w_per_k, pressure_pa, air_kg_s, air_cp, ua_w_per_k
         )
         heat = effectiveness * least * driving
         f = heat / air_kg_s - (saturated_enthalpy_scalar(x, pressure_pa) - h_in)
-        if abs(f) < 1e-9 or high - low < 1e-12:
+        if abs(f) < 1e-9 or bracket[2] - bracket[0] < 1e-12:
             break
-        if f > 0.0:
-            low, f_low = x, f
-            if side == 1:
-                f_high *= 0.5
-            side = 1
-        else:
-            high, f_high = x, f
-            if side == -1:
-                f_low *= 0.5
-            side = -1
+        bracket = narrowed(bracket, x, f)
     return heat
 
 
@@ -268,51 +258,26 @@ def merkel_supply_scalar(
             slow**fan_exponent * share,
             slow * share + free_convection_frac * (1.0 - share),
         )
-    low, high = slow, 1.0
-    f_low = (
-        merkel_return_scalar(
+    speed = slow
+    coming = merkel_return_scalar(
+        heat_w, water_w_per_k, wet_bulb_degc, pressure_pa, air_kg_s * speed, air_cp, ua_w_per_k * speed**air_exponent
+    )
+    bracket = (slow, coming - arriving, 1.0, full - setpoint_degc, NEITHER)
+    for _ in range(100):
+        speed = between(bracket)
+        coming = merkel_return_scalar(
             heat_w,
             water_w_per_k,
             wet_bulb_degc,
             pressure_pa,
-            air_kg_s * low,
+            air_kg_s * speed,
             air_cp,
-            ua_w_per_k * low**air_exponent,
+            ua_w_per_k * speed**air_exponent,
         )
-        - arriving
-    )
-    f_high = full - setpoint_degc
-    speed = high
-    side = 0
-    for _ in range(100):
-        if math.isfinite(f_low):
-            speed = (low * f_high - high * f_low) / (f_high - f_low)
-        if not math.isfinite(f_low) or not low < speed < high:
-            speed = 0.5 * (low + high)
-        f = (
-            merkel_return_scalar(
-                heat_w,
-                water_w_per_k,
-                wet_bulb_degc,
-                pressure_pa,
-                air_kg_s * speed,
-                air_cp,
-                ua_w_per_k * speed**air_exponent,
-            )
-            - arriving
-        )
-        if abs(f) < 1e-10 or high - low < 1e-13:
+        f = coming - arriving
+        if abs(f) < 1e-10 or bracket[2] - bracket[0] < 1e-13:
             break
-        if f < 0.0:
-            high, f_high = speed, f
-            if side == 1:
-                f_low *= 0.5
-            side = 1
-        else:
-            low, f_low = speed, f
-            if side == -1:
-                f_high *= 0.5
-            side = -1
+        bracket = narrowed(bracket, speed, f)
     return setpoint_degc, speed, speed**fan_exponent, speed
 
 

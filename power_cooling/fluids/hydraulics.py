@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from power_cooling.compiled import broadcast, compiled
+from power_cooling.false_position import NEITHER, between, narrowed
 
 FloatArray = NDArray[np.float64]
 
@@ -414,22 +415,13 @@ def solve_pump_and_manifold(
     low = 1e-6 * high
     f_low, f_high = solved(low)[0], solved(high)[0]
     flow, manifold = high, solved(high)[1]
-    side = 0
+    bracket = (low, f_low, high, f_high, NEITHER)
     for _ in range(100):
-        flow = (low * f_high - high * f_low) / (f_high - f_low)
+        flow = between(bracket)
         f, manifold = solved(flow)
-        if abs(f) < tolerance_frac * pump.shutoff_head_m or high - low < tolerance_frac * high:
+        if abs(f) < tolerance_frac * pump.shutoff_head_m or bracket[2] - bracket[0] < tolerance_frac * bracket[2]:
             break
-        if f > 0:
-            high, f_high = flow, f
-            if side == 1:
-                f_low *= 0.5
-            side = 1
-        else:
-            low, f_low = flow, f
-            if side == -1:
-                f_high *= 0.5
-            side = -1
+        bracket = narrowed(bracket, flow, f)
     return flow, float(pump.head_m(flow, speed_frac)), manifold
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from power_cooling.compiled import broadcast, compiled
+from power_cooling.false_position import NEITHER, between, narrowed
 from power_cooling.site_facts.weather import STANDARD_PRESSURE_PA, standard_pressure_pa
 
 FloatArray = NDArray[np.float64]
@@ -134,7 +135,7 @@ def dew_point_scalar(humidity_ratio: float, pressure_pa: float) -> float:
 
 @compiled
 def wet_bulb_scalar(dry_bulb_degc: float, humidity_ratio: float, pressure_pa: float) -> float:
-    """Thermodynamic wet bulb [°C]: bracketed secant between the dew point and the dry bulb."""
+    """Thermodynamic wet bulb [°C]: by false position between the dew point and the dry bulb."""
     low = dew_point_scalar(humidity_ratio, pressure_pa)
     high = dry_bulb_degc
     if low >= high:
@@ -143,24 +144,13 @@ def wet_bulb_scalar(dry_bulb_degc: float, humidity_ratio: float, pressure_pa: fl
     # Unbounded below: held at the lowest ratio, bone-dry air would meet its target at the dew point, far too cold.
     f_low = _ratio_of_wet_bulb(dry_bulb_degc, low, pressure_pa) - target
     f_high = _ratio_of_wet_bulb(dry_bulb_degc, high, pressure_pa) - target
-    side = 0
+    bracket = (low, f_low, high, f_high, NEITHER)
     t = high
     for _ in range(100):
-        if f_high - f_low == 0.0:
-            break
-        t = high - f_high * (high - low) / (f_high - f_low)
+        t = between(bracket)
         f = _ratio_of_wet_bulb(dry_bulb_degc, t, pressure_pa) - target
-        if f > 0.0:
-            high, f_high = t, f
-            if side == 1:
-                f_low *= 0.5
-            side = 1
-        else:
-            low, f_low = t, f
-            if side == -1:
-                f_high *= 0.5
-            side = -1
-        if high - low < 1e-9 or f == 0.0 or abs(f) < 1e-13:
+        bracket = narrowed(bracket, t, f)
+        if bracket[2] - bracket[0] < 1e-9 or abs(f) < 1e-13:
             break
     return t
 
