@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from power_cooling.first_use import PACKAGE, sources
+from power_cooling.linked_parts import LinkedParts
 
 FloatArray = NDArray[np.float64]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -34,8 +35,8 @@ compiled: Compiler = njit(**OPTIONS, **WITHOUT_ARRAYS, cache=True)
 # For the few that make arrays.
 compiled_with_arrays: Compiler = njit(**OPTIONS, cache=True)
 # For functions that only compiled ones call: no entry from Python, which would unpack every array of every argument,
-# and nothing on disk, because the caller's machine code holds theirs.
-PART: dict[str, Any] = {**OPTIONS, **WITHOUT_ARRAYS, "no_cpython_wrapper": True}
+# and no machine code, nor anything on disk, because the caller's holds theirs.
+PART: dict[str, Any] = {**OPTIONS, **WITHOUT_ARRAYS, "no_cpython_wrapper": True, "pipeline_class": LinkedParts}
 compiled_part: Compiler = njit(**PART)
 
 
