@@ -1,8 +1,7 @@
 """Fit of accelerator power to measured cases: what running, arithmetic and memory traffic draw of TDP less idle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from scipy.optimize import least_squares
 
 from compute.calibration.cases import CaseTable
 from compute.calibration.fitting import FREEDOM, Measured, Solved
+from compute.calibration.power_coefficients import GROUPS, group_name, is_unpacked
 from compute.steps.power import Activity, EngineStates, PowerCoefficients, engine_states, states_power_share
 from compute.steps.speculation import tokens_per_step
 
@@ -23,7 +23,7 @@ SIGMA_TERM, SIGMA_ACCELERATOR, SIGMA_UNPACKED = 0.7, 0.25, 0.5  # of logarithms
 # Blackwell more, and single ones the reverse ("spread"). Cards, cooling and engine settings differ between sweeps
 # of the same model on the same card: at equal speed and batch two such sweeps draw 399 W and 519 W. What is common to
 # them is what an unseen sweep is predicted by.
-SIGMA_GROUPS = {"spread": 0.2, "model": 0.2, "system": 0.15, "sweep": 0.15}
+SIGMA_GROUPS = dict(zip(GROUPS, (0.2, 0.2, 0.15, 0.15), strict=True))
 SIGMA_SWEEP_TERM = 0.2  # a few measured loads of a deployment say how its watts rise with load, too
 SIGMA_POWER = 0.05
 # Of accelerators without a measured case, from medians of public benchmark runs (InferenceX, aggregated, prompts up to
@@ -130,7 +130,7 @@ def fit_power(
     groups = {name: _members([group_name(name, a) for a in attributes]) for name in SIGMA_GROUPS}
     idle = np.array([c.accelerator.idle_w for c in chosen])
     tdp = np.array([c.accelerator.tdp_w for c in chosen])
-    unpacked = np.array([_is_unpacked(a) for a in attributes], dtype=bool)
+    unpacked = np.array([is_unpacked(a) for a in attributes], dtype=bool)
     here = states.take(rows)
     sizes = [3, 1, 3 * len(accelerators), 3 * len(sweeps), *(len(names) for names, _ in groups.values())]
     ends = np.cumsum(sizes)
@@ -166,50 +166,6 @@ def _triples(names: Sequence[str], values: FloatArray) -> dict[str, list[float]]
     return {name: np.round(values[3 * i : 3 * i + 3], 4).tolist() for i, name in enumerate(names)}
 
 
-def power_coefficients(fitted: Mapping[str, Any], attributes: Sequence[Mapping[str, str]]) -> PowerCoefficients:
-    """Return the power coefficients of cases from a fitted record; unknown groups deviate by nothing."""
-    terms = np.tile(np.asarray(fitted["global_log"], dtype=np.float64), (len(attributes), 1))
-    accelerator = fitted["accelerator_log"]
-    for i, case in enumerate(attributes):
-        terms[i] += accelerator.get(case["accelerator"], _generation_mean(accelerator, case))
-        terms[i, 2] += fitted.get("unpacked_log", [0.0])[0] * _is_unpacked(case)
-        terms[i] += fitted.get("sweep_terms_log", {}).get(group_name("sweep", case), [0.0])
-        terms[i] += sum(fitted.get(f"{name}_log", {}).get(group_name(name, case), [0.0])[0] for name in SIGMA_GROUPS)
-    return PowerCoefficients(*np.exp(terms).T)
-
-
-def group_name(group: str, attributes: Mapping[str, str]) -> str:
-    """Return the name of the group that a case belongs to.
-
-    `spread` is the generation with whether an instance spans several accelerators, `model` the model, `system` model
-    and accelerator, `sweep` the deployment whose runs differ in load alone.
-    """
-    if group == "spread":
-        ranks = attributes.get("ranks", "")
-        spans = "one" if set(ranks.split(".")) == {"1"} else "several" if ranks else ""
-        return f"{attributes.get('generation', '')}|{spans}"
-    depth = {"model": ("model",), "system": ("model", "accelerator")}.get(
-        group, ("model", "accelerator", "ranks", "precision", "shape")
-    )
-    return "|".join(attributes.get(name, "") for name in depth)
-
-
-def _is_unpacked(attributes: Mapping[str, str]) -> bool:
-    """Return whether weights are stored in a format that the accelerator has no arithmetic for."""
-    return attributes.get("arithmetic", attributes["precision"]) != attributes["precision"]
-
-
 def _members(names: Sequence[str]) -> tuple[list[str], IntArray]:
     unique, inverse = np.unique(np.array(names, dtype=str), return_inverse=True)
     return unique.tolist(), inverse.astype(np.int64)
-
-
-def _generation_mean(by_accelerator: Mapping[str, Sequence[float]], case: Mapping[str, str]) -> FloatArray:
-    """Return the deviation of a relative of the same generation (they share a letter and a digit), or none."""
-    relatives = [v for name, v in by_accelerator.items() if _stem(name) == _stem(case["accelerator"])]
-    return np.mean(relatives, axis=0) if relatives else np.zeros(3)
-
-
-def _stem(name: str) -> str:
-    """Return the family letter and digit of a part's name: gb300 and b200-sxm are both `b`."""
-    return name.removeprefix("g")[:1]

@@ -20,7 +20,8 @@ from compute.calibration.fitting import (
     solve_cases,
     unknown_log_values,
 )
-from compute.calibration.power_fit import CaseStates, case_states, fit_power, measured_states, power_coefficients
+from compute.calibration.power_coefficients import power_coefficients
+from compute.calibration.power_fit import CaseStates, case_states, fit_power, measured_states
 from compute.calibration.uncertainty import (
     COVERED_FRAC,
     PRIOR_NARROWING_UNITS,

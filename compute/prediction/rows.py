@@ -10,7 +10,8 @@ from compute.accelerators import Accelerator
 from compute.calibration.cases import CALIBRATED_PROTOCOL, Case, CaseTable, case_table, parse_case
 from compute.calibration.coefficients import CoefficientSet
 from compute.calibration.fitting import Solved, solve_cases
-from compute.calibration.power_fit import CaseStates, case_states, power_coefficients
+from compute.calibration.power_coefficients import power_coefficients
+from compute.calibration.power_fit import CaseStates, case_states
 from compute.calibration.run import case_power_w
 from compute.calibration.uncertainty import case_band, novelty
 from compute.model_shapes import ModelShape

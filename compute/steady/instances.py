@@ -18,7 +18,7 @@ from compute.calibration.cases import (
 )
 from compute.calibration.coefficients import CoefficientSet, split_values
 from compute.calibration.fitting import SEATS
-from compute.calibration.power_fit import power_coefficients
+from compute.calibration.power_coefficients import power_coefficients
 from compute.model_shapes import ModelShape, with_checkpoint
 from compute.steps.closed_loop import Scheduling
 from compute.steps.kv_cache import admitted_requests, kv_bytes_per_request, memory_fit, memory_reason, workspace_bytes

@@ -5,10 +5,10 @@ over the rating.
 """
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import nnls
 
 FloatArray = NDArray[np.float64]
 
@@ -78,13 +78,38 @@ def curve_from_efficiency(load_frac: ArrayLike, efficiency_frac: ArrayLike) -> L
                 f"{load[i - 1]:g}; a loss cannot fall as the load rises"
             )
     powers = [1, 2, 0] if load.size == 1 else [0, 2] if load.size == 2 else [0, 1, 2]
-    terms = np.zeros(3)
-    terms[powers], misfit = nnls(np.stack([load ** (p - 1) for p in powers], axis=1), loss / load)
+    terms, misfit = _non_negative_terms(powers, load, loss)
     if load.size == 2 and misfit > 1e-9:  # loss grows faster than the square from zero, or slower than linearly
-        terms, misfit = nnls(np.stack([load ** (p - 1) for p in (0, 1, 2)], axis=1), loss / load)
+        terms, misfit = _non_negative_terms([0, 1, 2], load, loss)
     curve = LossCurve(*(float(term) for term in terms))
     worst = float(np.max(np.abs(curve.efficiency_frac(load) - efficiency)))
     return LossCurve(curve.no_load_frac, curve.proportional_frac, curve.square_frac, worst)
+
+
+def _non_negative_terms(powers: list[int], load: FloatArray, loss: FloatArray) -> tuple[FloatArray, float]:
+    """Return the terms of no load, load and its square with least error of loss over load, none negative; that error.
+
+    The best fit is a plain one of the terms that are not 0, so each choice of them is tried. Where one point leaves
+    several the steepest is taken, as Lawson and Hanson's active sets do [1]_.
+
+    References
+    ----------
+    .. [1] C. Lawson, R. Hanson, *Solving Least Squares Problems* (1974), chapter 23. `scipy.optimize.nnls` does the
+       same, and a fifth of a second's import with it.
+    """
+    target = loss / load
+    best, least = np.zeros(3), float(np.linalg.norm(target))
+    rounding = 1e-12 * least
+    steepest_first = sorted(powers, key=lambda p: -float(load ** (p - 1.0) @ target))
+    for n in range(1, min(len(powers), load.size) + 1):
+        for chosen in combinations(steepest_first, n):
+            columns = np.stack([load ** (p - 1.0) for p in chosen], axis=1)
+            terms = np.linalg.lstsq(columns, target)[0]
+            misfit = float(np.linalg.norm(columns @ terms - target))
+            if np.all(terms >= 0) and misfit < least - rounding:
+                best, least = np.zeros(3), misfit
+                best[list(chosen)] = terms
+    return best, least
 
 
 def transformer_curve(rating_w: float, no_load_loss_w: float, load_loss_full_w: float) -> LossCurve:

@@ -25,7 +25,7 @@ from compute.calibration.fitting import (
     solve_cases,
     unknown_log_values,
 )
-from compute.calibration.power_fit import power_coefficients
+from compute.calibration.power_coefficients import power_coefficients
 from compute.calibration.run import KINDS, read_evidence
 from compute.calibration.uncertainty import (
     GROUP_NAMES,

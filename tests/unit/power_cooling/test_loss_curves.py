@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
 from power_cooling.electrical.loss_curves import (
     curve_from_efficiency,
@@ -33,6 +34,19 @@ def test_two_points_are_met_and_no_term_is_negative():
     curve = curve_from_efficiency([0.5, 1.0], [0.985, 0.978])
     assert curve.efficiency_frac([0.5, 1.0]) == pytest.approx([0.985, 0.978], abs=1e-12)
     assert min(curve.no_load_frac, curve.proportional_frac, curve.square_frac) >= 0
+
+
+def test_terms_are_those_of_non_negative_least_squares():
+    rng = np.random.default_rng(7)
+    for n, powers in ((1, [1, 2, 0]), (3, [0, 1, 2]), (5, [0, 1, 2])):
+        for _ in range(20):
+            load = np.sort(rng.choice(np.linspace(0.05, 1.2, 24), n, replace=False))
+            terms = rng.uniform(0, 0.05, 3) * (rng.random(3) < 0.7) + 1e-6
+            loss = np.maximum.accumulate((terms @ load ** [[0], [1], [2]]) * (1 + 0.05 * rng.normal(size=n)))
+            curve = curve_from_efficiency(load, load / (load + loss))
+            wanted = nnls(load[:, None] ** (np.array(powers) - 1.0), loss / load)[0]
+            found = [(curve.no_load_frac, curve.proportional_frac, curve.square_frac)[p] for p in powers]
+            assert found == pytest.approx(wanted, abs=1e-9)
 
 
 @pytest.mark.parametrize(

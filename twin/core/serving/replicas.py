@@ -10,7 +10,7 @@ from compute.accelerators import Accelerator, accelerator_from_entry, precision_
 from compute.calibration.cases import MODES, deployment_attributes, engine_name, engine_reason
 from compute.calibration.coefficients import coefficient_set, split_values
 from compute.calibration.component_timings import component_efficiencies, timings_of
-from compute.calibration.power_fit import power_coefficients
+from compute.calibration.power_coefficients import power_coefficients
 from compute.model_shapes import KV_BYTES, ModelShape, model_shape_from_entry, with_checkpoint
 from compute.replay.replicas import EngineTimes, replica_pool
 from compute.replay.run import ActivityPower, ReplicaPool
