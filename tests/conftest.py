@@ -1,12 +1,19 @@
 """Fixtures of the whole suite."""
 
+import contextlib
+import hashlib
 import os
 import shutil
+import sqlite3
+import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import django
 import pytest
+from django.conf import settings as settings_of_django
+from django.db import connection
 from hypothesis import settings
 
 # A busy machine is not a failure, and a proof of a commit must not depend on chance; at a desk chance finds more.
@@ -59,6 +66,52 @@ def _nothing_is_compiled(request: pytest.FixtureRequest) -> Iterator[None]:
         for name in COMPILED:
             patched.setattr(name, refuse)
         yield
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(django_db_keepdb: bool) -> bool:
+    """Keep the copy that `django_db_modify_db_settings` puts there: `migrate` then finds nothing to do."""
+    return django_db_keepdb or settings_of_django.EMBEDDED_DATABASE
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_use_migrations: bool, django_db_blocker) -> Iterator[None]:
+    """Leave a migrated database for later sessions, which saves each of their processes seconds of migrations.
+
+    Its name holds the migrations, so that other ones are never taken for these.
+    """
+    migrated = settings_of_django.EMBEDDED_DATABASE and django_db_use_migrations
+    if not migrated or (template := _template()).exists():
+        yield
+        return
+    fresh = template.with_suffix(f".{os.getpid()}")
+    with django_db_blocker.unblock(), contextlib.closing(sqlite3.connect(fresh)) as copy:
+        connection.ensure_connection()
+        connection.connection.backup(copy)
+    fresh.replace(template)  # atomic: another process never reads half a copy
+    yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator[None]:
+    """Put the migrated copy where this process makes its database, and remove that in the end."""
+    if not settings_of_django.EMBEDDED_DATABASE:
+        yield
+        return
+    database = Path(connection.settings_dict["TEST"]["NAME"])
+    with contextlib.suppress(FileNotFoundError):  # the first session on a machine migrates
+        shutil.copyfile(_template(), database)
+    yield
+    connection.close()
+    for path in database.parent.glob(f"{database.name}*"):  # with its journals
+        path.unlink(missing_ok=True)
+
+
+def _template() -> Path:
+    digest = hashlib.sha256(django.__version__.encode())
+    for path in sorted(REPOSITORY.glob("*/migrations/*.py")):
+        digest.update(path.read_bytes())
+    return Path(tempfile.gettempdir()) / f"twin-migrated-{os.getuid()}-{digest.hexdigest()[:16]}.sqlite3"
 
 
 @pytest.fixture(scope="session")

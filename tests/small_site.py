@@ -1,5 +1,7 @@
 """A small described site for tests: one hall with walls and air units, one plant, two CDUs, feeds A and B, no racks."""
 
+from functools import lru_cache
+
 from facility.catalogue import entries, schema
 from facility.models import (
     AirUnit,
@@ -37,8 +39,12 @@ def product(kind: str, slug: str) -> Product:
 
 def climate(slug: str = "sterling-va") -> Weather:
     """Return one shipped climate as a row."""
-    fields = weather_fields(read_climate(CLIMATES / f"{slug}.csv.gz"))
-    return Weather.objects.get_or_create(slug=slug, defaults=fields)[0]
+    return Weather.objects.get_or_create(slug=slug, defaults=_climate_fields(slug))[0]
+
+
+@lru_cache
+def _climate_fields(slug: str) -> dict:
+    return weather_fields(read_climate(CLIMATES / f"{slug}.csv.gz"))
 
 
 def small_layout(slug: str = "small") -> Layout:
