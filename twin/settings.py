@@ -315,7 +315,7 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["console"], "level": "WARNING"},
-    # A mistyped address or form is the visitor's to mend; the console tells what is ours.
+    # A mistyped address or form is the visitor's to correct; the console reports what is ours.
     "loggers": {
         "django.request": {"level": "ERROR"},
         "django.security": {"level": "WARNING"},

@@ -25,7 +25,7 @@ SURVEY = "the building's drawings"
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """Facts of one field: what is usual, from where, and what it means where the model does not say."""
+    """Facts of one field: typical value, its source, and what it means where the model does not say."""
 
     typical: str
     source: str

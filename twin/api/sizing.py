@@ -23,7 +23,7 @@ class CountSerializer(serializers.Serializer):
 
 
 class LayoutSizingSerializer(serializers.Serializer):
-    """The smallest counts that carry the design hour, and what no count mends."""
+    """The smallest counts that carry the design hour, and what more units do not fix."""
 
     counts = CountSerializer(many=True)
     left = FindingSerializer(many=True)

@@ -264,7 +264,7 @@ class AnswerSerializer(AskedSerializer):
     figures = AnswerFigureSerializer(many=True)
     margins = MarginWithPageSerializer(many=True, help_text="The tightest of each kind.")
     n_margins = serializers.IntegerField(help_text="Of all kinds.")
-    findings = AnswerFindingSerializer(many=True, help_text="Gravest first.")
+    findings = AnswerFindingSerializer(many=True, help_text="Most severe first.")
     n_findings = serializers.IntegerField()
     n_by_severity = SeverityCountsSerializer()
 

@@ -194,7 +194,7 @@ class FaultSerializer(serializers.Serializer):
     kind = serializers.CharField()
     since = serializers.CharField(help_text="ISO 8601, UTC.")
     evidence = serializers.CharField()
-    score = serializers.FloatField(help_text="Logarithm of the likelihood gained; the surest first.")
+    score = serializers.FloatField(help_text="Logarithm of the likelihood gained; most certain first.")
     tokens_lost = serializers.FloatField(allow_null=True, help_text="Since then; null where it cannot be told.")
     usd = serializers.FloatField(
         allow_null=True,
@@ -295,7 +295,7 @@ class AdviceResultSerializer(serializers.Serializer):
     advice = AdvisedSerializer(many=True)
     refused = NotAdvisedSerializer(many=True)
     before = serializers.DictField(child=serializers.FloatField(allow_null=True))
-    after = serializers.DictField(child=serializers.FloatField(allow_null=True), help_text="All of it taken.")
+    after = serializers.DictField(child=serializers.FloatField(allow_null=True), help_text="With all changes.")
     calibrated = serializers.IntegerField(help_text="Parameters that readings have shown and the layout has.")
 
 
@@ -429,7 +429,7 @@ class TelemetryComparisonViewSet(StudyViewSet):
 
 
 class DiagnosisViewSet(StudyViewSet):
-    """Faults that the readings of a site show against a layout, the surest first."""
+    """Faults that the readings of a site show against a layout, most certain first."""
 
     kind = Study.Kind.DIAGNOSIS
     address = "api-diagnosis"

@@ -44,7 +44,7 @@ def meanings(source: TelemetrySource, metadata: Metadata, objects: Iterable[str]
 
 
 def proposals(source: TelemetrySource) -> tuple[list[MappedPoint], list[Proposal]]:
-    """Return what the points of a source mean already, and what the others seem to be, the surest first."""
+    """Return what the points of a source mean already, and what the others seem to be, most certain first."""
     objects = known_objects(source.site.layouts.all())
     mapped = _mapped(source, objects)
     found = _proposed(source, source.metadata, mapped, objects)

@@ -54,7 +54,7 @@ def upload_keep(
 
 
 def proposals(upload: TelemetryUpload) -> tuple[list[reader.MappedPoint], list[reader.Proposal]]:
-    """Return what a file's points mean already, and what the others seem to be, the surest first."""
+    """Return what a file's points mean already, and what the others seem to be, most certain first."""
     site = upload.site
     objects = known_objects(site.layouts.all())
     points = reader.file_points(table_of(_text(upload), upload.name), reader.Reading(**upload.reading))

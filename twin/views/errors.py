@@ -29,5 +29,5 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """500."""
     if request.path.startswith(API):
-        return problem_answer(500, "The server made a mistake; its log says which.", request.path)
+        return problem_answer(500, "Something went wrong on the server; its log says what.", request.path)
     return defaults.server_error(request)

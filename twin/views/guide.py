@@ -15,7 +15,7 @@ SKIPPED = "guide_skipped"  # in the session
 
 @login_required
 def guide_page(request: HttpRequest) -> HttpResponse:
-    """Show where the user stands, what is wrong next and where to mend it; before the start, what it is."""
+    """Show where the user stands, what is wrong next and where to fix it; before the start, what it is."""
     site = guide.guide_site(request.user)
     state = guide.guide_state(site, request.session.get(SKIPPED, [])) if site else None
     context = {"site": site, "guide": state, "steps": guide.STEPS}
@@ -33,7 +33,7 @@ def guide_page(request: HttpRequest) -> HttpResponse:
 
 
 def compare_address(outcome: guide.Outcome) -> str:
-    """Return the address that shows the hall as found beside the mended one."""
+    """Return the address that shows the hall as found beside the fixed one."""
     return reverse("compare") + f"?runs={outcome.before.id},{outcome.after.id}"
 
 

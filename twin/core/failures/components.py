@@ -154,7 +154,7 @@ def failure_states(found: list[Component], feeds: SiteFeeds | None = None) -> li
 
     Pairs are of components of one group and, given the feeds, of those on the two sides of a rack.
 
-    Units lost to one cause are mended one by one, so that all of them are out for a part of the repair only: the
+    Units lost to one cause are repaired one by one, so that all of them are out for a part of the repair only: the
     probabilities of a component's states are those of its Markov chain, not a share of its unavailability.
 
     A utility and the generators behind it count as one group, since the second matters only after the first.

@@ -2,7 +2,7 @@
 
 Every described component may fail: its rate and repair time come from the catalogue. For each single failure, each
 pair within a group, and each common-cause loss of a whole group, the coupled solver says what capacity is left at the
-busiest hour's load in weather that only one hour in a hundred exceeds: a lost CDU is not a lost hall, flow and
+busiest hour's load in 99th-percentile (1 % design) weather: a lost CDU is not a lost hall, flow and
 temperature redistribute. Availability, how often the layout leaves full capacity and what one more unit would gain are
 exact over the joint states of all components; simulated years give the spread of what a year loses. What a component
 loses is its share of the solved states, exact to second order in the unavailabilities.

@@ -32,6 +32,7 @@ from twin.core.text.field_names import assumption_words, fact_text, field_unit, 
 from twin.core.text.numbers import band_text, date_text, is_number, quantity_text
 
 N_SHOWN = 16  # rows of long tables in page and PDF
+NOT_STORED = "Not stored for this run; run it again."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,7 +221,14 @@ def limits_section(run: ReportedRun) -> Section:
         ["Tightest first; each in its worst hour of the year."],
         tables=[
             Table("Limits", "What limits it", columns, limits, n_shown=N_SHOWN, empty="Nothing came near a limit."),
-            Table("Margins", "What is left", margin_columns, margins, n_shown=N_SHOWN, empty="This run kept none."),
+            Table(
+                "Margins",
+                "What is left",
+                margin_columns,
+                margins,
+                n_shown=N_SHOWN,
+                empty=NOT_STORED,
+            ),
             Table("Throttling", "Margin to throttling", near_columns, near, empty="No liquid-cooled accelerators."),
         ],
     )
@@ -251,7 +259,7 @@ def charts_section(run: ReportedRun) -> Section:
     if parts:
         parts.append(["Sum", "", sum(row[2] for row in parts), sum(row[3] for row in parts)])
     title = f"PUE line by line ({run.details.cooling})" if run.details.cooling else "PUE line by line"
-    tables.append(Table("PUE", title, columns, parts, empty="This run kept none."))
+    tables.append(Table("PUE", title, columns, parts, empty=NOT_STORED))
     published = rows_of(run.details.published_pue, "name", "cooling", "pue", "wue_l_per_kwh", "year", "source")
     columns = (
         *(Column(head) for head in ("Site or fleet", "Cooling")),
@@ -266,7 +274,7 @@ def charts_section(run: ReportedRun) -> Section:
         tables.append(generation_table(run.details))
     if run.details.shaving:
         tables.append(shaving_table(run.details))
-    tables.append(Table("Energy flow", "Where the energy goes", columns, flows, empty="This run kept none."))
+    tables.append(Table("Energy flow", "Where the energy goes", columns, flows, empty=NOT_STORED))
     return Section("The year", drawings=[d for d in drawings if d], tables=tables)
 
 
@@ -417,7 +425,7 @@ def tools_table(run: ReportedRun) -> Table:
     )
     names = ("name", "tool_calls_per_request", "tool_core_s", "request_core_s", "mean_cores", "busiest_cores")
     rows = rows_of(run.details.tool_calls, *names)
-    return Table("Tool calls", "Tool calls and their CPU time", columns, rows, empty="This run kept none.")
+    return Table("Tool calls", "Tool calls and their CPU time", columns, rows, empty=NOT_STORED)
 
 
 def cpu_texts(details: RunDetails) -> list[str]:
@@ -680,7 +688,7 @@ def costs_section(run: ReportedRun) -> Section:
                 "Cost to build",
                 (Column("Item"), *numbers(("Cost", "$"), ("Low", "$"), ("High", "$"))),
                 built,
-                empty="This run kept none.",
+                empty=NOT_STORED,
             ),
             Table(
                 "Own or rent",
@@ -691,7 +699,7 @@ def costs_section(run: ReportedRun) -> Section:
                     Column("Owning wins"),
                 ),
                 options,
-                empty="This run kept none.",
+                empty=NOT_STORED,
             ),
             Table(
                 "Sensitivities",

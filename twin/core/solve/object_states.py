@@ -400,7 +400,7 @@ def _beyond(values: Mapping[str, FloatArray], limits: Mapping[str, FloatArray], 
 
 
 def _state(*, over: BoolArray, dead: BoolArray, throttled: BoolArray | None = None) -> NDArray[np.int64]:
-    """Return the gravest state of each object as an index into STATES."""
+    """Return the most severe state of each object as an index into STATES."""
     state = np.zeros(over.shape, dtype=np.int64)
     if throttled is not None:
         state[throttled] = 1

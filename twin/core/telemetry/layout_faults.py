@@ -108,7 +108,7 @@ def diagnose_layout(
     offset_s: float,
     progress: Progress = lambda stage, frac: None,
 ) -> list[LayoutFault]:
-    """Return the faults that readings show, the surest first.
+    """Return the faults that readings show, most certain first.
 
     Parameters
     ----------

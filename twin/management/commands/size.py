@@ -16,7 +16,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("layout", metavar="SITE/LAYOUT")
         parser.add_argument("--take", action="store_true", help="change the layout")
-        parser.add_argument("--json", action="store_true", help="print counts and what no count mends as JSON")
+        parser.add_argument("--json", action="store_true", help="print counts and what more units do not fix as JSON")
 
     def handle(self, *args, layout: str, take: bool, json: bool, **_) -> None:
         found = named_layout(layout)
@@ -33,6 +33,6 @@ class Command(BaseCommand):
             return
         for count in sizing.counts:
             changed = f"{count.before} -> {count.after}" if count.before != count.after else str(count.after)
-            self.stdout.write(f"{count.of.name[:32]:33}{count.of.field:18}{changed:10}{count.reason}")
+            self.stdout.write(f"{count.counted.name[:32]:33}{count.counted.field:18}{changed:10}{count.reason}")
         for finding in sizing.left:
-            self.stdout.write(f"No count mends: {finding.object_name}: {finding.message}")
+            self.stdout.write(f"More units do not fix: {finding.object_name}: {finding.message}")

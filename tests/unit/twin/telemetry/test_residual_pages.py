@@ -165,7 +165,7 @@ def test_one_quantity_can_be_asked_and_an_odd_question_is_refused(compared):
     for query in ({"view": "3d"}, {"quantity": "mood"}):
         assert compared.client.get(address, query).status_code == 400
     compared.study.points.all().delete()
-    assert "Nothing is kept to colour by" in compared.client.get(address).content.decode()
+    assert "No values are stored to colour by" in compared.client.get(address).content.decode()
     Study.objects.update(kind=Study.Kind.DIAGNOSIS)
     assert compared.client.get(address).status_code == 404
 
