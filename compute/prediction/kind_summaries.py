@@ -125,7 +125,7 @@ def kind_summaries(
 def _shipped_errors(evidence: Evidence, coefficients: CoefficientSet) -> tuple[FloatArray, FloatArray]:
     """Return |predicted / measured - 1| and whether bands hold, (5, n_cases) as `QUANTITIES`, NaN if unmeasured."""
     prediction = predict_cases(evidence.table, coefficients)
-    of = {BAND_OF[name]: j for j, name in enumerate(PREDICTED)}
+    row_of = {BAND_OF[name]: j for j, name in enumerate(PREDICTED)}
     measured = {
         "itl": evidence.measured.itl_s,
         "ttft": evidence.measured.ttft_s,
@@ -136,7 +136,7 @@ def _shipped_errors(evidence: Evidence, coefficients: CoefficientSet) -> tuple[F
     measured["joules"] = measured["power"] * n_tokens
     errors, held = [], []
     for quantity in QUANTITIES:
-        j, value = of[quantity], measured[quantity]
+        j, value = row_of[quantity], measured[quantity]
         predicted = getattr(prediction, PREDICTED[j])
         errors.append(np.abs(predicted / value - 1.0))
         inside = (prediction.low[j] <= value) & (value <= prediction.high[j])

@@ -312,10 +312,10 @@ def _apart(
     return found
 
 
-def _fastest_prefill(instances: Instances, of: NDArray[np.int64], workload: Workload) -> int:
+def _fastest_prefill(instances: Instances, candidates: NDArray[np.int64], workload: Workload) -> int:
     """Return which of the instances `of` prefills most prompts per accelerator."""
     prefill_s, _ = _prefill(instances, workload)
-    return int(of[np.argmin((prefill_s * instances.work.accelerators)[of])])
+    return int(candidates[np.argmin((prefill_s * instances.work.accelerators)[candidates])])
 
 
 def _prefill(instances: Instances, workload: Workload) -> tuple[FloatArray, FloatArray]:

@@ -324,9 +324,9 @@ def _version_note(coefficients: CoefficientSet, accelerator: Accelerator, engine
     return version_note(coefficients, accelerator, name, version)
 
 
-def used_frac(unit: int, of: int) -> float:
+def used_frac(unit_accelerators: int, n_accelerators: int) -> float:
     """Return the share of a rack's or domain's accelerators that whole units take [-]."""
-    return of // unit * unit / of
+    return n_accelerators // unit_accelerators * unit_accelerators / n_accelerators
 
 
 def _chosen(

@@ -105,14 +105,14 @@ def capacity_of_states(
     def look_up(asked: IntArray) -> FloatArray:
         if asked.shape[1] != n_groups + len(members):
             raise ValueError(f"a table of {n_groups} groups and {len(members)} causes was asked for {asked.shape[1]}")
-        out = asked[:, :n_groups]
+        units_failed = asked[:, :n_groups]
         for cause, taken in enumerate(members):
-            out = np.where((asked[:, [n_groups + cause]] > 0) & taken, size, out)
-        wanted = out.astype(np.uint64) @ unit_codes(n_groups)
+            units_failed = np.where((asked[:, [n_groups + cause]] > 0) & taken, size, units_failed)
+        wanted = units_failed.astype(np.uint64) @ unit_codes(n_groups)
         at = np.minimum(np.searchsorted(codes, wanted), codes.size - 1)
-        lost = loss[np.arange(n_groups), out].sum(axis=1)
-        unsolved = np.flatnonzero((codes[at] != wanted) & (np.count_nonzero(out, axis=1) > 1))
-        lost[unsolved] = _lost_together(out[unsolved], lost[unsolved], clusters)
+        lost = loss[np.arange(n_groups), units_failed].sum(axis=1)
+        unsolved = np.flatnonzero((codes[at] != wanted) & (np.count_nonzero(units_failed, axis=1) > 1))
+        lost[unsolved] = _lost_together(units_failed[unsolved], lost[unsolved], clusters)
         return np.where(codes[at] == wanted, known[at], np.maximum(0.0, 1 - lost))
 
     return look_up

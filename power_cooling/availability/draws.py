@@ -43,13 +43,13 @@ def draw_years(tables: list[StateTable], n: int, rng: np.random.Generator) -> tu
     # The site misses what the subsystem misses that is worst off at the time.
     years = np.concatenate([np.tile(spans.year, 2) for spans, _ in short])
     hours = np.concatenate([np.append(spans.start_h, spans.end_h) for spans, _ in short])
-    of = np.repeat(np.arange(len(short)), [2 * spans.year.size for spans, _ in short])
+    source = np.repeat(np.arange(len(short)), [2 * spans.year.size for spans, _ in short])
     missing = np.concatenate([np.append(missing_frac, np.zeros_like(missing_frac)) for _, missing_frac in short])
     order = np.lexsort((missing > 0, hours, years))  # where one span ends as the next begins, first the end
-    years, hours, of, missing = years[order], hours[order], of[order], missing[order]
+    years, hours, source, missing = years[order], hours[order], source[order], missing[order]
     worst = np.zeros(years.size)
     for at in range(len(short)):
-        last = np.maximum.accumulate(np.where(of == at, np.arange(1, years.size + 1), 0))
+        last = np.maximum.accumulate(np.where(source == at, np.arange(1, years.size + 1), 0))
         worst = np.maximum(worst, np.append(0.0, missing)[last])
     # After the last end of a year nothing is missing, so that the step into the next year counts as nothing.
     lost += np.bincount(years, worst * np.diff(hours, append=0.0), minlength=n)

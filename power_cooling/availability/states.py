@@ -172,19 +172,19 @@ def ride_through_s(subsystem: Subsystem, states: IntArray) -> FloatArray:
     """Return how long storage covers each state, the least of the groups that are out [s]; 0 where none is."""
     if not subsystem.ride_through_s.any():
         return np.zeros(len(states))
-    out = (states[:, : len(subsystem.groups.names)] > 0) | _planned_out(subsystem.groups, states)
-    least = np.where(out, subsystem.ride_through_s, np.inf).min(axis=1)
+    lost = (states[:, : len(subsystem.groups.names)] > 0) | _planned_out(subsystem.groups, states)
+    least = np.where(lost, subsystem.ride_through_s, np.inf).min(axis=1)
     return np.where(np.isfinite(least), least, 0.0)
 
 
 def _planned_out(groups: RepairableGroups, states: IntArray) -> NDArray[np.bool_]:
     """Return which groups have a unit in a planned outage, shape (n_states, n_groups)."""
-    out = np.zeros((len(states), len(groups.names)), dtype=bool)
+    in_outage = np.zeros((len(states), len(groups.names)), dtype=bool)
     for c, planned in enumerate(groups.calendars()):
         which = states[:, len(groups.names) + c]
         rows = np.flatnonzero(which)
-        out[rows, planned[which[rows] - 1]] = True
-    return out
+        in_outage[rows, planned[which[rows] - 1]] = True
+    return in_outage
 
 
 def calendar_pmf(groups: RepairableGroups, planned: IntArray) -> FloatArray:

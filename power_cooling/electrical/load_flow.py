@@ -373,23 +373,23 @@ def _flat_start(network: RadialNetwork) -> ComplexArray:
 
 def _backward(network: RadialNetwork, voltage: ComplexArray, load: ComplexArray) -> tuple[ComplexArray, ComplexArray]:
     """Return series currents of the branches and the currents they take where they are fed, both (n_buses, n)."""
-    out = np.conj(load / voltage)  # grows into all that leaves each bus
-    series = np.zeros_like(out)
-    taken = np.zeros_like(out)
+    leaving = np.conj(load / voltage)  # grows into all that leaves each bus
+    series = np.zeros_like(leaving)
+    taken = np.zeros_like(leaving)
     for rows in reversed(_levels(network.depth)[1:]):
         parent = network.parent[rows]
-        series[rows] = out[rows] + network.shunt_to_pu[rows, None] * voltage[rows]
+        series[rows] = leaving[rows] + network.shunt_to_pu[rows, None] * voltage[rows]
         taken[rows] = series[rows] + network.shunt_from_pu[rows, None] * voltage[parent]
         for i in np.flatnonzero(network.is_ups[rows]) + rows.start:
-            power = (voltage[i] * np.conj(out[i])).real
+            power = (voltage[i] * np.conj(leaving[i])).real
             rating = network.rating_va[i] / _BASE_VA
             a, b, c = network.ups_loss_frac[i]
             drawn = power + rating * a + b * np.abs(power) + c / rating * power**2
             taken[i] = np.conj(drawn * (1 + 1j * network.ups_input_tangent[i]) / voltage[network.parent[i]])
-            series[i] = out[i]
+            series[i] = leaving[i]
         starts = np.flatnonzero(np.diff(parent, prepend=-1))
-        out[parent[starts]] += np.add.reduceat(taken[rows], starts, axis=0)
-    series[0] = taken[0] = out[0]
+        leaving[parent[starts]] += np.add.reduceat(taken[rows], starts, axis=0)
+    series[0] = taken[0] = leaving[0]
     return series, taken
 
 

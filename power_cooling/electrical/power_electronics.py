@@ -56,11 +56,11 @@ def converter_chain(load_w: ArrayLike, stages: tuple[ConverterStage, ...]) -> Ch
     useful = power
     losses: list[FloatArray] = []
     for stage in stages:
-        out = power * stage.children + stage.beside_w
+        output = power * stage.children + stage.beside_w
         useful = useful * stage.children + stage.beside_w
-        power = (out + stage.units * stage.constant_w) / stage.efficiency_frac
+        power = (output + stage.units * stage.constant_w) / stage.efficiency_frac
         losses = [loss * stage.children for loss in losses]
-        losses.append(power - out)
+        losses.append(power - output)
     return ChainResult(power, useful, tuple(losses))
 
 

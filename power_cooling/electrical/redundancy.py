@@ -102,15 +102,15 @@ class FailureStates:
 
     def label(self, tree: FeedTree, state: int) -> str:
         """Return the names of what is out, for people."""
-        out = [tree.names[i] for i in (self.first[state], self.second[state]) if i >= 0]
-        return " + ".join(out) if out else "intact"
+        failed = [tree.names[i] for i in (self.first[state], self.second[state]) if i >= 0]
+        return " + ".join(failed) if failed else "intact"
 
     def units_failed(self, tree: FeedTree) -> NDArray[np.int8]:
         """Return units out of service, shape (n_states, n_nodes), as `electrical.feed_losses` takes them."""
         failed = np.zeros((self.first.size, tree.n_nodes), dtype=np.int8)
-        for out in (self.first, self.second):
-            rows = np.flatnonzero(out >= 0)
-            np.add.at(failed, (rows, out[rows]), 1)
+        for nodes in (self.first, self.second):
+            rows = np.flatnonzero(nodes >= 0)
+            np.add.at(failed, (rows, nodes[rows]), 1)
         return failed
 
 
@@ -161,9 +161,9 @@ class FailureCapacity:
 
     def units_out(self, tree: FeedTree, states: FailureStates) -> NDArray[np.int8]:
         """Return units failed or opened, shape (n_states, n_nodes), as `electrical.feed_losses` takes them."""
-        out = states.units_failed(tree)
-        out[self.opened_state, self.opened_node] = tree.units[self.opened_node]
-        return out
+        failed = states.units_failed(tree)
+        failed[self.opened_state, self.opened_node] = tree.units[self.opened_node]
+        return failed
 
     def rack_served_frac(self, state: int) -> FloatArray:
         """Return the share of each rack's power that is served in a state, shape (n_racks,)."""
@@ -317,10 +317,10 @@ def _best_switching(states: FailureStates, capacity: FloatArray) -> IntArray:
     number[states.first[single]] = single
     double = np.flatnonzero(states.second >= 0)
     gain = capacity.copy()
-    for out in (states.first[double], states.second[double]):
+    for nodes in (states.first[double], states.second[double]):
         # The last writer among equals wins; sorting by capacity makes that the best one.
         order = np.argsort(capacity[double], kind="stable")
-        target, source = number[out[order]], double[order]
+        target, source = number[nodes[order]], double[order]
         found = target >= 0
         target, source = target[found], source[found]
         last = np.full(capacity.size, -1)

@@ -85,8 +85,10 @@ def node_loads(
                 load[link_node[link]] += power * shares[link]
     for i in range(live.size - 1, -1, -1):
         if feeder[i] >= 0:
-            out = load[i]
-            load[feeder[i]] += out + a[i] * capacity[i] + b[i] * abs(out) + c[i] / capacity[i] * out * out
+            carried = load[i]
+            load[feeder[i]] += (
+                carried + a[i] * capacity[i] + b[i] * abs(carried) + c[i] / capacity[i] * carried * carried
+            )
 
 
 @compiled_part
@@ -207,9 +209,9 @@ def solve_states(
     served, trial, fixed = np.zeros(n_classes), np.zeros(n_classes), np.zeros(n_classes, dtype=np.bool_)
     for state in range(first.size):
         failed[:] = 0
-        for out in (first[state], second[state]):
-            if out >= 0:
-                failed[out] += 1
+        for lost in (first[state], second[state]):
+            if lost >= 0:
+                failed[lost] += 1
         live_state(failed, parent, standby, units, live, feeder)
         state_shares(starts, link_node, link_share, link_standby, live, shares, dark)
         for i in range(n):
@@ -240,12 +242,12 @@ def solve_states(
             served[:] = 0.0
             while True:
                 node_loads(served, class_power, starts, link_node, shares, other, live, feeder, capacity, a, b, c, now)
-                out = next_to_open(now, allowed, live, slack)
-                if out < 0:
+                opened = next_to_open(now, allowed, live, slack)
+                if opened < 0:
                     break
                 opened_state.append(np.int64(state))
-                opened_node.append(np.int64(out))
-                failed[out] = units[out]
+                opened_node.append(np.int64(opened))
+                failed[opened] = units[opened]
                 live_state(failed, parent, standby, units, live, feeder)
                 state_shares(starts, link_node, link_share, link_standby, live, shares, dark)
             fixed[:] = dark

@@ -230,9 +230,9 @@ def _rack_watts(site: SiteArrays, load: FloatArray) -> _Watts:
     grid = np.linspace(0, 1, pools.static_power_w.shape[1])
     static, dynamic = np.zeros(racks.n_racks), np.zeros(racks.n_racks)
     for pool in range(pools.static_power_w.shape[0]):
-        mine = racks.pool_index == pool
-        static[mine] = np.interp(load[mine], grid, pools.static_power_w[pool])
-        dynamic[mine] = np.interp(load[mine], grid, pools.dynamic_power_w[pool])
+        in_pool = racks.pool_index == pool
+        static[in_pool] = np.interp(load[in_pool], grid, pools.static_power_w[pool])
+        dynamic[in_pool] = np.interp(load[in_pool], grid, pools.dynamic_power_w[pool])
     leakage = np.minimum(racks.leakage_frac * racks.tdp_w, static) * racks.n_accelerators * racks.count
     accelerators = (static + dynamic) * racks.n_accelerators
     other = racks.fixed_w + racks.per_load_w * load
@@ -329,8 +329,8 @@ def _facility(
     plants, halls, racks = site.plants, site.halls, site.racks
     cp = plants.cp_j_per_kg_k[plant]
     flow = float(plants.design_flow_kg_s[plant]) * cp
-    mine = np.flatnonzero(halls.plant_index == plant)
-    in_halls = np.isin(racks.hall_index, mine)
+    on_plant = np.flatnonzero(halls.plant_index == plant)
+    in_halls = np.isin(racks.hall_index, on_plant)
     all_power = float(watts.total[in_halls].sum())
     on_units = float((units.static_w + units.dynamic_w).sum())
     air_rate = halls.n_units * halls.unit_air_kg_s * AIR_CP_J_PER_KG_K
@@ -338,12 +338,12 @@ def _facility(
     coil = np.minimum(air_rate, water)
     ratio = coil / np.maximum(np.maximum(air_rate, water), 1e-9)
     ntu = halls.n_units * halls.coil_ua_w_per_k / np.maximum(coil, 1e-9)
-    air_units = float((coil * counterflow_effectiveness(ntu, ratio))[mine].sum())
+    air_units = float((coil * counterflow_effectiveness(ntu, ratio))[on_plant].sum())
     capacity, per_kelvin, sink = _rejection(site, plant, flow, dry_degc, wet_degc)
     n_racks = float(racks.count[in_halls].sum())
     # Racks may stand in halls whose air units another plant serves: this one's water is sized by their liquid heat.
     carried = max(all_power, on_units)
-    blown = float(air_rate[mine].sum())
+    blown = float(air_rate[on_plant].sum())
     supply_m3 = volumes.facility_supply_m3_per_w * carried + float(plants.tank_m3[plant])
     return (
         FacilityLoop(
@@ -357,10 +357,10 @@ def _facility(
             air_j_per_k=max(n_racks, 1.0) * volumes.rack_metal_j_per_k,
             air_w_per_k=air_units,
             air_cooled_frac=min(air_units / blown, 1.0) if blown > 0 else 1.0,
-            air_limit_degc=volumes.air_limit_degc if mine.size else math.inf,  # the air is another plant's
+            air_limit_degc=volumes.air_limit_degc if on_plant.size else math.inf,  # the air is another plant's
             # Racks without liquid and the halls' own heat warm the same air.
             fixed_air_heat_w=max(all_power - on_units, 0.0)
-            + float((halls.lighting_w + halls.extra_heat_w + halls.n_units * halls.unit_fan_w)[mine].sum()),
+            + float((halls.lighting_w + halls.extra_heat_w + halls.n_units * halls.unit_fan_w)[on_plant].sum()),
         ),
         sink,
     )

@@ -38,16 +38,16 @@ def sizing_take(*, layout: Layout, version: int | None = None, user=None) -> lis
         raise services.StaleLayout("The layout has been changed since you read it; look at its counts again.")
     changes = layout_sizing(layout).changes
     for count in changes:
-        of = count.of
-        if of.kind == CDU:
-            _cdus(layout, of.id, count.after, user)
-        elif of.kind == FEED:
-            for feed in PowerFeed.objects.filter(layout=layout, pk__in=of.alike):
-                _set(feed, of.field, count.after, user)
+        counted = count.counted
+        if counted.kind == CDU:
+            _cdus(layout, counted.id, count.after, user)
+        elif counted.kind == FEED:
+            for feed in PowerFeed.objects.filter(layout=layout, pk__in=counted.alike):
+                _set(feed, counted.field, count.after, user)
         else:
-            part = (Hall if of.kind == HALL else CoolingPlant).objects.get(pk=of.id)
-            _set(part, of.field, count.after, user)
-            if of.kind == HALL:
+            part = (Hall if counted.kind == HALL else CoolingPlant).objects.get(pk=counted.id)
+            _set(part, counted.field, count.after, user)
+            if counted.kind == HALL:
                 _undraw(part, count.after, user)
     return list(changes)
 
@@ -96,12 +96,12 @@ def _beside(last: Cdu) -> Cdu:
 
 def count_row(count: Count) -> dict[str, Any]:
     """Return a count as API and command write it."""
-    of = count.of
+    counted = count.counted
     return {
-        "object_kind": of.kind,
-        "object_id": of.id,
-        "object_name": of.name,
-        "field": of.field,
+        "object_kind": counted.kind,
+        "object_id": counted.id,
+        "object_name": counted.name,
+        "field": counted.field,
         "before": count.before,
         "after": count.after,
         "reason": count.reason,

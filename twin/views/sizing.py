@@ -44,7 +44,7 @@ def sizing_page(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         "layout": layout,
         "site": layout.site,
         "counts": [
-            {"count": count, "label": FIELD_LABELS[count.of.field], "changes": count.before != count.after}
+            {"count": count, "label": FIELD_LABELS[count.counted.field], "changes": count.before != count.after}
             for count in sizing.counts
         ],
         "n_changes": len(sizing.changes),

@@ -53,20 +53,20 @@ def test_each_count_is_the_smallest_that_no_rule_minds(sample_inputs):
     sizing = sized(inputs)
     assert not sizing.left
     assert not sized(sizing.inputs).changes
-    taken = {count.of: count.after for count in sizing.counts}
+    taken = {count.counted: count.after for count in sizing.counts}
     lowest = [count for count in sizing.counts if not count.reason.endswith(("is the least", "spare"))]
     assert len(lowest) > 5
     for count in lowest:
-        fewer = rule_findings(with_counts(inputs, taken | {count.of: count.after - 1}))
+        fewer = rule_findings(with_counts(inputs, taken | {count.counted: count.after - 1}))
         assert any(finding.severity in (BLOCKING, RISK) for finding in fewer), count
 
 
 def test_cdus_that_were_taken_away_are_counted_again(sample_inputs):
     inputs = layout_inputs(sample_inputs("sterling/gb300-nvl72"))
-    loop = next(count.of for count in sized(inputs).counts if count.of.name == "Loop 1")
+    loop = next(count.counted for count in sized(inputs).counts if count.counted.name == "Loop 1")
     short = with_counts(inputs, {loop: 2})
     assert len(short.cdus) == len(inputs.cdus) - 3
-    assert next(count.after for count in sized(short).counts if count.of.name == "Loop 1") == 5
+    assert next(count.after for count in sized(short).counts if count.counted.name == "Loop 1") == 5
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_planner_goes_from_a_wish_to_counts_and_takes_them(sites):
     client.force_login(user)
     asked = {"design": sample("gb300-nvl72").pk, "it_power_mw": "3", "name": "Wish"}
     text = client.post(reverse("layout-from-design", args=[GOLDEN]), asked, follow=True).content.decode()
-    assert "Take the 8 changes" in text
+    assert "Apply the 8 changes" in text
     layout = Layout.objects.get(name="Wish")
     answer = client.get(f"/api/layouts/{layout.pk}/sizing/").json()
     assert len([row for row in answer["counts"] if row["before"] != row["after"]]) == 8

@@ -85,8 +85,8 @@ class Difference:
         """What is different, as words."""
         words = []
         if self.state in (ONLY_A, ONLY_B):
-            of = self.thing.properties
-            words.append(of.get("Product") or of.get("Kind") or of.get("Role") or "")
+            properties = self.thing.properties
+            words.append(properties.get("Product") or properties.get("Kind") or properties.get("Role") or "")
         if any(self.moved_m):
             moves = zip(self.moved_m, (("to the left", "to the right"), ("down", "up")), strict=True)
             distances = [f"{significant(abs(d))} m {towards[d > 0]}" for d, towards in moves if d]

@@ -87,8 +87,8 @@ def commissioning_report(
 
 
 def _counts(points: Sequence[Row], limits: Limits) -> dict[str, int]:
-    told = [judged(row, limits) for row in points]
-    return {state: told.count(state) for state in (KEPT, MISSED, UNJUDGED)}
+    verdicts = [judged(row, limits) for row in points]
+    return {state: verdicts.count(state) for state in (KEPT, MISSED, UNJUDGED)}
 
 
 def verdict(counts: Mapping[str, Mapping[str, int]]) -> str:
@@ -126,12 +126,12 @@ def _limits_section(points: Sequence[Row], counts: Mapping[str, Mapping[str, int
         kelvin = "rmse_k" in members[0]
         error = "rmse_k" if kelvin else "cv_rmse_frac"
         values = [row[error] for row in members if row[error] is not None]
-        told = [_counts(members, limits) for limits in (GUIDELINE_14, OWN)]
+        verdicts = [_counts(members, limits) for limits in (GUIDELINE_14, OWN)]
         rows.append(
             [
                 quantity,
                 len(members),
-                *(f"{found[KEPT]} of {n}" if (n := found[KEPT] + found[MISSED]) else UNJUDGED for found in told),
+                *(f"{found[KEPT]} of {n}" if (n := found[KEPT] + found[MISSED]) else UNJUDGED for found in verdicts),
                 float(np.median(values)) if values else None,
                 max(values, default=None),
                 "K" if kelvin else "%",
@@ -160,11 +160,20 @@ def _points_section(points: Sequence[Row]) -> Section:
     rows = []
     for row in sorted(points, key=lambda row: (row["input"], order[judged(row, OWN)], row["covered_frac"] or 0.0)):
         kelvin = "rmse_k" in row
-        told = [DRIVES if row["input"] else judged(row, limits) for limits in (GUIDELINE_14, OWN)]
+        verdicts = [DRIVES if row["input"] else judged(row, limits) for limits in (GUIDELINE_14, OWN)]
         bias, error = ("mean_error_k", "rmse_k") if kelvin else ("nmbe_frac", "cv_rmse_frac")
         unit = "K" if kelvin else "%"
         rows.append(
-            [row["object"], row["quantity"], *told, row.get(bias), row.get(error), row["covered_frac"], row["n"], unit]
+            [
+                row["object"],
+                row["quantity"],
+                *verdicts,
+                row.get(bias),
+                row.get(error),
+                row["covered_frac"],
+                row["n"],
+                unit,
+            ]
         )
     columns = (
         Column("Object"),

@@ -85,10 +85,10 @@ def rack_design(inputs: LayoutInputs) -> RackDesign:
     )
 
 
-def sums(of: IntArray, values: FloatArray, n: int) -> FloatArray:
+def sums(object_of: IntArray, values: FloatArray, n: int) -> FloatArray:
     """Return the sum of the racks' values over each of n objects; racks of none, -1, are left out."""
     total = np.zeros(n)
-    np.add.at(total, of[of >= 0], values[of >= 0])
+    np.add.at(total, object_of[object_of >= 0], values[object_of >= 0])
     return total
 
 

@@ -141,6 +141,6 @@ def statements(entries: Entries, model: str) -> list[dict[str, Any]]:
 
 def accelerators_without_statement(entries: Entries, model: str) -> list[str]:
     """Return the names of the accelerators of `SYSTEMS` of which no published statement was found for a model."""
-    said = {entry["accelerator"] for entry in statements(entries, model)}
+    stated = {entry["accelerator"] for entry in statements(entries, model)}
     parts = dict.fromkeys(str(entries("systems")[slug]["accelerator"]) for slug in SYSTEMS)
-    return [str(entries("accelerators")[part]["name"]) for part in parts if part not in said]
+    return [str(entries("accelerators")[part]["name"]) for part in parts if part not in stated]

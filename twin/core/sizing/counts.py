@@ -16,8 +16,8 @@ from twin.core.rules.findings import rule_findings
 from twin.core.rules.report import Finding
 
 CDU, HALL, PLANT, FEED = "cdu", "hall", "cooling_plant", "power_feed"
-#: What more of may mend a finding, by its rule; where several may, the one that helps most is taken.
-MENDED_BY = {
+#: Units of which more may fix a finding, by its rule; where several may, the one that helps most is taken.
+FIXED_BY = {
     "air units": ("n_air_units",),
     "air flow": ("n_air_units",),
     "plant capacity": ("n_heat_rejection", "n_chillers"),
@@ -57,7 +57,7 @@ class Counted:
 class Count:
     """One number of units as it stands and as it should be."""
 
-    of: Counted
+    counted: Counted
     before: int
     after: int
     reason: str  # what a rule says of one unit fewer
@@ -65,7 +65,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sizing:
-    """The counts of a layout, and what no count mends."""
+    """The counts of a layout, and what more units do not fix."""
 
     counts: tuple[Count, ...]
     left: tuple[Finding, ...]
@@ -91,19 +91,19 @@ def sized(inputs: LayoutInputs) -> Sizing:
     for _ in range(MOST_PASSES):  # fewer of one may ask for more of another: units share the water of their plant
         began = dict(counts)
         counts = _grown(inputs, counts)
-        minds = _mended(rule_findings(with_counts(inputs, counts)))
-        for of in sorted(counts, key=_order):
-            counts[of], reasons[of] = _lowered(inputs, counts, of, minds)
+        minds = _to_fix(rule_findings(with_counts(inputs, counts)))
+        for counted in sorted(counts, key=_order):
+            counts[counted], reasons[counted] = _lowered(inputs, counts, counted, minds)
         if counts == began:
             break
     now = with_counts(inputs, counts)
-    found = tuple(Count(of, stands[of], counts[of], reasons[of]) for of in stands)
-    return Sizing(found, tuple(_mended(rule_findings(now)).values()), now)
+    found = tuple(Count(counted, stands[counted], counts[counted], reasons[counted]) for counted in stands)
+    return Sizing(found, tuple(_to_fix(rule_findings(now)).values()), now)
 
 
-def _order(of: Counted) -> int:
+def _order(counted: Counted) -> int:
     """Machines near the racks first: what they need sizes what stands behind them."""
-    return (CDU, HALL, PLANT, FEED).index(of.kind)
+    return (CDU, HALL, PLANT, FEED).index(counted.kind)
 
 
 def _counted(inputs: LayoutInputs) -> Iterator[tuple[Counted, int]]:
@@ -151,8 +151,8 @@ def _feed_groups(inputs: LayoutInputs) -> list[list[FeedRow]]:
 def with_counts(inputs: LayoutInputs, counts: Mapping[Counted, int]) -> LayoutInputs:
     """Return a layout with other numbers of units; CDUs beyond those that stand copy the first of their group."""
     fields: dict[tuple[str, int], dict[str, int]] = {}
-    for of, n in counts.items():
-        fields.setdefault((of.kind, of.id), {})[of.field] = n
+    for counted, n in counts.items():
+        fields.setdefault((counted.kind, counted.id), {})[counted.field] = n
     cdus: list[CduRow] = []
     moved: dict[int | None, int] = {}
     for units in _cdu_groups(inputs):
@@ -180,7 +180,7 @@ def with_counts(inputs: LayoutInputs, counts: Mapping[Counted, int]) -> LayoutIn
     )
 
 
-def _mended(findings: list[Finding]) -> dict[tuple[str, int | None, str], Finding]:
+def _to_fix(findings: list[Finding]) -> dict[tuple[str, int | None, str], Finding]:
     """Return the findings that forbid building or need a decision, by object and rule."""
     return {(f.object_kind, f.object_id, f.rule): f for f in findings if f.severity in (BLOCKING, RISK)}
 
@@ -189,17 +189,17 @@ def _grown(inputs: LayoutInputs, counts: dict[Counted, int]) -> dict[Counted, in
     """Return counts that are raised until no rule asks for more that would help."""
     hopeless: set[tuple[str, int | None, str]] = set()
     for _ in range(MOST_ROUNDS):
-        found = _mended(rule_findings(with_counts(inputs, counts)))
-        short = {key: f for key, f in found.items() if f.rule in MENDED_BY and key not in hopeless}
+        found = _to_fix(rule_findings(with_counts(inputs, counts)))
+        short = {key: f for key, f in found.items() if f.rule in FIXED_BY and key not in hopeless}
         if not short:
             break
         for key, finding in short.items():
-            of = _helping(inputs, counts, key, finding)
-            if of is None:
+            counted = _helping(inputs, counts, key, finding)
+            if counted is None:
                 hopeless.add(key)
                 continue
-            counts[of] = min(max(counts[of], _wanted(inputs, of, counts[of], finding)), MOST_UNITS)
-            if counts[of] == MOST_UNITS:
+            counts[counted] = min(max(counts[counted], _wanted(inputs, counted, counts[counted], finding)), MOST_UNITS)
+            if counts[counted] == MOST_UNITS:
                 hopeless.add(key)
     return counts
 
@@ -209,12 +209,16 @@ def _helping(
 ) -> Counted | None:
     """Return the count whose next unit lowers a finding's excess most; None where none does."""
     members = _members(inputs, finding)
-    able = [of for of in counts if of.kind == key[0] and of.id in members and of.field in MENDED_BY[finding.rule]]
+    able = [
+        counted
+        for counted in counts
+        if counted.kind == key[0] and counted.id in members and counted.field in FIXED_BY[finding.rule]
+    ]
     best, least = None, _weight(finding)
-    for of in able:
-        then = _mended(rule_findings(with_counts(inputs, counts | {of: counts[of] + 1}))).get(key)
+    for counted in able:
+        then = _to_fix(rule_findings(with_counts(inputs, counts | {counted: counts[counted] + 1}))).get(key)
         if _weight(then) < least:
-            best, least = of, _weight(then)
+            best, least = counted, _weight(then)
     return best
 
 
@@ -240,34 +244,37 @@ def _excess(finding: Finding) -> float:
     return finding.value / finding.limit if finding.limit > 0 else math.inf
 
 
-def _wanted(inputs: LayoutInputs, of: Counted, n: int, finding: Finding) -> int:
+def _wanted(inputs: LayoutInputs, counted: Counted, n: int, finding: Finding) -> int:
     """Return how many units a finding's excess asks for, were each to carry an equal share; one more at least."""
-    spare = _spare(inputs, of)
+    spare = _spare(inputs, counted)
     excess = _excess(finding)
     return n + 1 if math.isinf(excess) else max(n + 1, math.ceil((n - spare) * excess) + spare)
 
 
-def _spare(inputs: LayoutInputs, of: Counted) -> int:
+def _spare(inputs: LayoutInputs, counted: Counted) -> int:
     """Return how many of the units may stand idle or fail, as stated."""
-    if of.kind == CDU:
-        return next(cdu for cdu in inputs.cdus if cdu.id == of.id).redundant_units
-    if of.kind == FEED:
-        return int(next(feed for feed in inputs.feeds if feed.id == of.id).redundancy == "N+1")
-    rows: Sequence[HallRow | PlantRow] = inputs.halls if of.kind == HALL else inputs.plants
-    return int(getattr(next(row for row in rows if row.id == of.id), SPARE_OF[of.field]))
+    if counted.kind == CDU:
+        return next(cdu for cdu in inputs.cdus if cdu.id == counted.id).redundant_units
+    if counted.kind == FEED:
+        return int(next(feed for feed in inputs.feeds if feed.id == counted.id).redundancy == "N+1")
+    rows: Sequence[HallRow | PlantRow] = inputs.halls if counted.kind == HALL else inputs.plants
+    return int(getattr(next(row for row in rows if row.id == counted.id), SPARE_OF[counted.field]))
 
 
 def _lowered(
-    inputs: LayoutInputs, counts: dict[Counted, int], of: Counted, minds: dict[tuple[str, int | None, str], Finding]
+    inputs: LayoutInputs,
+    counts: dict[Counted, int],
+    counted: Counted,
+    minds: dict[tuple[str, int | None, str], Finding],
 ) -> tuple[int, str]:
     """Return the smallest number of one kind of unit that brings no finding, and what one fewer would bring."""
-    least, most = _spare(inputs, of) + 1, counts[of]
+    least, most = _spare(inputs, counted) + 1, counts[counted]
     reason = f"{least} is the least with {least - 1} spare" if least > 1 else "one is the least"
     while least < most:
         middle = (least + most) // 2
         fresh = [
             finding
-            for key, finding in _mended(rule_findings(with_counts(inputs, counts | {of: middle}))).items()
+            for key, finding in _to_fix(rule_findings(with_counts(inputs, counts | {counted: middle}))).items()
             if _weight(finding) > _weight(minds.get(key))
         ]
         if fresh:

@@ -139,11 +139,11 @@ def solve_year(
         progress(COMPILING, 0.2)
     for k, hours in enumerate(np.array_split(in_order, N_PARTS)):
 
-        def told(done: int, total: int, k: int = k) -> None:
+        def report(done: int, total: int, k: int = k) -> None:
             progress("power and cooling", 0.2 + 0.65 * (k + done / total) / N_PARTS)
 
         outdoors = Weather(*(getattr(weather, entry.name)[hours] for entry in fields(weather)))
-        load[hours], part = solve_hours(site, feeds, pools, outdoors, demand[hours], load[hours], told)
+        load[hours], part = solve_hours(site, feeds, pools, outdoors, demand[hours], load[hours], report)
         refuse_unsolved(part)
         parts.add(hours, part)
     return load, parts.result()
@@ -156,7 +156,7 @@ def solve_hours(
     weather: Weather,
     demand_per_s: FloatArray,
     load_frac: FloatArray,
-    told: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     *,
     failures: Failures | None = None,
     keep_rack_channels: bool = False,
@@ -177,7 +177,7 @@ def solve_hours(
             feeds=feeds,
             failures=failures,
             keep_rack_channels=keep_rack_channels,
-            progress=told,
+            progress=progress,
         )
         speed = np.column_stack([pool.speed(coupled.pool_clock_frac[:, i]) for i, pool in enumerate(pools)])
         again = _over(demand_per_s, nominal * speed * coupled.pool_available_frac)

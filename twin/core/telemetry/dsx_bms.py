@@ -335,11 +335,11 @@ def _objects(
     if object_type == "Sensor":
         return ["weather"]
     served = metadata.get("servesId", []) if object_type == "PowerMeter" else []
-    said = [metadata.get("rackLocationName") or metadata.get("objectName")]
+    names = [metadata.get("rackLocationName") or metadata.get("objectName")]
     if len(served) == 1:
-        said += [by_id.get(served[0]), served[0]]
+        names += [by_id.get(served[0]), served[0]]
     kinds = KINDS.get(object_type, ("feed", "cdu", "plant", "air-unit", "rack", "site"))
-    keys = dict.fromkeys(key for one in said if one for key in (_words(str(one)), str(one)))
+    keys = dict.fromkeys(key for text in names if text for key in (_words(str(text)), str(text)))
     found = (name for key in keys for name in there.called.get(key, ()))
     alike = [name for name in dict.fromkeys(found) if name.partition("/")[0] in kinds]
     if len(alike) > 1:  # racks of several halls: the tag path may name the hall
@@ -358,10 +358,13 @@ def topology(points: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, tup
                 names[str(entry[key])] = str(entry.get(called) or entry[key])
     seen = set()
     for entry in points.values():
-        said = (str(entry.get("objectName", "")), tuple(names.get(one, one) for one in entry.get("servesId", [])))
-        if said[0] and said[1] and said not in seen:
-            seen.add(said)
-            yield said
+        link = (
+            str(entry.get("objectName", "")),
+            tuple(names.get(identity, identity) for identity in entry.get("servesId", [])),
+        )
+        if link[0] and link[1] and link not in seen:
+            seen.add(link)
+            yield link
 
 
 def _words(name: str) -> str:

@@ -36,10 +36,10 @@ def file_metadata(path: Path) -> dict[str, dict[str, Any]]:
         if topic is None or not payload:
             continue
         n += 1
-        said = found.setdefault(topic.point, {})
+        known = found.setdefault(topic.point, {})
         if topic.what == dsx_bms.METADATA:
             try:
-                said.update(dsx_bms.checked_metadata(topic, payload))
+                known.update(dsx_bms.checked_metadata(topic, payload))
             except ValueError:  # counted where its readings are taken
                 continue
         if len(found) > MOST_POINTS:
@@ -56,9 +56,9 @@ def meant(
 
     Only a mapping, or a tag path that carries its own, gives a meaning; the rest is for somebody to agree with.
     """
-    units = {point: dsx_bms.unit_of(said) for point, said in metadata.items()}
+    units = {point: dsx_bms.unit_of(known) for point, known in metadata.items()}
     found = {name: (entry, "" if entry.unit else units.get(name, "")) for name, entry in mapping.items()}
-    asked = dsx_bms.propose({name: said for name, said in metadata.items() if name not in mapping}, objects)
+    asked = dsx_bms.propose({name: known for name, known in metadata.items() if name not in mapping}, objects)
     found |= {
         entry.point: (entry.mapped, entry.mapped.unit) for entry in asked if entry.mapped and entry.confidence == 1.0
     }

@@ -105,9 +105,9 @@ def as_read(year: Described, fault: MachineFault, points: Points) -> Points:
     """
     size, read = fault.size, dict(points)
 
-    def own(quantity: str, of: Callable[[FloatArray], FloatArray], name: str = fault.object) -> None:
+    def own(quantity: str, law: Callable[[FloatArray], FloatArray], name: str = fault.object) -> None:
         if (name, quantity) in read:
-            read[name, quantity] = of(read[name, quantity])
+            read[name, quantity] = law(read[name, quantity])
 
     if fault.kind == "valve_leak":
         own("valve_frac", lambda v: np.maximum((v - size) / (1.0 - size), 0.0))

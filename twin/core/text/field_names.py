@@ -371,14 +371,14 @@ def _named(name: str, value: Any, unit: str) -> str:
     return f"{_words(name)} {fact_text(value, own)}"
 
 
-def assumption_words(of: str, field: str, unit: str) -> tuple[str, str, str]:
+def assumption_words(subject: str, field: str, unit: str) -> tuple[str, str, str]:
     """Return what an assumption is of, what it is called and its unit: "Model", "Shutdown above throttling", "K"."""
-    if field == "value" and of in VALUES:
-        return "Finance and operation", *VALUES[of]
-    if of == "Model" and field in OF_MODEL:
+    if field == "value" and subject in VALUES:
+        return "Finance and operation", *VALUES[subject]
+    if subject == "Model" and field in OF_MODEL:
         return "Model", *OF_MODEL[field][:2]
     known = field in FIELDS or suffix_of(field)[1] or "efficiency" in field
-    return of, field_words(field), field_unit(field) if known else _plain(unit)
+    return subject, field_words(field), field_unit(field) if known else _plain(unit)
 
 
 def _plain(unit: str) -> str:
