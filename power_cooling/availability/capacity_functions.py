@@ -5,6 +5,7 @@ capacity that is left, shape (n_states,).
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,12 +15,15 @@ IntArray = NDArray[np.int64]
 CapacityFunction = Callable[[IntArray], FloatArray]
 
 
+@lru_cache(maxsize=256)
 def unit_codes(n_groups: int) -> NDArray[np.uint64]:
     """Return a number for one failed unit of each group; the sum over failed units, wrapped, stands for the state.
 
     The numbers are random, so that of 100,000 states two share a sum with a chance of 3e-10, and the same in every run.
     """
-    return np.random.default_rng(493).integers(1, 2**64, n_groups, dtype=np.uint64)
+    codes = np.random.default_rng(493).integers(1, 2**64, n_groups, dtype=np.uint64)
+    codes.flags.writeable = False  # it is kept
+    return codes
 
 
 def capacity_by_failed(capacity_frac: ArrayLike) -> CapacityFunction:
@@ -105,9 +109,10 @@ def capacity_of_states(
     def look_up(asked: IntArray) -> FloatArray:
         if asked.shape[1] != n_groups + len(members):
             raise ValueError(f"a table of {n_groups} groups and {len(members)} causes was asked for {asked.shape[1]}")
-        units_failed = asked[:, :n_groups]
+        units_failed = asked[:, :n_groups].copy()
         for cause, taken in enumerate(members):
-            units_failed = np.where((asked[:, [n_groups + cause]] > 0) & taken, size, units_failed)
+            rows = np.flatnonzero(asked[:, n_groups + cause])
+            units_failed[rows] = np.where(taken, size, units_failed[rows])
         wanted = units_failed.astype(np.uint64) @ unit_codes(n_groups)
         at = np.minimum(np.searchsorted(codes, wanted), codes.size - 1)
         lost = loss[np.arange(n_groups), units_failed].sum(axis=1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from power_cooling.availability.capacity_functions import unit_codes
+from power_cooling.availability.kernels import leaving_rates, next_events
 from power_cooling.availability.repairable import FloatArray, IntArray
 from power_cooling.availability.states import FULL, StateTable, capacity_of, ride_through_s
 from power_cooling.site_facts.calendar import HOURS_PER_YEAR
@@ -109,26 +110,24 @@ def _draw_failures(table: StateTable, whole: Spans, rng: np.random.Generator) ->
     unplanned = np.zeros((n, n_groups), dtype=np.int64)
     parts = [_set(whole.year, whole.start_h, state)]
     clock, active = whole.start_h.copy(), np.arange(n)
-    shared = np.flatnonzero(common > 0)
+    crews = (groups.units, groups.crews, groups.repair_h, subsystem.crews)
     while active.size:
-        failed = state[active]
-        running = groups.units - failed
-        broken = np.flatnonzero(failed.any(axis=0))  # others have nothing to repair
-        ways = (running * alone, (running[:, shared] > 0) * common[shared], subsystem.repairs_per_h(failed)[:, broken])
-        rates = np.hstack(ways).cumsum(axis=1)
+        mended, leaving = np.empty((active.size, n_groups)), np.empty(active.size)
+        leaving_rates(state, active, *crews, alone, common, mended, leaving)
         with np.errstate(divide="ignore"):
-            clock[active] += rng.standard_exponential(active.size) / rates[:, -1]
+            clock[active] += rng.standard_exponential(active.size) / leaving
         within = clock[active] < HOURS_PER_YEAR
-        active, running, rates = active[within], running[within], rates[within]
-        event = np.argmax(rates > (rng.random(active.size) * rates[:, -1])[:, None], axis=1)
-        kind = np.repeat(np.arange(3), [n_groups, shared.size, broken.size])[event]
-        column = np.concatenate([np.arange(n_groups), shared, broken])[event]
-        change = np.choose(kind, [1, running[np.arange(active.size), column], -1])
+        active, mended = active[within], mended[within]
+        column, change = np.empty(active.size, dtype=np.int64), np.empty(active.size, dtype=np.int64)
+        drawn = rng.random(active.size) * leaving[within]
+        next_events(state, active, groups.units, alone, common, mended, drawn, column, change)
         state[active, column] += change
-        unplanned[active, column] += kind < 2
+        unplanned[active, column] += change > 0
         parts.append((active, clock[active], column, change))
     parts.append(_set(whole.year, whole.end_h, -state))
-    return _in_order(parts), unplanned
+    years, hours, column, change = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.argsort(years, kind="stable")  # of each year they were drawn in order
+    return (years[order], hours[order], column[order], change[order]), unplanned
 
 
 def _set(years: IntArray, hours: FloatArray, change: IntArray) -> Events:

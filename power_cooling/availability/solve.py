@@ -20,13 +20,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from power_cooling.availability.capacity_functions import unit_codes
 from power_cooling.availability.draws import draw_years
+from power_cooling.availability.kernels import disturbances_per_h
 from power_cooling.availability.repairable import FloatArray, IntArray, RepairableGroups, Subsystem
 from power_cooling.availability.states import (
     FULL,
     StateTable,
     outages,
-    rows_after,
     rows_without_plans,
     tabulate,
 )
@@ -166,11 +167,13 @@ def _interruptions(tables: list[StateTable]) -> tuple[float, float]:
     for table in tables:
         probability, undisturbed = table.probability, table.capacity > 1 - ASSUMED_INTERRUPTION_FRAC
         rate = 0.0
+        steps, n_groups = unit_codes(table.states.shape[1]), len(table.subsystem.groups.names)
+        plans = table.states[:, n_groups:].astype(np.uint64) @ steps[n_groups:]
         for moves in outages(table.subsystem.groups, table.states):
-            rows = undisturbed & (moves.per_h > 0)
-            at = rows_after(table, rows, moves)
-            interrupted = (at < 0) | ~undisturbed[at]
-            rate += float((probability[rows] * moves.per_h[rows]) @ interrupted)
+            step, fails = steps[moves.column], moves.column < n_groups
+            rate += disturbances_per_h(
+                table.codes, table.places, plans, probability, undisturbed, moves.jump, moves.per_h, step, fails
+            )
         frequencies.append(rate)
         shares.append(float(probability[undisturbed].sum()))
     all_undisturbed = float(np.prod(shares))

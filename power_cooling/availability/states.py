@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from power_cooling.availability.capacity_functions import unit_codes
+from power_cooling.availability.kernels import balance, find_rows, hashed
 from power_cooling.availability.repairable import FloatArray, IntArray, RepairableGroups, Subsystem
 
 FULL = 1 - 1e-12  # capacities from here on count as undisturbed
@@ -29,6 +30,7 @@ class StateTable:
     pmfs: list[FloatArray]  # of each column's values, by itself
     states: IntArray  # (n_states, n_columns), sorted by code
     codes: NDArray[np.uint64]
+    places: IntArray  # of the codes, `kernels.hashed`
     probability: FloatArray  # (n_states,)
     capacity: FloatArray  # (n_states,)
     ridden: FloatArray  # (n_states,), share of a degraded state's time that storage covers
@@ -89,6 +91,7 @@ def tabulate(subsystem: Subsystem, max_states: int) -> StateTable:
         pmfs,
         states,
         codes,
+        hashed(codes),
         probability,
         capacity,
         np.where(capacity < FULL, ridden, 0.0),
@@ -117,23 +120,6 @@ def outages(groups: RepairableGroups, states: IntArray) -> list[Moves]:
     return found
 
 
-def rows_after(table: StateTable, rows: NDArray[np.bool_], moves: Moves) -> IntArray:
-    """Return the rows of the states that some rows move to, -1 where the table has none.
-
-    A planned outage that does not stand apart there is looked for among the same failures beside none.
-    """
-    n_columns, n_groups = table.states.shape[1], len(table.subsystem.groups.names)
-    steps = unit_codes(n_columns)
-    step = moves.jump[rows].astype(np.uint64) * steps[moves.column]
-    codes = table.codes[rows]
-    found = _rows_of(table, codes + step)
-    missing = np.flatnonzero(found < 0)
-    plans = table.states[rows, n_groups:][missing].astype(np.uint64) @ steps[n_groups:]
-    without = codes[missing] - plans + (step[missing] if moves.column < n_groups else np.uint64(0))
-    found[missing] = _rows_of(table, without)
-    return found
-
-
 def rows_without_plans(table: StateTable, rows: IntArray) -> IntArray:
     """Return the rows of the same failures beside no planned outage, -1 where the table has none."""
     n_groups = len(table.subsystem.groups.names)
@@ -142,8 +128,9 @@ def rows_without_plans(table: StateTable, rows: IntArray) -> IntArray:
 
 
 def _rows_of(table: StateTable, codes: NDArray[np.uint64]) -> IntArray:
-    at = np.minimum(np.searchsorted(table.codes, codes), table.codes.size - 1)
-    return np.where(table.codes[at] == codes, at, -1)
+    rows = np.empty(codes.size, dtype=np.int64)
+    find_rows(codes, table.codes, table.places, rows)
+    return rows
 
 
 def capacity_of(subsystem: Subsystem, states: IntArray) -> FloatArray:
@@ -213,19 +200,26 @@ def _likely_states(
     kept: IntArray, weight: FloatArray, pmfs: list[FloatArray], max_states: int
 ) -> tuple[IntArray, FloatArray]:
     """Return joint states and their probabilities, the least likely left out where negligible or too many."""
+    steps: list[tuple[IntArray, IntArray]] = []  # of each column: rows of the states before it, and its values
     for pmf in pmfs:
-        flat = (weight[:, None] * pmf[None, :]).ravel()
-        if flat.size > max_states:
-            chosen = np.flatnonzero(flat >= _NEGLIGIBLE / (flat.size * len(pmfs)))
-            if chosen.size > max_states:
-                likely = flat[chosen]
-                chosen = chosen[likely >= np.partition(likely, -max_states)[-max_states]]
-        else:
-            chosen = np.flatnonzero(flat > _NEGLIGIBLE**2)
-        row, value = np.divmod(chosen, pmf.size)
-        kept = np.column_stack([kept[row], value])
+        size = weight.size * pmf.size
+        least = _NEGLIGIBLE / (size * len(pmfs)) if size > max_states else np.nextafter(_NEGLIGIBLE**2, 1.0)
+        values = np.flatnonzero(pmf * weight.max() >= least)  # others are negligible beside any state
+        flat = (weight[:, None] * pmf[values]).ravel()
+        chosen = np.flatnonzero(flat >= least)
+        if chosen.size > max_states:
+            likely = flat[chosen]
+            chosen = chosen[likely >= np.partition(likely, -max_states)[-max_states]]
+        row, place = np.divmod(chosen, values.size)
+        steps.append((row, values[place]))
         weight = flat[chosen]
-    return kept, weight
+    states = np.empty((weight.size, kept.shape[1] + len(steps)), dtype=np.int64)
+    at = np.arange(weight.size)
+    for column in range(states.shape[1] - 1, kept.shape[1] - 1, -1):
+        row, value = steps[column - kept.shape[1]]
+        states[:, column], at = value[at], row[at]
+    states[:, : kept.shape[1]] = kept[at]
+    return states, weight
 
 
 def _with_plans_that_matter(
@@ -268,41 +262,37 @@ def _with_shared_crews(subsystem: Subsystem, states: IntArray, weight: FloatArra
     """Return the probability of failure states whose repairs share crews.
 
     The Markov chain of the states is balanced from the probabilities that a crew for each repair would give: each pass
-    moves every state halfway to its inflow over its rate of leaving. Nothing leaves for the states left out.
+    sets every state in turn to its inflow over its rate of leaving. Nothing leaves for the states left out.
     """
     n, n_groups = states.shape
     groups, steps = subsystem.groups, unit_codes(n_groups)
     codes = states.astype(np.uint64) @ steps
-    order = np.argsort(codes)
+    places = hashed(codes)
     mended = subsystem.repairs_per_h(states)
     links: list[tuple[IntArray, IntArray, FloatArray]] = []  # origin, target, per hour
 
-    def with_fewer_failed(rows: IntArray, g: int, fewer: int) -> tuple[IntArray, IntArray]:
-        to = codes[rows] - np.uint64(fewer) * steps[g : g + 1]  # of one element: a scalar would warn as it wraps
-        at = order[np.minimum(np.searchsorted(codes, to, sorter=order), n - 1)]
-        known = codes[at] == to
-        return rows[known], at[known]
+    def with_fewer_failed(rows: IntArray, g: int, fewer: IntArray) -> tuple[IntArray, IntArray]:
+        at = np.empty(rows.size, dtype=np.int64)
+        find_rows(codes[rows] - fewer.astype(np.uint64) * steps[g], codes, places, at)
+        return rows[at >= 0], at[at >= 0]
 
     for g in range(n_groups):
-        rate, beta = groups.failures_per_h[g], groups.common_cause_frac[g]
-        rows, at = with_fewer_failed(np.flatnonzero(states[:, g]), g, 1)
+        rate, beta, units = groups.failures_per_h[g], groups.common_cause_frac[g], int(groups.units[g])
+        some = np.flatnonzero(states[:, g])
+        rows, at = with_fewer_failed(some, g, np.ones_like(some))
         links.append((rows, at, mended[rows, g]))
-        links.append((at, rows, (groups.units[g] - states[at, g]) * (1 - beta) * rate))
-        everything = np.flatnonzero(states[:, g] == groups.units[g])
-        for fewer in range(1, int(groups.units[g]) + 1 if beta > 0 else 1):
-            rows, at = with_fewer_failed(everything, g, fewer)
+        links.append((at, rows, (units - states[at, g]) * (1 - beta) * rate))
+        everything = np.flatnonzero(states[:, g] == units)
+        if beta > 0 and everything.size:
+            fewer = np.repeat(np.arange(1, units + 1), everything.size)
+            rows, at = with_fewer_failed(np.tile(everything, units), g, fewer)
             links.append((at, rows, np.full(rows.size, beta * rate)))
     origin, target, per_h = (np.concatenate(part) for part in zip(*links, strict=True))
     flow = coo_array((per_h, (target, origin)), shape=(n, n)).tocsr()
-    leaving = np.asarray(flow.sum(axis=0)).ravel()
+    leaving = np.asarray(flow.sum(axis=0), dtype=np.float64).ravel()
     if not np.all(leaving > 0):  # a single state
         return weight
     probability = weight / weight.sum()
-    for _ in range(_MAX_PASSES):
-        moved = 0.5 * (probability + (flow @ probability) / leaving)
-        moved /= moved.sum()
-        settled = np.all(np.abs(moved - probability) <= _BALANCED * moved)
-        probability = moved
-        if settled:
-            break
+    starts, origins = flow.indptr.astype(np.int64), flow.indices.astype(np.int64)
+    balance(starts, origins, flow.data, leaving, probability, _BALANCED, _MAX_PASSES)
     return probability * weight.sum()
