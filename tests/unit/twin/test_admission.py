@@ -23,6 +23,18 @@ def test_a_queue_serves_later_what_it_could_not_serve_at_once():
     assert door.refused_per_s.sum() == 0
 
 
+def test_a_queue_that_empties_and_fills_again_is_that_of_every_hour():
+    rng = np.random.default_rng(3)
+    arrivals, capacity = rng.random(2000) * 2.0, rng.random(2000) * 2.4
+    capacity[500:560] = 0.0
+    left, backlog = 0.0, [0.0]
+    for came, could in zip(arrivals.tolist(), capacity.tolist(), strict=True):
+        most = 3600.0 * 5 * (could if could > 0 else came)
+        left = min(max(left + (came - could) * HOUR_S, 0.0), most)
+        backlog.append(left)
+    assert queue(arrivals, capacity, 5 * HOUR_S).backlog.tolist() == backlog[:-1]
+
+
 def test_nobody_waits_longer_than_patience_lasts():
     arrivals, capacity = np.full(100, 3.0), np.full(100, 1.0)
     door = queue(arrivals, capacity)
@@ -102,6 +114,26 @@ def test_each_rule_treats_the_same_overload_in_its_own_way(run):
         assert figures["served_frac"] + figures["refused_frac"] == pytest.approx(1.0, abs=3e-3)  # some still wait
         assert figures["good_tokens_per_s"] <= figures["output_tokens_per_s"]
         assert figures["good_tokens_per_s"] == figures["goodput_tokens_per_s"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("admission", ["queue", "refuse"])
+def test_more_demand_and_less_clock_of_the_same_shortage_read_the_same(sample_inputs, admission):
+    taken = sample_inputs("sterling/gb200-nvl72")
+    year = described(layout_inputs(taken | {"scenario": taken["scenario"] | {"admission": admission}}))
+    shape, left = (year.weather.n_elements, len(year.pools)), 0.75
+    slow = np.column_stack([np.interp(left, p.capacity_frac, p.clock_frac) * np.ones(shape[0]) for p in year.pools])
+    assert all(pool.speed(slow[:, i]) == pytest.approx(left) for i, pool in enumerate(year.pools))
+    capped = Served(year.pools, slow, np.ones(shape))
+    asked_more = [replace(pool, demand_per_s=pool.demand_per_s / left) for pool in year.pools]
+    busier = Served(asked_more, np.ones(shape), np.ones(shape))
+    for served in (capped, busier):  # some are refused, or wait for hours of less demand
+        late = served.refused_per_s if admission == "refuse" else served.latency["ttft_p50_s"] > 60.0
+        assert late.sum() > 0
+    for name in ("requests_per_s", "refused_per_s"):
+        assert getattr(capped, name) == pytest.approx(getattr(busier, name) * left, rel=1e-6, abs=1e-9)
+    # a slower clock also writes slower, so that less keeps its targets of what is served
+    assert capped.attainment(slice(None)) <= busier.attainment(slice(None)) < 1.0
 
 
 @pytest.mark.django_db

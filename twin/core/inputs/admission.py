@@ -9,6 +9,7 @@ clock away.
 - ``degrade``: all are let in up to what the engines can hold; latencies of all of them rise past the targets.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,11 +69,18 @@ def queue(arrivals_per_s: FloatArray, capacity_per_s: FloatArray, patience_s: fl
         return refuse(arrivals_per_s, capacity_per_s)
     most = patience_s * np.where(capacity_per_s > 0, capacity_per_s, arrivals_per_s)
     change = (arrivals_per_s - capacity_per_s) * S_PER_HOUR
-    left, waiting = 0.0, [0.0]
-    for grows, at_most in zip(change.tolist(), most.tolist(), strict=True):  # an hour begins with what the last left
-        left = min(max(left + grows, 0.0), at_most)
-        waiting.append(left)
-    backlog = np.array(waiting)
+    backlog = np.zeros(change.size + 1)
+    grows, at_most, begins_at = change.tolist(), most.tolist(), np.flatnonzero(change > 0).tolist()
+    hour, left = 0, 0.0
+    while hour < change.size:  # an hour begins with what the last left
+        if left <= 0.0:  # nobody waits until arrivals exceed capacity again
+            at = bisect_left(begins_at, hour)
+            if at == len(begins_at):
+                break
+            hour = begins_at[at]
+        left = min(max(left + grows[hour], 0.0), at_most[hour])
+        hour += 1
+        backlog[hour] = left
     begins, ends = backlog[:-1], backlog[1:]
     served = np.minimum(capacity_per_s, arrivals_per_s + begins / S_PER_HOUR)
     refused = np.maximum(arrivals_per_s - served - (ends - begins) / S_PER_HOUR, 0.0)

@@ -6,6 +6,7 @@ rate that inflation leaves of the cost of capital, less what its residual value 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -295,25 +296,31 @@ def per_million_tokens_usd(usd_per_year: float, output_tokens: float) -> float |
     return usd_per_year / (output_tokens / 1e6) if output_tokens > 0 else None
 
 
+@lru_cache(maxsize=256)  # a band asks for it at every bound of every price, and four costs divide the same bills
+def owned_bill_usd(used: Quantities, prices: Prices) -> float:
+    """Return the yearly bill of owning and running a layout [USD/yr]."""
+    return _total(yearly_costs(used, prices))
+
+
 def owned_cost_usd(used: Quantities, prices: Prices) -> float | None:
     """Return the cost of a million output tokens of an owned layout [USD], or None where no token was made."""
-    return per_million_tokens_usd(sum(line.usd_per_year for line in yearly_costs(used, prices)), used.output_tokens)
+    return per_million_tokens_usd(owned_bill_usd(used, prices), used.output_tokens)
 
 
 def good_cost_usd(used: Quantities, prices: Prices) -> float | None:
     """Return the cost of a million good tokens of an owned layout [USD], or None where none was made."""
-    return per_million_tokens_usd(sum(line.usd_per_year for line in yearly_costs(used, prices)), used.good_tokens)
+    return per_million_tokens_usd(owned_bill_usd(used, prices), used.good_tokens)
 
 
 def input_cost_usd(used: Quantities, prices: Prices) -> float | None:
     """Return the cost of reading a million input tokens [USD]: the share of the bill that prompts take of the time."""
-    bill = sum(line.usd_per_year for line in yearly_costs(used, prices))
+    bill = owned_bill_usd(used, prices)
     return per_million_tokens_usd(bill * used.prompt_frac, used.input_tokens)
 
 
 def blended_cost_usd(used: Quantities, prices: Prices) -> float | None:
     """Return the cost of a million tokens, three read to one written, each at what it costs to serve [USD]."""
-    bill = sum(line.usd_per_year for line in yearly_costs(used, prices))
+    bill = owned_bill_usd(used, prices)
     read = per_million_tokens_usd(bill * used.prompt_frac, used.input_tokens)
     written = per_million_tokens_usd(bill * (1 - used.prompt_frac), used.output_tokens)
     return None if read is None or written is None else blended_usd(read, written)

@@ -43,6 +43,8 @@ from twin.core.results.throttling import throttle_margins
 from twin.core.solved import HourlyPower, Solved, Year, year_of
 from twin.core.text.numbers import quantity_text
 
+Money = tuple[economics.Quantities, economics.Prices, economics.PriceBounds]
+
 S_PER_HOUR = 3600.0
 #: Half the logarithmic 80 % band that weather estimated from monthly normals adds: of everything between IT and
 #: meter, and of water. The worst of ten real years and three plants, rounded up (`validation/estimated_weather.py`).
@@ -58,14 +60,15 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
     year = year_of(solved)
     served = served_in(year)
     energy = mean_power_by_part_w(year)
-    figures = figures_of_merit(year, served)
+    spent = money(year, served)
+    figures = figures_of_merit(year, served, spent)
     rows = assumptions.assumptions(
         solved.inputs,
         used_models={pool.model for pool in solved.pools if pool.feasible},
         used_accelerators={pool.accelerator for pool in solved.pools},
         used_reliability={component.source for component in solved.uptime.components},
     )
-    used, prices, bounds = money(year, served)
+    used, prices, bounds = spent
     supplied = generation.supply(year)
     installed = prices.plant_price_frac * prices.installation_factor * prices.region_factor
     report = solved.coupled.report
@@ -110,7 +113,7 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
     )
     return SimulationResult(
         figures={name: _plain(value) for name, value in figures.items()},
-        bands=bands(year, served, figures),
+        bands=bands(year, served, figures, spent),
         details=details,
         series={name: values.astype(np.float32) for name, values in hourly_series(solved, served, supplied).items()},
         racks=rack_arrays(solved, served),
@@ -325,8 +328,11 @@ def _attainment(pool: Pool, hours: _Hours, load: FloatArray, door: Admission) ->
         in_time = door.in_time_frac(demand, hours.rate_per_s(pool), slack_s)
     else:  # what is turned away met no target
         in_time = np.divide(door.served_per_s, demand, out=np.ones(clock.size), where=demand > 0)
-    kept = still_in_time_frac(ttft_p50_s, pool.at("ttft_p95_s", clock, load), pool.target_ttft_s, hours.cpu_wait_s)
-    return pool.at("slo_attainment_frac", clock, load) * in_time * kept
+    met = pool.at("slo_attainment_frac", clock, load) * in_time
+    if not np.any(hours.cpu_wait_s > 0):
+        return met
+    ttft_p95_s = pool.at("ttft_p95_s", clock, load)
+    return met * still_in_time_frac(ttft_p50_s, ttft_p95_s, pool.target_ttft_s, hours.cpu_wait_s)
 
 
 def _kinds(*columns: FloatArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -345,12 +351,12 @@ def _kinds(*columns: FloatArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return first, kind.reshape(-1)
 
 
-def figures_of_merit(year: Year, served: Served) -> dict[str, float | None]:
-    """Return the figures of merit by name, `twin.core.figures_of_merit`."""
+def figures_of_merit(year: Year, served: Served, spent: Money | None = None) -> dict[str, float | None]:
+    """Return the figures of merit by name, `twin.core.figures_of_merit`; `spent` is their `money` where it is known."""
     power, inputs = year.power, year.inputs
     everything = slice(None)
     output, meter, it = served.output_tokens_per_s, power.meter_power_w, power.it_power_w
-    used, prices, _ = money(year, served)
+    used, prices, _ = spent or money(year, served)
     servable = (served.servable_per_s @ served.output_per_request).mean()
     accelerators = np.array([pool.n_accelerators for pool in year.pools], dtype=float)
     weights = accelerators / max(accelerators.sum(), 1.0)
@@ -536,7 +542,7 @@ def economiser_hours(solved: Solved) -> dict[str, float]:
     return {name: float(np.count_nonzero(free[:, i])) for i, name in enumerate(equipment.names(solved.inputs).plants)}
 
 
-def money(year: Year, served: Served) -> tuple[economics.Quantities, economics.Prices, economics.PriceBounds]:
+def money(year: Year, served: Served) -> Money:
     """Return what the year used, at which prices, and the prices' bounds."""
     inputs = year.inputs
     seconds_scale = S_PER_YEAR / (year.weather.n_elements * S_PER_HOUR)
@@ -673,7 +679,9 @@ def weather_log_bands(weather: WeatherInputs) -> dict[str, float]:
     return ESTIMATED_WEATHER_LOG_BANDS if weather.is_estimated else dict.fromkeys(ESTIMATED_WEATHER_LOG_BANDS, 0.0)
 
 
-def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[str, list[float]]:
+def bands(
+    year: Year, served: Served, figures: dict[str, float | None], spent: Money | None = None
+) -> dict[str, list[float]]:
     """Return the 80 % band of each figure that an uncertainty is known for.
 
     Relative uncertainties of independent origin are added in quadrature, in logarithms. Where stated demand decides,
@@ -704,7 +712,7 @@ def bands(year: Year, served: Served, figures: dict[str, float | None]) -> dict[
         **dict.fromkeys(("goodput_tokens_per_s", "good_tokens_per_s"), tokens),
         **dict.fromkeys(("tokens_per_joule", "it_tokens_per_joule", "good_tokens_per_joule"), per_joule),
         **dict.fromkeys(("mean_power_w", "peak_power_w"), (-power, power)),
-        **cost_log_bands(year, served, tokens),
+        **cost_log_bands(year, served, tokens, spent or money(year, served)),
         **dict.fromkeys(("ttft_p50_s", "ttft_p95_s"), around["ttft"]),
         **dict.fromkeys(("itl_p50_s", "itl_p95_s"), around["itl"]),
     }
@@ -747,13 +755,15 @@ COSTS = {
 }
 
 
-def cost_log_bands(year: Year, served: Served, tokens: tuple[float, float]) -> dict[str, tuple[float, float]]:
+def cost_log_bands(
+    year: Year, served: Served, tokens: tuple[float, float], spent: Money
+) -> dict[str, tuple[float, float]]:
     """Return how far each cost may lie below and above, in logarithms.
 
     It holds the predicted tokens, prices, lives and licences between their bounds, and demand that is a share of
     capacity between a hall with reserve and a full one; independent, added in quadrature.
     """
-    used, prices, bounds = money(year, served)
+    used, prices, bounds = spent
     price_ends = economics.price_ends(prices, bounds)
     at_demand = [_used_at_peak_load(year, served, used, end) for end in ASSUMED_PEAK_LOAD]
     found = {}

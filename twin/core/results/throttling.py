@@ -6,6 +6,7 @@ coolant that would bring it there, and the flow at which today's coolant would.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,20 +19,32 @@ LEAST_FLOW_FRAC = 0.01  # of the design flow: less is none
 
 def throttle_margins(solved: Solved) -> list[ThrottleMargin]:
     """Return the margin of each kind of liquid-cooled rack at its nearest hour, least first."""
-    least: dict[tuple[str, str], ThrottleMargin] = {}
-    for system, row in _margins(solved):
-        key = (system, row.cdu_group)
-        if key not in least or row.margin_k < least[key].margin_k:
-            least[key] = row
-    return sorted(least.values(), key=lambda row: row.margin_k)
-
-
-def _margins(solved: Solved) -> Iterator[tuple[str, ThrottleMargin]]:
-    racks, c = solved.site.racks, solved.coupled
     groups = list(dict.fromkeys(cdu.group for cdu in solved.inputs.cdus))
-    names = {p.slug: p.name for p in solved.inputs.products.by_id.values() if p.kind == "systems"}
-    measured = {p.slug: bool(p.facts.get("cold_plate_k_per_w")) for p in solved.inputs.products.by_id.values()}
     first = {int(k): i for i, k in reversed(list(enumerate(solved.rack_class.tolist())))}
+    least: dict[tuple[str, str], _Nearest] = {}
+    for near in _nearest_hours(solved):
+        key = (str(solved.table.system[first[near.rack_class]]), groups[near.cdu_group])
+        if key not in least or near.margin_k < least[key].margin_k:
+            least[key] = near
+    rows = [_margin(solved, system, group, near) for (system, group), near in least.items()]
+    return sorted(rows, key=lambda row: row.margin_k)
+
+
+@dataclass(frozen=True, slots=True)
+class _Nearest:
+    """The hour in which a rack class is nearest to throttling."""
+
+    rack_class: int
+    cdu_group: int
+    hour: int
+    flow_frac: float
+    onset_degc: float
+    margin_k: float
+    power_w: float
+
+
+def _nearest_hours(solved: Solved) -> Iterator[_Nearest]:
+    racks, c = solved.site.racks, solved.coupled
     for k in range(racks.n_racks):
         g, pool = int(racks.cdu_index[k]), int(racks.pool_index[k])
         if g < 0 or pool < 0 or racks.accelerator_liquid_frac[k] <= 0 or racks.n_accelerators[k] <= 0:
@@ -40,29 +53,30 @@ def _margins(solved: Solved) -> Iterator[tuple[str, ThrottleMargin]]:
         flow = np.maximum(c.cdu_flow_frac[:, g].astype(float), LEAST_FLOW_FRAC)
         onset = racks.throttle_degc[k] - resistance_k_per_w(racks, k, flow) * limit_w
         left = onset - c.cdu_supply_degc[:, g]
-        if not np.any(np.isfinite(left)):
-            continue
-        hour = int(np.nanargmin(left))
-        system = str(solved.table.system[first[k]])
-        yield (
-            system,
-            ThrottleMargin(
-                system=names.get(system, system),
-                cdu_group=groups[g],
-                hour=hour,
-                supply_degc=float(c.cdu_supply_degc[hour, g]),
-                throttling_from_degc=float(onset[hour]),
-                margin_k=float(left[hour]),
-                flow_frac=float(flow[hour]),
-                throttling_below_flow_frac=onset_flow_frac(
-                    racks, k, float(c.cdu_supply_degc[hour, g]), float(limit_w[hour])
-                ),
-                limit_degc=float(racks.throttle_degc[k]),
-                power_w=float(limit_w[hour]),
-                resistance_k_per_w=float(resistance_k_per_w(racks, k, np.ones(1))[0]),
-                basis="published" if measured.get(system) else "assumed",
-            ),
-        )
+        if np.any(np.isfinite(left)):
+            hour = int(np.nanargmin(left))
+            at_hour = (float(values[hour]) for values in (flow, onset, left, limit_w))
+            yield _Nearest(k, g, hour, *at_hour)
+
+
+def _margin(solved: Solved, system: str, group: str, near: _Nearest) -> ThrottleMargin:
+    racks, k = solved.site.racks, near.rack_class
+    supply_degc = float(solved.coupled.cdu_supply_degc[near.hour, near.cdu_group])
+    sheet = next((p for p in solved.inputs.products.by_id.values() if p.kind == "systems" and p.slug == system), None)
+    return ThrottleMargin(
+        system=sheet.name if sheet else system,
+        cdu_group=group,
+        hour=near.hour,
+        supply_degc=supply_degc,
+        throttling_from_degc=near.onset_degc,
+        margin_k=near.margin_k,
+        flow_frac=near.flow_frac,
+        throttling_below_flow_frac=onset_flow_frac(racks, k, supply_degc, near.power_w),
+        limit_degc=float(racks.throttle_degc[k]),
+        power_w=near.power_w,
+        resistance_k_per_w=float(resistance_k_per_w(racks, k, np.ones(1))[0]),
+        basis="published" if sheet and sheet.facts.get("cold_plate_k_per_w") else "assumed",
+    )
 
 
 def power_at_limit_w(solved: Solved, k: int) -> FloatArray:

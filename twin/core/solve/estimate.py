@@ -21,7 +21,7 @@ from twin.core.figures_of_merit import BY_NAME, HEADLINES
 from twin.core.results import margins
 from twin.core.results.details import MarginRow
 from twin.core.results.figures import bands as figures_bands
-from twin.core.results.figures import figures_of_merit, served_in
+from twin.core.results.figures import figures_of_merit, money, served_in
 from twin.core.solve.solve_cache import remembered
 from twin.core.solve.steady import Steady, solve_steady
 from twin.core.solve.year_estimate import N_SOLVED, hour_space, loads
@@ -84,11 +84,10 @@ def instant_answer(year: Described) -> Answer:
     """
     estimated, solved = estimated_year(year)
     served = served_in(estimated)
-    figures = figures_of_merit(estimated, served)
-    report = solved.coupled.report
-    return Answer(
-        figures, figures_bands(estimated, served, figures), margins.margins(solved), report.converged, report.message
-    )
+    spent = money(estimated, served)
+    figures = figures_of_merit(estimated, served, spent)
+    bands, report = figures_bands(estimated, served, figures, spent), solved.coupled.report
+    return Answer(figures, bands, margins.margins(solved), report.converged, report.message)
 
 
 def estimated_year(year: Described) -> tuple[Year, Steady]:

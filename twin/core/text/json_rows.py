@@ -46,7 +46,7 @@ def read_row(kind: type[Row], stored: Mapping[str, Any], where: str = "") -> Row
 
 def as_json(row: Any) -> dict[str, Any]:
     """Return a dataclass as JSON stores it."""
-    return {entry.name: _plain(getattr(row, entry.name)) for entry in fields(row)}
+    return {name: _plain(getattr(row, name)) for name in _names(row.__class__)}
 
 
 def _plain(value: Any) -> Any:
@@ -54,13 +54,20 @@ def _plain(value: Any) -> Any:
     kind = type(value)
     if kind in PLAIN:
         return value
-    if is_dataclass(kind):
-        return as_json(value)
     if kind in (tuple, list):
         return kind([_plain(entry) for entry in value])
+    if kind is dict:
+        return {name: _plain(entry) for name, entry in value.items()}
+    if is_dataclass(kind):
+        return as_json(value)
     if isinstance(value, Mapping):
         return {name: _plain(entry) for name, entry in value.items()}
     return value
+
+
+@cache
+def _names(kind: "type[DataclassInstance]") -> tuple[str, ...]:
+    return tuple(entry.name for entry in fields(kind))
 
 
 @cache
