@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from django.core.cache import caches
-from django.db.models import Count, Max
+from django.db.models import Count, F, Func, Max, QuerySet, Subquery
 from django.forms.models import model_to_dict
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
@@ -22,12 +22,29 @@ KEPT_S = 6 * 3600
 T = TypeVar("T")
 
 
-def stamp(layout: Layout) -> tuple[Any, ...]:
+def product_stamp() -> dict[str, Any]:
+    """Return what changes with the products of the catalogue; takes one query."""
+    return Product.objects.aggregate(n=Count("id"), at=Max("updated_at"))
+
+
+def with_product_stamp(layouts: QuerySet[Layout]) -> QuerySet[Layout]:
+    """Return layouts that carry the stamp of the products, so that a list of them takes no query for it."""
+    newest = Product.objects.order_by("-updated_at").values("updated_at")[:1]
+    number = Product.objects.order_by().annotate(n=Func(F("id"), function="COUNT")).values("n")
+    return layouts.annotate(products_at=Subquery(newest), n_products=Subquery(number))
+
+
+def carried_stamp(layout: Layout) -> dict[str, Any]:
+    """Return the stamp of the products that a layout of `with_product_stamp` carries."""
+    return {"n": layout.n_products, "at": layout.products_at}
+
+
+def stamp(layout: Layout, products: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
     """Return what changes with anything that a layout's drawing or the rules read: each edit counts its version.
 
-    Takes one query.
+    Takes one query, none where the stamp of the `products` is given.
     """
-    products = Product.objects.aggregate(n=Count("id"), at=Max("updated_at"))
+    products = products or product_stamp()
     site = tuple(sorted((name, str(value)) for name, value in model_to_dict(layout.site).items()))
     own = (layout.pk, layout.version, layout.updated_at, layout.slug, layout.name, layout.status)
     return (*own, site, products["n"], products["at"])

@@ -1,4 +1,4 @@
-"""Findings of a layout for programs: those of the rules, and those of its last run."""
+"""Findings of a layout for programs: those of the rules and those of its last run, counted together."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -15,11 +15,12 @@ class LayoutFindingSerializer(FindingSerializer):
 
     run = serializers.UUIDField(allow_null=True, help_text="The run that found it.")
     scenario = serializers.CharField(allow_blank=True, help_text="What that run was asked.")
+    against = serializers.CharField(allow_blank=True, help_text="Words between value and limit.")
     href = serializers.CharField(allow_blank=True, help_text="Page of the object, or of the part of the run.")
 
 
 class LayoutFindingsView(SolvedView):
-    """What the rules say about a layout, and what its last finished run found; each part most severe first."""
+    """What the rules say about a layout and what its last finished run found, most severe first."""
 
     schema = RefusalSchema()
 

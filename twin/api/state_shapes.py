@@ -7,7 +7,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
-from facility.api.serializers import FindingSerializer
+from twin.api.findings import LayoutFindingSerializer
 from twin.core.failures.kinds import FAILURE_KINDS
 from twin.core.results.object_quantities import MAX_HOURS, QUANTITIES, STATES
 
@@ -245,9 +245,8 @@ class AnswerFigureSerializer(serializers.Serializer):
     band = serializers.CharField(help_text="Its 80 % band as pages show it.")
 
 
-class AnswerFindingSerializer(FindingSerializer):
-    object = serializers.CharField()
-    href = serializers.CharField(help_text="Page of the object, or of the list that it stands in.")
+class AnswerFindingSerializer(LayoutFindingSerializer):
+    object = serializers.CharField(source="object_name")
 
 
 class SeverityCountsSerializer(serializers.Serializer):
@@ -257,7 +256,7 @@ class SeverityCountsSerializer(serializers.Serializer):
 
 
 class AnswerSerializer(AskedSerializer):
-    """Headline figures estimated at once, tightest margins and findings of the rules."""
+    """Headline figures estimated at once, tightest margins, findings of the rules and of the last run."""
 
     message = serializers.CharField()
     approximation = serializers.CharField(help_text="What is estimated, and how far from a run that is.")
@@ -267,6 +266,7 @@ class AnswerSerializer(AskedSerializer):
     findings = AnswerFindingSerializer(many=True, help_text="Most severe first.")
     n_findings = serializers.IntegerField()
     n_by_severity = SeverityCountsSerializer()
+    nothing_found = serializers.CharField(allow_blank=True, help_text="What was looked at, where nothing was found.")
 
 
 class SingleFailureSerializer(serializers.Serializer):

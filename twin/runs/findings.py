@@ -5,13 +5,11 @@ from dataclasses import replace
 from facility.findings import RACK_COLUMNS, floor_findings, take_inventory
 from facility.models import Layout, Site
 from twin.core.inputs.layout import LayoutInputs
-from twin.core.results.findings import BLOCKING, HINT, RISK
 from twin.core.rules.findings import rule_findings
 from twin.core.rules.report import Finding
 from twin.core.text.json_rows import as_json
+from twin.runs.found import ORDER
 from twin.runs.snapshot import description
-
-ORDER = (BLOCKING, RISK, HINT)
 
 
 def layout_findings(layout: Layout, read: LayoutInputs | None = None) -> list[Finding]:

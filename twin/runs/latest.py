@@ -10,7 +10,7 @@ from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from facility.models import Site
-from twin.core.figures_of_merit import peak_from_grid_w
+from twin.core.figures_of_merit import RANKED_BY, peak_from_grid_w
 from twin.core.results.details import RuleFinding
 from twin.core.text.json_rows import read_row
 from twin.models import Run
@@ -30,6 +30,7 @@ class LatestRun:
     findings: tuple[RuleFinding, ...]
     confidence: str
     n_found: dict = field(default_factory=dict)  # findings of its solved year by severity; older runs kept none
+    found_in: str = ""  # stamp of the layout that the rules judged; older runs kept none
 
     def tally(self, severity: str) -> int:
         """Return the number of findings of one severity: of the rules when it ran, and of its solved year."""
@@ -75,13 +76,14 @@ def latest_runs(layout_ids: Iterable[int]) -> dict[int, list[LatestRun]]:
             "details__findings",
             "details__confidence",
             "details__n_found",
+            "details__found_in",
         )
     )
     latest = defaultdict(list)
     for row in rows:
-        *head, bands, findings, confidence, n_found = row
+        *head, bands, findings, confidence, n_found, found_in = row
         found = tuple(read_row(RuleFinding, finding, "findings") for finding in findings or ())
-        run = LatestRun(*head, bands or {}, found, confidence or "", n_found or {})
+        run = LatestRun(*head, bands or {}, found, confidence or "", n_found or {}, found_in or "")
         latest[run.layout_id].append(run)
     return dict(latest)
 
@@ -98,18 +100,15 @@ def grid_peak_w(run: LatestRun) -> float | None:
 
 
 def best_run(runs: Iterable[LatestRun], grid_limit_w: float) -> LatestRun | None:
-    """Return the run with the most tokens per joule among those of the scenario that most layouts share.
+    """Return the run with the most good tokens per joule among those of the scenario that most layouts share.
 
-    Layouts that cannot be built, by a blocking finding or a peak above the grid limit, only win where none can.
+    None where none of them can be built: each has a blocking finding or a peak above the grid limit.
     """
     runs = list(runs)
     scenario_id = shared_scenario(runs)
-
-    def rank(run: LatestRun) -> tuple[bool, float]:
-        fits = not run.blocking and (grid_peak_w(run) or 0.0) <= grid_limit_w
-        return fits, run.figures.get("tokens_per_joule") or 0.0
-
-    return max((run for run in runs if run.scenario_id == scenario_id), key=rank, default=None)
+    asked = [run for run in runs if run.scenario_id == scenario_id]
+    fit = [run for run in asked if not run.blocking and (grid_peak_w(run) or 0.0) <= grid_limit_w]
+    return max(fit, key=lambda run: run.figures.get(RANKED_BY) or 0.0, default=None)
 
 
 def recent_runs(sites: QuerySet[Site] | Iterable[Site]) -> QuerySet[Run]:

@@ -16,13 +16,12 @@ from rest_framework.response import Response
 from facility.models import Layout
 from facility.permissions import visible_sites
 from twin.api import states
+from twin.api.state_shapes import AnswerFindingSerializer
 from twin.core.drill.drill import AFTER, BEFORE, drill, ranking
 from twin.core.drill.repairs import suggestions
 from twin.core.results.details import MarginRow
-from twin.core.results.findings import BLOCKING, HINT, RISK
 from twin.core.results.margins import tightest
 from twin.core.results.object_quantities import QUANTITIES, STATES
-from twin.core.rules.report import Finding
 from twin.core.solve.estimate import APPROXIMATION, instant_answer
 from twin.core.solve.object_states import object_tables, totals
 from twin.core.solve.steady import hour_rows, solve_steady
@@ -31,11 +30,11 @@ from twin.core.text.numbers import quantity_text
 from twin.exceptions import CannotSimulate
 from twin.models import Run
 from twin.runs.findings import layout_findings
+from twin.runs.found import ORDER, address, everything_found, nothing_found
+from twin.runs.last_run import last_run
 from twin.views import asked, diagrams
-from twin.views.layouts import address, with_address
 
 N_FINDINGS = 100  # most severe ones
-SEVERITIES = (BLOCKING, RISK, HINT)
 
 
 class Unsolvable(exceptions.APIException):
@@ -111,11 +110,12 @@ class Answer(Answered, states.AnswerView):
 
     def answer(self, query: Mapping[str, str], layout: Layout, year: Any, watch: Watch) -> dict[str, Any]:
         watch.lap("read")
-        found = layout_findings(layout, year.inputs)
+        last = last_run(layout)
+        found = everything_found(layout, layout_findings(layout, year.inputs), last)
         watch.lap("findings")
         done = instant_answer(year)
         watch.lap("solve")
-        counts = Counter(finding.severity for finding in found)
+        counts = Counter(finding["severity"] for finding in found)
         return {
             "converged": done.converged,
             "message": done.message,
@@ -125,9 +125,10 @@ class Answer(Answered, states.AnswerView):
                 margin_json(row) | {"href": margin_address(layout, year, row)} for row in tightest(done.margins)
             ],
             "n_margins": len(done.margins),
-            "findings": [finding_json(layout, finding) for finding in found[:N_FINDINGS]],
+            "findings": AnswerFindingSerializer(found[:N_FINDINGS], many=True).data,
             "n_findings": len(found),
-            "n_by_severity": {severity: counts[severity] for severity in SEVERITIES},
+            "n_by_severity": {severity: counts[severity] for severity in ORDER},
+            "nothing_found": "" if found else nothing_found(len(year.inputs.racks.id), last),
         }
 
 
@@ -279,11 +280,6 @@ def drill_json(done, wanted: set[str] | None = None) -> dict[str, Any]:
 def at(every: dict[str, Any], which: int) -> dict[str, Any]:
     """Return the totals of one element, as lists of one hour."""
     return {name: at(v, which) if isinstance(v, dict) else v[which : which + 1] for name, v in every.items()}
-
-
-def finding_json(layout: Layout, finding: Finding) -> dict[str, Any]:
-    """Return a finding with the name and address of its object."""
-    return {"object": finding.object_name} | with_address(layout, finding)
 
 
 def margin_json(margin: MarginRow) -> dict[str, Any]:

@@ -50,6 +50,7 @@ SOLVED: dict[str, View] = {
     "layout-drill": drill.drill_page,
     "layout-drill-list": drill.drill_list,
     "layout-findings": layouts.findings_page,
+    "layout-tally": layouts.layout_tally,
     "layout-sizing": sizing.sizing_page,
     "api-layout-sizing": sizings.Sizings.as_view(),
     "rack-detail": layouts.rack_detail,

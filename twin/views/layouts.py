@@ -1,7 +1,5 @@
 """The plan of a layout with its racks and CDUs, and what the rules find in it."""
 
-from dataclasses import fields
-from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -11,11 +9,9 @@ from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.vary import vary_on_headers
 
-from facility import kinds
 from facility.models import Cdu, Layout, Rack
 from facility.permissions import Right, may_change_site, rights_on
 from facility.views.lookup import visible_layout_or_404
@@ -29,7 +25,8 @@ from twin.models import Run, Scenario
 from twin.page_parts import kept, remembered, stamp
 from twin.runs import services
 from twin.runs.findings import layout_findings
-from twin.runs.last_run import last_run
+from twin.runs.found import everything_found, nothing_found, tally, with_address
+from twin.runs.last_run import LastRun, last_run
 from twin.runs.latest import LatestRun, latest_runs
 
 
@@ -43,7 +40,8 @@ def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     drawn = plan_part(layout, version, asked, request.path)
     if request.htmx:
         return HttpResponse(drawn)
-    found = findings_kept(layout, version)
+    last = last_run(layout)
+    found = found_now(layout, last, version)
     rights = rights_on(request.user, layout.site)
     context = {
         "layout": layout,
@@ -52,11 +50,12 @@ def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         "scenarios": asked.scenarios,
         "plan_part": drawn,
         "figures": HEADLINES,
-        "findings": [with_address(layout, finding) for finding in found[:12]],
+        "findings": found[:N_SHORT],
         "n_findings": len(found),
+        "nothing": "" if found else nothing_found(n_racks(layout), last),
         "may_run": Right.RUN in rights,
         "may_change": Right.PLAN in rights,
-        "last_run": last_run(layout),
+        "last_run": last,
         "calibrated": layout.calibrated_parameters.all(),
     }
     return render(request, "twin/layout_detail.html", context)
@@ -97,6 +96,16 @@ def findings_kept(layout: Layout, version: tuple[Any, ...]) -> list[Finding]:
     return remembered(("findings", *version), lambda: layout_findings(layout))
 
 
+def found_now(layout: Layout, last: LastRun | None, version: tuple[Any, ...] | None = None) -> list[dict[str, Any]]:
+    """Return what the rules find in a layout now and what its last run found, most severe first."""
+    return everything_found(layout, findings_kept(layout, version or stamp(layout)), last)
+
+
+def n_racks(layout: Layout) -> int:
+    """Return how many racks stand in a layout."""
+    return Rack.objects.filter(hall__layout=layout).count()
+
+
 def coloured_floor(request: HttpRequest, layout: Layout) -> dict[str, Any]:
     """Return what every drawing of a layout's floors shows: the plan in the asked colouring, and what may be asked."""
     return floor_context(layout, asked_colour(request, layout))
@@ -123,26 +132,8 @@ def floor_context(layout: Layout, asked: Asked) -> dict[str, Any]:
     }
 
 
+N_SHORT = 12  # findings on the page of the plan
 PAGE_FINDINGS = 50  # of the list: a thousand racks have more than anybody reads at once
-FINDING_FIELDS = tuple(entry.name for entry in fields(Finding))
-
-
-@lru_cache(maxsize=4096)  # a big layout's findings name hundreds of objects
-def address(name: str, *args: str | int) -> str:
-    """Return the address of a page."""
-    return reverse(name, args=args)
-
-
-def with_address(layout: Layout, finding: Finding) -> dict:
-    """Return a finding as templates show it, with the address of its object or of the list it stands in."""
-    here = [layout.site.slug, layout.slug]
-    if finding.object_kind in ("rack", "cdu") and finding.object_id:
-        href = address(f"{finding.object_kind}-detail", *here, finding.object_id)
-    elif finding.object_kind in kinds.BY_NAME:
-        href = address("part-list", *here, kinds.BY_NAME[finding.object_kind].slug)
-    else:
-        href = address("site-detail", here[0])
-    return {name: getattr(finding, name) for name in FINDING_FIELDS} | {"href": href}
 
 
 def findings_of(layout: Layout, kind: str, pk: int) -> list[dict]:
@@ -152,17 +143,28 @@ def findings_of(layout: Layout, kind: str, pk: int) -> list[dict]:
 
 @login_required
 def findings_page(request: HttpRequest, site: str, layout: str) -> HttpResponse:
-    """List everything the rules find in a layout, most severe first."""
+    """List everything that the rules find in a layout and that its last run found, most severe first."""
     layout = visible_layout_or_404(request.user, site, layout)
-    page = Paginator(findings_kept(layout, stamp(layout)), PAGE_FINDINGS).get_page(request.GET.get("page"))
+    last = last_run(layout)
+    found = found_now(layout, last)
+    page = Paginator(found, PAGE_FINDINGS).get_page(request.GET.get("page"))
     context = {
         "layout": layout,
         "site": layout.site,
         "page": page,
-        "findings": [with_address(layout, finding) for finding in page],
-        "last_run": last_run(layout),
+        "findings": list(page),
+        "n_findings": len(found),
+        "nothing": "" if found else nothing_found(n_racks(layout), last),
+        "last_run": last,
     }
     return render(request, "twin/layout_findings.html", context)
+
+
+@login_required
+def layout_tally(request: HttpRequest, site: str, layout: str) -> HttpResponse:
+    """Return how many findings a layout has now, for a list that has no count of it as it is described."""
+    layout = visible_layout_or_404(request.user, site, layout)
+    return render(request, "twin/_tally.html", {"tally": tally(found_now(layout, last_run(layout)))})
 
 
 @login_required

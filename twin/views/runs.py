@@ -26,7 +26,7 @@ from twin.core.comparison.tornado import SensitivityRow, most_moving
 from twin.core.figures_of_merit import BY_NAME, FIGURES, HEADLINES, SERIES, SERIES_BY_NAME
 from twin.core.results.answers import answers
 from twin.core.results.details import Assumption, FailureRow, LimitRow, run_details
-from twin.core.results.findings import run_findings, tightest_margins
+from twin.core.results.findings import tightest_margins
 from twin.core.results.object_quantities import OVER
 from twin.core.results.token_prices import serving_costs, sold_for
 from twin.core.text.numbers import date_text, quantity_text
@@ -34,7 +34,8 @@ from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.models import Run
 from twin.page_parts import kept
 from twin.runs import jobs, sensitivity, services, tables
-from twin.runs.last_run import href
+from twin.runs.found import everything_found, nothing_found
+from twin.runs.last_run import last_run
 from twin.runs.latest import recent_runs
 from twin.views.jobs import job_act, job_progress
 
@@ -112,6 +113,8 @@ def result_parts(run: Run, series: str) -> dict[str, SafeString]:
 def result_context(run: Run) -> dict:
     """Return what the results page shows beside the chosen series."""
     details, series = run_details(run.details), services.run_series(run)
+    said = last_run(run.layout, run.id)
+    found = everything_found(run.layout, details.findings, said, linked=False)
     return {
         "details": details,
         "headlines": [(f, run_charts.weekly_means(series.get(SPARKS.get(f.name, "")))) for f in HEADLINES],
@@ -125,7 +128,8 @@ def result_context(run: Run) -> dict:
         "failures": costly_failures(details.failures),
         "tightest": tightest_margins(details),
         "answers": answers(details, run.figures or {}),
-        "found": [asdict(finding) | {"href": href(run.layout, run, finding)} for finding in run_findings(details)],
+        "found": found,
+        "nothing": "" if found else nothing_found(1, said),  # nothing runs without racks
         "economiser_hours": free_cooling_hours(details.economiser_hours),
         "power_table": run_charts.power_table(series),
         "took": run.finished_at - run.started_at if run.started_at else None,

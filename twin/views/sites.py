@@ -10,6 +10,8 @@ from facility.permissions import Right, rights_on, visible_sites
 from facility.views.lookup import visible_site_or_404
 from twin.core.figures_of_merit import HEADLINES
 from twin.interchange.site_file import site_export
+from twin.page_parts import with_product_stamp
+from twin.runs.found import tally_kept
 from twin.runs.latest import LatestRun, best_run, grid_peak_w, latest_runs, recent_runs, shared_scenario
 
 
@@ -17,13 +19,16 @@ from twin.runs.latest import LatestRun, best_run, grid_peak_w, latest_runs, rece
 def site_list(request: HttpRequest) -> HttpResponse:
     """Answer which site needs attention: its best layout's figures, power against the grid limit, findings."""
     sites = list(visible_sites(request.user).annotate(n_layouts=Count("layouts")).select_related("region"))
-    layouts = Layout.objects.filter(site__in=sites).only("id", "site_id", "slug", "name").in_bulk()
+    layouts = with_product_stamp(Layout.objects.filter(site__in=sites).defer("notes")).in_bulk()
     runs = latest_runs(layouts)
     for site in sites:
         own = [run for layout in layouts.values() if layout.site_id == site.id for run in runs.get(layout.id, [])]
         site.best = best_run(own, site.grid_limit_w)
-        site.best_layout = layouts[site.best.layout_id] if site.best else None
         site.last_run = max(own, key=lambda run: run.finished_at, default=None)
+        site.shown_layout = layouts[(site.best or site.last_run).layout_id] if own else None
+        if site.shown_layout:
+            site.shown_layout.site = site
+            site.tally = tally_kept(site.shown_layout, runs[site.shown_layout.id][0])
         site.grid_share_frac = grid_share_frac(site.best, site.grid_limit_w)
     return render(request, "twin/site_list.html", {"sites": sites})
 
@@ -38,7 +43,7 @@ def grid_share_frac(run: LatestRun | None, grid_limit_w: float) -> float | None:
 def site_detail(request: HttpRequest, site: str) -> HttpResponse:
     """Show a site's layouts side by side under the scenario that most of them share, and its scenarios."""
     site = visible_site_or_404(request.user, site)
-    layouts = list(site.layouts.annotate(n_racks=Count("halls__racks")))
+    layouts = list(with_product_stamp(site.layouts.annotate(n_racks=Count("halls__racks"))))
     scenarios = list(site.scenarios.prefetch_related("workloads__workload", "workloads__model"))
     runs = latest_runs(layout.id for layout in layouts)
     everything = [run for own in runs.values() for run in own]
@@ -46,16 +51,18 @@ def site_detail(request: HttpRequest, site: str) -> HttpResponse:
     chosen = next((s for s in scenarios if s.slug == asked), None)
     chosen_id = chosen.id if chosen else shared_scenario(everything) or (scenarios[0].id if scenarios else None)
     for layout in layouts:
-        layout.run = next((run for run in runs.get(layout.id, []) if run.scenario_id == chosen_id), None)
+        own = runs.get(layout.id, [])
+        layout.site = site
+        layout.run = next((run for run in own if run.scenario_id == chosen_id), None)
+        layout.tally = tally_kept(layout, own[0] if own else None)
         layout.grid_share_frac = grid_share_frac(layout.run, site.grid_limit_w)
-    best = best_run((run for run in everything if run.scenario_id == chosen_id), site.grid_limit_w)
     rights = rights_on(request.user, site)
     context = {
         "site": site,
         "layouts": layouts,
         "scenarios": scenarios,
         "chosen_id": chosen_id,
-        "best": best,
+        "is_any_run": any(layout.run for layout in layouts),
         "chosen_slug": next((s.slug for s in scenarios if s.id == chosen_id), ""),
         "figures": HEADLINES,
         "may_change": Right.PLAN in rights,

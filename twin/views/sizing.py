@@ -12,7 +12,7 @@ from facility.views.lookup import visible_layout_or_404
 from facility.views.parts import version_of
 from twin.core.sizing.counts import CDU, FEED, HALL
 from twin.onboarding.sizing import layout_sizing, sizing_take
-from twin.views.layouts import with_address
+from twin.runs.found import with_address
 
 FIELD_LABELS = {
     "n_cdus": "CDUs",

@@ -68,6 +68,7 @@ urlpatterns = [
     path(LAYOUT + "drill/list/", solved, name="layout-drill-list"),
     path("sites/<slug:site>/<slug:layout>/draw/", draw.layout_draw, name="layout-draw"),
     path("sites/<slug:site>/<slug:layout>/findings/", solved, name="layout-findings"),
+    path("sites/<slug:site>/<slug:layout>/tally/", solved, name="layout-tally"),
     path(LAYOUT + "sizing/", solved, name="layout-sizing"),
     path("sites/<slug:site>/<slug:layout>/racks/<int:pk>/", solved, name="rack-detail"),
     path("sites/<slug:site>/<slug:layout>/cdus/<int:pk>/", solved, name="cdu-detail"),

@@ -26,7 +26,11 @@ export class Answer {
   }
 
   async ask(editedAt = performance.now(), isEdit = true) {
-    if (!this.url || !this.scenario) return;
+    if (!this.url) return;
+    if (!this.scenario) {
+      await this.showFindingsAlone("Add a scenario to see what this drawing gives.");
+      return;
+    }
     this.asking?.abort();
     const asking = (this.asking = new AbortController());
     this.figures.setAttribute("aria-busy", "true");
@@ -41,6 +45,7 @@ export class Answer {
     } catch (error) {
       if (error.name === "AbortError") return;
       this.note.textContent = `No instant answer: ${error.message}`;
+      await this.showFindingsAlone(error.message);
     } finally {
       clearTimeout(late);
     }
@@ -110,6 +115,15 @@ export class Answer {
     document.getElementById("answer-margins").replaceChildren(...rows);
   }
 
+  // What the rules and the last run say of a drawing that cannot be solved, or that nothing is asked of.
+  async showFindingsAlone(nothing_found) {
+    const answer = await fetch(this.url.replace(/answer\/$/, "findings/"), { headers: { Accept: "application/json" } }).catch(() => null);
+    const rows = answer?.ok ? await answer.json() : [];
+    const findings = rows.map((row) => ({ ...row, object: row.object_name }));
+    this.now = { ...this.now, findings, n_findings: findings.length, nothing_found };
+    this.showFindings();
+  }
+
   showFindings() {
     this.findings = this.now.findings ?? [];
     document.getElementById("answer-n").textContent = this.now.n_findings ?? this.findings.length;
@@ -117,11 +131,12 @@ export class Answer {
       const item = node("li", "", finding.severity), button = node("button", "", "finding-pick");
       button.type = "button";
       button.append(node("span", `${SIGN[finding.severity] ?? ""} ${finding.severity}`, "severity"), ` ${finding.object}: ${finding.message}`);
+      if (finding.run) button.append(node("span", ` Found by the run of ${finding.scenario}.`, "muted"));
       button.addEventListener("click", () => this.onPick(finding));
       item.append(button);
       return item;
     });
-    if (!items.length) items.push(node("li", "No rule is broken.", "none"));
+    if (!items.length) items.push(node("li", this.now.nothing_found ?? "", "none"));
     document.getElementById("answer-findings").replaceChildren(...items);
   }
 }

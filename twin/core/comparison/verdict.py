@@ -19,6 +19,7 @@ from twin.core.figures_of_merit import BY_NAME, RANKED_BY, peak_from_grid_w
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.results.details import RunDetails
 from twin.core.results.figures import figures_of_merit, served_in
+from twin.core.results.findings import BLOCKING, run_findings
 from twin.core.solve.estimate import estimated_year
 from twin.core.solve.simulate import described, simulate
 from twin.core.text.engine_names import ENGINE_NAMES
@@ -210,10 +211,15 @@ def solution(
     bands: Mapping[str, Sequence[float]],
     details: RunDetails,
 ) -> Solution:
-    """Return a candidate with its results, as `verdict_of` takes it."""
+    """Return a candidate with its results, as `verdict_of` takes it.
+
+    What the solved year finds blocks it as a rule does.
+    """
     served = frozenset((row.accelerator, row.model) for row in details.per_workload)
     known = {name: figures.get(name) for name in BY_NAME}  # runs of before a figure was there have none
-    return Solution(candidate.name, inputs, candidate.blocked, known, bands, missed_targets(details), served)
+    shown = (finding for finding in run_findings(details) if finding.severity == BLOCKING)
+    blocked = (*candidate.blocked, *(f"{finding.object_name}: {finding.message}" for finding in shown))
+    return Solution(candidate.name, inputs, blocked, known, bands, missed_targets(details), served)
 
 
 def _requests_per_s(inputs: LayoutInputs) -> dict[str, float]:

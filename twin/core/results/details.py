@@ -472,6 +472,7 @@ class RunDetails:
     confidence: str = ""
     findings: tuple[RuleFinding, ...] = ()
     n_found: Mapping[str, int] = field(default_factory=dict)  # findings of the year by severity
+    found_in: str = ""  # stamp of the layout that the rules judged
 
     @property
     def weather_caution(self) -> str:
