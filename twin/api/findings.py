@@ -16,6 +16,7 @@ class LayoutFindingSerializer(FindingSerializer):
     run = serializers.UUIDField(allow_null=True, help_text="The run that found it.")
     scenario = serializers.CharField(allow_blank=True, help_text="What that run was asked.")
     against = serializers.CharField(allow_blank=True, help_text="Words between value and limit.")
+    remedy = serializers.CharField(allow_blank=True, help_text="What removes it, in words.")
     href = serializers.CharField(allow_blank=True, help_text="Page of the object, or of the part of the run.")
 
 

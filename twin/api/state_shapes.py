@@ -247,6 +247,9 @@ class AnswerFigureSerializer(serializers.Serializer):
 
 class AnswerFindingSerializer(LayoutFindingSerializer):
     object = serializers.CharField(source="object_name")
+    remedy_href = serializers.CharField(
+        allow_blank=True, default="", help_text="Page on which the remedy can be tried; empty where none is computed."
+    )
 
 
 class SeverityCountsSerializer(serializers.Serializer):

@@ -10,6 +10,7 @@ from twin.api import states, studies, sweeps, telemetry, views
 from twin.api.findings import LayoutFindingsView
 from twin.api.measured import MeasuredView
 from twin.api.own_products import OwnAcceleratorView, OwnModelView
+from twin.api.remedies import LayoutRemediesView, RemedyPreviewView, RemedyUndoView
 from twin.api.serving import PredictionView, ServingView
 from twin.api.site_files import SiteExportView, SiteImportView
 from twin.api.sizing import LayoutSizingView
@@ -38,6 +39,9 @@ urlpatterns = [
     path("sites/import/", SiteImportView.as_view(), name="api-site-import"),
     path("sites/<slug:slug>/export/", SiteExportView.as_view(), name="api-site-export"),
     path("layouts/<int:pk>/findings/", LayoutFindingsView.as_view(), name="api-layout-findings"),
+    path("layouts/<int:pk>/remedies/", LayoutRemediesView.as_view(), name="api-layout-remedies"),
+    path("layouts/<int:pk>/remedies/preview/", RemedyPreviewView.as_view(), name="api-layout-remedy-preview"),
+    path("layouts/<int:pk>/remedies/undo/", RemedyUndoView.as_view(), name="api-layout-remedy-undo"),
     path("layouts/<int:pk>/sizing/", LayoutSizingView.as_view(), name="api-layout-sizing"),
     path("layouts/<int:pk>/state/", states.StateView.as_view(), name="api-layout-state"),
     path("layouts/<int:pk>/answer/", states.AnswerView.as_view(), name="api-layout-answer"),

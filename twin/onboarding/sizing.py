@@ -40,7 +40,7 @@ def sizing_take(*, layout: Layout, version: int | None = None, user=None) -> lis
     for count in changes:
         counted = count.counted
         if counted.kind == CDU:
-            _cdus(layout, counted.id, count.after, user)
+            cdus_brought_to(layout, counted.id, count.after, user)
         elif counted.kind == FEED:
             for feed in PowerFeed.objects.filter(layout=layout, pk__in=counted.alike):
                 _set(feed, counted.field, count.after, user)
@@ -63,7 +63,7 @@ def _undraw(hall: Hall, n: int, user) -> None:
         services.part_delete(part=unit, user=user)
 
 
-def _cdus(layout: Layout, first_id: int, n: int, user) -> None:
+def cdus_brought_to(layout: Layout, first_id: int, n: int, user) -> None:
     """Bring the group of a CDU to `n` units."""
     first = Cdu.objects.get(pk=first_id)
     group = Cdu.objects.filter(layout=layout, group=first.group) if first.group else Cdu.objects.filter(pk=first_id)

@@ -1,8 +1,8 @@
 """What the rules say of a layout as it is described now: the floor's own, and those that compute."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from facility.findings import RACK_COLUMNS, floor_findings, take_inventory
+from facility.findings import RACK_COLUMNS, Inventory, floor_findings, take_inventory
 from facility.models import Layout, Site
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.rules.findings import rule_findings
@@ -12,8 +12,17 @@ from twin.runs.found import ORDER
 from twin.runs.snapshot import description
 
 
-def layout_findings(layout: Layout, read: LayoutInputs | None = None) -> list[Finding]:
-    """Return every finding of a layout, most severe first; a fixed number of queries whatever its size.
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """A layout as the rules read it: nothing behind it asks the database."""
+
+    site_id: int
+    inventory: Inventory
+    inputs: LayoutInputs
+
+
+def read_for_rules(layout: Layout, read: LayoutInputs | None = None) -> Read:
+    """Return a layout as the rules read it; a fixed number of queries whatever its size.
 
     Parameters
     ----------
@@ -24,6 +33,16 @@ def layout_findings(layout: Layout, read: LayoutInputs | None = None) -> list[Fi
     if read is None or read.weather.slug != Site.objects.values_list("weather__slug", flat=True).get(pk=layout.site_id):
         read = description(layout)
     inventory = take_inventory(layout, {name: getattr(read.racks, name) for name in RACK_COLUMNS}, read.products.by_id)
-    found = [Finding(**as_json(finding)) for finding in floor_findings(inventory)] + rule_findings(read)
-    found = [replace(f, object_id=layout.site_id) if f.object_kind == "site" else f for f in found]
+    return Read(layout.site_id, inventory, read)
+
+
+def judged(read: Read) -> list[Finding]:
+    """Return every finding of a layout that has been read, most severe first."""
+    found = [Finding(**as_json(finding)) for finding in floor_findings(read.inventory)] + rule_findings(read.inputs)
+    found = [replace(f, object_id=read.site_id) if f.object_kind == "site" else f for f in found]
     return sorted(found, key=lambda finding: ORDER.index(finding.severity))
+
+
+def layout_findings(layout: Layout, read: LayoutInputs | None = None) -> list[Finding]:
+    """Return every finding of a layout, most severe first; `read` as `read_for_rules` takes it."""
+    return judged(read_for_rules(layout, read))

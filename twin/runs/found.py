@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlencode
 
 from django.urls import reverse
 
@@ -14,6 +15,7 @@ from facility.models import Layout
 from twin.core.provenance import solver_digest
 from twin.core.results.details import RuleFinding
 from twin.core.results.findings import BLOCKING, HINT, RISK
+from twin.core.rules.remedies import REMEDIES
 from twin.core.rules.report import Finding
 from twin.page_parts import carried_stamp, stamp
 from twin.runs.last_run import LastRun
@@ -53,12 +55,25 @@ def everything_found(
         Whether the rules' findings carry the address of their object, which must be there now.
     """
     rows = [with_address(layout, finding) | {"run": None, "scenario": ""} for finding in rules]
+    for row in rows:
+        row["remedy_href"] = remedy_address(layout, row) if linked else ""
     if not linked:
         rows = [row | {"href": ""} for row in rows]
     if last:
         source = {"run": last.run.id, "scenario": last.run.scenario.name}
         rows += [finding | source for finding in last.findings]
+    for row in rows:
+        row["remedy"] = remedy.text if (remedy := REMEDIES.get(row["rule"])) else ""  # rules of older runs may be gone
     return sorted(rows, key=lambda row: ORDER.index(row["severity"]))
+
+
+def remedy_address(layout: Layout, row: Mapping[str, Any]) -> str:
+    """Return where the remedy of a rule's finding can be looked at and taken; empty where nothing is computed."""
+    remedy = REMEDIES.get(row["rule"])
+    if remedy is None or not (remedy.counts or remedy.moves):
+        return ""
+    named = {"kind": row["object_kind"], "id": row["object_id"] or "", "rule": row["rule"]}
+    return f"{address('layout-remedy', layout.site.slug, layout.slug)}?{urlencode(named)}"
 
 
 def tally(rows: Iterable[dict[str, Any]]) -> Tally:

@@ -7,7 +7,7 @@ from typing import Any
 from django.urls import URLPattern, URLResolver
 
 from twin import urls
-from twin.solvers import findings, measured, runs, serving, sizings, states
+from twin.solvers import findings, measured, remedies, runs, serving, sizings, states
 from twin.urls import handler400, handler403, handler404, handler500  # noqa: F401  (Django looks for them here)
 from twin.views import (
     claims,
@@ -24,12 +24,16 @@ from twin.views import (
     traces,
 )
 from twin.views import measured as measured_page
+from twin.views import remedies as remedy_pages
 from twin.views import serving as serving_page
 
 View = Callable[..., Any]
 #: By name of the address. Each is the door in `twin.urls`, where a test looks for them.
 SOLVED: dict[str, View] = {
     "api-layout-findings": findings.LayoutFindings.as_view(),
+    "api-layout-remedies": remedies.Remedies.as_view(),
+    "api-layout-remedy-preview": remedies.RemedyPreview.as_view(),
+    "api-layout-remedy-undo": remedies.RemedyUndo.as_view(),
     "api-layout-state": states.State.as_view(),
     "api-layout-answer": states.Answer.as_view(),
     "api-layout-drill": states.Drill.as_view(),
@@ -51,6 +55,8 @@ SOLVED: dict[str, View] = {
     "layout-drill-list": drill.drill_list,
     "layout-findings": layouts.findings_page,
     "layout-tally": layouts.layout_tally,
+    "layout-remedy": remedy_pages.remedy_page,
+    "layout-remedy-undo": remedy_pages.remedy_undo,
     "layout-sizing": sizing.sizing_page,
     "api-layout-sizing": sizings.Sizings.as_view(),
     "rack-detail": layouts.rack_detail,

@@ -134,6 +134,15 @@ export class Answer {
       if (finding.run) button.append(node("span", ` Found by the run of ${finding.scenario}.`, "muted"));
       button.addEventListener("click", () => this.onPick(finding));
       item.append(button);
+      if (finding.remedy) {
+        const remedy = node("p", `${finding.remedy} `, "remedy small");
+        if (finding.remedy_href) {
+          const link = node("a", "Try it");
+          link.href = finding.remedy_href;
+          remedy.append(link);
+        }
+        item.append(remedy);
+      }
       return item;
     });
     if (!items.length) items.push(node("li", this.now.nothing_found ?? "", "none"));

@@ -8,7 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from facility import services
 from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Rack, Site
 from power_cooling.fluids.coolants import coolant_by_name
-from tests.small_site import climate, new_rack, product, small_layout
+from tests.small_site import climate, new_rack, product, sound_layout
+from tests.small_site import new_row as row
 from twin.core.results.findings import BLOCKING, HINT, RISK
 from twin.core.rules.design_load import Design, design_load, rack_design
 from twin.core.rules.feed_loads import feed_loads, layout_feeds
@@ -20,48 +21,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def layout():
-    """A layout that breaks no rule but hints: one rack, water above the hottest hour's air, colder for the air units.
-
-    The air units are far larger than one rack, so their water warms little.
-    """
-    layout = small_layout()
-    CoolingPlant.objects.update(supply_degc=39)
-    Cdu.objects.update(supply_degc=44)
-    cold = CoolingPlant.objects.create(
-        layout=layout,
-        name="Cold",
-        supply_degc=20,
-        design_rise_k=2,
-        economiser="integrated",
-        heat_rejection=product("dry_coolers", "dry-cooler-1mw"),
-        n_heat_rejection=2,
-        n_heat_rejection_spare=1,
-        chiller=product("warm_water_chillers", "ac-screw-vsd-freecool-1500"),
-        n_chillers=2,
-        n_chillers_spare=1,
-        pump=product("pumps", "tcs-pump-15kw"),
-        n_pumps=2,
-        n_pumps_spare=1,
-    )
-    Hall.objects.update(plant=cold)
-    Cdu.objects.filter(name="CDU-2").update(x_m=15)
-    PowerFeed.objects.create(
-        layout=layout,
-        name="Generators",
-        kind="generator",
-        product=product("generators", "genset-diesel-3mw"),
-        n_units=2,
-        redundancy="N+1",
-        redundancy_group="Standby",
-    )
-    new_rack(layout).save()
-    return layout
-
-
-def row(layout, n, **changes):
-    """Place n racks beside each other without any check."""
-    racks = [new_rack(layout, name=f"B-{i:02}", row="B", x_m=2 + 0.6 * i, y_m=8, **changes) for i in range(n)]
-    return Rack.objects.bulk_create(racks)
+    return sound_layout()
 
 
 def of(layout, rule):

@@ -13,23 +13,10 @@ from typing import Any
 from twin.core.inputs.layout import CduRow, FeedRow, HallRow, LayoutInputs, PlantRow
 from twin.core.results.findings import BLOCKING, RISK
 from twin.core.rules.findings import rule_findings
+from twin.core.rules.remedies import FIXED_BY
 from twin.core.rules.report import Finding
 
 CDU, HALL, PLANT, FEED = "cdu", "hall", "cooling_plant", "power_feed"
-#: Units of which more may fix a finding, by its rule; where several may, the one that helps most is taken.
-FIXED_BY = {
-    "air units": ("n_air_units",),
-    "air flow": ("n_air_units",),
-    "plant capacity": ("n_heat_rejection", "n_chillers"),
-    "plant pumps": ("n_pumps",),
-    "capacity": ("n_units",),
-    "spare unit": ("n_units",),
-    "after a failure": ("n_units",),
-    "generators": ("n_units",),
-    "CDU capacity": ("n_cdus",),
-    "CDU flow": ("n_cdus",),
-    "CDU redundancy": ("n_cdus",),
-}
 SPARE_OF = {
     "n_air_units": "n_air_units_spare",
     "n_heat_rejection": "n_heat_rejection_spare",
@@ -99,6 +86,38 @@ def sized(inputs: LayoutInputs) -> Sizing:
     now = with_counts(inputs, counts)
     found = tuple(Count(counted, stands[counted], counts[counted], reasons[counted]) for counted in stands)
     return Sizing(found, tuple(_to_fix(rule_findings(now)).values()), now)
+
+
+def counts_against(inputs: LayoutInputs, finding: Finding) -> tuple[Count, ...]:
+    """Return the least more units with which a finding is gone, each as many as the others allow; none where none do.
+
+    Parameters
+    ----------
+    inputs : LayoutInputs
+    finding : Finding
+        One of `rule_findings` of the same layout.
+    """
+    stands = dict(_counted(inputs))
+    counts, key = dict(stands), (finding.object_kind, finding.object_id, finding.rule)
+
+    def left(of: Mapping[Counted, int]) -> Finding | None:
+        return _to_fix(rule_findings(with_counts(inputs, of))).get(key)
+
+    now = finding
+    for _ in range(MOST_ROUNDS):
+        of = _helping(inputs, counts, key, now)
+        if of is None or counts[of] >= MOST_UNITS:
+            return ()
+        counts[of] = min(max(counts[of], _wanted(inputs, of, counts[of], now)), MOST_UNITS)
+        if (then := left(counts)) is None:
+            break
+        now = then
+    else:
+        return ()
+    for of in [of for of in counts if counts[of] > stands[of]]:
+        while counts[of] > stands[of] and left(counts | {of: counts[of] - 1}) is None:
+            counts[of] -= 1
+    return tuple(Count(of, stands[of], n, finding.message) for of, n in counts.items() if n != stands[of])
 
 
 def _order(counted: Counted) -> int:
