@@ -7,12 +7,12 @@ import json
 
 import jsonschema
 import pytest
-from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from facility.models import Layout
+from tests.shipped import CATALOGUE, load_shipped
 from tests.small_site import new_rack
 from twin.core.figures_of_merit import HEADLINES
 from twin.core.text.json_numbers import plain
@@ -29,7 +29,7 @@ PROBLEM = {"type", "title", "status", "detail", "instance", "message", "extra"}
 @pytest.fixture
 def layout(asked) -> Layout:
     """Return a layout that can be solved: with the whole catalogue."""
-    call_command("load_catalogue", verbosity=0)
+    load_shipped(CATALOGUE)
     return asked.layout
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from facility.models import Layout, Rack
 from tests.api.conftest import caller, member
+from tests.shipped import CATALOGUE, SAMPLES, load_shipped
 from tests.small_run import small_scenario
 from twin.models import Study
 from twin.telemetry import making, studies
@@ -41,8 +42,7 @@ def ended(asked, kind: str = "calibration", status: str = "failed", **fields) ->
 
 @pytest.mark.compiled
 def test_readings_are_compared_diagnosed_calibrated_and_the_fit_accepted(db, tmp_path, bells):
-    call_command("load_catalogue", verbosity=0)
-    call_command("load_samples", verbosity=0)
+    load_shipped(CATALOGUE, SAMPLES)
     out = tmp_path / "points.csv"
     truth = tmp_path / "truth.yaml"
     truth.write_text("[{object: 'cdu/CDU-1a|secondary_return_degc', parameter: sensor_bias, value: 0.8}]")
@@ -202,7 +202,7 @@ def test_a_study_names_a_layout_and_scenario_of_one_site(asked, bells):
 
 @pytest.mark.compiled
 def test_set_points_are_advised_and_saved_as_files(asked, planner, viewer, stranger, bells):
-    call_command("load_catalogue", verbosity=0)
+    load_shipped(CATALOGUE)
     question = {"layout": asked.layout.path, "figure": "tokens_per_joule"}
     key = {"HTTP_IDEMPOTENCY_KEY": "a"}
     made = planner.post(ADVICE, question, format="json", **key)

@@ -1,13 +1,11 @@
 """What must hold for the band of any site: it holds its figure and nothing that cannot be."""
 
-import io
-
 import numpy as np
 import pytest
-from django.core.management import call_command
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.shipped import CATALOGUE, load_shipped
 from tests.small_run import small_scenario
 from twin.core.figures_of_merit import BY_NAME
 from twin.core.inputs.layout import LayoutInputs, layout_inputs
@@ -28,7 +26,7 @@ class Description(dict):
 
 @pytest.fixture
 def description(db) -> Description:
-    call_command("load_catalogue", stdout=io.StringIO())
+    load_shipped(CATALOGUE)
     return Description(snapshot.snapshot(*small_scenario()))
 
 

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.db import transaction
 from django.test import Client
 
 from facility.models import Layout, Membership
+from tests.shipped import CATALOGUE, SAMPLES, load_shipped
 from tests.small_run import small_scenario
 from twin.models import Scenario
 from twin.runs import snapshot
@@ -21,8 +21,7 @@ from twin.runs import snapshot
 def sample_inputs(django_db_setup, django_db_blocker) -> Callable[..., dict]:
     """Return a function that gives the snapshot of a sample layout under a scenario, to be changed by a test."""
     with django_db_blocker.unblock(), transaction.atomic():
-        call_command("load_catalogue", verbosity=0)
-        call_command("load_samples", verbosity=0)
+        load_shipped(CATALOGUE, SAMPLES)
         taken = {}
         for layout in Layout.objects.select_related("site"):
             for scenario in Scenario.objects.filter(site=layout.site):
@@ -34,7 +33,7 @@ def sample_inputs(django_db_setup, django_db_blocker) -> Callable[..., dict]:
 @pytest.fixture
 def catalogue(db) -> None:
     """Load the whole catalogue, for pages that solve."""
-    call_command("load_catalogue", verbosity=0)
+    load_shipped(CATALOGUE)
 
 
 @pytest.fixture

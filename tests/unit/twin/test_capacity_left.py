@@ -1,15 +1,13 @@
 """Failures solved on the part of a site that they can reach cost what they cost on the whole site."""
 
-import io
-
 import numpy as np
 import pytest
-from django.core.management import call_command
 
 from facility.models import CoolingPlant, PowerFeed
 from power_cooling.coupled.islands import islands
 from power_cooling.coupled.solve import solve_coupled
 from power_cooling.site_arrays import Weather
+from tests.shipped import CATALOGUE, load_shipped
 from twin.benchmarks.big_layout import big_layout
 from twin.core.failures import capacity_left
 from twin.core.failures.components import components, failure_states
@@ -24,7 +22,7 @@ HOT = Weather(dry_bulb_degc=[38.0], humidity_ratio=[0.012])
 @pytest.fixture
 def layout_and_scenario(db):
     """Return a layout of two halls with 200 racks that all differ."""
-    call_command("load_catalogue", stdout=io.StringIO())
+    load_shipped(CATALOGUE)
     return big_layout(200, n_classes=None)
 
 

@@ -1,13 +1,12 @@
 """Capital follows what is drawn: fewer CDUs, other redundancy and another region cost something else."""
 
-import io
 from dataclasses import replace
 
 import pytest
-from django.core.management import call_command
 
 from facility.models import Layout
 from power_cooling.site_facts.prices import unit_price_usd
+from tests.shipped import CATALOGUE, SAMPLES, load_shipped
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.results import capital
 from twin.core.results.economics import (
@@ -31,8 +30,7 @@ NAMEPLATE_W = 7e6
 @pytest.fixture
 def inputs(db) -> LayoutInputs:
     """Return the sample of Sterling with ten CDUs under its scenario."""
-    call_command("load_catalogue", stdout=io.StringIO())
-    call_command("load_samples", stdout=io.StringIO())
+    load_shipped(CATALOGUE, SAMPLES)
     layout = Layout.objects.select_related("site").get(site__slug="sterling", slug="gb200-nvl72")
     return inputs_now(layout, layout.site.scenarios.select_related("weather").first())
 

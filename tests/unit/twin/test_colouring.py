@@ -1,16 +1,14 @@
 """Which question an address asks, and what answers it."""
 
-import io
-
 import numpy as np
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from facility.models import Rack
+from tests.shipped import CATALOGUE, load_shipped
 from tests.small_run import done_run, small_scenario
 from tests.small_site import new_rack
 from twin.core.results.rack_quantities import BY_NAME, QUANTITIES
@@ -30,7 +28,7 @@ def scenario():
 @pytest.fixture
 def catalogue(db):
     """Load what the solver needs beside the parts themselves."""
-    call_command("load_catalogue", stdout=io.StringIO())
+    load_shipped(CATALOGUE)
 
 
 @pytest.fixture

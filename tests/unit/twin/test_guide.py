@@ -1,14 +1,12 @@
 """The guided start: every step is a real finding, is solved by what it proposes, and is judged from the description."""
 
-import io
-
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.urls import reverse
 
 from facility import services
 from facility.models import Cdu, Layout, Product, Rack, Site
+from tests.shipped import CATALOGUE, load_shipped
 from tests.small_run import done_run
 from twin.models import Run
 from twin.onboarding import guide
@@ -17,7 +15,7 @@ from twin.runs.findings import layout_findings
 
 @pytest.fixture
 def user(db):
-    call_command("load_catalogue", stdout=io.StringIO())
+    load_shipped(CATALOGUE)
     return get_user_model().objects.create_user("anna")
 
 

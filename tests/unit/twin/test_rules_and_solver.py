@@ -1,18 +1,17 @@
 """What the rules say a layout carries the coupled solve of that hour carries, and the reverse: on every sample."""
 
-import io
 import zlib
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from django.core.management import call_command
 
 from facility.models import Layout
 from power_cooling.coupled.solve import CoupledResult, solve_coupled
 from power_cooling.fluids.psychrometrics import pressure_at_elevation_pa
 from power_cooling.site_arrays import Failures, OwnLoad, PoolCurves, SiteArrays, SiteFeeds, Weather
+from tests.shipped import CATALOGUE, SAMPLES, load_shipped
 from twin.core.inputs import equipment
 from twin.core.inputs.feed_ratings import rating_w
 from twin.core.inputs.feeds import rack_feeds, site_feeds
@@ -186,8 +185,7 @@ def compare_feeds(name: str, inputs: LayoutInputs, compared: Compared) -> None:
 
 @pytest.fixture
 def samples():
-    call_command("load_catalogue", stdout=io.StringIO())
-    call_command("load_samples", stdout=io.StringIO())
+    load_shipped(CATALOGUE, SAMPLES)
     return [description(layout) for layout in Layout.objects.select_related("site")]
 
 

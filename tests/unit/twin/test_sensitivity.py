@@ -1,14 +1,12 @@
 """The tornado of a run: what is in it, who computes it, and what pages and programs see of it meanwhile."""
 
-import io
-
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.core.management import call_command
 from django.urls import reverse
 
 from facility.models import Membership
 from tests.full_run import full_run
+from tests.shipped import CATALOGUE, load_shipped
 from tests.small_run import small_scenario
 from twin.comparisons.verdict import runs_verdict
 from twin.core.comparison.tornado import SensitivityRow, most_moving
@@ -23,7 +21,7 @@ GOOD = "good_tokens_per_joule"
 
 @pytest.fixture
 def run(db):
-    call_command("load_catalogue", stdout=io.StringIO())
+    load_shipped(CATALOGUE)
     return full_run(*small_scenario())
 
 

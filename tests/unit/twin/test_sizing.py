@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from facility.models import Layout, Membership, PowerFeed, Rack, Site
 from facility.services import StaleLayout
+from tests.shipped import CATALOGUE, SAMPLES, load_shipped
 from twin.core.inputs.layout import layout_inputs
 from twin.core.results.findings import BLOCKING, RISK
 from twin.core.rules.findings import rule_findings
@@ -27,8 +28,7 @@ GOLDEN, STERLING = "golden", "sterling"
 
 @pytest.fixture
 def sites() -> dict[str, Site]:
-    call_command("load_catalogue", verbosity=0)
-    call_command("load_samples", verbosity=0)
+    load_shipped(CATALOGUE, SAMPLES)
     return {site.slug: site for site in Site.objects.all()}
 
 

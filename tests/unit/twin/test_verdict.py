@@ -7,6 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from tests.shipped import CATALOGUE, load_shipped
 from tests.small_run import small_scenario
 from twin.core.comparison.basis import BASES, BASIS_LABELS
 from twin.core.comparison.sensitivity import sensitivity, variations, with_fact
@@ -27,7 +28,7 @@ def solved(name: str, worth: float, *, blocked=(), misses=(), served="gb300", sp
 @pytest.fixture
 def catalogue(db):
     """Load the shipped catalogue, which a solve reads whole kinds of."""
-    call_command("load_catalogue", stdout=io.StringIO())
+    load_shipped(CATALOGUE)
 
 
 @pytest.mark.django_db

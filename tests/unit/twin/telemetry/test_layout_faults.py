@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
+from tests.shipped import CATALOGUE, SAMPLES, load_shipped
 from twin.core.inputs.layout import layout_inputs
 from twin.core.solve.simulate import described
 from twin.core.solve.steady import at_hours
@@ -180,8 +181,7 @@ def test_fouled_cdus_are_named_as_one_fault_not_as_their_sensors(inputs):
 
 
 def test_the_command_ranks_what_it_finds(db, tmp_path, capsys):
-    call_command("load_catalogue", verbosity=0)
-    call_command("load_samples", verbosity=0)
+    load_shipped(CATALOGUE, SAMPLES)
     out = tmp_path / "points.csv"
     faults = [
         f"kind=sensor_bias,object=cdu/CDU-1b|{point},start=2026-07-02T06:00:00-05:00,size={size}"

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 
 from facility.interchange.site_file import site_document, site_load
 from facility.models import Layout
+from tests.shipped import CATALOGUE, SAMPLES, load_shipped
 from twin.core.inputs.layout import layout_inputs
 from twin.core.inputs.parameters import without_object
 from twin.core.solve.simulate import described
@@ -49,8 +50,7 @@ SPAN = {"start_s": START_S, "end_s": START_S + 86_400, "offset_s": OFFSET_S}
 
 
 def test_hidden_parameters_come_back_inside_their_intervals(db, tmp_path, capsys):
-    call_command("load_catalogue", verbosity=0)
-    call_command("load_samples", verbosity=0)
+    load_shipped(CATALOGUE, SAMPLES)
     truth, out = tmp_path / "truth.yaml", tmp_path / "points.csv"
     truth.write_text(yaml.safe_dump(HIDDEN))
     load = {"scenario": "agents"}  # at which the plant's heat tells conductances from biases

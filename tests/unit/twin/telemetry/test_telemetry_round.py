@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from facility.models import Layout
+from tests.shipped import CATALOGUE, SAMPLES, load_shipped
 from twin.core.inputs.layout import layout_inputs
 from twin.core.telemetry import publish
 from twin.core.telemetry.predicted import hour_of_year
@@ -28,8 +29,7 @@ def published(inputs):
 
 @pytest.fixture
 def samples(db):
-    call_command("load_catalogue", verbosity=0)
-    call_command("load_samples", verbosity=0)
+    load_shipped(CATALOGUE, SAMPLES)
     return Layout.objects.select_related("site").get(slug="gb200-nvl72", site__slug="sterling")
 
 

@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from facility.models import Layout
+from tests.shipped import CATALOGUE, SAMPLES, load_shipped
 from tests.small_run import done_run
 from twin.core.inputs.layout import layout_inputs
 from twin.core.solve.simulate import described
@@ -26,8 +27,7 @@ OBJECTS = ("site", "weather", "cdu/CDU-1", "cdu/CDU-11", "rack/Hall 1/A-01")
 
 @pytest.fixture
 def samples(db):
-    call_command("load_catalogue", verbosity=0)
-    call_command("load_samples", verbosity=0)
+    load_shipped(CATALOGUE, SAMPLES)
     return Layout.objects.select_related("site").get(slug="gb200-nvl72", site__slug="sterling")
 
 
