@@ -16,6 +16,7 @@ from django.core.wsgi import get_wsgi_application
 from django.test import Client
 from django.urls import reverse
 
+from twin import solver_door
 from twin.models import Run
 
 FOLDER = settings.BASE_DIR / "docs" / "screenshots"
@@ -45,6 +46,8 @@ class Command(BaseCommand):
         chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
         if chromium is None:
             raise CommandError("there is no Chromium on this machine: apt-get install chromium")
+        if not settings.TWIN_SOLVES_HERE and not solver_door.is_open():
+            raise CommandError("nothing solves for the pages: set TWIN_SOLVES_HERE=1, or start `manage.py serve` first")
         pages, session = list(main_pages()), session_of_a_superuser()
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright keeps an event loop in this thread
         out.mkdir(parents=True, exist_ok=True)
