@@ -140,6 +140,7 @@ HELP: dict[str, Help] = {
     "powerfeed.redundancy": Help("2N at the racks, 4N3 or N+1 above", SAMPLES),
     "powerfeed.eco_mode": Help("off", SAMPLES),
     "powerfeed.operation": Help("standby, but for engines, turbines and fuel cells that run all year", SAMPLES),
+    "powerfeed.phase": Help("all three; racks of accelerators draw from all", OURS),
     "powerfeed.reserve_frac": Help("0.5: as many minutes as generators need, many times over", ASSUMED),
     "powerfeed.hall": Help("the hall, for busways and PDUs", SURVEY),
     # Cooling plant

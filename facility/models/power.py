@@ -27,6 +27,12 @@ class PowerFeed(models.Model):
         PRIME = "prime", "prime: generates all year"
         SHAVING = "shaving", "peak shaving: lowers the highest power from the grid"
 
+    class Phase(models.TextChoices):
+        THREE = "", "all three: what hangs on it draws from them alike"
+        L1 = "L1", "L1"
+        L2 = "L2", "L2"
+        L3 = "L3", "L3"
+
     class Redundancy(models.TextChoices):
         N = "N", "N: no spare"
         N_PLUS_1 = "N+1", "N+1: one spare in the group"
@@ -91,6 +97,13 @@ class PowerFeed(models.Model):
         validators=[MinValueValidator(0), MaxValueValidator(1)],
         help_text="Of a battery that shaves peaks: share of its energy kept for the loss of the utility.",
     )
+    phase = models.CharField(
+        max_length=2,
+        choices=Phase,
+        default=Phase.THREE,
+        blank=True,
+        help_text="Of a single-phase PDU or tap: the phase that all below it draws from.",
+    )
     hall = models.ForeignKey(
         "facility.Hall",
         null=True,
@@ -154,8 +167,22 @@ class PowerFeed(models.Model):
                 raise ValidationError({"operation": f"Feed {self.name} is a {self.kind}; only battery storage shaves."})
             if not self.product_id:
                 raise ValidationError({"product": f"Battery {self.name} shaves peaks: name a product with its energy."})
+        if self.phase:
+            self._check_phase()
         if self.pk:  # nothing stands below a new feed yet
             self._check_cycle()
+
+    def _check_phase(self) -> None:
+        """Raise unless it is a tap of alternating current below three phases, or of the same one."""
+        if self.kind not in (self.Kind.PDU, self.Kind.BUSWAY):
+            raise ValidationError({"phase": f"Feed {self.name} is a {self.kind}; only a PDU or busway has one phase."})
+        if self.product_id and self.product.facts.get("current_type") == "dc":
+            raise ValidationError({"phase": f"{self.product.name} gives direct current; it has no phase."})
+        above = self.parent.phase if self.parent_id else ""
+        if above and above != self.phase:
+            raise ValidationError(
+                {"phase": f"{self.name} is on {self.phase}; {self.parent.name} above it is on {above}."}
+            )
 
     def _check_cycle(self) -> None:
         """Walk up to the source in one query; raise if the walk comes back here."""

@@ -222,6 +222,7 @@ class FeedRow:
     hall_id: int | None
     operation: str = "standby"  # of a generator; prime: it runs all year; of a battery; shaving: it lowers peaks
     reserve_frac: float = 0.5  # of such a battery's energy, kept for the loss of the utility
+    phase: str = ""  # of a single-phase tap: "L1", "L2" or "L3"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from twin.core.inputs.layout import FeedRow, LayoutInputs
 from twin.core.results.findings import BLOCKING, HINT, RISK
 from twin.core.rules.design_load import Design, RackDesign
 from twin.core.rules.feed_loads import FeedLoads, Feeds, feed_loads, own_rating_w
+from twin.core.rules.phases import phase_findings
 from twin.core.rules.report import Finding, kilowatts
 from twin.core.rules.standby import carried_for, standby_findings
 from twin.core.rules.voltages import voltage_findings
@@ -35,6 +36,7 @@ def power_findings(inputs: LayoutInputs, design: Design, feeds: Feeds | None) ->
         *_groups(inputs, loads),
         *_sources(inputs, design.racks, loads),
         *voltage_findings(inputs, loads),
+        *phase_findings(inputs, loads),
         *standby_findings(inputs, feeds, loads),
     ]
 
