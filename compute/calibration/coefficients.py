@@ -2,7 +2,7 @@
 
 A coefficient's logarithm is a global value plus deviations of the groups that a case belongs to (`LEVELS`). A group
 that the fit has not seen deviates by nothing, so an unknown accelerator falls back to its generation's value and an
-unknown generation to the global one.
+unknown generation to the global one; for a release of an engine that was not measured stands the next older one.
 """
 
 import json
@@ -177,11 +177,69 @@ HIGH = np.array([c.high for c in COEFFICIENTS])
 LOG_INITIAL = np.log([c.initial for c in COEFFICIENTS])
 
 
+def measured_releases(
+    attributes: Sequence[Mapping[str, str]], months: Sequence[str]
+) -> dict[str, dict[str, dict[str, str]]]:
+    """Return the first month of each release's runs by level of the fit and group of it, blank where none is known."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for level in (name for name, parts in LEVELS.items() if parts[-1] == "release"):
+        systems = found.setdefault(level, {})
+        for case, month in zip(attributes, months, strict=True):
+            system, _, release = group_text(level, case).rpartition("|")
+            known = systems.setdefault(system, {})
+            known[release] = min(filter(None, (known.get(release), month)), default="")
+    return found
+
+
 def group_text(level: str, attributes: Mapping[str, str]) -> str:
     """Return the name of the group that a case with these attributes belongs to at a level, blank where to none."""
     if not attributes.get(LEVELS[level][0]):
         return ""
     return "|".join(attributes.get(name, "") for name in LEVELS[level])
+
+
+def release_order(release: str) -> tuple[int, ...]:
+    """Return what sorts releases that have a version number, candidates first; empty for months and blanks."""
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?(?:\.?rc(\d+))?(?:\.?post(\d+))?", release)
+    if not found:
+        return ()
+    major, minor, patch, candidate, post = (int(part) if part else None for part in found.groups())
+    return (major or 0, minor or 0, patch or 0, 1 if candidate is None else 0, candidate or 0, post or 0)
+
+
+def standing_release(first_months: Mapping[str, str], release: str) -> str:
+    """Return the measured release that stands for one which was not measured.
+
+    The next older one where it has a version number, the latest with one where it is newer than all of them, the last
+    that had come out by then where it is a month. What is older than all that was measured is taken as the oldest.
+    Blank if nothing was measured, or nothing is said.
+
+    Parameters
+    ----------
+    first_months : mapping
+        Measured releases of an engine on such accelerators, each with the first month of its runs.
+    release : str
+        As `case_release` returns it; a month stands for releases that nobody named.
+    """
+    if not first_months:
+        return ""
+    if release in first_months:
+        return release
+
+    def age(name: str) -> tuple[str, tuple[int, ...]]:
+        return first_months[name], release_order(name)
+
+    if re.fullmatch(r"\d{4}-\d{2}", release):
+        out_by_then = [name for name, month in first_months.items() if month <= release]
+        return max(out_by_then, key=age) if out_by_then else min(first_months, key=age)
+    asked = release_order(release)
+    named = [name for name in first_months if release_order(name)]
+    if not asked or not named:
+        return ""
+    older = [name for name in named if release_order(name) <= asked]
+    if not older:
+        return min(named, key=release_order)
+    return max(named, key=age) if len(older) == len(named) else max(older, key=release_order)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # hashed by identity: answers are kept by the set that gave them
@@ -202,10 +260,21 @@ class CoefficientSet:
                 if level in c.level_sigma
             ]
             for i, case in enumerate(attributes):
-                group = group_text(level, case)
+                group = self.group_of(level, case)
                 for j, deviations in by_coefficient:
                     values[i, j] += deviations.get(group, 0.0)
         return values
+
+    def group_of(self, level: str, case: Mapping[str, str]) -> str:
+        """Return the group of a case at a level, a measured release in place of one that was not."""
+        group = group_text(level, case)
+        stands = self.release_of(case, level) if LEVELS[level][-1] == "release" else ""
+        return f"{group.rpartition('|')[0]}|{stands}" if stands else group
+
+    def release_of(self, case: Mapping[str, str], level: str = "release") -> str:
+        """Return the release that a case is taken as at a level, blank where none was measured there."""
+        system, _, release = group_text(level, case).rpartition("|")
+        return standing_release(self.record.get("releases", {}).get(level, {}).get(system, {}), release)
 
     def as_json(self) -> str:
         """Return the set as JSON text that `coefficient_set` reads."""

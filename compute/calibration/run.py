@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator
 from compute.calibration.cases import CaseTable, case_table, parse_case
-from compute.calibration.coefficients import CoefficientSet
+from compute.calibration.coefficients import CoefficientSet, measured_releases
 from compute.calibration.fitting import (
     Measured,
     Solved,
@@ -261,6 +261,7 @@ def calibrate(evidence: Evidence, validation: CrossValidation, *, fitted_from: s
         "models": sorted({c.model.name for c in table.cases}),
         "modes": sorted({mode_class(c) for c in table.cases}),
         "measured": measured_kinds(table.cases),
+        "releases": measured_releases([c.attributes for c in table.cases], evidence.months),
         "kinds": sorted(
             {
                 run_kind(c.attributes["generation"], c.model.name, c.prefill is not None, c.draft_tokens > 0)

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from compute.accelerators import Accelerator, generation_of
+from compute.accelerators import Accelerator
 from compute.calibration.cases import (
     CALIBRATED_PROTOCOL,
     case_release,
@@ -166,7 +166,8 @@ def build_instances(
     parallelisms, precisions : sequence
         Candidates.
     engine, engine_version : str
-        Serving software; blank means the one with most calibrated cases on this accelerator, and no known release.
+        Serving software; blank means the one with most calibrated cases on this accelerator, and its latest measured
+        release.
     draft_tokens : sequence of int
         Tokens drafted per step to try, by a prediction module of `model.mtp_layers` layers or as cheap as one.
     drafting : Drafting
@@ -287,14 +288,11 @@ def version_note(coefficients: CoefficientSet, accelerator: Accelerator, engine:
     """
     if not version:
         return ""
-    measured = set()
-    for system in coefficients.record.get("cases_by_vintage", {}):
-        part, of_engine, _, vintage = system.split("|")
-        if of_engine == engine and generation_of(part) == accelerator.generation:
-            measured.add(case_release(vintage, ""))
-    if case_release(version, "") in measured:
-        return ""
-    return f"no measured runs of {engine} {version} on {accelerator.generation}; taken as of no release in particular"
+    release = case_release(version, "")
+    system = {"generation": accelerator.generation, "engine": engine, "protocol": CALIBRATED_PROTOCOL}
+    stands = coefficients.release_of(system | {"release": release})
+    runs = f"measured runs of {engine} {version} on {accelerator.generation}"
+    return "" if stands == release else f"no {runs}; taken as {stands or 'of no release in particular'}"
 
 
 def usual_engine(coefficients: CoefficientSet, accelerator: str) -> str:

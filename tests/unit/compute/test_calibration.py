@@ -16,6 +16,7 @@ from compute.calibration.coefficients import (
     PUBLISHED_LOG,
     coefficient_set,
     group_text,
+    standing_release,
 )
 from compute.calibration.fitting import (
     coefficient_set_of,
@@ -540,6 +541,46 @@ def test_every_group_of_a_path_says_what_it_names():
     texts = {"mode": "aggregated|no drafts", "model": "llama-3.1-70b", "accelerator": "h100-sxm"}
     for group, names in zip(path, GROUP_NAMES, strict=True):
         assert {name for name, text in texts.items() if text in group} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("asked", "stands"),
+    [
+        ("0.5.9", "0.5.9"),
+        ("0.5.10", "0.5.9"),  # newer than 0.5.9, whatever its text says
+        ("0.5.12rc1", "0.5.9"),  # a candidate comes before its release
+        ("0.6.0", "0.5.12"),
+        ("0.4.1", "0.5.5.post3"),  # older than all: the oldest
+        ("2026-03", "0.5.9"),  # no release was named: the last that had come out by then
+        ("2026-01", "2026-01"),
+        ("2025-01", "2025-12"),
+        ("", ""),
+        ("unknown", ""),
+    ],
+)
+def test_a_release_that_was_not_measured_is_taken_as_the_one_before_it(asked, stands):
+    measured = {"2025-12": "2025-12", "0.5.5.post3": "2026-01", "2026-01": "2026-01", "0.5.9": "2026-02"}
+    measured["0.5.12"] = "2026-05"
+    assert standing_release(measured, asked) == stands
+    assert standing_release({}, asked) == ""
+
+
+def test_the_engines_release_moves_a_prediction_and_that_of_a_sibling():
+    row = {"accelerator": "mi300x", "model": "deepseek-r1", "weight_precision": "fp8", "engine": "sglang"}
+    row |= {"n_accelerators": "8", "tensor_parallel": "8", "source": "InferenceX"}
+    row |= {"input_tokens": "1024", "output_tokens": "1024", "concurrency": "4"}
+
+    def gap_s(version, accelerator="mi300x"):
+        asked = row | {"engine_version": version, "accelerator": accelerator}
+        return float(predict_rows([asked], ACCELERATORS, MODELS, coefficient_set())[0]["itl_s"])
+
+    # measured: 24.6 ms on 0.5.9, 14.9 ms on 0.5.12
+    assert gap_s("0.5.9") > 1.3 * gap_s("0.5.12")
+    assert gap_s("0.5.10") == gap_s("0.5.9")
+    assert gap_s("0.6.1") == gap_s("0.5.12")
+    assert gap_s("0.5.12") < gap_s("") < gap_s("0.5.9")  # none in particular
+    # its sibling, of which nothing was measured, runs the same kernels
+    assert gap_s("0.5.9", "mi325x") > 1.3 * gap_s("0.5.12", "mi325x")
 
 
 def test_a_post_release_is_a_vintage_of_its_own():
