@@ -7,10 +7,13 @@ import sys
 from django.core.management import execute_from_command_line
 from django.db import OperationalError, ProgrammingError
 
+from facility import acting
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "twin.settings")
     try:
+        acting.act(acting.of_command(sys.argv[1:]))
         execute_from_command_line(sys.argv)
         sys.stdout.flush()
     except (OperationalError, ProgrammingError) as error:

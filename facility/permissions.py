@@ -23,6 +23,7 @@ class Right(StrEnum):
     BUY = "add to the catalogue"
     APPROVE = "decide on its layouts"  # give them another status, accept what a calibration found
     MANAGE = "say who its members are"
+    AUDIT = "read who changed what"
 
 
 Role = Membership.Role
@@ -30,10 +31,11 @@ GRANTS: Mapping[Membership.Role, frozenset[Right]] = {
     Role.VIEWER: frozenset({Right.SEE}),
     Role.PROCUREMENT: frozenset({Right.SEE, Right.RUN, Right.BUY}),
     Role.OPERATOR: frozenset({Right.SEE, Right.RUN, Right.OPERATE}),
-    Role.PLANNER: frozenset(Right) - {Right.APPROVE, Right.MANAGE},
-    Role.ENGINEER: frozenset(Right) - {Right.MANAGE},
+    Role.PLANNER: frozenset(Right) - {Right.APPROVE, Right.MANAGE, Right.AUDIT},
+    Role.ENGINEER: frozenset(Right) - {Right.MANAGE, Right.AUDIT},
     Role.OWNER: frozenset(Right),
 }
+READS = frozenset({Right.SEE, Right.AUDIT})  # what a read-only token may
 
 
 def roles_with(right: Right) -> list[Membership.Role]:
@@ -44,7 +46,7 @@ def roles_with(right: Right) -> list[Membership.Role]:
 def sites_where(user, right: Right) -> QuerySet[Site]:
     """Return the sites on which a user has a right: all for superusers; by a token, no more than it counts for."""
     token = token_of(user)
-    if not user.is_authenticated or (token and token.read_only and right is not Right.SEE):
+    if not user.is_authenticated or (token and token.read_only and right not in READS):
         return Site.objects.none()
     sites = Site.objects.filter(pk__in=token.site_ids) if token and token.site_ids else Site.objects.all()
     if user.is_superuser:
@@ -56,7 +58,7 @@ def sites_where(user, right: Right) -> QuerySet[Site]:
 def organisations_where(user, right: Right) -> QuerySet[Organisation]:
     """Return the organisations on whose sites a user has a right; none by a token that is limited to some sites."""
     token = token_of(user)
-    if not user.is_authenticated or (token and (token.site_ids or (token.read_only and right is not Right.SEE))):
+    if not user.is_authenticated or (token and (token.site_ids or (token.read_only and right not in READS))):
         return Organisation.objects.none()
     if user.is_superuser:
         return Organisation.objects.all()
@@ -105,7 +107,7 @@ def rights_on(user, site: Site) -> frozenset[Right]:
         # By what is stored: the site at hand may be one that somebody wants to put into another organisation.
         held = Membership.objects.filter(Q(site=site.pk) | Q(organisation__sites=site.pk), user=user)
         rights = frozenset().union(*(GRANTS[role] for role in held.values_list("role", flat=True)))
-    return rights & {Right.SEE} if token and token.read_only else rights
+    return rights & READS if token and token.read_only else rights
 
 
 def may_change_site(user, site: Site, right: Right = Right.PLAN) -> bool:
@@ -137,6 +139,11 @@ def check_status(user, site: Site, before: str, after: str) -> None:
     """Raise PermissionDenied where a layout would be given another status by somebody who may not decide on it."""
     if before != after:
         check_write(user, site, Right.APPROVE)
+
+
+def owns_something(user) -> bool:
+    """Return whether there is a site or organisation whose owner the user is."""
+    return sites_where(user, Right.MANAGE).exists() or organisations_where(user, Right.MANAGE).exists()
 
 
 def may_manage(user, place: Site | Organisation) -> bool:

@@ -7,8 +7,10 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import django
 import pytest
@@ -75,21 +77,21 @@ def django_db_keepdb(django_db_keepdb: bool) -> bool:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_use_migrations: bool, django_db_blocker) -> Iterator[None]:
+def django_db_setup(django_db_setup: None, django_db_use_migrations: bool, django_db_blocker) -> None:
     """Leave a migrated database for later sessions, which saves each of their processes seconds of migrations.
 
-    Its name holds the migrations, so that other ones are never taken for these.
+    Its name holds the migrations, so that other ones are never taken for these. Tests may empty their database, the
+    audit log among the rest; `tests/unit/facility/test_audit.py` protects it again where it asks of that.
     """
-    migrated = settings_of_django.EMBEDDED_DATABASE and django_db_use_migrations
-    if not migrated or (template := _template()).exists():
-        yield
-        return
-    fresh = template.with_suffix(f".{os.getpid()}")
-    with django_db_blocker.unblock(), contextlib.closing(sqlite3.connect(fresh)) as copy:
-        connection.ensure_connection()
-        connection.connection.backup(copy)
-    fresh.replace(template)  # atomic: another process never reads half a copy
-    yield
+    with django_db_blocker.unblock():
+        migrated = settings_of_django.EMBEDDED_DATABASE and django_db_use_migrations
+        if migrated and not (template := _template()).exists():
+            fresh = template.with_suffix(f".{os.getpid()}")
+            with contextlib.closing(sqlite3.connect(fresh)) as copy:
+                connection.ensure_connection()
+                connection.connection.backup(copy)
+            fresh.replace(template)  # atomic: another process never reads half a copy
+        import_module("facility.migrations.0022_audit_log").unprotect(None, SimpleNamespace(connection=connection))
 
 
 @pytest.fixture(scope="session")

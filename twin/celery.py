@@ -5,10 +5,13 @@ import os
 from celery import Celery, signals
 from kombu.transport import TRANSPORT_ALIASES
 
+from facility import acting
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "twin.settings")
 TRANSPORT_ALIASES["filesystem"] = "twin.runs.embedded_broker:Transport"  # whole messages only
 app = Celery("twin")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["twin.runs", "twin.telemetry", "twin.sweeps"])
 app.steps["worker"].add("twin.runs.worker_steps:RingStep")
+signals.task_prerun.connect(lambda task, **_: acting.act(acting.Acting("worker", task.name)), weak=False)
 signals.setup_logging.connect(lambda **_: None, weak=False)  # workers log as `settings.LOGGING` says, with their ids

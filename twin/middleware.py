@@ -7,6 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from facility import acting
 from facility.api.problems import fault_of, problem_answer
 from twin import counters, log_ids
 
@@ -54,6 +55,20 @@ class Counted:
             user = getattr(request, "user", None)
             told |= {"status": answer.status_code, "seconds": round(seconds, 4), "user_id": user.pk if user else None}
             requests.info("%s %s %s", method, request.path, answer.status_code, extra=told)
+
+
+class ActedBy:
+    """Say for what is written down who acts, and through which door."""
+
+    def __init__(self, get_response) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        door = "API" if request.path.startswith(API) else "admin" if request.path.startswith("/admin/") else "page"
+        detail = f"{request.method} {request.path}"
+        request_id = request.META.get("HTTP_X_REQUEST_ID", "")
+        with acting.acting(acting.Acting(door, detail, request_id, request=request)):
+            return self.get_response(request)
 
 
 class BoundedBody:

@@ -5,7 +5,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from twin.views import account, operations
+from twin.views import account, audit, operations
 
 handler400 = "twin.views.errors.bad_request"
 handler403 = "twin.views.errors.forbidden"
@@ -32,6 +32,7 @@ urlpatterns = [
     path("health/ready/", operations.ready, name="health-ready"),
     path("metrics", operations.metrics_page, name="metrics"),
     path("status/", operations.status_page, name="status"),
+    path("audit/", audit.audit_page, name="audit"),
     path("api/", include("twin.api.urls")),
     path("", include("facility.urls")),
     path("", include("twin.views.urls")),

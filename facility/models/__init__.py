@@ -1,6 +1,7 @@
 """What exists. Fields are SI, and their suffix names the unit; `help_text` says what they mean."""
 
 from facility.models.access import ApiToken, Membership
+from facility.models.audited import AuditEvent
 from facility.models.calibration import CalibratedParameter
 from facility.models.cooling import Cdu, CoolingPlant
 from facility.models.cpu_server import CpuServer
@@ -17,6 +18,7 @@ from facility.models.storage import Storage
 __all__ = [
     "AirUnit",
     "ApiToken",
+    "AuditEvent",
     "CalibratedParameter",
     "Cdu",
     "CoolingPlant",

@@ -8,10 +8,11 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from facility.models.audited import Audited
 from facility.models.site import Organisation, Site
 
 
-class Membership(models.Model):
+class Membership(Audited):
     """A user's role on a site, or on every site of an organisation. Superusers need none.
 
     What each role may do stands in `facility.permissions`.
@@ -52,8 +53,10 @@ class Membership(models.Model):
         return self.site or self.organisation
 
 
-class ApiToken(models.Model):
+class ApiToken(Audited):
     """A secret for programs. Only its hash is kept; the secret is shown once."""
+
+    AUDIT_WITHOUT = ("digest", "last_used_at")
 
     LIFE = timedelta(days=90)  # unless it is made for longer or shorter
 

@@ -3,10 +3,11 @@
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from facility.models.audited import Audited
 from facility.models.site import Layout
 
 
-class CalibratedParameter(models.Model):
+class CalibratedParameter(Audited):
     """One parameter of one object, fitted to the readings of the site; the layout is solved with its value."""
 
     layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="calibrated_parameters")

@@ -5,6 +5,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from facility.floor_plan import Footprint, check_place
+from facility.models.audited import Audited
 from facility.models.bounds import MOST_MACHINES
 from facility.models.product import product_field
 from facility.models.site import Layout, check_stays, listed
@@ -12,7 +13,7 @@ from facility.models.site import Layout, check_stays, listed
 COOLANTS = [("water", "water"), ("pg25", "PG25"), ("pg30", "PG30"), ("eg30", "EG30")]
 
 
-class CoolingPlant(models.Model):
+class CoolingPlant(Audited):
     """A facility-water loop: heat rejection, optional chillers, pumps and set points."""
 
     class Economiser(models.TextChoices):
@@ -103,7 +104,7 @@ class CoolingPlant(models.Model):
                 )
 
 
-class Cdu(models.Model):
+class Cdu(Audited):
     """A coolant distribution unit. Units with the same group name share their racks' heat."""
 
     layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="cdus")

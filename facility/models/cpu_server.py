@@ -3,12 +3,13 @@
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from facility.models.audited import Audited
 from facility.models.bounds import MOST_UNITS
 from facility.models.product import product_field
 from facility.models.site import Layout, check_stays
 
 
-class CpuServer(models.Model):
+class CpuServer(Audited):
     """Alike CPU servers of a layout; they stand in the racks of role support."""
 
     layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="cpu_servers")

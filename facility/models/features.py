@@ -5,6 +5,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from facility.floor_plan import Footprint, check_place
+from facility.models.audited import Audited
 from facility.models.site import Layout, check_stays
 
 
@@ -14,7 +15,7 @@ def check_hall(part: "AirUnit | FloorFeature") -> None:
         raise ValidationError({"hall": f"{part.hall.name} belongs to another layout than {part.name}."})
 
 
-class AirUnit(models.Model):
+class AirUnit(Audited):
     """Where one of a hall's air units stands.
 
     How many units a hall has and which product they are is the hall's word alone (`Hall.n_air_units`, `air_unit`):
@@ -70,7 +71,7 @@ class AirUnit(models.Model):
         check_hall(self)
 
 
-class FloorFeature(models.Model):
+class FloorFeature(Audited):
     """A rectangle of a hall's floor that is a wall, must stay clear, or is an aisle."""
 
     class Type(models.TextChoices):

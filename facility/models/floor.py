@@ -5,6 +5,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from facility.floor_plan import Footprint, check_place
+from facility.models.audited import Audited
 from facility.models.bounds import MOST_ACCELERATOR_W, MOST_MACHINES
 from facility.models.cooling import Cdu, CoolingPlant
 from facility.models.features import FloorFeature
@@ -16,7 +17,7 @@ MAX_RACK_UNITS = 52  # the tallest common data-centre rack
 ORIENTATIONS = [(a, f"{a}°") for a in (0, 90, 180, 270)]
 
 
-class Hall(models.Model):
+class Hall(Audited):
     """A room with a floor, an air system and limits."""
 
     class Containment(models.TextChoices):
@@ -122,7 +123,7 @@ class Hall(models.Model):
                 check_place(footprint, self, [])
 
 
-class Rack(models.Model):
+class Rack(Audited):
     """A rack on the floor: what is in it, who cools it, who feeds it."""
 
     class Role(models.TextChoices):

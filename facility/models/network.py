@@ -4,11 +4,12 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from facility.models.audited import Audited
 from facility.models.product import product_field
 from facility.models.site import Layout, check_stays
 
 
-class Fabric(models.Model):
+class Fabric(Audited):
     """One network that joins a layout's accelerators: its switches and optics, counted from the racks that stand."""
 
     class Purpose(models.TextChoices):

@@ -4,12 +4,13 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from facility.models.audited import Audited
 from facility.models.bounds import MOST_POWER_W, MOST_UNITS
 from facility.models.product import product_field
 from facility.models.site import Layout, check_stays, listed
 
 
-class PowerFeed(models.Model):
+class PowerFeed(Audited):
     """One node of the feed tree. Racks plug into its leaves; losses add up on the way to the utility."""
 
     class Kind(models.TextChoices):

@@ -7,6 +7,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from facility.catalogue import schema
+from facility.models.audited import Audited
 from power_cooling.site_facts.confidence import CONFIDENCES, STATED
 from power_cooling.site_facts.ratings import continuous_rating_w
 
@@ -23,8 +24,10 @@ def product_field(*kinds: str, **options: Any) -> models.ForeignKey:
     )
 
 
-class Product(models.Model):
+class Product(Audited):
     """One catalogue entry. `facts` holds its fields by name with SI suffix, as in `facility/catalogue/<kind>.yaml`."""
+
+    AUDIT_BULK = False  # the shipped catalogue
 
     kind = models.CharField(max_length=40, help_text="Catalogue file the entry belongs to, e.g. systems, cdus, ups.")
     slug = models.CharField(  # not a SlugField: names of models carry dots

@@ -5,12 +5,13 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from facility.catalogue import assumed
+from facility.models.audited import Audited
 from facility.models.bounds import MOST_POWER_W
 from facility.models.product import product_field
 from power_cooling.site_facts.confidence import STATED, confidence_label
 
 
-class Weather(models.Model):
+class Weather(Audited):
     """One year of hourly weather, shipped (site empty) or uploaded for one site."""
 
     slug = models.SlugField(max_length=80, unique=True)
@@ -64,7 +65,7 @@ class Weather(models.Model):
         return self.confidence == "estimated"
 
 
-class Organisation(models.Model):
+class Organisation(Audited):
     """Who sites belong to: what its members may, they may on each of its sites."""
 
     slug = models.SlugField(max_length=80, unique=True)
@@ -77,7 +78,7 @@ class Organisation(models.Model):
         return self.name
 
 
-class Site(models.Model):
+class Site(Audited):
     """A place with a climate, a tariff and a grid connection. Layouts are its alternatives."""
 
     slug = models.SlugField(max_length=80, unique=True)
@@ -125,8 +126,10 @@ class Site(models.Model):
             )
 
 
-class Layout(models.Model):
+class Layout(Audited):
     """One named alternative of a site: everything that stands in it belongs to it."""
+
+    AUDIT_WITHOUT = ("version",)
 
     class Status(models.TextChoices):
         PROPOSED = "proposed", "proposed"

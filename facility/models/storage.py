@@ -3,11 +3,12 @@
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from facility.models.audited import Audited
 from facility.models.product import product_field
 from facility.models.site import Layout, check_stays
 
 
-class Storage(models.Model):
+class Storage(Audited):
     """Alike storage units of a layout, for one purpose; they stand in the racks of role storage."""
 
     class Purpose(models.TextChoices):

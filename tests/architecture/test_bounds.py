@@ -7,6 +7,7 @@ from django.db import models
 
 #: Written by the program alone.
 OWN = {
+    "AuditEvent": {"user_number", "site_number", "organisation_number"},
     "EditRecord": {"version"},
     "Layout": {"version"},
     "Run": {"progress_frac", "attempt", "max_attempts"},

@@ -45,12 +45,20 @@ client.force_login(get_user_model().objects.get())
 site, layout = run.layout.site.slug, run.layout.slug
 pages = ["/", f"/sites/{site}/", f"/sites/{site}/{layout}/", f"/sites/{site}/{layout}/findings/", f"/runs/{run.id}/",
          f"/sites/{site}/{layout}/parts/racks/", f"/runs/{run.id}/report/", f"/api/runs/{run.id}/", "/api/layouts/"]
+from django.db import DatabaseError
+from facility.models import AuditEvent, Layout
+Layout.objects.update(name="Renamed")
+try:
+    AuditEvent.objects.all().delete()
+except DatabaseError as refused:
+    audit = str(refused)
 out = io.StringIO()
 call_command("export_site", site, stdout=out)
 print(json.dumps({
     "rows": [before, counts()], "kept": was == kept(), "migrations": [n_before, n_after], "figures": run.figures,
     "pages": {page: client.get(page).status_code for page in pages}, "hours": len(services.run_series(run)["pue"]),
     "racks": len(snapshot.inputs_stored(run.inputs).racks), "export": out.getvalue()[:60],
+    "audit": [audit, AuditEvent.objects.count()],
     "password": get_user_model().objects.get().check_password("pw-boss-1"),
 }))
 """
@@ -80,4 +88,5 @@ def test_a_database_of_an_older_release_is_brought_up_to_date_with_all_that_is_i
     assert told["migrations"][0] < told["migrations"][1]
     assert set(told["pages"].values()) == {200}, told["pages"]
     assert (told["hours"], told["racks"], told["password"]) == (8760, 2, True)
+    assert told["audit"] == ["the audit log is only added to", 1]
     assert told["export"].startswith("format: ai-factory-site/")

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView as ApiDocsView
 from rest_framework.routers import SimpleRouter
 
 from twin.api import states, studies, sweeps, telemetry, views
+from twin.api.audit import AuditExportView, AuditView
 from twin.api.findings import LayoutFindingsView
 from twin.api.measured import MeasuredView
 from twin.api.own_products import OwnAcceleratorView, OwnModelView
@@ -55,6 +56,8 @@ urlpatterns = [
     path("telemetry/points/", telemetry.PointsView.as_view(), name="api-telemetry-points"),
     path("telemetry/retention/", telemetry.RetentionView.as_view(), name="api-telemetry-retention"),
     path("telemetry/series/", telemetry.SeriesView.as_view(), name="api-telemetry-series"),
+    path("audit/", AuditView.as_view(), name="api-audit"),
+    path("audit/export/", AuditExportView.as_view(), name="api-audit-export"),
     path("", include(router.urls)),
     path("", include("facility.api.urls")),
 ]

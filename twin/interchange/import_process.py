@@ -8,6 +8,7 @@ import threading
 
 from django.conf import settings
 
+from facility import acting
 from facility.interchange.documents import SiteFileError
 from facility.models import Site
 from twin.interchange.site_file import site_import
@@ -43,6 +44,7 @@ def site_import_apart(*, content: bytes, replace: bool, user) -> Site:
             capture_output=True,
             timeout=TIMEOUT_S,
             cwd=settings.BASE_DIR,
+            env=os.environ | acting.handed_on(),
             preexec_fn=_bounded,
         )
     except subprocess.TimeoutExpired as error:

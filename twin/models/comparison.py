@@ -5,6 +5,7 @@ import secrets
 from django.conf import settings
 from django.db import models
 
+from facility.models.audited import Audited
 from twin.models.run import Run
 
 
@@ -13,8 +14,10 @@ def new_token() -> str:
     return secrets.token_urlsafe(9)
 
 
-class Comparison(models.Model):
+class Comparison(Audited):
     """Two to six runs. Seeing it needs permission on every site it touches."""
+
+    AUDIT_WITHOUT = ("token",)
 
     MIN_RUNS, MAX_RUNS = 2, 6
 

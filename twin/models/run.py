@@ -5,13 +5,18 @@ from django.db.models import Q
 from django.urls import reverse
 
 from facility.models import Layout
+from facility.models.audited import Audited
 from twin.core.provenance import Solver, solver_of
 from twin.models.job import Job, ended_has_a_time
 from twin.models.scenario import Scenario
 
 
-class Run(Job):
+class Run(Audited, Job):
     """A year that is solved, and what came of it."""
+
+    AUDIT_ONLY = ("layout", "scenario", "status", "cancel_requested")
+    AUDIT_PEOPLE = ("status",)
+    AUDIT_DELETED = False
 
     HEAVY = ("inputs", "series", "racks", "details", "sensitivity")
     TASK = "twin.tasks.simulate_run"

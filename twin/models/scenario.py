@@ -8,6 +8,7 @@ from compute.model_shapes import model_shape_from_entry, with_checkpoint
 from compute.steady.pins import pin_from_text
 from compute.steps.rules import MOST_DRAFT_TOKENS
 from facility.models import Product, Site, Weather
+from facility.models.audited import Audited
 from facility.models.bounds import MOST_ACCELERATOR_W
 from twin.core.text.engine_names import ENGINE_NAMES
 
@@ -22,7 +23,7 @@ def readable_configuration(text: str) -> None:
         raise ValidationError(str(refusal)) from refusal
 
 
-class Scenario(models.Model):
+class Scenario(Audited):
     """A question put to every layout of a site."""
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="scenarios")
@@ -158,7 +159,7 @@ class Scenario(models.Model):
         super().save(*args, **kwargs)
 
 
-class ScenarioWorkload(models.Model):
+class ScenarioWorkload(Audited):
     """One use case in a scenario: its model, its share of the accelerators and its demand."""
 
     scenario = models.ForeignKey(Scenario, on_delete=models.CASCADE, related_name="workloads")

@@ -5,12 +5,17 @@ from django.db.models import Q
 from django.urls import reverse
 
 from facility.models import Layout
+from facility.models.audited import Audited
 from twin.models.job import Job, ended_has_a_time
 from twin.models.scenario import Scenario
 
 
-class Study(Job):
+class Study(Audited, Job):
     """One question about the readings of a span of time, and its answer."""
+
+    AUDIT_ONLY = ("kind", "layout", "scenario", "status", "cancel_requested", "accepted_as")
+    AUDIT_PEOPLE = ("status",)
+    AUDIT_DELETED = False
 
     class Kind(models.TextChoices):
         COMPARISON = "comparison", "comparison"

@@ -9,12 +9,16 @@ from django.urls import reverse
 from django.utils import timezone
 
 from facility.models import Layout
+from facility.models.audited import Audited
 from twin.models.job import Job, ended_has_a_time
 from twin.models.scenario import Scenario
 
 
-class Sweep(models.Model):
+class Sweep(Audited):
     """The question. What it starts from is kept, so that every point is solved of the same description."""
+
+    AUDIT_ONLY = ("layout", "scenario", "figure", "n_points", "axes")
+    AUDIT_DELETED = False
 
     HEAVY = ("inputs", "products")
 

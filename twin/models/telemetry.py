@@ -6,6 +6,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from facility.models import Site
+from facility.models.audited import Audited
 
 MOST_DAYS_KEPT = 36_500  # a century
 
@@ -69,7 +70,7 @@ class TelemetryDay(models.Model):
         return f"{self.point_id} {self.day}"
 
 
-class TelemetryRetention(models.Model):
+class TelemetryRetention(Audited):
     """How long a site keeps what was measured."""
 
     site = models.OneToOneField(Site, on_delete=models.CASCADE, related_name="telemetry_retention")

@@ -5,11 +5,14 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from facility.models import Site
+from facility.models.audited import Audited
 from twin.credentials import SealedField
 
 
-class TelemetrySource(models.Model):
+class TelemetrySource(Audited):
     """Another machine that sends readings of a site, or is asked for them."""
+
+    AUDIT_WITHOUT = ("metadata",)
 
     class Kind(models.TextChoices):
         MQTT = "mqtt", "MQTT broker (DSX Exchange)"

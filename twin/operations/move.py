@@ -19,6 +19,7 @@ from django.core.management.color import no_style
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, DataError, connections, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 
+from facility.models import AuditEvent
 from twin.models import (
     Run,
     Study,
@@ -44,6 +45,7 @@ LONG: tuple[type[models.Model], ...] = (
     TelemetryHot,
     TelemetryArrival,
     TelemetryUpload,
+    AuditEvent,
 )
 LEFT_OUT: tuple[type[models.Model], ...] = (Worker,)  # signs of life of the old place
 MARK = "twin_move"  # a table of the target while a move is under way: whose it is

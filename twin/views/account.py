@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from facility import sign_in_throttle
 from facility.models import ApiToken, Site
 from facility.models.text import check_text
-from facility.permissions import visible_sites
+from facility.permissions import owns_something, visible_sites
 from facility.tokens import MOST_DAYS, own_tokens, token_issue
 from facility.views.parts import put_on_form
 
@@ -135,6 +135,7 @@ def account(request: HttpRequest) -> HttpResponse:
         except ValidationError as refusal:
             form.add_error(None, refusal)
     context = {"form": form, "secret": secret, "tokens": own_tokens(request.user)}
+    context["may_audit"] = request.user.is_superuser or owns_something(request.user)
     answer = render(request, "account/tokens.html", context)
     answer["Cache-Control"] = "no-store"
     return answer

@@ -302,6 +302,7 @@ def test_services_and_api_hold_on_postgresql(services):
             "tests/api/test_runs.py",
             "tests/api/test_scenarios.py",
             "tests/api/test_comparisons.py",
+            "tests/unit/facility/test_audit.py",
         ],
         cwd=REPOSITORY,
         env=environment,
