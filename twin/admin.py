@@ -10,7 +10,7 @@ from django.utils.html import format_html
 
 from facility.admin import ForSuperusers, SiteBound
 from twin.exceptions import InvalidTransition
-from twin.models import Comparison, Run, Scenario, ScenarioWorkload, Study, TelemetrySource, Worker
+from twin.models import Comparison, ExternalIdentity, Run, Scenario, ScenarioWorkload, Study, TelemetrySource, Worker
 from twin.runs import jobs, services
 
 admin.site.site_header = admin.site.site_title = "AI-factory twin"
@@ -176,6 +176,16 @@ class ComparisonAdmin(ForSuperusers, admin.ModelAdmin):
 
 def _preformatted(value: object) -> str:
     return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
+
+
+@admin.register(ExternalIdentity)
+class ExternalIdentityAdmin(ForSuperusers, admin.ModelAdmin):
+    """Here an administrator says that somebody of an identity provider is a user that was there before."""
+
+    list_display = ["user", "issuer", "subject"]
+    list_select_related = ["user"]
+    search_fields = ["user__username", "subject"]
+    raw_id_fields = ["user"]
 
 
 @admin.register(Worker)

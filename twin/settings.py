@@ -18,6 +18,9 @@ TWIN_DATA_DIR         published and measured figures for `manage.py validate`
 DJANGO_SECRET_KEY     (default: made once and kept in TWIN_HOME, mode 600)
 DJANGO_ALLOWED_HOSTS  comma separated (default: this machine)
 TWIN_HTTPS            1 behind HTTPS: secure cookies, HSTS, redirect
+TWIN_OIDC_ISSUER      https://login.example.org: sign-in by this OpenID Connect provider (docs/operate/people.md)
+TWIN_OIDC_CLIENT_ID   with TWIN_OIDC_CLIENT_SECRET; TWIN_OIDC_NAME (of the button), TWIN_OIDC_SCOPES, TWIN_OIDC_GROUPS,
+                      TWIN_OIDC_GROUPS_CLAIM (default groups)
 EMAIL_URL             smtp+tls://user:password@host:587: links to a new password by e-mail, from TWIN_EMAIL_FROM
 DJANGO_DEBUG          1 while developing
 """
@@ -140,6 +143,19 @@ TEMPLATES = [
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"
+TWIN_OIDC_ISSUER = env("TWIN_OIDC_ISSUER", default="")
+TWIN_OIDC_CLIENT_ID, TWIN_OIDC_CLIENT_SECRET = (
+    env("TWIN_OIDC_CLIENT_ID", default=""),
+    env("TWIN_OIDC_CLIENT_SECRET", default=""),
+)
+TWIN_OIDC_NAME = env("TWIN_OIDC_NAME", default="single sign-on")
+TWIN_OIDC_GROUPS = env("TWIN_OIDC_GROUPS", default="")
+TWIN_OIDC_GROUPS_CLAIM = env("TWIN_OIDC_GROUPS_CLAIM", default="groups")
+if TWIN_OIDC_ISSUER and not (TWIN_OIDC_CLIENT_ID and TWIN_OIDC_CLIENT_SECRET):
+    raise ImproperlyConfigured("TWIN_OIDC_ISSUER is set; set TWIN_OIDC_CLIENT_ID and TWIN_OIDC_CLIENT_SECRET too")
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "twin.single_sign_on.Backend"]
+OIDC_RP_SCOPES = env("TWIN_OIDC_SCOPES", default="openid email profile")  # from here on names of mozilla-django-oidc
+OIDC_USE_PKCE, OIDC_AUTHENTICATION_CALLBACK_URL = True, "sso-callback"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -5,6 +5,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from twin import single_sign_on
 from twin.views import account, audit, operations
 
 handler400 = "twin.views.errors.bad_request"
@@ -26,6 +27,8 @@ urlpatterns = [
         account.PasswordResetConfirmView.as_view(),
         name="password-reset-confirm",
     ),
+    path("sso/", single_sign_on.RequestView.as_view(), name="sso"),
+    path("sso/callback/", single_sign_on.CallbackView.as_view(), name="sso-callback"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("health/", operations.whole, name="health"),
     path("health/live/", operations.alive, name="health-live"),

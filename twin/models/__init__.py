@@ -1,6 +1,7 @@
 """What if: scenarios, their runs and saved comparisons."""
 
 from twin.models.comparison import Comparison
+from twin.models.external_identity import ExternalIdentity
 from twin.models.guided_start import GuidedStart
 from twin.models.idempotency import IdempotencyKey
 from twin.models.job import Job
@@ -22,6 +23,7 @@ from twin.models.worker import Worker
 __all__ = [
     "Comparison",
     "DeadLetter",
+    "ExternalIdentity",
     "GuidedStart",
     "IdempotencyKey",
     "Job",

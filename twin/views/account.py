@@ -26,6 +26,11 @@ class SignInView(auth_views.LoginView):
     template_name = "login.html"
     redirect_authenticated_user = True
 
+    def get_context_data(self, **kwargs) -> dict:
+        """Add the way by an identity provider, where there is one."""
+        sso_name = settings.TWIN_OIDC_NAME if settings.TWIN_OIDC_ISSUER else ""
+        return super().get_context_data(**kwargs) | {"sso_name": sso_name}
+
     def post(self, request: HttpRequest, *args, **kwargs) -> HttpResponse:
         """Check the password unless this name has been tried too often from here."""
         name = request.POST.get("username", "")

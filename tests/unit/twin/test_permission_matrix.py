@@ -62,7 +62,16 @@ OWN = {
     "password-reset-confirm",
 }
 #: What is answered without sign-in: the way in, and whether the parts are there.
-FOR_ANYBODY = {"login", "password-reset", "password-reset-confirm", "health", "health-live", "health-ready"}
+FOR_ANYBODY = {
+    "login",
+    "password-reset",
+    "password-reset-confirm",
+    "sso",
+    "sso-callback",
+    "health",
+    "health-live",
+    "health-ready",
+}
 #: The right on a site that a change by an address takes; where none stands here, that of planning.
 NEEDS: dict[Right, set[str]] = {
     Right.RUN: {
