@@ -47,6 +47,8 @@ REMEDIES: Mapping[str, Remedy] = {
     "standby feeds": Remedy("Describe it as running all year, so that its fuel is counted.", moves=("prime",)),
     "carry-over": Remedy("Take a battery that lasts until the generators have the load, or ones that start sooner."),
     "voltage drop": Remedy("Shorten the line, or take the next larger product.", moves=LARGER),
+    "phase load": Remedy("Give its taps other phases, or take the next larger product."),
+    "phase balance": Remedy("Give its taps other phases."),
     "unlike currents": Remedy("Plug it into feeds of its own current.", moves=("feeds",)),
     "unlike voltages": Remedy("Draw a transformer or PDU between, or take products of one voltage."),
     "feeds": Remedy("Let every feed have one parent, up to a utility or generator."),
