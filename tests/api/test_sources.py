@@ -156,6 +156,36 @@ def test_bad_input_of_a_prometheus_server_is_refused_by_field(admin, body, field
     assert admin.post(SOURCES, metrics).json()["options"] == {"queries": [], "step_s": 60, "back_s": 3600}
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("address", "https://cdu.example.org/redfish/v1", "after host and port"),
+        ("address", "http://192.168.0.9", "TWIN_ALLOWED_NETWORKS"),
+        ("options", {"login": "kerberos"}, "session or basic"),
+        ("options", {"step_s": "60"}, "whole number"),
+        ("options", {"back_s": 60}, "back_s is no field here|has back_s"),
+    ],
+)
+def test_bad_input_of_a_redfish_service_is_refused_by_field(admin, body, field, value, says):
+    service = body | {"kind": "redfish", "address": "https://cdu.example.org"}
+    answer = admin.post(SOURCES, service | {field: value})
+    assert answer.status_code == 400, answer.content
+    assert field in answer.json()["extra"]["fields"], answer.json()
+    assert re.search(says, answer.json()["message"]), answer.json()
+    assert admin.post(SOURCES, service).json()["options"] == {"step_s": 60, "login": "session"}
+
+
+def test_a_page_takes_a_redfish_service(admin, asked):
+    client = Client()
+    client.force_login(get_user_model().objects.get(username="admin"))
+    new = reverse("telemetry-source-new", args=[asked.site.slug]) + "?kind=redfish"
+    form = {"name": "CDU 1", "address": "https://cdu.example.org", "step_s": "30", "login": "basic"}
+    assert b"Select a valid choice" in client.post(new, form | {"login": "x"}).content
+    assert client.post(new, form | {"username": "twin", "password": SECRET}).status_code == 302
+    row = TelemetrySource.objects.get()
+    assert (row.kind, row.options) == ("redfish", {"step_s": 30, "login": "basic"})
+
+
 def test_a_page_takes_a_prometheus_server(admin, asked):
     client = Client()
     client.force_login(get_user_model().objects.get(username="admin"))

@@ -17,7 +17,7 @@ from facility.models import Site
 from facility.permissions import visible_sites
 from twin.models import DeadLetter, SourceState, TelemetrySource
 from twin.telemetry import sources
-from twin.telemetry.source_kinds import MOST_QUERIES, MOST_QUERY, SECONDS
+from twin.telemetry.source_kinds import LOGINS, MOST_QUERIES, MOST_QUERY, SECONDS
 
 MOST_ENTRIES = 100_000  # of a mapping
 
@@ -105,10 +105,22 @@ class PrometheusOptionsSerializer(KnownFields, serializers.Serializer):
     )
 
 
+class RedfishOptionsSerializer(KnownFields, serializers.Serializer):
+    """Options of a Redfish service."""
+
+    step_s = serializers.IntegerField(
+        required=False,
+        min_value=SECONDS["step_s"][0],
+        max_value=SECONDS["step_s"][1],
+        help_text="How often it is read.",
+    )
+    login = serializers.ChoiceField(LOGINS, required=False, help_text="A session, or name and password each time.")
+
+
 @extend_schema_field(
     PolymorphicProxySerializer(
         component_name="SourceOptions",
-        serializers=[MqttOptionsSerializer, PrometheusOptionsSerializer],
+        serializers=[MqttOptionsSerializer, PrometheusOptionsSerializer, RedfishOptionsSerializer],
         resource_type_field_name=None,
     )
 )

@@ -17,6 +17,7 @@ class TelemetrySource(Audited):
     class Kind(models.TextChoices):
         MQTT = "mqtt", "MQTT broker (DSX Exchange)"
         PROMETHEUS = "prometheus", "Prometheus server"
+        REDFISH = "redfish", "Redfish service"
 
     HEAVY = ("mapping", "metadata")  # read where they are shown
 
@@ -25,8 +26,7 @@ class TelemetrySource(Audited):
     kind = models.CharField(max_length=20, choices=Kind, default=Kind.MQTT)
     address = models.CharField(
         max_length=300,
-        help_text="mqtts://broker.example.org:8883 or https://prometheus.example.org; mqtt:// and http:// without"
-        " encryption.",
+        help_text="mqtts://broker.example.org:8883, https://host.example.org; mqtt:// and http:// without encryption.",
     )
     options = models.JSONField(default=dict, blank=True, help_text="Of its kind: MQTT has topics, a list.")
     username = models.CharField(max_length=120, blank=True, help_text="Empty: none is sent.")

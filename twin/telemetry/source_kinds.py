@@ -14,6 +14,7 @@ MOST_TOPIC = 200  # characters
 DSX_TOPICS = ("BMS/v1/PUB/Value/#", "BMS/v1/PUB/Metadata/#")
 MOST_QUERIES = 20
 MOST_QUERY = 2000  # characters
+LOGINS = ("session", "basic")
 MOST_BACK_S = 30 * 86_400
 #: Seconds that a source which is asked may be given: least, most, and where nothing is said.
 SECONDS: Mapping[str, tuple[int, int, int]] = {"step_s": (10, 3600, 60), "back_s": (0, MOST_BACK_S, 3600)}
@@ -44,6 +45,9 @@ class SourceKind:
     schemes: Mapping[str, Scheme]
     has_path: bool  # of its addresses
     options: Callable[[Mapping[str, Any]], dict[str, Any]]  # checked and filled up; raises ValueError
+
+
+WEB = {"https": Scheme(443, tls=True), "http": Scheme(80, tls=False)}
 
 
 def address_of(kind: str, text: str) -> Address:
@@ -134,11 +138,18 @@ def _prometheus_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"queries": queries} | {name: _seconds(options, name) for name in ("step_s", "back_s")}
 
 
+def _redfish_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    _check_names(options, "a Redfish service", ["step_s", "login"])
+    login = options.get("login", LOGINS[0])
+    if login not in LOGINS:
+        raise ValueError(f"login is {str(login)[:40]}; must be {' or '.join(LOGINS)}")
+    return {"step_s": _seconds(options, "step_s"), "login": login}
+
+
 KINDS: Mapping[str, SourceKind] = {
     TelemetrySource.Kind.MQTT: SourceKind(
         {"mqtts": Scheme(8883, tls=True), "mqtt": Scheme(1883, tls=False)}, has_path=False, options=_mqtt_options
     ),
-    TelemetrySource.Kind.PROMETHEUS: SourceKind(
-        {"https": Scheme(443, tls=True), "http": Scheme(80, tls=False)}, has_path=True, options=_prometheus_options
-    ),
+    TelemetrySource.Kind.PROMETHEUS: SourceKind(WEB, has_path=True, options=_prometheus_options),
+    TelemetrySource.Kind.REDFISH: SourceKind(WEB, has_path=False, options=_redfish_options),
 }

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from facility.permissions import Right, check_write
-from twin.core.telemetry import dsx_bms, prometheus
+from twin.core.telemetry import dsx_bms, prometheus, redfish
 from twin.core.telemetry.readings import MappedPoint, Proposal, mapping_of
 from twin.models import TelemetrySource
 from twin.telemetry import store
@@ -19,6 +19,7 @@ NOT_YET = "point not mapped yet: its meaning is proposed on the source's page"
 PROPOSED: Mapping[str, Callable[[Metadata, Iterable[str]], list[Proposal]]] = {
     TelemetrySource.Kind.MQTT: dsx_bms.propose,
     TelemetrySource.Kind.PROMETHEUS: prometheus.propose,
+    TelemetrySource.Kind.REDFISH: redfish.propose,
 }
 
 

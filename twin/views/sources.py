@@ -22,7 +22,7 @@ from twin.models import SourceState, TelemetrySource
 from twin.runs.tables import as_csv
 from twin.telemetry import source_points, sources
 from twin.telemetry.objects import known_objects
-from twin.telemetry.source_kinds import SECONDS, options_of
+from twin.telemetry.source_kinds import LOGINS, SECONDS, options_of
 from twin.telemetry.source_words import missing, standing
 from twin.views.uploads import asked_rows, said_of
 
@@ -55,12 +55,21 @@ ASKED: Mapping[str, Callable[[], dict[str, forms.Field]]] = {
         "step_s": _step(),
         "back_s": _seconds("back_s", "Beginning [s]", "How far back the first question reaches."),
     },
+    TelemetrySource.Kind.REDFISH: lambda: {
+        "step_s": _step(),
+        "login": forms.ChoiceField(
+            choices=[(name, name) for name in LOGINS],
+            help_text="A session is begun once and ended; basic sends name and password each time.",
+        ),
+    },
 }
 NOTES: Mapping[str, str] = {
     TelemetrySource.Kind.MQTT: "A broker that readings come from. Let it keep what is not acknowledged yet: Mosquitto's"
     " max_queued_messages 0 and max_inflight_messages 0.",
     TelemetrySource.Kind.PROMETHEUS: "A server that is asked for range queries (/api/v1/query_range below the address),"
     " from the last step that was stored on. With a user name the password is sent with it, alone it is a token.",
+    TelemetrySource.Kind.REDFISH: "The service of a CDU, a PDU, a power shelf or a rack: its cooling units, power"
+    " distribution and chassis are looked for once an hour, and what they measure is read every step.",
 }
 
 
@@ -100,14 +109,16 @@ class SourceForm(forms.ModelForm):
     def _get_validation_exclusions(self) -> set[str]:
         return super()._get_validation_exclusions() - {"site"}  # a site has each name once
 
+    def _said(self, name: str, field: forms.Field) -> Any:
+        value = self.cleaned_data[name]
+        if isinstance(field.widget, forms.Textarea):
+            return [line.strip() for line in value.splitlines() if line.strip()]
+        return value
+
     def asked(self) -> tuple[TelemetrySource, str | None]:
         """Return the source as it is to be saved, and its password: None where it stays."""
         source: TelemetrySource = self.save(commit=False)
-        said = {name: self.cleaned_data[name] for name in self.options}
-        source.options = {
-            name: [line.strip() for line in value.splitlines() if line.strip()] if isinstance(value, str) else value
-            for name, value in said.items()
-        }
+        source.options = {name: self._said(name, field) for name, field in self.options.items()}
         password = self.cleaned_data["password"] or None
         return source, "" if self.cleaned_data.get("forget") else password
 

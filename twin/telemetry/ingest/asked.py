@@ -12,7 +12,7 @@ Column = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]  # tim
 
 @dataclass(slots=True)
 class Asked:
-    """A part of an answer, to be stored all or none.
+    """A part of an answer; parts are stored together, all or none, with the one that says up to when they are.
 
     `points` has the readings of each with the unit that they are in, blank: that of the mapping; `said` what the source
     says of its points; `left_out` what was not read, why, and how many values.

@@ -1,5 +1,6 @@
 """Sources that are asked every so often: what they answer is stored, and the next question begins where it ended."""
 
+import contextlib
 import datetime as dt
 import threading
 import time
@@ -8,7 +9,7 @@ from typing import Protocol
 
 from twin.models import SourceState, TelemetrySource
 from twin.outgoing import CallRefused
-from twin.telemetry.ingest import prometheus
+from twin.telemetry.ingest import prometheus, redfish
 from twin.telemetry.ingest.asked import Asked
 from twin.telemetry.ingest.held import HeldSource
 
@@ -28,8 +29,14 @@ class Asker(Protocol):
             If the source cannot be called, or answers with what cannot be read; parts before stay.
         """
 
+    def close(self) -> None:
+        """Leave the source as it was found."""
 
-ASKERS: Mapping[str, Callable[[TelemetrySource], Asker]] = {TelemetrySource.Kind.PROMETHEUS: prometheus.Server}
+
+ASKERS: Mapping[str, Callable[[TelemetrySource], Asker]] = {
+    TelemetrySource.Kind.PROMETHEUS: prometheus.Server,
+    TelemetrySource.Kind.REDFISH: redfish.Service,
+}
 
 
 class Reader:
@@ -54,6 +61,13 @@ class Reader:
         """
         self._held.stop = stop
         self._held.learn()
+        try:
+            self._go_on(stop)
+        finally:
+            with contextlib.suppress(CallRefused):
+                self._asker.close()
+
+    def _go_on(self, stop: threading.Event) -> None:
         while not stop.is_set():
             again_s = time.monotonic() + self._every_s
             problem = self._ask()
@@ -68,29 +82,35 @@ class Reader:
         """Ask once; return why it went no further, or nothing."""
         try:
             for part in self._asker.parts(self._read_to):
-                if not self._stored(part) or self._held.stop.is_set():
+                self._take(part)
+                if part.read_to and not self._stored(part.read_to):
+                    break
+                if time.monotonic() - self._checked_s > CHECK_EVERY_S:
+                    self._held.patiently(self._held.keep)
+                    self._checked_s = time.monotonic()
+                if self._held.stop.is_set():
                     break
         except (CallRefused, ValueError) as error:
             return str(error)[:500]
+        finally:
+            self._stored(None)
         return ""
 
-    def _stored(self, part: Asked) -> bool:
-        self._take(part)
+    def _stored(self, read_to: dt.datetime | None) -> bool:
+        """Write what was taken, with what the source said of it; return whether it was."""
         if self._held.metadata_changed and not self._held.patiently(self._held.keep_metadata):
             return False
-        if not self._held.intake.is_empty or part.read_to:
-            if not self._held.patiently(lambda: self._held.intake.write(part.read_to)):
-                return False
-            self._read_to = part.read_to or self._read_to
-        elif time.monotonic() - self._checked_s > CHECK_EVERY_S:
-            self._held.patiently(self._held.keep)
-        self._checked_s = time.monotonic()
+        if self._held.intake.is_empty and read_to is None:
+            return True
+        if not self._held.patiently(lambda: self._held.intake.write(read_to)):
+            return False
+        self._read_to, self._checked_s = read_to or self._read_to, time.monotonic()
         return True
 
     def _take(self, part: Asked) -> None:
-        for point, reason, n in part.left_out:
+        for place, reason, n in part.left_out:
             if n:
-                self._held.intake.refuse(f"{point} {reason}", point, "", n)
+                self._held.intake.refuse(reason, place, "", n)
         for point, said in part.said.items():
             self._held.says(point, said)
         for point, (unit, (times, values, quality)) in part.points.items():

@@ -27,6 +27,9 @@ SETTLED_S = 15.0  # after which a scrape that was under way is in the server
 class Server:
     """One Prometheus server, asked for a site's readings."""
 
+    def close(self) -> None:
+        """Leave it: there is nothing to give back."""
+
     def __init__(self, source: TelemetrySource) -> None:
         options = source.options
         self._address = f"{source.address.rstrip('/')}/api/v1/query_range"
@@ -74,11 +77,11 @@ class Server:
             points = prometheus.points_of(
                 series, "Prometheus", by_name=self._by_name, most_series=most_series, after_ms=1000 * at_s
             )
-            found.left_out += points.left_out
+            found.left_out += [(what, f"{what} {reason}", n) for what, reason, n in points.left_out]
             for point, column in points.points.items():
                 quantity = points.quantity[point]
                 if point in found.points:
-                    found.left_out.append((point, "is in the answer of another query too", column[0].size))
+                    found.left_out.append((point, f"{point} is in the answer of another query too", column[0].size))
                     continue
                 found.points[point] = (QUANTITIES[quantity].unit if quantity else "", column)
                 found.said[point] = {"quantity": quantity}
