@@ -11,11 +11,8 @@ from facility.permissions import Right, check_write
 from twin.core.telemetry.readings import MappedPoint, Readings
 from twin.exceptions import KeyReused
 from twin.models import TelemetryBatch
-from twin.telemetry import store
+from twin.telemetry import reasons, store
 from twin.telemetry.objects import known_objects
-
-MOST_REASONS = 50
-OTHER = "other reasons"
 
 Read = Callable[[dict[str, MappedPoint], tuple[str, ...]], Readings]
 
@@ -51,13 +48,10 @@ def store_batch(*, user, site: Site, read: Read, key: str, sha256: str) -> dict[
         return earlier.answer
     readings = read(store.mapping(site), known_objects(site.layouts.all()))
     accepted, duplicate = store.append(site, readings)
-    refused = dict(readings.refused.most_common(MOST_REASONS))
-    if rest := readings.refused.total() - sum(refused.values()):
-        refused[OTHER] = rest
     answer = {
         "accepted": accepted,
         "duplicate": duplicate,
-        "refused": refused,
+        "refused": reasons.joined({}, readings.refused),
         "first_refused": [asdict(row) for row in readings.first_refused],
     }
     if key:

@@ -11,19 +11,13 @@ from django.utils import timezone
 from twin.core.telemetry.readings import FIRST_MS, LAST_MS, OUTSIDE_TIME, MappedPoint, Scale, scale_of
 from twin.models import DeadLetter, SourceState, TelemetrySource
 from twin.telemetry import store
-from twin.telemetry.batches import MOST_REASONS, OTHER
+from twin.telemetry.reasons import AHEAD, LATE, NOT_GOOD, ODD, OUT_OF_ORDER, STUCK, joined
 from twin.telemetry.source_lease import LEASE, SourceLost
 
 LATE_S, AHEAD_S = 300.0, 60.0
 STUCK_S, STUCK_TIMES = 3600.0, 30  # as long the same to the last digit, and sent as often
 MOST_LETTERS = 200  # of one write
 RATE_OVER_S = 10.0  # the time over which the rate is smoothed
-
-LATE = "late: its time is over five minutes ago"
-AHEAD = "ahead: its time is over a minute from now; a clock or a zone is off"
-OUT_OF_ORDER = "out of order: older than one of its point before"
-STUCK = "stuck: the same to the last digit for over an hour"
-NOT_GOOD = "its quality is not good"
 
 
 @dataclass(slots=True)
@@ -59,10 +53,11 @@ class Intake:
         self._ids: dict[MappedPoint, int] = {}
         self._touched: list[_Point] = []
         self._refused: Counter[str] = Counter()
-        self._noticed: Counter[str] = Counter()
         self._letters: list[DeadLetter] = []
         self._written_at, self._rate_per_s = timezone.now(), 0.0
-        self._looked: tuple[Counter[str], int] | None = None  # at what is to be written, once however often it is tried
+        self._looked: tuple[list[list[int]], int] | None = (
+            None  # at what is to be written, once however often it is tried
+        )
 
     @property
     def is_empty(self) -> bool:
@@ -125,28 +120,29 @@ class Intake:
         if missing := [point.entry for point in self._touched if point.entry not in self._ids]:
             with transaction.atomic():
                 self._ids |= store.point_ids(self._source.site, missing)
-        columns: dict[int, list[store.Columns]] = {}
-        for point in self._touched:
+        self._looked = self._looked or self._look_at_them()
+        odd, newest_ms = self._looked
+        columns: dict[int, list[store.Arrived]] = {}
+        for point, own_odd in zip(self._touched, odd, strict=True):
             part = (
                 np.array(point.times, np.int64),
                 np.array(point.values, float),
                 np.array(point.quality, np.uint8),
+                np.array(own_odd, np.uint8),
             )
             columns.setdefault(self._ids[point.entry], []).append(part)
-        joined = {
+        together = {
             key: tuple(np.concatenate(column) for column in zip(*parts, strict=True)) for key, parts in columns.items()
         }
-        self._looked = self._looked or self._look_at_them()
-        noticed, newest_ms = self._looked
         now = timezone.now()
         with transaction.atomic():
             state = SourceState.objects.select_for_update().get(source=self._source)
             if state.holder != self._holder:
                 raise SourceLost(f"{self._source} is read by another process")
-            n = store.arrive(self._source, joined) if joined else 0
+            n = store.arrive(self._source, together) if together else 0
             DeadLetter.objects.bulk_create(self._letters)
             state.read_to = read_to or state.read_to
-            self._count(state, n, noticed, newest_ms, now)
+            self._count(state, n, newest_ms, now)
             store.count_on_commit(refused=self._refused.total())
         for point in self._touched:
             point.newest_ms = max(point.newest_ms, *point.times)
@@ -156,12 +152,12 @@ class Intake:
         self._written_at = now
         return n
 
-    def _count(self, state: SourceState, n: int, noticed: Counter[str], newest_ms: int, now: dt.datetime) -> None:
+    def _count(self, state: SourceState, n: int, newest_ms: int, now: dt.datetime) -> None:
         passed_s = max((now - self._written_at).total_seconds(), 1e-3)
         weight = min(passed_s / RATE_OVER_S, 1.0)
         self._rate_per_s += weight * (n / passed_s - self._rate_per_s)
         state.received += n + self._refused.total()
-        state.refused, state.noticed = _joined(state.refused, self._refused), _joined(state.noticed, noticed)
+        state.refused = joined(state.refused, self._refused)
         state.held_until, state.rate_per_s = now + LEASE, self._rate_per_s
         if n or self._refused:
             state.last_seen_at = now
@@ -173,7 +169,6 @@ class Intake:
             update_fields=[
                 "received",
                 "refused",
-                "noticed",
                 "held_until",
                 "last_seen_at",
                 "rate_per_s",
@@ -183,28 +178,29 @@ class Intake:
             ]
         )
 
-    def _look_at_them(self) -> tuple[Counter[str], int]:
-        """Return what is odd about the readings that were taken, and the newest time among them [ms since 1970]."""
-        found: Counter[str] = Counter()
+    def _look_at_them(self) -> tuple[list[list[int]], int]:
+        """Return what is odd about each reading that was taken, as bits, and the newest time among them [ms]."""
+        found: list[list[int]] = []
         now_ms, newest_ms = timezone.now().timestamp() * 1e3, 0
         for point in self._touched:
-            before = point.newest_ms
+            before, own = point.newest_ms, []
             for time_ms, value, quality in zip(point.times, point.values, point.quality, strict=True):
-                if time_ms < before:
-                    found[OUT_OF_ORDER] += 1
+                odd = ODD[OUT_OF_ORDER] if time_ms < before else 0
                 before = max(before, time_ms)
                 if now_ms - time_ms > 1e3 * self._late_s:
-                    found[LATE] += 1
+                    odd |= ODD[LATE]
                 elif time_ms - now_ms > 1e3 * AHEAD_S:
-                    found[AHEAD] += 1
+                    odd |= ODD[AHEAD]
                 if quality != 1:
-                    found[NOT_GOOD] += 1
+                    odd |= ODD[NOT_GOOD]
                 if value != point.last:
                     point.last, point.same_since_ms, point.n_same = value, time_ms, 0
                 else:
                     point.n_same += 1
                     if point.n_same >= STUCK_TIMES and time_ms - point.same_since_ms > 1e3 * STUCK_S:
-                        found[STUCK] += 1
+                        odd |= ODD[STUCK]
+                own.append(odd)
+            found.append(own)
             newest_ms = max(newest_ms, before)
         return found, newest_ms
 
@@ -214,12 +210,3 @@ def trim_dead_letters(source: TelemetrySource) -> None:
     rows = DeadLetter.objects.filter(source=source).order_by("-id")
     if (first := rows.values_list("id", flat=True)[DeadLetter.KEPT : DeadLetter.KEPT + 1]) and (oldest := first[0]):
         DeadLetter.objects.filter(source=source, id__lte=oldest).delete()
-
-
-def _joined(before: dict[str, int], more: Counter[str]) -> dict[str, int]:
-    """Return counts by reason, those beyond the most frequent together."""
-    total = Counter(before) + more
-    found = dict(Counter({reason: n for reason, n in total.items() if reason != OTHER}).most_common(MOST_REASONS))
-    if rest := total.total() - sum(found.values()):
-        found[OTHER] = rest
-    return found

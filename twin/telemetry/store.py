@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Count, F, Max, Min, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, Max, Min, OuterRef, Q, Subquery, Sum
 from numpy.typing import NDArray
 
 from facility.models import Site
@@ -32,10 +32,11 @@ from twin.core.telemetry.readings import MappedPoint, Readings
 from twin.models import SourceState, TelemetryArrival, TelemetryDay, TelemetryHot, TelemetryPoint, TelemetrySource
 from twin.telemetry import compaction, hot
 from twin.telemetry.compaction import begins_ms, date_of
+from twin.telemetry.reasons import DROPPED, ODD, TOO_OLD, joined
 
 MOST_READ = 20_000_000  # readings of a point at once: a second's readings of 230 days
 MOST_SETTLED = 2_000_000  # readings sorted at once, of arrivals
-TOO_OLD = "older than the site keeps readings"
+Arrived = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8], NDArray[np.uint8]]  # with what is odd
 _FEW = 200  # points or days named in a query; beyond, all of the site are read
 _SAID = ("name", "unit", "scale", "offset")  # of a point by its source
 Read = TypeVar("Read")
@@ -58,8 +59,8 @@ def append(site: Site, readings: Readings) -> tuple[int, int]:
         accepted, duplicate, refused = _accept(site, points)
         if refused:
             readings.refused[TOO_OLD] += refused
-        count_on_commit(accepted=accepted, duplicate=duplicate, refused=readings.refused.total())
-    return accepted, duplicate
+        count_on_commit(accepted=accepted.size, duplicate=duplicate, refused=readings.refused.total())
+    return accepted.size, duplicate
 
 
 def count_on_commit(**outcomes: int) -> None:
@@ -72,8 +73,8 @@ def _count(outcomes: Mapping[str, int]) -> None:
         counters.READINGS.labels(outcome).inc(n)
 
 
-def _accept(site: Site, points: Mapping[int, Columns]) -> tuple[int, int, int]:
-    """Append readings, given by the key of their point; return how many are new, there already, and too old."""
+def _accept(site: Site, points: Mapping[int, Columns]) -> tuple[hot.Batch, int, int]:
+    """Append readings, given by the key of their point; return the new ones, how many were there, and are too old."""
     oldest = compaction.oldest_ms(site)
     kept = {pk: _kept(columns, oldest) for pk, columns in points.items()}
     total, sent = (sum(columns[0].size for columns in given.values()) for given in (points, kept))
@@ -82,7 +83,7 @@ def _accept(site: Site, points: Mapping[int, Columns]) -> tuple[int, int, int]:
     hot.write(site, batch)
     if batch.size:
         transaction.on_commit(partial(_compact_if_due, site), robust=True)
-    return batch.size, sent - batch.size, total - sent
+    return batch, sent - batch.size, total - sent
 
 
 def _compact_if_due(site: Site) -> None:
@@ -160,14 +161,14 @@ def _among(batch: hot.Batch, others: hot.Batch) -> NDArray[np.bool_]:
     return np.isin(keys[0], keys[1])
 
 
-def arrive(source: TelemetrySource, points: Mapping[int, Columns]) -> int:
+def arrive(source: TelemetrySource, points: Mapping[int, Arrived]) -> int:
     """Write down what a source sent as it came, one row whatever its size; return how many readings it has.
 
     It is stored then, and may be acknowledged. `settle` counts it and hands it to compaction.
     """
     keys = np.repeat(np.array(list(points), "<i8"), [columns[0].size for columns in points.values()])
-    times, values, quality = (np.concatenate(column) for column in zip(*points.values(), strict=True))
-    parts = (keys, times.astype("<i8"), values.astype("<f4"), quality.astype(np.uint8))
+    times, values, quality, odd = (np.concatenate(column) for column in zip(*points.values(), strict=True))
+    parts = (keys, times.astype("<i8"), values.astype("<f4"), quality.astype(np.uint8), odd.astype(np.uint8))
     content = zlib.compress(b"".join(part.tobytes() for part in parts), 1)
     TelemetryArrival.objects.create(source=source, n_readings=keys.size, columns=content)
     return int(keys.size)
@@ -175,9 +176,10 @@ def arrive(source: TelemetrySource, points: Mapping[int, Columns]) -> int:
 
 @transaction.atomic
 def settle(source: TelemetrySource) -> tuple[int, int]:
-    """Append what a source sent to its site's readings, and count it; return how many are new, and how many not.
+    """Append what a source sent to its site's readings, and count it; return how many are new and how many there.
 
-    What is older than the site keeps is counted among those that are not.
+    What is older than the site keeps, or of a point that was dropped since, is refused. What is odd is counted of those
+    that are new: one that comes a second time is a duplicate, however late.
     """
     site = Site.objects.select_for_update().get(pk=source.site_id)
     rows, n = [], 0
@@ -189,12 +191,12 @@ def settle(source: TelemetrySource) -> tuple[int, int]:
     if not rows:
         return 0, 0
     arrived = [_arrived(row) for row in rows]
-    keys, times, values, quality = (np.concatenate(column) for column in zip(*arrived, strict=True))
+    keys, times, values, quality, odd = (np.concatenate(column) for column in zip(*arrived, strict=True))
     order = np.argsort(keys, kind="stable")  # of one point, what came first stays first
     names, starts = np.unique(keys[order], return_index=True)
     parts = np.split(order, starts[1:])
     there = set(TelemetryPoint.objects.filter(site=site).values_list("pk", flat=True))
-    accepted, twice, old = _accept(
+    new, duplicate, old = _accept(
         site,
         {
             int(key): (times[at], values[at].astype(float), quality[at])
@@ -202,12 +204,26 @@ def settle(source: TelemetrySource) -> tuple[int, int]:
             if key in there
         },
     )
-    duplicate = twice + old
+    refused = {TOO_OLD: old, DROPPED: int((~np.isin(keys, list(there))).sum())}
     TelemetryArrival.objects.filter(pk__in=[row.pk for row in rows]).delete()
-    state = SourceState.objects.filter(source=source)
-    state.update(accepted=F("accepted") + accepted, duplicate=F("duplicate") + duplicate)
-    count_on_commit(accepted=accepted, duplicate=duplicate)
-    return accepted, duplicate
+    state = SourceState.objects.select_for_update().get(source=source)
+    state.accepted, state.duplicate = state.accepted + new.size, state.duplicate + duplicate
+    state.refused = joined(state.refused, {reason: n for reason, n in refused.items() if n})
+    state.noticed = joined(state.noticed, _odd(new, keys, times, odd))
+    state.save(update_fields=["accepted", "duplicate", "refused", "noticed"])
+    count_on_commit(accepted=new.size, duplicate=duplicate, refused=sum(refused.values()))
+    return new.size, duplicate
+
+
+def _odd(new: hot.Batch, keys: NDArray, times: NDArray, odd: NDArray) -> dict[str, int]:
+    """Return what is odd about new readings, out of all that arrived: of equal times of a point the first counts."""
+    if not new.size:
+        return {}
+    names = np.unique(keys)
+    spelled, first = np.unique((np.searchsorted(names, keys) << 42) | times, return_index=True)
+    own = (np.searchsorted(names, new.point_ids) << 42) | new.times
+    bits = odd[first[np.searchsorted(spelled, own)]]
+    return {reason: n for reason, bit in ODD.items() if (n := int(np.count_nonzero(bits & bit)))}
 
 
 def _arrived(row: TelemetryArrival) -> tuple[NDArray[np.int64], ...]:
@@ -217,6 +233,9 @@ def _arrived(row: TelemetryArrival) -> tuple[NDArray[np.int64], ...]:
         np.frombuffer(raw, "<i8", n, 8 * n),
         np.frombuffer(raw, "<f4", n, 16 * n),
         np.frombuffer(raw, np.uint8, n, 20 * n),
+        np.frombuffer(raw, np.uint8, n, 21 * n)
+        if len(raw) == 22 * n
+        else np.zeros(n, np.uint8),  # older rows have none
     )
 
 

@@ -18,8 +18,16 @@ from twin.benchmarks import telemetry_soak
 from twin.benchmarks.services import MOSQUITTO, POSTGRES, Broker
 from twin.core.telemetry import dsx_bms
 from twin.core.telemetry.readings import MappedPoint
-from twin.models import DeadLetter, SourceState, TelemetryArrival, TelemetryDay, TelemetryPoint, TelemetrySource
-from twin.telemetry import compaction, intake, sources, store
+from twin.models import (
+    DeadLetter,
+    SourceState,
+    TelemetryArrival,
+    TelemetryDay,
+    TelemetryPoint,
+    TelemetryRetention,
+    TelemetrySource,
+)
+from twin.telemetry import compaction, intake, reasons, sources, store
 from twin.telemetry.intake import Intake
 from twin.telemetry.publish_mqtt import Publisher
 from twin.telemetry.reading_sources import read_sources
@@ -88,7 +96,7 @@ def test_many_points_of_many_days_are_joined_as_one_by_one(source, monkeypatch):
         for key in keys:
             times = NOW_MS + rng.integers(0, 300, 40) * 3_600_000
             values = rng.random(40).astype(np.float32).astype(float)
-            batch[key] = (times, values, np.ones(40, np.uint8))
+            batch[key] = (times, values, np.ones(40, np.uint8), np.zeros(40, np.uint8))
             for time_ms, value in zip(times.tolist(), values.tolist(), strict=True):
                 wanted[key].setdefault(time_ms, value)
             total += 40
@@ -121,6 +129,8 @@ def test_what_is_odd_is_stored_counted_and_named(source):
             MappedPoint("weather|dry_bulb_degc", "weather", "dry_bulb_degc", "C"), "", long + i * 125_000, 21.5, 1
         )
     taken.write()
+    assert state(source).noticed == {}  # until it is known what is new
+    store.settle(source)
     noticed = state(source).noticed
     assert noticed[intake.OUT_OF_ORDER] == 2
     assert noticed[intake.AHEAD] == 1
@@ -129,6 +139,28 @@ def test_what_is_odd_is_stored_counted_and_named(source):
     assert noticed[intake.LATE] > 1
     assert state(source).lag_s == pytest.approx(-120, abs=10)
     assert state(source).received == len(sent) + intake.STUCK_TIMES + 1
+
+
+def test_what_comes_twice_is_a_duplicate_however_late_and_what_is_too_old_is_refused(source):
+    now_ms, taken = round(timezone.now().timestamp() * 1e3), held(source)
+    TelemetryRetention.objects.create(site=source.site, readings_days=2, rollups_days=2)
+    for time_ms in (now_ms - 500_000, now_ms - 400_000, now_ms - 500_000, now_ms - 400_000, now_ms - 450_000):
+        taken.take(point(source), "W", time_ms, 7.0, 1)
+    taken.take(point(source), "W", now_ms - 5 * 86_400_000, 7.0, 1)
+    taken.take(point(source, "dry_bulb_degc"), "C", now_ms, 7.0, 1)
+    taken.write()
+    TelemetryPoint.objects.filter(quantity="dry_bulb_degc").delete()
+    assert store.settle(source) == (3, 2)
+    found = state(source)
+    assert (found.received, found.accepted, found.duplicate) == (7, 3, 2)
+    assert found.refused == {reasons.TOO_OLD: 1, reasons.DROPPED: 1}
+    assert found.noticed == {reasons.LATE: 3, reasons.OUT_OF_ORDER: 1}
+    for time_ms in (now_ms - 500_000, now_ms - 450_000):  # as after a lost acknowledgement
+        taken.take(point(source), "W", time_ms, 7.0, 1)
+    taken.write()
+    assert store.settle(source) == (0, 2)
+    assert state(source).noticed == found.noticed
+    assert state(source).duplicate == 4
 
 
 def test_what_is_refused_is_counted_and_kept_as_it_came(source, monkeypatch):
