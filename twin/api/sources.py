@@ -4,19 +4,25 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema, extend_schema_field
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema, extend_schema_field
 from rest_framework import serializers, viewsets
 from rest_framework.decorators import action
+from rest_framework.exceptions import UnsupportedMediaType, ValidationError
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from facility.api.errors import Conflict
 from facility.api.guards import TaggedMixin, if_match
 from facility.api.known_fields import KnownFields
+from facility.api.problems import Fault
 from facility.api.schema import RefusalSchema
 from facility.models import Site
-from facility.permissions import visible_sites
+from facility.permissions import Right, check_change_site, visible_sites
 from twin.models import DeadLetter, SourceState, TelemetrySource
 from twin.telemetry import sources
+from twin.telemetry.ingest import pushed
 from twin.telemetry.source_kinds import LOGINS, MOST_QUERIES, MOST_QUERY, SECONDS
 
 MOST_ENTRIES = 100_000  # of a mapping
@@ -117,10 +123,35 @@ class RedfishOptionsSerializer(KnownFields, serializers.Serializer):
     login = serializers.ChoiceField(LOGINS, required=False, help_text="A session, or name and password each time.")
 
 
+class RemoteWriteOptionsSerializer(KnownFields, serializers.Serializer):
+    """Options of what Prometheus sends by itself."""
+
+    step_s = serializers.IntegerField(
+        required=False, min_value=SECONDS["step_s"][0], max_value=SECONDS["step_s"][1], help_text="Of the readings."
+    )
+    by_name = serializers.BooleanField(
+        required=False, help_text="Whether series of no known exporter are points under their own name."
+    )
+
+
+class RawProtobuf(BaseParser):
+    """Takes a message as it came."""
+
+    media_type = "application/x-protobuf"
+
+    def parse(self, stream, media_type=None, parser_context=None) -> bytes:
+        return stream.read()  # the middleware refuses a body over 20 MiB
+
+
 @extend_schema_field(
     PolymorphicProxySerializer(
         component_name="SourceOptions",
-        serializers=[MqttOptionsSerializer, PrometheusOptionsSerializer, RedfishOptionsSerializer],
+        serializers=[
+            MqttOptionsSerializer,
+            PrometheusOptionsSerializer,
+            RedfishOptionsSerializer,
+            RemoteWriteOptionsSerializer,
+        ],
         resource_type_field_name=None,
     )
 )
@@ -225,6 +256,35 @@ class TelemetrySourceViewSet(TaggedMixin, viewsets.ModelViewSet):
             setattr(source, name, value)
         saved = sources.source_save(user=self.request.user, source=source, password=password, if_match=if_match)
         serializer.instance = self.tagged = self.get_queryset().get(pk=saved.pk)
+
+    @extend_schema(
+        request={RawProtobuf.media_type: OpenApiTypes.BINARY},
+        responses={204: None},
+        parameters=[OpenApiParameter("Content-Encoding", str, OpenApiParameter.HEADER, enum=["snappy"])],
+        filters=False,
+    )
+    @action(detail=True, methods=["post"], url_path="remote-write", parser_classes=[RawProtobuf])
+    def remote_write(self, request: Request, pk: str | None = None) -> Response:
+        """Take a message of Prometheus' remote write 1.0; the same one again changes nothing."""
+        source = self.get_object()
+        check_change_site(request.user, source.site, Right.OPERATE)  # before a byte of the body is read
+        if source.kind != TelemetrySource.Kind.REMOTE_WRITE or not source.enabled:
+            what = (
+                "is switched off" if source.kind == TelemetrySource.Kind.REMOTE_WRITE else f"is of kind {source.kind}"
+            )
+            raise Conflict(f"Source {source.name} {what}; only an enabled one of kind remote-write is written to.")
+        encoding = request.headers.get("Content-Encoding", "").strip().lower()
+        if encoding != "snappy" or "proto=io.prometheus.write.v2" in request.content_type:
+            raise UnsupportedMediaType(
+                request.content_type, "Remote write 1.0 is taken: prometheus.WriteRequest with Content-Encoding snappy."
+            )
+        try:
+            pushed.push(source, request.data if isinstance(request.data, bytes) else b"")
+        except ValueError as error:
+            raise ValidationError({"body": [f"{error}."]}) from error
+        except pushed.NobodyReads as refusal:
+            raise Fault(503, str(refusal), 60) from refusal  # it is kept there, and sent again
+        return Response(status=204)
 
     @extend_schema(responses=DeadLetterSerializer(many=True), filters=False)
     @action(detail=True, url_path="dead-letters", filterset_class=None, filter_backends=[])

@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 PATIENCE_S = 60.0
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
@@ -68,17 +69,18 @@ class PrometheusServer:
         Of its files.
     exporters : sequence of str
         Host and port of each.
+    remote_write : mapping, optional
+        Where it sends what it scrapes, as its configuration has it.
     """
 
-    def __init__(self, folder: Path, exporters: Sequence[str]) -> None:
+    def __init__(self, folder: Path, exporters: Sequence[str], remote_write: Mapping[str, Any] | None = None) -> None:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         self._folder, self._config = folder, folder / "prometheus.yml"
         scraped = {"job_name": "exporters", "static_configs": [{"targets": list(exporters)}]}
-        self._config.write_text(
-            json.dumps({"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [scraped]})
-        )
+        config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [scraped]}
+        self._config.write_text(json.dumps(config | ({"remote_write": [remote_write]} if remote_write else {})))
 
     def start(self) -> "PrometheusServer":
         """Start it; return once it listens."""

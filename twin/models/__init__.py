@@ -17,7 +17,7 @@ from twin.models.telemetry import (
     TelemetryRetention,
     TelemetryUpload,
 )
-from twin.models.telemetry_source import DeadLetter, SourceState, TelemetryArrival, TelemetrySource
+from twin.models.telemetry_source import DeadLetter, SourceState, TelemetryArrival, TelemetryPushed, TelemetrySource
 from twin.models.worker import Worker
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "TelemetryDay",
     "TelemetryHot",
     "TelemetryPoint",
+    "TelemetryPushed",
     "TelemetryRetention",
     "TelemetrySource",
     "TelemetryUpload",

@@ -18,6 +18,7 @@ class TelemetrySource(Audited):
         MQTT = "mqtt", "MQTT broker (DSX Exchange)"
         PROMETHEUS = "prometheus", "Prometheus server"
         REDFISH = "redfish", "Redfish service"
+        REMOTE_WRITE = "remote-write", "Prometheus remote write"
 
     HEAVY = ("mapping", "metadata")  # read where they are shown
 
@@ -26,6 +27,7 @@ class TelemetrySource(Audited):
     kind = models.CharField(max_length=20, choices=Kind, default=Kind.MQTT)
     address = models.CharField(
         max_length=300,
+        blank=True,
         help_text="mqtts://broker.example.org:8883, https://host.example.org; mqtt:// and http:// without encryption.",
     )
     options = models.JSONField(default=dict, blank=True, help_text="Of its kind: MQTT has topics, a list.")
@@ -89,6 +91,30 @@ class TelemetryArrival(models.Model):
 
     class Meta:
         ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.source_id} {self.pk}"
+
+
+class TelemetryPushed(models.Model):
+    """A message of samples as a source pushed it, until the steps of its samples have been read for a while."""
+
+    source = models.ForeignKey(TelemetrySource, on_delete=models.CASCADE, related_name="pushed")
+    sha256 = models.CharField(max_length=64, help_text="SHA-256 of the body: the same one is kept once.")
+    n_samples = models.PositiveIntegerField(validators=[MaxValueValidator(10**6)])
+    first_ms = models.BigIntegerField(
+        validators=[MinValueValidator(0), MaxValueValidator(10**13)], help_text="Oldest time, since 1970 [ms]."
+    )
+    last_ms = models.BigIntegerField(
+        validators=[MinValueValidator(0), MaxValueValidator(10**13)], help_text="Newest time, since 1970 [ms]."
+    )
+    message = models.BinaryField(help_text="prometheus.WriteRequest, zlib.")
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name_plural = "telemetry pushed"
+        indexes = [models.Index(fields=["source", "last_ms"], name="telemetry_pushed_last")]
+        constraints = [models.UniqueConstraint(fields=["source", "sha256"], name="telemetry_pushed_once")]
 
     def __str__(self) -> str:
         return f"{self.source_id} {self.pk}"

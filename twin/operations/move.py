@@ -29,6 +29,7 @@ from twin.models import (
     TelemetryArrival,
     TelemetryDay,
     TelemetryHot,
+    TelemetryPushed,
     TelemetryUpload,
     Worker,
 )
@@ -44,6 +45,7 @@ LONG: tuple[type[models.Model], ...] = (
     TelemetryDay,
     TelemetryHot,
     TelemetryArrival,
+    TelemetryPushed,
     TelemetryUpload,
     AuditEvent,
 )

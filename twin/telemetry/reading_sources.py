@@ -21,6 +21,7 @@ READERS: Mapping[str, str] = {
     TelemetrySource.Kind.MQTT: "twin.telemetry.ingest.mqtt.Reader",
     TelemetrySource.Kind.PROMETHEUS: "twin.telemetry.ingest.polling.Reader",
     TelemetrySource.Kind.REDFISH: "twin.telemetry.ingest.polling.Reader",
+    TelemetrySource.Kind.REMOTE_WRITE: "twin.telemetry.ingest.polling.Reader",
 }
 
 logger = logging.getLogger(__name__)

@@ -42,12 +42,20 @@ class Address:
 class SourceKind:
     """What is particular to a kind."""
 
-    schemes: Mapping[str, Scheme]
+    schemes: Mapping[str, Scheme]  # empty: it is not called
     has_path: bool  # of its addresses
     options: Callable[[Mapping[str, Any]], dict[str, Any]]  # checked and filled up; raises ValueError
 
 
 WEB = {"https": Scheme(443, tls=True), "http": Scheme(80, tls=False)}
+
+
+def check_address(kind: str, text: str) -> None:
+    """Raise ValueError unless a source of a kind can have an address; one that is not called has none."""
+    if KINDS[kind].schemes:
+        address_of(kind, text)
+    elif text:
+        raise ValueError(f"address is {text[:80]}; must be empty, as nobody is called: the source sends by itself")
 
 
 def address_of(kind: str, text: str) -> Address:
@@ -146,10 +154,19 @@ def _redfish_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"step_s": _seconds(options, "step_s"), "login": login}
 
 
+def _remote_write_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    _check_names(options, "remote write", ["step_s", "by_name"])
+    by_name = options.get("by_name", False)
+    if not isinstance(by_name, bool):
+        raise ValueError(f"by_name is {str(by_name)[:40]}; must be true or false")
+    return {"step_s": _seconds(options, "step_s"), "by_name": by_name}
+
+
 KINDS: Mapping[str, SourceKind] = {
     TelemetrySource.Kind.MQTT: SourceKind(
         {"mqtts": Scheme(8883, tls=True), "mqtt": Scheme(1883, tls=False)}, has_path=False, options=_mqtt_options
     ),
     TelemetrySource.Kind.PROMETHEUS: SourceKind(WEB, has_path=True, options=_prometheus_options),
     TelemetrySource.Kind.REDFISH: SourceKind(WEB, has_path=False, options=_redfish_options),
+    TelemetrySource.Kind.REMOTE_WRITE: SourceKind({}, has_path=False, options=_remote_write_options),
 }

@@ -20,6 +20,7 @@ PROPOSED: Mapping[str, Callable[[Metadata, Iterable[str]], list[Proposal]]] = {
     TelemetrySource.Kind.MQTT: dsx_bms.propose,
     TelemetrySource.Kind.PROMETHEUS: prometheus.propose,
     TelemetrySource.Kind.REDFISH: redfish.propose,
+    TelemetrySource.Kind.REMOTE_WRITE: prometheus.propose,
 }
 
 

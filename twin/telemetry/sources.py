@@ -14,7 +14,7 @@ from twin import credentials
 from twin.core.telemetry.readings import mapping_of
 from twin.models import SourceState, TelemetrySource
 from twin.telemetry.objects import known_objects
-from twin.telemetry.source_kinds import address_of, options_of
+from twin.telemetry.source_kinds import check_address, options_of
 
 MOST_SECRET = 8_000  # characters; a token of an identity provider has some 2,000
 
@@ -68,7 +68,7 @@ def source_save(
     source.full_clean(exclude=["secret"])
     wrong: dict[str, str] = {}
     for field, checked in (
-        ("address", lambda: address_of(source.kind, source.address)),
+        ("address", lambda: check_address(source.kind, source.address)),
         ("options", lambda: options_of(source.kind, source.options)),
         ("mapping", lambda: _mapping(source)),
     ):

@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
@@ -22,7 +23,7 @@ from twin.models import SourceState, TelemetrySource
 from twin.runs.tables import as_csv
 from twin.telemetry import source_points, sources
 from twin.telemetry.objects import known_objects
-from twin.telemetry.source_kinds import LOGINS, SECONDS, options_of
+from twin.telemetry.source_kinds import KINDS, LOGINS, SECONDS, options_of
 from twin.telemetry.source_words import missing, standing
 from twin.views.uploads import asked_rows, said_of
 
@@ -62,6 +63,12 @@ ASKED: Mapping[str, Callable[[], dict[str, forms.Field]]] = {
             help_text="A session is begun once and ended; basic sends name and password each time.",
         ),
     },
+    TelemetrySource.Kind.REMOTE_WRITE: lambda: {
+        "step_s": _seconds("step_s", "Step [s]", "What comes is added up and averaged by this step."),
+        "by_name": forms.BooleanField(
+            required=False, help_text="Series of no known exporter are points under their own name."
+        ),
+    },
 }
 NOTES: Mapping[str, str] = {
     TelemetrySource.Kind.MQTT: "A broker that readings come from. Let it keep what is not acknowledged yet: Mosquitto's"
@@ -70,6 +77,8 @@ NOTES: Mapping[str, str] = {
     " from the last step that was stored on. With a user name the password is sent with it, alone it is a token.",
     TelemetrySource.Kind.REDFISH: "The service of a CDU, a PDU, a power shelf or a rack: its cooling units, power"
     " distribution and chassis are looked for once an hour, and what they measure is read every step.",
+    TelemetrySource.Kind.REMOTE_WRITE: "A Prometheus server that sends by itself (remote write 1.0). Once the source is"
+    " saved, its page says what the server's configuration needs.",
 }
 
 
@@ -96,6 +105,11 @@ class SourceForm(forms.ModelForm):
         self.instance.site = site
         self.options = ASKED[self.instance.kind]()
         self.fields |= self.options
+        if not KINDS[self.instance.kind].schemes:  # nobody is called
+            for name in ("address", "username", "password"):
+                del self.fields[name]
+        else:
+            self.fields["address"].required = True
         self.order_fields(["name", "address", *self.options])
         said = self.instance.options or options_of(self.instance.kind, {})
         for name, field in self.options.items():
@@ -103,7 +117,7 @@ class SourceForm(forms.ModelForm):
             field.initial = "\n".join(value) if isinstance(value, list) else value
         if not self.instance.secret:
             del self.fields["forget"]
-        else:
+        elif "password" in self.fields:
             self.fields["password"].help_text = "One is kept, encrypted; empty leaves it as it is."
 
     def _get_validation_exclusions(self) -> set[str]:
@@ -119,7 +133,7 @@ class SourceForm(forms.ModelForm):
         """Return the source as it is to be saved, and its password: None where it stays."""
         source: TelemetrySource = self.save(commit=False)
         source.options = {name: self._said(name, field) for name, field in self.options.items()}
-        password = self.cleaned_data["password"] or None
+        password = self.cleaned_data.get("password") or None
         return source, "" if self.cleaned_data.get("forget") else password
 
 
@@ -176,6 +190,9 @@ def source_detail(request: HttpRequest, site: str, source: int) -> HttpResponse:
         | {
             "may_change": may_change_site(request.user, site, Right.OPERATE),
             "may_call_out": sources.may_call_out(request.user, site),
+            "push_address": request.build_absolute_uri(reverse("api-telemetry-source-remote-write", args=[found.pk]))
+            if found.kind == TelemetrySource.Kind.REMOTE_WRITE
+            else "",
             "plain_password": bool(found.secret) and found.address.startswith(("mqtt://", "http://")),
         },
     )

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from twin.models import SourceState, TelemetrySource
 from twin.outgoing import CallRefused
-from twin.telemetry.ingest import prometheus, redfish
+from twin.telemetry.ingest import prometheus, pushed, redfish
 from twin.telemetry.ingest.asked import Asked
 from twin.telemetry.ingest.held import HeldSource
 
@@ -36,6 +36,7 @@ class Asker(Protocol):
 ASKERS: Mapping[str, Callable[[TelemetrySource], Asker]] = {
     TelemetrySource.Kind.PROMETHEUS: prometheus.Server,
     TelemetrySource.Kind.REDFISH: redfish.Service,
+    TelemetrySource.Kind.REMOTE_WRITE: pushed.Buffer,
 }
 
 

@@ -13,10 +13,9 @@ from urllib.parse import urlencode
 
 from twin import outgoing
 from twin.core.telemetry import prometheus
-from twin.core.telemetry.quantities import QUANTITIES
 from twin.models import TelemetrySource
 from twin.telemetry import sources
-from twin.telemetry.ingest.asked import Asked
+from twin.telemetry.ingest.asked import Asked, of_points
 
 MOST_STEPS = 240  # of a question: four hours by the minute
 MOST_BYTES = 16 * 2**20  # of an answer
@@ -77,14 +76,7 @@ class Server:
             points = prometheus.points_of(
                 series, "Prometheus", by_name=self._by_name, most_series=most_series, after_ms=1000 * at_s
             )
-            found.left_out += [(what, f"{what} {reason}", n) for what, reason, n in points.left_out]
-            for point, column in points.points.items():
-                quantity = points.quantity[point]
-                if point in found.points:
-                    found.left_out.append((point, f"{point} is in the answer of another query too", column[0].size))
-                    continue
-                found.points[point] = (QUANTITIES[quantity].unit if quantity else "", column)
-                found.said[point] = {"quantity": quantity}
+            of_points(found, points)
         return found
 
     def _answer(self, query: str, at_s: int, upto_s: int) -> object:

@@ -15,12 +15,12 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 
-from facility.models import Rack
+from facility.models import ApiToken, Rack
 from tests.small_run import small_scenario
 from twin.benchmarks.services import PROMETHEUS, PrometheusServer, free_port
 from twin.models import DeadLetter, SourceState, TelemetrySource
 from twin.telemetry import source_points, sources, store
-from twin.telemetry.ingest import prometheus
+from twin.telemetry.ingest import prometheus, pushed
 from twin.telemetry.ingest.polling import Reader
 from twin.telemetry.intake import NOT_GOOD
 from twin.telemetry.source_lease import claim
@@ -96,7 +96,9 @@ def asked_once(source: TelemetrySource) -> SourceState:
 def made(address: str, slug: str = "asked", **more) -> TelemetrySource:
     layout, _ = small_scenario(slug)
     options = {"step_s": 60, "back_s": 600, "queries": []} | more.pop("options", {})
-    source = TelemetrySource(site=layout.site, name="Metrics", kind="prometheus", address=address, options=options)
+    kind = more.pop("kind", "prometheus")
+    options = options if kind == "prometheus" else {"step_s": options["step_s"]}
+    source = TelemetrySource(site=layout.site, name="Metrics", kind=kind, address=address, options=options)
     return sources.source_save(user=None, source=source, **more)
 
 
@@ -291,13 +293,25 @@ class Exporter(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.mark.skipif(PROMETHEUS is None, reason="no Prometheus on this machine (apt-get install prometheus)")
+needs_prometheus = pytest.mark.skipif(
+    PROMETHEUS is None, reason="no Prometheus on this machine (apt-get install prometheus)"
+)
+
+
+@pytest.fixture
+def exporter() -> Iterator[ThreadingHTTPServer]:
+    found = ThreadingHTTPServer(("127.0.0.1", 0), Exporter)
+    threading.Thread(target=found.serve_forever, daemon=True).start()
+    yield found
+    found.shutdown()
+    found.server_close()
+
+
+@needs_prometheus
 @pytest.mark.services
 @pytest.mark.django_db
-def test_a_real_prometheus_server_is_read(tmp_path, settings, monkeypatch):
+def test_a_real_prometheus_server_is_read(tmp_path, settings, monkeypatch, exporter):
     settings.TWIN_ALLOWED_NETWORKS = ["127.0.0.0/8"]
-    exporter = ThreadingHTTPServer(("127.0.0.1", 0), Exporter)
-    threading.Thread(target=exporter.serve_forever, daemon=True).start()
     server = PrometheusServer(tmp_path, [f"127.0.0.1:{exporter.server_port}"]).start()
     try:
         source = made(server.address)
@@ -319,5 +333,36 @@ def test_a_real_prometheus_server_is_read(tmp_path, settings, monkeypatch):
         assert "the query failed there" in asked_once(source).problem
     finally:
         server.kill()
-        exporter.shutdown()
-        exporter.server_close()
+
+
+@needs_prometheus
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
+def test_a_real_prometheus_server_writes_what_it_scrapes(tmp_path, live_server, monkeypatch, exporter):
+    source = made("", kind="remote-write", options={"step_s": 10})
+    exporter.host, accelerators = rack_of(source).name, mapped(source)
+    TelemetrySource.objects.update(options={"step_s": 2, "by_name": False})
+    user = get_user_model().objects.create_superuser("admin")
+    _, secret = ApiToken.issue(user=user, name="prometheus", read_only=False)
+    there = f"{live_server.url}{reverse('api-telemetry-source-remote-write', args=[source.pk])}"
+    monkeypatch.setattr(pushed, "SETTLED_MS", 1000)
+    sends = {
+        "url": there,
+        "authorization": {"type": "Token", "credentials": secret},
+        "queue_config": {"batch_send_deadline": "1s"},
+        "write_relabel_configs": [{"source_labels": ["__name__"], "regex": "DCGM_.*", "action": "keep"}],
+    }
+    server = PrometheusServer(tmp_path, [f"127.0.0.1:{exporter.server_port}"], sends).start()
+    try:
+        until_s = time.monotonic() + 90
+        while SourceState.objects.get(source=source).accepted < 4:
+            assert time.monotonic() < until_s, SourceState.objects.get(source=source).problem
+            time.sleep(2)
+            asked_once(source)
+    finally:
+        server.kill()
+    state = SourceState.objects.get(source=source)
+    assert (state.problem, state.duplicate, state.refused) == ("", 0, {})
+    times, watts, _ = store.read(source.site, 0, 2**42)[accelerators, "accelerator_power_w"]
+    assert len(set(times.tolist())) == len(times) == state.accepted
+    assert watts[1:].mean() == pytest.approx(1000, rel=0.6)  # scrapes and steps are not in time with each other
