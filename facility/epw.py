@@ -100,7 +100,7 @@ def read_epw(content: bytes, *, source: str = "") -> Year:
         If the file is no EPW, does not hold every hour of a year, or holds values that cannot be. The message names
         the first bad row and how many there are.
     """
-    text, notes = _text(content)
+    text, notes = unpacked(content)
     header, rows = _split(text, notes)
     location = _location(header)
     place = [_place(location, index, name, limit) for index, name, limit in _PLACE]
@@ -126,7 +126,7 @@ def read_epw(content: bytes, *, source: str = "") -> Year:
     )
 
 
-def _text(content: bytes) -> tuple[str, list[str]]:
+def unpacked(content: bytes) -> tuple[str, list[str]]:
     """Return the file's text and notes; unpacks with a cap, so that a small upload cannot fill the memory."""
     notes: list[str] = []
     try:
@@ -151,19 +151,17 @@ def _text(content: bytes) -> tuple[str, list[str]]:
 
 
 def _from_zip(content: bytes, notes: list[str]) -> bytes:
-    """Return the one .epw in a ZIP as weather sites hand it out, beside its .ddy, .stat and others."""
+    """Return the one year in a ZIP as weather sites hand it out, beside its .ddy, .stat and others."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
         if len(members) > MAX_ZIP_MEMBERS:
             raise WeatherError(f"The ZIP holds {len(members):,} files; at most {MAX_ZIP_MEMBERS} are looked through.")
-        found = [
-            member
-            for member in members
-            if member.filename.lower().endswith(".epw") and not member.filename.startswith("__MACOSX/")
-        ]
+        kept = [member for member in members if not member.filename.startswith("__MACOSX/")]
+        epw, tables = ([m for m in kept if m.filename.lower().endswith(kind)] for kind in (".epw", ".csv"))
+        found, kind = (tables, ".csv") if tables and not epw else (epw, ".epw")
         if len(found) != 1:
             names = ", ".join(member.filename[:60] for member in found[:3])
-            held = f"{len(found)} .epw files ({names}{' …' if len(found) > 3 else ''})" if found else "no .epw file"
+            held = f"{len(found)} {kind} files ({names}{' …' if len(found) > 3 else ''})" if found else "no .epw file"
             raise WeatherError(f"The ZIP holds {held}; it must hold exactly one.")
         with archive.open(found[0]) as file:
             notes.append(f"{found[0].filename[:120]} was taken from the ZIP file.")

@@ -70,6 +70,21 @@ def site_create(*, site: Site, user=None) -> Site:
     return site
 
 
+@transaction.atomic
+def site_create_with_weather(*, site: Site, year: Year, user=None) -> Site:
+    """Save a new site with a year of weather that was read from a file: the year first, then both name each other."""
+    fields = weather_fields(year)
+    weather = Weather(slug=slugify(f"{site.slug} {fields['name']}")[:80], **fields)
+    check_text(weather)
+    weather.full_clean()
+    weather.save()
+    site.weather = weather
+    site_create(site=site, user=user)
+    weather.site = site
+    weather.save(update_fields=["site"])
+    return site
+
+
 def site_update(*, site: Site, user=None) -> Site:
     """Check and save a changed site. Its owners say which organisation it belongs to."""
     check_write(user, site)

@@ -72,6 +72,8 @@ class PartSerializer(KnownFields, serializers.ModelSerializer):
 
 
 class WeatherSerializer(serializers.ModelSerializer):
+    confidence = serializers.CharField(read_only=True, help_text=Weather._meta.get_field("confidence").help_text)
+
     class Meta:
         model = Weather
         fields = [
@@ -90,7 +92,9 @@ class WeatherSerializer(serializers.ModelSerializer):
 
 
 class WeatherUploadSerializer(KnownFields, serializers.Serializer):
-    file = serializers.FileField(help_text="An EPW file, plain, gzip or in a ZIP: every hour of a year.")
+    file = serializers.FileField(
+        help_text="Every hour of a year: EPW, or a table with dry_bulb_degc; plain, gzip or in a ZIP."
+    )
     name = serializers.CharField(required=False, allow_blank=True, max_length=160, help_text="Empty: the station's.")
 
 

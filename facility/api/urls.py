@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from facility.api import drawing, members, tokens, views
+from facility.api import drawing, members, places, tokens, views
 
 router = SimpleRouter()
 router.register("sites", views.SiteViewSet, basename="api-site")
@@ -24,6 +24,7 @@ router.register("cpu-servers", views.CpuServerViewSet, basename="api-cpu-server"
 router.register("weather", views.WeatherViewSet, basename="api-weather")
 
 urlpatterns = [
+    path("places/", places.PlaceListView.as_view(), name="api-places"),
     path("catalogue/", views.ProductListView.as_view(), name="api-catalogue"),
     path("catalogue/kinds/", views.KindListView.as_view(), name="api-catalogue-kinds"),
     path("catalogue/<str:kind>/<str:slug>/", views.ProductView.as_view(), name="api-product"),

@@ -19,7 +19,6 @@ from facility.api.guards import TaggedMixin, if_match
 from facility.api.schema import RefusalSchema
 from facility.bill_of_materials import bill_of_materials
 from facility.catalogue import schema as catalogue_schema
-from facility.epw import MAX_EPW_BYTES, read_epw
 from facility.interchange import documents
 from facility.interchange.site_file import site_document
 from facility.models import (
@@ -40,6 +39,7 @@ from facility.models import (
 )
 from facility.permissions import check_change_site, visible_sites
 from facility.weather import WeatherError
+from facility.weather_files import read_upload, where_of
 
 Serializer = serializers.serializers.Serializer
 
@@ -84,18 +84,14 @@ class SiteViewSet(
     @extend_schema(request=serializers.WeatherUploadSerializer, responses={201: serializers.WeatherSerializer})
     @action(detail=True, methods=["post"], parser_classes=[MultiPartParser])
     def weather(self, request, slug: str):
-        """Upload a year of weather as an EPW file (multipart, field `file`)."""
+        """Upload a year of weather as an EPW file or a table (multipart, field `file`)."""
         site = self.get_object()
         check_change_site(request.user, site)
         form = serializers.WeatherUploadSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         upload = form.validated_data["file"]
-        if upload.size > MAX_EPW_BYTES:
-            raise ValidationError(
-                {"file": [f"The file has {upload.size:,} bytes; at most {MAX_EPW_BYTES:,} are read."]}
-            )
         try:
-            year = read_epw(upload.read(), source=f"uploaded file {upload.name}")
+            year = read_upload(upload, where_of(site))
         except WeatherError as error:
             raise ValidationError({"file": [str(error)]}) from error
         weather = services.weather_create(

@@ -257,6 +257,7 @@ FIELDS: dict[str, tuple] = {
     "fuel_low_usd_per_kwh": (N, "Low price.", 0, 2),
     "fuel_high_usd_per_kwh": (N, "High price.", 0, 2),
     "fuel_co2_kg_per_kwh": (N, "Fossil CO2 of burning a kilowatt-hour of fuel, lower heating value.", 0, 1),
+    "serves": (TS, "Countries that it is taken for (ISO 3166), or subdivisions as COUNTRY-NAME."),
     "gas_usd_per_kwh": (N, "Price of natural gas here, lower heating value; empty: the fuel's own.", 0, 2),
     "electricity_low_usd_per_kwh": (N, "Low end of that price.", 0, 2),
     "electricity_high_usd_per_kwh": (N, "High end of that price.", 0, 2),

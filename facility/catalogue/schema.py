@@ -388,7 +388,7 @@ KINDS: dict[str, Kind] = dict(
             "Regions",
             "electricity_usd_per_kwh electricity_low_usd_per_kwh electricity_high_usd_per_kwh grid_carbon_kg_per_kwh "
             "water_usd_per_m3",
-            "facility_capex gas_usd_per_kwh",
+            "facility_capex gas_usd_per_kwh serves",
         ),
         _kind(
             "reliability",

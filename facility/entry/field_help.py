@@ -40,7 +40,11 @@ HELP: dict[str, Help] = {
     "site.latitude_deg": Help("−90° to 90°", "any map (WGS 84)"),
     "site.longitude_deg": Help("−180° to 180°", "any map (WGS 84)"),
     "site.elevation_m": Help("0 to 2,000 m", "any map"),
-    "site.weather": Help("a typical year (TMY3), or one you upload", "the station named in the weather's own source"),
+    "site.weather": Help(
+        "a typical year (TMY3), one estimated for a city, or one you upload",
+        "the station named in the weather's own source",
+    ),
+    "site.weather_file": Help("1.6 MB, 8,760 rows", "your own station or climate.onebuilding.org"),
     "site.region": Help("5 to 22 ¢/kWh; 0.02 to 0.7 kg CO2/kWh", CATALOGUE),
     "site.grid_limit_w": Help("10000000 W (10 MW) at the sample sites", "your connection agreement with the utility"),
     "site.repair_crews": Help("1 to 4; assumed 2: one on site, one on call", "your service contracts"),

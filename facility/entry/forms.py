@@ -6,12 +6,12 @@ Forms of parts take the layout they belong to, offer only what stands in it, and
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import Case, When
 
 from facility import services
 from facility.entry import number_entry
 from facility.entry.field_help import Described
 from facility.entry.number_entry import NumberField, WholeNumberField
-from facility.epw import MAX_EPW_BYTES, read_epw
 from facility.kinds import form_columns, label_of, product_kinds
 from facility.models import (
     AirUnit,
@@ -33,10 +33,20 @@ from facility.models import (
 )
 from facility.models.floor import ORIENTATIONS
 from facility.permissions import Right, may_manage, organisations_where
+from facility.places import distance_km, nearest_place
 from facility.weather import WeatherError
+from facility.weather_files import Where, read_upload, where_of
+
+WEATHER_FILE = "an EPW file, or a table with dry_bulb_degc, relative_humidity_percent and pressure_pa by the hour"
 
 
 class SiteForm(Described, forms.ModelForm):
+    weather_file = forms.FileField(
+        required=False,
+        label="Measured year",
+        help_text=f"Instead of a year above: {WEATHER_FILE}; plain, gzip or in a ZIP.",
+    )
+
     class Meta:
         model = Site
         formfield_callback = number_entry.formfield
@@ -68,13 +78,52 @@ class SiteForm(Described, forms.ModelForm):
             "weather": "One year of hourly weather.",
         }
 
-    def __init__(self, *args, user=None, **kwargs) -> None:
+    def __init__(self, *args, user=None, near: tuple[float, float] | None = None, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self._offer_organisations(user)
+        if self.instance.pk is None:
+            self.fields["weather"].required = False  # a measured year may come with the form
+            names = [name for name in self.fields if name != "weather_file"]
+            after = names.index("weather") + 1
+            self.order_fields([*names[:after], "weather_file", *names[after:]])
+        else:
+            del self.fields["weather_file"]  # its own page reads it
         shipped = Weather.objects.filter(site=None)
         own = Weather.objects.filter(site=self.instance) if self.instance.pk else Weather.objects.none()
         self.fields["weather"].queryset = (shipped | own).defer("rows")
         self.fields["repair_crews"].required = False  # a form of before it was asked keeps what is assumed
+        if near is not None:
+            self._offer_by_distance(*near)
+
+    def _offer_by_distance(self, latitude_deg: float, longitude_deg: float) -> None:
+        """Offer years of weather with their distance, the nearest first."""
+        asked = self.fields["weather"]
+        km = {year.pk: distance_km(latitude_deg, longitude_deg, year) for year in asked.queryset}
+        order = [When(pk=pk, then=i) for i, pk in enumerate(sorted(km, key=km.__getitem__))]
+        asked.queryset = asked.queryset.order_by(Case(*order, default=len(order)))
+        asked.label_from_instance = lambda year: f"{year.name}, {km[year.pk]:,.0f} km away"
+
+    def clean(self) -> dict:
+        """A new site takes a year that ships or one from a file, which is read here."""
+        cleaned = super().clean()
+        upload = cleaned.get("weather_file")
+        if upload is not None:
+            self._read(upload)
+        elif self.instance.pk is None and "weather" not in self.errors and cleaned.get("weather") is None:
+            self.add_error("weather", "Choose a year of weather, or upload a measured one.")
+        return cleaned
+
+    def _read(self, upload) -> None:
+        names = ("latitude_deg", "longitude_deg", "elevation_m")
+        place = {name: self.cleaned_data.get(name) for name in names}
+        if any(value is None for value in place.values()):
+            return  # those fields say what is wrong with them
+        zone_h = nearest_place(place["latitude_deg"], place["longitude_deg"]).utc_offset_h
+        where = Where(self.cleaned_data.get("name", "the site"), **place, utc_offset_h=zone_h)
+        try:
+            self.cleaned_data["year"] = read_upload(upload, where)
+        except WeatherError as error:
+            self.add_error("weather_file", str(error))
 
     def _offer_organisations(self, user) -> None:
         """Offer those that the user may put the site into, where it is for the user to say."""
@@ -380,24 +429,23 @@ class RackRowForm(Described, forms.Form):
 
 
 class WeatherUploadForm(Described, forms.Form):
-    """An EPW file for one site, read and checked; `year` is in the cleaned data."""
+    """A weather file for one site, read and checked; `year` is in the cleaned data."""
 
     help_subjects = ("weather",)
     name = forms.CharField(max_length=160, required=False, help_text="Empty: the station's name.")
     file = forms.FileField(
-        label="EPW file",
-        help_text="EnergyPlus weather, every hour of a year; plain, gzip or in the ZIP that weather sites hand out.",
+        label="Weather file",
+        help_text=f"Every hour of a year: {WEATHER_FILE}; plain, gzip or in the ZIP that weather sites hand out.",
     )
+
+    def __init__(self, *args, site: Site | None = None, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.where = site and where_of(site)
 
     def clean_file(self):
         upload = self.cleaned_data["file"]
-        if upload.size > MAX_EPW_BYTES:
-            raise ValidationError(
-                f"The file has {upload.size / 2**20:.1f} MiB; an EPW year has about 1.6, at most "
-                f"{MAX_EPW_BYTES // 2**20} are read."
-            )
         try:
-            self.cleaned_data["year"] = read_epw(upload.read(), source=f"uploaded file {upload.name}")
+            self.cleaned_data["year"] = read_upload(upload, self.where)
         except WeatherError as error:
             raise ValidationError(str(error)) from error
         return upload

@@ -5,10 +5,12 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.text import slugify
 
-from facility import services
+from facility import places, services
 from facility.bill_of_materials import bill_of_materials
 from facility.entry import forms
+from facility.models import Weather
 from facility.permissions import check_change_site, may_change_site
 from facility.views.lookup import visible_layout_or_404, visible_site_or_404
 from facility.views.parts import put_on_form, version_of
@@ -17,12 +19,55 @@ from facility.views.parts import put_on_form, version_of
 @login_required
 def site_new(request: HttpRequest) -> HttpResponse:
     """Describe a new site; whoever does becomes its owner."""
-    form = forms.SiteForm(request.POST or None, user=request.user)
+    place = places.places().get(request.GET.get("place", "").strip().upper())
+    near = places.nearest_weather(place.latitude_deg, place.longitude_deg) if place else []
+    form = forms.SiteForm(
+        request.POST or None,
+        request.FILES or None,
+        user=request.user,
+        near=place and (place.latitude_deg, place.longitude_deg),
+        initial=_of_place(place, near[0][0] if near else None) if place else None,
+    )
     if request.method == "POST" and form.is_valid():
-        site = services.site_create(site=form.save(commit=False), user=request.user)
-        messages.success(request, f"Site {site.name} saved. Next: a layout.")
-        return redirect("site-detail", site.slug)
-    return render(request, "facility/site_form.html", {"form": form})
+        site, year = form.save(commit=False), form.cleaned_data.get("year")
+        try:
+            if year is None:
+                site = services.site_create(site=site, user=request.user)
+            else:
+                site = services.site_create_with_weather(site=site, year=year, user=request.user)
+        except ValidationError as error:
+            put_on_form(form, error)
+        else:
+            messages.success(request, f"Site {site.name} saved. Next: a layout.")
+            for note in year.notes if year else ():
+                messages.info(request, note)
+            return redirect("site-detail", site.slug)
+    return render(request, "facility/site_form.html", {"form": form} | _found(request, place, near))
+
+
+def _of_place(place: places.Place, weather: Weather | None) -> dict[str, object]:
+    """Return what a new site's form begins with once a town is chosen."""
+    return {
+        "name": place.name,
+        "slug": slugify(place.name),
+        "place": place.place,
+        "latitude_deg": place.latitude_deg,
+        "longitude_deg": place.longitude_deg,
+        "elevation_m": place.elevation_m,
+        "weather": weather,
+        "region": places.region_of(place),
+    }
+
+
+def _found(request: HttpRequest, place: places.Place | None, near: list[tuple[Weather, float]]) -> dict[str, object]:
+    """Return the towns that were searched for, or the one that was chosen with what is near it."""
+    asked = request.GET.get("search", "")
+    try:
+        found, refused = (places.search(asked) if asked else []), ""
+    except places.PlaceError as error:
+        found, refused = [], str(error)
+    chosen = {"place": place, "near": near[: places.NEAREST], "region": place and places.region_of(place)}
+    return {"asked": asked, "found": found, "refused": refused} | chosen
 
 
 @login_required
@@ -43,7 +88,7 @@ def weather_upload(request: HttpRequest, site: str) -> HttpResponse:
     """Take an EPW file as a year of weather of this site."""
     site = visible_site_or_404(request.user, site)
     check_change_site(request.user, site)
-    form = forms.WeatherUploadForm(request.POST or None, request.FILES or None)
+    form = forms.WeatherUploadForm(request.POST or None, request.FILES or None, site=site)
     if request.method == "POST" and form.is_valid():
         try:
             weather = services.weather_create(

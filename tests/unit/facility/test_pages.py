@@ -2,11 +2,14 @@
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from facility.models import CpuServer, Fabric, Hall, Membership, Rack, Site, Storage
+from facility.models import CpuServer, Fabric, Hall, Membership, Rack, Site, Storage, Weather
 from facility.views.parts import PARTS
+from facility.weather import ESTIMATED, read_climate, weather_fields
 from tests.small_site import new_rack, product, small_layout
+from tests.unit.facility.test_weather_files import table
 
 pytestmark = pytest.mark.django_db
 
@@ -196,3 +199,58 @@ def test_a_frozen_layout_offers_a_copy_on_each_of_its_pages(planner, layout):
     type(layout).objects.filter(pk=layout.pk).update(status="as_operated")
     page = planner.get(address("part-list", layout, "halls")).content.decode()
     assert f'<a href="{address("layout-clone", layout)}">a copy</a>.' in page
+
+
+def new_site_fields(**changes) -> dict:
+    return {
+        "name": "Riverside",
+        "slug": "riverside",
+        "latitude_deg": "50.03",
+        "longitude_deg": "8.57",
+        "elevation_m": "111",
+        "region": product("regions", "germany").pk,
+        "grid_limit_w": "3000000",
+    } | changes
+
+
+def test_a_town_fills_the_form_of_a_new_site_and_says_what_weather_is_near(planner):
+    found = planner.get(reverse("site-new"), {"search": "frankfurt"})
+    assert f"{reverse('site-new')}?place=FRA" in found.content.decode()
+    page = planner.get(reverse("site-new"), {"place": "FRA"}).content.decode()
+    for filled in ('value="frankfurt-am-main"', 'value="Frankfurt am Main, Hesse, DE"', 'value="111"'):
+        assert filled in page, filled
+    assert "Nearest weather" in page
+    assert "km away" in page
+    assert "Europe/Berlin" in page
+
+
+def test_a_search_for_a_town_that_is_not_there_says_so(planner):
+    assert "No town with an airport" in planner.get(reverse("site-new"), {"search": "qqqqq"}).content.decode()
+    assert "must be 2 to 60 letters" in planner.get(reverse("site-new"), {"search": "x"}).content.decode()
+
+
+def test_a_measured_year_comes_with_the_form_of_a_new_site(planner):
+    upload = SimpleUploadedFile("year.csv", table(), "text/csv")
+    answer = planner.post(reverse("site-new"), new_site_fields(weather_file=upload))
+    assert answer.status_code == 302, answer.context["form"].errors
+    site = Site.objects.select_related("weather").get(slug="riverside")
+    assert (site.weather.site, site.weather.confidence, site.weather.utc_offset_h) == (site, "entered", 1.0)
+
+
+def test_a_new_site_needs_a_year_and_keeps_nothing_of_a_bad_one(planner):
+    page = planner.post(reverse("site-new"), new_site_fields()).content.decode()
+    assert "Choose a year of weather, or upload a measured one." in page
+    upload = SimpleUploadedFile("year.csv", b"dry_bulb_degc,relative_humidity_percent\n1,2", "text/csv")
+    page = planner.post(reverse("site-new"), new_site_fields(weather_file=upload)).content.decode()
+    assert "The table has 1 rows" in page
+    assert not Site.objects.filter(slug="riverside").exists()
+    assert not Weather.objects.filter(slug__startswith="riverside").exists()
+
+
+def test_estimated_weather_is_marked_on_the_site(planner, layout):
+    name = "estimated-berlin"
+    year = Weather.objects.create(slug=name, **weather_fields(read_climate(ESTIMATED / f"{name}.csv.gz")))
+    Site.objects.filter(pk=layout.site.pk).update(weather=year)
+    page = planner.get(reverse("site-detail", args=[layout.site.slug])).content.decode()
+    assert "The hours of this weather are estimated" in page
+    assert "Berlin (estimated)" in page
