@@ -37,6 +37,7 @@ WITHOUT = {
     "telemetrybatch": "readings; counted in its own row, with who sent it",
     "telemetryupload": "a file on its way to be readings",
     "telemetryarrival": "readings",
+    "telemetrypushed": "readings",
     "deadletter": "readings that were refused",
     "sourcestate": "what the reading process counts",
     "worker": "signs of life",
