@@ -43,6 +43,7 @@ from facility.weather import Year, weather_fields
 
 Part = Hall | Rack | Cdu | PowerFeed | CoolingPlant | AirUnit | FloorFeature | Fabric | Storage | CpuServer
 MAX_ROW_RACKS = 500
+DESIGN_HOUR = ("design_hour", "design_dry_bulb_degc", "design_wet_bulb_degc")  # fields of a layout
 
 
 class StaleLayout(Exception):
@@ -102,7 +103,7 @@ def layout_create(*, layout: Layout, user=None) -> Layout:
     """Check and save a new layout."""
     check_write(user, layout.site)
     check_status(user, layout.site, Layout.Status.PROPOSED, layout.status)
-    check_text(layout)
+    check_values(layout)
     layout.full_clean()
     layout.save()
     return layout
@@ -112,7 +113,7 @@ def layout_create(*, layout: Layout, user=None) -> Layout:
 def layout_update(*, layout: Layout, version: int | None = None, if_match: str | None = None, user=None) -> Layout:
     """Check and save a layout's name, status and notes."""
     check_write(user, layout.site)
-    check_text(layout)
+    check_values(layout)
     layout.full_clean()
     stored_layout = Layout.objects.select_for_update().get(pk=layout.pk)
     check_status(user, layout.site, stored_layout.status, layout.status)
@@ -120,7 +121,7 @@ def layout_update(*, layout: Layout, version: int | None = None, if_match: str |
         check_not_frozen(stored_layout)
     layout_bump(layout=layout, version=version, touches={("layout", layout.pk)}, is_frozen_allowed=True)
     check_match(stored_layout, if_match)
-    own = ("slug", "name", "status", "notes")
+    own = ("slug", "name", "status", "notes", *DESIGN_HOUR)
     changes = change_of(
         "layout",
         layout.pk,
@@ -394,6 +395,7 @@ def layout_clone(*, layout: Layout, name: str, slug: str | None = None, user=Non
         slug=slug or slugify(name)[:80],
         name=name,
         notes=layout.notes,
+        **{name: getattr(layout, name) for name in DESIGN_HOUR},
         cloned_from=layout,
     )
     check_text(copy)

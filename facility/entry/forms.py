@@ -152,12 +152,12 @@ class OrganisationForm(Described, forms.ModelForm):
 
 
 class LayoutForm(Described, forms.ModelForm):
-    """Name, status and notes of a layout; the site is set by the view before it is valid."""
+    """Name, status, notes and design hour of a layout; the site is set by the view before it is valid."""
 
     class Meta:
         model = Layout
         formfield_callback = number_entry.formfield
-        fields = ["name", "slug", "status", "notes"]
+        fields = ["name", "slug", "status", "notes", "design_hour", "design_dry_bulb_degc", "design_wet_bulb_degc"]
         help_texts = {"slug": "Name in addresses, files and commands."}
 
     def __init__(self, *args, site: Site, **kwargs) -> None:

@@ -65,7 +65,16 @@ WEATHER_FIELDS = (
     "notes",
     "rows",
 )
-LAYOUT_FIELDS = ("slug", "name", "status", "notes", "cloned_from")
+LAYOUT_FIELDS = (
+    "slug",
+    "name",
+    "status",
+    "notes",
+    "design_hour",
+    "design_dry_bulb_degc",
+    "design_wet_bulb_degc",
+    "cloned_from",
+)
 RACK_FIELDS = kinds.columns(Rack)
 # What one file may hold in all: ten times the largest campus that is drawn today, and read in some 10 s.
 MAX_RACKS, MAX_PARTS, MAX_LAYOUTS, MAX_YEARS = 20_000, 4_000, 50, 20

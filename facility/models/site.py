@@ -137,11 +137,39 @@ class Layout(Audited):
         AS_BUILT = "as_built", "as built"
         AS_OPERATED = "as_operated", "as operated"
 
+    class DesignHour(models.TextChoices):
+        UNCHOSEN = "", "1 % weather; rules: worst hours"
+        P04 = "0.4", "0.4 % weather"
+        P1 = "1", "1 % weather"
+        P2 = "2", "2 % weather"
+        TWENTY_YEARS = "20-years", "20-year extreme"
+        WORST = "worst", "the year's worst hour"
+        OWN = "own", "own dry and wet bulb"
+
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="layouts")
     slug = models.SlugField(max_length=80)
     name = models.CharField(max_length=160)
     status = models.CharField(max_length=12, choices=Status, default=Status.PROPOSED)
     notes = models.TextField(blank=True, help_text="What it is and which published design it follows.")
+    design_hour = models.CharField(
+        max_length=8,
+        choices=DesignHour,
+        blank=True,
+        default=DesignHour.UNCHOSEN,
+        help_text="Weather of the hour that drawings, drills, availability, rules and counts judge it at.",
+    )
+    design_dry_bulb_degc = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(-40), MaxValueValidator(60)],
+        help_text="Dry bulb of a design hour of your own [°C].",
+    )
+    design_wet_bulb_degc = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(-40), MaxValueValidator(40)],
+        help_text="Wet bulb of a design hour of your own [°C].",
+    )
     cloned_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="clones")
     version = models.PositiveIntegerField(
         default=1, help_text="Counts edits; an edit that names an older version is refused."
@@ -154,6 +182,21 @@ class Layout(Audited):
 
     def __str__(self) -> str:
         return f"{self.site.name}: {self.name}"
+
+    def clean(self) -> None:
+        """A design hour of one's own states both bulbs, any other none."""
+        given = {name: getattr(self, name) for name in ("design_dry_bulb_degc", "design_wet_bulb_degc")}
+        if self.design_hour != Layout.DesignHour.OWN:
+            for name, value in given.items():
+                if value is not None:
+                    raise ValidationError({name: f"Is {value:g} °C; only a design hour of your own states it."})
+            return
+        for name, value in given.items():
+            if value is None:
+                raise ValidationError({name: "Is missing; a design hour of your own states dry and wet bulb."})
+        dry, wet = given.values()
+        if dry is not None and wet is not None and wet > dry:
+            raise ValidationError({"design_wet_bulb_degc": f"Is {wet:g} °C; at most the dry bulb of {dry:g} °C."})
 
     @property
     def is_frozen(self) -> bool:

@@ -62,6 +62,7 @@ class AskedSerializer(serializers.Serializer):
 class SolvedHourSerializer(serializers.Serializer):
     index = HourIndexField()
     label = serializers.CharField(help_text="Date and hour, local standard time.")
+    design = serializers.CharField(allow_blank=True, help_text="Of the design hour: which one the layout chooses.")
     dry_bulb_degc = serializers.FloatField()
     wet_bulb_degc = serializers.FloatField()
     load_frac = serializers.FloatField(help_text="Of what the accelerators can serve within the targets.")

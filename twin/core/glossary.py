@@ -78,6 +78,14 @@ WORDS = (
         used=(SITES,),
     ),
     Term("2n", "2N", "Two full sides, A and B: either carries the whole load.", used=(SITES,)),
+    Term(
+        "design-hour",
+        "Design hour",
+        "The hour a layout is judged at: its busiest demand in weather that the layout chooses (what 0.4, 1 or 2 % of "
+        "the year's hours exceed, a 20-year extreme, the year's worst hour, or its own). Figures of it are of one "
+        "hour; those of a run are of its whole year.",
+        used=(SITES, RUN),
+    ),
     Term("n-plus-1", "N+1", "One unit more than the design load needs, so that any one may fail.", used=(SITES, RUN)),
     Term(
         "activity",

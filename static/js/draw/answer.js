@@ -1,5 +1,5 @@
-// The instant answer: after each saved edit the design hour is solved anew; figures, margins and findings beside the
-// drawing follow. Only the newest question counts; what was asked before it is dropped.
+// The instant answer: after each saved edit a year is estimated anew; figures, margins and findings beside the drawing
+// follow. Only the newest question counts; what was asked before it is dropped.
 
 import { isNumber, quantityText } from "../quantities.js";
 

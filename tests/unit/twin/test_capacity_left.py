@@ -11,6 +11,7 @@ from tests.shipped import CATALOGUE, load_shipped
 from twin.benchmarks.big_layout import big_layout
 from twin.core.failures import capacity_left
 from twin.core.failures.components import components, failure_states
+from twin.core.inputs.design_hour import design_weather
 from twin.core.solve import simulate
 from twin.runs.snapshot import inputs_now
 
@@ -55,7 +56,8 @@ def test_states_cost_on_an_island_what_they_cost_on_the_whole_site(layout_and_sc
     roomy = solved_layout(layout_and_scenario)
     found = components(roomy.inputs, roomy.site, roomy.feeds)
     states = failure_states(found)
-    given = (roomy.site, roomy.feeds, roomy.pools, roomy.weather, roomy.load_frac, found, states)
+    hot = design_weather(roomy.inputs, roomy.weather)
+    given = (roomy.site, roomy.feeds, roomy.pools, hot, roomy.load_frac, found, states)
     apart, converged = capacity_left.capacity_left(*given)
     monkeypatch.setattr(capacity_left, "islands", lambda site, feeds, load_w: one_island(site, feeds))
     whole, _ = capacity_left.capacity_left(*given)
@@ -73,9 +75,8 @@ def test_what_is_left_of_a_far_too_small_site_falls_with_every_further_failure(l
     small = solved_layout(layout_and_scenario)
     found = components(small.inputs, small.site, small.feeds)
     states = failure_states(found)
-    left, _ = capacity_left.capacity_left(
-        small.site, small.feeds, small.pools, small.weather, small.load_frac, found, states
-    )
+    hot = design_weather(small.inputs, small.weather)
+    left, _ = capacity_left.capacity_left(small.site, small.feeds, small.pools, hot, small.load_frac, found, states)
     out = np.zeros((len(states), len(found)), dtype=int)
     for k, state in enumerate(states):
         for which, units in state.out:

@@ -6,10 +6,10 @@ import pytest
 from power_cooling.electrical.feed_tree import RackLinks, feed_tree
 from power_cooling.site_arrays import SiteFeeds
 from tests.small_inputs import sheet, small_inputs
-from twin.core.failures.capacity_left import hot_weather
 from twin.core.failures.components import components
 from twin.core.failures.kinds import BY_UNITS
 from twin.core.failures.ride_through import plant_drills, powered_s, ride_through_s
+from twin.core.inputs.design_hour import design_weather
 from twin.core.inputs.layout import LayoutInputs, layout_inputs
 from twin.core.solve import simulate
 
@@ -96,7 +96,7 @@ def test_a_larger_tank_covers_the_plant_for_longer(sample_inputs):
         for plant in inputs["plants"]:
             plant["tank_m3"] = tank_m3
         year = simulate.described(layout_inputs(inputs))
-        found, hot = components(year.inputs, year.site, year.feeds), hot_weather(year.weather)
+        found, hot = components(year.inputs, year.site, year.feeds), design_weather(year.inputs, year.weather)
         drills = plant_drills(year.site, hot, np.full(len(year.pools), 0.9))
         seconds = ride_through_s(year.inputs, year.site, year.feeds, drills, year.feeds.tree.rating_w, found)
         for component, lasts_s in zip(found, seconds, strict=True):

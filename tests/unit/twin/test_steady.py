@@ -6,6 +6,7 @@ import pytest
 from power_cooling.coupled.solve import solve_coupled
 from twin.core.failures.capacity_left import capacity_left
 from twin.core.failures.components import State, components
+from twin.core.inputs.design_hour import design_weather
 from twin.core.inputs.layout import layout_inputs
 from twin.core.results.object_quantities import DEAD, QUANTITIES, STATES
 from twin.core.solve.object_states import object_tables, totals
@@ -95,7 +96,8 @@ def test_units_out_leave_what_uptime_says(year, solved_year):
     group_units = sum(other.group == cdu.group for other in year.inputs.cdus)
     which = next(i for i, c in enumerate(found) if c.kind == "cdus" and c.name == cdu.group)
     states = [State(((which, units),), 0.0, "single") for units in (1, group_units)]
-    left, converged = capacity_left(year.site, year.feeds, year.pools, year.weather, load, found, states)
+    hot = design_weather(year.inputs, year.weather)
+    left, converged = capacity_left(year.site, year.feeds, year.pools, hot, load, found, states)
     out = [(), *(out_of(year, f"cdu:{cdu.id}:{units}") for units in (1, group_units))]
     steady = solve_steady(year, [DESIGN] * 3, out)
     served = steady.served

@@ -129,7 +129,7 @@ def test_a_layout_in_which_nothing_costs_a_token_is_always_available():
     spare = Component("Spare", "air units: Hall", "air_units", 0, 3, 1.0, 40.0)
     calm = solved([spare], [])
     assert calm.availability_frac == 1.0
-    levels = availability(calm, 1e12).capacity_distribution
+    levels = availability(calm, 1e12, "1 % weather").capacity_distribution
     assert levels == (CapacityLevel(1.0, 1.0, 8760.0),)
 
 
@@ -161,7 +161,7 @@ def test_the_shown_distribution_sums_to_one_and_falls(monkeypatch):
 
 def test_what_a_run_keeps_scales_with_its_tokens():
     both = solved(ALL, TRAYS)
-    one, ten = availability(both, 1e12), availability(both, 1e13)
+    one, ten = availability(both, 1e12, ""), availability(both, 1e13, "")
     assert {group.name for group in one.groups} == {group.name for group in ten.groups}
     for key in ("lost_tokens_per_year", "lost_tokens_p95_per_year"):
         assert getattr(ten, key) == pytest.approx(10 * getattr(one, key))

@@ -45,6 +45,7 @@ def wires(drawing: Schematic, symbols: Sequence[Symbol]) -> list[tuple[Wire, str
 
 
 def weather_text(hour: Mapping[str, Any]) -> str:
-    """Return weather and load of an hour, such as "33.1 °C, wet bulb 24.0 °C, load 93 %"."""
+    """Return weather and load of an hour, such as "33.1 °C, wet bulb 24.0 °C, load 93 %"; of a design hour which."""
     dry, wet = quantity_text(hour["dry_bulb_degc"], "°C"), quantity_text(hour["wet_bulb_degc"], "°C")
-    return f"{dry}, wet bulb {wet}, load {quantity_text(hour['load_frac'], '%')}"
+    named = f"{hour['design']}: " if hour.get("design") else ""
+    return f"{named}{dry}, wet bulb {wet}, load {quantity_text(hour['load_frac'], '%')}"

@@ -14,7 +14,6 @@ from twin.core.failures.components import Component, State, failures_of
 from twin.core.inputs.pools import Pool
 
 STATES_AT_ONCE = 255  # and the sound one: a block of the solver; more would only hold more memory
-DESIGN_QUANTILE = 0.99  # weather of the states: exceeded in one hour of a hundred
 NO_LOSS_FRAC = 1e-6  # of capacity: what the coupled solver's tolerance leaves of a state that costs nothing
 WHOLE_SITE = -1
 
@@ -23,7 +22,7 @@ def capacity_left(
     site: SiteArrays,
     feeds: SiteFeeds,
     pools: list[Pool],
-    weather: Weather,
+    hot: Weather,
     load_frac: FloatArray,
     found: list[Component],
     states: list[State],
@@ -31,11 +30,11 @@ def capacity_left(
 ) -> tuple[FloatArray, bool]:
     """Return the share of token capacity that each state leaves, shape (n_states,), and whether all converged.
 
-    What heat takes from the sound site in that weather is no failure's fault. A state that does not converge counts as
+    `hot` is the one element of weather that states are solved in (`inputs.design_hour`); what heat takes from the sound
+    site in it is no failure's fault. A state that does not converge counts as
     lost whole, with all of its island. Operators may switch off what still works: a state leaves at least what any of
     the states with more failures does. `solve` may remember what it solved before.
     """
-    hot = hot_weather(weather)
     busiest = np.minimum(load_frac.max(axis=0), 1.0)
     sound = solve(site, busiest[None], hot, feeds=feeds)
     parted = islands(site, feeds, np.nan_to_num(sound.feed_load_w[0], nan=np.inf))
@@ -61,15 +60,6 @@ def capacity_left(
             failed_units[k, which] = n_out
     left = best_switching(failed_units, left)
     return np.where(left > 1 - NO_LOSS_FRAC, 1.0, left), bool(converged)
-
-
-def hot_weather(weather: Weather) -> Weather:
-    """Return the one element of weather that states are solved in."""
-    return Weather(
-        dry_bulb_degc=np.quantile(weather.dry_bulb_degc, [DESIGN_QUANTILE]),
-        humidity_ratio=np.quantile(weather.humidity_ratio, [DESIGN_QUANTILE]),
-        pressure_pa=np.mean(weather.pressure_pa, keepdims=True),
-    )
 
 
 def island_of(parted: Islands, found: list[Component], state: State) -> int:

@@ -40,6 +40,7 @@ from twin.core.failures.components import (
 )
 from twin.core.failures.ride_through import PlantDrills, ride_through_s
 from twin.core.failures.serving_losses import ServingLoss, serving_losses
+from twin.core.inputs.design_hour import design_weather
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.inputs.pools import Pool
 
@@ -102,7 +103,7 @@ def uptime(
     """
     found = components(inputs, site, feeds)
     states = failure_states(found, feeds)
-    capacity, converged = capacity_left(site, feeds, pools, weather, load_frac, found, states)
+    capacity, converged = capacity_left(site, feeds, pools, design_weather(inputs, weather), load_frac, found, states)
     lost = np.array([state.probability for state in states]) * (1 - capacity)
     by_component = np.zeros(len(found))
     for state, loss in zip(states, lost, strict=True):

@@ -79,6 +79,9 @@ class LayoutVersion:
     slug: str
     name: str
     version: int
+    design_hour: str = ""  # a key of `design_hour.KINDS`; older runs chose none
+    design_dry_bulb_degc: float | None = None
+    design_wet_bulb_degc: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from twin.core.diagrams.one_line import one_line
 from twin.core.diagrams.readings import Readings
 from twin.core.diagrams.rows import cdu_rows, feed_rows, hall_rows, plant_rows, rack_rows
 from twin.core.diagrams.schematic import Node, Schematic, Slot
+from twin.core.inputs.design_hour import design_kind
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.report.shapes import BAD, FAINT, GRID, INK, PAPER, Drawing, Line, Rect, Text, category
 from twin.core.solve.object_states import object_tables, totals
@@ -57,7 +58,7 @@ def diagrams(inputs: LayoutInputs) -> tuple[Drawing, ...]:
     rows = rack_rows(inputs)
     power = one_line(feed_rows(inputs), rows)
     loops = loop_diagram(plant_rows(inputs), cdu_rows(inputs), hall_rows(inputs), rows)
-    moment = "at the design hour: busiest load in 99th-percentile (1 % design) weather"
+    moment = f"at the design hour: busiest load in {design_kind(inputs.layout).name}"
     drawn = [(f"One-line diagram, {moment}", power), (f"Cooling loops, {moment}", loops)]
     return tuple(as_drawing(title, schematic, readings) for title, schematic in drawn if schematic.nodes)
 

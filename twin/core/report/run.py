@@ -17,6 +17,7 @@ from twin.core.charts.geometry import month_spans
 from twin.core.comparison.tornado import FIGURES as TORNADO_FIGURES
 from twin.core.comparison.tornado import SensitivityRow, most_moving
 from twin.core.figures_of_merit import BY_NAME, FIGURES, HEADLINES, SERIES_BY_NAME
+from twin.core.inputs.design_hour import design_text
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.provenance import Solver
 from twin.core.report import charts
@@ -574,7 +575,7 @@ def failures_section(run: ReportedRun) -> Section:
                     "recovers_s",
                     "hottest_degc",
                 ),
-                note="At the busiest load in 99th-percentile (1 % design) weather, followed for an hour; "
+                note=f"At the busiest load in the {design_text(run.inputs.layout)}, followed for an hour; "
                 "a dash: it does not happen within that hour.",
             ),
             Table(

@@ -4,7 +4,6 @@ import numpy as np
 
 from power_cooling.availability.solve import ASSUMED_INTERRUPTION_FRAC
 from power_cooling.site_facts.calendar import HOURS_PER_YEAR
-from twin.core.failures.capacity_left import DESIGN_QUANTILE
 from twin.core.failures.components import Component
 from twin.core.failures.uptime import Uptime, group_text
 from twin.core.results.details import AvailabilityNote, CapacityLevel, FailureRow, GroupRow
@@ -12,7 +11,7 @@ from twin.core.results.details import AvailabilityNote, CapacityLevel, FailureRo
 N_SHOWN_LEVELS = 12  # of capacity, in the distribution that a run keeps
 
 
-def availability(uptime: Uptime, output_tokens_per_year: float) -> AvailabilityNote:
+def availability(uptime: Uptime, output_tokens_per_year: float, judged_in: str) -> AvailabilityNote:
     """Return what a run keeps of its uptime, groups that cost most first."""
     groups = [
         *_groups(uptime, output_tokens_per_year),
@@ -44,7 +43,7 @@ def availability(uptime: Uptime, output_tokens_per_year: float) -> AvailabilityN
         minor_lost_frac=uptime.minor_lost_frac,
         capacity_distribution=capacity_distribution(uptime),
         n_states=len(uptime.states),
-        weather=f"each state at the busiest hour's load in weather that {1 - DESIGN_QUANTILE:.0%} of hours exceed",
+        weather=f"each state at the busiest hour's load in the {judged_in}",
     )
 
 

@@ -17,6 +17,7 @@ from twin.core.figures_of_merit import SERIES
 from twin.core.inputs import cpu_time, equipment, tool_calls
 from twin.core.inputs.admission import DEGRADE, QUEUE, Admission, queue, refuse
 from twin.core.inputs.demand import ASSUMED_PEAK_LOAD
+from twin.core.inputs.design_hour import design_text
 from twin.core.inputs.feeds import provisioned_w, rack_feeds
 from twin.core.inputs.layout import LayoutInputs, WeatherInputs
 from twin.core.inputs.pools import Pool
@@ -92,7 +93,9 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         rent=Rent(used.rent_usd_per_h, economics.rented_cost_usd(used, prices)),
         options=tuple(economics.options(used, prices)),
         sensitivities=tuple(economics.sensitivities(used, prices, bounds)),
-        availability=availability(solved.uptime, served.output_tokens_per_s.mean() * S_PER_YEAR),
+        availability=availability(
+            solved.uptime, served.output_tokens_per_s.mean() * S_PER_YEAR, design_text(solved.inputs.layout)
+        ),
         failures=single_failures(solved.uptime, served.output_tokens_per_s.mean()),
         margins=tuple(margins.margins(solved)),
         throttle_margins=tuple(throttle_margins(solved)),

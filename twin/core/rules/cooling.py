@@ -251,7 +251,7 @@ def _plant(inputs: LayoutInputs, design: Design, p: int, plant: PlantRow) -> Ite
             heat_w,
             capacity_w,
             "W",
-            f"Takes {kilowatts(heat_w)} at design; in the hottest hour ({hour}) its duty {device} give "
+            f"Takes {kilowatts(heat_w)} at design; in {design.hours.called} ({hour}) its duty {device} give "
             f"{kilowatts(capacity_w)} at {plant.supply_degc:g} °C{spare}, so the water gets warmer.",
         )
     density = _density_kg_m3(plant)
@@ -306,7 +306,7 @@ def _condensers(
             rejected_w[hour],
             taken_w[hour],
             "W",
-            f"Its condensers reject up to {kilowatts(rejected_w[hour])}; in the hottest hour "
+            f"Its condensers reject up to {kilowatts(rejected_w[hour])}; in {hours.called} "
             f"({hours.text(hour)}) its duty towers take {kilowatts(taken_w[hour])} at their approach of "
             f"{bank.tower_approach_k[p]:g} K, so the chillers draw more and give less.",
         )

@@ -18,6 +18,7 @@ from twin.core.failures.carry_over import carry_over_losses
 from twin.core.failures.components import State, components
 from twin.core.failures.serving_losses import ServingLoss, serving_losses
 from twin.core.figures_of_merit import BY_NAME, HEADLINES
+from twin.core.inputs.design_hour import design_weather
 from twin.core.results import margins
 from twin.core.results.details import MarginRow
 from twin.core.results.figures import bands as figures_bands
@@ -145,7 +146,14 @@ def single_failures(year: Described, load_frac: FloatArray, feed_load_w: FloatAr
     found = components(year.inputs, year.site, year.feeds)
     single = [State(((i, 1),), float(c.units_out_pmf()[1]), "single") for i, c in enumerate(found)]
     left, _ = capacity_left(
-        year.site, year.feeds, year.pools, year.weather, load_frac, found, single, solve=_remembered_solve
+        year.site,
+        year.feeds,
+        year.pools,
+        design_weather(year.inputs, year.weather),
+        load_frac,
+        found,
+        single,
+        solve=_remembered_solve,
     )
     lost = float(np.array([state.probability for state in single]) @ (1 - left))
     losses = [

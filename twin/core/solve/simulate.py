@@ -20,11 +20,11 @@ from power_cooling.coupled.result import CoupledResult, Reason
 from power_cooling.coupled.solve import solve_coupled
 from power_cooling.first_use import COMPILING, is_compiled
 from power_cooling.site_arrays import Failures, FloatArray, PoolCurves, SiteArrays, SiteFeeds, Weather
-from twin.core.failures.capacity_left import hot_weather
 from twin.core.failures.ride_through import plant_drills
 from twin.core.failures.uptime import uptime
 from twin.core.inputs import equipment
 from twin.core.inputs.coolant_loops import with_loop_flows
+from twin.core.inputs.design_hour import design_weather
 from twin.core.inputs.feeds import rack_feeds as feeds_of_racks
 from twin.core.inputs.feeds import site_feeds
 from twin.core.inputs.generation import prime_movers
@@ -71,7 +71,7 @@ def solve(inputs: LayoutInputs, progress: Progress) -> Solved:
     load, coupled = solve_year(year.site, year.feeds, year.pools, year.weather, progress)
     progress("failures", 0.85)
     busiest_w = np.nan_to_num(coupled.feed_load_w).max(axis=0)
-    drills = plant_drills(year.site, hot_weather(year.weather), np.minimum(load.max(axis=0), 1.0))
+    drills = plant_drills(year.site, design_weather(inputs, year.weather), np.minimum(load.max(axis=0), 1.0))
     return Solved(
         **{entry.name: getattr(year, entry.name) for entry in fields(Described)},
         load_frac=load,

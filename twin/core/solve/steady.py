@@ -13,15 +13,15 @@ import numpy as np
 from power_cooling.coupled.result import CoupledResult
 from power_cooling.fluids.psychrometrics import wet_bulb_degc
 from power_cooling.site_arrays import Failures, FloatArray, Weather
-from twin.core.failures.capacity_left import DESIGN_QUANTILE
 from twin.core.failures.components import Component, State, components, failures_of
 from twin.core.failures.kinds import BY_ADDRESS
+from twin.core.inputs.design_hour import design_kind, design_weather
 from twin.core.results.figures import Served
 from twin.core.solve.simulate import solve_hours
 from twin.core.solved import Described
 from twin.core.text.numbers import date_text
 
-DESIGN = -1  # the hour that a design is judged at: every pool's busiest demand, in weather exceeded 1 % of the year
+DESIGN = -1  # the hour that a design is judged at: every pool's busiest demand, in the layout's design weather
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,18 @@ def at_hours(year: Described, hours: Sequence[int]) -> Described:
         return np.where(design, judged_at, values[at])
 
     weather = year.weather
+    judged_in = design_weather(year.inputs, weather) if design.any() else None
+
+    def outdoors(name: str) -> FloatArray:
+        values = getattr(weather, name)
+        return values[at] if judged_in is None else picked(values, float(getattr(judged_in, name)[0]))
+
     return replace(
         year,
         weather=Weather(
-            dry_bulb_degc=picked(weather.dry_bulb_degc, float(np.quantile(weather.dry_bulb_degc, DESIGN_QUANTILE))),
-            humidity_ratio=picked(weather.humidity_ratio, float(np.quantile(weather.humidity_ratio, DESIGN_QUANTILE))),
-            pressure_pa=picked(weather.pressure_pa, float(np.mean(weather.pressure_pa))),
+            dry_bulb_degc=outdoors("dry_bulb_degc"),
+            humidity_ratio=outdoors("humidity_ratio"),
+            pressure_pa=outdoors("pressure_pa"),
         ),
         pools=[
             replace(
@@ -227,6 +233,7 @@ def hour_rows(steady: Steady) -> list[dict[str, Any]]:
         {
             "index": hour if hour != DESIGN else "design",
             "label": date_text(hour, n_hours) if hour != DESIGN else "Design hour",
+            "design": design_kind(steady.inputs.layout).name if hour == DESIGN else "",
             "dry_bulb_degc": float(weather.dry_bulb_degc[i]),
             "wet_bulb_degc": float(wet[i]),
             "load_frac": float(load[i]),
