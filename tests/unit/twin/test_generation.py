@@ -173,6 +173,14 @@ def test_prime_generators_stand_behind_the_utility_last_and_islands_never(sample
     assert (parallel_utilities(island.feeds), standby_generators(island.feeds)) == ({}, {})
 
 
+def test_the_only_generator_that_waits_stands_behind_the_utility_whatever_runs_beside_it(sample_inputs):
+    feeds = layout_inputs(sample_inputs("bay-area/gb300-nvl72-pod")).feeds
+    assert list(parallel_utilities(feeds)) == [feed.id for feed in feeds if feed.name == "Fuel cells"]
+    assert list(standby_generators(feeds).values()) == ["Generators"]
+    cells_alone = [feed for feed in feeds if feed.name != "Generators"]
+    assert list(standby_generators(cells_alone).values()) == ["Fuel cells"]
+
+
 @pytest.fixture
 def prime(db):
     layout, scenario = small_scenario()

@@ -33,19 +33,21 @@ FeedT = TypeVar("FeedT", bound="Feed")
 
 
 def standby_generators(feeds: Sequence[Feed]) -> dict[int | None, str]:
-    """Return which generator stands behind each utility: of the same redundancy group, else the only one there is.
+    """Return which generator stands behind each utility: of the same redundancy group, else the only one that waits, else
+    the only one there is.
 
     One that runs beside the utility stands behind it too, after those that wait; an island does not.
     """
     islands = {feed.id for feed in prime_feeds(feeds)} & {feed.parent_id for feed in feeds}
     roots = [feed for feed in feeds if feed.kind == "generator" and feed.parent_id is None]
     generators = sorted((feed for feed in roots if feed.id not in islands), key=lambda feed: feed.operation == PRIME)
+    waiting = [feed for feed in generators if feed.operation != PRIME]
+    only = next((kind for kind in (waiting, generators) if len(kind) == 1), [])
     behind: dict[int | None, str] = {}
     for feed in feeds:
         if feed.kind == "utility":
             grouped = [g for g in generators if g.redundancy_group == feed.redundancy_group]
-            chosen = grouped or (generators if len(generators) == 1 else [])
-            if chosen:
+            if chosen := grouped or only:
                 behind[feed.id] = chosen[0].name
     return behind
 
