@@ -33,8 +33,7 @@ FeedT = TypeVar("FeedT", bound="Feed")
 
 
 def standby_generators(feeds: Sequence[Feed]) -> dict[int | None, str]:
-    """Return which generator stands behind each utility: of the same redundancy group, else the only one that waits, else
-    the only one there is.
+    """Return which generator stands behind each utility: of its redundancy group, else the only that waits or there is.
 
     One that runs beside the utility stands behind it too, after those that wait; an island does not.
     """
