@@ -5,6 +5,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.urls import reverse
 
+from facility import services
 from facility.models import Cdu, Membership
 from twin.core.rules.remedies import REMEDIES
 
@@ -65,6 +66,22 @@ def test_a_remedy_is_taken_and_taken_back(planner, address, finding, layout):
     undone = planner.post(f"{address}undo/", {"undo": taken.json()["undo"]}, format="json")
     assert undone.json()["version"] > taken.json()["version"]
     assert degc() == {46}
+
+
+def test_undo_is_refused_where_somebody_changed_what_the_remedy_changed(planner, client, address, finding, layout):
+    taken = planner.post(address, finding | {"version": layout.version}, format="json").json()
+    cdu = Cdu.objects.get(pk=finding["object_id"])
+    cdu.name = "Ours"
+    services.part_save(part=cdu, fields={"name"})
+    refused = planner.post(f"{address}undo/", {"undo": taken["undo"]}, format="json")
+    assert refused.status_code == 409
+    assert "Somebody has changed" in refused.json()["message"]
+    here = [layout.site.slug, layout.slug]
+    page = browser(client, layout, "planner").post(
+        reverse("layout-remedy-undo", args=here), {"undo": taken["undo"]}, follow=True
+    )
+    assert "Somebody has changed" in page.content.decode()
+    assert degc() == {45}
 
 
 def test_bad_questions_name_field_and_value(planner, address, finding, layout):

@@ -13,7 +13,9 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
 from facility import services
-from facility.kinds import BY_NAME
+from facility.edit_records import key_of as key_of_part
+from facility.edit_records import touched_since
+from facility.kinds import BY_NAME, EDIT_NAMES
 from facility.models import Layout, Site
 from facility.permissions import check_write
 from facility.services import StaleLayout
@@ -184,7 +186,7 @@ def take_back(*, layout: Layout, undo: str, user: Any = None) -> int:
     ValidationError
         If `undo` is not of this layout, or its plan is frozen.
     StaleLayout
-        If somebody has changed one of its objects since.
+        If somebody has since changed what the remedy made or changed, or put something on it; nothing is undone then.
     """
     check_write(user, layout.site)
     try:
@@ -193,22 +195,63 @@ def take_back(*, layout: Layout, undo: str, user: Any = None) -> int:
         raise ValidationError({"undo": "Is not what a remedy returned; undo takes that word for word."}) from bad
     if kept["layout"] != layout.pk:
         raise ValidationError({"undo": "Is of another layout; undo it there."})
+    _check_untouched(layout, kept)
     for step in kept["steps"]:
         if step["kind"] == "site":
             _site_back(layout.site, step, user)
             continue
-        part = BY_NAME[step["kind"]].model._default_manager.filter(pk=step["id"]).first()
-        if part is None:
-            raise StaleLayout("One of its objects has been deleted since; nothing was undone.")
+        part = _part_of(step)
         if step["fields"] is None:
             services.part_delete(part=part, user=user)
             continue
-        for name, value in step["fields"].items():
-            setattr(part, name, value)
+        for name, (_, then) in step["fields"].items():
+            setattr(part, name, then)
         names = {part._meta.get_field(name).name for name in step["fields"]}
-        services.part_save(part=part, fields=names, version=kept["version"], user=user)
+        services.part_save(part=part, fields=names, user=user)
     layout.refresh_from_db(fields=["version"])
     return layout.version
+
+
+def _part_of(step: dict[str, Any]) -> Any:
+    part = BY_NAME[step["kind"]].model._default_manager.filter(pk=step["id"]).first()
+    if part is None:
+        raise StaleLayout("What the remedy changed has been deleted in part since; nothing was undone.")
+    return part
+
+
+def _check_untouched(layout: Layout, kept: dict[str, Any]) -> None:
+    """Raise StaleLayout where others have since changed what a remedy made or changed, or put something on it.
+
+    The layout stays locked to the end of the transaction, so that what is found here holds for every step.
+    """
+    since = None
+    if services.layout_lock(layout) > kept["version"]:
+        since = touched_since(layout, kept["version"])
+        if since is None:
+            raise StaleLayout(f"{layout.name} has been changed since by what leaves no record; nothing was undone.")
+    for step in kept["steps"]:
+        if step["kind"] == "site":
+            continue  # `_site_back` compares it
+        part = _part_of(step)
+        named = f"{step['kind'].replace('_', ' ')} {part.name}"
+        fields = step["fields"] or {}
+        if key_of_part(part) in (since or ()) or any(getattr(part, name) != now for name, (now, _) in fields.items()):
+            raise StaleLayout(f"Somebody has changed {named} since the remedy; nothing was undone.")
+        if leaning := _leaning_on(part, None if step["fields"] is None else since or set()):
+            raise StaleLayout(f"{leaning} depends on {named} since the remedy; nothing was undone. Move it first.")
+
+
+def _leaning_on(part: models.Model, among: set[tuple[str, int]] | None) -> str:
+    """Return what refers to a part, blank for nothing; `among` are the objects that count, None: all."""
+    for relation in part._meta.related_objects:
+        model = relation.related_model
+        found = model._default_manager.filter(**{relation.field.name: part})
+        if among is not None:
+            kind = EDIT_NAMES.get(model)
+            found = found.filter(pk__in=[pk for of, pk in among if of == kind])
+        if (one := found.first()) is not None:
+            return f"{str(model._meta.verbose_name).capitalize()} {getattr(one, 'name', one)}"
+    return ""
 
 
 def _site_back(site: Site, step: dict[str, Any], user: Any) -> None:
@@ -303,8 +346,9 @@ def _apply(layout: Layout, attempt: Attempt, user: Any) -> list[dict[str, Any]]:
             attname = part._meta.get_field(change.field).attname
             before[attname] = getattr(part, attname)
             setattr(part, change.field, change.after)
-        services.part_save(part=part, fields={change.field for change in changes}, user=user)
-        inverse.append({"kind": kind, "id": pk, "fields": before})
+        saved = services.part_save(part=part, fields={change.field for change in changes}, user=user)
+        back = {name: (getattr(saved, name), then) for name, then in before.items()}
+        inverse.append({"kind": kind, "id": pk, "fields": back})
     return inverse[::-1]
 
 

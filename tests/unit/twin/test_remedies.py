@@ -305,6 +305,56 @@ def test_a_remedy_is_taken_back_beside_what_others_did_but_not_over_it(layout):
     assert {cdu.supply_degc for cdu in layout.cdus.all()} == {44.5, 45}
 
 
+def made_cdu(layout):
+    """Return a taken remedy that made CDUs, and the last of them."""
+    few_cdus(layout)
+    had = set(layout.cdus.values_list("pk", flat=True))
+    taken = take(layout=layout, key=key_of(found_of(layout, "CDU capacity")), version=layout.version)
+    return taken, layout.cdus.exclude(pk__in=had).order_by("pk").last()
+
+
+def rename(cdu):
+    cdu.name = "Ours"
+    services.part_save(part=cdu, fields={"name"})
+
+
+def lean(cdu):
+    rack = Rack.objects.exclude(cdu=None).first()
+    rack.cdu = cdu
+    services.part_save(part=rack, fields={"cdu"})
+
+
+def lean_unrecorded(cdu):
+    Rack.objects.filter(pk=Rack.objects.first().pk).update(cdu=cdu)
+
+
+@pytest.mark.parametrize("by", [rename, lean, lean_unrecorded])
+def test_what_others_did_to_an_object_that_a_remedy_made_is_not_undone_with_it(layout, by):
+    taken, cdu = made_cdu(layout)
+    by(cdu)
+    kept = [list(model.objects.order_by("pk").values()) for model in (Cdu, Rack, PowerFeed)]
+    with pytest.raises(StaleLayout, match="nothing was undone"):
+        take_back(layout=layout, undo=taken.undo)
+    assert [list(model.objects.order_by("pk").values()) for model in (Cdu, Rack, PowerFeed)] == kept
+
+
+def test_what_a_remedy_made_goes_where_nobody_has_used_it(layout):
+    taken, cdu = made_cdu(layout)
+    services.part_save(part=layout.halls.get())
+    take_back(layout=layout, undo=taken.undo)
+    assert not Cdu.objects.filter(pk=cdu.pk).exists()
+
+
+def test_what_was_since_put_on_a_changed_object_holds_its_remedy(layout):
+    hot_cdus(layout)
+    taken = take(layout=layout, key=key_of(found_of(layout, "coolant temperature")), version=layout.version)
+    rack = new_rack(layout, name="B-09", x_m=9.0)
+    services.part_save(part=rack)
+    with pytest.raises(StaleLayout, match=f"Rack B-09 depends on cdu {rack.cdu.name}"):
+        take_back(layout=layout, undo=taken.undo)
+    assert {cdu.supply_degc for cdu in layout.cdus.all()} == {45}
+
+
 def test_only_what_a_remedy_returned_takes_it_back(layout):
     with pytest.raises(ValidationError, match="word for word"):
         take_back(layout=layout, undo="eyJ9:made-up")
