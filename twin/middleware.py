@@ -81,14 +81,15 @@ class BoundedBody:
         if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
             return refusal(request, 411, "The request has no Content-Length; send one.", Connection="close")
         length = request.META.get("CONTENT_LENGTH") or "0"
-        if not length.isdecimal() or int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        is_number = length.isdecimal() and len(length) < 19  # longer ones are no number of bytes
+        if not is_number or int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             most = f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,}"
             message = (
                 f"The request has {int(length):,} bytes; at most {most} are read."
-                if length.isdecimal()
+                if is_number
                 else ("The Content-Length is no number.")
             )
-            return refusal(request, 413 if length.isdecimal() else 400, message, Connection="close")
+            return refusal(request, 413 if is_number else 400, message, Connection="close")
         return self.get_response(request)
 
 

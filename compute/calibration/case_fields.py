@@ -43,6 +43,7 @@ INPUT_COLUMNS = {
     "concurrency": "requests in flight, or `saturated`",
     "request_rate_per_s": "open arrivals at the whole deployment, in place of concurrency",
 }
+MOST_RELEASE_CHARACTERS = 128  # as many as a container image's tag has, which is how benchmarks name releases
 
 
 def missing(name: str) -> str:
@@ -77,6 +78,16 @@ def number(
     if whole and value != int(value):
         raise ValueError(f"{column} is {written}; must be a whole number")
     return value
+
+
+def release_text(written: str) -> str:
+    """Return an engine's release as it was written, refusing one so long that it names none."""
+    if len(written) > MOST_RELEASE_CHARACTERS:
+        raise ValueError(
+            f"engine_version has {len(written):,} characters ({written[:20]!r} …); must be at most "
+            f"{MOST_RELEASE_CHARACTERS}, as in 0.5.9"
+        )
+    return written
 
 
 def count(text: Mapping[str, str], column: str) -> int | None:

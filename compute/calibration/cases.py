@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator, precision_named
-from compute.calibration.case_fields import choice, known_name, missing, number
+from compute.calibration.case_fields import choice, known_name, missing, number, release_text
 from compute.calibration.case_pools import Pool, Served, aggregated_pool, separate_pools
 from compute.model_shapes import KV_BYTES, ModelShape, with_checkpoint
 from compute.steps.roofline import DeploymentWork, Parallelism, deployment_work
@@ -143,6 +143,7 @@ def parse_case(
     engine = engine_name(text.get("engine", ""))
     if strange := engine_reason(engine, accelerator):
         raise ValueError(strange)
+    release = release_text(text.get("engine_version", ""))
     input_tokens = number(text, "input_tokens", least=1.0)
     output_tokens = number(text, "output_tokens", least=1.0)
     protocol = case_protocol(text.get("source", ""), text.get("case_id", ""))
@@ -185,8 +186,8 @@ def parse_case(
         | {
             "protocol": protocol or CALIBRATED_PROTOCOL,
             "client": protocol or "own",
-            "vintage": case_vintage(text.get("engine_version", ""), text.get("measured_on", "")),
-            "release": case_release(text.get("engine_version", ""), text.get("measured_on", "")),
+            "vintage": case_vintage(release, text.get("measured_on", "")),
+            "release": case_release(release, text.get("measured_on", "")),
             "shape": f"{input_tokens:.0f} in, {answer_class(output_tokens)} answers",
             "statistic": statistic,
         },
@@ -249,6 +250,11 @@ def deployment_attributes(
 
     `engine` is a name that `engine_name` returns, `drafts` one of `SPECULATIVE`; a blank release is none in
     particular. Without a mean length, answers are of none of the classes that the fit tells apart.
+
+    Raises
+    ------
+    ValueError
+        If the release is too long to name one.
     """
     return {
         "accelerator": accelerator.name,
@@ -257,7 +263,7 @@ def deployment_attributes(
         "engine": engine,
         "protocol": CALIBRATED_PROTOCOL,
         "vintage": release,
-        "release": case_release(release, "") if release else "",
+        "release": case_release(release_text(release), "") if release else "",
         "model": model.name,
         "precision": weight_precision,
         "arithmetic": accelerator.compute_precision(weight_precision),

@@ -287,9 +287,14 @@ def _drafting(drafts: str, kept: str) -> tuple[int, Drafting]:
 
 
 def _count(words: Sequence[str], part: str, what: str, most: int) -> int:
-    if len(words) != 1 or not words[0].isdigit() or not 1 <= int(words[0]) <= most:
+    if len(words) != 1 or not _is_whole(words[0], most):
         raise ValueError(f"{part!r}: the number of {what} must be a whole number, 1 to {most}")
     return int(words[0])
+
+
+def _is_whole(digits: str, most: int) -> bool:
+    """Return whether digits are a whole number, 1 to `most`; thousands of them are none that can be read."""
+    return digits.isdecimal() and len(digits) <= 12 and 1 <= int(digits) <= most
 
 
 def _ranks(text: str) -> Parallelism:
@@ -298,7 +303,7 @@ def _ranks(text: str) -> Parallelism:
     given: dict[str, int] = {}
     for name, number in zip(words[::2], [*words[1::2], ""], strict=False):
         field = RANKS.get(name.lower())
-        if field is None or not number.isdigit() or not 1 <= int(number) <= MOST_RANKS or field in given:
+        if field is None or not _is_whole(number, MOST_RANKS) or field in given:
             raise ValueError(
                 f"{text!r} cannot be read at {f'{name} {number}'.strip()!r}; ranks are TP, PP, DP or EP, each once, "
                 f"with a number of 1 to {MOST_RANKS}, as in {EXAMPLES}"

@@ -115,6 +115,7 @@ def test_a_body_without_an_end_or_beyond_every_bound_is_refused_unread(planner):
     assert is_problem(chunked, 411)
     for address in ("/api/sites/import/", "/api/runs/", "/api/nothing/"):
         assert is_problem(planner.generic("POST", address, b"", CONTENT_LENGTH=str(200 * 2**20)), 413)
+    assert is_problem(planner.generic("POST", "/api/runs/", b"", CONTENT_LENGTH="9" * 5000), 400)
     page = planner.generic("POST", reverse("login"), b"", CONTENT_LENGTH=str(200 * 2**20))
     assert (page.status_code, b"This request was refused" in page.content) == (413, True)
 

@@ -306,6 +306,9 @@ def test_a_pinned_configuration_is_answered_beside_what_a_free_search_finds(view
         ({"drafts": True, "draft_acceptance": 1.5}, "It is 1.5; must be a number, 0 to 1"),
         ({"drafts": True, "speculative": "none"}, "must be one of mtp, nextn, eagle"),
         ({"engine_version": "1 / 2"}, "engine_version"),
+        ({"engine_version": "1" * 5000 + ".0"}, "engine_version"),
+        ({"configuration": f"TP {'1' * 150}"}, "with a number of 1 to"),
+        ({"configuration": "TP ²"}, "with a number of 1 to"),
         ({"configuration": "TP 4, acceptance 0.7"}, "nothing is drafted"),
         ({"configuration": "TP 4, MTP 2, acceptance much"}, "must be a number in [0, 1]"),
         ({"max_ranks": 0}, "must be a whole number, 1 to 4096"),
@@ -333,3 +336,14 @@ def test_a_predicted_row_says_what_was_assumed_and_that_a_release_has_no_runs(vi
     assert set(answer) == set(PredictionRowSerializer().fields)  # every key is documented
     refused = viewer.post(PREDICT, {"rows": [ROW] * 1001}, format="json")
     assert "no more than 1000" in refused.json()["message"]
+
+
+def test_a_release_of_thousands_of_digits_is_refused_by_name_and_spares_the_other_rows(viewer):
+    rows = [ROW | {"engine_version": "1" * 5000 + ".0"}, ROW, ROW | {"engine_version": "1" * 126 + ".0"}]
+    answer = viewer.post(PREDICT, {"rows": rows}, format="json")
+    assert answer.status_code == 200
+    long, usual, longest = answer.json()["rows"]
+    assert not long["feasible"]
+    assert "engine_version has 5,002 characters" in long["reason"]
+    assert usual["feasible"]
+    assert longest["feasible"]

@@ -171,7 +171,7 @@ def _time(
     text = asked.get("hour", "")
     if asked.get("when") in ("year", "design"):
         text = asked["when"]
-    hour: int | str = int(text) if text.isdecimal() else text
+    hour: int | str = int(text) if text.isdecimal() and len(text) <= 6 else text
     if isinstance(hour, int) and hour >= n_hours or isinstance(hour, str) and hour not in ("", "year", "design"):
         notes.append(f"“{text[:20]}” is no hour of this year: 0 to {n_hours - 1}, “design” or “year”.")
         hour = ""

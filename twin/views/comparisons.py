@@ -358,7 +358,7 @@ def asked_ids(request: HttpRequest) -> list[UUID]:
 
 def ids_of_layouts(request: HttpRequest) -> list[UUID]:
     """Return the runs of the layouts that were ticked; say which have none, and what they have in common."""
-    wanted = [pk for pk in request.GET.getlist("layout") if pk.isdigit()]
+    wanted = [pk for pk in request.GET.getlist("layout") if pk.isdecimal() and len(pk) < 19]
     visible = Layout.objects.select_related("site").filter(site__in=visible_sites(request.user))
     layouts = list(visible.filter(pk__in=wanted).order_by("site__name", "name"))
     if len(layouts) > MAX_RUNS:

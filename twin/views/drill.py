@@ -68,10 +68,10 @@ def run_drill(request: HttpRequest, layout: Layout) -> tuple[Any, Any]:
 def with_added(chosen, added: str, units: str):
     """Return the choice with what the page's form adds to it."""
     kind, _, pk = added.partition(":")
-    part = chosen.parts.get((kind, int(pk))) if pk.isdecimal() else None
+    part = chosen.parts.get((kind, int(pk))) if pk.isdecimal() and len(pk) < 19 else None
     if part is None:
         raise BadQuestion(f"add is {added}: the layout has no such part that can fail", "add", [])
-    if units and not (units.isdecimal() and 1 <= int(units) <= part.n):
+    if units and not (units.isdecimal() and len(units) < 19 and 1 <= int(units) <= part.n):
         raise BadQuestion(f"units is {units}; {part.name} has {part.n}, so 1 to {part.n}", "units", [1, part.n])
     return chosen.with_units(part.key, int(units or part.n))
 

@@ -72,7 +72,8 @@ def serving(request: HttpRequest) -> HttpResponse:
         request.GET.get("mode", "any"),
         request.GET.get("max_ranks", "").strip(),
         request.GET.get("no_pipelines") != "on",
-        *(request.GET.get(name, "").strip()[:40] for name in ("engine_version", "draft_tokens", "draft_acceptance")),
+        request.GET.get("engine_version", "").strip(),
+        *(request.GET.get(name, "").strip()[:40] for name in ("draft_tokens", "draft_acceptance")),
         kv_precision=request.GET.get("kv_precision", "").strip()[:40],
         checkpoint=request.GET.get("checkpoint", "").strip()[:80],
     )

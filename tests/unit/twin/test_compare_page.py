@@ -128,7 +128,7 @@ def test_the_pair_is_chosen_by_letters_and_drawn(runs):
 
 def test_layouts_are_compared_by_their_last_runs(runs):
     client = signed_in(*sites(runs))
-    picked = client.get(reverse("compare"), {"layout": [run.layout_id for run in runs]})
+    picked = client.get(reverse("compare"), {"layout": [*(run.layout_id for run in runs), "²", "1" * 5000]})
     assert picked.url == f"{reverse('compare')}?runs={runs[0].id},{runs[1].id}"
     hidden = signed_in(runs[0].layout.site, name="half")
     assert hidden.get(reverse("compare"), {"layout": [run.layout_id for run in runs]}).url.endswith(f"={runs[0].id}")

@@ -98,6 +98,7 @@ def test_the_form_adds_to_what_is_out_and_leads_to_the_address_of_both(viewer, l
         ({"hour": "9000"}, "0 to 8759"),
         ({"out": "feed"}, "write feed:id"),
         ({"add": "feed:0"}, "no such part"),
+        ({"add": f"feed:{'1' * 5000}"}, "no such part"),
         ({"add": "x"}, "no such part"),
         ({"scenario": "none"}, "assistants"),
     ],

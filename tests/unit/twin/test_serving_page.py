@@ -138,3 +138,9 @@ def test_a_cap_and_drafts_change_the_frontier(reader):
     assert not re.search(r'<th scope="row">[^<]*MTP', plain)
     assert ", MTP " in drafting
     assert 'value="800"' in drafting
+
+
+def test_a_release_of_thousands_of_digits_is_refused_by_name(reader):
+    page = reader.get(reverse("serving"), {"engine_version": "1" * 5000 + ".0"})
+    assert page.status_code == 200
+    assert "engine_version has 5,002 characters" in page.content.decode()

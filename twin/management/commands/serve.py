@@ -242,7 +242,7 @@ class Command(BaseCommand):
 def _address(bind: str) -> tuple[str, int]:
     host, _, port = bind.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
-    if not port.isdecimal() or not 0 < int(port) < 65536:
+    if not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 65536:
         raise CommandError(f"{bind} is not an address; write ADDR:PORT, e.g. 127.0.0.1:8000")
     try:
         is_local = host == "localhost" or ipaddress.ip_address(host).is_loopback
