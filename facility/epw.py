@@ -150,6 +150,21 @@ def unpacked(content: bytes) -> tuple[str, list[str]]:
         return content.decode("latin-1"), notes
 
 
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a weather file.
+
+    Raises
+    ------
+    WeatherError
+        If one is longer than `MAX_LINE_CHARS`.
+    """
+    lines = text.splitlines()
+    long = next((i for i, line in enumerate(lines, 1) if len(line) > MAX_LINE_CHARS), None)
+    if long:
+        raise WeatherError(f"Line {long} has {len(lines[long - 1]):,} characters; at most {MAX_LINE_CHARS:,} are read.")
+    return lines
+
+
 def _from_zip(content: bytes, notes: list[str]) -> bytes:
     """Return the one year in a ZIP as weather sites hand it out, beside its .ddy, .stat and others."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -170,10 +185,7 @@ def _from_zip(content: bytes, notes: list[str]) -> bytes:
 
 def _split(text: str, notes: list[str]) -> tuple[dict[str, list[str]], list[Row]]:
     """Return header lines by their first word, and the rows, which start at the first line that starts with a year."""
-    lines = text.splitlines()
-    long = next((i for i, line in enumerate(lines, 1) if len(line) > MAX_LINE_CHARS), None)
-    if long:
-        raise WeatherError(f"Line {long} has {len(lines[long - 1]):,} characters; at most {MAX_LINE_CHARS:,} are read.")
+    lines = lines_of(text)
     start = next((i for i, line in enumerate(lines) if _starts_with_year(line)), len(lines))
     header = [[part.strip() for part in line.split(",")] for line in lines[:start] if line.strip()]
     by_name = {parts[0].upper(): parts for parts in reversed(header)}  # the first of a name counts
@@ -350,15 +362,23 @@ def _in_unit(values: Floats, column: Column, notes: list[str]) -> Floats:
     known = values[np.isfinite(values)]
     if not known.size:
         return values
-    if column is HUMIDITY and 0 < known.max() <= 1:
-        notes.append("Relative humidity from 0 to 1 was taken as 0 to 100 %.")
-        return values * 100
+    if column is HUMIDITY:
+        return in_percent(values, notes)
     if column is PRESSURE:
         for low, high, scale, unit in PRESSURE_UNITS:
             if low <= np.median(known) <= high:
                 notes.append(f"Station pressure was taken as {unit}.")
                 return values * scale
     return values
+
+
+def in_percent(humidity: Floats, notes: list[str]) -> Floats:
+    """Return a column of relative humidity in per cent where all of it is plainly from 0 to 1; notes that."""
+    known = humidity[np.isfinite(humidity)]
+    if not known.size or not 0 < known.max() <= 1:
+        return humidity
+    notes.append("Relative humidity from 0 to 1 was taken as 0 to 100 %.")
+    return humidity * 100
 
 
 def _filled(

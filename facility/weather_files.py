@@ -6,20 +6,23 @@ it was measured.
 """
 
 import csv
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facility.epw import MAX_EPW_BYTES, MAX_HEADER_LINES, read_epw, unpacked
+from facility.epw import MAX_EPW_BYTES, MAX_HEADER_LINES, MAX_LINE_CHARS, in_percent, lines_of, read_epw, unpacked
 from facility.models import Site
 from facility.places import nearest_place
 from facility.weather import LENGTHS, WeatherError, Year, checked
 from power_cooling.site_facts.weather import standard_pressure_pa
 
 DRY, PRESSURE = "dry_bulb_degc", "pressure_pa"
-HUMIDITY_SCALE = {"relative_humidity_percent": 100.0, "relative_humidity_frac": 1.0}
+PERCENT = "relative_humidity_percent"
+HUMIDITY_SCALE = {PERCENT: 100.0, "relative_humidity_frac": 1.0}
 MOST_COLUMNS = 50
 
 
@@ -65,9 +68,9 @@ def read_weather(content: bytes, *, source: str, where: Where | None) -> Year:
         If it is neither, lacks hours, or holds values that cannot be.
     """
     text, notes = unpacked(content)
-    lines = text.splitlines()
-    names = next(csv.reader(lines[:1]), [])
-    if where is not None and any(name.strip().lower() == DRY for name in names):
+    lines = lines_of(text)
+    first = next((line for line in lines if line.strip()), "")
+    if where is not None and any(name.strip(' "').lower() == DRY for name in first.split(",")):
         return _read_table(lines, source, where, notes)
     if any(line.upper().lstrip().startswith("LOCATION") for line in lines[:MAX_HEADER_LINES]):
         return read_epw(content, source=source)
@@ -78,10 +81,13 @@ def read_weather(content: bytes, *, source: str, where: Where | None) -> Year:
 
 
 def _read_table(lines: list[str], source: str, where: Where, notes: list[str]) -> Year:
-    rows = csv.reader(line for line in lines if line.strip())
+    rows = _rows(lines)
     names = [name.strip().lower() for name in next(rows)]
     if len(names) > MOST_COLUMNS:
         raise WeatherError(f"The table has {len(names)} columns; at most {MOST_COLUMNS} are read.")
+    doubled = sorted(name for name, n in Counter(names).items() if name and n > 1)
+    if doubled:
+        raise WeatherError(f"The table names {', '.join(doubled)[:200]} more than once; each column has its own name.")
     humidity = [name for name in HUMIDITY_SCALE if name in names]
     if len(humidity) != 1:
         raise WeatherError(f"The table has {', '.join(names)}; it must have one of {' and '.join(HUMIDITY_SCALE)}.")
@@ -91,6 +97,9 @@ def _read_table(lines: list[str], source: str, where: Where, notes: list[str]) -
         raise WeatherError(
             f"The table has {len(body):,} {more}rows; a year has {LENGTHS[0]:,} or {LENGTHS[1]:,} hours."
         )
+    relative_humidity = _column(body, names, humidity[0])
+    if humidity[0] == PERCENT:
+        relative_humidity = in_percent(relative_humidity, notes)
     if PRESSURE in names:
         pressure = _column(body, names, PRESSURE)
     else:
@@ -105,11 +114,23 @@ def _read_table(lines: list[str], source: str, where: Where, notes: list[str]) -
             elevation_m=where.elevation_m,
             utc_offset_h=where.utc_offset_h,
             dry_bulb_degc=_column(body, names, DRY).astype(np.float32),
-            relative_humidity=(_column(body, names, humidity[0]) / HUMIDITY_SCALE[humidity[0]]).astype(np.float32),
+            relative_humidity=(relative_humidity / HUMIDITY_SCALE[humidity[0]]).astype(np.float32),
             pressure_pa=pressure.astype(np.float32),
             notes=tuple(notes),
         )
     )
+
+
+def _rows(lines: list[str]) -> Iterator[list[str]]:
+    """Yield the cells of each line; a quote that is not closed in its line would join it with the next ones."""
+    for number, line in enumerate((line for line in lines if line.strip()), 1):
+        try:
+            yield next(csv.reader([line], strict=True))
+        except csv.Error as error:
+            raise WeatherError(
+                f"Row {number}: {line[:40]!r} is no row of a table: {error}. A quote must close in its row, and a row "
+                f"may have {MAX_LINE_CHARS:,} characters."
+            ) from error
 
 
 def _column(body: list[list[str]], names: list[str], name: str) -> NDArray[np.float64]:

@@ -1,8 +1,9 @@
 """The one door for calls to other machines: where to, for how long, and how much of an answer is read.
 
 Every address that a name resolves to is checked, the connection is made to the address that was checked, and a redirect
-is checked like the first call. Loopback, link-local, metadata and private addresses are refused unless the operator
-lists their network in TWIN_ALLOWED_NETWORKS; metadata and link-local addresses always are.
+is checked like the first call; to another origin (scheme, host, port) only harmless headers follow. Loopback,
+link-local, metadata and private addresses are refused unless the operator lists their network in TWIN_ALLOWED_NETWORKS;
+metadata and link-local addresses always are.
 """
 
 import http.client
@@ -17,6 +18,7 @@ from django.conf import settings
 
 PORTS = {"https": 443, "http": 80}
 REDIRECTS = {301, 302, 303, 307, 308}
+HARMLESS = {"accept", "accept-encoding", "accept-language", "content-type", "odata-version", "user-agent"}  # headers
 NEVER = [ipaddress.ip_network(name) for name in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32")]
 
 
@@ -96,10 +98,8 @@ def call(
         if answer.status not in REDIRECTS or not place:
             return answer
         url = urljoin(url, place)
-        if _parts(url)[:2] != parts[:2]:  # what was meant for one machine is not told to another, nor in clear
-            headers = {
-                name: value for name, value in headers.items() if name.lower() not in ("authorization", "cookie")
-            }
+        if _origin(_parts(url)) != _origin(parts):  # what is meant for one is not told to another, nor in clear
+            headers = {name: value for name, value in headers.items() if name.lower() in HARMLESS}
         if answer.status == 303 or (answer.status in (301, 302) and method == "POST"):
             method, body = "GET", None
     raise CallRefused(f"{url} redirects more than {max_redirects} times.")
@@ -116,6 +116,10 @@ def _parts(url: str) -> SplitResult:
     if port is not None and not (port in PORTS.values() or 1024 <= port < 65536):
         raise CallRefused(f"Port {port} is no port of a web service.")
     return parts
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, int]:
+    return parts.scheme, parts.hostname, parts.port or PORTS[parts.scheme]
 
 
 def connect(host: str, port: int, *, tls: bool, timeout_s: float) -> socket.socket:

@@ -55,9 +55,22 @@ def test_an_epw_file_keeps_its_own_place():
         (table(DRY + 273.15), "dry bulb is .* must be from -70 to 70"),
         (table(humidity=120), "relative humidity is .* must be from 0 to 100"),
         (table(head="dry_bulb_degc,relative_humidity_percent" + ",x" * 50), "has 52 columns; at most 50"),
+        (table(head="dry_bulb_degc,relative_humidity_percent," + "x" * 140_000), "Line 1 has .* at most 20,000"),
+        (table().replace(b"\n", b"\n" + b"1" * 140_000, 1), "Line 2 has .* at most 20,000"),
+        (table(more=",note", head="dry_bulb_degc,relative_humidity_percent," + '"'), "Row 1: .* A quote must close"),
+        (table(more=",note" * 20).replace(b",note", b',"note', 1), "Row 2: .* A quote must close"),
+        (table(head="dry_bulb_degc,relative_humidity_percent, Dry_Bulb_degC"), "names dry_bulb_degc more than once"),
         (zipped({"a.csv": b"x", "b.csv": b"y"}), r"holds 2 .csv files \(a.csv, b.csv\)"),
     ],
 )
 def test_a_table_that_is_no_year_is_refused_by_name_and_value(content, said):
     with pytest.raises(WeatherError, match=said):
         read(content)
+
+
+def test_fractions_in_the_column_of_per_cent_are_taken_as_such_and_noted():
+    head = "dry_bulb_degc,relative_humidity_percent"
+    year = read("\n".join([head, *(f"{v},{0.2 + i % 7 / 10:.1f}" for i, v in enumerate(DRY))]).encode())
+    assert year.relative_humidity[[0, 6]] == pytest.approx([0.2, 0.8])
+    assert "Relative humidity from 0 to 1 was taken as 0 to 100 %." in year.notes
+    assert not any("Relative humidity" in note for note in read(table()).notes)

@@ -15,9 +15,11 @@ from twin.outgoing import CallRefused, call
 
 class Handler(http.server.BaseHTTPRequestHandler):
     seen: list = []
+    told: dict = {}
 
     def do_GET(self) -> None:
         Handler.seen.append((self.path, self.headers.get("Authorization"), self.headers["Host"]))
+        Handler.told = dict(self.headers)
         if self.path.startswith("/to?"):
             self.send_response(302)
             self.send_header("Location", self.path.partition("?")[2])
@@ -102,6 +104,33 @@ def test_a_redirect_is_checked_and_does_not_carry_the_secret_to_another_machine(
     assert Handler.seen[-1][:2] == ("/here", "secret")
     with pytest.raises(CallRefused, match="redirects more than 3 times"):
         call("GET", f"{there}/to?/to?/to?/to?/to?/")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_only_harmless_headers_follow_to_another_origin(there, host):
+    """Another port or another name is another origin."""
+    other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=other.serve_forever, daemon=True).start()
+    secrets = dict.fromkeys(("Authorization", "cookie", "X-Auth-Token", "X-Api-Key", "X-Scope-OrgID"), "secret")
+    harmless = {"Accept": "text/plain", "user-agent": "twin"}
+    try:
+        asked = f"{there}/to?http://{host}:{other.server_port}/there"
+        assert call("GET", asked, headers=secrets | harmless).status == 200
+        assert Handler.seen[-1][2] == f"{host}:{other.server_port}"
+        assert "secret" not in Handler.told.values()
+        assert harmless.items() <= Handler.told.items()
+        assert call("GET", f"{there}/to?/here", headers=secrets).status == 200
+        assert secrets.items() <= Handler.told.items()
+    finally:
+        other.shutdown()
+        other.server_close()
+
+
+def test_a_standard_port_may_be_left_out_of_an_origin_and_a_scheme_not():
+    origins = [
+        outgoing._origin(outgoing._parts(url)) for url in ("https://A.org/x", "https://a.org:443/", "http://a.org")
+    ]
+    assert origins[0] == origins[1] != origins[2]
 
 
 def test_size_and_time_of_an_answer_are_bounded(there):

@@ -11,8 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_PACKED_BYTES = 8 * 2**20  # of a message as it comes
 MOST_BYTES = 16 * 2**20  # of a message, unpacked
 MOST_SAMPLES = 500_000
+MOST_SERIES = 50_000  # of a message
+MOST_LABELS = 64  # of a series
+MOST_LABELS_IN_ALL = 500_000  # of a message
+MOST_NAME_BYTES, MOST_VALUE_BYTES = 1_024, 4_096  # of a label
+MOST_FIELDS = 2_000_000  # of a message, whether they say something or not
 LOOKBACK_MS = 300_000  # how long a sample speaks for its series, as in Prometheus
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -37,6 +43,8 @@ def unpacked(body: bytes) -> bytes:
     ValueError
         If it is none, or holds more than is read.
     """
+    if len(body) > MOST_PACKED_BYTES:
+        raise ValueError(f"the message has {len(body):,} bytes; at most {MOST_PACKED_BYTES:,} are read")
     length, at = _varint(body, 0)
     if length > MOST_BYTES:
         raise ValueError(f"the message has {length:,} bytes unpacked; at most {MOST_BYTES:,} are read")
@@ -80,30 +88,39 @@ def written(message: bytes) -> Written:
     Raises
     ------
     ValueError
-        If it is no WriteRequest, a series has no name, or there are more samples than are read.
+        If it is no WriteRequest, a label or series has no name, or there is more of anything than is read.
     """
     times: dict[Labels, list[int]] = {}
     values: dict[Labels, list[float]] = {}
-    n, n_histograms = 0, 0
-    for number, kind, series in _fields(message):
+    n, n_series, n_labels, n_histograms = 0, 0, 0, 0
+    fields = _Fields()
+    for number, kind, series in fields.of(message):
         if number != 1 or kind != _BYTES:
             continue
-        labels, own_times, own_values = [], [], []
-        for inner, inner_kind, part in _fields(_bytes(series)):
+        n_series += 1
+        _bound(n_series, MOST_SERIES, "the message", "series")
+        labels: dict[str, str] = {}
+        own_times, own_values = [], []
+        for inner, inner_kind, part in fields.of(_bytes(series)):
             if inner == 1 and inner_kind == _BYTES:
-                labels.append(_label(_bytes(part)))
+                name, said = _label(fields, _bytes(part))
+                if name in labels:
+                    raise ValueError(f"a series has the label {name[:60]} more than once")
+                labels[name] = said
+                n_labels += 1
+                _bound(len(labels), MOST_LABELS, "a series", "labels")
+                _bound(n_labels, MOST_LABELS_IN_ALL, "the message", "labels")
             elif inner == 2 and inner_kind == _BYTES:
-                time_ms, value = _sample(_bytes(part))
+                time_ms, value = _sample(fields, _bytes(part))
                 own_times.append(time_ms)
                 own_values.append(value)
+                n += 1
+                _bound(n, MOST_SAMPLES, "the message", "samples")
             elif inner == 4:
                 n_histograms += 1
-        n += len(own_times)
-        if n > MOST_SAMPLES:
-            raise ValueError(f"the message has more than {MOST_SAMPLES:,} samples")
-        key = tuple(sorted(labels))
-        if not dict(key).get("__name__"):
+        if not labels.get("__name__"):
             raise ValueError("a series has no name: its labels lack __name__")
+        key = tuple(sorted(labels.items()))
         times.setdefault(key, []).extend(own_times)
         values.setdefault(key, []).extend(own_values)
     series_found = {key: (np.array(own, np.int64), np.array(values[key])) for key, own in times.items() if own}
@@ -129,17 +146,27 @@ def at_steps(samples: Samples, steps_ms: NDArray[np.int64]) -> Samples:
     return steps_ms[there], values[newest[there]]
 
 
-def _label(part: bytes) -> tuple[str, str]:
-    found = {number: _bytes(value) for number, kind, value in _fields(part) if kind == _BYTES}
+def _bound(n: int, most: int, of: str, what: str) -> None:
+    if n > most:
+        raise ValueError(f"{of} has more than {most:,} {what}")
+
+
+def _label(fields: "_Fields", part: bytes) -> tuple[str, str]:
+    found = {number: _bytes(value) for number, kind, value in fields.of(part) if kind == _BYTES}
+    name, value = found.get(1, b""), found.get(2, b"")
+    if not name:
+        raise ValueError("a label has no name")
+    _bound(len(name), MOST_NAME_BYTES, "a label's name", "bytes")
+    _bound(len(value), MOST_VALUE_BYTES, "a label's value", "bytes")
     try:
-        return found.get(1, b"").decode(), found.get(2, b"").decode()
+        return name.decode(), value.decode()
     except UnicodeDecodeError as error:
         raise ValueError("a label is no UTF-8 text") from error
 
 
-def _sample(part: bytes) -> tuple[int, float]:
+def _sample(fields: "_Fields", part: bytes) -> tuple[int, float]:
     time_ms, value = 0, 0.0
-    for number, kind, said in _fields(part):
+    for number, kind, said in fields.of(part):
         if number == 1 and kind == _FIXED64:
             value = struct.unpack("<d", _bytes(said))[0]
         elif number == 2 and kind == _VARINT and isinstance(said, int):
@@ -147,26 +174,34 @@ def _sample(part: bytes) -> tuple[int, float]:
     return time_ms, value
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, int, int | bytes]]:
-    """Yield the fields of a protobuf message: number, wire type and value."""
-    at, end = 0, len(message)
-    while at < end:
-        key, at = _varint(message, at)
-        number, kind = key >> 3, key & 7
-        if kind == _VARINT:
-            value, at = _varint(message, at)
-            yield number, kind, value
-            continue
-        if kind == _BYTES:
-            n, at = _varint(message, at)
-        elif kind in (_FIXED64, _FIXED32):
-            n = 8 if kind == _FIXED64 else 4
-        else:
-            raise ValueError(f"the message is no protobuf: wire type {kind}")
-        if at + n > end:
-            raise ValueError("the message ends in the middle of a field")
-        yield number, kind, message[at : at + n]
-        at += n
+class _Fields:
+    """Reads a protobuf message and those within it: so many fields in all, each once."""
+
+    def __init__(self) -> None:
+        self._n = 0
+
+    def of(self, message: bytes) -> Iterator[tuple[int, int, int | bytes]]:
+        """Yield the fields of a message: number, wire type and value."""
+        at, end = 0, len(message)
+        while at < end:
+            self._n += 1
+            _bound(self._n, MOST_FIELDS, "the message", "fields")
+            key, at = _varint(message, at)
+            number, kind = key >> 3, key & 7
+            if kind == _VARINT:
+                value, at = _varint(message, at)
+                yield number, kind, value
+                continue
+            if kind == _BYTES:
+                n, at = _varint(message, at)
+            elif kind in (_FIXED64, _FIXED32):
+                n = 8 if kind == _FIXED64 else 4
+            else:
+                raise ValueError(f"the message is no protobuf: wire type {kind}")
+            if at + n > end:
+                raise ValueError("the message ends in the middle of a field")
+            yield number, kind, message[at : at + n]
+            at += n
 
 
 def _bytes(value: int | bytes) -> bytes:

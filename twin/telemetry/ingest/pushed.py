@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Max, Min, Sum
+from django.db.models import Max, Min, QuerySet, Sum
+from django.db.models.functions import Length
 from django.utils import timezone
 
 from twin.core.telemetry import prometheus, remote_write
@@ -23,11 +24,13 @@ from twin.telemetry.reasons import joined
 
 SETTLED_MS = 15_000  # by which samples of one step may come after each other
 AHEAD_MS = 60_000  # of our clock, that a sample may be
-KEPT_MS = 900_000  # after its step was read: a message that is sent again is known
+KEPT_MS = 900_000  # after its step was read, or it was refused: a message that is sent again is known
 BACK_MS = 86_400_000  # that the first reading reaches back at most
 MOST_STEPS = 60
 MOST_AT_ONCE = 2_000_000  # samples in memory
 MOST_WAITING = 50_000_000  # samples of a source that nobody has read
+MOST_WAITING_BYTES = 2**30  # of its messages
+MOST_MESSAGES_BYTES = 2**26  # of those of a span, packed
 TOO_LATE = "came after its step was read"
 HISTOGRAM = "native histogram: send classic buckets"
 
@@ -39,6 +42,8 @@ class NobodyReads(Exception):
 def push(source: TelemetrySource, body: bytes) -> int:
     """Keep a message as it came; return how many of its samples are new. The same one again changes nothing.
 
+    Of a message without a sample that can be read only its digest is kept, so that it is refused and counted once.
+
     Raises
     ------
     ValueError
@@ -49,15 +54,20 @@ def push(source: TelemetrySource, body: bytes) -> int:
     message = remote_write.unpacked(body)
     found = remote_write.written(message)
     times = np.concatenate([own for own, _ in found.series.values()]) if found.series else np.empty(0, np.int64)
-    newest_ms = round(timezone.now().timestamp() * 1e3) + AHEAD_MS
-    digest = hashlib.sha256(body).hexdigest()
+    now_ms = round(timezone.now().timestamp() * 1e3)
+    newest_ms = now_ms + AHEAD_MS
+    digest, kept = hashlib.sha256(body).hexdigest(), zlib.compress(message, 1)
     with transaction.atomic():
         state = SourceState.objects.select_for_update().get(source=source)
-        if TelemetryPushed.objects.filter(source=source, sha256=digest).exists():
+        rows = TelemetryPushed.objects.filter(source=source)
+        if rows.filter(sha256=digest).exists():
             return 0
-        waiting = TelemetryPushed.objects.filter(source=source).aggregate(n=Sum("n_samples"))["n"] or 0
-        if waiting + times.size > MOST_WAITING:
-            raise NobodyReads(f"{waiting:,} samples of {source} wait to be read; start read_sources, then send again.")
+        n_waiting, n_bytes = _size(rows)
+        if n_waiting + times.size > MOST_WAITING or n_bytes + len(kept) > MOST_WAITING_BYTES:
+            raise NobodyReads(
+                f"{n_waiting:,} samples of {source} wait to be read ({n_bytes:,} bytes); start read_sources, then send "
+                "again."
+            )
         outside = (times < FIRST_MS) | (times > newest_ms)
         read_ms = state.read_to.timestamp() * 1e3 if state.read_to else -1.0
         late = ~outside & (times <= read_ms)
@@ -66,23 +76,29 @@ def push(source: TelemetrySource, body: bytes) -> int:
         state.received += sum(refused.values())
         state.save(update_fields=["refused", "received"])
         some = times[~outside]
-        if some.size:
-            TelemetryPushed.objects.create(
-                source=source,
-                sha256=digest,
-                n_samples=times.size,
-                first_ms=int(some.min()),
-                last_ms=int(some.max()),
-                message=zlib.compress(message, 1),
-            )
+        row = TelemetryPushed(source=source, sha256=digest)
+        if some.size:  # one that came late is known as long as what is read now
+            row.n_samples, row.message = times.size, kept
+            row.first_ms, row.last_ms = int(some.min()), max(int(some.max()), int(read_ms))
+        else:
+            rows.filter(n_samples=0, last_ms__lt=now_ms - KEPT_MS).delete()
+            row.n_samples, row.message = 0, b""
+            row.first_ms = row.last_ms = now_ms
+        row.save(force_insert=True)
     return int(times.size - outside.sum() - late.sum())
+
+
+def _size(rows: QuerySet[TelemetryPushed]) -> tuple[int, int]:
+    """Return how many samples and bytes messages have as they are kept."""
+    found = rows.aggregate(n=Sum("n_samples"), n_bytes=Sum(Length("message")))
+    return found["n"] or 0, found["n_bytes"] or 0
 
 
 class Buffer:
     """What a source has sent, read at steps."""
 
     def __init__(self, source: TelemetrySource) -> None:
-        self._rows = TelemetryPushed.objects.filter(source=source)
+        self._rows = TelemetryPushed.objects.filter(source=source, n_samples__gt=0)
         self._step_ms, self._by_name = 1000 * source.options["step_s"], source.options["by_name"]
         self._most_series: dict[tuple[str, str, str], int] = {}
 
@@ -105,9 +121,13 @@ class Buffer:
         while at_ms < end_ms:
             upto_ms = min(at_ms + n_steps * self._step_ms, end_ms)
             rows = self._rows.filter(first_ms__lte=upto_ms, last_ms__gt=at_ms - remote_write.LOOKBACK_MS)
-            if (rows.aggregate(n=Sum("n_samples"))["n"] or 0) > MOST_AT_ONCE:
+            n_samples, n_bytes = _size(rows)
+            if n_samples > MOST_AT_ONCE or n_bytes > MOST_MESSAGES_BYTES:
                 if n_steps == 1:
-                    raise ValueError(f"A step has more than {MOST_AT_ONCE:,} samples; send fewer series.")
+                    raise ValueError(
+                        f"A step has more than {MOST_AT_ONCE:,} samples or {MOST_MESSAGES_BYTES:,} bytes of messages; "
+                        "send fewer series."
+                    )
                 n_steps = max(n_steps // 4, 1)
                 continue
             yield self._span(rows, at_ms, upto_ms)

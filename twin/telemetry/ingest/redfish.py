@@ -23,6 +23,8 @@ from twin.telemetry.ingest.asked import Asked
 LOOK_EVERY_S = 3600.0
 MOST_RESOURCES = 2_000  # with readings
 MOST_MEMBERS = 1_000  # of a collection
+MOST_PAGES = 1_000  # of a collection
+MOST_CALLS = 20_000  # to find what has readings
 MOST_BYTES = 2 * 2**20  # of an answer
 TIMEOUT_S = 10.0
 SESSIONS = f"{redfish.ROOT}/SessionService/Sessions"
@@ -53,6 +55,7 @@ class Service:
         self._session_path = ""
         self._resources: list[_Resource] = []
         self._looked_s = -LOOK_EVERY_S
+        self._n_calls = 0  # of the look that is under way
 
     def parts(self, read_to: dt.datetime | None) -> Iterator[Asked]:
         """Read all that has readings, a call a part; the last part says up to when.
@@ -100,6 +103,7 @@ class Service:
     def _look(self) -> Iterator[Asked]:
         """Find what has readings, a call a part."""
         found: list[_Resource] = []
+        self._n_calls = 0
         root = self._got(redfish.ROOT + "/")
         yield Asked()
         for name, collections in redfish.EQUIPMENT.items():
@@ -141,6 +145,9 @@ class Service:
 
     def _optional(self, path: str) -> Generator[Asked, None, dict[str, Any]]:
         """Return a resource, or nothing where it is not there after all."""
+        self._n_calls += 1
+        if self._n_calls > MOST_CALLS:
+            raise ValueError(f"The service refers to more than {MOST_CALLS:,} resources; {path} is not read any more.")
         try:
             found = self._got(path)
         except _Missing:
@@ -151,7 +158,9 @@ class Service:
     def _members(self, path: str) -> Generator[Asked, None, list[str]]:
         """Return the addresses of a collection's members, page by page."""
         found: list[str] = []
+        collection, pages = path, set[str]()
         while path:
+            pages.add(path)
             page = yield from self._optional(path)
             members = page.get("Members")
             found += [inner for member in members if (inner := _path(member))] if isinstance(members, list) else []
@@ -159,6 +168,11 @@ class Service:
                 raise ValueError(f"{path} has more than {MOST_MEMBERS:,} members.")
             following = page.get("Members@odata.nextLink")
             path = _path({"@odata.id": following}) if following and members else ""
+            told = f"{collection}: Members@odata.nextLink is {path}"
+            if path in pages:
+                raise ValueError(f"{told}, a page that was read before; pages must end.")
+            if path and len(pages) >= MOST_PAGES:
+                raise ValueError(f"{told} after {MOST_PAGES:,} pages; at most so many are read.")
         return found
 
     def _got(self, path: str) -> dict[str, Any]:

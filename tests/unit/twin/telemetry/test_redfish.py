@@ -324,3 +324,28 @@ def test_a_sensor_that_is_not_enabled_is_no_good_reading():
     sensor = {"Id": "t", "Reading": 20.0, "ReadingUnits": "Cel", "Status": {"State": "Starting"}}
     (found,) = redfish.found_in(OWNER, "sensor", "Sensors", sensor)
     assert (found.quality, found.unit, found.time_ms) == (0, "degC", 0)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("following", ["CDUs", "CDUs?page=2"])
+def test_pages_of_a_collection_that_go_round_are_refused_by_the_link(service, following):
+    source = made(service)
+    path = f"{ROOT}/ThermalEquipment/CDUs"
+    service.tree[path] = {"Members": [1], "Members@odata.nextLink": f"{ROOT}/ThermalEquipment/{following}"}
+    service.tree[f"{path}?page=2"] = {"Members": [1], "Members@odata.nextLink": path}
+    problem = read(source).problem
+    assert f"{path}: Members@odata.nextLink is {path}, a page that was read before" in problem
+    assert service.asked.count(path) == 1
+
+
+@pytest.mark.django_db
+def test_pages_without_members_and_calls_in_all_are_bounded(service, monkeypatch):
+    source = made(service)
+    path = f"{ROOT}/ThermalEquipment/CDUs"
+    monkeypatch.setattr(ingest, "MOST_PAGES", 5)
+    for page in range(9):
+        following = {"Members": [1], "Members@odata.nextLink": f"{path}?page={page + 1}"}
+        service.tree[f"{path}?page={page}" if page else path] = following
+    assert f"nextLink is {path}?page=5 after 5 pages" in read(source).problem
+    monkeypatch.setattr(ingest, "MOST_CALLS", 3)
+    assert "refers to more than 3 resources" in read(source).problem

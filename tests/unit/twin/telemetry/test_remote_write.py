@@ -2,6 +2,7 @@
 
 import struct
 import time
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from django.urls import reverse
 from facility.models import Rack
 from tests.api.conftest import caller
 from tests.small_run import small_scenario
+from twin.core.telemetry import remote_write
 from twin.core.telemetry.remote_write import MOST_BYTES, at_steps, unpacked, written
 from twin.models import SourceState, TelemetryPushed, TelemetrySource
 from twin.telemetry import source_points, sources, store
@@ -93,11 +95,57 @@ def test_a_message_is_read_series_by_series():
         (b"\x0a", "middle of a number"),
         (series([(1, 1.0)], job="x"), "lack __name__"),
         (part(1, part(1, part(1, b"\xff"))), "no UTF-8"),
+        (part(1, b"\x0a\x00" * 10), "label has no name"),
+        (part(1, part(1, part(1, b"a")) * 2), "label a more than once"),
+        (series([(1, 1.0)], __name__="x", **{f"l{i}": "" for i in range(64)}), "a series has more than 64 labels"),
+        (series([(1, 1.0)], **{"__name__": "x", "n" * 1025: ""}), "label's name has more than 1,024 bytes"),
+        (series([(1, 1.0)], __name__="v" * 4097), "label's value has more than 4,096 bytes"),
     ],
 )
 def test_what_is_no_message_is_refused(message, says):
     with pytest.raises(ValueError, match=says):
         written(message)
+
+
+@pytest.mark.parametrize(
+    ("bound", "most", "says"),
+    [
+        ("MOST_SERIES", 2, "the message has more than 2 series"),
+        ("MOST_LABELS_IN_ALL", 5, "the message has more than 5 labels"),
+        ("MOST_SAMPLES", 2, "the message has more than 2 samples"),
+        ("MOST_FIELDS", 20, "the message has more than 20 fields"),
+    ],
+)
+def test_all_that_a_message_has_is_bounded(monkeypatch, bound, most, says):
+    message = series([(1, 1.0)], __name__="x", job="y") * 3
+    assert written(message).n_samples == 3
+    monkeypatch.setattr(remote_write, bound, most)
+    with pytest.raises(ValueError, match=says):
+        written(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        part(1, b"\x0a\x00" * (15 * 2**19)),
+        b"".join(part(1, part(1, part(1, b"__name__") + part(2, b"%x" % i))) for i in range(60_000)),
+    ],
+    ids=["labels", "series"],
+)
+def test_what_says_nothing_is_refused_in_little_memory(message):
+    assert len(message) < MOST_BYTES
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="more than|no name"):
+            written(message)
+        assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_body_is_bounded_before_it_is_unpacked():
+    with pytest.raises(ValueError, match="at most 8,388,608"):
+        unpacked(bytes(8 * 2**20 + 1))
 
 
 def test_a_step_has_the_newest_sample_before_it_unless_it_is_old_or_the_series_ended():
@@ -165,6 +213,44 @@ def test_series_of_a_host_that_come_apart_are_added_up_and_what_comes_twice_is_k
     state = read(source)
     assert state.refused == {pushed.TOO_LATE: 1, "time outside 1990 to 2100": 2}
     assert state.received == state.accepted + sum(state.refused.values())
+
+
+def test_a_message_that_is_refused_is_counted_once_however_often_it_comes(source, clock):
+    now_ms = round(1e3 * clock.now_s)
+    outside = packed(series([(2**62, 1.0), (5, 1.0)], __name__="x"))
+    histogram = packed(series([], histogram=b"\x08\x01", __name__="x"))
+    assert [pushed.push(source, body) for body in (outside, histogram) * 2] == [0] * 4
+    state = SourceState.objects.get(source=source)
+    assert (state.refused, state.received) == ({"time outside 1990 to 2100": 2, pushed.HISTOGRAM: 1}, 3)
+    assert [len(row.message) for row in TelemetryPushed.objects.all()] == [0, 0]
+    assert read(source).problem == ""  # nothing to read in them
+    late = packed(series([(now_ms - 7_200_000, 1.0)], __name__="x"))
+    pushed.push(source, packed(series([(now_ms - 600_000, 1.0), (now_ms, 1.0)], __name__="x")))
+    assert read(source).read_to
+    for _ in range(3):
+        assert pushed.push(source, late) == pushed.push(source, outside) == 0
+        state = read(source)
+    assert state.refused.pop("x is no metric that is read") == 6
+    assert state.refused == {"time outside 1990 to 2100": 2, pushed.HISTOGRAM: 1, pushed.TOO_LATE: 1}
+    TelemetryPushed.objects.filter(n_samples=0).update(last_ms=now_ms - 2 * pushed.KEPT_MS)
+    pushed.push(source, packed(series([(6, 1.0)], __name__="x")))
+    assert TelemetryPushed.objects.filter(n_samples=0).count() == 1  # digests are forgotten too
+
+
+def test_bytes_that_wait_and_that_are_read_at_once_are_bounded(source, clock, monkeypatch):
+    now_ms = round(1e3 * clock.now_s)
+
+    def message(before_ms: int) -> bytes:
+        return packed(series([(now_ms - before_ms, 1.0)], __name__="x"))
+
+    pushed.push(source, message(120_000))
+    monkeypatch.setattr(pushed, "MOST_WAITING_BYTES", len(bytes(TelemetryPushed.objects.get().message)) + 5)
+    with pytest.raises(pushed.NobodyReads, match=r"1 samples of P wait to be read \(\d+ bytes\)"):
+        pushed.push(source, message(0))
+    monkeypatch.setattr(pushed, "MOST_WAITING_BYTES", 1000)
+    pushed.push(source, message(0))
+    monkeypatch.setattr(pushed, "MOST_MESSAGES_BYTES", 0)
+    assert "or 0 bytes of messages" in read(source).problem
 
 
 def test_what_is_read_is_forgotten_after_a_while_and_more_than_is_read_is_put_off(source, clock, monkeypatch):
