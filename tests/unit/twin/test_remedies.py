@@ -114,7 +114,7 @@ def generator_feeds(layout):
 
 def long_busway(layout):
     busways_full(layout)
-    PowerFeed.objects.filter(kind="busway").update(length_m=300)
+    PowerFeed.objects.filter(kind="busway").update(length_m=450)
 
 
 def no_cdu(layout):
