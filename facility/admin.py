@@ -34,7 +34,7 @@ from facility.models import (
     Storage,
     Weather,
 )
-from facility.permissions import Right, check_status, may_change_site, rights_on, visible_sites
+from facility.permissions import check_status, may_change_site, visible_sites
 
 
 class SiteBound:
@@ -101,8 +101,8 @@ class SiteAdmin(SiteBound, admin.ModelAdmin):
     inlines = [MembershipInline]
 
     def get_readonly_fields(self, request: HttpRequest, obj=None) -> list[str]:
-        """Where a site belongs to, its owners say."""
-        return [] if obj is None or Right.MANAGE in rights_on(request.user, obj) else ["organisation"]
+        """Where a site belongs to, its owners say on its page, which sees to it that it keeps one."""
+        return [] if request.user.is_superuser else ["organisation"]
 
     def get_queryset(self, request: HttpRequest):
         return super().get_queryset(request).defer("weather__rows").annotate(layouts_count=Count("layouts"))

@@ -1,5 +1,8 @@
 """Who belongs to a site or an organisation, and in which role. Owners say so; pages and API come here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -9,7 +12,7 @@ from django.db.models import Q, QuerySet
 from facility.etags import check_match
 from facility.models import Membership, Organisation, Site
 from facility.models.text import check_text
-from facility.permissions import Right, check_manage, organisations_where, sites_where, token_of
+from facility.permissions import Right, check_beyond_sites, check_manage, organisations_where, sites_where
 
 MOST_MEMBERS = 2_000  # of a place
 
@@ -19,6 +22,43 @@ def managed_memberships(user: AbstractUser) -> QuerySet[Membership]:
     return Membership.objects.filter(
         Q(site__in=sites_where(user, Right.MANAGE)) | Q(organisation__in=organisations_where(user, Right.MANAGE))
     )
+
+
+class LastOwner(ValidationError):
+    """A change would take the last owner who can sign in from a site or an organisation."""
+
+
+@contextmanager
+def owners_kept(place: Site | Organisation, *, field: str, user=None) -> Iterator[None]:
+    """Refuse what happens inside where it takes the last owner from a place; administrators may, who can mend it.
+
+    Parameters
+    ----------
+    place : Site or Organisation
+    field : str
+        What the refusal is about.
+    user : User, optional
+        Who asks.
+
+    Raises
+    ------
+    LastOwner
+        If nobody would be left who owns the place, or all sites of its organisation, and can sign in.
+    """
+    if user is not None and user.is_superuser:
+        yield
+        return
+    of_place = Q(organisation=place)
+    if isinstance(place, Site):
+        of_place = Q(site=place) | Q(organisation__in=Site.objects.filter(pk=place.pk).values("organisation"))
+    owners = Membership.objects.filter(of_place, role=Membership.Role.OWNER, user__is_active=True)
+    with transaction.atomic():
+        had = list(owners.select_for_update(of=("self",)).order_by("pk"))  # two who leave at once wait for each other
+        yield
+        if had and not owners.exists():
+            raise LastOwner(
+                {field: f"This takes the last owner of {place} who can sign in; make somebody else its owner first."}
+            )
 
 
 @transaction.atomic
@@ -63,11 +103,10 @@ def member_update(*, membership: Membership, role: str, if_match: str | None = N
     check_manage(user, membership.place)
     membership = Membership.objects.select_for_update().get(pk=membership.pk)
     check_match(membership, if_match)
-    if role != Membership.Role.OWNER:
-        _check_owner_left(membership, user)
-    membership.role = role
-    membership.full_clean()
-    membership.save(update_fields=["role"])
+    with owners_kept(membership.place, field="role", user=user):
+        membership.role = role
+        membership.full_clean()
+        membership.save(update_fields=["role"])
     return membership
 
 
@@ -83,29 +122,14 @@ def member_remove(*, membership: Membership, if_match: str | None = None, user=N
     check_manage(user, membership.place)
     membership = Membership.objects.select_for_update().get(pk=membership.pk)
     check_match(membership, if_match)
-    _check_owner_left(membership, user)
-    membership.delete()
-
-
-def _check_owner_left(membership: Membership, user) -> None:
-    """Refuse to leave a place without an owner: only an administrator may, and can mend it."""
-    if membership.role != Membership.Role.OWNER or user is None or user.is_superuser:
-        return
-    place = membership.place
-    owners = Membership.objects.filter(role=Membership.Role.OWNER).exclude(pk=membership.pk)
-    of_place = Q(organisation=place)
-    if isinstance(place, Site):
-        of_place = Q(site=place) | Q(organisation__sites=place)
-    if not owners.filter(of_place).select_for_update().exists():
-        raise ValidationError(
-            {"role": f"{membership.user} is the last owner of {place}; make somebody else its owner first."}
-        )
+    with owners_kept(membership.place, field="role", user=user):
+        membership.delete()
 
 
 def check_found_organisation(user) -> None:
     """Raise PermissionDenied unless the user may found an organisation: administrators, whose token counts for all."""
-    token = token_of(user)
-    if not user.is_superuser or (token and (token.read_only or token.site_ids)):
+    check_beyond_sites(user, "found an organisation")
+    if not user.is_superuser:
         raise PermissionDenied("Administrators found organisations; ask one for yours.")
 
 

@@ -81,11 +81,16 @@ def token_of(user) -> ApiToken | None:
     return getattr(user, "api_token", None)
 
 
+def check_beyond_sites(user, doing: str) -> None:
+    """Raise PermissionDenied where a token counts for some sites, or for reading, and what it does is of no site."""
+    token = token_of(user)
+    if token and (token.read_only or token.site_ids):
+        raise PermissionDenied(f"This token is limited to some sites or to reading; it cannot {doing}.")
+
+
 def check_create_site(user, organisation: Organisation | None = None) -> None:
     """Raise PermissionDenied where a token counts for some sites only, or the organisation is not the user's."""
-    token = token_of(user) if user is not None else None
-    if token and (token.read_only or token.site_ids):
-        raise PermissionDenied("This token is limited to some sites or to reading; it cannot create a site.")
+    check_beyond_sites(user, "create a site")
     if user is not None and organisation is not None:
         check_put_into(user, organisation)
 
@@ -161,9 +166,9 @@ def check_manage(user, place: Site | Organisation) -> None:
 
 def check_buy(user) -> None:
     """Raise PermissionDenied unless the user may add to the catalogue: engineers, and who buys for any site."""
-    token = token_of(user)
+    check_beyond_sites(user, "add to the catalogue")
     held = Membership.objects.filter(user=user, role__in=roles_with(Right.BUY))
-    if (token and token.read_only) or not (user.is_superuser or user.is_staff or held.exists()):
+    if not (user.is_superuser or user.is_staff or held.exists()):
         raise PermissionDenied(
             "You can view the catalogue but not add to it; whoever plans a site or buys for it can, or an engineer."
         )

@@ -18,6 +18,7 @@ from django.utils.text import slugify
 from facility.edit_records import change_of, key_of, record, record_part, shown_values, stored, touched_since
 from facility.etags import check_match
 from facility.floor_plan import check_place
+from facility.members import owners_kept
 from facility.models import (
     AirUnit,
     CalibratedParameter,
@@ -86,8 +87,9 @@ def site_create_with_weather(*, site: Site, year: Year, user=None) -> Site:
     return site
 
 
+@transaction.atomic
 def site_update(*, site: Site, user=None) -> Site:
-    """Check and save a changed site. Its owners say which organisation it belongs to."""
+    """Check and save a changed site. Its owners say which organisation it belongs to, and it keeps one of them."""
     check_write(user, site)
     if site.organisation_id != Site.objects.values_list("organisation", flat=True).get(pk=site.pk):
         check_manage(user, site)
@@ -95,7 +97,8 @@ def site_update(*, site: Site, user=None) -> Site:
             check_put_into(user, site.organisation)
     check_values(site)
     site.full_clean()
-    site.save()
+    with owners_kept(site, field="organisation", user=user):
+        site.save()
     return site
 
 

@@ -257,10 +257,16 @@ def _grant(user, claims: Mapping[str, Any]) -> None:
         place = (Site if kind == "site" else Organisation).objects.filter(slug=slug).first()
         if place is None:
             logger.warning("TWIN_OIDC_GROUPS names the %s %s, which is not there", kind, slug)
-        elif role:
-            members.member_add(place=place, username=user.get_username(), role=role)
-        elif there := Membership.objects.filter(user=user, **{kind: place}).first():
-            members.member_remove(membership=there)
+            continue
+        try:
+            if role:
+                members.member_add(place=place, username=user.get_username(), role=role)
+            elif there := Membership.objects.filter(user=user, **{kind: place}).first():
+                members.member_remove(membership=there)
+        except members.LastOwner:
+            logger.warning(
+                "%s stays owner of the %s %s, which has no other; their groups say otherwise", user, kind, slug
+            )
 
 
 try:

@@ -77,9 +77,13 @@ def site_edit(request: HttpRequest, site: str) -> HttpResponse:
     check_change_site(request.user, site)
     form = forms.SiteForm(request.POST or None, instance=site, user=request.user)
     if request.method == "POST" and form.is_valid():
-        site = services.site_update(site=form.save(commit=False), user=request.user)
-        messages.success(request, f"Site {site.name} saved.")
-        return redirect("site-detail", site.slug)
+        try:
+            site = services.site_update(site=form.save(commit=False), user=request.user)
+        except ValidationError as refusal:
+            put_on_form(form, refusal)
+        else:
+            messages.success(request, f"Site {site.name} saved.")
+            return redirect("site-detail", site.slug)
     return render(request, "facility/site_form.html", {"form": form, "site": site})
 
 

@@ -63,6 +63,17 @@ def test_the_last_owner_stays(owner, asked):
         assert "last owner" in answer.json()["message"]
 
 
+def test_a_site_does_not_leave_the_organisation_that_owns_it(asked):
+    asked.site.organisation = Organisation.objects.create(slug="north", name="North")
+    asked.site.save()
+    user = get_user_model().objects.create_user("olga")
+    Membership.objects.create(user=user, organisation=asked.site.organisation, role="owner")
+    answer = caller(user).patch(f"/api/sites/{asked.site.slug}/", {"organisation": None})
+    assert answer.status_code == 400
+    assert "organisation: This takes the last owner" in answer.json()["message"]
+    assert caller(user).get(f"/api/sites/{asked.site.slug}/").json()["organisation"] == "north"
+
+
 def test_administrators_found_organisations_and_owners_rename_them(owner, asked, admin_user, viewer):
     admin = caller(admin_user)
     assert owner.post(ORGANISATIONS, {"slug": "north", "name": "North"}).status_code == 403

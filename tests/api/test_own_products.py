@@ -1,6 +1,9 @@
 """/api/catalogue/models/ and …/accelerators/: entries of one's own, and what they are good for."""
 
-from facility.models import Product
+from rest_framework.test import APIClient
+
+from facility.models import ApiToken, Product
+from tests.api.conftest import member
 from tests.small_site import product
 from tests.unit.compute.test_model_configs import LLAMA
 
@@ -41,6 +44,24 @@ def test_a_model_and_an_accelerator_of_ones_own_are_predicted_with_wider_bands(p
     assert all(row["feasible"] for row in rows)
     own, usual = (row["itl_s_high"] / row["itl_s_low"] for row in rows)
     assert own > usual
+
+
+def test_a_token_of_some_sites_writes_nothing_that_is_of_none(asked, admin_user):
+    engineer = member(asked.site, "engineer")
+    for user in (engineer, admin_user):
+        token, secret = ApiToken.issue(user=user, name="narrow", read_only=False)
+        token.sites.set([asked.site])
+        program = APIClient()
+        program.credentials(HTTP_AUTHORIZATION=f"Token {secret}")
+        for address, body in (
+            (MODELS, {"name": "Mine", "config": LLAMA}),
+            (ACCELERATORS, {"name": "Our part", "facts": PART, "source": "data sheet"}),
+            ("/api/organisations/", {"slug": "north", "name": "North"}),
+        ):
+            answer = program.post(address, body, format="json")
+            assert answer.status_code == 403, address
+            assert "limited to some sites" in answer.json()["message"]
+    assert not Product.objects.filter(slug__in=["mine", "our-part"]).exists()
 
 
 def test_a_model_of_ones_own_is_brought_up_to_date_and_a_shipped_one_is_not_replaced(planner):

@@ -96,6 +96,39 @@ def test_an_organisations_owner_is_an_owner_of_its_sites(site, organisation):
         members.member_remove(membership=Membership.objects.get(user=owner), user=owner)
 
 
+def test_a_site_keeps_an_owner_whatever_it_belongs_to(site, organisation, client, admin_user):
+    owner = user_of("olga", "owner", organisation)
+    site.organisation = None
+    with pytest.raises(members.LastOwner, match="last owner of"):
+        services.site_update(site=site, user=owner)
+    client.force_login(owner)
+    edit = reverse("site-edit", args=[site.slug])
+    form = client.get(edit).context["form"]
+    typed = {name: form[name].value() for name in form.fields if form[name].value() is not None}
+    said = client.post(edit, typed | {"organisation": ""})
+    assert said.status_code == 200
+    assert "last owner of" in said.content.decode()
+    assert Site.objects.get(pk=site.pk).organisation == organisation
+    members.member_add(place=site, username="olga", role="owner", user=owner)
+    services.site_update(site=site, user=owner)
+    Membership.objects.filter(site=site).delete()
+    services.site_update(site=site, user=admin_user)  # who can mend it
+
+
+def test_an_owner_who_cannot_sign_in_is_none(site, organisation):
+    owner, gone = user_of("olga", "owner", site), user_of("gone", "owner", site)
+    members.member_add(place=organisation, username="gone", role="owner")
+    gone.is_active = False
+    gone.save()
+    own = Membership.objects.get(user=owner)
+    with pytest.raises(members.LastOwner):
+        members.member_update(membership=own, role="viewer", user=owner)
+    with pytest.raises(members.LastOwner):
+        members.member_remove(membership=own)
+    assert Membership.objects.get(pk=own.pk).role == "owner"
+    members.member_remove(membership=Membership.objects.get(user=gone, site=site), user=owner)
+
+
 def test_a_site_goes_into_an_organisation_of_its_owner_only(site, organisation):
     other = Organisation.objects.create(slug="south", name="South")
     planner, owner = user_of("paul", "planner", site), user_of("olga", "owner", site)

@@ -200,8 +200,25 @@ def test_groups_grant_roles_and_take_them_back(provider, client, settings):
     other = small_scenario("elsewhere")[0].site
     Membership.objects.create(user=user, site=other, role="planner")  # by hand: no group is written for it
     provider.claims["groups"] = []
+    Membership.objects.create(user=get_user_model().objects.create_user("paul"), organisation=north, role="owner")
     provider.sign_in(client)
-    assert [(m.place, m.role) for m in Membership.objects.all()] == [(other, "planner")]
+    assert [(m.place, m.role) for m in user.memberships.all()] == [(other, "planner")]
+
+
+@pytest.mark.parametrize("left", ["", "guests"])
+def test_groups_leave_a_place_its_last_owner(provider, client, settings, caplog, left):
+    north = Organisation.objects.create(slug="north", name="North")
+    settings.TWIN_OIDC_GROUPS = "chiefs=owner@organisation:north, guests=viewer@organisation:north"
+    provider.claims["groups"] = ["chiefs"]
+    provider.sign_in(client)
+    provider.claims["groups"] = [left]
+    assert provider.sign_in(client)[1] == "/runs/"
+    assert Membership.objects.get(organisation=north).role == "owner"
+    assert "olga stays owner of the organisation north" in caplog.text
+    paul = get_user_model().objects.create_user("paul")
+    Membership.objects.create(organisation=north, user=paul, role="owner")
+    provider.sign_in(client)
+    assert [m.role for m in Membership.objects.filter(user__username="olga")] == (["viewer"] if left else [])
 
 
 @pytest.mark.parametrize("text", ["ai", "ai=king@site:a", "ai=viewer", "ai=viewer@site:", "=viewer@site:a"])
