@@ -51,6 +51,7 @@ from twin.sweeps.solving import point_solve
 from twin.telemetry import making, store, studies
 from twin.telemetry.sources import source_save
 
+schemathesis.serializer.alias("application/x-protobuf", "application/octet-stream")  # sent as it is drawn
 SEQUENCES_FRAC = 0.25  # of the cases, at most
 #: What takes seconds where the layout is there: asked a few times only, else the solvers are measured.
 SLOW = ("/rankings/", "/repairs/", "/sensitivity/", "/drill/", "/sites/import/", "/verdict/")
