@@ -258,6 +258,10 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SPECTACULAR_SETTINGS = {
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "twin.api.sources.options_of_any_kind",
+    ],
     "TITLE": "AI-factory twin",
     "DESCRIPTION": "Describe AI factories, solve tokens, watts and kelvin together, compare layouts.",
     "VERSION": __version__,
