@@ -7,7 +7,7 @@ from rest_framework.response import Response
 
 from facility.api.drawing import MAX_VERSION
 from facility.api.known_fields import KnownFields
-from facility.api.schema import QuestionSchema, RefusalSchema
+from facility.api.schema import LayoutQuestionSchema, RefusalSchema
 from facility.api.serializers import FindingSerializer
 from twin.api.solved import SolvedView
 
@@ -120,7 +120,7 @@ class LayoutRemediesView(SolvedView):
 class RemedyPreviewView(SolvedView):
     """What the remedy of one finding would do."""
 
-    schema = QuestionSchema()
+    schema = LayoutQuestionSchema()
 
     @extend_schema(
         parameters=[PreviewQuestionSerializer], responses=PreviewSerializer, operation_id="layouts_remedies_preview"
