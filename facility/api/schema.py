@@ -34,7 +34,7 @@ REFUSALS = {
     "504": "The answer took too long; it was stopped.",
     "507": "The server's disk is full; nothing was changed.",
     "401": "No token, or an unknown one.",
-    "403": "Visible, but the caller may not change it; or the token is read-only.",
+    "403": "The caller may not read it, or may not change what is visible; or the token is read-only.",
     "404": "Not there, or not visible to the caller.",
     "422": "The layout cannot be solved as it is described; the sentence says what it lacks.",
     "409": "Somebody has changed the same object since the version named, and nothing was changed; or the same session "
@@ -63,6 +63,14 @@ class RefusalSchema(AutoSchema):
     def refusals(self) -> Iterable[str]:
         """Return the statuses of the refusals of this operation."""
         return READS if self.method == "GET" else CHANGES
+
+
+class GuardedReadSchema(RefusalSchema):
+    """Of what not everybody who is signed in may read."""
+
+    def refusals(self) -> Iterable[str]:
+        """Return the refusals of a read, and of a reader without the right."""
+        return (*READS, "403")
 
 
 class QuestionSchema(RefusalSchema):

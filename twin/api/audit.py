@@ -8,7 +8,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
 
 from facility.api.pagination import Pagination
-from facility.api.schema import RefusalSchema
+from facility.api.schema import GuardedReadSchema
 from facility.models import AuditEvent
 from twin.operations import audit
 
@@ -46,7 +46,7 @@ class AuditEventSerializer(serializers.Serializer):
 class AuditView(GenericAPIView):
     """Who changed what, newest first: all for administrators, of their own places for owners."""
 
-    schema = RefusalSchema()
+    schema = GuardedReadSchema()
     queryset = AuditEvent.objects.none()
     serializer_class = AuditEventSerializer
     pagination_class = Pagination
@@ -61,7 +61,7 @@ class AuditView(GenericAPIView):
 class AuditExportView(GenericAPIView):
     """The log as a file, CSV or JSON."""
 
-    schema = RefusalSchema()
+    schema = GuardedReadSchema()
     queryset = AuditEvent.objects.none()
     pagination_class = None
     filter_backends: tuple = ()

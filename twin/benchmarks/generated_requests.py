@@ -36,7 +36,18 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
-from facility.models import AirUnit, ApiToken, CpuServer, Fabric, FloorFeature, Layout, Membership, Product, Storage
+from facility.models import (
+    AirUnit,
+    ApiToken,
+    CpuServer,
+    Fabric,
+    FloorFeature,
+    Layout,
+    Membership,
+    Organisation,
+    Product,
+    Storage,
+)
 from twin.benchmarks.big_layout import big_layout
 from twin.benchmarks.measure import peak_bytes
 from twin.comparisons import sharing
@@ -308,7 +319,7 @@ def _connection_kept() -> Iterator[None]:
 
 
 def make_site() -> str:
-    """Make a hall with all that the API knows, two finished runs and a comparison; return a token of its planner."""
+    """Make a hall with all that the API knows, two finished runs and a comparison; return a token of its owner."""
     layout, scenario = big_layout(100, n_classes=2, slug="generated")
     hall = layout.halls.first()
     AirUnit.objects.create(layout=layout, hall=hall, name="A1", x_m=18, y_m=1)
@@ -317,18 +328,22 @@ def make_site() -> str:
     Fabric.objects.create(layout=layout, name="F1", leaf=leaf)
     Storage.objects.create(layout=layout, name="S1", product=Product.objects.filter(kind="storage").first())
     CpuServer.objects.create(layout=layout, name="C1", product=Product.objects.filter(kind="cpu_servers").first())
-    planner = get_user_model().objects.create_user("planner")
-    Membership.objects.create(site=layout.site, user=planner, role=Membership.Role.PLANNER)
+    owner = get_user_model().objects.create_user("owner")
+    layout.site.organisation = Organisation.objects.create(slug="owners", name="Owners")
+    layout.site.save()
+    Membership.objects.create(organisation=layout.site.organisation, user=owner, role=Membership.Role.OWNER)
+    reader = get_user_model().objects.create_user("reader")
+    Membership.objects.create(site=layout.site, user=reader, role=Membership.Role.VIEWER)
     runs = [execution.run_now(layout=layout, scenario=scenario) for _ in range(2)]
-    sharing.comparison_create(runs=runs, user=planner, name="Two runs")
+    sharing.comparison_create(runs=runs, user=owner, name="Two runs")
     broker = TelemetrySource(site=layout.site, name="Building", address="mqtts://broker.example.org")
     source_save(user=None, source=broker)
     price = {"object": "scenario", "field": "electricity_usd_per_kwh", "values": [0.05, 0.06]}
-    sweep = sweep_ask(layout=layout, scenario=scenario, axes=[price], user=planner)
+    sweep = sweep_ask(layout=layout, scenario=scenario, axes=[price], user=owner)
     for point_id in sweep.points.values_list("id", flat=True):
         point_solve(point_id)
     _answer_readings(layout, scenario)
-    _, secret = ApiToken.issue(user=planner, name="schema", read_only=False)
+    _, secret = ApiToken.issue(user=owner, name="schema", read_only=False)
     return secret
 
 
