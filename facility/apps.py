@@ -6,3 +6,13 @@ from django.apps import AppConfig
 class FacilityConfig(AppConfig):
     name = "facility"
     verbose_name = "Facility"
+
+    def ready(self) -> None:
+        from django.contrib.auth import get_user_model
+        from django.contrib.auth.models import Group
+
+        from facility.models import audited
+
+        audited.watch(get_user_model(), without=("last_login",), secret=("password",))
+        audited.watch(Group)
+        audited.watch_links()

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
+from django.db.models import signals
 from django.utils import timezone
 
 from facility.models.audited import Audited
@@ -97,3 +98,17 @@ class ApiToken(Audited):
         prefix, rest = secrets.token_hex(4), secrets.token_urlsafe(32)
         secret = f"{prefix}.{rest}"
         return cls.objects.create(prefix=prefix, digest=cls.digest_of(secret), **fields), secret
+
+
+def _tokens_of_site(sender, instance: Site, using: str, **_) -> None:
+    instance.its_tokens = list(ApiToken.objects.using(using).filter(sites=instance.pk).values_list("pk", flat=True))
+
+
+def _revoke_without_site(sender, instance: Site, using: str, **_) -> None:
+    """Revoke tokens whose last site has gone: without sites they would count for all that their users may see."""
+    for token in ApiToken.objects.using(using).filter(pk__in=instance.its_tokens, sites=None):
+        token.delete()
+
+
+signals.pre_delete.connect(_tokens_of_site, sender=Site)
+signals.post_delete.connect(_revoke_without_site, sender=Site)

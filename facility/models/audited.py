@@ -4,10 +4,11 @@ A model that inherits `Audited` is written down whatever the door and however ma
 own words (`told_fields`): never what is secret, nor what merely counts or ticks.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
-from django.conf import settings
+from django.apps import apps
 from django.db import connections, models, transaction
 from django.db.models import signals
 from django.utils import timezone
@@ -47,9 +48,6 @@ class AuditEvent(models.Model):
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.username} {self.action} {self.kind} {self.name}"
 
 
-USER_WITHOUT = ("password", "last_login")  # of Django's users, which inherit nothing of ours
-
-
 class AuditedQuerySet(models.QuerySet):
     """Rows whose changes at once are written down too."""
 
@@ -65,7 +63,7 @@ class AuditedQuerySet(models.QuerySet):
         """Change rows, each to values of its own, and write down those that differ."""
         rows, fields = tuple(objs), list(fields)
         plain = models.QuerySet(self.model, self.query.chain(), self._db, self._hints)
-        told = [name for name in told_fields(self.model) if name in fields or name.removesuffix("_id") in fields]
+        told = _among(fields, self.model)
         if not told or not rows:
             return plain.bulk_update(rows, fields, batch_size)
         with transaction.atomic(using=self.db, savepoint=False):
@@ -80,7 +78,7 @@ class AuditedQuerySet(models.QuerySet):
 
     def update(self, **kwargs) -> int:
         """Change rows and write down those that differ after it."""
-        told = [name for name in told_fields(self.model) if name in kwargs or name.removesuffix("_id") in kwargs]
+        told = _among(kwargs, self.model)
         if not told:
             return super().update(**kwargs)
         with transaction.atomic(using=self.db, savepoint=False):
@@ -96,15 +94,26 @@ class AuditedQuerySet(models.QuerySet):
 
     update.alters_data = True  # templates must not call it
 
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete rows; each writes itself down by a signal, or here where it is too wide to be read for one."""
+        with transaction.atomic(using=self.db, savepoint=False):
+            if not self.model.AUDIT_DELETED:
+                _write_gone(self.order_by(), self.db)
+            return super().delete()
+
+    delete.alters_data = True
+    delete.queryset_only = True
+
 
 class Audited(models.Model):
     """A row whose changes are written down."""
 
     AUDIT_WITHOUT: ClassVar[tuple[str, ...]] = ()  # fields that are secret, or tick by themselves
+    AUDIT_SECRET: ClassVar[tuple[str, ...]] = ()  # fields of which is told that they changed, never what they hold
     AUDIT_ONLY: ClassVar[tuple[str, ...]] = ()  # the only fields that are told, of wide rows that workers fill
     AUDIT_PEOPLE: ClassVar[tuple[str, ...]] = ()  # fields that are told where people change them, not workers
     AUDIT_BULK: ClassVar[bool] = True  # False: many at once come from files of ours only
-    AUDIT_DELETED: ClassVar[bool] = True  # False: rows too wide to be read when what holds them is deleted
+    AUDIT_DELETED: ClassVar[bool] = True  # False: too wide to be read whole when it, or what holds it, is deleted
 
     objects = AuditedQuerySet.as_manager()
 
@@ -113,26 +122,38 @@ class Audited(models.Model):
 
     def save_base(self, *args, **kwargs) -> None:
         """Save the row and write down what differs, in one transaction."""
-        if kwargs.get("raw"):
-            super().save_base(*args, **kwargs)
-            return
-        using, only = kwargs.get("using") or "default", kwargs.get("update_fields")
+        _save(self, super().save_base, *args, **kwargs)
+
+    def delete(self, *args, **kwargs) -> tuple[int, dict[str, int]]:
+        """Delete the row and write down what it was, in one transaction."""
+        using = kwargs.get("using") or self._state.db or "default"
         with transaction.atomic(using=using, savepoint=False):
-            before = None if self._state.adding else stored_values(self, using)
-            super().save_base(*args, **kwargs)
-            after = values_of(self)
-            if before is not None and only is not None:
-                named = set(only)
-                after = {n: v for n, v in after.items() if n in named or n.removesuffix("_id") in named}
-            action = AuditEvent.Action.CREATED if before is None else AuditEvent.Action.CHANGED
-            write(action, [(self, before or {}, after)], using)
+            if not self.AUDIT_DELETED:
+                _write_gone(type(self)._base_manager.using(using).filter(pk=self.pk), using)
+            return super().delete(*args, **kwargs)
+
+
+def _save(row: models.Model, save: Callable[..., None], *args, **kwargs) -> None:
+    using, only = kwargs.get("using") or "default", kwargs.get("update_fields")
+    if kwargs.get("raw") or (only is not None and not _among(only, type(row))):
+        save(*args, **kwargs)
+        return
+    with transaction.atomic(using=using, savepoint=False):
+        before = None if row._state.adding else stored_values(row, using)
+        save(*args, **kwargs)
+        after = values_of(row)
+        if before is not None and only is not None:
+            after = {name: after[name] for name in _among(only, type(row)) if name in after}
+        action = AuditEvent.Action.CREATED if before is None else AuditEvent.Action.CHANGED
+        write(action, [(row, before or {}, after)], using)
 
 
 def told_fields(model: type[models.Model]) -> list[str]:
     """Return the columns of a model that are written down: none that is binary, secret or ticks by itself."""
-    without, only = getattr(model, "AUDIT_WITHOUT", USER_WITHOUT), getattr(model, "AUDIT_ONLY", ())
+    only = _said(model, "AUDIT_ONLY")
+    without = {*_said(model, "AUDIT_WITHOUT"), *_said(model, "AUDIT_SECRET")}
     if acting.door() == "worker":
-        without = (*without, *getattr(model, "AUDIT_PEOPLE", ()))
+        without.update(_said(model, "AUDIT_PEOPLE"))
     return [
         field.attname
         for field in model._meta.concrete_fields
@@ -142,21 +163,36 @@ def told_fields(model: type[models.Model]) -> list[str]:
     ]
 
 
+def _said(model: type[models.Model], name: str) -> tuple[str, ...]:
+    return getattr(model, name, ())
+
+
+def _compared_fields(model: type[models.Model]) -> list[str]:
+    """Return the columns whose changes are written down: those that are told, and those that are secret."""
+    return [*told_fields(model), *_said(model, "AUDIT_SECRET")]
+
+
+def _among(names: Iterable[str], model: type[models.Model]) -> list[str]:
+    """Return the compared columns that are named, by column or by field."""
+    named = set(names)
+    return [name for name in _compared_fields(model) if name in named or name.removesuffix("_id") in named]
+
+
 def heavy_fields(model: type[models.Model]) -> list[str]:
-    """Return the columns that are not told: they stay in the database where a row is read to be written down."""
-    told = set(told_fields(model))
-    return [field.name for field in model._meta.concrete_fields if not field.primary_key and field.attname not in told]
+    """Return the columns that stay in the database where a row is read to be written down."""
+    read = set(_compared_fields(model))
+    return [field.name for field in model._meta.concrete_fields if not field.primary_key and field.attname not in read]
 
 
 def values_of(row: models.Model) -> dict[str, Any]:
-    """Return the told values of a row."""
+    """Return what is compared of a row."""
     unread = row.get_deferred_fields()
-    return {name: getattr(row, name) for name in told_fields(type(row)) if name not in unread}
+    return {name: getattr(row, name) for name in _compared_fields(type(row)) if name not in unread}
 
 
 def stored_values(row: models.Model, using: str) -> dict[str, Any] | None:
-    """Return the told values as the database has them, or None where it has no such row."""
-    return type(row)._base_manager.using(using).filter(pk=row.pk).values(*told_fields(type(row))).first()
+    """Return what is compared as the database has it, or None where it has no such row."""
+    return type(row)._base_manager.using(using).filter(pk=row.pk).values(*_compared_fields(type(row))).first()
 
 
 def write(
@@ -170,6 +206,9 @@ def write(
             if not names:
                 continue
             before, after = {n: before.get(n) for n in names}, {n: after[n] for n in names}
+        secret = _said(type(row), "AUDIT_SECRET")
+        if action != AuditEvent.Action.CHANGED:
+            before, after = ({n: v for n, v in values.items() if n not in secret} for values in (before, after))
         site, organisation = place_of(row, places)
         events.append(
             AuditEvent(
@@ -185,8 +224,8 @@ def write(
                 kind=str(row._meta.verbose_name)[:60],
                 number=str(row.pk)[:40],
                 name=str(row)[:200],
-                before={name: _plain(row, name, value) for name, value in before.items()},
-                after={name: _plain(row, name, value) for name, value in after.items()},
+                before={n: _hidden(v, "set") if n in secret else _plain(row, n, v) for n, v in before.items()},
+                after={n: _hidden(v, "set anew") if n in secret else _plain(row, n, v) for n, v in after.items()},
             )
         )
     if events:
@@ -235,41 +274,71 @@ def _plain(row: models.Model, name: str, value: Any) -> Any:
         return value
     if hasattr(value, "resolve_expression"):
         return str(value)
-    if name == "password":  # "set", "set anew"
-        return value
+    if isinstance(value, bytes | memoryview):  # a secret
+        return bytes(value)
     field = row._meta.get_field(name)
     value = (field.target_field if field.is_relation else field).to_python(value)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
+def _hidden(value: Any, word: str) -> str:
+    return word if value else "none"
+
+
+def _links_of(field: models.ManyToManyField, using: str, **rows: Any) -> dict[Any, list]:
+    """Return the sorted keys that rows point to by a field, by key of the row."""
+    own, other = f"{field.m2m_field_name()}_id", f"{field.m2m_reverse_field_name()}_id"
+    found: dict[Any, list] = {}
+    for key, linked in field.remote_field.through._base_manager.using(using).filter(**rows).values_list(own, other):
+        found.setdefault(key, []).append(linked if isinstance(linked, int) else str(linked))
+    return {key: sorted(linked) for key, linked in found.items()}
+
+
+def _linked(sender, instance, action: str, reverse: bool, model, pk_set, using: str, *, field, **_) -> None:
+    """Write down which rows a row points to, before and after, whichever of both was told of the other."""
+    own, other = field.m2m_field_name(), field.m2m_reverse_field_name()
+    if action.startswith("pre_"):
+        keys = {instance.pk} if not reverse else pk_set
+        if keys is None:  # of all that point to it
+            keys = set(_links_of(field, using, **{other: instance.pk}))
+        instance.audited_links = {key: [] for key in keys} | _links_of(field, using, **{f"{own}__in": keys})
+        return
+    before = instance.__dict__.pop("audited_links")
+    after = _links_of(field, using, **{f"{own}__in": list(before)})
+    rows = field.model._base_manager.using(using).filter(pk__in=before).defer(*heavy_fields(field.model))
+    changes = [(row, {field.name: before[row.pk]}, {field.name: after.get(row.pk, [])}) for row in rows]
+    write(AuditEvent.Action.CHANGED, changes, using)
+
+
 def _deleted(sender, instance, using: str, **_) -> None:
-    write(AuditEvent.Action.DELETED, [(instance, values_of(instance), {})], using)
+    """Write down a row that goes, what pointed to it, and what goes with it but is too wide for a signal of its own."""
+    before = values_of(instance)
+    for field in sender._meta.many_to_many:
+        before[field.name] = _links_of(field, using, **{field.m2m_field_name(): instance.pk}).get(instance.pk, [])
+    write(AuditEvent.Action.DELETED, [(instance, before, {})], using)
+    for relation in sender._meta.related_objects:
+        holder = relation.related_model
+        if relation.many_to_many and _is_watched(holder):
+            field = relation.field
+            keys = list(_links_of(field, using, **{field.m2m_reverse_field_name(): instance.pk}))
+            had = _links_of(field, using, **{f"{field.m2m_field_name()}__in": keys})
+            rows = holder._base_manager.using(using).filter(pk__in=had).defer(*heavy_fields(holder))
+            gone = instance.pk if isinstance(instance.pk, int) else str(instance.pk)
+            left = {key: [link for link in links if link != gone] for key, links in had.items()}
+            changes = [(row, {field.name: had[row.pk]}, {field.name: left[row.pk]}) for row in rows]
+            write(AuditEvent.Action.CHANGED, changes, using)
+        elif relation.on_delete is models.CASCADE and not getattr(holder, "AUDIT_DELETED", True):
+            _write_gone(holder._base_manager.using(using).filter(**{relation.field.name: instance.pk}), using)
 
 
-def _user_read(sender, instance, raw: bool, using: str, **_) -> None:
-    if not raw:
-        row = None if instance._state.adding else sender._base_manager.using(using).filter(pk=instance.pk).first()
-        instance.audited_before = None if row is None else values_of(row) | {"password": row.password}
-
-
-def _user_saved(sender, instance, raw: bool, using: str, update_fields, **_) -> None:
-    if raw or set(update_fields or ()) == {"last_login"}:
-        return
-    before = instance.audited_before
-    if before is None:
-        write(AuditEvent.Action.CREATED, [(instance, {}, values_of(instance))], using)
-        return
-    after, old = values_of(instance), before.pop("password")
-    if old != instance.password:  # that it changed, never what it is
-        before["password"], after["password"] = "set", "set anew"
-    write(AuditEvent.Action.CHANGED, [(instance, before, after)], using)
-
-
-def _sites_of_token(sender, instance, action: str, pk_set, using: str, **_) -> None:
-    if action in ("post_add", "post_remove"):
-        sites = sorted(pk_set)
-        before, after = ({}, {"sites": sites}) if action == "post_add" else ({"sites": sites}, {})
-        write(AuditEvent.Action.CHANGED, [(instance, before, after | {"sites": after.get("sites", [])})], using)
+def _write_gone(rows: models.QuerySet, using: str) -> None:
+    """Write down wide rows that go, by what is told of them; once, though layout and scenario go together."""
+    light = list(rows.defer(*heavy_fields(rows.model)))
+    known = AuditEvent.objects.using(using).filter(action=AuditEvent.Action.DELETED)
+    kind, numbers = str(rows.model._meta.verbose_name)[:60], [str(row.pk) for row in light]
+    told = set(known.filter(kind=kind, number__in=numbers).values_list("number", flat=True))
+    changes = [(row, values_of(row), {}) for row in light if str(row.pk) not in told]
+    write(AuditEvent.Action.DELETED, changes, using)
 
 
 def _prepared(sender: type[models.Model], **_) -> None:
@@ -279,7 +348,25 @@ def _prepared(sender: type[models.Model], **_) -> None:
 
 
 signals.class_prepared.connect(_prepared)
-signals.pre_save.connect(_user_read, sender=settings.AUTH_USER_MODEL)
-signals.post_save.connect(_user_saved, sender=settings.AUTH_USER_MODEL)
-signals.pre_delete.connect(_deleted, sender=settings.AUTH_USER_MODEL)
-signals.m2m_changed.connect(_sites_of_token, sender="facility.ApiToken_sites")
+
+
+def watch(model: Any, *, without: tuple[str, ...] = (), secret: tuple[str, ...] = ()) -> None:
+    """Have changes of another package's model, which inherits nothing of ours, written down as those of `Audited`."""
+    save_base = model.save_base
+    model.AUDIT_WITHOUT, model.AUDIT_SECRET, model.AUDIT_BULK, model.AUDIT_DELETED = without, secret, True, True
+    model.save_base = lambda self, *args, **kwargs: _save(self, partial(save_base, self), *args, **kwargs)
+    for manager in model._meta.managers:
+        manager._queryset_class = AuditedQuerySet
+    signals.pre_delete.connect(_deleted, sender=model)
+
+
+def watch_links() -> None:
+    """Have changes of what audited rows point to written down: groups of users, permissions, sites of tokens."""
+    for model in filter(_is_watched, apps.get_models()):
+        for field in model._meta.many_to_many:
+            handler = partial(_linked, field=field)
+            signals.m2m_changed.connect(handler, sender=field.remote_field.through, weak=False)
+
+
+def _is_watched(model: type[models.Model]) -> bool:
+    return hasattr(model, "AUDIT_WITHOUT")

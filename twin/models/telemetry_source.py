@@ -13,6 +13,7 @@ class TelemetrySource(Audited):
     """Another machine that sends readings of a site, or is asked for them."""
 
     AUDIT_WITHOUT = ("metadata",)
+    AUDIT_SECRET = ("secret",)
 
     class Kind(models.TextChoices):
         MQTT = "mqtt", "MQTT broker (DSX Exchange)"

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 from django.db import DatabaseError, connection, models, transaction
 from django.urls import reverse
@@ -18,7 +19,7 @@ from facility.models.audited import Audited, told_fields
 from facility.tokens import token_issue
 from tests.api.conftest import caller
 from tests.small_run import done_run, small_scenario
-from twin.models import Run, TelemetrySource
+from twin.models import Run, Study, TelemetrySource
 from twin.telemetry.sources import source_save
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +72,7 @@ def test_no_secret_is_told():
         if issubclass(model, Audited) or model is get_user_model():
             assert not [name for name in told_fields(model) if name.endswith(secret)]
             assert not [f for f in told_fields(model) if isinstance(model._meta.get_field(f), models.BinaryField)]
+            assert not set(told_fields(model)) & set(model.AUDIT_SECRET)
 
 
 def test_a_change_by_the_api_names_who_by_which_token_from_what_to_what(layout):
@@ -157,11 +159,110 @@ def test_secrets_are_not_in_it_and_that_they_changed_is(layout, settings):
     token, secret = token_issue(user=admin, name="t", sites=[layout.site])
     source = TelemetrySource(site=layout.site, name="Building", address="mqtts://broker.example.org")
     source_save(user=admin, source=source, password="sealed-word-3")
+    source_save(user=admin, source=source, password="sealed-word-4")
+    get_user_model().objects.filter(pk=admin.pk).update(password="hash-5")
     written = json.dumps([row[2:] for row in told()])
     for word in ("first-word", "second-word", "sealed-word", secret, token.digest, admin.password):
         assert word not in written
-    assert ("changed", "user", "boss", {"password": "set"}, {"password": "set anew"}) in told()
+    assert told().count(("changed", "user", "boss", {"password": "set"}, {"password": "set anew"})) == 2
+    assert ("changed", "telemetry source", "Building", {"secret": "set"}, {"secret": "set anew"}) in told()
     assert [row[4] for row in told() if row[1] == "API token"][-1] == {"sites": [layout.site_id]}
+
+
+def test_rights_of_users_are_told_whichever_way_they_are_given_or_taken():
+    user = get_user_model().objects.create_user("olga")
+    group, right = Group.objects.create(name="planners"), Permission.objects.order_by("pk").first()
+    had, none = {"groups": [group.pk]}, {"groups": []}
+    forget()
+    user.groups.add(group)
+    user.groups.clear()
+    group.user_set.add(user)
+    user.user_permissions.set([right])
+    group.permissions.add(right)
+    get_user_model().objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
+    user.refresh_from_db()
+    user.is_active = False
+    user.save()
+    group.delete()
+    assert told() == [
+        ("changed", "user", "olga", none, had),
+        ("changed", "user", "olga", had, none),
+        ("changed", "user", "olga", none, had),
+        ("changed", "user", "olga", {"user_permissions": []}, {"user_permissions": [right.pk]}),
+        ("changed", "group", "planners", {"permissions": []}, {"permissions": [right.pk]}),
+        (
+            "changed",
+            "user",
+            "olga",
+            {"is_superuser": False, "is_staff": False},
+            {"is_superuser": True, "is_staff": True},
+        ),
+        ("changed", "user", "olga", {"is_active": True}, {"is_active": False}),
+        ("deleted", "group", "planners", {"name": "planners", "permissions": [right.pk]}, {}),
+        ("changed", "user", "olga", had, none),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_user_is_not_changed_where_it_cannot_be_written_down(monkeypatch):
+    user = get_user_model().objects.create_user("olga")
+    group = Group.objects.create(name="planners")
+
+    def full(*_) -> None:
+        raise DatabaseError("the disk is full")
+
+    monkeypatch.setattr("facility.models.audited._insert", full)
+    user.is_superuser = True
+    for act in (
+        user.save,
+        lambda: get_user_model().objects.filter(pk=user.pk).update(is_superuser=True),
+        lambda: get_user_model().objects.create_user("eve"),
+        user.delete,
+        lambda: user.groups.add(group),
+    ):
+        with pytest.raises(DatabaseError, match="disk is full"):
+            act()
+    assert list(get_user_model().objects.values_list("username", "is_superuser")) == [("olga", False)]
+    assert not user.groups.exists()
+
+
+def test_signing_in_is_no_change(client, admin_user):
+    forget()
+    client.force_login(admin_user)
+    assert told() == []
+
+
+def test_runs_studies_and_sweeps_that_go_with_their_layout_are_told_once(layout):
+    scenario = layout.site.scenarios.get()
+    run = done_run(layout, scenario)
+    study = Study.objects.create(layout=layout, scenario=scenario, kind="advice")
+    forget()
+    layout.site.delete()  # with layout and scenario, each of which takes them along
+    gone = {(row[1], row[2]): row[3] for row in told() if row[0] == "deleted"}
+    assert len(gone) == sum(row[0] == "deleted" for row in told())
+    assert gone["run", str(run)]["status"] == "done"
+    assert ("study", str(study)) in gone
+
+
+def test_a_run_deleted_by_itself_is_told_once(layout):
+    run, other = (Run.objects.create(layout=layout, scenario=layout.site.scenarios.get()) for _ in range(2))
+    forget()
+    Run.objects.filter(pk=run.pk).delete()
+    other.delete()
+    assert [(row[0], row[1]) for row in told()] == [("deleted", "run")] * 2
+
+
+def test_a_token_whose_last_site_goes_is_revoked_instead_of_counting_for_all(layout):
+    other = small_scenario("elsewhere")[0]
+    user = get_user_model().objects.create_superuser("boss")
+    for name, sites in (("one", [layout.site]), ("two", [layout.site, other.site]), ("all", [])):
+        ApiToken.issue(user=user, name=name)[0].sites.set(sites)
+    forget()
+    layout.site.delete()
+    assert set(ApiToken.objects.values_list("name", flat=True)) == {"two", "all"}
+    assert [row[0] for row in told() if row[1] == "API token"] == ["changed", "changed", "deleted"]
+    Site.objects.all().delete()
+    assert set(ApiToken.objects.values_list("name", flat=True)) == {"all"}
 
 
 def test_a_run_is_asked_and_cancelled_by_people_and_its_progress_is_not_told(layout):
@@ -180,15 +281,31 @@ def test_the_database_refuses_to_change_or_drop_what_was_written_down(layout):
     layout.name = "Other"
     layout.save()
     guard = import_module("facility.migrations.0022_audit_log")
+    of_inserts = import_module("facility.migrations.0024_audit_log_is_not_replaced")
+    columns = [field.column for field in AuditEvent._meta.concrete_fields]
+    values = ", ".join("'nobody'" if name == "username" else f'"{name}"' for name in columns)
+    named = ", ".join(f'"{name}"' for name in columns)
+    replace, unless = (
+        ("INSERT OR REPLACE INTO", "")
+        if connection.vendor == "sqlite"
+        else ("INSERT INTO", " ON CONFLICT (id) DO UPDATE SET username = 'nobody'")
+    )
+    replaced = f"{replace} facility_auditevent ({named}) SELECT {values} FROM facility_auditevent{unless}"
     with transaction.atomic():
         guard.protect(None, SimpleNamespace(connection=connection))
-        for act in (lambda: AuditEvent.objects.update(username="nobody"), AuditEvent.objects.all().delete):
+        of_inserts.protect(None, SimpleNamespace(connection=connection, execute=connection.cursor().execute))
+        for act in (
+            lambda: AuditEvent.objects.update(username="nobody"),
+            AuditEvent.objects.all().delete,
+            lambda: connection.cursor().execute(replaced),
+        ):
             with pytest.raises(DatabaseError, match="only added to"), transaction.atomic():
                 act()
         assert AuditEvent.objects.count() == 1
         layout.name = "Another"
         layout.save()
         assert AuditEvent.objects.count() == 2
+        assert not AuditEvent.objects.filter(username="nobody").exists()
         guard.unprotect(None, SimpleNamespace(connection=connection))
 
 
