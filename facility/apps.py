@@ -12,7 +12,10 @@ class FacilityConfig(AppConfig):
         from django.contrib.auth.models import Group
 
         from facility.models import audited
+        from facility.user_names import check_user_name
 
+        # Where every door looks; not among the arguments of the field, which are Django's.
+        get_user_model()._meta.get_field("username").validators.append(check_user_name)
         audited.watch(get_user_model(), without=("last_login",), secret=("password",))
         audited.watch(Group)
         audited.watch_links()

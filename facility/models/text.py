@@ -14,6 +14,7 @@ HIDDEN = {
     "\u061c",
     "\u2060",
     "\ufeff",
+    *"\u115f\u1160\u3164\uffa0",  # Hangul fillers, which count as letters
     *map(chr, range(0x202A, 0x202F)),
     *map(chr, range(0x2066, 0x206A)),
 }

@@ -154,6 +154,16 @@ def test_a_name_that_is_taken_is_not_taken_over(provider, client):
     assert "may no longer sign in" in provider.sign_in(client)[2]
 
 
+@pytest.mark.parametrize("name", ["Olga", "ｏlga", "оlga", "ОLGA"])  # the last two begin in Cyrillic
+def test_a_name_that_looks_like_a_users_signs_nobody_in(provider, client, name):
+    get_user_model().objects.create_superuser("olga")
+    provider.claims["preferred_username"] = provider.about["preferred_username"] = name
+    _, address, page = provider.sign_in(client)
+    assert address == reverse("login")
+    assert "looks like olga" in page or "mixes letters of Cyrillic and Latin" in page
+    assert get_user_model().objects.count() == 1
+
+
 def test_the_provider_speaks_of_whom_it_signed(provider, client):
     provider.about["sub"] = "u-2"
     assert "somebody else" in provider.sign_in(client)[2]
