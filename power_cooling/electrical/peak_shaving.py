@@ -33,6 +33,7 @@ class Shaved:
 
     grid_w: FloatArray
     stored_j: FloatArray  # at the end of each step, of the energy that is not in reserve
+    loss_w: FloatArray  # of charging
     peak_w: float  # no step of the grid is above it
 
 
@@ -87,17 +88,40 @@ def _holds(load: list[float], peak_w: float, battery: PeakBattery, step_s: float
 
 
 def _followed(load: list[float], peak_w: float, battery: PeakBattery, step_s: float) -> Shaved:
-    power, whole, efficiency = battery.power_w, battery.energy_j, battery.efficiency_frac
-    stored, grid_w, stored_j = whole, [], []
+    stored, grid_w, stored_j, loss_w = battery.energy_j, [], [], []
     for watts in load:
-        above = watts - peak_w
-        if above > 0:
-            given = min(above, power, stored / step_s)
-            stored -= given * step_s
-            grid_w.append(watts - given)
-        else:
-            taken = min(-above, power, (whole - stored) / (step_s * efficiency))
-            stored += taken * step_s * efficiency
-            grid_w.append(watts + taken)
+        grid, stored, loss = follow_peak(watts, peak_w, stored, battery, step_s)
+        grid_w.append(grid)
         stored_j.append(stored)
-    return Shaved(np.array(grid_w), np.array(stored_j), max(grid_w))
+        loss_w.append(loss)
+    return Shaved(np.array(grid_w), np.array(stored_j), np.array(loss_w), max(grid_w))
+
+
+def follow_peak(
+    load_w: float, peak_w: float, stored_j: float, battery: PeakBattery, step_s: float = 3600.0
+) -> tuple[float, float, float]:
+    """Return what the grid gives in one step [W], what is stored after it [J] and what charging loses [W].
+
+    The battery gives what is above the peak, as far as its power and what is stored go, and takes up what is below it.
+
+    Parameters
+    ----------
+    load_w, peak_w : float
+        Of the site, and what the grid is held to [W].
+    stored_j : float
+        At the beginning of the step, beyond the reserve [J].
+    battery : PeakBattery
+    step_s : float
+        Length of the step [s].
+    """
+    above = load_w - peak_w
+    if above > 0:
+        given = min(above, battery.power_w, stored_j / step_s)
+        return load_w - given, stored_j - given * step_s, 0.0
+    room_w = (battery.energy_j - stored_j) / (step_s * battery.efficiency_frac)
+    taken = max(min(-above, battery.power_w, room_w), 0.0)
+    return (
+        load_w + taken,
+        stored_j + taken * step_s * battery.efficiency_frac,
+        taken * (1.0 - battery.efficiency_frac),
+    )

@@ -66,6 +66,8 @@ def size_fabric(
 
     Leaves have their ports split between hosts and spine in the stated proportion [1]_. Rails have leaves of their own.
     Where a spine switch has fewer ports than there are leaves, a third tier joins the spines, as a folded Clos.
+    The highest watts of a switch are those with transceivers in its ports, its typical ones are without [2]_: of the
+    transceivers the highest watts add those at the hosts' ends, the typical ones all.
 
     Parameters
     ----------
@@ -77,6 +79,7 @@ def size_fabric(
     References
     ----------
     .. [1] C. Leiserson, *Fat-Trees*, IEEE Trans. Computers C-34 (1985); NVIDIA DGX SuperPOD reference architecture.
+    .. [2] NVIDIA QM9700 user manual: 747 W with passive cables, at most 1720 W with active ones.
     """
     host_ports = ceil(n_accelerators * fabric.ports_per_accelerator - 1e-9)
     ports, rate = _ports(leaf)
@@ -96,7 +99,10 @@ def size_fabric(
             uplinks *= 2
     n_cables = host_ports + uplinks
     n_optics = 2 * n_cables if optics else 0
-    bought = ((leaf, n_leaves), (spine, n_spines), (optics, n_optics), (cable, n_cables))
+    switches = ((leaf, n_leaves), (spine, n_spines))
+    bought = (*switches, (optics, n_optics), (cable, n_cables))
+    most_w = sum(n * float(product.get("max_power_w") or 0.0) for product, n in (*switches, (optics, host_ports)))
+    typical_w = sum(n * float(product.get("typical_power_w") or 0.0) for product, n in bought)
     return SizedFabric(
         fabric.name,
         fabric.purpose,
@@ -106,8 +112,8 @@ def size_fabric(
         tiers if host_ports else 0,
         n_cables,
         n_optics,
-        sum(n * float(product.get("max_power_w") or 0.0) for product, n in bought),
-        sum(n * float(product.get("typical_power_w") or 0.0) for product, n in bought),
+        most_w,
+        min(typical_w, most_w),
         sum(n * float(product.get("price_estimate_usd") or 0.0) for product, n in bought),
         tuple(
             name

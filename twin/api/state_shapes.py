@@ -165,6 +165,9 @@ class TotalsSerializer(serializers.Serializer):
     """The site's figures, an entry for each hour."""
 
     meter_power_w = numbers()
+    grid_power_w = numbers(help_text="Of the meter's: from the grid.")
+    onsite_power_w = numbers(help_text="From sources that run all year, and from standby ones that have the load.")
+    battery_power_w = numbers(help_text="From batteries that shave peaks, below zero while they charge.")
     it_power_w = numbers()
     cooling_power_w = numbers()
     loss_w = serializers.DictField(child=numbers(), help_text="What is neither accelerators nor servers, by part.")

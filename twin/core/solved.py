@@ -18,7 +18,7 @@ from twin.core.inputs.pools import Pool
 Progress = Callable[[str, float], None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Described:
     """A layout under a scenario as the solvers read it. Weather and the pools' demand are those of some hours."""
 

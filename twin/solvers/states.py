@@ -210,7 +210,10 @@ class Diagram(Answered, states.DiagramView):
                 for row in hour_rows(steady)
             ],
             "figures": [
-                [{"name": name, "label": label, "text": text} for name, label, text in diagrams.figures(readings, hour)]
+                [
+                    {"name": name, "label": label, "text": text}
+                    for name, label, text in diagrams.figures(readings, hour, steady.inputs)
+                ]
                 for hour in range(len(hours))
             ],
             "nodes": [

@@ -52,7 +52,7 @@ def checks(data: Path) -> Iterator[Check]:  # noqa: ARG001 published figures are
         "of the systems",
         "bills of material of clusters: 10 to 15 % for switches, optics and cables",
     )
-    network_w = sized[-1].typical_power_w  # highest watts of a switch hold transceivers, which are counted apart
+    network_w = sized[-1].typical_power_w
     share = network_w / (network_w + SUPERPOD[-1][0] * system["typical_power_w"])
     note = (
         "650 Group: about 5 % of AI sites; SemiAnalysis 2024: a tenth with storage; ours is the compute fabric, typical"

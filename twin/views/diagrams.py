@@ -16,6 +16,9 @@ from facility.views.lookup import visible_layout_or_404
 from twin.core.diagrams.readings import Readings
 from twin.core.diagrams.schematic import Node, Reading, Schematic
 from twin.core.diagrams.symbols import Symbol, symbol, unsolved, weather_text, wires
+from twin.core.inputs.feed_ratings import is_shaving, prime_feeds
+from twin.core.inputs.layout import LayoutInputs
+from twin.core.solve.dispatch import supply_text
 from twin.core.solve.object_states import object_tables, totals
 from twin.core.solve.steady import hour_rows, solve_steady
 from twin.core.text.numbers import quantity_text
@@ -25,9 +28,12 @@ from twin.views import asked
 from twin.views.asked import BadQuestion
 
 PART_SLUGS = {"cdu": "cdus", "feed": "power-feeds", "plant": "cooling-plants", "hall": "halls"}
+#: Where the power comes from: said where it is not all from the grid.
+SUPPLY = {"grid_power_w": "From the grid", "onsite_power_w": "On site", "battery_power_w": "From batteries"}
 #: Figures above a drawing: name of the total, label, unit.
 FIGURES = (
     ("meter_power_w", "At the meter", "W"),
+    *((name, label, "W") for name, label in SUPPLY.items()),
     ("it_power_w", "IT", "W"),
     ("cooling_power_w", "Cooling", "W"),
     ("pue", "PUE", ""),
@@ -135,7 +141,8 @@ def shown_context(answer: Answer, drawing: Schematic, kind: DiagramKind, href: C
         "wires": wires(drawing, symbols),
         "hour": hour | {"text": weather_text(hour)},
         "n_hours": answer.steady.inputs.weather.n_hours,
-        "figures": figures(readings, 0),
+        "figures": figures(readings, 0, answer.steady.inputs),
+        "supply": supply_text(answer.steady),
         "tables": [table(readings, name, href) for name in kind.tables],
     }
 
@@ -166,12 +173,24 @@ def object_address(layout: Layout, may_change: bool, kind: str, ids: tuple[int, 
     return reverse("layout-detail", args=here) if kind == "racks" else ""
 
 
-def figures(readings, hour: int) -> list[tuple[str, str, str]]:
+def figures(readings, hour: int, inputs: LayoutInputs) -> list[tuple[str, str, str]]:
     """Return the site's figures at an hour as (name, label, text)."""
+    told = supply_told(inputs)
     return [
         (name, label, quantity_text(readings.value(Reading("totals", (), name, unit), hour), unit))
         for name, label, unit in FIGURES
+        if name in told or name not in SUPPLY
     ]
+
+
+def supply_told(inputs: LayoutInputs) -> set[str]:
+    """Return which figures of `SUPPLY` a layout has: none where all its power is from the grid."""
+    has = {
+        "onsite_power_w": bool(prime_feeds(inputs.feeds)),
+        "battery_power_w": any(is_shaving(feed) for feed in inputs.feeds),
+    }
+    told = {name for name, described in has.items() if described}
+    return {"grid_power_w", *told} if told else told
 
 
 def table(readings, name: str, href: Callable) -> dict[str, Any]:

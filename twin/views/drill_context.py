@@ -13,16 +13,19 @@ from twin.core.diagrams.schematic import Node, Reading, Schematic, Square
 from twin.core.diagrams.symbols import Symbol, symbol, weather_text, wires
 from twin.core.drill.drill import AFTER, BEFORE, Drill
 from twin.core.drill.outages import Choice, Key
+from twin.core.solve.dispatch import supply_text
 from twin.core.solve.object_states import object_tables, totals
 from twin.core.solve.steady import hour_rows
 from twin.core.text.numbers import delta_kind, delta_text, quantity_text
 from twin.floor.drill_plan import HallDrawing, Place, count_text
+from twin.views.diagrams import SUPPLY, supply_told
 
 #: Name of the total, label, unit, which way is better.
 FIGURES = (
     ("output_tokens_per_s", "Output tokens", "tok/s", "higher"),
     ("ttft_p95_s", "TTFT, p95", "s", "lower"),
     ("meter_power_w", "At the meter", "W", ""),
+    *((name, label, "W", "") for name, label in SUPPLY.items()),
     ("it_power_w", "IT power", "W", ""),
     ("cooling_power_w", "Cooling power", "W", "lower"),
     ("pue", "PUE", "", "lower"),
@@ -147,7 +150,8 @@ def result(shown: ShownDrill) -> dict[str, Any]:
         "n_hours": drill.steady.inputs.weather.n_hours,
         "parts": list(choice.parts.values()),
         "none": shown.address(Choice(choice.parts)),
-        "figures": [figure(shown, *columns) for columns in FIGURES],
+        "figures": [figure(shown, *columns) for columns in FIGURES if is_told(shown, columns[0])],
+        "supply": supply_text(drill.steady),
         "converged": drill.steady.coupled.report.converged,
         "message": drill.steady.coupled.report.message,
     }
@@ -166,6 +170,14 @@ def chosen(shown: ShownDrill) -> list[dict[str, Any]]:
         }
         for key, units in choice.out.items()
     ]
+
+
+def is_told(shown: ShownDrill, name: str) -> bool:
+    """Return whether a figure is worth a line: where power comes from is, unless it is the grid before and after."""
+    told = supply_told(shown.drill.steady.inputs)
+    if any(shown.total("onsite_power_w", when) for when in (BEFORE, AFTER)):
+        told |= {"grid_power_w", "onsite_power_w"}
+    return name in told or name not in SUPPLY
 
 
 def figure(shown: ShownDrill, name: str, label: str, unit: str, better: str) -> dict[str, str]:

@@ -29,8 +29,16 @@ def test_losses_are_taken_from_the_grid_and_recharging_makes_no_peak():
     charged = np.maximum(shaved.grid_w - load, 0).sum() * 3600
     given = np.maximum(load - shaved.grid_w, 0).sum() * 3600
     assert given - charged * 0.8 == pytest.approx(6 * KWH - shaved.stored_j[-1], abs=1.0)
+    assert shaved.loss_w.min() >= 0
+    assert shaved.loss_w.sum() * 3600 == pytest.approx(0.2 * charged)
     assert shaved.stored_j.min() >= 0
     assert shaved.stored_j.max() <= 6 * KWH * (1 + 1e-12)
+
+
+def test_what_is_taken_out_of_store_for_good_is_no_negative_loss():
+    shaved = shave_peaks(np.array([5e3, 10e3]), PeakBattery(5e3, 2 * KWH, 0.8))
+    assert shaved.grid_w.mean() < 7.5e3
+    assert shaved.loss_w.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("battery", [PeakBattery(0.0, KWH), PeakBattery(1e3, 0.0)])

@@ -59,7 +59,18 @@ def test_fast_ports_are_split_and_both_ends_of_a_cable_have_optics():
     # 72 of 144 ports down, two hosts on each: 144 on a leaf; 288 a rail are two leaves.
     assert (sized.n_leaves, sized.n_spines) == (8, 4)
     assert sized.n_optics == 2 * (1152 + 576)
-    assert sized.max_power_w == 12 * 4500 + sized.n_optics * 17
+
+
+def test_transceivers_in_a_switch_are_in_its_highest_watts_once():
+    # 747 W with passive cables and 64 transceivers of 15 W are nearly its stated 1,720 W with active ones.
+    bare, full = (size_fabric(row(), 127 * 8, QM9700, QM9700, optics, {}) for optics in ({}, DR4))
+    assert full.max_power_w == 48 * 1720 + 1016 * 17  # beside those at the hosts' ends
+    assert bare.typical_power_w == 48 * 747
+    assert full.typical_power_w == 48 * 747 + full.n_optics * 15
+    assert full.typical_power_w < full.max_power_w
+    # A sheet whose typical watts with transceivers are above its highest ones: no network draws more than it is rated.
+    crowded = size_fabric(row(rails=4), 1152, Q3400, Q3400, DR4, {})
+    assert crowded.typical_power_w == crowded.max_power_w == 12 * 4500 + 1152 * 17
 
 
 def test_oversubscription_saves_spines_and_bandwidth():

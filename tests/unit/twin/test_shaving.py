@@ -59,6 +59,8 @@ def test_a_battery_lowers_the_peak_its_charge_and_the_bill(years):
     assert lost_j > 0
     given_j = np.maximum(shaved.power.meter_power_w - supplied.grid_w, 0).sum() * 3600
     assert lost_j == pytest.approx(given_j * (1 / 0.87 - 1), rel=0.02)
+    taken_j = np.maximum(supplied.grid_w - shaved.power.meter_power_w, 0).sum() * 3600
+    assert supplied.battery_loss_w * 8760 * 3600 == pytest.approx(0.13 * taken_j)
     used, prices, _ = money(shaved, served_in(shaved))
     row = generation.shaving_row(supplied, prices.demand_charge_usd_per_kw_month)
     used_before, _, _ = money(none, served_in(none))

@@ -23,7 +23,7 @@ from twin.core.diagrams.schematic import (
     block,
     cut,
 )
-from twin.core.inputs.feed_ratings import PRIME, standby_generators
+from twin.core.inputs.feed_ratings import PRIME, is_shaving, standby_generators
 from twin.core.text.numbers import quantity_text
 
 ROW_HEIGHT, ROW_WIDTH, RACKS_WIDTH = 26.0, 396.0, 250.0
@@ -350,7 +350,8 @@ def _feed_block(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed
     limit = _limit_w(feed)
     lines: list[tuple[str, tuple[Reading, ...]]] = [("{}", (power,))]
     lines.append((f"{{}} of {quantity_text(limit, 'W')}", (load,)) if limit else ("no rating stated", ()))
-    lines.append(("loss {}", (Reading("feeds", ids, "loss_w", "W"),)))
+    third = ("charge {}", "charge_frac", "%") if is_shaving(feed) else ("loss {}", "loss_w", "W")
+    lines.append((third[0], (Reading("feeds", ids, *third[1:]),)))
     units = [(f"{feed.name} unit {i + 1}", f"feed:{feed.id}") for i in range(feed.n_units)]
     return block(
         branch.key,
@@ -457,6 +458,8 @@ def _note(feed: DrawnFeed, partners: Mapping[str, list[DrawnFeed]]) -> str:
         text += f", {feed.product}"
     if feed.kind == "generator" and feed.operation == PRIME:
         text += "; generates all year"
+    if is_shaving(feed):
+        text += "; shaves peaks, below zero while it charges"
     others = [partner.name for partner in partners.get(feed.redundancy_group, ()) if partner.id != feed.id]
     if others:
         text += f"; {feed.redundancy} with {', '.join(others[:4])}"

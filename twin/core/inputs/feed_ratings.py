@@ -56,6 +56,11 @@ def prime_feeds(feeds: Sequence[FeedT]) -> list[FeedT]:
     return [feed for feed in feeds if feed.kind == "generator" and feed.operation == PRIME]
 
 
+def is_shaving(feed: Feed) -> bool:
+    """Return whether a feed is a battery that lowers the highest power from the grid."""
+    return feed.kind == "bess" and feed.operation == SHAVING
+
+
 def parallel_utilities(feeds: Sequence[Feed]) -> dict[int, str]:
     """Return the utility that each prime generator runs beside: of its redundancy group, else the first there is.
 

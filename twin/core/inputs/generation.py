@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from power_cooling.electrical.peak_shaving import PeakBattery
 from power_cooling.electrical.sources import PrimeSource, idle_fuel_frac
-from twin.core.inputs.feed_ratings import SHAVING, parallel_utilities, prime_feeds, rating_w
+from twin.core.inputs.feed_ratings import is_shaving, parallel_utilities, prime_feeds, rating_w
 from twin.core.inputs.layout import LayoutInputs, ProductSheet
 
 #: Efficiency at half load over that at rating where a sheet states none, by what turns the fuel: gas engines lose 8 to
@@ -90,7 +90,7 @@ def shaving_battery(inputs: LayoutInputs) -> ShavingBattery | None:
 
     Their round-trip efficiency is the mean over what they hold beyond their reserves.
     """
-    rows = [feed for feed in inputs.feeds if feed.kind == "bess" and feed.operation == SHAVING]
+    rows = [feed for feed in inputs.feeds if is_shaving(feed)]
     if not rows:
         return None
     sheets = [inputs.facts(feed.product_id) for feed in rows]

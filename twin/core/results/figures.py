@@ -19,6 +19,7 @@ from twin.core.inputs.admission import DEGRADE, QUEUE, Admission, queue, refuse
 from twin.core.inputs.demand import ASSUMED_PEAK_LOAD
 from twin.core.inputs.design_hour import design_text
 from twin.core.inputs.feeds import provisioned_w, rack_feeds
+from twin.core.inputs.generation import prime_movers, shaving_battery
 from twin.core.inputs.layout import LayoutInputs, WeatherInputs
 from twin.core.inputs.pools import Pool
 from twin.core.inputs.storage import CACHE, SHARED
@@ -118,7 +119,7 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         figures={name: _plain(value) for name, value in figures.items()},
         bands=bands(year, served, figures, spent),
         details=details,
-        series={name: values.astype(np.float32) for name, values in hourly_series(solved, served, supplied).items()},
+        series={name: values.astype(np.float32) for name, values in hourly_series(solved, served).items()},
         racks=rack_arrays(solved, served),
     )
 
@@ -846,10 +847,11 @@ def served_band_frac(year: Year, served: Served) -> tuple[float, float]:
     return min(ends[0], 1.0), max(ends[1], 1.0)
 
 
-def hourly_series(solved: Solved, served: Served, supplied: generation.Supply) -> dict[str, FloatArray]:
+def hourly_series(solved: Solved, served: Served) -> dict[str, FloatArray]:
     """Return the hourly series of `twin.core.figures_of_merit.SERIES` by name, each of shape (n_hours,).
 
-    Those of on-site generation and of batteries that shave peaks only where there are some.
+    Every hour has everything in service. Those of on-site generation and of batteries that shave peaks only where there
+    are some.
     """
     c, weather = solved.coupled, solved.weather
     accelerators = np.array([pool.n_accelerators for pool in solved.pools], dtype=float)
@@ -881,12 +883,12 @@ def hourly_series(solved: Solved, served: Served, supplied: generation.Supply) -
         "clock_frac": c.pool_clock_frac.min(axis=1) if solved.pools else np.ones(weather.n_elements),
         "economiser_frac": np.divide(free_w, heat_w, out=np.ones(heat_w.size), where=heat_w > 0),
     }
-    sources, battery = supplied.sources, supplied.battery
-    if sources or battery:
+    prime, battery = prime_movers(solved.inputs), shaving_battery(solved.inputs)
+    if prime or battery:
+        supplied = generation.in_service(solved, year_of(solved).power)
         series["grid_power_w"] = supplied.grid_w
-    if sources:
-        series["onsite_power_w"] = np.sum([source.power_w for source in sources], axis=0)
-        series["fuel_power_w"] = np.sum([source.fuel_w for source in sources], axis=0)
+    if prime:
+        series["onsite_power_w"], series["fuel_power_w"] = supplied.onsite_w, supplied.fuel_w
     if battery is not None and supplied.shaved is not None:
         reserve_j = battery.energy_j - battery.battery.energy_j
         series["battery_charge_frac"] = (reserve_j + supplied.shaved.stored_j) / battery.energy_j

@@ -1,6 +1,11 @@
-"""What on-site sources generate over a year: energy, fuel, cost and carbon of each, and what is left for the grid."""
+"""What on-site sources generate in an hour and over a year: energy, fuel, cost and carbon, and what the grid is left.
 
-from dataclasses import dataclass
+`given_by` dispatches any hours: those of a year, on average over what is out of service, and single ones, with what is
+known to be out (`twin.core.solve.dispatch`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +17,7 @@ from power_cooling.site_facts.prices import unit_price_usd
 from twin.core.failures.components import Component, components
 from twin.core.inputs.generation import PrimeMover, ShavingBattery, prime_movers, shaving_battery
 from twin.core.results.details import GenerationRow, ShavingRow
-from twin.core.solved import Described, Year
+from twin.core.solved import Described, HourlyPower, Year
 
 NOTHING_FRAC = 1e-9  # of the site's power: what rounding leaves of an island's
 NEGLIGIBLE = 1e-6  # of a year, 30 s, that so many units are out
@@ -28,34 +33,57 @@ class Generated:
     one_out_w: FloatArray  # what it gives with one unit out: what the grid must stand ready for
 
 
-def generated(year: Year) -> list[Generated]:
-    """Return what each source that runs all year gives in each hour, in the order of the description.
+def given_by(
+    year: Described, movers: Sequence[PrimeMover], source_power_w: FloatArray, chances: Sequence[FloatArray]
+) -> list[Generated]:
+    """Return what each source that runs all year gives in some hours, in the order of the description.
 
-    Beside a utility units that are out leave their part to the grid, weighted by how often so many are; an island has
-    no one to leave it to: what it cannot serve is in the availability, and the fuel is that of the whole load.
+    Beside a utility units that are out leave their part to the grid; an island has no one to leave it to: what it
+    cannot serve is shed by the solver, and the fuel is that of the whole load. A source that runs beside a utility
+    carries all that is transferred to it when the utility is lost.
+
+    Parameters
+    ----------
+    year : Described
+    movers : sequence of PrimeMover
+    source_power_w : ndarray, shape (n_hours, n_sources)
+        Of the solved hours, in the order of `FeedTree.roots`; what runs beside a utility is in the utility's.
+    chances : sequence of ndarray
+        Of each mover, the probability of 0, 1 … units out: shape (n,) for all hours or (n_hours, n) for each.
     """
-    movers = prime_movers(year.inputs)
-    if not movers:
-        return []
     tree = year.feeds.tree
     root_of = {tree.names[node]: k for k, node in enumerate(tree.roots)}
-    out_of = {component.name: component for component in _prime_components(year)}
-    left_w = year.power.source_power_w.copy()  # of each source, what is not yet given
+    left_w = source_power_w.copy()  # of each source, what is not yet given
     left_one_out_w = left_w.copy()  # likewise with one unit of each out
     found = []
-    for mover in movers:
+    for mover, chance in zip(movers, chances, strict=True):
         k = root_of[mover.utility or mover.name]
-        chance = np.ones(1) if mover.source.is_island else out_of[mover.name].units_out_pmf()
+        transferred_w = np.zeros(left_w.shape[0]) if mover.utility is None else source_power_w[:, root_of[mover.name]]
+        alone = replace(mover.source, is_island=True)
         power_w, fuel_w = np.zeros(left_w.shape[0]), np.zeros(left_w.shape[0])
-        for n_out in np.flatnonzero(chance > NEGLIGIBLE):
+        for n_out in np.flatnonzero(chance.reshape(-1, chance.shape[-1]).max(axis=0) > NEGLIGIBLE):
             given, burnt = prime_power_w(left_w[:, k], mover.source, int(n_out))
-            power_w += chance[n_out] * given
-            fuel_w += chance[n_out] * burnt
+            power_w += chance[..., n_out] * given
+            fuel_w += chance[..., n_out] * burnt
+            if np.any(transferred_w > 0):
+                given, burnt = prime_power_w(transferred_w, alone, int(n_out))
+                power_w += chance[..., n_out] * given
+                fuel_w += chance[..., n_out] * burnt
         one_out_w, _ = prime_power_w(left_one_out_w[:, k], mover.source, 0 if mover.source.is_island else 1)
         left_w[:, k] = np.maximum(left_w[:, k] - power_w, 0.0)
         left_one_out_w[:, k] = np.maximum(left_one_out_w[:, k] - one_out_w, 0.0)
         found.append(Generated(mover, power_w, fuel_w, one_out_w))
     return found
+
+
+def generated(year: Year) -> list[Generated]:
+    """Return what each source that runs all year gives in each hour of it, on average over what is out of service."""
+    movers = prime_movers(year.inputs)
+    if not movers:
+        return []
+    out_of = {component.name: component for component in _prime_components(year)}
+    chances = [np.ones(1) if m.source.is_island else out_of[m.name].units_out_pmf() for m in movers]
+    return given_by(year, movers, year.power.source_power_w, chances)
 
 
 def _prime_components(year: Described) -> list[Component]:
@@ -78,20 +106,55 @@ class Supply:
 def supply(year: Year) -> Supply:
     """Return what on-site sources give in each hour, what batteries shave off, and what is left for the grid."""
     sources, battery = generated(year), shaving_battery(year.inputs)
-    grid_w, held_w = _left_w(year, sources, one_out=False), _left_w(year, sources, one_out=True)
+    meter_w = year.power.meter_power_w
+    grid_w = left_w(meter_w, [source.power_w for source in sources])
+    held_w = left_w(meter_w, [source.one_out_w for source in sources])
     if battery is None:
         return Supply(sources, grid_w, held_w, peak_before_w=float(held_w.max()))
-    step_s = HOURS_PER_YEAR / year.weather.n_elements * 3600.0
-    shaved, held = shave_peaks(grid_w, battery.battery, step_s), shave_peaks(held_w, battery.battery, step_s)
-    loss_w = float(shaved.grid_w.mean() - grid_w.mean())
+    shaved, held = (shave_peaks(watts, battery.battery, step_s(year)) for watts in (grid_w, held_w))
+    loss_w = float(shaved.loss_w.mean())
     return Supply(sources, shaved.grid_w, held.grid_w, battery, shaved, float(held_w.max()), loss_w)
 
 
-def _left_w(year: Year, sources: list[Generated], *, one_out: bool) -> FloatArray:
-    """Return what sources leave to the grid in each hour [W]: on average, or with one unit of each out."""
-    given = sum((source.one_out_w if one_out else source.power_w) for source in sources)
-    left = year.power.meter_power_w - given
-    return np.where(left > NOTHING_FRAC * year.power.meter_power_w, left, 0.0)
+@dataclass(frozen=True, slots=True, eq=False)
+class InService:
+    """Where a year's power comes from in hours in which nothing is out of service. Arrays have shape (n_hours,)."""
+
+    onsite_w: FloatArray
+    fuel_w: FloatArray
+    grid_w: FloatArray
+    shaved: Shaved | None  # None without batteries that shave peaks
+
+    def stored_j(self, battery: ShavingBattery) -> FloatArray:
+        """Return what batteries have beyond their reserve when each hour begins [J]; they begin the year full."""
+        after_j = np.zeros(0) if self.shaved is None else self.shaved.stored_j[:-1]
+        return np.concatenate([[battery.battery.energy_j], after_j])
+
+
+def in_service(year: Described, power: HourlyPower) -> InService:
+    """Return where a year's power comes from in hours in which nothing is out of service, as a drawing shows them."""
+    movers, battery = prime_movers(year.inputs), shaving_battery(year.inputs)
+    given = given_by(year, movers, power.source_power_w, [np.ones(1)] * len(movers))
+    grid_w = left_w(power.meter_power_w, [source.power_w for source in given])
+    shaved = None if battery is None else shave_peaks(grid_w, battery.battery, step_s(year))
+    none = np.zeros(grid_w.shape)
+    return InService(
+        onsite_w=sum((source.power_w for source in given), none),
+        fuel_w=sum((source.fuel_w for source in given), none),
+        grid_w=grid_w if shaved is None else shaved.grid_w,
+        shaved=shaved,
+    )
+
+
+def step_s(year: Described) -> float:
+    """Return how long each hour of a year stands for [s]."""
+    return HOURS_PER_YEAR / year.weather.n_elements * 3600.0
+
+
+def left_w(meter_w: FloatArray, given_w: Sequence[FloatArray]) -> FloatArray:
+    """Return what sources leave to the grid in each hour [W]."""
+    left = meter_w - sum(given_w)
+    return np.where(left > NOTHING_FRAC * meter_w, left, 0.0)
 
 
 def carbon_kg_per_kwh(year: Year, supplied: Supply) -> FloatArray:

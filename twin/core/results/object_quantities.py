@@ -71,6 +71,7 @@ QUANTITIES: Mapping[str, tuple[ObjectQuantity, ...]] = {
         Q("power_w", "Power carried", "W", "power_limit_w", "lower"),
         Q("load_frac", "Load", "%", "load_limit_frac", "lower"),
         Q("loss_w", "Loss", "W", "", "lower"),
+        Q("charge_frac", "Charge left", "%"),
         Q("voltage_drop_frac", "Voltage drop from the source or UPS", "%", "voltage_drop_limit_frac", "lower"),
     ),
     "halls": (

@@ -93,6 +93,25 @@ def instant_answer(year: Described) -> Answer:
 
 def estimated_year(year: Described) -> tuple[Year, Steady]:
     """Return the year estimated from a few hours, and these, solved."""
+    power, steady = _estimated_power(year)
+    load = loads(year)
+    availability_frac, losses = single_failures(year, load, np.nan_to_num(steady.coupled.feed_load_w).max(axis=0))
+    estimated = Year(
+        **{entry.name: getattr(year, entry.name) for entry in fields(Described)},
+        load_frac=load,
+        power=power,
+        availability_frac=availability_frac,
+        serving_losses=losses,
+    )
+    return estimated, steady
+
+
+def estimated_power(year: Described) -> HourlyPower:
+    """Return the power of a year's hours, estimated from a few of them."""
+    return _estimated_power(year)[0]
+
+
+def _estimated_power(year: Described) -> tuple[HourlyPower, Steady]:
     space = hour_space(year)
     steady = solve_steady(year, space.solved.tolist(), keep_racks=False)
     known = _columns(steady.coupled)
@@ -102,16 +121,7 @@ def estimated_year(year: Described) -> tuple[Year, Steady]:
     busiest = np.setdiff1d(busiest, space.solved)
     if busiest.size:
         everywhere[busiest] = _columns(solve_steady(year, busiest.tolist(), keep_racks=False).coupled)
-    load = loads(year)
-    availability_frac, losses = single_failures(year, load, np.nan_to_num(steady.coupled.feed_load_w).max(axis=0))
-    estimated = Year(
-        **{entry.name: getattr(year, entry.name) for entry in fields(Described)},
-        load_frac=load,
-        power=_hourly_power(everywhere, year.feeds.tree.roots.size, load.shape[1]),
-        availability_frac=availability_frac,
-        serving_losses=losses,
-    )
-    return estimated, steady
+    return _hourly_power(everywhere, year.feeds.tree.roots.size, len(year.pools)), steady
 
 
 def _columns(solved: CoupledResult) -> FloatArray:

@@ -19,6 +19,7 @@ from twin.core.inputs.voltages import feed_voltages
 from twin.core.results.figures import power_by_part_w
 from twin.core.results.latency import mixture_quantile
 from twin.core.results.object_quantities import MOST_DROP_FRAC, OVER, QUANTITIES, ObjectTable
+from twin.core.solve.dispatch import dispatch, units_failed
 from twin.core.solve.steady import Steady
 
 BoolArray = NDArray[np.bool_]
@@ -37,11 +38,14 @@ def object_tables(steady: Steady) -> dict[str, ObjectTable]:
 
 def totals(steady: Steady) -> dict[str, Any]:
     """Return the site's figures per hour, arrays of shape (n_hours,), and the power by what draws it."""
-    c, served = steady.coupled, steady.served
+    c, served, sources = steady.coupled, steady.served, dispatch(steady)
     tokens = np.where(np.isnan(c.meter_power_w), np.nan, served.output_tokens_per_s)
     possible = served.servable_per_s @ served.output_per_request
     return {
         "meter_power_w": c.meter_power_w,
+        "grid_power_w": sources.grid_w,
+        "onsite_power_w": sources.onsite_w,
+        "battery_power_w": sources.battery_w,
         "it_power_w": c.it_power_w,
         "output_tokens_per_s": tokens,
         "offered_tokens_per_s": served.offered_per_s @ served.output_per_request,
@@ -266,23 +270,24 @@ def _cdus_running(steady: Steady) -> BoolArray:
 def _feeds(steady: Steady) -> ObjectTable:
     tree, inputs = steady.feeds.tree, steady.inputs
     node = np.array([tree.index(feed.name) for feed in inputs.feeds])
-    n = steady.coupled.meter_power_w.size
-    failed = np.zeros((n, tree.n_nodes), dtype=np.int64)
-    if steady.failures is not None and steady.failures.feed_units_failed is not None:
-        failed = np.asarray(steady.failures.feed_units_failed)
+    failed = units_failed(steady)
     live = live_nodes(tree, failed)
     rating = running_w(tree, failed) * live
     carried = steady.coupled.feed_load_w
     square = np.divide(tree.square_loss_frac, rating, out=np.zeros(rating.shape), where=rating > 0)
     # the formula of `electrical.feed_losses`, from the load that it handed up
     loss = tree.no_load_loss_frac * rating + tree.proportional_loss_frac * np.abs(carried) + square * carried**2
+    sources = dispatch(steady)
+    own_w = tree.rating_w * (tree.units - failed) * live  # of a source, without what runs beside it
+    power_w = np.where(sources.gives, sources.feed_w, carried[:, node])
     values = {
-        "power_w": carried[:, node],
-        "load_frac": np.nan_to_num(_over(carried, rating))[:, node],
+        "power_w": power_w,
+        "load_frac": np.nan_to_num(_over(np.abs(power_w), np.where(sources.gives, own_w[:, node], rating[:, node]))),
         "loss_w": np.where(live, loss, 0.0)[:, node],
+        "charge_frac": sources.charge_frac,
         "voltage_drop_frac": 1 - feed_voltages(inputs, _drawn_w(tree, carried, np.where(live, loss, 0.0))[:, node]),
     }
-    installed = tree.installed_w[node]
+    installed = np.where(sources.gives, (tree.rating_w * tree.units)[node], tree.installed_w[node])
     limits = {
         "power_limit_w": installed,
         "load_limit_frac": np.ones(node.size),

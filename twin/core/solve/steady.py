@@ -46,6 +46,7 @@ class Steady(Described):
     coupled: CoupledResult
     out: tuple[tuple[Outage, ...], ...]  # per hour
     failures: Failures | None
+    of: Described  # the whole year that the hours are of
 
     @property
     def served(self) -> Served:
@@ -147,6 +148,7 @@ def solve_steady(
         coupled=coupled,
         out=states,
         failures=failures,
+        of=year,
     )
 
 
