@@ -24,8 +24,9 @@ def entry_among(catalogue: Mapping[str, Entry], kind: str, name: str) -> Entry:
     """Return the entry that a name means: its id, its name or its repository, without regard to case and dashes.
 
     A model's name that goes on after an entry's means that entry only where the network is the same
-    (Qwen3-30B-A3B-Instruct-2507). Distilled, quantised and vision variants are other models. Other kinds take any name
-    that goes on; the longest entry's counts.
+    (Qwen3-30B-A3B-Instruct-2507). Distilled, quantised and vision variants are other models. Other kinds take a name
+    that goes on after a whole word (an L40 is no L4); the longest entry's counts. An accelerator's name may say less
+    than the entry's (H200, or as its driver has it, NVIDIA H100 80GB HBM3) where no other entry is called so.
 
     Raises
     ------
@@ -49,13 +50,20 @@ def entry_among(catalogue: Mapping[str, Entry], kind: str, name: str) -> Entry:
             if "".join(known) == "".join(wanted):
                 return entry
             if kind != "models":
-                if "".join(wanted).startswith("".join(known)):
+                if _begins(known, wanted):
                     begins.append((len("".join(known)), entry, []))
                 continue
             while len(known) > 1 and re.fullmatch(STAGE, known[-1]):
                 known = known[:-1]
             if wanted[: len(known)] == known:
                 begins.append((len(known), entry, wanted[len(known) :]))
+    if not begins and kind == "accelerators" and wanted:
+        called = [entry for entry in catalogue.values() if _says_less(wanted, entry)]
+        if len(called) == 1:
+            return called[0]
+        if called:
+            forms = " or ".join(sorted(str(entry["id"]) for entry in called))
+            raise ValueError(f"{name!r} is more than one accelerator; name {forms}")
     if not begins:
         raise NoSuchEntry(f"no entry {name!r} under {kind}; there are {', '.join(sorted(catalogue))}")
     _, entry, rest = max(begins, key=lambda found: found[0])
@@ -69,6 +77,23 @@ def entry_among(catalogue: Mapping[str, Entry], kind: str, name: str) -> Entry:
             f"{name!r} is not {entry['id']}: {word!r} names another network; load its own config.json to serve it"
         )
     return entry
+
+
+def _begins(known: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Return whether a name goes on after an entry's, whatever its dashes: after a word, or a word's letters."""
+    rest, own = "".join(wanted), "".join(known)
+    if not rest.startswith(own):
+        return False
+    ends = {sum(map(len, wanted[: i + 1])) for i in range(len(wanted))}
+    return len(own) in ends or (own[-1].isalpha() and rest[len(own)].isdigit())
+
+
+def _says_less(wanted: Sequence[str], entry: Entry) -> bool:
+    """Return whether a name gives an accelerator's first word and nothing but words of it, memory included."""
+    own = _words(str(entry.get("id", "")))
+    memory = f"{float(entry.get('hbm_bytes') or 0.0) / 1e9:.0f} GB {entry.get('memory_type') or ''}"
+    words = {*own, *_words(f"{entry.get('name', '')} {memory}")}
+    return wanted[0] == own[0] and words.issuperset(_words(re.sub(r"(\d)(?=gb\b)", r"\1 ", " ".join(wanted))))
 
 
 def with_ids(

@@ -38,3 +38,44 @@ def test_releases_of_the_same_network_are_its_entry(name, meant):
 def test_variants_with_another_network_are_not(name, words):
     with pytest.raises(ValueError, match=words):
         entry_named("models", name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("H200", "h200-sxm"),
+        ("B300", "b300-sxm"),
+        ("H20", "h20-sxm"),
+        # as the driver names them
+        ("NVIDIA H100 80GB HBM3", "h100-sxm"),
+        ("NVIDIA A100-SXM4-80GB", "a100-sxm-80gb"),
+        ("NVIDIA A100 80GB PCIe", "a100-pcie-80gb"),
+        ("NVIDIA B200", "b200-sxm"),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "rtx-pro-6000"),
+        ("AMD Instinct MI355X", "mi355x"),
+        # as submissions and runners do
+        ("H200-SXM-141GB-CTS", "h200-sxm"),
+        ("H100-SXM-80GB", "h100-sxm"),
+        ("GB200 NVL72", "gb200"),
+        ("L40S", "l40s"),
+    ],
+)
+def test_an_accelerators_name_may_say_less_than_its_entrys(name, meant):
+    assert entry_named("accelerators", name)["id"] == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("H100", "more than one accelerator; name h100-pcie or h100-sxm"),
+        ("H200 NVL", "no entry"),
+        ("H20-3e", "no entry"),
+        ("NVIDIA A100-SXM4-40GB", "no entry"),
+        ("L40", "no entry"),  # began with L4's name, and was taken for it
+        ("A4000", "no entry"),
+        ("NVIDIA", "no entry"),
+    ],
+)
+def test_another_board_is_not_the_entry_that_it_is_called_like(name, words):
+    with pytest.raises(ValueError, match=words):
+        entry_named("accelerators", name)
