@@ -35,6 +35,12 @@ LONGEST_FIRST = ("slow", "browser", "compiled")  # markers of the files that pro
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
+@pytest.hookimpl(optionalhook=True)  # a bare pytest does without pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes test: one more than cores, for many wait for browsers, brokers and databases."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with files of slow tests, so that none is left to one process at the end; skip what cannot run, visibly."""

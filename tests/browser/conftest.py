@@ -10,11 +10,14 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import expect
 
+from facility import members
 from facility import services as facility_services
-from facility.models import Layout, Rack
+from facility.models import Layout, Organisation, Rack
+from tests.browser.filled_run import finished
 from tests.small_run import small_scenario
 from tests.small_site import new_rack, product
-from twin.models import Scenario
+from twin.comparisons import sharing
+from twin.models import Run, Scenario
 
 
 @pytest.fixture
@@ -63,3 +66,71 @@ def solvable(planner, layout) -> Layout:
     warm.force_login(planner)
     assert warm.get(reverse("layout-drill", args=[layout.site.slug, layout.slug])).status_code == 200
     return layout
+
+
+@pytest.fixture
+def addresses(layout, scenario, signed_in) -> list[str]:
+    """Return the address of every kind of page."""
+    # The drawing board asks for its answer by itself; solving has tests of its own.
+    signed_in.route("**/answer/?*", lambda route: route.fulfill(json={}))
+    copy = scenario.site.layouts.exclude(pk=layout.pk).get()
+    runs = [finished(one, scenario) for one in (layout, copy)]
+    kept = sharing.comparison_create(runs=runs, user=get_user_model().objects.get(username="planner"), name="Which?")
+    failed = Run.objects.create(layout=layout, scenario=scenario)
+    Run.objects.filter(pk=failed.pk).update(status="failed", message="Nothing fits.", finished_at=runs[0].finished_at)
+    here = [layout.site.slug, layout.slug]
+    north = Organisation.objects.create(slug="north", name="North")
+    for place in (north, layout.site):
+        members.member_add(place=place, username="planner", role="owner")
+    rack = Rack.objects.filter(hall__layout=layout).first()
+    return [
+        reverse("site-list"),
+        reverse("site-new"),
+        reverse("site-detail", args=here[:1]),
+        reverse("site-edit", args=here[:1]),
+        reverse("site-members", args=here[:1]),
+        reverse("organisation-list"),
+        reverse("organisation-members", args=["north"]),
+        reverse("account"),
+        reverse("account-details"),
+        reverse("audit"),
+        reverse("site-telemetry", args=here[:1]),
+        reverse("telemetry-upload", args=here[:1]),
+        reverse("weather-upload", args=here[:1]),
+        reverse("scenario-edit", args=[here[0], scenario.slug]),
+        reverse("layout-new", args=here[:1]),
+        reverse("layout-detail", args=here),
+        reverse("layout-draw", args=here),
+        reverse("layout-one-line", args=here),
+        reverse("layout-loop", args=here),
+        reverse("layout-drill", args=here),
+        reverse("layout-drill", args=here) + f"?out=cdu:{layout.cdus.first().pk}:1",
+        reverse("layout-drill-list", args=here),
+        reverse("layout-edit", args=here),
+        reverse("layout-3d", args=here),
+        reverse("layout-findings", args=here),
+        reverse("bill-of-materials", args=here),
+        *(reverse("part-list", args=[*here, kind]) for kind in ("halls", "racks", "power-feeds", "floor-features")),
+        reverse("rack-row", args=here),
+        reverse("rack-detail", args=[*here, rack.pk]),
+        reverse("cdu-detail", args=[*here, layout.cdus.first().pk]),
+        reverse("part-edit", args=[*here, "racks", rack.pk]),
+        reverse("part-delete", args=[*here, "racks", rack.pk]),
+        reverse("run-list"),
+        reverse("run-detail", args=[runs[0].id]),
+        reverse("run-detail", args=[failed.id]),
+        reverse("compare"),
+        reverse("compare") + f"?runs={runs[0].id},{runs[1].id}",
+        reverse("comparison-shared", args=[kept.token]),
+        reverse("shared-comparisons"),
+        reverse("catalogue"),
+        reverse("catalogue-kind", args=["systems"]),
+        reverse("product", args=["systems", "dgx-gb200-nvl72"]),
+        reverse("validation"),
+        reverse("guide"),
+        reverse("glossary"),
+        reverse("run-report", args=[runs[0].id]),
+        reverse("compare-report") + f"?runs={runs[0].id},{runs[1].id}",
+        reverse("serving"),
+        reverse("serving-claims"),
+    ]

@@ -11,7 +11,8 @@ from playwright.sync_api import expect
 
 from facility import services as facility_services
 from facility.models import Membership, Rack
-from tests.browser.test_craft import finished, serious
+from tests.browser.filled_run import finished
+from tests.browser.test_access import serious
 from tests.small_run import small_scenario
 from tests.small_site import new_rack
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from django.db import transaction
 from django.test import Client
 
 from facility.models import Layout, Membership
+from tests.processes import Home, descendants, is_alive
 from tests.shipped import CATALOGUE, SAMPLES, load_shipped
 from tests.small_run import small_scenario
 from twin.models import Scenario
@@ -77,3 +79,21 @@ def services(monkeypatch) -> Iterator[dict[str, str]]:
     if left := list(keys.scan_iter(f"{prefix}*")):
         keys.delete(*left)
     keys.close()
+
+
+@pytest.fixture
+def new_home(tmp_path) -> Iterator[Callable[..., Home]]:
+    homes = []
+
+    def make(n_runs: int, **environment: str) -> Home:
+        homes.append(Home(tmp_path, n_runs, **environment))
+        return homes[-1]
+
+    yield make
+    for home in homes:
+        left = [process.pid for process in home.processes if process.poll() is None]
+        for pid in {child for parent in left for child in descendants(parent)} | set(left):
+            if is_alive(pid):
+                os.kill(pid, signal.SIGKILL)
+        for process in home.processes:
+            process.wait()
