@@ -13,6 +13,7 @@ from twin import counters, log_ids
 
 API = "/api/"
 METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}  # any other word is the visitor's
+PAGE_METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 logger = logging.getLogger(__name__)
 requests = logging.getLogger("twin.requests")
 
@@ -91,6 +92,19 @@ class BoundedBody:
             )
             return refusal(request, 413 if is_number else 400, message, Connection="close")
         return self.get_response(request)
+
+
+class PageMethods:
+    """Refuse methods that no page takes: most views of pages answer any method as if they were read."""
+
+    def __init__(self, get_response) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith(API) or request.method in PAGE_METHODS:
+            return self.get_response(request)
+        taken = ", ".join(PAGE_METHODS)
+        return refusal(request, 405, f"Pages take {taken}; programs change things under {API}.", Allow=taken)
 
 
 class SecureHeaders:

@@ -177,3 +177,12 @@ def test_a_page_of_a_list_that_cannot_be_is_refused_not_replaced_by_the_first(vi
     assert is_problem(answer, 400)
     assert f"{parameter}: It is {value}; must be a whole number, {allowed}" in answer.json()["message"]
     assert len(viewer.get("/api/racks/", {"limit": "5000", "offset": ""}).json()["results"]) > 0
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete", "trace", "brew"])
+def test_a_page_takes_no_method_that_it_does_not_know(client, method):
+    for address in (reverse("site-list"), reverse("login"), "/nowhere/", "/healthz"):
+        answer = client.generic(method.upper(), address, "{}")
+        assert answer.status_code == 405
+        assert answer["Allow"] == "GET, HEAD, OPTIONS, POST"
+        assert "programs change things under /api/" in answer.content.decode()

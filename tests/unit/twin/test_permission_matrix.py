@@ -278,7 +278,7 @@ def tried(name: str, address: str, world: dict, client: Client, allowed: set[int
 
 
 def refusals(name: str) -> set[int]:
-    """Return what says no. A page that only reads answers any method; a form page says beside it what it refuses."""
+    """Return what says no. A page that only reads answers a POST too; a form page says beside it what it refuses."""
     return REFUSED | ({400} if name.startswith("api-") else {200, 302} if name in SAYS_WHY else {200})
 
 
