@@ -23,7 +23,7 @@ class ReferenceForm(Described, forms.Form):
     help_subjects = ("reference",)
     design = DesignField(queryset=Layout.objects.none(), help_text="Its racks, products and redundancies are taken.")
     it_power_mw = number_entry.NumberField(
-        label="IT power [MW]",
+        label="IT power",
         min_value=0.001,
         max_value=10_000,
         help_text="Of all racks at their nameplates, with their share of network and storage racks.",
@@ -74,11 +74,11 @@ class ScenarioForm(Described, forms.ModelForm):
             "allow_pipelines": "Pipeline stages inside a scale-up domain",
             "slug": "Short name",
             "is_default": "Default of the site",
-            "accelerator_power_limit_w": "Power cap per accelerator [W]",
-            "cache_tier_bytes": "Cache tier per accelerator [B]",
+            "accelerator_power_limit_w": "Power cap per accelerator",
+            "cache_tier_bytes": "Cache tier per accelerator",
             "admission": "Requests above capacity",
-            "electricity_usd_per_kwh": "Electricity [$/kWh]",
-            "fuel_usd_per_kwh": "Fuel of on-site generation [$/kWh]",
+            "electricity_usd_per_kwh": "Electricity",
+            "fuel_usd_per_kwh": "Fuel of on-site generation",
         }
         help_texts = {
             "slug": "Name in addresses, files and commands.",
@@ -132,8 +132,8 @@ ScenarioWorkloads = inlineformset_factory(
         "workload": "Use case",
         "configuration": "Pinned configuration",
         "accelerator_share_frac": "Share of accelerators, relative [0–1]",
-        "requests_per_s": "Mean demand [1/s]",
+        "requests_per_s": "Mean demand",
         "peak_load_frac": "Busiest hour over capacity",
-        "tool_core_s": "CPU time of a tool call [core s]",
+        "tool_core_s": "CPU time of a tool call",
     },
 )

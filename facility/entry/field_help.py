@@ -12,6 +12,8 @@ from django import forms
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from facility.entry import number_entry
+
 OURS = "your own naming"
 SAMPLES = "the sample sites"
 CATALOGUE = "the catalogue, with a source per entry"
@@ -46,7 +48,7 @@ HELP: dict[str, Help] = {
     ),
     "site.weather_file": Help("1.6 MB, 8,760 rows", "your own station or climate.onebuilding.org"),
     "site.region": Help("5 to 22 ¢/kWh; 0.02 to 0.7 kg CO2/kWh", CATALOGUE),
-    "site.grid_limit_w": Help("10000000 W (10 MW) at the sample sites", "your connection agreement with the utility"),
+    "site.grid_limit_w": Help("10 MW at the sample sites", "your connection agreement with the utility"),
     "site.repair_crews": Help("1 to 4; assumed 2: one on site, one on call", "your service contracts"),
     "site.organisation": Help("the company that runs the site", OURS),
     "site.notes": Help("which published design it follows", OURS, "Whatever the next reader should know."),
@@ -87,7 +89,7 @@ HELP: dict[str, Help] = {
     "hall.n_air_units_spare": Help("1 (N+1)", SAMPLES),
     "hall.leakage_frac": Help("0.03 to 0.15 with containment, up to 0.4 without", ASSUMED),
     "hall.recirculation_frac": Help("0.01 to 0.1 with containment, up to 0.3 without", ASSUMED),
-    "hall.lighting_w": Help("5,000 to 15,000 W; about 10 W per m²", SAMPLES),
+    "hall.lighting_w": Help("5 to 15 kW; about 10 W per m²", SAMPLES),
     "hall.plant": Help("the plant with the colder water", SAMPLES),
     # Rack
     "rack.name": Help("row and number, e.g. A-01", OURS, "Name of the rack; unique in its hall."),
@@ -101,10 +103,10 @@ HELP: dict[str, Help] = {
     "rack.depth_m": Help("1.07 to 1.4 m", "the product's data sheet; see the catalogue"),
     "rack.product": Help("40 to 230 kW a liquid-cooled rack", CATALOGUE),
     "rack.n_systems": Help("1 whole rack, or 4 to 8 servers", "the product's data sheet; see the catalogue"),
-    "rack.other_power_w": Help("0 W, or 14,000 W in a support rack", SAMPLES),
+    "rack.other_power_w": Help("0 kW, or 14 kW in a support rack", SAMPLES),
     "rack.accelerator_power_limit_w": Help("empty, or 60 to 100 % of the thermal design power", CATALOGUE),
     "rack.load_share": Help("1; 0.5 for half the pool's mean load", ASSUMED),
-    "rack.coolant_flow_m3_per_s": Help("1.25 to 2.0 l/min per kW, which is 0.0000208 to 0.0000333 m³/s per kW", OCP),
+    "rack.coolant_flow_m3_per_s": Help("1.25 to 2.0 l/min per kW", OCP),
     "rack.cdu": Help("a CDU of the same hall", SAMPLES),
     "rack.feed_a": Help("a busway or PDU of side A", SAMPLES),
     "rack.feed_b": Help("a busway or PDU of side B, with no part shared", SAMPLES),
@@ -215,7 +217,7 @@ HELP: dict[str, Help] = {
     ),
     "scenario.accelerator_power_limit_w": Help("empty, or 60 to 100 % of the thermal design power", CATALOGUE),
     "scenario.admission": Help("wait", "your gateway's settings"),
-    "scenario.cache_tier_bytes": Help("empty, or 1e11 to 1e12", "your engine's settings; data sheet of the host"),
+    "scenario.cache_tier_bytes": Help("empty, or 100 GB to 1 TB", "your engine's settings; data sheet of the host"),
     "scenario.electricity_usd_per_kwh": Help("0.05 to 0.22 $/kWh", CATALOGUE),
     "scenario.fuel_usd_per_kwh": Help("0.01 to 0.05 $/kWh of gas", CATALOGUE),
     "scenario.serving_mode": Help("as the search finds", "measured serving of both; see Validation"),
@@ -292,6 +294,6 @@ def plain_texts(models: Iterable[type]) -> dict[str, str]:
         for key, known in HELP.items():
             subject, _, name = key.partition(".")
             if subject == model._meta.model_name and name in meant:
-                meaning = meant[name] or known.meaning
+                meaning = number_entry.without_unit(meant[name], name) or known.meaning
                 texts[key] = f"{meaning} Usual: {known.typical}. From: {known.source}.".strip()
     return texts

@@ -65,10 +65,10 @@ class SiteForm(Described, forms.ModelForm):
             "notes",
         ]
         labels = {
-            "latitude_deg": "Latitude [°]",
-            "longitude_deg": "Longitude [°]",
-            "elevation_m": "Elevation [m]",
-            "grid_limit_w": "Grid limit [W]",
+            "latitude_deg": "Latitude",
+            "longitude_deg": "Longitude",
+            "elevation_m": "Elevation",
+            "grid_limit_w": "Grid limit",
             "repair_crews": "Repair crews",
         }
         help_texts = {
@@ -219,18 +219,18 @@ class HallForm(PartForm):
         formfield_callback = number_entry.formfield
         fields = form_columns(Hall)
         labels = {
-            "width_m": "Width [m]",
-            "depth_m": "Depth [m]",
-            "height_m": "Height [m]",
-            "tile_m": "Tile [m]",
-            "min_aisle_m": "Least aisle [m]",
-            "floor_load_limit_kg_per_m2": "Floor load limit [kg/m²]",
-            "supply_air_degc": "Supply air [°C]",
+            "width_m": "Width",
+            "depth_m": "Depth",
+            "height_m": "Height",
+            "tile_m": "Tile",
+            "min_aisle_m": "Least aisle",
+            "floor_load_limit_kg_per_m2": "Floor load limit",
+            "supply_air_degc": "Supply air",
             "n_air_units": "Air units",
             "n_air_units_spare": "Spare air units",
             "leakage_frac": "Leakage [0–1]",
             "recirculation_frac": "Recirculation [0–1]",
-            "lighting_w": "Lighting [W]",
+            "lighting_w": "Lighting",
         }
 
 
@@ -240,16 +240,16 @@ class RackForm(PartForm):
         formfield_callback = number_entry.formfield
         fields = form_columns(Rack)
         labels = {
-            "x_m": "x [m]",
-            "y_m": "y [m]",
+            "x_m": "x",
+            "y_m": "y",
             "orientation_deg": "Front faces",
-            "width_m": "Width [m]",
-            "depth_m": "Depth [m]",
+            "width_m": "Width",
+            "depth_m": "Depth",
             "n_systems": "Systems",
-            "other_power_w": "Other power [W]",
-            "accelerator_power_limit_w": "Power cap per accelerator [W]",
+            "other_power_w": "Other power",
+            "accelerator_power_limit_w": "Power cap per accelerator",
             "load_share": "Load share",
-            "coolant_flow_m3_per_s": "Coolant flow [m³/s]",
+            "coolant_flow_m3_per_s": "Coolant flow",
             "cdu": "CDU",
             "feed_a": "Feed A",
             "feed_b": "Feed B",
@@ -268,10 +268,10 @@ class CduForm(PartForm):
         formfield_callback = number_entry.formfield
         fields = form_columns(Cdu)
         labels = {
-            "x_m": "x [m]",
-            "y_m": "y [m]",
+            "x_m": "x",
+            "y_m": "y",
             "orientation_deg": "Front faces",
-            "supply_degc": "Supply [°C]",
+            "supply_degc": "Supply",
             "redundant_units": "Redundant units",
         }
         help_texts = {"plant": "Facility-water loop that takes its heat.", "coolant": "In the racks' loop."}
@@ -282,7 +282,7 @@ class PowerFeedForm(PartForm):
         model = PowerFeed
         formfield_callback = number_entry.formfield
         fields = form_columns(PowerFeed)
-        labels = {"rating_w": "Rating of one unit [W]", "n_units": "Units", "length_m": "Length [m]"}
+        labels = {"rating_w": "Rating of one unit", "n_units": "Units", "length_m": "Length"}
         help_texts = {
             "kind": "What it is in the chain from the utility to the racks.",
             "parent": "The feed that supplies it.",
@@ -296,15 +296,15 @@ class CoolingPlantForm(PartForm):
         formfield_callback = number_entry.formfield
         fields = form_columns(CoolingPlant)
         labels = {
-            "supply_degc": "Supply [°C]",
-            "design_rise_k": "Design rise [K]",
+            "supply_degc": "Supply",
+            "design_rise_k": "Design rise",
             "n_heat_rejection": "Coolers or towers",
             "n_heat_rejection_spare": "Spare coolers or towers",
             "n_chillers": "Chillers",
             "n_chillers_spare": "Spare chillers",
             "n_pumps": "Pumps",
             "n_pumps_spare": "Spare pumps",
-            "tank_m3": "Buffer tank [m³]",
+            "tank_m3": "Buffer tank",
         }
         help_texts = {"coolant": "In the facility-water loop.", "economiser": "When chillers run."}
 
@@ -315,11 +315,11 @@ class AirUnitForm(PartForm):
         formfield_callback = number_entry.formfield
         fields = form_columns(AirUnit)
         labels = {
-            "x_m": "x [m]",
-            "y_m": "y [m]",
+            "x_m": "x",
+            "y_m": "y",
             "orientation_deg": "Blows to",
-            "width_m": "Width [m]",
-            "depth_m": "Depth [m]",
+            "width_m": "Width",
+            "depth_m": "Depth",
         }
         help_texts = {"hall": "Says how many units are installed and which product they are."}
 
@@ -329,7 +329,7 @@ class FloorFeatureForm(PartForm):
         model = FloorFeature
         formfield_callback = number_entry.formfield
         fields = form_columns(FloorFeature)
-        labels = {"x_m": "x [m]", "y_m": "y [m]", "width_m": "Width [m]", "depth_m": "Depth [m]"}
+        labels = {"x_m": "x", "y_m": "y", "width_m": "Width", "depth_m": "Depth"}
 
 
 class FabricForm(PartForm):
@@ -381,10 +381,10 @@ class RackRowForm(Described, forms.Form):
         help_text="System in each rack; empty: only other power.",
     )
     n_systems = WholeNumberField(label="Systems", min_value=1, initial=1, help_text="In each rack.")
-    other_power_w = NumberField(label="Other power [W]", min_value=0, initial=0, help_text="In each rack [W].")
-    x_m = NumberField(label="x [m]", min_value=0, help_text="Left edge of the first rack [m].")
-    y_m = NumberField(label="y [m]", min_value=0, help_text="Lower edge of the first rack [m].")
-    pitch_m = NumberField(label="Pitch [m]", min_value=0.1, initial=0.6, help_text="From rack to rack [m].")
+    other_power_w = NumberField(label="Other power", min_value=0, initial=0, help_text="In each rack [W].")
+    x_m = NumberField(label="x", min_value=0, help_text="Left edge of the first rack [m].")
+    y_m = NumberField(label="y", min_value=0, help_text="Lower edge of the first rack [m].")
+    pitch_m = NumberField(label="Pitch", min_value=0.1, initial=0.6, help_text="From rack to rack [m].")
     orientation_deg = forms.TypedChoiceField(
         label="Front faces",
         choices=ORIENTATIONS,
@@ -392,8 +392,8 @@ class RackRowForm(Described, forms.Form):
         initial=0,
         help_text="0° smaller y, 90° larger x, 180° larger y, 270° smaller x; the row runs across.",
     )
-    width_m = NumberField(label="Width [m]", min_value=0.1, max_value=5, initial=0.6, help_text="Of a rack [m].")
-    depth_m = NumberField(label="Depth [m]", min_value=0.1, max_value=5, initial=1.2, help_text="Of a rack [m].")
+    width_m = NumberField(label="Width", min_value=0.1, max_value=5, initial=0.6, help_text="Of a rack [m].")
+    depth_m = NumberField(label="Depth", min_value=0.1, max_value=5, initial=1.2, help_text="Of a rack [m].")
     cdu = forms.ModelChoiceField(Cdu.objects.none(), label="CDU", required=False, help_text="Empty: air only.")
     feed_a = forms.ModelChoiceField(PowerFeed.objects.none(), label="Feed A", required=False, help_text="Side A.")
     feed_b = forms.ModelChoiceField(PowerFeed.objects.none(), label="Feed B", required=False, help_text="Side B.")

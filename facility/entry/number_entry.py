@@ -3,6 +3,9 @@
 Where point and comma both stand, the last one is the decimal mark. Where one of them stands alone before three digits,
 as in "1,234" or "1.234", it can be either; then the field's range and whether it is a whole number decide, and where
 they do not, the entry is refused with both readings. A form shows a standing 1.234 as "1.2340", which has one reading.
+
+A unit may follow, as in "5 MW" or "75 °F", where the field's name ends with one; a bare number is of the unit that the
+form prints beside the field (`units.py`).
 """
 
 import math
@@ -15,12 +18,21 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from facility.entry.units import SHARE, Measure, UnknownUnit, measure_of
+
 SPACES = str.maketrans(
     "", "", " \t\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}'\N{RIGHT SINGLE QUOTATION MARK}"
 )
 MINUSES = str.maketrans({"\N{MINUS SIGN}": "-", "\N{EN DASH}": "-"})
 SPELLED = re.compile(r"([+-]?)([0-9.,]*[0-9][0-9.,]*)(?:[eE]([+-]?[0-9]{1,3}))?")
 GROUPED = {mark: re.compile(rf"\d{{1,3}}(?:{re.escape(mark)}\d{{3}})+") for mark in ".,"}
+#: A number with groups, then whatever follows it; "$" may stand before it.
+MEASURED = re.compile(
+    r"\s*(\$?)\s*"
+    r"([+\-−–]?\s?[.,]?\d[\d.,]*(?:[ '’\u00a0\u202f\u2009]\d{3}(?!\d)[\d.,]*)*(?:[eE][+\-−–]?\d{1,3})?)"
+    r"(.*)",
+    re.ASCII,
+)
 EITHER = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")  # nobody groups after a leading zero: 0,125 has one reading
 
 
@@ -62,24 +74,55 @@ def spelled(value: float) -> str:
     return f"{text}0" if EITHER.fullmatch(text.lstrip("-")) else text
 
 
-def number_read(text: str, *, low: float | None = None, high: float | None = None, whole: bool = False) -> float:
-    """Return the number that a text means.
+def measured(text: str) -> tuple[list[float], str]:
+    """Return what a text can mean as a number, and the unit behind it, which may be none: "$0.12/kWh" too."""
+    found = MEASURED.fullmatch(text)
+    if found is None:
+        return readings(text), ""
+    dollar, number, unit = found.groups()
+    return readings(number), dollar + unit.strip()
+
+
+def number_read(
+    text: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    whole: bool = False,
+    measure: Measure | None = None,
+) -> float:
+    """Return the number that a text means, as it is stored.
 
     Parameters
     ----------
     text : str
-        In German or English spelling, with or without groups of three.
+        In German or English spelling, with or without groups of three and a unit.
     low, high : float, optional
         What is allowed; decides where a text has two readings.
     whole : bool
         Only whole numbers are meant; decides likewise.
+    measure : Measure, optional
+        The units that it may have; without it none.
 
     Raises
     ------
     ValidationError
-        If it is no number, or two that are both allowed; the sentence says how to write each.
+        If it is no number, two that are both allowed, or of another unit; the sentence says how to write each.
     """
-    meant = readings(text)
+    if measure is None:
+        return _chosen(text, readings(text), low, high, whole=whole)
+    meant, unit = measured(text)
+    if not meant:
+        raise ValidationError("Enter a number.", code="invalid")
+    try:
+        unit = measure.named(unit)
+    except UnknownUnit as error:
+        raise ValidationError(str(error), code="invalid") from None
+    ends = [None if end is None else measure.number(end, unit) for end in (low, high)]
+    return measure.stored(_chosen(text, meant, *ends, whole=whole and unit == measure.shown), unit)
+
+
+def _chosen(text: str, meant: list[float], low: float | None, high: float | None, *, whole: bool) -> float:
     if whole:
         meant = meant[-1:]  # nobody writes decimals of a count: 2,000 racks are two thousand
     if len(meant) > 1:
@@ -96,6 +139,13 @@ def number_read(text: str, *, low: float | None = None, high: float | None = Non
     return meant[0]
 
 
+BRACKETED = re.compile(r"\s*\[[^]]*\]")
+LIMIT_SENTENCES = {
+    MinValueValidator: "Ensure this value is greater than or equal to",
+    MaxValueValidator: "Ensure this value is less than or equal to",
+}
+
+
 class NumberInput(forms.TextInput):
     """A text input with a keyboard for numbers: a browser's own number input follows its language, not the reader's."""
 
@@ -107,31 +157,78 @@ class NumberInput(forms.TextInput):
         return spelled(value) if isinstance(value, int | float) else super().format_value(value)
 
 
-class NumberField(forms.FloatField):
-    """A number in either spelling."""
+class _Measured(forms.Field):
+    """What both kinds of number have in common: they know their unit once a form has given them their name."""
+
+    measure: Measure | None = None
+    standing: float | None = None
+
+    def get_bound_field(self, form: forms.BaseForm, field_name: str) -> forms.BoundField:
+        """Take the unit from the name, and put it beside the label and into what limits say."""
+        self.measure = measure_of(field_name)
+        initial = form.get_initial_for_field(self, field_name)
+        self.standing = initial if isinstance(initial, int | float) else None
+        bound = super().get_bound_field(form, field_name)
+        if self.measure is not None and self.measure.shown != SHARE:
+            bound.label = f"{without_unit(str(bound.label), field_name)} [{self.measure.shown}]"
+            bound.help_text = without_unit(bound.help_text, field_name)
+            self.validators = [self._in_unit(validator) for validator in self.validators]
+        return bound
+
+    def _in_unit(self, validator: Any) -> Any:
+        """Return a limit that names itself in the unit beside the field."""
+        if type(validator) not in LIMIT_SENTENCES:
+            return validator
+        limit = f"{spelled(self.measure.number(_limit(validator.limit_value)))} {self.measure.shown}"
+        return type(validator)(validator.limit_value, f"{LIMIT_SENTENCES[type(validator)]} {limit}.")
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return a stored number in the unit beside the field; what somebody typed stays as it was typed."""
+        if self.measure is None or not isinstance(value, int | float):
+            return super().prepare_value(value)
+        return spelled(self.measure.number(value))
+
+    def read(self, text: str, *, whole: bool = False) -> float:
+        """Return the stored number that was typed; what stood there and was left stays to the last digit."""
+        if self.standing is not None and text.strip() == self.prepare_value(self.standing):
+            return self.standing
+        limits = {"low": _limit(self.min_value), "high": _limit(self.max_value)}
+        return number_read(text, **limits, whole=whole, measure=self.measure)
+
+
+class NumberField(_Measured, forms.FloatField):
+    """A number in either spelling, with a unit where its name ends with one."""
 
     widget = NumberInput
 
     def to_python(self, value: Any) -> float | None:
         """Return the number that was typed, or None for nothing."""
         if isinstance(value, str) and value.strip():
-            value = number_read(value, low=_limit(self.min_value), high=_limit(self.max_value))
+            value = self.read(value)
         return super().to_python(value)
 
 
-class WholeNumberField(forms.IntegerField):
-    """A whole number in either spelling."""
+class WholeNumberField(_Measured, forms.IntegerField):
+    """A whole number in either spelling, with a unit where its name ends with one."""
 
     widget = NumberInput(mode="numeric")
 
     def to_python(self, value: Any) -> int | None:
         """Return the whole number that was typed, or None for nothing."""
         if isinstance(value, str) and value.strip():
-            read = number_read(value, low=_limit(self.min_value), high=_limit(self.max_value), whole=True)
+            read = self.read(value, whole=True)
             if read != int(read):
                 raise ValidationError(self.error_messages["invalid"], code="invalid")
             value = int(read)
         return super().to_python(value)
+
+
+def without_unit(text: str, name: str) -> str:
+    """Return a label or help text without the stored unit: pages print the unit that they read beside the field."""
+    measure = measure_of(name)
+    if measure is None or measure.shown == SHARE:
+        return text
+    return type(text)(BRACKETED.sub("", text))  # what is safe stays so
 
 
 def _limit(value: Any) -> float | None:

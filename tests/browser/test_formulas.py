@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from django.core.exceptions import ValidationError
 
-from facility.entry.number_entry import readings
+from facility.entry.number_entry import number_read, readings
+from facility.entry.units import for_scripts, measure_of
 from facility.floor_plan import Footprint, check_place, overlapping_pairs
 from twin.core.results.object_quantities import OVER
 from twin.core.text.numbers import quantity_text
@@ -95,6 +96,44 @@ def test_the_drawing_board_reads_numbers_as_forms_do(evaluated):
     assert evaluated("number_entry.js", "numberTyped", [[text, True] for text in TYPED]) == [
         found[0] if len(found) == 1 else None for found in meant
     ]
+
+
+WITH_UNITS = (
+    *(("other_power_w", text) for text in TYPED),
+    *(
+        ("other_power_w", f"14 {unit}")
+        for unit in ("W", "kW", "KW", "MW", "mw", "mW", "BTU/hr", "tons", "hp", "°C", "x")
+    ),
+    *(("supply_degc", f"{number} {unit}") for number in ("75", "-4", "41.3") for unit in ("", "F", "° F", "°C", "K")),
+    *(
+        ("width_m", text)
+        for text in ("24 in", "10'", '12"', "6 FEET", "600mm", "1 234,5 mm", "1.234,5\u202fmm", "1 2345 m")
+    ),
+    *(("flow_m3_per_s", text) for text in ("3 m3/h", "3 m³/hr", "3 m^3/h", "80 GPM", "60 L/min", "60 l / min", "1")),
+    *(("price_usd_per_kwh", text) for text in ("$0.12/kWh", "12 ct/kWh", "120 USD/MWh", "$ 120 / MWh", "0,12")),
+    *(("port_bits_per_s", text) for text in ("100 Gb/s", "100 GB/s", "100 gb/s", "100 Gbps", "400")),
+    *(("load_frac", text) for text in ("7 %", "0.07", "7 percent")),
+    *(("asked_per_s", text) for text in ("2 1/s", "90/min", "3e1 / h")),
+    *(("n_racks", text) for text in ("12", "12 m")),
+)
+
+
+def read_or_none(name: str, text: str) -> float | None:
+    try:
+        return number_read(text, measure=measure_of(name))
+    except ValidationError:
+        return None
+
+
+def test_the_drawing_board_reads_and_shows_units_as_forms_do(evaluated):
+    table = for_scripts({name for name, _ in WITH_UNITS})
+    cases = [[text, True, table, name] for name, text in WITH_UNITS]
+    found = evaluated("number_entry.js", "numberTyped", cases)
+    assert found == [read_or_none(name, text) for name, text in WITH_UNITS]
+    assert sum(value is not None for value in found) > 60
+    stored = [(name, value) for name in table["fields"] for value in (0.0, 0.1, 24.0, 1234.5678, 7e6, -3.3)]
+    shown = evaluated("number_entry.js", "numberShown", [[value, table, name] for name, value in stored])
+    assert shown == [measure_of(name).number(value) for name, value in stored]
 
 
 def test_the_drawing_board_has_the_footprints_of_the_floor_plan(evaluated):

@@ -97,7 +97,7 @@ def test_the_eight_faults_are_mended_through_the_forms(live_server, started, pla
     solved(page, 6)
     mend(page, "Add coolers", "Save cooling plant", {"Coolers or towers": "4"})
     solved(page, 7)
-    mend(page, "Raise the grid limit", "Save site", {"Grid limit [W]": "1.600.000"})
+    mend(page, "Raise the grid limit", "Save site", {"Grid limit [MW]": "1,6"})
     solved(page, 8)
     expect(page.get_by_role("heading", name="What is that worth?")).to_be_visible()
     expect(page.get_by_role("button", name="Run the year as found")).to_be_visible()
@@ -127,9 +127,9 @@ def test_progress_is_kept_and_a_step_can_be_skipped(live_server, started):
 def test_a_number_with_two_readings_is_refused_with_both(started):
     page = started
     page.locator("[aria-current=step]").get_by_role("link", name="Move rack B-04").click()
-    page.get_by_label("Other power [W]").fill("1,234")
+    page.get_by_label("Other power [kW]").fill("1,234")
     page.get_by_role("button", name="Save rack").click()
     expect(page.locator(".field.invalid")).to_contain_text("“1,234” could be 1.234 or 1234. Write 1.2340 or 1234.")
-    page.get_by_label("Other power [W]").fill("1.234,0")
+    page.get_by_label("Other power [kW]").fill("1.234,0")
     page.get_by_role("button", name="Save rack").click()
     expect(page.locator(".messages")).to_contain_text("saved")

@@ -167,7 +167,7 @@ STEPS = (
         (("site", "grid limit", ANY),),
         "The connection is a contract: what the layout may draw at nameplate, with cooling and losses, has to fit, or "
         "power caps must hold it below and tokens are lost.",
-        "Ask the utility for more: 1,600,000 W, typed as 1600000, 1.600.000 or 1,600,000.",
+        "Ask the utility for more: 1.6 MW, typed as 1.6, 1,6 or 1600 kW.",
         "Raise the grid limit",
         grid_address,
     ),

@@ -6,11 +6,14 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from facility.entry.field_help import HELP, plain_texts
+from facility.entry.units import for_scripts
 from facility.models import AirUnit, Cdu, FloorFeature, Rack
 from facility.models.floor import ORIENTATIONS
 from facility.permissions import may_change_site
 from facility.views.lookup import visible_layout_or_404
 from twin.runs.latest import latest_runs
+
+DRAWN_NUMBERS = ("x_m", "y_m", "width_m", "depth_m", "pitch_m", "other_power_w", "supply_degc")  # typed on the board
 
 
 @login_required
@@ -24,6 +27,7 @@ def layout_draw(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         (s.slug for s in scenarios if runs and s.id == runs[0].scenario_id), scenarios[0].slug if scenarios else ""
     )
     context = {
+        "field_units": for_scripts(DRAWN_NUMBERS),
         "layout": layout,
         "site": layout.site,
         "may_change": may_change_site(request.user, layout.site),

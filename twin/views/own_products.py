@@ -17,15 +17,15 @@ from twin.interchange.own_products import (
 )
 
 FIGURES = {  # field: label, help, lowest value
-    "hbm_bytes": ("Memory [B]", "Of one accelerator. Usual: 8e10 to 3e11.", 1e9),
-    "hbm_bandwidth_bytes_per_s": ("Memory bandwidth [B/s]", "Usual: 1e12 to 1e13.", 1e11),
-    "peak_bf16_dense_flops_per_s": ("Peak BF16, dense [FLOP/s]", "Without sparsity. Usual: 1e14 to 3e15.", 1e12),
-    "peak_fp8_dense_flops_per_s": ("Peak FP8, dense [FLOP/s]", "Empty: it has no FP8 units.", 1e12),
-    "peak_fp4_dense_flops_per_s": ("Peak FP4, dense [FLOP/s]", "Empty: it has no FP4 units.", 1e12),
-    "scaleup_bandwidth_bidir_bytes_per_s": ("Fast link, both directions [B/s]", "Empty: a PCIe Gen5 slot.", 1e9),
+    "hbm_bytes": ("Memory", "Of one accelerator. Usual: 80 to 300 GB.", 1e9),
+    "hbm_bandwidth_bytes_per_s": ("Memory bandwidth", "Usual: 1 to 10 TB/s.", 1e11),
+    "peak_bf16_dense_flops_per_s": ("Peak BF16, dense", "Without sparsity. Usual: 100 to 3,000 TFLOP/s.", 1e12),
+    "peak_fp8_dense_flops_per_s": ("Peak FP8, dense", "Empty: it has no FP8 units.", 1e12),
+    "peak_fp4_dense_flops_per_s": ("Peak FP4, dense", "Empty: it has no FP4 units.", 1e12),
+    "scaleup_bandwidth_bidir_bytes_per_s": ("Fast link, both directions", "Empty: a PCIe Gen5 slot.", 1e9),
     "scaleup_domain_size": ("Accelerators on the fast link", "Usual: 1, 8 or 72.", 1),
-    "tdp_w": ("Thermal design power [W]", "Of one accelerator. Usual: 300 to 1,400.", 10),
-    "idle_w": ("Idle power [W]", "Empty: 12 % of the thermal design power.", 1),
+    "tdp_w": ("Thermal design power", "Of one accelerator. Usual: 300 to 1,400 W.", 10),
+    "idle_w": ("Idle power", "Empty: 12 % of the thermal design power.", 1),
 }
 NEEDED = ("hbm_bytes", "hbm_bandwidth_bytes_per_s", "peak_bf16_dense_flops_per_s", "scaleup_domain_size", "tdp_w")
 

@@ -14,6 +14,7 @@ from compute.steps.rules import Drafting
 from compute.workload import workload_from_entry
 from facility.catalogue import entries
 from facility.entry.number_entry import number_read
+from facility.entry.units import Measure, measure_of
 from facility.models import Product
 from twin.core.charts import run as run_charts
 from twin.core.serving.explore import (
@@ -36,6 +37,7 @@ ENGINES = Scenario._meta.get_field("engine").choices
 MODES = Scenario._meta.get_field("serving_mode").choices
 KV_PRECISIONS = [("", "as engines pair it"), *((name, name.upper()) for name in KV_BYTES)]
 N_TABLE_ROWS = 16
+POWER_CAP, CACHE_TIER = measure_of("power_cap_w"), measure_of("cache_tier_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,9 @@ def serving(request: HttpRequest) -> HttpResponse:
         "engine": engine,
         "engines": ENGINES,
         "cap": cap,
+        "cap_unit": POWER_CAP.shown,
         "tier": tier,
+        "tier_unit": CACHE_TIER.shown,
         "drafts": drafts,
         "held": held,
         "modes": MODES,
@@ -119,8 +123,9 @@ def explored(
             workload,
             domain,
             engine,
-            power_cap_w=amount(cap, "power cap", "watts", 10),  # no accelerator runs on less, so 1,200 is no 1.2
-            cache_tier_bytes=amount(tier, "cache tier", "bytes", 0) or 0.0,
+            # no accelerator runs on less than 10 W, so 1,200 is no 1.2
+            power_cap_w=amount(cap, "power cap", "watts", 10, POWER_CAP),
+            cache_tier_bytes=amount(tier, "cache tier", "bytes", 0, CACHE_TIER) or 0.0,
             allow_drafts=drafts,
             restrictions=Restrictions(
                 held.mode, whole(held.max_ranks, "limit of accelerators", "accelerators"), held.pipelines
@@ -158,7 +163,7 @@ def explored(
     }
 
 
-def amount(text: str, name: str, unit: str, least: float) -> float | None:
+def amount(text: str, name: str, unit: str, least: float, measure: Measure | None = None) -> float | None:
     """Return an amount as it was typed, None where blank.
 
     Raises
@@ -169,7 +174,7 @@ def amount(text: str, name: str, unit: str, least: float) -> float | None:
     if not text:
         return None
     try:
-        return number_read(text, low=least)
+        return number_read(text, low=least, measure=measure)
     except ValidationError as error:
         raise ValueError(f"The {name} is {text[:40]!r}; must be a number of {unit}. {error.messages[0]}") from None
 

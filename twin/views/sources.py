@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
+from facility.entry.number_entry import WholeNumberField
 from facility.models import Site
 from facility.permissions import Right, check_change_site, may_change_site
 from facility.views.lookup import visible_site_or_404
@@ -30,17 +31,17 @@ from twin.views.uploads import asked_rows, said_of
 MOST_SHOWN = 50  # dead letters on a page; the API and the file have all that are kept
 
 
-def _seconds(name: str, label: str, help_text: str) -> forms.IntegerField:
+def _seconds(name: str, label: str, help_text: str) -> WholeNumberField:
     least, most, usual = SECONDS[name]
-    return forms.IntegerField(label=label, min_value=least, max_value=most, initial=usual, help_text=help_text)
+    return WholeNumberField(label=label, min_value=least, max_value=most, initial=usual, help_text=help_text)
 
 
 def _lines(help_text: str) -> forms.CharField:
     return forms.CharField(required=False, widget=forms.Textarea({"rows": 3}), help_text=help_text)
 
 
-def _step() -> forms.IntegerField:
-    return _seconds("step_s", "Every [s]", "How often it is asked; readings of a step apart.")
+def _step() -> WholeNumberField:
+    return _seconds("step_s", "Every", "How often it is asked; readings of a step apart.")
 
 
 #: The options of each kind, as its form asks for them.
@@ -54,7 +55,7 @@ ASKED: Mapping[str, Callable[[], dict[str, forms.Field]]] = {
             " tell. Any other series is a point under its own name."
         ),
         "step_s": _step(),
-        "back_s": _seconds("back_s", "Beginning [s]", "How far back the first question reaches."),
+        "back_s": _seconds("back_s", "Beginning", "How far back the first question reaches."),
     },
     TelemetrySource.Kind.REDFISH: lambda: {
         "step_s": _step(),
@@ -64,7 +65,7 @@ ASKED: Mapping[str, Callable[[], dict[str, forms.Field]]] = {
         ),
     },
     TelemetrySource.Kind.REMOTE_WRITE: lambda: {
-        "step_s": _seconds("step_s", "Step [s]", "What comes is added up and averaged by this step."),
+        "step_s": _seconds("step_s", "Step", "What comes is added up and averaged by this step."),
         "by_name": forms.BooleanField(
             required=False, help_text="Series of no known exporter are points under their own name."
         ),

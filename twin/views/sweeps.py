@@ -13,6 +13,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
+from facility.entry.number_entry import number_read
+from facility.entry.units import Measure, measure_of, step_of
 from facility.models import Layout
 from facility.permissions import Right, check_change_site, may_change_site, visible_sites
 from facility.views.lookup import visible_layout_or_404
@@ -26,8 +28,8 @@ from twin.sweeps.axes import MOST_POINTS, choices
 
 N_AXES = 3  # on the form; programs may ask for more
 MOST_SHOWN = 20  # earlier sweeps of a layout
-RANGE = re.compile(r"\s*(?P<start>\S+)\s+to\s+(?P<stop>\S+)\s+by\s+(?P<step>\S+)\s*", re.IGNORECASE)
-HOW = "28, 30, 32 or 28 to 36 by 2; products by their short names in the catalogue."
+RANGE = re.compile(r"\s*(?P<start>\S.*?)\s+to\s+(?P<stop>\S.*?)\s+by\s+(?P<step>\S.*?)\s*", re.IGNORECASE)
+HOW = "28, 30, 32 or 28 to 36 by 2, with a unit or in the one printed; products by their short catalogue names."
 SHOWN_FIGURES = (
     "good_tokens_per_s",
     "good_tokens_per_joule",
@@ -56,9 +58,7 @@ class SweepForm(forms.Form):
                 label="over",
                 required=not place,
                 max_length=2000,
-                help_text="28, 30, 32 or 28 to 36 by 2; products by their short names in the catalogue."
-                if not place
-                else "",
+                help_text=HOW if not place else "",
             )
             self.fields |= {f"what_{place}": what, f"values_{place}": values}
         self.order_fields([*(f"{name}_{place}" for place in range(N_AXES) for name in ("what", "values")), "figure"])
@@ -69,26 +69,37 @@ class SweepForm(forms.Form):
         for place in range(N_AXES):
             named, _, field = self.cleaned_data[f"what_{place}"].partition("|")
             if named:
-                found.append({"object": named, "field": field} | _values(self.cleaned_data[f"values_{place}"]))
+                found.append({"object": named, "field": field} | _values(self.cleaned_data[f"values_{place}"], field))
         return found
 
 
 def _words(field: str) -> str:
     """Return a field as words with the unit that its values have."""
-    unit, words = suffix_of(field)[1], field_words(field.removeprefix("n_"))
+    measure = measure_of(field)
+    unit, words = measure.shown if measure else suffix_of(field)[1], field_words(field.removeprefix("n_"))
     if field.startswith("n_"):
         return f"{words}, number"
     return f"{words} [{unit}]" if unit else words
 
 
-def _values(text: str) -> dict[str, Any]:
-    """Return what a field of values says: a list, or "28 to 36 by 2"."""
+def _values(text: str, field: str) -> dict[str, Any]:
+    """Return what a field of values says: a list, or "28 to 36 by 2", numbers with a unit or in the one printed."""
+    measure = measure_of(field)
     if found := RANGE.fullmatch(text):
+        by_end = {"start": measure, "stop": measure, "step": step_of(field)}
         try:
-            return {"range": {name: float(number) for name, number in found.groupdict().items()}}
-        except ValueError:
+            return {"range": {end: number_read(found[end], measure=of) for end, of in by_end.items()}}
+        except ValidationError:
             return {"values": [text.strip()]}  # its field says what is wrong with it
-    return {"values": [part.strip() for part in text.split(",") if part.strip()]}
+    return {"values": [_value(part.strip(), measure) for part in text.split(",") if part.strip()]}
+
+
+def _value(text: str, measure: Measure | None) -> str | float:
+    """Return a value as it is stored where it is a number of the field's; its field says what is wrong with another."""
+    try:
+        return text if measure is None else number_read(text, measure=measure)
+    except ValidationError:
+        return text
 
 
 def visible_sweep_or_404(request: HttpRequest, sweep: UUID) -> Sweep:

@@ -73,13 +73,13 @@ class TraceForm(forms.Form):
         help_text="Fixes parallelism, pools, batch, drafts, cache and checkpoint, as in the explorer. Empty: searched.",
     )
     target_ttft_s = number_entry.NumberField(
-        label="TTFT target [s]", initial=2, min_value=0.001, help_text="That 95 % of requests keep. Usual: 0.5 to 10."
+        label="TTFT target", initial=2, min_value=0.001, help_text="That 95 % of requests keep. Usual: 0.5 to 10 s."
     )
     target_itl_s = number_entry.NumberField(
-        label="ITL target [s]",
+        label="ITL target",
         initial=0.05,
         min_value=0.0001,
-        help_text="That 95 % of requests keep. Usual: 0.02 to 0.1.",
+        help_text="That 95 % of requests keep. Usual: 20 to 100 ms.",
     )
 
     def __init__(self, *args, **options) -> None:

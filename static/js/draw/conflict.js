@@ -1,6 +1,7 @@
 // Two people changed the same layout: show both sides, and let the second decide. Nothing of either is lost before that.
 
 import { CALLED } from "./drawing.js";
+import { fieldShown } from "../number_entry.js";
 import { LABELS } from "./panel.js";
 
 const byId = (id) => document.getElementById(id);
@@ -9,7 +10,8 @@ const MAX_LINES = 40;
 
 const label = (kind, name) => ALSO[name] ?? LABELS[kind]?.[name] ?? name.replaceAll("_", " ");
 
-function told(value) {
+function told(name, stored) {
+  const value = fieldShown(name, stored);
   if (value === null || value === "") return "none";
   return typeof value === "number" ? String(Math.round(value * 1000) / 1000) : String(value);
 }
@@ -17,7 +19,7 @@ function told(value) {
 function line(change) {
   const item = document.createElement("li");
   const called = `${CALLED[change.kind] ?? change.kind.replaceAll("_", " ")} ${change.name}`.trim();
-  const fields = Object.entries(change.fields).map(([name, [before, after]]) => `${label(change.kind, name)} ${told(before)} → ${told(after)}`);
+  const fields = Object.entries(change.fields).map(([name, [before, after]]) => `${label(change.kind, name)} ${told(name, before)} → ${told(name, after)}`);
   item.textContent = change.message ?? (change.action === "changed" ? `${called}: ${fields.join(", ")}` : `${called}: ${change.action}`);
   if (change.clash) {
     const sign = document.createElement("strong");

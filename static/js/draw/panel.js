@@ -1,7 +1,7 @@
 // The panel beside the drawing: what is selected, its fields to change, and what cools and feeds it.
 
 import { CALLED, TYPES } from "./drawing.js";
-import { numberTyped } from "../number_entry.js";
+import { fieldShown, fieldTyped, fieldUnit, fieldUnits } from "../number_entry.js";
 import { quantityText } from "../quantities.js";
 
 const byId = (id) => document.getElementById(id);
@@ -13,25 +13,26 @@ const ASSIGNED = ["cdu", "feed_a", "feed_b"];
 export const SUBJECTS = { air_unit: "airunit", feature: "floorfeature" };
 const number = (name, label) => ({ name, label, type: "number" });
 const choice = (name, label, choices) => ({ name, label, type: "choice", choices });
-const PLACE = [number("x_m", "x [m]"), number("y_m", "y [m]")];
-const SIZE = [number("width_m", "Width [m]"), number("depth_m", "Depth [m]")];
+const PLACE = [number("x_m", "x"), number("y_m", "y")];
+const SIZE = [number("width_m", "Width"), number("depth_m", "Depth")];
 const FIELDS = {
   rack: [
     { name: "name", label: "Name" }, { name: "row", label: "Row" }, ...PLACE, choice("orientation_deg", "Front faces", FACING),
     choice("product", "System", (drawing) => [["", "none"], ...drawing.products.rack.map((one) => [one.slug, one.name])]),
-    number("n_systems", "Systems"), choice("role", "Role", ROLES), number("other_power_w", "Other power [W]"),
+    number("n_systems", "Systems"), choice("role", "Role", ROLES), number("other_power_w", "Other power"),
   ],
   cdu: [
     { name: "name", label: "Name" }, ...PLACE, choice("orientation_deg", "Front faces", FACING),
     choice("product", "Product", (drawing) => drawing.products.cdu.map((one) => [one.slug, one.name])),
-    { name: "group", label: "Group" }, number("supply_degc", "Supply [°C]"),
+    { name: "group", label: "Group" }, number("supply_degc", "Supply"),
     choice("plant", "Plant", (drawing) => [...drawing.plants.values()].map((plant) => [plant.id, plant.name])),
   ],
   air_unit: [{ name: "name", label: "Name" }, ...PLACE, choice("orientation_deg", "Blows", FACING), ...SIZE],
   feature: [{ name: "name", label: "Name" }, choice("type", "Type", Object.entries(TYPES)), ...PLACE, ...SIZE],
 };
+const withUnit = (name, label) => (fieldUnit(name) ? `${label} [${fieldUnit(name)}]` : label);
 // What the fields are called, by kind and name, where changes are told.
-export const LABELS = Object.fromEntries(Object.entries(FIELDS).map(([kind, fields]) => [kind, Object.fromEntries(fields.map((field) => [field.name, field.label]))]));
+export const LABELS = Object.fromEntries(Object.entries(FIELDS).map(([kind, fields]) => [kind, Object.fromEntries(fields.map((field) => [field.name, withUnit(field.name, field.label)]))]));
 const SHARED = { rack: ["orientation_deg", "product", "role", "row"], cdu: ["orientation_deg", "product", "group", "supply_degc", "plant"],
   air_unit: ["orientation_deg", "width_m", "depth_m"], feature: ["type"] }; // what several may have alike
 const NUMBERED = new Set(["orientation_deg", "plant"]);
@@ -123,7 +124,7 @@ export class Panel {
 
   field({ name, label, type, choices }, objects) {
     const title = document.createElement("label"), values = new Set(objects.map((object) => object[name]));
-    title.textContent = label;
+    title.textContent = withUnit(name, label);
     title.htmlFor = `field-${name}`;
     const input = document.createElement(type === "choice" ? "select" : "input");
     const isMixed = values.size > 1, value = [...values][0];
@@ -132,7 +133,7 @@ export class Panel {
       fillChoices(input, isMixed ? [[MIXED, "(several)"], ...all] : all, null);
       input.value = isMixed ? MIXED : (value ?? "");
     } else {
-      input.value = isMixed ? "" : (value ?? "");
+      input.value = isMixed ? "" : (fieldShown(name, value) ?? "");
       if (isMixed) input.placeholder = "(several)";
       if (type === "number") input.inputMode = "decimal";
     }
@@ -146,9 +147,11 @@ export class Panel {
     if (value === MIXED) return;
     let given = value;
     if (dataset.type === "number" || NUMBERED.has(name)) {
-      given = numberTyped(value, !name.endsWith("_m")); // metres are shown to the millimetre, so 4.125 is no group
+      given = fieldTyped(name, value, !name.endsWith("_m")); // metres are shown to the millimetre, so 4.125 is no group
       if (given === null) {
-        board.say(`${name} is “${value}”; type a number, and none that could be two: 1234 or 1.2340.`);
+        const units = fieldUnits(name);
+        board.say(`${LABELS[objects[0].kind][name] ?? name} is “${value}”; type a number, and none that could be two: 1234 or 1.2340`
+          + (units ? `, with a unit such as ${units}, or none for ${fieldUnit(name)}.` : "."));
         this.show();
         return;
       }

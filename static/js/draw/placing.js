@@ -3,7 +3,7 @@
 
 import { airUnits, freeShift, moved, newRef, rowOfRacks } from "./commands.js";
 import { CALLED } from "./drawing.js";
-import { numberTyped } from "../number_entry.js";
+import { fieldShown, fieldTyped } from "../number_entry.js";
 import { around, boxOf, millimetres } from "./floor.js";
 import { fillChoices, SUBJECTS } from "./panel.js";
 import { Snapping } from "./snapping.js";
@@ -34,7 +34,7 @@ export class Placing {
   }
 
   fill() {
-    const { drawing, hall } = this.board, set = (name, value) => { this.input(name).value = value; };
+    const { drawing, hall } = this.board, set = (name, value) => { this.input(name).value = fieldShown(name, value); };
     const products = drawing.products[this.kind === "row" ? "rack" : this.kind];
     fillChoices(this.input("product"), products.map((one) => [one.slug, one.name]), this.kind === "row" ? "none" : null);
     if (this.kind === "row") {
@@ -73,7 +73,7 @@ export class Placing {
     const things = moved(board.drawing, this.operations().filter((op) => op.kind !== "hall"));
     if (things.length && board.drawing.firstClash(things)) {
       const shift = freeShift(board.drawing, things, board.hall, [0, 0]);
-      if (shift) this.at(Number(this.input("x_m").value) + shift[0], Number(this.input("y_m").value) + shift[1], true);
+      if (shift) this.at(fieldTyped("x_m", this.input("x_m").value) + shift[0], fieldTyped("y_m", this.input("y_m").value) + shift[1], true);
     }
     this.preview();
   }
@@ -82,8 +82,8 @@ export class Placing {
     const snapping = new Snapping(this.board.drawing, this.board.hall, this.board.snap);
     snapping.prepare(new Set());
     const [sx, sy] = snapping.corner([Math.max(x, 0), Math.max(y, 0)], isFree);
-    this.input("x_m").value = millimetres(sx);
-    this.input("y_m").value = millimetres(sy);
+    this.input("x_m").value = fieldShown("x_m", millimetres(sx));
+    this.input("y_m").value = fieldShown("y_m", millimetres(sy));
   }
 
   fields() {
@@ -91,7 +91,7 @@ export class Placing {
     for (const field of this.form.elements) {
       if (!field.name || field.hidden) continue;
       const isId = ["cdu", "feed_a", "feed_b", "plant"].includes(field.name);
-      found[field.name] = NUMBERS.has(field.name) ? numberTyped(field.value) : isId ? Number(field.value) || null : field.value;
+      found[field.name] = NUMBERS.has(field.name) ? fieldTyped(field.name, field.value) : isId ? Number(field.value) || null : field.value;
     }
     return found;
   }

@@ -108,6 +108,29 @@ def test_a_form_takes_a_german_number_and_refuses_one_with_two_readings(layout, 
     page = client.post(address, posted | {"lighting_w": "7,500"}).content.decode()
     assert "“7,500” could be 7.5 or 7500. Write 7.5 or 7500." in page
     assert 'value="7,500"' in page
-    assert client.post(address, posted | {"lighting_w": "7.500,5", "leakage_frac": "0,07"}).status_code == 302
+    assert client.post(address, posted | {"lighting_w": "7.500,5 W", "leakage_frac": "7 %"}).status_code == 302
     hall.refresh_from_db()
     assert (hall.lighting_w, hall.leakage_frac) == (7500.5, 0.07)
+
+
+def test_a_form_prints_its_units_and_leaves_what_nobody_touched_to_the_last_digit(layout, client):
+    client.force_login(get_user_model().objects.create_superuser("planner"))
+    hall = layout.halls.get()
+    odd = {"lighting_w": 1234.5678901234567, "supply_air_degc": 23.456789012345678}
+    type(hall).objects.filter(pk=hall.pk).update(**odd)
+    hall.refresh_from_db()
+    address = reverse("part-edit", args=[layout.site.slug, layout.slug, "halls", hall.pk])
+    page = client.get(address).content.decode()
+    for label in ("Lighting [kW]", "Supply air [°C]", "Width [m]", "Leakage [0–1]"):
+        assert label in page
+    assert "[W]" not in page
+    form = forms.HallForm(instance=hall, layout=layout)
+    posted = {name: "" if (value := form[name].value()) is None else value for name in form.fields}
+    assert not forms.HallForm(posted, instance=hall, layout=layout).changed_data
+    assert client.post(address, posted | {"supply_air_degc": "75 °F"}).status_code == 302
+    hall.refresh_from_db()
+    assert (hall.lighting_w, round(hall.supply_air_degc, 3)) == (odd["lighting_w"], 23.889)
+    refused = client.post(address, posted | {"version": "2", "lighting_w": "20 MW"}).content.decode()
+    assert "less than or equal to 10000 kW" in refused
+    refused = client.post(address, posted | {"version": "2", "lighting_w": "7 lumen"}).content.decode()
+    assert "“lumen” is not a unit of this field. Write W, kW, MW" in refused

@@ -5,7 +5,10 @@ from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facility.entry import units
 from facility.entry.number_entry import NumberField, NumberInput, WholeNumberField, number_read, readings, spelled
+from facility.entry.units import measure_of, step_of
+from twin.core.text.field_names import SUFFIX_UNITS
 
 
 @pytest.mark.parametrize(
@@ -130,3 +133,98 @@ def test_a_power_cap_in_an_address_is_read_likewise():
     assert [watts(text) for text in ("", "1,200", "1.200", "700,5", "1.000,0")] == [None, 1200, 1200, 700.5, 1000]
     with pytest.raises(ValueError, match="must be a number of watts"):
         watts("a lot")
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "stored"),
+    [
+        ("grid_limit_w", "5", 5e6),
+        ("grid_limit_w", "5 MW", 5e6),
+        ("grid_limit_w", "5000 kW", 5e6),
+        ("grid_limit_w", "5.000,0 kW", 5e6),
+        ("grid_limit_w", "1 234 kW", 1.234e6),
+        ("grid_limit_w", "4.5e6W", 4.5e6),
+        ("other_power_w", "14", 14e3),
+        ("other_power_w", "0.1", 100.0),
+        ("other_power_w", "10 tons", 35168.528),
+        ("accelerator_power_limit_w", "700", 700.0),
+        ("supply_degc", "24 °C", 24.0),
+        ("supply_degc", "75 F", 75 * 5 / 9 - 160 / 9),
+        ("supply_degc", "−4 °F", -20.0),
+        ("supply_degc", "300 K", 26.85),
+        ("design_rise_k", "18 °F", 10.0),
+        ("drop_pa", "20", 20e3),
+        ("drop_pa", "3 psi", 20684.271879),
+        ("coolant_flow_m3_per_s", "60", 1e-3),
+        ("coolant_flow_m3_per_s", "3 m3/h", 3 / 3600),
+        ("coolant_flow_m3_per_s", "3 m³/hr", 3 / 3600),
+        ("coolant_flow_m3_per_s", "80 gpm", 80 * 3.785411784e-3 / 60),
+        ("port_bits_per_s", "100 Gb/s", 100e9),
+        ("port_bits_per_s", "100", 100e9),
+        ("port_bits_per_s", "50 GB/s", 400e9),
+        ("electricity_usd_per_kwh", "0.12 $/kWh", 0.12),
+        ("electricity_usd_per_kwh", "$0.12/kWh", 0.12),
+        ("electricity_usd_per_kwh", "12 ct/kWh", 0.12),
+        ("electricity_usd_per_kwh", "$120/MWh", 0.12),
+        ("cache_tier_bytes", "1.2 TB", 1.2e12),
+        ("cache_tier_bytes", "480", 480e9),
+        ("hall_leakage_frac", "7 %", 0.07),
+        ("hall_leakage_frac", "0.07", 0.07),
+        ("requests_per_s", "2 1/s", 2.0),
+        ("requests_per_s", "90 /min", 1.5),
+        ("width_m", "24 in", 0.6096),
+        ("width_m", "10'", 3.048),
+        ("width_m", "1,234", None),
+        ("step_s", "5 min", 300.0),
+        ("target_itl_s", "50", 0.05),
+        ("floor_load_limit_kg_per_m2", "250 psf", 250 * 0.45359237 / 0.3048**2),
+        ("tool_core_s", "5 core s", 5.0),
+        ("it_power_mw", "450 kW", 0.45),
+    ],
+)
+def test_a_number_takes_its_unit_or_the_one_beside_its_field(field, text, stored):
+    if stored is None:
+        with pytest.raises(ValidationError, match="could be 1.234 or 1234"):
+            number_read(text, measure=measure_of(field))
+    else:
+        assert number_read(text, measure=measure_of(field)) == pytest.approx(stored, rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "said"),
+    [
+        ("grid_limit_w", "5 °C", "“°C” is not a unit of this field. Write W, kW, MW, GW"),
+        ("grid_limit_w", "5 mw", "“mw” could be MW or mW. Write one of them."),
+        ("cache_tier_bytes", "80 gb", "“gb” could be GB or Gb"),
+        ("supply_degc", "24 kW", "Write °C, °F or K"),
+        ("width_m", "MW", "Enter a number."),
+        ("width_m", "1 2345 m", "is not a unit"),
+    ],
+)
+def test_a_unit_that_is_not_the_field_s_is_refused_with_what_may_stand_there(field, text, said):
+    with pytest.raises(ValidationError) as refusal:
+        number_read(text, measure=measure_of(field))
+    assert said in refusal.value.messages[0]
+
+
+def test_a_step_of_temperatures_counts_from_nothing():
+    assert number_read("9 °F", measure=step_of("supply_degc")) == 5
+    assert step_of("rails") is measure_of("rails") is measure_of("facility_usd_per_w") is None
+
+
+@given(st.sampled_from(sorted(units._MEASURES)), st.floats(min_value=-1e9, max_value=1e9, width=32))
+def test_what_is_shown_reads_back(suffix, stored):
+    measure = measure_of(f"some_{suffix}")
+    shown = spelled(measure.number(stored))
+    assert number_read(shown, measure=measure) == pytest.approx(stored, rel=1e-10, abs=1e-9)
+    assert number_read(f"{shown} {measure.shown}", measure=measure) == pytest.approx(stored, rel=1e-10, abs=1e-9)
+
+
+def test_the_unit_of_a_suffix_is_the_one_that_pages_know():
+    known = dict(SUFFIX_UNITS)
+    for suffix, (shown, sizes) in units._MEASURES.items():
+        assert shown in sizes, suffix
+        if suffix in known and suffix != "frac":
+            measure = measure_of(suffix)
+            assert measure.units[measure.named(known[suffix])] == (1, 0), suffix
+    assert set(units._SHOWN.values()) <= {name for _, sizes in units._MEASURES.values() for name in sizes}

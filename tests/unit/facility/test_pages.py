@@ -179,7 +179,7 @@ def test_a_site_belongs_to_who_described_it(planner, layout):
         "elevation_m": "100",
         "weather": layout.site.weather_id,
         "region": layout.site.region_id,
-        "grid_limit_w": "5000000",
+        "grid_limit_w": "5",
     }
     assert planner.post(reverse("site-new"), fields).status_code == 302
     assert Site.objects.get(slug="new-place").memberships.get().role == Membership.Role.OWNER
@@ -209,7 +209,7 @@ def new_site_fields(**changes) -> dict:
         "longitude_deg": "8.57",
         "elevation_m": "111",
         "region": product("regions", "germany").pk,
-        "grid_limit_w": "3000000",
+        "grid_limit_w": "3000 kW",
     } | changes
 
 

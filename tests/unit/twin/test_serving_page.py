@@ -53,7 +53,7 @@ def test_a_cache_tier_is_said_where_it_is_used(reader):
     asked = {"workload": "enterprise_assistants"}
     page = reader.get(reverse("serving"), asked).content.decode()
     assert "there is no slower cache tier" in page
-    page = reader.get(reverse("serving"), asked | {"cache_tier_bytes": "240e9"}).content.decode()
+    page = reader.get(reverse("serving"), asked | {"cache_tier_bytes": "240 GB"}).content.decode()
     assert "is read back at an assumed 50 GB/s per accelerator" in page
     page = reader.get(reverse("serving"), asked | {"cache_tier_bytes": "much"}).content.decode()
     assert "must be a number of bytes" in page

@@ -19,6 +19,7 @@ from twin.management.commands.sweep import read_vary
 from twin.models import Run, Sweep, SweepPoint
 from twin.runs import jobs, snapshot
 from twin.sweeps import asked, axes, solving
+from twin.views.sweeps import _values
 
 pytestmark = pytest.mark.django_db
 PLANT = "plant/Facility water"
@@ -243,6 +244,21 @@ def test_the_page_asks_shows_and_stops_a_sweep(sterling, bells, solver, client):
     assert "3 done" in client.get(sweep.get_absolute_url()).content.decode()
     assert "26 to" not in client.get(address).content.decode()
     assert "3</td>" in client.get(address).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "said"),
+    [
+        ("28 °C to 36 °C by 2 K", "supply_degc", {"range": {"start": 28, "stop": 36, "step": 2}}),
+        ("77 °F to 86 °F by 9 °F", "supply_degc", {"range": {"start": 25, "stop": 30, "step": 5}}),
+        ("2 MW, 2500 kW", "rating_w", {"values": [2e6, 2.5e6]}),
+        ("26, hot", "supply_degc", {"values": [26, "hot"]}),
+        ("1 to 3 by 1", "n_chillers", {"range": {"start": 1, "stop": 3, "step": 1}}),
+        ("dry-cooler-a, dry-cooler-b", "heat_rejection", {"values": ["dry-cooler-a", "dry-cooler-b"]}),
+    ],
+)
+def test_swept_numbers_take_their_unit(text, field, said):
+    assert _values(text, field) == said
 
 
 def test_the_page_says_why_there_is_nothing_to_sweep(client):

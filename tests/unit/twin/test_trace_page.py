@@ -18,7 +18,7 @@ FIELDS = {
     "model": "llama-3.1-8b",
     "engine": "vllm",
     "target_ttft_s": "5",
-    "target_itl_s": "0.05",
+    "target_itl_s": "50",
 }
 
 

@@ -12,6 +12,7 @@ from twin.core.rules.design_load import RackDesign, design_load, rack_design
 from twin.core.rules.feed_loads import Feeds, hall_losses_w, layout_feeds
 from twin.core.rules.power import power_findings
 from twin.core.rules.report import Finding
+from twin.core.rules.sizes import size_findings
 
 
 def rule_findings(inputs: LayoutInputs) -> list[Finding]:
@@ -22,8 +23,9 @@ def rule_findings(inputs: LayoutInputs) -> list[Finding]:
     inputs : LayoutInputs
         The layout; its scenario is not read, its weather is that of the site.
     """
+    sizes = list(size_findings(inputs))
     if not inputs.halls:
-        return []  # nothing can stand anywhere yet
+        return sizes  # nothing can stand anywhere yet
     racks = rack_design(inputs)
     general = [*_station_height(inputs), *_calibrated_without_object(inputs), *_secondary_accelerators(inputs)]
     feeds, found = _feeds(inputs, racks)
@@ -31,8 +33,12 @@ def rule_findings(inputs: LayoutInputs) -> list[Finding]:
     try:
         design = design_load(inputs, racks, losses_w)
     except ValueError as refusal:
-        return [*found, Finding("site", None, inputs.site.name, "not modelled", BLOCKING, None, None, "", str(refusal))]
-    return [*found, *general, *power_findings(inputs, design, feeds), *cooling_findings(inputs, design)]
+        return [
+            *sizes,
+            *found,
+            Finding("site", None, inputs.site.name, "not modelled", BLOCKING, None, None, "", str(refusal)),
+        ]
+    return [*sizes, *found, *general, *power_findings(inputs, design, feeds), *cooling_findings(inputs, design)]
 
 
 def _station_height(inputs: LayoutInputs) -> Iterator[Finding]:

@@ -40,6 +40,7 @@ REMEDIES: Mapping[str, Remedy] = {
     "redundancy group": Remedy("State one redundancy for all feeds of the group, and give it as many as that takes."),
     "stranded power": Remedy("Place more racks behind it, or ask for less.", moves=("less_grid",)),
     "no utility": Remedy("Draw the utility, or a generator that runs all year, above the feeds."),
+    "odd size": Remedy("Check the unit that it was written in, and correct it."),
     "grid limit": Remedy("Ask for a larger connection, cap the racks, or place fewer.", moves=("more_grid",)),
     "generators": Remedy("Add a generator.", ("n_units",)),
     "island": Remedy("Add a generator.", ("n_units",)),
