@@ -16,6 +16,7 @@ from twin.core.figures_of_merit import FIGURES, RANKED_BY, SERIES_BY_NAME
 from twin.core.results.details import run_details
 from twin.core.text.json_rows import as_json
 from twin.models import Comparison, Run, Scenario, ScenarioWorkload
+from twin.runs.changed import is_changed
 from twin.runs.ring import waiting_reason
 
 
@@ -163,6 +164,14 @@ class RunDetailSerializer(RunSerializer):
         help_text="Workloads, limits, balances, costs, energy flow; of runs of older versions as far as they kept them."
     )
 
+    changed_since = serializers.SerializerMethodField(
+        help_text="Whether layout, scenario, site or a named product differ from what the run solved; null until it is "
+        "done. A change that was undone is none."
+    )
+
+    def get_changed_since(self, run: Run) -> bool | None:
+        return is_changed(run) if run.status == Run.Status.DONE else None
+
     def get_waiting_reason(self, run: Run) -> str:
         return waiting_reason(run)
 
@@ -175,6 +184,7 @@ class RunDetailSerializer(RunSerializer):
             "attempt",
             "cancel_requested",
             "waiting_reason",
+            "changed_since",
             "solver_version",
             "solver_digest",
             "inputs_sha256",
@@ -415,9 +425,15 @@ class ComparisonDetailSerializer(ComparisonSerializer):
     """A comparison with what came out: lists have one entry per run, in the order of `runs`."""
 
     compared = serializers.SerializerMethodField()
+    changed_since = serializers.SerializerMethodField(
+        help_text="Of each run: whether its layout, scenario or site differ from what it solved."
+    )
 
     class Meta(ComparisonSerializer.Meta):
-        fields = [*ComparisonSerializer.Meta.fields, "compared"]
+        fields = [*ComparisonSerializer.Meta.fields, "changed_since", "compared"]
+
+    def get_changed_since(self, comparison: Comparison) -> list[bool]:
+        return [is_changed(run) for run in self.context["runs"]]
 
     def get_compared(self, comparison: Comparison) -> ComparedSerializer:
         compared: Compared = self.context["compared"]

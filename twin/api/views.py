@@ -251,10 +251,11 @@ class ComparisonViewSet(
 
     @extend_schema(responses=serializers.ComparisonDetailSerializer, parameters=[serializers.ReferenceSerializer])
     def retrieve(self, request: Request, *args, **kwargs) -> Response:
-        comparison, runs = self._read()
+        comparison, stored = self.runs_compared()
+        runs = [sharing.as_compared(run) for run in stored]
         asked = query(serializers.ReferenceSerializer, request)
         _check_places(runs, asked)
-        context = self.get_serializer_context() | {"compared": compare(runs, **asked)}
+        context = self.get_serializer_context() | {"compared": compare(runs, **asked), "runs": stored}
         return Response(serializers.ComparisonDetailSerializer(comparison, context=context).data)
 
     @extend_schema(responses=serializers.PlanDifferenceSerializer, parameters=[serializers.PairSerializer])

@@ -24,6 +24,7 @@ from twin.core.results.findings import run_findings
 from twin.core.rules.report import Finding
 from twin.interchange.site_file import site_import
 from twin.models import GuidedStart, Run
+from twin.runs.changed import is_changed
 from twin.runs.findings import layout_findings
 
 HALL = Path(facility.__file__).parent / "samples" / "guide" / "hall.yaml"
@@ -268,8 +269,8 @@ class Outcome:
 
     @property
     def after_is_stale(self) -> bool:
-        """Whether the hall has been edited since its run was asked for."""
-        return self.after is not None and self.yours.updated_at > self.after.created_at
+        """Whether the hall is not as its run solved it."""
+        return self.after is not None and self.after.status == Run.Status.DONE and is_changed(self.after)
 
     @property
     def is_complete(self) -> bool:

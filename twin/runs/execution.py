@@ -16,6 +16,7 @@ from twin.core.text.json_rows import as_json
 from twin.exceptions import RunLost
 from twin.models import Run, Scenario
 from twin.runs import jobs, services, snapshot
+from twin.runs.changed import stamp_if_unchanged
 from twin.runs.findings import layout_findings
 from twin.runs.found import found_stamp
 from twin.runs.leases import Lease, patiently
@@ -65,7 +66,13 @@ def _solve(run_id: UUID, lease: Lease) -> None:
     bands = {name: band for name, band in result.bands.items() if None not in without_nan(band)}
     found = tuple(RuleFinding(**as_json(finding)) for finding in layout_findings(run.layout))
     n_found = Counter(finding.severity for finding in run_findings(solved))  # for lists of runs
-    details = replace(solved, findings=found, n_found=dict(n_found), found_in=found_stamp(run.layout))
+    details = replace(
+        solved,
+        findings=found,
+        n_found=dict(n_found),
+        found_in=found_stamp(run.layout),
+        solved_in=stamp_if_unchanged(run),
+    )
     series, racks = services.arrays_packed(result.series), services.arrays_packed(result.racks)
 
     @transaction.atomic

@@ -13,6 +13,7 @@ from twin.core.results.details import run_details
 from twin.core.results.findings import RunFinding, run_findings, tightest_margins
 from twin.models import Run
 from twin.page_parts import remembered
+from twin.runs.changed import is_changed
 
 #: Kinds of object, as findings name them, that are shown by the list that holds them: runs know names, which may since
 #: have gone.
@@ -32,8 +33,8 @@ class LastRun:
 
     @property
     def stale(self) -> bool:
-        """Whether the layout has been changed since (reads `run.layout`)."""
-        return self.run.layout.updated_at > self.run.finished_at
+        """Whether the layout or its scenario has been changed since."""
+        return is_changed(self.run)
 
 
 def last_run(layout: Layout, run_id: UUID | None = None) -> LastRun | None:
@@ -41,7 +42,9 @@ def last_run(layout: Layout, run_id: UUID | None = None) -> LastRun | None:
     runs = Run.objects.filter(layout=layout, status=Run.Status.DONE).order_by("-finished_at")
     if run_id:
         runs = runs.filter(id=run_id)
-    run = runs.select_related("scenario").only("id", "finished_at", "layout_id", "scenario__name").first()
+    run = (
+        runs.select_related("scenario").only("id", "finished_at", "layout_id", "scenario_id", "scenario__name").first()
+    )
     if run is None:
         return None
     run.layout = layout

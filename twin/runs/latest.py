@@ -31,6 +31,8 @@ class LatestRun:
     confidence: str
     n_found: dict = field(default_factory=dict)  # findings of its solved year by severity; older runs kept none
     found_in: str = ""  # stamp of the layout that the rules judged; older runs kept none
+    solved_in: str = ""  # stamp of what it solved; empty where that was edited while it ran, and of older runs
+    changed: bool = False  # layout, scenario or site have been changed since (`twin.runs.changed.marked`)
 
     def tally(self, severity: str) -> int:
         """Return the number of findings of one severity: of the rules when it ran, and of its solved year."""
@@ -77,13 +79,15 @@ def latest_runs(layout_ids: Iterable[int]) -> dict[int, list[LatestRun]]:
             "details__confidence",
             "details__n_found",
             "details__found_in",
+            "details__solved_in",
         )
     )
     latest = defaultdict(list)
     for row in rows:
-        *head, bands, findings, confidence, n_found, found_in = row
+        *head, bands, findings, confidence, n_found, found_in, solved_in = row
         found = tuple(read_row(RuleFinding, finding, "findings") for finding in findings or ())
-        run = LatestRun(*head, bands or {}, found, confidence or "", n_found or {}, found_in or "")
+        stamps = (found_in or "", solved_in or "")
+        run = LatestRun(*head, bands or {}, found, confidence or "", n_found or {}, *stamps)
         latest[run.layout_id].append(run)
     return dict(latest)
 
@@ -99,15 +103,21 @@ def grid_peak_w(run: LatestRun) -> float | None:
     return peak_from_grid_w(run.figures)
 
 
+def is_buildable(run: LatestRun, grid_limit_w: float) -> bool:
+    """Return whether nothing that the run found forbids building it, and the grid carries its peak."""
+    return not run.blocking and (grid_peak_w(run) or 0.0) <= grid_limit_w
+
+
 def best_run(runs: Iterable[LatestRun], grid_limit_w: float) -> LatestRun | None:
     """Return the run with the most good tokens per joule among those of the scenario that most layouts share.
 
-    None where none of them can be built: each has a blocking finding or a peak above the grid limit.
+    Runs of what has been changed since are left out: their figures are of no layout that there is. None where none of
+    the others can be built: each has a blocking finding or a peak above the grid limit.
     """
     runs = list(runs)
     scenario_id = shared_scenario(runs)
     asked = [run for run in runs if run.scenario_id == scenario_id]
-    fit = [run for run in asked if not run.blocking and (grid_peak_w(run) or 0.0) <= grid_limit_w]
+    fit = [run for run in asked if not run.changed and is_buildable(run, grid_limit_w)]
     return max(fit, key=lambda run: run.figures.get(RANKED_BY) or 0.0, default=None)
 
 

@@ -9,6 +9,7 @@ from twin.core.report.shapes import Drawing
 from twin.core.results.details import run_details
 from twin.models import Run
 from twin.runs import snapshot
+from twin.runs.changed import is_changed
 from twin.runs.sensitivity import sensitivity_rows
 from twin.runs.services import run_racks, run_series
 
@@ -18,14 +19,13 @@ logger = logging.getLogger(__name__)
 def reported(run: Run, *, drawn: bool = True) -> ReportedRun:
     """Return a finished run with its snapshot and arrays as plain values, with `drawn` also its diagrams.
 
-    CDUs stand where the layout has them now, as long as it is the version that was solved: older snapshots do not say.
+    CDUs stand where the layout has them now, as long as nothing of it has been changed: older snapshots do not say.
     """
     inputs = snapshot.inputs_stored(run.inputs)
     layout = run.layout
-    same = layout.version == inputs.layout.version
-    places = (
-        {pk: place for pk, *place in layout.cdus.values_list("id", "x_m", "y_m", "orientation_deg")} if same else {}
-    )
+    is_stale = is_changed(run)
+    cdus = () if is_stale else layout.cdus.values_list("id", "x_m", "y_m", "orientation_deg")
+    places = {pk: place for pk, *place in cdus}
     return ReportedRun(
         id=str(run.id),
         finished=f"{run.finished_at:%Y-%m-%d %H:%M} UTC",
@@ -38,6 +38,7 @@ def reported(run: Run, *, drawn: bool = True) -> ReportedRun:
         series=run_series(run),
         racks=run_racks(run),
         version_now=layout.version,
+        is_stale=is_stale,
         place=layout.site.place,
         status=layout.get_status_display(),
         cdu_places=places,

@@ -36,6 +36,7 @@ from twin.core.provenance import MODEL_VERSION
 from twin.floor import plan_difference as plan_difference_drawing
 from twin.models import Comparison, Run, Scenario
 from twin.runs import sensitivity
+from twin.runs.changed import is_changed
 from twin.runs.latest import recent_runs
 from twin.runs.tables import as_csv
 
@@ -173,6 +174,7 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
         "questions": facts.questions,
         "weather_cautions": facts.weather_cautions,
         "model_note": facts.model_note,
+        "changed": [run_column for run_column in columns if run_column["changed"]],
         "older": older(request, runs, columns) if facts.model_note else [],
         "side_by_side": page_parts.kept(
             "twin/compare/_side_by_side.html",
@@ -408,6 +410,7 @@ def column(run: Run, i: int, others: Sequence[UUID]) -> dict:
         "run": run,
         "name": run.layout.name,
         "label": f"{LETTERS[i]} {run.layout.name}",
+        "changed": is_changed(run),
         "without": address(others),
     }
 

@@ -24,6 +24,7 @@ from twin.floor.rows import read_floor
 from twin.models import Run, Scenario
 from twin.page_parts import kept, remembered, stamp
 from twin.runs import services
+from twin.runs.changed import marked
 from twin.runs.findings import layout_findings
 from twin.runs.found import everything_found, nothing_found, tally, with_address
 from twin.runs.last_run import LastRun, last_run
@@ -42,11 +43,14 @@ def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         return HttpResponse(drawn)
     last = last_run(layout)
     found = found_now(layout, last, version)
+    shown = asked.question.run
+    if shown is not None:
+        ((shown,),) = marked({layout.id: [shown]}, [layout]).values()
     rights = rights_on(request.user, layout.site)
     context = {
         "layout": layout,
         "site": layout.site,
-        "run": asked.question.run,
+        "run": shown,
         "scenarios": asked.scenarios,
         "plan_part": drawn,
         "figures": HEADLINES,

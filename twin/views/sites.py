@@ -11,8 +11,17 @@ from facility.views.lookup import visible_site_or_404
 from twin.core.figures_of_merit import HEADLINES
 from twin.interchange.site_file import site_export
 from twin.page_parts import with_product_stamp
+from twin.runs.changed import marked
 from twin.runs.found import tally_kept
-from twin.runs.latest import LatestRun, best_run, grid_peak_w, latest_runs, recent_runs, shared_scenario
+from twin.runs.latest import (
+    LatestRun,
+    best_run,
+    grid_peak_w,
+    is_buildable,
+    latest_runs,
+    recent_runs,
+    shared_scenario,
+)
 
 
 @login_required
@@ -20,14 +29,17 @@ def site_list(request: HttpRequest) -> HttpResponse:
     """Answer which site needs attention: its best layout's figures, power against the grid limit, findings."""
     sites = list(visible_sites(request.user).annotate(n_layouts=Count("layouts")).select_related("region"))
     layouts = with_product_stamp(Layout.objects.filter(site__in=sites).defer("notes")).in_bulk()
-    runs = latest_runs(layouts)
+    by_id = {site.pk: site for site in sites}
+    for layout in layouts.values():
+        layout.site = by_id[layout.site_id]
+    runs = marked(latest_runs(layouts), layouts.values())
     for site in sites:
         own = [run for layout in layouts.values() if layout.site_id == site.id for run in runs.get(layout.id, [])]
         site.best = best_run(own, site.grid_limit_w)
         site.last_run = max(own, key=lambda run: run.finished_at, default=None)
         site.shown_layout = layouts[(site.best or site.last_run).layout_id] if own else None
+        site.is_changed = any(run.changed and is_buildable(run, site.grid_limit_w) for run in own)
         if site.shown_layout:
-            site.shown_layout.site = site
             site.tally = tally_kept(site.shown_layout, runs[site.shown_layout.id][0])
         site.grid_share_frac = grid_share_frac(site.best, site.grid_limit_w)
     return render(request, "twin/site_list.html", {"sites": sites})
@@ -45,14 +57,15 @@ def site_detail(request: HttpRequest, site: str) -> HttpResponse:
     site = visible_site_or_404(request.user, site)
     layouts = list(with_product_stamp(site.layouts.annotate(n_racks=Count("halls__racks"))))
     scenarios = list(site.scenarios.prefetch_related("workloads__workload", "workloads__model"))
-    runs = latest_runs(layout.id for layout in layouts)
+    for layout in layouts:
+        layout.site = site
+    runs = marked(latest_runs(layout.id for layout in layouts), layouts)
     everything = [run for own in runs.values() for run in own]
     asked = request.GET.get("scenario", "")
     chosen = next((s for s in scenarios if s.slug == asked), None)
     chosen_id = chosen.id if chosen else shared_scenario(everything) or (scenarios[0].id if scenarios else None)
     for layout in layouts:
         own = runs.get(layout.id, [])
-        layout.site = site
         layout.run = next((run for run in own if run.scenario_id == chosen_id), None)
         layout.tally = tally_kept(layout, own[0] if own else None)
         layout.grid_share_frac = grid_share_frac(layout.run, site.grid_limit_w)

@@ -152,7 +152,7 @@ def test_a_layout_that_has_changed_since_is_said_first_and_the_snapshot_is_repor
     report = run_report(reported(run), made="now")
     assert "version 1 was solved and is reported here, it is at version 2 now" in report.warnings[0]
     assert "Renamed" not in [row[0] for row in table(report, "Racks").rows]
-    assert "edited since" in html(report)
+    assert "changed since" in html(report)
 
 
 def test_the_plan_has_every_rack_and_cdu_to_scale(told, report):

@@ -51,6 +51,7 @@ class ReportedRun:
     series: Mapping[str, NDArray[Any]]
     racks: Mapping[str, NDArray[Any]]
     version_now: int  # of the layout, when the report is made
+    is_stale: bool = False  # layout, scenario or site have been changed since
     place: str = ""
     status: str = ""
     cdu_places: Mapping[int, tuple[Any, ...]] = field(default_factory=dict)
@@ -61,11 +62,6 @@ class ReportedRun:
     def name(self) -> str:
         """What tells runs apart."""
         return f"{self.inputs.layout.name}, {self.inputs.scenario.name}"
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether the layout has been edited since."""
-        return self.version_now != self.inputs.layout.version
 
 
 def run_report(run: ReportedRun, *, made: str) -> Report:
@@ -132,8 +128,8 @@ def warnings(run: ReportedRun) -> list[str]:
     cautions = []
     if run.is_stale:
         cautions.append(
-            f"The layout has been edited since: version {solved} was solved and is reported here, it is at "
-            f"version {now} now. Run it again for a report of what stands there today."
+            f"The layout or its scenario has been changed since: version {solved} of the layout was solved and is "
+            f"reported here, it is at version {now} now. Run it again for a report of what stands there today."
         )
     if not run.details.solver.converged:
         cautions.append(f"The solver did not converge: {run.details.solver.message}")

@@ -473,6 +473,7 @@ class RunDetails:
     findings: tuple[RuleFinding, ...] = ()
     n_found: Mapping[str, int] = field(default_factory=dict)  # findings of the year by severity
     found_in: str = ""  # stamp of the layout that the rules judged
+    solved_in: str = ""  # stamp of layout and scenario where they were still as solved when it ended
 
     @property
     def weather_caution(self) -> str:
