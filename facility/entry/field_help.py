@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from facility.entry import number_entry
+from facility.entry.units import measure_of
 
 OURS = "your own naming"
 SAMPLES = "the sample sites"
@@ -73,7 +74,7 @@ HELP: dict[str, Help] = {
     "layout_clone.slug": Help("lower case and hyphens", OURS),
     "reference.design": Help("the published design nearest to your accelerators", SAMPLES),
     "reference.it_power_mw": Help("1 to 100 MW", "your grid connection over the PUE that you expect"),
-    "reference.name": Help("empty: the design's name and the power", OURS),
+    "reference.name": Help("empty: its racks and their power", OURS),
     # Hall
     "hall.name": Help("e.g. Data hall", OURS, "Name of the room; racks and CDUs refer to it."),
     "hall.width_m": Help("15 to 60 m", SURVEY),
@@ -276,6 +277,13 @@ class Described:
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         describe(self, self.fields)
+
+    @property
+    def takes_units(self) -> bool:
+        """Whether a field's number may have a unit."""
+        return any(
+            isinstance(field, number_entry.MEASURED_FIELDS) and measure_of(name) for name, field in self.fields.items()
+        )
 
 
 def describe(form: forms.BaseForm, names: Iterable[str]) -> None:

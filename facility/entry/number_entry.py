@@ -223,6 +223,9 @@ class WholeNumberField(_Measured, forms.IntegerField):
         return super().to_python(value)
 
 
+MEASURED_FIELDS = (NumberField, WholeNumberField)
+
+
 def without_unit(text: str, name: str) -> str:
     """Return a label or help text without the stored unit: pages print the unit that they read beside the field."""
     measure = measure_of(name)

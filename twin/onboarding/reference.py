@@ -6,15 +6,16 @@ wished IT power asks for; what no rack needs any more goes. How many units each 
 """
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.text import slugify
 
 from facility.interchange.site_file import layout_load, site_document
-from facility.models import Layout, Rack, Site
+from facility.models import Layout, Product, Rack, Site
 from facility.permissions import check_write
 from power_cooling.site_facts.ratings import nameplate_w
 from twin.interchange.site_file import scenario_copy
@@ -26,7 +27,7 @@ NAMED_GROUPS = ("group", "redundancy_group")
 
 
 @transaction.atomic
-def layout_from_reference(*, design: Layout, site: Site, name: str, it_power_w: float, user=None) -> Layout:
+def layout_from_reference(*, design: Layout, site: Site, it_power_w: float, name: str = "", user=None) -> Layout:
     """Make a layout of a design's kind whose racks draw at most a wished power at their nameplates.
 
     Parameters
@@ -35,9 +36,10 @@ def layout_from_reference(*, design: Layout, site: Site, name: str, it_power_w: 
         What is copied; of any site that the user may see.
     site : Site
         Where the new layout stands.
-    name : str
     it_power_w : float
         Wished power of all racks at their nameplates [W].
+    name : str
+        Empty: the racks that are made, and their power.
 
     Raises
     ------
@@ -71,15 +73,18 @@ def layout_from_reference(*, design: Layout, site: Site, name: str, it_power_w: 
         )
     per_block = [n_compute // n_blocks + (i < n_compute % n_blocks) for i in range(n_blocks)]
     blocks = [_block(document, n, "" if i == 0 else f" {i + 1}") for i, n in enumerate(per_block)]
-    entry: dict[str, Any] = {
-        "slug": _free_slug(site, name),
-        "name": name,
-        "notes": f"From {design.name} of {design.site.name}, for {it_power_w / 1e6:.3g} MW of IT.\n{design.notes}"[
-            :4000
-        ],
-    }
-    for section in blocks[0]:
-        entry[section] = [row for block in blocks for row in block[section]]
+    sections = {section: [row for block in blocks for row in block[section]] for section in blocks[0]}
+    products = {rack.product.slug: rack.product for rack in racks if rack.product}
+    made = _made(sections["racks"], products)
+    name = name or made.name
+    notes = (
+        f"{made.racks} in {len(sections['halls'])} hall{'s' if len(sections['halls']) > 1 else ''}, "
+        f"{made.power} of IT at their nameplates; {it_power_w / 1e6:.3g} MW were wished for. Made after "
+        f"{design.name} of {design.site.name}."
+    )
+    if design.notes:
+        notes += f" Notes of that design, which is of another size: “{design.notes}”"
+    entry: dict[str, Any] = {"slug": _free_slug(site, name), "name": name, "notes": notes[:4000], **sections}
     roots = [feed for feed in entry["power_feeds"] if feed["kind"] == "utility"]
     for feed in roots:
         feed["rating_w"] = site.grid_limit_w
@@ -88,6 +93,33 @@ def layout_from_reference(*, design: Layout, site: Site, name: str, it_power_w: 
     if asked is not None and not site.scenarios.exists():
         scenario_copy(asked, site)
     return layout
+
+
+class Made(NamedTuple):
+    """What was made, in words."""
+
+    name: str
+    racks: str
+    power: str
+
+
+def _made(racks: list[dict[str, Any]], products: Mapping[str, Product]) -> Made:
+    """Return the racks of a layout by product and their power at their nameplates."""
+    power_w, computing, others = 0.0, Counter(), Counter()
+    for rack in racks:
+        product = products.get(rack.get("product") or "")
+        facts = product.facts if product else {}
+        power_w += nameplate_w(facts, rack.get("n_systems", 1), rack.get("other_power_w", 0.0))
+        role = rack.get("role", Rack.Role.COMPUTE)
+        if role == Rack.Role.COMPUTE:
+            computing[product.name if product else "other rack"] += 1
+        else:
+            others[role] += 1
+    kinds = [f"{n} × {kind}" for kind, n in computing.most_common()]
+    beside = [f"{n} {role} rack{'s' if n > 1 else ''}" for role, n in sorted(others.items())]
+    power = f"{power_w / 1e6:.3g} MW"
+    short = kinds[0] if len(kinds) == 1 else f"{computing.total()} racks"
+    return Made(f"{short}, {power} of IT"[:160], ", ".join([*kinds, *beside]), power)
 
 
 def _free_slug(site: Site, name: str) -> str:

@@ -27,7 +27,7 @@ def layout_from_design(request: HttpRequest, site: str) -> HttpResponse:
             layout = layout_from_reference(
                 design=asked["design"],
                 site=site,
-                name=asked["name"] or f"{asked['design'].name}, {asked['it_power_mw']:g} MW of IT",
+                name=asked["name"],
                 it_power_w=asked["it_power_mw"] * 1e6,
                 user=request.user,
             )

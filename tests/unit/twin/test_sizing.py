@@ -135,3 +135,17 @@ def test_a_planner_goes_from_a_wish_to_counts_and_takes_them(sites):
     refused = client.post(reverse("layout-from-design", args=[GOLDEN]), asked | {"it_power_mw": "0.01"})
     assert "allowed from" in refused.content.decode()
     assert client.post(reverse("layout-from-design", args=[STERLING]), asked).status_code == 403
+
+
+def test_a_sized_layout_is_called_what_was_made_of_its_design(sites):
+    design = sample("gb300-nvl72")
+    layout = layout_from_reference(design=design, site=sites[GOLDEN], it_power_w=3e6)
+    made = layout.halls.get().racks
+    compute = made.filter(role="compute")
+    power = f"{drawn_w(layout) / 1e6:.3g} MW"
+    assert layout.name == f"{compute.count()} × {compute.first().product.name}, {power} of IT"
+    assert design.name not in layout.name
+    first, _, rest = layout.notes.partition("Made after")
+    assert first.startswith(f"{compute.count()} × ")
+    assert f"{power} of IT at their nameplates; 3 MW were wished for." in first
+    assert rest.index(design.name) < rest.index("Notes of that design, which is of another size") < rest.index("“")

@@ -127,10 +127,13 @@ def warnings(run: ReportedRun) -> list[str]:
     solved, now = run.inputs.layout.version, run.version_now
     cautions = []
     if run.is_stale:
-        cautions.append(
-            f"The layout or its scenario has been changed since: version {solved} of the layout was solved and is "
-            f"reported here, it is at version {now} now. Run it again for a report of what stands there today."
+        what = (
+            f"The layout has been changed since: version {solved} was solved and is reported here, it is at version "
+            f"{now} now."
         )
+        if solved == now:
+            what = "The scenario, the site or a product has been changed since: what was solved then is reported here."
+        cautions.append(f"{what} Run it again for a report of what stands there today.")
     if not run.details.solver.converged:
         cautions.append(f"The solver did not converge: {run.details.solver.message}")
     if run.details.weather_caution:
