@@ -94,6 +94,30 @@ def test_bad_questions_name_field_and_value(planner, address, finding, layout):
     assert undo.status_code == 400
 
 
+def test_all_findings_of_a_rule_are_previewed_taken_and_taken_back_together(planner, client, address, layout):
+    asked = {"rule": "coolant temperature", "all": True}
+    shown = planner.get(f"{address}preview/", asked).json()
+    assert shown["left"] == []
+    assert {change["kind"] for change in shown["changes"]} == {"cdu"}
+    taken = planner.post(address, asked | {"version": shown["version"]}, format="json").json()
+    assert taken["changes"] == shown["changes"]
+    assert degc() == {45}
+    planner.post(f"{address}undo/", {"undo": taken["undo"]}, format="json")
+    assert degc() == {46}
+    refused = planner.post(address, {"rule": "coolant temperature", "version": 1}, format="json")
+    assert refused.status_code == 400
+    assert "name the finding's object, or set all" in str(refused.json())
+    none = planner.get(f"{address}preview/", {"rule": "overlap", "all": True})
+    assert none.status_code == 422
+    here = [layout.site.slug, layout.slug]
+    page = browser(client, layout, "planner")
+    told = {"rule": "coolant temperature", "all": "on"}
+    assert "Apply to all" in page.get(reverse("layout-remedy", args=here), told).content.decode()
+    layout.refresh_from_db()
+    page.post(reverse("layout-remedy", args=here), told | {"version": layout.version})
+    assert degc() == {45}
+
+
 def test_only_who_may_change_the_site_takes_it(viewer, stranger, address, finding):
     body = finding | {"version": 1}
     assert viewer.post(address, body, format="json").status_code == 403

@@ -27,16 +27,34 @@ class NamedFindingSerializer(KnownFields, serializers.Serializer):
     rule = serializers.CharField(max_length=80)
 
 
-class PreviewQuestionSerializer(NamedFindingSerializer):
-    """A finding, and the scenario that its remedy's figures are estimated under."""
+class AskedFindingSerializer(NamedFindingSerializer):
+    """A finding of the rules, or with `all` every finding of its rule."""
+
+    object_kind = serializers.CharField(
+        max_length=40, required=False, default="", allow_blank=True, help_text="Not needed with `all`."
+    )
+    all = serializers.BooleanField(
+        default=False, help_text="Every finding of the rule together: one change of the layout, taken back by one undo."
+    )
+
+    def validate(self, attrs: dict) -> dict:
+        """Refuse a question that names neither an object nor all."""
+        attrs = super().validate(attrs)
+        if not attrs["all"] and not attrs["object_kind"]:
+            raise serializers.ValidationError({"object_kind": "Is empty; name the finding's object, or set all."})
+        return attrs
+
+
+class PreviewQuestionSerializer(AskedFindingSerializer):
+    """A finding or all of a rule, and the scenario that the remedy's figures are estimated under."""
 
     scenario = serializers.CharField(
         max_length=80, required=False, allow_blank=True, help_text="Its slug; else that of the last run."
     )
 
 
-class TakenQuestionSerializer(NamedFindingSerializer):
-    """A finding, and the version of the layout that its remedy was looked at on."""
+class TakenQuestionSerializer(AskedFindingSerializer):
+    """A finding or all of a rule, and the version of the layout that the remedy was looked at on."""
 
     version = serializers.IntegerField(min_value=0, max_value=MAX_VERSION)
 
@@ -85,6 +103,7 @@ class PreviewSerializer(serializers.Serializer):
     fresh = FindingSerializer(many=True)
     figures = RemedyFigureSerializer(many=True, help_text="Estimated as the drawing board's.")
     message = serializers.CharField(allow_blank=True, help_text="Why there are no figures.")
+    left = FindingSerializer(many=True, help_text="With `all`: those of the rule that nothing computed removes.")
 
 
 class TakenSerializer(serializers.Serializer):
@@ -93,6 +112,7 @@ class TakenSerializer(serializers.Serializer):
     version = serializers.IntegerField(help_text="The layout's new version.")
     changes = ChangedSerializer(many=True)
     undo = serializers.CharField(help_text="Post it to `undo/` to take the remedy back.")
+    left = FindingSerializer(many=True, help_text="With `all`: those of the rule that nothing computed removes.")
 
 
 class TakenBackSerializer(serializers.Serializer):
@@ -113,7 +133,7 @@ class LayoutRemediesView(SolvedView):
 
     @extend_schema(request=TakenQuestionSerializer, responses=TakenSerializer, operation_id="layouts_remedies_take")
     def post(self, request: Request, pk: int) -> Response:
-        """Take the remedy of a finding, as it was previewed on that version of the layout; on a later one 409."""
+        """Take the remedy of a finding, or of all of its rule, as previewed on that version; on a later one 409."""
         return self.respond(request)
 
 

@@ -4,8 +4,8 @@ What is previewed is what is applied: both go through the services of the descri
 rolls back. The solver is asked only afterwards, with nothing locked.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.core import signing
@@ -19,6 +19,7 @@ from facility.kinds import BY_NAME, EDIT_NAMES
 from facility.models import Layout, Site
 from facility.permissions import check_write
 from facility.services import StaleLayout
+from twin.core.inputs.layout import LayoutInputs
 from twin.core.results.findings import BLOCKING, RISK
 from twin.core.rules.remedies import REMEDIES
 from twin.core.rules.report import Finding
@@ -34,6 +35,7 @@ from twin.runs.findings import Read, judged, layout_findings, read_for_rules
 from twin.runs.snapshot import description, inputs_now
 
 SALT = "remedy undo"
+MOST_AT_ONCE = 60  # remedies of a rule that are tried one on top of the other: each asks all rules anew
 UNITS = {"_degc": "°C", "_w": "W", "_m": "m", "_m3_per_s": "m³/s", "_deg": "°"}
 Key = tuple[str, int | None, str]
 
@@ -82,6 +84,7 @@ class Preview:
     fresh: tuple[Finding, ...]
     figures: tuple[Figure, ...]
     message: str = ""  # why there are no figures
+    left: tuple[Finding, ...] = ()  # of the same rule, where all were asked for, that nothing computed removes
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +94,17 @@ class Taken:
     version: int
     changes: tuple[Changed, ...]
     undo: str
+    left: tuple[Finding, ...] = ()  # of the same rule, where all were asked for, that nothing computed removes
 
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """An attempt that helps."""
+    """Attempts that help, one after the other."""
 
     changes: tuple[Changed, ...]
     found: list[Finding]
-    read: Read
-    attempt: Attempt
+    attempts: tuple[Attempt, ...]
+    left: tuple[Finding, ...] = ()
 
 
 class _RolledBack(Exception):
@@ -137,7 +141,26 @@ def preview(layout: Layout, key: Key, scenario: Scenario | None) -> Preview:
     """
     before = layout_findings(layout)
     finding = finding_named(before, key)
-    tried = _helping(layout, before, finding, scenario)
+    return _previewed(layout, before, finding, _helping(layout, before, finding), scenario)
+
+
+def preview_all(layout: Layout, rule: str, scenario: Scenario | None) -> Preview:
+    """Return what removes the findings of a rule together, changing nothing; `finding` is the first of them.
+
+    Raises
+    ------
+    NoRemedy
+        If the rule finds nothing, or nothing that can be computed removes one of its findings.
+    """
+    before = layout_findings(layout)
+    tried = _helping_all(layout, before, rule)
+    finding = next(one for one in before if one.rule == rule)
+    return _previewed(layout, before, finding, tried, scenario)
+
+
+def _previewed(
+    layout: Layout, before: Sequence[Finding], finding: Finding, tried: _Tried, scenario: Scenario | None
+) -> Preview:
     keys = [{key_of(one): one for one in found} for found in (before, tried.found)]
     figures, message = _figures(layout, scenario, tried)
     return Preview(
@@ -150,6 +173,7 @@ def preview(layout: Layout, key: Key, scenario: Scenario | None) -> Preview:
         tuple(one for name, one in keys[1].items() if name not in keys[0]),
         figures,
         message,
+        tried.left,
     )
 
 
@@ -166,15 +190,53 @@ def take(*, layout: Layout, key: Key, version: int, user: Any = None) -> Taken:
     ValidationError
         If the layout is frozen.
     """
+    before = _locked(layout, version, user)
+    return _taken(layout, _helping(layout, before, finding_named(before, key)), user)
+
+
+@transaction.atomic
+def take_all(*, layout: Layout, rule: str, version: int, user: Any = None) -> Taken:
+    """Apply what removes the findings of a rule together: all in one transaction, taken back by one undo.
+
+    Raises
+    ------
+    NoRemedy, StaleLayout, ValidationError
+        As `take`.
+    """
+    before = _locked(layout, version, user)
+    return _taken(layout, _helping_all(layout, before, rule), user)
+
+
+def _locked(layout: Layout, version: int, user: Any) -> list[Finding]:
+    """Lock a layout at a version and return what the rules find in it."""
     check_write(user, layout.site)
     if services.layout_lock(layout) != version:
         raise StaleLayout("The layout has been changed since you read it; look at the remedy again.")
-    before = layout_findings(layout)
-    tried = _helping(layout, before, finding_named(before, key), None)
-    inverse = _apply(layout, tried.attempt, user)
+    return layout_findings(layout)
+
+
+def _taken(layout: Layout, tried: _Tried, user: Any) -> Taken:
+    steps: list[dict[str, Any]] = []
+    for attempt in tried.attempts:
+        steps = _apply(layout, attempt, user) + steps
     layout.refresh_from_db(fields=["version"])
-    undo = signing.dumps({"layout": layout.pk, "version": layout.version, "steps": inverse}, salt=SALT)
-    return Taken(layout.version, tried.changes, undo)
+    undo = signing.dumps({"layout": layout.pk, "version": layout.version, "steps": _merged(steps)}, salt=SALT)
+    return Taken(layout.version, tried.changes, undo, tried.left)
+
+
+def _merged(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return steps back, the latest first, with one step for each object: from what it is now to what it was."""
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for step in steps:
+        known = found.setdefault((step["kind"], step["id"]), step)
+        if known is step:
+            continue
+        if step["fields"] is None or known["fields"] is None:  # it was made, and goes whole
+            known["fields"] = None
+            continue
+        now = {name: now for name, (now, _) in known["fields"].items()}
+        known["fields"] |= {name: (now.get(name, then_now), then) for name, (then_now, then) in step["fields"].items()}
+    return list(found.values())
 
 
 @transaction.atomic
@@ -269,9 +331,8 @@ def can_be_computed(rule: str) -> bool:
     return remedy is not None and bool(remedy.counts or remedy.moves)
 
 
-def _attempts(layout: Layout, finding: Finding) -> Iterator[Attempt]:
+def _attempts(layout: Layout, finding: Finding, read: LayoutInputs) -> Iterator[Attempt]:
     remedy = REMEDIES[finding.rule]
-    read = description(layout)
     if remedy.counts and (counts := counts_against(read, finding)):
         yield tuple(change for count in counts for change in _counted(count))
     for move in remedy.moves:
@@ -285,36 +346,96 @@ def _counted(count: Count) -> list[Change]:
     return [Change(of.kind, pk, of.field, count.after) for pk in ids]
 
 
-def _helping(layout: Layout, before: Sequence[Finding], finding: Finding, scenario: Scenario | None) -> _Tried:
+def _helping(layout: Layout, before: Sequence[Finding], finding: Finding) -> _Tried:
     """Return the first attempt that removes a finding and brings none that forbids building or needs a decision."""
     remedy = REMEDIES.get(finding.rule)
     if not can_be_computed(finding.rule):
         raise NoRemedy(f"Nothing is computed for this. {remedy.text if remedy else ''}".strip())
-    keys = {key_of(one) for one in before}
-    for attempt in _attempts(layout, finding):
-        if not attempt:
-            continue
-        try:
-            read, changes = _read_with(layout, attempt)
-        except (ValidationError, CannotSimulate):
-            continue  # it cannot be described so
-        found = judged(read)
-        after = {key_of(one) for one in found}
-        worse = [one for one in found if one.severity in (BLOCKING, RISK) and key_of(one) not in keys]
-        if key_of(finding) not in after and not worse:
-            return _Tried(changes, found, read, attempt)
+    for attempt in _attempts(layout, finding, description(layout)):
+        tried = _tried(layout, before, (attempt,)) if attempt else None
+        if tried and key_of(finding) not in {key_of(one) for one in tried.found}:
+            return tried
     raise NoRemedy(f"No change that was tried removes it without another finding. {remedy.text if remedy else ''}")
 
 
-def _read_with(layout: Layout, attempt: Attempt) -> tuple[Read, tuple[Changed, ...]]:
-    """Return a layout as the rules read it with an attempt applied, which is then rolled back."""
+def _tried(layout: Layout, before: Sequence[Finding], attempts: tuple[Attempt, ...]) -> _Tried | None:
+    """Return attempts with what the rules then find; None where they bring a finding that needs a decision or worse."""
+    try:
+        read, changes = _read_with(layout, attempts)
+    except (ValidationError, CannotSimulate):
+        return None  # it cannot be described so
+    found = judged(read)
+    keys = {key_of(one) for one in before}
+    worse = [one for one in found if one.severity in (BLOCKING, RISK) and key_of(one) not in keys]
+    return None if worse else _Tried(changes, found, attempts)
+
+
+def _helping_all(layout: Layout, before: Sequence[Finding], rule: str) -> _Tried:
+    """Return what removes the findings of a rule: the first attempt of each at once, or else one after the other."""
+    named = [one for one in before if one.rule == rule]
+    if not named:
+        raise NoRemedy(f"The rule “{rule}” finds nothing in this layout now.")
+    if not can_be_computed(rule):
+        raise NoRemedy(f"Nothing is computed for this. {REMEDIES[rule].text if rule in REMEDIES else ''}".strip())
+    read = description(layout)
+    firsts = [next((attempt for attempt in _attempts(layout, one, read) if attempt), ()) for one in named]
+    if all(firsts):
+        tried = _tried(layout, before, tuple(dict.fromkeys(firsts)))
+        if tried and not any(one.rule == rule for one in tried.found):
+            return tried
+    return _one_by_one(layout, before, rule)
+
+
+def _one_by_one(layout: Layout, before: Sequence[Finding], rule: str) -> _Tried:
+    """Return the remedies of a rule's findings, each tried on top of those before it, and what they leave."""
+    attempts: list[Attempt] = []
+    changes: list[Changed] = []
+    found, left = list(before), set()
+    try:
+        with transaction.atomic():
+            while finding := next((one for one in found if one.rule == rule and key_of(one) not in left), None):
+                here = Layout.objects.select_related("site").get(pk=layout.pk)
+                try:
+                    if len(attempts) >= MOST_AT_ONCE:
+                        raise NoRemedy("enough at once")
+                    tried = _helping(here, found, finding)
+                except NoRemedy:
+                    left.add(key_of(finding))
+                    continue
+                _apply(here, tried.attempts[0], None)
+                attempts.append(tried.attempts[0])
+                changes += tried.changes
+                found = tried.found
+            raise _RolledBack
+    except _RolledBack:
+        pass
+    if not attempts:
+        raise NoRemedy(f"No change that was tried removes one of them without another finding. {REMEDIES[rule].text}")
+    stays = tuple(one for one in found if one.rule == rule)
+    return _Tried(_summed(changes), found, tuple(attempts), stays)
+
+
+def _summed(changes: Iterable[Changed]) -> tuple[Changed, ...]:
+    """Return changes with one for each field, from what it was first to what it is at last."""
+    found: dict[tuple[str, int, str], Changed] = {}
+    for change in changes:
+        key = (change.kind, change.id, change.field)
+        found[key] = replace(found[key], after=change.after) if key in found else change
+    return tuple(found.values())
+
+
+def _read_with(layout: Layout, attempts: Iterable[Attempt]) -> tuple[Read, tuple[Changed, ...]]:
+    """Return a layout as the rules read it with attempts applied, which are then rolled back."""
     result: list[tuple[Read, tuple[Changed, ...]]] = []
     try:
         with transaction.atomic():
-            changes = _in_words(layout, attempt)
-            _apply(Layout.objects.select_related("site").get(pk=layout.pk), attempt, None)
+            changes: list[Changed] = []
+            for attempt in attempts:
+                here = Layout.objects.select_related("site").get(pk=layout.pk)
+                changes += _in_words(here, attempt)
+                _apply(here, attempt, None)
             tried = Layout.objects.select_related("site").get(pk=layout.pk)
-            result.append((read_for_rules(tried), changes))
+            result.append((read_for_rules(tried), _summed(changes)))
             raise _RolledBack
     except _RolledBack:
         pass
@@ -400,7 +521,7 @@ def _figures(layout: Layout, scenario: Scenario | None, tried: _Tried) -> tuple[
     if scenario is None:
         return (), f"{layout.site.name} has no scenario; add one to see what the remedy does to the figures."
     try:
-        rows = [instant_answer(described(inputs)).shown() for inputs in _both(layout, scenario, tried.attempt)]
+        rows = [instant_answer(described(inputs)).shown() for inputs in _both(layout, scenario, tried.attempts)]
     except (CannotSimulate, ValueError) as refusal:
         return (), str(refusal)
     found = []
@@ -426,19 +547,15 @@ def _figures(layout: Layout, scenario: Scenario | None, tried: _Tried) -> tuple[
     return tuple(found), ""
 
 
-def _both(layout: Layout, scenario: Scenario, attempt: Attempt) -> list[Any]:
-    """Return a layout under a scenario as the solvers read it, without and with an attempt."""
+def _both(layout: Layout, scenario: Scenario, attempts: Iterable[Attempt]) -> list[Any]:
+    """Return a layout under a scenario as the solvers read it, without and with attempts."""
     found = [inputs_now(layout, scenario)]
     try:
         with transaction.atomic():
-            _apply(Layout.objects.select_related("site").get(pk=layout.pk), attempt, None)
+            for attempt in attempts:
+                _apply(Layout.objects.select_related("site").get(pk=layout.pk), attempt, None)
             found.append(inputs_now(Layout.objects.select_related("site").get(pk=layout.pk), scenario))
             raise _RolledBack
     except _RolledBack:
         pass
     return found
-
-
-def preview_json(shown: Preview) -> dict[str, Any]:
-    """Return a preview as the API writes it."""
-    return asdict(shown)

@@ -76,6 +76,13 @@ def remedy_address(layout: Layout, row: Mapping[str, Any]) -> str:
     return f"{address('layout-remedy', layout.site.slug, layout.slug)}?{urlencode(named)}"
 
 
+def together(layout: Layout, rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, int, str]]:
+    """Return the rules with several findings that are removed alike: name, number, where all are tried at once."""
+    n = Counter(row["rule"] for row in rows if row.get("remedy_href"))
+    page = address("layout-remedy", layout.site.slug, layout.slug)
+    return [(rule, many, f"{page}?{urlencode({'rule': rule, 'all': 'on'})}") for rule, many in n.items() if many > 1]
+
+
 def tally(rows: Iterable[dict[str, Any]]) -> Tally:
     """Return how many findings there are of each severity."""
     n = Counter(row["severity"] for row in rows)

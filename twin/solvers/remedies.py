@@ -1,6 +1,8 @@
 """Remedies of findings, tried where the rules are."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from django.shortcuts import get_object_or_404
 from rest_framework import exceptions, status
@@ -22,7 +24,7 @@ from twin.api.remedies import (
     UndoSerializer,
 )
 from twin.core.rules.remedies import REMEDIES
-from twin.remedies.trying import NoRemedy, can_be_computed, preview, take, take_back
+from twin.remedies.trying import Key, NoRemedy, can_be_computed, preview, preview_all, take, take_all, take_back
 from twin.runs.findings import layout_findings
 from twin.views.asked import BadQuestion, asked_scenario
 
@@ -45,6 +47,10 @@ def checked(serializer):
     return serializer.validated_data
 
 
+def _key(asked: Mapping[str, Any]) -> Key:
+    return asked["object_kind"], asked["object_id"], asked["rule"]
+
+
 class Remedies(LayoutRemediesView):
     """What removes the findings of the rules in a layout."""
 
@@ -54,9 +60,9 @@ class Remedies(LayoutRemediesView):
         if request.method == "POST":
             check_change_site(request.user, layout.site)
             asked = checked(TakenQuestionSerializer(data=request.data))
-            key = (asked["object_kind"], asked["object_id"], asked["rule"])
+            by = {"layout": layout, "version": asked["version"], "user": request.user}
             try:
-                taken = take(layout=layout, key=key, version=asked["version"], user=request.user)
+                taken = take_all(rule=asked["rule"], **by) if asked["all"] else take(key=_key(asked), **by)
             except NoRemedy as none:
                 raise NothingComputed(str(none)) from none
             return Response(TakenSerializer(asdict(taken)).data)
@@ -77,7 +83,10 @@ class RemedyPreview(RemedyPreviewView):
         try:
             is_asked = asked.get("scenario") or layout.site.scenarios.exists()
             scenario = asked_scenario(asked, layout) if is_asked else None
-            shown = preview(layout, (asked["object_kind"], asked["object_id"], asked["rule"]), scenario)
+            if asked["all"]:
+                shown = preview_all(layout, asked["rule"], scenario)
+            else:
+                shown = preview(layout, _key(asked), scenario)
         except BadQuestion as bad:
             raise exceptions.ValidationError({bad.field: [f"{bad}."]}) from bad
         except NoRemedy as none:

@@ -26,7 +26,7 @@ from twin.page_parts import kept, remembered, stamp
 from twin.runs import services
 from twin.runs.changed import marked
 from twin.runs.findings import layout_findings
-from twin.runs.found import everything_found, nothing_found, tally, with_address
+from twin.runs.found import everything_found, nothing_found, tally, together, with_address
 from twin.runs.last_run import LastRun, last_run
 from twin.runs.latest import LatestRun, latest_runs
 
@@ -158,6 +158,7 @@ def findings_page(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         "page": page,
         "findings": list(page),
         "n_findings": len(found),
+        "together": together(layout, found),
         "nothing": "" if found else nothing_found(n_racks(layout), last),
         "last_run": last,
     }

@@ -15,7 +15,7 @@ from facility.views.lookup import visible_layout_or_404
 from facility.views.parts import version_of
 from twin.core.rules.remedies import REMEDIES
 from twin.core.solve.estimate import APPROXIMATION
-from twin.remedies.trying import Key, NoRemedy, preview, take, take_back
+from twin.remedies.trying import Key, NoRemedy, preview, preview_all, take, take_all, take_back
 from twin.runs.found import with_address
 from twin.views.asked import BadQuestion, asked_scenario
 
@@ -33,19 +33,23 @@ def remedy_page(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     """Show what removes a finding and what that does to the figures, or take it."""
     layout = visible_layout_or_404(request.user, site, layout)
     key = asked_key(request)
+    is_all = (request.POST if request.method == "POST" else request.GET).get("all") == "on"
     if request.method == "POST":
         check_change_site(request.user, layout.site)
         try:
-            taken = take(layout=layout, key=key, version=version_of(request), user=request.user)
+            by = {"layout": layout, "version": version_of(request), "user": request.user}
+            taken = take_all(rule=key[2], **by) if is_all else take(key=key, **by)
         except (StaleLayout, ValidationError, NoRemedy) as refusal:
             messages.error(request, _words(refusal))
             return redirect("layout-findings", site, layout.slug)
-        context = {"layout": layout, "site": layout.site, "taken": taken}
+        left = [with_address(layout, finding) for finding in taken.left]
+        context = {"layout": layout, "site": layout.site, "taken": taken, "left": left}
         return render(request, "twin/remedy_taken.html", context)
     context: dict[str, Any] = {
         "layout": layout,
         "site": layout.site,
         "key": key,
+        "is_all": is_all,
         "may_change": may_change_site(request.user, layout.site) and not layout.is_frozen,
         "approximation": APPROXIMATION,
         "text": REMEDIES[key[2]].text if key[2] in REMEDIES else "",
@@ -55,7 +59,7 @@ def remedy_page(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     except BadQuestion:
         scenario = None
     try:
-        shown = preview(layout, key, scenario)
+        shown = preview_all(layout, key[2], scenario) if is_all else preview(layout, key, scenario)
     except NoRemedy as none:
         return render(request, "twin/remedy.html", context | {"none": str(none)})
     context |= {
@@ -64,6 +68,7 @@ def remedy_page(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         "finding": with_address(layout, shown.finding),
         "fresh": [with_address(layout, finding) for finding in shown.fresh],
         "gone": [with_address(layout, finding) for finding in shown.gone],
+        "left": [with_address(layout, finding) for finding in shown.left],
     }
     return render(request, "twin/remedy.html", context)
 

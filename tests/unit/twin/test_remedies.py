@@ -13,8 +13,9 @@ from tests.small_site import new_rack, product, sound_layout
 from tests.small_site import new_row as row
 from twin.core.results.findings import BLOCKING, RISK
 from twin.core.rules.remedies import REMEDIES
+from twin.remedies import trying
 from twin.remedies.moves import MOVES
-from twin.remedies.trying import NoRemedy, can_be_computed, key_of, preview, take, take_back
+from twin.remedies.trying import NoRemedy, can_be_computed, key_of, preview, preview_all, take, take_all, take_back
 from twin.runs.findings import layout_findings
 
 pytestmark = [pytest.mark.django_db, pytest.mark.compiled]
@@ -383,3 +384,84 @@ def test_every_computed_remedy_is_proved_here():
     assert {move for remedy in REMEDIES.values() for move in remedy.moves} == set(MOVES)
     assert computed - set(CASES) <= {"island", "unlike currents", "CDU flow"}
     assert set(CASES) <= computed
+
+
+def of_rule(layout: Layout, rule: str) -> list:
+    return [one for one in layout_findings(Layout.objects.get(pk=layout.pk)) if one.rule == rule]
+
+
+def stored() -> list:
+    return [list(model.objects.order_by("pk").values()) for model in (Rack, Cdu, PowerFeed, Hall)]
+
+
+def test_equal_findings_go_together_and_come_back_together(layout, monkeypatch):
+    row(layout, 6)
+    Rack.objects.update(width_m=0.5)
+    was, before = stored(), len(of_rule(layout, "rack size"))
+    assert before > 5
+    monkeypatch.setattr(trying, "_one_by_one", None)  # all first attempts fit beside each other
+    shown = preview_all(layout, "rack size", None)
+    assert stored() == was
+    assert (len(shown.changes), shown.left) == (before, ())
+    layout.refresh_from_db()
+    taken = take_all(layout=layout, rule="rack size", version=layout.version)
+    assert taken.changes == shown.changes
+    assert not of_rule(layout, "rack size")
+    assert Layout.objects.get(pk=layout.pk).version == taken.version
+    with pytest.raises(StaleLayout, match="look at the remedy again"):
+        take_all(layout=layout, rule="rack size", version=taken.version - 1)
+    take_back(layout=layout, undo=taken.undo)
+    assert stored() == was
+
+
+def test_remedies_that_are_in_each_others_way_are_tried_one_on_top_of_the_other(layout):
+    Rack.objects.bulk_create([new_rack(layout, name=f"A-{i:02}", x_m=2.3 + 0.01 * i) for i in (4, 5, 6)])
+    n = len(of_rule(layout, "overlap"))
+    assert n > 2
+    layout.refresh_from_db()
+    taken = take_all(layout=layout, rule="overlap", version=layout.version)
+    stays = of_rule(layout, "overlap")
+    assert {key_of(one) for one in stays} == {key_of(one) for one in taken.left}
+    assert len(stays) < n - 1
+
+
+def test_what_nothing_removes_is_left_and_named(layout):
+    row(layout, 2)
+    Rack.objects.update(feed_b=None)
+    n = len(of_rule(layout, "one feed"))
+    stuck = Rack.objects.order_by("pk").last()
+    real = trying._tried
+
+    def unless_stuck(layout, before, attempts):
+        touched = {change.id for attempt in attempts for change in attempt if change.kind == "rack"}
+        return None if stuck.pk in touched else real(layout, before, attempts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trying, "_tried", unless_stuck)
+        layout.refresh_from_db()
+        taken = take_all(layout=layout, rule="one feed", version=layout.version)
+    assert [one.object_id for one in taken.left] == [stuck.pk]
+    assert [one.object_id for one in of_rule(layout, "one feed")] == [stuck.pk]
+    take_back(layout=layout, undo=taken.undo)
+    assert len(of_rule(layout, "one feed")) == n
+
+
+def test_all_of_nothing_and_all_of_what_is_not_computed_are_refused(layout):
+    with pytest.raises(NoRemedy, match="finds nothing"):
+        preview_all(layout, "overlap", None)
+    Hall.objects.update(floor_load_limit_kg_per_m2=100)
+    with pytest.raises(NoRemedy, match="Nothing is computed"):
+        preview_all(layout, "floor load", None)
+
+
+def test_steps_back_of_one_object_are_one_step():
+    steps = [
+        {"kind": "cdu", "id": 1, "fields": {"supply_degc": (44.0, 45.0), "group": ("B", "A")}},
+        {"kind": "cdu", "id": 2, "fields": {"name": ("y", "x")}},
+        {"kind": "cdu", "id": 1, "fields": {"supply_degc": (45.0, 46.0)}},
+        {"kind": "cdu", "id": 2, "fields": None},
+    ]
+    assert trying._merged(steps) == [
+        {"kind": "cdu", "id": 1, "fields": {"supply_degc": (44.0, 46.0), "group": ("B", "A")}},
+        {"kind": "cdu", "id": 2, "fields": None},
+    ]
