@@ -285,7 +285,7 @@ def basis_links(request: HttpRequest, basis: str) -> list[dict]:
 
 
 def ranking_rows(verdict: Mapping[str, Any], columns: list[dict]) -> list[dict]:
-    """Return the layouts best first, each with its place, its column and how far it is behind the first."""
+    """Return the layouts best first, each with its place, its column and by how much the first is ahead of it."""
     by_label = {run_column["label"]: run_column for run_column in columns}
     able = [row["layout"] for row in verdict["ranking"] if not row["blocked"]]
     tied = {name for group in verdict["ties"] for name in group}
@@ -296,18 +296,23 @@ def ranking_rows(verdict: Mapping[str, Any], columns: list[dict]) -> list[dict]:
             "place": None if row["blocked"] else able.index(row["layout"]) + 1,
             "tied": row["layout"] in tied,
             "per_mw": None if (per_j := row["figures"]["good_tokens_per_joule"]) is None else per_j * 1e6,
-            "behind_text": behind_text(row["to_first"], verdict["ranking"][0], verdict["by"]),
+            "ahead": ahead_of(row, verdict["by"]),
         }
         for row in verdict["ranking"]
     ]
 
 
-def behind_text(to_first: Mapping[str, float] | None, first: Mapping[str, Any], by: str) -> str:
-    """Return by which share a layout is behind the first of its ranking, and how likely the first is the better."""
-    best = first["figures"][by]
-    if to_first is None or not best:
-        return ""
-    return f"{percent_text(to_first['value'] / best)}, {likely_text(1 - to_first['probability'])}"
+def ahead_of(row: Mapping[str, Any], by: str) -> dict[str, Any] | None:
+    """Return by which share of a layout's own figure the first of its ranking is ahead, as the sentence says it.
+
+    With the band of the difference, and how likely the first is the better; None of the first itself.
+    """
+    to_first, own = row["to_first"], row["figures"][by]
+    if to_first is None or not own:
+        return None
+    share = -to_first["value"] / own
+    text = f"{percent_text(abs(share))} {'more' if share > 0 else 'less'}, {likely_text(1 - to_first['probability'])}"
+    return {"text": text, "low": -to_first["high"], "high": -to_first["low"]}
 
 
 def difference_rows(verdict: Mapping[str, Any]) -> dict[str, Any] | None:

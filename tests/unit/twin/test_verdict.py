@@ -15,6 +15,7 @@ from twin.core.comparison.verdict import Solution, ranking, verdict_of
 from twin.core.figures_of_merit import BY_NAME
 from twin.core.inputs.layout import layout_inputs
 from twin.runs import snapshot
+from twin.views.comparisons import ahead_of
 
 
 def solved(name: str, worth: float, *, blocked=(), misses=(), served="gb300", spread=0.1) -> Solution:
@@ -154,3 +155,14 @@ def test_the_command_prints_the_verdict_as_json():
     assert [row["layout"] for row in found["ranking"]] == ["a/first", "b/first"]
     with pytest.raises(CommandError, match="1 layout given"):
         call_command("compare", "a/first")
+
+
+@pytest.mark.django_db
+def test_the_table_counts_from_the_layout_in_its_row_as_the_sentence_does():
+    said = verdict_of([solved("A", 2.84), solved("B", 2.0)])
+    first, second = said["ranking"]
+    assert ahead_of(first, said["by"]) is None
+    ahead = ahead_of(second, said["by"])
+    assert ahead["text"].startswith("42\u202f% more, ")
+    assert "A: 42\u202f% more good tokens per watt than B" in said["sentence"] or "by 42\u202f%" in said["sentence"]
+    assert ahead["low"] < 0.84 < ahead["high"]
