@@ -198,22 +198,27 @@ def _phase(size: Size, n_edits: int, planners: list[Planner], port: int, serve: 
 
 def processes_of(serve: int) -> dict[str, list[int]]:
     """Return the processes of each role under `serve`."""
-    parents = {}
+    below = under(serve)
+    return {role: [pid for pid, (_, command) in below.items() if word in command] for role, word in ROLES.items()}
+
+
+def under(top: int) -> dict[int, tuple[int, str]]:
+    """Return parent and command line of every process below another one."""
+    told = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             try:
                 stat = (entry / "stat").read_text().rpartition(")")[2].split()
-                parents[int(entry.name)] = int(stat[1]), (entry / "cmdline").read_bytes().decode()
+                told[int(entry.name)] = int(stat[1]), (entry / "cmdline").read_bytes().decode()
             except OSError:
                 continue  # it has ended meanwhile
-    found: dict[str, list[int]] = {role: [] for role in ROLES}
-    for pid, (_, command) in parents.items():
-        above = pid
-        while above in parents and above != serve:
-            above = parents[above][0]
-        for role, word in ROLES.items():
-            if above == serve and word in command:
-                found[role].append(pid)
+    found = {}
+    for pid in told:
+        above = told[pid][0]
+        while above in told and above != top:
+            above = told[above][0]
+        if above == top:
+            found[pid] = told[pid]
     return found
 
 

@@ -1,4 +1,4 @@
-"""Services of a measurement's own, on free ports, killed at once and begun again: Mosquitto, PostgreSQL, Prometheus."""
+"""Services of a measurement's own on free ports, killed and begun again: Mosquitto, PostgreSQL, Prometheus, Redis."""
 
 import contextlib
 import json
@@ -15,6 +15,7 @@ from typing import Any
 PATIENCE_S = 60.0
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
 PROMETHEUS = shutil.which("prometheus")
+REDIS = shutil.which("redis-server")
 POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), reverse=True)), None)
 DATABASE_USER = "postgres"  # of the system: PostgreSQL does not run as root
 
@@ -92,6 +93,34 @@ class PrometheusServer:
             f"--storage.tsdb.path={self._folder}/data",
             f"--web.listen-address=127.0.0.1:{self.port}",
         )
+        return self
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+class RedisServer:
+    """A Redis that forgets everything when it is killed.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it runs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.port, self._folder = free_port(), folder
+        self.address = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "RedisServer":
+        """Start it; return once it listens."""
+        options = ("--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder))
+        self._process = _listening("Redis", self.port, str(REDIS), "--port", str(self.port), *options)
         return self
 
     def kill(self) -> None:

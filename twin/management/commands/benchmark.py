@@ -5,6 +5,7 @@ import logging
 import pkgutil
 from dataclasses import asdict
 from importlib import import_module
+from inspect import signature
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -32,9 +33,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--quick", action="store_true", help="in under a minute, where a module can (default: of those that can)"
         )
+        parser.add_argument("--seed", type=int, help="of what happens by chance, where a module takes one (kills)")
         parser.add_argument("--json", action="store_true", help="print a list of measurements instead of a table")
 
-    def handle(self, *args, names: list[str], quick: bool, json: bool, **_) -> None:
+    def handle(self, *args, names: list[str], quick: bool, seed: int | None, json: bool, **_) -> None:
         known = {module.name for module in pkgutil.iter_modules(twin.benchmarks.__path__)} - NOT_BENCHMARKS
         if unknown := sorted(set(names) - known):
             raise CommandError(f"there is no benchmark {', '.join(unknown)}; there are: {', '.join(sorted(known))}")
@@ -46,7 +48,10 @@ class Command(BaseCommand):
                     if names:
                         raise CommandError(f"there is no quick form of the benchmark {name}; leave out --quick")
                     continue
-                for measured in (module.quick_benchmarks if quick else module.benchmarks)():
+                measure = module.quick_benchmarks if quick else module.benchmarks
+                if seed is not None and "seed" not in signature(measure).parameters:
+                    raise CommandError(f"the benchmark {name} takes no seed; leave out --seed")
+                for measured in measure(**({} if seed is None else {"seed": seed})):
                     rows.append(asdict(measured) | {"status": measured.status})
                     if not json:
                         self._line(measured)
