@@ -4,10 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-header --no-emit-index-url --no-annotate
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
+# A bundle brings its wheels along, and no internet is asked.
+OFFLINE := $(if $(wildcard wheels),--no-index --find-links wheels)
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input $(OFFLINE)
+BUNDLE = ai-factory-twin-$(shell sed -n 's/^__version__ = "\([^"]*\)".*/\1/p' twin/__init__.py)
+DIST := dist
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-telemetry test test-fast coverage check lock sbom python
+.PHONY: help setup run demo-telemetry test test-fast coverage check lock sbom bundle python
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
@@ -47,6 +51,20 @@ sbom: ## list every package of the lock as CycloneDX: sbom.json
 	$(PYTHON) -m venv .venv-sbom
 	.venv-sbom/bin/pip install -qq --disable-pip-version-check --no-input cyclonedx-bom
 	.venv-sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json requirements.lock
+
+bundle: | python ## source of this commit and every wheel of the lock in one archive, for machines without internet
+	@rm -rf $(DIST)/$(BUNDLE) $(DIST)/venv && mkdir -p $(DIST)/$(BUNDLE)/wheels
+	git archive HEAD | tar -x -C $(DIST)/$(BUNDLE)
+	@$(PYTHON) -m venv $(DIST)/venv
+	$(DIST)/venv/bin/pip download -qq --disable-pip-version-check --no-input --no-deps --only-binary :all: \
+		--dest $(DIST)/$(BUNDLE)/wheels -r requirements.lock
+	$(DIST)/venv/bin/pip download -qq --disable-pip-version-check --no-input --no-deps --only-binary :all: \
+		--dest $(DIST)/$(BUNDLE)/wheels -c requirements-dev.lock paho-mqtt pyarrow
+	cd $(DIST)/$(BUNDLE) && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs -d '\n' sha256sum > SHA256SUMS
+	tar -c -f $(DIST)/$(BUNDLE).tar --owner 0 --group 0 -C $(DIST) $(BUNDLE)
+	cd $(DIST) && sha256sum $(BUNDLE).tar > $(BUNDLE).tar.sha256
+	@rm -rf $(DIST)/$(BUNDLE) $(DIST)/venv
+	@echo "$(DIST)/$(BUNDLE).tar and its checksum; docs/operate/deploy.md says how it is installed."
 
 # The stamps say which lock file the environment was made from; a newer lock file brings it up to date.
 $(VENV)/.run: requirements.lock | python
