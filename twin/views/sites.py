@@ -1,6 +1,7 @@
 """Sites with their layouts and scenarios."""
 
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -23,11 +24,18 @@ from twin.runs.latest import (
     shared_scenario,
 )
 
+PAGE_SITES = 50
+
 
 @login_required
 def site_list(request: HttpRequest) -> HttpResponse:
     """Answer which site needs attention: its best layout's figures, power against the grid limit, findings."""
-    sites = list(visible_sites(request.user).annotate(n_layouts=Count("layouts")).select_related("region"))
+    found = (
+        visible_sites(request.user).annotate(n_layouts=Count("layouts")).select_related("region").order_by("name", "id")
+    )
+    first = list(found[: PAGE_SITES + 1])  # a short list needs no count
+    page = Paginator(first if len(first) <= PAGE_SITES else found, PAGE_SITES).get_page(request.GET.get("page"))
+    sites = list(page)
     layouts = with_product_stamp(Layout.objects.filter(site__in=sites).defer("notes")).in_bulk()
     by_id = {site.pk: site for site in sites}
     for layout in layouts.values():
@@ -42,7 +50,7 @@ def site_list(request: HttpRequest) -> HttpResponse:
         if site.shown_layout:
             site.tally = tally_kept(site.shown_layout, runs[site.shown_layout.id][0])
         site.grid_share_frac = grid_share_frac(site.best, site.grid_limit_w)
-    return render(request, "twin/site_list.html", {"sites": sites})
+    return render(request, "twin/site_list.html", {"sites": sites, "page": page})
 
 
 def grid_share_frac(run: LatestRun | None, grid_limit_w: float) -> float | None:

@@ -174,6 +174,17 @@ def test_the_site_list_takes_as_many_queries_for_many_sites(planner, layout, run
     assert other.site.name in page.content.decode()
 
 
+def test_many_sites_come_in_pages(planner, layout, monkeypatch):
+    other = small_scenario("other")[0]
+    Membership.objects.create(site=other.site, user=get_user_model().objects.get(), role=Membership.Role.VIEWER)
+    names = sorted([layout.site.name, other.site.name])
+    monkeypatch.setattr("twin.views.sites.PAGE_SITES", 1)
+    pages = [planner.get(reverse("site-list"), {"page": i}).content.decode() for i in (1, 2)]
+    assert [[f">{name}</a>" in page for name in names] for page in pages] == [[True, False], [False, True]]
+    assert 'rel="next"' in pages[0]
+    assert "2 to 2 of 2" in pages[1]
+
+
 def test_a_scenario_is_saved_with_its_use_cases(planner, layout, scenario):
     address = reverse("scenario-edit", args=[layout.site.slug, scenario.slug])
     row = scenario.workloads.get()
