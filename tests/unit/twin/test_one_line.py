@@ -1,5 +1,6 @@
 """The one-line diagram's geometry: everything is there, nothing lies on anything else, whatever the tree."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -155,6 +156,17 @@ def test_several_utilities_and_a_generator_with_feeds_of_its_own_are_sources():
     assert feed_ids(drawing) == [1, 2, 3, 4, 5, 6, 7]
     assert len({drawing.node(f"feed-{pk}").x for pk in (1, 2, 3)}) == 1
     assert_apart(drawing)
+
+
+def test_a_battery_that_shaves_peaks_shows_its_charge_in_a_block_and_in_a_row():
+    shaving = replace(feed(9, "B", "bess", 1), operation="shaving")
+    row = [feed(1, "U", "utility"), shaving, feed(2, "P", "pdu", 1), feed(3, "Q", "pdu", 1)]
+    for feeds in (row, row[:3]):
+        battery = one_line(feeds, [rack(1, 2)]).node("feed-9")
+        assert battery.height == (24 if feeds is row else 76)
+        assert "charge {}" in [slot.pattern for slot in battery.slots]
+        plain = one_line([f if f is not shaving else replace(f, operation="standby") for f in feeds], [rack(1, 2)])
+        assert "charge {}" not in [slot.pattern for slot in plain.node("feed-9").slots]
 
 
 def test_racks_on_many_partners_are_one_group():

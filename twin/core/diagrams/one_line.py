@@ -377,7 +377,9 @@ def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed]]
     feed, n = branch.feeds[0], len(branch.feeds)
     ids = tuple(below.id for below in branch.feeds)
     power, load = Reading("feeds", ids, "power_w", "W"), Reading("feeds", ids, "load_frac", "%", "max")
-    drop = Reading("feeds", ids, "voltage_drop_frac", "%", "max")
+    shaves = n == 1 and is_shaving(feed)
+    third = ("charge {}", "charge_frac") if shaves else ("ΔV {}", "voltage_drop_frac")
+    beside = Reading("feeds", ids, third[1], "%", "max")
     title = feed.name if n == 1 else f"{n} × {feed.kind}"
     tag = feed.redundancy if feed.redundancy != "N" else ""
     base = branch.y + 4
@@ -386,7 +388,7 @@ def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed]]
         Slot(x + 130, base, tag, anchor="end", kind="tag"),
         Slot(x + 214, base, "{}", (load,), anchor="end", kind="value"),
         Slot(x + 268, base, "{}", (power,), anchor="end", kind="flat"),
-        Slot(x + 340, base, "ΔV {}", (drop,), anchor="end", kind="flat"),
+        Slot(x + 340, base, third[0], (beside,), anchor="end", kind="flat"),
         Slot(x + ROW_WIDTH - 4, base, "{}", (Reading("feeds", ids, "loss_w", "W"),), anchor="end", kind=STATE),
     )
     note = (
