@@ -131,6 +131,18 @@ class LayoutAdmin(SiteBound, admin.ModelAdmin):
         check_status(request.user, obj.site, before, obj.status)
         super().save_model(request, obj, form, change)
 
+    def has_delete_permission(self, request: HttpRequest, obj: Layout | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not (obj is not None and obj.is_frozen)
+
+    def delete_model(self, request: HttpRequest, obj: Layout) -> None:
+        with _refused():
+            services.layout_delete(layout=obj, user=request.user)
+
+    def delete_queryset(self, request: HttpRequest, queryset) -> None:
+        with _refused(), transaction.atomic():
+            for layout in queryset:
+                services.layout_delete(layout=layout, user=request.user)
+
     @admin.action(description="Clone selected layouts", permissions=["add"])
     def clone(self, request: HttpRequest, queryset) -> None:
         for layout in queryset.select_related("site"):

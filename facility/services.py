@@ -138,9 +138,11 @@ def layout_update(*, layout: Layout, version: int | None = None, if_match: str |
 
 @transaction.atomic
 def layout_delete(*, layout: Layout, if_match: str | None = None, user=None) -> None:
-    """Remove a layout with everything in it and its runs."""
+    """Remove a layout with everything in it and its runs; one that is no longer proposed stays."""
     check_write(user, layout.site)
-    check_match(Layout.objects.select_for_update().get(pk=layout.pk), if_match)
+    stored_layout = Layout.objects.select_for_update().get(pk=layout.pk)
+    check_match(stored_layout, if_match)
+    check_not_frozen(stored_layout)
     layout.delete()
 
 

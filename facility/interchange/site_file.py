@@ -188,8 +188,7 @@ def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> 
         Exactly the keys of the format; sections of other programs are taken out before.
     replace : bool
         Allow that a site of the same slug exists. Its layouts of the same slug keep their runs and are refilled; its
-        other layouts are deleted with their runs. One that is no longer proposed
-        has to stand in the file as it is.
+        other layouts are deleted with their runs. One that is no longer proposed has to stand in the file as it is.
     user : User, optional
         Becomes owner of a new site.
 
@@ -207,7 +206,9 @@ def site_load(document: dict[str, Any], *, replace: bool = False, user=None) -> 
     _check_counts(document, entries)
     slugs = _unique(entries, "layouts", "slug")
     if replace:
-        site.layouts.exclude(slug__in=slugs).delete()
+        for left_out in site.layouts.exclude(slug__in=slugs):
+            with described(f"layouts has no {left_out.slug}"):
+                services.layout_delete(layout=left_out, user=user)
     present = {layout.slug: layout for layout in site.layouts.all()}
     origins: dict[str, str] = {}
     ids = _product_ids()

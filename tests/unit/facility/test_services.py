@@ -291,6 +291,32 @@ def test_a_part_cannot_move_to_another_layout(layout):
 
 
 @pytest.mark.parametrize("status", ["approved", "as_built", "as_operated"])
+def test_what_is_decided_on_is_deleted_behind_no_door(layout, status, admin_client):
+    other = services.layout_clone(layout=layout, name="Second")
+    layout.status = status
+    services.layout_update(layout=layout)
+    frozen = f"First is {layout.get_status_display()} and stays as it is"
+    with pytest.raises(services.FrozenLayout, match=frozen):
+        services.layout_delete(layout=layout)
+    document = site_document(layout.site)
+    document["layouts"] = [entry for entry in document["layouts"] if entry["slug"] == other.slug]
+    document["layouts"][0].pop("cloned_from")
+    with pytest.raises(SiteFileError, match=rf"layouts has no {layout.slug}: {frozen}"):
+        site_load(document, replace=True)
+    tag = admin_client.get(f"/api/layouts/{layout.pk}/").headers["ETag"]
+    answer = admin_client.delete(f"/api/layouts/{layout.pk}/", headers={"If-Match": tag})
+    assert (answer.status_code, frozen in answer.json()["message"]) == (409, True)
+    assert admin_client.post(f"/admin/facility/layout/{layout.pk}/delete/", {"post": "yes"}).status_code == 403
+    chosen = {"action": "delete_selected", "_selected_action": [layout.pk, other.pk], "post": "yes"}
+    assert admin_client.post("/admin/facility/layout/", chosen).status_code == 403
+    assert layout.site.layouts.count() == 2
+    layout.status = "proposed"
+    services.layout_update(layout=layout)
+    site_load(document, replace=True)
+    assert [kept.slug for kept in layout.site.layouts.all()] == [other.slug]
+
+
+@pytest.mark.parametrize("status", ["approved", "as_built", "as_operated"])
 def test_what_is_decided_on_stays_as_it_is_behind_every_door(layout, status, admin_client):
     part = services.part_save(part=new_rack(layout))
     layout.refresh_from_db()
