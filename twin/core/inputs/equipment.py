@@ -373,16 +373,12 @@ def rack_classes(table: RackTable, pool_index: IntArray, feed_columns: NDArray[A
         Class of each rack.
     """
     columns = {**table.bank, "pool_index": pool_index, "load_share": table.load_share}
-    rows = np.column_stack([*columns.values(), feed_columns])
-    _, first, inverse, count = np.unique(rows, axis=0, return_index=True, return_inverse=True, return_counts=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(order.size)
-    first = first[order]
-    bank = RackBank(
-        count=count[order].astype(float), **{name: np.asarray(values)[first] for name, values in columns.items()}
-    )
-    return bank, rank[inverse.reshape(-1)]
+    rows = np.column_stack([*columns.values(), feed_columns]) + 0.0  # so that -0 is 0
+    number: dict[bytes, int] = {}
+    rack_class = np.array([number.setdefault(row.tobytes(), len(number)) for row in rows], dtype=np.int64)
+    _, first, count = np.unique(rack_class, return_index=True, return_counts=True)
+    bank = RackBank(count=count.astype(float), **{name: np.asarray(values)[first] for name, values in columns.items()})
+    return bank, rack_class
 
 
 def cdu_groups(inputs: LayoutInputs) -> dict[str, list[CduRow]]:

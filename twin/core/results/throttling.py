@@ -7,6 +7,7 @@ coolant that would bring it there, and the flow at which today's coolant would.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 
@@ -45,13 +46,17 @@ class _Nearest:
 
 def _nearest_hours(solved: Solved) -> Iterator[_Nearest]:
     racks, c = solved.site.racks, solved.coupled
+    drawn = cache(partial(_drawn_w, solved))
+    flow_of = cache(lambda g: np.maximum(c.cdu_flow_frac[:, g].astype(float), LEAST_FLOW_FRAC))
+    thinned = cache(lambda g, exponent: flow_of(g) ** -exponent)
     for k in range(racks.n_racks):
         g, pool = int(racks.cdu_index[k]), int(racks.pool_index[k])
         if g < 0 or pool < 0 or racks.accelerator_liquid_frac[k] <= 0 or racks.n_accelerators[k] <= 0:
             continue
-        limit_w = power_at_limit_w(solved, k)
-        flow = np.maximum(c.cdu_flow_frac[:, g].astype(float), LEAST_FLOW_FRAC)
-        onset = racks.throttle_degc[k] - resistance_k_per_w(racks, k, flow) * limit_w
+        limit_w = _power_at_limit_w(racks, k, *drawn(pool, float(racks.load_share[k])))
+        flow = flow_of(g)
+        resistance = _resistance_k_per_w(racks, k, thinned(g, float(racks.r_th_flow_exponent[k])), flow)
+        onset = racks.throttle_degc[k] - resistance * limit_w
         left = onset - c.cdu_supply_degc[:, g]
         if np.any(np.isfinite(left)):
             hour = int(np.nanargmin(left))
@@ -81,20 +86,31 @@ def _margin(solved: Solved, system: str, group: str, near: _Nearest) -> Throttle
 
 def power_at_limit_w(solved: Solved, k: int) -> FloatArray:
     """Return what an accelerator of rack class k draws at full clock with its junction at the limit [W], (n_hours,)."""
-    racks, pools = solved.site.racks, solved.site.pools
-    pool = int(racks.pool_index[k])
+    racks = solved.site.racks
+    return _power_at_limit_w(racks, k, *_drawn_w(solved, int(racks.pool_index[k]), float(racks.load_share[k])))
+
+
+def _drawn_w(solved: Solved, pool: int, load_share: float) -> tuple[FloatArray, FloatArray]:
+    """Return static and dynamic power of an accelerator of a pool at full clock [W], each of shape (n_hours,)."""
+    pools = solved.site.pools
     grid = np.linspace(0.0, 1.0, pools.static_power_w.shape[1])
-    load = np.clip(np.minimum(solved.load_frac[:, pool], 1.0) * racks.load_share[k], 0.0, 1.0)
-    static = np.interp(load, grid, pools.static_power_w[pool])
-    dynamic = np.interp(load, grid, pools.dynamic_power_w[pool])
-    leak = np.minimum(racks.leakage_frac[k] * racks.tdp_w[k], static)
+    load = np.clip(np.minimum(solved.load_frac[:, pool], 1.0) * load_share, 0.0, 1.0)
+    return np.interp(load, grid, pools.static_power_w[pool]), np.interp(load, grid, pools.dynamic_power_w[pool])
+
+
+def _power_at_limit_w(racks: RackBank, k: int, static_w: FloatArray, dynamic_w: FloatArray) -> FloatArray:
+    leak = np.minimum(racks.leakage_frac[k] * racks.tdp_w[k], static_w)
     leaking = leak * np.expm1(racks.leakage_per_k[k] * (racks.throttle_degc[k] - racks.reference_degc[k]))
-    return np.minimum(static + dynamic + leaking, racks.power_limit_w[k])
+    return np.minimum(static_w + dynamic_w + leaking, racks.power_limit_w[k])
 
 
 def resistance_k_per_w(racks: RackBank, k: int, flow_frac: FloatArray) -> FloatArray:
     """Return junction to coolant of rack class k at flows over the design flow [K/W]."""
-    varying = racks.r_th_flow_k_per_w[k] * flow_frac ** -racks.r_th_flow_exponent[k]
+    return _resistance_k_per_w(racks, k, flow_frac ** -racks.r_th_flow_exponent[k], flow_frac)
+
+
+def _resistance_k_per_w(racks: RackBank, k: int, thinned: FloatArray, flow_frac: FloatArray) -> FloatArray:
+    varying = racks.r_th_flow_k_per_w[k] * thinned
     return racks.r_th_fixed_k_per_w[k] + varying + racks.r_th_rise_k_per_w[k] / flow_frac
 
 

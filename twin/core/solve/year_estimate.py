@@ -19,6 +19,7 @@ IntArray = NDArray[np.int64]
 
 YEARS_KEPT = 8  # a year's wet bulbs take some 20 ms, more than all rules of a thousand racks
 N_SOLVED = 48  # hours; measured on the samples: mean power within 0.1 %, PUE within 0.001
+IN_CACHE = 512  # points whose distances are taken at once, so that they stay in the processor's cache
 # How far apart the extremes of load, dry and wet bulb count. Load bends little; the plant's modes hang on weather.
 SPREAD = np.array([0.5, 1.0, 0.7])
 
@@ -128,6 +129,15 @@ def _covering(points: FloatArray, n: int) -> IntArray:
 
 def _thin_plate(points: FloatArray, nodes: FloatArray) -> FloatArray:
     """Return r² ln r of the distances between points and nodes, shape (n_points, n_nodes)."""
-    squared = (points**2).sum(axis=1)[:, None] + (nodes**2).sum(axis=1) - 2.0 * points @ nodes.T
-    squared = np.maximum(squared, 1e-30)
-    return 0.5 * squared * np.log(squared)
+    surface = np.empty((len(points), len(nodes)))
+    length = (nodes**2).sum(axis=1)
+    for first in range(0, len(points), IN_CACHE):
+        some = points[first : first + IN_CACHE]
+        squared = some @ (-2.0 * nodes.T)
+        squared += (some**2).sum(axis=1)[:, None] + length
+        np.maximum(squared, 1e-30, out=squared)
+        here = surface[first : first + IN_CACHE]
+        np.log(squared, out=here)
+        here *= squared
+        here *= 0.5
+    return surface
