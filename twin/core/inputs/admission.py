@@ -9,11 +9,12 @@ clock away.
 - ``degrade``: all are let in up to what the engines can hold; latencies of all of them rise past the targets.
 """
 
-from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from power_cooling.compiled import compiled
 
 FloatArray = NDArray[np.float64]
 
@@ -70,17 +71,7 @@ def queue(arrivals_per_s: FloatArray, capacity_per_s: FloatArray, patience_s: fl
     most = patience_s * np.where(capacity_per_s > 0, capacity_per_s, arrivals_per_s)
     change = (arrivals_per_s - capacity_per_s) * S_PER_HOUR
     backlog = np.zeros(change.size + 1)
-    grows, at_most, begins_at = change.tolist(), most.tolist(), np.flatnonzero(change > 0).tolist()
-    hour, left = 0, 0.0
-    while hour < change.size:  # an hour begins with what the last left
-        if left <= 0.0:  # nobody waits until arrivals exceed capacity again
-            at = bisect_left(begins_at, hour)
-            if at == len(begins_at):
-                break
-            hour = begins_at[at]
-        left = min(max(left + grows[hour], 0.0), at_most[hour])
-        hour += 1
-        backlog[hour] = left
+    _fill_backlog(change, most, backlog)
     begins, ends = backlog[:-1], backlog[1:]
     served = np.minimum(capacity_per_s, arrivals_per_s + begins / S_PER_HOUR)
     refused = np.maximum(arrivals_per_s - served - (ends - begins) / S_PER_HOUR, 0.0)
@@ -92,3 +83,13 @@ def queue(arrivals_per_s: FloatArray, capacity_per_s: FloatArray, patience_s: fl
         for waiting in (begins, ends)
     )
     return Admission(served, refused, 0.5 * (begin_s + end_s), np.maximum(begin_s, end_s), begins)
+
+
+@compiled
+def _fill_backlog(change: FloatArray, most: FloatArray, backlog: FloatArray) -> None:
+    """Fill in what waits as each hour ends: what waited before and the hour's change, from none to `most`.
+
+    What waits as the first hour begins stands there already; `backlog` has shape (n_hours + 1,).
+    """
+    for hour in range(change.size):
+        backlog[hour + 1] = min(max(backlog[hour] + change[hour], 0.0), most[hour])
