@@ -15,6 +15,7 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 from django.test import Client
 from django.urls import reverse
+from PIL import Image
 
 from twin import solver_door
 from twin.models import Run
@@ -39,8 +40,7 @@ class Command(BaseCommand):
 
     def handle(self, *, out: Path, **options) -> None:
         try:
-            from PIL import Image  # as the next: of the development packages, which a user's environment lacks
-            from playwright.sync_api import sync_playwright  # see above
+            from playwright.sync_api import sync_playwright  # a development package, which users lack
         except ModuleNotFoundError as error:
             raise CommandError(f"{error.name} is not installed: pip install -r requirements-dev.lock") from error
         chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
