@@ -1,9 +1,9 @@
 """The one door for calls to other machines: where to, for how long, and how much of an answer is read.
 
 Every address that a name resolves to is checked, the connection is made to the address that was checked, and a redirect
-is checked like the first call; to another origin (scheme, host, port) only harmless headers follow. Loopback,
-link-local, metadata and private addresses are refused unless the operator lists their network in TWIN_ALLOWED_NETWORKS;
-metadata and link-local addresses always are.
+is checked like the first call; to another origin (scheme, host, port) only harmless headers follow, and no body.
+Loopback, link-local, metadata and private addresses are refused unless the operator lists their network in
+TWIN_ALLOWED_NETWORKS; metadata and link-local addresses always are.
 """
 
 import http.client
@@ -100,9 +100,16 @@ def call(
         url = urljoin(url, place)
         if _origin(_parts(url)) != _origin(parts):  # what is meant for one is not told to another, nor in clear
             headers = {name: value for name, value in headers.items() if name.lower() in HARMLESS}
-        if answer.status == 303 or (answer.status in (301, 302) and method == "POST"):
+            if body is not None and not _asks_without_body(answer.status, method):
+                raise CallRefused(f"{parts.hostname} passes what was sent on to {url[:200]}; it is not sent there.")
+        if _asks_without_body(answer.status, method):
             method, body = "GET", None
     raise CallRefused(f"{url} redirects more than {max_redirects} times.")
+
+
+def _asks_without_body(status: int, method: str) -> bool:
+    """Return whether a redirect asks for the other address with GET, whatever was sent first."""
+    return status == 303 or (status in (301, 302) and method == "POST")
 
 
 def _parts(url: str) -> SplitResult:

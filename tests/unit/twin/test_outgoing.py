@@ -31,6 +31,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"x" * (1000 if self.path == "/long" else 5))
 
+    def do_POST(self) -> None:
+        sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        Handler.seen.append((self.path, sent, self.headers["Host"]))
+        status, _, place = self.path.removeprefix("/").partition("?")
+        self.send_response(int(status))
+        if place:
+            self.send_header("Location", place)
+        self.end_headers()
+
     def log_message(self, *_) -> None:
         """Say nothing."""
 
@@ -104,6 +113,18 @@ def test_a_redirect_is_checked_and_does_not_carry_the_secret_to_another_machine(
     assert Handler.seen[-1][:2] == ("/here", "secret")
     with pytest.raises(CallRefused, match="redirects more than 3 times"):
         call("GET", f"{there}/to?/to?/to?/to?/to?/")
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_what_is_sent_does_not_follow_to_another_origin(there, status):
+    other = there.replace("127.0.0.1", "localhost")
+    with pytest.raises(CallRefused, match="passes what was sent on to http://localhost"):
+        call("POST", f"{there}/{status}?{other}/200", body=b"secret")
+    assert len(Handler.seen) == 1
+    assert call("POST", f"{there}/{status}?/200", body=b"secret").status == 200
+    assert Handler.seen[-1][:2] == ("/200", "secret")
+    assert call("POST", f"{there}/303?{other}/here", body=b"secret").status == 200
+    assert Handler.seen[-1][:2] == ("/here", None)  # asked for, nothing sent
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
