@@ -4,6 +4,7 @@
 divides by fitted efficiencies. `step_time_s` then gives the time of any step:
 
     linear    = hypot(weights read, matrix products, expert exchange over the network)   between maximum and sum
+                of prompts alone the exchange is wholly beside them where two batches take turns
     attention = cached context read by decoding + (query, key) pairs of prompts
     exchange  = collectives: latency per step + wire time per token
     overhead  = per step + per sequence
@@ -208,7 +209,8 @@ class StepCosts:
         tokens = np.arange(max_tokens + 1, dtype=np.float64)
         costs = self.take([deployment])
         generated = tokens if is_generating else np.minimum(tokens, 1.0)
-        return linear_s(costs, tokens, generated) + (costs.step_s + costs.exchange_token_s * tokens)
+        linear = linear_s(costs, tokens, generated, are_prompts=not is_generating)
+        return linear + (costs.step_s + costs.exchange_token_s * tokens)
 
 
 def deployment_work(
@@ -417,27 +419,43 @@ def clocked(costs: StepCosts, clock_frac: ArrayLike) -> StepCosts:
     )
 
 
-def linear_s(costs: StepCosts, tokens: ArrayLike, generated_tokens: ArrayLike) -> FloatArray:
+def linear_s(
+    costs: StepCosts, tokens: ArrayLike, generated_tokens: ArrayLike, *, are_prompts: ArrayLike = False
+) -> FloatArray:
     """Return the time of all matrix products of a step, and of expert exchanges over the network beside them [s].
 
     Weights of an expert are read when any of the step's tokens is routed to it: on average over uniform routing
     1 - (1 - k/E)^tokens of them. Where ranks hold whole experts, the rank to which chance gives most holds up the
     others. Reading and arithmetic overlap in part: their root sum of squares lies between perfect overlap (the larger)
-    and none (the sum). So do exchanges that leave the scale-up domain: engines that spread experts so far work on two
-    batches in turn, of which one computes while the other is on its way.
+    and none (the sum). So do exchanges that leave the scale-up domain. Engines that spread experts so far read prompts
+    (`are_prompts`) in two batches by turns where that is faster: one computes while the other is on its way, so that a
+    step takes the longer of both, but weights are read twice [1]_.
+
+    References
+    ----------
+    .. [1] DeepSeek-AI, "DeepSeek-V3 Technical Report", arXiv 2412.19437, section 3.4.1.
     """
     n, generated = np.asarray(tokens, dtype=np.float64), np.asarray(generated_tokens, dtype=np.float64)
-    coverage = -np.expm1(costs.log_unrouted * np.maximum(n, 1e-12))
+    products_s = _products_s(costs, n, generated)
+    network_s = costs.network_token_s * n
+    at_once_s = np.hypot(products_s, network_s)
+    if not (np.any(network_s) and np.any(are_prompts)):
+        return at_once_s
+    in_turn_s = np.maximum(2.0 * _products_s(costs, n / 2.0, generated / 2.0), network_s)
+    return np.where(np.asarray(are_prompts) & (network_s > 0.0), np.minimum(at_once_s, in_turn_s), at_once_s)
+
+
+def _products_s(costs: StepCosts, tokens: FloatArray, generated_tokens: FloatArray) -> FloatArray:
+    """Return the time of all matrix products of one batch [s]."""
+    coverage = -np.expm1(costs.log_unrouted * np.maximum(tokens, 1e-12))
     coverage = np.minimum(coverage + costs.expert_spread * np.sqrt(coverage * (1.0 - coverage)), 1.0)
-    weights_s = costs.dense_weight_s + costs.expert_weight_s * coverage
-    products_s = np.hypot(
-        weights_s,
-        costs.token_gemm_s * n
+    return np.hypot(
+        costs.dense_weight_s + costs.expert_weight_s * coverage,
+        costs.token_gemm_s * tokens
         + costs.expert_pad_s * coverage
-        + costs.token_spread_s * np.sqrt(n)
-        + costs.head_gemm_s * generated,
+        + costs.token_spread_s * np.sqrt(tokens)
+        + costs.head_gemm_s * generated_tokens,
     )
-    return np.hypot(products_s, costs.network_token_s * n)
 
 
 def step_time_s(
@@ -476,7 +494,7 @@ def step_time_s(
     pairs = np.asarray(prefill_pairs, dtype=np.float64)
     window_pairs = np.minimum(pairs, n * np.where(np.isinf(costs.window_tokens), 0.0, costs.window_tokens))
     return (
-        linear_s(costs, b + n, b + np.asarray(prefill_sequences, dtype=np.float64))
+        linear_s(costs, b + n, b + np.asarray(prefill_sequences, dtype=np.float64), are_prompts=b == 0.0)
         + b * (costs.kv_token_s * context + costs.window_kv_token_s * np.minimum(context, costs.window_tokens))
         + costs.pair_s * pairs
         + costs.window_pair_s * window_pairs

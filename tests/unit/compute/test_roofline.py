@@ -116,6 +116,23 @@ def test_expert_exchange_over_the_network_hides_in_part_behind_the_products():
     alone_s = linear_s(replace(c, network_token_s=np.zeros(1)), tokens, tokens)[0]
     both_s = linear_s(c, tokens, tokens)[0]
     assert max(alone_s, network_s) < both_s < alone_s + network_s
+    # prompts are read in two batches by turns: one is computed while the other is on its way
+    computing = replace(c, network_token_s=np.zeros(1))
+    whole_s, halves_s = (k * linear_s(computing, tokens / k, 0.0)[0] for k in (1, 2))
+    prompts_s = linear_s(c, tokens, 0.0, are_prompts=True)[0]
+    assert halves_s > whole_s  # weights are read twice
+    assert prompts_s == pytest.approx(max(halves_s, network_s))
+    assert prompts_s < linear_s(c, tokens, 0.0)[0]
+    # a few tokens go in one batch: reading weights twice takes longer than they are on their way
+    assert linear_s(c, 72.0, 0.0, are_prompts=True) == linear_s(c, 72.0, 0.0)
+    assert np.all(np.diff(linear_s(c, np.linspace(1.0, 2e5, 2000), 0.0, are_prompts=True)) > 0)
+    # closed form and replay alike, and no step that generates
+    step = {"context_tokens": 0.0, "prefill_pairs": 0.0}
+    assert step_time_s(c, decode_sequences=0.0, prefill_tokens=2e4, **step)[0] == pytest.approx(
+        c.token_table_s(0, 20_000, is_generating=False)[-1], rel=1e-3
+    )
+    mixed_s = step_time_s(c, decode_sequences=1.0, prefill_tokens=tokens, **step)[0]
+    assert mixed_s > step_time_s(c, decode_sequences=0.0, prefill_tokens=tokens + 1, **step)[0]
     inside = wide(accelerator="gb200")  # one scale-up domain of 72
     assert inside.network_token_s[0] == 0.0
     assert inside.exchange_token_s[0] > 0.0
