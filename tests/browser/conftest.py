@@ -85,6 +85,7 @@ def addresses(layout, scenario, signed_in) -> list[str]:
     rack = Rack.objects.filter(hall__layout=layout).first()
     return [
         reverse("site-list"),
+        reverse("search") + "?q=rack",
         reverse("site-new"),
         reverse("site-detail", args=here[:1]),
         reverse("site-edit", args=here[:1]),

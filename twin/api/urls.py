@@ -12,6 +12,7 @@ from twin.api.findings import LayoutFindingsView
 from twin.api.measured import MeasuredView
 from twin.api.own_products import OwnAcceleratorView, OwnModelView
 from twin.api.remedies import LayoutRemediesView, RemedyPreviewView, RemedyUndoView
+from twin.api.search import SearchView
 from twin.api.serving import PredictionView, ServingView
 from twin.api.site_files import SiteExportView, SiteImportView
 from twin.api.sizing import LayoutSizingView
@@ -32,6 +33,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="api-docs"), name="api-root"),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs/", ApiDocsView.as_view(url_name="api-schema", template_name="api_docs.html"), name="api-docs"),
+    path("search/", SearchView.as_view(), name="api-search"),
     path("serving/", ServingView.as_view(), name="api-serving"),
     path("serving/predict/", PredictionView.as_view(), name="api-serving-predict"),
     path("serving/measured/", MeasuredView.as_view(), name="api-serving-measured"),
