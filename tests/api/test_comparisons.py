@@ -2,6 +2,8 @@
 
 import pytest
 
+from facility import services
+from facility.models import Rack
 from tests.api.conftest import caller, member
 from tests.small_run import done_run, small_scenario
 from twin.models import Comparison, Run
@@ -50,6 +52,9 @@ def test_the_verdict_names_the_layout_to_build_and_refuses_a_figure_to_rank_by(p
     first, second = found["ranking"]
     assert first["to_first"] is None
     assert second["to_first"]["value"] == -1.0
+    assert found["changed_since"] == []
+    services.part_delete(part=Rack.objects.filter(hall__layout=runs[0].layout).first())
+    assert planner.get(place).json()["changed_since"] == [row["layout"] for row in found["ranking"]]
     for field, value in (("by", "mean_power"), ("equal", "money")):
         refused = planner.get(place, {field: value})
         assert refused.status_code == 400

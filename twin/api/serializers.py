@@ -397,6 +397,10 @@ class VerdictSerializer(serializers.Serializer):
     ties = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
     flips = serializers.ListField(child=serializers.DictField())
     assumptions = serializers.ListField(child=serializers.CharField())
+    changed_since = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Layouts of the ranking that, or whose scenario or site, are not as their run solved them.",
+    )
 
 
 class PairSerializer(serializers.Serializer):

@@ -68,7 +68,7 @@ def runs_verdict(
         If fewer than two are given, or basis or figure are unknown.
     """
     check_asked(runs, basis, by)
-    names = labels or [f"{run.layout.path}, {run.scenario.slug}" for run in runs]
+    names = labels or [called(run) for run in runs]
     if basis == DEMAND:
         anew = _solved_at_equal_demand(tuple(run.id for run in runs))
         return verdict_of([replace(each, name=name) for each, name in zip(anew, names, strict=True)], basis, by)
@@ -80,6 +80,11 @@ def runs_verdict(
     if basis == GRID_POWER:
         return verdict_of(at_equal_grid_power(stored), basis, by, tornados={} if by in EXTENSIVE else tornados)
     return verdict_of(stored, basis, by, tornados=tornados)
+
+
+def called(run: Run) -> str:
+    """Return what a verdict calls a run's layout where it is given no label."""
+    return f"{run.layout.path}, {run.scenario.slug}"
 
 
 def _candidate(run: Run, name: str) -> Candidate:

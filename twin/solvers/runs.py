@@ -6,10 +6,11 @@ from rest_framework.response import Response
 
 from twin.api import serializers
 from twin.api.views import ComparisonViewSet, RunViewSet, query
-from twin.comparisons.verdict import runs_verdict
+from twin.comparisons.verdict import called, runs_verdict
 from twin.core.results.details import run_details
 from twin.core.serving.launch import launches_of_run
 from twin.core.text.json_numbers import plain_json
+from twin.runs.changed import is_changed
 from twin.runs.snapshot import inputs_stored
 
 
@@ -33,4 +34,5 @@ class Comparisons(ComparisonViewSet):
             found = runs_verdict(runs, basis=asked["equal"], by=asked["by"])
         except ValueError as error:
             raise exceptions.ValidationError({"equal": f"these runs cannot be solved so: {error}"}) from error
-        return Response(plain_json(found))
+        changed = [called(run) for run in runs if is_changed(run)]
+        return Response(plain_json(found | {"changed_since": changed}))

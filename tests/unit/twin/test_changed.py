@@ -148,6 +148,6 @@ def test_no_page_calls_a_changed_layout_the_best(run, client):
     assert client.get(f"/api/runs/{run.pk}/").json()["changed_since"] is True
     other = full_run(run.layout, run.scenario, good_tokens_per_joule=3.0)
     page = client.get(reverse("compare"), {"runs": f"{run.pk},{other.pk}"}).content.decode()
-    assert "Changed since its run:" in page
+    assert "run it again to compare what stands there now" in page
     kept = client.post("/api/comparisons/", {"runs": [str(run.pk), str(other.pk)]}, content_type="application/json")
     assert client.get(f"/api/comparisons/{kept.json()['id']}/").json()["changed_since"] == [True, False]
