@@ -122,8 +122,10 @@ def is_changed(run: Run) -> bool:
 
 def stamp_if_unchanged(run: Run) -> str:
     """Return the stamp of what a run has solved, empty where that has been edited while it ran."""
-    layout = Layout.objects.select_related("site").get(pk=run.layout_id)
-    now = solved_stamp(layout, run.scenario_id)
+    layout = Layout.objects.select_related("site").filter(pk=run.layout_id).first()
+    if layout is None:
+        return ""
+    now = solved_stamp(layout, run.scenario_id)  # before it is compared: a later edit has another stamp
     return "" if _compared(run.pk, layout, run.scenario_id) else now
 
 
@@ -166,12 +168,14 @@ def _differs(run_id: UUID, layout: Layout, scenario_id: int, now: str) -> bool:
 
 
 def _compared(run_id: UUID, layout: Layout, scenario_id: int) -> bool:
-    scenario = Scenario.objects.select_related("weather").get(pk=scenario_id)
-    stored, finished_at = Run.objects.values_list("inputs", "finished_at").get(pk=run_id)
-    if stored is None:  # nothing to compare with: by time
-        return finished_at is not None and layout.updated_at > finished_at
+    scenario = Scenario.objects.select_related("weather").filter(pk=scenario_id).first()
+    run = Run.objects.only("inputs", "finished_at").filter(pk=run_id).first()
+    if run is None or scenario is None:
+        return True
+    if run.inputs is None:  # nothing to compare with: by time
+        return run.finished_at is not None and layout.updated_at > run.finished_at
     try:
-        then = snapshot.with_ratings(snapshot.unpacked(stored))
+        then = snapshot.with_ratings(snapshot.unpacked(run.inputs))
         known = _known(then)
         return described(snapshot.inputs_now(layout, scenario), known) != described(layout_inputs(then), known)
     except (CannotSimulate, ValueError, LookupError):

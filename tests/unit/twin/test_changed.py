@@ -11,7 +11,7 @@ from tests.full_run import full_run
 from tests.small_run import small_result, small_scenario, use_solver
 from twin.models import Run
 from twin.runs import execution, snapshot
-from twin.runs.changed import described, is_changed, marked
+from twin.runs.changed import described, is_changed, marked, solved_stamp, stamp_if_unchanged
 from twin.runs.latest import best_run, latest_runs
 
 pytestmark = pytest.mark.django_db
@@ -151,3 +151,13 @@ def test_no_page_calls_a_changed_layout_the_best(run, client):
     assert "run it again to compare what stands there now" in page
     kept = client.post("/api/comparisons/", {"runs": [str(run.pk), str(other.pk)]}, content_type="application/json")
     assert client.get(f"/api/comparisons/{kept.json()['id']}/").json()["changed_since"] == [True, False]
+
+
+def test_a_scenario_or_layout_that_is_gone_keeps_no_stamp(run):
+    run = again(run)
+    layout, scenario_id = run.layout, run.scenario_id
+    assert solved_stamp(layout, scenario_id) == stamp_if_unchanged(run)
+    run.scenario.delete()  # and the run with it, while its worker still solves
+    assert stamp_if_unchanged(run) == ""
+    layout.delete()
+    assert stamp_if_unchanged(run) == ""
