@@ -21,12 +21,17 @@ FloatArray = NDArray[np.float64]
 INFERENCEX_LENGTH_FRAC = 0.9
 
 ENGINES = {"vllm": "vllm", "sglang": "sglang", "trt": "trtllm", "tensorrt": "trtllm", "atom": "atom"}
+RELEASE = re.compile(r"(\d+\.\d+(?:\.\d+)?)((?:\.?(?:post|rc)\d+)*)")
+OWN_RELEASE = re.compile(rf"(?:vllm|sglang|tensorrt[-_]?llm|trt-?llm|atom)[-_:v]*{RELEASE.pattern}")
+PLATFORM = re.compile(r"(?<![a-z])(?:rocm|cuda|cu|ubuntu|pytorch|torch|python|py)(?:[-_]release)?[-_]?\d+(?:\.\d+)*")
+BUILD_DATE = re.compile(r"(?<!\d)(20\d\d)(0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)")
 # Engines that exist and that no case calibrates: they get the average of those that are calibrated.
 UNCALIBRATED_ENGINES = ("dynamo", "tgi", "lmdeploy", "llama.cpp", "max", "jetstream", "lightllm", "neuron", "")
 
 WITH_CUDA = ("nvidia", "")  # makers whose parts run it, an unknown one among them
 WITHOUT_CUDA = ("cdna3", "cdna4", "cdna5", "tpu", "gaudi")  # generations that TensorRT-LLM does not run on
 
+WIDE_EXPERT_COLUMNS = 4096  # inner columns of an expert: 8,192 and more of a few big ones, 768 to 2,880 of many
 CHAT_TOKENS = 4096.0  # answers of chat stay below, those of reasoning lie above in all published sweeps
 
 CALIBRATED_PROTOCOL = "inferencex"  # whose clients and lengths resemble production most among those fitted
@@ -272,7 +277,15 @@ def deployment_attributes(
         "mode": mode,
         "drafts": drafts,
         "answers": "" if output_tokens is None else answer_class(output_tokens),
+        "experts": expert_class(model),
     }
+
+
+def expert_class(model: ModelShape) -> str:
+    """Return whether a model's experts are wide, as products of a dense model are, or narrow; blank without experts."""
+    if not model.experts:
+        return ""
+    return "wide" if model.expert_intermediate_size >= WIDE_EXPERT_COLUMNS else "narrow"
 
 
 def answer_class(output_tokens: float) -> str:
@@ -318,11 +331,17 @@ def case_vintage(engine_version: str, measured_on: str) -> str:
 
 
 def case_release(engine_version: str, measured_on: str) -> str:
-    """Return the software release without what names its build (CUDA or ROCm version, part), else the month."""
-    found = re.search(r"(?:atom)?(\d+\.\d+(\.\d+)?)((\.?(post|rc)\d+)*)$", engine_version) or re.search(
-        r"(\d+\.\d+(\.\d+)?)((\.?(post|rc)\d+)*)", engine_version
-    )
-    return "".join(found.group(1, 3)) if found else measured_on[:7] or "unknown"
+    """Return the software release without what names its build (CUDA or ROCm version, part), else the month.
+
+    An image may name many things by version: what follows the engine's name is the engine's, what follows the
+    platform's is not. A build that is named by its date is of that month.
+    """
+    text = engine_version.lower()
+    found = OWN_RELEASE.search(text) or RELEASE.search(PLATFORM.sub(" ", text))
+    if found:
+        return "".join(found.groups())
+    built = BUILD_DATE.search(text)
+    return "-".join(built.groups()) if built else measured_on[:7] or "unknown"
 
 
 def engine_name(text: str) -> str:

@@ -41,6 +41,8 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "system": ("generation", "engine", "protocol"),
     "system_mode": ("generation", "engine", "mode"),
     "system_precision": ("generation", "engine", "protocol", "precision"),
+    # Kernels for many narrow experts say little of what the same engine makes of a few wide ones.
+    "system_experts": ("experts", "generation", "engine", "protocol", "precision"),
     "part": ("accelerator", "engine", "protocol"),
     "release": ("generation", "engine", "protocol", "release"),
     "release_precision": ("generation", "engine", "protocol", "precision", "release"),
@@ -94,7 +96,7 @@ COEFFICIENTS: tuple[Coefficient, ...] = (
     Coefficient("weight_bandwidth_frac", 0.75, 0.3, 1.0, 0.15, _PRECISION | {"system_precision": 0.15}),
     Coefficient("kv_bandwidth_frac", 0.7, 0.1, 1.0, 0.25, _HARDWARE | {"generation_precision": 0.15, "system": 0.25}),
     Coefficient("gemm_frac", 0.6, 0.1, 1.0, 0.4, _PRECISION | {"system_precision": 0.7}),
-    Coefficient("expert_gemm_frac", 0.5, 0.05, 1.0, 0.3, _PRECISION | {"system_precision": 0.4}),
+    Coefficient("expert_gemm_frac", 0.5, 0.05, 1.0, 0.3, _PRECISION | {"system_experts": 0.4}),
     Coefficient("attention_frac", 0.4, 0.05, 1.0, 0.5, _HARDWARE),
     Coefficient("link_frac", 0.6, 0.1, 1.0, 0.4, _HARDWARE),
     Coefficient("exchange_s", 4e-6, 2e-7, 3e-5, 0.5, _HARDWARE),

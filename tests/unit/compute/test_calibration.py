@@ -9,7 +9,7 @@ import scipy.sparse
 
 from compute.accelerators import accelerator_from_entry
 from compute.calibration import fitting
-from compute.calibration.cases import case_table, case_vintage, deployment_attributes, parse_case
+from compute.calibration.cases import case_release, case_table, case_vintage, deployment_attributes, parse_case
 from compute.calibration.coefficients import (
     INDEX,
     LOG_INITIAL,
@@ -47,6 +47,7 @@ from compute.calibration.uncertainty import (
 )
 from compute.model_shapes import model_shape_from_entry
 from compute.prediction.rows import predict_rows
+from compute.steps.roofline import Parallelism
 from facility.catalogue import entries
 
 ACCELERATORS = {name: accelerator_from_entry(entry) for name, entry in entries("accelerators").items()}
@@ -583,6 +584,44 @@ def test_the_engines_release_moves_a_prediction_and_that_of_a_sibling():
     assert gap_s("0.5.9", "mi325x") > 1.3 * gap_s("0.5.12", "mi325x")
 
 
+def test_what_narrow_experts_reach_says_little_of_wide_ones():
+    def group(model):
+        case = deployment_attributes(
+            ACCELERATORS["h200-sxm"], MODELS[model], Parallelism(tensor_parallel=8), "fp8", "trtllm"
+        )
+        return group_text("system_experts", case)
+
+    assert group("deepseek-r1") == group("qwen3-30b-a3b") != group("mixtral-8x7b-v0.1") != ""
+    assert group("mixtral-8x7b-v0.1") == group("llama-4-maverick-17b-128e-instruct")
+    assert group("llama-3.1-70b") == ""  # without experts
+    # what DeepSeek-R1's experts lack on this system is not taken off Mixtral's
+    fitted = coefficient_set()
+    deviations = fitted.deviation_log["expert_gemm_frac"]["system_experts"]
+    assert deviations[group("deepseek-r1")] < 0.0
+    assert group("mixtral-8x7b-v0.1") not in deviations
+
+
 def test_a_post_release_is_a_vintage_of_its_own():
     assert case_vintage("1.2.0rc6.post3", "2026-02-06") != case_vintage("1.2.0rc6.post2", "2026-02-03")
     assert case_vintage("", "2025-11-02") == "2025-11"
+
+
+@pytest.mark.parametrize(
+    ("written", "release"),
+    [
+        ("rocm7.1.1-ubuntu24.04-pytorch2.9-atom0.1.1-MI350x", "0.1.1"),
+        ("rocm7.2.0-ubuntu24.04-pytorch2.9-atom0.1.1", "0.1.1"),
+        ("rocm7.2.1-ubuntu24.04-pytorch2.9.1-atom0.1.2", "0.1.2"),
+        ("rocm7.2.4_ubuntu24.04_py3.12_pytorch_release_2.10.0_atom0.1.3", "0.1.3"),
+        ("rocm7.2.3_ubuntu24.04_py3.12_pytorch_release_2.10.0_atom20260511", "2026-05"),
+        ("rocm/vllm:rocm6.4.1_vllm_0.9.1_20250715", "0.9.1"),
+        ("lmsysorg/sglang:v0.5.12-rocm720-mi35x-20260519", "0.5.12"),
+        ("0.5.10.post1-cu130", "0.5.10.post1"),
+        ("jwillthomson/dynamo-trtllm-1.2.0rc2-min-tokens-fix-v2", "1.2.0rc2"),
+        ("nightly-20260821", "2026-08"),
+        ("rocm7.2.3", "2026-09"),  # of the platform alone
+        ("nightly-7c5dc57", "2026-09"),
+    ],
+)
+def test_an_images_release_is_its_engines_not_its_platforms(written, release):
+    assert case_release(written, "2026-09-01") == release
