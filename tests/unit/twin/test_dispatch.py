@@ -16,6 +16,8 @@ from twin.core.solve.object_states import object_tables, totals
 from twin.core.solve.simulate import described, solve_year
 from twin.core.solve.steady import DESIGN, at_hours, outages, parts_that_fail, solve_steady
 from twin.core.solved import HourlyPower
+from twin.core.telemetry.coverage import CLOSES, coverage
+from twin.core.telemetry.predicted import predicted_points, rack_objects
 
 pytestmark = [pytest.mark.django_db, pytest.mark.compiled, pytest.mark.slow]
 
@@ -167,6 +169,15 @@ def test_hours_of_no_year_leave_a_battery_unknown(year):
     assert np.isnan(feed(steady, "Battery")["power_w"]).all()
     utility, cells = feed(steady, "Utility")["power_w"], feed(steady, "Fuel cells")["power_w"]
     assert utility + cells == pytest.approx(steady.coupled.meter_power_w)
+
+
+def test_sources_sum_to_the_sites_meter_in_what_sensors_may_close(year):
+    points = predicted_points(solve_steady(at_hours(year, HOURS), range(len(HOURS))))
+    rows = coverage(year.inputs, rack_objects(year.inputs), points, points)
+    of_sources = next(row for row in rows if row["sum_of"].endswith("sources"))
+    assert (of_sources["meter"], of_sources["state"]) == ("site|power_w", CLOSES)
+    assert of_sources["predicted_ratio"] == pytest.approx(1.0)
+    assert not any(row["meter"].startswith("feed/Utility") for row in rows)  # which has less than what hangs on it
 
 
 def test_a_layout_on_the_grid_alone_says_nothing_of_sources(sample_inputs):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.core.inputs.feed_ratings import PRIME, is_shaving
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.telemetry.quantities import QUANTITIES, point_name
 
@@ -65,10 +66,15 @@ def balances(inputs: LayoutInputs, racks: Sequence[str]) -> list[Balance]:
             ("site", "power_w"),
         )
     ]
+    sources = [feed for feed in inputs.feeds if feed.kind == "utility" or feed.operation == PRIME or is_shaving(feed)]
+    on_site = any(feed.kind != "utility" for feed in sources)
+    if on_site:  # they carry together what hangs on the utilities
+        terms = tuple((f"feed/{feed.name}", "power_w") for feed in sources)
+        found.append(Balance(f"power_w of {len(terms)} sources", terms, "site|power_w", ("site", "power_w")))
     fed = {feed_id for column in (inputs.racks.feed_a_id, inputs.racks.feed_b_id) for feed_id in column}
     for feed in inputs.feeds:
         below = [other.name for other in inputs.feeds if other.parent_id == feed.id]
-        if below and feed.id not in fed:
+        if below and feed.id not in fed and not (on_site and feed.kind == "utility"):
             terms = tuple((f"feed/{name}", "power_w") for name in below)
             meter = (f"feed/{feed.name}", "power_w")
             found.append(
