@@ -109,6 +109,14 @@ class FeedTree:
         """Indices of the sources behind the utility's meter (all but generators and batteries)."""
         return np.array([i for i in self.roots if self.kinds[i] not in ("generator", "bess")], dtype=np.int64)
 
+    def carried_w(self, load_w: FloatArray) -> FloatArray:
+        """Return loads of nodes, (n, n_nodes), NaN where a node has none because nothing hangs on it.
+
+        Such are batteries, and sources that run beside another: what they give is in the load of that.
+        """
+        gives_only = (self.beside >= 0) | (np.array(self.kinds) == "bess")
+        return np.where(gives_only & (load_w == 0), np.nan, load_w)
+
     def index(self, name: str) -> int:
         """Return the position of a node; KeyError names the feeds there are."""
         try:

@@ -10,6 +10,7 @@ from tests.unit.twin.test_shaving import with_battery
 from twin.core.inputs.generation import shaving_battery
 from twin.core.inputs.layout import layout_inputs
 from twin.core.results.generation import in_service, supply
+from twin.core.results.margins import margins
 from twin.core.solve.dispatch import dispatch, supply_text
 from twin.core.solve.estimate import estimated_year
 from twin.core.solve.object_states import object_tables, totals
@@ -178,6 +179,22 @@ def test_sources_sum_to_the_sites_meter_in_what_sensors_may_close(year):
     assert (of_sources["meter"], of_sources["state"]) == ("site|power_w", CLOSES)
     assert of_sources["predicted_ratio"] == pytest.approx(1.0)
     assert not any(row["meter"].startswith("feed/Utility") for row in rows)  # which has less than what hangs on it
+
+
+def test_what_nothing_hangs_on_has_no_rating_to_be_near(year):
+    """Cells at their rating all year are no limit, and none that is unused."""
+    sound = {row.object for row in margins(solve_steady(year, [DESIGN])) if row.kind == "feed rating"}
+    assert {"Utility", "Generators", "Transformer A"} <= sound
+    assert not {"Fuel cells", "Battery"} & sound
+
+
+def test_engines_that_have_the_load_of_a_lost_utility_have_a_margin(sample_inputs):
+    inputs = with_engines(sample_inputs("sterling/gb200-nvl72"))
+    year = described(inputs)
+    row = next(f.id for f in inputs.feeds if f.name == "Utility")
+    steady = solve_steady(year, [DESIGN], [outages(year, f"feed:{row}:1")])
+    [left] = [row.value for row in margins(steady) if (row.object, row.kind) == ("Generators", "feed rating")]
+    assert left == pytest.approx(1 - steady.coupled.meter_power_w[0] / 9e6, rel=1e-3)
 
 
 def test_a_layout_on_the_grid_alone_says_nothing_of_sources(sample_inputs):

@@ -53,7 +53,13 @@ def solved(**coupled) -> SimpleNamespace:
         racks=SimpleNamespace(n_accelerators=np.array([8, 0]), throttle_degc=np.array([90.0, 90.0])),
     )
     ratings_w = np.array([5e5, np.inf])
-    tree = SimpleNamespace(names=("UPS-A", "UPS-B"), rating_w=ratings_w, installed_w=ratings_w, units=np.array([1, 1]))
+    tree = SimpleNamespace(
+        names=("UPS-A", "UPS-B"),
+        rating_w=ratings_w,
+        installed_w=ratings_w,
+        units=np.array([1, 1]),
+        carried_w=lambda load_w: load_w,  # racks hang on both
+    )
     inputs = small_inputs(
         site={"grid_limit_w": 2e6}, cdus=[{"name": "CDU-1"}], halls=[{"name": "Hall"}], plants=[{"name": "Loop"}]
     )

@@ -43,8 +43,9 @@ def _used(solved: Solved) -> Iterator[LimitRow]:
     from_grid_w = supply(year_of(solved)).held_w
     yield from _worst("Site", "grid connection", from_grid_w, solved.inputs.site.grid_limit_w, "W")
     tree = solved.feeds.tree
+    carried_w = tree.carried_w(c.feed_load_w)
     for i, name in enumerate(tree.names):
-        yield from _worst(name, "feed load", c.feed_load_w[:, i], float(tree.installed_w[i]), "W")
+        yield from _worst(name, "feed load", carried_w[:, i], float(tree.installed_w[i]), "W")
     if site.cdus is not None:
         for i, name in enumerate(names.cdu_groups):
             capacity = float(site.cdus.n_units[i] * site.cdus.capacity_w[i])

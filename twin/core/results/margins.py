@@ -48,7 +48,7 @@ def margins(solved: SolvedHours) -> list[MarginRow]:
         return 1 - used
 
     rating = np.maximum(tree.installed_w, 1e-9)
-    add(list(tree.names), "feed rating", c.feed_load_w / rating, "%", spare)
+    add(list(tree.names), "feed rating", tree.carried_w(c.feed_load_w) / rating, "%", spare)
     if site.cdus is not None:
         add(names.cdu_groups, "CDU heat rating", c.cdu_load_frac, "%", spare)
         add(names.cdu_groups, "CDU valve travel", c.cdu_valve_frac, "%", spare)
