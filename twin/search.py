@@ -45,11 +45,13 @@ def search(user: Any, text: str) -> list[Hit]:
     Raises
     ------
     SearchError
-        If the text is too short or too long.
+        If the text is too short or too long, or no name can have it.
     """
     asked = " ".join(text.split())
     if not LEAST <= len(asked) <= MOST:
         raise SearchError(f"The text has {len(asked)} characters; search by {LEAST} to {MOST}.")
+    if not asked.isprintable():
+        raise SearchError(f"The text {asked!r} has characters that cannot be printed; search by letters and digits.")
     words = asked.split(" ")[:MOST_WORDS]
     sites = visible_sites(user)
     return [

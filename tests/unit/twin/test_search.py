@@ -85,6 +85,12 @@ def test_a_text_that_is_too_short_or_too_long_is_refused(planner, text):
         search(planner, text)
 
 
+@pytest.mark.parametrize("text", ["A\x0000", "A\ud800"])
+def test_a_text_that_no_name_can_have_is_refused_before_a_database_sees_it(planner, text):
+    with pytest.raises(SearchError, match="cannot be printed"):
+        search(planner, text)
+
+
 def test_page_and_program_answer_alike_and_refuse_alike(planner, here, client):
     client.force_login(planner)
     rows = client.get("/api/search/", {"q": "A-0"}).json()
