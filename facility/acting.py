@@ -59,9 +59,11 @@ def acting(who: Acting) -> Iterator[None]:
         _now.reset(before)
 
 
-def act(who: Acting) -> None:
-    """Let what this thread changes from now on be the act of somebody."""
+def act(who: Acting | None) -> Acting | None:
+    """Let what this thread changes from now on be the act of somebody; return whose act it was before."""
+    before = _now.get()
     _now.set(who)
+    return before
 
 
 def of_command(arguments: list[str]) -> Acting:

@@ -13,5 +13,17 @@ app = Celery("twin")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["twin.runs", "twin.telemetry", "twin.sweeps"])
 app.steps["worker"].add("twin.runs.worker_steps:RingStep")
-signals.task_prerun.connect(lambda task, **_: acting.act(acting.Acting("worker", task.name)), weak=False)
+
+
+@signals.task_prerun.connect
+def _begin(task, **_) -> None:
+    task.request.acted_before = acting.act(acting.Acting("worker", task.name))
+
+
+@signals.task_postrun.connect
+def _end(task, **_) -> None:
+    """Give the thread back to whoever acted: a task may run within a request or a command."""
+    acting.act(task.request.acted_before)
+
+
 signals.setup_logging.connect(lambda **_: None, weak=False)  # workers log as `settings.LOGGING` says, with their ids

@@ -20,6 +20,7 @@ from facility.tokens import token_issue
 from tests.api.conftest import caller
 from tests.small_run import done_run, small_scenario
 from twin.models import Run, Study, TelemetrySource
+from twin.runs import tasks
 from twin.telemetry.sources import source_save
 
 pytestmark = pytest.mark.django_db
@@ -109,6 +110,17 @@ def test_pages_console_commands_and_workers_are_told_apart(layout, client, admin
         ("changed", "site", "command", name, "import_site"),
         ("changed", "layout", "worker", "", "twin.tasks.simulate_run"),
     ]
+
+
+@pytest.mark.parametrize("id_of_run", ["00000000-0000-0000-0000-000000000000", "no id"])
+def test_a_task_within_a_command_gives_it_back_who_acts(layout, id_of_run):
+    forget()
+    with acting.acting(acting.of_command(["simulate"])):
+        tasks.simulate_run.apply(args=[id_of_run])
+        layout.save()  # nothing differs
+        Site.objects.filter(pk=layout.site_id).update(place="Elsewhere")
+    assert list(AuditEvent.objects.values_list("door", "detail")) == [("command", "simulate")]
+    assert acting.door() == "program"
 
 
 def organisation_form() -> dict:
