@@ -60,11 +60,11 @@ def check_user_name(name: str) -> None:
         return
     if hidden := next((character for character in name if character in HIDDEN), None):
         raise ValidationError(f"{name} holds U+{ord(hidden):04X}, which cannot be seen; leave it out.")
-    letters = [character for character in unicodedata.normalize("NFKC", name) if character.isalpha()]
-    scripts = {unicodedata.name(letter, "?").replace("-", " ").split()[0] for letter in letters}
-    if len(scripts) > 1 and not scripts <= TOGETHER:
-        named = " and ".join(sorted(script.capitalize() for script in scripts))
-        raise ValidationError(f"{name} mixes letters of {named}, which can look the same; write it in one script.")
+    for part in unicodedata.normalize("NFKC", name).split("@"):  # владимир@example.com is an ordinary address
+        scripts = {unicodedata.name(letter, "?").replace("-", " ").split()[0] for letter in part if letter.isalpha()}
+        if len(scripts) > 1 and not scripts <= TOGETHER:
+            named = " and ".join(sorted(script.capitalize() for script in scripts))
+            raise ValidationError(f"{name} mixes letters of {named}, which can look the same; write it in one script.")
     own = likeness(name)
     for there in users.values_list("username", flat=True).iterator():
         if likeness(there) == own:

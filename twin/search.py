@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import Model, Q, QuerySet
+from django.db.models.functions import Length
 from django.urls import reverse
 
 from facility.kinds import KINDS, Kind
@@ -67,7 +68,18 @@ def search(user: Any, text: str) -> list[Hit]:
 
 def _every(words: Iterable[str], *fields: str) -> Q:
     """Return the condition that every word stands in one of the fields."""
-    return reduce(and_, (reduce(or_, (Q(**{f"{field}__icontains": word}) for field in fields)) for word in words))
+    return reduce(
+        and_,
+        (
+            reduce(or_, (Q(**{f"{field}__icontains": case}) for field in fields for case in _cases(word)))
+            for word in words
+        ),
+    )
+
+
+def _cases(word: str) -> set[str]:
+    """Return how a word may be written: SQLite knows capitals of ASCII alone."""
+    return {word} if word.isascii() else {word, word.lower(), word.upper(), word.capitalize()}
 
 
 def _nearest(asked: str, hits: Iterable[Hit]) -> list[Hit]:
@@ -82,18 +94,19 @@ def _nearest(asked: str, hits: Iterable[Hit]) -> list[Hit]:
 
 
 def _read(rows: QuerySet, hit: Callable[[Any], Hit]) -> list[Hit]:
-    return [hit(row) for row in rows[:READ_OF_A_KIND]]
+    """Return what the shortest names are of: a name that is the text has no shorter one beside it."""
+    return [hit(row) for row in rows.order_by(Length("name"), "name", "pk")[:READ_OF_A_KIND]]
 
 
 def _sites(sites: QuerySet[Site], words: list[str]) -> list[Hit]:
-    rows = sites.filter(_every(words, "name", "slug", "place")).order_by("name")
+    rows = sites.filter(_every(words, "name", "slug", "place"))
     return _read(rows, lambda site: Hit("site", site.name, site.place, reverse("site-detail", args=[site.slug])))
 
 
 def _layouts(sites: QuerySet[Site], words: list[str]) -> list[Hit]:
     rows = Layout.objects.filter(_every(words, "name", "slug"), site__in=sites)
     return _read(
-        rows.select_related("site").order_by("name"),
+        rows.select_related("site"),
         lambda row: Hit("layout", row.name, row.site.name, reverse("layout-detail", args=[row.site.slug, row.slug])),
     )
 
@@ -111,7 +124,7 @@ def _parts(kind: Kind, sites: QuerySet[Site], words: list[str]) -> list[Hit]:
             href = reverse(f"{kind.name}-detail", args=[*here, part.pk])
         return Hit(kind.label, part.name, f"{of.name}, {of.site.name}", href)
 
-    return _read(rows.select_related(f"{layout}__site").order_by("name", "pk"), hit)
+    return _read(rows.select_related(f"{layout}__site"), hit)
 
 
 def _scenarios(sites: QuerySet[Site], words: list[str]) -> list[Hit]:
@@ -121,7 +134,7 @@ def _scenarios(sites: QuerySet[Site], words: list[str]) -> list[Hit]:
         href = f"{reverse('site-detail', args=[row.site.slug])}?{urlencode({'scenario': row.slug})}"
         return Hit("scenario", row.name, row.site.name, href)
 
-    return _read(rows.select_related("site").order_by("name"), hit)
+    return _read(rows.select_related("site"), hit)
 
 
 def _runs(sites: QuerySet[Site], asked: str, words: list[str]) -> list[Hit]:
@@ -143,7 +156,7 @@ def _is_id(asked: str) -> bool:
 
 
 def _products(words: list[str]) -> list[Hit]:
-    rows = Product.objects.filter(_every(words, "name", "slug", "vendor")).defer("facts").order_by("name")
+    rows = Product.objects.filter(_every(words, "name", "slug", "vendor")).defer("facts")
 
     def hit(row: Product) -> Hit:
         href = reverse("product", args=[row.kind, row.slug])

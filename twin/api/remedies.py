@@ -103,7 +103,9 @@ class PreviewSerializer(serializers.Serializer):
     fresh = FindingSerializer(many=True)
     figures = RemedyFigureSerializer(many=True, help_text="Estimated as the drawing board's.")
     message = serializers.CharField(allow_blank=True, help_text="Why there are no figures.")
-    left = FindingSerializer(many=True, help_text="With `all`: those of the rule that nothing computed removes.")
+    left = FindingSerializer(
+        many=True, help_text="With `all`: what stays: no remedy helped, or enough were tried at once."
+    )
 
 
 class TakenSerializer(serializers.Serializer):
@@ -112,7 +114,9 @@ class TakenSerializer(serializers.Serializer):
     version = serializers.IntegerField(help_text="The layout's new version.")
     changes = ChangedSerializer(many=True)
     undo = serializers.CharField(help_text="Post it to `undo/` to take the remedy back.")
-    left = FindingSerializer(many=True, help_text="With `all`: those of the rule that nothing computed removes.")
+    left = FindingSerializer(
+        many=True, help_text="With `all`: what stays: no remedy helped, or enough were tried at once."
+    )
 
 
 class TakenBackSerializer(serializers.Serializer):

@@ -16,7 +16,7 @@ from facility import services
 from facility.edit_records import key_of as key_of_part
 from facility.edit_records import touched_since
 from facility.kinds import BY_NAME, EDIT_NAMES
-from facility.models import Layout, Site
+from facility.models import Layout, Rack, Site
 from facility.permissions import check_write
 from facility.services import StaleLayout
 from twin.core.inputs.layout import LayoutInputs
@@ -35,7 +35,9 @@ from twin.runs.findings import Read, judged, layout_findings, read_for_rules
 from twin.runs.snapshot import description, inputs_now
 
 SALT = "remedy undo"
-MOST_AT_ONCE = 60  # remedies of a rule that are tried one on top of the other: each asks all rules anew
+#: Findings of a rule that are tried one on top of the other: each asks all rules anew, which takes as long as there are
+#: racks. So many at most, and so many racks judged at most, of findings that helped or not.
+MOST_AT_ONCE, MOST_RACKS_JUDGED = 60, 12_000
 UNITS = {"_degc": "°C", "_w": "W", "_m": "m", "_m3_per_s": "m³/s", "_deg": "°"}
 Key = tuple[str, int | None, str]
 
@@ -84,7 +86,7 @@ class Preview:
     fresh: tuple[Finding, ...]
     figures: tuple[Figure, ...]
     message: str = ""  # why there are no figures
-    left: tuple[Finding, ...] = ()  # of the same rule, where all were asked for, that nothing computed removes
+    left: tuple[Finding, ...] = ()  # of the same rule, where all were asked for: no remedy helped, or none was tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Taken:
     version: int
     changes: tuple[Changed, ...]
     undo: str
-    left: tuple[Finding, ...] = ()  # of the same rule, where all were asked for, that nothing computed removes
+    left: tuple[Finding, ...] = ()  # of the same rule, where all were asked for: no remedy helped, or none was tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,13 +393,15 @@ def _one_by_one(layout: Layout, before: Sequence[Finding], rule: str) -> _Tried:
     attempts: list[Attempt] = []
     changes: list[Changed] = []
     found, left = list(before), set()
+    n_racks = Rack.objects.filter(hall__layout=layout).count()
+    most = max(1, min(MOST_AT_ONCE, MOST_RACKS_JUDGED // max(1, n_racks)))
     try:
         with transaction.atomic():
-            while finding := next((one for one in found if one.rule == rule and key_of(one) not in left), None):
+            while len(attempts) + len(left) < most and (
+                finding := next((one for one in found if one.rule == rule and key_of(one) not in left), None)
+            ):
                 here = Layout.objects.select_related("site").get(pk=layout.pk)
                 try:
-                    if len(attempts) >= MOST_AT_ONCE:
-                        raise NoRemedy("enough at once")
                     tried = _helping(here, found, finding)
                 except NoRemedy:
                     left.add(key_of(finding))

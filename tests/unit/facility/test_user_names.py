@@ -11,7 +11,20 @@ from facility.user_names import check_user_name, likeness
 pytestmark = pytest.mark.django_db
 #: Names that can be taken for `root` or `anna`.
 ALIKE = ["Root", "ROOT", "ｒoot", "ｒｏｏｔ", "ʀᴏᴏᴛ", "ᵣₒₒₜ", "𝗿𝗼𝗼𝘁", "аnnа", "ANNА", "ΑΝΝΑ", "ɑnnɑ"]
-NOT_ALIKE = ["roots", "r00t", "root2", "róot", "анна", "李娜", "山田たろう", "李wei", "Ωμέγα", "straße"]
+NOT_ALIKE = [
+    "roots",
+    "r00t",
+    "root2",
+    "róot",
+    "анна",
+    "李娜",
+    "山田たろう",
+    "李wei",
+    "Ωμέγα",
+    "straße",
+    "владимир@host.com",
+    "o'brien",
+]
 
 
 @pytest.fixture

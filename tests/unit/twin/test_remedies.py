@@ -446,6 +446,27 @@ def test_what_nothing_removes_is_left_and_named(layout):
     assert len(of_rule(layout, "one feed")) == n
 
 
+@pytest.mark.parametrize("helps", [True, False])
+def test_what_is_tried_one_on_top_of_the_other_is_bounded_whether_it_helps_or_not(layout, monkeypatch, helps):
+    row(layout, 2)
+    Rack.objects.update(feed_b=None)
+    n = len(of_rule(layout, "one feed"))
+    real, asked = trying._helping, []
+
+    def counted(layout, before, finding):
+        asked.append(finding)
+        if not helps and len(asked) > 1:
+            raise NoRemedy("no")
+        return real(layout, before, finding)
+
+    monkeypatch.setattr(trying, "_helping", counted)
+    monkeypatch.setattr(trying, "MOST_RACKS_JUDGED", 2 * Rack.objects.count())
+    monkeypatch.setattr(trying, "_helping_all", lambda *given: trying._one_by_one(*given))
+    shown = preview_all(layout, "one feed", None)
+    assert len(asked) == 2 < n
+    assert len(shown.left) == n - (2 if helps else 1)
+
+
 def test_all_of_nothing_and_all_of_what_is_not_computed_are_refused(layout):
     with pytest.raises(NoRemedy, match="finds nothing"):
         preview_all(layout, "overlap", None)

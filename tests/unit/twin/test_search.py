@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from facility.models import Hall, Membership
 from tests.small_run import done_run, small_scenario
-from twin.search import MOST_OF_A_KIND, SearchError, search
+from twin.search import MOST_OF_A_KIND, READ_OF_A_KIND, SearchError, search
 
 pytestmark = pytest.mark.django_db
 
@@ -106,3 +106,16 @@ def test_page_and_program_answer_alike_and_refuse_alike(planner, here, client):
     client.logout()
     assert client.get("/api/search/", {"q": "A-0"}).status_code in (401, 403)
     assert client.get(reverse("search"), {"q": "A-0"}).status_code == 302
+
+
+def test_the_name_that_is_the_text_is_found_among_many_that_hold_it(planner, here):
+    layout, _ = here
+    for name in (*(f"A{i:03}-R-01" for i in range(READ_OF_A_KIND + 5)), "R-01"):
+        Hall.objects.create(layout=layout, name=name, width_m=9, depth_m=9)
+    assert next(hit.name for hit in search(planner, "r-01") if hit.kind == "hall") == "R-01"
+
+
+@pytest.mark.parametrize("text", ["ölpumpe", "Ölpumpe", "ÖLPUMPE"])
+def test_capitals_of_any_alphabet_do_not_count(planner, here, text):
+    Hall.objects.create(layout=here[0], name="Ölpumpe", width_m=9, depth_m=9)
+    assert [hit.name for hit in search(planner, text) if hit.kind == "hall"] == ["Ölpumpe"]
