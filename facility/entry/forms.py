@@ -158,6 +158,7 @@ class LayoutForm(Described, forms.ModelForm):
         model = Layout
         formfield_callback = number_entry.formfield
         fields = ["name", "slug", "status", "notes", "design_hour", "design_dry_bulb_degc", "design_wet_bulb_degc"]
+        labels = {"design_dry_bulb_degc": "Design dry bulb", "design_wet_bulb_degc": "Design wet bulb"}
         help_texts = {"slug": "Name in addresses, files and commands."}
 
     def __init__(self, *args, site: Site, **kwargs) -> None:
@@ -282,7 +283,12 @@ class PowerFeedForm(PartForm):
         model = PowerFeed
         formfield_callback = number_entry.formfield
         fields = form_columns(PowerFeed)
-        labels = {"rating_w": "Rating of one unit", "n_units": "Units", "length_m": "Length"}
+        labels = {
+            "rating_w": "Rating of one unit",
+            "n_units": "Units",
+            "length_m": "Length",
+            "reserve_frac": "Reserve [0–1]",
+        }
         help_texts = {
             "kind": "What it is in the chain from the utility to the racks.",
             "parent": "The feed that supplies it.",

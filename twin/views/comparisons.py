@@ -30,7 +30,7 @@ from twin.core.comparison.assumptions import DATA
 from twin.core.comparison.basis import BASES, BASIS_LABELS, CAPACITY_SHARE
 from twin.core.comparison.compare import ComparedRun, compare, falls_between, model_note
 from twin.core.comparison.compare import Comparison as Compared
-from twin.core.comparison.verdict import likely_text, percent_text
+from twin.core.comparison.verdict import LEVEL, likely_text, percent_text
 from twin.core.figures_of_merit import BY_NAME
 from twin.core.provenance import MODEL_VERSION
 from twin.floor import plan_difference as plan_difference_drawing
@@ -311,7 +311,8 @@ def ahead_of(row: Mapping[str, Any], by: str) -> dict[str, Any] | None:
     if to_first is None or not own:
         return None
     share = -to_first["value"] / own
-    text = f"{percent_text(abs(share))} {'more' if share > 0 else 'less'}, {likely_text(1 - to_first['probability'])}"
+    by_share = f"{percent_text(abs(share))} {'more' if share > 0 else 'less'}" if abs(share) >= LEVEL else "level"
+    text = f"{by_share}, {likely_text(1 - to_first['probability'])}"
     return {"text": text, "low": -to_first["high"], "high": -to_first["low"]}
 
 

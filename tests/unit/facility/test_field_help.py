@@ -134,3 +134,9 @@ def test_a_form_prints_its_units_and_leaves_what_nobody_touched_to_the_last_digi
     assert "less than or equal to 10000 kW" in refused
     refused = client.post(address, posted | {"version": "2", "lighting_w": "7 lumen"}).content.decode()
     assert "“lumen” is not a unit of this field. Write W, kW, MW" in refused
+
+
+def test_no_label_is_the_name_of_a_column(layout):
+    suffixes = {"degc", "w", "k", "m", "m2", "m3", "frac", "pa", "usd", "s", "j", "bytes", "kg", "deg"}
+    labels = [(type(form).__name__, str(form[name].label)) for form in made(layout) for name in form.fields]
+    assert [said for said in labels if suffixes & set(said[1].partition("[")[0].lower().split())] == []

@@ -164,9 +164,9 @@ def test_a_battery_that_shaves_peaks_shows_its_charge_in_a_block_and_in_a_row():
     for feeds in (row, row[:3]):
         battery = one_line(feeds, [rack(1, 2)]).node("feed-9")
         assert battery.height == (24 if feeds is row else 76)
-        assert "charge {}" in [slot.pattern for slot in battery.slots]
+        assert "{} full" in [slot.pattern for slot in battery.slots]
         plain = one_line([f if f is not shaving else replace(f, operation="standby") for f in feeds], [rack(1, 2)])
-        assert "charge {}" not in [slot.pattern for slot in plain.node("feed-9").slots]
+        assert "{} full" not in [slot.pattern for slot in plain.node("feed-9").slots]
 
 
 def test_racks_on_many_partners_are_one_group():

@@ -64,6 +64,12 @@ def test_what_the_bands_cannot_tell_apart_is_a_tie():
 
 
 @pytest.mark.django_db
+def test_a_tie_that_would_show_as_0_percent_is_level():
+    found = verdict_of([solved("a", 1.0, served="x", spread=0.4), solved("b", 1.003, served="y", spread=0.4)])
+    assert found["sentence"] == "Too close to call: b and a are level in good tokens per watt."
+
+
+@pytest.mark.django_db
 def test_errors_that_two_layouts_share_cancel_in_their_difference():
     alike, apart = (
         verdict_of([solved(f"a-{served}", 1.1), solved(f"b-{served}", 1.0, served=served)])["difference"][

@@ -44,6 +44,7 @@ DIFFERENCE = ("value", "low", "high", "probability")  # of being the better
 EXTENSIVE = ("good_tokens_per_s", "output_tokens_per_s", "peak_power_w", "peak_grid_power_w", "mean_power_w")
 Z80 = 1.2815515655446004  # half the 80 % band of a normal law, in standard deviations
 LIKELY = 0.8  # below this probability the better of two is a tie
+LEVEL = 0.005  # a difference that shows as 0 %
 # How much of the prediction's error two layouts share. Assumed: one accelerator and model are fitted together, one
 # accelerator or one model in part; of two that share neither the fit's own form remains.
 SHARED_ALL, SHARED_PART, SHARED_NONE = 0.9, 0.6, 0.3
@@ -452,6 +453,8 @@ def _sentence(
         value, *_, probability = banded_difference(able[0], able[1], by) or (0.0, 0.0, 0.0, 0.5)
         runner_up = able[1].figures[by]
         ahead = abs(value / runner_up) if runner_up else 0.0
+        if ahead < LEVEL:
+            return f"Too close to call: {able[0].name} and {able[1].name} are level in {label}.{blocked}"
         return (
             f"Too close to call: {able[0].name} is ahead of {able[1].name} by {percent_text(ahead)} in {label}, only "
             f"{likely_text(probability)}.{blocked}"

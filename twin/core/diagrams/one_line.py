@@ -350,7 +350,7 @@ def _feed_block(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed
     limit = _limit_w(feed)
     lines: list[tuple[str, tuple[Reading, ...]]] = [("{}", (power,))]
     lines.append((f"{{}} of {quantity_text(limit, 'W')}", (load,)) if limit else ("no rating stated", ()))
-    third = ("charge {}", "charge_frac", "%") if is_shaving(feed) else ("loss {}", "loss_w", "W")
+    third = ("{} full", "charge_frac", "%") if is_shaving(feed) else ("loss {}", "loss_w", "W")
     lines.append((third[0], (Reading("feeds", ids, *third[1:]),)))
     units = [(f"{feed.name} unit {i + 1}", f"feed:{feed.id}") for i in range(feed.n_units)]
     return block(
@@ -378,7 +378,7 @@ def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed]]
     ids = tuple(below.id for below in branch.feeds)
     power, load = Reading("feeds", ids, "power_w", "W"), Reading("feeds", ids, "load_frac", "%", "max")
     shaves = n == 1 and is_shaving(feed)
-    third = ("charge {}", "charge_frac") if shaves else ("ΔV {}", "voltage_drop_frac")
+    third = ("{} full", "charge_frac") if shaves else ("ΔV {}", "voltage_drop_frac")
     beside = Reading("feeds", ids, third[1], "%", "max")
     title = feed.name if n == 1 else f"{n} × {feed.kind}"
     tag = feed.redundancy if feed.redundancy != "N" else ""
