@@ -22,7 +22,10 @@ def refusal(request: HttpRequest, status: int, message: str, **headers: str) -> 
     """Return a refusal in the shape of the address: problem details under /api/, a page elsewhere."""
     if request.path.startswith(API):
         return problem_answer(status, message, request.path, **headers)
-    answer = render(request, "refusal.html", {"message": message}, status=status)
+    again_s = headers.get("Retry-After") if request.method == "GET" else None  # a form is not sent twice by itself
+    answer = render(request, "refusal.html", {"message": message, "again_s": again_s}, status=status)
+    if again_s:
+        answer["Refresh"] = again_s
     for name, value in headers.items():
         answer[name] = value
     return answer

@@ -152,8 +152,6 @@ def solved(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
             return _handed_on(request, body, question)
     except NotAnswered as why:
         headers = {"Retry-After": str(why.retry_s)} if why.retry_s else {}
-        if why.retry_s and not request.path.startswith("/api/"):
-            headers["Refresh"] = str(why.retry_s)  # a page asks again by itself
         return refusal(request, why.status, str(why), **headers)
 
 
