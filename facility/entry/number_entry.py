@@ -107,30 +107,36 @@ def number_read(
     Raises
     ------
     ValidationError
-        If it is no number, two that are both allowed, or of another unit; the sentence says how to write each.
+        If it is no number, two that are both allowed, too large, or of another unit; the sentence says how to write
+        each.
     """
     if measure is None:
         return _chosen(text, readings(text), low, high, whole=whole)
-    meant, unit = measured(text)
+    meant, typed = measured(text)
     if not meant:
         raise ValidationError("Enter a number.", code="invalid")
     try:
-        unit = measure.named(unit)
+        unit = measure.named(typed)
     except UnknownUnit as error:
         raise ValidationError(str(error), code="invalid") from None
     ends = [None if end is None else measure.number(end, unit) for end in (low, high)]
-    return measure.stored(_chosen(text, meant, *ends, whole=whole and unit == measure.shown), unit)
+    number = measure.stored(_chosen(text, meant, *ends, whole=whole and unit == measure.shown, unit=typed), unit)
+    if not math.isfinite(number):
+        raise ValidationError(f"“{text.strip()}” is too large.", code="invalid")
+    return number
 
 
-def _chosen(text: str, meant: list[float], low: float | None, high: float | None, *, whole: bool) -> float:
+def _chosen(
+    text: str, meant: list[float], low: float | None, high: float | None, *, whole: bool, unit: str = ""
+) -> float:
     if whole:
         meant = meant[-1:]  # nobody writes decimals of a count: 2,000 racks are two thousand
     if len(meant) > 1:
         fits = [n for n in meant if (low is None or n >= low) and (high is None or n <= high)]
         if len(fits) > 1:
-            small, large = map(spelled, meant)
+            shown, small, large = (f"{n} {unit}".strip() for n in (f"{meant[0]:.6g}", *map(spelled, meant)))
             raise ValidationError(
-                f"“{text.strip()}” could be {meant[0]:.6g} or {large}. Write {small} or {large}.",
+                f"“{text.strip()}” could be {shown} or {large}. Write {small} or {large}.",
                 code="ambiguous",
             )
         meant = fits or meant
@@ -244,10 +250,14 @@ def formfield(db_field: models.Field, **options: Any) -> forms.Field | None:
     form_class = next((form for kind, form in kinds.items() if isinstance(db_field, kind)), None)
     if form_class is None or db_field.choices:
         return db_field.formfield(**options)
+    low, high = limits_of(db_field)
+    return db_field.formfield(form_class=form_class, **options | {"min_value": low, "max_value": high})
+
+
+def limits_of(db_field: models.Field) -> tuple[float | None, float | None]:
+    """Return the least and the most that a model field allows."""
     limits = {MinValueValidator: [], MaxValueValidator: []}
     for validator in db_field.validators:
         if type(validator) in limits:
             limits[type(validator)].append(validator.limit_value)
-    low, high = limits[MinValueValidator], limits[MaxValueValidator]
-    options |= {"min_value": max(low, default=None), "max_value": min(high, default=None)}
-    return db_field.formfield(form_class=form_class, **options)
+    return max(limits[MinValueValidator], default=None), min(limits[MaxValueValidator], default=None)

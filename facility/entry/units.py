@@ -4,6 +4,7 @@ What is stored stays SI. A bare number is read in the unit that is printed besid
 same tables (`static/js/number_entry.js`).
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,11 @@ _BYTES = {
     **{f"{prefix}bit": size / 8 for prefix, size in _DECIMAL.items()},
     **{f"{prefix}b": size / 8 for prefix, size in _DECIMAL.items()},
     "bit": 1 / 8,
+}
+_PER_SECOND = {  # bytes, and bits
+    f"{prefix}{unit}": size * of
+    for unit, of in (("Bps", 1.0), ("bps", 1 / 8))
+    for prefix, size in ({"": 1.0} | _DECIMAL).items()
 }
 _PRICE = {"$": 1.0, "¢": 0.01, "k$": 1e3, "M$": 1e6}
 _ENERGY_KWH = {"kWh": 1.0, "MWh": 1e3, "GWh": 1e6}
@@ -61,12 +67,11 @@ _MEASURES: Mapping[str, tuple[str, Mapping[str, float]]] = {
     "flops_per_s": ("TFLOP/s", _prefixed("FLOP/s") | _prefixed("FLOPS")),
     "bytes_per_s": (
         "GB/s",
-        _over(_BYTES, {"s": 1.0}) | {f"{prefix}bps": size / 8 for prefix, size in _DECIMAL.items()},
+        _over(_BYTES, {"s": 1.0}) | _PER_SECOND,
     ),
     "bits_per_s": (
         "Gbit/s",
-        {f"{name}/s": 8 * size for name, size in _BYTES.items()}
-        | {f"{prefix}bps": size for prefix, size in _DECIMAL.items()},
+        {name: 8 * size for name, size in (_over(_BYTES, {"s": 1.0}) | _PER_SECOND).items()},
     ),
     "bytes": ("GB", _BYTES),
     "tokens_per_s": ("tok/s", _prefixed("tok/s", "kMG")),
@@ -129,7 +134,13 @@ _SPELLED = {
     "m^2": "m2",
     "sqft": "ft2",
     "percent": "%",
+    "KB": "kB",
+    "Kb": "kb",
+    "KBps": "kBps",
+    "Kbps": "kbps",
 }
+#: Letters whose case says the size: of mega and milli before a unit, of bytes and bits. Scripts read the same pattern.
+_CASED = r"((?:^|/|core)M(?=[A-Za-z$])(?![iI][nN](?:/|$))|B(?=/|$|ps$))"
 _PLAIN = str.maketrans({"³": "3", "²": "2", "°": "", "º": "", "’": "'", "″": '"', "′": "'", "·": ""})
 
 
@@ -139,6 +150,12 @@ def plain(unit: str) -> str:
     if joined in _SPELLED:
         return _SPELLED[joined]
     return "/".join(_SPELLED.get(part, part) for part in joined.split("/"))
+
+
+def _folded(unit: str) -> str:
+    """Return a plain unit in small letters, but for those whose case says the size."""
+    parts = re.split(_CASED, unit)
+    return "".join(part if place % 2 else part.lower() for place, part in enumerate(parts))
 
 
 class UnknownUnit(ValueError):
@@ -166,10 +183,10 @@ class Measure:
         by_plain = {plain(name): name for name in self.units}
         if meant in by_plain:
             return by_plain[meant]
-        close = [name for known, name in by_plain.items() if known.casefold() == meant.casefold()]
-        if len(close) == 1:
+        close = [name for known, name in by_plain.items() if known.lower() == meant.lower()]
+        if len(close) == 1 and _folded(plain(close[0])) == _folded(meant):
             return close[0]
-        if close:
+        if len(close) > 1:
             raise UnknownUnit(f"“{typed.strip()}” could be {' or '.join(close)}. Write one of them.")
         *most, last = list(self.units)[:N_NAMED]
         allowed = f"{', '.join(most)} or {last}" if most else last
@@ -210,6 +227,7 @@ def for_scripts(names: Iterable[str]) -> dict:
     return {
         "plain": {chr(code): meant for code, meant in _PLAIN.items()},
         "spelled": _SPELLED,
+        "cased": _CASED,
         "fields": {name: measure.as_json() for name, measure in measures.items()},
     }
 

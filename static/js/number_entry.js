@@ -46,12 +46,17 @@ function plainUnit(unit, { plain: marks, spelled }) {
   return spelled[joined] ?? joined.split("/").map((part) => spelled[part] ?? part).join("/");
 }
 
+// A plain unit in small letters, but for those whose case says the size: mega and milli, bytes and bits.
+function folded(unit, { cased }) {
+  return unit.split(new RegExp(cased)).map((part, place) => place % 2 ? part : part.toLowerCase()).join("");
+}
+
 // The unit that is meant: its name, size and what is added; null where the field takes none such, or it could be two.
 function unitNamed(typed, table, { shown, units }) {
   const meant = plainUnit(typed || shown, table);
   if (units[meant]) return units[meant];
   const close = Object.keys(units).filter((known) => known.toLowerCase() === meant.toLowerCase());
-  return close.length === 1 ? units[close[0]] : null;
+  return close.length === 1 && folded(close[0], table) === folded(meant, table) ? units[close[0]] : null;
 }
 
 /** The number that a text means, as it is stored, or null: of two readings the one with decimals, with `isStrict` neither. */
@@ -63,7 +68,8 @@ export function numberTyped(text, isStrict = false, table = null, name = "") {
   const unit = unitNamed(typed, table, measure);
   if (!unit) return null;
   const [, size, added] = unit;
-  return size === 1 && added === 0 ? meant[0] : Number((meant[0] * size + added).toPrecision(12));
+  const stored = size === 1 && added === 0 ? meant[0] : Number((meant[0] * size + added).toPrecision(12));
+  return Number.isFinite(stored) ? stored : null;
 }
 
 /** A stored number in the unit that the page prints beside its field. */

@@ -112,6 +112,14 @@ WITH_UNITS = (
     *(("flow_m3_per_s", text) for text in ("3 m3/h", "3 m³/hr", "3 m^3/h", "80 GPM", "60 L/min", "60 l / min", "1")),
     *(("price_usd_per_kwh", text) for text in ("$0.12/kWh", "12 ct/kWh", "120 USD/MWh", "$ 120 / MWh", "0,12")),
     *(("port_bits_per_s", text) for text in ("100 Gb/s", "100 GB/s", "100 gb/s", "100 Gbps", "400")),
+    *(
+        ("port_bits_per_s", f"50 {unit}")
+        for unit in ("GBps", "gbps", "GBPS", "Kbps", "GBit/s", "Gib/s", "b/s", "mbit/s")
+    ),
+    *(("drop_pa", f"5 {unit}") for unit in ("mPa", "mpa", "Mpa", "MPa", "Mbar", "MBAR", "Bar", "KPA")),
+    *(("price_usd_per_kwh", f"7 {unit}") for unit in ("m$/kWh", "M$/kWh", "K$/KWH", "$/mWh")),
+    *(("flow_m3_per_s", f"60 {unit}") for unit in ("L/Min", "l/MIN", "M3/h", "Ml/s")),
+    *(("other_power_w", text) for text in ("1e305 GW", "-1e305 GW", "1e307")),
     *(("load_frac", text) for text in ("7 %", "0.07", "7 percent")),
     *(("asked_per_s", text) for text in ("2 1/s", "90/min", "3e1 / h")),
     *(("n_racks", text) for text in ("12", "12 m")),

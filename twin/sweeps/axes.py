@@ -223,6 +223,8 @@ def _value(named: str, field: models.Field, value: Any) -> tuple[Any, dict[str, 
             shown = ", ".join(there[:8]) + (f" and {len(there) - 8} more" if len(there) > 8 else "")
             raise ValueError(f"{named} {field.name} is {value}; the catalogue has no such entry. There are {shown}.")
         return product.slug, {str(product.id): snapshot.product_sheet(product)}
+    if isinstance(field, models.IntegerField) and isinstance(value, float) and not value.is_integer():
+        raise ValueError(f"{named} {field.name} is {value}; it must be a whole number.")
     try:
         read = field.clean(value, None)
     except ValidationError as error:

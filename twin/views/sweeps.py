@@ -1,6 +1,7 @@
 """Sweeps on pages: asked for, watched as a whole, stopped, and read as a ranking."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -8,13 +9,14 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
+from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from facility.entry.number_entry import number_read
-from facility.entry.units import Measure, measure_of, step_of
+from facility.entry.number_entry import limits_of, number_read
+from facility.entry.units import measure_of, step_of
 from facility.models import Layout
 from facility.permissions import Right, check_change_site, may_change_site, visible_sites
 from facility.views.lookup import visible_layout_or_404
@@ -24,7 +26,7 @@ from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.models import Scenario, Sweep, SweepPoint
 from twin.runs import ring, snapshot
 from twin.sweeps import asked
-from twin.sweeps.axes import MOST_POINTS, choices
+from twin.sweeps.axes import MOST_POINTS, choices, swept_fields
 
 N_AXES = 3  # on the form; programs may ask for more
 MOST_SHOWN = 20  # earlier sweeps of a layout
@@ -64,12 +66,24 @@ class SweepForm(forms.Form):
         self.order_fields([*(f"{name}_{place}" for place in range(N_AXES) for name in ("what", "values")), "figure"])
 
     def axes(self) -> list[dict[str, Any]]:
-        """Return the axes as a request has them."""
+        """Return the axes as a request has them.
+
+        Raises
+        ------
+        ValidationError
+            If a value of a number cannot be read, by the place of its axis.
+        """
         found = []
         for place in range(N_AXES):
             named, _, field = self.cleaned_data[f"what_{place}"].partition("|")
             if named:
-                found.append({"object": named, "field": field} | _values(self.cleaned_data[f"values_{place}"], field))
+                swept = swept_fields(named.partition("/")[0])[field]
+                try:
+                    values = _values(self.cleaned_data[f"values_{place}"], swept)
+                except ValidationError as error:
+                    said = f"{named} {field} is {' '.join(error.messages)}"
+                    raise ValidationError({f"axes[{place}]": said}) from error
+                found.append({"object": named, "field": field} | values)
         return found
 
 
@@ -82,24 +96,31 @@ def _words(field: str) -> str:
     return f"{words} [{unit}]" if unit else words
 
 
-def _values(text: str, field: str) -> dict[str, Any]:
-    """Return what a field of values says: a list, or "28 to 36 by 2", numbers with a unit or in the one printed."""
-    measure = measure_of(field)
+def _values(text: str, field: models.Field) -> dict[str, Any]:
+    """Return what a field of values says: a list, or "28 to 36 by 2", numbers with a unit or in the one printed.
+
+    Raises
+    ------
+    ValidationError
+        If a value of a number cannot be read, or could be two; it begins with the value.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not isinstance(field, models.FloatField | models.IntegerField):
+        return {"values": parts}
+    low, high = limits_of(field)
+    allowed = {"low": low, "high": high, "measure": measure_of(field.name)}
     if found := RANGE.fullmatch(text):
-        by_end = {"start": measure, "stop": measure, "step": step_of(field)}
-        try:
-            return {"range": {end: number_read(found[end], measure=of) for end, of in by_end.items()}}
-        except ValidationError:
-            return {"values": [text.strip()]}  # its field says what is wrong with it
-    return {"values": [_value(part.strip(), measure) for part in text.split(",") if part.strip()]}
+        by_end = {"start": allowed, "stop": allowed, "step": {"measure": step_of(field.name)}}
+        return {"range": {end: _number(found[end], field, of) for end, of in by_end.items()}}
+    return {"values": [part if part == "none" else _number(part, field, allowed) for part in parts]}
 
 
-def _value(text: str, measure: Measure | None) -> str | float:
-    """Return a value as it is stored where it is a number of the field's; its field says what is wrong with another."""
+def _number(text: str, field: models.Field, allowed: Mapping[str, Any]) -> float:
+    """Return a number as it is stored; never the text, which would be read in the unit of what is stored."""
     try:
-        return text if measure is None else number_read(text, measure=measure)
-    except ValidationError:
-        return text
+        return number_read(text, whole=isinstance(field, models.IntegerField), **allowed)
+    except ValidationError as error:
+        raise ValidationError(f"{text}: {' '.join(error.messages)}") from error
 
 
 def visible_sweep_or_404(request: HttpRequest, sweep: UUID) -> Sweep:

@@ -1,6 +1,7 @@
 """Numbers in German and English spelling: one meaning each, or a refusal that names both."""
 
 import pytest
+from django import forms
 from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,6 +174,21 @@ def test_a_power_cap_in_an_address_is_read_likewise():
         ("requests_per_s", "2 1/s", 2.0),
         ("requests_per_s", "90 /min", 1.5),
         ("width_m", "24 in", 0.6096),
+        ("width_m", "1 M", 1.0),
+        ("hbm_bandwidth_bytes_per_s", "8 TBps", 8e12),
+        ("hbm_bandwidth_bytes_per_s", "8 Tbps", 1e12),
+        ("hbm_bandwidth_bytes_per_s", "5 GBit/s", 5e9 / 8),
+        ("port_bits_per_s", "50 GBps", 4e11),
+        ("port_bits_per_s", "50 Gbps", 5e10),
+        ("port_bits_per_s", "50 Kbps", 5e4),
+        ("cache_tier_bytes", "80 KB", 8e4),
+        ("grid_limit_w", "5 kw", 5e3),
+        ("grid_limit_w", "5 KW", 5e3),
+        ("drop_pa", "3 Bar", 3e5),
+        ("drop_pa", "3 Mpa", 3e6),
+        ("coolant_flow_m3_per_s", "60 L/Min", 1e-3),
+        ("coolant_flow_m3_per_s", "80 GPM", 80 * 3.785411784e-3 / 60),
+        ("tool_core_s", "5 Core MIN", 300.0),
         ("width_m", "10'", 3.048),
         ("width_m", "1,234", None),
         ("step_s", "5 min", 300.0),
@@ -197,6 +213,24 @@ def test_a_number_takes_its_unit_or_the_one_beside_its_field(field, text, stored
         ("grid_limit_w", "5 mw", "“mw” could be MW or mW. Write one of them."),
         ("cache_tier_bytes", "80 gb", "“gb” could be GB or Gb"),
         ("supply_degc", "24 kW", "Write °C, °F or K"),
+        ("port_bits_per_s", "50 gbps", "“gbps” could be GBps or Gbps. Write one of them."),
+        ("port_bits_per_s", "50 GBPS", "“GBPS” could be GBps or Gbps. Write one of them."),
+        ("cache_tier_bytes", "80 Gib", "“Gib” is not a unit of this field. Write B, kB, MB"),
+        ("cache_tier_bytes", "80 b", "“b” is not a unit"),
+        ("electricity_usd_per_kwh", "7 m$/kWh", "“m$/kWh” is not a unit of this field. Write $/kWh"),
+        ("electricity_usd_per_kwh", "$7/mWh", "“$/mWh” is not a unit"),
+        ("drop_pa", "5 mPa", "“mPa” is not a unit of this field. Write Pa, hPa, kPa, MPa, mbar"),
+        ("drop_pa", "5 mpa", "“mpa” is not a unit"),
+        ("drop_pa", "5 Mbar", "“Mbar” is not a unit"),
+        ("width_m", "5 Mm", "“Mm” is not a unit"),
+        ("target_itl_s", "5 Ms", "“Ms” is not a unit"),
+        ("tool_core_s", "5 core Ms", "“core Ms” is not a unit"),
+        ("width_m", "1,640 ft", "“1,640 ft” could be 1.64 ft or 1640 ft. Write 1.64 ft or 1640 ft."),
+        ("width_m", "1,234ft", "“1,234ft” could be 1.234 ft or 1234 ft. Write 1.2340 ft or 1234 ft."),
+        ("grid_limit_w", "1,250 kW", "Write 1.25 kW or 1250 kW."),
+        ("price_usd", "$1,250", "Write 1.25 $ or 1250 $."),
+        ("grid_limit_w", "-1e305 GW", "“-1e305 GW” is too large."),
+        ("cache_tier_bytes", "1e308", "“1e308” is too large."),
         ("width_m", "MW", "Enter a number."),
         ("width_m", "1 2345 m", "is not a unit"),
     ],
@@ -205,6 +239,29 @@ def test_a_unit_that_is_not_the_field_s_is_refused_with_what_may_stand_there(fie
     with pytest.raises(ValidationError) as refusal:
         number_read(text, measure=measure_of(field))
     assert said in refusal.value.messages[0]
+
+
+def test_a_number_too_large_in_its_unit_is_a_fault_of_its_field():
+    class Entry(forms.Form):
+        draft_tokens = WholeNumberField()
+        grid_limit_w = NumberField()
+
+    form = Entry({"draft_tokens": "1e305 Mtok", "grid_limit_w": "-1e305 GW"})
+    bound = [form[name] for name in form.fields]  # which gives the fields their units
+    assert [list(field.errors) for field in bound] == [["“1e305 Mtok” is too large."], ["“-1e305 GW” is too large."]]
+
+
+@pytest.mark.parametrize("suffix", sorted(units._MEASURES))
+def test_mega_and_milli_bytes_and_bits_are_told_apart_in_every_unit(suffix):
+    measure = measure_of(f"some_{suffix}")
+    known = {units.plain(name) for name in measure.units}
+    for name in sorted(measure.units.keys() - {"BTU/h"}):
+        for typed in {name.replace("M", "m"), name.replace("B", "b")} - {name}:
+            if units.plain(typed) in known:
+                assert measure.named(typed) != name
+            else:
+                with pytest.raises(units.UnknownUnit):
+                    measure.named(typed)
 
 
 def test_a_step_of_temperatures_counts_from_nothing():

@@ -246,19 +246,70 @@ def test_the_page_asks_shows_and_stops_a_sweep(sterling, bells, solver, client):
     assert "3</td>" in client.get(address).content.decode()
 
 
+def swept_field(name):
+    return next(fields[name] for kind in axes.OBJECTS if name in (fields := axes.swept_fields(kind)))
+
+
 @pytest.mark.parametrize(
     ("text", "field", "said"),
     [
         ("28 °C to 36 °C by 2 K", "supply_degc", {"range": {"start": 28, "stop": 36, "step": 2}}),
         ("77 °F to 86 °F by 9 °F", "supply_degc", {"range": {"start": 25, "stop": 30, "step": 5}}),
         ("2 MW, 2500 kW", "rating_w", {"values": [2e6, 2.5e6]}),
-        ("26, hot", "supply_degc", {"values": [26, "hot"]}),
+        ("26, 28.500", "supply_degc", {"values": [26, 28.5]}),
+        ("1.25, 1.5 MW, none", "rating_w", {"values": [1250, 1.5e6, "none"]}),
         ("1 to 3 by 1", "n_chillers", {"range": {"start": 1, "stop": 3, "step": 1}}),
         ("dry-cooler-a, dry-cooler-b", "heat_rejection", {"values": ["dry-cooler-a", "dry-cooler-b"]}),
     ],
 )
 def test_swept_numbers_take_their_unit(text, field, said):
-    assert _values(text, field) == said
+    assert _values(text, swept_field(field)) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "said"),
+    [
+        ("26, hot", "supply_degc", "hot: Enter a number."),
+        ("1_000", "rating_w", "1_000: “_000” is not a unit of this field."),
+        ("nan", "rating_w", "nan: Enter a number."),
+        ("2 MW, 1.250", "rating_w", "1.250: “1.250” could be 1.25 or 1250. Write 1.25 or 1250."),
+        ("2 kW to 1.250 MW by 1 kW", "rating_w", "Write 1.25 MW or 1250 MW."),
+        ("1.000", "cache_tier_bytes", "could be 1 or 1000"),
+        ("28 to 36 by x", "supply_degc", "x: Enter a number."),
+        ("1e305 Mtok", "draft_tokens", "1e305 Mtok: “1e305 Mtok” is too large."),
+    ],
+)
+def test_swept_numbers_that_cannot_be_read_are_refused(text, field, said):
+    with pytest.raises(ValidationError) as refusal:
+        _values(text, swept_field(field))
+    assert said in refusal.value.messages[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "stored"),
+    [
+        ("1.250, 1.500", None),
+        ("1.25, 1.5", [1.25e6, 1.5e6]),
+    ],
+)
+def test_an_ambiguous_swept_number_is_never_read_as_stored(sterling, bells, client, values, stored):
+    client.force_login(get_user_model().objects.create_superuser("boss"))
+    address = reverse("sweep-new", args=["sterling", sterling.slug])
+    said = {"what_0": "site|grid_limit_w", "values_0": values, "figure": "tokens_per_joule"}
+    page = client.post(address, said).content.decode()
+    if stored is None:
+        assert "site grid_limit_w is 1.250: “1.250” could be 1.25 or 1250. Write 1.25 or 1250." in page
+        assert not Sweep.objects.exists()
+    else:
+        assert Sweep.objects.get().axes[0]["values"] == stored
+
+
+@pytest.mark.parametrize("value", [1.5, float("inf"), float("nan")])
+def test_a_sweep_of_a_count_takes_no_parts(sterling, value):
+    said = {"object": PLANT, "field": "n_pumps", "values": [value]}
+    base = snapshot.snapshot(sterling, sterling.site.scenarios.first())
+    with pytest.raises(axes.AxisError, match=f"n_pumps is {value}; it must be a whole number"):
+        axes.read_axes([said], base)
 
 
 def test_the_page_says_why_there_is_nothing_to_sweep(client):
