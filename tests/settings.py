@@ -23,4 +23,6 @@ ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 if EMBEDDED_DATABASE:  # a file, so that the live server and the worker thread have connections of their own
     DATABASES["default"]["TEST"] = {"NAME": str(Path(tempfile.gettempdir()) / f"twin-test-{os.getpid()}.sqlite3")}
 # What pages keep is tested where it is asked for; elsewhere tests change rows without counting a version.
-CACHES = CACHES | {"pages": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+CACHES = CACHES | {
+    name: {"BACKEND": "django.core.cache.backends.dummy.DummyCache"} for name in ("pages", "descriptions")
+}

@@ -50,10 +50,10 @@ def stamp(layout: Layout, products: Mapping[str, Any] | None = None) -> tuple[An
     return (*own, site, products["n"], products["at"])
 
 
-def remembered(key: tuple[Any, ...], make: Callable[[], T]) -> T:
+def remembered(key: tuple[Any, ...], make: Callable[[], T], kept_in: str = CACHE) -> T:
     """Return what was made for the same key, or make it; whoever gets it must not change it."""
     name = hashlib.sha256(repr(key).encode()).hexdigest()
-    cache = caches[CACHE]
+    cache = caches[kept_in]
     if (found := cache.get(name)) is None:
         found = make()
         cache.set(name, found, KEPT_S)

@@ -186,6 +186,11 @@ CACHES = {
         "LOCATION": "pages",
         "OPTIONS": {"MAX_ENTRIES": 200},
     },
+    "descriptions": {  # `twin.runs.changed`: up to 2 kB each, two for every layout and scenario that a list shows
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "descriptions",
+        "OPTIONS": {"MAX_ENTRIES": 10_000},
+    },
 }
 
 # The run's row in the database is the truth; the broker is only the bell that wakes a worker.

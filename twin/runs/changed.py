@@ -1,8 +1,10 @@
 """Whether what a run solved is still what its layout and scenario say: one rule for every page, report and program.
 
 It goes by what the description says, not by when it was edited: a change and its undo leave nothing to mark. Names of
-layout, site and scenario do not count, nor do entries of the catalogue that the layout does not name. Of a layout that
-nothing has touched since its run a stamp says so; of others both descriptions are read, once for each edit.
+layout, site and scenario do not count; names of parts do: results name them, and racks are shared out in their order.
+Of the catalogue counts what rows name, what those entries name in turn (a system its accelerator, a use case its
+models) and what every run reads. Of a layout that nothing has touched since its run a stamp says so; of others both
+descriptions are read: a run's once, the present one once for each edit.
 """
 
 import hashlib
@@ -12,8 +14,14 @@ from dataclasses import fields, replace
 from typing import Any
 from uuid import UUID
 
+from django.db.models import BinaryField
+from django.db.models.functions import Length, Substr
+
 from facility.models import Layout
-from twin.core.inputs.layout import TABLES, LayoutInputs, layout_inputs
+from twin.core.failures.kinds import FAILURE_KINDS, FEED_RELIABILITY, RESTART, WATER_COOLED_CHILLER, feed_reliability
+from twin.core.inputs.feed_ratings import PRIME, prime_feeds
+from twin.core.inputs.layout import TABLES, LayoutInputs, Products, column_names, layout_inputs
+from twin.core.results.capital import US_ROW
 from twin.exceptions import CannotSimulate
 from twin.models import Run, Scenario, ScenarioWorkload
 from twin.page_parts import product_stamp, remembered, stamp
@@ -29,8 +37,11 @@ REFERENCES = {
     "feed_a_id": "feeds",
     "feed_b_id": "feeds",
 }
+CACHE = "descriptions"
+KINDS = column_names(Products)  # of catalogue entries
 NAMES = ("slug", "name")
 LAYOUT_COUNTS = ("version",)  # of edits
+WEATHER_COUNTS = ("id", "source", "n_hours", "elevation_m", "notes", "confidence")  # for a stamp, beside the hours
 
 
 Known = Mapping[str, frozenset[str]]  # names of the columns that a snapshot has, by its parts
@@ -47,19 +58,61 @@ def described(inputs: LayoutInputs, known: Known | None = None) -> str:
     names: dict[str, dict[int, str]] = {}
     for table in ("halls", "plants", "feeds", "cdus"):  # names are unique in their layout
         names[table] = {row["id"]: row["name"] for row in rows[table]}
-    sheets = {key: (sheet.kind, sheet.slug, sheet.facts) for key, sheet in inputs.products.by_id.items()}
+    sheets = {
+        key: _digest((sheet.kind, sheet.slug, _number(sheet.facts))) for key, sheet in inputs.products.by_id.items()
+    }
     body: dict[str, Any] = {
         table: sorted((_named(row, names, sheets) for row in found), key=_spelled) for table, found in rows.items()
     }
     for part, skipped in (("site", NAMES), ("layout", (*NAMES, *LAYOUT_COUNTS)), ("weather", NAMES)):
         body[part] = _plain(getattr(inputs, part), known.get(part), (*skipped, "region", "assumed"))
-    body["region"] = (inputs.site.region.slug, inputs.site.region.facts)
+    body["region"] = (inputs.site.region.slug, _number(inputs.site.region.facts))
     body["scenario"] = _plain(inputs.scenario, known.get("scenario"), (*NAMES, "workloads"))
     body["workloads"] = [
-        _plain(share, known.get("workloads"), ("workload",)) | {"workload": (share.workload.slug, share.workload.facts)}
+        _plain(share, known.get("workloads"), ("workload",))
+        | {"workload": (share.workload.slug, _number(share.workload.facts))}
         for share in inputs.scenario.workloads
     ]
-    return hashlib.sha256(_spelled(body).encode()).hexdigest()
+    body["products"] = {
+        kind: {slug: _number(entries[slug].facts) for slug in sorted(slugs & entries.keys())}
+        for kind, slugs in _reached(inputs).items()
+        if kind in known.get("products", KINDS)
+        for entries in (getattr(inputs.products, kind),)
+    }
+    return _digest(body)
+
+
+def _reached(inputs: LayoutInputs) -> dict[str, set[str]]:
+    """Return, of the kinds that a snapshot holds whole, the entries that its solution reads, by kind."""
+    products = inputs.products
+    chips = {str(sheet.facts.get("accelerator")) for sheet in products.by_id.values()}
+    shares = inputs.scenario.workloads
+    models = [(share.model,) if share.model else share.workload.facts.get("recommended_models", ()) for share in shares]
+    return {
+        "accelerators": chips,
+        "gpu_rental": chips,
+        "models": {str(model) for named in models for model in named},
+        "diurnal_shapes": {str(share.workload.facts.get("diurnal_shape")) for share in shares},
+        "fuels": {str(inputs.facts(feed.product_id).get("fuel")) for feed in prime_feeds(inputs.feeds)},
+        "facility_capex": {str(inputs.site.region.facts.get("facility_capex")), US_ROW},
+        "reliability": _failing(inputs),
+        "recovery_times": {RESTART},
+        "compute_failures": {*products.compute_failures},
+        "finance": {*products.finance},
+    }
+
+
+def _failing(inputs: LayoutInputs) -> set[str]:
+    """Return the entries of reliability of whatever stands there: of plants those of every kind that one may have."""
+    found = {
+        feed_reliability(feed.kind, feed.operation == PRIME, inputs.facts(feed.product_id).get("prime_mover"))
+        for feed in inputs.feeds
+    }
+    for kind in FAILURE_KINDS:
+        rows = getattr(inputs, kind.table)
+        if kind.reliability and any(not kind.count or getattr(row, kind.count) for row in rows):
+            found |= {kind.reliability, WATER_COOLED_CHILLER} if kind.address == "chiller" else {kind.reliability}
+    return found | {FEED_RELIABILITY["utility"]}
 
 
 def _racks(inputs: LayoutInputs) -> list[dict[str, Any]]:
@@ -78,7 +131,11 @@ def _plain(row: Any, known: frozenset[str] | None, without: Sequence[str] = ()) 
 
 
 def _number(value: Any) -> Any:
-    """Return a whole number as the one kind of number: a form, a file and a database give either."""
+    """Return whole numbers as the one kind of number, in facts too: a form, a file and a database give either."""
+    if isinstance(value, Mapping):
+        return {name: _number(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_number(one) for one in value]
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -86,7 +143,8 @@ def _known(stored: Mapping[str, Any]) -> Known:
     """Return which columns a stored snapshot has."""
     tables = {name: frozenset(rows[0]) for name in TABLES if (rows := stored.get(name))}
     whole = {name: frozenset(stored[name]) for name in ("site", "layout", "scenario", "weather")}
-    return tables | whole | {"workloads": frozenset(stored["scenario"]["workloads"][0])}
+    more = {"workloads": frozenset(stored["scenario"]["workloads"][0]), "products": frozenset(stored["products"])}
+    return tables | whole | more
 
 
 def _named(row: Mapping[str, Any], names: Mapping[str, Mapping[int, str]], sheets: Mapping[int, Any]) -> dict[str, Any]:
@@ -105,6 +163,10 @@ def _named(row: Mapping[str, Any], names: Mapping[str, Mapping[int, str]], sheet
 
 def _spelled(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=dict)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(_spelled(value).encode()).hexdigest()
 
 
 def solved_stamp(layout: Layout, scenario_id: int) -> str:
@@ -126,13 +188,14 @@ def stamp_if_unchanged(run: Run) -> str:
     if layout is None:
         return ""
     now = solved_stamp(layout, run.scenario_id)  # before it is compared: a later edit has another stamp
-    return "" if _compared(run.pk, layout, run.scenario_id) else now
+    return "" if _differs(run.pk, layout, run.scenario_id, now) else now
 
 
 def marked(runs: Mapping[int, Iterable[LatestRun]], layouts: Iterable[Layout]) -> dict[int, list[LatestRun]]:
     """Return the latest runs by layout, each saying whether it is of the layout as it is now.
 
-    Takes three queries, and those of a snapshot for each run whose layout, site or scenario has been edited since.
+    Takes three queries, and where a layout, site or scenario has been edited since those of its snapshot, once for each
+    edit, and of its run's, once.
     """
     by_id = {layout.pk: layout for layout in layouts}
     now = _stamps((by_id[pk], run.scenario_id) for pk, own in runs.items() for run in own)
@@ -151,7 +214,14 @@ def _stamps(asked: Iterable[tuple[Layout, int]]) -> dict[tuple[int, int], str]:
     if not asked:
         return {}
     wanted = {scenario_id for _, scenario_id in asked}
-    said: dict[int, list[Any]] = {row["id"]: [row] for row in Scenario.objects.filter(pk__in=wanted).values()}
+    columns = [column.attname for column in Scenario._meta.concrete_fields]
+    years = [f"{year}__{name}" for year in ("weather", "site__weather") for name in WEATHER_COUNTS]
+    rows = Scenario.objects.filter(pk__in=wanted).values(*columns, *years, **_checks("weather", "site__weather"))
+    # Some databases return a view of bytes, which says where they lie, not what they are.
+    said: dict[int, list[Any]] = {
+        row["id"]: [{name: bytes(value) if isinstance(value, memoryview) else value for name, value in row.items()}]
+        for row in rows
+    }
     for row in ScenarioWorkload.objects.filter(scenario_id__in=wanted).order_by("id").values():
         said[row["scenario_id"]].append(row)
     products = product_stamp()
@@ -163,20 +233,41 @@ def _stamps(asked: Iterable[tuple[Layout, int]]) -> dict[tuple[int, int], str]:
     }
 
 
+def _checks(*years: str) -> dict[str, Substr]:
+    """Return what changes with the hours of weather, without reading them: the checksum that zlib puts at their end."""
+    return {
+        f"{year}_check": Substr(f"{year}__rows", Length(f"{year}__rows") - 3, 4, output_field=BinaryField())
+        for year in years
+    }
+
+
 def _differs(run_id: UUID, layout: Layout, scenario_id: int, now: str) -> bool:
-    return remembered(("changed since", run_id, now), lambda: _compared(run_id, layout, scenario_id))
+    """Return whether what a run solved is not what is described `now`, which is the stamp of layout and scenario."""
+    solved = remembered(("solved", run_id), lambda: _solved(run_id), CACHE)
+    if solved is None:  # nothing to compare with: by time
+        run = Run.objects.only("finished_at").filter(pk=run_id).first()
+        return run is None or (run.finished_at is not None and layout.updated_at > run.finished_at)
+    digest, known = solved
+    asked = ("described", layout.pk, scenario_id, now, sorted((part, sorted(names)) for part, names in known.items()))
+    return digest != remembered(asked, lambda: _described_now(layout, scenario_id, known), CACHE)
 
 
-def _compared(run_id: UUID, layout: Layout, scenario_id: int) -> bool:
-    scenario = Scenario.objects.select_related("weather").filter(pk=scenario_id).first()
-    run = Run.objects.only("inputs", "finished_at").filter(pk=run_id).first()
-    if run is None or scenario is None:
-        return True
-    if run.inputs is None:  # nothing to compare with: by time
-        return run.finished_at is not None and layout.updated_at > run.finished_at
+def _solved(run_id: UUID) -> tuple[str, Known] | None:
+    """Return the digest of what a run solved and the columns that its snapshot has; None where it kept none."""
+    run = Run.objects.only("inputs").filter(pk=run_id).first()
+    if run is None or run.inputs is None:
+        return None
     try:
         then = snapshot.with_ratings(snapshot.unpacked(run.inputs))
         known = _known(then)
-        return described(snapshot.inputs_now(layout, scenario), known) != described(layout_inputs(then), known)
+        return described(layout_inputs(then), known), known
+    except (ValueError, LookupError):
+        return "too old to be read", {}
+
+
+def _described_now(layout: Layout, scenario_id: int, known: Known) -> str:
+    scenario = Scenario.objects.select_related("weather").filter(pk=scenario_id).first()
+    try:
+        return described(snapshot.inputs_now(layout, scenario), known) if scenario else "gone"
     except (CannotSimulate, ValueError, LookupError):
-        return True  # nothing could be solved now, or the snapshot is too old to be read
+        return "cannot be solved"

@@ -2,13 +2,15 @@
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.cache import caches
 from django.urls import reverse
 
 from facility import services
-from facility.models import Layout, Rack
+from facility.models import Layout, Product, Rack, Weather
+from power_cooling.site_facts.weather import pack, unpack
 from tests.full_run import full_run
 from tests.small_run import small_result, small_scenario, use_solver
+from tests.small_site import product
+from twin import settings as own_settings
 from twin.models import Run
 from twin.runs import execution, snapshot
 from twin.runs.changed import described, is_changed, marked, solved_stamp, stamp_if_unchanged
@@ -19,7 +21,6 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def run() -> Run:
-    caches["pages"].clear()
     return full_run(*small_scenario(), good_tokens_per_joule=2.0)
 
 
@@ -161,3 +162,157 @@ def test_a_scenario_or_layout_that_is_gone_keeps_no_stamp(run):
     assert stamp_if_unchanged(run) == ""
     layout.delete()
     assert stamp_if_unchanged(run) == ""
+
+
+@pytest.fixture
+def catalogued() -> Run:
+    """Return a run whose system and use case name entries that the catalogue has."""
+    layout, scenario = small_scenario()
+    system = Rack.objects.filter(hall__layout=layout, product__kind="systems").first().product
+    share = scenario.workloads.get()
+    for kind, slug in (
+        ("accelerators", system.facts["accelerator"]),
+        ("accelerators", "a100-sxm-80gb"),
+        ("gpu_rental", system.facts["accelerator"]),
+        ("diurnal_shapes", share.workload.facts["diurnal_shape"]),
+        ("diurnal_shapes", "batch_night"),
+        *(("models", slug) for slug in share.workload.facts["recommended_models"]),
+        ("models", "llama-3.1-8b"),
+        ("fuels", "diesel"),
+        ("facility_capex", "tt_tokyo"),
+        ("facility_capex", "us_range"),
+        ("finance", "wacc"),
+        ("compute_failures", "network-link"),
+        ("recovery_times", "checkpoint-restart"),
+        ("recovery_times", "inference-replica-restart"),
+        ("reliability", "cdu"),
+        ("reliability", "prime-fuel-cell"),
+    ):
+        product(kind, slug)
+    return full_run(layout, scenario)
+
+
+def edited(kind: str, slug: str) -> None:
+    entry = Product.objects.get(kind=kind, slug=slug)
+    entry.facts |= {name: 2 * value for name, value in entry.facts.items() if isinstance(value, (int, float))}
+    entry.save()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "accelerators",
+        "gpu_rental",
+        "diurnal_shapes",
+        "models",
+        "facility_capex",
+        "finance",
+        "compute_failures",
+        "recovery_times",
+        "reliability",
+    ],
+)
+def test_whatever_the_solution_reaches_through_what_is_named_counts(catalogued, kind):
+    workload = catalogued.scenario.workloads.get().workload.facts
+    slug = {
+        "accelerators": Rack.objects.filter(product__kind="systems").first().product.facts["accelerator"],
+        "gpu_rental": Rack.objects.filter(product__kind="systems").first().product.facts["accelerator"],
+        "diurnal_shapes": workload["diurnal_shape"],
+        "models": workload["recommended_models"][0],
+        "facility_capex": "us_range",
+        "finance": "wacc",
+        "compute_failures": "network-link",
+        "recovery_times": "inference-replica-restart",
+        "reliability": "cdu",
+    }[kind]
+    assert not is_changed(again(catalogued))
+    edited(kind, slug)
+    assert is_changed(again(catalogued))
+
+
+def test_entries_that_nothing_reaches_do_not_count(catalogued):
+    for kind, slug in (
+        ("accelerators", "a100-sxm-80gb"),
+        ("diurnal_shapes", "batch_night"),
+        ("models", "llama-3.1-8b"),
+        ("fuels", "diesel"),
+        ("facility_capex", "tt_tokyo"),
+        ("recovery_times", "checkpoint-restart"),
+        ("reliability", "prime-fuel-cell"),
+    ):
+        edited(kind, slug)
+    assert not is_changed(again(catalogued))
+
+
+def test_a_scenario_that_names_its_model_reaches_no_other(catalogued):
+    first, other, *_ = catalogued.scenario.workloads.get().workload.facts["recommended_models"]
+    catalogued.scenario.workloads.update(model=Product.objects.get(kind="models", slug=other))
+    named = full_run(catalogued.layout, catalogued.scenario)
+    edited("models", first)
+    assert not is_changed(again(named))
+    edited("models", other)
+    assert is_changed(again(named))
+
+
+def test_kinds_that_an_older_snapshot_does_not_hold_are_left_out(catalogued):
+    then = snapshot.unpacked(catalogued.inputs)
+    del then["products"]["compute_failures"]
+    Run.objects.update(inputs=snapshot.packed(snapshot.canonical(then)))
+    assert not is_changed(again(catalogued))
+
+
+def test_numbers_of_facts_compare_as_numbers(run):
+    entry = Rack.objects.filter(product__kind="systems").first().product
+    assert isinstance(entry.facts["accelerators_per_system"], int)
+    entry.facts |= {"accelerators_per_system": float(entry.facts["accelerators_per_system"])}
+    entry.save()
+    assert not is_changed(again(run))
+
+
+@pytest.mark.parametrize("of_scenario", [False, True], ids=["the site's year", "the scenario's year"])
+@pytest.mark.parametrize("stamped", [False, True], ids=["without a stamp", "with its stamp"])
+def test_weather_whose_hours_are_replaced_in_place_counts(run, stamped, of_scenario):
+    weather = run.layout.site.weather
+    if of_scenario:
+        weather = Weather.objects.get(pk=weather.pk)
+        weather.pk, weather.slug = None, "own"
+        weather._state.adding = True
+        weather.save()
+        type(run.scenario).objects.update(weather=weather)
+        run = again(full_run(again(run).layout, again(run).scenario))
+    run.details["solved_in"] = stamp_if_unchanged(again(run)) if stamped else ""
+    assert bool(run.details["solved_in"]) == stamped
+    run.save()
+    assert not is_changed(again(run))
+    hours = unpack(weather.rows).copy()
+    hours[0, 17] += 1.0
+    Weather.objects.update_or_create(slug=weather.slug, defaults={"rows": pack(hours)})
+    assert is_changed(again(run))
+
+
+def test_what_was_compared_is_kept_however_many_drawings_are(run, settings, monkeypatch, django_assert_num_queries):
+    pages = own_settings.CACHES["pages"] | {"LOCATION": "few", "OPTIONS": {"MAX_ENTRIES": 1}}
+    settings.CACHES = settings.CACHES | {
+        "pages": pages,
+        "descriptions": own_settings.CACHES["descriptions"] | {"LOCATION": "test"},
+    }
+    other = type(run.scenario).objects.create(site=run.layout.site, slug="other", name="Other")
+    share = run.scenario.workloads.get()
+    share.pk, share.scenario, share._state.adding = None, other, True
+    share.save()
+    full_run(run.layout, other)
+    layout = Layout.objects.select_related("site").get()
+    read, real = [], snapshot.inputs_now
+    monkeypatch.setattr(snapshot, "inputs_now", lambda *asked: read.append(asked) or real(*asked))
+    first = marked(latest_runs([layout.pk]), [layout])
+    assert len(read) == 2
+    found = latest_runs([layout.pk])
+    with django_assert_num_queries(3):
+        assert marked(found, [layout]) == first
+    full_run(run.layout, run.scenario)  # another run of the same: the layout is read no more
+    assert not any(one.changed for one in marked(latest_runs([layout.pk]), [layout])[layout.pk])
+    assert len(read) == 2
+    moved(run.layout, 6.0)
+    layout = Layout.objects.select_related("site").get()
+    assert all(one.changed for one in marked(latest_runs([layout.pk]), [layout])[layout.pk])
+    assert len(read) == 4

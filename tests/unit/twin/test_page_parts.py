@@ -21,7 +21,8 @@ pytestmark = pytest.mark.django_db
 def keeping(settings):
     """Keep parts as the product does; the suite's own settings keep none."""
     backend = "django.core.cache.backends.locmem.LocMemCache"
-    settings.CACHES = {name: {"BACKEND": backend, "LOCATION": f"test-{name}"} for name in ("default", "pages")}
+    names = ("default", "pages", "descriptions")
+    settings.CACHES = {name: {"BACKEND": backend, "LOCATION": f"test-{name}"} for name in names}
 
 
 @pytest.fixture

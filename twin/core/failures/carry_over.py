@@ -10,8 +10,8 @@ from power_cooling.electrical.feed_tree import FeedTree
 from power_cooling.electrical.sources import Generators, carry_outage
 from power_cooling.site_arrays import FloatArray, SiteArrays, SiteFeeds
 from power_cooling.site_facts.calendar import HOURS_PER_YEAR
-from twin.core.failures.kinds import FEED_RELIABILITY
-from twin.core.failures.serving_losses import RESTART, ServingLoss
+from twin.core.failures.kinds import FEED_RELIABILITY, RESTART
+from twin.core.failures.serving_losses import ServingLoss
 from twin.core.inputs.feed_ratings import PRIME, standby_generators
 from twin.core.inputs.feeds import battery_s
 from twin.core.inputs.layout import LayoutInputs

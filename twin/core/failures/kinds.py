@@ -61,6 +61,7 @@ BY_ADDRESS = {kind.address: kind for kind in FAILURE_KINDS}
 BY_UNITS = {kind.units: kind for kind in FAILURE_KINDS}
 OF_PLANTS = tuple(kind for kind in FAILURE_KINDS if kind.table == "plants")
 WATER_COOLED_CHILLER = "chiller-centrifugal"  # fails at rates of its own
+RESTART = "inference-replica-restart"  # entry of recovery times
 
 #: Catalogue entry of a feed's rates, by its kind.
 FEED_RELIABILITY = {

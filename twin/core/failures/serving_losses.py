@@ -17,10 +17,10 @@ import numpy as np
 from scipy.special import bdtr, comb  # scipy.stats would take half a second to load
 
 from power_cooling.site_facts.calendar import HOURS_PER_YEAR
+from twin.core.failures.kinds import RESTART
 from twin.core.inputs.layout import LayoutInputs, ProductSheet
 from twin.core.inputs.pools import Pool
 
-RESTART = "inference-replica-restart"
 COUNTED_PER = ("accelerator", "switch tray", "tray", "serving unit", "site")
 TAKES = ("tray", "domain", "serving unit", "site")
 SMALLEST_FRAC = 0.5  # of an instance's accelerators, on which it forms anew: its weights take twice the memory of each

@@ -7,7 +7,7 @@ from itertools import chain
 from power_cooling.availability import solve as availability
 from power_cooling.cooling import comfort, plant
 from twin.core.failures import components as failures
-from twin.core.failures.serving_losses import RESTART
+from twin.core.failures.kinds import RESTART
 from twin.core.inputs import coolant_loops, cpu_time, equipment, own_load, tool_calls
 from twin.core.inputs.feed_ratings import prime_feeds
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, SiteInputs
