@@ -15,7 +15,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from facility.entry.number_entry import limits_of, number_read
+from facility.entry.number_entry import limits_of, number_read, spelled
 from facility.entry.units import measure_of, step_of
 from facility.models import Layout
 from facility.permissions import Right, check_change_site, may_change_site, visible_sites
@@ -30,8 +30,13 @@ from twin.sweeps.axes import MOST_POINTS, choices, swept_fields
 
 N_AXES = 3  # on the form; programs may ask for more
 MOST_SHOWN = 20  # earlier sweeps of a layout
+TIGHT_COMMA = re.compile(r"\d,\d")  # 1,5 is one number or two
+TIGHT_GROUP = re.compile(r"\d,\d{3}(?!\d)")  # 1,500 likewise, where only whole numbers are meant
 RANGE = re.compile(r"\s*(?P<start>\S.*?)\s+to\s+(?P<stop>\S.*?)\s+by\s+(?P<step>\S.*?)\s*", re.IGNORECASE)
-HOW = "28, 30, 32 or 28 to 36 by 2, with a unit or in the one printed; products by their short catalogue names."
+HOW = (
+    "28, 30, 32 or 28 to 36 by 2, with a unit or in the one printed; with decimal commas 1,5; 2,5. "
+    "Products by their short catalogue names."
+)
 SHOWN_FIGURES = (
     "good_tokens_per_s",
     "good_tokens_per_joule",
@@ -96,6 +101,13 @@ def _words(field: str) -> str:
     return f"{words} [{unit}]" if unit else words
 
 
+def _shown(field: str, value: Any) -> Any:
+    """Return a stored value in the unit beside its field's name."""
+    measure = measure_of(field)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return spelled(measure.number(value)) if measure is not None and is_number else value
+
+
 def _values(text: str, field: models.Field) -> dict[str, Any]:
     """Return what a field of values says: a list, or "28 to 36 by 2", numbers with a unit or in the one printed.
 
@@ -104,7 +116,7 @@ def _values(text: str, field: models.Field) -> dict[str, Any]:
     ValidationError
         If a value of a number cannot be read, or could be two; it begins with the value.
     """
-    parts = [part.strip() for part in text.split(",") if part.strip()]
+    parts = [part.strip() for part in text.split(";" if ";" in text else ",") if part.strip()]
     if not isinstance(field, models.FloatField | models.IntegerField):
         return {"values": parts}
     low, high = limits_of(field)
@@ -112,6 +124,9 @@ def _values(text: str, field: models.Field) -> dict[str, Any]:
     if found := RANGE.fullmatch(text):
         by_end = {"start": allowed, "stop": allowed, "step": {"measure": step_of(field.name)}}
         return {"range": {end: _number(found[end], field, of) for end, of in by_end.items()}}
+    inside = TIGHT_GROUP if isinstance(field, models.IntegerField) else TIGHT_COMMA
+    if ";" not in text and inside.search(text):
+        raise ValidationError(f"{text}: one number or several. Put a space behind each comma, or semicolons between.")
     return {"values": [part if part == "none" else _number(part, field, allowed) for part in parts]}
 
 
@@ -209,8 +224,13 @@ def sweep_detail(request: HttpRequest, sweep: UUID) -> HttpResponse:
         "shown": shown,
         "axes": axes,
         "rows": [
-            (row, list(zip((field for _, field in axes), row.point.values, strict=True)), figures(row.point.figures))
+            (
+                row,
+                [(_words(axis["field"]), _shown(axis["field"], v)) for axis, v in zip(sweep.axes, values, strict=True)],
+                figures(row.point.figures),
+            )
             for row in ranked
+            for values in (row.point.values,)
         ],
         "described": run,
         "described_figures": figures(run.figures) if run else [],

@@ -276,6 +276,9 @@ def test_swept_numbers_take_their_unit(text, field, said):
         ("2 kW to 1.250 MW by 1 kW", "rating_w", "Write 1.25 MW or 1250 MW."),
         ("1.000", "cache_tier_bytes", "could be 1 or 1000"),
         ("28 to 36 by x", "supply_degc", "x: Enter a number."),
+        ("1,500 kW", "rating_w", "1,500 kW: one number or several. Put a space behind each comma"),
+        ("1,5", "rating_w", "or semicolons between"),
+        ("1, 1,500", "n_pumps", "one number or several"),
         ("1e305 Mtok", "draft_tokens", "1e305 Mtok: “1e305 Mtok” is too large."),
     ],
 )
@@ -283,6 +286,32 @@ def test_swept_numbers_that_cannot_be_read_are_refused(text, field, said):
     with pytest.raises(ValidationError) as refusal:
         _values(text, swept_field(field))
     assert said in refusal.value.messages[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "stored"),
+    [
+        ("1,5; 2,5 MW", "grid_limit_w", [1.5e6, 2.5e6]),
+        ("1,500 kW; 2 MW", "grid_limit_w", None),
+        ("1500 kW, 2 MW", "grid_limit_w", [1.5e6, 2e6]),
+        ("0,1,2", "n_pumps", [0, 1, 2]),
+    ],
+)
+def test_a_list_of_swept_numbers_is_one_to_every_reader(text, field, stored):
+    if stored is None:
+        with pytest.raises(ValidationError, match="could be"):
+            _values(text, swept_field(field))
+    else:
+        assert _values(text, swept_field(field))["values"] == pytest.approx(stored)
+
+
+def test_swept_values_are_shown_in_the_unit_beside_the_fields_name(sterling, bells, solver, client):
+    client.force_login(get_user_model().objects.create_superuser("boss"))
+    said = {"what_0": "site|grid_limit_w", "values_0": "9.5 MW, 11 MW", "figure": "tokens_per_joule"}
+    client.post(reverse("sweep-new", args=["sterling", sterling.slug]), said)
+    page = client.get(Sweep.objects.get().get_absolute_url()).content.decode()
+    assert '<td data-label="Grid limit [MW]">9.5</td>' in page
+    assert '<td data-label="Grid limit [MW]">11</td>' in page
 
 
 @pytest.mark.parametrize(
