@@ -197,7 +197,7 @@ class Measure:
         size, added = self.units[unit]
         if (size, added) == (1.0, 0.0):
             return number
-        return float(f"{number * size + added:.12g}")  # 0.1 kW is 100 W, not 100.00000000000001
+        return float(f"{number * size + added:.15g}")  # 0.1 kW is 100 W, not 100.00000000000001
 
     def number(self, stored: float, unit: str = "") -> float:
         """Return what is stored as a number of a unit, of the one beside the field where none is named."""

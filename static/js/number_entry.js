@@ -68,7 +68,7 @@ export function numberTyped(text, isStrict = false, table = null, name = "") {
   const unit = unitNamed(typed, table, measure);
   if (!unit) return null;
   const [, size, added] = unit;
-  const stored = size === 1 && added === 0 ? meant[0] : Number((meant[0] * size + added).toPrecision(12));
+  const stored = size === 1 && added === 0 ? meant[0] : Number((meant[0] * size + added).toPrecision(15));
   return Number.isFinite(stored) ? stored : null;
 }
 

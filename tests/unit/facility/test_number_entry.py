@@ -285,3 +285,17 @@ def test_the_unit_of_a_suffix_is_the_one_that_pages_know():
             measure = measure_of(suffix)
             assert measure.units[measure.named(known[suffix])] == (1, 0), suffix
     assert set(units._SHOWN.values()) <= {name for _, sizes in units._MEASURES.values() for name in sizes}
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "stored"),
+    [
+        ("1 TiB", "cache_tier_bytes", 2**40),
+        ("0.1 kW", "rating_w", 100.0),
+        ("1.1 MW", "rating_w", 1.1e6),
+        ("75.2 °F", "supply_degc", 24.0),
+        ("0.3 GB", "cache_tier_bytes", 3e8),
+    ],
+)
+def test_a_unit_adds_no_digits_and_takes_none(text, field, stored):
+    assert number_read(text, measure=measure_of(field)) == stored
