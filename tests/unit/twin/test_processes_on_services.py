@@ -68,6 +68,8 @@ def test_services_and_api_hold_on_postgresql(services):
             "-p",
             "no:cacheprovider",
             "tests/unit/twin/test_services.py",
+            "tests/unit/twin/test_changed.py",
+            "tests/unit/twin/test_search.py",
             "tests/api/test_runs.py",
             "tests/api/test_scenarios.py",
             "tests/api/test_comparisons.py",
