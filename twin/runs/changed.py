@@ -20,7 +20,7 @@ from django.db.models.functions import Length, Substr
 from facility.models import Layout
 from twin.core.failures.kinds import FAILURE_KINDS, FEED_RELIABILITY, RESTART, WATER_COOLED_CHILLER, feed_reliability
 from twin.core.inputs.feed_ratings import PRIME, prime_feeds
-from twin.core.inputs.layout import TABLES, LayoutInputs, Products, column_names, layout_inputs
+from twin.core.inputs.layout import TABLE_OF, TABLES, LayoutInputs, Products, column_names, layout_inputs
 from twin.core.results.capital import US_ROW
 from twin.exceptions import CannotSimulate
 from twin.models import Run, Scenario, ScenarioWorkload
@@ -28,15 +28,6 @@ from twin.page_parts import product_stamp, remembered, stamp
 from twin.runs import snapshot
 from twin.runs.latest import LatestRun
 
-#: By the name of a column: the table whose rows it names.
-REFERENCES = {
-    "hall_id": "halls",
-    "plant_id": "plants",
-    "cdu_id": "cdus",
-    "parent_id": "feeds",
-    "feed_a_id": "feeds",
-    "feed_b_id": "feeds",
-}
 CACHE = "descriptions"
 KINDS = column_names(Products)  # of catalogue entries
 NAMES = ("slug", "name")
@@ -153,8 +144,8 @@ def _named(row: Mapping[str, Any], names: Mapping[str, Mapping[int, str]], sheet
     for name, value in row.items():
         if name == "id":
             continue
-        if name in REFERENCES:
-            value = names[REFERENCES[name]].get(value)
+        if name in TABLE_OF:
+            value = names[TABLE_OF[name]].get(value)
         elif name in snapshot.PRODUCT_REFERENCES and value is not None:
             value = sheets[value]
         found[name] = value

@@ -1,7 +1,6 @@
 """Real processes on PostgreSQL, Redis and RabbitMQ: nothing is lost when any of them ends."""
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -10,8 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -40,14 +37,7 @@ def test_a_killed_worker_on_another_machine_loses_nothing_on_postgresql_and_redi
     home.serve("--no-worker")
     home.wait_until_open()
     worker = home.worker()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{home.port}/api/runs/",
-        method="POST",
-        data=json.dumps({"layout": "small/first", "scenario": "assistants"}).encode(),
-        headers={"Authorization": f"Token {home.token}", "Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        assert answer.status == 202
+    post_run(home)
     solver = home.next_solver()
     for pid in (worker.pid, solver):
         os.kill(pid, signal.SIGKILL)

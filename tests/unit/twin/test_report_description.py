@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from tests.small_inputs import sheet, small_inputs
-from twin.core.inputs.layout import TABLES, CduRow, PlantRow, RackColumns, column_names
-from twin.core.report.description import TABLE_OF, TITLES, description_section
+from twin.core.inputs.layout import TABLE_OF, TABLES, CduRow, PlantRow, RackColumns, column_names
+from twin.core.report.description import TITLES, description_section
 from twin.core.report.document import COUNT, NUMBER, TEXT
 from twin.core.text.field_names import field_words
 

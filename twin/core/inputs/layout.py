@@ -379,6 +379,15 @@ TABLES: "Mapping[str, type[DataclassInstance]]" = {
     "cpu_servers": CpuServerRow,
     "calibrated": CalibratedRow,
 }
+#: The table of the row that a field names by its number; all other numbers of rows are products'.
+TABLE_OF = {
+    "hall_id": "halls",
+    "plant_id": "plants",
+    "cdu_id": "cdus",
+    "parent_id": "feeds",
+    "feed_a_id": "feeds",
+    "feed_b_id": "feeds",
+}
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
-from twin.core.inputs.layout import TABLES, LayoutInputs, RackColumns, column_names
+from twin.core.inputs.layout import TABLE_OF, TABLES, LayoutInputs, RackColumns, column_names
 from twin.core.report.document import COUNT, NUMBER, Column, Section, Table
 from twin.core.text.field_names import field_unit, field_words
 
@@ -23,15 +23,6 @@ TITLES = {
     "storages": "storage",
     "cpu_servers": "CPU servers",
     "calibrated": "fitted parameters",
-}
-#: The table of the row that a field names by its number; all other numbers of rows are products'.
-TABLE_OF = {
-    "hall_id": "halls",
-    "plant_id": "plants",
-    "cdu_id": "cdus",
-    "parent_id": "feeds",
-    "feed_a_id": "feeds",
-    "feed_b_id": "feeds",
 }
 
 
