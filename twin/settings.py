@@ -9,6 +9,7 @@ TWIN_CA_FILE          certificates of one's own authority, for those calls
 TWIN_PLANNERS_CALL    1: a site's planners may name machines to be called, not administrators alone
 TWIN_CREDENTIAL_KEYS  keys that seal credentials, the newest first (default: made once and kept in TWIN_HOME, mode 600)
 TWIN_RING_EVERY_S     how often a worker or `serve` looks for runs whose message was lost (default 5; 0: never)
+TWIN_RUNS_KEPT_DAYS   runs that ended before are deleted where a newer one has taken their place (default: none is)
 TWIN_SOLVES_HERE      1: a web process solves by itself instead of asking the solver processes of `serve`
 TWIN_LOG              json: log lines as JSON, with a line for each request (default: text)
 TWIN_METRICS_DIR      where processes of this machine count for /metrics (default: a folder in memory)
@@ -228,6 +229,9 @@ TWIN_CA_FILE = env("TWIN_CA_FILE", default="")
 TWIN_PLANNERS_CALL = env.bool("TWIN_PLANNERS_CALL", default=False)
 TWIN_CREDENTIAL_KEYS = env.list("TWIN_CREDENTIAL_KEYS", default=[])
 TWIN_RING_EVERY_S = env.float("TWIN_RING_EVERY_S", default=5.0)
+if (_days := env("TWIN_RUNS_KEPT_DAYS", default="")) and not (_days.isascii() and _days.isdigit() and int(_days)):
+    raise ImproperlyConfigured(f"TWIN_RUNS_KEPT_DAYS is {_days}; must be whole days, at least 1, or unset")
+TWIN_RUNS_KEPT_DAYS = int(_days) if _days else None
 CELERY_TASK_SOFT_TIME_LIMIT = 3600
 CELERY_TASK_TIME_LIMIT = 3660
 

@@ -7,12 +7,14 @@ import io
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
 from django.core.management import call_command
 
 from power_cooling.cooling.comfort import hot_aisle
 from twin.exceptions import RunHeld
 from twin.models import Run
 from twin.runs import execution, sensitivity
+from twin.runs.retention import runs_prune
 
 
 @shared_task(bind=True, max_retries=None, name=Run.TASK)
@@ -33,6 +35,13 @@ def sensitivity_make(run_id: str) -> None:
         sensitivity.sensitivity_make(UUID(run_id))
     except Run.DoesNotExist:
         return  # deleted while it waited
+
+
+@shared_task(name="twin.tasks.runs_tend")
+def runs_tend() -> None:
+    """Delete the runs that are kept no longer, where there is such a rule."""
+    if settings.TWIN_RUNS_KEPT_DAYS is not None:
+        runs_prune(settings.TWIN_RUNS_KEPT_DAYS)
 
 
 @shared_task(name="twin.tasks.warm_up")

@@ -8,7 +8,8 @@ from celery.worker import state
 from celery.worker.consumer import Consumer
 from django.conf import settings
 
-TEND, TEND_EVERY_S = "twin.tasks.telemetry_tend", 600.0  # compaction of readings, and what sites keep
+TEND = ("twin.tasks.telemetry_tend", "twin.tasks.runs_tend")  # compaction of readings, and what is kept no longer
+TEND_EVERY_S = 600.0
 BROKER_RETRY_MAX_S = 5.0  # Celery's own pause grows to 30 s, longer than a lost run may wait in all
 
 
@@ -53,5 +54,6 @@ class RingStep(bootsteps.StartStopStep):
         away = "" if connection is not None and connection.connected else "not connected; trying again"
         if time.monotonic() - self.tended_at > TEND_EVERY_S:
             self.tended_at = time.monotonic()
-            self.jobs.send(TEND)
+            for task in TEND:
+                self.jobs.send(task)
         self.ring.worker_seen(worker.hostname, worker.concurrency, away)

@@ -17,6 +17,7 @@ from facility.api.authentication import TokenAuthentication
 from facility.permissions import token_of
 from twin import __version__
 from twin.middleware import refusal
+from twin.models import Run
 from twin.operations import health, metrics, status, storage
 
 
@@ -110,6 +111,8 @@ def status_page(request: HttpRequest) -> HttpResponse:
         "free_bytes": storage.free_bytes(),
         "database_bytes": storage.database_bytes(),
         "tables": storage.largest_tables(),
+        "n_runs": Run.objects.count(),
+        "runs_kept_days": settings.TWIN_RUNS_KEPT_DAYS,
         "version": __version__,
     }
     return render(request, "twin/status.html", context)

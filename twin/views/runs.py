@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -56,7 +57,8 @@ def visible_run_or_404(request: HttpRequest, run: UUID, *deferred: str) -> Run:
 @login_required
 def run_list(request: HttpRequest) -> HttpResponse:
     """List the newest runs of all visible sites, to open or to compare."""
-    return render(request, "twin/run_list.html", {"runs": recent_runs(visible_sites(request.user))[:100]})
+    runs = recent_runs(visible_sites(request.user))[:100]
+    return render(request, "twin/run_list.html", {"runs": runs, "kept_days": settings.TWIN_RUNS_KEPT_DAYS})
 
 
 @login_required

@@ -59,6 +59,7 @@ def test_services_and_api_hold_on_postgresql(services):
             "no:cacheprovider",
             "tests/unit/twin/test_services.py",
             "tests/unit/twin/test_changed.py",
+            "tests/unit/twin/test_run_retention.py",
             "tests/unit/twin/test_search.py",
             "tests/api/test_runs.py",
             "tests/api/test_scenarios.py",
