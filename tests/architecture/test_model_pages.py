@@ -46,9 +46,9 @@ NUMBERS = [
     (
         "comparison",
         "{:g} where they serve the same models on the same accelerators, {:g} where one of both is the same, {:g} else",
-        "twin.core.comparison.verdict.SHARED_ALL",
-        "twin.core.comparison.verdict.SHARED_PART",
-        "twin.core.comparison.verdict.SHARED_NONE",
+        "twin.core.comparison.standing.SHARED_ALL",
+        "twin.core.comparison.standing.SHARED_PART",
+        "twin.core.comparison.standing.SHARED_NONE",
     ),
     ("comparison", "found by {:d} halvings", "twin.core.comparison.verdict.N_HALVINGS"),
     ("comparison", "temperatures by {:g} k", "twin.core.comparison.sensitivity.ASSUMED_RANGE_K"),

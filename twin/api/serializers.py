@@ -282,7 +282,7 @@ class FigureRowSerializer(serializers.Serializer):
     values = serializers.ListField(child=serializers.FloatField(allow_null=True))
     bands = serializers.ListField(child=serializers.ListField(child=serializers.FloatField(), allow_null=True))
     deltas = serializers.ListField(child=serializers.FloatField(allow_null=True))
-    winner = serializers.IntegerField(allow_null=True, help_text="Null where the best ones read the same.")
+    winner = serializers.IntegerField(allow_null=True, help_text="Null where the best ones cannot be told apart.")
     winners = serializers.ListField(child=serializers.IntegerField())
     why = serializers.CharField()
 

@@ -17,6 +17,7 @@ from twin.api.serving import PredictionView, ServingView
 from twin.api.site_files import SiteExportView, SiteImportView
 from twin.api.sizing import LayoutSizingView
 from twin.api.sources import TelemetrySourceViewSet
+from twin.api.standing import SiteStandingView
 
 router = SimpleRouter()
 router.register("scenarios", views.ScenarioViewSet, basename="api-scenario")
@@ -41,6 +42,7 @@ urlpatterns = [
     path("catalogue/accelerators/", OwnAcceleratorView.as_view(), name="api-own-accelerator"),
     path("sites/import/", SiteImportView.as_view(), name="api-site-import"),
     path("sites/<slug:slug>/export/", SiteExportView.as_view(), name="api-site-export"),
+    path("sites/<slug:slug>/standing/", SiteStandingView.as_view(), name="api-site-standing"),
     path("layouts/<int:pk>/findings/", LayoutFindingsView.as_view(), name="api-layout-findings"),
     path("layouts/<int:pk>/remedies/", LayoutRemediesView.as_view(), name="api-layout-remedies"),
     path("layouts/<int:pk>/remedies/preview/", RemedyPreviewView.as_view(), name="api-layout-remedy-preview"),

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from facility.models import Layout
 from twin.core.comparison.basis import CAPACITY_SHARE, DEMAND, GRID_POWER
+from twin.core.comparison.standing import blocking_reasons
 from twin.core.comparison.verdict import (
     EXTENSIVE,
     Candidate,
@@ -22,7 +23,6 @@ from twin.core.comparison.verdict import (
 from twin.core.figures_of_merit import RANKED_BY
 from twin.core.inputs.layout import layout_inputs
 from twin.core.results.details import run_details
-from twin.core.results.findings import BLOCKING
 from twin.models import Run, Scenario
 from twin.runs import snapshot
 from twin.runs.findings import layout_findings
@@ -44,8 +44,7 @@ def layouts_verdict(
     candidates = []
     for layout, scenario in asked:
         read = layout_inputs(snapshot.snapshot(layout, scenario))
-        blocking = [found for found in layout_findings(layout, read) if found.severity == BLOCKING]
-        reasons = tuple(f"{found.object_name}: {found.message}" for found in blocking)
+        reasons = blocking_reasons(layout_findings(layout, read))
         candidates.append(Candidate(layout.path, read, reasons))
     return verdict(candidates, basis, by)
 
@@ -89,8 +88,7 @@ def called(run: Run) -> str:
 
 def _candidate(run: Run, name: str) -> Candidate:
     """Return a finished run's layout as it was, and why it could not be built."""
-    found = [finding for finding in run_details(run.details).findings if finding.severity == BLOCKING]
-    reasons = tuple(f"{finding.object_name}: {finding.message}" for finding in found)
+    reasons = blocking_reasons(run_details(run.details).findings)
     return Candidate(name, snapshot.inputs_stored(run.inputs), reasons)
 
 

@@ -10,8 +10,8 @@ from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from facility.models import Site
-from twin.core.figures_of_merit import RANKED_BY, peak_from_grid_w
-from twin.core.results.details import RuleFinding
+from twin.core.figures_of_merit import peak_from_grid_w
+from twin.core.results.details import RuleFinding, WorkloadRow
 from twin.core.text.json_rows import read_row
 from twin.models import Run
 
@@ -32,6 +32,8 @@ class LatestRun:
     n_found: dict = field(default_factory=dict)  # findings of its solved year by severity; older runs kept none
     found_in: str = ""  # stamp of the layout that the rules judged; older runs kept none
     solved_in: str = ""  # stamp of what it solved; empty where that was edited while it ran, and of older runs
+    layout_name: str = ""
+    workloads: tuple[WorkloadRow, ...] = ()
     changed: bool = False  # layout, scenario or site have been changed since (`twin.runs.changed.marked`)
 
     def tally(self, severity: str) -> int:
@@ -80,14 +82,17 @@ def latest_runs(layout_ids: Iterable[int]) -> dict[int, list[LatestRun]]:
             "details__n_found",
             "details__found_in",
             "details__solved_in",
+            "layout__name",
+            "details__per_workload",
         )
     )
     latest = defaultdict(list)
     for row in rows:
-        *head, bands, findings, confidence, n_found, found_in, solved_in = row
+        *head, bands, findings, confidence, n_found, found_in, solved_in, name, per_workload = row
         found = tuple(read_row(RuleFinding, finding, "findings") for finding in findings or ())
+        served = tuple(read_row(WorkloadRow, share, "per_workload") for share in per_workload or ())
         stamps = (found_in or "", solved_in or "")
-        run = LatestRun(*head, bands or {}, found, confidence or "", n_found or {}, *stamps)
+        run = LatestRun(*head, bands or {}, found, confidence or "", n_found or {}, *stamps, name, served)
         latest[run.layout_id].append(run)
     return dict(latest)
 
@@ -101,24 +106,6 @@ def shared_scenario(runs: Iterable[LatestRun]) -> int | None:
 def grid_peak_w(run: LatestRun) -> float | None:
     """Return the highest power [W] that a run draws from the grid."""
     return peak_from_grid_w(run.figures)
-
-
-def is_buildable(run: LatestRun, grid_limit_w: float) -> bool:
-    """Return whether nothing that the run found forbids building it, and the grid carries its peak."""
-    return not run.blocking and (grid_peak_w(run) or 0.0) <= grid_limit_w
-
-
-def best_run(runs: Iterable[LatestRun], grid_limit_w: float) -> LatestRun | None:
-    """Return the run with the most good tokens per joule among those of the scenario that most layouts share.
-
-    Runs of what has been changed since are left out: their figures are of no layout that there is. None where none of
-    the others can be built: each has a blocking finding or a peak above the grid limit.
-    """
-    runs = list(runs)
-    scenario_id = shared_scenario(runs)
-    asked = [run for run in runs if run.scenario_id == scenario_id]
-    fit = [run for run in asked if not run.changed and is_buildable(run, grid_limit_w)]
-    return max(fit, key=lambda run: run.figures.get(RANKED_BY) or 0.0, default=None)
 
 
 def recent_runs(sites: QuerySet[Site] | Iterable[Site]) -> QuerySet[Run]:

@@ -30,7 +30,7 @@ from twin.core.comparison.assumptions import DATA
 from twin.core.comparison.basis import BASES, BASIS_LABELS, CAPACITY_SHARE
 from twin.core.comparison.compare import ComparedRun, compare, falls_between, model_note
 from twin.core.comparison.compare import Comparison as Compared
-from twin.core.comparison.verdict import LEVEL, likely_text, percent_text
+from twin.core.comparison.standing import LEVEL, likely_text, percent_text
 from twin.core.figures_of_merit import BY_NAME
 from twin.core.provenance import MODEL_VERSION
 from twin.floor import plan_difference as plan_difference_drawing

@@ -24,11 +24,11 @@ from twin.floor.rows import read_floor
 from twin.models import Run, Scenario
 from twin.page_parts import kept, remembered, stamp
 from twin.runs import services
-from twin.runs.changed import marked
 from twin.runs.findings import layout_findings
 from twin.runs.found import everything_found, nothing_found, tally, together, with_address
 from twin.runs.last_run import LastRun, last_run
 from twin.runs.latest import LatestRun, latest_runs
+from twin.runs.standing import marked_runs, site_standing
 
 
 @login_required
@@ -44,14 +44,16 @@ def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     last = last_run(layout)
     found = found_now(layout, last, version)
     shown = asked.question.run
+    own = marked_runs(layout.site)
     if shown is not None:
-        ((shown,),) = marked({layout.id: [shown]}, [layout]).values()
+        shown = next((run for run in own if run.id == shown.id), shown)
     rights = rights_on(request.user, layout.site)
     context = {
         "layout": layout,
         "site": layout.site,
         "run": shown,
         "scenarios": asked.scenarios,
+        "scenario_slug": next((row.slug for row in asked.scenarios if shown and row.pk == shown.scenario_id), ""),
         "plan_part": drawn,
         "figures": HEADLINES,
         "findings": found[:N_SHORT],
@@ -60,6 +62,7 @@ def layout_detail(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         "may_run": Right.RUN in rights,
         "may_change": Right.PLAN in rights,
         "last_run": last,
+        "stands": site_standing(own, layout.site.grid_limit_w, shown.scenario_id) if shown else None,
         "calibrated": layout.calibrated_parameters.all(),
     }
     return render(request, "twin/layout_detail.html", context)

@@ -16,13 +16,12 @@ from twin.runs.changed import marked
 from twin.runs.found import tally_kept
 from twin.runs.latest import (
     LatestRun,
-    best_run,
     grid_peak_w,
-    is_buildable,
     latest_runs,
     recent_runs,
     shared_scenario,
 )
+from twin.runs.standing import site_standing
 
 PAGE_SITES = 50
 
@@ -43,10 +42,10 @@ def site_list(request: HttpRequest) -> HttpResponse:
     runs = marked(latest_runs(layouts), layouts.values())
     for site in sites:
         own = [run for layout in layouts.values() if layout.site_id == site.id for run in runs.get(layout.id, [])]
-        site.best = best_run(own, site.grid_limit_w)
+        stands = site.stands = site_standing(own, site.grid_limit_w)
+        site.best = stands.first if stands else None
         site.last_run = max(own, key=lambda run: run.finished_at, default=None)
         site.shown_layout = layouts[(site.best or site.last_run).layout_id] if own else None
-        site.is_changed = any(run.changed and is_buildable(run, site.grid_limit_w) for run in own)
         if site.shown_layout:
             site.tally = tally_kept(site.shown_layout, runs[site.shown_layout.id][0])
         site.grid_share_frac = grid_share_frac(site.best, site.grid_limit_w)
@@ -72,15 +71,18 @@ def site_detail(request: HttpRequest, site: str) -> HttpResponse:
     asked = request.GET.get("scenario", "")
     chosen = next((s for s in scenarios if s.slug == asked), None)
     chosen_id = chosen.id if chosen else shared_scenario(everything) or (scenarios[0].id if scenarios else None)
+    stands = site_standing(everything, site.grid_limit_w, chosen_id)
     for layout in layouts:
         own = runs.get(layout.id, [])
         layout.run = next((run for run in own if run.scenario_id == chosen_id), None)
+        layout.mark = stands.mark(layout.run) if stands else ""
         layout.tally = tally_kept(layout, own[0] if own else None)
         layout.grid_share_frac = grid_share_frac(layout.run, site.grid_limit_w)
     rights = rights_on(request.user, site)
     context = {
         "site": site,
         "layouts": layouts,
+        "stands": stands,
         "scenarios": scenarios,
         "chosen_id": chosen_id,
         "is_any_run": any(layout.run for layout in layouts),

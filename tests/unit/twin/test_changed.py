@@ -14,7 +14,8 @@ from twin import settings as own_settings
 from twin.models import Run
 from twin.runs import execution, snapshot
 from twin.runs.changed import described, is_changed, marked, solved_stamp, stamp_if_unchanged
-from twin.runs.latest import best_run, latest_runs
+from twin.runs.latest import latest_runs
+from twin.runs.standing import site_standing
 
 pytestmark = pytest.mark.django_db
 
@@ -142,8 +143,11 @@ def test_no_page_calls_a_changed_layout_the_best(run, client):
     moved(run.layout, 6.0)
     layout = Layout.objects.select_related("site").get(pk=run.layout_id)
     (shown,) = marked(latest_runs([layout.pk]), [layout])[layout.pk]
-    assert best_run([shown], 1e12) is None
-    assert "changed since its run, run it again" in client.get(reverse("site-list")).content.decode()
+    stands = site_standing([shown], 1e12)
+    assert (stands.first, stands.left_out) == (None, shown)
+    assert "led and has changed since its run: run it again" in client.get(reverse("site-list")).content.decode()
+    standing = client.get(f"/api/sites/{layout.site.slug}/standing/").json()
+    assert (standing["winner"], standing["left_out"], standing["ranking"]) == (None, layout.pk, [])
     for name, args in (("site-detail", here[:1]), ("layout-detail", here), ("layout-findings", here)):
         assert "changed since" in client.get(reverse(name, args=args)).content.decode(), name
     assert client.get(f"/api/runs/{run.pk}/").json()["changed_since"] is True

@@ -7,6 +7,7 @@ import pytest
 from tests.compared_runs import plain, pool, run
 from twin.core.comparison.compare import answer_rows, compare, falls_between
 from twin.core.comparison.reasons import chip_text
+from twin.core.comparison.standing import standing
 from twin.core.results.details import run_details
 from twin.core.text.json_rows import as_json
 
@@ -32,14 +33,26 @@ def test_the_better_run_wins_its_row_and_the_reason_names_the_largest_part():
     assert rows["nameplate_power_w"].winner is None
 
 
-def test_a_winner_whose_band_holds_the_next_is_not_certain():
-    a, b = replace(A, bands={}), replace(B, bands={"tokens_per_joule": [1.2, 2.0]})
-    rows = {row.name: row for row in compare([a, b]).rows}
-    assert "not certain" not in rows["tokens_per_joule"].why  # 1.0 lies below the band
-    b = replace(b, bands={"tokens_per_joule": [0.9, 2.2]})
-    rows = {row.name: row for row in compare([a, b]).rows}
-    assert rows["tokens_per_joule"].winner == 1
-    assert rows["tokens_per_joule"].why.endswith("not certain: the next is inside its 80 % band")
+def test_a_row_has_no_winner_where_the_verdict_calls_it_a_tie():
+    a, b = replace(A, bands={"tokens_per_joule": [0.9, 1.1]}), replace(B, bands={"tokens_per_joule": [1.5, 1.8]})
+    assert row_of("tokens_per_joule", a, b).winner == 1
+    a, b = replace(a, bands={"tokens_per_joule": [0.02, 40.0]}), replace(b, bands={"tokens_per_joule": [0.04, 70.0]})
+    close = row_of("tokens_per_joule", a, b)
+    assert (close.winner, close.winners, close.why) == (None, [], "too close to call")
+    verdict = standing([a, b], "tokens_per_joule")
+    assert verdict.winner is None
+    assert verdict.level == [b, a]
+    worse = replace(A, figures=A.figures | {"tokens_per_joule": 0.01}, bands={"tokens_per_joule": [0.009, 0.011]})
+    three = row_of("tokens_per_joule", a, b, worse)
+    assert (three.winner, three.winners) == (None, [0, 1])
+    assert three.why.endswith("too close to call")
+
+
+def test_what_cannot_be_built_wins_no_row():
+    better = with_details("better", per_workload=[pool("Chat", feasible=False, reason="needs 405 GB")])
+    better = replace(better, figures=better.figures | {"tokens_per_joule": 9.0})
+    row = row_of("tokens_per_joule", A, B, better)
+    assert row.winners == [1]
 
 
 def test_equal_runs_have_no_winner():

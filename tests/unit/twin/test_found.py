@@ -9,11 +9,12 @@ from django.urls import reverse
 from facility import services
 from facility.models import Hall, Layout, Membership, Rack
 from tests.small_run import small_result, use_solver
-from twin.core.results.details import LimitRow
+from twin.core.results.details import LimitRow, WorkloadRow
 from twin.models import Run
 from twin.runs import execution
 from twin.runs.found import nothing_found
-from twin.runs.latest import LatestRun, best_run
+from twin.runs.latest import LatestRun
+from twin.runs.standing import SiteStanding, site_standing
 
 pytestmark = pytest.mark.django_db
 
@@ -106,8 +107,14 @@ def test_what_was_looked_at_is_said_where_nothing_is_found():
     assert "No run has finished yet" in nothing_found(3, None)
 
 
-def listed(figures: dict, findings=(), **fields) -> LatestRun:
-    return LatestRun(fields.pop("id", None), 1, 1, "Assistants", None, figures, {}, findings, "", **fields)
+def listed(figures: dict, findings=(), bands=None, **fields) -> LatestRun:
+    name = fields.pop("id", None)
+    head = (name, fields.pop("layout_id", 1), 1, "Assistants", None, figures, bands or {})
+    return LatestRun(*head, findings, "", layout_name=name, **fields)
+
+
+def stood(*runs: LatestRun) -> SiteStanding:
+    return site_standing(runs, 1e6)
 
 
 def test_the_best_layout_has_the_most_good_tokens_per_joule_and_can_be_built():
@@ -115,8 +122,37 @@ def test_the_best_layout_has_the_most_good_tokens_per_joule_and_can_be_built():
     late = listed({"good_tokens_per_joule": 1.0, "tokens_per_joule": 9.0}, id="late")
     blocked = listed({"good_tokens_per_joule": 5.0}, id="blocked", n_found={"blocking": 1})
     large = listed({"good_tokens_per_joule": 4.0, "peak_power_w": 2e6}, id="large")
-    assert best_run([late, plain, blocked, large], 1e6) is plain
-    assert best_run([blocked, large], 1e6) is None
+    stands = stood(late, plain, blocked, large)
+    assert (stands.first, stands.is_ahead, stands.left_out) == (plain, True, None)
+    assert stands.mark(plain) == "best"
+    assert stood(blocked, large).first is None
+
+
+def test_a_list_calls_a_tie_what_a_comparison_calls_one():
+    one = listed({"good_tokens_per_joule": 2.0}, bands={"good_tokens_per_joule": [1.0, 4.0]}, id="one")
+    other = listed({"good_tokens_per_joule": 2.1}, bands={"good_tokens_per_joule": [1.0, 4.0]}, id="other")
+    stands = stood(one, other)
+    assert stands.level == [other, one]
+    assert not stands.is_ahead
+    assert {stands.mark(one), stands.mark(other)} == {"tie"}
+    assert stands.sentence.startswith("Too close to call: other is ahead of one by 5")
+
+
+def test_a_list_says_when_the_leader_was_left_out_as_changed():
+    led = listed({"good_tokens_per_joule": 3.0}, id="led", changed=True)
+    stands = stood(led, listed({"good_tokens_per_joule": 1.0}, id="next"))
+    assert (stands.first.id, stands.left_out) == ("next", led)
+    assert stood(listed({"good_tokens_per_joule": 0.5}, id="last", changed=True), stands.first).left_out is None
+
+
+def test_a_layout_that_misses_its_targets_is_nobodys_best():
+    late = WorkloadRow("Chat", itl_p95_s=0.2, target_itl_s=0.1)
+    fast = listed({"good_tokens_per_joule": 9.0}, id="fast", workloads=(late,))
+    kept = listed({"good_tokens_per_joule": 1.0}, id="kept")
+    assert stood(fast, kept).first is kept
+    alone = stood(fast)
+    assert (alone.first, alone.is_ahead) == (fast, False)
+    assert alone.misses
 
 
 def test_a_site_whose_layouts_are_all_blocked_names_no_best(planner, layout, run):

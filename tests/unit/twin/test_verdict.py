@@ -11,7 +11,8 @@ from tests.shipped import CATALOGUE, load_shipped
 from tests.small_run import small_scenario
 from twin.core.comparison.basis import BASES, BASIS_LABELS
 from twin.core.comparison.sensitivity import sensitivity, variations, with_fact
-from twin.core.comparison.verdict import Solution, ranking, verdict_of
+from twin.core.comparison.standing import ranking
+from twin.core.comparison.verdict import Solution, verdict_of
 from twin.core.figures_of_merit import BY_NAME
 from twin.core.inputs.layout import layout_inputs
 from twin.runs import snapshot

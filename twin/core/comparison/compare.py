@@ -15,10 +15,13 @@ from twin.core.comparison.reasons import (
     reason,
 )
 from twin.core.comparison.runs import ComparedRun
+from twin.core.comparison.standing import is_ahead
 from twin.core.figures_of_merit import FIGURES, Figure
 from twin.core.provenance import Solver, solver_of
 from twin.core.results.answers import Answer, answers
 from twin.core.text.numbers import same_text
+
+CLOSE = "too close to call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class FigureRow:
     bands: list[list[float] | None]
     deltas: list[float | None]  # against the reference
     winner: int | None  # None: neither is better, or the best ones cannot be told apart
-    winners: list[int]  # all that read the same as the best, where somebody is worse
+    winners: list[int]  # all that cannot be told from the best, where somebody is worse
     why: str
 
 
@@ -100,6 +103,7 @@ def compare(runs: Sequence[ComparedRun], reference: int = 0) -> Comparison:
     if not 0 <= reference < len(runs):
         raise ValueError(f"reference is {reference}; it must be 0 to {len(runs) - 1}")
     assumptions = differing_assumptions(runs)
+    blocked = [bool(run.blocked) for run in runs]
     return Comparison(
         names=[run.name for run in runs],
         model_versions=(versions := [solver_of_run(run).version for run in runs]),
@@ -107,7 +111,7 @@ def compare(runs: Sequence[ComparedRun], reference: int = 0) -> Comparison:
         reference=reference,
         assumptions=assumptions,
         questions=differing_questions(assumptions),
-        rows=[_row(figure, runs, reference) for figure in FIGURES],
+        rows=[_row(figure, runs, blocked, reference) for figure in FIGURES],
         answers=answer_rows(runs),
         frontiers=token_frontiers(runs),
         waterfall_w=_waterfalls(runs, reference, mean_power_w, "W"),
@@ -163,15 +167,16 @@ def waterfall(start: Mapping[str, float], end: Mapping[str, float], unit: str) -
 
 def answer_rows(runs: Sequence[ComparedRun]) -> list[AnswerRow]:
     """Return the answers of power and cooling side by side; "never" beats any number of seconds."""
+    blocked = [bool(run.blocked) for run in runs]
     by_run = [{answer.name: answer for answer in answers(run.details, run.figures)} for run in runs]
     first = {name: answer for answered in reversed(by_run) for name, answer in answered.items()}
     order = dict.fromkeys(name for answered in by_run for name in answered)
-    return [_answer_row(first[name], [answered.get(name) for answered in by_run]) for name in order]
+    return [_answer_row(first[name], [answered.get(name) for answered in by_run], blocked) for name in order]
 
 
-def _answer_row(known: Answer, found: list[Answer | None]) -> AnswerRow:
+def _answer_row(known: Answer, found: list[Answer | None], blocked: Sequence[bool]) -> AnswerRow:
     ranks = [answer.rank if answer else None for answer in found]
-    winners, _ = _best(ranks, known.better, known.unit)
+    winners, after = _best(ranks, known, blocked)
     return AnswerRow(
         known.name,
         known.label,
@@ -179,7 +184,7 @@ def _answer_row(known: Answer, found: list[Answer | None]) -> AnswerRow:
         known.better,
         [answer.value if answer else None for answer in found],
         [answer.about if answer else "not kept by this run" for answer in found],
-        winners,
+        [] if after is None else winners,
     )
 
 
@@ -191,16 +196,17 @@ def _waterfalls(
     return [waterfall(start, other, unit) for other in others if start and other]
 
 
-def _row(figure: Figure, runs: Sequence[ComparedRun], reference: int) -> FigureRow:
+def _row(figure: Figure, runs: Sequence[ComparedRun], blocked: Sequence[bool], reference: int) -> FigureRow:
     values = [run.figures.get(figure.name) for run in runs]
     bands = [run.bands.get(figure.name) for run in runs]
     start = values[reference]
     deltas = [None if v is None or start is None else v - start for v in values]
-    winners, after = _best(values, figure.better, figure.unit)
-    why = []
-    if winners and after is not None:
-        doubt = _doubt(winners, values, bands, figure.better)
-        why = [reason(figure.name, runs[winners[0]], runs[after]), doubt]
+    winners, after = _best(values, figure, blocked, lambda i, j: is_ahead(runs[i], runs[j], figure.name))
+    why = [] if after is None else [reason(figure.name, runs[winners[0]], runs[after])]
+    if len(winners) > 1 and len({values[i] for i in winners}) > 1:
+        why.append(CLOSE)
+    if after is None:
+        winners = []
     return FigureRow(
         figure.name,
         figure.label,
@@ -214,23 +220,25 @@ def _row(figure: Figure, runs: Sequence[ComparedRun], reference: int) -> FigureR
     )
 
 
-def _best(values: Sequence[float | None], better: str, unit: str) -> tuple[list[int], int | None]:
-    """Return the runs that read the same as the best, and the next after them; none where nobody is worse."""
-    known = sorted(((v, i) for i, v in enumerate(values) if v is not None), reverse=better == "higher")
-    if not better or not known:
-        return [], None
-    best = known[0][0]
-    winners = [i for value, i in known if value == best or (isfinite(best) and same_text(best, value, unit))]
-    if len(winners) == len(known):
-        return [], None
-    return sorted(winners), known[len(winners)][1]
+def _best(
+    values: Sequence[float | None],
+    known: Figure | Answer,
+    blocked: Sequence[bool],
+    is_ahead: Callable[[int, int], bool] = lambda one, other: True,
+) -> tuple[list[int], int | None]:
+    """Return the runs that can be built and cannot be told from the best of them, and the next that is worse, if any.
 
+    None where neither is better.
+    """
+    ranked = sorted(((v, i) for i, v in enumerate(values) if v is not None), reverse=known.better == "higher")
+    able = [(value, i) for value, i in ranked if not blocked[i]]
+    if not known.better or not able:
+        return [], None
+    best, first = able[0]
 
-def _doubt(winners: list[int], values: list[float | None], bands: list[list[float] | None], better: str) -> str:
-    """Return a warning where a winner's band reaches the next run's value: part of the error is its own."""
-    band = bands[winners[0]]
-    if band is None:
-        return ""
-    others = [v for i, v in enumerate(values) if i not in winners and v is not None]
-    inside = max(others) >= band[0] if better == "higher" else min(others) <= band[1]
-    return "not certain: the next is inside its 80 % band" if inside else ""
+    def is_level(value: float, i: int) -> bool:
+        return value == best or (isfinite(best) and same_text(best, value, known.unit)) or not is_ahead(first, i)
+
+    winners = sorted(i for value, i in able if is_level(value, i))
+    worse = (i for value, i in ranked[ranked.index(able[0]) :] if i not in winners and not is_level(value, i))
+    return winners, next(worse, None)

@@ -1,8 +1,6 @@
 """Which layout to build: an answer a board can read, how sure it is, and what would change it.
 
-Layouts that cannot be built as drawn stand apart, unranked. Of the others none that misses its scenario's latency
-targets ranks above one that keeps them; the rest rank by one figure, good tokens per watt unless another is asked for.
-Errors that two layouts share (the same accelerator serving the same model) cancel in their difference.
+Layouts rank as `standing` says, by good tokens per watt unless another figure is asked for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,20 +8,29 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
 from twin.core.comparison.basis import BASES, CAPACITY_SHARE, DEMAND, GRID_POWER
 from twin.core.comparison.sensitivity import Variation, sensitivity, variations
+from twin.core.comparison.standing import (
+    LIKELY,
+    banded_difference,
+    blocking_reasons,
+    missed_targets,
+    percent_text,
+    sentence,
+    served_pairs,
+    standing,
+)
 from twin.core.comparison.tornado import SensitivityRow
 from twin.core.figures_of_merit import BY_NAME, RANKED_BY, peak_from_grid_w
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.results.details import RunDetails
 from twin.core.results.figures import figures_of_merit, served_in
-from twin.core.results.findings import BLOCKING, run_findings
+from twin.core.results.findings import run_findings
 from twin.core.solve.estimate import estimated_year
 from twin.core.solve.simulate import described, simulate
 from twin.core.text.engine_names import ENGINE_NAMES
-from twin.core.text.numbers import GAP, quantity_text
+from twin.core.text.numbers import quantity_text
 
 SHOWN = (
     "good_tokens_per_s",
@@ -42,12 +49,6 @@ SHOWN = (
 )
 DIFFERENCE = ("value", "low", "high", "probability")  # of being the better
 EXTENSIVE = ("good_tokens_per_s", "output_tokens_per_s", "peak_power_w", "peak_grid_power_w", "mean_power_w")
-Z80 = 1.2815515655446004  # half the 80 % band of a normal law, in standard deviations
-LIKELY = 0.8  # below this probability the better of two is a tie
-LEVEL = 0.005  # a difference that shows as 0 %
-# How much of the prediction's error two layouts share. Assumed: one accelerator and model are fitted together, one
-# accelerator or one model in part; of two that share neither the fit's own form remains.
-SHARED_ALL, SHARED_PART, SHARED_NONE = 0.9, 0.6, 0.3
 N_HALVINGS = 5
 N_FLIPS = 6
 
@@ -119,54 +120,23 @@ def verdict_of(
     What would change it takes solving them anew (`with_flips`), or is read off their `tornados`, by name of a solution.
     """
     check_asked(solutions, basis, by)
-    ranked = ranking(solutions, by)
-    able = [solution for solution in ranked if not solution.blocked]
-    ties = _ties(able, by)
-    fit = [solution for solution in able if not solution.misses]
-    tied_first = next((tie for tie in ties if able and able[0].name in tie), [])
-    winner = able[0] if able and fit and not tied_first and able[0].figures[by] is not None else None
+    stands = standing(solutions, by)
+    able = stands.able
     pair = (able[0], able[1]) if len(able) > 1 else None
     flips = _flips(*pair, by) if pair and with_flips else []
     if pair and tornados and all(solution.name in tornados for solution in pair):
         flips = flips_between(*pair, (tornados[pair[0].name], tornados[pair[1].name]), by)
     return {
-        "sentence": _sentence(able, fit, winner, tied_first, flips, by, ranked),
+        "sentence": sentence(stands, flips),
         "basis": _basis_text(basis, solutions),
         "by": by,
-        "ranking": [_as_json(solution, able[0] if able else None, by) for solution in ranked],
-        "winner": winner.name if winner else None,
+        "ranking": [_as_json(solution, able[0] if able else None, by) for solution in stands.ranked],
+        "winner": stands.winner.name if stands.winner else None,
         "difference": _differences(*pair) if pair else {},
-        "ties": ties,
+        "ties": [[one.name for one in tie] for tie in stands.ties],
         "flips": flips,
         "assumptions": _assumptions(basis, solutions, by),
     }
-
-
-def ranking(solutions: Sequence[Solution], by: str) -> list[Solution]:
-    """Return the best first: blocked ones last, before them those that miss targets, then by the figure."""
-
-    def key(solution: Solution) -> tuple[bool, bool, float]:
-        value = solution.figures[by]
-        worth = -np.inf if value is None else float(value) * (1 if BY_NAME[by].better == "higher" else -1)
-        return bool(solution.blocked), bool(solution.misses), -worth
-
-    return sorted(solutions, key=key)
-
-
-def missed_targets(details: RunDetails) -> tuple[str, ...]:
-    """Return the targets that a result's use cases miss, in words."""
-    found = []
-    for row in details.per_workload:
-        if not row.feasible:
-            found.append(f"{row.name} cannot be served: {row.reason}")
-            continue
-        for which, label in (("ttft", "time to first token"), ("itl", "inter-token latency")):
-            value, target = getattr(row, f"{which}_p95_s"), getattr(row, f"target_{which}_s")
-            if value is not None and target is not None and value > target * (1 + 1e-3):
-                found.append(
-                    f"{row.name}: p95 {label} {quantity_text(value, 's')}, target {quantity_text(target, 's')}"
-                )
-    return tuple(found)
 
 
 def solved(candidates: Sequence[Candidate], basis: str) -> list[Solution]:
@@ -216,11 +186,10 @@ def solution(
 
     What the solved year finds blocks it as a rule does.
     """
-    served = frozenset((row.accelerator, row.model) for row in details.per_workload)
     known = {name: figures.get(name) for name in BY_NAME}  # runs of before a figure was there have none
-    shown = (finding for finding in run_findings(details) if finding.severity == BLOCKING)
-    blocked = (*candidate.blocked, *(f"{finding.object_name}: {finding.message}" for finding in shown))
-    return Solution(candidate.name, inputs, blocked, known, bands, missed_targets(details), served)
+    blocked = (*candidate.blocked, *blocking_reasons(run_findings(details)))
+    rows = details.per_workload
+    return Solution(candidate.name, inputs, blocked, known, bands, missed_targets(rows), served_pairs(rows))
 
 
 def _requests_per_s(inputs: LayoutInputs) -> dict[str, float]:
@@ -239,55 +208,12 @@ def _with_requests(inputs: LayoutInputs, asked: Mapping[str, float]) -> LayoutIn
     return replace(inputs, scenario=replace(inputs.scenario, workloads=shares))
 
 
-def banded_difference(
-    solution_a: Solution, solution_b: Solution, figure: str
-) -> tuple[float, float, float, float] | None:
-    """Return value, low, high of the first less the second, and how likely the first is the better; None without."""
-    a, b = solution_a.figures[figure], solution_b.figures[figure]
-    if a is None or b is None:
-        return None
-    sign = -1.0 if BY_NAME[figure].better == "lower" else 1.0
-    band, other_band = solution_a.bands.get(figure), solution_b.bands.get(figure)
-    if min(a, b) <= 0 or not band or not other_band or min(*band, *other_band) <= 0:
-        better = 0.5 if a == b else float(sign * (a - b) > 0)
-        return a - b, a - b, a - b, better
-    spread = [float(np.log(high / low)) / (2 * Z80) for low, high in (band, other_band)]
-    shared = SHARED_NONE
-    if solution_a.served == solution_b.served:
-        shared = SHARED_ALL
-    elif any({pair[i] for pair in solution_a.served} & {pair[i] for pair in solution_b.served} for i in (0, 1)):
-        shared = SHARED_PART
-    variance = spread[0] ** 2 + spread[1] ** 2 - 2 * shared * spread[0] * spread[1]
-    sigma = float(np.sqrt(max(variance, 0.0)))
-    ratio = float(np.log(a / b))
-    better = float(ndtr(sign * ratio / sigma)) if sigma > 0 else (0.5 if a == b else float(sign * ratio > 0))
-    low, high = (b * float(np.expm1(ratio + z * sigma)) for z in (-Z80, Z80))
-    return a - b, low, high, better
-
-
 def _differences(one: Solution, other: Solution) -> dict[str, dict[str, float]]:
     found = {}
     for figure in SHOWN:
         if BY_NAME[figure].better and (difference := banded_difference(one, other, figure)) is not None:
             found[figure] = dict(zip(DIFFERENCE, difference, strict=True))
     return found
-
-
-def _ties(able: Sequence[Solution], by: str) -> list[list[str]]:
-    """Return groups of neighbours in the ranking that cannot be told apart by the figure that ranks."""
-    groups: list[list[str]] = []
-    for better, worse in zip(able, able[1:], strict=False):
-        difference = banded_difference(better, worse, by)
-        if bool(better.misses) != bool(worse.misses) or difference is None or difference[3] >= LIKELY:
-            continue
-        if groups and groups[-1][-1] == better.name:
-            first = next(solution for solution in able if solution.name == groups[-1][0])
-            apart = banded_difference(first, worse, by)
-            if apart is not None and apart[3] < LIKELY:
-                groups[-1].append(worse.name)
-        else:
-            groups.append([better.name, worse.name])
-    return groups
 
 
 def _flips(first: Solution, second: Solution, by: str) -> list[dict[str, Any]]:
@@ -429,67 +355,3 @@ def _assumptions(basis: str, solutions: Sequence[Solution], by: str) -> list[str
         f"A difference less than {percent_text(LIKELY)} likely is a tie",
     ]
     return found
-
-
-def _sentence(
-    able: Sequence[Solution],
-    fit: Sequence[Solution],
-    winner: Solution | None,
-    tied_first: Sequence[str],
-    flips: Sequence[Mapping[str, Any]],
-    by: str,
-    ranked: Sequence[Solution],
-) -> str:
-    label = BY_NAME[by].label.lower()
-    apart = [solution.name for solution in ranked if solution.blocked]
-    blocked = f" {', '.join(apart)} cannot be built as drawn." if apart else ""
-    if not able:
-        return f"None of these layouts can be built as drawn: {ranked[0].name}: {ranked[0].blocked[0]}"
-    if not fit:
-        return f"No layout keeps its latency targets; {able[0].name} comes nearest by {label}.{blocked}"
-    if able[0].figures[by] is None:
-        return f"None of these runs has {label}: run them again, or ask them for less.{blocked}"
-    if tied_first:
-        value, *_, probability = banded_difference(able[0], able[1], by) or (0.0, 0.0, 0.0, 0.5)
-        runner_up = able[1].figures[by]
-        ahead = abs(value / runner_up) if runner_up else 0.0
-        if ahead < LEVEL:
-            return f"Too close to call: {able[0].name} and {able[1].name} are level in {label}.{blocked}"
-        return (
-            f"Too close to call: {able[0].name} is ahead of {able[1].name} by {percent_text(ahead)} in {label}, only "
-            f"{likely_text(probability)}.{blocked}"
-        )
-    assert winner is not None
-    if len(able) == 1:
-        return f"Build {winner.name}: it alone can be built as drawn.{blocked}"
-    other = able[1]
-    if other.misses and not winner.misses:
-        return f"Build {winner.name}: it keeps its latency targets and {other.name} does not.{blocked}"
-    difference = banded_difference(winner, other, by)
-    beside = other.figures[by]
-    if difference is None or not beside:
-        return f"Build {winner.name}: {other.name} has no {label}.{blocked}"
-    value, *_, probability = difference
-    share = abs(value / beside)
-    more = "more" if value > 0 else "less"
-    turned = ""
-    if flips:
-        flip = flips[0]
-        to = f"{flip['to']:.3g} {flip['unit']}" if isinstance(flip["to"], float) else str(flip["to"])
-        turned = f"; {flip['winner_then']} wins if {flip['input']} goes to {to}"
-    return (
-        f"Build {winner.name}: {percent_text(share)} {more} {label} than {other.name}, "
-        f"{likely_text(probability)}{turned}.{blocked}"
-    )
-
-
-def likely_text(probability: float) -> str:
-    """Return how likely something is, "79 % likely": rounded down, so that a tie stays below its limit."""
-    if probability > 0.99:
-        return f"over 99{GAP}% likely" if probability < 1 else "certain"
-    return f"{int(probability * 100)}{GAP}% likely"
-
-
-def percent_text(share: float) -> str:
-    """Return a share to whole percents, "−31 %"."""
-    return f"{'−' if share <= -0.005 else ''}{abs(share) * 100:.0f}{GAP}%"

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from twin.core.comparison.verdict import LIKELY, Z80, Candidate, Solution, banded_difference, missed_targets, solution
+from twin.core.comparison.standing import LIKELY, Z80, banded_difference, missed_targets
+from twin.core.comparison.verdict import Candidate, Solution, solution
 from twin.core.drill.drill import Ranking, ranking
 from twin.core.figures_of_merit import BY_NAME, RANKED_BY
 from twin.core.inputs.equipment import cdu_groups
@@ -268,8 +269,8 @@ def _rule_refusal(before: Checked, after: Trial, rules: Findings, failures: Rank
 
 def _year_refusal(before: Checked, after: Checked, figure: str) -> str:
     """Return which limit a year with a set point moved breaks that it did not break before; blank: none."""
-    missed = missed_targets(after.result.details)
-    if missed and not missed_targets(before.result.details):
+    missed = missed_targets(after.result.details.per_workload)
+    if missed and not missed_targets(before.result.details.per_workload):
         return f"a target is missed: {missed[0]}"
     for name in ("served_frac", "availability_frac"):
         was, now = before.result.figures.get(name), after.result.figures.get(name)
