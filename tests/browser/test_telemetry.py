@@ -1,5 +1,6 @@
-"""Readings from a file to advice: upload, map, compare, diagnose, calibrate, accept, advise."""
+"""Readings from a file to advice: upload, map, compare, diagnose, calibrate, accept, advise, gain."""
 
+import io
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from django.core.management import call_command
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
+from facility import services as facility_services
 from facility.models import Layout
 
 pytestmark = [
@@ -67,7 +69,7 @@ def ask(page: Page, home: str, what: str) -> None:
 
 
 def test_readings_lead_to_a_layout_as_operated_and_to_advice(
-    live_server, signed_in, solvable, readings, celery_worker_thread
+    live_server, signed_in, solvable, readings, celery_worker_thread, tmp_path
 ):
     page, site = signed_in, solvable.site
     home = live_server.url + reverse("site-telemetry", args=[site.slug])
@@ -136,6 +138,49 @@ def test_readings_lead_to_a_layout_as_operated_and_to_advice(
     with page.expect_download() as saved:
         page.get_by_role("link", name="CSV").click()
     assert "feed/" in Path(saved.value.path()).read_text()
+    taken_on_and_measured(page, made, tmp_path)
+
+
+def taken_on_and_measured(page: Page, layout: Layout, folder: Path) -> None:
+    """Mark what an advice says of the UPS as taken on, and measure it: too early, then with two days."""
+    form = page.locator("form").filter(has=page.get_by_role("button", name="Mark as taken on"))
+    for box in form.get_by_role("checkbox").all():
+        box.set_checked("eco_mode" in form.locator(f"label[for={box.get_attribute('id')}]").inner_text())
+    form.get_by_label("Since").fill("2090-07-02T00:00")
+    form.get_by_role("button", name="Mark as taken on").click()
+    expect(page.locator(".field.invalid")).to_contain_text("must lie from 1990 to now")
+    looked_at(page, "taken-refused")
+    page.get_by_label("Since").fill("2026-07-02T00:00")
+    page.get_by_role("button", name="Mark as taken on").click()
+    taken = page.get_by_role("region", name="Taken on")
+    expect(taken.locator("tbody tr")).to_contain_text("eco_mode")
+    expect(taken).to_contain_text("not measured yet")
+    page.get_by_role("button", name="Measure the gain").click()
+    expect(page.locator(".page-head .state.done")).to_be_visible(timeout=120_000)
+    expect(page.get_by_role("heading", name="Not enough readings yet")).to_be_visible()
+    expect(page.locator("main")).to_contain_text("The meter has no reading after the change")
+    looked_at(page, "gain-too-early")
+
+    changed = facility_services.layout_clone(layout=layout, name="Eco mode")
+    changed.power_feeds.filter(kind="ups").update(eco_mode=True)
+    out = folder / "after.csv"
+    after = {"start": "2026-07-02T00:00:00Z", "hours": 48, "step": 3600, "noise": "1"}
+    call_command("publish_telemetry", changed.path, **after, seed=7, out=out, verbosity=0)
+    call_command("ingest_telemetry", layout.path, out, verbosity=0, stdout=io.StringIO())
+    page.get_by_role("link", name="The advice").click()
+    page.get_by_role("button", name="Measure the gain").click()
+    expect(page.locator(".page-head .state.done")).to_be_visible(timeout=120_000)
+    expect(page.get_by_role("heading", name="Gain: as promised")).to_be_visible()
+    figures = page.get_by_role("region", name="Measured beside promised").locator("tbody tr")
+    expect(figures).to_have_count(2)
+    looked_at(page, "gain")
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="CSV").click()
+    assert "as promised" in Path(saved.value.path()).read_text()
+    page.get_by_role("link", name="The advice").click()
+    looked_at(page, "advice-taken")
+    page.get_by_role("button", name="Take back").click()
+    expect(page.locator(".messages")).to_contain_text("no longer marked as taken on")
 
 
 def test_an_odd_file_and_an_odd_question_are_refused_with_a_sentence(

@@ -384,7 +384,7 @@ class StudyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         key = idempotency_key(request)
         with refusals():
             study = self.asked(user=request.user, key=key, **asked.validated_data)
-        return self._accepted(study)
+        return self.accepted(study)
 
     def asked(self, **question: Any) -> Study:
         """Return the study of a question."""
@@ -405,11 +405,12 @@ class StudyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         study = self.get_object()
         check_change_site(self.request.user, study.layout.site, Right.RUN)
         try:
-            return self._accepted(service(study, user=self.request.user))
+            return self.accepted(service(study, user=self.request.user))
         except InvalidTransition as refusal:
             raise Conflict(str(refusal)) from refusal
 
-    def _accepted(self, study: Study) -> Response:
+    def accepted(self, study: Study) -> Response:
+        """Answer that a study is queued, and where it can be watched."""
         address = reverse(f"{self.address}-detail", args=[study.id], request=self.request)
         shown = StudySerializer(self.get_queryset().get(pk=study.pk))
         return Response(shown.data, status=status.HTTP_202_ACCEPTED, headers={"Location": address})

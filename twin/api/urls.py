@@ -6,7 +6,7 @@ from drf_spectacular.views import SpectacularAPIView
 from drf_spectacular.views import SpectacularSwaggerSplitView as ApiDocsView
 from rest_framework.routers import SimpleRouter
 
-from twin.api import states, studies, sweeps, telemetry, views
+from twin.api import states, studies, sweeps, taken, telemetry, views
 from twin.api.audit import AuditExportView, AuditView
 from twin.api.findings import LayoutFindingsView
 from twin.api.measured import MeasuredView
@@ -28,6 +28,8 @@ router.register("telemetry/comparisons", studies.TelemetryComparisonViewSet, bas
 router.register("telemetry/sources", TelemetrySourceViewSet, basename="api-telemetry-source")
 router.register("diagnoses", studies.DiagnosisViewSet, basename="api-diagnosis")
 router.register("advice", studies.AdviceViewSet, basename="api-advice")
+router.register("taken-advice", taken.TakenAdviceViewSet, basename="api-taken-advice")
+router.register("gains", taken.GainViewSet, basename="api-gain")
 router.register("calibrations", studies.CalibrationViewSet, basename="api-calibration")
 
 urlpatterns = [

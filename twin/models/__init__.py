@@ -7,7 +7,7 @@ from twin.models.idempotency import IdempotencyKey
 from twin.models.job import Job
 from twin.models.run import Run
 from twin.models.scenario import Scenario, ScenarioWorkload
-from twin.models.study import Study, StudyPoint
+from twin.models.study import Study, StudyPoint, TakenAdvice
 from twin.models.sweep import Sweep, SweepPoint
 from twin.models.telemetry import (
     TelemetryBatch,
@@ -35,6 +35,7 @@ __all__ = [
     "StudyPoint",
     "Sweep",
     "SweepPoint",
+    "TakenAdvice",
     "TelemetryArrival",
     "TelemetryBatch",
     "TelemetryDay",

@@ -1,5 +1,8 @@
 """What a site's readings say of one of its layouts, and what its set points could be; made by a worker."""
 
+from typing import Any
+
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
@@ -22,6 +25,7 @@ class Study(Audited, Job):
         DIAGNOSIS = "diagnosis", "diagnosis"
         CALIBRATION = "calibration", "calibration"
         ADVICE = "advice", "advice"
+        GAIN = "gain", "measured gain"
 
     OF_READINGS = (Kind.COMPARISON, Kind.DIAGNOSIS, Kind.CALIBRATION)
     HEAVY = ("result",)
@@ -46,6 +50,14 @@ class Study(Audited, Job):
         max_length=64, blank=True, help_text="SHA-256 of the layout and scenario as they were."
     )
     result = models.JSONField(null=True, blank=True, help_text="As the command of the same name prints it.")
+    taken = models.ForeignKey(
+        "twin.TakenAdvice",
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="gains",
+        help_text="Set points that were taken on, whose gain is measured.",
+    )
     accepted_as = models.ForeignKey(
         Layout,
         null=True,
@@ -65,6 +77,10 @@ class Study(Audited, Job):
             models.CheckConstraint(
                 name="study_spans_readings",
                 condition=Q(kind="advice") | Q(start_at__isnull=False, end_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="study_gain_of_taken",
+                condition=Q(kind="gain", taken__isnull=False) | (~Q(kind="gain") & Q(taken__isnull=True)),
             ),
             models.UniqueConstraint(fields=["created_by", "key"], condition=~Q(key=""), name="study_key_user_unique"),
         ]
@@ -86,6 +102,36 @@ class Study(Audited, Job):
             "end_s": self.end_at.timestamp(),
             "offset_s": self.offset_s,
         }
+
+
+class TakenAdvice(Audited):
+    """Set points of an advice that whoever runs the plant has taken on; from then on their gain can be measured."""
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="taken_rows")
+    layout = models.ForeignKey(
+        Layout,
+        on_delete=models.CASCADE,
+        related_name="taken_advice",
+        help_text="Layout as it stood before the change.",
+    )
+    orders = models.JSONField(help_text="Which of the advice's set points, by their order from 1.")
+    taken_at = models.DateTimeField(help_text="When the plant ran at them first.")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["taken_at", "id"]
+        verbose_name = "advice taken on"
+        verbose_name_plural = "advice taken on"
+
+    def __str__(self) -> str:
+        return f"Set points {', '.join(map(str, self.orders))} of advice {str(self.study_id)[:8]}"
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The advice's rows that were taken on."""
+        advised = (self.study.result or {})["advice"]
+        return [advised[order - 1] for order in self.orders]
 
 
 class StudyPoint(models.Model):

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from twin.core.inputs.layout import layout_inputs
+from twin.core.telemetry import gain
 from twin.core.telemetry.advise import advise
 from twin.core.telemetry.compare import Comparison, compare
 from twin.core.telemetry.diagnosed_fit import fit_diagnosed
@@ -15,8 +16,9 @@ from twin.exceptions import RunLost
 from twin.models import Study
 from twin.runs import jobs, snapshot
 from twin.runs.leases import Lease, patiently
-from twin.telemetry import study_points
+from twin.telemetry import store, study_points
 from twin.telemetry.asked import AskedReadings, asked_readings, figure_bands
+from twin.telemetry.taken import rows_before
 
 
 def study_make(study_id: UUID) -> None:
@@ -37,6 +39,10 @@ def _make(study_id: UUID, lease: Lease) -> None:
         inputs = snapshot.snapshot(study.layout, study.scenario)
         answer = advise(layout_inputs(inputs), study.figure, progress=lease).as_json()
         inputs_sha256 = snapshot.sha256(snapshot.canonical(inputs))
+    elif study.kind == Study.Kind.GAIN:
+        inputs = snapshot.snapshot(study.layout, study.scenario)
+        answer = _gained(study, inputs, lease)
+        inputs_sha256 = snapshot.sha256(snapshot.canonical(inputs))
     else:
         asked = asked_readings(study.layout, study.scenario, **study.span)
         comparison = _compared(asked, lease) if study.kind == Study.Kind.COMPARISON else None
@@ -46,20 +52,36 @@ def _make(study_id: UUID, lease: Lease) -> None:
     patiently(lease.check)
 
     @transaction.atomic
-    def store() -> None:
+    def keep() -> None:
         if not lease.mine.update(result=result, inputs_sha256=inputs_sha256):
             raise RunLost("another worker took the study over")
         if comparison:
             study_points.keep(study, comparison)
         jobs.move(Study, study.id, to=Study.Status.DONE)
 
-    patiently(store)
+    patiently(keep)
 
 
 def _compared(asked: AskedReadings, lease: Lease) -> Comparison:
     lease("solving the measured times", 0.2)
     bands = figure_bands(asked.inputs_sha256)
     return compare(asked.year, asked.measured, **asked.span, figure_bands=bands)
+
+
+def _gained(study: Study, inputs: dict[str, Any], lease: Lease) -> dict[str, Any]:
+    mark, span = study.taken, study.span
+    assert mark is not None, f"{study} is of nothing that was taken on"
+    ends_ms = (round(span[name] * 1e3) for name in ("start_s", "end_s"))
+    return gain.measured_gain(
+        layout_inputs(inputs),
+        mark.rows,
+        store.read(study.layout.site, *ends_ms, quantities=gain.QUANTITIES),
+        taken_s=mark.taken_at.timestamp(),
+        end_s=span["end_s"],
+        offset_s=span["offset_s"],
+        earlier=rows_before(mark),
+        progress=lease,
+    ).as_json()
 
 
 def _answer(study: Study, asked: AskedReadings, lease: Lease) -> dict[str, Any]:

@@ -32,6 +32,24 @@ COLUMNS = (
     "note",
 )
 
+GAIN_COLUMNS = (
+    "day",
+    "hours",
+    "measured_w",
+    "old_w",
+    "promised_w",
+    "output_tokens_per_s",
+    "gain_w",
+    "gain_low_w",
+    "gain_high_w",
+    "promised_gain_w",
+    "gain_tokens_per_joule",
+    "gain_low_tokens_per_joule",
+    "gain_high_tokens_per_joule",
+    "promised_gain_tokens_per_joule",
+    "verdict",
+)
+
 
 def set_points_csv(advice: Mapping[str, Any], unit: str) -> str:
     """Return an advice as CSV, a line for each object that takes a value, in the order in which they were judged.
@@ -102,6 +120,74 @@ def requests_file(study: Study) -> HttpResponse:
     """Return what DSX Exchange BMS can request of a done advice as a file to save."""
     requests, _ = set_point_requests(study.layout.site, study.result)
     return _saved(requests, "application/x-ndjson", f"set-point-requests-{study.id}.jsonl")
+
+
+def gain_csv(gain: Mapping[str, Any]) -> str:
+    """Return a measured gain as CSV: a line for each day, then one for the whole time after the change.
+
+    Parameters
+    ----------
+    gain : mapping
+        As `Gain.as_json` gives it.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(GAIN_COLUMNS)
+    for day in gain["days"]:
+        tokens = day["output_tokens_per_s"]
+        writer.writerow(
+            [
+                day["day"],
+                day["hours"],
+                *(day[name] for name in ("measured_w", "old_w", "promised_w")),
+                tokens,
+                day["measured_w"] - day["old_w"],
+                "",
+                "",
+                day["promised_w"] - day["old_w"],
+                tokens / day["measured_w"] - tokens / day["old_w"],
+                "",
+                "",
+                tokens / day["promised_w"] - tokens / day["old_w"],
+                "",
+            ]
+        )
+    power, tokens = (gain["figures"].get(name) for name in ("mean_power_w", "tokens_per_joule"))
+    whole: list[Any] = ["all", gain["hours_after"], *[""] * 12, gain["verdict"] or f"{gain['state']}: {gain['reason']}"]
+    if power and tokens:
+        whole[2:6] = (
+            power["after"],
+            power["before"],
+            power["before"] + power["promised"]["value"],
+            (tokens["after"] * power["after"]),
+        )
+        for start, figure in ((6, power), (10, tokens)):
+            measured = figure["measured"]
+            whole[start : start + 4] = measured["value"], measured["low"], measured["high"], figure["promised"]["value"]
+    writer.writerow(whole)
+    return out.getvalue()
+
+
+def gain_file(study: Study) -> HttpResponse:
+    """Return a measured gain as a CSV file to save."""
+    return _saved(gain_csv(study.result), "text/csv", f"gain-{study.id}.csv")
+
+
+def gain_lines(gain: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a measured gain as lines of text."""
+    yield f"{gain['state']}{': ' if gain['reason'] else ''}{gain['reason']}"
+    before, after = gain["hours_before"], gain["hours_after"]
+    yield f"taken on {gain['taken_at']}; {before:.0f} h before and {after:.0f} h after it have readings"
+    if not gain["figures"]:
+        return
+    yield f"load from {gain['load_from']}, weather {gain['weather_from']}; {gain['verdict']}"
+    for name, figure in gain["figures"].items():
+        unit, measured, promised = BY_NAME[name].unit, figure["measured"], figure["promised"]
+        yield (
+            f"{name:18} measured {measured['value']:+.4g} {unit} ({measured['low']:+.4g} to {measured['high']:+.4g}),"
+            f" promised {promised['value']:+.4g} ({promised['low']:+.4g} to {promised['high']:+.4g})"
+        )
+    yield from gain["notes"]
 
 
 def _saved(text: str, content_type: str, name: str) -> HttpResponse:

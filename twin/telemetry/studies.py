@@ -21,7 +21,7 @@ from twin.telemetry.accept import accept
 from twin.telemetry.store import utc
 
 MOST_DAYS = 400  # of a span
-SAME = ("kind", "layout_id", "scenario_id", "start_at", "end_at", "offset_s", "parameters", "figure")
+SAME = ("kind", "layout_id", "scenario_id", "start_at", "end_at", "offset_s", "parameters", "figure", "taken_id")
 
 
 def study_ask(
@@ -71,7 +71,7 @@ def study_ask(
         key=key,
         created_by=user,
     )
-    return _queued(study)
+    return queued(study)
 
 
 def advice_ask(*, layout: Layout, scenario: Scenario, figure: str = RANKED_BY, key: str = "", user=None) -> Study:
@@ -87,7 +87,7 @@ def advice_ask(*, layout: Layout, scenario: Scenario, figure: str = RANKED_BY, k
     _check(layout, scenario, user)
     if figure not in RAISED:
         raise ValidationError({"figure": f"figure is {figure}; must be one of {', '.join(RAISED)}."})
-    return _queued(
+    return queued(
         Study(kind=Study.Kind.ADVICE, layout=layout, scenario=scenario, figure=figure, key=key, created_by=user)
     )
 
@@ -98,7 +98,7 @@ def _check(layout: Layout, scenario: Scenario, user) -> None:
         raise CannotSimulate(f"Scenario {scenario.slug} belongs to another site than layout {layout.slug}.")
 
 
-def _queued(study: Study) -> Study:
+def queued(study: Study) -> Study:
     """Return the study, stored and queued, or the one that its user asked under the same key before."""
     user, key = study.created_by, study.key
     known = Study.objects.filter(created_by=user, key=key).defer(*Study.HEAVY).first() if key else None

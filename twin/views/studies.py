@@ -30,7 +30,9 @@ from twin.runs import jobs
 from twin.telemetry import studies
 from twin.telemetry.residual_map import point_addresses
 from twin.telemetry.set_point_files import requests_file, set_points_file
+from twin.telemetry.taken import taken_of
 from twin.views.jobs import job_act, job_progress
+from twin.views.take_form import TakeForm
 
 MOST_SHOWN = 20  # studies on a site's page
 FIGURE_UNITS = {"output_tokens_per_s": "tok/s", "tokens_per_joule": "tok/J", "meter_power_w": "W"}
@@ -197,11 +199,14 @@ def study_detail(request: HttpRequest, study: UUID) -> HttpResponse:
         "site": study.layout.site,
         "may_change": Right.RUN in rights,
         "may_accept": Right.APPROVE in rights,
+        "may_operate": Right.OPERATE in rights,
     }
     if answer := job_progress(request, study, context, "twin/telemetry/_progress.html"):
         return answer
     if study.status == Study.Status.DONE:
         context |= shown(study)
+        if study.kind == Study.Kind.ADVICE:
+            context |= {"marks": taken_of(study), "take_form": TakeForm(study)}
     return render(request, "twin/telemetry/study.html", context)
 
 
@@ -224,6 +229,9 @@ def shown(study: Study) -> dict[str, Any]:
             ),
             "figure_units": [(name, FIGURE_UNITS.get(name, "")) for name in result["figures"]],
         }
+    if study.kind == Study.Kind.GAIN:
+        figures = [(BY_NAME[name], row) for name, row in result["figures"].items()]
+        return {"result": result, "figures": figures}
     if study.kind == Study.Kind.ADVICE:
         changes = [(BY_NAME[name], result["before"][name], result["after"][name]) for name in GAINS]
         return {

@@ -20,7 +20,17 @@ from facility.models import ApiToken, Membership, Organisation, Rack, RefusedSig
 from facility.permissions import GRANTS, Right, Role
 from tests.small_run import done_run, small_scenario
 from twin.comparisons import sharing
-from twin.models import Comparison, Run, SourceState, Study, Sweep, TelemetryPoint, TelemetrySource, TelemetryUpload
+from twin.models import (
+    Comparison,
+    Run,
+    SourceState,
+    Study,
+    Sweep,
+    TakenAdvice,
+    TelemetryPoint,
+    TelemetrySource,
+    TelemetryUpload,
+)
 from twin.runs import snapshot
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +52,7 @@ def routes(patterns=None, space: str = "", found: dict | None = None) -> dict[st
 
 
 ROUTES = routes()
-STUDIES = ("api-telemetry-comparison", "api-calibration", "api-diagnosis", "api-advice")
+STUDIES = ("api-telemetry-comparison", "api-calibration", "api-diagnosis", "api-advice", "api-gain")
 #: What anybody who is signed in may send: it changes nothing, or only what is the sender's own.
 OWN = {
     "logout",
@@ -97,6 +107,11 @@ NEEDS: dict[Right, set[str]] = {
     Right.OPERATE: {
         "study-create",
         "advice-create",
+        "advice-take",
+        "taken-remove",
+        "gain-create",
+        "api-taken-advice-list",
+        "api-taken-advice-detail",
         "readings-kept",
         *(
             name
@@ -145,6 +160,8 @@ def world():
     advice = Study.objects.create(
         layout=layout, scenario=scenario, created_by=users["planner"], kind=Study.Kind.ADVICE, figure="tokens_per_joule"
     )
+    mark = TakenAdvice.objects.create(study=advice, layout=layout, orders=[1], taken_at=span["start_at"])
+    gain = Study.objects.create(layout=layout, scenario=scenario, kind=Study.Kind.GAIN, taken=mark, **span)
     upload = TelemetryUpload.objects.create(
         site=site,
         created_by=users["planner"],
@@ -166,6 +183,8 @@ def world():
         "study": study,
         "sweep": sweep,
         "advice": advice,
+        "mark": mark,
+        "gain": gain,
         "upload": upload,
         "source": source,
         "point": point,
@@ -193,6 +212,8 @@ def arguments(name: str, pattern: URLPattern, world: dict) -> dict:
         "api-calibration": world["study"].pk,
         "api-sweep": world["sweep"].pk,
         "api-advice": world["advice"].pk,
+        "api-taken-advice": world["mark"].pk,
+        "api-gain": world["gain"].pk,
         "api-telemetry-source": world["source"].pk,
         "api-token": world["token"].pk,
         "token-revoke": world["token"].pk,
@@ -205,6 +226,7 @@ def arguments(name: str, pattern: URLPattern, world: dict) -> dict:
         "scenario": world["scenario"].slug,
         "run": world["run"].pk,
         "study": world["study"].pk,
+        "mark": world["mark"].pk,
         "sweep": world["sweep"].pk,
         "upload": world["upload"].pk,
         "source": world["source"].pk,
