@@ -7,8 +7,7 @@ from facility.models import Layout, Site
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.rules.findings import rule_findings
 from twin.core.rules.report import Finding
-from twin.core.text.json_rows import as_json
-from twin.runs.found import ORDER
+from twin.runs.found import ORDER, values_of
 from twin.runs.snapshot import description
 
 
@@ -38,7 +37,7 @@ def read_for_rules(layout: Layout, read: LayoutInputs | None = None) -> Read:
 
 def judged(read: Read) -> list[Finding]:
     """Return every finding of a layout that has been read, most severe first."""
-    found = [Finding(**as_json(finding)) for finding in floor_findings(read.inventory)] + rule_findings(read.inputs)
+    found = [Finding(*values_of(finding)) for finding in floor_findings(read.inventory)] + rule_findings(read.inputs)
     found = [replace(f, object_id=read.site_id) if f.object_kind == "site" else f for f in found]
     return sorted(found, key=lambda finding: ORDER.index(finding.severity))
 

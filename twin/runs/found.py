@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from django.urls import reverse
 
@@ -23,6 +24,7 @@ from twin.runs.latest import LatestRun
 
 ORDER = (BLOCKING, RISK, HINT)
 FIELDS = tuple(entry.name for entry in fields(Finding))
+values_of = attrgetter(*FIELDS)  # of a finding of any module, in the order of `FIELDS`
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,11 @@ def everything_found(
     linked : bool
         Whether the rules' findings carry the address of their object, which must be there now.
     """
-    rows = [with_address(layout, finding) | {"run": None, "scenario": ""} for finding in rules]
+    rows = [with_address(layout, finding) for finding in rules]
     for row in rows:
-        row["remedy_href"] = remedy_address(layout, row) if linked else ""
-    if not linked:
-        rows = [row | {"href": ""} for row in rows]
+        row |= {"run": None, "scenario": "", "remedy_href": remedy_address(layout, row) if linked else ""}
+        if not linked:
+            row["href"] = ""
     if last:
         source = {"run": last.run.id, "scenario": last.run.scenario.name}
         rows += [finding | source for finding in last.findings]
@@ -72,8 +74,8 @@ def remedy_address(layout: Layout, row: Mapping[str, Any]) -> str:
     remedy = REMEDIES.get(row["rule"])
     if remedy is None or not (remedy.counts or remedy.moves):
         return ""
-    named = {"kind": row["object_kind"], "id": row["object_id"] or "", "rule": row["rule"]}
-    return f"{address('layout-remedy', layout.site.slug, layout.slug)}?{urlencode(named)}"
+    named = f"kind={row['object_kind']}&id={row['object_id'] or ''}&rule={_quoted(row['rule'])}"
+    return f"{address('layout-remedy', layout.site.slug, layout.slug)}?{named}"
 
 
 def together(layout: Layout, rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, int, str]]:
@@ -120,6 +122,9 @@ def nothing_found(n_racks: int, last: LastRun | None) -> str:
     )
 
 
+_quoted = lru_cache(quote_plus)  # a thousand findings are of a dozen rules
+
+
 @lru_cache(maxsize=4096)  # a big layout's findings name hundreds of objects
 def address(name: str, *args: str | int) -> str:
     """Return the address of a page."""
@@ -136,4 +141,4 @@ def with_address(layout: Layout, finding: Finding | RuleFinding) -> dict[str, An
     else:
         href = address("site-detail", here[0])
     against = "" if finding.limit is None else "of"
-    return {name: getattr(finding, name) for name in FIELDS} | {"href": href, "against": against}
+    return dict(zip(FIELDS, values_of(finding), strict=True)) | {"href": href, "against": against}
