@@ -170,6 +170,8 @@ class TotalsSerializer(serializers.Serializer):
     battery_power_w = numbers(help_text="From batteries that shave peaks, below zero while they charge.")
     it_power_w = numbers()
     cooling_power_w = numbers()
+    lighting_power_w = numbers(help_text="Of the halls.")
+    own_power_w = numbers(help_text="Of offices and services, engine heaters and the cooling of the feeds' rooms.")
     loss_w = serializers.DictField(child=numbers(), help_text="What is neither accelerators nor servers, by part.")
     output_tokens_per_s = numbers()
     offered_tokens_per_s = numbers()

@@ -23,7 +23,7 @@ from twin.core.diagrams.schematic import (
     block,
     cut,
 )
-from twin.core.inputs.feed_ratings import PRIME, is_shaving, standby_generators
+from twin.core.inputs.feed_ratings import PRIME, is_shaving, parallel_utilities, standby_generators
 from twin.core.text.numbers import quantity_text
 
 ROW_HEIGHT, ROW_WIDTH, RACKS_WIDTH = 26.0, 396.0, 250.0
@@ -42,7 +42,20 @@ SYMBOLS = {
     "busway": "busway",
     "pdu": "pdu",
 }
-COOLING = "cooling"
+COOLING, LIGHTING, OWN = "cooling", "lighting", "own"
+#: Loads of the site beside its racks: title, what is told of it, total of the state.
+SITE_LOADS = {
+    COOLING: ("Cooling", "Fans, pumps and chillers: in the utility's load, no board is described", "cooling_power_w"),
+    LIGHTING: ("Hall lighting", "In the utility's load, no board is described for it", "lighting_power_w"),
+    OWN: (
+        "Building",
+        "Offices and services, engine heaters, cooling of the feeds' rooms: in the first utility's load, else in the "
+        "first source's",
+        "own_power_w",
+    ),
+}
+BOARD = "board"  # the kind of what hangs on a board that is kept for cooling
+LOAD_SYMBOLS = {"racks": "racks", COOLING: "fan", BOARD: "fan"}
 
 
 @dataclass(slots=True)
@@ -55,7 +68,9 @@ class _Branch:
     title: str = ""
     note: str = ""
     below: list["_Branch"] = field(default_factory=list)
-    standby: list["_Branch"] = field(default_factory=list)  # generators behind a utility, drawn under it
+    beside: list["_Branch"] = field(default_factory=list)  # generators beside or behind a utility, drawn under it
+    load: Reading | None = None  # of what is no feed: what it draws
+    kind: str = ""  # of what is no feed
     depth: int = 0
     in_row: bool = False  # small: one line of text
     y: float = 0.0  # of its middle
@@ -70,7 +85,7 @@ class _Branch:
     @property
     def own_height(self) -> float:
         """Height that it needs without what is below it."""
-        return ROW_HEIGHT if self.in_row else BLOCK_PITCH * (1 + len(self.standby))
+        return ROW_HEIGHT if self.in_row else BLOCK_PITCH * (1 + len(self.beside))
 
     @property
     def height(self) -> float:
@@ -78,9 +93,9 @@ class _Branch:
         return max(self.own_height, sum(branch.height for branch in self.below))
 
     def walk(self) -> Iterator["_Branch"]:
-        """Yield it, its standby sources and everything below it."""
+        """Yield it, the sources beside it and everything below it."""
         yield self
-        yield from self.standby
+        yield from self.beside
         for branch in self.below:
             yield from branch.walk()
 
@@ -112,11 +127,12 @@ def _tree(feeds: Sequence[DrawnFeed], racks: Sequence[DrawnRack]) -> list[_Branc
     for feed in feeds:
         below[feed.parent_id if feed.parent_id in known else None].append(feed)
     served = _rack_branches(known, racks)
-    standby = _standby(feeds, below)
+    utility_of = _utility_of(feeds, below)
 
     def branch(feed: DrawnFeed, depth: int) -> _Branch:
         made = _Branch(f"feed-{feed.id}", feeds=[feed], depth=depth)
-        made.standby = [_Branch(f"feed-{g.id}", feeds=[g], depth=depth) for g in feeds if standby.get(g.id) == feed.id]
+        beside = [g for g in feeds if utility_of.get(g.id, -1) == feed.id]
+        made.beside = [_Branch(f"feed-{g.id}", feeds=[g], depth=depth) for g in sorted(beside, key=_waits)]
         made.below = [branch(child, depth + 1) for child in below[feed.id]]
         made.in_row = not made.below and depth > 0 and (bool(served[feed.id]) or len(below[feed.parent_id]) > 2)
         for racks_below in served[feed.id]:
@@ -124,29 +140,68 @@ def _tree(feeds: Sequence[DrawnFeed], racks: Sequence[DrawnRack]) -> list[_Branc
         made.below += served[feed.id]
         return made
 
-    roots = [branch(feed, 0) for feed in below[None] if feed.id not in standby]
-    _add_cooling(feeds, racks, roots)
+    roots = [branch(feed, 0) for feed in below[None] if feed.id not in utility_of]
+    _add_site_loads(feeds, racks, roots)
     return roots
 
 
-def _standby(feeds: Sequence[DrawnFeed], below: Mapping[int | None, list[DrawnFeed]]) -> dict[int, int | None]:
-    """Return which utility each generator stands behind; one that carries feeds of its own is a source like others."""
-    behind = standby_generators(feeds)
-    by_name = {feed.name: feed.id for feed in feeds if feed.kind == "generator"}
-    found: dict[int, int | None] = {}
-    for utility, name in behind.items():
-        if not below[by_name[name]]:
-            found.setdefault(by_name[name], utility)
+def _waits(feed: DrawnFeed) -> bool:
+    return feed.operation != PRIME
+
+
+def _utility_of(feeds: Sequence[DrawnFeed], below: Mapping[int | None, list[DrawnFeed]]) -> dict[int, int | None]:
+    """Return the utility that each generator runs beside or stands behind.
+
+    One that carries feeds of its own is a source like others.
+    """
+    ids = {feed.name: feed.id for feed in feeds if feed.kind in ("utility", "generator")}
+    found: dict[int, int | None] = {g: ids[utility] for g, utility in parallel_utilities(feeds).items()}
+    for utility, name in standby_generators(feeds).items():
+        if not below[ids[name]]:
+            found.setdefault(ids[name], utility)
     return found
 
 
-def _add_cooling(feeds: Sequence[DrawnFeed], racks: Sequence[DrawnRack], roots: list[_Branch]) -> None:
-    """Add the load of cooling beside the utility where no board is kept for it; see `feeds.mechanical_nodes`."""
+def _add_site_loads(feeds: Sequence[DrawnFeed], racks: Sequence[DrawnRack], roots: list[_Branch]) -> None:
+    """Add what the site draws beside its racks, where the solver has it drawn from.
+
+    Cooling and lighting hang on the boards that are kept for them, see `feeds.mechanical_nodes`, else on the utility;
+    where several share them they stand alone. The rest hangs on the first utility, else on the first source.
+    """
+    if not roots:
+        return
     used = {feed.parent_id for feed in feeds} | {own for rack in racks for own in (rack.feed_a_id, rack.feed_b_id)}
-    boards = [f for f in feeds if f.id not in used and f.kind in ("switchboard", "pdu", "transformer")]
-    if roots and not boards:
-        note = "Fans, pumps, chillers and lights: in the utility's load, as no board is described for them"
-        roots.append(_Branch(COOLING, title="Cooling, lighting", note=note, in_row=True))
+    boards = {f.id for f in feeds if f.id not in used and f.kind in ("switchboard", "pdu", "transformer")}
+    for branch in [branch for root in roots for branch in root.walk()]:
+        if branch.feeds and branch.feeds[0].id in boards:
+            branch.below.append(_board_load(branch.feeds, branch.depth + 1))
+    utilities = [root for root in roots if root.feeds[0].kind == "utility"]
+    carriers = utilities or roots
+    first = carriers[0]
+    alone: list[_Branch] = []
+    if not boards:
+        shared = alone if len(carriers) > 1 else first.below
+        shared += [_site_load(name, 0 if shared is alone else 1) for name in (COOLING, LIGHTING)]
+    first.below.append(_site_load(OWN, 1))
+    roots += alone
+
+
+def _site_load(name: str, depth: int) -> _Branch:
+    title, note, total = SITE_LOADS[name]
+    load = Reading("totals", (), total, "W")
+    return _Branch(name, title=title, note=note, depth=depth, in_row=True, load=load, kind=name)
+
+
+def _board_load(boards: Sequence[DrawnFeed], depth: int) -> _Branch:
+    return _Branch(
+        f"load-{boards[0].id}",
+        title="Cooling, lights",
+        note=f"Fans, pumps, chillers and hall lighting on {', '.join(board.name for board in boards)}",
+        depth=depth,
+        in_row=True,
+        load=Reading("feeds", tuple(board.id for board in boards), "power_w", "W"),
+        kind=BOARD,
+    )
 
 
 def _rack_branches(known: Mapping[int, DrawnFeed], racks: Sequence[DrawnRack]) -> dict[int, list[_Branch]]:
@@ -246,6 +301,8 @@ def _fold(members: list[_Branch]) -> _Branch:
                 note=f"Side B of {len(others)} racks",
             )
         )
+    if boards := [feed for member in members if any(b.kind == BOARD for b in member.below) for feed in member.feeds]:
+        folded.below.append(_board_load(boards, depth + 1))
     return folded
 
 
@@ -285,11 +342,11 @@ def _place(branch: _Branch, top: float) -> None:
         y += below.height
     ends = [below.y for below in branch.below]
     middle = (ends[0] + ends[-1]) / 2 if ends else top + branch.height / 2
-    spread = BLOCK_PITCH * len(branch.standby)
+    spread = BLOCK_PITCH * len(branch.beside)
     # Not beyond its own share of the height, or it would meet its neighbours in the column.
     half = branch.own_height / 2
     branch.y = min(max(middle, top + half), top + branch.height - half) - spread / 2
-    for i, source in enumerate(branch.standby, start=1):
+    for i, source in enumerate(branch.beside, start=1):
         source.y = branch.y + BLOCK_PITCH * i
 
 
@@ -326,9 +383,9 @@ def _boxes(
         drawing.boxes.append(
             Box(
                 x - 7,
-                low - half - 19,
+                low - half - 16,
                 BLOCK_WIDTH + 14,
-                high - low + BLOCK_HEIGHT + 26,
+                high - low + BLOCK_HEIGHT + 23,
                 cut(f"{name} · {members[0].redundancy}", BLOCK_WIDTH + 6),
             )
         )
@@ -419,21 +476,19 @@ def _feed_row(branch: _Branch, x: float, partners: Mapping[str, list[DrawnFeed]]
 
 
 def _rack_node(branch: _Branch, x: float) -> Node:
-    """Return racks, a note about them, or the load of cooling, on one line."""
+    """Return racks, a note about them, or a load of the site, on one line."""
     note_only = branch.key.startswith("b-")
     base = branch.y + 4
-    slots = [Slot(x + (6 if note_only else 24), base, cut(branch.title, 210 if note_only else 104), kind="title")]
-    kind = "note" if note_only else "racks"
-    if branch.key == COOLING:
-        kind, reading = COOLING, Reading("totals", (), "cooling_power_w", "W")
-    else:
-        reading = Reading("racks", branch.racks, "power_w", "W")
+    kind = branch.kind or ("note" if note_only else "racks")
+    indent = 24 if kind in LOAD_SYMBOLS else 6
+    slots = [Slot(x + indent, base, cut(branch.title, 210 if note_only else 128 - indent), kind="title")]
+    reading = branch.load or Reading("racks", branch.racks, "power_w", "W")
     if not note_only:
         slots.append(Slot(x + 184, base, "{}", (reading,), anchor="end", kind="flat"))
         slots.append(Slot(x + RACKS_WIDTH - 4, base, "", anchor="end", kind=STATE))
     return Node(
         key=branch.key,
-        symbol={"racks": "racks", COOLING: "fan"}.get(kind, ""),
+        symbol=LOAD_SYMBOLS.get(kind, ""),
         kind=kind,
         ids=branch.racks,
         title=branch.title,
@@ -481,8 +536,8 @@ def _wire(branch: _Branch, left: Mapping[int, float], drawing: Schematic) -> Non
             first, last = (right, branch.y), (end, below.y)
             bends = () if branch.y == below.y else ((bar, branch.y), (bar, below.y))
             drawing.wires.append(Wire((first, *bends, last), below.key))
-        for source in branch.standby:
+        for source in branch.beside:
             points = ((right, source.y), (bar, source.y), (bar, branch.y))
-            drawing.wires.append(Wire(points, source.key, "standby"))
+            drawing.wires.append(Wire(points, source.key, "standby" if _waits(source.feeds[0]) else ""))
     for below in branch.below:
         _wire(below, left, drawing)

@@ -4,6 +4,7 @@ With a second state (before a failure) a line whose value has moved says both. P
 texts: a script only puts them in place.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ from twin.core.results.object_quantities import (
     ObjectQuantity,
     ObjectTable,
 )
-from twin.core.text.numbers import indistinct, joined_text, quantity_text
+from twin.core.text.numbers import GAP, indistinct, joined_text, quantity_text, significant
 
+LEAST_SHARE = 1e-3  # that a drawing writes in digits
 PARTLY = "partly"  # some of a node's units or racks are out, the rest works
 
 
@@ -153,12 +155,21 @@ class Readings:
         values = [self.value(reading, hour) for reading in slot.readings]
         if all(value is None for value in values):
             return ""
-        texts = [quantity_text(value, reading.unit) for value, reading in zip(values, slot.readings, strict=True)]
+        texts = [_short_text(value, reading.unit) for value, reading in zip(values, slot.readings, strict=True)]
         if before is not None and slot.kind.startswith("value"):
             first, was = values[0], before.value(slot.readings[0], 0)
             if moved(was, first):
                 return change_text(was, first, slot.readings[0].unit)
         return slot.pattern.format(*texts)
+
+
+def _short_text(value: float | None, unit: str) -> str:
+    """Return a value as the narrow lines of a drawing say it: shares no finer than a tenth of a percent."""
+    if value is None or unit != "%" or not math.isfinite(value) or value == 0:
+        return quantity_text(value, unit)
+    if abs(value) < LEAST_SHARE:
+        return f"<{GAP}{100 * LEAST_SHARE:g}{GAP}%"
+    return f"{significant(100 * value)}{GAP}%"
 
 
 def _has_limit(quantity: ObjectQuantity) -> bool:

@@ -58,6 +58,8 @@ def totals(steady: Steady) -> dict[str, Any]:
         "capped_frac": c.capped_frac,
         "dead_frac": c.tripped_frac,
         "cooling_power_w": c.cooling_power_w,
+        "lighting_power_w": c.lighting_power_w,
+        "own_power_w": c.own_power_w,
         "water_kg_s": c.water_kg_s,
         "loss_w": {part: watts for part, watts in power_by_part_w(c).items() if part not in USEFUL},
     }
