@@ -34,7 +34,7 @@ class Shaved:
     grid_w: FloatArray
     stored_j: FloatArray  # at the end of each step, of the energy that is not in reserve
     loss_w: FloatArray  # of charging
-    peak_w: float  # no step of the grid is above it
+    peak_w: float  # highest step of the grid
 
 
 def shave_peaks(load_w: FloatArray, battery: PeakBattery, step_s: float = 3600.0) -> Shaved:
@@ -69,7 +69,7 @@ def shave_peaks(load_w: FloatArray, battery: PeakBattery, step_s: float = 3600.0
             high = middle
         else:
             low = middle
-    return _followed(values, high, battery, step_s)
+    return hold_peak(load, high, battery, step_s)
 
 
 def _holds(load: list[float], peak_w: float, battery: PeakBattery, step_s: float) -> bool:
@@ -87,9 +87,21 @@ def _holds(load: list[float], peak_w: float, battery: PeakBattery, step_s: float
     return True
 
 
-def _followed(load: list[float], peak_w: float, battery: PeakBattery, step_s: float) -> Shaved:
+def hold_peak(load_w: FloatArray, peak_w: float, battery: PeakBattery, step_s: float = 3600.0) -> Shaved:
+    """Return a load from the grid with a battery, which begins full, that holds it to a peak as far as it can.
+
+    Parameters
+    ----------
+    load_w : ndarray, shape (n_steps,)
+        Of the site [W], at least 0.
+    peak_w : float
+        That the grid is held to [W].
+    battery : PeakBattery
+    step_s : float
+        Length of a step [s].
+    """
     stored, grid_w, stored_j, loss_w = battery.energy_j, [], [], []
-    for watts in load:
+    for watts in load_w.tolist():
         grid, stored, loss = follow_peak(watts, peak_w, stored, battery, step_s)
         grid_w.append(grid)
         stored_j.append(stored)

@@ -19,6 +19,7 @@ from twin.core.solve.steady import DESIGN, at_hours, outages, parts_that_fail, s
 from twin.core.solved import HourlyPower
 from twin.core.telemetry.coverage import CLOSES, coverage
 from twin.core.telemetry.predicted import predicted_points, rack_objects
+from twin.core.text.numbers import quantity_text
 
 pytestmark = [pytest.mark.django_db, pytest.mark.compiled, pytest.mark.slow]
 
@@ -31,17 +32,29 @@ def year(sample_inputs):
     return described(layout_inputs(sample_inputs(POD)))
 
 
-@pytest.fixture(scope="module")
-def power(year):
+def solved_power(year):
     """Return the power of every hour of the year, solved."""
     _, coupled = solve_year(year.site, year.feeds, year.pools, year.weather, lambda stage, frac: None)
     return HourlyPower(**{entry.name: getattr(coupled, entry.name) for entry in fields(HourlyPower)})
 
 
 @pytest.fixture(scope="module")
+def power(year):
+    return solved_power(year)
+
+
+@pytest.fixture(scope="module")
 def busiest(power):
-    """Return hours in which the battery gives, beside some in which it does not."""
+    """Return the busiest hours, beside some others."""
     return [*np.argsort(-power.meter_power_w)[:3].tolist(), *HOURS]
+
+
+@pytest.fixture(scope="module")
+def alone(sample_inputs):
+    """Return a year of a site on the grid alone with a battery that shaves, its power, and hours like `busiest`."""
+    year = described(with_battery(sample_inputs("sterling/gb200-nvl72")))
+    power = solved_power(year)
+    return year, power, [*np.argsort(-power.meter_power_w)[:3].tolist(), *HOURS]
 
 
 def feed(steady, name):
@@ -64,23 +77,48 @@ def assert_closed(steady):
 
 def test_an_hour_alone_is_that_hour_of_the_year(year, power, busiest):
     whole = in_service(year, power)
-    assert whole.shaved is not None
-    alone = dispatch(solve_steady(year, busiest), whole)
-    np.testing.assert_allclose(alone.grid_w, whole.grid_w[busiest], rtol=1e-6, atol=1.0)
-    np.testing.assert_allclose(alone.onsite_w, whole.onsite_w[busiest], rtol=1e-6)
+    hours = dispatch(solve_steady(year, busiest), whole)
+    np.testing.assert_allclose(hours.grid_w, whole.grid_w[busiest], rtol=1e-6, atol=1.0)
+    np.testing.assert_allclose(hours.onsite_w, whole.onsite_w[busiest], rtol=1e-6)
+
+
+def test_a_battery_shaves_and_charges_in_an_hour_as_in_the_year(alone):
+    year, power, hours = alone
+    whole = in_service(year, power)
+    found = dispatch(solve_steady(year, hours), whole)
+    np.testing.assert_allclose(found.grid_w, whole.grid_w[hours], rtol=1e-6, atol=1.0)
     battery = shaving_battery(year.inputs)
-    stored = (battery.energy_j - battery.battery.energy_j + whole.shaved.stored_j[busiest]) / battery.energy_j
-    at = [f.name for f in year.inputs.feeds].index("Battery")
-    np.testing.assert_allclose(alone.charge_frac[:, at], stored, rtol=1e-6)
-    assert alone.battery_w[:3].min() > 1e4  # it shaves
-    assert alone.battery_w.min() < 0  # and charges
+    stored = (battery.energy_j - battery.battery.energy_j + whole.shaved.stored_j[hours]) / battery.energy_j
+    at = [f.name for f in year.inputs.feeds].index("BESS")
+    np.testing.assert_allclose(found.charge_frac[:, at], stored, rtol=1e-6)
+    assert found.battery_w[:3].min() > 1e4  # it shaves
+    [charges] = np.flatnonzero(np.diff(whole.shaved.stored_j) > 1e9)[:1]
+    assert dispatch(solve_steady(year, [int(charges) + 1]), whole).battery_w[0] < -1e4
 
 
-def test_the_estimated_year_says_what_a_battery_has_in_store(year, power, busiest):
-    exact, alone = dispatch(solve_steady(year, busiest), in_service(year, power)), dispatch(solve_steady(year, busiest))
-    of_the_site = 2e-3 * power.meter_power_w[busiest]
-    assert np.all(np.abs(alone.grid_w - exact.grid_w) < of_the_site)
-    assert np.all(np.abs(alone.battery_w - exact.battery_w) < of_the_site)
+def test_the_estimated_year_says_what_a_battery_has_in_store(alone):
+    year, power, hours = alone
+    exact, estimated = dispatch(solve_steady(year, hours), in_service(year, power)), dispatch(solve_steady(year, hours))
+    of_the_site = 2e-3 * power.meter_power_w[hours]
+    assert np.all(np.abs(estimated.grid_w - exact.grid_w) < of_the_site)
+    assert np.all(np.abs(estimated.battery_w - exact.battery_w) < of_the_site)
+
+
+def test_batteries_hold_the_peak_that_the_demand_charge_counts(year, power):
+    """One unit of each source is out in it: drawing, hours, costs and the connection have the same peak."""
+    estimated, _ = estimated_year(year)
+    charged = supply(replace(estimated, power=power))
+    whole = in_service(year, power)
+    assert charged.held_w.max() == pytest.approx(whole.held_peak_w)
+    assert charged.peak_before_w > charged.held_w.max()  # and it is a lower one
+    assert max(charged.grid_w.max(), whole.grid_w.max()) <= whole.held_peak_w * (1 + 1e-9)
+    row = next(f.id for f in year.inputs.feeds if f.name == "Fuel cells")
+    hour = int(np.argmax(power.meter_power_w))
+    steady = solve_steady(year, [hour], [outages(year, f"feed:{row}:1")])
+    one_out = dispatch(steady, whole)
+    assert one_out.grid_w[0] <= whole.held_peak_w * (1 + 1e-9)
+    assert one_out.battery_w[0] > 1e4
+    assert quantity_text(supply(estimated).held_w.max(), "W") in supply_text(steady)
 
 
 def test_the_year_is_the_mean_over_hours_with_units_out(year, power):

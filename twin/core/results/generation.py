@@ -1,7 +1,8 @@
 """What on-site sources generate in an hour and over a year: energy, fuel, cost and carbon, and what the grid is left.
 
 `given_by` dispatches any hours: those of a year, on average over what is out of service, and single ones, with what is
-known to be out (`twin.core.solve.dispatch`).
+known to be out (`twin.core.solve.dispatch`). Batteries hold the grid, whatever runs, to one peak: the lowest that they
+can hold over the year with one unit of each source out, which the demand charge and the connection are held to.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from power_cooling.electrical.peak_shaving import Shaved, shave_peaks
+from power_cooling.electrical.peak_shaving import Shaved, hold_peak, shave_peaks
 from power_cooling.electrical.sources import prime_power_w
 from power_cooling.site_arrays import FloatArray
 from power_cooling.site_facts.calendar import HOURS_PER_YEAR
@@ -111,7 +112,8 @@ def supply(year: Year) -> Supply:
     held_w = left_w(meter_w, [source.one_out_w for source in sources])
     if battery is None:
         return Supply(sources, grid_w, held_w, peak_before_w=float(held_w.max()))
-    shaved, held = (shave_peaks(watts, battery.battery, step_s(year)) for watts in (grid_w, held_w))
+    held = shave_peaks(held_w, battery.battery, step_s(year))
+    shaved = hold_peak(grid_w, held.peak_w, battery.battery, step_s(year))
     loss_w = float(shaved.loss_w.mean())
     return Supply(sources, shaved.grid_w, held.grid_w, battery, shaved, float(held_w.max()), loss_w)
 
@@ -124,6 +126,7 @@ class InService:
     fuel_w: FloatArray
     grid_w: FloatArray
     shaved: Shaved | None  # None without batteries that shave peaks
+    held_peak_w: float = 0.0  # that these hold the grid to
 
     def stored_j(self, battery: ShavingBattery) -> FloatArray:
         """Return what batteries have beyond their reserve when each hour begins [J]; they begin the year full."""
@@ -136,13 +139,18 @@ def in_service(year: Described, power: HourlyPower) -> InService:
     movers, battery = prime_movers(year.inputs), shaving_battery(year.inputs)
     given = given_by(year, movers, power.source_power_w, [np.ones(1)] * len(movers))
     grid_w = left_w(power.meter_power_w, [source.power_w for source in given])
-    shaved = None if battery is None else shave_peaks(grid_w, battery.battery, step_s(year))
+    shaved, held_peak_w = None, 0.0
+    if battery is not None:
+        held_w = left_w(power.meter_power_w, [source.one_out_w for source in given])
+        held_peak_w = shave_peaks(held_w, battery.battery, step_s(year)).peak_w
+        shaved = hold_peak(grid_w, held_peak_w, battery.battery, step_s(year))
     none = np.zeros(grid_w.shape)
     return InService(
         onsite_w=sum((source.power_w for source in given), none),
         fuel_w=sum((source.fuel_w for source in given), none),
         grid_w=grid_w if shaved is None else shaved.grid_w,
         shaved=shaved,
+        held_peak_w=held_peak_w,
     )
 
 

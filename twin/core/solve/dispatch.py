@@ -1,8 +1,8 @@
 """Where the power of single hours comes from: the dispatch that a year has, with what is known to be out of service.
 
-On-site sources give what their running units can, batteries hold the grid to the peak that they hold over the year, and
-the grid has the rest. What a battery has in store when an hour begins follows from the hours before it: they are
-estimated (`year_estimate`), with everything in service.
+On-site sources give what their running units can, batteries hold the grid to the peak that the demand charge counts
+(`twin.core.results.generation`), and the grid has the rest. What a battery has in store when an hour begins follows
+from the hours before it: they are estimated (`year_estimate`), with everything in service.
 """
 
 from dataclasses import dataclass, replace
@@ -96,12 +96,12 @@ def supply_text(steady: Steady) -> str:
         )
     battery = shaving_battery(steady.inputs)
     if battery is not None and steady.feeds.tree.metered.size:
-        shaved = _year_in_service(steady.of).shaved
-        held_w = 0.0 if shaved is None else shaved.peak_w
+        held_w = _year_in_service(steady.of).held_peak_w
+        out = " with one unit of each source out" if prime_movers(steady.inputs) else ""
         said.append(
             f"Batteries hold the grid to {quantity_text(held_w, 'W')}, the lowest peak that they can hold over the "
-            f"year, as estimated from {N_SOLVED + N_BUSIEST} solved hours. They begin the design hour full, every "
-            "other with what the hours before it leave them."
+            f"year{out}, as demand charge and connection count it, estimated from {N_SOLVED + N_BUSIEST} solved "
+            "hours. They begin the design hour full, every other with what the hours before it leave them."
         )
     return " ".join(said)
 
@@ -149,7 +149,7 @@ def _shave(
     if steady.of.weather.n_elements != inputs.weather.n_hours:
         return given_w
     year = year or _year_in_service(steady.of)
-    stored_at_j, peak_w = year.stored_j(battery), 0.0 if year.shaved is None else year.shaved.peak_w
+    stored_at_j, peak_w = year.stored_j(battery), year.held_peak_w
     whole_j, reserve_j, of_year_s = battery.energy_j, battery.energy_j - battery.battery.energy_j, step_s(steady.of)
     for row, hour in enumerate(steady.hours):
         share = float(runs[row] @ power_w / power_w.sum())
