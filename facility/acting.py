@@ -25,7 +25,7 @@ class Acting:
     token: str = ""  # first characters of the API token
     request: Any = None
 
-    def told(self) -> "Acting":
+    def without_request(self) -> "Acting":
         """Return the same without its request, with its user."""
         user = getattr(self.request, "user", None)
         if user is None or not user.is_authenticated:
@@ -46,7 +46,7 @@ def door() -> str:
 
 def now() -> Acting:
     """Return who acts at this moment."""
-    return (_now.get() or Acting()).told()
+    return (_now.get() or Acting()).without_request()
 
 
 @contextmanager
@@ -81,6 +81,6 @@ def of_command(arguments: list[str]) -> Acting:
 
 def handed_on() -> dict[str, str]:
     """Return the variable by which another process learns for whom it works."""
-    said = asdict(now())
-    del said["request"]
-    return {HANDED_ON: json.dumps(said)}
+    fields = asdict(now())
+    del fields["request"]
+    return {HANDED_ON: json.dumps(fields)}

@@ -40,9 +40,9 @@ def likeness(name: str) -> str:
 
 
 def _drawn(character: str) -> str:
-    told = unicodedata.name(character, "")
-    if told.startswith(SMALL_CAPITAL) and len(told) == len(SMALL_CAPITAL) + 1:
-        return told[-1]
+    unicode_name = unicodedata.name(character, "")
+    if unicode_name.startswith(SMALL_CAPITAL) and len(unicode_name) == len(SMALL_CAPITAL) + 1:
+        return unicode_name[-1]
     digit = unicodedata.decimal(character, None)
     return DRAWN_ALIKE.get(character, character) if digit is None else str(digit)
 

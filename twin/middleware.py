@@ -55,10 +55,10 @@ class Counted:
         counters.REQUESTS.labels(counters.ROLE, method, route, str(answer.status_code)).inc()
         counters.REQUEST_SECONDS.labels(counters.ROLE, route).observe(seconds)
         if requests.isEnabledFor(logging.INFO):
-            told = {"method": method, "path": request.path, "route": route, "role": counters.ROLE}
+            fields = {"method": method, "path": request.path, "route": route, "role": counters.ROLE}
             user = getattr(request, "user", None)
-            told |= {"status": answer.status_code, "seconds": round(seconds, 4), "user_id": user.pk if user else None}
-            requests.info("%s %s %s", method, request.path, answer.status_code, extra=told)
+            fields |= {"status": answer.status_code, "seconds": round(seconds, 4), "user_id": user.pk if user else None}
+            requests.info("%s %s %s", method, request.path, answer.status_code, extra=fields)
 
 
 class ActedBy:

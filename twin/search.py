@@ -117,12 +117,12 @@ def _parts(kind: Kind, sites: QuerySet[Site], words: list[str]) -> list[Hit]:
     rows = kind.model._default_manager.filter(_every(words, "name"), **{f"{layout}__site__in": sites})
 
     def hit(part: Model) -> Hit:
-        of = part.hall.layout if is_rack else part.layout
-        here = [of.site.slug, of.slug]
+        of_layout = part.hall.layout if is_rack else part.layout
+        here = [of_layout.site.slug, of_layout.slug]
         href = reverse("part-list", args=[*here, kind.slug])
         if kind.model in (Rack, Cdu):
             href = reverse(f"{kind.name}-detail", args=[*here, part.pk])
-        return Hit(kind.label, part.name, f"{of.name}, {of.site.name}", href)
+        return Hit(kind.label, part.name, f"{of_layout.name}, {of_layout.site.name}", href)
 
     return _read(rows.select_related(f"{layout}__site"), hit)
 

@@ -241,8 +241,8 @@ def mapping_of(text: str) -> list[tuple[str, str, str, str]]:
 def _grant(user, claims: Mapping[str, Any]) -> None:
     """Save the user with the roles of their groups; places and rights that no group is written for stay as they are."""
     table = mapping_of(settings.TWIN_OIDC_GROUPS)
-    said = claims.get(settings.TWIN_OIDC_GROUPS_CLAIM) or []
-    groups = {str(group) for group in said} if isinstance(said, list) else {str(said)}
+    claimed = claims.get(settings.TWIN_OIDC_GROUPS_CLAIM) or []
+    groups = {str(group) for group in claimed} if isinstance(claimed, list) else {str(claimed)}
     if any(role == ADMINISTRATOR for _, role, _, _ in table):
         user.is_superuser = user.is_staff = any(g in groups for g, role, _, _ in table if role == ADMINISTRATOR)
     user.save()

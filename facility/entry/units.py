@@ -28,8 +28,8 @@ _BYTES = {
     "bit": 1 / 8,
 }
 _PER_SECOND = {  # bytes, and bits
-    f"{prefix}{unit}": size * of
-    for unit, of in (("Bps", 1.0), ("bps", 1 / 8))
+    f"{prefix}{unit}": size * share_of_byte
+    for unit, share_of_byte in (("Bps", 1.0), ("bps", 1 / 8))
     for prefix, size in ({"": 1.0} | _DECIMAL).items()
 }
 _PRICE = {"$": 1.0, "¢": 0.01, "k$": 1e3, "M$": 1e6}

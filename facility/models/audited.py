@@ -63,31 +63,33 @@ class AuditedQuerySet(models.QuerySet):
         """Change rows, each to values of its own, and write down those that differ."""
         rows, fields = tuple(objs), list(fields)
         plain = models.QuerySet(self.model, self.query.chain(), self._db, self._hints)
-        told = _among(fields, self.model)
-        if not told or not rows:
+        audited = _among(fields, self.model)
+        if not audited or not rows:
             return plain.bulk_update(rows, fields, batch_size)
         with transaction.atomic(using=self.db, savepoint=False):
-            stored = plain.filter(pk__in=[row.pk for row in rows]).order_by().values("pk", *told)
+            stored = plain.filter(pk__in=[row.pk for row in rows]).order_by().values("pk", *audited)
             before = {row.pop("pk"): row for row in stored}
             changed = plain.bulk_update(rows, fields, batch_size)
             after = [
-                (row, before[row.pk], {name: getattr(row, name) for name in told}) for row in rows if row.pk in before
+                (row, before[row.pk], {name: getattr(row, name) for name in audited})
+                for row in rows
+                if row.pk in before
             ]
             write(AuditEvent.Action.CHANGED, after, self.db)
         return changed
 
     def update(self, **kwargs) -> int:
         """Change rows and write down those that differ after it."""
-        told = _among(kwargs, self.model)
-        if not told:
+        audited = _among(kwargs, self.model)
+        if not audited:
             return super().update(**kwargs)
         with transaction.atomic(using=self.db, savepoint=False):
-            before = {row.pop("pk"): row for row in self.order_by().values("pk", *told)}
+            before = {row.pop("pk"): row for row in self.order_by().values("pk", *audited)}
             changed = super().update(**kwargs)
             rows = self.model._base_manager.using(self.db).filter(pk__in=before).defer(*heavy_fields(self.model))
             write(
                 AuditEvent.Action.CHANGED,
-                [(row, before[row.pk], {name: getattr(row, name) for name in told}) for row in rows],
+                [(row, before[row.pk], {name: getattr(row, name) for name in audited}) for row in rows],
                 self.db,
             )
         return changed
@@ -336,8 +338,8 @@ def _write_gone(rows: models.QuerySet, using: str) -> None:
     light = list(rows.defer(*heavy_fields(rows.model)))
     known = AuditEvent.objects.using(using).filter(action=AuditEvent.Action.DELETED)
     kind, numbers = str(rows.model._meta.verbose_name)[:60], [str(row.pk) for row in light]
-    told = set(known.filter(kind=kind, number__in=numbers).values_list("number", flat=True))
-    changes = [(row, values_of(row), {}) for row in light if str(row.pk) not in told]
+    written = set(known.filter(kind=kind, number__in=numbers).values_list("number", flat=True))
+    changes = [(row, values_of(row), {}) for row in light if str(row.pk) not in written]
     write(AuditEvent.Action.DELETED, changes, using)
 
 

@@ -159,9 +159,9 @@ class PowerFeed(Audited):
             if self.kind != self.Kind.GENERATOR:
                 raise ValidationError({"operation": f"Feed {self.name} is a {self.kind}; only a generator is prime."})
             if not self.product_id or not self.product.facts.get("fuel"):
-                said = f"{self.product.name} states none" if self.product_id else "it has no product"
+                reason = f"{self.product.name} states none" if self.product_id else "it has no product"
                 raise ValidationError(
-                    {"product": f"Generator {self.name} runs all year: name a product with its fuel; {said}."}
+                    {"product": f"Generator {self.name} runs all year: name a product with its fuel; {reason}."}
                 )
         if self.operation == self.Operation.SHAVING:
             if self.kind != self.Kind.BESS:

@@ -258,9 +258,9 @@ class TelemetrySourceViewSet(TaggedMixin, viewsets.ModelViewSet):
     def _save(
         self, serializer: TelemetrySourceSerializer, source: TelemetrySource, *, if_match: str | None = None
     ) -> None:
-        said: dict[str, Any] = dict(serializer.validated_data)
-        password = said.pop("password", None)
-        for name, value in said.items():
+        fields: dict[str, Any] = dict(serializer.validated_data)
+        password = fields.pop("password", None)
+        for name, value in fields.items():
             setattr(source, name, value)
         saved = sources.source_save(user=self.request.user, source=source, password=password, if_match=if_match)
         serializer.instance = self.tagged = self.get_queryset().get(pk=saved.pk)

@@ -64,10 +64,10 @@ class AxisSerializer(KnownFields, serializers.Serializer):
     values = serializers.ListField(child=AxisValueField(), required=False, max_length=MOST_VALUES)
     range = RangeSerializer(required=False)
 
-    def validate(self, said: dict[str, Any]) -> dict[str, Any]:
-        if ("values" in said) == ("range" in said):
+    def validate(self, axis: dict[str, Any]) -> dict[str, Any]:
+        if ("values" in axis) == ("range" in axis):
             raise ValidationError("Give either values or range.")
-        return said
+        return axis
 
 
 class SweepQuestionSerializer(KnownFields, serializers.Serializer):
@@ -211,19 +211,19 @@ class SweepViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         """Queue a sweep; the answer's Location is where it can be watched."""
         question = SweepQuestionSerializer(data=request.data, context=self.get_serializer_context())
         question.is_valid(raise_exception=True)
-        said = question.validated_data
-        check_change_site(request.user, said["layout"].site, Right.RUN)
+        validated = question.validated_data
+        check_change_site(request.user, validated["layout"].site, Right.RUN)
         key = idempotency_key(request)
         try:
-            scenario = asked.check_scenario(said["layout"], said.get("scenario"))
+            scenario = asked.check_scenario(validated["layout"], validated.get("scenario"))
         except CannotSimulate as refusal:
             raise ValidationError({"scenario": str(refusal)}) from refusal
         with refusals():
             sweep = asked.sweep_ask(
-                layout=said["layout"],
+                layout=validated["layout"],
                 scenario=scenario,
-                axes=said["axes"],
-                figure=said["figure"],
+                axes=validated["axes"],
+                figure=validated["figure"],
                 key=key,
                 user=request.user,
             )

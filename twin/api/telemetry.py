@@ -403,25 +403,25 @@ class RetentionView(APIView):
 
     @extend_schema(parameters=[SITE], request=RetentionSerializer, responses=RetentionAnswerSerializer)
     def put(self, request: Request) -> Response:
-        said = RetentionSerializer(data=request.data)
-        said.is_valid(raise_exception=True)
+        wanted = RetentionSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
         site = asked_site(request)
         check_change_site(request.user, site, Right.OPERATE)
         try:
-            retention.retention_set(user=request.user, site=site, **said.validated_data)
+            retention.retention_set(user=request.user, site=site, **wanted.validated_data)
         except Refused as refusal:
             raise ValidationError(refusal.message_dict) from refusal
         return self._answer(site)
 
     def _answer(self, site: Site) -> Response:
         rule = TelemetryRetention.objects.filter(site=site).first()
-        told = {
+        answer = {
             "site": site.slug,
             "readings_days": rule.readings_days if rule else None,
             "rollups_days": rule.rollups_days if rule else None,
             "stored": retention.stored_facts(site),
         }
-        return Response(RetentionAnswerSerializer(told).data)
+        return Response(RetentionAnswerSerializer(answer).data)
 
 
 def plain(values: np.ndarray) -> list[float | None]:

@@ -204,21 +204,21 @@ def processes_of(serve: int) -> dict[str, list[int]]:
 
 def under(top: int) -> dict[int, tuple[int, str]]:
     """Return parent and command line of every process below another one."""
-    told = {}
+    processes = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             try:
                 stat = (entry / "stat").read_text().rpartition(")")[2].split()
-                told[int(entry.name)] = int(stat[1]), (entry / "cmdline").read_bytes().decode()
+                processes[int(entry.name)] = int(stat[1]), (entry / "cmdline").read_bytes().decode()
             except OSError:
                 continue  # it has ended meanwhile
     found = {}
-    for pid in told:
-        above = told[pid][0]
-        while above in told and above != top:
-            above = told[above][0]
+    for pid in processes:
+        above = processes[pid][0]
+        while above in processes and above != top:
+            above = processes[above][0]
         if above == top:
-            found[pid] = told[pid]
+            found[pid] = processes[pid]
     return found
 
 

@@ -67,10 +67,10 @@ from twin.runs import services
 from twin.telemetry import store
 def digest(run):
     arrays = services.run_series(run) | services.run_racks(run)
-    told = hashlib.sha256(json.dumps(run.figures, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(run.figures, sort_keys=True).encode())
     for name in sorted(arrays):
-        told.update(name.encode() + arrays[name].tobytes())
-    return told.hexdigest()
+        digest.update(name.encode() + arrays[name].tobytes())
+    return digest.hexdigest()
 edits = {rack: [] for rack in RACKS}
 changed = AuditEvent.objects.filter(kind="rack", action="changed").order_by("id")
 for number, after in changed.values_list("number", "after"):
@@ -88,7 +88,7 @@ sys.stdout.write(json.dumps({"edits": edits, "flows": flows, "runs": runs, "poin
 
 @dataclass(slots=True)
 class Log:
-    """What everybody was told, and what came instead of an answer."""
+    """What everybody was answered, and what came instead of an answer."""
 
     edits: dict[int, list[float]]  # acknowledged, by rack
     keys: list[str] = field(default_factory=list)  # of runs acknowledged
@@ -97,14 +97,14 @@ class Log:
     n_stored: int = 0
     n_refused: int = 0
     n_duplicate: int = 0
-    told_since: set[str] = field(default_factory=set)  # addresses acknowledged since the last kill, by their first word
+    acknowledged_since: set[str] = field(default_factory=set)  # first words of addresses, since the last kill
     odd: Counter = field(default_factory=Counter)  # what came instead of one
     errors: list[str] = field(default_factory=list)  # what nobody may see
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Records:
     """What came of one installation."""
 
     where: str
@@ -127,9 +127,9 @@ def quick_benchmarks(seed: int = SEED) -> Iterator[Benchmark]:
     yield from rows(measure(seed, 4, services=False))
 
 
-def rows(told: Told) -> Iterator[Benchmark]:
+def rows(records: Records) -> Iterator[Benchmark]:
     """Yield what was lost or doubled as rows, each held to none."""
-    log, found = told.log, told.found
+    log, found = records.log, records.found
     there = {int(rack): values for rack, values in found["edits"].items()}
     n_acked = sum(map(len, log.edits.values()))
     lost = sum(value not in there[rack] for rack, values in log.edits.items() for value in values)
@@ -148,27 +148,27 @@ def rows(told: Told) -> Iterator[Benchmark]:
     )
     n_there = sum(map(len, stored.values()))
     off += abs(log.n_sent - log.n_stored - log.n_refused - log.n_duplicate) + abs(n_there - log.n_stored)
-    killed = ", ".join(f"{name} {n}" for name, n in sorted(told.kills.items()))
+    killed = ", ".join(f"{name} {n}" for name, n in sorted(records.kills.items()))
     odd = ", ".join(f"{what} {n}" for what, n in sorted(log.odd.items()))
     for name, value, note in (
         ("edits lost", lost, f"{n_acked} acknowledged, {sum(map(len, there.values()))} there"),
         ("edits done twice", twice, ""),
         ("runs not made once", not_once, f"{len(log.keys)} asked, {len(found['runs'])} there"),
         ("runs not ended", not_ended, ", ".join(f"{n} {end}" for end, n in sorted(ended.items()))),
-        ("runs ended twice", sum(n > 1 for n in told.n_done_lines.values()), "by the log of the workers"),
+        ("runs ended twice", sum(n > 1 for n in records.n_done_lines.values()), "by the log of the workers"),
         ("results that differ", max(0, len(results) - 1), f"of {ended['done']} runs of one layout"),
         ("readings lost or changed", off, f"{log.n_sent} sent, {n_there} stored, {log.n_refused} refused"),
         ("errors", len(log.errors), "; ".join(log.errors[:3]) or f"asked again: {odd or 'never'}"),
     ):
-        yield _row(told, name, float(value), 0.0, note)
-    yield _row(told, "processes killed", float(sum(told.kills.values())), None, killed)
+        yield _row(records, name, float(value), 0.0, note)
+    yield _row(records, "processes killed", float(sum(records.kills.values())), None, killed)
 
 
-def _row(told: Told, name: str, value: float, reach: float | None, note: str) -> Benchmark:
-    return Benchmark(f"kills: {name}", told.where, value, "", reach, False, 0.0, 0, note)
+def _row(records: Records, name: str, value: float, reach: float | None, note: str) -> Benchmark:
+    return Benchmark(f"kills: {name}", records.where, value, "", reach, False, 0.0, 0, note)
 
 
-def measure(seed: int, n_kills: int, *, services: bool) -> Told:
+def measure(seed: int, n_kills: int, *, services: bool) -> Records:
     """Return what came of an installation whose processes were killed.
 
     Parameters
@@ -190,18 +190,18 @@ def measure(seed: int, n_kills: int, *, services: bool) -> Told:
             own = {"DATABASE_URL": database.url, "CELERY_BROKER_URL": broker.address}
         where = f"{'PostgreSQL and Redis' if services else 'embedded database and broker'}, seed {seed}"
         try:
-            told = in_own_process(PREPARE.format(n=N_EDITORS), str(home), own.get("DATABASE_URL"))
+            prepared = in_own_process(PREPARE.format(n=N_EDITORS), str(home), own.get("DATABASE_URL"))
             environment = own_environment(str(home)) | own | {"TWIN_LOG": "json", "OMP_NUM_THREADS": "1"}
             serve = Serve(environment, Path(folder) / "log")
-            people = People(seed, serve.port, told)
+            people = People(seed, serve.port, prepared)
             try:
                 kills = _worked(seed, n_kills, where, serve, people, victims)
             finally:
                 serve.stop()
             start_ms = 1000 * FIRST_READING_S
-            count = f"RACKS, START_MS = {told['racks']!r}, {start_ms}\n{COUNT}"
+            count = f"RACKS, START_MS = {prepared['racks']!r}, {start_ms}\n{COUNT}"
             found = in_own_process(count, str(home), own.get("DATABASE_URL"))
-            return Told(where, kills, people.log, found, serve.done_lines())
+            return Records(where, kills, people.log, found, serve.done_lines())
         finally:
             for victim in victims.values():
                 victim.kill()
@@ -214,8 +214,10 @@ def _worked(seed: int, n_kills: int, where: str, serve: "Serve", people: "People
     people.begin()
     people.wait_for_run(serve)  # a first start compiles; from here on every kill meets work under way
     while sum(kills.values()) < n_kills:
-        people.log.told_since.clear()
-        serve.wait_until(lambda: people.log.told_since >= WRITES, "nothing is acknowledged any more", people.log)
+        people.log.acknowledged_since.clear()
+        serve.wait_until(
+            lambda: people.log.acknowledged_since >= WRITES, "nothing is acknowledged any more", people.log
+        )
         time.sleep(chance.uniform(*MOMENT_S))
         living = serve.processes()
         name = chance.choice(sorted({*living, *victims}))
@@ -285,8 +287,8 @@ class Serve:
         until_s = time.monotonic() + patience_s
         while not is_so():
             if time.monotonic() > until_s or log.errors:
-                said = " | ".join(self._log.read_text(errors="replace").splitlines()[-5:])
-                raise RuntimeError(f"{'; '.join(log.errors) or otherwise}; {dict(log.odd)}; {said[-2000:]}")
+                last_lines = " | ".join(self._log.read_text(errors="replace").splitlines()[-5:])
+                raise RuntimeError(f"{'; '.join(log.errors) or otherwise}; {dict(log.odd)}; {last_lines[-2000:]}")
             if self._process.poll() is not None:
                 self.start()
             time.sleep(0.1)
@@ -299,13 +301,13 @@ class Serve:
 
     def done_lines(self) -> Counter:
         """Return how often the workers wrote that a run is done, by run."""
-        told = Counter[str]()
+        counts = Counter[str]()
         for line in self._log.read_text(errors="replace").splitlines():
             if '"twin.runs.jobs"' in line and line.rstrip().startswith("{"):
                 words = str(json.loads(line).get("message", "")).split()
                 if len(words) == 3 and (words[0], words[2]) == ("run", "done"):
-                    told[words[1]] += 1
-        return told
+                    counts[words[1]] += 1
+        return counts
 
 
 class People:
@@ -316,14 +318,14 @@ class People:
     seed : int
     port : int
         Of the web server.
-    told : dict
+    prepared : dict
         Token, racks and scenario of the installation.
     """
 
-    def __init__(self, seed: int, port: int, told: dict[str, Any]) -> None:
-        self.log = Log(edits={rack: [] for rack in told["racks"]})
-        self._seed, self._port, self._told, self._over = seed, port, told, threading.Event()
-        acts = [(self._edit, rack) for rack in told["racks"]]
+    def __init__(self, seed: int, port: int, prepared: dict[str, Any]) -> None:
+        self.log = Log(edits={rack: [] for rack in prepared["racks"]})
+        self._seed, self._port, self._prepared, self._over = seed, port, prepared, threading.Event()
+        acts = [(self._edit, rack) for rack in prepared["racks"]]
         acts += [(self._ask, i) for i in range(N_ASKERS)] + [(self._send, i) for i in range(N_SENDERS)]
         self._threads = [threading.Thread(target=self._live, args=act, daemon=True) for act in acts]
         self._ended: set[str] = set()
@@ -353,21 +355,21 @@ class People:
         while not self._over.is_set():
             k += 1
             flow = round(0.0015 + 1e-7 * k, 7)  # rising, each another one
-            self._told_yes("PATCH", f"/api/racks/{rack}/", {"coolant_flow_m3_per_s": flow})
+            self._acknowledged("PATCH", f"/api/racks/{rack}/", {"coolant_flow_m3_per_s": flow})
             with self.log.lock:
                 self.log.edits[rack].append(flow)
             self._over.wait(chance.uniform(*THINK_S))
 
     def _ask(self, number: int, chance: random.Random) -> None:
         k = 0
-        asked = {"layout": "solved/main", "scenario": self._told["scenario"]}
+        asked = {"layout": "solved/main", "scenario": self._prepared["scenario"]}
         while not self._over.is_set():
             k += 1
             key = f"{number}-{k}"
-            run = self._told_yes("POST", "/api/runs/", asked, key)["id"]
+            run = self._acknowledged("POST", "/api/runs/", asked, key)["id"]
             with self.log.lock:
                 self.log.keys.append(key)
-            while self._told_yes("GET", f"/api/runs/{run}/")["status"] in ("queued", "running"):
+            while self._acknowledged("GET", f"/api/runs/{run}/")["status"] in ("queued", "running"):
                 time.sleep(0.5)  # whoever waits for this thread has an end to their patience
             self._ended.add(run)
 
@@ -385,19 +387,19 @@ class People:
                 else:
                     good.append((point, 1000 * at_s, value))
                 batch.append(row)
-            told = self._told_yes("POST", "/api/telemetry/batches/?site=edited", batch, f"{number}-{k}")
+            answer = self._acknowledged("POST", "/api/telemetry/batches/?site=edited", batch, f"{number}-{k}")
             with self.log.lock:
                 self.log.n_sent += len(batch)
-                self.log.n_stored += told["accepted"]
-                self.log.n_duplicate += told["duplicate"]
-                self.log.n_refused += sum(told["refused"].values())
+                self.log.n_stored += answer["accepted"]
+                self.log.n_duplicate += answer["duplicate"]
+                self.log.n_refused += sum(answer["refused"].values())
                 for point, at_ms, value in good:
                     self.log.points.setdefault(point, {})[at_ms] = value
             self._over.wait(chance.uniform(*THINK_S))
 
-    def _told_yes(self, method: str, path: str, body: object = None, key: str = "") -> Any:
+    def _acknowledged(self, method: str, path: str, body: object = None, key: str = "") -> Any:
         """Return the answer to a request that is sent until it is acknowledged."""
-        headers = {"Authorization": f"Token {self._told['secret']}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Token {self._prepared['secret']}", "Content-Type": "application/json"}
         if key:
             headers["Idempotency-Key"] = key
         until_s = time.monotonic() + PATIENCE_S
@@ -411,7 +413,7 @@ class People:
                 odd, text = type(error).__name__, b""
             else:
                 if 200 <= status < 300:
-                    self.log.told_since.add(path.split("/")[2])
+                    self.log.acknowledged_since.add(path.split("/")[2])
                     return json.loads(text)
                 if status not in AGAIN:
                     raise RuntimeError(f"{method} {path} is answered {status} {text[:200]!r}")

@@ -136,23 +136,23 @@ def quick_benchmarks() -> Iterator[Benchmark]:
     yield from rows(QUICK, *measure(QUICK))
 
 
-def rows(size: Size, log: Log, told: dict[str, Any]) -> Iterator[Benchmark]:
+def rows(size: Size, log: Log, measured: dict[str, Any]) -> Iterator[Benchmark]:
     """Yield what was measured as rows."""
-    cpu = ", ".join(f"{WORD[role]}es {s:.1f}".replace("workeres", "workers") for role, s in told["cpu_s"].items())
-    where = f"{size.n_planners} planners for {told['wall_s']:.0f} s, {told['where']}"
+    cpu = ", ".join(f"{WORD[role]}es {s:.1f}".replace("workeres", "workers") for role, s in measured["cpu_s"].items())
+    where = f"{size.n_planners} planners for {measured['wall_s']:.0f} s, {measured['where']}"
     counts = ", ".join(f"{n} {end}" for end, n in sorted(log.ends.items()))
-    note = f"{counts}; CPU s: {cpu}, generator {told['generator_s']:.1f}"
+    note = f"{counts}; CPU s: {cpu}, generator {measured['generator_s']:.1f}"
 
     def row(name: str, value: float, unit: str, reach: float | None, note: str = "") -> Benchmark:
-        return Benchmark(f"load: {name}", where, value, unit, reach, False, sum(told["cpu_s"].values()), 0, note)
+        return Benchmark(f"load: {name}", where, value, unit, reach, False, sum(measured["cpu_s"].values()), 0, note)
 
     yield row("page, p95", float(np.quantile(log.page_s, 0.95)), "s", REACH_PAGE_S, note)
     yield row("page, p50", float(np.quantile(log.page_s, 0.5)), "s", None)
     if log.answer_s:
         yield row("edit to answer, p95", float(np.quantile(log.answer_s, 0.95)), "s", REACH_ANSWER_S)
     yield row("errors", log.ends["error"], "", 0, "; ".join(log.errors[:3]))
-    yield row("lost edits", told["lost"], "", 0, f"of {log.ends['edited']}; runs {told['runs']}")
-    alone = told["alone_s"]
+    yield row("lost edits", measured["lost"], "", 0, f"of {log.ends['edited']}; runs {measured['runs']}")
+    alone = measured["alone_s"]
     each = ", ".join(f"{name} {1e3 * s:.0f} ms" for name, s in alone.items())
     yield row("CPU of a page, median of pages", float(np.median(list(alone.values()))), "s", REACH_PAGE_CPU_S, each)
 
@@ -162,8 +162,8 @@ def measure(size: Size) -> tuple[Log, dict[str, Any]]:
     with tempfile.TemporaryDirectory() as home:
         environment, where = _installation(home)
         prepared = _asked(PREPARE.format(n=size.n_planners, n_racks=size.n_racks), environment)
-        planners = [Planner(*told[:6]) for told in prepared]
-        runs = [told[6] for told in prepared]
+        planners = [Planner(*planner[:6]) for planner in prepared]
+        runs = [planner[6] for planner in prepared]
         port = free_port()
         with (Path(home) / "log").open("w") as out:
             command = ["serve", f"127.0.0.1:{port}", "--processes", "2", "--concurrency", "2", "--no-sources"]
@@ -178,13 +178,13 @@ def measure(size: Size) -> tuple[Log, dict[str, Any]]:
         try:
             _wait(port, planners[:3], serve)
             alone = _alone(port, planners[0], serve.pid)
-            log, told = _loaded(size, port, planners, runs, serve.pid)
+            log, measured = _loaded(size, port, planners, runs, serve.pid)
         finally:
             serve.send_signal(signal.SIGINT)
             serve.wait()
         flows, states = _asked(COUNT.format(racks=list(log.last_flow)), environment)
         lost = sum(abs(flows[str(rack)] - flow) > 1e-12 for rack, flow in log.last_flow.items())
-        return log, told | {"alone_s": alone, "lost": lost, "runs": states, "where": where}
+        return log, measured | {"alone_s": alone, "lost": lost, "runs": states, "where": where}
 
 
 def _installation(home: str) -> tuple[dict[str, str], str]:
@@ -293,9 +293,9 @@ def _edit(port: int, planner: Planner, version: int, flow: float, began_s: float
     with log.lock:
         log.ends["edited"] += 1
         log.last_flow[rack] = flow
-    told, answer = ask(port, planner, "GET", planner.answer)
-    if told != HTTPStatus.OK:
-        log.error("answer", told, answer)
+    answered, answer = ask(port, planner, "GET", planner.answer)
+    if answered != HTTPStatus.OK:
+        log.error("answer", answered, answer)
     with log.lock:
         log.answer_s.append(time.perf_counter() - began_s)
     return json.loads(body)["version"]

@@ -59,8 +59,8 @@ def slopes() -> dict[str, Any]:
     for command in ("migrate", "load_catalogue"):
         call_command(command, verbosity=0, stdout=io.StringIO())
     layouts = {n: big_layout(n, n_classes=2, slug=f"racks-{n}") for n in RACKS}
-    told = [*_audit(layouts[RACKS[1]][0]), *_edits(layouts), *_runs(layouts), *_sites(), *_people()]
-    return {"rows": told, "cpu_s": time.process_time(), "peak_bytes": peak_bytes()}
+    rows = [*_audit(layouts[RACKS[1]][0]), *_edits(layouts), *_runs(layouts), *_sites(), *_people()]
+    return {"rows": rows, "cpu_s": time.process_time(), "peak_bytes": peak_bytes()}
 
 
 Row = tuple[str, str, float, str]
@@ -72,8 +72,8 @@ def _audit(layout: Layout) -> Iterator[Row]:
     n, power = racks.count(), iter(range(1, 1000))
     plain = _cpu_s(lambda: PLAIN(Rack).filter(hall__layout=layout).update(other_power_w=next(power)), 3)
     before = _bytes()
-    told = _cpu_s(lambda: racks.update(other_power_w=next(power)), 3)
-    yield "audit row, written", f"{n} rows at once", 1e3 * (told - plain) / n, "CPU ms"
+    audited = _cpu_s(lambda: racks.update(other_power_w=next(power)), 3)
+    yield "audit row, written", f"{n} rows at once", 1e3 * (audited - plain) / n, "CPU ms"
     yield "audit row, kept", f"{n} rows at once", (_bytes() - before) / (4 * n), "bytes"
     columns = ", ".join(f'"{f.column}"' for f in AuditEvent._meta.concrete_fields if not f.primary_key)
     browser = _browser("auditor")
@@ -137,9 +137,9 @@ def _runs(layouts: dict[int, tuple]) -> Iterator[Row]:
             ring.jobs_ring(n_overdue=0)
 
         yield "look for due work", f"{n:,} queued", 1e3 * _cpu_s(look), "CPU ms"
-    mine = Run.objects.filter(pk=run.pk)
+    this_run = Run.objects.filter(pk=run.pk)
     beat = iter(range(1, 10_000))
-    written = _cpu_s(lambda: mine.update(stage=f"month {next(beat)}", heartbeat_at=timezone.now()))
+    written = _cpu_s(lambda: this_run.update(stage=f"month {next(beat)}", heartbeat_at=timezone.now()))
     yield "progress of a run, written", "1 run", 1e3 * written, "CPU ms"
 
 

@@ -97,8 +97,8 @@ def _publish(
 ) -> tuple[float, dict[str, int]]:
     """Send everything at its pace and kill meanwhile; return how long it took and who was killed how often."""
     for name in names:
-        said = json.dumps(dsx_bms.metadata_of(name, QUANTITY))
-        publisher.send(dsx_bms.topic_text(name, QUANTITY, dsx_bms.METADATA), said, retain=True)
+        metadata = json.dumps(dsx_bms.metadata_of(name, QUANTITY))
+        publisher.send(dsx_bms.topic_text(name, QUANTITY, dsx_bms.METADATA), metadata, retain=True)
     _waited(lambda: len(TelemetrySource.objects.get(pk=source.pk).metadata) == len(names), "no metadata arrives")
     kills, order = dict.fromkeys(victims, 0), list(victims) * ROUNDS
     due = [len(values) * (i + 1) // (len(order) + 1) for i in range(len(order))]

@@ -98,13 +98,13 @@ def quick_benchmarks() -> Iterator[Benchmark]:
 
 
 def _measured(limits_w: list, workers: Iterable[int]) -> Iterator[Benchmark]:
-    said = [
+    axes = [
         {"object": "plant/Facility water", "field": "supply_degc", "range": WATER_DEGC},
         {"object": "scenario", "field": "accelerator_power_limit_w", "values": limits_w},
     ]
     with tempfile.TemporaryDirectory() as home:
         in_own_process(PREPARE, home)
-        common = COMMON.format(layout=LAYOUT, said=said)
+        common = COMMON.format(layout=LAYOUT, said=axes)
         plain = in_own_process(common + PLAIN.format(), home)
         size = f"{plain['n']} points, {LAYOUT}"
         yield _figure("sweep: plain loop", size, plain["cpu_s"], "CPU s", None, plain)
@@ -118,9 +118,9 @@ def _measured(limits_w: list, workers: Iterable[int]) -> Iterator[Benchmark]:
             yield _figure(f"sweep: {n} worker(s) over plain loop", size, ratio, "CPU s/s", REACH, spread)
 
 
-def _figure(name: str, size: str, value: float, unit: str, reach: float | None, told: dict) -> Benchmark:
-    note = f"{told['wall_s']:.1f} s from first to last; figures {told['digest'][:12]}"
-    return Benchmark(name, size, value, unit, reach, False, told["cpu_s"], 0, note)
+def _figure(name: str, size: str, value: float, unit: str, reach: float | None, measured: dict) -> Benchmark:
+    note = f"{measured['wall_s']:.1f} s from first to last; figures {measured['digest'][:12]}"
+    return Benchmark(name, size, value, unit, reach, False, measured["cpu_s"], 0, note)
 
 
 @contextmanager

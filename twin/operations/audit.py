@@ -94,8 +94,8 @@ def csv_lines(events: QuerySet[AuditEvent]) -> Iterator[str]:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for row in as_rows(events):
-        told = row | {name: json.dumps(row[name], ensure_ascii=False) for name in ("before", "after")}
-        writer.writerow([safe_cell("" if value is None else value) for value in told.values()])
+        spelled = row | {name: json.dumps(row[name], ensure_ascii=False) for name in ("before", "after")}
+        writer.writerow([safe_cell("" if value is None else value) for value in spelled.values()])
         if text.tell() > 65_536:
             yield text.getvalue()
             text.seek(0)

@@ -88,9 +88,9 @@ def write(path: Path, *, with_keys: bool = False) -> Manifest:
             descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w") as archive:
                 spelled = json.dumps(asdict(manifest), indent=1).encode()
-                told = tarfile.TarInfo(MANIFEST)
-                told.size = len(spelled)
-                archive.addfile(told, io.BytesIO(spelled))
+                header = tarfile.TarInfo(MANIFEST)
+                header.size = len(spelled)
+                archive.addfile(header, io.BytesIO(spelled))
                 for name, part in parts.items():
                     archive.add(part, name, recursive=False)
                 file.flush()
@@ -250,24 +250,26 @@ def _postgresql(tool: str, *arguments: str, connects: bool = True) -> None:
     program = shutil.which(tool)
     if program is None:
         raise BackupError(f"{tool} is not installed (Debian: apt-get install postgresql-client)")
-    told = connection.settings_dict
+    database = connection.settings_dict
     names = {"PGHOST": "HOST", "PGPORT": "PORT", "PGUSER": "USER", "PGPASSWORD": "PASSWORD", "PGDATABASE": "NAME"}
     # By the environment: arguments can be read by everybody on the machine.
-    environment = os.environ | {name: str(told[key]) for name, key in names.items() if connects and told.get(key)}
+    environment = os.environ | {
+        name: str(database[key]) for name, key in names.items() if connects and database.get(key)
+    }
     ended = subprocess.run(
         [program, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     if ended.returncode:
-        said = [line for line in ended.stderr.splitlines() if line.strip()] or [f"it ended with {ended.returncode}"]
-        raise BackupError(f"{tool}: {said[0][:300]}")
+        messages = [line for line in ended.stderr.splitlines() if line.strip()] or [f"it ended with {ended.returncode}"]
+        raise BackupError(f"{tool}: {messages[0][:300]}")
 
 
 def _manifest(file: IO[bytes] | None, path: Path) -> Manifest:
     try:
-        told: Mapping = json.loads(file.read() if file else b"")
-        if told["format"] != FORMAT:
-            raise BackupError(f"{path} has the format {told['format']}; this version reads {FORMAT}")
-        return Manifest(**told)
+        fields: Mapping = json.loads(file.read() if file else b"")
+        if fields["format"] != FORMAT:
+            raise BackupError(f"{path} has the format {fields['format']}; this version reads {FORMAT}")
+        return Manifest(**fields)
     except (ValueError, KeyError, TypeError) as error:
         raise BackupError(f"{path} is no backup of this program: {MANIFEST} cannot be read") from error
 

@@ -73,9 +73,9 @@ def _configuration() -> Check:
         if message.level >= WARNING and not message.is_silenced()
     ]
     if serious:
-        said = "; ".join(f"{message.id}: {message.msg}" for message in serious[:5])
+        messages = "; ".join(f"{message.id}: {message.msg}" for message in serious[:5])
         hints = " ".join(message.hint for message in serious[:5] if message.hint)
-        return Check("configuration", False, said, hints or "The list of variables begins twin/settings.py.")
+        return Check("configuration", False, messages, hints or "The list of variables begins twin/settings.py.")
     if settings.DEBUG:
         return Check("configuration", False, "DJANGO_DEBUG is on: errors show code to visitors", "Unset DJANGO_DEBUG.")
     return Check("configuration", True, "checks of a deployment are silent")
@@ -138,9 +138,9 @@ def _queue() -> Check:
         if (n := kind.objects.filter(status=Job.Status.QUEUED, rung_at=None, created_at__lt=late).count())
     }
     if stuck:
-        told = ", ".join(f"{n} {name}" for name, n in stuck.items())
+        counts = ", ".join(f"{n} {name}" for name, n in stuck.items())
         remedy = "Nothing is lost: a worker or `serve` that reaches the broker sends them again. See broker and worker."
-        return Check("queue", False, f"no message went out for {told}", remedy)
+        return Check("queue", False, f"no message went out for {counts}", remedy)
     silent = Run.objects.filter(status=Run.Status.RUNNING, heartbeat_at__lt=late).count()
     if silent:
         return Check("queue", False, f"{silent} running without a sign of life", "The next worker takes them up.")
@@ -154,8 +154,8 @@ def _integrity() -> Check:
         found = [row[0] for row in cursor.execute("PRAGMA quick_check(5)").fetchall()]
         broken = cursor.execute("PRAGMA foreign_key_check").fetchmany(5)
     if found != ["ok"] or broken:
-        said = "; ".join(found if found != ["ok"] else [f"{row[0]} row {row[1]} names no {row[2]}" for row in broken])
-        return Check("integrity", False, said, "Stop the twin and restore the last backup: manage.py restore")
+        damage = "; ".join(found if found != ["ok"] else [f"{row[0]} row {row[1]} names no {row[2]}" for row in broken])
+        return Check("integrity", False, damage, "Stop the twin and restore the last backup: manage.py restore")
     return Check("integrity", True, "no damage")
 
 

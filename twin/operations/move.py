@@ -78,15 +78,15 @@ def open_target(address: str) -> None:
         If the address names none, the same one, or one that cannot be reached.
     """
     try:
-        told = environ.Env.db_url_config(address)
+        target = environ.Env.db_url_config(address)
     except (ImproperlyConfigured, ValueError) as error:
         raise MoveError(f"--to is no address of a database: {error}") from error
-    if told.get("ENGINE") not in KINDS:
+    if target.get("ENGINE") not in KINDS:
         raise MoveError("--to must begin with postgres:// (or sqlite:///)")
     here = connections[DEFAULT_DB_ALIAS].settings_dict
-    if all(str(told.get(k) or "") == str(here.get(k) or "") for k in ("ENGINE", "NAME", "HOST", "PORT")):
+    if all(str(target.get(k) or "") == str(here.get(k) or "") for k in ("ENGINE", "NAME", "HOST", "PORT")):
         raise MoveError("--to is the database that holds the data now")
-    connections.settings[TARGET] = connections.configure_settings({DEFAULT_DB_ALIAS: here, TARGET: told})[TARGET]
+    connections.settings[TARGET] = connections.configure_settings({DEFAULT_DB_ALIAS: here, TARGET: target})[TARGET]
     try:
         connections[TARGET].ensure_connection()
     except DatabaseError as error:
@@ -185,8 +185,10 @@ def _mark() -> None:
 
 
 def _source() -> str:
-    told = connections[DEFAULT_DB_ALIAS].settings_dict
-    return hashlib.sha256(f"{told['ENGINE']} {told['HOST']} {told['PORT']} {told['NAME']}".encode()).hexdigest()
+    database = connections[DEFAULT_DB_ALIAS].settings_dict
+    return hashlib.sha256(
+        f"{database['ENGINE']} {database['HOST']} {database['PORT']} {database['NAME']}".encode()
+    ).hexdigest()
 
 
 def _rows(kind: type[models.Model], alias: str = DEFAULT_DB_ALIAS) -> models.QuerySet:

@@ -51,10 +51,10 @@ def queues() -> list[Queue]:
     found = []
     for kind in jobs.JOBS:
         queued = kind.objects.order_by().filter(status=Job.Status.QUEUED)
-        told = queued.aggregate(n=Count("id"), at=Min("created_at"))
+        counted = queued.aggregate(n=Count("id"), at=Min("created_at"))
         stages = kind.objects.order_by().filter(status=Job.Status.RUNNING).values_list("stage").annotate(n=Count("id"))
         unrung = queued.filter(rung_at=None).count()
-        found.append(Queue(str(kind._meta.verbose_name_plural), told["n"], told["at"], unrung, dict(stages)))
+        found.append(Queue(str(kind._meta.verbose_name_plural), counted["n"], counted["at"], unrung, dict(stages)))
     return found
 
 

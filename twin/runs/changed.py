@@ -209,16 +209,16 @@ def _stamps(asked: Iterable[tuple[Layout, int]]) -> dict[tuple[int, int], str]:
     years = [f"{year}__{name}" for year in ("weather", "site__weather") for name in WEATHER_COUNTS]
     rows = Scenario.objects.filter(pk__in=wanted).values(*columns, *years, **_checks("weather", "site__weather"))
     # Some databases return a view of bytes, which says where they lie, not what they are.
-    said: dict[int, list[Any]] = {
+    described: dict[int, list[Any]] = {
         row["id"]: [{name: bytes(value) if isinstance(value, memoryview) else value for name, value in row.items()}]
         for row in rows
     }
     for row in ScenarioWorkload.objects.filter(scenario_id__in=wanted).order_by("id").values():
-        said[row["scenario_id"]].append(row)
+        described[row["scenario_id"]].append(row)
     products = product_stamp()
     return {
         (layout.pk, scenario_id): hashlib.sha256(
-            repr((stamp(layout, products), said.get(scenario_id))).encode()
+            repr((stamp(layout, products), described.get(scenario_id))).encode()
         ).hexdigest()
         for layout, scenario_id in asked
     }

@@ -56,7 +56,7 @@ def _solve(run_id: UUID, lease: Lease) -> None:
         spelled = snapshot.canonical(snapshot.snapshot(run.layout, run.scenario))
         fresh = {"inputs": snapshot.packed(spelled), "inputs_sha256": snapshot.sha256(spelled)}
         solver = this_solver()  # also of a run that will fail
-        lease.mine.update(**fresh, solver_version=solver.version, solver_digest=solver.digest)
+        lease.own_row.update(**fresh, solver_version=solver.version, solver_digest=solver.digest)
         run.inputs = fresh["inputs"]
     # Always from the stored form, so that a retry after a crash and a replay years later see what this run saw.
     result = simulate.simulate(snapshot.inputs_stored(run.inputs), progress=lease)
@@ -77,7 +77,7 @@ def _solve(run_id: UUID, lease: Lease) -> None:
 
     @transaction.atomic
     def store() -> None:
-        stored = lease.mine.update(
+        stored = lease.own_row.update(
             figures=figures,
             bands=bands,
             details=as_json(details),

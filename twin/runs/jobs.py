@@ -225,7 +225,7 @@ def _end(kind: type[Job], lease: Lease, job_id: UUID, to: Job.Status, message: s
 
     @transaction.atomic
     def end() -> None:
-        if lease.mine.select_for_update().exists():
+        if lease.own_row.select_for_update().exists():
             move(kind, job_id, to=to, message=message)
             transaction.on_commit(lambda: _count(kind, to))
 

@@ -73,7 +73,7 @@ class Lease:
     """
 
     def __init__(self, kind: type[Job], job_id: UUID, attempt: int) -> None:
-        self.mine = kind.objects.filter(id=job_id, attempt=attempt, status=Job.Status.RUNNING)
+        self.own_row = kind.objects.filter(id=job_id, attempt=attempt, status=Job.Status.RUNNING)
         self._stage, self._reported_at_s = "", float("-inf")
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -96,7 +96,7 @@ class Lease:
         self._stage, self._reported_at_s = stage, now_s
         progress_frac = min(max(done_frac, 0.0), 1.0)
         try:
-            written = self.mine.filter(cancel_requested=False).update(
+            written = self.own_row.filter(cancel_requested=False).update(
                 stage=stage[:40], progress_frac=progress_frac, heartbeat_at=timezone.now()
             )
             if not written:
@@ -109,7 +109,7 @@ class Lease:
 
     def check(self) -> None:
         """Raise if the job was cancelled or is no longer this attempt's."""
-        cancel_requested = self.mine.values_list("cancel_requested", flat=True).first()
+        cancel_requested = self.own_row.values_list("cancel_requested", flat=True).first()
         if cancel_requested is None:
             raise RunLost("another worker took it over, or it was ended")
         if cancel_requested:
@@ -118,7 +118,7 @@ class Lease:
     def _beat(self) -> None:
         while not self._over.wait(HEARTBEAT_S):
             try:
-                self.mine.update(heartbeat_at=timezone.now())
+                self.own_row.update(heartbeat_at=timezone.now())
             except (DatabaseError, InterfaceError):  # the next beat may work; if none does, the lease ends and says so
                 logger.warning("a heartbeat could not be written", exc_info=True)
                 connection.close()

@@ -61,8 +61,8 @@ class Axis:
 class AxisError(ValueError):
     """What is wrong with an axis; `place` is its position."""
 
-    def __init__(self, place: int, said: str) -> None:
-        super().__init__(said)
+    def __init__(self, place: int, problem: str) -> None:
+        super().__init__(problem)
         self.place = place
 
 
@@ -97,12 +97,12 @@ def range_values(start: float, stop: float, step: float) -> list[float]:
     return [int(value) if float(value).is_integer() else value for value in values]
 
 
-def read_axes(said: Sequence[Mapping[str, Any]], base: Mapping[str, Any]) -> tuple[list[Axis], dict[str, Any]]:
+def read_axes(wanted: Sequence[Mapping[str, Any]], base: Mapping[str, Any]) -> tuple[list[Axis], dict[str, Any]]:
     """Return the axes as they are meant, and the catalogue entries that they take by id.
 
     Parameters
     ----------
-    said : sequence of mapping
+    wanted : sequence of mapping
         Each with `object`, `field`, and `values` or `range` (start, stop, step).
     base : mapping
         The snapshot that they change.
@@ -113,9 +113,9 @@ def read_axes(said: Sequence[Mapping[str, Any]], base: Mapping[str, Any]) -> tup
         If an object or field is not there, or a value is not allowed; it names them and what is.
     """
     axes, products = [], {}
-    if not 1 <= len(said) <= MOST_AXES:
-        raise AxisError(0, f"There are {len(said)} axes; a sweep has 1 to {MOST_AXES}.")
-    for place, axis in enumerate(said):
+    if not 1 <= len(wanted) <= MOST_AXES:
+        raise AxisError(0, f"There are {len(wanted)} axes; a sweep has 1 to {MOST_AXES}.")
+    for place, axis in enumerate(wanted):
         try:
             read, sheets = _axis(axis, base)
         except ValueError as error:
@@ -178,23 +178,23 @@ def choices(base: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     return found
 
 
-def _axis(said: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[Axis, dict[str, Any]]:
-    named = str(said.get("object", "")).strip()
+def _axis(wanted: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[Axis, dict[str, Any]]:
+    named = str(wanted.get("object", "")).strip()
     kind = named.partition("/")[0]
     if kind not in OBJECTS:
         raise ValueError(f"There is no object {named or '(blank)'}; begin with one of {', '.join(OBJECTS)}.")
     fields = swept_fields(kind)
-    field = fields.get(str(said.get("field", "")).strip())
+    field = fields.get(str(wanted.get("field", "")).strip())
     if field is None:
         raise ValueError(
-            f"{kind} has no field {said.get('field') or '(blank)'} to sweep; there are {', '.join(fields)}."
+            f"{kind} has no field {wanted.get('field') or '(blank)'} to sweep; there are {', '.join(fields)}."
         )
     if not list(_places(base, named, field.attname)):
         there = ", ".join(_names(base, kind)[:5]) or "none"
         raise ValueError(f"There is no {named}; there are: {there}. {kind}/* is all of them.")
-    raw = said.get("values")
-    if said.get("range") is not None:
-        raw = range_values(*(float(said["range"][name]) for name in ("start", "stop", "step")))
+    raw = wanted.get("values")
+    if wanted.get("range") is not None:
+        raw = range_values(*(float(wanted["range"][name]) for name in ("start", "stop", "step")))
     if not raw:
         raise ValueError(f"{named} {field.name} has no values.")
     if len(raw) > MOST_VALUES:

@@ -71,13 +71,13 @@ def _solve(point_id: UUID, lease: Lease) -> None:
     point = SweepPoint.objects.only("sweep_id", "values").get(id=point_id)
     axes, base, products = _base(point.sweep_id)
     solver = this_solver()
-    lease.mine.update(solver_version=solver.version, solver_digest=solver.digest)
+    lease.own_row.update(solver_version=solver.version, solver_digest=solver.digest)
     solved = variant_solved(changed(base, axes, point.values, products), lease)
     patiently(lease.check)
 
     @transaction.atomic
     def store() -> None:
-        if not lease.mine.update(**solved):
+        if not lease.own_row.update(**solved):
             raise RunLost("another worker took the point over")
         jobs.move(SweepPoint, point.id, to=Job.Status.DONE)
 

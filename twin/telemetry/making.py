@@ -53,7 +53,7 @@ def _make(study_id: UUID, lease: Lease) -> None:
 
     @transaction.atomic
     def keep() -> None:
-        if not lease.mine.update(result=result, inputs_sha256=inputs_sha256):
+        if not lease.own_row.update(result=result, inputs_sha256=inputs_sha256):
             raise RunLost("another worker took the study over")
         if comparison:
             study_points.keep(study, comparison)

@@ -175,22 +175,22 @@ def object_address(layout: Layout, may_change: bool, kind: str, ids: tuple[int, 
 
 def figures(readings, hour: int, inputs: LayoutInputs) -> list[tuple[str, str, str]]:
     """Return the site's figures at an hour as (name, label, text)."""
-    told = supply_told(inputs)
+    named = supply_figures(inputs)
     return [
         (name, label, quantity_text(readings.value(Reading("totals", (), name, unit), hour), unit))
         for name, label, unit in FIGURES
-        if name in told or name not in SUPPLY
+        if name in named or name not in SUPPLY
     ]
 
 
-def supply_told(inputs: LayoutInputs) -> set[str]:
+def supply_figures(inputs: LayoutInputs) -> set[str]:
     """Return which figures of `SUPPLY` a layout has: none where all its power is from the grid."""
     has = {
         "onsite_power_w": bool(prime_feeds(inputs.feeds)),
         "battery_power_w": any(is_shaving(feed) for feed in inputs.feeds),
     }
-    told = {name for name, described in has.items() if described}
-    return {"grid_power_w", *told} if told else told
+    described = {name for name, is_there in has.items() if is_there}
+    return {"grid_power_w", *described} if described else described
 
 
 def table(readings, name: str, href: Callable) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from twin.core.solve.object_states import object_tables, totals
 from twin.core.solve.steady import hour_rows
 from twin.core.text.numbers import delta_kind, delta_text, quantity_text
 from twin.floor.drill_plan import HallDrawing, Place, count_text
-from twin.views.diagrams import SUPPLY, supply_told
+from twin.views.diagrams import SUPPLY, supply_figures
 
 #: Name of the total, label, unit, which way is better.
 FIGURES = (
@@ -150,7 +150,7 @@ def result(shown: ShownDrill) -> dict[str, Any]:
         "n_hours": drill.steady.inputs.weather.n_hours,
         "parts": list(choice.parts.values()),
         "none": shown.address(Choice(choice.parts)),
-        "figures": [figure(shown, *columns) for columns in FIGURES if is_told(shown, columns[0])],
+        "figures": [figure(shown, *columns) for columns in FIGURES if is_shown(shown, columns[0])],
         "supply": supply_text(drill.steady),
         "converged": drill.steady.coupled.report.converged,
         "message": drill.steady.coupled.report.message,
@@ -172,12 +172,12 @@ def chosen(shown: ShownDrill) -> list[dict[str, Any]]:
     ]
 
 
-def is_told(shown: ShownDrill, name: str) -> bool:
+def is_shown(shown: ShownDrill, name: str) -> bool:
     """Return whether a figure is worth a line: where power comes from is, unless it is the grid before and after."""
-    told = supply_told(shown.drill.steady.inputs)
+    shown_supply = supply_figures(shown.drill.steady.inputs)
     if any(shown.total("onsite_power_w", when) for when in (BEFORE, AFTER)):
-        told |= {"grid_power_w", "onsite_power_w"}
-    return name in told or name not in SUPPLY
+        shown_supply |= {"grid_power_w", "onsite_power_w"}
+    return name in shown_supply or name not in SUPPLY
 
 
 def figure(shown: ShownDrill, name: str, label: str, unit: str, better: str) -> dict[str, str]:

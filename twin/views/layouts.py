@@ -93,9 +93,9 @@ def plan_part(layout: Layout, version: tuple[Any, ...], asked: Asked, here: str)
     if question.when != "year":
         return render_to_string("twin/_plan.html", context())
     shown = (question.quantity.name, question.mode, question.n_hours, question.notes, here)
-    of = (question.scenario and question.scenario.pk, question.run and question.run.id)
+    solved_as = (question.scenario and question.scenario.pk, question.run and question.run.id)
     there = tuple((row.pk, row.slug, row.name) for row in asked.scenarios)
-    return kept("twin/_plan.html", (*version, *shown, *of, there, tuple(run.id for run in asked.runs)), context)
+    return kept("twin/_plan.html", (*version, *shown, *solved_as, there, tuple(run.id for run in asked.runs)), context)
 
 
 def findings_kept(layout: Layout, version: tuple[Any, ...]) -> list[Finding]:

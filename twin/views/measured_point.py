@@ -44,15 +44,15 @@ class SpanForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """Refuse a span that is none."""
-        said = super().clean()
+        cleaned = super().clean()
         for name in ("start", "end"):
-            if when := said.get(name):
-                said[name] = when.replace(tzinfo=dt.UTC)
-                if not FIRST_MS <= said[name].timestamp() * 1e3 <= LAST_MS:
+            if when := cleaned.get(name):
+                cleaned[name] = when.replace(tzinfo=dt.UTC)
+                if not FIRST_MS <= cleaned[name].timestamp() * 1e3 <= LAST_MS:
                     self.add_error(name, "It must lie from 1990 to 2100.")
-        if "start" in said and "end" in said and said["start"] >= said["end"]:
+        if "start" in cleaned and "end" in cleaned and cleaned["start"] >= cleaned["end"]:
             self.add_error("end", "It must come after the start.")
-        return said
+        return cleaned
 
 
 @login_required
@@ -84,20 +84,22 @@ def measured_point(request: HttpRequest, site: str, point: int) -> HttpResponse:
 
 def _asked(request: HttpRequest, point: TelemetryPoint, comparisons: list[Study]) -> dict[str, str]:
     """Return what the address says, and the rest as it fits."""
-    said = {name: request.GET[name] for name in ("start", "end", "step", "study") if name in request.GET}
-    study = next((study for study in comparisons if str(study.id) == said.get("study")), None)
+    span_fields = {name: request.GET[name] for name in ("start", "end", "step", "study") if name in request.GET}
+    study = next((study for study in comparisons if str(study.id) == span_fields.get("study")), None)
     first, last = span_of_point(point)
     span = (study.start_at, study.end_at) if study else (max(first, last - MONTH), last)
-    if "study" not in said:
+    if "study" not in span_fields:
         over = [study for study in comparisons if study.start_at < span[1] and study.end_at > span[0]]
-        said["study"] = str(over[0].id) if over else ""
-    return {"start": span[0].strftime(TIME), "end": span[1].strftime(TIME)} | said
+        span_fields["study"] = str(over[0].id) if over else ""
+    return {"start": span[0].strftime(TIME), "end": span[1].strftime(TIME)} | span_fields
 
 
-def _shown(point: TelemetryPoint, said: Mapping[str, Any], comparisons: list[Study]) -> dict[str, Any]:
-    start_ms, end_ms = (round(said[name].timestamp() * 1e3) for name in ("start", "end"))
-    step_s = int(said["step"] or 0) or fitting_step_s(start_ms, end_ms, usual_step_s(point, said["start"], said["end"]))
-    study = next((study for study in comparisons if str(study.id) == said["study"]), None)
+def _shown(point: TelemetryPoint, asked: Mapping[str, Any], comparisons: list[Study]) -> dict[str, Any]:
+    start_ms, end_ms = (round(asked[name].timestamp() * 1e3) for name in ("start", "end"))
+    step_s = int(asked["step"] or 0) or fitting_step_s(
+        start_ms, end_ms, usual_step_s(point, asked["start"], asked["end"])
+    )
+    study = next((study for study in comparisons if str(study.id) == asked["study"]), None)
     series = point_series(point, study, start_ms, end_ms, step_s)
     table = series
     if series.begins_ms.size > MOST_ROWS:
@@ -127,7 +129,7 @@ def _shown(point: TelemetryPoint, said: Mapping[str, Any], comparisons: list[Stu
         "step": _step_text(series.step_s),
         "table_step": _step_text(table.step_s),
         "facts": _facts(series),
-        "spans": _spans(said),
+        "spans": _spans(asked),
         "missing": study is not None and not np.isfinite(series.predicted).any(),
     }
 
@@ -169,14 +171,17 @@ def _score(study: Study, point: TelemetryPoint) -> dict[str, Any] | None:
     return next((row for row in rows if (row["object"], row["quantity"]) == (point.object, point.quantity)), None)
 
 
-def _spans(said: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _spans(asked: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return addresses of the spans beside this one, and of the usual lengths that end where it ends."""
-    start, end, step = said["start"], said["end"], said["step"]
+    start, end, step = asked["start"], asked["end"], asked["step"]
     length = end - start
     found = [("Earlier", start - length, start, step), ("Later", end, end + length, step)]
     found += [(name, end - width, end, "") for name, width in SPANS.items()]
     return [
-        (name, "?" + urlencode({"start": a.strftime(TIME), "end": b.strftime(TIME), "step": s, "study": said["study"]}))
+        (
+            name,
+            "?" + urlencode({"start": a.strftime(TIME), "end": b.strftime(TIME), "step": s, "study": asked["study"]}),
+        )
         for name, a, b, s in found
     ]
 

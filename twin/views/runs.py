@@ -115,8 +115,8 @@ def result_parts(run: Run, series: str) -> dict[str, SafeString]:
 def result_context(run: Run) -> dict:
     """Return what the results page shows beside the chosen series."""
     details, series = run_details(run.details), services.run_series(run)
-    said = last_run(run.layout, run.id)
-    found = everything_found(run.layout, details.findings, said, linked=False)
+    last = last_run(run.layout, run.id)
+    found = everything_found(run.layout, details.findings, last, linked=False)
     return {
         "details": details,
         "headlines": [(f, run_charts.weekly_means(series.get(SPARKS.get(f.name, "")))) for f in HEADLINES],
@@ -131,7 +131,7 @@ def result_context(run: Run) -> dict:
         "tightest": tightest_margins(details),
         "answers": answers(details, run.figures or {}),
         "found": found,
-        "nothing": "" if found else nothing_found(1, said),  # nothing runs without racks
+        "nothing": "" if found else nothing_found(1, last),  # nothing runs without racks
         "economiser_hours": free_cooling_hours(details.economiser_hours),
         "power_table": run_charts.power_table(series),
         "took": run.finished_at - run.started_at if run.started_at else None,

@@ -112,9 +112,9 @@ class SourceForm(forms.ModelForm):
         else:
             self.fields["address"].required = True
         self.order_fields(["name", "address", *self.options])
-        said = self.instance.options or options_of(self.instance.kind, {})
+        options = self.instance.options or options_of(self.instance.kind, {})
         for name, field in self.options.items():
-            value = said.get(name, field.initial)
+            value = options.get(name, field.initial)
             field.initial = "\n".join(value) if isinstance(value, list) else value
         if not self.instance.secret:
             del self.fields["forget"]

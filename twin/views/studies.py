@@ -85,15 +85,15 @@ class StudyForm(forms.Form):
 
     def asked(self) -> dict[str, Any]:
         """Return what `study_ask` takes."""
-        said = self.cleaned_data
-        start, end = (said[name].replace(tzinfo=said["time_zone"]) for name in ("start", "end"))
+        cleaned = self.cleaned_data
+        start, end = (cleaned[name].replace(tzinfo=cleaned["time_zone"]) for name in ("start", "end"))
         return {
-            "layout": self.site.layouts.select_related("site").get(slug=said["layout"]),
-            "scenario": self.site.scenarios.get(slug=said["scenario"]),
+            "layout": self.site.layouts.select_related("site").get(slug=cleaned["layout"]),
+            "scenario": self.site.scenarios.get(slug=cleaned["scenario"]),
             "start_at": start,
             "end_at": end,
             "offset_s": (start.utcoffset() or dt.timedelta()).total_seconds(),
-            "parameters": said["parameters"],
+            "parameters": cleaned["parameters"],
         }
 
 
@@ -116,11 +116,11 @@ class AdviceForm(forms.Form):
 
     def asked(self) -> dict[str, Any]:
         """Return what `advice_ask` takes."""
-        said = self.cleaned_data
+        cleaned = self.cleaned_data
         return {
-            "layout": self.site.layouts.select_related("site").get(slug=said["layout"]),
-            "scenario": self.site.scenarios.get(slug=said["scenario"]),
-            "figure": said["figure"],
+            "layout": self.site.layouts.select_related("site").get(slug=cleaned["layout"]),
+            "scenario": self.site.scenarios.get(slug=cleaned["scenario"]),
+            "figure": cleaned["figure"],
         }
 
 
@@ -245,12 +245,12 @@ def shown(study: Study) -> dict[str, Any]:
             "not_advised": [_as_shown(row) for row in result["refused"]],
         }
     if study.kind == Study.Kind.CALIBRATION:
-        told = [row for row in result["parameters"] if row["identifiable"]]
+        identified = [row for row in result["parameters"] if row["identifiable"]]
         scores = result["scores"]
         return {
             "result": result,
-            "told": told,
-            "untold": [row for row in result["parameters"] if not row["identifiable"]],
+            "identified": identified,
+            "not_identified": [row for row in result["parameters"] if not row["identifiable"]],
             "scores": [
                 (quantity, *(_score(table[quantity]) for table in _tables(scores))) for quantity in scores["before"]
             ],

@@ -86,8 +86,8 @@ class SweepForm(forms.Form):
                 try:
                     values = _values(self.cleaned_data[f"values_{place}"], swept)
                 except ValidationError as error:
-                    said = f"{named} {field} is {' '.join(error.messages)}"
-                    raise ValidationError({f"axes[{place}]": said}) from error
+                    problem = f"{named} {field} is {' '.join(error.messages)}"
+                    raise ValidationError({f"axes[{place}]": problem}) from error
                 found.append({"object": named, "field": field} | values)
         return found
 
@@ -123,7 +123,7 @@ def _values(text: str, field: models.Field) -> dict[str, Any]:
     allowed = {"low": low, "high": high, "measure": measure_of(field.name)}
     if found := RANGE.fullmatch(text):
         by_end = {"start": allowed, "stop": allowed, "step": {"measure": step_of(field.name)}}
-        return {"range": {end: _number(found[end], field, of) for end, of in by_end.items()}}
+        return {"range": {end: _number(found[end], field, allowed_there) for end, allowed_there in by_end.items()}}
     inside = TIGHT_GROUP if isinstance(field, models.IntegerField) else TIGHT_COMMA
     if ";" not in text and inside.search(text):
         raise ValidationError(f"{text}: one number or several. Put a space behind each comma, or semicolons between.")
@@ -170,13 +170,13 @@ def sweep_new(request: HttpRequest, site: str, layout: str) -> HttpResponse:
                 user=request.user,
             )
         except ValidationError as refusal:
-            for name, said in refusal.message_dict.items():
+            for name, problems in refusal.message_dict.items():
                 place = re.fullmatch(r"axes\[(\d)\]", name)
-                form.add_error(f"values_{place[1]}" if place else None, said)
+                form.add_error(f"values_{place[1]}" if place else None, problems)
         else:
             return redirect("sweep-detail", sweep.id)
     sweeps = list(asked.visible_sweeps(visible_sites(request.user)).filter(layout=layout)[:MOST_SHOWN])
-    told = asked.progresses(sweeps)
+    progresses = asked.progresses(sweeps)
     context = {
         "layout": layout,
         "site": layout.site,
@@ -187,7 +187,7 @@ def sweep_new(request: HttpRequest, site: str, layout: str) -> HttpResponse:
         "may_change": may_change,
         "most_points": MOST_POINTS,
         "sweeps": [
-            (sweep, told[sweep.pk], [f"{axis['object']} · {_words(axis['field'])}" for axis in sweep.axes])
+            (sweep, progresses[sweep.pk], [f"{axis['object']} · {_words(axis['field'])}" for axis in sweep.axes])
             for sweep in sweeps
         ],
     }
@@ -199,15 +199,15 @@ def sweep_new(request: HttpRequest, site: str, layout: str) -> HttpResponse:
 def sweep_detail(request: HttpRequest, sweep: UUID) -> HttpResponse:
     """Show how far a sweep has come, and its points, best first."""
     sweep = visible_sweep_or_404(request, sweep)
-    told = asked.progress(sweep)
+    progress = asked.progress(sweep)
     context = {
         "sweep": sweep,
-        "progress": told,
+        "progress": progress,
         "layout": sweep.layout,
         "site": sweep.layout.site,
         "may_change": may_change_site(request.user, sweep.layout.site, Right.RUN),
     }
-    if not told.ended:
+    if not progress.ended:
         first = sweep.points.filter(status=SweepPoint.Status.QUEUED).defer(*SweepPoint.HEAVY).first()
         context["waiting"] = ring.waiting_reason(first) if first else ""
     figure = BY_NAME[sweep.figure]

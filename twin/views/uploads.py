@@ -96,16 +96,16 @@ def readings_upload(request: HttpRequest, site: str) -> HttpResponse:
     check_change_site(request.user, site, Right.OPERATE)
     form = UploadForm(*((request.POST, request.FILES) if request.method == "POST" else ()))
     if request.method == "POST" and form.is_valid():
-        said = form.cleaned_data
-        reading = reader.Reading("", said["dates"], said["decimal"], said["time_zone"])
+        cleaned = form.cleaned_data
+        reading = reader.Reading("", cleaned["dates"], cleaned["decimal"], cleaned["time_zone"])
         try:
             kept = uploads.upload_keep(
                 user=request.user,
                 site=site,
                 name=form.name,
-                text=said["file"],
+                text=cleaned["file"],
                 reading=reading,
-                mapping=said["mapping"],
+                mapping=cleaned["mapping"],
             )
             return redirect("telemetry-mapping", site.slug, kept.id)
         except ValueError as refusal:

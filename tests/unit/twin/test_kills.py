@@ -5,12 +5,12 @@ from collections import Counter
 import pytest
 
 from twin.benchmarks import kills
-from twin.benchmarks.kills import Log, Told, rows
+from twin.benchmarks.kills import Log, Records, rows
 
 POINT = "workload/w0|output_tokens_per_s"
 
 
-def told(**changed) -> Told:
+def records(**changed) -> Records:
     """Return an installation on which all went well, but for what is changed in what was found."""
     log = Log(edits={7: [0.0015, 0.0016]}, keys=["0-1", "0-2"], points={POINT: {1000: 5.0, 2000: 6.0}})
     log.n_sent, log.n_stored, log.n_refused = 3, 2, 1
@@ -21,11 +21,11 @@ def told(**changed) -> Told:
         "points": {POINT: [[1000, 2000], [5.0, 6.0]]},
     }
     done = changed.pop("done", {"r1": 1, "r2": 1})
-    return Told("embedded", Counter(serve=2), log, found | changed, Counter(done))
+    return Records("embedded", Counter(serve=2), log, found | changed, Counter(done))
 
 
 def missed(**changed) -> dict[str, float]:
-    return {row.name.removeprefix("kills: "): row.value for row in rows(told(**changed)) if row.status == "miss"}
+    return {row.name.removeprefix("kills: "): row.value for row in rows(records(**changed)) if row.status == "miss"}
 
 
 def run(key: str = "0-2", status: str = "done", message: str = "", digest: str = "aa") -> list[list[str]]:

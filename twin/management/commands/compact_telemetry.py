@@ -21,14 +21,14 @@ class Command(BaseCommand):
         found = list(Site.objects.filter(slug__in=sites)) if sites else compaction.sites_to_tend()
         if unknown := sorted(set(sites) - {site.slug for site in found}):
             raise CommandError(f"there is no site {', '.join(unknown)}")
-        told = compaction.tend(found)
+        sites_tended = compaction.tend(found)
         if options["json"]:
-            self.stdout.write(json.dumps(told, indent=1))
+            self.stdout.write(json.dumps(sites_tended, indent=1))
             return
-        for row in told:
+        for row in sites_tended:
             self.stdout.write(
                 f"{row['site']}: {row['compacted']:,} readings compacted; of {row['readings_dropped']:,} days of points"
                 f" the readings dropped, of {row['days_dropped']:,} all"
             )
-        if not told:
+        if not sites_tended:
             self.stdout.write("nothing to do")

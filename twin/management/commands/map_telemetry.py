@@ -83,7 +83,7 @@ def _proposed(
         return list(metadata), dsx_file.meant(metadata, mapping, objects)[1]
     if wanted == prometheus.FORMAT:
         found = prometheus.file_points(file)
-        unknown = {name: said for name, said in prometheus.metadata_of(found).items() if name not in mapping}
+        unknown = {name: about for name, about in prometheus.metadata_of(found).items() if name not in mapping}
         return list(found.points), prometheus.propose(unknown, objects)
     points = reader.file_points(read_table(file), reader.Reading(format=wanted))
     return list(points), reader.propose({name: unit for name, unit in points.items() if name not in mapping}, objects)

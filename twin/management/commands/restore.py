@@ -21,10 +21,10 @@ class Command(BaseCommand):
     def handle(self, *args, file: Path, replace: bool, look: bool, **options) -> None:
         try:
             manifest = backup.read_manifest(file)
-            told = f"{file}: made {manifest.made_at} by version {manifest.version}, {manifest.database}, "
-            told += f"{sum(manifest.rows.values()):,} rows, keys are {manifest.keys}"
+            summary = f"{file}: made {manifest.made_at} by version {manifest.version}, {manifest.database}, "
+            summary += f"{sum(manifest.rows.values()):,} rows, keys are {manifest.keys}"
             if look:
-                self.stdout.write(f"{told}; every part is as it was written.")
+                self.stdout.write(f"{summary}; every part is as it was written.")
                 return
             if users := in_use.users():
                 raise CommandError(f"stop first: {', '.join(users)}")
@@ -34,7 +34,7 @@ class Command(BaseCommand):
             backup.restore(file)
         except backup.BackupError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{told}; restored.")
+        self.stdout.write(f"{summary}; restored.")
         if manifest.keys == "excluded":
             self.stdout.write(
                 "Keys were not in it: with other ones than before, users sign in again and enter credentials again."

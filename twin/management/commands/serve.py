@@ -123,14 +123,14 @@ class Command(BaseCommand):
             self._say(f"{n_waiting} unfinished run(s) resumed.")
         if settings.TWIN_SOLVES_HERE:
             solvers = 0  # the web process does
-        told = {
+        environment = {
             "TWIN_SOLVERS": str(solvers),
             "TWIN_WEB_PROCESSES": str(processes),
             "MALLOC_ARENA_MAX": "2",
         }  # many threads, each with little of its own
-        children = {"web": Child(_web_command(host, port, threads, processes), told)}
+        children = {"web": Child(_web_command(host, port, threads, processes), environment)}
         if solvers:
-            children["solvers"] = Child(_solver_command(solvers), {"OMP_NUM_THREADS": "1"} | told)
+            children["solvers"] = Child(_solver_command(solvers), {"OMP_NUM_THREADS": "1"} | environment)
         if not no_worker:
             children["worker"] = Child(_worker_command(concurrency))
             with contextlib.suppress(kombu.exceptions.OperationalError):  # the broker is away: a worker's page says so

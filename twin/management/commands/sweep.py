@@ -48,8 +48,8 @@ class Command(BaseCommand):
                 layout=chosen, scenario=named_scenario(chosen, scenario), axes=axes, figure=figure, user=None
             )
         except ValidationError as refusal:
-            said = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in refusal.message_dict.items())
-            raise CommandError(said) from refusal
+            problems = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in refusal.message_dict.items())
+            raise CommandError(problems) from refusal
         except (CannotSimulate, ValueError) as refusal:
             raise CommandError(str(refusal)) from refusal
         try:
@@ -73,15 +73,15 @@ class Command(BaseCommand):
         if not (worker := health.workers()).ok:
             asked.sweep_cancel(sweep, user=None)
             raise CommandError(f"no worker is there: {worker.detail}. {worker.remedy} Or say --here.")
-        while not (told := asked.progress(sweep)).ended:
-            self._tell(told, sweep)
+        while not (progress := asked.progress(sweep)).ended:
+            self._tell(progress, sweep)
             time.sleep(POLL_S)
-        self._tell(told, sweep)
+        self._tell(progress, sweep)
 
-    def _tell(self, told: asked.Progress, sweep: Sweep) -> None:
+    def _tell(self, progress: asked.Progress, sweep: Sweep) -> None:
         if sys.stderr.isatty():
-            n_ended = sum(told.n.get(state, 0) for state in Job.ENDED)
-            self.stderr.write(f"\r{n_ended} of {sweep.n_points} points, {100 * told.done_frac:.0f} %", ending="")
+            n_ended = sum(progress.n.get(state, 0) for state in Job.ENDED)
+            self.stderr.write(f"\r{n_ended} of {sweep.n_points} points, {100 * progress.done_frac:.0f} %", ending="")
 
 
 def read_vary(text: str) -> dict[str, Any]:
