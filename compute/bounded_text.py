@@ -11,6 +11,13 @@ MOST_ROW_CHARS = 64 * 2**20  # of rows that are kept at once
 def bounded_lines(file: TextIO, *, most_lines: int | None = None) -> Iterator[str]:
     """Yield the lines of an open text file.
 
+    Parameters
+    ----------
+    file : text file
+        Open for reading, from where it stands.
+    most_lines : int, optional
+        Lines at most; any number where omitted.
+
     Raises
     ------
     ValueError

@@ -164,12 +164,21 @@ ATTENTION_BF16 = "attention-bf16"
 
 
 def with_checkpoint(model: ModelShape, name: str, precision: str) -> ModelShape:
-    """Return the model as a checkpoint stores it; blank or "default" is the usual one of the precision.
+    """Return the model with the weights that one of its checkpoints stores.
+
+    Parameters
+    ----------
+    model : ModelShape
+        Served model.
+    name : str
+        Of the checkpoint; blank or "default": the usual one of the precision.
+    precision : str
+        Weight precision that the checkpoint must be stored in.
 
     Raises
     ------
     ValueError
-        If nothing is known of the checkpoint in this precision; names what is.
+        If the checkpoint is not known in this precision; names those that are.
     """
     plain = name.lower().rsplit("/", 1)[-1].removeprefix("meta-")
     if plain in ("", "default"):

@@ -15,5 +15,5 @@ def blended_usd(read: float, written: float) -> float:
 
 
 def written_usd(blended: float, read: float) -> float:
-    """Return the price of a million output tokens that a blended price and that of input tokens leave [USD]."""
+    """Return the price of a million output tokens that a blended price and that of input tokens imply [USD]."""
     return ((BLENDED_INPUT + BLENDED_OUTPUT) * blended - BLENDED_INPUT * read) / BLENDED_OUTPUT

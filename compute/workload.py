@@ -21,7 +21,7 @@ N_PAUSES = 64  # equally likely values that stand for the law of pauses in a ses
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """What joins requests: a session sends the next one some pause after the last answer, its context in front."""
+    """What joins requests: a session sends the next one some pause after the last answer, its context at the front."""
 
     requests: float  # of one session, one after another
     pause_s: tuple[float, ...]  # equally likely ones between two requests, ascending
@@ -92,9 +92,18 @@ class Workload:
 
 @lru_cache(maxsize=256)
 def length_points(mean: float, variation: float, most: float) -> tuple[FloatArray, FloatArray]:
-    """Return lengths that stand for a log-normal law cut at `most`, and their probabilities; shape (n_points,).
+    """Return lengths that represent a log-normal law, and their probabilities; both of shape (n_points,).
 
     Each is the mean length of its bin, so that the law's mean is met where nothing is cut.
+
+    Parameters
+    ----------
+    mean : float
+        Mean length [tokens].
+    variation : float
+        Coefficient of variation [-].
+    most : float
+        Longest length; longer ones are cut to it [tokens].
     """
     if variation < 1e-3:
         return np.array([min(mean, most)]), np.ones(1)
@@ -182,9 +191,16 @@ def _sessions(entry: Mapping[str, Any]) -> Sessions | None:
 
 
 def lognormal_quantiles(median: float | None, upper: float | None, normal: float, n: int) -> list[float]:
-    """Return n equally likely values of the log-normal law with a median and an upper percentile; 0 without a median.
+    """Return n equally likely values of the log-normal law with a median and an upper percentile.
 
-    `normal` is the standard normal distribution's value at that percentile.
+    Parameters
+    ----------
+    median, upper : float or None
+        Median and upper percentile; all values are 0 without a median.
+    normal : float
+        The standard normal law's quantile at that percentile.
+    n : int
+        How many values.
     """
     if not median:
         return [0.0] * n

@@ -47,12 +47,18 @@ MOST_RELEASE_CHARACTERS = 128  # as many as a container image's tag has, which i
 
 
 def missing(name: str) -> str:
-    """Refuse a blank field that has no default."""
+    """Raise the ValueError for a blank field that has no default; it names the field."""
     raise ValueError(f"{name} is blank; give a value")
 
 
 def known_name(text: Mapping[str, str], column: str, known: Mapping[str, Any]) -> Any:
-    """Return the catalogue's entry of a name."""
+    """Return the catalogue's entry that a column names.
+
+    Raises
+    ------
+    ValueError
+        If the column is blank, or its name is not in `known`; lists what is.
+    """
     name = text.get(column, "")
     if not name:
         raise ValueError(f"{column} is blank; give one of the catalogue's")
@@ -64,7 +70,24 @@ def known_name(text: Mapping[str, str], column: str, known: Mapping[str, Any]) -
 def number(
     text: Mapping[str, str], column: str, *, least: float = -math.inf, above: float = -math.inf, whole: bool = False
 ) -> float:
-    """Return a number within its bounds."""
+    """Return the number in a column.
+
+    Parameters
+    ----------
+    text : mapping
+        A row's cells by column.
+    column : str
+        Which of them.
+    least, above : float
+        The number must be at least `least` and greater than `above`; never more than 1e12.
+    whole : bool
+        Whether it must be a whole number.
+
+    Raises
+    ------
+    ValueError
+        If the cell is blank, no number, or outside the bounds; names the column and what is allowed.
+    """
     written = text.get(column, "")
     if not written:
         raise ValueError(f"{column} is blank; give a number")
@@ -81,7 +104,13 @@ def number(
 
 
 def release_text(written: str) -> str:
-    """Return an engine's release as it was written, refusing one so long that it names none."""
+    """Return an engine's release as it was written.
+
+    Raises
+    ------
+    ValueError
+        If it is longer than `MOST_RELEASE_CHARACTERS`.
+    """
     if len(written) > MOST_RELEASE_CHARACTERS:
         raise ValueError(
             f"engine_version has {len(written):,} characters ({written[:20]!r} …); must be at most "
@@ -98,7 +127,13 @@ def count(text: Mapping[str, str], column: str) -> int | None:
 
 
 def choice(text: Mapping[str, str], column: str, allowed: Sequence[str], default: str) -> str:
-    """Return one of the allowed words, the default where blank."""
+    """Return the word in a column in lower case, `default` where it is blank.
+
+    Raises
+    ------
+    ValueError
+        If the word is not one of `allowed`; lists them.
+    """
     word = text.get(column, "").lower() or default
     if word not in allowed:
         raise ValueError(f"{column} is {word!r}; must be one of {', '.join(allowed)}")

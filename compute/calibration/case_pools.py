@@ -55,7 +55,7 @@ class Pool:
 
     @property
     def accelerators(self) -> int:
-        """Accelerators of all workers."""
+        """Accelerators of all workers together."""
         return self.workers * self.parallelism.accelerators
 
 
@@ -112,7 +112,19 @@ def aggregated_pool(text: Mapping[str, str], served: Served, *, experts_everywhe
 
 
 def separate_pools(text: Mapping[str, str], served: Served) -> tuple[Pool, Pool]:
-    """Return the prefill and the decode pool of a case; what is blank is chosen so that both keep up.
+    """Return the prefill and the decode pool of a case that reads prompts on accelerators of their own.
+
+    Parameters
+    ----------
+    text : mapping
+        The row's cells by column. What is blank is chosen so that both pools keep up with each other.
+    served : Served
+        What is served.
+
+    Returns
+    -------
+    tuple of Pool
+        Prefill pool and decode pool.
 
     Raises
     ------
@@ -267,10 +279,17 @@ def _seconds(served: Served, prefill: Parallelism, decode: Parallelism) -> tuple
 def smallest_parallelism(served: Served, n_accelerators: int | None) -> Parallelism:
     """Return the least tensor parallelism (a power of two) that holds the model and a fair cache.
 
+    Parameters
+    ----------
+    served : Served
+        What is served.
+    n_accelerators : int or None
+        Accelerators at most; None: those of one scale-up domain.
+
     Raises
     ------
     ValueError
-        If none up to `n_accelerators` (or the scale-up domain) does; says what the widest would need.
+        If no such parallelism holds it; says how much the widest would need.
     """
     widest = n_accelerators or max(8, min(served.accelerator.scaleup_domain_size, 64))
     reason = f"n_accelerators is {n_accelerators}; must be 1 or more"

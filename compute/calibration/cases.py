@@ -130,6 +130,13 @@ def parse_case(
     Blank parallelism is chosen: the smallest tensor parallelism that holds the model and one request, repeated over
     the accelerators named (all in one instance where their number is blank).
 
+    Parameters
+    ----------
+    row : mapping
+        Cells by column, as text; a missing column counts as blank.
+    accelerators, models : mapping
+        What the catalogue has, by id.
+
     Raises
     ------
     ValueError
@@ -251,10 +258,29 @@ def deployment_attributes(
     release: str = "",
     output_tokens: float | None = None,
 ) -> dict[str, str]:
-    """Return the groups of the fit that a deployment belongs to, as the calibrated client sees it.
+    """Return the groups of the fit that a deployment belongs to, for the client that the fit was calibrated with.
 
-    `engine` is a name that `engine_name` returns, `drafts` one of `SPECULATIVE`; a blank release is none in
-    particular. Without a mean length, answers are of none of the classes that the fit tells apart.
+    Parameters
+    ----------
+    accelerator, model, parallelism : Accelerator, ModelShape, Parallelism
+        What runs on what, and how it is spread.
+    weight_precision : str
+        Stored precision of the weights.
+    engine : str
+        A name that `engine_name` returns.
+    mode : str
+        One of `MODES`.
+    drafts : str
+        One of `SPECULATIVE`.
+    release : str
+        As the engine names it; blank for none in particular.
+    output_tokens : float, optional
+        Mean length of answers [tokens]. Without it answers belong to none of the classes of length.
+
+    Returns
+    -------
+    dict of str to str
+        Name of the group by level of the fit.
 
     Raises
     ------
@@ -300,7 +326,7 @@ def ranks_text(parallelism: Parallelism) -> str:
 
 
 def case_protocol(source: str, case_id: str) -> str:
-    """Return how a case was measured: each source has its own client, length draw and meaning of latency.
+    """Return how a case was measured: each source has its own client, draw of lengths and meaning of latency.
 
     Blank where no benchmark is named: a deployment of one's own, which is predicted as the calibrated client would see
     it, with lengths as they are given; "other" for a benchmark whose load generator no case calibrates.
@@ -350,7 +376,7 @@ def engine_name(text: str) -> str:
     Raises
     ------
     ValueError
-        If nobody knows the name.
+        If no engine of that name is known.
     """
     lowered = text.lower()
     for mark, name in ENGINES.items():

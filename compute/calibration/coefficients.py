@@ -268,7 +268,7 @@ class CoefficientSet:
         return values
 
     def group_of(self, level: str, case: Mapping[str, str]) -> str:
-        """Return the group of a case at a level, a measured release in place of one that was not."""
+        """Return the group of a case at a level of the fit; a measured release stands for one that was not measured."""
         group = group_text(level, case)
         stands = self.release_of(case, level) if LEVELS[level][-1] == "release" else ""
         return f"{group.rpartition('|')[0]}|{stands}" if stands else group

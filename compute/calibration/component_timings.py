@@ -76,7 +76,17 @@ def component_efficiencies(timings: ComponentTimings) -> Efficiencies:
 def timings_of(accelerator: str, memory_type: str) -> ComponentTimings | None:
     """Return the timings of an accelerator, or of the middle of those measured for another card with GDDR memory.
 
-    None where neither applies.
+    Parameters
+    ----------
+    accelerator : str
+        By catalogue id.
+    memory_type : str
+        As the catalogue has it, such as "GDDR7".
+
+    Returns
+    -------
+    ComponentTimings or None
+        None where no kernels of it or of its like were timed.
     """
     if accelerator in MEASURED:
         return MEASURED[accelerator]

@@ -145,7 +145,18 @@ def solve_cases(table: CaseTable, log_values: FloatArray) -> Solved:
 
 
 def solve_both_ways(table: CaseTable, log_values: FloatArray) -> tuple[Solved, Start]:
-    """Return what `solve_cases` does for warm engines, and what a start that compiles kernels makes of it."""
+    """Return what `solve_cases` does for warm engines, and what a start that compiles kernels does to it.
+
+    Parameters
+    ----------
+    table, log_values
+        As for `solve_cases`.
+
+    Returns
+    -------
+    Solved, Start
+        Arrays of shape (n_cases,).
+    """
     efficiencies, scheduling, rest = split_values(log_values, table.latent_layers)
     costs = with_drafts(table, step_costs(table.work, efficiencies), rest)
     memory = memory_fit(
@@ -204,7 +215,19 @@ def solve_both_ways(table: CaseTable, log_values: FloatArray) -> tuple[Solved, S
 def with_drafts(
     table: CaseTable, costs: StepCosts, rest: Mapping[str, FloatArray], rows: Sequence[int] | slice = slice(None)
 ) -> StepCosts:
-    """Return the costs of the cases `rows` with the drafts that they verify in a step."""
+    """Return step costs with the drafted tokens that are verified in each step.
+
+    Parameters
+    ----------
+    table : CaseTable
+        All cases: how many tokens are drafted, and how many are kept where that was measured.
+    costs : StepCosts
+        Of the cases `rows`.
+    rest : mapping
+        Of `split_values`, for the same cases: `acceptance` and `draft_cost`.
+    rows : sequence of int or slice
+        Cases that `costs` and `rest` are of; all by default.
+    """
     drafts = table.draft_tokens[rows]
     if not drafts.any():
         return costs

@@ -85,7 +85,15 @@ class CrossValidation:
 def read_evidence(
     rows: Sequence[Mapping[str, str]], accelerators: Mapping[str, Accelerator], models: Mapping[str, ModelShape]
 ) -> Evidence:
-    """Return the measured cases of rows in the columns of the measured serving cases; bad rows give a reason each."""
+    """Return the measured cases of rows, with a reason for each row that cannot be read.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        In the columns of the measured serving cases, as text.
+    accelerators, models : mapping
+        What the catalogue has, by id.
+    """
     cases, kept, values, rejected = [], [], [], []
     for i, row in enumerate(rows):
         try:
@@ -215,7 +223,17 @@ def _power_out_of_fold(
 
 
 def case_power_w(table: CaseTable, coefficients: PowerCoefficients, states: CaseStates) -> FloatArray:
-    """Return the mean power of one accelerator of each case [W]."""
+    """Return the mean power of one accelerator of each case [W], shape (n_cases,).
+
+    Parameters
+    ----------
+    table : CaseTable
+        Cases.
+    coefficients : PowerCoefficients
+        Of each case.
+    states : CaseStates
+        What each case's accelerators do over time.
+    """
     idle = np.array([c.accelerator.idle_w for c in table.cases])
     tdp = np.array([c.accelerator.tdp_w for c in table.cases])
     return idle + (tdp - idle) * states.power_share(coefficients)
@@ -234,7 +252,17 @@ def _errors(table: CaseTable, measured: Measured, predicted: FloatArray, watts: 
 
 
 def calibrate(evidence: Evidence, validation: CrossValidation, *, fitted_from: str) -> CoefficientSet:
-    """Return the coefficient set of all cases with bands and record."""
+    """Return the coefficient set of all cases, with its bands and the record of how it was fitted.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Measured cases; all of them are fitted to.
+    validation : CrossValidation
+        Errors of cases left out of the fit, from which the bands come.
+    fitted_from : str
+        Name of the data, for the record.
+    """
     table, measured = evidence.table, evidence.measured
     layout = fit_layout(table)
     unknowns = fit_unknowns(table, measured.logs(), layout, max_iterations=30)

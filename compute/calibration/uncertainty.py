@@ -72,7 +72,7 @@ def mode_class(case: Case, quantity: str = "") -> str:
 
 
 def run_kind(generation: str, model: str, is_apart: bool, has_drafts: bool) -> str:
-    """Return the kind of a run: which runs with which model were measured, the record of a fit lists by it."""
+    """Return the name of a kind of run in a fit's record: `generation|model|mode|drafts`."""
     mode = "disaggregated" if is_apart else "aggregated"
     return f"{generation}|{model}|{mode}|{'drafts' if has_drafts else 'no drafts'}"
 
@@ -338,8 +338,28 @@ def case_band(
 ) -> tuple[float, float]:
     """Return the logarithms of the band's ends over the prediction.
 
-    Never narrower than for what is less new. Where a case is new in several ways, or little is known of how it is run
-    (`novelty_shares`), their distances add in quadrature. `measured` is what ran, of the record of a fit.
+    The band is never narrower than one for a case that is less new. Where a case is new in several ways, or little is
+    known of how it is run (`novelty_shares`), the distances of the bands' ends add in quadrature.
+
+    Parameters
+    ----------
+    bands : mapping
+        Of a fitted set: by novelty, quantity and group.
+    quantity : str
+        One of `QUANTITIES`.
+    case : Case
+        What is predicted.
+    queued : bool
+        Whether its requests wait for memory.
+    kinds : sequence of str
+        In what the case is new, as `novelty` returns it.
+    measured : sequence of str
+        What was measured, as `measured_kinds` returns it.
+
+    Returns
+    -------
+    low, high : float
+        Natural logarithms.
     """
     path = group_path(case, queued, quantity)
 

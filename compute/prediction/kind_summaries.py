@@ -163,6 +163,7 @@ def _agreements(
 
 
 def _of(statistic: Any, values: FloatArray) -> float | None:
+    """Return a statistic of the finite values, rounded to 4 digits; None where there are none."""
     seen = values[np.isfinite(values)]
     return round(float(statistic(seen)), 4) if seen.size else None
 

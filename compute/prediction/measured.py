@@ -293,6 +293,15 @@ def beside_predictions(
 ) -> list[dict[str, Any]]:
     """Return each run beside its prediction: errors, whether the 80 % band holds, and which terms could be off.
 
+    Parameters
+    ----------
+    runs : sequence of MeasuredRun
+        As `measured_runs` reads them.
+    accelerators, models : mapping
+        What the catalogue has, by id.
+    coefficients : CoefficientSet
+        A fitted set.
+
     Returns
     -------
     list of dict
@@ -352,9 +361,24 @@ def step_terms(
     coefficients: CoefficientSet,
     ratio: float,
 ) -> list[dict[str, Any]]:
-    """Return what the predicted decode step of a case goes to, largest first, and what each would have to be.
+    """Return what the predicted decode step of a case consists of, the longest term first.
 
-    `ratio` is the measured gap between tokens over the predicted one.
+    Parameters
+    ----------
+    row : mapping
+        A serving case.
+    accelerators, models : mapping
+        What the catalogue has, by id.
+    coefficients : CoefficientSet
+        A fitted set.
+    ratio : float
+        The measured gap between tokens over the predicted one [-].
+
+    Returns
+    -------
+    list of dict
+        `term`, `share_frac` of the step, and `factor` by which the term alone would have to be slower for the ratio;
+        None where no factor of this term explains it.
     """
     case = parse_case(row, accelerators, models)
     table = case_table([case])

@@ -126,7 +126,17 @@ def predict_rows(
 def predict_cases(table: CaseTable, coefficients: CoefficientSet) -> Prediction:
     """Return predicted values of checked cases with 80 % bands.
 
-    TTFT of a case whose requests are all queued at once is not defined and comes back as NaN.
+    Parameters
+    ----------
+    table : CaseTable
+        Checked cases.
+    coefficients : CoefficientSet
+        A fitted set.
+
+    Returns
+    -------
+    Prediction
+        TTFT of a case whose requests are all queued at once is not defined: NaN.
     """
     log_values = coefficients.log_values([c.attributes for c in table.cases])
     solved = solve_cases(table, log_values)

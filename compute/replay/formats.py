@@ -141,7 +141,7 @@ class TraceSource:
 
 
 def open_text(path: Path) -> TextIO:
-    """Open a file for reading, compressed or not (told by its first bytes, not by its name)."""
+    """Open a file of text for reading, decompressed where its first bytes (not its name) say that it is compressed."""
     with path.open("rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
     if compressed:
@@ -151,6 +151,13 @@ def open_text(path: Path) -> TextIO:
 
 def trace_source(trace: "Path | TraceSource", reading: Reading = PLAIN) -> TraceSource:
     """Return a trace in the product's columns.
+
+    Parameters
+    ----------
+    trace : Path or TraceSource
+        A file, or what was opened already and is returned as it is.
+    reading : Reading
+        How the file is read where its format leaves that open.
 
     Raises
     ------
@@ -437,7 +444,7 @@ def _bench_source(path: Path, runs: list[Any]) -> TraceSource:
 
 
 def _sharegpt_source(path: Path, records: Any, reading: Reading) -> TraceSource:
-    """Return conversations as sessions: each question with all that was said before it."""
+    """Return conversations as sessions: each question is sent with everything before it in the conversation."""
     columns = ["session", "sub", "turn", "input_tokens", "output_tokens", "cached_tokens", "think_s"]
 
     def tokens(text: str) -> int:

@@ -58,7 +58,7 @@ def empty_prefix_cache(n_replicas: int, n_slots: int) -> PrefixCache:
 
 @compiled
 def home_position(key: int, table_size: int) -> np.int64:
-    """Return where a key would like to sit in the table."""
+    """Return the slot of the hash table that a key is put in if it is free."""
     mixed = np.uint64(key) * HASH_MULTIPLIER
     return np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(table_size - 1))
 

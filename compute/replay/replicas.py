@@ -56,7 +56,7 @@ class EngineTimes:
         return float(np.squeeze(self.scheduling.stall)) * self.decode_scale
 
     def frontend(self, costs: StepCosts) -> tuple[float, float]:
-        """Return a request's time outside the steps: fixed, and per uncached prompt token [s]."""
+        """Return a request's time outside the steps: fixed [s], and per uncached prompt token [s/token]."""
         if self.scheduling is None:
             return 0.0, 0.0
         stall = float(np.squeeze(self.scheduling.stall)) * self.decode_scale
@@ -77,7 +77,20 @@ def kv_token_capacity(
     claimed_frac: float = DEFAULT_MEMORY_FRAC,
     seats: int = 0,
 ) -> float:
-    """Return how many tokens of context one replica's memory holds beside what `seats` sequences keep of fixed size.
+    """Return how many tokens of context one replica's memory holds [tokens].
+
+    Parameters
+    ----------
+    accelerator, model, parallelism
+        As for `compute.steps.roofline.deployment_work`.
+    weight_precision, kv_precision : str
+        Stored precision of weights and KV cache.
+    token_budget : int
+        Most tokens in a step, which decides the workspace.
+    claimed_frac : float
+        Share of device memory that the engine claims [-].
+    seats : int
+        Sequences whose state of fixed size (linear attention) is kept beside the cache.
 
     Raises
     ------

@@ -15,7 +15,7 @@ N_PRIORITIES = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RequestBatch:
-    """Some consecutive requests of a stream. Arrays have shape (n_requests,) unless said otherwise.
+    """A stretch of consecutive requests of a stream. Arrays have shape (n_requests,) unless stated otherwise.
 
     Links between requests count rows of the whole stream, from 0. A request with predecessors ignores `arrival_s`.
 
@@ -74,10 +74,22 @@ def request_batch(
     reasons: dict[int, str] | None = None,
     first_row: int = 0,
 ) -> RequestBatch:
-    """Return a batch of requests that do not wait for each other; what is left out has its plain meaning.
+    """Return a batch of requests that do not wait for each other.
 
-    `ranges` are `range_count, first_block, last_block` of `RequestBatch`; request ids default to the row number,
-    counted from `first_row`.
+    Parameters
+    ----------
+    arrival_s, input_tokens, output_tokens : ndarray, shape (n_requests,)
+        Arrival [s] in rising order, and lengths [tokens].
+    request_id : list of str, optional
+        The number of the row by default, counted from `first_row`.
+    known_cached_tokens, priority : ndarray of int, shape (n_requests,), optional
+        As in `RequestBatch`; 0 by default.
+    ranges : tuple of ndarray, optional
+        `range_count, first_block, last_block` of `RequestBatch`; no ids by default.
+    reasons : dict of int to str, optional
+        Rows that cannot be replayed, and why.
+    first_row : int
+        Place of the first request in the stream.
     """
     n = len(arrival_s)
     none = np.full(n, NONE, dtype=np.int64)

@@ -72,7 +72,7 @@ def choose_replica(pool: PoolState, window: Window, who: int, router: int) -> in
 
 @compiled_part
 def push_pending(window: Window, at_s: float, who: int) -> None:
-    """Remember a release to come."""
+    """Add a request that will be released at a time to the heap of such."""
     i = window.n_pending[0]
     window.n_pending[0] += 1
     # Equal times leave in order of id, so that the result does not depend on how the trace was cut into chunks.
@@ -115,7 +115,7 @@ def pop_pending(window: Window) -> int:
 
 @compiled_part
 def predecessor_ended(window: Window, who: int, end_s: float) -> None:
-    """Tell a turn that one of those it waits for has ended; the last one sets its arrival."""
+    """Note in a turn that one of those it waits for has ended; the last one sets its arrival."""
     request = window.requests[who - window.base]
     request.n_predecessors -= 1
     request.arrival_s = end_s if np.isnan(request.arrival_s) else max(request.arrival_s, end_s)
@@ -126,7 +126,7 @@ def predecessor_ended(window: Window, who: int, end_s: float) -> None:
 
 @compiled_part
 def release_followers(window: Window, who: int, end_s: float) -> None:
-    """Tell the next turn of a session, and the sub-agents that this turn starts, that it has ended."""
+    """Note the end of a turn in the session's next turn and in those of the sub-agents that it starts."""
     request = window.requests[who - window.base]
     if request.successor != NONE:
         predecessor_ended(window, request.successor, end_s)
@@ -175,7 +175,7 @@ def assign(pool: PoolState, decode_pool: PoolState, window: Window, who: int, ro
 
 @compiled_part
 def first_ahead(window: Window, row: int) -> int:
-    """Return the first row from `row` on that still waits for the trace's clock."""
+    """Return the first row from `row` on that arrives by the trace's clock and has not been routed."""
     n_rows = window.base + window.requests.shape[0]
     while row < n_rows and window.requests[row - window.base].status != AHEAD:
         row += 1

@@ -186,7 +186,19 @@ def _sessions(trace: Path | TraceSource, limit: int | None) -> Iterator[list[_Tu
 def read_open_sessions(
     trace: Path | TraceSource, arrivals: ArrivalProcess, *, seed: int = 0, limit: int | None = None
 ) -> Iterator[RequestBatch]:
-    """Yield sessions, one a batch, that start by an arrival process; rows of a session must adjoin."""
+    """Yield sessions, one a batch, whose starts follow an arrival process.
+
+    Parameters
+    ----------
+    trace : Path or TraceSource
+        Of sessions; the rows of a session must adjoin.
+    arrivals : ArrivalProcess
+        Starts of sessions.
+    seed : int
+        Of the starts.
+    limit : int, optional
+        Sessions at most.
+    """
     following = arrivals.times(np.random.default_rng(seed))
     blocks = _Blocks()
     for turns in _sessions(trace, limit):
@@ -199,10 +211,19 @@ def read_open_sessions(
 def read_closed_sessions(
     trace: Path | TraceSource, concurrency: int, *, limit: int | None = None
 ) -> Iterator[RequestBatch]:
-    """Yield all sessions of a trace as one batch, of which `concurrency` run at a time: a closed network.
+    """Yield all sessions of a trace as one batch, of which a fixed number run at a time: a closed network.
 
     Each next session is put behind the one that ended first when the trace was taken, or, in a trace without times,
     that has least to do.
+
+    Parameters
+    ----------
+    trace : Path or TraceSource
+        Of sessions; the rows of a session must adjoin.
+    concurrency : int
+        Sessions that run at a time.
+    limit : int, optional
+        Sessions at most.
 
     Raises
     ------

@@ -286,7 +286,7 @@ def start_decoding(pool: PoolState, window: Window, r: int, who: int) -> None:
 
 @compiled_part
 def preempt_one(pool: PoolState, window: Window, r: int) -> None:
-    """Throw out the most recently admitted sequence of the lowest class; it waits at the front of its queue."""
+    """Preempt the most recently admitted sequence of the lowest class; it waits at the front of its queue."""
     replica = pool.replicas[r]
     victim, where = replica.prefilling, NONE
     for i in range(replica.n_decoding):
@@ -341,7 +341,7 @@ def pairs_in_chunk(history: int, n: int, window_tokens: int) -> float:
 
 @compiled_part
 def whole_prompt_s(pool: PoolState, n: int) -> float:
-    """Return how much a prompt's first `n` tokens lengthen the steps that carry them, in as few chunks as there can be.
+    """Return how much a prompt's first `n` tokens lengthen the steps that carry them, in as few chunks as possible [s].
 
     What is left of a prompt that another step's decoding tokens crowded out shares that step's reading of weights.
     """

@@ -49,10 +49,17 @@ class TraceSummary:
 def trace_summary(source: TraceSource, *, most_requests: int | None = None) -> TraceSummary:
     """Return what a trace asks for.
 
+    Parameters
+    ----------
+    source : TraceSource
+        An opened trace.
+    most_requests : int, optional
+        Requests to read at most; all where omitted.
+
     Raises
     ------
     ValueError
-        If it has no request that makes sense.
+        If no request of it can be read.
     """
     is_timed = not has_sessions(source.columns) and "arrival_s" in source.columns
     batches: Iterable[RequestBatch]

@@ -128,10 +128,25 @@ def synthetic_requests(
     cached_frac: float = 0.0,
     until_s: float = np.inf,
 ) -> Iterator[RequestBatch]:
-    """Yield batches of drawn requests: `n_requests`, or fewer if `until_s` comes first. One seed, one stream.
+    """Yield batches of drawn requests; the same seed gives the same stream.
 
     Input and output lengths are independent, as they nearly are in the public traces (correlation of logarithms 0.09 on
-    Azure's conversations, 0.00 on its code, 0.05 on Mooncake's). `cached_frac` of each prompt is cached already.
+    Azure's conversations, 0.00 on its code, 0.05 on Mooncake's).
+
+    Parameters
+    ----------
+    n_requests : int
+        Requests in all, or fewer if `until_s` comes first.
+    arrivals : ArrivalProcess
+        When they arrive.
+    input_tokens, output_tokens : LengthDistribution
+        Lengths of prompts and answers [tokens].
+    seed : int
+        Of all draws.
+    cached_frac : float
+        Share of each prompt that is in the prefix cache already [-].
+    until_s : float
+        End of arrivals [s].
     """
     if not 0 <= cached_frac <= 1:
         raise ValueError(f"cached_frac is {cached_frac}; must be between 0 and 1")
@@ -208,7 +223,7 @@ def parse_ranges(cells: Sequence[str], reasons: dict[int, str]) -> tuple[IntArra
 
 
 def _folded(block: int) -> int:
-    """Return an id of up to 64 bits as one that the replay holds; two meet only where they differ by a large prime."""
+    """Return an id of up to 64 bits as one that the replay holds; ids a multiple of a large prime apart collide."""
     if not 0 <= block < 2**64:
         raise ValueError("a block id has at most 64 bits")
     return block % LARGE_PRIME

@@ -97,7 +97,7 @@ class Instances:
 
 
 def within_context(workload: Workload, model: ModelShape) -> Workload:
-    """Return the requests of a workload that a model takes: none is longer than its context."""
+    """Return the workload with no request longer than the model's context."""
     return replace(
         workload,
         most_input_tokens=max(min(workload.most_input_tokens, float(model.max_context_tokens)), workload.input_tokens),
@@ -110,12 +110,19 @@ def within_context(workload: Workload, model: ModelShape) -> Workload:
 def candidate_parallelisms(
     accelerator: Accelerator, model: ModelShape, max_accelerators: int
 ) -> tuple[Parallelism, ...]:
-    """Return the ways to spread one instance over at most `max_accelerators`.
+    """Return the ways to spread one instance over accelerators.
 
     Tensor parallelism by powers of two inside the scale-up domain, and for mixtures of experts attention data-parallel
     with experts spread over all ranks, over the network too (wide expert parallelism). Pipelines only of more
     accelerators than tensor parallelism reaches: inside its reach they hold no more and take longer. What is possible
     on few accelerators is among what is possible on more.
+
+    Parameters
+    ----------
+    accelerator, model : Accelerator, ModelShape
+        What runs where.
+    max_accelerators : int
+        Accelerators of one instance at most.
     """
     domain = accelerator.scaleup_domain_size
     found = []
@@ -273,7 +280,7 @@ def _drafting(instances: Instances, model: ModelShape, draft_tokens: Sequence[in
 
 
 def version_note(coefficients: CoefficientSet, accelerator: Accelerator, engine: str, version: str) -> str:
-    """Return that no runs of a release were measured on such accelerators; blank where some were, or none is said.
+    """Return the note that no runs of a release were measured on such accelerators; blank where some were.
 
     Parameters
     ----------
@@ -284,7 +291,7 @@ def version_note(coefficients: CoefficientSet, accelerator: Accelerator, engine:
     engine : str
         As `engine_name` returns it.
     version : str
-        Release, as the engine or its image names it.
+        Release, as the engine or its image names it; there is no note without one.
     """
     if not version:
         return ""

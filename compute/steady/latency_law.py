@@ -30,7 +30,7 @@ class Wait:
         return Wait(share, mean_s, np.sqrt(np.maximum(square / np.maximum(mean_s, SHORTEST_S) ** 2 - 1.0, 1e-2)))
 
     def within(self, limit_s: FloatArray) -> FloatArray:
-        """Return the chance that no more than `limit_s` is waited, whose last axis may go beyond that of the wait."""
+        """Return the chance that the wait is at most `limit_s` [-]; `limit_s` may have one more axis, at the end."""
         sigma = np.sqrt(np.log1p(self.variation**2))[..., None]
         location = np.log(np.maximum(self.mean_s, SHORTEST_S))[..., None] - 0.5 * sigma**2
         beyond = self.share[..., None] * ndtr((location - np.log(np.maximum(limit_s, SHORTEST_S))) / sigma)

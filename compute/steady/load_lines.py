@@ -98,7 +98,7 @@ def fixed_s(prefill: Instances) -> FloatArray:
 
 
 def kept_when_busy(prefill: Instances, workload: Workload) -> FloatArray:
-    """Return what sessions keep in the memory of instances that prefill without a break, shape (n, 1) [-]."""
+    """Return the share of paused sessions' contexts kept by instances that prefill without a break [-], (n, 1)."""
     room = prefill.limit - 1.0 + prefill.tier
     if workload.sessions is None:
         return np.ones_like(room)

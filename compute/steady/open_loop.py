@@ -178,11 +178,11 @@ class _Instance:
         )
 
     def requests_per_s(self, in_service: FloatArray, state: SteadyState) -> FloatArray:
-        """Return the rate of a closed loop."""
+        """Return the rate at which a closed loop serves, shape as `in_service` [1/s]."""
         return in_service / (state.ttft_s + self.workload.gaps * state.itl_s * self.decode_scale)
 
     def kept_by(self, sessions: Sessions, contexts: FloatArray, in_service: FloatArray) -> FloatArray:
-        """Return what sessions keep in memory for so many contexts, with requests in service."""
+        """Return the share of contexts that sessions keep [-] where memory holds so many besides those in service."""
         return settled_kept_frac(
             sessions,
             contexts - in_service,
@@ -228,9 +228,18 @@ def open_arrivals(line: LoadLine, arrivals_per_s: FloatArray, workload: Workload
 def keeps_targets(
     line: LoadLine, arrivals_per_s: FloatArray, workload: Workload, targets: LatencyTargets
 ) -> NDArray[np.bool_]:
-    """Return whether 95 % of requests keep each target, for good; arguments and shape as of `open_arrivals`.
+    """Return whether 95 % of requests keep each target in the long run.
 
-    No rate beyond what is served is for good, however long its backlog takes to be felt.
+    No rate beyond what is served can be kept up, however long its backlog takes to be felt.
+
+    Parameters
+    ----------
+    line, arrivals_per_s, workload, targets
+        As for `open_arrivals`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, n_rates)
     """
     load = _load_at(line, arrivals_per_s, workload)
     return (load.within(targets) >= 0.95).all(axis=0) & (load.offered_per_s <= load.ceiling_per_s)

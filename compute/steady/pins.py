@@ -176,12 +176,17 @@ class Pin:
         return {name: value for name, value in found.items() if value}
 
     def stored(self, kv_precision: str, checkpoint: str) -> "Pin":
-        """Return the same with what is said of cache and checkpoint beside it, where it says nothing itself.
+        """Return the pin with the precision of the cache and the checkpoint that are given beside it.
+
+        Parameters
+        ----------
+        kv_precision, checkpoint : str
+            Blank: as the pin has them.
 
         Raises
         ------
         ValueError
-            If both say something and not the same.
+            If the pin and the argument name different ones.
         """
         said: dict[str, Any] = {}
         for name, beside, inside in (
@@ -194,7 +199,15 @@ class Pin:
         return replace(self, **said)
 
     def refusals(self, accelerator: Accelerator, model: ModelShape, workload: Workload, most: float) -> list[str]:
-        """Return why no engine runs a model so, or why it does not fit among `most` accelerators; empty if it does."""
+        """Return why no engine runs a model so, or why it does not fit; empty if it runs and fits.
+
+        Parameters
+        ----------
+        accelerator, model, workload : Accelerator, ModelShape, Workload
+            What serves what to whom.
+        most : float
+            Accelerators that there are.
+        """
         reasons: list[str] = []
         pools = (("decode_" if self.prefill else "", self.parallelism), ("prefill_", self.prefill))
         for prefix, parallelism in pools:

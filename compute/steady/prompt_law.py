@@ -38,7 +38,15 @@ class PromptTimes:
         return np.concatenate([self.found_s, self.found_s + fetch_s[..., None], self.lost_s], axis=-1)
 
     def weights(self, kept: FloatArray, fetched: FloatArray) -> FloatArray:
-        """Return how likely each of `kinds_s` is, where of the share `kept` a part is fetched; (n, m, kinds)."""
+        """Return the probability of each of `kinds_s`, shape (n, m, kinds).
+
+        Parameters
+        ----------
+        kept : ndarray, shape (n, m)
+            Share of prompts whose context is still cached [-].
+        fetched : ndarray
+            Part of those whose context comes from a slower tier of memory [-].
+        """
         return np.concatenate(
             [share[..., None] * self.weight for share in (kept - fetched, fetched, 1.0 - kept)], axis=-1
         )

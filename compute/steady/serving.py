@@ -159,8 +159,8 @@ class ServingCurve:
 def allowed_precisions(accelerator: Accelerator, model: ModelShape) -> tuple[str, ...]:
     """Return the weight precisions that an accelerator computes in and that the model is served in.
 
-    A precision wider than the released checkpoint only costs memory; one without arithmetic units saves memory alone
-    and is left to explicit choice, except for checkpoints that exist in no other form.
+    A precision wider than the released checkpoint only costs memory. One that the accelerator has no arithmetic for
+    saves memory alone: it is tried only where it is named, or where the checkpoint exists in no other form.
     """
     if model.native_precision == "int4":  # released so and requantised from it
         return ("int4", *(p for p in ("fp4",) if accelerator.compute_precision(p) == p))
@@ -358,7 +358,7 @@ def _chosen(
 def _close_note(
     best: Configuration, top: float, units: Sequence[tuple[Configuration, float]], coefficients: CoefficientSet
 ) -> str:
-    """Return that another kind of unit is almost taken, blank where none is.
+    """Return the note that another kind of unit serves nearly as much; blank where none does.
 
     Which kind serves is decided by a gain, so at some input the choice, and the rate with it, steps by that gain.
     """
@@ -384,7 +384,7 @@ def _close_note(
 
 
 def kind_note(unit: Configuration, record: Mapping[str, Any]) -> str:
-    """Return that no runs of a unit's kind were measured, blank where some were."""
+    """Return the note that no runs of a unit's kind were measured; blank where some were."""
     if _is_measured(unit, record, unit.model, unit.accelerator):
         return ""
     return f"no measured runs of this kind: {_kind_text(unit)}, {unit.model.name} on {unit.accelerator.name}"
@@ -643,10 +643,19 @@ def serving_curve(
 
 
 def prompt_time_frac(coefficients: CoefficientSet, configuration: Configuration, workload: Workload) -> float:
-    """Return the share of a unit's time that reading prompts takes when it is busy [-], in (0, 1).
+    """Return the share of a unit's busy time that reading prompts takes [-], in (0, 1).
 
-    Apart: the prefill pool's share of the accelerators. Together: the rate at which the unit serves whole requests over
-    that at which it would serve the same prompts for one token each.
+    Where prompts are read apart: the prefill pool's share of the accelerators. Otherwise: the rate at which the unit
+    serves whole requests over that at which it would serve the same prompts for one token each.
+
+    Parameters
+    ----------
+    coefficients : CoefficientSet
+        A fitted set.
+    configuration : Configuration
+        The unit.
+    workload : Workload
+        What it serves.
     """
     if configuration.is_disaggregated:
         return (

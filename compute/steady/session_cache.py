@@ -20,7 +20,7 @@ PASSES = 10  # of regula falsi between what is kept and the rate that follows fr
 def kept_frac(sessions: Sessions, room: FloatArray, requests_per_s: FloatArray) -> FloatArray:
     """Return the share of returning requests that find their session's context still cached [-].
 
-    Che's approximation: a context is given up when it has been left alone for a time T, the same for all, in which the
+    Che's approximation: a context is dropped when it has not been used for a time T, the same for all, in which the
     contexts left behind fill the room. With pauses Z that is requests_per_s · E[min(Z, T)] = room, and P(Z <= T) of
     the sessions come back in time. Between two of the equally likely pauses both sides are taken as straight lines.
 

@@ -67,12 +67,19 @@ class SteadyState:
 def prefill_time_s(
     costs: StepCosts, new_tokens: ArrayLike, cached_tokens: ArrayLike = 0.0, bunch: ArrayLike = 1.0
 ) -> FloatArray:
-    """Return the time to prefill one prompt, in chunks of the token budget [s].
-
-    `bunch` prompts that fit the budget together share a step; the time is then that of the step over their number.
+    """Return the time to prefill one prompt in chunks of the token budget [s], of the broadcast shape.
 
     With pipeline stages chunks follow each other through them, so a long prompt takes 1/stages of its time plus the
     filling of the pipe; one chunk takes all stages.
+
+    Parameters
+    ----------
+    costs : StepCosts
+        Of each deployment, shape (n,); the other arguments broadcast against it.
+    new_tokens, cached_tokens : array_like
+        Prompt tokens to compute, and those before them that the prefix cache holds [tokens].
+    bunch : array_like
+        Prompts that share a step where they fit its budget; the time is then the step's over their number.
     """
     if np.any(costs.prefill_clock_frac != 1.0):  # a power cap slows prompts first
         costs = clocked(costs, costs.prefill_clock_frac)

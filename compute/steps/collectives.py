@@ -16,6 +16,13 @@ def all_reduce_s_per_byte(ranks: int, link_bytes_per_s: float) -> float:
     """Return the wire time of a ring all-reduce per byte of message [s/byte].
 
     Each rank sends and receives 2 (n - 1) / n of the message, so that is what one direction of its link carries.
+
+    Parameters
+    ----------
+    ranks : int
+        Accelerators n of the group; 0 s for one.
+    link_bytes_per_s : float
+        Bandwidth of a rank's link in one direction [bytes/s].
     """
     return 2.0 * (ranks - 1) / ranks / link_bytes_per_s
 
@@ -25,6 +32,17 @@ def all_to_all_s_per_token(*, ranks: int, hidden_size: int, active_experts: int,
 
     A token is sent to the ranks that hold its experts: `ranks` are hit by `active_experts` uniform draws
     [ranks (1 - (1 - 1/ranks)^k)], of which (ranks - 1) / ranks are remote.
+
+    Parameters
+    ----------
+    ranks : int
+        Accelerators that hold experts.
+    hidden_size : int
+        Width of the activations [elements].
+    active_experts : int
+        Experts k that each token is routed to.
+    link_bytes_per_s : float
+        Bandwidth of a rank's link in one direction [bytes/s].
     """
     hit = ranks * (1.0 - (1.0 - 1.0 / ranks) ** active_experts)
     remote = hit * (ranks - 1) / ranks

@@ -56,7 +56,15 @@ def memory_fit(
 
 
 def workspace_bytes(hbm_bytes: ArrayLike, fitted_bytes: ArrayLike) -> FloatArray:
-    """Return what an engine keeps of a card beside weights and cache: as fitted, less on small cards [bytes]."""
+    """Return what an engine reserves per accelerator beside weights and cache [bytes]: as fitted, less on small cards.
+
+    Parameters
+    ----------
+    hbm_bytes : array_like
+        Memory of one accelerator [bytes].
+    fitted_bytes : array_like
+        The fitted reserve [bytes]; at most `MOST_WORKSPACE_FRAC` of the memory is taken.
+    """
     return np.minimum(fitted_bytes, MOST_WORKSPACE_FRAC * np.asarray(hbm_bytes, dtype=np.float64))
 
 
@@ -75,9 +83,21 @@ def admitted_requests(work: DeploymentWork, memory: MemoryFit, context_tokens: A
 
 
 def memory_reason(work: DeploymentWork, memory: MemoryFit, context_tokens: float, index: int = 0) -> str:
-    """Return why a request does not fit, or an empty text where one does.
+    """Return why a request does not fit, or an empty text where it fits.
 
-    The text names weights, accelerators and what is left, in decimal gigabytes.
+    Parameters
+    ----------
+    work, memory : DeploymentWork, MemoryFit
+        Of n deployments.
+    context_tokens : float
+        Context of the request [tokens].
+    index : int
+        Which of the deployments.
+
+    Returns
+    -------
+    str
+        Names weights, accelerators and what is left, in decimal gigabytes.
     """
     n, hbm_gb = int(memory.accelerators[index]), memory.hbm_bytes[index] / 1e9
     weights_gb, kv_gb = memory.weight_bytes[index] / 1e9, max(memory.kv_bytes[index], 0.0) / 1e9

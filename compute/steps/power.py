@@ -135,7 +135,7 @@ def engine_states(
 
 
 def _share(seconds: FloatArray, of_s: FloatArray) -> FloatArray:
-    """Return seconds of work over the time that it takes, at most 1, 0 where it takes none."""
+    """Return seconds of work over the time that it takes, at most 1; 0 where that time is 0."""
     return np.where(of_s > 0, np.minimum(seconds / np.where(of_s > 0, of_s, 1.0), 1.0), 0.0)
 
 
@@ -276,7 +276,16 @@ def clock_under_cap(
 ) -> FloatArray:
     """Return the highest clock at which static + dynamic · g(clock) stays under a cap [-].
 
-    The cubic 0.75 f³ + 0.25 f = y has one real root; `lowest_clock_frac` is held where even that draws more.
+    g is `clock_power_factor`: the cubic 0.75 f³ + 0.25 f = y has one real root.
+
+    Parameters
+    ----------
+    cap_w : array_like
+        Cap on one accelerator [W].
+    static_w, dynamic_w : array_like
+        Watts that do not follow the clock, and those that do at full clock [W].
+    lowest_clock_frac : float
+        Clock that is held where even that draws more than the cap [-].
     """
     y = np.clip((np.asarray(cap_w) - static_w) / np.maximum(dynamic_w, 1e-9), 0.0, 1.0)
     # depressed cubic f³ + p f = q with p = 1/3, q = y / 0.75; Cardano with one real root since p > 0

@@ -227,6 +227,17 @@ def deployment_work(
     kept whole on every tensor-parallel rank. A latent is multiplied by every head, so on parts with little arithmetic
     per byte reading it is bound by arithmetic: the larger of the two times counts.
 
+    Parameters
+    ----------
+    accelerator : Accelerator
+        What it runs on, for speeds of arithmetic, memory and links.
+    model : ModelShape
+        What is served.
+    parallelism : Parallelism
+        How the instance is spread.
+    weight_precision, kv_precision : str
+        Stored precision of weights and KV cache.
+
     Raises
     ------
     ValueError

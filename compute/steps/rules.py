@@ -118,6 +118,13 @@ def deployment_warnings(model: ModelShape, parallelism: Parallelism, weight_prec
 
     Engines refuse such a split or pad it at a cost, by version.
 
+    Parameters
+    ----------
+    model, parallelism : ModelShape, Parallelism
+        Of one instance.
+    weight_precision : str
+        Stored precision of the weights.
+
     References
     ----------
     .. [1] vLLM issues 17569 and 12256, SGLang issue 3345, QwenLM/Qwen3 issue 1485.

@@ -72,7 +72,15 @@ def draft_choices(mtp_layers: int) -> tuple[int, ...]:
 
 
 def generation_gap_s(costs: StepCosts, *, sequences: ArrayLike, context_tokens: ArrayLike) -> FloatArray:
-    """Return the mean gap between tokens of steps without prompts, drafts verified where `costs` has them [s]."""
+    """Return the mean gap between tokens of steps without prompts [s].
+
+    Parameters
+    ----------
+    costs : StepCosts
+        Of each deployment; with drafted tokens where they are verified in its steps.
+    sequences, context_tokens : array_like
+        Sequences in the step, and their mean context [tokens].
+    """
     if not np.any(costs.draft_tokens):
         return step_time_s(costs, decode_sequences=sequences, context_tokens=context_tokens)
     return speculative_itl_s(
