@@ -36,9 +36,13 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 
 @pytest.hookimpl(optionalhook=True)  # a bare pytest does without pytest-xdist
-def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes test: one more than cores, for many wait for browsers, brokers and databases."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many processes test: one more than cores, for many wait for browsers, brokers and databases.
+
+    Without those tests as many as cores, because each process takes seconds to start.
+    """
+    waits_for_nobody = "browser" in config.option.markexpr
+    return (os.cpu_count() or 1) + (0 if waits_for_nobody else 1)
 
 
 @pytest.hookimpl(trylast=True)

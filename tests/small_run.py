@@ -2,11 +2,13 @@
 
 import types
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
 from facility.models import Layout
-from tests.small_site import new_rack, product, small_layout
+from tests.small_site import described_layout, new_rack, product
+from tests.stored_rows import Tables, can_be_put_in, put_in, rows_made
 from twin.core.results.details import run_details
 from twin.core.text.json_rows import as_json
 from twin.models import Run, Scenario, ScenarioWorkload
@@ -32,7 +34,23 @@ DETAILS = {
 
 def small_scenario(slug: str = "small") -> tuple[Layout, Scenario]:
     """Return a layout with two racks and a scenario that serves one use case."""
-    layout = small_layout(slug)
+    if not can_be_put_in():
+        return described_scenario(slug)
+    put_in(_small_rows(slug))
+    layout = Layout.objects.select_related("site__weather", "site__region").get()
+    scenario = Scenario.objects.get()
+    scenario.site = layout.site
+    return layout, scenario
+
+
+@cache
+def _small_rows(slug: str) -> Tables:
+    return rows_made(lambda: described_scenario(slug))
+
+
+def described_scenario(slug: str) -> tuple[Layout, Scenario]:
+    """Describe what `small_scenario` returns, row by row."""
+    layout = described_layout(slug)
     for i in range(2):
         new_rack(layout, name=f"A-{i:02}", x_m=2.0 + 0.6 * i).save()
     scenario = Scenario.objects.create(site=layout.site, slug="assistants", name="Assistants")

@@ -2,11 +2,11 @@
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.urls import reverse
 
 from facility import services
 from facility.models import Cdu, Membership
+from tests.shipped import CATALOGUE, load_shipped
 from twin.core.rules.remedies import REMEDIES
 
 pytestmark = pytest.mark.compiled
@@ -15,7 +15,7 @@ FINDING = {"object_kind": "cdu", "rule": "coolant temperature"}
 
 @pytest.fixture
 def layout(asked):
-    call_command("load_catalogue", verbosity=0)
+    load_shipped(CATALOGUE)
     Cdu.objects.filter(layout=asked.layout).update(supply_degc=46)
     return asked.layout
 

@@ -1,11 +1,8 @@
 """Fixtures of the browser tests: a planner who is signed in, a site with two layouts, finished runs."""
 
-import io
-
 import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import expect
@@ -14,6 +11,7 @@ from facility import members
 from facility import services as facility_services
 from facility.models import Layout, Organisation, Rack
 from tests.browser.filled_run import finished
+from tests.shipped import CATALOGUE, load_shipped
 from tests.small_run import small_scenario
 from tests.small_site import new_rack, product
 from twin.comparisons import sharing
@@ -61,7 +59,7 @@ def patience():
 @pytest.fixture
 def solvable(planner, layout) -> Layout:
     """The layout with the catalogue it is solved from, and the solvers loaded before the browser counts seconds."""
-    call_command("load_catalogue", stdout=io.StringIO())
+    load_shipped(CATALOGUE)
     warm = Client()
     warm.force_login(planner)
     assert warm.get(reverse("layout-drill", args=[layout.site.slug, layout.slug])).status_code == 200

@@ -1,15 +1,14 @@
 """Colouring the plan: quantity, mode, the slider through the year, play, and the table that follows."""
 
-import io
 import re
 import sys
 
 import pytest
-from django.core.management import call_command
 from django.urls import reverse
 from playwright.sync_api import expect
 
 from facility.models import Cdu, Hall, Rack
+from tests.shipped import CATALOGUE, load_shipped
 from tests.small_site import new_rack
 from twin.core.text.numbers import quantity_text
 
@@ -24,7 +23,7 @@ pytestmark = [
 @pytest.fixture
 def address(live_server, layout) -> str:
     """Return the plan's address, with everything in the database that the solver needs."""
-    call_command("load_catalogue", stdout=io.StringIO())
+    load_shipped(CATALOGUE)
     return live_server.url + reverse("layout-detail", args=[layout.site.slug, layout.slug])
 
 

@@ -2,17 +2,16 @@
 
 import statistics
 import sys
-from io import StringIO
 
 import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from facility.models import AirUnit, Cdu, FloorFeature, Hall, Layout, Membership, Rack
+from tests.shipped import CATALOGUE, load_shipped
 from tests.small_site import new_rack
 
 pytestmark = [
@@ -415,7 +414,7 @@ def big(planner) -> Layout:
     """A hall of a thousand racks that really solves."""
     from twin.benchmarks.big_layout import big_layout
 
-    call_command("load_catalogue", verbosity=0, stdout=StringIO())
+    load_shipped(CATALOGUE)
     layout, _ = big_layout(1000, n_classes=4)
     hall, other = layout.halls.order_by("pk")
     hall.depth_m, hall.width_m = 100, 40

@@ -1,15 +1,14 @@
 """The guided start, solved through the forms: eight faults, then the year and a comparison to share."""
 
 import re
-from io import StringIO
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from django.core.management import call_command
 from django.urls import reverse
 from playwright.sync_api import expect
 
 from tests.full_run import full_run
+from tests.shipped import CATALOGUE, load_shipped
 from twin.onboarding import guide
 
 pytestmark = [
@@ -23,7 +22,7 @@ pytestmark = [
 @pytest.fixture
 def started(live_server, signed_in):
     """Return the page of the steps, just started from the list of sites."""
-    call_command("load_catalogue", stdout=StringIO())
+    load_shipped(CATALOGUE)
     page = signed_in
     page.goto(live_server.url)
     page.get_by_role("link", name="Guided start").first.click()

@@ -1,14 +1,13 @@
 """The halls in three dimensions: drawn, turned, recoloured; and the plan where WebGL is missing."""
 
-import io
 import sys
 
 import pytest
-from django.core.management import call_command
 from django.urls import reverse
 from playwright.sync_api import expect
 
 from facility.models import Hall, Rack
+from tests.shipped import CATALOGUE, load_shipped
 from tests.small_site import new_rack
 
 pytestmark = [
@@ -66,7 +65,7 @@ def test_the_hall_is_drawn_turned_and_recoloured(signed_in, address):
 
 
 def test_the_slider_and_play_colour_the_hall_by_the_hour(signed_in, address):
-    call_command("load_catalogue", stdout=io.StringIO())
+    load_shipped(CATALOGUE)
     page = signed_in
     page.goto(f"{address}?colour=power_w&hour=4720")
     expect(page.locator("[data-canvas][data-drawn]")).to_be_visible(**DRAWN)

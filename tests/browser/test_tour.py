@@ -1,11 +1,9 @@
 """The README's tour: sign in, open a site, draw, fail a CDU, run, read the results, compare, share a link."""
 
-from io import StringIO
-
 import pytest
-from django.core.management import call_command
 from playwright.sync_api import Page, expect
 
+from tests.shipped import CATALOGUE, load_shipped
 from twin.models import Run
 
 pytestmark = [
@@ -17,7 +15,7 @@ pytestmark = [
 
 
 def test_the_tour_from_sign_in_to_a_shared_comparison(live_server, page, scenario, celery_worker_thread):
-    call_command("load_catalogue", verbosity=0, stdout=StringIO())  # what a run reads beside the layout's own products
+    load_shipped(CATALOGUE)  # what a run reads beside the layout's own products
     page.goto(live_server.url)
     sign_in(page)
 

@@ -5,14 +5,17 @@ import io
 import pytest
 from django.core import serializers
 from django.core.management import call_command
+from django.db import transaction
+from django.utils import timezone
 
-from facility.models import Layout, Product, Rack, Site, Weather
+from facility.models import AuditEvent, Cdu, Layout, PowerFeed, Product, Rack, Site, Weather
+from tests import small_run
 from tests.shipped import CATALOGUE, SAMPLES, load_shipped
 from tests.small_site import product
-from twin.models import Scenario
+from twin.models import Scenario, ScenarioWorkload
 
 pytestmark = pytest.mark.django_db
-STAMPS = ("created_at", "updated_at")
+STAMPS = ("created_at", "updated_at", "at")
 
 
 def _described(model) -> list[dict]:
@@ -30,6 +33,7 @@ def test_a_catalogue_beside_a_product_is_that_of_the_command():
     assert found == [_described(model) for model in (Product, Weather)]
 
 
+@pytest.mark.slow
 def test_samples_are_those_of_the_command():
     load_shipped(CATALOGUE, SAMPLES)
     sizes = {model: model.objects.count() for model in (Site, Layout, Rack, Scenario)}
@@ -37,3 +41,19 @@ def test_samples_are_those_of_the_command():
     assert all(rack.product.kind == "systems" for rack in Rack.objects.exclude(product=None).select_related("product"))
     call_command("load_samples", replace=True, verbosity=0, stdout=io.StringIO())
     assert sizes == {model: model.objects.count() for model in sizes}
+
+
+def test_a_small_site_put_in_again_is_the_one_that_was_described():
+    small_run._small_rows.cache_clear()
+    small_run._small_rows("small")  # recorded anew, with the keys that the next rows get here
+    began = timezone.now()
+    kinds = (Product, Weather, Site, Layout, Rack, Cdu, PowerFeed, Scenario, ScenarioWorkload, AuditEvent)
+    with transaction.atomic():
+        layout, scenario = small_run.small_scenario()
+        assert (layout.site, scenario.site) == (Site.objects.get(), layout.site)
+        assert layout.updated_at == Layout.objects.get().updated_at >= began
+        put_in = [_described(model) for model in kinds]
+        transaction.set_rollback(True)
+    small_run.described_scenario("small")
+    assert all(put_in)
+    assert put_in == [_described(model) for model in kinds]

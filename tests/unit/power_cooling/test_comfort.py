@@ -68,6 +68,7 @@ def test_hotter_aisles_allow_less_work():
     assert aisle.within_exposure.tolist() == [True, True, False]
 
 
+@pytest.mark.compiled  # pythermalcomfort's own model: twelve seconds on a machine's first run
 def test_comfort_vote_is_the_standards_table():
     # ISO 7730:2005, table D.1: 22 °C, 60 %, 0.1 m/s, 1.2 met, 0.5 clo gives -0.75; 27 °C gives 0.77.
     vote, share, inside = comfort.predicted_mean_vote([22.0, 27.0], [22.0, 27.0], 0.1, 0.6, clothing_clo=0.5)

@@ -1,17 +1,15 @@
 """The layouts that speed is measured on are what they say."""
 
-import io
-
 import pytest
-from django.core.management import call_command
 
 from facility.models import Rack
+from tests.shipped import CATALOGUE, load_shipped
 from twin.benchmarks.big_layout import big_layout
 
 
 @pytest.fixture
 def catalogue(db):
-    call_command("load_catalogue", stdout=io.StringIO())
+    load_shipped(CATALOGUE)
 
 
 def kinds(layout) -> set[tuple]:

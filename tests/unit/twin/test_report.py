@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.urls import reverse
 from openpyxl import load_workbook
 
@@ -16,6 +15,7 @@ from facility import services as facility_services
 from facility.bill_of_materials import bill_of_materials
 from facility.models import Membership
 from tests.full_run import full_run
+from tests.shipped import CATALOGUE, load_shipped
 from tests.small_run import small_scenario
 from twin.benchmarks.big_layout import big_layout
 from twin.comparisons.verdict import runs_verdict
@@ -320,7 +320,7 @@ def test_a_comparison_is_reported_in_each_form(planner, run, name):
 
 @pytest.mark.compiled
 def test_a_thousand_racks_make_a_report_that_can_be_mailed(db, capsys):
-    call_command("load_catalogue", stdout=io.StringIO())
+    load_shipped(CATALOGUE)
     run = full_run(*big_layout(1000, n_classes=None))
     made = {}
     reported(run)  # the solver's first call may compile

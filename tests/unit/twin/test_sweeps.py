@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from facility.models import CoolingPlant, Layout, Product
+from tests.shipped import CATALOGUE, SAMPLES, load_shipped
 from tests.small_run import small_result, small_scenario
 from twin.core.solve import simulate
 from twin.exceptions import InvalidTransition
@@ -33,8 +34,8 @@ def bells(monkeypatch):
 
 
 @pytest.fixture
-def sterling(catalogue) -> Layout:
-    call_command("load_samples", verbosity=0)
+def sterling(db) -> Layout:
+    load_shipped(CATALOGUE, SAMPLES)
     return Layout.objects.select_related("site").get(site__slug="sterling", slug="gb200-nvl72")
 
 

@@ -110,6 +110,7 @@ def test_missing_files_and_odd_holdouts_are_refused(export):
         call_command("calibrate_server", str(export), "--columns", "watts=power")
 
 
+@pytest.mark.slow
 def test_a_server_that_hardly_works_later_is_scored_on_all_its_rows(export, tmp_path):
     lines = export.read_text().splitlines()
     kept = [lines[0], *(line for line in lines[1:601])]
