@@ -1,4 +1,4 @@
-"""Roots between two ends by false position, in the Illinois variant: for compiled solvers, who hold the bracket.
+"""Roots between two ends by false position, in the Illinois variant, for compiled solvers that hold the bracket.
 
     bracket = (low, f_low, high, f_high, NEITHER)
     for _ in range(most):

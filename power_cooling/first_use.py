@@ -24,13 +24,23 @@ def sources() -> list[Path]:
 def is_compiled() -> bool:
     """Return whether the coupled solver's machine code is on disk and not older than any of its sources.
 
-    Where the compiler's cache cannot be in the checkout, because that is read-only, the answer is yes: nobody knows.
+    Where the compiler cannot keep its cache in the checkout, because that is read-only, this cannot be known: True.
     """
     return is_cached(PACKAGE / "coupled", "kernel.solve_elements", sources())
 
 
 def is_cached(folder: Path, entry: str, sources: Iterable[Path]) -> bool:
-    """Return `is_compiled` of another entry: of the module and function `entry` in a folder."""
+    """Return whether machine code of an entry point is on disk and not older than any of its sources.
+
+    Parameters
+    ----------
+    folder : Path
+        That the entry point's module is in.
+    entry : str
+        Module and function, as the compiler's cache names them.
+    sources : iterable of Path
+        What the machine code is made from.
+    """
     elsewhere = os.environ.get("NUMBA_CACHE_DIR")
     if not elsewhere and not os.access(folder, os.W_OK):
         return True

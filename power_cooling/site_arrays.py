@@ -359,7 +359,7 @@ _NO_CURVE6 = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlantBank:
-    """Cooling plants, each one facility-water loop. Arrays (n_plants,) unless said.
+    """Cooling plants, each one facility-water loop. Arrays have shape (n_plants,) unless stated otherwise.
 
     Return water meets, in this order: dry or adiabatic coolers, then towers (through a plate exchanger when
     `economiser_ua_w_per_k` is above 0, else directly), then chillers. What the free part cannot do the chillers take.

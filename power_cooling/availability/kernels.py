@@ -1,4 +1,4 @@
-"""Loops over states and drawn years, compiled: states found by their codes, chains balanced, what happens next drawn.
+"""Loops over states and drawn years, compiled: states found by their codes, chains balanced, next events drawn.
 
 As array operations the same took three quarters of a second of every run, whatever its racks.
 """
@@ -16,7 +16,7 @@ BoolArray = NDArray[np.bool_]
 
 
 def hashed(codes: Codes) -> IntArray:
-    """Return a table that `row_of` finds codes in: rows at places told by the codes, -1 where there is none."""
+    """Return a hash table for `row_of`: rows at the places that their codes hash to, -1 where there is none."""
     places = np.full(4 << int(codes.size).bit_length(), -1, dtype=np.int64)
     _put(codes, places)
     return places
@@ -125,7 +125,7 @@ def balance(
 def mended_per_h(
     failed: IntArray, units: IntArray, group_crews: IntArray, repair_h: FloatArray, crews: int, rates: FloatArray
 ) -> None:
-    """Set the rate at which each group's failed units are mended, as `Subsystem.repairs_per_h`."""
+    """Set the rate at which each group's failed units are repaired [1/h], as `Subsystem.repairs_per_h`."""
     busy_in_all = 0
     for g in range(failed.size):
         busy = min(failed[g], group_crews[g] if group_crews[g] > 0 else units[g])

@@ -93,7 +93,19 @@ def k_of_n(
     crews: int | None = None,
     common_cause_frac: float = 0.0,
 ) -> GroupReliability:
-    """Return availability, frequency and duration of outages of a group that needs `needed` of `units`."""
+    """Return availability, frequency and duration of outages of a group that needs `needed` of its units.
+
+    Parameters
+    ----------
+    units, needed : int
+        Identical units, all running, and how many of them carry the load.
+    failure_rate_per_h, repair_rate_per_h : float
+        Of one unit [1/h].
+    crews : int, optional
+        Repairs at the same time; by default as many as units.
+    common_cause_frac : float
+        Beta factor [-].
+    """
     if not 1 <= needed <= units:
         raise ValueError(f"needed is {needed}; must be between 1 and units {units}")
     pmf = failed_units_pmf(units, failure_rate_per_h, repair_rate_per_h, crews, common_cause_frac)
@@ -120,7 +132,17 @@ def failed_units_after(
     common_cause_frac: float = 0.0,
     failed_at_start: int = 0,
 ) -> FloatArray:
-    """Return the probability of 0 … `units` failed units `time_h` after a known start, shape (units + 1,)."""
+    """Return the probability of 0 … `units` failed units some time after a known start, shape (units + 1,).
+
+    Parameters
+    ----------
+    time_h : float
+        Time since the start [h].
+    units, failure_rate_per_h, repair_rate_per_h, crews, common_cause_frac
+        As for `failed_units_pmf`.
+    failed_at_start : int
+        Failed units at the start.
+    """
     crews = units if crews is None else crews
     _check_group(units, failure_rate_per_h, repair_rate_per_h, crews, common_cause_frac)
     if time_h < 0 or not 0 <= failed_at_start <= units:
@@ -139,7 +161,15 @@ def failed_units_after(
 def unit_availability_frac(
     failure_rate_per_h: ArrayLike, repair_rate_per_h: ArrayLike, time_h: ArrayLike = np.inf
 ) -> FloatArray:
-    """Return the availability of single units `time_h` after all were new (by default in the long run)."""
+    """Return the availability of single units after all were new [-], of the broadcast shape.
+
+    Parameters
+    ----------
+    failure_rate_per_h, repair_rate_per_h : array_like
+        Of a unit [1/h].
+    time_h : array_like
+        Time since all were new [h]; infinite for the long run.
+    """
     failure, repair, time = (np.asarray(x, dtype=np.float64) for x in (failure_rate_per_h, repair_rate_per_h, time_h))
     total = failure + repair
     return (repair + failure * np.exp(-total * time)) / total

@@ -137,7 +137,7 @@ class Subsystem:
         object.__setattr__(self, "ride_through_s", np.broadcast_to(ride_s, (n,)).copy())
 
     def repairs_per_h(self, failed: IntArray) -> FloatArray:
-        """Return the rate at which each group's failed units are mended, (n_states, n_groups) of either [1/h]."""
+        """Return the rate at which each group's failed units are repaired [1/h], of the shape (n_states, n_groups)."""
         busy = np.minimum(failed, np.where(self.groups.crews > 0, self.groups.crews, self.groups.units))
         rate = busy / self.groups.repair_h
         if self.crews:

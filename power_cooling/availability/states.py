@@ -1,7 +1,7 @@
 """The joint states of a subsystem: which there are, how likely each is and what it leaves.
 
-A state is a row of numbers: failed units of each group, then for each calendar which of its groups has a unit out by
-plan (0 for none, else one more than its place on the calendar).
+A state is a row of numbers: failed units of each group, then for each calendar which of its groups has a unit in a
+planned outage (0 for none, else one more than its place on the calendar).
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class EirChillers:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CarnotChillers:
-    """Chillers known by one rated efficiency. Every array has shape (n_chillers,) unless said."""
+    """Chillers known by one rated efficiency. Every array has shape (n_chillers,) unless stated otherwise."""
 
     capacity_w: FloatArray
     carnot_frac: FloatArray  # of the Carnot COP between evaporating and condensing temperature
@@ -276,6 +276,15 @@ def carnot_frac_from_rating(
     evaporator_approach_k: ArrayLike = ASSUMED_EVAPORATOR_APPROACH_K,
 ) -> FloatArray:
     """Return the fraction of the Carnot COP [-] that a rated COP at full load means.
+
+    Parameters
+    ----------
+    cop : array_like
+        Rated coefficient of performance [-].
+    leaving_degc, condenser_degc : array_like
+        Chilled water leaving, and water or air entering the condenser, at the rating [°C].
+    condenser_approach_k, evaporator_approach_k : array_like
+        Condensing temperature above the entering medium, evaporating temperature below the leaving water [K].
 
     Raises
     ------

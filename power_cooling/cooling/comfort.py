@@ -239,6 +239,22 @@ def predicted_mean_vote(
 
     The vote is meant for offices and control rooms: above some 30 °C use heat strain instead; there the mask is false
     and the value is the formula's own.
+
+    Parameters
+    ----------
+    air_degc, radiant_degc : array_like
+        Air and mean radiant temperature [°C].
+    relative_air_m_per_s : array_like
+        Air speed against the body [m/s].
+    relative_humidity_frac : array_like
+        Relative humidity [-].
+    metabolic_met, clothing_clo : array_like
+        Metabolic rate [met] and clothing [clo].
+
+    Returns
+    -------
+    vote, dissatisfied_frac, in_range : ndarray
+        Of the broadcast shape.
     """
     from pythermalcomfort.models import pmv_ppd_iso  # compiles for many seconds on first import
 
@@ -316,7 +332,7 @@ def _heat_strain_model() -> Callable[..., Any]:
     """Return pythermalcomfort's own `phs`, loaded without its 40 other models and run by Python.
 
     Compiled it takes 12 s on a machine that has not run it, and half a second to load in each process afterwards; a
-    hall is one state, which Python solves in 20 ms. The module is a copy of ours: nobody else meets it uncompiled.
+    hall is one state, which Python solves in 20 ms. The module is a private copy: others get the compiled one.
     """
     path = Path(pythermalcomfort.__file__).parent / "models" / "phs.py"
     spec = importlib.util.spec_from_file_location("pythermalcomfort_phs", path)

@@ -143,6 +143,7 @@ def dry_cooler_supply_scalar(
 def dry_cooler_outlet_scalar(
     inlet_degc: float, fluid_w_per_k: float, air_degc: float, air_w_per_k: float, ua_w_per_k: float
 ) -> float:
+    """Temperature [°C] at which the fluid leaves an air-cooled coil that it enters at `inlet_degc`."""
     least = min(fluid_w_per_k, air_w_per_k)
     if least <= 0.0:
         return inlet_degc
@@ -169,7 +170,15 @@ def air_w_per_k(
     humidity_ratio: ArrayLike = 0.0,
     pressure_pa: ArrayLike = STANDARD_PRESSURE_PA,
 ) -> FloatArray:
-    """Return the heat-capacity rate [W/K] of an air volume flow [m³/s] at its own state."""
+    """Return the heat-capacity rate of an air flow [W/K].
+
+    Parameters
+    ----------
+    air_m3_per_s : array_like
+        Volume flow at the state below [m³/s].
+    dry_bulb_degc, humidity_ratio, pressure_pa : array_like
+        State of the air [°C], [kg/kg], [Pa].
+    """
     dry_air_kg_s = np.asarray(air_m3_per_s) / specific_volume_m3_per_kg(dry_bulb_degc, humidity_ratio, pressure_pa)
     return dry_air_kg_s * heat_capacity_j_per_kg_k(humidity_ratio)
 
@@ -302,10 +311,22 @@ def two_speed_outlet(
     low_fan_w: ArrayLike,
     high_fan_w: ArrayLike,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the mixed outlet [°C] and mean fan power [W] of a two-speed fan.
+    """Return the mixed outlet [°C] and the mean fan power [W] of a two-speed fan.
 
-    It cycles between off and low, or between low and high, linear in outlet temperature; EnergyPlus Engineering
-    Reference, two-speed fluid cooler.
+    It cycles between off and low, or between low and high, linear in outlet temperature [1]_.
+
+    Parameters
+    ----------
+    off_degc, low_degc, high_degc : array_like
+        Outlet with the fan off, at low and at high speed [°C].
+    setpoint_degc : array_like
+        Wanted outlet [°C].
+    low_fan_w, high_fan_w : array_like
+        Fan power at both speeds [W].
+
+    References
+    ----------
+    .. [1] EnergyPlus Engineering Reference, "Cooling Towers and Evaporative Fluid Coolers", two-speed fluid cooler.
     """
     off, low, high, setpoint = (np.asarray(a, dtype=float) for a in (off_degc, low_degc, high_degc, setpoint_degc))
     slow, slow_share = cycled_outlet(off, low, setpoint)

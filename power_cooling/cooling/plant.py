@@ -3,17 +3,16 @@
 Return water meets dry or adiabatic coolers, or towers (through a plate exchanger where there is one), then chillers.
 Three modes are weighed for each element and the feasible one of least power is taken: the outdoor device alone, the
 device at full speed with chillers taking the rest, chillers alone. Where none holds the set point the supply floats up
-to the temperature at which the plant, flat out, takes the heat.
+to the temperature at which the plant, at full output, takes the heat.
 
-Coolers and towers carry no more than their maker rates: of what their coils would pass beyond it nobody vouches. Where
-outdoor air is colder than at the rating the rating grows with the difference that drives it, up to a quarter: selection
-programs turn flows that far. With chillers behind them those take the rest; without, `coupled.load_shedding` holds the
-racks back.
+Coolers and towers carry no more than their makers rate them for: what their coils would pass beyond that, no maker
+guarantees. Where outdoor air is colder than at the rating, the rating grows with the difference that drives it, up to a
+quarter: selection programs turn flows that far. With chillers behind them those take the rest; without,
+`coupled.load_shedding` caps the racks.
 
 An hour takes its mode and its running units without memory. Controls wait seconds to minutes before they change
-(`chillers.controlled_economiser_modes` has their dead band and hold, for steps of that size), and where modes change
-places their powers are equal, so that a band around the change-over moves an hour's energy by less than the models
-know it.
+(`chillers.controlled_economiser_modes` has their dead band and hold, for steps of that size). Where modes change over
+their powers are equal, so that a dead band moves an hour's energy by less than the models' own uncertainty.
 """
 
 from dataclasses import dataclass
@@ -413,7 +412,7 @@ def _flat_out_short(
     air: AirState,
     supply: float,
 ) -> float:
-    """Heat [W] that the plant flat out leaves over at a supply temperature."""
+    """Heat [W] that the plant at full output cannot take at a supply temperature."""
     free = 0.0
     if has_free:
         rated = rated_outdoors_w(p, n_coolers, n_towers, air[0], air[1])
@@ -557,7 +556,7 @@ def solve_plants(plants: PlantBank, heat_w: ArrayLike, flow_kg_s: ArrayLike, wea
     Returns
     -------
     PlantState
-        The supply floats above its set point where the plant, flat out, cannot hold it.
+        The supply floats above its set point where the plant at full output cannot hold it.
 
     Raises
     ------

@@ -60,7 +60,17 @@ def islands(site: SiteArrays, feeds: SiteFeeds, node_load_w: FloatArray) -> Isla
 
 
 def part_of(site: SiteArrays, feeds: SiteFeeds, parted: Islands, island: int) -> tuple[SiteArrays, SiteFeeds]:
-    """Return one island as a site of its own, on the whole feed tree with only its own loads."""
+    """Return one island as a site of its own, on the whole feed tree with only its own loads.
+
+    Parameters
+    ----------
+    site, feeds : SiteArrays, SiteFeeds
+        The whole site.
+    parted : Islands
+        As `islands` returns it.
+    island : int
+        Which of them.
+    """
     rows = {name: np.flatnonzero(getattr(parted, name) == island) for name in ("racks", "groups", "halls", "plants")}
     renumbered = {
         f"{singular}_index": _places(rows[many], getattr(parted, many).size)
@@ -100,7 +110,17 @@ def part_of(site: SiteArrays, feeds: SiteFeeds, parted: Islands, island: int) ->
 
 
 def failures_in(failures: Failures, parted: Islands, island: int) -> Failures:
-    """Return the failures of one island's parts, for `part_of` of the same island."""
+    """Return the failures of one island's parts, for `part_of` of the same island.
+
+    Parameters
+    ----------
+    failures : Failures
+        Of the whole site.
+    parted : Islands
+        As `islands` returns it.
+    island : int
+        Which of them.
+    """
     of_bank = {"cdus": parted.groups, "halls": parted.halls, "plants": parted.plants}
     of_field = {f"{name}_running": of_bank[bank] for name, (bank, _) in UNITS_THAT_FAIL.items()}
     of_field["racks_powered"] = parted.racks

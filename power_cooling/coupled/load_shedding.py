@@ -1,17 +1,17 @@
-"""What goes when a site cannot cool or feed its racks: chips held back first, then racks off, until the rest fits.
+"""What a site that cannot cool or feed its racks does: cap accelerators first, then switch racks off, until all fits.
 
 A rack over a limit that its coolant or air at the set point could not cure goes off alone. Else the CDU group, hall
 or feed behind it is too small and is lowered to a level. So is a CDU group, hall or plant whose running units carry
-more than their maker rates, although the law of an exchanger or coil would pass it at a larger difference: nobody
-vouches for that. Plants are held to their pumps' flow at the rise that they are designed for, to the rating of coolers
-and towers, and to chillers that hold the set point: what they leave over would float the water up. From 1 down to
+more than they are rated for, although the law of an exchanger or coil would pass it at a larger difference: no maker
+guarantees that. Plants are held to their pumps' flow at the rise that they are designed for, to the rating of coolers
+and towers, and to chillers that hold the set point: what they cannot take would let the water float up. From 1 down to
 1/2 the accelerators it serves are capped at a falling share of what they want (never below their lowest clock); from
 1/2 down to 0 a growing share of its racks, by rated power and hottest first, is off as well. Halving the range finds
-the highest level on a fixed grid at which nothing is over its limit. Held-back chips stay at the lowest clock while
-racks are off, as protection leaves them: so a smaller plant never serves more with the same racks. It is what
-protection does, not the best there is: where racks that share a too small hall or plant lose their own CDUs, those
-left may run faster than all did together. Who asks for the capacity of failure states lets operators switch those off
-as well (`capacity_functions.best_switching`).
+the highest level on a fixed grid at which nothing is over its limit. Capped chips stay at the lowest clock while racks
+are off, as protection leaves them: so a smaller plant never serves more with the same racks. This is what protection
+does, not the best that is possible: where racks that share a too small hall or plant lose their own CDUs, the racks
+that are left may run faster than all did together. The capacity of failure states lets operators switch those off as
+well (`capacity_functions.best_switching`).
 """
 
 import numpy as np
@@ -77,7 +77,7 @@ def over_limit(rows: Rows, work: Work) -> float:
 
 @compiled_part
 def within_limits(e: int, rows: Rows, elements: Elements, feeds: Feeds, work: Work) -> bool:
-    """Whether nothing was lowered and nothing is over a limit: the common case, told quickly."""
+    """Whether nothing was lowered and nothing is over a limit: the common case, found quickly."""
     for d in range(work.levels.shape[1]):
         if work.levels[UNSAFE, d] < UNBOUNDED:
             return False
@@ -121,7 +121,7 @@ def _overloaded(load_w: float, rating_w: float) -> bool:
 
 @compiled_part
 def trip_alone(rows: Rows, work: Work) -> bool:
-    """Switch off, hottest half first, what is over its limits and would be at its set points; whether anything was."""
+    """Switch off, hottest half first, racks over limits that set points would not cure; return whether any was."""
     racks, off, scratch = rows.racks, work.off, work.racks
     worst = 0.0
     for i in range(racks.shape[0]):

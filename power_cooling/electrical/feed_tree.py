@@ -282,7 +282,22 @@ def rack_links(
     share_frac: ArrayLike | None = None,
     standby_share_frac: ArrayLike = 0.0,
 ) -> RackLinks:
-    """Return rack connections from names; without shares each rack draws equally from its feeds.
+    """Return the connections of racks to feeds, from names.
+
+    Parameters
+    ----------
+    tree : FeedTree
+        The feeds.
+    rack_index : array_like of int, shape (n_links,)
+        Rack of each connection.
+    node_names : sequence of str
+        Feed of each connection.
+    n_racks : int
+        Racks in all.
+    share_frac : array_like, shape (n_links,), optional
+        Share of the rack's power that the connection carries [-]; equal shares by default.
+    standby_share_frac : array_like
+        Share that it carries once the rack's other feeds are dead [-].
 
     Raises
     ------

@@ -51,7 +51,21 @@ def line(
     susceptance_s: float = 0.0,
     rated_a: float = np.inf,
 ) -> Branch:
-    """Return a cable or busway section; impedance and capacitive susceptance of one phase over its whole length."""
+    """Return a cable or busway section.
+
+    Parameters
+    ----------
+    bus, fed_by : str
+        The bus that it feeds, and the one that it starts from.
+    nominal_v : float
+        Between phases [V].
+    resistance_ohm, reactance_ohm : float
+        Of one phase over the whole length [ohm].
+    susceptance_s : float
+        Capacitive, of one phase over the whole length [S].
+    rated_a : float
+        Rated current [A].
+    """
     if nominal_v <= 0 or resistance_ohm < 0 or susceptance_s < 0 or rated_a <= 0:
         raise ValueError(
             f"line to {bus!r}: nominal_v {nominal_v:g}, resistance_ohm {resistance_ohm:g}, rated_a {rated_a:g}"
@@ -139,7 +153,20 @@ def double_conversion_ups(
 ) -> Branch:
     """Return a UPS that holds its output voltage and draws its input at its own power factor.
 
-    `loss_frac` is (a, b, c) of ``rating·(a + b·x + c·x²)``, x the output over the rating.
+    Parameters
+    ----------
+    bus, fed_by : str
+        The bus that it feeds, and the one that feeds it.
+    nominal_v : float
+        Between phases [V].
+    rating_w : float
+        Rated output [W].
+    loss_frac : tuple of float
+        a, b, c of ``rating·(a + b·x + c·x²)``, x the output over the rating.
+    input_power_factor : float
+        Of what it draws [-].
+    output_pu : float
+        Voltage that it holds, over nominal [-].
     """
     if rating_w <= 0 or nominal_v <= 0 or output_pu <= 0 or min(loss_frac) < 0:
         raise ValueError(f"UPS to {bus!r}: rating, voltages must be greater than 0 and loss terms at least 0")
@@ -226,6 +253,17 @@ def radial_network(
     source: str, nominal_v: float, branches: Sequence[Branch], *, source_pu: complex = 1.0
 ) -> RadialNetwork:
     """Return the network fed from one source bus.
+
+    Parameters
+    ----------
+    source : str
+        Name of the source bus.
+    nominal_v : float
+        Of the source bus, between phases [V].
+    branches : sequence of Branch
+        In any order.
+    source_pu : complex
+        Voltage of the source over nominal [-].
 
     Raises
     ------

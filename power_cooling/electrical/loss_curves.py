@@ -113,7 +113,15 @@ def _non_negative_terms(powers: list[int], load: FloatArray, loss: FloatArray) -
 
 
 def transformer_curve(rating_w: float, no_load_loss_w: float, load_loss_full_w: float) -> LossCurve:
-    """Return the loss curve of a transformer from its no-load loss and its load loss at rating [W]."""
+    """Return the loss curve of a transformer.
+
+    Parameters
+    ----------
+    rating_w : float
+        Rated power [W].
+    no_load_loss_w, load_loss_full_w : float
+        Iron loss, and load loss at rating [W].
+    """
     if rating_w <= 0:
         raise ValueError(f"rating_w is {rating_w:g} W; must be greater than 0")
     if no_load_loss_w < 0 or load_loss_full_w < 0:

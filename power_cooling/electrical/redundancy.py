@@ -8,9 +8,9 @@ How to call it (stable)::
 
 Racks draw their shares from all live feeds at once. Where a node would exceed its limit the racks behind it are capped,
 fairly: all rise together until the first limit, those behind it stay, the others rise on. A node that losses and other
-loads alone put over its limit cannot be helped by capping: it is opened, what it feeds turns to its standby feeds or
-goes dark. A failure state may also be operated by switching off one more feed where that serves more (`operated_as`),
-so that a further failure never raises capacity.
+loads alone put over its limit cannot be helped by capping: it is opened, and what it feeds turns to its standby feeds
+or loses power. A failure state may also be operated by switching off one more feed where that serves more
+(`operated_as`), so that a further failure never raises capacity.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class FailureStates:
     second: IntArray  # (n_states,), -1 for none; equal to first where two units of one node are out
 
     def label(self, tree: FeedTree, state: int) -> str:
-        """Return the names of what is out, for people."""
+        """Return the names of what is out of service, as pages show them."""
         failed = [tree.names[i] for i in (self.first[state], self.second[state]) if i >= 0]
         return " + ".join(failed) if failed else "intact"
 

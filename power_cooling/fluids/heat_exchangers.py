@@ -253,6 +253,17 @@ def ua_from_rating(
 ) -> FloatArray:
     """Return the conductance [W/K] that a data sheet's rating point implies.
 
+    Parameters
+    ----------
+    heat_w : array_like
+        Rated duty [W].
+    hot_w_per_k, cold_w_per_k : array_like
+        Heat-capacity rates at rating [W/K].
+    hot_inlet_degc, cold_inlet_degc : array_like
+        Inlet temperatures at rating [°C].
+    flow : str
+        As for `effectiveness`.
+
     Raises
     ------
     ValueError

@@ -194,7 +194,16 @@ def friction_factor(reynolds: ArrayLike, roughness_ratio: ArrayLike = 0.0) -> Fl
 def pressure_drop_pa(
     pipes: PipeRuns, flow_kg_s: ArrayLike, density_kg_m3: ArrayLike, viscosity_pa_s: ArrayLike
 ) -> FloatArray:
-    """Return the pressure drop [Pa] of pipe runs, (f L / D + ΣK) ρ v² / 2 with the sign of the flow.
+    """Return the pressure drop of pipe runs [Pa], (f L / D + ΣK) ρ v² / 2 with the sign of the flow.
+
+    Parameters
+    ----------
+    pipes : PipeRuns
+        Pipes; the other arguments broadcast against their fields.
+    flow_kg_s : array_like
+        Mass flow [kg/s].
+    density_kg_m3, viscosity_pa_s : array_like
+        Of the fluid [kg/m³], [Pa s].
 
     Raises
     ------

@@ -126,13 +126,15 @@ def junction_scalar(
     known_x: float,
     known: float,
 ) -> tuple[float, float, float, int, int, float, float]:
-    """Solve T = t_in + r P(T): temperature [°C], power [W], dP/dT [W/K], acting limit, status; and the last exponent
-    of leakage with its exponential, which the next solve takes as `known_x` and `known`.
+    """Solve T = t_in + r P(T) for the junction temperature T of one accelerator.
 
     Newton inside a bracket, bisection where it leaves it, to 1e-11 K. Where r dP/dT could reach 1 below the search
     limit the lowest root is found by marching up from the coolant, or the highest by marching down where `hottest`
     says that the chip has already run away. Without a root the search limit is returned, with no slope. `top_growth` is
     `search_growth_scalar` of the chip.
+
+    Returns temperature [°C], power [W], dP/dT [W/K], acting limit, status; and the last exponent of leakage with its
+    exponential, which the next solve takes as `known_x` and `known`.
     """
     top = max(trip, t_in) + _SEARCH_ABOVE_TRIP_K
     low = t_in

@@ -15,5 +15,15 @@ def continuous_rating_w(facts: Mapping[str, Any]) -> float | None:
 
 
 def nameplate_w(facts: Mapping[str, Any], n_systems: float, other_power_w: float) -> float:
-    """Return the nameplate power of a rack of `n_systems` of one product and other power beside them [W]."""
+    """Return the nameplate power of a rack [W].
+
+    Parameters
+    ----------
+    facts : mapping
+        Of the product that its systems are of.
+    n_systems : float
+        Systems in the rack.
+    other_power_w : float
+        Power of what else is in it [W].
+    """
     return float(facts.get("max_power_w") or 0.0) * n_systems + other_power_w

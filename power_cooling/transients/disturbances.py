@@ -141,7 +141,21 @@ def pump_loss(
     restored_at_s: float = math.inf,
     coast_s: float = ASSUMED_PUMP_COAST_S,
 ) -> tuple[Disturbance, ...]:
-    """Return the loss of rack-coolant pumps of some CDUs; `remaining_frac` is the flow that redundant pumps keep."""
+    """Return the loss of rack-coolant pumps.
+
+    Parameters
+    ----------
+    at_s : float
+        When they are lost [s].
+    units : tuple of int, optional
+        CDUs that lose their pumps; all by default.
+    remaining_frac : float
+        Share of the flow that redundant pumps keep [-].
+    restored_at_s : float
+        When they run again [s]; never by default.
+    coast_s : float
+        Time constant of the flow as they slow down [s].
+    """
     return (Disturbance("rack_flow", at_s, remaining_frac, coast_s, restored_at_s, coast_s, units),)
 
 
@@ -163,7 +177,15 @@ def cdu_loss(
 def facility_pump_loss(
     at_s: float, *, remaining_frac: float = 0.0, restored_at_s: float = math.inf
 ) -> tuple[Disturbance, ...]:
-    """Return the loss of facility-water pumps."""
+    """Return the loss of facility-water pumps.
+
+    Parameters
+    ----------
+    at_s, restored_at_s : float
+        When they are lost, and run again [s].
+    remaining_frac : float
+        Share of the flow that redundant pumps keep [-].
+    """
     coast = ASSUMED_FACILITY_COAST_S
     return (Disturbance("facility_flow", at_s, remaining_frac, coast, restored_at_s, coast),)
 
@@ -175,7 +197,17 @@ def plant_loss(
     restored_at_s: float = math.inf,
     ramp_s: float = ASSUMED_CHILLER_RAMP_S,
 ) -> tuple[Disturbance, ...]:
-    """Return the loss of chillers or towers; `remaining_frac` is the share of the plant that is left."""
+    """Return the loss of chillers or towers.
+
+    Parameters
+    ----------
+    at_s, restored_at_s : float
+        When they are lost, and start again [s].
+    remaining_frac : float
+        Share of the plant's cooling that is left [-].
+    ramp_s : float
+        From the restart to full cooling [s].
+    """
     return (Disturbance("plant", at_s, remaining_frac, 0.0, restored_at_s, ramp_s),)
 
 

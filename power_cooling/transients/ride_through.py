@@ -169,6 +169,17 @@ def network_time_to_reach_s(
 
     The first crossing is bracketed on a grid that is fine beside the network's fastest time, then bisected on the
     exact solution.
+
+    Parameters
+    ----------
+    matrix_per_s, source_k_per_s, start_degc
+        As for `network_temperatures_degc`, of one network.
+    node : int
+        Which mass.
+    limit_degc : float
+        Limit [°C].
+    horizon_s : float
+        How long it is followed [s].
     """
     a = np.asarray(matrix_per_s, dtype=float)
     source, start = np.asarray(source_k_per_s, dtype=float), np.asarray(start_degc, dtype=float)
