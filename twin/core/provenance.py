@@ -1,8 +1,8 @@
 """Which solver made a result: a readable version that people raise, and a digest that follows the code.
 
 The digest is taken over the syntax trees of what computes, without comments, docstrings, formatting and file names, and
-over the coefficients that ship with it. So a rewritten sentence, a moved module or an unused line of white space keeps
-it, and a changed constant, formula or coefficient does not.
+over the coefficients that ship with it. So a rewritten sentence, a moved module or an unused line of white space leaves
+it as it is, and a changed constant, formula or coefficient does not.
 """
 
 import ast

@@ -274,7 +274,17 @@ def _in_lines(name: str) -> str:
 
 
 def waterfall(fall: Waterfall, start: str, end: str, n_steps: int = geometry.N_STEPS) -> dict[str, Any]:
-    """Return the waterfall from one run's figure to another's, downwards; an axis that does not start at 0 says so."""
+    """Return the waterfall from one run's figure to another's, downwards; an axis that does not start at 0 says so.
+
+    Parameters
+    ----------
+    fall : Waterfall
+        The steps between the figures.
+    start, end : str
+        Names of the two runs.
+    n_steps : int
+        Steps that are shown; the rest is one more.
+    """
     found = geometry.waterfall(fall, start, end, n_steps)
     names = [bar.name for bar in found.bars]
     factor, unit = display_scale(np.array([fall.start, fall.end]), fall.unit)

@@ -127,7 +127,7 @@ def solver_of_run(run: ComparedRun) -> Solver:
 
 
 def model_note(versions: Sequence[str], labels: Sequence[str]) -> str:
-    """Return what to think of runs that different versions of the model solved; empty where one solved all."""
+    """Return the caution about runs that different versions of the model solved; empty where one solved all."""
     if len(set(versions)) < 2:
         return ""
     which = ", ".join(f"{label}: {version}" for label, version in zip(labels, versions, strict=True))
@@ -153,7 +153,15 @@ def falls_between(start: ComparedRun, end: ComparedRun) -> list[tuple[str, Water
 
 
 def waterfall(start: Mapping[str, float], end: Mapping[str, float], unit: str) -> Waterfall:
-    """Return the steps from one set of parts to another, largest change first."""
+    """Return the steps from one set of parts to another, largest change first.
+
+    Parameters
+    ----------
+    start, end : mapping
+        What each part contributes to the figure of either run.
+    unit : str
+        Of the figure.
+    """
     names = list(dict.fromkeys([*start, *end]))
     changes = sorted(((end.get(n, 0.0) - start.get(n, 0.0), n) for n in names), key=lambda c: -abs(c[0]))
     total = sum(start.values())

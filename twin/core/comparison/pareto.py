@@ -1,4 +1,4 @@
-"""Which runs nobody beats: as many tokens for less is better, more tokens for as much is better."""
+"""Which runs no other run beats: the same tokens for less, or more tokens for the same price, is better."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -82,7 +82,7 @@ class Difference:
 
     @property
     def said(self) -> tuple[str, ...]:
-        """What is different, as words."""
+        """The differences, each in words."""
         words = []
         if self.state in (ONLY_A, ONLY_B):
             properties = self.thing.properties
@@ -316,7 +316,7 @@ CDU_SAID = frozenset(
 
 
 def _others(row: "DataclassInstance", shown: frozenset[str]) -> dict[str, str]:
-    """Return the other fields of a row by their names in words: what was described later shows without more ado."""
+    """Return the other fields of a row by their names in words, so that fields described later show by themselves."""
     return {
         field_words(name): fact_text(getattr(row, name), field_unit(name))
         for name in column_names(type(row))

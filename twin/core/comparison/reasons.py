@@ -22,7 +22,15 @@ NOTABLE = 0.02  # of a factor's logarithm: less does not explain a difference
 
 
 def reason(figure: str, winner: ComparedRun, other: ComparedRun) -> str:
-    """Return why `winner` is better than `other` on a figure; empty where the runs stored no cause."""
+    """Return why one run is better than another on a figure; empty where the runs stored no cause.
+
+    Parameters
+    ----------
+    figure : str
+        Name of the figure of merit.
+    winner, other : ComparedRun
+        The better run, and the one that it is compared with.
+    """
     find = REASONS.get(figure)
     return find(winner, other) if find else ""
 

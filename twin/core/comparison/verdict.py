@@ -98,7 +98,13 @@ def verdict(candidates: Sequence[Candidate], basis: str = CAPACITY_SHARE, by: st
 
 
 def check_asked(compared: Sequence[Any], basis: str, by: str) -> None:
-    """Raise ValueError if fewer than two are compared, or basis or figure are unknown."""
+    """Check what a comparison asks for.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two are compared, or the basis or the figure `by` which they are ranked is unknown.
+    """
     if basis not in BASES:
         raise ValueError(f"basis is {basis!r}; must be one of {', '.join(BASES)}")
     if len(compared) < 2:
@@ -117,7 +123,16 @@ def verdict_of(
 ) -> dict[str, Any]:
     """Return the verdict over layouts that are solved already.
 
-    What would change it takes solving them anew (`with_flips`), or is read off their `tornados`, by name of a solution.
+    Parameters
+    ----------
+    solutions : sequence of Solution
+        At least two.
+    basis, by : str
+        As for `verdict`.
+    with_flips : bool
+        Whether to look for what would change the verdict by solving the first two anew.
+    tornados : mapping, optional
+        Rows of `sensitivity` by name of a solution, from which that is read without solving.
     """
     check_asked(solutions, basis, by)
     stands = standing(solutions, by)
@@ -182,9 +197,18 @@ def solution(
     bands: Mapping[str, Sequence[float]],
     details: RunDetails,
 ) -> Solution:
-    """Return a candidate with its results, as `verdict_of` takes it.
+    """Return a candidate with its results, as `verdict_of` takes it; findings of the solved year block it as rules do.
 
-    What the solved year finds blocks it as a rule does.
+    Parameters
+    ----------
+    candidate : Candidate
+        The layout.
+    inputs : LayoutInputs
+        What was solved.
+    figures, bands : mapping
+        By name of the figure.
+    details : RunDetails
+        Of the same run.
     """
     known = {name: figures.get(name) for name in BY_NAME}  # runs of before a figure was there have none
     blocked = (*candidate.blocked, *blocking_reasons(run_findings(details)))

@@ -133,7 +133,7 @@ class Schematic:
 
 
 def cut(text: str, width: float, character: float = CHARACTER_PX) -> str:
-    """Return a title that fits into a width; the whole of it is said on hover."""
+    """Return a title that fits into a width; the whole of it is shown on hover."""
     n = max(int(width / character), 2)
     return text if len(text) <= n else text[: n - 1].rstrip() + "…"
 

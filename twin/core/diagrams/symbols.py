@@ -26,7 +26,19 @@ class Symbol:
 
 
 def symbol(node: Node, shown: "Shown", href: str, squares: Sequence[tuple[Any, ...]] = (), label: str = "") -> Symbol:
-    """Return a symbol with what it says."""
+    """Return a symbol with its texts.
+
+    Parameters
+    ----------
+    node : Node
+        What is drawn.
+    shown : Shown
+        What it reads at the hour.
+    href, label : str
+        Where its link leads, and what the link is called.
+    squares : sequence of tuple
+        (square, is out, address, label of the link) of its units.
+    """
     lines = list(zip(node.slots, shown.texts, strict=True))
     width = round(shown.bar * node.bar[2], 1) if node.bar else 0.0
     return Symbol(node, shown.state, lines, width, href, squares, label, shown)

@@ -107,10 +107,19 @@ def affected(tables: dict[str, ObjectTable]) -> list[dict[str, Any]]:
 
 
 def events(steady: Steady, out: Sequence[Outage], racks: ObjectTable) -> list[dict[str, Any]]:
-    """Return what happens when after the loss, earliest first: CDU groups by the transient model, racks without power.
+    """Return what happens after the loss and when, earliest first.
 
-    Groups are followed for an hour from the state before the loss, with the stored heat that
-    `power_cooling.transients.loss_drills.Volumes` assumes.
+    CDU groups are followed for an hour from the state before the loss, with the stored heat that
+    `power_cooling.transients.loss_drills.Volumes` assumes; racks without power are named at once.
+
+    Parameters
+    ----------
+    steady : Steady
+        The hour before and after the loss.
+    out : sequence of Outage
+        What is lost.
+    racks : ObjectTable
+        Of the same hours.
     """
     found = _dark_racks(steady, out, racks)
     site = steady.site

@@ -2,7 +2,7 @@
 
 Candidates are the obvious ones for what failed: one more unit beside it, a second feed for racks that hang on one,
 racks moved to CDUs with room. One is kept if the failure then costs less token capacity.
-Prices are the catalogue's; what it has no price for (pipes, cables, labour) is left out and said. Knows no Django.
+Prices are the catalogue's; what it has no price for (pipes, cables, labour) is left out and named. Knows no Django.
 """
 
 from collections import Counter

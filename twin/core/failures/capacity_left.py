@@ -30,10 +30,24 @@ def capacity_left(
 ) -> tuple[FloatArray, bool]:
     """Return the share of token capacity that each state leaves, shape (n_states,), and whether all converged.
 
-    `hot` is the one element of weather that states are solved in (`inputs.design_hour`); what heat takes from the sound
-    site in it is no failure's fault. A state that does not converge counts as
-    lost whole, with all of its island. Operators may switch off what still works: a state leaves at least what any of
-    the states with more failures does. `solve` may remember what it solved before.
+    A state that does not converge counts as a total loss of its island. Operators may switch off what still works: a
+    state leaves at least what any of the states with more failures does.
+
+    Parameters
+    ----------
+    site, feeds : SiteArrays, SiteFeeds
+        What the coupled solver solves.
+    pools : list of Pool
+        Of the layout.
+    hot : Weather
+        The one element that states are solved in (`inputs.design_hour`); what its heat takes from the site with nothing
+        failed is not counted against a failure.
+    load_frac : ndarray, shape (n_pools,)
+        Load of each pool [-].
+    found, states : list
+        Of `components` and `failure_states`.
+    solve : callable
+        Solves as `solve_coupled` does; may keep what it solved before.
     """
     busiest = np.minimum(load_frac.max(axis=0), 1.0)
     sound = solve(site, busiest[None], hot, feeds=feeds)

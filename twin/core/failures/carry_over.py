@@ -84,7 +84,7 @@ def carry_over_losses(
 ) -> list[ServingLoss]:
     """Return what utilities cost whose load is dropped until the generators have it; none where batteries bridge.
 
-    Racks without a battery that lasts are dark until then, and their instances form anew.
+    Racks without a battery that lasts lose power until then, and their instances form anew.
 
     Parameters
     ----------

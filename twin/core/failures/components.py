@@ -93,7 +93,15 @@ class State:
 
 
 def components(inputs: LayoutInputs, site: SiteArrays, feeds: SiteFeeds) -> list[Component]:
-    """Return every component of a layout that may fail, with what the catalogue says of failures and maintenance."""
+    """Return every component of a layout that may fail, with the catalogue's figures of failures and maintenance.
+
+    Parameters
+    ----------
+    inputs : LayoutInputs
+        The layout.
+    site, feeds : SiteArrays, SiteFeeds
+        The same for the coupled solver, whose units are counted.
+    """
     found = []
 
     def add(slug: str, name: str, group: str, kind: str, index: int, n: int) -> None:
@@ -233,7 +241,15 @@ def _solved_numbers(n: int, most: int, chance: FloatArray) -> list[tuple[int, fl
 
 
 def failures_of(site: SiteArrays, feeds: SiteFeeds, found: list[Component], states: list[State]) -> Failures:
-    """Return the states as the solver's failure axis; element 0 has nothing failed."""
+    """Return the states as the solver's failure axis; element 0 has nothing failed.
+
+    Parameters
+    ----------
+    site, feeds : SiteArrays, SiteFeeds
+        What is solved.
+    found, states : list
+        Of `components` and `failure_states`.
+    """
     n = len(states) + 1
     running = {kind: np.tile(counts.astype(float), (n, 1)) for kind, counts in installed_units(site).items()}
     feed_out = np.zeros((n, feeds.tree.n_nodes), dtype=np.int64)

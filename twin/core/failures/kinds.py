@@ -84,5 +84,15 @@ PRIME_RELIABILITY = {
 
 
 def feed_reliability(kind: str, is_prime: bool, prime_mover: str | None) -> str:
-    """Return the catalogue entry of a feed's rates: by its kind, of a generator that runs all year by its machine."""
+    """Return the catalogue entry that has a feed's failure rates.
+
+    Parameters
+    ----------
+    kind : str
+        Of the feed.
+    is_prime : bool
+        Whether it is a generator that runs all year.
+    prime_mover : str or None
+        What drives it, whose entry a generator that runs all year has.
+    """
     return PRIME_RELIABILITY[prime_mover or "engine"] if kind == "generator" and is_prime else FEED_RELIABILITY[kind]

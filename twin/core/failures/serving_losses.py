@@ -271,6 +271,18 @@ def tray_unavailability_frac(causes: Sequence[Cause], tray: int) -> float:
 
 
 def domains_whole(tray_out_frac: float, trays: int, n_domains: int, confidence_frac: float) -> int:
-    """Return how many of the domains have all their trays with a confidence, as fleets state it."""
+    """Return how many of the domains have all their trays with a stated confidence, as fleets state it.
+
+    Parameters
+    ----------
+    tray_out_frac : float
+        Share of the time that a tray is out [-].
+    trays : int
+        Trays of a domain.
+    n_domains : int
+        Domains in all.
+    confidence_frac : float
+        Share of the time in which at least so many are whole [-].
+    """
     up_to = bdtr(np.arange(n_domains + 1), n_domains, (1 - tray_out_frac) ** trays)
     return int(np.searchsorted(up_to, 1 - confidence_frac))

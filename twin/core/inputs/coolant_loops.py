@@ -193,7 +193,21 @@ class Driven:
 
 
 def driven_loop(inputs: LayoutInputs, placed: Placed, k: int, units: list[CduRow], running: int) -> Driven | None:
-    """Return what `running` of a group's units drive through its loop; None where sheets do not say enough."""
+    """Return what a group's pumps drive through its loop; None where sheets do not say enough.
+
+    Parameters
+    ----------
+    inputs : LayoutInputs
+        The layout.
+    placed : Placed
+        As `placed_racks` returns them.
+    k : int
+        Which CDU group.
+    units : list of CduRow
+        Its units.
+    running : int
+        How many of them run.
+    """
     sheet = inputs.facts(units[0].product_id)
     head_pa = float(sheet.get("secondary_head_pa") or 0.0)
     loop = drawn_loop(placed, k, units) if running > 0 and head_pa > 0 else None

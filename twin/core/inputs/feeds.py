@@ -195,7 +195,17 @@ def provisioned_w(inputs: LayoutInputs, tree: FeedTree) -> float:
 
 
 def battery_s(inputs: LayoutInputs, tree: FeedTree, load_w: FloatArray) -> FloatArray:
-    """Return how long the batteries at each feed carry it, shape (n_nodes,) [s]."""
+    """Return how long the batteries at each feed carry its load, shape (n_nodes,) [s].
+
+    Parameters
+    ----------
+    inputs : LayoutInputs
+        The layout.
+    tree : FeedTree
+        Of `tree_of`.
+    load_w : ndarray, shape (n_nodes,)
+        What each feed carries [W].
+    """
     lasts = np.zeros(tree.n_nodes)
     by_id = {feed.id: feed for feed in inputs.feeds}
     for feed in inputs.feeds:

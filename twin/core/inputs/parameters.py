@@ -67,7 +67,17 @@ def without_object(inputs: LayoutInputs) -> list[Truth]:
 
 
 def composed(before: float, parameter: str, fitted: float) -> float:
-    """Return a parameter of the description where one fitted on top of an accepted one is accepted too."""
+    """Return the value of a parameter after a second fit, made on top of an accepted one, is accepted too.
+
+    Parameters
+    ----------
+    before : float
+        Accepted before.
+    parameter : str
+        Its name, which says whether fits multiply or add.
+    fitted : float
+        What the second fit found.
+    """
     return before + fitted if parameter == "sensor_bias" else before * fitted
 
 

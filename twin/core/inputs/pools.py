@@ -110,7 +110,7 @@ class Pool:
     log_bands: Mapping[str, float]  # half width of the 80 % band, in logarithms
 
     def speed(self, clock_frac: FloatArray) -> FloatArray:
-        """Return the capacity at a clock over that at full clock, shape of `clock_frac`."""
+        """Return the capacity at a clock over that at full clock [-], shape of `clock_frac`."""
         if not self.feasible:
             return np.zeros(np.shape(clock_frac))
         return np.interp(clock_frac, self.clock_frac, self.capacity_frac)

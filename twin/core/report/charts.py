@@ -142,7 +142,19 @@ def duration(label: str, unit: str, values: NDArray[np.floating], n_points: int 
 
 
 def bars(title: str, rows: Sequence[tuple[str, float]], unit: str, colour: int = 1) -> Drawing | None:
-    """Return horizontal bars from zero with their values in words, in the order given."""
+    """Return horizontal bars from zero with their values in words, in the order given; None without rows.
+
+    Parameters
+    ----------
+    title : str
+        Of the chart.
+    rows : sequence of (str, float)
+        Label and value.
+    unit : str
+        Of the values.
+    colour : int
+        Category colour.
+    """
     rows = [(name, value) for name, value in rows if value is not None]
     if not rows:
         return None

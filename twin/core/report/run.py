@@ -1,7 +1,7 @@
 """What a report says of one run: its figures, what limits it, its drawings, failures, costs and inputs.
 
-Everything comes from what the run stored: the snapshot it solved, and what came out. What the layout or the catalogue
-says today is another run's matter.
+Everything comes from what the run stored: the snapshot it solved, and its results. Later changes of the layout or the
+catalogue do not show in it.
 """
 
 from collections import Counter
@@ -373,7 +373,7 @@ def month_rows(run: ReportedRun) -> list[list[Any]]:
 
 
 def workloads_section(run: ReportedRun) -> Section:
-    """Return who is served, and how fast."""
+    """Return the workloads: throughput and latency."""
     columns = (
         Column("Use case"),
         Column("Model"),

@@ -13,7 +13,7 @@ from twin.core.rules.report import Finding
 
 
 def standby_findings(inputs: LayoutInputs, feeds: Feeds, loads: FeedLoads) -> Iterator[Finding]:
-    """Yield feeds whose racks are dark from the loss of the utility until generators have the load."""
+    """Yield feeds whose racks lose power from the loss of the utility until generators have the load."""
     tree = feeds.site.tree
     load_w = np.zeros(tree.n_nodes)
     load_w[feeds.node] = loads.normal_w

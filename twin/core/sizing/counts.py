@@ -1,7 +1,7 @@
 """How many units of each machine a layout needs: the smallest whole numbers that carry the design hour.
 
 Counting, not optimising: counts grow where a rule says that something does not carry its load, then each is lowered
-as far as no rule minds. The rules ask the solver's own feeds, CDUs, coolers, towers and chillers (`core.rules`), so
+as far as no rule objects. The rules ask the solver's own feeds, CDUs, coolers, towers and chillers (`core.rules`), so
 what is sized here is what a run solves. Spare units and redundancies stay as they are stated.
 """
 
@@ -242,7 +242,7 @@ def _helping(
 
 
 def _members(inputs: LayoutInputs, finding: Finding) -> set[int]:
-    """Return the objects a finding may mean: a group's rule is said of one of its units."""
+    """Return the objects that a finding may be about: a group's rule names one of its units."""
     if finding.object_id is None:
         return set()
     members = {finding.object_id}

@@ -1,4 +1,4 @@
-"""The figures of merit while one waits: a year estimated from a few solved hours, by the same formulas as a run's.
+"""The figures of merit after an edit: a year estimated from a few solved hours, by the same formulas as a run's.
 
 What is approximate: power, water and clocks of the hours between the solved ones, and availability, which counts single
 failures and accelerators but no double failures. Everything else, demand, latency, tokens and money, is that of a run.
@@ -152,7 +152,17 @@ def _hourly_power(table: FloatArray, n_sources: int, n_pools: int) -> HourlyPowe
 
 
 def single_failures(year: Described, load_frac: FloatArray, feed_load_w: FloatArray) -> tuple[float, list[ServingLoss]]:
-    """Return the expected share of token capacity, by single failures and the compute side only, and its losses."""
+    """Return the expected share of token capacity, by single failures and the compute side only, and its losses.
+
+    Parameters
+    ----------
+    year : Described
+        The layout.
+    load_frac : ndarray, shape (n_pools,)
+        Load at which states are solved [-].
+    feed_load_w : ndarray, shape (n_nodes,)
+        What each feed carries at most [W].
+    """
     found = components(year.inputs, year.site, year.feeds)
     single = [State(((i, 1),), float(c.units_out_pmf()[1]), "single") for i, c in enumerate(found)]
     left, _ = capacity_left(

@@ -1,4 +1,4 @@
-"""Solved parts of a site, remembered by all that they depend on: an edit of one hall leaves the others standing.
+"""Solved parts of a site, kept by all that they depend on: after an edit of one hall the others are not solved again.
 
 Knows no Django. The key is a digest of every array that went into the solve, so nothing that changed is ever reused.
 """

@@ -84,7 +84,7 @@ def moisture(year: Weather) -> tuple[FloatArray, FloatArray]:
 def accelerator_watts(year: Described) -> FloatArray:
     """Return what each hour's demand makes the accelerators draw at full clock [W], shape (n_hours,).
 
-    Temperatures are left out: it is what hours are told apart by, and what their power is nearly linear in.
+    Temperatures are left out: hours are only ordered by it, and their power is nearly linear in it.
     """
     racks, pools = year.site.racks, year.site.pools
     load = loads(year)

@@ -124,7 +124,17 @@ def same_text(value: float, other: float, unit: str = "") -> bool:
 
 
 def delta_text(value: float | None, reference: float | None, unit: str = "", better: str = "") -> str:
-    """Return the difference to a reference with sign, unit and a word, e.g. "+0.31 tok/J, better"."""
+    """Return the difference to a reference with sign, unit and a word, e.g. "+0.31 tok/J, better".
+
+    Parameters
+    ----------
+    value, reference : float or None
+        In the unit that they are stored in.
+    unit : str
+        Of both.
+    better : str
+        "higher", "lower", or blank where neither is better: then there is no word.
+    """
     if not is_number(value) or not is_number(reference):
         return MISSING
     change = value - reference
