@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from twin.core.comparison.verdict import Z80
+from twin.core.comparison.standing import Z80
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.solve.simulate import described
 from twin.core.solve.steady import solve_steady
