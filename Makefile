@@ -44,7 +44,7 @@ check: $(VENV)/.test ## lint, types, import contracts, migrations up to date
 
 lock: $(VENV)/.run ## choose new versions for the lock files from the ranges in pyproject.toml
 	$(PIP_INSTALL) uv
-	$(LOCK) --upgrade --extra postgres --extra redis -o requirements.lock
+	$(LOCK) --upgrade --generate-hashes --extra postgres --extra redis -o requirements.lock
 	$(LOCK) --upgrade --extra dev -o requirements-dev.lock
 
 sbom: ## list every package of the lock as CycloneDX: sbom.json

@@ -115,6 +115,14 @@ def test_the_lock_files_do_not_name_the_project_or_an_index():
         assert "://" not in text
 
 
+def test_every_package_of_an_installation_is_pinned_with_its_checksums():
+    pinned = re.split(r"\n(?=\S)", (REPOSITORY / "requirements.lock").read_text())
+    assert len(pinned) > 50
+    assert [
+        text for text in pinned if not re.match(r"[\w.-]+(\[\w+\])?==\S+ .*--hash=sha256:[0-9a-f]{64}", text, re.DOTALL)
+    ] == []
+
+
 def test_no_module_is_named_by_what_it_is_not():
     vague = {"utils", "helpers", "common", "base", "misc", "tools"}
     packages = [REPOSITORY / name for name in PACKAGES]
