@@ -173,13 +173,21 @@ def is_changed(run: Run) -> bool:
     return _differs(run.id, run.layout, run.scenario_id, now)
 
 
-def stamp_if_unchanged(run: Run) -> str:
-    """Return the stamp of what a run has solved, empty where that has been edited while it ran."""
+def stamp_if_unchanged(run: Run, read_at: str = "") -> str:
+    """Return the stamp of what a run has solved, empty where that has been edited while it ran.
+
+    Parameters
+    ----------
+    run : Run
+    read_at : str
+        The stamp from before its description was read; without it, or where it is another one now, both descriptions
+        are compared.
+    """
     layout = Layout.objects.select_related("site").filter(pk=run.layout_id).first()
     if layout is None:
         return ""
     now = solved_stamp(layout, run.scenario_id)  # before it is compared: a later edit has another stamp
-    return "" if _differs(run.pk, layout, run.scenario_id, now) else now
+    return now if now == read_at or not _differs(run.pk, layout, run.scenario_id, now) else ""
 
 
 def marked(runs: Mapping[int, Iterable[LatestRun]], layouts: Iterable[Layout]) -> dict[int, list[LatestRun]]:

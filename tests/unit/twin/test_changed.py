@@ -112,7 +112,7 @@ def test_the_digest_does_not_depend_on_the_order_of_rows(run):
 def test_a_run_that_ends_keeps_its_stamp_and_lists_read_no_snapshot_for_it(monkeypatch, django_assert_num_queries):
     layout, scenario = small_scenario()
     use_solver(monkeypatch, lambda inputs, progress: small_result())
-    monkeypatch.setattr(execution, "layout_findings", lambda layout: [])
+    monkeypatch.setattr(execution, "layout_findings", lambda layout, read: [])
     run = execution.run_now(layout=layout, scenario=scenario)
     assert run.details["solved_in"]
     layout = Layout.objects.select_related("site").get()
@@ -130,7 +130,7 @@ def test_what_is_edited_while_it_runs_has_no_stamp(monkeypatch):
         return small_result()
 
     use_solver(monkeypatch, solve)
-    monkeypatch.setattr(execution, "layout_findings", lambda layout: [])
+    monkeypatch.setattr(execution, "layout_findings", lambda layout, read: [])
     run = execution.run_now(layout=layout, scenario=scenario)
     assert run.details["solved_in"] == ""
     assert is_changed(again(run))

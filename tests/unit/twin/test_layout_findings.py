@@ -8,13 +8,14 @@ from django.test.utils import CaptureQueriesContext
 from facility import services
 from facility.models import Cdu, CoolingPlant, Hall, Layout, PowerFeed, Rack, Site
 from power_cooling.fluids.coolants import coolant_by_name
+from tests.small_run import small_scenario
 from tests.small_site import climate, new_rack, product, sound_layout
 from tests.small_site import new_row as row
 from twin.core.results.findings import BLOCKING, HINT, RISK
 from twin.core.rules.design_load import Design, design_load, rack_design
 from twin.core.rules.feed_loads import feed_loads, layout_feeds
 from twin.runs.findings import layout_findings
-from twin.runs.snapshot import description
+from twin.runs.snapshot import canonical, description, inputs_stored, packed, snapshot
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +49,15 @@ def only(layout, rule):
 
 def test_a_sound_layout_has_only_hints(layout):
     assert {finding.severity for finding in layout_findings(layout)} <= {HINT}
+
+
+def test_what_a_run_read_has_the_findings_of_what_is_drawn(catalogue):
+    layout, scenario = small_scenario("liquid")
+    new_rack(layout, name="Z-01", x_m=2.3).save()
+    read = inputs_stored(packed(canonical(snapshot(layout, scenario))))
+    now = layout_findings(layout)
+    assert BLOCKING in {finding.severity for finding in now}
+    assert layout_findings(layout, read) == now
 
 
 def test_overlap_and_places_outside_the_hall(layout):
