@@ -17,6 +17,7 @@ from twin.core.inputs.layout import layout_inputs
 from twin.core.results import economics, generation
 from twin.core.results.details import RunDetails, run_details
 from twin.core.results.figures import energy_flow, figures_of_merit, mean_power_by_part_w, money, served_in
+from twin.core.results.generation import supply
 from twin.core.solve.estimate import estimated_year
 from twin.core.solve.simulate import described
 from twin.core.text.json_rows import as_json
@@ -92,7 +93,7 @@ def test_engines_beside_the_grid_leave_it_little_and_bring_their_fuel_and_carbon
     assert at_meter == pytest.approx(0.202 / 0.433, rel=0.01)
     assert figures["grid"]["cue_kg_per_kwh"] / figures["grid"]["pue"] == pytest.approx(0.3)
     assert figures["beside"]["output_tokens_per_s"] == pytest.approx(figures["grid"]["output_tokens_per_s"])
-    links = {(row.source, row.target): row.energy_j for row in energy_flow(year)}
+    links = {(row.source, row.target): row.energy_j for row in energy_flow(year, supply(year))}
     assert links["Natural gas", "Generators"] > links["Generators", "Heat of generation"] > 0
     into = sum(joules for (origin, _), joules in links.items() if origin in ("Grid", "Generators"))
     drawn_j = sum(mean_power_by_part_w(year).values()) * 8760 * 3600

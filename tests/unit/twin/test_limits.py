@@ -12,15 +12,6 @@ from twin.core.results.limits import limits, shortfalls, used_frac
 HOURS = 4
 
 
-@pytest.fixture(autouse=True)
-def _all_comes_from_the_grid(monkeypatch):
-    """A site without sources of its own draws what its meter reads; `generation` has tests of its own."""
-    monkeypatch.setattr("twin.core.results.limits.year_of", lambda solved: solved)
-    monkeypatch.setattr(
-        "twin.core.results.limits.supply", lambda year: SimpleNamespace(held_w=year.coupled.meter_power_w)
-    )
-
-
 def solved(**coupled) -> SimpleNamespace:
     """Return four hours of a hall with one CDU group, one plant and two feeds; nothing is short unless it is said."""
     ones, degc = np.ones((HOURS, 1)), np.full((HOURS, 1), 30.0)
@@ -73,8 +64,13 @@ def solved(**coupled) -> SimpleNamespace:
     )
 
 
+def of(solved):
+    """Return the limits of a site whose power is all from the grid."""
+    return limits(solved, solved.coupled.meter_power_w)
+
+
 def test_each_object_is_listed_with_its_worst_hour_and_the_tightest_first():
-    rows = limits(solved())
+    rows = of(solved())
     assert [(row.object, row.kind, row.value, row.limit, row.hour) for row in rows] == [
         ("Accelerators", "junction temperature", 80.0, 90.0, 1),  # 60 of 70 K above a cool room
         ("UPS-A", "feed load", 4e5, 5e5, 1),
@@ -100,7 +96,7 @@ def test_temperatures_are_counted_from_a_cool_room_and_nothing_is_used_up(row, f
 
 def test_what_was_too_small_comes_first_with_what_was_withheld_and_for_how_long():
     level = np.array([[1.0], [0.75], [0.25], [1.0]])
-    rows = limits(solved(cdu_level=level, cdu_supply_degc=np.array([[30.0], [34.0], [36.0], [30.0]])))
+    rows = of(solved(cdu_level=level, cdu_supply_degc=np.array([[30.0], [34.0], [36.0], [30.0]])))
     assert [(row.kind, row.value, row.hour) for row in rows[:2]] == [
         ("accelerators power-capped for insufficient coolant, 2 h", 1.0, 2),
         ("racks off for insufficient coolant, 1 h", 0.5, 2),

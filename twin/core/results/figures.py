@@ -61,9 +61,9 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
     """Return everything a run stores of a solved year."""
     year = year_of(solved)
     served = served_in(year)
-    energy = mean_power_by_part_w(year)
-    spent = money(year, served)
-    figures = figures_of_merit(year, served, spent)
+    energy, supplied = mean_power_by_part_w(year), generation.supply(year)
+    spent = money(year, served, supplied)
+    figures = figures_of_merit(year, served, spent, supplied)
     rows = assumptions.assumptions(
         solved.inputs,
         used_models={pool.model for pool in solved.pools if pool.feasible},
@@ -71,12 +71,11 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         used_reliability={component.source for component in solved.uptime.components},
     )
     used, prices, bounds = spent
-    supplied = generation.supply(year)
     installed = prices.plant_price_frac * prices.installation_factor * prices.region_factor
     report = solved.coupled.report
     details = RunDetails(
         per_workload=tuple(workload_row(solved, served, i) for i in range(len(solved.pools))),
-        limits=tuple(limits.limits(solved)),
+        limits=tuple(limits.limits(solved, supplied.held_w)),
         balance=Balance(
             power_rel=float(np.nanmax(solved.coupled.power_closure_rel)),
             heat_rel=float(np.nanmax(solved.coupled.heat_closure_rel)),
@@ -88,7 +87,7 @@ def result(solved: Solved, *, solver: Solver, elapsed_s: float) -> SimulationRes
         pue_lines=tuple(pue.pue_lines(energy)),
         cooling=pue.cooling_text(solved.inputs),
         published_pue=pue.PUBLISHED,
-        energy_flow=tuple(energy_flow(year)),
+        energy_flow=tuple(energy_flow(year, supplied)),
         costs=tuple(economics.yearly_costs(used, prices)),
         capital=tuple(economics.capital_lines(used, prices, bounds)),
         rent=Rent(used.rent_usd_per_h, economics.rented_cost_usd(used, prices)),
@@ -362,17 +361,27 @@ def _kinds(*columns: FloatArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return first[occurs], (np.cumsum(occurs) - 1)[kind]
 
 
-def figures_of_merit(year: Year, served: Served, spent: Money | None = None) -> dict[str, float | None]:
-    """Return the figures of merit by name, `twin.core.figures_of_merit`; `spent` is their `money` where it is known."""
+def figures_of_merit(
+    year: Year, served: Served, spent: Money | None = None, supplied: generation.Supply | None = None
+) -> dict[str, float | None]:
+    """Return the figures of merit by name, `twin.core.figures_of_merit`.
+
+    Parameters
+    ----------
+    year : Year
+    served : Served
+    spent, supplied : optional
+        The year's `money` and `generation.supply`, where they are known.
+    """
     power, inputs = year.power, year.inputs
     everything = slice(None)
     output, meter, it = served.output_tokens_per_s, power.meter_power_w, power.it_power_w
-    used, prices, _ = spent or money(year, served)
+    supplied = supplied or generation.supply(year)
+    used, prices, _ = spent or money(year, served, supplied)
     servable = (served.servable_per_s @ served.output_per_request).mean()
     accelerators = np.array([pool.n_accelerators for pool in year.pools], dtype=float)
     weights = accelerators / max(accelerators.sum(), 1.0)
     provisioned = provisioned_w(inputs, year.feeds.tree)
-    supplied = generation.supply(year)
     carbon = generation.carbon_kg_per_kwh(year, supplied)
     available_frac = year.availability_frac
     offered = served.offered_per_s.sum()
@@ -457,14 +466,13 @@ def mean_power_by_part_w(year: Year) -> dict[str, float]:
     return {name: float(values.mean()) for name, values in power_by_part_w(year.power).items()}
 
 
-def energy_flow(year: Year) -> list[FlowRow]:
+def energy_flow(year: Year, supplied: generation.Supply) -> list[FlowRow]:
     """Return the year's energy from the grid to tokens and losses, as links of a Sankey diagram [J]."""
     seconds = year.weather.n_elements * S_PER_HOUR
     part = {name: power * seconds for name, power in mean_power_by_part_w(year).items()}
     idle = year.table.bank["idle_w"] * year.table.bank["n_accelerators"]
     idle_j = min(float(idle.sum()) * seconds, part["Accelerators"])
     groups = {"Racks": pue.RACKS, "Electrical": pue.ELECTRICAL, "Cooling": pue.COOLING, "Facility's own": pue.OWN}
-    supplied = generation.supply(year)
     sources = supplied.sources
     own_w = {source.mover.name: float(source.power_w.mean()) for source in sources}
     meter_w = max(float(year.power.meter_power_w.mean()), 1e-12)
@@ -553,8 +561,8 @@ def economiser_hours(solved: Solved) -> dict[str, float]:
     return {name: float(np.count_nonzero(free[:, i])) for i, name in enumerate(equipment.names(solved.inputs).plants)}
 
 
-def money(year: Year, served: Served) -> Money:
-    """Return what the year used, at which prices, and the prices' bounds."""
+def money(year: Year, served: Served, supplied: generation.Supply | None = None) -> Money:
+    """Return what the year used, at which prices, and the prices' bounds; `supplied` is its supply, where known."""
     inputs = year.inputs
     seconds_scale = S_PER_YEAR / (year.weather.n_elements * S_PER_HOUR)
     rent, known = 0.0, True
@@ -574,7 +582,7 @@ def money(year: Year, served: Served) -> Money:
                 spread += [counts[slug] * float(reserved if end is None else end) for end in ends]
     drawn = capital.capital_items(inputs)
     nameplate_w = year.table.nameplate_w
-    supplied = generation.supply(year)
+    supplied = supplied or generation.supply(year)
     sources = supplied.sources
     energy_j = float(supplied.grid_w.mean() * S_PER_YEAR)
     carbon = generation.carbon_kg_per_kwh(year, supplied)

@@ -9,19 +9,24 @@ from power_cooling.coupled.result import CoupledResult
 from power_cooling.site_arrays import FloatArray
 from twin.core.inputs import equipment
 from twin.core.results.details import LimitRow
-from twin.core.results.generation import supply
-from twin.core.solved import Solved, year_of
+from twin.core.solved import Solved
 
 AT_RATING_FRAC = 0.6  # of a rating, from which it is what holds a group, hall or plant: racks go off whole
 COOL_ROOM_DEGC = 20.0  # where the use of a temperature limit is counted from
 
 
-def limits(solved: Solved) -> list[LimitRow]:
+def limits(solved: Solved, from_grid_w: FloatArray) -> list[LimitRow]:
     """Return how close each object came to what it may do, worst hour each, tightest first.
 
     What was too small, so that racks were held back or off, comes before all else with a limit of nothing.
+
+    Parameters
+    ----------
+    solved : Solved
+    from_grid_w : ndarray, shape (n_hours,)
+        That the connection is held to.
     """
-    return sorted([*shortfalls(solved), *_used(solved)], key=lambda row: -used_frac(row))
+    return sorted([*shortfalls(solved), *_used(solved, from_grid_w)], key=lambda row: -used_frac(row))
 
 
 def used_frac(row: LimitRow) -> float:
@@ -38,9 +43,8 @@ def _worst(label: str, kind: str, values: FloatArray, limit: float, unit: str) -
         yield LimitRow(label, kind, float(values[hour]), float(limit), unit, hour)
 
 
-def _used(solved: Solved) -> Iterator[LimitRow]:
+def _used(solved: Solved, from_grid_w: FloatArray) -> Iterator[LimitRow]:
     c, names, site = solved.coupled, equipment.names(solved.inputs), solved.site
-    from_grid_w = supply(year_of(solved)).held_w
     yield from _worst("Site", "grid connection", from_grid_w, solved.inputs.site.grid_limit_w, "W")
     tree = solved.feeds.tree
     carried_w = tree.carried_w(c.feed_load_w)

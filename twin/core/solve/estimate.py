@@ -23,6 +23,7 @@ from twin.core.results import margins
 from twin.core.results.details import MarginRow
 from twin.core.results.figures import bands as figures_bands
 from twin.core.results.figures import figures_of_merit, money, served_in
+from twin.core.results.generation import supply
 from twin.core.solve.solve_cache import remembered
 from twin.core.solve.steady import Steady, solve_steady
 from twin.core.solve.year_estimate import N_SOLVED, hour_space, loads
@@ -85,8 +86,9 @@ def instant_answer(year: Described) -> Answer:
     """
     estimated, solved = estimated_year(year)
     served = served_in(estimated)
-    spent = money(estimated, served)
-    figures = figures_of_merit(estimated, served, spent)
+    supplied = supply(estimated)
+    spent = money(estimated, served, supplied)
+    figures = figures_of_merit(estimated, served, spent, supplied)
     bands, report = figures_bands(estimated, served, figures, spent), solved.coupled.report
     return Answer(figures, bands, margins.margins(solved), report.converged, report.message)
 
