@@ -76,6 +76,19 @@ def test_imports_inside_functions_are_few_and_say_why():
     assert len(found) < 10
 
 
+def test_no_import_hides_in_a_call():
+    # What a call imports by a name that is written there, neither the contracts nor a reader finds.
+    hidden = []
+    for path in (path for package in PACKAGES for path in (REPOSITORY / package).rglob("*.py")):
+        if "import_module" not in (text := path.read_text()) and "__import__" not in text:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                hidden += [(path.name, node.lineno)] if called in ("import_module", "__import__") else []
+    assert hidden == []
+
+
 @pytest.mark.django_db
 def test_migrations_are_up_to_date():
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)

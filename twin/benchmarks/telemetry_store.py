@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +27,11 @@ from twin.core.telemetry.tables import table_of
 from twin.models import TelemetryDay, TelemetryHot, TelemetryPoint
 from twin.telemetry import batches, compaction, store
 from twin.telemetry.point_series import point_series
+
+try:
+    import psycopg
+except ModuleNotFoundError:  # an extra of the product
+    psycopg = None
 
 PROGRAM = (
     "import json; from twin.benchmarks import telemetry_store as t; print(json.dumps(t.measure(t.Size(**{size!r}))))"
@@ -97,10 +101,8 @@ def measured(size: Size, database: str | None = None) -> dict[str, Any]:
 
 def measured_on_postgresql(size: Size) -> dict[str, Any] | None:
     """Return the same of a database of its own on a PostgreSQL server, None where none answers."""
-    if not find_spec("psycopg"):
+    if psycopg is None:
         return None
-    import psycopg  # an extra of the product
-
     server = os.environ.get("TWIN_TEST_DATABASE_URL", SERVER)
     name = f"twin_benchmark_{uuid4().hex[:8]}"
     try:

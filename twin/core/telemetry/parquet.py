@@ -5,7 +5,6 @@ so that a small file cannot unfold into a large one.
 """
 
 import io
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,9 @@ def parquet_columns(source: Path | bytes, name: str, most_cells: int = MAX_CELLS
     """
     if find_spec("pyarrow") is None:
         raise ValueError(f"{name} is Parquet, which needs pyarrow: {NEEDED}")
-    pa, pq = import_module("pyarrow"), import_module("pyarrow.parquet")  # an extra of the product
+    import pyarrow.parquet  # an extra of the product, which only files of this kind need
+
+    pa, pq = pyarrow, pyarrow.parquet
     opened = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         schema = pq.read_schema(opened)

@@ -2,7 +2,6 @@
 
 import csv
 import os
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +95,8 @@ class Command(BaseCommand):
         )
 
     def _send(self, inputs: LayoutInputs, published: publish.Published, options: dict[str, Any]) -> int:
-        publishing = import_module("twin.telemetry.publish_mqtt")  # needs a package that not everybody has
+        from twin.telemetry import publish_mqtt as publishing  # needs paho-mqtt, an extra of the product
+
         try:
             with publishing.Publisher(
                 options["mqtt"],

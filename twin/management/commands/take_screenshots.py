@@ -20,6 +20,11 @@ from PIL import Image
 from twin import solver_door
 from twin.models import Run
 
+try:
+    from playwright.sync_api import sync_playwright
+except ModuleNotFoundError:  # a development package, which users lack
+    sync_playwright = None
+
 FOLDER = settings.BASE_DIR / "docs" / "screenshots"
 SIZES = {1440: 800, 390: 844}
 MAX_BYTES = 150_000
@@ -39,10 +44,8 @@ class Command(BaseCommand):
         parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to (default: docs/screenshots)")
 
     def handle(self, *, out: Path, **options) -> None:
-        try:
-            from playwright.sync_api import sync_playwright  # a development package, which users lack
-        except ModuleNotFoundError as error:
-            raise CommandError(f"{error.name} is not installed: pip install -r requirements-dev.lock") from error
+        if sync_playwright is None:
+            raise CommandError("playwright is not installed: pip install -r requirements-dev.lock")
         chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
         if chromium is None:
             raise CommandError("there is no Chromium on this machine: apt-get install chromium")
