@@ -60,7 +60,7 @@ def put_in(tables: Tables, *, beside: Iterable[str] = ()) -> None:
     """
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     own_keys = {AuditEvent._meta.db_table, *beside}
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:  # references are checked once all rows are in
         for table, stored in tables.items():
             changed = [now if column in stored.stamps else None for column in stored.columns]
             rows = [tuple(new or old for new, old in zip(changed, row, strict=True)) for row in stored.rows]
