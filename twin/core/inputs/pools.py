@@ -38,6 +38,7 @@ from twin.core.inputs.demand import hourly_shape, requests_per_s
 from twin.core.inputs.equipment import RackTable
 from twin.core.inputs.layout import LayoutInputs, ProductSheet, WorkloadShare
 from twin.core.inputs.storage import cache_tier
+from twin.core.text.numbers import quantity_text
 
 IntArray = NDArray[np.int64]
 
@@ -189,9 +190,10 @@ def plan_pools(inputs: LayoutInputs, table: RackTable, n_hours: int) -> tuple[li
                 solved[key] = _service(inputs, share, *key[1:])
             parts.append(_Part(slug, n, key[2], facts, solved[key]))
         if not parts:
+            share_frac = share.accelerator_share_frac / sum(other.accelerator_share_frac for other in shares)
             raise ValueError(
-                f"{share.workload.name} gets {share.accelerator_share_frac:.0%} of {racks.size} racks, "
-                "less than one; raise its share or leave it out of the scenario"
+                f"{share.workload.name} gets {quantity_text(share_frac, '%')} of {racks.size} racks, less than one; "
+                "raise its share (shares are relative) or leave it out of the scenario"
             )
         pools += _with_demand(inputs, share, parts, n_hours)
     return held_back(pools), rack_pool

@@ -7,6 +7,7 @@ from power_cooling.site_facts.calendar import HOURS_PER_YEAR
 from twin.core.failures.components import Component
 from twin.core.failures.uptime import Uptime, group_text
 from twin.core.results.details import AvailabilityNote, CapacityLevel, FailureRow, GroupRow
+from twin.core.text.numbers import quantity_text
 
 N_SHOWN_LEVELS = 12  # of capacity, in the distribution that a run keeps
 
@@ -107,4 +108,5 @@ def _failure_text(component: Component, left: float) -> str:
     unit = f"one of {component.n} units of {component.name}" if component.n > 1 else component.name
     if left == 1.0:
         return f"Losing {unit} costs no tokens."
-    return f"Losing {unit} leaves {left:.1%} of the token capacity for about {component.repair_h:g} h."
+    repair = quantity_text(component.repair_h, "h")
+    return f"Losing {unit} leaves {quantity_text(left, '%')} of the token capacity for about {repair}."
