@@ -51,6 +51,7 @@ def site(description: dict, admission: str, demand: dict, cap_w: float | None, n
     n_racks=st.integers(1, 6),
 )
 @example(admission="queue", demand={"requests_per_s": 87.0}, cap_w=600.0, n_racks=1)  # hours above capacity wait
+@example(admission="queue", demand={"peak_load_frac": 5.0, "requests_per_s": None}, cap_w=None, n_racks=1)  # all do
 def test_no_band_holds_what_cannot_be(description, admission, demand, cap_w, n_racks):
     year, _ = estimated_year(described(site(description, admission, demand, cap_w, n_racks)))
     served = served_in(year)
@@ -66,6 +67,13 @@ def test_no_band_holds_what_cannot_be(description, admission, demand, cap_w, n_r
     assert found["pue"][0] >= 1
     for name in ("good_tokens_per_s", "goodput_tokens_per_s"):
         assert found[name][1] <= max(found["output_tokens_per_s"][1], figures[name]) * (1 + 1e-9)
+    if served.waits:  # nobody does at the door for more than a day
+        assert found["ttft_p95_s"][1] <= 86400 + 3600
+        for name, quantile in (("ttft_p50_s", 0.5), ("ttft_p95_s", 0.95)):
+            assert served.ttft_at(np.ones(len(year.pools)), 1.0, quantile) == pytest.approx(figures[name], rel=1e-9)
+        if demand.get("requests_per_s") is None:  # demand moves with capacity, and so does who waits
+            low, high = found["ttft_p50_s"]
+            assert high - low <= 60 + 1e-6 * high
     bank = year.table.bank
     most_w = year.table.nameplate_w.sum()
     if cap_w is not None:

@@ -151,3 +151,13 @@ def test_another_demand_serves_what_a_scenario_of_that_demand_does(sample_inputs
         made, good = served.at_demand(np.full(len(moved), share))
         assert made == pytest.approx(then.output_tokens_per_s.sum(), rel=1e-12)
         assert good == pytest.approx(then.goodput(slice(None)), rel=1e-12)
+
+
+def test_a_share_of_less_than_a_rack_is_refused_with_what_it_comes_to(sample_inputs):
+    """Shares are relative: 0.9 and 0.018 of 1.8 in all are half and a hundredth."""
+    stored = sample_inputs("bay-area/gb300-nvl72-pod")
+    [share] = stored["scenario"]["workloads"]
+    shares = (0.9, 0.882, 0.018)
+    stored["scenario"]["workloads"] = [share | {"accelerator_share_frac": frac} for frac in shares]
+    with pytest.raises(ValueError, match=r"gets 1\.00.% of 8 racks, less than one"):
+        described(layout_inputs(stored))

@@ -147,6 +147,7 @@ class Served:
             self.offered_per_s[:, i] = pool.demand_per_s
         at_cpus = self._at_the_cpus(self.offered_per_s)
         self.cpu_wait_s = at_cpus.wait_s
+        self.waits = False  # whether requests wait from one hour to the next
         self._kind_of_hour = np.zeros(shape, dtype=np.int64)
         self._first_of_kind: list[NDArray[np.int64]] = []
         for i, pool in enumerate(pools):
@@ -154,6 +155,7 @@ class Served:
                 self._first_of_kind.append(np.zeros(1, dtype=np.int64))
                 continue
             hours = self._hours(i, self.offered_per_s, at_cpus)
+            self.waits |= hours.wait(pool)
             first, kind = hours.kinds(pool)
             self._first_of_kind.append(first)
             self._kind_of_hour[:, i] = kind
@@ -238,6 +240,36 @@ class Served:
             good[:, i] = _attainment(pool, alike, load, door)[kind] * demand[:, i]
         made = float((requests @ self.output_per_request).sum())
         return made, float((good @ self.output_per_request).mean())
+
+    def ttft_at(self, demand_frac: FloatArray, service_frac: float, quantile: float) -> float | None:
+        """Return a quantile of the time to a first token over the year at another demand and another service.
+
+        Parameters
+        ----------
+        demand_frac : ndarray, shape (n_pools,)
+            Demand over what this object has.
+        service_frac : float
+            Time from the door to the first token over what the pools' curves say.
+        quantile : float
+        """
+        demand = self.offered_per_s * demand_frac
+        at_cpus = self._at_the_cpus(demand)
+        p50, p95, weight = [], [], []
+        for i, pool in enumerate(self._pools):
+            if not pool.feasible:
+                continue
+            hours = self._hours(i, demand, at_cpus)
+            first, kind = hours.kinds(pool)
+            alike = hours.at(first)
+            door, load = _admitted(pool, alike)
+            clock, at_cpus_s = alike.clock_frac, alike.cpu_wait_s
+            p50.append(service_frac * pool.at("ttft_p50_s", clock, load) + door.wait_s + at_cpus_s)
+            waits_s = door.longest_wait_s + cpu_time.EXPONENTIAL_P95 * at_cpus_s
+            p95.append(service_frac * pool.at("ttft_p95_s", clock, load) + waits_s)
+            weight.append(door.served_per_s * np.bincount(kind, minlength=first.size))
+        if not p50:
+            return None
+        return mixture_quantile(np.concatenate(p50), np.concatenate(p95), np.concatenate(weight), quantile)
 
     def quantile(self, which: str, quantile: float, pools: slice | list[int]) -> float | None:
         """Return a latency quantile over the year and some pools; `which` is "ttft" or "itl"."""
@@ -705,7 +737,7 @@ def bands(
 
     Relative uncertainties of independent origin are added in quadrature, in logarithms. Where stated demand decides,
     and not capacity, tokens are exact; no band holds a value that cannot be: power above the racks' nameplate or the
-    accelerators' caps, shares outside 0 to 1, good tokens above all tokens.
+    accelerators' caps, shares outside 0 to 1, good tokens above all tokens, a wait longer than anybody waits.
     """
     output = np.array([max(float(p.demand_per_s.mean()) * p.output_tokens, 0.0) for p in year.pools])
     share = output / output.sum() if output.sum() > 0 else output
@@ -752,6 +784,9 @@ def bands(
         most_w = (numbers["nameplate_power_w"] - capped_w) * known["pue"][1]
         for name in ("mean_power_w", "peak_power_w"):
             known[name][1] = max(numbers[name], min(known[name][1], most_w))
+    if served.waits:
+        for name, (low, high) in waiting_ttft_bands(year, served, log_band["ttft"]).items():
+            known[name] = [min(low, numbers[name]), max(high, numbers[name])]
     known["availability_frac"] = availability_band(numbers["availability_frac"], year.serving_losses)
     made = numbers.get("output_tokens_per_s", 0.0)
     if made > 0 and all(share.requests_per_s is not None for share in year.inputs.scenario.workloads):
@@ -761,6 +796,23 @@ def bands(
     for name in ("goodput_tokens_per_s", "good_tokens_per_s"):
         known[name][1] = max(numbers[name], min(known[name][1], known["output_tokens_per_s"][1]))
     return {name: [float(low), float(high)] for name, (low, high) in known.items()}
+
+
+def waiting_ttft_bands(year: Year, served: Served, log_band: float) -> dict[str, list[float]]:
+    """Return the bands of times to a first token where requests wait at the door.
+
+    The wait hangs on demand over capacity, not on how long the service takes: it is taken anew at both ends of the
+    capacity's 80 % band, unless demand is a share of capacity and moves with it. `log_band` is half the logarithmic
+    band of the service.
+    """
+    own = [pool.log_band("throughput") if pool.demand_is_stated and pool.feasible else 0.0 for pool in year.pools]
+    found = {}
+    for name, quantile in (("ttft_p50_s", 0.5), ("ttft_p95_s", 0.95)):
+        ends = [
+            served.ttft_at(np.exp(sign * np.array(own)), float(np.exp(sign * log_band)), quantile) for sign in (-1, 1)
+        ]
+        found[name] = [float(end) for end in ends if end is not None]
+    return {name: ends for name, ends in found.items() if len(ends) == 2}
 
 
 #: How each cost of tokens follows from what a year used and at which prices.
