@@ -185,7 +185,7 @@ class _Measured(forms.Field):
         """Return a limit that names itself in the unit beside the field."""
         if type(validator) not in LIMIT_SENTENCES:
             return validator
-        limit = f"{spelled(self.measure.number(_limit(validator.limit_value)))} {self.measure.shown}"
+        limit = limit_text(_limit(validator.limit_value), self.measure)
         return type(validator)(validator.limit_value, f"{LIMIT_SENTENCES[type(validator)]} {limit}.")
 
     def prepare_value(self, value: Any) -> Any:
@@ -238,6 +238,13 @@ def without_unit(text: str, name: str) -> str:
     if measure is None or measure.shown == SHARE:
         return text
     return type(text)(BRACKETED.sub("", text))  # what is safe stays so
+
+
+def limit_text(limit: float, measure: Measure | None) -> str:
+    """Return a limit as it is stored in the unit beside its field."""
+    if measure is None:
+        return spelled(limit)
+    return f"{spelled(measure.number(limit))} {'' if measure.shown == SHARE else measure.shown}".strip()
 
 
 def _limit(value: Any) -> float | None:

@@ -5,12 +5,23 @@ same tables (`static/js/number_entry.js`).
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-FT, LB, GAL = 0.3048, 0.45359237, 3.785411784e-3  # m, kg, m³: international foot and pound, US gallon
-TON_W, HP_W, BTU_H_W = 3516.8528, 745.699872, 0.29307107  # ton of refrigeration, mechanical horsepower, BTU/h
-PSI_PA, KG_M2_PA = 6894.757293, 9.80665  # pound-force on a square inch; a kilogram's weight on a square metre
+from power_cooling.site_facts.units import (
+    BTU_H_W,
+    DEGF_AT_0_DEGC,
+    DEGF_K,
+    FT,
+    GAL,
+    HP_W,
+    KG_M2_PA,
+    LB,
+    PSI_PA,
+    TON_W,
+    US,
+    unit_system,
+)
 
 N_NAMED = 8  # units in a refusal
 SHARE = "0–1"  # what stands beside a share, which has no unit
@@ -32,8 +43,11 @@ _PER_SECOND = {  # bytes, and bits
     for unit, share_of_byte in (("Bps", 1.0), ("bps", 1 / 8))
     for prefix, size in ({"": 1.0} | _DECIMAL).items()
 }
+_RATE = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_PER_TIME = {f"{one}/{name}": 1 / size for one in ("1", "") for name, size in _RATE.items()}
 _PRICE = {"$": 1.0, "¢": 0.01, "k$": 1e3, "M$": 1e6}
 _ENERGY_KWH = {"kWh": 1.0, "MWh": 1e3, "GWh": 1e6}
+_FUEL_KWH = _ENERGY_KWH | {"MMBtu": BTU_H_W * 1e3, "therm": BTU_H_W * 100, "GJ": 1e6 / 3600}
 
 
 def _prefixed(unit: str, prefixes: str = "kMGTP") -> dict[str, float]:
@@ -48,7 +62,7 @@ def _over(upper: Mapping[str, float], lower: Mapping[str, float]) -> dict[str, f
 #: with its size in the unit of the suffix.
 _MEASURES: Mapping[str, tuple[str, Mapping[str, float]]] = {
     "usd_per_kw_month": ("$/kW month", {"$/kW month": 1.0, "$/MW month": 1e-3}),
-    "usd_per_kwh": ("$/kWh", _over(_PRICE, _ENERGY_KWH)),
+    "usd_per_kwh": ("$/kWh", _over(_PRICE, _FUEL_KWH)),
     "usd_per_t": ("$/t", {"$/t": 1.0, "$/kg": 1e3}),
     "usd": ("$", _PRICE),
     "kg_per_kwh": ("kg/kWh", _over({"kg": 1.0, "g": 1e-3, "lb": LB, "t": 1e3}, _ENERGY_KWH)),
@@ -78,9 +92,11 @@ _MEASURES: Mapping[str, tuple[str, Mapping[str, float]]] = {
     "tokens": ("tok", _prefixed("tok", "kMG")),
     "core_s": ("core s", {"core s": 1.0, "core ms": 1e-3, "core min": 60.0, "core h": 3600.0} | _TIME),
     "m_per_s": ("m/s", _over(_LENGTH, {"s": 1.0, "min": 60.0, "h": 3600.0})),
-    "per_s": ("1/s", {"1/s": 1.0, "/s": 1.0, "1/min": 1 / 60, "/min": 1 / 60, "1/h": 1 / 3600, "/h": 1 / 3600}),
-    "degc": ("°C", {"°C": 1.0, "°F": 5 / 9, "K": 1.0}),
+    "requests_per_s": ("req/s", _over({"req": 1.0}, _RATE) | {"rps": 1.0} | _PER_TIME),
+    "per_s": ("1/s", _PER_TIME),
+    "degc": ("°C", {"°C": 1.0, "°F": DEGF_K, "K": 1.0}),
     "frac": (SHARE, {SHARE: 1.0, "%": 0.01}),
+    "share": (SHARE, {SHARE: 1.0, "%": 0.01}),
     "deg": ("°", {"°": 1.0}),
     "va": ("kVA", _prefixed("VA", "kMG")),
     "hz": ("MHz", _prefixed("Hz", "kMG")),
@@ -94,15 +110,51 @@ _MEASURES: Mapping[str, tuple[str, Mapping[str, float]]] = {
     "mw": ("MW", {name: size / 1e6 for name, size in _POWER.items()}),
     "w": ("kW", _POWER),
     "j": ("kWh", _prefixed("J", "kMG") | {"Wh": 3600.0, "kWh": 3.6e6, "MWh": 3.6e9}),
-    "k": ("K", {"K": 1.0, "°C": 1.0, "°F": 5 / 9}),
+    "k": ("K", {"K": 1.0, "°C": 1.0, "°F": DEGF_K}),
     "v": ("V", {"V": 1.0, "kV": 1e3}),
     "a": ("A", {"A": 1.0, "kA": 1e3}),
     "m": ("m", _LENGTH),
     "s": ("s", _TIME),
     "h": ("h", {"h": 1.0, "min": 1 / 60, "d": 24.0}),
 }
+#: What is shown by whoever chose US units, by suffix.
+_SHOWN_US = {
+    "kg_per_kwh": "lb/MWh",
+    "l_per_kwh": "gal/kWh",
+    "kg_per_m2": "psf",
+    "m3_per_s": "gpm",
+    "kg_per_s": "lb/s",
+    "kg_s": "lb/s",
+    "m_per_s": "ft/s",
+    "degc": "°F",
+    "pa": "psi",
+    "kg": "lb",
+    "m2": "ft²",
+    "m3": "gal",
+    "k": "°F",
+    "m": "ft",
+}
+#: Units that a refusal names of suffixes that take more than it has room for, beside the one that is shown.
+_USUAL = {
+    "usd_per_kwh": ("$/kWh", "$/MWh", "¢/kWh", "$/MMBtu"),
+    "kg_per_kwh": ("kg/kWh", "g/kWh", "kg/MWh", "lb/MWh"),
+    "l_per_kwh": ("l/kWh", "gal/kWh", "l/MWh"),
+    "m3_per_s": ("l/min", "l/s", "m³/h", "gpm"),
+    "kg_per_s": ("kg/s", "t/h", "lb/s"),
+    "kg_s": ("kg/s", "t/h", "lb/s"),
+    "bytes_per_s": ("GB/s", "TB/s", "MB/s", "Gbps"),
+    "bits_per_s": ("Gbps", "Tbps", "Mbps", "GB/s"),
+    "bytes": ("GB", "TB", "PB", "GiB", "TiB"),
+    "m_per_s": ("m/s", "ft/s", "ft/min", "km/h"),
+    "requests_per_s": ("req/s", "req/min", "req/h"),
+    "per_s": ("1/s", "1/min", "1/h"),
+    "core_s": ("core s", "core ms", "s", "ms"),
+    "pa": ("kPa", "Pa", "bar", "mbar", "psi", "inH2O"),
+    "mw": ("MW", "kW", "GW"),
+    "w": ("W", "kW", "MW", "tons", "hp", "BTU/h"),
+}
 #: Temperatures count from elsewhere: what is added after the size.
-_FROM_DEGC = {"°F": -160 / 9, "K": -273.15}
+_FROM_DEGC = {"°F": DEGF_AT_0_DEGC, "K": -273.15}
 #: Fields whose size calls for another unit than others of their suffix.
 _SHOWN = {
     "grid_limit_w": "MW",
@@ -134,6 +186,11 @@ _SPELLED = {
     "m^2": "m2",
     "sqft": "ft2",
     "percent": "%",
+    "MMBTU": "MMBtu",
+    "mmBtu": "MMBtu",
+    "mmbtu": "MMBtu",
+    "request": "req",
+    "requests": "req",
     "KB": "kB",
     "Kb": "kb",
     "KBps": "kBps",
@@ -168,6 +225,7 @@ class Measure:
 
     shown: str
     units: Mapping[str, tuple[float, float]]  # by their usual spelling
+    usual: Sequence[str] = ()  # those that a refusal names; none: the first of all
 
     def named(self, typed: str) -> str:
         """Return the unit that is meant, the field's own where none was typed.
@@ -188,9 +246,13 @@ class Measure:
             return close[0]
         if len(close) > 1:
             raise UnknownUnit(f"“{typed.strip()}” could be {' or '.join(close)}. Write one of them.")
-        *most, last = list(self.units)[:N_NAMED]
+        *most, last = self.named_first()
         allowed = f"{', '.join(most)} or {last}" if most else last
         raise UnknownUnit(f"“{typed.strip()}” is not a unit of this field. Write {allowed}.")
+
+    def named_first(self) -> list[str]:
+        """Return the units that a refusal names: the one beside the field, then the usual ones."""
+        return list(dict.fromkeys((self.shown, *(self.usual or list(self.units)[:N_NAMED]))))
 
     def stored(self, number: float, unit: str) -> float:
         """Return a number of a unit in what is stored."""
@@ -209,7 +271,7 @@ class Measure:
     def as_json(self) -> dict:
         """Return what scripts need to read and show numbers as forms do: units as they are looked up."""
         units = {plain(name): [name, *size] for name, size in self.units.items()}
-        return {"shown": self.shown, "units": units}
+        return {"shown": self.shown, "units": units, "usual": self.named_first()}
 
 
 def step_of(name: str) -> Measure | None:
@@ -218,7 +280,7 @@ def step_of(name: str) -> Measure | None:
     if measure is None:
         return None
     units = {unit: (size, 0.0) for unit, (size, _) in measure.units.items()}
-    return Measure(measure.shown, units)
+    return Measure(measure.shown, units, measure.usual)
 
 
 def for_scripts(names: Iterable[str]) -> dict:
@@ -238,6 +300,9 @@ def measure_of(name: str) -> Measure | None:
     if suffix is None or name.removesuffix(suffix).endswith("_per_"):  # a price of a watt is no power
         return None
     shown, sizes = _MEASURES[suffix]
+    shown = _SHOWN.get(name, shown)
+    if unit_system() == US:
+        shown = _SHOWN_US.get(suffix, shown)
     from_elsewhere = _FROM_DEGC if suffix == "degc" else {}
     units = {unit: (size, from_elsewhere.get(unit, 0.0)) for unit, size in sizes.items()}
-    return Measure(_SHOWN.get(name, shown), units)
+    return Measure(shown, units, _USUAL.get(suffix, ()))

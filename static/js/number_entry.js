@@ -89,4 +89,4 @@ function pageTable() {
 export const fieldTyped = (name, text, isStrict = false) => numberTyped(text, isStrict, pageTable(), name);
 export const fieldShown = (name, stored) => numberShown(stored, pageTable(), name);
 export const fieldUnit = (name) => pageTable().fields[name]?.shown ?? "";
-export const fieldUnits = (name) => Object.values(pageTable().fields[name]?.units ?? {}).map(([unit]) => unit).slice(0, 6).join(", ");
+export const fieldUnits = (name) => (pageTable().fields[name]?.usual ?? []).join(", ");

@@ -1,5 +1,6 @@
 """Sweeps on pages: asked for, watched as a whole, stopped, and read as a ranking."""
 
+import operator
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +16,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from facility.entry.number_entry import limits_of, number_read, spelled
+from facility.entry.number_entry import limit_text, limits_of, number_read, spelled
 from facility.entry.units import measure_of, step_of
 from facility.models import Layout
 from facility.permissions import Right, check_change_site, may_change_site, visible_sites
@@ -76,20 +77,35 @@ class SweepForm(forms.Form):
         Raises
         ------
         ValidationError
-            If a value of a number cannot be read, by the place of its axis.
+            If a value of a number cannot be read, by the field of its row.
         """
         found = []
-        for place in range(N_AXES):
-            named, _, field = self.cleaned_data[f"what_{place}"].partition("|")
-            if named:
-                swept = swept_fields(named.partition("/")[0])[field]
-                try:
-                    values = _values(self.cleaned_data[f"values_{place}"], swept)
-                except ValidationError as error:
-                    problem = f"{named} {field} is {' '.join(error.messages)}"
-                    raise ValidationError({f"axes[{place}]": problem}) from error
-                found.append({"object": named, "field": field} | values)
+        for place in self.places():
+            named, field = self._changed(place)
+            try:
+                values = _values(self.cleaned_data[f"values_{place}"], swept_fields(named.partition("/")[0])[field])
+            except ValidationError as error:
+                raise ValidationError({f"values_{place}": error.messages}) from error
+            found.append({"object": named, "field": field} | values)
         return found
+
+    def places(self) -> list[int]:
+        """Return the rows that change something: the axes in their order."""
+        return [place for place in range(N_AXES) if self.cleaned_data.get(f"what_{place}")]
+
+    def refuse(self, refusal: ValidationError) -> None:
+        """Put what is wrong with axes beside their rows, fields by the words that their row names them by."""
+        for name, problems in refusal.message_dict.items():
+            axis = re.fullmatch(r"axes\[(\d)\]", name)
+            place = self.places()[int(axis[1])] if axis else None
+            if place is not None:
+                named, field = self._changed(place)
+                problems = [text.replace(f"{named} {field}", f"{named} · {_words(field)}") for text in problems]
+            self.add_error(name if name in self.fields else None if place is None else f"values_{place}", problems)
+
+    def _changed(self, place: int) -> tuple[str, str]:
+        named, _, field = self.cleaned_data[f"what_{place}"].partition("|")
+        return named, field
 
 
 def _words(field: str) -> str:
@@ -133,9 +149,16 @@ def _values(text: str, field: models.Field) -> dict[str, Any]:
 def _number(text: str, field: models.Field, allowed: Mapping[str, Any]) -> float:
     """Return a number as it is stored; never the text, which would be read in the unit of what is stored."""
     try:
-        return number_read(text, whole=isinstance(field, models.IntegerField), **allowed)
+        number = number_read(text, whole=isinstance(field, models.IntegerField), **allowed)
     except ValidationError as error:
         raise ValidationError(f"{text}: {' '.join(error.messages)}") from error
+    for end, is_beyond, words in (
+        (allowed.get("low"), operator.lt, "at least"),
+        (allowed.get("high"), operator.gt, "at most"),
+    ):
+        if end is not None and is_beyond(number, end):
+            raise ValidationError(f"{text}: must be {words} {limit_text(end, allowed.get('measure'))}.")
+    return number
 
 
 def visible_sweep_or_404(request: HttpRequest, sweep: UUID) -> Sweep:
@@ -170,9 +193,7 @@ def sweep_new(request: HttpRequest, site: str, layout: str) -> HttpResponse:
                 user=request.user,
             )
         except ValidationError as refusal:
-            for name, problems in refusal.message_dict.items():
-                place = re.fullmatch(r"axes\[(\d)\]", name)
-                form.add_error(f"values_{place[1]}" if place else None, problems)
+            form.refuse(refusal)
         else:
             return redirect("sweep-detail", sweep.id)
     sweeps = list(asked.visible_sweeps(visible_sites(request.user)).filter(layout=layout)[:MOST_SHOWN])

@@ -328,10 +328,26 @@ def test_an_ambiguous_swept_number_is_never_read_as_stored(sterling, bells, clie
     said = {"what_0": "site|grid_limit_w", "values_0": values, "figure": "tokens_per_joule"}
     page = client.post(address, said).content.decode()
     if stored is None:
-        assert "site grid_limit_w is 1.250: “1.250” could be 1.25 or 1250. Write 1.25 or 1250." in page
+        assert "1.250: “1.250” could be 1.25 or 1250. Write 1.25 or 1250." in page
         assert not Sweep.objects.exists()
     else:
         assert Sweep.objects.get().axes[0]["values"] == stored
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ("9e6 GW", "9e6 GW: must be at most"),
+        ("10 MW, 10 MW", "site · Grid limit [MW] takes"),
+    ],
+)
+def test_a_refusal_stands_in_its_row_and_names_the_field_as_the_row_does(sterling, bells, client, values, said):
+    client.force_login(get_user_model().objects.create_superuser("boss"))
+    rows = {"what_0": f"{PLANT}|n_pumps", "values_0": "3, 4", "what_2": "site|grid_limit_w", "values_2": values}
+    form = client.post(reverse("sweep-new", args=["sterling", sterling.slug]), rows | {"figure": "pue"}).context["form"]
+    assert list(form.errors) == ["values_2"]  # the row between is empty
+    assert said in form.errors["values_2"][0]
+    assert "grid_limit_w" not in form.errors["values_2"][0]
 
 
 @pytest.mark.parametrize("value", [1.5, float("inf"), float("nan")])

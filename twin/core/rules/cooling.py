@@ -358,7 +358,7 @@ def _air(inputs: LayoutInputs, design: Design, h: int, hall: HallRow) -> Iterato
                 RISK,
                 drawn,
                 brought,
-                "m³/s",
+                "m³/s of air",
                 f"The racks' fans draw up to {drawn:.1f} m³/s from the cold aisles; the duty units bring "
                 f"{brought:.1f} m³/s there, so hot air comes back.",
             )

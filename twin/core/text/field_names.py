@@ -330,7 +330,7 @@ def field_unit(name: str) -> str:
         if part in FIELDS:
             return FIELDS[part][1]
         if unit := suffix_of(part)[1]:
-            return unit
+            return f"{unit} of air" if unit == "m³/s" and "air" in part else unit
     return "%" if "efficiency" in parts[-1] else ""
 
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TypeGuard
 
+from power_cooling.site_facts.units import shown
+
 MISSING = "—"
 MINUS = "\N{MINUS SIGN}"
 GAP = "\N{NARROW NO-BREAK SPACE}"
@@ -52,14 +54,16 @@ def significant(value: float, digits: int = 3) -> str:
 
 def scaled(value: float, unit: str) -> tuple[str, str]:
     """Return the digits and the unit with its prefix, e.g. ("7.24", "MW")."""
+    if (other := shown(unit)) is not None:
+        value, unit = other.number(value), other.unit
     value = value * FACTORS.get(unit, 1.0)
     if unit == "%":
         return percent(value), unit
     smallest, largest, apart = PREFIXED.get(unit, (0, 0, False))
     power = 0
     if value and (smallest or largest):
-        shown = float(f"{value:.2e}")  # round first: 999.9 kW is 1 MW, not 1,000 kW
-        power = min(max(math.floor(math.log10(abs(shown)) / 3 + 1e-12), smallest), largest)
+        rounded = float(f"{value:.2e}")  # round first: 999.9 kW is 1 MW, not 1,000 kW
+        power = min(max(math.floor(math.log10(abs(rounded)) / 3 + 1e-12), smallest), largest)
     prefix = PREFIXES[power]
     digits = significant(value / 1000.0**power)
     return digits, (f"{prefix}{GAP}{unit}" if apart and prefix else f"{prefix}{unit}")
@@ -85,13 +89,15 @@ def quantity_text(value: float | None, unit: str = "") -> str:
     if not is_number(value):
         return MISSING
     if unit.startswith("$"):
-        digits, shown = scaled(value, "$") if unit in ("$", "$/year") else (significant(value), "$")
+        if (other := shown(unit)) is not None:
+            value, unit = other.number(value), other.unit
+        digits, dollars = scaled(value, "$") if unit in ("$", "$/year") else (significant(value), "$")
         sign, digits = (MINUS, digits[1:]) if digits.startswith(MINUS) else ("", digits)
-        prefix = shown.removesuffix("$").strip(GAP)
+        prefix = dollars.removesuffix("$").strip(GAP)
         per = unit[1:].lstrip("/")
         return f"{sign}${digits}" + (f"{GAP}{prefix}" if prefix else "") + (f"{GAP}/{GAP}{per}" if per else "")
-    digits, shown = scaled(value, unit)
-    return f"{digits}{GAP}{shown}" if shown else digits
+    digits, prefixed = scaled(value, unit)
+    return f"{digits}{GAP}{prefixed}" if prefixed else digits
 
 
 def joined_text(first: str, sign: str, second: str) -> str:
@@ -108,6 +114,7 @@ def exact_text(value: float | None, unit: str = "") -> str:
         return f"{value * 100:.10g} %"
     if unit == "Wh":
         return f"{value:.10g} J"
+    unit = unit.partition(" of ")[0]
     return f"{value:.10g} {unit}".strip()
 
 
