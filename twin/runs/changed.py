@@ -14,9 +14,6 @@ from dataclasses import fields, replace
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BinaryField
-from django.db.models.functions import Length, Substr
-
 from facility.models import Layout
 from twin.core.failures.kinds import FAILURE_KINDS, FEED_RELIABILITY, RESTART, WATER_COOLED_CHILLER, feed_reliability
 from twin.core.inputs.feed_ratings import PRIME, prime_feeds
@@ -24,7 +21,7 @@ from twin.core.inputs.layout import TABLE_OF, TABLES, LayoutInputs, Products, co
 from twin.core.results.capital import US_ROW
 from twin.exceptions import CannotSimulate
 from twin.models import Run, Scenario, ScenarioWorkload
-from twin.page_parts import product_stamp, remembered, stamp
+from twin.page_parts import WEATHER_COUNTS, hours_check, product_stamp, remembered, stamp
 from twin.runs import snapshot
 from twin.runs.latest import LatestRun
 
@@ -32,7 +29,6 @@ CACHE = "descriptions"
 KINDS = column_names(Products)  # of catalogue entries
 NAMES = ("slug", "name")
 LAYOUT_COUNTS = ("version",)  # of edits
-WEATHER_COUNTS = ("id", "source", "n_hours", "elevation_m", "notes", "confidence")  # for a stamp, beside the hours
 
 
 Known = Mapping[str, frozenset[str]]  # names of the columns that a snapshot has, by its parts
@@ -215,7 +211,8 @@ def _stamps(asked: Iterable[tuple[Layout, int]]) -> dict[tuple[int, int], str]:
     wanted = {scenario_id for _, scenario_id in asked}
     columns = [column.attname for column in Scenario._meta.concrete_fields]
     years = [f"{year}__{name}" for year in ("weather", "site__weather") for name in WEATHER_COUNTS]
-    rows = Scenario.objects.filter(pk__in=wanted).values(*columns, *years, **_checks("weather", "site__weather"))
+    checks = {f"{year}_check": hours_check(year) for year in ("weather", "site__weather")}
+    rows = Scenario.objects.filter(pk__in=wanted).values(*columns, *years, **checks)
     # Some databases return a view of bytes, which says where they lie, not what they are.
     described: dict[int, list[Any]] = {
         row["id"]: [{name: bytes(value) if isinstance(value, memoryview) else value for name, value in row.items()}]
@@ -229,14 +226,6 @@ def _stamps(asked: Iterable[tuple[Layout, int]]) -> dict[tuple[int, int], str]:
             repr((stamp(layout, products), described.get(scenario_id))).encode()
         ).hexdigest()
         for layout, scenario_id in asked
-    }
-
-
-def _checks(*years: str) -> dict[str, Substr]:
-    """Return what changes with the hours of weather, without reading them: the checksum that zlib puts at their end."""
-    return {
-        f"{year}_check": Substr(f"{year}__rows", Length(f"{year}__rows") - 3, 4, output_field=BinaryField())
-        for year in years
     }
 
 

@@ -91,16 +91,16 @@ def tally(rows: Iterable[dict[str, Any]]) -> Tally:
     return Tally(n[BLOCKING], n[RISK], n[HINT])
 
 
-def found_stamp(layout: Layout, products: Mapping[str, Any] | None = None) -> str:
+def found_stamp(layout: Layout, carried: Mapping[str, Any] | None = None) -> str:
     """Return what changes with anything that the rules of this solver read of a layout."""
-    spelled = repr((stamp(layout, products), solver_digest()))
+    spelled = repr((stamp(layout, carried), solver_digest()))
     return hashlib.sha256(spelled.encode()).hexdigest()
 
 
 def tally_kept(layout: Layout, newest: LatestRun | None) -> Tally | None:
     """Return how many findings a layout has, where its newest run counted them as it is described now; None elsewhere.
 
-    The layout is one of `page_parts.with_product_stamp`.
+    The layout is one of `page_parts.with_stamp`.
 
     To ask the rules takes a process that solves; the address `layout-tally` does.
     """

@@ -11,7 +11,7 @@ from facility.permissions import Right, rights_on, visible_sites
 from facility.views.lookup import visible_site_or_404
 from twin.core.figures_of_merit import HEADLINES
 from twin.interchange.site_file import site_export
-from twin.page_parts import with_product_stamp
+from twin.page_parts import with_stamp
 from twin.runs.changed import marked
 from twin.runs.found import tally_kept
 from twin.runs.latest import (
@@ -35,7 +35,7 @@ def site_list(request: HttpRequest) -> HttpResponse:
     first = list(found[: PAGE_SITES + 1])  # a short list needs no count
     page = Paginator(first if len(first) <= PAGE_SITES else found, PAGE_SITES).get_page(request.GET.get("page"))
     sites = list(page)
-    layouts = with_product_stamp(Layout.objects.filter(site__in=sites).defer("notes")).in_bulk()
+    layouts = with_stamp(Layout.objects.filter(site__in=sites).defer("notes")).in_bulk()
     by_id = {site.pk: site for site in sites}
     for layout in layouts.values():
         layout.site = by_id[layout.site_id]
@@ -62,7 +62,7 @@ def grid_share_frac(run: LatestRun | None, grid_limit_w: float) -> float | None:
 def site_detail(request: HttpRequest, site: str) -> HttpResponse:
     """Show a site's layouts side by side under the scenario that most of them share, and its scenarios."""
     site = visible_site_or_404(request.user, site)
-    layouts = list(with_product_stamp(site.layouts.annotate(n_racks=Count("halls__racks"))))
+    layouts = list(with_stamp(site.layouts.annotate(n_racks=Count("halls__racks"))))
     scenarios = list(site.scenarios.prefetch_related("workloads__workload", "workloads__model"))
     for layout in layouts:
         layout.site = site

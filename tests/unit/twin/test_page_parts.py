@@ -1,5 +1,8 @@
 """Parts of pages that are kept: written once for each version of what they show, and never shown for another."""
 
+import zlib
+
+import numpy as np
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
@@ -8,9 +11,11 @@ from django.urls import reverse
 from facility import services
 from facility.models import Rack
 from facility.views import parts
+from power_cooling.site_facts.units import US, shown_in
 from tests.small_run import done_run, small_scenario
 from tests.small_site import new_rack
 from twin.core.rules.report import Finding
+from twin.core.text.numbers import quantity_text
 from twin.page_parts import kept, remembered, stamp
 from twin.views import layouts, runs
 
@@ -107,6 +112,20 @@ def test_whatever_the_rules_read_beside_the_layout_changes_its_stamp(asked):
     product = rack.product or layout.cdus.first().product
     product.save()
     assert stamp(layout) != before
+    before = stamp(layout)
+    weather = layout.site.weather
+    hours = np.frombuffer(zlib.decompress(weather.rows), np.float32).copy()
+    hours[0] += 1.0  # the first hour is a degree warmer
+    weather.rows = zlib.compress(hours.tobytes())
+    weather.save()
+    assert stamp(layout) != before
+
+
+def test_the_same_key_in_other_units_is_another_part(keeping):
+    made = [remembered(("flow",), lambda: quantity_text(0.01, "m³/s"))]
+    with shown_in(US):
+        made.append(remembered(("flow",), lambda: quantity_text(0.01, "m³/s")))
+    assert [text.split("\u202f")[1] for text in made] == ["l/min", "gpm"]
 
 
 def test_a_long_list_comes_in_pages(planner, asked, monkeypatch):
