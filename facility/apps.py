@@ -8,6 +8,6 @@ class FacilityConfig(AppConfig):
     verbose_name = "Facility"
 
     def ready(self) -> None:
-        from facility import users  # needs the models, which are there only now
+        from facility import preferences, users  # noqa: F401  (need the models, which are there only now; both listen)
 
         users.watch()

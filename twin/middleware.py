@@ -9,6 +9,8 @@ from django.shortcuts import render
 
 from facility import acting
 from facility.api.problems import fault_of, problem_answer
+from facility.preferences import units_of
+from power_cooling.site_facts.units import shown_in
 from twin import counters, log_ids
 
 API = "/api/"
@@ -72,6 +74,19 @@ class ActedBy:
         detail = f"{request.method} {request.path}"
         request_id = request.META.get("HTTP_X_REQUEST_ID", "")
         with acting.acting(acting.Acting(door, detail, request_id, request=request)):
+            return self.get_response(request)
+
+
+class ShownUnits:
+    """Show quantities on a signed-in user's pages in the units they chose; the API and the console stay SI."""
+
+    def __init__(self, get_response) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith((API, "/admin/")) or settings.SESSION_COOKIE_NAME not in request.COOKIES:
+            return self.get_response(request)
+        with shown_in(units_of(request)):
             return self.get_response(request)
 
 

@@ -20,6 +20,7 @@ urlpatterns = [
     path("account/", account.account, name="account"),
     path("account/tokens/<int:pk>/revoke/", account.token_revoke, name="token-revoke"),
     path("account/details/", account.account_details, name="account-details"),
+    path("account/preferences/", account.account_preferences, name="account-preferences"),
     path("account/password/", account.PasswordChangeView.as_view(), name="password-change"),
     path("account/password/reset/", account.PasswordResetView.as_view(), name="password-reset"),
     path(

@@ -10,6 +10,7 @@ from facility.models.features import AirUnit, FloorFeature
 from facility.models.floor import Hall, Rack
 from facility.models.network import Fabric
 from facility.models.power import PowerFeed
+from facility.models.preferences import Preferences
 from facility.models.product import Product
 from facility.models.sign_in import RefusedSignIn
 from facility.models.site import Layout, Organisation, Site, Weather
@@ -31,6 +32,7 @@ __all__ = [
     "Membership",
     "Organisation",
     "PowerFeed",
+    "Preferences",
     "Product",
     "Rack",
     "RefusedSignIn",

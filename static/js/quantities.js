@@ -1,5 +1,5 @@
 // Numbers as planners read them, as twin/templatetags/quantities.py writes them: three significant digits, SI prefix,
-// unit. Values come in SI; "%" takes a fraction, "Wh" takes joules.
+// unit. Values come in SI; "%" takes a fraction, "Wh" takes joules. What the user reads other units for stands in the page.
 
 const GAP = "\u202f", MINUS = "\u2212", MISSING = "\u2014";
 const PREFIXES = ["n", "µ", "m", "", "k", "M", "G", "T", "P", "E"];
@@ -30,7 +30,16 @@ function percent(value) {
   return Number(text) < 100 ? text : fixed(value, 6);
 }
 
-function scaled(given, unit) {
+let shownIn;
+// A stored value as the user reads it: number and unit.
+function asShown(value, unit) {
+  shownIn ??= JSON.parse(document.getElementById("units-shown")?.textContent ?? "{}");
+  const [other, size, added] = shownIn[unit] ?? [unit, 1, 0];
+  return [(value - added) / size, other];
+}
+
+function scaled(stored, storedUnit) {
+  const [given, unit] = asShown(stored, storedUnit);
   const value = given * (FACTORS[unit] ?? 1);
   if (unit === "%") return [percent(value), unit];
   const [smallest, largest, apart] = PREFIXED[unit] ?? [0, 0, false];
@@ -50,7 +59,8 @@ export function quantityText(value, unit = "") {
   return shown ? digits + GAP + shown : digits;
 }
 
-function dollars(value, unit) {
+function dollars(stored, storedUnit) {
+  const [value, unit] = asShown(stored, storedUnit);
   const [digits, shown] = unit === "$" || unit === "$/year" ? scaled(value, "$") : [significant(value), "$"];
   const sign = digits.startsWith(MINUS) ? MINUS : "", prefix = shown.replace("$", "").replaceAll(GAP, "");
   const per = unit.slice(1).replace(/^\/+/, "");

@@ -92,6 +92,7 @@ def addresses(layout, scenario, signed_in) -> list[str]:
         reverse("organisation-members", args=["north"]),
         reverse("account"),
         reverse("account-details"),
+        reverse("account-preferences"),
         reverse("audit"),
         reverse("site-telemetry", args=here[:1]),
         reverse("telemetry-upload", args=here[:1]),

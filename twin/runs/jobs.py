@@ -12,6 +12,7 @@ from uuid import UUID
 
 import kombu.exceptions
 from celery import current_task
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -32,6 +33,7 @@ FAULT = (
     "The simulation stopped on a fault of this program, not of your description. "
     "Give this {}'s id to whoever runs the twin: the log has the details under it."
 )
+RUN_MAIL = "twin.tasks.run_mail"  # by name: tasks call this module, and it wakes tasks
 J = TypeVar("J", bound=Job)
 
 
@@ -57,6 +59,8 @@ def move(kind: type[J], job_id: UUID, *, to: Job.Status, message: str = "") -> J
         job.progress_frac, job.stage, job.heartbeat_at = 0.0, "", None
         changed += ["progress_frac", "stage", "heartbeat_at"]
     job.save(update_fields=changed)
+    if isinstance(job, Run) and to in (Job.Status.DONE, Job.Status.FAILED) and settings.EMAIL_IS_SET:
+        transaction.on_commit(lambda: send(RUN_MAIL, str(job.pk)))
     return job
 
 

@@ -13,7 +13,7 @@ from django.core.management import call_command
 from power_cooling.cooling.comfort import hot_aisle
 from twin.exceptions import RunHeld
 from twin.models import Run
-from twin.runs import execution, sensitivity
+from twin.runs import execution, jobs, notices, sensitivity
 from twin.runs.retention import runs_prune
 
 
@@ -35,6 +35,17 @@ def sensitivity_make(run_id: str) -> None:
         sensitivity.sensitivity_make(UUID(run_id))
     except Run.DoesNotExist:
         return  # deleted while it waited
+
+
+@shared_task(bind=True, name=jobs.RUN_MAIL, max_retries=3)
+def run_mail(self, run_id: str) -> None:
+    """Mail whoever asked to be told that a run has ended; a mail server that is away is tried again."""
+    try:
+        notices.run_mail(UUID(run_id))
+    except OSError as error:
+        raise self.retry(countdown=60 * 4**self.request.retries, exc=error) from error
+    except Run.DoesNotExist:
+        return  # deleted meanwhile
 
 
 @shared_task(name="twin.tasks.runs_tend")

@@ -13,9 +13,10 @@ from django.urls import reverse_lazy
 from django.views.decorators.http import require_POST
 
 from facility import sign_in_throttle
-from facility.models import ApiToken, Site
+from facility.models import ApiToken, Preferences, Site
 from facility.models.text import check_text
 from facility.permissions import owns_something, visible_sites
+from facility.preferences import preferences_of, preferences_save
 from facility.tokens import MOST_DAYS, own_tokens, token_issue
 from facility.views.parts import put_on_form
 
@@ -160,6 +161,36 @@ def account_details(request: HttpRequest) -> HttpResponse:
             messages.success(request, "Your details are saved.")
             return redirect("account")
     return render(request, "account/form.html", {"form": form, "title": "Your details", "action": "Save"})
+
+
+class PreferencesForm(forms.ModelForm):
+    """What the user chooses for themselves."""
+
+    class Meta:
+        model = Preferences
+        fields = ["units", "mail_runs"]
+        widgets = {"units": forms.RadioSelect}
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        user = self.instance.user
+        if not settings.EMAIL_IS_SET:
+            del self.fields["mail_runs"]  # this server sends none
+        elif not user.email:
+            self.fields["mail_runs"].help_text += " First say your address in your details."
+
+
+@login_required
+def account_preferences(request: HttpRequest) -> HttpResponse:
+    """Let users choose units and what reaches them by e-mail."""
+    form = PreferencesForm(request.POST or None, instance=preferences_of(request.user))
+    if request.method == "POST" and form.is_valid():
+        chosen = form.save(commit=False)
+        chosen.address = request.build_absolute_uri("/")
+        preferences_save(request, chosen)
+        messages.success(request, "Your preferences are saved.")
+        return redirect("account")
+    return render(request, "account/form.html", {"form": form, "title": "Your preferences", "action": "Save"})
 
 
 @login_required

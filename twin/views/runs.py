@@ -34,7 +34,7 @@ from twin.core.text.numbers import date_text, quantity_text
 from twin.exceptions import CannotSimulate, InvalidTransition
 from twin.models import Run
 from twin.page_parts import kept
-from twin.runs import jobs, sensitivity, services, tables
+from twin.runs import jobs, notices, sensitivity, services, tables
 from twin.runs.found import everything_found, nothing_found
 from twin.runs.last_run import last_run
 from twin.runs.latest import recent_runs
@@ -52,6 +52,9 @@ def visible_run_or_404(request: HttpRequest, run: UUID, *deferred: str) -> Run:
     """Return a run on a site that the user may see."""
     runs = Run.objects.select_related("layout__site", "scenario", "created_by").defer("inputs", *deferred)
     return get_object_or_404(runs, pk=run, layout__site__in=visible_sites(request.user))
+
+
+STOP_POLLING = 286  # htmx asks no more
 
 
 @login_required
@@ -73,7 +76,20 @@ def run_create(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     except CannotSimulate as refusal:
         messages.error(request, str(refusal))
         return redirect("layout-detail", site, layout.slug)
+    notices.await_run(request, run)
     return redirect("run-detail", run.id)
+
+
+@login_required
+def run_notices(request: HttpRequest) -> HttpResponse:
+    """Name the runs that this session started and that have ended; htmx asks again while others go on."""
+    ended, others = notices.ended_runs(request)
+    looked_at = request.htmx.current_url_abs_path or ""
+    told = [run for run in ended if str(run.pk) not in looked_at]  # its page shows it already
+    answer = render(request, "twin/run/_notices.html", {"ended": told})
+    if not others:
+        answer.status_code = STOP_POLLING
+    return answer
 
 
 @login_required
@@ -205,7 +221,9 @@ def run_cancel(request: HttpRequest, run: UUID) -> HttpResponse:
 @require_POST
 def run_retry(request: HttpRequest, run: UUID) -> HttpResponse:
     """Queue a failed or cancelled run again."""
-    return job_act(request, visible_run_or_404(request, run, *Run.HEAVY), services.run_retry)
+    found = visible_run_or_404(request, run, *Run.HEAVY)
+    notices.await_run(request, found)
+    return job_act(request, found, services.run_retry)
 
 
 @login_required

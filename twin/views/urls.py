@@ -86,6 +86,7 @@ urlpatterns = [
     path("sweeps/<uuid:sweep>/cancel/", sweeps.sweep_cancel, name="sweep-cancel"),
     path("sweeps/<uuid:sweep>/retry/", sweeps.sweep_retry, name="sweep-retry"),
     path("runs/", runs.run_list, name="run-list"),
+    path("runs/ended/", runs.run_notices, name="run-notices"),
     path("runs/<uuid:run>/", runs.run_detail, name="run-detail"),
     path("runs/<uuid:run>/launch/", solved, name="run-launch"),
     path("runs/<uuid:run>/tornado/", runs.run_tornado, name="run-tornado"),

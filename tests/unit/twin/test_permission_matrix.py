@@ -66,6 +66,8 @@ OWN = {
     "login",
     "account",
     "account-details",
+    "account-preferences",
+    "run-notices",
     "api-token-list",
     "password-change",
     "password-reset",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from power_cooling.site_facts.confidence import confidence_label
+from power_cooling.site_facts.units import US, shown, unit_system
 from twin.core.report.shapes import Drawing
 from twin.core.text.numbers import MISSING, is_number, quantity_text
 
@@ -33,7 +34,21 @@ class Column:
     @property
     def stored_unit(self) -> str:
         """Unit of the values as they are kept."""
-        return STORED_UNITS.get(self.unit, self.unit)
+        return stored_unit(self.unit)
+
+
+def stored_unit(unit: str) -> str:
+    """Return the unit of a spreadsheet's numbers: the one they are kept in, for readers of US units theirs."""
+    if unit_system() == US and (other := shown(unit)) is not None:
+        return other.unit
+    return STORED_UNITS.get(unit, unit)
+
+
+def stored_number(value: float, unit: str) -> float:
+    """Return a number as a spreadsheet holds it, in `stored_unit`."""
+    if unit_system() == US and (other := shown(unit)) is not None:
+        return other.number(value)
+    return value
 
 
 @dataclass(slots=True)

@@ -1,4 +1,7 @@
-"""A report as a spreadsheet: a sheet for the cover and one per table, numbers as numbers in SI, units in the heads."""
+"""A report as a spreadsheet: a sheet for the cover and one per table, numbers as numbers, units in the heads.
+
+Numbers are SI, for readers of US units theirs.
+"""
 
 import io
 import math
@@ -11,7 +14,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
 from power_cooling.site_facts.confidence import confidence_label
-from twin.core.report.document import MARK, STORED_UNITS, UNIT, Column, Report, Table, cell_text
+from twin.core.report.document import MARK, NUMBER, UNIT, Column, Report, Table, cell_text, stored_number, stored_unit
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 BOLD = Font(bold=True)
@@ -54,9 +57,11 @@ def _table(sheet: Worksheet, table: Table) -> None:
         cell.font = BOLD
         cell.alignment = Alignment(wrap_text=True, vertical="top")
         longest.append(max(map(len, column.head.split()), default=8))
+    units = {column.head: i for i, column in enumerate(table.columns)}
     for number, row in enumerate(table.rows, start=2):
         for i, (column, value) in enumerate(zip(table.columns, row, strict=True)):
-            kept = _kept(value, column)
+            at = units.get(column.unit_from)
+            kept = _kept(value, column, column.unit if at is None else row[at])
             _put(sheet.cell(number, i + 1), kept)
             longest[i] = max(longest[i], 12 if isinstance(kept, float) else len(str(kept)))
     for i, width in enumerate(longest, start=1):
@@ -66,16 +71,16 @@ def _table(sheet: Worksheet, table: Table) -> None:
         sheet.auto_filter.ref = sheet.dimensions
 
 
-def _kept(value: Any, column: Column) -> Any:
+def _kept(value: Any, column: Column, unit: str) -> Any:
     """Return a value as a cell holds it: numbers as they are, everything else as text."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if column.kind == UNIT:
-        return STORED_UNITS.get(value, value)
+        return stored_unit(value)
     if column.kind == MARK:
         return confidence_label(value) or value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
+        return stored_number(value, unit) if column.kind == NUMBER else value
     return cell_text(value, column, "")
 
 
