@@ -5,15 +5,16 @@ from contextlib import contextmanager
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.text import slugify
+from django.utils.text import capfirst, slugify
 
 from facility import services
+from facility.entry.units import stored_label
 from facility.models import (
     AirUnit,
     ApiToken,
@@ -36,8 +37,20 @@ from facility.models import (
 )
 from facility.permissions import check_status, may_change_site, visible_sites
 
+NUMBERS = (models.FloatField, models.IntegerField)
 
-class SiteBound:
+
+class StoredUnits:
+    """Of forms in SI: a number's label says the unit that it is stored in."""
+
+    def formfield_for_dbfield(self, db_field, request: HttpRequest, **options):
+        field = super().formfield_for_dbfield(db_field, request, **options)
+        if field is not None and isinstance(db_field, NUMBERS):
+            field.label = capfirst(stored_label(db_field.name, str(db_field.verbose_name)))
+        return field
+
+
+class SiteBound(StoredUnits):
     """Of rows that belong to a site: the console shows and takes only what its user may see and change there."""
 
     site_path = "site"  # from the row to its site; empty: it is the site

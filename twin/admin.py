@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from facility.admin import ForSuperusers, SiteBound
+from facility.admin import ForSuperusers, SiteBound, StoredUnits
 from twin.exceptions import InvalidTransition
 from twin.models import Comparison, ExternalIdentity, Run, Scenario, ScenarioWorkload, Study, TelemetrySource, Worker
 from twin.runs import jobs, services
@@ -17,7 +17,7 @@ admin.site.site_header = admin.site.site_title = "AI-factory twin"
 admin.site.index_title = "Sites, catalogue and runs"
 
 
-class ScenarioWorkloadInline(admin.TabularInline):
+class ScenarioWorkloadInline(StoredUnits, admin.TabularInline):
     model = ScenarioWorkload
     extra = 0
     raw_id_fields = ["workload", "model"]

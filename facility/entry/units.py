@@ -250,6 +250,11 @@ class Measure:
         allowed = f"{', '.join(most)} or {last}" if most else last
         raise UnknownUnit(f"“{typed.strip()}” is not a unit of this field. Write {allowed}.")
 
+    @property
+    def stored_unit(self) -> str:
+        """The unit that is stored."""
+        return next(name for name, of in self.units.items() if of == (1.0, 0.0))
+
     def named_first(self) -> list[str]:
         """Return the units that a refusal names: the one beside the field, then the usual ones."""
         return list(dict.fromkeys((self.shown, *(self.usual or list(self.units)[:N_NAMED]))))
@@ -294,10 +299,23 @@ def for_scripts(names: Iterable[str]) -> dict:
     }
 
 
+def stored_label(name: str, words: str) -> str:
+    """Return a field's words with the unit that it is stored in, for forms that show and take nothing else."""
+    measure = measure_of(name)
+    if measure is None:
+        return words
+    suffix = _suffix(name).replace("_", " ")
+    return f"{words.removesuffix(suffix).strip() or words} [{measure.stored_unit}]"
+
+
+def _suffix(name: str) -> str:
+    return next((suffix for suffix in _MEASURES if name == suffix or name.endswith(f"_{suffix}")), "")
+
+
 def measure_of(name: str) -> Measure | None:
     """Return what a field of that name is measured in, by its suffix; None where the name says no unit."""
-    suffix = next((suffix for suffix in _MEASURES if name == suffix or name.endswith(f"_{suffix}")), None)
-    if suffix is None or name.removesuffix(suffix).endswith("_per_"):  # a price of a watt is no power
+    suffix = _suffix(name)
+    if not suffix or name.removesuffix(suffix).endswith("_per_"):  # a price of a watt is no power
         return None
     shown, sizes = _MEASURES[suffix]
     shown = _SHOWN.get(name, shown)

@@ -111,3 +111,14 @@ def test_deleting_a_plant_in_use_is_refused(console, layout):
     refused = console.post(address, {"post": "yes"})
     assert refused.status_code in (200, 403)
     assert CoolingPlant.objects.exists()
+
+
+def test_the_console_says_beside_each_number_in_which_unit_it_is_stored(console, layout):
+    plant = CoolingPlant.objects.first() or layout.cooling_plants.create(name="P")
+    form = console.get(reverse("admin:facility_coolingplant_change", args=[plant.pk])).context["adminform"].form
+    labels = {name: field.label for name, field in form.fields.items()}
+    assert labels["supply_degc"] == "Supply [°C]"
+    assert labels["design_rise_k"] == "Design rise [K]"
+    assert labels["tank_m3"] == "Tank [m³]"
+    feed = console.get(reverse("admin:facility_powerfeed_add")).context["adminform"].form
+    assert feed.fields["rating_w"].label == "Rating [W]"
