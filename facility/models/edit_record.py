@@ -16,6 +16,7 @@ class EditRecord(models.Model):
     changes = models.JSONField(
         help_text="List of {kind, id, name, action: created, changed or deleted, fields: {name: [old, new]}}."
     )
+    undo = models.TextField(blank=True, editable=False, help_text="What takes the remedy that made it back.")
 
     class Meta:
         ordering = ["layout", "version"]

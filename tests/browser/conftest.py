@@ -109,6 +109,7 @@ def addresses(layout, scenario, signed_in) -> list[str]:
         reverse("layout-edit", args=here),
         reverse("layout-3d", args=here),
         reverse("layout-findings", args=here),
+        reverse("layout-history", args=here),
         reverse("bill-of-materials", args=here),
         *(reverse("part-list", args=[*here, kind]) for kind in ("halls", "racks", "power-feeds", "floor-features")),
         reverse("rack-row", args=here),

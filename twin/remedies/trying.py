@@ -16,7 +16,7 @@ from facility import services
 from facility.edit_records import key_of as key_of_part
 from facility.edit_records import touched_since
 from facility.kinds import BY_NAME, EDIT_NAMES
-from facility.models import Layout, Rack, Site
+from facility.models import EditRecord, Layout, Rack, Site
 from facility.permissions import check_write
 from facility.services import StaleLayout
 from twin.core.inputs.layout import LayoutInputs
@@ -223,6 +223,8 @@ def _taken(layout: Layout, tried: _Tried, user: Any) -> Taken:
         steps = _apply(layout, attempt, user) + steps
     layout.refresh_from_db(fields=["version"])
     undo = signing.dumps({"layout": layout.pk, "version": layout.version, "steps": _merged(steps)}, salt=SALT)
+    if any(step["kind"] != "site" for step in steps):  # the site's own changes make no version
+        EditRecord.objects.filter(layout=layout, version=layout.version).update(undo=undo)
     return Taken(layout.version, tried.changes, undo, tried.left)
 
 
@@ -272,6 +274,7 @@ def take_back(*, layout: Layout, undo: str, user: Any = None) -> int:
             setattr(part, name, then)
         names = {part._meta.get_field(name).name for name in step["fields"]}
         services.part_save(part=part, fields=names, user=user)
+    EditRecord.objects.filter(layout=layout, version=kept["version"]).update(undo="")
     layout.refresh_from_db(fields=["version"])
     return layout.version
 

@@ -79,8 +79,11 @@ def remedy_undo(request: HttpRequest, site: str, layout: str) -> HttpResponse:
     """Take a remedy back."""
     layout = visible_layout_or_404(request.user, site, layout)
     check_change_site(request.user, layout.site)
+    undo = request.POST.get("undo", "")
+    if (version := request.POST.get("version", "")).isdecimal() and len(version) < 10:
+        undo = layout.edit_records.filter(version=version).values_list("undo", flat=True).first() or ""
     try:
-        take_back(layout=layout, undo=request.POST.get("undo", ""), user=request.user)
+        take_back(layout=layout, undo=undo, user=request.user)
     except (StaleLayout, ValidationError) as refusal:
         messages.error(request, _words(refusal))
     else:

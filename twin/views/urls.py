@@ -7,6 +7,7 @@ from twin import solver_door
 from twin.views import (
     draw,
     glossary,
+    history,
     measured_point,
     model_pages,
     own_products,
@@ -73,6 +74,7 @@ urlpatterns = [
     path(LAYOUT + "drill/", solved, name="layout-drill"),
     path(LAYOUT + "drill/list/", solved, name="layout-drill-list"),
     path("sites/<slug:site>/<slug:layout>/draw/", draw.layout_draw, name="layout-draw"),
+    path("sites/<slug:site>/<slug:layout>/history/", history.layout_history, name="layout-history"),
     path("sites/<slug:site>/<slug:layout>/findings/", solved, name="layout-findings"),
     path("sites/<slug:site>/<slug:layout>/tally/", solved, name="layout-tally"),
     path("sites/<slug:site>/<slug:layout>/remedy/", solved, name="layout-remedy"),

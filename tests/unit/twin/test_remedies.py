@@ -4,7 +4,9 @@ import ast
 from pathlib import Path
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+from django.urls import reverse
 
 from facility import services
 from facility.models import Cdu, CoolingPlant, FloorFeature, Hall, Layout, PowerFeed, Rack, Site
@@ -486,3 +488,20 @@ def test_steps_back_of_one_object_are_one_step():
         {"kind": "cdu", "id": 1, "fields": {"supply_degc": (44.0, 46.0), "group": ("B", "A")}},
         {"kind": "cdu", "id": 2, "fields": None},
     ]
+
+
+def test_the_history_names_what_changed_and_takes_a_remedy_back_later(layout, client):
+    client.force_login(get_user_model().objects.create_superuser("boss"))
+    hot_cdus(layout)
+    taken = take(layout=layout, key=key_of(found_of(layout, "coolant temperature")), version=layout.version)
+    here = [layout.site.slug, layout.slug]
+    services.part_save(part=layout.halls.get())
+    page = client.get(reverse("layout-history", args=here)).content.decode()
+    assert f'name="version" value="{taken.version}"' in page
+    cooler = layout.cdus.first().supply_degc
+    assert f"Supply: 46.0\u202f°C → {cooler:.1f}\u202f°C" in page
+    client.post(reverse("layout-remedy-undo", args=here), {"version": taken.version})
+    assert {cdu.supply_degc for cdu in layout.cdus.all()} == {46}
+    assert 'name="version"' not in client.get(reverse("layout-history", args=here)).content.decode()
+    client.post(reverse("layout-remedy-undo", args=here), {"version": taken.version})  # a second click undoes nothing
+    assert {cdu.supply_degc for cdu in layout.cdus.all()} == {46}
