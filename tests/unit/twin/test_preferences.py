@@ -95,9 +95,11 @@ def test_a_form_resaved_in_us_units_changes_nothing(planner, scenario):
 
 def test_a_spreadsheet_has_its_readers_units_in_the_heads():
     table = Table(
-        "T", "T", (Column("Supply", NUMBER, "°C"), Column("Value", NUMBER, unit_from="Unit"), Column("Unit", UNIT)),
+        "T",
+        "T",
+        (Column("Supply", NUMBER, "°C"), Column("Value", NUMBER, unit_from="Unit"), Column("Unit", UNIT)),
         [[20.0, 0.01, "m³/s"], [25.0, 0.5, "%"]],
-    )  # fmt: skip
+    )
     report = Report("R", "", [], [Section("S", tables=[table])])
 
     def cells(system: str) -> list[list]:
