@@ -5,6 +5,7 @@ door that programs use, as CSV, compaction included. A tenth of the points give 
 what a sensor's decimals leave of it. A year is simulated by scale: bytes are those of one month.
 """
 
+import gc
 import io
 import os
 import time
@@ -122,6 +123,8 @@ def measure(size: Size) -> dict[str, Any]:
     call_command("migrate", verbosity=0)
     call_command("load_catalogue", stdout=io.StringIO())
     layout, _ = big_layout(size.n_racks, n_classes=12)
+    gc.collect()
+    gc.freeze()  # as the web server does, which takes batches
     taken = _take(layout, size.n_batches)
     month = _month(layout.site, size.n_month_points)
     fleet = _fleet_day(layout.site)

@@ -46,8 +46,9 @@ def store_batch(*, user, site: Site, read: Read, key: str, sha256: str) -> dict[
         raise KeyReused("Idempotency-Key was used for another batch of this site; send a new one.")
     if earlier:
         return earlier.answer
-    readings = read(store.mapping(site), known_objects(site.layouts.all()))
-    accepted, duplicate = store.append(site, readings)
+    known = store.known_points(site)
+    readings = read(store.mapping(site, known), known_objects(site.layouts.all()))
+    accepted, duplicate = store.append(site, readings, known)
     answer = {
         "accepted": accepted,
         "duplicate": duplicate,

@@ -43,11 +43,13 @@ NONE = Batch(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty
 
 def batch_of(columns: Iterable[tuple[int, Columns]]) -> Batch:
     """Return readings by point as one batch; of equal times of a point the first stays."""
-    parts = [(np.full(times.size, pk, np.int64), times, values, quality) for pk, (times, values, quality) in columns]
+    parts = list(columns)
     if not parts:
         return NONE
-    point_ids, times, values, quality = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return ordered(Batch(point_ids, times, values, quality))
+    point_ids = np.repeat(np.array([pk for pk, _ in parts], np.int64), [own[0].size for _, own in parts])
+    return ordered(
+        Batch(point_ids, *(np.concatenate(column) for column in zip(*(own for _, own in parts), strict=True)))
+    )
 
 
 def joined(batches: Iterable[Batch]) -> Batch:

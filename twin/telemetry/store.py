@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from django.db import transaction
@@ -39,6 +39,7 @@ MOST_SETTLED = 2_000_000  # readings sorted at once, of arrivals
 Arrived = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8], NDArray[np.uint8]]  # with what is odd
 _FEW = 200  # points or days named in a query; beyond, all of the site are read
 _SAID = ("name", "unit", "scale", "offset")  # of a point by its source
+Known = dict[tuple[str, str], tuple[Any, ...]]  # by object and quantity: id, name, unit, scale, offset
 Read = TypeVar("Read")
 
 
@@ -47,15 +48,16 @@ def utc(ms: float) -> dt.datetime:
     return dt.datetime.fromtimestamp(ms / 1e3, dt.UTC)
 
 
-def append(site: Site, readings: Readings) -> tuple[int, int]:
+def append(site: Site, readings: Readings, known: Known | None = None) -> tuple[int, int]:
     """Store a batch's readings, all or none; return how many were accepted and how many were there already.
 
-    Readings older than the site's rule keeps are refused, and counted among those of `readings`.
+    Readings older than the site's rule keeps are refused, and counted among those of `readings`. `known`, of
+    `known_points` in the same transaction, saves reading the site's points again.
     """
     with transaction.atomic():
         Site.objects.select_for_update().get(pk=site.pk)  # one writer a site: nothing is accepted twice
-        ids = point_ids(site, readings.points)
-        points = {ids[mapped]: columns for mapped, columns in readings.points.items()}
+        ids = point_ids(site, readings.points, known)
+        points = dict(zip(map(ids.__getitem__, readings.points), readings.points.values(), strict=True))
         accepted, duplicate, refused = _accept(site, points)
         if refused:
             readings.refused[TOO_OLD] += refused
@@ -76,7 +78,7 @@ def _count(outcomes: Mapping[str, int]) -> None:
 def _accept(site: Site, points: Mapping[int, Columns]) -> tuple[hot.Batch, int, int]:
     """Append readings, given by the key of their point; return the new ones, how many were there, and are too old."""
     oldest = compaction.oldest_ms(site)
-    kept = {pk: _kept(columns, oldest) for pk, columns in points.items()}
+    kept = points if oldest is None else {pk: _kept(columns, oldest) for pk, columns in points.items()}
     total, sent = (sum(columns[0].size for columns in given.values()) for given in (points, kept))
     batch = hot.batch_of(kept.items())
     batch = batch.part(~_there(site, batch)) if batch.size else batch
@@ -91,33 +93,46 @@ def _compact_if_due(site: Site) -> None:
         compaction.compact(site)
 
 
-def _kept(columns: Columns, oldest_ms: int | None) -> Columns:
-    if oldest_ms is None or not columns[0].size or columns[0].min() >= oldest_ms:
+def _kept(columns: Columns, oldest_ms: int) -> Columns:
+    if not columns[0].size or columns[0].min() >= oldest_ms:
         return columns
     young = columns[0] >= oldest_ms
     return columns[0][young], columns[1][young], columns[2][young]
 
 
-def point_ids(site: Site, mapped: Iterable[MappedPoint]) -> dict[MappedPoint, int]:
+def known_points(site: Site) -> Known:
+    """Return the site's points: by object and quantity their id, and what their source says of them."""
+    rows = TelemetryPoint.objects.filter(site=site).values_list("object", "quantity", "id", *_SAID)
+    return {row[:2]: row[2:] for row in rows}
+
+
+def point_ids(site: Site, mapped: Iterable[MappedPoint], known: Known | None = None) -> dict[MappedPoint, int]:
     """Return the points that mapped names stand for; those that are new are made, others keep up with their mapping."""
     wanted = list(dict.fromkeys(mapped))
-    rows = TelemetryPoint.objects.filter(site=site)
-    if len(wanted) <= _FEW:
-        rows = rows.filter(object__in={entry.object for entry in wanted})
-    there = {row[:2]: row[2:] for row in rows.values_list("object", "quantity", "id", *_SAID)}
+    there = _known_among(site, wanted) if known is None else known
+    ids: dict[MappedPoint, int] = {}
     new, changed = {}, []
     for entry in wanted:
-        said = {"name": entry.point, "unit": entry.unit, "scale": entry.scale, "offset": entry.offset}
         key = (entry.object, entry.quantity)
-        if key not in there:
+        if (found := there.get(key)) is not None:
+            ids[entry] = found[0]
+            said = (entry.point, entry.unit, entry.scale, entry.offset)
+            # A name that carries its own mapping says nothing of the source: what a mapping file said of it stays.
+            if said != found[1:] and entry.point != point_name(*key):
+                changed.append(TelemetryPoint(id=found[0], site=site, **dict(zip(_SAID, said, strict=True))))
+        elif key not in new:
+            said = {"name": entry.point, "unit": entry.unit, "scale": entry.scale, "offset": entry.offset}
             new[key] = TelemetryPoint(site=site, object=entry.object, quantity=entry.quantity, **said)
-        # A name that carries its own mapping says nothing of the source: it leaves what a mapping file said of it.
-        elif entry.point != point_name(*key) and tuple(said.values()) != there[key][1:]:
-            changed.append(TelemetryPoint(id=there[key][0], site=site, **said))
     TelemetryPoint.objects.bulk_create(new.values(), batch_size=500)
     TelemetryPoint.objects.bulk_update(changed, _SAID, batch_size=_FEW)
-    ids = {key: row[0] for key, row in there.items()} | {key: row.pk for key, row in new.items()}
-    return {entry: ids[entry.object, entry.quantity] for entry in wanted}
+    return ids | {entry: new[entry.object, entry.quantity].pk for entry in wanted if entry not in ids}
+
+
+def _known_among(site: Site, wanted: Sequence[MappedPoint]) -> Known:
+    if len(wanted) > _FEW:
+        return known_points(site)
+    rows = TelemetryPoint.objects.filter(site=site, object__in={entry.object for entry in wanted})
+    return {row[:2]: row[2:] for row in rows.values_list("object", "quantity", "id", *_SAID)}
 
 
 def _there(site: Site, batch: hot.Batch) -> NDArray[np.bool_]:
@@ -239,10 +254,10 @@ def _arrived(row: TelemetryArrival) -> tuple[NDArray[np.int64], ...]:
     )
 
 
-def mapping(site: Site) -> dict[str, MappedPoint]:
+def mapping(site: Site, known: Known | None = None) -> dict[str, MappedPoint]:
     """Return what the site's points mean by their sources' names, as mapping files have said."""
-    rows = TelemetryPoint.objects.filter(site=site).values_list("name", "object", "quantity", "unit", "scale", "offset")
-    return {row[0]: MappedPoint(*row) for row in rows}
+    there = known_points(site) if known is None else known
+    return {said[1]: MappedPoint(said[1], *key, *said[2:]) for key, said in there.items()}
 
 
 @dataclass(frozen=True, slots=True)

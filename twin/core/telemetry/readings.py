@@ -7,7 +7,7 @@ the option that settles them.
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ OUTSIDE_TIME = "time outside 1990 to 2100"
 MOST_SHOWN = 20  # refused rows that are kept as they came
 MOST_FACTOR = 1e12  # of a mapping's scale and offset
 QUALITY = re.compile(r"[0-9]{1,3}(\.0*)?")
+PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")  # a number that reads one way
+NO_SCALE = (float("nan"),) * 6
+PointColumns = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]  # times [ms], values, quality
 LEAST_CONFIDENCE = 0.5  # of a proposal that is written down; below it a point is left to the reader
 
 _SLASHED = re.compile(r"^(\d{1,2})[/.\-](\d{1,2})[/.\-](\d{4})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?$")
@@ -92,6 +95,9 @@ class MappedPoint:
     scale: float = 1.0
     offset: float = 0.0
     time_zone: str = ""
+
+    def __hash__(self) -> int:  # by what tells points apart: a batch looks each of thousands up several times
+        return hash((self.point, self.object, self.quantity))
 
     def as_json(self) -> dict[str, Any]:
         """Return it as an entry of a mapping file."""
@@ -337,16 +343,14 @@ def table_readings(
         blank = ("",) * table.n_rows
         units = table.cells("unit") if table.has("unit") else blank
         qualities = table.cells("quality") if table.has("quality") else blank
-        rows = zip(table.cells("time"), table.cells("point"), table.cells("value"), units, qualities, strict=True)
-        for i, row in enumerate(rows):
-            taken.take(i + 1, *row)
+        taken.take_columns(table.cells("time"), table.cells("point"), table.cells("value"), units, qualities)
     else:
-        times = table.cells(next(iter(table.columns)))
+        times, blank = table.cells(next(iter(table.columns))), ("",) * table.n_rows
         for name in list(table.columns)[1:]:
             carried = split_point(name)
             unit = _unit_of(name) or (QUANTITIES[carried[1]].unit if carried and carried[1] in QUANTITIES else "")
-            for i, (time, value) in enumerate(zip(times, table.cells(name), strict=True)):
-                taken.take(i + 1, time, name, value, unit, "")
+            alike = (name,) * table.n_rows, table.cells(name), (unit,) * table.n_rows, blank
+            taken.take_columns(times, *alike)
     return taken.readings()
 
 
@@ -376,31 +380,95 @@ class Taken:
     ) -> None:
         self.result = Readings()
         mapping = mapping or {}
-        self._scales: dict[tuple[MappedPoint, str], Scale | str] = {}
+        self._scales: dict[tuple[str, str, float, float], Scale | str] = {}
         self._mapping, self._objects, self._wanted, self._clock = mapping, set(objects), wanted, _Clock(wanted)
         self._kept: dict[MappedPoint, list[tuple[int, float, int]]] = {}
+        self._columns: list[dict[MappedPoint, PointColumns]] = []
         self._meant: dict[str, MappedPoint | None] = {}
 
     def take(self, row: int, time: str, point: str, value: str, unit: str, quality: str) -> None:
         """Take a row as it is written."""
-        if point not in self._meant:
-            self._meant[point] = self._mapping.get(point) or _carried(point, self._objects)
-        entry = self._meant[point]
+        if (reading := self._read(row, time, point, value, unit, quality)) is not None:
+            self._kept.setdefault(reading[0], []).append(reading[1:])
+
+    def _read(
+        self, row: int, time: str, point: str, value: str, unit: str, quality: str
+    ) -> tuple[MappedPoint, int, float, int] | None:
+        """Return what a row says, None where it is refused, which is counted."""
+        entry = self._meaning(point)
         if entry is None:
             self.refuse(row, time, point, value, "point not mapped")
-            return
+            return None
         reading = _read_row(entry, time, value, unit, quality, self._clock, self._wanted)
         if isinstance(reading, str):
             self.refuse(row, time, point, value, reading)
-        else:
-            self._kept.setdefault(entry, []).append(reading)
+            return None
+        return entry, *reading
+
+    def _meaning(self, point: str) -> MappedPoint | None:
+        if point not in self._meant:
+            self._meant[point] = self._mapping.get(point) or _carried(point, self._objects)
+        return self._meant[point]
+
+    def take_columns(
+        self,
+        times: Sequence[str],
+        points: Sequence[str],
+        values: Sequence[str],
+        units: Sequence[str],
+        qualities: Sequence[str],
+    ) -> None:
+        """Take rows as they are written, by column.
+
+        What is plain is read by column: thousands of rows at once. A row that is not, is read alone, as `take` does,
+        which finds its reason or a rarer spelling.
+        """
+        number, good = _numbers(values, self._wanted.decimal)
+        quality, said = _looked_up(qualities, _quality, np.uint8)
+        entries, place, scale = self._placed(points, units)
+        zones = {entry.time_zone for entry in entries if entry is not None}
+        zone = zones.pop() if len(zones) == 1 else None
+        at_ms, told = _looked_up(times, lambda text: "" if zone is None else self._clock.ms(text, zone), np.int64)
+        good &= said & told
+        with np.errstate(invalid="ignore", over="ignore"):
+            si = (number * scale[0][place] + scale[1][place]) * scale[2][place] + scale[3][place]
+            good &= (si >= scale[4][place]) & (si <= scale[5][place])
+        for i in np.flatnonzero(~good).tolist():
+            reading = self._read(i + 1, times[i], points[i], values[i], units[i], qualities[i])
+            if reading is not None:
+                good[i] = True
+                _, at_ms[i], si[i], quality[i] = reading
+        number_of: dict[MappedPoint | None, int] = {}  # two names, or a name in two units, may mean the same
+        numbered = np.array([number_of.setdefault(entry, len(number_of)) for entry in entries], np.int64)
+        self._columns.append(_by_entry(list(number_of), numbered[place], (at_ms, si, quality), good))
+
+    def _placed(
+        self, points: Sequence[str], units: Sequence[str]
+    ) -> tuple[list[MappedPoint | None], NDArray[np.int64], NDArray[np.float64]]:
+        """Return what the points mean in each unit, which of these each row is, and their scales as columns.
+
+        A scale is that of the mapping, its offset, the unit's, its offset, and the least and largest value; NaN where
+        the rows are read alone.
+        """
+        pairs = list(zip(points, units, strict=True))
+        known = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
+        place = np.fromiter(map(known.__getitem__, pairs), np.int64, len(pairs))
+        entries = [self._meaning(point) for point, _ in known]
+        columns: list[tuple[float, ...]] = []
+        for entry, (_, unit) in zip(entries, known, strict=True):
+            scale = None if entry is None else self._scale(entry, unit)
+            columns.append(scale.columns if isinstance(scale, Scale) else NO_SCALE)
+        return entries, place, np.array(columns).reshape(-1, len(NO_SCALE)).T
+
+    def _scale(self, entry: MappedPoint, unit: str) -> "Scale | str":
+        key = (entry.quantity, unit or entry.unit, entry.scale, entry.offset)
+        if (scale := self._scales.get(key)) is None:
+            scale = self._scales[key] = scale_of(entry, unit)
+        return scale
 
     def take_number(self, entry: MappedPoint, unit: str, time_ms: int, value: float, quality: int) -> str:
         """Take a reading whose parts are numbers already; return the reason where it is refused, else nothing."""
-        key = (entry, unit)
-        if key not in self._scales:
-            self._scales[key] = scale_of(entry, unit)
-        scale = self._scales[key]
+        scale = self._scale(entry, unit)
         number = scale if isinstance(scale, str) else scale.si(value)
         if isinstance(number, str):
             return number
@@ -417,14 +485,70 @@ class Taken:
 
     def readings(self) -> Readings:
         """Return what was taken, and what was refused."""
+        if len(self._columns) == 1 and not self._kept:
+            self.result.points = self._columns[0]
+            return self.result
+        parts: dict[MappedPoint, list[PointColumns]] = {}
+        for columns in self._columns:
+            for entry, part in columns.items():
+                parts.setdefault(entry, []).append(part)
         for entry, rows in self._kept.items():
             times_ms, values, quality = zip(*rows, strict=True)
-            self.result.points[entry] = (
-                np.array(times_ms, dtype=np.int64),
-                np.array(values, dtype=float),
-                np.array(quality, dtype=np.uint8),
-            )
+            part = np.array(times_ms, np.int64), np.array(values, float), np.array(quality, np.uint8)
+            parts.setdefault(entry, []).append(part)
+        for entry, own in parts.items():
+            times, numbers, good = own[0]
+            if len(own) > 1:
+                times, numbers, good = (np.concatenate(column) for column in zip(*own, strict=True))
+            self.result.points[entry] = times, numbers, good
         return self.result
+
+
+def _numbers(cells: Sequence[str], decimal: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return cells as numbers, and which of them are numbers as everybody writes them."""
+    if decimal == "comma":
+        cells = ["" if "." in cell else cell.replace(",", ".", 1) for cell in cells]
+    try:
+        number = np.fromiter(map(float, cells), float, len(cells))
+    except ValueError:
+        number = np.array([float(cell) if PLAIN.fullmatch(cell) else np.nan for cell in cells])
+    return number, np.isfinite(number)
+
+
+def _quality(cell: str) -> int | str:
+    return int(float(cell)) if QUALITY.fullmatch(cell) and float(cell) <= 255 else 1 if not cell else "odd"
+
+
+def _looked_up(
+    cells: Sequence[str], read: Callable[[str], int | str], kind: type
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return cells as whole numbers, each text read once, and which of them could be read."""
+    known = {text: read(text) for text in set(cells)}
+    whole = {text: 0 if isinstance(value, str) else value for text, value in known.items()}
+    told = np.ones(len(cells), bool)
+    if odd := {text for text, value in known.items() if isinstance(value, str)}:
+        told = np.fromiter((cell not in odd for cell in cells), bool, len(cells))
+    return np.fromiter(map(whole.__getitem__, cells), kind, len(cells)), told
+
+
+def _by_entry(
+    entries: Sequence[MappedPoint | None],
+    place: NDArray[np.int64],
+    columns: PointColumns,
+    taken: NDArray[np.bool_],
+) -> dict[MappedPoint, PointColumns]:
+    """Return the rows that were taken by what they mean, in their order."""
+    kept = np.flatnonzero(taken)
+    kept = kept[np.argsort(place[kept], kind="stable")]
+    own, (times, values, quality) = place[kept], (columns[0][kept], columns[1][kept], columns[2][kept])
+    starts = np.flatnonzero(np.diff(own, prepend=-1)).tolist()
+    ends = [*starts[1:], own.size] if starts else []
+    found: dict[MappedPoint, PointColumns] = {}
+    for start, end, which in zip(starts, ends, own[starts].tolist(), strict=True):
+        entry = entries[which]
+        assert entry is not None, "a row without a meaning was taken"
+        found[entry] = times[start:end], values[start:end], quality[start:end]
+    return found
 
 
 def _carried(point: str, objects: set[str]) -> MappedPoint | None:
@@ -442,6 +566,12 @@ class Scale:
     offset: float
     unit: Unit
     quantity: Quantity
+
+    @property
+    def columns(self) -> tuple[float, ...]:
+        """The same as columns of many: factors and offsets in their order, and the range."""
+        quantity = self.quantity
+        return self.scale, self.offset, self.unit.scale, self.unit.offset, quantity.low, quantity.high
 
     def si(self, number: float) -> float | str:
         """Return a number in SI, or the reason that refuses it."""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +114,7 @@ def parquet_table(source: Path | bytes, name: str, most_cells: int = MAX_CELLS) 
         As `twin.core.telemetry.parquet.parquet_columns`.
     """
     columns, n_rows = parquet_columns(source, name, most_cells)
-    return Table(name, {column: tuple(map(plain_cell, cells)) for column, cells in columns.items()}, n_rows, 0)
+    return Table(name, {column: plain_cells(cells) for column, cells in columns.items()}, n_rows, 0)
 
 
 def table_text(table: Table) -> str:
@@ -141,6 +142,7 @@ def table_of(text: str, name: str) -> Table:
     if (n_columns := lines[first].count(delimiter) + 1) > MAX_COLUMNS:
         raise ValueError(f"{name} has {n_columns:,} columns; at most {MAX_COLUMNS:,} are read")
     rows = csv.reader(lines[first:], delimiter=delimiter, skipinitialspace=True)
+    left_out = 0
     try:
         header = [cell.strip() for cell in next(rows)]
         if len(header) < 2:
@@ -148,27 +150,37 @@ def table_of(text: str, name: str) -> Table:
         doubled = sorted(column for column, n in Counter(header).items() if n > 1)
         if doubled:
             raise ValueError(f"{name} names {listed(doubled)} more than once")
-        kept, left_out = [], 0
-        for row in rows:
-            if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
-                raise ValueError(
-                    f"{name} line {first + rows.line_num}: {len(row)} cells under {len(header)} column names"
-                )
-            if len(row) < len(header):
-                left_out += bool(row)
-                continue
-            kept.append(row)
+        kept = list(rows)
+        if any(len(row) != len(header) for row in kept):
+            rows = csv.reader(lines[first:], delimiter=delimiter, skipinitialspace=True)
+            kept, left_out = _fitting(rows, header, name, first)
     except csv.Error as error:
         raise ValueError(f"{name} line {first + rows.line_num}: {error}") from error
     if not kept:
         raise ValueError(f"{name} has column names but no rows")
     by_column = zip(*kept, strict=False)
-    columns = {
-        column: tuple(plain_cell(cell) for cell in cells)
-        for column, cells in zip(header, by_column, strict=False)
-        if column
-    }
+    columns = {column: plain_cells(cells) for column, cells in zip(header, by_column, strict=False) if column}
     return Table(name, columns, len(kept), left_out)
+
+
+def _fitting(rows: Any, header: Sequence[str], name: str, first: int) -> tuple[list[list[str]], int]:
+    """Return the rows below the header that have a cell for each of its names, and how many have fewer.
+
+    Raises
+    ------
+    ValueError
+        If one has more, naming its line.
+    """
+    next(rows)
+    kept, left_out = [], 0
+    for row in rows:
+        if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
+            raise ValueError(f"{name} line {first + rows.line_num}: {len(row)} cells under {len(header)} column names")
+        if len(row) < len(header):
+            left_out += bool(row)
+            continue
+        kept.append(row)
+    return kept, left_out
 
 
 def named_columns(text: str | None, allowed: Iterable[str]) -> dict[str, str]:
@@ -234,6 +246,12 @@ def plain_cell(cell: str) -> str:
     """Return a cell without blanks around it, and empty where it says that there is no value."""
     cell = cell.strip()
     return "" if cell.lower() in BLANKS else cell
+
+
+def plain_cells(cells: Sequence[str]) -> tuple[str, ...]:
+    """Return `plain_cell` of many, each text that comes again looked at once."""
+    plain = {cell: plain_cell(cell) for cell in set(cells)}
+    return tuple(map(plain.__getitem__, cells))
 
 
 _WITH_UNIT = re.compile(r"^([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*[A-Za-z%°/]*$")
