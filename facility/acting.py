@@ -1,4 +1,4 @@
-"""Who is acting, and through which door: said once per request, command or task, and read where something changes."""
+"""Who is acting, and through which door: set once per request, command or task, and read where something changes."""
 
 import getpass
 import json
@@ -15,7 +15,7 @@ DOORS = ("page", "API", "admin", "command", "worker", "program")
 
 @dataclass(slots=True)
 class Acting:
-    """Who acts. By a request the user is asked for when something changes: an API token is read late."""
+    """Who acts. The user of a request is read only when something changes, because an API token is checked late."""
 
     door: str = "program"  # one of DOORS; this one: code that no door was opened for
     detail: str = ""  # method and address, command or task
@@ -26,7 +26,7 @@ class Acting:
     request: Any = None
 
     def without_request(self) -> "Acting":
-        """Return the same without its request, with its user."""
+        """Return the same with the request's user in place of the request."""
         user = getattr(self.request, "user", None)
         if user is None or not user.is_authenticated:
             return Acting(self.door, self.detail, self.request_id, self.user_id, self.username, self.token)
@@ -39,7 +39,7 @@ _now: ContextVar[Acting | None] = ContextVar("acting", default=None)
 
 
 def door() -> str:
-    """Return the door alone, which costs nothing."""
+    """Return the door alone, which needs no query."""
     who = _now.get()
     return who.door if who else "program"
 
@@ -51,7 +51,7 @@ def now() -> Acting:
 
 @contextmanager
 def acting(who: Acting) -> Iterator[None]:
-    """Let what changes within be the act of somebody."""
+    """Attribute what changes within the block to somebody."""
     before = _now.set(who)
     try:
         yield
@@ -60,14 +60,14 @@ def acting(who: Acting) -> Iterator[None]:
 
 
 def act(who: Acting | None) -> Acting | None:
-    """Let what this thread changes from now on be the act of somebody; return whose act it was before."""
+    """Attribute what this thread changes from now on to somebody; return to whom it was attributed before."""
     before = _now.get()
     _now.set(who)
     return before
 
 
 def of_command(arguments: list[str]) -> Acting:
-    """Return who runs a command: whoever handed it on, or the user of the operating system; arguments stay unsaid."""
+    """Return who runs a command: whoever handed it on, or the user of the system; its arguments are not kept."""
     if handed := os.environ.get(HANDED_ON):
         return Acting(**json.loads(handed))
     try:
@@ -80,7 +80,7 @@ def of_command(arguments: list[str]) -> Acting:
 
 
 def handed_on() -> dict[str, str]:
-    """Return the variable by which another process learns for whom it works."""
+    """Return the environment variable that tells another process for whom it works."""
     fields = asdict(now())
     del fields["request"]
     return {HANDED_ON: json.dumps(fields)}

@@ -114,7 +114,7 @@ class SiteAdmin(SiteBound, admin.ModelAdmin):
     inlines = [MembershipInline]
 
     def get_readonly_fields(self, request: HttpRequest, obj=None) -> list[str]:
-        """Where a site belongs to, its owners say on its page, which sees to it that it keeps one."""
+        """The organisation is changed by the site's owners on its page, which keeps the site in one."""
         return [] if request.user.is_superuser else ["organisation"]
 
     def get_queryset(self, request: HttpRequest):
@@ -206,7 +206,7 @@ def _stands_frozen(part) -> bool:
 
 @contextmanager
 def _refused() -> Iterator[None]:
-    """Answer 403 with the sentence where the layout is frozen: these pages take no refusal once a form is valid."""
+    """Answer 403 with the sentence where the layout is frozen: these pages cannot refuse once a form is valid."""
     try:
         yield
     except services.FrozenLayout as frozen:

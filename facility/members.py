@@ -30,13 +30,13 @@ class LastOwner(ValidationError):
 
 @contextmanager
 def owners_kept(place: Site | Organisation, *, field: str, user=None) -> Iterator[None]:
-    """Refuse what happens inside where it takes the last owner from a place; administrators may, who can mend it.
+    """Refuse what the block does where it takes the last owner from a place; administrators may, who can restore one.
 
     Parameters
     ----------
     place : Site or Organisation
     field : str
-        What the refusal is about.
+        Form field that the refusal belongs to.
     user : User, optional
         Who asks.
 

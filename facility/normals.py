@@ -14,7 +14,7 @@ SOURCES = ("normals_source", "range_source", "design_source")
 
 
 def read_normals() -> list[dict[str, Any]]:
-    """Return the cities, sorted by slug: what the file says of each."""
+    """Return the cities of the file, sorted by slug."""
     with NORMALS.open(encoding="utf-8") as file:
         return yaml.safe_load(file)["cities"]
 

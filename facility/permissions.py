@@ -77,12 +77,12 @@ def changeable_sites(user) -> QuerySet[Site]:
 
 
 def token_of(user) -> ApiToken | None:
-    """Return the token by which a program speaks for the user in this request, if one does."""
+    """Return the API token that a program uses for the user in this request, if any."""
     return getattr(user, "api_token", None)
 
 
 def check_beyond_sites(user, doing: str) -> None:
-    """Raise PermissionDenied where a token counts for some sites, or for reading, and what it does is of no site."""
+    """Raise PermissionDenied where a token is limited to some sites, or read-only, and the action is of no site."""
     token = token_of(user)
     if token and (token.read_only or token.site_ids):
         raise PermissionDenied(f"This token is limited to some sites or to reading; it cannot {doing}.")
@@ -121,7 +121,7 @@ def may_change_site(user, site: Site, right: Right = Right.PLAN) -> bool:
 
 
 def check_write(user, site: Site, right: Right = Right.PLAN) -> None:
-    """Raise PermissionDenied unless a write on the site may go on: every service that writes asks here.
+    """Raise PermissionDenied unless a write on the site is allowed: every service that writes calls this.
 
     No user stands for whoever operates this machine: commands and workers, which no request reaches.
     """
@@ -152,20 +152,20 @@ def owns_something(user) -> bool:
 
 
 def may_manage(user, place: Site | Organisation) -> bool:
-    """Return whether the user may say who the members of a site or organisation are."""
+    """Return whether the user may decide on the members of a site or organisation."""
     if isinstance(place, Site):
         return Right.MANAGE in rights_on(user, place)
     return organisations_where(user, Right.MANAGE).filter(pk=place.pk).exists()
 
 
 def check_manage(user, place: Site | Organisation) -> None:
-    """Raise PermissionDenied unless the user may say who the members of a site or organisation are."""
+    """Raise PermissionDenied unless the user may decide on the members of a site or organisation."""
     if user is not None and not may_manage(user, place):
         raise PermissionDenied("You don't have permission to change the members here; an owner can grant that.")
 
 
 def check_buy(user) -> None:
-    """Raise PermissionDenied unless the user may add to the catalogue: engineers, and who buys for any site."""
+    """Raise PermissionDenied unless the user may add to the catalogue: engineers, and buyers of any site."""
     check_beyond_sites(user, "add to the catalogue")
     held = Membership.objects.filter(user=user, role__in=roles_with(Right.BUY))
     if not (user.is_superuser or user.is_staff or held.exists()):

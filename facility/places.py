@@ -121,7 +121,7 @@ def nearest_weather(latitude_deg: float, longitude_deg: float) -> list[tuple[Wea
 
 
 def nearest_place(latitude_deg: float, longitude_deg: float) -> Place:
-    """Return the town whose airport is nearest, whose time a site keeps that does not say."""
+    """Return the town with the nearest airport; its time zone is used by a site that states none."""
     return min(places().values(), key=lambda place: distance_km(latitude_deg, longitude_deg, place))
 
 

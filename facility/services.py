@@ -52,7 +52,7 @@ class StaleLayout(Exception):
 
 
 class FrozenLayout(ValidationError):
-    """The layout is approved, as built or as operated: what stands in it stays; `message` says what to do."""
+    """The layout is approved, as built or as operated: its content is fixed; `message` says what to do."""
 
 
 def layout_of(part: Part) -> Layout:
@@ -74,7 +74,7 @@ def site_create(*, site: Site, user=None) -> Site:
 
 @transaction.atomic
 def site_create_with_weather(*, site: Site, year: Year, user=None) -> Site:
-    """Save a new site with a year of weather that was read from a file: the year first, then both name each other."""
+    """Save a new site with a year of weather from a file: the year first, then both refer to each other."""
     fields = weather_fields(year)
     weather = Weather(slug=slugify(f"{site.slug} {fields['name']}")[:80], **fields)
     check_text(weather)
@@ -89,7 +89,7 @@ def site_create_with_weather(*, site: Site, year: Year, user=None) -> Site:
 
 @transaction.atomic
 def site_update(*, site: Site, user=None) -> Site:
-    """Check and save a changed site. Its owners say which organisation it belongs to, and it keeps one of them."""
+    """Check and save a changed site. Its owners decide on its organisation, and it always has one."""
     check_write(user, site)
     if site.organisation_id != Site.objects.values_list("organisation", flat=True).get(pk=site.pk):
         check_manage(user, site)
@@ -284,7 +284,7 @@ def _with(now: Part, part: Part, fields: Collection[str]) -> Part:
 
 
 def check_values(row: models.Model) -> None:
-    """Raise if a number is infinite or none, which range validators let pass, or a text has what cannot be seen."""
+    """Raise if a number is infinite or NaN, which range validators let pass, or a text has invisible characters."""
     check_text(row)
     for field in row._meta.concrete_fields:
         value = getattr(row, field.attname)

@@ -1,4 +1,4 @@
-"""How often a password or a token may be wrong before nobody from there is listened to for a while.
+"""How often a password or a token may be wrong before sign-ins from that address have to wait.
 
 Counted in the database, so that it holds over all web processes; every refusal leaves a line in the log.
 """
@@ -20,7 +20,7 @@ logger = logging.getLogger("twin.sign_in")
 
 
 def address_of(request: HttpRequest) -> str:
-    """Return where a request comes from: the last hop that our own proxy saw, or who speaks to us."""
+    """Return where a request comes from: the last hop that our own proxy saw, or the peer itself."""
     hops = request.headers.get("X-Forwarded-For", "").split(",") if settings.BEHIND_PROXY else []
     return (hops[-1].strip() if hops and hops[-1].strip() else request.META.get("REMOTE_ADDR", ""))[:64]
 

@@ -1,4 +1,4 @@
-"""Making tokens for programs: each may less than its user, and not for ever. The account page and the API come here."""
+"""Tokens for programs: each grants less than its user has, for a limited time. Account page and API come here."""
 
 from collections.abc import Collection
 from datetime import timedelta

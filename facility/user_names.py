@@ -1,4 +1,4 @@
-"""One rule for names of users, whichever door makes them: none can be taken for the name of somebody else.
+"""One rule for names of users, wherever they are created: none can be mistaken for the name of somebody else.
 
 Two names are alike where they come to the same letters once capitals, other forms of a character (full width, small
 capitals) and letters of other scripts that are drawn as Latin ones are put aside. Latin digits are not put aside:

@@ -1,4 +1,4 @@
-"""What this product asks of Django's own users and groups: names that look like nobody else's, changes written down."""
+"""What this product requires of Django's own users and groups: names that cannot be mistaken, changes logged."""
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group

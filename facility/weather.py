@@ -136,7 +136,7 @@ def _check_pressure(pressure_pa: NDArray[np.float32], elevation_m: float) -> Non
 
 
 def zone_of_longitude_h(longitude_deg: float) -> int:
-    """Return the time zone that the sun gives a longitude [h ahead of UTC]."""
+    """Return the time zone of solar time at a longitude [h ahead of UTC]."""
     return round(longitude_deg / 15)
 
 

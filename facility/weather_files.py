@@ -54,7 +54,7 @@ def read_upload(upload, where: Where | None) -> Year:
 
 
 def where_of(site: Site) -> Where:
-    """Return where a table without a place of its own was measured that is uploaded for a site."""
+    """Return where an uploaded table without a place of its own was measured: at the site."""
     place = (site.latitude_deg, site.longitude_deg)
     return Where(site.name, *place, site.elevation_m, nearest_place(*place).utc_offset_h)
 

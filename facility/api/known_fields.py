@@ -15,7 +15,7 @@ MOST_NAMED = 60  # characters of a foreign name that a sentence repeats
 class KnownFields:
     """Part of a serializer that reads a body: a field that it does not have is refused by name.
 
-    Fields that are only read may come back as they were given out; they change nothing.
+    Fields that are read-only may be sent back as they were received; they change nothing.
     """
 
     fields: Mapping[str, Any]

@@ -8,7 +8,7 @@ MOST_OFFSET = 2**31 - 1
 
 
 class Pagination(LimitOffsetPagination):
-    """`?limit=…&offset=…`, at most a thousand rows a page. What is no such number is refused, not left aside."""
+    """`?limit=…&offset=…`, at most a thousand rows a page. A value that is no such number is refused, not ignored."""
 
     max_limit = 1000
 

@@ -13,7 +13,7 @@ PROBLEM_JSON = "application/problem+json"
 
 
 class Fault(exceptions.APIException):
-    """Something outside the program's rules: a full disk, a database that is away, a body that cannot be read."""
+    """A failure outside the program: a full disk, a database that cannot be reached, a body that cannot be read."""
 
     def __init__(self, status_code: int, message: str, wait_s: int | None = None) -> None:
         super().__init__(message)
@@ -23,20 +23,20 @@ class Fault(exceptions.APIException):
 
 
 class PreconditionFailed(exceptions.APIException):
-    """What the caller read is no longer so."""
+    """What the caller read has changed since."""
 
     status_code = 412
 
 
 class PreconditionRequired(exceptions.APIException):
-    """The caller, or the server's setting, asks that every change says what it was made on."""
+    """The caller, or the server's setting, requires that every change names the version it was made on."""
 
     status_code = 428
     default_detail = "Say what the change was made on: If-Match with the ETag that was read, or version."
 
 
 def fault_of(error: BaseException) -> Fault | None:
-    """Return what an error of the surroundings means to whoever asked, or None where it is a mistake of ours."""
+    """Return what an error outside the program means to the caller, or None where it is an error of the program."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or (isinstance(error, OperationalError) and "full" in str(error)):
         return Fault(507, "The disk of the server is full. Nothing was changed; an administrator has to free space.")

@@ -66,7 +66,7 @@ class RefusalSchema(AutoSchema):
 
 
 class GuardedReadSchema(RefusalSchema):
-    """Of what not everybody who is signed in may read."""
+    """For reads that need a right of their own."""
 
     def refusals(self) -> Iterable[str]:
         """Return the refusals of a read, and of a reader without the right."""

@@ -17,7 +17,7 @@ VENDORS = {"meta", "nvidia", "openai", "google", "amd"}  # that stand before som
 
 
 class NoSuchEntry(ValueError):
-    """A name that is like no entry's."""
+    """A name that resembles no entry's."""
 
 
 def entry_among(catalogue: Mapping[str, Entry], kind: str, name: str) -> Entry:

@@ -1,4 +1,4 @@
-"""A layout's floor in memory: operations change it, the difference is what is saved, undone and told to others.
+"""A layout's floor in memory: operations change it, the difference is what is saved, undone and shown to others.
 
 Objects are named by kind and key: the key is their number, or for new ones the `ref` that the operation gave.
 """
@@ -171,7 +171,7 @@ class Board:
         raise _Wrong(f"{CALLED[kind]} {key}", field, key, message)
 
     def _touch(self, i: int, kind: str, key: int | str) -> None:
-        """Remember an object as it was before its first change."""
+        """Keep an object as it was before its first change."""
         row = self.rows[kind][key]
         if (kind, key) not in self.before:
             self._link(row)

@@ -47,7 +47,7 @@ class EditRefused(Exception):
 
 
 class EditConflict(StaleLayout):
-    """Somebody changed the layout in between: what you did and what they did."""
+    """Somebody changed the layout in between; holds both sides' changes."""
 
     def __init__(self, message: str, version: int, yours: list[dict], theirs: list[dict]) -> None:
         super().__init__(message)

@@ -2,7 +2,7 @@
 
 The table is read by "subject.field"; a form's subject is its model, or what it names (`help_subjects`). The meaning is
 the model's or the form's own help text where it has one, and stands here where it does not. Units stand in the labels
-and in the usual values. `Described` puts all of it under each field, linked to the input by `aria-describedby`.
+and in the typical values. `Described` puts all of it under each field, linked to the input by `aria-describedby`.
 """
 
 from collections.abc import Iterable
@@ -254,12 +254,12 @@ def subjects(form: forms.BaseForm) -> tuple[str, ...]:
 
 
 def help_of(form: forms.BaseForm, name: str) -> Help | None:
-    """Return the facts of a form's field, or None where nobody has written them."""
+    """Return the facts of a form's field, or None where there are none."""
     return next((found for subject in subjects(form) if (found := HELP.get(f"{subject}.{name}"))), None)
 
 
 def help_markup(meaning: str, known: Help) -> SafeString:
-    """Return meaning, usual value and source as the text under a field."""
+    """Return meaning, typical value and source as the text under a field."""
     meaning = meaning or known.meaning
     return format_html(
         '{} <span class="usual">Usual: {}. From: {}.</span>',

@@ -126,7 +126,7 @@ class SiteForm(Described, forms.ModelForm):
             self.add_error("weather_file", str(error))
 
     def _offer_organisations(self, user) -> None:
-        """Offer those that the user may put the site into, where it is for the user to say."""
+        """Offer the organisations that the user may put the site into, where the user may choose one."""
         own = organisations_where(user, Right.PLAN) if user is not None else Organisation.objects.none()
         asked = self.fields["organisation"]
         asked.queryset = own | Organisation.objects.filter(sites=self.instance.pk)

@@ -1,7 +1,7 @@
-"""What writes itself down when it changes: rows with who changed them, from what to what, in the same transaction.
+"""The audit log writes itself: rows are logged with who changed them, from what to what, in the same transaction.
 
-A model that inherits `Audited` is written down whatever the door and however many rows at once. Rows are found by their
-own words (`told_fields`): never what is secret, nor what merely counts or ticks.
+A model that inherits `Audited` is logged whatever the door and however many rows at once. The logged columns are
+`audited_fields`: none that is secret, and none that merely counts or ticks.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ from facility import acting
 
 
 class AuditEvent(models.Model):
-    """One change of one row. It points to nothing, so that it outlives it; the database does not let go of it."""
+    """One change of one row. It points to nothing, so that it outlives the row; the database lets nobody change it."""
 
     class Action(models.TextChoices):
         CREATED = "created", "created"
@@ -49,10 +49,10 @@ class AuditEvent(models.Model):
 
 
 class AuditedQuerySet(models.QuerySet):
-    """Rows whose changes at once are written down too."""
+    """Rows whose changes in bulk are logged too."""
 
     def bulk_create(self, objs: Iterable[models.Model], *args, **kwargs):
-        """Insert rows and write each down."""
+        """Insert rows and log each."""
         with transaction.atomic(using=self.db, savepoint=False):
             made = super().bulk_create(objs, *args, **kwargs)
             if self.model.AUDIT_BULK:
@@ -60,7 +60,7 @@ class AuditedQuerySet(models.QuerySet):
         return made
 
     def bulk_update(self, objs: Iterable[models.Model], fields: Iterable[str], batch_size: int | None = None) -> int:
-        """Change rows, each to values of its own, and write down those that differ."""
+        """Change rows, each to values of its own, and log those that differ."""
         rows, fields = tuple(objs), list(fields)
         plain = models.QuerySet(self.model, self.query.chain(), self._db, self._hints)
         audited = _among(fields, self.model)
@@ -79,7 +79,7 @@ class AuditedQuerySet(models.QuerySet):
         return changed
 
     def update(self, **kwargs) -> int:
-        """Change rows and write down those that differ after it."""
+        """Change rows and log those that differ afterwards."""
         audited = _among(kwargs, self.model)
         if not audited:
             return super().update(**kwargs)
@@ -97,7 +97,7 @@ class AuditedQuerySet(models.QuerySet):
     update.alters_data = True  # templates must not call it
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete rows; each writes itself down by a signal, or here where it is too wide to be read for one."""
+        """Delete rows; each is logged by a signal, or here where it is too wide to be read for one."""
         with transaction.atomic(using=self.db, savepoint=False):
             if not self.model.AUDIT_DELETED:
                 _write_gone(self.order_by(), self.db)
@@ -108,7 +108,7 @@ class AuditedQuerySet(models.QuerySet):
 
 
 class Audited(models.Model):
-    """A row whose changes are written down."""
+    """A row whose changes are logged."""
 
     AUDIT_WITHOUT: ClassVar[tuple[str, ...]] = ()  # fields that are secret, or tick by themselves
     AUDIT_SECRET: ClassVar[tuple[str, ...]] = ()  # fields of which is told that they changed, never what they hold
@@ -123,11 +123,11 @@ class Audited(models.Model):
         abstract = True
 
     def save_base(self, *args, **kwargs) -> None:
-        """Save the row and write down what differs, in one transaction."""
+        """Save the row and log what differs, in one transaction."""
         _save(self, super().save_base, *args, **kwargs)
 
     def delete(self, *args, **kwargs) -> tuple[int, dict[str, int]]:
-        """Delete the row and write down what it was, in one transaction."""
+        """Delete the row and log what it was, in one transaction."""
         using = kwargs.get("using") or self._state.db or "default"
         with transaction.atomic(using=using, savepoint=False):
             if not self.AUDIT_DELETED:
@@ -150,8 +150,8 @@ def _save(row: models.Model, save: Callable[..., None], *args, **kwargs) -> None
         write(action, [(row, before or {}, after)], using)
 
 
-def told_fields(model: type[models.Model]) -> list[str]:
-    """Return the columns of a model that are written down: none that is binary, secret or ticks by itself."""
+def audited_fields(model: type[models.Model]) -> list[str]:
+    """Return the columns of a model that are logged: none that is binary, secret or ticks by itself."""
     only = _said(model, "AUDIT_ONLY")
     without = {*_said(model, "AUDIT_WITHOUT"), *_said(model, "AUDIT_SECRET")}
     if acting.door() == "worker":
@@ -170,8 +170,8 @@ def _said(model: type[models.Model], name: str) -> tuple[str, ...]:
 
 
 def _compared_fields(model: type[models.Model]) -> list[str]:
-    """Return the columns whose changes are written down: those that are told, and those that are secret."""
-    return [*told_fields(model), *_said(model, "AUDIT_SECRET")]
+    """Return the columns whose changes are logged: with their values, and of secret ones that they changed."""
+    return [*audited_fields(model), *_said(model, "AUDIT_SECRET")]
 
 
 def _among(names: Iterable[str], model: type[models.Model]) -> list[str]:
@@ -181,26 +181,26 @@ def _among(names: Iterable[str], model: type[models.Model]) -> list[str]:
 
 
 def heavy_fields(model: type[models.Model]) -> list[str]:
-    """Return the columns that stay in the database where a row is read to be written down."""
+    """Return the columns that are not read from the database to log a row."""
     read = set(_compared_fields(model))
     return [field.name for field in model._meta.concrete_fields if not field.primary_key and field.attname not in read]
 
 
 def values_of(row: models.Model) -> dict[str, Any]:
-    """Return what is compared of a row."""
+    """Return the values of a row's compared columns."""
     unread = row.get_deferred_fields()
     return {name: getattr(row, name) for name in _compared_fields(type(row)) if name not in unread}
 
 
 def stored_values(row: models.Model, using: str) -> dict[str, Any] | None:
-    """Return what is compared as the database has it, or None where it has no such row."""
+    """Return the values of the compared columns as the database has them, or None where it has no such row."""
     return type(row)._base_manager.using(using).filter(pk=row.pk).values(*_compared_fields(type(row))).first()
 
 
 def write(
     action: str, changes: Iterable[tuple[models.Model, Mapping[str, Any], Mapping[str, Any]]], using: str
 ) -> None:
-    """Write down changes of rows, each as (row, before, after); what does not differ is not told."""
+    """Log changes of rows, each as (row, before, after); columns that do not differ are left out."""
     who, places, events = acting.now(), {}, []
     for row, before, after in changes:
         if action == AuditEvent.Action.CHANGED:
@@ -297,7 +297,7 @@ def _links_of(field: models.ManyToManyField, using: str, **rows: Any) -> dict[An
 
 
 def _linked(sender, instance, action: str, reverse: bool, model, pk_set, using: str, *, field, **_) -> None:
-    """Write down which rows a row points to, before and after, whichever of both was told of the other."""
+    """Log which rows a row points to, before and after, whichever of both was changed."""
     own, other = field.m2m_field_name(), field.m2m_reverse_field_name()
     if action.startswith("pre_"):
         keys = {instance.pk} if not reverse else pk_set
@@ -313,7 +313,7 @@ def _linked(sender, instance, action: str, reverse: bool, model, pk_set, using: 
 
 
 def _deleted(sender, instance, using: str, **_) -> None:
-    """Write down a row that goes, what pointed to it, and what goes with it but is too wide for a signal of its own."""
+    """Log a row that is deleted, what pointed to it, and what goes with it but is too wide for a signal of its own."""
     before = values_of(instance)
     for field in sender._meta.many_to_many:
         before[field.name] = _links_of(field, using, **{field.m2m_field_name(): instance.pk}).get(instance.pk, [])
@@ -334,7 +334,7 @@ def _deleted(sender, instance, using: str, **_) -> None:
 
 
 def _write_gone(rows: models.QuerySet, using: str) -> None:
-    """Write down wide rows that go, by what is told of them; once, though layout and scenario go together."""
+    """Log wide rows that are deleted, by their audited columns; once, though layout and scenario go together."""
     light = list(rows.defer(*heavy_fields(rows.model)))
     known = AuditEvent.objects.using(using).filter(action=AuditEvent.Action.DELETED)
     kind, numbers = str(rows.model._meta.verbose_name)[:60], [str(row.pk) for row in light]
@@ -344,7 +344,7 @@ def _write_gone(rows: models.QuerySet, using: str) -> None:
 
 
 def _prepared(sender: type[models.Model], **_) -> None:
-    """Have deletions of an audited model written down."""
+    """Have deletions of an audited model logged."""
     if issubclass(sender, Audited) and sender.AUDIT_DELETED:
         signals.pre_delete.connect(_deleted, sender=sender)
 
@@ -353,7 +353,17 @@ signals.class_prepared.connect(_prepared)
 
 
 def watch(model: Any, *, without: tuple[str, ...] = (), secret: tuple[str, ...] = ()) -> None:
-    """Have changes of another package's model, which inherits nothing of ours, written down as those of `Audited`."""
+    """Have changes of another package's model, which does not inherit `Audited`, logged all the same.
+
+    Parameters
+    ----------
+    model : type of Model
+        Of another package.
+    without : tuple of str
+        Columns that are not logged.
+    secret : tuple of str
+        Columns of which only that they changed is logged.
+    """
     save_base = model.save_base
     model.AUDIT_WITHOUT, model.AUDIT_SECRET, model.AUDIT_BULK, model.AUDIT_DELETED = without, secret, True, True
     model.save_base = lambda self, *args, **kwargs: _save(self, partial(save_base, self), *args, **kwargs)
@@ -363,7 +373,7 @@ def watch(model: Any, *, without: tuple[str, ...] = (), secret: tuple[str, ...] 
 
 
 def watch_links() -> None:
-    """Have changes of what audited rows point to written down: groups of users, permissions, sites of tokens."""
+    """Have changes of many-to-many links logged: groups of users, permissions, sites of tokens."""
     for model in filter(_is_watched, apps.get_models()):
         for field in model._meta.many_to_many:
             handler = partial(_linked, field=field)

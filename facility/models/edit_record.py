@@ -1,4 +1,4 @@
-"""What each edit changed, so that a conflict can name what somebody else did and a deleted object can come back."""
+"""What each edit changed, so that a conflict can name what somebody else did and a deleted object can be restored."""
 
 from django.conf import settings
 from django.db import models

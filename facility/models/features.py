@@ -18,8 +18,8 @@ def check_hall(part: "AirUnit | FloorFeature") -> None:
 class AirUnit(Audited):
     """Where one of a hall's air units stands.
 
-    How many units a hall has and which product they are is the hall's word alone (`Hall.n_air_units`, `air_unit`):
-    that is what is solved and bought. Placed units only say where they stand; a finding says where the counts differ.
+    How many units a hall has and which product they are is decided by the hall alone (`Hall.n_air_units`, `air_unit`):
+    that is what is solved and bought. Placed units only give positions; a finding reports where the counts differ.
     """
 
     layout = models.ForeignKey(Layout, on_delete=models.CASCADE, related_name="air_units")

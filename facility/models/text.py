@@ -1,4 +1,4 @@
-"""Text that people type: what may not stand in it, whichever door it comes through."""
+"""Text that people type: characters that are refused wherever it is entered."""
 
 import unicodedata
 
@@ -21,7 +21,7 @@ HIDDEN = {
 
 
 def check_text(row: models.Model) -> None:
-    """Raise if a text of the row has control characters or such as change how the line is read."""
+    """Raise if a text of the row has control characters or characters that change how the line is read."""
     for field in row._meta.concrete_fields:
         value = getattr(row, field.attname)
         if not isinstance(field, models.CharField | models.TextField) or not isinstance(value, str):

@@ -74,7 +74,7 @@ def rated_w(rack: Rack) -> float:
 
 
 def feed_rating_w(feed: PowerFeed) -> float | None:
-    """Return what a feed may carry with all its units [W], or None where nobody states it."""
+    """Return what a feed may carry with all its units [W], or None where no rating is stated."""
     return feed.unit_rating_w * feed.n_units if feed.unit_rating_w else None
 
 
@@ -304,7 +304,7 @@ def version_of(request: HttpRequest) -> int:
     Raises
     ------
     StaleLayout
-        If it says none: what was seen is then not known, and the change is not made.
+        If the form carries none: what the user saw is then unknown, and the change is not made.
     """
     given = request.POST.get("version", "")
     if not (given.isascii() and given.isdecimal() and len(given) < 10):

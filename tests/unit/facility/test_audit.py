@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from facility import acting, members, services
 from facility.models import ApiToken, AuditEvent, Layout, Rack, Site
-from facility.models.audited import Audited, told_fields
+from facility.models.audited import Audited, audited_fields
 from facility.tokens import token_issue
 from tests.api.conftest import caller
 from tests.small_run import done_run, small_scenario
@@ -71,9 +71,9 @@ def test_no_secret_is_told():
     secret = ("digest", "secret", "password", "token")
     for model in apps.get_models():
         if issubclass(model, Audited) or model is get_user_model():
-            assert not [name for name in told_fields(model) if name.endswith(secret)]
-            assert not [f for f in told_fields(model) if isinstance(model._meta.get_field(f), models.BinaryField)]
-            assert not set(told_fields(model)) & set(model.AUDIT_SECRET)
+            assert not [name for name in audited_fields(model) if name.endswith(secret)]
+            assert not [f for f in audited_fields(model) if isinstance(model._meta.get_field(f), models.BinaryField)]
+            assert not set(audited_fields(model)) & set(model.AUDIT_SECRET)
 
 
 def test_a_change_by_the_api_names_who_by_which_token_from_what_to_what(layout):
