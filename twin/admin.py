@@ -34,7 +34,7 @@ class ScenarioAdmin(SiteBound, admin.ModelAdmin):
 
 
 class OnlyShown:
-    """Rows that nobody types here, listed without their heavy columns."""
+    """Rows that are shown and never typed here, listed without their heavy columns."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return super().get_queryset(request).defer(*self.model.HEAVY)
@@ -180,7 +180,7 @@ def _preformatted(value: object) -> str:
 
 @admin.register(ExternalIdentity)
 class ExternalIdentityAdmin(ForSuperusers, admin.ModelAdmin):
-    """Here an administrator says that somebody of an identity provider is a user that was there before."""
+    """Links a subject of an identity provider to a user that existed before."""
 
     list_display = ["user", "issuer", "subject"]
     list_select_related = ["user"]

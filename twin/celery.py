@@ -22,7 +22,7 @@ def _begin(task, **_) -> None:
 
 @signals.task_postrun.connect
 def _end(task, **_) -> None:
-    """Give the thread back to whoever acted: a task may run within a request or a command."""
+    """Restore who acted before on this thread: a task may run within a request or a command."""
     acting.act(task.request.acted_before)
 
 

@@ -18,7 +18,7 @@ class KeyReused(TwinError):
 
 
 class RunCancelled(TwinError):
-    """Somebody asked the run to stop while it was being solved."""
+    """The run was cancelled while it was being solved."""
 
 
 class RunLost(TwinError):

@@ -64,7 +64,7 @@ class Counted:
 
 
 class ActedBy:
-    """Say for what is written down who acts, and through which door."""
+    """Sets for the audit log who acts, and through which door."""
 
     def __init__(self, get_response) -> None:
         self.get_response = get_response
@@ -126,7 +126,7 @@ class PageMethods:
 
 
 class SecureHeaders:
-    """What a page may ask of a browser, and who may take its answers into a page of their own: nothing, nobody."""
+    """What a page may ask of a browser, and who may embed its answers: nothing and no one."""
 
     def __init__(self, get_response) -> None:
         self.get_response = get_response

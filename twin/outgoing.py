@@ -23,7 +23,7 @@ NEVER = [ipaddress.ip_network(name) for name in ("169.254.0.0/16", "fe80::/10", 
 
 
 class CallRefused(Exception):
-    """A call that is not made, or whose answer is not read to its end; the message says why."""
+    """A call that is not made, or whose answer is not read to its end; the message gives the reason."""
 
 
 class CutShort(CallRefused):

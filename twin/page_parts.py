@@ -63,7 +63,7 @@ def stamp(layout: Layout, carried: Mapping[str, Any] | None = None) -> tuple[Any
 
 
 def remembered(key: tuple[Any, ...], make: Callable[[], T], kept_in: str = CACHE) -> T:
-    """Return what was made for the same key and units, or make it; whoever gets it must not change it."""
+    """Return what was made for the same key and units, or make it; callers must not change it."""
     name = hashlib.sha256(repr((unit_system(), *key)).encode()).hexdigest()
     cache = caches[kept_in]
     if (found := cache.get(name)) is None:

@@ -146,7 +146,7 @@ class Backend(OIDCAuthenticationBackend):
         return claims
 
     def get_userinfo(self, access_token: str, id_token: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """Return the claims of the token with what the provider says beside them."""
+        """Return the claims of the token together with those of the provider's user-info endpoint."""
         address = discovered().get("userinfo_endpoint")
         if not address or not access_token:
             return payload

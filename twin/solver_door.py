@@ -94,7 +94,7 @@ class Question(http.client.HTTPConnection):
             return
 
     def drop(self) -> None:
-        """Hang up, so that whoever waits or solves ends at once."""
+        """Hang up, so that the waiting request and the solve end at once."""
         with self._lock:
             self.dropped = True
             if self.sock is not None:

@@ -51,7 +51,7 @@ class KnownParameters:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_: object) -> HttpResponse | None:
-        """Return the refusal; whoever is not signed in is told that first, by the view."""
+        """Return the refusal; a caller who is not signed in gets that refusal first, from the view."""
         if not request.path.startswith(API) or not request.GET:
             return None
         if "Authorization" not in request.headers and not request.user.is_authenticated:

@@ -51,7 +51,7 @@ class OwnModelView(APIView):
 
 
 class OwnAcceleratorView(APIView):
-    """Add an accelerator; its predictions carry the wide band of one that nobody measured."""
+    """Add an accelerator; its predictions carry the wide band of one without measured runs."""
 
     schema = RefusalSchema()
 

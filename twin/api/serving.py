@@ -157,7 +157,7 @@ class ServingQuestionSerializer(KnownFields, serializers.Serializer):
     )
 
     def validate(self, asked: dict) -> dict:
-        """Refuse what is missing or said twice."""
+        """Refuse what is missing or stated twice."""
         if ("system" in asked) == ("accelerator" in asked):
             raise ValidationError({"accelerator": "Give either a system or an accelerator."})
         if "system" in asked:

@@ -358,7 +358,7 @@ class DiagramFigureSerializer(serializers.Serializer):
 
 
 class DiagramNodeSerializer(serializers.Serializer):
-    """What one symbol of a diagram says at one hour."""
+    """The texts of one symbol of a diagram at one hour."""
 
     state = serializers.CharField(help_text="ok, throttled, over, partly or dead.")
     texts = serializers.ListField(child=serializers.CharField(), help_text="Its lines, top to bottom.")
@@ -367,7 +367,7 @@ class DiagramNodeSerializer(serializers.Serializer):
 
 
 class DiagramSerializer(AskedSerializer):
-    """What a diagram says at each asked hour: lists have an entry for each."""
+    """The texts of a diagram at each asked hour: lists have an entry for each."""
 
     message = serializers.CharField()
     hours = DiagramHourSerializer(many=True)

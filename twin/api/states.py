@@ -123,5 +123,5 @@ class DiagramView(LayoutQuestionView):
 
     @extend_schema(parameters=[shapes.SCENARIO, shapes.HOURS], responses=shapes.DiagramSerializer)
     def get(self, request: Request, pk: int) -> Response:
-        """Return what each symbol of the diagram says at the asked hours."""
+        """Return the texts of each symbol of the diagram at the asked hours."""
         return self.respond(request)

@@ -277,7 +277,7 @@ class AdvisedSerializer(serializers.Serializer):
 
 
 class NotAdvisedSerializer(serializers.Serializer):
-    """A set point that would be better elsewhere but breaks a limit, or that nobody can move."""
+    """A set point that would be better elsewhere but breaks a limit, or that cannot be moved."""
 
     object = serializers.CharField()
     parameter = serializers.CharField()

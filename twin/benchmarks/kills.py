@@ -88,7 +88,7 @@ sys.stdout.write(json.dumps({"edits": edits, "flows": flows, "runs": runs, "poin
 
 @dataclass(slots=True)
 class Log:
-    """What everybody was answered, and what came instead of an answer."""
+    """The answers that every client got, and what came instead of an answer."""
 
     edits: dict[int, list[float]]  # acknowledged, by rack
     keys: list[str] = field(default_factory=list)  # of runs acknowledged
@@ -277,12 +277,23 @@ class Serve:
         return found
 
     def wait_until(self, is_so: Callable[[], object], otherwise: str, log: Log, patience_s: float = PATIENCE_S) -> None:
-        """Wait until something is so, and begin `serve` again where it has ended.
+        """Wait until a condition holds, and start `serve` again where it has ended.
+
+        Parameters
+        ----------
+        is_so : callable
+            The condition.
+        otherwise : str
+            What the error says if it does not come to hold.
+        log : Log
+            Errors of clients, any of which ends the wait.
+        patience_s : float
+            How long to wait [s].
 
         Raises
         ------
         RuntimeError
-            If it does not come, or somebody met an error; the last lines that the program said.
+            If it does not come to hold, or a client met an error; with the last lines of the program's log.
         """
         until_s = time.monotonic() + patience_s
         while not is_so():

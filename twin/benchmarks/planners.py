@@ -34,7 +34,7 @@ CSRF_TOKEN = "b" * 32
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Somebody signed in, with a layout: its addresses, version and racks."""
+    """A signed-in user with a layout: its addresses, version and racks."""
 
     session: str
     edits: str
@@ -192,7 +192,7 @@ def read_pages(port: int, planner: Planner, log: Log, until: threading.Event) ->
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

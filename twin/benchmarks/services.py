@@ -21,7 +21,7 @@ DATABASE_USER = "postgres"  # of the system: PostgreSQL does not run as root
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -19,7 +19,7 @@ from twin.runs import snapshot
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How many of a comparison's sites a user may see. Counts only: names would tell what is hidden."""
+    """How many of a comparison's sites a user may see. Counts only: names would reveal what is hidden."""
 
     n_sites: int
     n_visible: int

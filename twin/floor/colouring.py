@@ -90,7 +90,7 @@ class Colouring:
 
     @property
     def is_over(self) -> NDArray[np.bool_]:
-        """Racks above a limit: of this quantity, or of another as the state says."""
+        """Racks above a limit: of this quantity, or of another according to their state."""
         with np.errstate(invalid="ignore"):
             return (self.used > self.limit * OVER) | (self.state == "over")
 
@@ -296,7 +296,7 @@ def hour_text(hour: Mapping[str, Any]) -> str:
 
 
 def rack_limits(floor: Floor, quantity: Quantity) -> FloatArray:
-    """Return the limit of a quantity per rack, NaN where nobody states one."""
+    """Return the limit of a quantity per rack, NaN where none is stated."""
     match quantity.limit:
         case "":
             return np.full(len(floor.racks), np.nan)

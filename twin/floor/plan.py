@@ -213,7 +213,7 @@ def rack_colours(coloured: Colouring) -> list[str]:
 
 
 def value_texts(coloured: Colouring) -> list[str]:
-    """Return what is said of each rack: the value in this mode, and its state."""
+    """Return the text of each rack: the value in this mode, and its state."""
     unit = coloured.question.unit
     values_and_states = zip(coloured.shown.tolist(), state_text(coloured), strict=True)
     return [

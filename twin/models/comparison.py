@@ -1,4 +1,4 @@
-"""Runs that somebody put side by side, at an address that can be shared and needs permission to open."""
+"""Runs kept side by side under an address that can be shared and needs permission to open."""
 
 import secrets
 
@@ -10,7 +10,7 @@ from twin.models.run import Run
 
 
 def new_token() -> str:
-    """Return a short address that nobody guesses: 72 random bits."""
+    """Return a short address that cannot be guessed: 72 random bits."""
     return secrets.token_urlsafe(9)
 
 

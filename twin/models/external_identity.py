@@ -7,7 +7,7 @@ from facility.models.audited import Audited
 
 
 class ExternalIdentity(Audited):
-    """A subject of an identity provider. Neither a name nor an e-mail address says who somebody is; this pair does."""
+    """A subject of an identity provider. Only this pair identifies a user; a name or an e-mail address does not."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="external_identities")
     issuer = models.CharField(max_length=300, help_text="Address of the identity provider.")

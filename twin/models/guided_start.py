@@ -1,4 +1,4 @@
-"""Which site is whose guided start. The row says so; a site's name says nothing about whose it is."""
+"""Whose guided start a site is. Only the row decides that, not the site's name."""
 
 from django.conf import settings
 from django.db import models

@@ -1,4 +1,4 @@
-"""Work that a worker does for somebody. Its row is the truth; the broker's message only wakes a worker."""
+"""Work that a worker does for a user. Its row is the truth; the broker's message only wakes a worker."""
 
 import uuid
 from typing import ClassVar
@@ -64,7 +64,7 @@ class Job(models.Model):
 
 
 def ended_has_a_time(name: str) -> models.CheckConstraint:
-    """Return the constraint that what has ended, and nothing else, says when."""
+    """Return the constraint that jobs that have ended, and no others, have a time of their end."""
     return models.CheckConstraint(
         name=name,
         condition=Q(status__in=["done", "failed", "cancelled"], finished_at__isnull=False)

@@ -147,7 +147,7 @@ class Scenario(Audited):
         return self.name
 
     def clean(self) -> None:
-        """Refuse what is said of drafts where none may be."""
+        """Refuse settings of drafts where none are allowed."""
         for name in ("draft_tokens", "draft_acceptance_frac"):
             if getattr(self, name) is not None and not self.allow_drafts:
                 raise ValidationError({name: "Nothing may be drafted here: allow drafts, or leave it empty."})

@@ -1,4 +1,4 @@
-"""What a new database gets: the catalogue, sample sites with runs in the queue, and somebody who can sign in."""
+"""What a new database gets: the catalogue, sample sites with runs in the queue, and a first user."""
 
 import io
 import secrets
@@ -36,7 +36,7 @@ def database_fill() -> int:
 def first_user_create() -> tuple[str, str] | None:
     """Make the first user where there is none, and return name and password; only its hash is kept.
 
-    The first user is a superuser: somebody has to be able to grant rights to the others.
+    The first user is a superuser, who can grant rights to the others.
     """
     user_model = get_user_model()
     if user_model.objects.exists():

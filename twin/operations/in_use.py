@@ -1,4 +1,4 @@
-"""Who works with this installation's data at the moment: what replaces or copies it whole wants nobody to."""
+"""Which processes use this installation's data now: replacing or copying all of it requires that none does."""
 
 import fcntl
 

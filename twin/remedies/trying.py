@@ -43,7 +43,7 @@ Key = tuple[str, int | None, str]
 
 
 class NoRemedy(Exception):
-    """Nothing that the product can compute removes the finding; the message says what to do instead."""
+    """Nothing that the product can compute removes the finding; the message tells what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)

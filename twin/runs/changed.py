@@ -1,9 +1,9 @@
-"""Whether what a run solved is still what its layout and scenario say: one rule for every page, report and program.
+"""Whether a run solved what its layout and scenario describe now: one rule for every page, report and program.
 
-It goes by what the description says, not by when it was edited: a change and its undo leave nothing to mark. Names of
-layout, site and scenario do not count; names of parts do: results name them, and racks are shared out in their order.
-Of the catalogue counts what rows name, what those entries name in turn (a system its accelerator, a use case its
-models) and what every run reads. Of a layout that nothing has touched since its run a stamp says so; of others both
+The descriptions are compared, not the times of edits: a change and its undo leave nothing to mark. Names of layout,
+site and scenario do not count; names of parts do: results name them, and racks are shared out in their order. Of the
+catalogue the entries count that rows name, those that these name in turn (a system its accelerator, a use case its
+models) and those that every run reads. A layout without edits since its run is known by a stamp; of others both
 descriptions are read: a run's once, the present one once for each edit.
 """
 

@@ -110,7 +110,7 @@ def tally_kept(layout: Layout, newest: LatestRun | None) -> Tally | None:
 
 
 def nothing_found(n_racks: int, last: LastRun | None) -> str:
-    """Return what a layout without findings is told: what was looked at, and nothing in praise of what is empty."""
+    """Return the text for a layout without findings: what was checked, without praise for an empty layout."""
     if not n_racks:
         return "No rack stands here yet, so there is nothing to judge. Draw a hall and place racks in it."
     rules = "No rule is broken: floor, weights, feeds, CDUs and the grid limit all have room."

@@ -52,7 +52,7 @@ class LatestRun:
 
     @property
     def risks(self) -> int:
-        """Findings that somebody must judge."""
+        """Findings that need a decision."""
         return self.tally("risk")
 
     @property

@@ -36,7 +36,7 @@ def is_pending(run: Run) -> bool:
 
 
 def sensitivity_rows(run: Run) -> list[SensitivityRow]:
-    """Return the rows of a run's tornado; none as long as nobody asked for it."""
+    """Return the rows of a run's tornado; none as long as it has not been asked for."""
     kept = (run.sensitivity or {}).get("rows") or []
     return [SensitivityRow(**row) for row in kept]
 

@@ -123,7 +123,7 @@ def run_racks(run: Run) -> dict[str, NDArray]:
 
 
 def run_new(layout: Layout, scenario: Scenario, user) -> Run:
-    """Return a fresh run's row; whoever calls sees to it that it is solved."""
+    """Return a fresh run's row; the caller arranges for it to be solved."""
     if scenario.site_id != layout.site_id:
         raise CannotSimulate(
             f"Scenario {scenario.slug} belongs to site {scenario.site.slug}; layout {layout.slug} is on "

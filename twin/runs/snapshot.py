@@ -147,7 +147,7 @@ def unpacked(stored: bytes) -> dict[str, Any]:
 
 
 def inputs_stored(stored: bytes) -> LayoutInputs:
-    """Return what a run stored as everything but the API reads it; `layout_inputs` says what is raised."""
+    """Return a run's stored inputs as everything but the API reads them; raises as `layout_inputs`."""
     return layout_inputs(with_ratings(unpacked(stored)))
 
 
@@ -159,7 +159,7 @@ def with_ratings(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def inputs_now(layout: Layout, scenario: Scenario) -> LayoutInputs:
-    """Return the description as it is now; `snapshot` says what is raised."""
+    """Return the description as it is now; raises as `snapshot`."""
     return layout_inputs(snapshot(layout, scenario))
 
 

@@ -77,7 +77,7 @@ def objects(details: RunDetails, name: str) -> Sequence[Any]:
 
 
 def figure_row(run: Run, figure: Figure) -> list:
-    """Return one figure of merit with its band. Fractions stay fractions: the unit column says so."""
+    """Return one figure of merit with its band. Fractions stay fractions, as the unit column shows."""
     low, high = (run.bands or {}).get(figure.name) or (None, None)
     unit = "fraction" if figure.unit == "%" else figure.unit
     return [figure.name, figure.label, unit, run.figures.get(figure.name), low, high]

@@ -22,7 +22,7 @@ class PatientConsumer(Consumer):
 
 
 class RingStep(bootsteps.StartStopStep):
-    """Rings for what is due while the worker lives, and says in the database that it does."""
+    """Sends due work to workers while the worker lives, and records in the database that it lives."""
 
     def __init__(self, parent, **options) -> None:
         self.ringer, self.n_received, self.tended_at = None, -1, time.monotonic()

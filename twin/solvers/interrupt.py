@@ -19,7 +19,7 @@ LOOK_S = 0.2  # also how long an answered question's thread stays
 
 
 class HungUp(BaseException):
-    """Nobody waits for the answer any more. No `Exception`: what catches those must not swallow it."""
+    """The caller no longer waits for the answer. Not an `Exception`: what catches those must not swallow it."""
 
 
 class Interruptible:
@@ -40,7 +40,7 @@ class Interruptible:
             raise HungUp
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a question, or with an empty 499 where nobody waits for an answer."""
+        """Answer a question, or with an empty 499 where the caller no longer waits."""
         asker, asking, answered = environ["gunicorn.socket"], threading.Event(), threading.Event()
         try:
             if _is_gone(asker):

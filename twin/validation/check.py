@@ -1,4 +1,4 @@
-"""What one line of the scoreboard says."""
+"""One line of the scoreboard."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

@@ -100,7 +100,7 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
 
 
 class DetailsForm(forms.ModelForm):
-    """What the user says about themselves."""
+    """What users state about themselves."""
 
     class Meta:
         model = get_user_model()

@@ -192,7 +192,7 @@ def compared_page(request: HttpRequest, runs: list[Run], kept: Comparison | None
 
 @dataclass(frozen=True, slots=True)
 class ComparedFacts:
-    """What a comparison says above its tables, the same for everybody who may see its runs."""
+    """What a comparison shows above its tables, the same for everybody who may see its runs."""
 
     verdict: dict[str, Any]
     served: list[Any]  # of each run
@@ -202,7 +202,7 @@ class ComparedFacts:
 
 
 class RunsRead:
-    """Finished runs, read only where what is said of them is not remembered: finished runs never change."""
+    """Finished runs, read only where their facts are not kept already: finished runs never change."""
 
     def __init__(self, runs: Sequence[Run], columns: Sequence[Mapping[str, Any]]) -> None:
         self.runs = runs

@@ -178,7 +178,7 @@ def layout_tally(request: HttpRequest, site: str, layout: str) -> HttpResponse:
 @login_required
 @vary_on_headers("HX-Request")
 def rack_detail(request: HttpRequest, site: str, layout: str, pk: int) -> HttpResponse:
-    """Show one rack: what it is, who cools and feeds it, what the last run says, which findings name it."""
+    """Show one rack: its content, cooling and feeds, its results in the last run, and the findings that name it."""
     layout = visible_layout_or_404(request.user, site, layout)
     racks = Rack.objects.select_related("hall", "product", "cdu__product", "feed_a", "feed_b")
     rack = get_object_or_404(racks, hall__layout=layout, pk=pk)
@@ -196,7 +196,7 @@ def rack_detail(request: HttpRequest, site: str, layout: str, pk: int) -> HttpRe
 
 
 def rack_results(rack: Rack, run: Run) -> list[tuple[str, float, str]]:
-    """Return label, value and unit of what a run says about one rack; empty where it stood elsewhere or not yet."""
+    """Return label, value and unit of a run's results for one rack; empty where it stood elsewhere or not yet."""
     arrays = services.run_racks(run)
     at = (arrays["rack_id"] == rack.id).nonzero()[0]
     if not at.size:

@@ -25,7 +25,7 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def made_now() -> str:
-    """Return the time as a cover says it."""
+    """Return the time as the cover of a report shows it."""
     return f"{timezone.now():%Y-%m-%d %H:%M} UTC"
 
 
