@@ -4,6 +4,7 @@ import base64
 import re
 import zlib
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from facility.models import Layout, Membership, PowerFeed, Rack, Site, Weather
 from facility.weather import climates_load
 from tests.small_run import done_run, small_scenario
 from tests.small_site import new_rack, small_layout
+from tests.stored_rows import Tables, put_in, rows_made
 from tests.unit.facility.test_weather import epw, rows
 from twin.core.inputs.generation import prime_movers, shaving_battery
 from twin.core.inputs.layout import layout_inputs
@@ -34,14 +36,31 @@ SAMPLES = sorted((Path(facility.__file__).parent / "samples").glob("*.yaml"))
 ENVELOPES_W = {"bay-area": 8 * 142e3}  # of samples that are no hall of 7 MW: what stands in racks of their own product
 
 
-@pytest.fixture
-def site():
+def described() -> Site:
     layout, scenario = small_scenario()
     ScenarioWorkload.objects.filter(scenario=scenario).update(requests_per_s=1.5)
     services.layout_clone(layout=layout, name="Second")
     Site.objects.filter(pk=layout.site_id).update(repair_crews=0)  # as many as are broken
     layout.site.refresh_from_db()
     return layout.site
+
+
+@pytest.fixture
+def site() -> Site:
+    return described()
+
+
+@cache
+def written() -> tuple[str, Tables]:
+    """Return the file of `described`, written once, and the rows that stay without its site."""
+    texts = []
+
+    def leave_products() -> None:
+        texts.append(site_export(site=described()))
+        Site.objects.all().delete()
+
+    rows = rows_made(leave_products)
+    return texts[0], rows
 
 
 def test_one_sample_shows_what_a_site_may_have_of_its_own(sample_inputs):
@@ -236,9 +255,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("old", "new", "message"), BAD, ids=[message[:50] for _, _, message in BAD])
-def test_what_is_wrong_is_named_and_nothing_is_written(site, tmp_path, old, new, message):
-    content = site_export(site=site)
-    Site.objects.all().delete()
+def test_what_is_wrong_is_named_and_nothing_is_written(tmp_path, old, new, message):
+    content, products = written()
+    put_in(products)
     assert old in content
     path = tmp_path / "site.yaml"
     path.write_text(content.replace(old, new, 1))
