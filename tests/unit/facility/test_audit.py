@@ -42,6 +42,7 @@ WITHOUT = {
     "telemetrypushed": "readings",
     "deadletter": "readings that were refused",
     "sourcestate": "what the reading process counts",
+    "preferences": "units and messages that a user chose for their own pages",
     "worker": "signs of life",
 }
 
