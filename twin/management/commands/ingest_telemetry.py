@@ -9,10 +9,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from twin.core.telemetry import dsx_file, prometheus
 from twin.core.telemetry import readings as reader
-from twin.management.arguments import named_layout
+from twin.management.arguments import named_layout, zoned_time
 from twin.management.commands.publish_telemetry import read_yaml
 from twin.telemetry import store
+from twin.telemetry.ingest import redfish_snapshot
 from twin.telemetry.objects import known_objects
+
+FORMATS = (*dsx_file.CHOICES, prometheus.FORMAT, redfish_snapshot.FORMAT)
 
 
 class Command(BaseCommand):
@@ -23,7 +26,8 @@ class Command(BaseCommand):
         parser.add_argument("layout", metavar="SITE/LAYOUT")
         parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
         parser.add_argument("--mapping", type=Path, metavar="MAP.yaml", help="of points that do not carry their own")
-        parser.add_argument("--format", default="", choices=(*dsx_file.CHOICES, prometheus.FORMAT))
+        parser.add_argument("--format", default="", choices=FORMATS)
+        parser.add_argument("--time", metavar="TIME", help="ISO 8601 with zone: when a Redfish snapshot was saved")
         parser.add_argument("--dates", default="iso", choices=reader.DATES, help="order of dates with slashes")
         parser.add_argument("--decimal", default="point", choices=("point", "comma"))
         parser.add_argument("--time-zone", default="", metavar="NAME", help="of times that are written without one")
@@ -38,6 +42,11 @@ class Command(BaseCommand):
             if wanted.time_zone:
                 reader.zone_named(wanted.time_zone)
             mapped = reader.mapping_of(read_yaml(mapping), objects) if mapping else {}
+            known, saved_s = {}, 0.0
+            if wanted.format == redfish_snapshot.FORMAT:
+                if not options["time"]:
+                    raise ValueError("say --time TIME, when the snapshot was saved: most of its readings have no time")
+                known, (saved_s, _) = store.mapping(found.site), zoned_time("--time", options["time"])
         except OSError as error:
             raise CommandError(f"{error.filename or mapping}: {error.strerror}") from error
         except ValueError as error:
@@ -49,6 +58,8 @@ class Command(BaseCommand):
                     readings = dsx_file.read_readings(file, mapped, objects)
                 elif wanted.format == prometheus.FORMAT:
                     readings = prometheus.read_readings(file, mapped, objects)
+                elif wanted.format == redfish_snapshot.FORMAT:
+                    readings = redfish_snapshot.read_readings(file, known | mapped, saved_s)
                 else:
                     readings = reader.read_readings(file, mapped, objects, wanted)
             except OSError as error:

@@ -12,7 +12,9 @@ from twin.core.telemetry import readings as reader
 from twin.core.telemetry.quantities import FAULTS, PARAMETERS, QUANTITIES, UNITS
 from twin.core.telemetry.tables import read_table
 from twin.management.arguments import named_layout
+from twin.management.commands.ingest_telemetry import FORMATS
 from twin.management.commands.publish_telemetry import read_yaml
+from twin.telemetry.ingest import redfish_snapshot
 from twin.telemetry.objects import known_objects
 
 
@@ -23,7 +25,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("layout", nargs="?", metavar="SITE/LAYOUT")
         parser.add_argument("file", nargs="?", type=Path, metavar="FILE")
-        parser.add_argument("--format", default="", choices=(*dsx_file.CHOICES, prometheus.FORMAT))
+        parser.add_argument("--format", default="", choices=FORMATS)
         parser.add_argument("--mapping", type=Path, metavar="MAP.yaml", help="check it instead of proposing one")
         parser.add_argument("--out", type=Path, metavar="MAP.yaml", help="write the mapping there")
         parser.add_argument("--list", action="store_true", help="print quantities, units, fault kinds and parameters")
@@ -85,6 +87,9 @@ def _proposed(
         found = prometheus.file_points(file)
         unknown = {name: about for name, about in prometheus.metadata_of(found).items() if name not in mapping}
         return list(found.points), prometheus.propose(unknown, objects)
+    if wanted == redfish_snapshot.FORMAT:
+        said = redfish_snapshot.snapshot_points(file)
+        return list(said), redfish_snapshot.meant(said, mapping, objects)
     points = reader.file_points(read_table(file), reader.Reading(format=wanted))
     return list(points), reader.propose({name: unit for name, unit in points.items() if name not in mapping}, objects)
 

@@ -40,25 +40,22 @@ class _Resource:
     referred: str
 
 
-class _Missing(ValueError):
+class Missing(ValueError):
     """A resource answers with something else than itself."""
 
 
-class Service:
-    """One Redfish service: that of a CDU, a PDU, a power shelf or a whole rack."""
+class Walk:
+    """Resources that refer to each other: what of them has readings, and what these are."""
 
-    def __init__(self, source: TelemetrySource) -> None:
-        self._host = source.address.rstrip("/")
-        self._username, self._password = source.username, sources.password_of(source)
-        self._by_session = source.options["login"] == "session"
-        self._session: dict[str, str] = {}
-        self._session_path = ""
+    def __init__(self) -> None:
         self._resources: list[_Resource] = []
         self._looked_s = -LOOK_EVERY_S
         self._n_calls = 0  # of the look that is under way
 
-    def parts(self, read_to: dt.datetime | None) -> Iterator[Asked]:
+    def parts(self, read_to: dt.datetime | None, at_s: int | None = None) -> Iterator[Asked]:
         """Read all that has readings, a call a part; the last part says up to when.
+
+        Readings without a time of their own are of `at_s` [s since 1970]; default: of now.
 
         Raises
         ------
@@ -67,23 +64,17 @@ class Service:
         """
         if time.monotonic() - self._looked_s > LOOK_EVERY_S or not self._resources:
             yield from self._look()
-        at_s = int(time.time())
+        at_s = int(time.time()) if at_s is None else at_s
         for resource in list(self._resources):
             yield self._read(resource, 1000 * at_s)
         yield Asked(read_to=dt.datetime.fromtimestamp(at_s, dt.UTC))
-
-    def close(self) -> None:
-        """Give the session back: a service has few of them."""
-        if self._session_path:
-            outgoing.call("DELETE", self._host + self._session_path, headers=self._session, timeout_s=TIMEOUT_S)
-            self._session, self._session_path = {}, ""
 
     def _read(self, resource: _Resource, at_ms: int) -> Asked:
         found = Asked()
         try:
             readings = redfish.found_in(resource.owner, resource.what, resource.referred, self._got(resource.path))
         except ValueError as error:
-            if not isinstance(error, _Missing) and "Reading is" not in str(error):
+            if not isinstance(error, Missing) and "Reading is" not in str(error):
                 raise
             found.left_out.append((resource.path, f"cannot be read: {error}", 1))
             return found
@@ -150,7 +141,7 @@ class Service:
             raise ValueError(f"The service refers to more than {MOST_CALLS:,} resources; {path} is not read any more.")
         try:
             found = self._got(path)
-        except _Missing:
+        except Missing:
             found = {}
         yield Asked()
         return found
@@ -176,6 +167,34 @@ class Service:
         return found
 
     def _got(self, path: str) -> dict[str, Any]:
+        """Return a resource.
+
+        Raises
+        ------
+        Missing
+            If there is none at this address.
+        """
+        raise NotImplementedError
+
+
+class Service(Walk):
+    """One Redfish service: that of a CDU, a PDU, a power shelf or a whole rack."""
+
+    def __init__(self, source: TelemetrySource) -> None:
+        super().__init__()
+        self._host = source.address.rstrip("/")
+        self._username, self._password = source.username, sources.password_of(source)
+        self._by_session = source.options["login"] == "session"
+        self._session: dict[str, str] = {}
+        self._session_path = ""
+
+    def close(self) -> None:
+        """Give the session back: a service has few of them."""
+        if self._session_path:
+            outgoing.call("DELETE", self._host + self._session_path, headers=self._session, timeout_s=TIMEOUT_S)
+            self._session, self._session_path = {}, ""
+
+    def _got(self, path: str) -> dict[str, Any]:
         answer = self._called(path)
         if answer.status == 401 and self._session:  # it has ended, as sessions do
             self._session = {}
@@ -183,14 +202,8 @@ class Service:
         if answer.status in (401, 403):
             raise ValueError(f"The service refuses the credential (status {answer.status} of {path}).")
         if answer.status != 200:
-            raise _Missing(f"{path} answers {answer.status}")
-        try:
-            found = json.loads(answer.body)
-        except (ValueError, RecursionError) as error:
-            raise _Missing(f"{path} is no JSON") from error
-        if not isinstance(found, dict):
-            raise _Missing(f"{path} is no object")
-        return found
+            raise Missing(f"{path} answers {answer.status}")
+        return resource_of(path, answer.body)
 
     def _called(self, path: str) -> outgoing.Answer:
         headers = {"Accept": "application/json", "OData-Version": "4.0", **self._credential()}
@@ -215,6 +228,23 @@ class Service:
             self._session = {"X-Auth-Token": token}
             self._session_path = _path({"@odata.id": answer.headers.get("location", "").removeprefix(self._host)})
         return self._session
+
+
+def resource_of(path: str, content: bytes) -> dict[str, Any]:
+    """Return the resource that an answer or a file holds.
+
+    Raises
+    ------
+    Missing
+        If it is none.
+    """
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise Missing(f"{path} is no JSON") from error
+    if not isinstance(found, dict):
+        raise Missing(f"{path} is no object")
+    return found
 
 
 def _path(reference: Any) -> str:

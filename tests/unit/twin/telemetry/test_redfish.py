@@ -3,12 +3,15 @@
 import base64
 import json
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -18,6 +21,7 @@ from twin.core.telemetry import redfish
 from twin.models import DeadLetter, SourceState, TelemetrySource
 from twin.telemetry import source_points, sources, store
 from twin.telemetry.ingest import redfish as ingest
+from twin.telemetry.ingest import redfish_snapshot
 from twin.telemetry.ingest.polling import Reader
 from twin.telemetry.source_lease import claim
 
@@ -109,6 +113,98 @@ def tree(cdu: str, rack: str) -> dict[str, Any]:
         },
     }
     return {"/".join([ROOT, *path]) + ("" if path else "/"): body for path, body in found.items()}
+
+
+def saved(folder: Path, resources: dict[str, Any], below: str = "") -> Path:
+    """Write resources as DMTF's mock-ups have them: a folder and an index.json each."""
+    for path, body in resources.items():
+        here = folder / below / path.strip("/") if below else folder / path.removeprefix(ROOT).strip("/")
+        here.mkdir(parents=True, exist_ok=True)
+        (here / "index.json").write_text(json.dumps(body))
+    return folder
+
+
+def zipped(folder: Path, top: str = "") -> Path:
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as file:
+        for one in folder.rglob("index.json"):
+            file.write(one, PurePosixPath(top) / one.relative_to(folder))
+    return path
+
+
+SAVED_AT = "2026-11-30T09:00:00Z"
+
+
+@pytest.fixture
+def small(db):
+    layout, _ = small_scenario()
+    cdu, rack = layout.cdus.first().name, Rack.objects.filter(hall__layout=layout).first().name
+    return layout, tree(cdu, rack)
+
+
+@pytest.mark.parametrize("shape", ["short", "tall", "above", "zip", "zip in a folder"])
+def test_a_saved_service_is_mapped_and_stored_whatever_its_shape(small, tmp_path, capsys, shape):
+    layout, resources = small
+    folder = saved(tmp_path / "mockup", resources, {"tall": ".", "above": "public-rackmount"}.get(shape, ""))
+    path = zipped(folder, "DSP2043" if shape.endswith("folder") else "") if shape.startswith("zip") else folder
+    mapping = tmp_path / "map.yaml"
+    call_command("map_telemetry", layout.path, path, format="redfish", out=mapping)
+    assert f"cdu/{layout.cdus.first().name}|secondary_supply_degc" in capsys.readouterr().out
+    # Connectors of the CDU 2 and 4, its pump and power, the shelf's power in its rack, and the outdoor air.
+    for expected in ((10, 0), (0, 10)):
+        call_command("ingest_telemetry", layout.path, path, format="redfish", mapping=mapping, time=SAVED_AT, json=True)
+        told = json.loads(capsys.readouterr().out)
+        assert (told["accepted"], told["duplicate"]) == expected
+    assert told["refused"]["no value"] == 1
+    assert any("must be a number or null" in reason for reason in told["refused"])
+    there = store.read(layout.site, 0, 4_000_000_000_000)
+    times, values, _ = there[f"cdu/{layout.cdus.first().name}", "secondary_supply_degc"]
+    assert (times.tolist(), values.tolist()) == ([1_796_029_200_000], [pytest.approx(32.1)])
+    assert there["weather", "dry_bulb_degc"][0].tolist() == [1_796_032_800_000]  # a sensor's own time counts
+
+
+def test_a_saved_service_leads_nowhere_else(small, tmp_path):
+    layout, resources = small
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "index.json").write_text(json.dumps({"Name": "secret", "Id": "s"}))
+    resources[f"{ROOT}/ThermalEquipment/CDUs"] = {"Members": [{"@odata.id": f"{ROOT}/../../../secret"}, refers("link")]}
+    folder = saved(tmp_path / "mockup", resources)
+    (folder / "link").symlink_to(tmp_path / "secret")
+    points = redfish_snapshot.snapshot_points(folder)
+    assert not [name for name in points if name.startswith("CDUs")]
+    assert points
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda folder: folder / "none", "No such file"),
+        (lambda folder: folder, "has no redfish/v1/index.json"),
+        (lambda folder: written(folder / "a.csv", "time,point\n"), "neither a folder nor a ZIP file"),
+        (lambda folder: saved(folder / "empty", {f"{ROOT}/": {}}), "no cooling unit, power distribution or chassis"),
+        (lambda folder: written(folder / "odd" / "index.json", "no JSON").parent, "is no JSON"),
+    ],
+)
+def test_what_is_no_saved_service_is_refused(layout, tmp_path, make, said):
+    with pytest.raises(CommandError, match=said):
+        call_command("ingest_telemetry", layout.path, make(tmp_path), format="redfish", time=SAVED_AT)
+    with pytest.raises(CommandError, match=said):
+        call_command("map_telemetry", layout.path, make(tmp_path), format="redfish")
+
+
+def test_when_it_was_saved_is_asked_and_never_guessed(small, tmp_path):
+    layout, resources = small
+    folder = saved(tmp_path / "mockup", resources)
+    with pytest.raises(CommandError, match="say --time TIME"):
+        call_command("ingest_telemetry", layout.path, folder, format="redfish")
+    with pytest.raises(CommandError, match="has no zone"):
+        call_command("ingest_telemetry", layout.path, folder, format="redfish", time="2026-11-30T09:00:00")
+
+
+def written(path: Path, text: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
 
 
 class Mock(BaseHTTPRequestHandler):
