@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -34,6 +35,7 @@ class ReaderProcess:
 
     def __init__(self, log: Path) -> None:
         self._log, self._process = log, None
+        self._spent_s = 0.0  # by those that were killed
 
     def start(self) -> None:
         """Start it; it connects by itself."""
@@ -44,13 +46,24 @@ class ReaderProcess:
     def kill(self) -> None:
         """End it at once."""
         if self._process:
-            self._process.kill()
-            self._process.wait()
+            self._spent_s, process = self.cpu_s, self._process
+            self._process = None
+            process.kill()
+            process.wait()
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU time of all of its processes, their start in it [s]."""
+        with contextlib.suppress(OSError):
+            if self._process:
+                spent = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+                return self._spent_s + sum(map(int, spent)) / os.sysconf("SC_CLK_TCK")
+        return self._spent_s
 
     @property
     def peak_bytes(self) -> int:
         """Its peak resident memory."""
-        with contextlib.suppress(OSError, StopIteration):
+        with contextlib.suppress(OSError, StopIteration, AttributeError):
             lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
             return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
         return 0
@@ -79,6 +92,7 @@ def soak(n_points: int, step_s: float, seconds: float, seed: int, folder: str, p
             "published_s": published_s,
             "kills": kills,
             "reader_bytes": reader.peak_bytes,
+            "reader_cpu_s": reader.cpu_s,
             "publisher_bytes": peak_bytes(),
             "cpu_s": time.process_time(),
         }

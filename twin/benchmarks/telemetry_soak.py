@@ -34,6 +34,8 @@ class Size:
     n_segments: int  # each on an installation of its own; one that was done is not repeated
 
 
+REACH_PER_S = 5_000.0
+CORE_US = 1e6 / REACH_PER_S
 FULL = Size(n_points=5_000, step_s=1.0, seconds=180.0, n_segments=10)
 QUICK = Size(n_points=100, step_s=0.5, seconds=18.0, n_segments=1)
 
@@ -76,6 +78,17 @@ def rows(size: Size, found: list[dict[str, Any]]) -> Iterator[Benchmark]:
             peak_bytes=max(one["reader_bytes"] for one in found),
             note=note,
         )
+    yield Benchmark(
+        "CPU of the reading process a reading",
+        text,
+        1e6 * sum(one["reader_cpu_s"] for one in found) / total["published"],
+        "µs",
+        CORE_US if size.n_points >= FULL.n_points else None,
+        higher_is_better=False,
+        cpu_s=total["cpu_s"],
+        peak_bytes=max(one["reader_bytes"] for one in found),
+        note=f"its starts in it; {CORE_US:.0f} µs are one core at {REACH_PER_S:,.0f} readings/s",
+    )
     yield Benchmark(
         "readings published a second",
         text,
