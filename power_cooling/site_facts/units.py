@@ -15,7 +15,7 @@ PSI_PA, KG_M2_PA = 6894.757293, 9.80665  # pound-force on a square inch; a kilog
 DEGF_K, DEGF_AT_0_DEGC = 5 / 9, -160 / 9  # size of a degree Fahrenheit; 0 °F in °C
 
 SI, US = "si", "us"
-SYSTEMS = {SI: "SI: l/min, kW, °C, m", US: "US: gpm, tons, °F, ft"}
+SYSTEMS = {SI: "SI: l/min, kW, °C, m", US: "US: gpm, °F, psi, ft"}
 _system: ContextVar[str] = ContextVar("unit_system", default=SI)
 
 

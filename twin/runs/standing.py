@@ -120,7 +120,8 @@ def site_standing(
     if not asked:
         return None
     led = standing(asked, RANKED_BY).able
-    left_out = led[0].run if led and led[0].run.changed else None
+    is_outdated = bool(led) and led[0].run.changed and led[0].figures.get(RANKED_BY) is not None
+    left_out = led[0].run if is_outdated else None
     now = standing((one for one in asked if not one.run.changed), RANKED_BY)
     return SiteStanding(asked[0].run.scenario_name, now, left_out)
 

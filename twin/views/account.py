@@ -169,7 +169,6 @@ class PreferencesForm(forms.ModelForm):
     class Meta:
         model = Preferences
         fields = ["units", "mail_runs"]
-        widgets = {"units": forms.RadioSelect}
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)

@@ -7,7 +7,9 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.text import capfirst
 
+from facility import kinds
 from facility.edit_records import KEPT_VERSIONS
 from facility.permissions import may_change_site
 from facility.views.lookup import visible_layout_or_404
@@ -45,8 +47,13 @@ def layout_history(request: HttpRequest, site: str, layout: str) -> HttpResponse
 
 def change_words(change: Mapping[str, Any]) -> dict[str, Any]:
     """Return one change as the page writes it: of what, what happened, and the fields that differ."""
-    kind = change["kind"].replace("_", " ")
-    return {"object": f"{kind} {change['name']}", "action": change["action"], "fields": list(_fields(change))}
+    kind = kinds.BY_NAME.get(change["kind"])
+    words = str(kind.model._meta.verbose_name if kind else change["kind"].replace("_", " "))
+    return {
+        "object": f"{capfirst(words)} {change['name']}",
+        "action": change["action"],
+        "fields": list(_fields(change)),
+    }
 
 
 def _fields(change: Mapping[str, Any]) -> Iterator[str]:
