@@ -71,7 +71,7 @@ class GainResultSerializer(serializers.Serializer):
     notes = serializers.ListField(child=serializers.CharField())
 
 
-class GainSerializer(StudyDetailSerializer):
+class MeasuredGainSerializer(StudyDetailSerializer):
     result = GainResultSerializer(read_only=True, allow_null=True)
 
     class Meta(StudyDetailSerializer.Meta):
@@ -96,7 +96,7 @@ class GainQuestionSerializer(KnownFields, serializers.Serializer):
     )
 
 
-class TakenSerializer(serializers.ModelSerializer):
+class TakenAdviceSerializer(serializers.ModelSerializer):
     """Set points of an advice that were taken on."""
 
     advice = serializers.UUIDField(source="study_id", read_only=True)
@@ -142,7 +142,7 @@ class TakenAdviceViewSet(
     """Advice that whoever runs a plant has taken on: which set points, since when, on which layout, said by whom."""
 
     schema = RefusalSchema()
-    serializer_class = TakenSerializer
+    serializer_class = TakenAdviceSerializer
     queryset = TakenAdvice.objects.none()
     filterset_class = TakenFilter
 
@@ -150,7 +150,7 @@ class TakenAdviceViewSet(
         rows = TakenAdvice.objects.filter(layout__site__in=visible_sites(self.request.user)).order_by("-taken_at", "id")
         return rows.select_related("layout__site", "created_by").prefetch_related("gains")
 
-    @extend_schema(request=TakeSerializer, responses={201: TakenSerializer})
+    @extend_schema(request=TakeSerializer, responses={201: TakenAdviceSerializer})
     def create(self, request: Request) -> Response:
         """Mark set points of an advice as taken on."""
         asked = TakeSerializer(data=request.data, context=self.get_serializer_context())
@@ -164,7 +164,7 @@ class TakenAdviceViewSet(
             raise Conflict(str(refusal)) from refusal
         except Refused as refusal:
             raise ValidationError(refusal.message_dict) from refusal
-        return Response(TakenSerializer(mark).data, status=status.HTTP_201_CREATED)
+        return Response(TakenAdviceSerializer(mark).data, status=status.HTTP_201_CREATED)
 
     def perform_destroy(self, instance: TakenAdvice) -> None:
         """Take it back, with the gains that were measured of it."""
@@ -176,7 +176,7 @@ class GainViewSet(StudyViewSet):
 
     kind = Study.Kind.GAIN
     address = "api-gain"
-    serializer_class = GainSerializer
+    serializer_class = MeasuredGainSerializer
 
     @extend_schema(request=GainQuestionSerializer, responses={202: StudySerializer}, parameters=[REPEATABLE])
     def create(self, request: Request) -> Response:
