@@ -28,7 +28,7 @@ demo-telemetry: $(VENV)/.run ## a plant publishes over MQTT, the twin reads and 
 test: $(VENV)/.test ## set up and run the test suite (ARGS="-k name")
 	$(BIN)/python -m pytest -q $(PARALLEL) $(ARGS)
 
-test-fast: $(VENV)/.test ## what takes three minutes: no browser, no services, nothing slow or to be compiled
+test-fast: $(VENV)/.test ## what takes two to three minutes on two cores: no browser, no services, nothing slow or to be compiled
 	$(BIN)/python -m pytest -q $(PARALLEL) -m "not (browser or services or slow or compiled)" $(ARGS)
 
 coverage: $(VENV)/.test ## unit tests, and the lines of compute, power_cooling and twin/core that they reach, held to a gate
