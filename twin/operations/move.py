@@ -93,12 +93,12 @@ def open_target(address: str) -> None:
         raise MoveError(f"--to cannot be reached: {str(error).strip().splitlines()[0]}") from error
 
 
-def move(told: Callable[[Moved], None]) -> list[Moved]:
+def move(report: Callable[[Moved], None]) -> list[Moved]:
     """Move everything from the default database into `TARGET` and return what is there then.
 
     Parameters
     ----------
-    told : callable
+    report : callable
         Is given each table once it is over.
 
     Raises
@@ -136,7 +136,7 @@ def move(told: Callable[[Moved], None]) -> list[Moved]:
                 "since the move began: make the new one anew, empty, and move again"
             )
         done.append(Moved(kind._meta.db_table, new[0], new[0] - before.get(kind, 0)))
-        told(done[-1])
+        report(done[-1])
     with connections[TARGET].cursor() as cursor:
         for statement in connections[TARGET].ops.sequence_reset_sql(no_style(), kinds):
             cursor.execute(statement)

@@ -26,7 +26,7 @@ from twin.telemetry import source_points, sources
 from twin.telemetry.objects import known_objects
 from twin.telemetry.source_kinds import KINDS, LOGINS, SECONDS, options_of
 from twin.telemetry.source_words import missing, standing
-from twin.views.uploads import asked_rows, said_of
+from twin.views.uploads import asked_rows, ticked_entries
 
 MOST_SHOWN = 50  # dead letters on a page; the API and the file have all that are kept
 
@@ -231,7 +231,7 @@ def source_mapping(request: HttpRequest, site: str, source: int) -> HttpResponse
     refusal = ""
     if request.method == "POST":
         try:
-            n = source_points.accept(user=request.user, source=found, entries=said_of(request, rows))
+            n = source_points.accept(user=request.user, source=found, entries=ticked_entries(request, rows))
         except ValueError as error:
             refusal = f"{error}."
         else:

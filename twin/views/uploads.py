@@ -124,7 +124,7 @@ def readings_mapping(request: HttpRequest, site: str, upload: int) -> HttpRespon
     rows = asked_rows(asked)
     refusal = ""
     if request.method == "POST":
-        entries = said_of(request, rows)
+        entries = ticked_entries(request, rows)
         try:
             answer = uploads.upload_store(user=request.user, upload=upload, entries=entries)
         except ValueError as error:
@@ -162,8 +162,8 @@ def asked_rows(asked: Sequence[reader.Proposal]) -> list[dict[str, Any]]:
     ]
 
 
-def said_of(request: HttpRequest, rows: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Return what the form says of the rows that are ticked, as entries of a mapping; the rows keep what was typed."""
+def ticked_entries(request: HttpRequest, rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return the form's ticked rows as entries of a mapping; the rows keep what was typed."""
     for i, row in enumerate(rows):
         row["taken"] = request.POST.get(f"taken-{i}") == "on"
         row |= {name: request.POST.get(f"{name}-{i}", "").strip()[:200] for name in ("object", "quantity", "unit")}
