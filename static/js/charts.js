@@ -70,12 +70,35 @@ export function draw(element) {
   element.dataset.drawn = "true";
 }
 
+let library;
+function fetched() {
+  library ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    Object.assign(script, { src: document.getElementById("plotly.js-style-global").dataset.library, onload: resolve, onerror: reject });
+    document.head.append(script);
+  });
+  return library;
+}
+
+// A chart is drawn once it comes into view; the library, which weighs more than all pages, is fetched for the first one.
+const seen = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    if (!isIntersecting) continue;
+    seen.unobserve(target);
+    fetched().then(() => draw(target));
+  }
+});
+
 export function drawAll(root = document) {
   const all = [...root.querySelectorAll("[data-chart]")];
   if (root.matches?.("[data-chart]")) all.push(root);
-  all.forEach(draw);
+  for (const element of all) {
+    if (element.dataset.drawn) draw(element);
+    else seen.observe(element);
+  }
 }
 
 document.addEventListener("htmx:afterSettle", (event) => drawAll(event.detail.elt));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
+addEventListener("beforeprint", () => document.querySelectorAll("[data-chart]:not([data-drawn])").forEach(draw));
 drawAll();

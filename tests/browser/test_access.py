@@ -1,8 +1,9 @@
 """Every page for everybody: no serious finding of axe-core, contrast in the dark, no need of JavaScript."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
+
+from twin.benchmarks.pages import grave_findings
 
 pytestmark = [
     pytest.mark.browser,
@@ -12,20 +13,11 @@ pytestmark = [
 ]
 
 
-def serious(page, rules: dict) -> list[str]:
-    """Return what axe-core finds serious or worse on the page that is open."""
-    return [
-        f"{page.url}: {violation['id']}: {[node['html'][:160] for node in violation['nodes'][:3]]}"
-        for violation in Axe().run(page, options=rules).response["violations"]
-        if violation["impact"] in ("serious", "critical")
-    ]
-
-
 def test_no_page_has_a_serious_finding_of_axe(live_server, signed_in, addresses):
     found = []
     for address in addresses:
         signed_in.goto(live_server.url + address)
-        found += serious(signed_in, {})
+        found += grave_findings(signed_in)
     assert not found, "\n".join(found)
 
 
@@ -34,7 +26,7 @@ def test_the_dark_scheme_keeps_the_contrast(live_server, signed_in, addresses):
     found = []
     for address in with_colour(addresses):
         signed_in.goto(live_server.url + address)
-        found += serious(signed_in, {"runOnly": ["color-contrast"]})
+        found += grave_findings(signed_in, {"runOnly": ["color-contrast"]})
     assert not found, "\n".join(found)
 
 

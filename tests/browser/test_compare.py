@@ -12,9 +12,9 @@ from playwright.sync_api import expect
 from facility import services as facility_services
 from facility.models import Membership, Rack
 from tests.browser.filled_run import finished
-from tests.browser.test_access import serious
 from tests.small_run import small_scenario
 from tests.small_site import new_rack
+from twin.benchmarks.pages import grave_findings
 
 pytestmark = [
     pytest.mark.browser,
@@ -64,10 +64,12 @@ def test_three_layouts_are_compared_and_shared(live_server, signed_in, browser, 
     figures = page.get_by_role("region", name="Figures of merit side by side")
     expect(figures.get_by_role("row", name="Mean power")).to_contain_text("Chillers: 10.0")
     expect(page.get_by_role("region", name="Answers of power and cooling side by side")).to_contain_text("UPS-A")
+    page.locator("[data-chart=figure-frontier-1]").scroll_into_view_if_needed()
     expect(page.locator("[data-chart=figure-frontier-1][data-drawn]")).to_be_visible()
 
     page.get_by_label("to", exact=True).select_option(label="C GB300 hall")
     expect(page.get_by_role("heading", name="From A to C")).to_be_visible()
+    page.locator("[data-chart=figure-fall-0]").scroll_into_view_if_needed()
     expect(page.locator("[data-chart=figure-fall-0][data-drawn]")).to_be_visible()
     expect(page.get_by_role("region", name="Differences")).to_contain_text("Product: ")
     page.get_by_label("to", exact=True).select_option(label="B GB200, wider")
@@ -77,14 +79,14 @@ def test_three_layouts_are_compared_and_shared(live_server, signed_in, browser, 
     expect(drawing.locator("rect.moved")).to_have_count(1)
     expect(drawing.locator("rect.ghost")).to_have_count(1)
     expect(drawing.locator("rect.new")).to_have_count(1)
-    assert not serious(page, {})
+    assert not grave_findings(page)
 
     page.get_by_label("Save and share as").fill("Which hall?")
     page.get_by_role("button", name="Get a link").click()
     expect(page.get_by_role("heading", name="Which hall?", level=1)).to_be_visible()
     address = page.get_by_label("Shared link").input_value()
     assert address == page.url
-    assert not serious(page, {})
+    assert not grave_findings(page)
 
     seer = get_user_model().objects.create_user("seer")
     Membership.objects.create(user=seer, site=three[0].site, role="viewer")
@@ -101,7 +103,7 @@ def test_three_layouts_are_compared_and_shared(live_server, signed_in, browser, 
     expect(refused.locator("main")).to_contain_text("You lack permission on 1 site.")
     assert "Which hall?" not in refused.content()
     assert "GB200" not in refused.content()
-    assert not serious(refused, {})
+    assert not grave_findings(refused)
 
     page.get_by_role("link", name="Shared comparisons").click()
     page.get_by_role("button", name="Revoke the link to Which hall?").click()

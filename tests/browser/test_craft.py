@@ -5,6 +5,7 @@ from django.urls import reverse
 from playwright.sync_api import expect
 
 from tests.browser.filled_run import finished
+from twin.benchmarks.pages import MOST_BYTES, MOST_SHIFT, SIZES, seen_of
 
 pytestmark = [
     pytest.mark.browser,
@@ -13,10 +14,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Session-scoped fixtures defined as instance methods"),
 ]
 
-WIDTHS = (1440, 390)
-COUNT_SHIFTS = """window.layoutShift = 0;
-new PerformanceObserver((list) => { for (const e of list.getEntries()) window.layoutShift += e.value; })
-  .observe({ type: "layout-shift", buffered: true });"""
+WIDTHS = tuple(SIZES)
 
 
 def test_no_page_is_wider_than_the_window(live_server, signed_in, addresses):
@@ -43,28 +41,18 @@ def test_no_page_asks_for_what_its_policy_refuses(live_server, signed_in, addres
     assert not refused, "\n".join(refused)
 
 
-def test_nothing_jumps_while_a_page_loads(live_server, signed_in, addresses):
-    page, moved = signed_in, []
-    page.add_init_script(COUNT_SHIFTS)
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 844})
+def test_pages_are_light_and_nothing_jumps_while_they_load(live_server, signed_in, addresses):
+    found = []
+    for width, height in SIZES.items():
         for address in addresses:
-            page.goto(live_server.url + address, wait_until="networkidle")
-            shift = page.evaluate("window.layoutShift")
-            if shift > 0.1:  # what Web Vitals calls good
-                moved.append(f"{address} shifts by {shift:.2f} at {width} px")
-    assert not moved, "\n".join(moved)
-
-
-def test_pages_stay_small_beside_plotly(live_server, signed_in, addresses):
-    page, sizes = signed_in, {}
-    charts = [a for a in addresses if a.startswith(("/runs/", "/compare/")) or a.endswith("/first/")]
-    page.on("response", lambda answer: sizes.update({answer.url: len(answer.body())}) if answer.ok else None)
-    for address in charts:
-        sizes.clear()
-        page.goto(live_server.url + address, wait_until="networkidle")
-        total = sum(size for url, size in sizes.items() if "plotly.min.js" not in url)
-        assert total < 450_000, f"{address} loads {total} bytes uncompressed beside Plotly: {sizes}"
+            tab = signed_in.context.new_page()
+            tab.set_viewport_size({"width": width, "height": height})
+            seen = seen_of(tab, live_server.url + address, with_axe=False)
+            if seen.shift > MOST_SHIFT:
+                found.append(f"{address} shifts by {seen.shift:.2f} at {width} px")
+            if seen.sent_bytes > MOST_BYTES:
+                found.append(f"{address} sends {seen.sent_bytes:,} bytes before a chart is in view at {width} px")
+    assert not found, "\n".join(found)
 
 
 def test_the_tab_of_a_page_is_in_sight_on_a_phone(signed_in, live_server, layout):

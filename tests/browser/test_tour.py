@@ -29,16 +29,17 @@ def test_the_tour_from_sign_in_to_a_shared_comparison(live_server, page, scenari
         page.get_by_role("button", name="Run year").click()
         # A year of six racks takes seconds; the rest is room for compiling the kernels on a busy machine.
         expect(page.get_by_role("heading", name="Where the energy goes")).to_be_visible(timeout=300_000)
-        expect(page.locator("[data-chart=figure-energy-flow][data-drawn]")).to_be_visible()
-        expect(page.locator("[data-chart=figure-year-map][data-drawn]")).to_be_visible()
+        drawn(page, "figure-energy-flow")
+        drawn(page, "figure-year-map")
         page.get_by_label("Show").select_option("pue")
         expect(page.get_by_role("heading", name="PUE over the year")).to_be_visible()
-        expect(page.locator("[data-chart=figure-year-map][data-drawn]")).to_be_visible()
+        drawn(page, "figure-year-map")
         back.click()
 
     page.get_by_role("button", name="Compare selected layouts").click()
     expect(page.get_by_role("heading", name="Assumptions that differ")).to_be_visible()
     expect(page.get_by_role("region", name="Figures of merit side by side")).to_contain_text("Tokens per watt")
+    page.locator("[data-chart]").first.scroll_into_view_if_needed()
     expect(page.locator("[data-chart][data-drawn]").first).to_be_visible()
     page.get_by_label("Save and share as").fill("Which hall?")
     page.get_by_role("button", name="Get a link").click()
@@ -49,6 +50,12 @@ def test_the_tour_from_sign_in_to_a_shared_comparison(live_server, page, scenari
     sign_in(page)
     expect(page.get_by_role("heading", name="Which hall?")).to_be_visible()
     assert Run.objects.filter(status=Run.Status.DONE).count() == 2
+
+
+def drawn(page: Page, chart: str) -> None:
+    """Look at a chart, which is drawn then."""
+    page.locator(f"[data-chart={chart}]").scroll_into_view_if_needed()
+    expect(page.locator(f"[data-chart={chart}][data-drawn]")).to_be_visible()
 
 
 def sign_in(page: Page) -> None:
