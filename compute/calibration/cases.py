@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from compute.accelerators import Accelerator, precision_named
 from compute.calibration.case_fields import choice, known_name, missing, number, release_text
 from compute.calibration.case_pools import Pool, Served, aggregated_pool, separate_pools
+from compute.calibration.client_habits import ClientHabits, client_habits
 from compute.model_shapes import KV_BYTES, ModelShape, with_checkpoint
 from compute.steps.roofline import DeploymentWork, Parallelism, deployment_work
 from compute.steps.rules import SPECULATIVE, Drafting, deployment_refusals, deployment_warnings
@@ -67,6 +68,7 @@ class Case:
     draft_acceptance: float  # stated; NaN where it is predicted
     warnings: tuple[str, ...]  # what to check before deploying
     request_rate_per_s: float = math.nan
+    habits: ClientHabits = ClientHabits()
 
     @property
     def deployment(self) -> str:
@@ -98,6 +100,9 @@ class CaseTable:
     input_tokens: FloatArray
     output_tokens: FloatArray
     concurrency: FloatArray  # of one instance
+    start_frac: FloatArray  # of a client's requests, sent at once at its start
+    warms_up: NDArray[np.bool_]  # whether the client had the engine warmed up
+    look_steps: FloatArray  # of generation, from one look for new requests to the next
 
 
 def case_table(cases: Sequence[Case]) -> CaseTable:
@@ -119,6 +124,9 @@ def case_table(cases: Sequence[Case]) -> CaseTable:
         input_tokens=np.array([c.input_tokens for c in cases], dtype=np.float64),
         output_tokens=np.array([c.output_tokens for c in cases], dtype=np.float64),
         concurrency=np.array([c.concurrency for c in cases], dtype=np.float64) / replicas,
+        start_frac=np.array([c.habits.start_frac for c in cases]),
+        warms_up=np.array([c.habits.warms_up for c in cases]),
+        look_steps=np.array([c.habits.look_steps for c in cases]),
     )
 
 
@@ -183,26 +191,26 @@ def parse_case(
         deployment_work(accelerator, model, each.parallelism, weight_precision=precision, kv_precision=kv_precision)
         for each in (pool, prefill or pool)
     ]
+    attributes = deployment_attributes(
+        accelerator,
+        model,
+        pool.parallelism,
+        precision,
+        engine,
+        mode=mode,
+        drafts=speculative,
+        output_tokens=output_tokens,
+    ) | {
+        "protocol": protocol or CALIBRATED_PROTOCOL,
+        "client": protocol or "own",
+        "vintage": case_vintage(release, text.get("measured_on", "")),
+        "release": case_release(release, text.get("measured_on", "")),
+        "shape": f"{input_tokens:.0f} in, {answer_class(output_tokens)} answers",
+        "statistic": statistic,
+    }
     return Case(
         case_id=text.get("case_id", ""),
-        attributes=deployment_attributes(
-            accelerator,
-            model,
-            pool.parallelism,
-            precision,
-            engine,
-            mode=mode,
-            drafts=speculative,
-            output_tokens=output_tokens,
-        )
-        | {
-            "protocol": protocol or CALIBRATED_PROTOCOL,
-            "client": protocol or "own",
-            "vintage": case_vintage(release, text.get("measured_on", "")),
-            "release": case_release(release, text.get("measured_on", "")),
-            "shape": f"{input_tokens:.0f} in, {answer_class(output_tokens)} answers",
-            "statistic": statistic,
-        },
+        attributes=attributes,
         accelerator=accelerator,
         model=model,
         parallelism=pool.parallelism,
@@ -220,6 +228,7 @@ def parse_case(
         draft_acceptance=acceptance,
         warnings=deployment_warnings(model, pool.parallelism, precision),
         request_rate_per_s=request_rate_per_s,
+        habits=client_habits(protocol, text.get("measured_on", ""), attributes, concurrency),
     )
 
 

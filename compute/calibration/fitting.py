@@ -14,6 +14,7 @@ import scipy.special
 from numpy.typing import NDArray
 
 from compute.calibration.cases import CaseTable
+from compute.calibration.client_habits import START_FRAC
 from compute.calibration.coefficients import (
     COEFFICIENTS,
     INDEX,
@@ -165,6 +166,12 @@ def solve_both_ways(table: CaseTable, log_values: FloatArray) -> tuple[Solved, S
     context = table.input_tokens + rest["reserve"] * table.output_tokens
     # What parse_case let pass holds one request at least, with the leanest engine settings.
     limit = np.clip(admitted_requests(table.work, memory, context), 1.0, SEATS * table.work.accelerators)
+    at_start = table.start_frac / START_FRAC  # over the share that the coefficients are given for
+    scheduling = replace(
+        scheduling,
+        burst=scheduling.burst * at_start,
+        warm_s=np.where(table.warms_up, 0.0, scheduling.warm_s * at_start),
+    )
     state = closed_loop(
         costs,
         scheduling,
@@ -172,6 +179,7 @@ def solve_both_ways(table: CaseTable, log_values: FloatArray) -> tuple[Solved, S
         input_tokens=table.input_tokens,
         output_tokens=table.output_tokens,
         admitted_limit=limit,
+        look_steps=table.look_steps,
     )
     itl_s = state.itl_s * rest["decode_scale"]
     first_s = state.ttft_s - state.wait_s
@@ -188,7 +196,8 @@ def solve_both_ways(table: CaseTable, log_values: FloatArray) -> tuple[Solved, S
     )
     tokens_at_start = state.admitted * table.input_tokens
     may_compile = (tokens_at_start > WARM_CHUNK_TOKENS) & np.isfinite(table.concurrency) & (table.prefill_workers == 0)
-    compile_s = np.where(may_compile, rest["chunk_compile_s"], 0.0)
+    may_compile &= ~table.warms_up
+    compile_s = np.where(may_compile, rest["chunk_compile_s"] * at_start, 0.0)
     slower = (state.admitted / rate) / (state.admitted / rate + compile_s)
     # those that wait for a place wait for more of them
     waiting = np.minimum(table.concurrency, QUEUED_AT_ONCE) / state.admitted

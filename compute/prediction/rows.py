@@ -198,7 +198,7 @@ def _assumed_text(row: Mapping[str, str | None], case: Case, acceptance: float) 
     if client == "own":
         found.append("a client as InferenceX's, lengths as given")
     elif client == CALIBRATED_PROTOCOL:
-        found.append("lengths drawn at 0.8 to 1 of the nominal ones")
+        found.append(f"lengths drawn at 0.8 to 1 of the nominal ones; {case.habits.described()}")
     return "; ".join(found)
 
 

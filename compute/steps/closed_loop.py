@@ -5,14 +5,16 @@ requests spends, in the time one request lives, the prefill of B requests and O 
 request sees one part as its own waiting for the first token (it grows with the number of requests that start together)
 and the other part as longer steps while it generates:
 
-    ttft = request + first P + (wave + burst) (B - 1) P' + stall (B - 1) P' (1 - g) + warm + waiting for admission
+    ttft = request + first P + (wave + burst) (B - 1) P' + stall (B - 1) P' (1 - g) + look + warm + wait for admission
     itl  = T(B_decoding, context) + stall (B - 1) P' g / (O - 1)
 
 `first`, `wave` and `stall` are the scheduler's three coefficients; `burst` and `warm` are a benchmark's, and count in
 means only: it sends its first requests all at once, some of them wait for kernels to be compiled, and one in ten
 requests is among them. g is the share of a request's life in which it generates; the rest of the stall joins its wait.
 P' is the time of a prompt that shares its steps with the 2 wave (B - 1) others that start with it (weights are read
-once for all). Requests beyond what KV memory admits wait outside; Little's law over the closed loop gives how long.
+once for all). An engine that looks for new requests every so many steps lets each wait for half of them, and for the
+prompts of others that the same look finds (`look`). Requests beyond what KV memory admits wait outside; Little's law
+over the closed loop gives how long.
 """
 
 from dataclasses import dataclass, fields
@@ -21,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compute.steps.roofline import StepCosts, clocked, step_time_s
-from compute.steps.speculation import generation_gap_s
+from compute.steps.speculation import generation_gap_s, tokens_per_step
 
 FloatArray = NDArray[np.float64]
 
@@ -98,6 +100,14 @@ def prefill_time_s(
     return chunk_s * (chunks + stages - 1.0) / stages / together
 
 
+def _unseen_tokens(costs: StepCosts, look_steps: ArrayLike) -> FloatArray:
+    """Return the tokens that a sequence generates in steps before which an engine does not look for new requests."""
+    steps = np.asarray(look_steps, dtype=np.float64) - 1.0
+    if not np.any(costs.draft_tokens):
+        return steps
+    return steps * tokens_per_step(costs.draft_tokens, costs.draft_acceptance)
+
+
 def closed_loop(
     costs: StepCosts,
     scheduling: Scheduling,
@@ -108,6 +118,7 @@ def closed_loop(
     cached_tokens: ArrayLike = 0.0,
     context_tokens: ArrayLike | None = None,
     admitted_limit: ArrayLike = np.inf,
+    look_steps: ArrayLike = 1.0,
 ) -> SteadyState:
     """Return the steady state with a fixed number of requests in flight per instance.
 
@@ -125,6 +136,8 @@ def closed_loop(
         Mean over the steps of generation; prompt and half the answer where answers are alike.
     admitted_limit : array_like
         Requests that memory and seats admit.
+    look_steps : array_like
+        Steps of generation from one look for new requests to the next; 1 where an engine looks before each.
     """
     n_out = np.asarray(output_tokens, dtype=np.float64)
     n_in = np.asarray(input_tokens, dtype=np.float64)
@@ -135,12 +148,19 @@ def closed_loop(
     alone_s = prefill_time_s(costs, new, cached_tokens)
     context = n_in + n_out / 2.0 if context_tokens is None else np.asarray(context_tokens, dtype=np.float64)
     others = np.maximum(admitted - 1.0, 0.0)
-    bunch = np.maximum(1.0, np.minimum(1.0 + 2.0 * scheduling.wave * others, ASSUMED_CHUNK_TOKENS / new))
+    gaps = np.maximum(n_out - 1.0, 0.0)  # the prompt's own step yields the first token
+    together = 2.0 * scheduling.wave
+    if looks_seldom := bool(np.any(np.asarray(look_steps) != 1.0)):
+        unseen_tokens = _unseen_tokens(costs, look_steps)
+        in_look = np.minimum(unseen_tokens / np.maximum(gaps, 1.0), 1.0)  # of the others, found beside it
+        together = together + in_look
+    bunch = np.maximum(1.0, np.minimum(1.0 + together * others, ASSUMED_CHUNK_TOKENS / new))
     shared_s = prefill_time_s(costs, new, cached_tokens, bunch)
     burst_s = scheduling.burst * others * shared_s + scheduling.warm_s
     ahead_s = scheduling.request_s + scheduling.first * alone_s + scheduling.wave * others * shared_s + burst_s
-    gaps = np.maximum(n_out - 1.0, 0.0)  # the prompt's own step yields the first token
     others_s = scheduling.stall * shared_s * others
+    if looks_seldom:
+        ahead_s = ahead_s + in_look * others_s
     decoding = admitted
     for _ in range(PASSES):
         step_s = generation_gap_s(costs, sequences=np.maximum(decoding, 1e-9), context_tokens=context)
@@ -148,6 +168,8 @@ def closed_loop(
         stalled_s = others_s * gaps * step_s / (gaps * step_s + alone_s)
         generating_s = gaps * step_s + stalled_s
         first_s = ahead_s + others_s - stalled_s
+        if looks_seldom:
+            first_s = first_s + 0.5 * unseen_tokens * step_s
         # a step has at least the one request that it is for
         decoding = np.maximum(admitted * generating_s / (generating_s + first_s), np.minimum(admitted, 1.0))
     itl_s = step_s + stalled_s / np.maximum(gaps, 1e-9)

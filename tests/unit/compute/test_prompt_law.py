@@ -86,7 +86,10 @@ def test_percentiles_invert_the_shares_within(column):
     assert np.all(state.ttft_mean_s < state.ttft_p95_s)
     for i in range(2):
         at = LatencyTargets(float(state.ttft_p95_s[i, 0]), float(state.itl_p95_s[i, 0]))
-        assert open_arrivals(line, rates, VARIED, at).attainment_frac[i, 0] == pytest.approx(0.95**2, abs=1e-4)
+        # prompts of one length that do not wait take the same time: the share within steps up there
+        below = LatencyTargets(at.ttft_s * (1 - 1e-4), at.itl_s)
+        reached, missed = (open_arrivals(line, rates, VARIED, t).attainment_frac[i, 0] for t in (at, below))
+        assert missed - 1e-4 <= 0.95**2 <= reached + 1e-4
         for less, kept in ((1.001, True), (0.999, False)):
             near = LatencyTargets(at.ttft_s * less, at.itl_s * less)
             assert keeps_targets(line, rates, VARIED, near)[i, 0] == kept
