@@ -42,7 +42,11 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["kind", "number"])]
+        indexes = [
+            models.Index(fields=["kind", "number"]),
+            models.Index(fields=["kind", "id"]),  # a search that finds little must not read the log of years
+            models.Index(fields=["username", "id"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.username} {self.action} {self.kind} {self.name}"
