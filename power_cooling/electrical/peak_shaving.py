@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from power_cooling.compiled import compiled
+
 FloatArray = NDArray[np.float64]
 
 _HALVINGS = 40  # of the span between peaks that are surely held and surely not: to 1e-12 of it
@@ -62,28 +64,29 @@ def shave_peaks(load_w: FloatArray, battery: PeakBattery, step_s: float = 3600.0
     low = max(high - battery.power_w, float(load.min()))
     if battery.energy_j <= 0 or battery.power_w <= 0:
         low = high
-    values = load.tolist()
     for _ in range(_HALVINGS if high > low else 0):
         middle = (low + high) / 2
-        if _holds(values, middle, battery, step_s):
+        if _holds(load, middle, battery.power_w, battery.energy_j, battery.efficiency_frac, step_s):
             high = middle
         else:
             low = middle
     return hold_peak(load, high, battery, step_s)
 
 
-def _holds(load: list[float], peak_w: float, battery: PeakBattery, step_s: float) -> bool:
+@compiled
+def _holds(
+    load_w: FloatArray, peak_w: float, power_w: float, energy_j: float, efficiency_frac: float, step_s: float
+) -> bool:
     """Return whether a battery that begins full holds a peak."""
-    power, whole, efficiency = battery.power_w, battery.energy_j, battery.efficiency_frac
-    stored = whole
-    for watts in load:
+    stored = energy_j
+    for watts in load_w:
         above = watts - peak_w
         if above > 0:
             stored -= above * step_s
-            if stored < 0 or above > power:
+            if stored < 0 or above > power_w:
                 return False
-        elif stored < whole:
-            stored = min(stored + min(-above, power) * step_s * efficiency, whole)
+        elif stored < energy_j:
+            stored = min(stored + min(-above, power_w) * step_s * efficiency_frac, energy_j)
     return True
 
 
