@@ -1,7 +1,8 @@
 """Plants with parameters drawn and hidden: how often a calibration's 90 % interval holds the truth.
 
 Biases of CDU thermometers, conductances of CDU groups, losses of UPS and transformers, air units' fans; on liquid- and
-air-cooled samples of two climates, one in summer and winter; readings with usual noise and gaps.
+air-cooled samples of three climates (mixed-humid, cool and dry, marine), one in summer and winter; readings with usual
+noise and gaps.
 """
 
 from collections.abc import Iterator
@@ -25,9 +26,10 @@ PLANTS = (
     ("sterling/gb200-nvl72", "agents", "winter"),
     ("sterling/hgx-h200", "assistants", "summer"),
     ("golden/gb300-nvl72", "assistants", "summer"),
+    ("bay-area/gb300-nvl72-pod", "assistants", "summer"),
 )
 AIR_COOLED = "hgx-h200"
-N_SEEDS = 50  # of each plant: 200 in all
+N_SEEDS = 50  # of each plant: 250 in all
 BIAS_K, SPREAD = 0.4, 0.15  # one sigma of what is drawn
 OF_AIR = ("fan_power_frac",)  # fitted too where racks give heat to the air
 PROGRAM = (
