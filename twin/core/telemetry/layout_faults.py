@@ -322,7 +322,7 @@ def _row(
     tokens, usd = None, None
     if fault.of_sensor:
         what = _sensor_text(fault)
-        lost = "no tokens_lost, no usd: what is steered by this sensor is not described"
+        lost = "tokens lost and cost are not known: what is steered by this sensor is not described"
     else:
         if fault.machine is not None:
             what = f"{fault.machine.size:.1%} {FAULTS[fault.kind].about}, by {fault.rows.size} points"

@@ -70,7 +70,7 @@ def test_a_sensor_fault_is_named_with_its_start(inputs, kind, point, size):
     assert abs(since - (np.datetime64(start) + np.timedelta64(5, "h"))) <= late
     assert told[0]["tokens_lost"] is None
     assert told[0]["usd"] is None
-    assert "no tokens_lost" in told[0]["evidence"]
+    assert "tokens lost and cost are not known" in told[0]["evidence"]
 
 
 def test_kinds_that_explain_as_much_are_named_beside(inputs):
