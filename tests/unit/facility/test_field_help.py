@@ -133,7 +133,7 @@ def test_a_form_prints_its_units_and_leaves_what_nobody_touched_to_the_last_digi
     refused = client.post(address, posted | {"version": "2", "lighting_w": "20 MW"}).content.decode()
     assert "less than or equal to 10000 kW" in refused
     refused = client.post(address, posted | {"version": "2", "lighting_w": "7 lumen"}).content.decode()
-    assert "“lumen” is not a unit of this field. Write W, kW, MW" in refused
+    assert "“lumen” is not a unit of this field. Write kW, W, MW" in refused
 
 
 def test_no_label_is_the_name_of_a_column(layout):
