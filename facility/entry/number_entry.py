@@ -120,7 +120,11 @@ def number_read(
     except UnknownUnit as error:
         raise ValidationError(str(error), code="invalid") from None
     ends = [None if end is None else measure.number(end, unit) for end in (low, high)]
-    number = measure.stored(_chosen(text, meant, *ends, whole=whole and unit == measure.shown, unit=typed), unit)
+    chosen = _chosen(text, meant, *ends, whole=whole and unit == measure.shown, unit=typed)
+    for end, shown in zip((low, high), ends, strict=True):
+        if end is not None and chosen == shown:
+            return end  # as a refusal writes it, in a unit that rounds
+    number = measure.stored(chosen, unit)
     if not math.isfinite(number):
         raise ValidationError(f"“{text.strip()}” is too large.", code="invalid")
     return number

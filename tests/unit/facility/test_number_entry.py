@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facility.entry import units
-from facility.entry.number_entry import NumberField, NumberInput, WholeNumberField, number_read, readings, spelled
+from facility.entry.number_entry import (
+    NumberField,
+    NumberInput,
+    WholeNumberField,
+    limit_text,
+    number_read,
+    readings,
+    spelled,
+)
 from facility.entry.units import measure_of, step_of
 from power_cooling.site_facts.units import US, shown_in
 from twin.core.text.field_names import SUFFIX_UNITS
@@ -322,6 +330,16 @@ def test_who_chose_us_units_types_and_reads_those_and_every_other_still():
             one = measure_of(f"some_{suffix}")
             assert one.shown in one.units, suffix
     assert measure_of("supply_degc").shown == "°C"
+
+
+@pytest.mark.parametrize(("field", "low", "high"), [("width_m", 0.1, 20.0), ("elevation_m", -430, 6000)])
+def test_a_limit_is_taken_as_a_refusal_writes_it(field, low, high):
+    with shown_in(US):
+        measure = measure_of(field)
+        for end in (low, high):
+            shown = limit_text(end, measure)
+            assert number_read(shown, low=low, high=high, measure=measure) == end
+            assert number_read(shown.removesuffix(" ft"), low=low, high=high, measure=measure) == end
 
 
 @pytest.mark.parametrize("suffix", sorted(units._MEASURES))
