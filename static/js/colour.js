@@ -237,7 +237,7 @@ function count(counts) {
 
 function label(hour) {
   const loadText = isNumber(hour.load_frac) ? ` · load ${Math.round(hour.load_frac * 100)}%` : "";
-  say(`${hour.label} · ${hour.dry_bulb_degc.toFixed(1)} °C outside${loadText}`);
+  say(`${hour.label} · ${quantityText(hour.dry_bulb_degc, "°C")} outside${loadText}`);
 }
 
 function say(text) {

@@ -56,7 +56,7 @@ def test_the_slider_moves_colours_legend_table_and_address(signed_in, address):
     expect(page.locator("[data-legend-label]")).to_have_text("Junction temperature")  # loads solvers
     expect(page.locator("[data-time]")).to_contain_text("Design hour")
     slide(page, 4720)
-    expect(page.locator("[data-time]")).to_contain_text(re.compile(r"16 Jul 16:00 · [\d.]+ °C outside · load \d+%"))
+    expect(page.locator("[data-time]")).to_contain_text(re.compile(r"16 Jul 16:00 · [\d.]+\s°C outside · load \d+%"))
     expect(page.get_by_label("Time", exact=True)).to_have_value("hour")
     afternoon = fills(page)
     page.get_by_text("Table of the 6 racks").click()

@@ -19,7 +19,7 @@ from twin.core.results.rack_quantities import BY_NAME, MADE_BY_COMPUTE, QUANTITI
 from twin.core.solve.object_states import object_tables
 from twin.core.solve.simulate import described as solvable
 from twin.core.solve.steady import DESIGN, hour_rows, solve_steady
-from twin.core.text.numbers import DIFFERENCE_UNITS
+from twin.core.text.numbers import DIFFERENCE_UNITS, quantity_text
 from twin.exceptions import CannotSimulate
 from twin.floor.rows import FloatArray, Floor
 from twin.models import Run, Scenario
@@ -289,7 +289,7 @@ def links(floor: Floor, quantity: Quantity) -> list[list[int | None]]:
 
 def hour_text(hour: Mapping[str, Any]) -> str:
     """Return an hour's date, weather and load in words."""
-    words = [hour["label"], f"{hour['dry_bulb_degc']:.1f} °C outside"]
+    words = [hour["label"], f"{quantity_text(hour['dry_bulb_degc'], '°C')} outside"]
     if hour.get("load_frac") is not None:
         words.append(f"load {hour['load_frac']:.0%}")
     return " · ".join(words)

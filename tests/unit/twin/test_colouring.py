@@ -8,10 +8,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from facility.models import Rack
+from power_cooling.site_facts.units import US, shown_in
 from tests.shipped import CATALOGUE, load_shipped
 from tests.small_run import done_run, small_scenario
 from tests.small_site import new_rack
 from twin.core.results.rack_quantities import BY_NAME, QUANTITIES
+from twin.core.text.numbers import GAP
 from twin.floor import colouring
 from twin.floor.rows import read_floor
 from twin.runs import services
@@ -23,6 +25,13 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def scenario():
     return small_scenario()[1]
+
+
+def test_an_hours_weather_is_said_in_its_readers_units():
+    hour = {"label": "16 Jul 16:00", "dry_bulb_degc": 30.0, "load_frac": 0.5}
+    assert colouring.hour_text(hour).replace(GAP, " ") == "16 Jul 16:00 · 30.0 °C outside · load 50%"
+    with shown_in(US):
+        assert colouring.hour_text(hour).replace(GAP, " ") == "16 Jul 16:00 · 86.0 °F outside · load 50%"
 
 
 @pytest.fixture
