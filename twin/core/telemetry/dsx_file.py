@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from twin.core.telemetry import dsx_bms
 from twin.core.telemetry.readings import FORMATS, MappedPoint, Proposal, Readings, Taken
+from twin.core.telemetry.tables import whole_gzip
 
 FORMAT = "dsx-bms"
 CHOICES = ("", *FORMATS, FORMAT)  # of commands that read files of readings
@@ -100,7 +101,7 @@ def read_readings(path: Path, mapping: Mapping[str, MappedPoint], objects: Itera
 
 def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
     """Return topic and message of each line."""
-    with _opened(path) as file:
+    with whole_gzip(path.name), _opened(path) as file:
         n = 0
         while line := file.readline(MOST_LINE):
             n += 1
@@ -128,7 +129,6 @@ def _of_object(line: bytes) -> tuple[str, bytes]:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    file = path.open("rb")
-    magic = file.read(2)
-    file.seek(0)
-    return io.BufferedReader(gzip.GzipFile(fileobj=file)) if magic == b"\x1f\x8b" else file
+    with path.open("rb") as file:
+        is_packed = file.read(2) == b"\x1f\x8b"
+    return io.BufferedReader(gzip.open(path)) if is_packed else path.open("rb")

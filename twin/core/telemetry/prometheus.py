@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from twin.core.telemetry.quantities import GOOD, QUANTITIES
 from twin.core.telemetry.readings import MappedPoint, Proposal, Readings, Taken, each_once
 from twin.core.telemetry.readings import propose as by_rules
+from twin.core.telemetry.tables import whole_gzip
 
 FloatArray = NDArray[np.float64]
 Series = tuple[Mapping[str, str], NDArray[np.int64], FloatArray]  # labels, times [ms since 1970], values
@@ -365,10 +366,8 @@ def _text(path: Path) -> bytes:
     with path.open("rb") as file:
         is_packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
-        try:
+        with whole_gzip(path.name):
             text = gzip.GzipFile(fileobj=file).read(MOST_BYTES + 1) if is_packed else file.read(MOST_BYTES + 1)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{path.name} is not a whole gzip file") from error
     if len(text) > MOST_BYTES:
         raise ValueError(f"{path.name} has more than {MOST_BYTES:,} bytes; ask for shorter ranges")
     return text

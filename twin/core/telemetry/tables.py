@@ -8,8 +8,10 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,7 +149,7 @@ def table_of(text: str, name: str) -> Table:
         header = [cell.strip() for cell in next(rows)]
         if len(header) < 2:
             raise ValueError(f"{name} has one column only ({header[0][:60]}); a table needs a time and a value")
-        doubled = sorted(column for column, n in Counter(header).items() if n > 1)
+        doubled = sorted(column for column, n in Counter(filter(None, header)).items() if n > 1)
         if doubled:
             raise ValueError(f"{name} names {listed(doubled)} more than once")
         kept = list(rows)
@@ -223,13 +225,19 @@ def first_present(table: Table, candidates: Sequence[str]) -> str | None:
     return next((by_plain[candidate] for candidate in candidates if candidate in by_plain), None)
 
 
+@contextmanager
+def whole_gzip(name: str) -> Iterator[None]:
+    """Refuse a gzip-packed file that ends early or is broken, whatever its packing raises."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{name} is not a whole gzip file: {error}") from error
+
+
 def _text(path: Path) -> str:
     opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path.name} is not a whole gzip file: {error}") from error
+    with whole_gzip(path.name), opened(path, "rb") as file:
+        raw = file.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
         raise ValueError(f"{path.name} holds more than {MAX_BYTES / 1e9:g} GB; split it, or ingest it into the store")
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):

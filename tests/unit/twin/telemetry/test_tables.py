@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twin.core.telemetry import dsx_file, prometheus
 from twin.core.telemetry.tables import named_columns, read_table
 from twin.core.telemetry.times import parse_time, read_times
 
@@ -51,11 +52,19 @@ def test_a_cell_that_is_no_number_is_named_with_its_row(tmp_path):
         table.numbers("power")
 
 
-def test_a_cut_gzip_file_is_refused(tmp_path):
+@pytest.mark.parametrize("read", [read_table, dsx_file.file_metadata, prometheus.file_points])
+def test_a_gzip_file_that_is_cut_or_broken_is_refused_by_every_reader(tmp_path, read):
     path = tmp_path / "t.csv.gz"
-    path.write_bytes(gzip.compress(b"time,a\n" + b"1,2\n" * 1000)[:40])
-    with pytest.raises(ValueError, match="not a whole gzip file"):
-        read_table(path)
+    whole = gzip.compress(b"time,a\n" + b"".join(b"%d,%d\n" % (i, i * i % 977) for i in range(3000)))
+    for content in (whole[:-4], whole[:200] + bytes(255 - byte for byte in whole[200:300]) + whole[300:]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="not a whole gzip file"):
+            read(path)
+
+
+def test_columns_without_a_name_are_left_out_however_many(tmp_path):
+    table = read_table(written(tmp_path, "time,power,,\n1,5,,\n2,6,,\n"))
+    assert list(table.columns) == ["time", "power"]
 
 
 def test_named_columns_refuse_unknown_names():
