@@ -3,7 +3,9 @@
 The folder is the service's root (`redfish/v1/`), or has it in it. Only files that the resources refer to are read.
 """
 
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,6 +17,17 @@ from twin.telemetry.ingest.redfish import MOST_BYTES, Missing, Walk, resource_of
 
 FORMAT = "redfish"
 INDEX = "index.json"
+#: What a member of a ZIP file raises that is absent, locked, packed in another way, or broken.
+UNREADABLE = (
+    KeyError,
+    RuntimeError,
+    NotImplementedError,
+    EOFError,
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 class Snapshot(Walk):
@@ -59,13 +72,16 @@ class Snapshot(Walk):
             try:
                 with self._zip.open(str(name)) as file:
                     return file.read(MOST_BYTES + 1)
-            except (KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile):  # absent, locked or broken
+            except UNREADABLE:
                 return None
         here = self._path / name
-        if not here.is_file() or not here.resolve().is_relative_to(self._path.resolve()):
+        try:
+            if not here.is_file() or not here.resolve().is_relative_to(self._path.resolve()):
+                return None
+            with here.open("rb") as file:
+                return file.read(MOST_BYTES + 1)
+        except OSError:  # a name that no file can have, or one that may not be read
             return None
-        with here.open("rb") as file:
-            return file.read(MOST_BYTES + 1)
 
 
 def _zip(path: Path) -> zipfile.ZipFile:

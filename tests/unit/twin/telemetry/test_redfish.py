@@ -175,6 +175,30 @@ def test_a_saved_service_leads_nowhere_else(small, tmp_path):
     assert points
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_broken_part_of_a_saved_service_costs_its_own_readings_only(small, tmp_path, packing):
+    _, resources = small
+    folder = saved(tmp_path / "mockup", resources)
+    path = tmp_path / "saved.zip"
+    broken = "ThermalEquipment/CDUs/1/index.json"
+    with zipfile.ZipFile(path, "w", packing) as file:
+        for one in folder.rglob("index.json"):
+            file.write(one, one.relative_to(folder))
+        at = file.getinfo(broken).header_offset + 30 + len(broken)
+    content = bytearray(path.read_bytes())
+    content[at : at + 12] = bytes(255 - byte for byte in content[at : at + 12])
+    path.write_bytes(content)
+    points = redfish_snapshot.snapshot_points(path)
+    assert points
+    assert not [name for name in points if name.startswith("CDUs/1")]
+
+
+def test_a_name_that_no_file_can_have_is_not_saved(small, tmp_path):
+    _, resources = small
+    resources[f"{ROOT}/ThermalEquipment/CDUs"] = {"Members": [refers("a" * 400)]}
+    assert redfish_snapshot.snapshot_points(saved(tmp_path / "mockup", resources))
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
