@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from facility.models import Preferences
+from facility.permissions import visible_sites
 from twin.core.figures_of_merit import BY_NAME, RANKED_BY
 from twin.core.text.numbers import GAP, quantity_text
 from twin.models import Run
@@ -32,7 +33,8 @@ def ended_runs(request: HttpRequest) -> tuple[list[Run], bool]:
     awaited = request.session.get(AWAITED, [])
     if not awaited:
         return [], False
-    there = {str(run.pk): run for run in Run.objects.defer(*Run.HEAVY).select_related("layout").filter(pk__in=awaited)}
+    seen = Run.objects.filter(pk__in=awaited, layout__site__in=visible_sites(request.user))  # rights may have gone
+    there = {str(run.pk): run for run in seen.defer(*Run.HEAVY).select_related("layout")}
     ended = [there[key] for key in awaited if key in there and there[key].ended]
     left = [key for key in awaited if key in there and not there[key].ended]
     if left != awaited:

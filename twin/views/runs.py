@@ -84,7 +84,7 @@ def run_create(request: HttpRequest, site: str, layout: str) -> HttpResponse:
 def run_notices(request: HttpRequest) -> HttpResponse:
     """Name the runs that this session started and that have ended; htmx asks again while others go on."""
     ended, others = notices.ended_runs(request)
-    looked_at = request.htmx.current_url_abs_path or ""
+    looked_at = request.htmx.current_url or ""
     told = [run for run in ended if str(run.pk) not in looked_at]  # its page shows it already
     answer = render(request, "twin/run/_notices.html", {"ended": told})
     if not others:

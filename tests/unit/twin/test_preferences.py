@@ -142,6 +142,21 @@ def test_the_page_of_the_run_itself_is_not_told_again(planner, scenario):
     assert planner.get(reverse("run-notices"), **here).content.decode().strip() == ""
 
 
+def test_an_address_that_is_none_tells_of_the_run_all_the_same(planner, scenario):
+    run = awaited(planner, scenario)
+    Run.objects.filter(pk=run.pk).update(status=Run.Status.CANCELLED, finished_at=run.created_at)
+    here = {"HTTP_HX_REQUEST": "true", "HTTP_HX_CURRENT_URL": "http://[bad"}
+    assert str(run.pk) in planner.get(reverse("run-notices"), **here).content.decode()
+
+
+def test_whoever_may_no_longer_see_a_site_is_told_of_no_run_of_it(planner, scenario):
+    run = awaited(planner, scenario)
+    Run.objects.filter(pk=run.pk).update(status=Run.Status.CANCELLED, finished_at=run.created_at)
+    Membership.objects.all().delete()
+    told = planner.get(reverse("run-notices"))
+    assert (told.status_code, told.content.decode().strip()) == (286, "")
+
+
 @pytest.fixture
 def mailing(planner, settings):
     settings.EMAIL_IS_SET, settings.EMAIL_HOST, settings.EMAIL_PORT = True, "127.0.0.1", 25
