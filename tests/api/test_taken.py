@@ -5,7 +5,9 @@ import io
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from facility.models import AuditEvent, Layout
 from tests.api.conftest import caller, member
@@ -77,6 +79,7 @@ def test_advice_is_marked_by_row_and_told_in_the_same_breath(advice, planner, vi
         ({"orders": [3]}, "orders", "There is no set point 3; the advice has 1 to 2."),
         ({"orders": [0]}, "orders", "greater than or equal to 1"),
         ({"orders": "all"}, "orders", "Expected a list"),
+        ({"orders": []}, "orders", "may not be empty"),
         ({"taken_at": "2026-07-08T06:00:00"}, "taken_at", "without a zone"),
         ({"taken_at": "1950-01-01T00:00:00Z"}, "taken_at", "must lie from 1990 to now"),
         ({"taken_at": "2090-01-01T00:00:00Z"}, "taken_at", "must lie from 1990 to now"),
@@ -149,6 +152,19 @@ def test_a_gain_spans_what_lies_between_two_changes(advice, planner, bells):
     other = planner.post(GAINS, {"taken": first["id"]}, format="json", **key)
     assert other.status_code == 409
     assert planner.get(f"{TAKEN}{second['id']}/").json()["gains"] == [again[0], asked[1]["id"]]
+
+
+def test_set_points_taken_on_at_one_time_in_two_marks_have_no_gain_each(advice, planner, client, bells):
+    marks = [taken.advice_take(advice, taken_at=parse_datetime(SINCE), orders=[n], user=None) for n in (1, 2)]
+    told = planner.post(GAINS, {"taken": marks[0].id}, format="json")
+    assert told.status_code == 400
+    assert "no reading tells their gains apart" in str(told.json()["extra"]["fields"]["taken"])
+    client.force_login(advice.layout.site.memberships.get(user__username="planner-of-small").user)
+    answer = client.post(reverse("gain-create", args=[marks[1].pk]))
+    assert (answer.status_code, answer["Location"]) == (302, reverse("study-detail", args=[advice.pk]))
+    assert not Study.objects.filter(kind="gain").exists()
+    marks[1].delete()
+    assert planner.post(GAINS, {"taken": marks[0].id}, format="json").status_code == 202
 
 
 @pytest.mark.compiled

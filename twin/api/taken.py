@@ -119,6 +119,7 @@ class TakeSerializer(KnownFields, serializers.Serializer):
     orders = serializers.ListField(
         child=serializers.IntegerField(min_value=1),
         required=False,
+        allow_empty=False,
         max_length=200,
         help_text="Which of its set points, by their order from 1; default: all that are not taken on yet.",
     )

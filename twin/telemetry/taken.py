@@ -118,13 +118,20 @@ def gain_ask(
     KeyReused, PermissionDenied
         As `study_ask`.
     ValidationError
-        If the end is odd.
+        If the end is odd, or other set points were taken on at the same time: no reading tells their gains apart.
     """
     check_write(user, mark.layout.site, Right.OPERATE)
     known = mark.gains.filter(created_by=user, key=key).first() if key and end_at is None else None
     if known is not None:  # asked up to then: the present has moved on
         return known
     others = TakenAdvice.objects.filter(layout__site=mark.layout.site).exclude(pk=mark.pk)
+    if others.filter(taken_at=mark.taken_at).exists():
+        raise ValidationError(
+            {
+                "taken": f"Other set points of the site were taken on at {mark.taken_at:%Y-%m-%d %H:%M} UTC as well: no"
+                " reading tells their gains apart. Take one back, and mark those of one advice together."
+            }
+        )
     later = others.filter(taken_at__gt=mark.taken_at).order_by("taken_at").first()
     earlier = others.filter(taken_at__lt=mark.taken_at).order_by("-taken_at").first()
     last = min(

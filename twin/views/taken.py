@@ -61,7 +61,12 @@ def gain_create(request: HttpRequest, mark: int) -> HttpResponse:
     """Queue the question what set points have gained, and show its progress."""
     found = visible_taken_or_404(request, mark)
     check_change_site(request.user, found.layout.site, Right.OPERATE)
-    return redirect("study-detail", taken.gain_ask(found, user=request.user).id)
+    try:
+        asked = taken.gain_ask(found, user=request.user)
+    except ValidationError as refusal:
+        messages.error(request, " ".join(refusal.messages))
+        return redirect("study-detail", found.study_id)
+    return redirect("study-detail", asked.id)
 
 
 @login_required
