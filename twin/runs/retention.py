@@ -33,7 +33,10 @@ def superseded_runs(days: int, now: datetime | None = None) -> QuerySet[Run]:
     newer = same.filter(
         Q(finished_at__gt=OuterRef("finished_at")) | Q(finished_at=OuterRef("finished_at"), id__gt=OuterRef("id"))
     )
-    before = (now or timezone.now()) - timedelta(days=days)
+    try:
+        before = (now or timezone.now()) - timedelta(days=days)
+    except OverflowError:  # before the calendar begins no run has ended
+        return Run.objects.none()
     return (
         Run.objects.filter(status__in=Run.ENDED, finished_at__lt=before, layout__status=Layout.Status.PROPOSED)
         .filter(Exists(newer) | ~Q(status=Run.Status.DONE))

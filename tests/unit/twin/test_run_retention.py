@@ -53,6 +53,13 @@ def test_the_newest_result_of_each_layout_and_scenario_stays_whatever_its_age(as
     assert kept() == {of_one.id, of_other.id}
 
 
+def test_a_rule_of_more_days_than_the_calendar_has_lets_go_of_none(asked):
+    ended(asked, 4000)
+    ended(asked, 0)
+    assert [retention.runs_prune(days) for days in (10**6, 10**12)] == [0, 0]
+    assert retention.runs_prune(3650) == 1
+
+
 def test_of_two_that_ended_at_one_moment_one_stays(asked):
     runs = [ended(asked, 40) for _ in range(3)]
     Run.objects.update(finished_at=timezone.now() - timedelta(days=40))
