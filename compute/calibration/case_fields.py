@@ -1,6 +1,7 @@
 """Fields of a serving case as text: names, numbers and choices, each refused with its column and what is allowed."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,6 +44,7 @@ INPUT_COLUMNS = {
     "concurrency": "requests in flight, or `saturated`",
     "request_rate_per_s": "open arrivals at the whole deployment, in place of concurrency",
 }
+DAY = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?(?![-\d])|(\d{4})(\d\d)(\d\d)-\d{6}", re.ASCII)
 MOST_RELEASE_CHARACTERS = 128  # as many as a container image's tag has, which is how benchmarks name releases
 
 
@@ -101,6 +103,22 @@ def number(
     if whole and value != int(value):
         raise ValueError(f"{column} is {written}; must be a whole number")
     return value
+
+
+def day_text(written: str) -> str:
+    """Return a date as ISO writes it, as far as it is known (year, month, day): dates are compared as texts.
+
+    Raises
+    ------
+    ValueError
+        If it is written otherwise than `2026-01-21`, or as `vllm bench serve` does, `20260121-093000`.
+    """
+    found = DAY.match(written)
+    parts = [part for part in found.groups() if part] if found else []
+    _, month, day = (*map(int, parts), 1, 1, 1)[:3]
+    if written and not (parts and 1 <= month <= 12 and 1 <= day <= 31):
+        raise ValueError(f"measured_on is {written[:40]!r}; write it as 2026-01-21")
+    return "-".join(parts)
 
 
 def release_text(written: str) -> str:

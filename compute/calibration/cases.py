@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute.accelerators import Accelerator, precision_named
-from compute.calibration.case_fields import choice, known_name, missing, number, release_text
+from compute.calibration.case_fields import choice, day_text, known_name, missing, number, release_text
 from compute.calibration.case_pools import Pool, Served, aggregated_pool, separate_pools
 from compute.calibration.client_habits import ClientHabits, client_habits
 from compute.model_shapes import KV_BYTES, ModelShape, with_checkpoint
@@ -164,6 +164,7 @@ def parse_case(
     if strange := engine_reason(engine, accelerator):
         raise ValueError(strange)
     release = release_text(text.get("engine_version", ""))
+    measured_on = day_text(text.get("measured_on", ""))
     input_tokens = number(text, "input_tokens", least=1.0)
     output_tokens = number(text, "output_tokens", least=1.0)
     protocol = case_protocol(text.get("source", ""), text.get("case_id", ""))
@@ -203,8 +204,8 @@ def parse_case(
     ) | {
         "protocol": protocol or CALIBRATED_PROTOCOL,
         "client": protocol or "own",
-        "vintage": case_vintage(release, text.get("measured_on", "")),
-        "release": case_release(release, text.get("measured_on", "")),
+        "vintage": case_vintage(release, measured_on),
+        "release": case_release(release, measured_on),
         "shape": f"{input_tokens:.0f} in, {answer_class(output_tokens)} answers",
         "statistic": statistic,
     }
@@ -228,7 +229,7 @@ def parse_case(
         draft_acceptance=acceptance,
         warnings=deployment_warnings(model, pool.parallelism, precision),
         request_rate_per_s=request_rate_per_s,
-        habits=client_habits(protocol, text.get("measured_on", ""), attributes, concurrency),
+        habits=client_habits(protocol, measured_on, attributes, concurrency),
     )
 
 

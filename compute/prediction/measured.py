@@ -246,7 +246,7 @@ def _bench_run(record: Row, deployment: Row) -> MeasuredRun:
         "source": "bench serve",
         "input_tokens": f"{input_tokens / completed:.6g}",
         "output_tokens": f"{output_tokens / completed:.6g}",
-        "measured_on": str(record.get("date") or "")[:10],
+        "measured_on": str(record.get("date") or ""),
     }
     if not any(name in row["engine"].lower() for name in ("vllm", "sglang", "trt", "tensorrt")):
         row["engine"] = ""

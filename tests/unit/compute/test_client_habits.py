@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from compute.accelerators import accelerator_from_entry
+from compute.calibration.case_fields import day_text
 from compute.calibration.cases import case_table, parse_case
 from compute.calibration.client_habits import ClientHabits
 from compute.calibration.coefficients import INDEX, LOG_INITIAL
@@ -72,6 +73,30 @@ def test_how_often_an_engine_looks_for_new_requests_follows_the_benchmarks_scrip
 )
 def test_how_many_requests_a_client_sends_follows_its_day(change, requests):
     assert 1 / case(**change).habits.start_frac == pytest.approx(requests)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("", ""),
+        ("2025", "2025"),
+        ("2025-12", "2025-12"),
+        ("2025-12 (approx.)", "2025-12"),
+        ("2026-01-02", "2026-01-02"),
+        ("2026-01-02T09:30:00Z", "2026-01-02"),
+        ("20260102-093000", "2026-01-02"),
+    ],
+)
+def test_a_date_is_read_as_far_as_it_is_known(written, meant):
+    assert day_text(written) == meant
+
+
+@pytest.mark.parametrize(
+    "written", ["2026-1-2", "21.01.2026", "01/21/2026", "yesterday", "2026-13-01", "2026-01-32", "20"]
+)
+def test_a_date_that_texts_would_put_on_the_wrong_side_is_refused(written):
+    with pytest.raises(ValueError, match="measured_on is .*; write it as 2026-01-21"):
+        case(measured_on=written)
 
 
 def test_a_client_warms_up_since_its_day_and_says_so():
