@@ -123,7 +123,7 @@ def number_read(
     chosen = _chosen(text, meant, *ends, whole=whole and unit == measure.shown, unit=typed)
     for end, shown in zip((low, high), ends, strict=True):
         if end is not None and chosen == shown:
-            return end  # as a refusal writes it, in a unit that rounds
+            return float(end)  # as a refusal writes it, in a unit that rounds
     number = measure.stored(chosen, unit)
     if not math.isfinite(number):
         raise ValidationError(f"“{text.strip()}” is too large.", code="invalid")

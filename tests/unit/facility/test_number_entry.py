@@ -338,7 +338,8 @@ def test_a_limit_is_taken_as_a_refusal_writes_it(field, low, high):
         measure = measure_of(field)
         for end in (low, high):
             shown = limit_text(end, measure)
-            assert number_read(shown, low=low, high=high, measure=measure) == end
+            read = number_read(shown, low=low, high=high, measure=measure)
+            assert (read, type(read)) == (end, float)
             assert number_read(shown.removesuffix(" ft"), low=low, high=high, measure=measure) == end
 
 
