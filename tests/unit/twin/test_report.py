@@ -24,7 +24,7 @@ from twin.core.figures_of_merit import BY_NAME, FIGURES, HEADLINES
 from twin.core.inputs.layout import AirUnitRow, FeatureRow
 from twin.core.report.charts import levels_of
 from twin.core.report.comparison import comparison_report, lettered
-from twin.core.report.document import Report
+from twin.core.report.document import Report, cell_text
 from twin.core.report.pdf import drawable, pdf
 from twin.core.report.plan import plans
 from twin.core.report.run import ReportedRun, failure_texts, run_report
@@ -225,6 +225,11 @@ def test_units_stand_in_heads_and_fractions_say_so(report):
     assert "Mean power [W]" in [cell.value for cell in book["Racks"][1]]
     assert "Share [fraction]" in [cell.value for cell in book["Costs"][1]]
     assert "Energy a year [J]" in [cell.value for cell in book["Energy flow"][1]]
+
+
+def test_years_are_dates_and_no_amounts(report):
+    columns = [column for one in report.tables for column in one.columns if column.head == "Year"]
+    assert [cell_text(year, column, "") for column, year in zip(columns, (2024, 2026), strict=True)] == ["2024", "2026"]
 
 
 def test_the_pdf_has_words_for_signs_its_fonts_lack():

@@ -14,7 +14,7 @@ from twin.core.report.shapes import Drawing
 from twin.core.text.numbers import MISSING, is_number, quantity_text
 
 STORED_UNITS = {"%": "fraction", "Wh": "J"}  # what a value is kept in, where that is not what is shown
-TEXT, NUMBER, COUNT, UNIT, MARK = "text", "number", "count", "unit", "mark"
+TEXT, NUMBER, COUNT, YEAR, UNIT, MARK = "text", "number", "count", "year", "unit", "mark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Column:
     @property
     def is_number(self) -> bool:
         """Whether its cells stand right."""
-        return self.kind in (NUMBER, COUNT)
+        return self.kind in (NUMBER, COUNT, YEAR)
 
     @property
     def stored_unit(self) -> str:

@@ -24,7 +24,20 @@ from twin.core.report import charts
 from twin.core.report.bill import bill_rows
 from twin.core.report.description import description_section
 from twin.core.report.diagrams import LETTERS
-from twin.core.report.document import COUNT, MARK, NUMBER, UNIT, Card, Column, Report, Section, Table, numbers, rows_of
+from twin.core.report.document import (
+    COUNT,
+    MARK,
+    NUMBER,
+    UNIT,
+    YEAR,
+    Card,
+    Column,
+    Report,
+    Section,
+    Table,
+    numbers,
+    rows_of,
+)
 from twin.core.report.plan import plans
 from twin.core.report.shapes import Drawing
 from twin.core.results.details import AvailabilityNote, RunDetails
@@ -264,7 +277,7 @@ def charts_section(run: ReportedRun) -> Section:
     columns = (
         *(Column(head) for head in ("Site or fleet", "Cooling")),
         *numbers(("PUE", ""), ("WUE", "L/kWh")),
-        Column("Year", COUNT),
+        Column("Year", YEAR),
         Column("Source"),
     )
     tables.append(Table("Published PUE", "PUE and WUE that others published", columns, published, empty="None kept."))
@@ -764,7 +777,7 @@ def bill_section(run: ReportedRun) -> Section:
         Column("Price", NUMBER, "$"),
         Column("Low", NUMBER, "$"),
         Column("High", NUMBER, "$"),
-        Column("Year", COUNT),
+        Column("Year", YEAR),
         Column("Confidence", MARK),
         Column("Source"),
     )
