@@ -18,6 +18,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from twin.celery import app
+from twin.core.text.numbers import quantity_text
 from twin.models import Worker
 from twin.runs.ring import SIGN_LIFE
 
@@ -112,7 +113,7 @@ def disk() -> Check:
     if free < least:
         remedy = "Free space or enlarge the disk; TWIN_MIN_FREE_BYTES says how little is too little."
         return Check("disk", False, f"{free:,} bytes free at {home}; at least {least:,} are wanted", remedy)
-    return Check("disk", True, f"{free / 1e9:.1f} GB free at {home}")
+    return Check("disk", True, f"{quantity_text(free, 'B')} free at {home}")
 
 
 READY: tuple[Callable[[], Check], ...] = (database, migrations, disk)

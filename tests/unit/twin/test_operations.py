@@ -5,9 +5,12 @@ import ipaddress
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from datetime import timedelta
+from html import unescape
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -15,6 +18,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 from prometheus_client.parser import text_string_to_metric_families
 
 from facility.models import ApiToken
@@ -233,9 +237,12 @@ def test_the_status_page_shows_administrators_what_is_wrong_and_nobody_else_anyt
     client.force_login(boss)
     client.get(reverse("run-list"))
     monkeypatch.setattr(status, "MOST_ROUTES", 1000)  # of all that this process of the suite has asked
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=80_900_000_000))
     page = client.get("/status/")
     text = page.content.decode()
     assert page.status_code == 200
+    sizes = set(re.findall(r"([0-9.]+)\W+GB", unescape(strip_tags(text))))
+    assert sizes == {"80.9"}  # what is free is said twice, in gigabytes of the same size
     assert "No flow in loop 3." in text
     assert reverse("run-detail", args=[failed.id]) in text
     assert "embedded@here" in text
