@@ -404,6 +404,9 @@ def test_a_finding_shows_its_object(live_server, signed_in, layout):
     page = opened(signed_in, live_server, layout, answer=answer)
     expect(page.locator("#answer-figures")).to_contain_text("1.10")
     expect(page.locator("#answer-margins")).to_contain_text("200 kW")
+    mark = page.locator("#answer-findings .severity svg use")  # no sign of a font, which may lack it
+    sprite, name = mark.get_attribute("href").split("#")
+    assert f'id="{name}"' in page.request.get(live_server.url + sprite).text()
     page.get_by_role("button", name="Too heavy.").click()
     expect(page.locator("#draw-title")).to_have_text("Rack B-02")
     expect(page.locator("path.mark.selected")).to_be_attached()

@@ -5,7 +5,7 @@ import { isNumber, quantityText } from "../quantities.js";
 
 const LATE_MS = 4000;
 const SHORT = { ttft_p95_s: "TTFT, p95" }; // what does not fit above its figure
-const SIGN = { blocking: "⛔", risk: "⚠", hint: "ⓘ" };
+const SVG = "http://www.w3.org/2000/svg";
 
 function node(name, text = "", className = "") {
   const made = document.createElement(name);
@@ -14,9 +14,19 @@ function node(name, text = "", className = "") {
   return made;
 }
 
+// A drawing of the page's own beside a word, as the template tag `icon` makes: fonts lack many signs.
+function icon(sprite, name) {
+  const made = document.createElementNS(SVG, "svg"), use = document.createElementNS(SVG, "use");
+  made.setAttribute("class", "icon");
+  made.setAttribute("aria-hidden", "true");
+  use.setAttribute("href", `${sprite}#${name}`);
+  made.append(use);
+  return made;
+}
+
 export class Answer {
-  constructor({ url, scenario, onPick }) {
-    Object.assign(this, { url, scenario, onPick });
+  constructor({ url, scenario, icons, onPick }) {
+    Object.assign(this, { url, scenario, icons, onPick });
     this.figures = document.getElementById("answer-figures");
     this.note = document.getElementById("answer-note");
     this.before = null; // figures of the drawing before the last edit
@@ -130,7 +140,9 @@ export class Answer {
     const items = this.findings.slice(0, 30).map((finding) => {
       const item = node("li", "", finding.severity), button = node("button", "", "finding-pick");
       button.type = "button";
-      button.append(node("span", `${SIGN[finding.severity] ?? ""} ${finding.severity}`, "severity"), ` ${finding.object}: ${finding.message}`);
+      const severity = node("span", "", "severity");
+      severity.append(icon(this.icons, finding.severity), ` ${finding.severity}`);
+      button.append(severity, ` ${finding.object}: ${finding.message}`);
       if (finding.run) button.append(node("span", ` Found by the run of ${finding.scenario}.`, "muted"));
       button.addEventListener("click", () => this.onPick(finding));
       item.append(button);

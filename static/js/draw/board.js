@@ -39,7 +39,7 @@ class Board {
         conflict: (answer) => this.conflict.open(answer), refused: (answer, batch) => this.onRefused(answer, batch),
       },
     });
-    this.answer = new Answer({ url: root.dataset.answer, scenario: root.dataset.scenario, onPick: (finding) => this.pick(finding) });
+    this.answer = new Answer({ url: root.dataset.answer, scenario: root.dataset.scenario, icons: root.dataset.icons, onPick: (finding) => this.pick(finding) });
     this.conflict = new Conflict(this);
     this.panel = new Panel(this);
     explainFields(document.getElementById("draw-panel"));
