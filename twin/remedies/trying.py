@@ -279,6 +279,11 @@ def take_back(*, layout: Layout, undo: str, user: Any = None) -> int:
     return layout.version
 
 
+def parts_taken_back(undo: str) -> int:
+    """Return how many parts taking a remedy back changes; one that touched many rows made as many versions."""
+    return len(signing.loads(undo, salt=SALT)["steps"])
+
+
 def _part_of(step: dict[str, Any]) -> Any:
     part = BY_NAME[step["kind"]].model._default_manager.filter(pk=step["id"]).first()
     if part is None:

@@ -15,6 +15,7 @@ from facility.permissions import may_change_site
 from facility.views.lookup import visible_layout_or_404
 from twin.core.text.field_names import fact_text, field_unit, field_words
 from twin.core.text.numbers import MISSING
+from twin.remedies.trying import parts_taken_back
 
 PAGE_VERSIONS = 25
 N_CHANGES = 12  # of a version that are named; the rest is counted
@@ -31,6 +32,7 @@ def layout_history(request: HttpRequest, site: str, layout: str) -> HttpResponse
             "record": record,
             "changes": [change_words(change) for change in record.changes[:N_CHANGES]],
             "more": max(len(record.changes) - N_CHANGES, 0),
+            "n_back": parts_taken_back(record.undo) if record.undo else 0,
         }
         for record in page
     ]

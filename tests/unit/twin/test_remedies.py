@@ -498,6 +498,9 @@ def test_the_history_names_what_changed_and_takes_a_remedy_back_later(layout, cl
     services.part_save(part=layout.halls.get())
     page = client.get(reverse("layout-history", args=here)).content.decode()
     assert f'name="version" value="{taken.version}"' in page
+    n_cdus = layout.cdus.count()  # each a version of its own, taken back together
+    assert f"the remedy of version {taken.version}, {n_cdus} part" in page
+    assert (f"Take back all {n_cdus}" in page) == (n_cdus > 1)
     cooler = layout.cdus.first().supply_degc
     assert f"Supply: 46.0\u202f°C → {cooler:.1f}\u202f°C" in page
     client.post(reverse("layout-remedy-undo", args=here), {"version": taken.version})
