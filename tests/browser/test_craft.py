@@ -1,6 +1,8 @@
 """Every page at both widths: reachable, nothing beside the window, nothing that jumps, small."""
 
 import pytest
+from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
 from django.urls import reverse
 from playwright.sync_api import expect
 
@@ -59,6 +61,30 @@ def test_the_tab_of_a_page_is_in_sight_on_a_phone(signed_in, live_server, layout
     signed_in.set_viewport_size({"width": 390, "height": 844})
     signed_in.goto(live_server.url + reverse("layout-edit", args=[layout.site.slug, layout.slug]))
     expect(signed_in.locator("nav.tabs [aria-current]")).to_be_in_viewport(ratio=0.99)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_notice_of_an_ended_run_is_framed_and_moves_nothing(signed_in, live_server, layout, scenario, width):
+    run = finished(layout, scenario)
+    [cookie] = (one for one in signed_in.context.cookies() if one["name"] == settings.SESSION_COOKIE_NAME)
+    session = SessionStore(session_key=cookie["value"])
+    session["awaited_runs"] = [str(run.pk)]
+    session.save()
+    signed_in.set_viewport_size({"width": width, "height": 844})
+    signed_in.goto(live_server.url + reverse("glossary"))
+    before = signed_in.locator("h1").bounding_box()
+    notice = signed_in.locator(".ended .notice")
+    expect(notice).to_contain_text("is done")
+    assert signed_in.locator("h1").bounding_box() == before
+    assert notice.evaluate("one => getComputedStyle(one).borderLeftWidth") == "4px"
+    expect(notice).to_be_in_viewport(ratio=0.99)
+
+
+def test_a_phone_leads_to_the_account_and_its_units(signed_in, live_server, layout):
+    signed_in.set_viewport_size({"width": 390, "height": 844})
+    signed_in.goto(live_server.url)
+    signed_in.locator("a:visible", has_text="account").click()
+    expect(signed_in.get_by_role("link", name="Preferences")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", WIDTHS)
