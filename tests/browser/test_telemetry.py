@@ -129,7 +129,7 @@ def test_readings_lead_to_a_layout_as_operated_and_to_advice(
     page.get_by_role("button", name="Advise").click()
     expect(page.locator(".page-head .state.done")).to_be_visible(timeout=120_000)
     expect(page.locator("h1")).to_have_text("Advice of Hall as of July")
-    eco = page.get_by_role("region", name="Set points").locator("tbody tr").filter(has_text="eco_mode")
+    eco = page.get_by_role("region", name="Set points").locator("tbody tr").filter(has_text="Eco mode")
     expect(eco.locator("td").nth(0)).to_have_text("off")
     expect(eco.locator("td").nth(1)).to_have_text("on")
     expect(eco.locator("td").nth(2)).to_contain_text("%")
@@ -145,7 +145,7 @@ def taken_on_and_measured(page: Page, layout: Layout, folder: Path) -> None:
     """Mark what an advice says of the UPS as taken on, and measure it: too early, then with two days."""
     form = page.locator("form").filter(has=page.get_by_role("button", name="Mark as taken on"))
     for box in form.get_by_role("checkbox").all():
-        box.set_checked("eco_mode" in form.locator(f"label[for={box.get_attribute('id')}]").inner_text())
+        box.set_checked("Eco mode" in form.locator(f"label[for={box.get_attribute('id')}]").inner_text())
     form.get_by_label("Since").fill("2090-07-02T00:00")
     form.get_by_role("button", name="Mark as taken on").click()
     expect(page.locator(".field.invalid")).to_contain_text("must lie from 1990 to now")
@@ -153,7 +153,7 @@ def taken_on_and_measured(page: Page, layout: Layout, folder: Path) -> None:
     page.get_by_label("Since").fill("2026-07-02T00:00")
     page.get_by_role("button", name="Mark as taken on").click()
     taken = page.get_by_role("region", name="Taken on")
-    expect(taken.locator("tbody tr")).to_contain_text("eco_mode")
+    expect(taken.locator("tbody tr")).to_contain_text("Eco mode")
     expect(taken).to_contain_text("not measured yet")
     page.get_by_role("button", name="Measure the gain").click()
     expect(page.locator(".page-head .state.done")).to_be_visible(timeout=120_000)

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 
 from twin.core.telemetry.readings import zone_named
+from twin.core.text.field_names import field_words
 from twin.models import Study
 from twin.telemetry import taken
 
@@ -31,7 +32,11 @@ class TakeForm(forms.Form):
         self.site = study.layout.site
         there = {order for mark in study.taken_rows.all() for order in mark.orders}
         rows = enumerate((study.result or {}).get("advice", ()), 1)
-        left = [(order, f"{order}: {row['object']} {row['parameter']}") for order, row in rows if order not in there]
+        left = [
+            (order, f"{order}: {row['object']} · {field_words(row['parameter'])}")
+            for order, row in rows
+            if order not in there
+        ]
         standing = self.site.layouts.filter(status__in=taken.STANDING).order_by("name", "id")
         layouts = list(standing.values_list("slug", "name"))
         self.fields["orders"].choices, self.fields["layout"].choices = left, layouts
