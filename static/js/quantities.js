@@ -59,6 +59,18 @@ export function quantityText(value, unit = "") {
   return shown ? digits + GAP + shown : digits;
 }
 
+// Lengths on a floor with their unit once: as drawn in metres, to three digits in feet.
+export function sizeText(...sides_m) {
+  const shown = sides_m.map((side) => asShown(side, "m")), unit = shown[0][1];
+  return `${shown.map(([side]) => (unit === "m" ? String(side) : significant(side))).join(" × ")} ${unit}`;
+}
+
+// A length that is being drawn or moved, to the centimetre; also in feet to two decimals.
+export function lengthText(length_m) {
+  const [length, unit] = asShown(length_m, "m");
+  return `${length.toFixed(2)} ${unit}`;
+}
+
 function dollars(stored, storedUnit) {
   const [value, unit] = asShown(stored, storedUnit);
   const [digits, shown] = unit === "$" || unit === "$/year" ? scaled(value, "$") : [significant(value), "$"];

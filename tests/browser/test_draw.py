@@ -1,5 +1,6 @@
 """The drawing board: drag, undo, align, rows, lasso, walls, conflicts, keys alone; and how smooth and quick it is."""
 
+import re
 import statistics
 import sys
 
@@ -11,8 +12,10 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from facility.models import AirUnit, Cdu, FloorFeature, Hall, Layout, Membership, Rack
+from power_cooling.site_facts.units import US, shown_in
 from tests.shipped import CATALOGUE, load_shipped
 from tests.small_site import new_rack
+from twin.core.text.numbers import size_text
 
 pytestmark = [
     pytest.mark.browser,
@@ -206,6 +209,21 @@ def test_racks_are_put_on_a_cdu_and_feeds_by_lasso(live_server, signed_in, layou
     assert sorted(on.values_list("name", flat=True)) == ["B-00", "B-01", "B-02"]
     page.locator("#draw-show").select_option("cdu")
     expect(page.locator("#draw-legend")).to_contain_text("CDU-2")
+
+
+def test_the_board_speaks_feet_to_who_chose_them(live_server, signed_in, layout):
+    signed_in.goto(live_server.url + reverse("account-preferences"))
+    signed_in.get_by_label("Units").select_option(US)
+    signed_in.locator("main").get_by_role("button", name="Save").click()
+    page = opened(signed_in, live_server, layout)
+    hall = layout.halls.get()
+    with shown_in(US):
+        size = size_text(hall.width_m, hall.depth_m)
+    expect(status(page)).to_contain_text(size)
+    expect(page.locator(".draw-side")).to_contain_text(size)
+    page.get_by_label("What to draw").select_option("wall")
+    drag(page, px(page, 2.0, 4.3), px(page, 5.0, 4.6))
+    expect(status(page)).to_contain_text(re.compile(r"by [0-9.]+ ft × [0-9.]+ ft"))
 
 
 def test_walls_keep_outs_cdus_and_air_units_are_drawn(live_server, signed_in, layout):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facility.models import PowerFeed
+from twin.core.text.numbers import size_text
 from twin.floor.colouring import Colouring
 from twin.floor.plan import Plan, rack_colours, value_texts
 from twin.floor.rows import FloatArray, Floor, footprint
@@ -96,9 +97,9 @@ def assumed_text(floor: Floor) -> str:
     """Return what of the drawing is not described, in one sentence."""
     text = "pipes and busways are drawn over the rows that they serve, since their routes are not described"
     if any(not _is_whole(floor, rack) for rack in floor.racks):
-        text += f"; racks of single systems are drawn {ASSUMED_RACK_HEIGHT_M:g} m high"
+        text += f"; racks of single systems are drawn {size_text(ASSUMED_RACK_HEIGHT_M)} high"
     if floor.air_units:
-        text += f"; air units are drawn {ASSUMED_AIR_UNIT_HEIGHT_M:g} m high"
+        text += f"; air units are drawn {size_text(ASSUMED_AIR_UNIT_HEIGHT_M)} high"
     missing = sum(hall.n_air_units for hall in floor.halls) - len(floor.air_units)
     if missing > 0:
         text += f"; {missing} air units are not placed yet and are left out"
@@ -213,7 +214,7 @@ def floor_boxes(floor: Floor, offset: dict[int, float]) -> list[Box]:
             offset[h.id] + h.width_m,
             h.depth_m,
             -0.1,
-            f"{h.name}<br>{h.width_m:g} × {h.depth_m:g} m, {h.height_m:g} m high",
+            f"{h.name}<br>{size_text(h.width_m, h.depth_m)}, {size_text(h.height_m)} high",
         )
         for h in floor.halls
     ]

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 
 from facility.models import FloorFeature
 from twin.core.charts.colours import ramp
-from twin.core.text.numbers import quantity_text
+from twin.core.text.numbers import quantity_text, size_text
 from twin.floor.colouring import MODES, Colouring, links, unit_in, without_value
 from twin.floor.rows import FloatArray, Floor, footprint
 
@@ -379,7 +379,7 @@ def add_rows(hall: HallPlan, rows: list[tuple]) -> None:
             fronts = (facing == faces_up, facing_beyond != faces_up)
             kind = "cold aisle" if all(fronts) else "hot aisle" if not any(fronts) else "aisle"
             x, y, width, depth = (start, far, end - start, gap) if along_x else (far, start, gap, end - start)
-            text = f"{kind} {metres(round(gap, 2))} m" if gap > 1.3 * float(hall.text) else ""
+            text = f"{kind} {size_text(round(gap, 2))}" if gap > 1.3 * float(hall.text) else ""
             top, middle = hall.depth_m - y - depth, (x + width / 2, hall.depth_m - y - depth / 2)
             hall.aisles.append(
                 (*map(metres, (x, top, width, depth)), kind.partition(" ")[0], text, *map(metres, middle))

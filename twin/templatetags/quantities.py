@@ -21,6 +21,7 @@ from twin.core.text.numbers import (
     is_number,
     joined_text,
     quantity_text,
+    size_text,
 )
 
 register = template.Library()
@@ -45,6 +46,12 @@ def quantity(value: float | None, unit: str = "") -> SafeString:
 def plain_quantity(value: float | None, unit: str = "") -> str:
     """The same as text, for attributes and SVG."""
     return quantity_text(value, unit)
+
+
+@register.filter
+def size(side_m: float, other_m: float | None = None) -> str:
+    """`{{ hall.width_m|size:hall.depth_m }}`: lengths on a floor, "21.6 × 21 m"."""
+    return size_text(*(float(side) for side in (side_m, other_m) if side is not None))
 
 
 @register.filter

@@ -1,6 +1,7 @@
 // The drawing board: one object that knows the drawing, the view, the selection and the line of edits. Everything that
 // changes something goes through `change`: applied here at once, saved in the background, answered when it is saved.
 
+import { sizeText } from "../quantities.js";
 import { Answer } from "./answer.js";
 import { Camera } from "./camera.js";
 import { align, airUnits, copies, freeShift, moveBy, moved, newRef, remove, rotate, spread } from "./commands.js";
@@ -159,7 +160,7 @@ class Board {
     this.select([], true);
     this.panel.legend();
     const floor = this.drawing.halls.get(hall), n = [...this.drawing.inHall(hall)].filter((one) => one.kind === "rack").length;
-    this.say(`${floor.name}: ${floor.width_m} × ${floor.depth_m} m, ${n} racks.`);
+    this.say(`${floor.name}: ${sizeText(floor.width_m, floor.depth_m)}, ${n} racks.`);
   }
 
   // A finding names its object: show it.

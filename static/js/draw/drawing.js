@@ -1,6 +1,7 @@
 // What stands in the layout, in the browser: objects by key ("rack:12"), changed by the same operations as the server's.
 
 import { boxOf, overlap, Squares } from "./floor.js";
+import { lengthText } from "../quantities.js";
 
 export const KINDS = ["feature", "air_unit", "cdu", "rack"];
 export const CALLED = { rack: "rack", cdu: "CDU", air_unit: "air unit", feature: "feature", hall: "hall" };
@@ -83,12 +84,12 @@ export class Drawing {
   clash(object, box, squares) {
     const hall = this.halls.get(object.hall);
     const out = Math.max(-box.x0, -box.y0, box.x1 - hall.width_m, box.y1 - hall.depth_m);
-    if (out > 1e-3) return `${this.called(object)} would leave the hall by ${out.toFixed(2)} m`;
+    if (out > 1e-3) return `${this.called(object)} would leave the hall by ${lengthText(out)}`;
     if (!this.isSolid(object)) return "";
     for (const [thing, other] of squares.near(box)) {
       const by = overlap(box, other);
       if (by && this.excludes(object, thing)) {
-        return `${this.called(object)} would overlap ${this.called(thing)} by ${by[0].toFixed(2)} m × ${by[1].toFixed(2)} m`;
+        return `${this.called(object)} would overlap ${this.called(thing)} by ${lengthText(by[0])} × ${lengthText(by[1])}`;
       }
     }
     return "";

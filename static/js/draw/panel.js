@@ -2,7 +2,7 @@
 
 import { CALLED, TYPES } from "./drawing.js";
 import { fieldShown, fieldTyped, fieldUnit, fieldUnits } from "../number_entry.js";
-import { quantityText } from "../quantities.js";
+import { quantityText, sizeText } from "../quantities.js";
 
 const byId = (id) => document.getElementById(id);
 const FACING = [["0", "down, 0°"], ["90", "right, 90°"], ["180", "up, 180°"], ["270", "left, 270°"]];
@@ -87,7 +87,7 @@ export class Panel {
     if (!objects.length) {
       const floor = drawing.halls.get(hall), here = [...drawing.inHall(hall)];
       const n = (kind) => here.filter((object) => object.kind === kind).length;
-      return [`${floor.name}: ${floor.width_m} × ${floor.depth_m} m, ${n("rack")} racks, ${n("cdu")} CDUs; ${floor.n_air_units} air units, `
+      return [`${floor.name}: ${sizeText(floor.width_m, floor.depth_m)}, ${n("rack")} racks, ${n("cdu")} CDUs; ${floor.n_air_units} air units, `
         + `${n("air_unit")} of them drawn. Click or lasso things to change them.`];
     }
     if (objects.length > 1) return [this.several(objects)];

@@ -1,6 +1,7 @@
 // Mouse, pen and fingers on the stage: pan, pinch, select, drag, lasso, draw and place. One gesture at a time.
 
 import { boxOf, inside } from "./floor.js";
+import { lengthText } from "../quantities.js";
 import { moveBy } from "./commands.js";
 import { Snapping } from "./snapping.js";
 
@@ -111,7 +112,7 @@ export class Pointer {
     }
     gesture.box = box;
     this.board.scene.ghost([box]);
-    this.board.say(`${(box.x1 - box.x0).toFixed(2)} m × ${(box.y1 - box.y0).toFixed(2)} m`);
+    this.board.say(`${lengthText(box.x1 - box.x0)} × ${lengthText(box.y1 - box.y0)}`);
   }
 
   lift(gesture) {
@@ -141,7 +142,7 @@ export class Pointer {
       gesture.clash ||= clash;
     });
     board.scene.ghost([], bad);
-    const by = `${dx >= 0 ? "+" : "−"}${Math.abs(dx).toFixed(2)} m, ${dy >= 0 ? "+" : "−"}${Math.abs(dy).toFixed(2)} m`;
+    const by = `${dx >= 0 ? "+" : "−"}${lengthText(Math.abs(dx))}, ${dy >= 0 ? "+" : "−"}${lengthText(Math.abs(dy))}`;
     board.say(gesture.clash ? `${gesture.clash}: cannot be dropped here.` : by);
   }
 

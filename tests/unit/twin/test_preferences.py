@@ -1,12 +1,15 @@
 """What users choose: units of pages, reports and spreadsheets, and who is told that a run has ended."""
 
 import io
+import re
+from html import unescape
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.core import mail
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import strip_tags
 from openpyxl import load_workbook
 
 from facility.models import Membership, Preferences
@@ -15,7 +18,7 @@ from tests.full_run import full_run
 from tests.small_run import small_scenario
 from twin.core.report.document import NUMBER, UNIT, Column, Report, Section, Table
 from twin.core.report.xlsx import xlsx
-from twin.core.text.numbers import GAP, delta_text, exact_text, quantity_text
+from twin.core.text.numbers import GAP, delta_text, exact_text, quantity_text, size_text
 from twin.models import Run
 from twin.runs import jobs, notices
 from twin.runs.tasks import run_mail
@@ -78,6 +81,26 @@ def test_pages_speak_the_units_that_their_reader_chose_and_the_api_si(planner, s
     other = Client()
     other.force_login(get_user_model().objects.get())  # takes the choice at sign-in
     assert f"{GAP}ft</span>" in other.get(halls).content.decode()
+
+
+def test_lengths_on_the_floor_are_in_feet_for_who_chose_them(planner, scenario):
+    layout = scenario.site.layouts.first()
+    here = [scenario.site.slug, layout.slug]
+    rack = layout.halls.get().racks.first()
+    pages = [reverse("layout-detail", args=here), reverse("rack-detail", args=[*here, rack.pk])]
+
+    def lengths(unit: str) -> list[list[str]]:
+        texts = [unescape(strip_tags(planner.get(page).content.decode())) for page in pages]
+        return [re.findall(rf"(?:×|x|y|aisle) ([0-9.]+ {unit})\b", text) for text in texts]
+
+    assert all(lengths("m"))
+    assert not any(lengths("ft"))
+    choose(planner)
+    assert all(lengths("ft"))
+    assert not any(lengths("m"))
+    assert size_text(21.6, 21) == "21.6 × 21 m"
+    with shown_in(US):
+        assert size_text(21.6, 21) == "70.9 × 68.9 ft"
 
 
 def test_a_form_resaved_in_us_units_changes_nothing(planner, scenario):

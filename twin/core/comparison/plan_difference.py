@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from twin.core.inputs.layout import CduRow, FeedRow, HallRow, LayoutInputs, PlantRow, column_names
 from twin.core.text.field_names import fact_text, field_unit, field_words
-from twin.core.text.numbers import quantity_text, significant
+from twin.core.text.numbers import quantity_text, significant, size_text
 
 if TYPE_CHECKING:  # a name of type checkers' own
     from _typeshed import DataclassInstance
@@ -203,7 +203,7 @@ def _racks(inputs: LayoutInputs) -> Iterable[tuple[Thing, int]]:
             "Accelerator power cap": _amount(racks.accelerator_power_limit_w[i], "W"),
             "Load share": significant(racks.load_share[i]),
             "Coolant flow": _amount(racks.coolant_flow_m3_per_s[i], "m³/s"),
-            "Size": f"{racks.width_m[i]:g} × {racks.depth_m[i]:g} m",
+            "Size": size_text(racks.width_m[i], racks.depth_m[i]),
         }
         box = _box(racks.x_m[i], racks.y_m[i], racks.orientation_deg[i], racks.width_m[i], racks.depth_m[i])
         yield Thing("rack", "", racks.name[i], properties, box), racks.hall_id[i]
@@ -230,14 +230,14 @@ def _cdus(inputs: LayoutInputs) -> Iterable[tuple[Thing, int]]:
 
 def _air_units(inputs: LayoutInputs) -> Iterable[tuple[Thing, int]]:
     for unit in inputs.air_units:  # older runs kept none
-        size = {"Size": f"{unit.width_m:g} × {unit.depth_m:g} m"}
+        size = {"Size": size_text(unit.width_m, unit.depth_m)}
         box = _box(unit.x_m, unit.y_m, unit.orientation_deg, unit.width_m, unit.depth_m)
         yield Thing("air unit", "", unit.name, size, box), unit.hall_id
 
 
 def _features(inputs: LayoutInputs) -> Iterable[tuple[Thing, int]]:
     for part in inputs.features:
-        properties = {"Kind": part.type.replace("_", " "), "Size": f"{part.width_m:g} × {part.depth_m:g} m"}
+        properties = {"Kind": part.type.replace("_", " "), "Size": size_text(part.width_m, part.depth_m)}
         box = Box(part.x_m, part.y_m, part.width_m, part.depth_m, 0)
         yield Thing("floor feature", "", part.name, properties, box), part.hall_id
 
@@ -333,7 +333,7 @@ def _halls(inputs: LayoutInputs, renamed: Mapping[str, str]) -> list[Thing]:
             renamed.get(hall.name, hall.name),
             {
                 "Name": hall.name,
-                "Size": f"{hall.width_m:g} × {hall.depth_m:g} × {hall.height_m:g} m",
+                "Size": size_text(hall.width_m, hall.depth_m, hall.height_m),
                 "Containment": hall.containment.replace("_", " "),
                 "Supply air": quantity_text(hall.supply_air_degc, "°C"),
                 "Air units": _units(hall.n_air_units, product(hall.air_unit_id), hall.n_air_units_spare),

@@ -261,7 +261,7 @@ def plans_section(runs: Sequence[ReportedRun], names: list[str]) -> Section:
         for drawing in plans(run.inputs, run.racks, run.cdu_places):
             drawing.title = f"{name}. {drawing.title}"
             drawings.append(drawing)
-    return Section("Drawings", ["Plans are to scale, each with its own; the 5 m bar says which."], drawings=drawings)
+    return Section("Drawings", ["Plans are to scale, each with its own; the bar says which."], drawings=drawings)
 
 
 def alone(run: ReportedRun, name: str) -> Section:

@@ -11,7 +11,7 @@ from twin.core.inputs.layout import CduRow, HallRow, LayoutInputs, RackColumns
 from twin.core.report.charts import WIDTH, legend, levels_of, shortened
 from twin.core.report.shapes import BAD, FAINT, INK, PAPER, Drawing, Line, Rect, Text, category
 from twin.core.results.object_quantities import OVER
-from twin.core.text.numbers import quantity_text
+from twin.core.text.numbers import quantity_text, size_text
 
 N_COLOURS = 17
 Places = Mapping[int, tuple[float, float, int]]  # x, y and orientation of a CDU by its id
@@ -63,7 +63,7 @@ def _hall(
     left, top = 22.0, 30.0
     scale = min((WIDTH - left) / hall.width_m, TALLEST / hall.depth_m)  # points per metre
     drawing = Drawing(
-        f"{hall.name}: {hall.width_m:g} × {hall.depth_m:g} m, {len(in_hall)} racks",
+        f"{hall.name}: {size_text(hall.width_m, hall.depth_m)}, {len(in_hall)} racks",
         WIDTH,
         top + hall.depth_m * scale + 24,
         f"Plan of {hall.name} to scale, racks coloured by highest power from {ends[0]} to {ends[1]}",
@@ -147,7 +147,7 @@ def _rack_box(racks: RackColumns, i: int) -> tuple[float, float, float, float]:
 def _scale_bar(drawing: Drawing, x: float, y: float, scale: float) -> None:
     end = x + 5 * scale
     drawing.add(Line(((x, y - 3), (x, y + 3))), Line(((x, y), (end, y))), Line(((end, y - 3), (end, y + 3))))
-    drawing.add(Text(end + 4, y + 3, "5 m", 7))
+    drawing.add(Text(end + 4, y + 3, size_text(5), 7))
 
 
 def _of(arrays: Mapping[str, NDArray[Any]], name: str, at: Mapping[int, int], pk: int) -> float:

@@ -250,7 +250,7 @@ def limits_section(run: ReportedRun) -> Section:
 def drawings_section(run: ReportedRun) -> Section:
     """Return the plans to scale, the one-line diagram and the loops."""
     drawn = plans(run.inputs, run.racks, run.cdu_places)
-    text = "Plans are to scale; the 5 m bar says which."
+    text = "Plans are to scale; the bar says which."
     if run.inputs.cdus and not run.cdu_places and run.inputs.cdus[0].x_m is None:
         text += " CDUs are not on it: this run did not keep where they stand, and the layout has changed since."
     if run.diagrams:

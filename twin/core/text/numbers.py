@@ -100,6 +100,13 @@ def quantity_text(value: float | None, unit: str = "") -> str:
     return f"{digits}{GAP}{prefixed}" if prefixed else digits
 
 
+def size_text(*sides_m: float) -> str:
+    """Return lengths on a floor with their unit once, "21.6 × 21 m": as drawn in metres, to three digits in feet."""
+    other = shown("m")
+    sides = (f"{side:g}" if other is None else significant(other.number(side)) for side in sides_m)
+    return f"{' × '.join(sides)} {'m' if other is None else other.unit}"
+
+
 def joined_text(first: str, sign: str, second: str) -> str:
     """Return two quantities in a row, their unit once where both have the same: "4.00 to 6.00 years"."""
     digits, _, unit = first.partition(GAP)
