@@ -44,7 +44,7 @@ class Times {
     this.design = this.form.querySelector("[data-design]");
     this.known = new Map(); // day of the year, or "design" → answer of the server, or its promise
     this.wanted = 0;
-    this.play.hidden = false;
+    this.play.classList.remove("awaits-script");
     this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
     this.design.addEventListener("click", (event) => { event.preventDefault(); this.stop(); this.go("design"); });
     this.play.addEventListener("click", () => (this.timer ? this.stop() : this.start()));

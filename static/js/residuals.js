@@ -60,7 +60,7 @@ function start() {
 
 if (slider) {
   slider.disabled = false;
-  play.hidden = false;
+  play.classList.remove("awaits-script");
   slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
   play.addEventListener("click", () => (timer ? stop() : start()));
 }

@@ -65,6 +65,20 @@ def test_play_walks_through_the_hours_and_stops(opened):
     assert page.locator("[data-hour-label]").inner_text() == label
 
 
+def test_play_has_its_place_before_its_script_is_there(opened):
+    def top() -> float:
+        page = opened("layout-loop", hour=10)
+        page.set_viewport_size({"width": 390, "height": 844})
+        return page.locator(".facts-row").bounding_box()["y"]
+
+    with_script = top()
+    page = opened("layout-loop", hour=10)
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    page.route("**/js/diagram*.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
+    assert top() == with_script
+    expect(page.get_by_role("button", name="Play")).not_to_be_visible()
+
+
 def test_a_symbol_leads_to_its_object_by_keyboard(opened, layout):
     page = opened("layout-loop")
     cdu = layout.cdus.get(name="CDU-1")
