@@ -11,7 +11,7 @@ from tests.shipped import CATALOGUE, load_shipped
 from tests.small_run import small_scenario
 from twin.core.comparison.basis import BASES, BASIS_LABELS
 from twin.core.comparison.sensitivity import sensitivity, variations, with_fact
-from twin.core.comparison.standing import ranking
+from twin.core.comparison.standing import percent_text, ranking
 from twin.core.comparison.verdict import Solution, verdict_of
 from twin.core.figures_of_merit import BY_NAME
 from twin.core.inputs.layout import layout_inputs
@@ -65,6 +65,11 @@ def test_what_the_bands_cannot_tell_apart_is_a_tie():
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("share", "text"), [(14.03, "1,403 %"), (-0.31, "−31 %"), (0.004, "0 %")])
+def test_shares_are_grouped_as_all_numbers_are(share, text):
+    assert percent_text(share).replace("\N{NARROW NO-BREAK SPACE}", " ") == text
+
+
 def test_a_tie_that_would_show_as_0_percent_is_level():
     found = verdict_of([solved("a", 1.0, served="x", spread=0.4), solved("b", 1.003, served="y", spread=0.4)])
     assert found["sentence"] == "Too close to call: b and a are level in good tokens per watt."

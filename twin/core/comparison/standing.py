@@ -246,4 +246,4 @@ def likely_text(probability: float) -> str:
 
 def percent_text(share: float) -> str:
     """Return a share to whole percents, "−31 %"."""
-    return f"{'−' if share <= -0.005 else ''}{abs(share) * 100:.0f}{GAP}%"
+    return f"{'−' if share <= -0.005 else ''}{abs(share) * 100:,.0f}{GAP}%"
