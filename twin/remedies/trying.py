@@ -31,10 +31,10 @@ from twin.exceptions import CannotSimulate
 from twin.models import Scenario
 from twin.onboarding.sizing import cdus_brought_to
 from twin.remedies.moves import MOVES, Attempt, Change
+from twin.remedies.undo import SALT
 from twin.runs.findings import Read, judged, layout_findings, read_for_rules
 from twin.runs.snapshot import description, inputs_now
 
-SALT = "remedy undo"
 #: Findings of a rule that are tried one on top of the other: each asks all rules anew, which takes as long as there are
 #: racks. So many at most, and so many racks judged at most, of findings that helped or not.
 MOST_AT_ONCE, MOST_RACKS_JUDGED = 60, 12_000
@@ -277,11 +277,6 @@ def take_back(*, layout: Layout, undo: str, user: Any = None) -> int:
     EditRecord.objects.filter(layout=layout, version=kept["version"]).update(undo="")
     layout.refresh_from_db(fields=["version"])
     return layout.version
-
-
-def parts_taken_back(undo: str) -> int:
-    """Return how many parts taking a remedy back changes; one that touched many rows made as many versions."""
-    return len(signing.loads(undo, salt=SALT)["steps"])
 
 
 def _part_of(step: dict[str, Any]) -> Any:

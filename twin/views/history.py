@@ -15,7 +15,7 @@ from facility.permissions import may_change_site
 from facility.views.lookup import visible_layout_or_404
 from twin.core.text.field_names import fact_text, field_unit, field_words
 from twin.core.text.numbers import MISSING
-from twin.remedies.trying import parts_taken_back
+from twin.remedies.undo import parts_taken_back
 
 PAGE_VERSIONS = 25
 N_CHANGES = 12  # of a version that are named; the rest is counted
