@@ -64,12 +64,12 @@ def test_what_the_bands_cannot_tell_apart_is_a_tie():
     assert "Too close to call" in found["sentence"]
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize(("share", "text"), [(14.03, "1,403 %"), (-0.31, "−31 %"), (0.004, "0 %")])
 def test_shares_are_grouped_as_all_numbers_are(share, text):
     assert percent_text(share).replace("\N{NARROW NO-BREAK SPACE}", " ") == text
 
 
+@pytest.mark.django_db
 def test_a_tie_that_would_show_as_0_percent_is_level():
     found = verdict_of([solved("a", 1.0, served="x", spread=0.4), solved("b", 1.003, served="y", spread=0.4)])
     assert found["sentence"] == "Too close to call: b and a are level in good tokens per watt."
