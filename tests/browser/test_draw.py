@@ -9,13 +9,12 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from facility.models import AirUnit, Cdu, FloorFeature, Hall, Layout, Membership, Rack
 from power_cooling.site_facts.units import US, shown_in
 from tests.shipped import CATALOGUE, load_shipped
 from tests.small_site import new_rack
-from twin.core.solve.estimate import APPROXIMATION
 from twin.core.text.numbers import size_text
 
 pytestmark = [
@@ -210,34 +209,6 @@ def test_racks_are_put_on_a_cdu_and_feeds_by_lasso(live_server, signed_in, layou
     assert sorted(on.values_list("name", flat=True)) == ["B-00", "B-01", "B-02"]
     page.locator("#draw-show").select_option("cdu")
     expect(page.locator("#draw-legend")).to_contain_text("CDU-2")
-
-
-@pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
-def test_the_board_stays_where_it_is_when_the_answer_comes(live_server, signed_in, layout, size):
-    named = (
-        "Output tokens",
-        "Tokens per watt",
-        "Cost",
-        "Utilisation",
-        "Availability",
-        "TTFT, p95",
-        "Peak power",
-        "PUE",
-    )
-    figures = [
-        {"name": name, "label": name, "unit": "", "value": 1.1, "text": "168 k tok/s", "low": 1.0, "high": 1.2}
-        | {"band": "−49 / +98 %", "better": "lower"}
-        for name in named
-    ]
-    signed_in.set_viewport_size({"width": size[0], "height": size[1]})
-    held: list[Route] = []
-    signed_in.route("**/answer/?*", lambda route: held.append(route))
-    opened(signed_in, live_server, layout, answer=None)
-    before = signed_in.locator(".draw-grid").bounding_box()
-    held[0].fulfill(json=NO_ANSWER | {"figures": figures, "approximation": APPROXIMATION, "ms": {"all": 1772}})
-    expect(signed_in.locator("#answer-figures")).to_contain_text("168 k tok/s")
-    after = signed_in.locator(".draw-grid").bounding_box()
-    assert after["y"] == pytest.approx(before["y"], abs=1)
 
 
 def test_the_board_speaks_feet_to_who_chose_them(live_server, signed_in, layout):
