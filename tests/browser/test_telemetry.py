@@ -113,7 +113,7 @@ def test_readings_lead_to_a_layout_as_operated_and_to_advice(
 
     ask(page, home, "Calibrate")
     expect(page.get_by_role("region", name="Parameters that the readings determine")).to_contain_text(
-        f"{cdu}|secondary_return_degc sensor_bias"
+        f"{cdu}|secondary_return_degc · Sensor bias"
     )
     looked_at(page, "calibration")
     page.get_by_label("Keep as layout").fill("Hall as of July")
