@@ -27,13 +27,12 @@ import numpy as np
 
 from twin.benchmarks.answers import cpu_s_of, processes_of
 from twin.benchmarks.measure import REPOSITORY, Benchmark, own_environment
-from twin.benchmarks.planners import Planner, ask, free_port
+from twin.benchmarks.planners import Planner, ask, await_pages, free_port
 
 SEED = 16
 THINK_S = 3.0  # mean, exponential
 SHARES = {"read": 0.85, "edit": 0.13, "run": 0.02}
 REACH_PAGE_S, REACH_ANSWER_S, REACH_PAGE_CPU_S = 0.8, 1.0, 0.030
-START_S = 300.0
 N_ALONE = 5  # times that each page is read by one reader, for its CPU time
 WORD = {"web": "web process", "solver": "solver process", "worker": "worker"}
 PREPARE = """
@@ -176,7 +175,8 @@ def measure(size: Size) -> tuple[Log, dict[str, Any]]:
                 stderr=subprocess.STDOUT,
             )
         try:
-            _wait(port, planners[:3], serve)
+            for planner in planners[:3]:
+                await_pages(port, planner, [*planner.pages, planner.answer], serve)
             alone = _alone(port, planners[0], serve.pid)
             log, measured = _loaded(size, port, planners, runs, serve.pid)
         finally:
@@ -204,21 +204,6 @@ def _asked(program: str, environment: dict[str, str]) -> Any:
     if ended.returncode:
         raise RuntimeError(ended.stderr.strip()[-1000:])
     return json.loads(ended.stdout.splitlines()[-1])
-
-
-def _wait(port: int, planners: list[Planner], serve: subprocess.Popen) -> None:
-    """Ask each kind of page and answer until it is there: what a start costs is not what is measured here."""
-    deadline_s = time.monotonic() + START_S
-    for planner in planners:
-        for address in [*planner.pages, planner.answer]:
-            status = 0
-            while status != HTTPStatus.OK:
-                if time.monotonic() > deadline_s or serve.poll() is not None:
-                    raise RuntimeError(f"{address} answers {status} after {START_S:.0f} s")
-                try:
-                    status, _ = ask(port, planner, "GET", address)
-                except OSError:
-                    time.sleep(0.5)
 
 
 def _alone(port: int, planner: Planner, serve: int) -> dict[str, float]:

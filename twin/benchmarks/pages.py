@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from twin.benchmarks.measure import REPOSITORY, Benchmark, in_own_process, own_environment, peak_bytes
-from twin.benchmarks.planners import Planner, ask, free_port
+from twin.benchmarks.planners import Planner, await_pages, free_port
 
 SIZES = {1440: 900, 390: 844}  # CSS pixels: width and height of the window
 MOST_BYTES, MOST_SHIFT, MOST_S = 400_000, 0.1, 1.5  # 0.1 is what Web Vitals calls good
 CHART_LIBRARY = "plotly"
 GRAVE = ("serious", "critical")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-START_S = 300.0
 WATCH = """window.seen = {shift: 0, busy_until: 0};
 new PerformanceObserver((list) => {
   for (const one of list.getEntries()) if (!one.hadRecentInput) seen.shift += one.value;
@@ -139,7 +137,7 @@ def measure(n_runs: int) -> dict[str, dict[int, Seen]]:
         port = free_port()
         serve = _serving(home, port)
         try:
-            _wait(port, Planner(session, "", "", list(addresses.values()), 0, []), serve)
+            await_pages(port, Planner(session, "", "", [], 0, []), addresses.values(), serve)
             origin = f"http://127.0.0.1:{port}"
             with sync_playwright() as playwright:
                 chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
@@ -205,17 +203,3 @@ def _serving(home: str, port: int) -> subprocess.Popen:
             stdout=out,
             stderr=subprocess.STDOUT,
         )
-
-
-def _wait(port: int, reader: Planner, serve: subprocess.Popen) -> None:
-    """Ask for each page until it is there: what a start costs is not what is measured here."""
-    deadline_s = time.monotonic() + START_S
-    for address in reader.pages:
-        status = 0
-        while status != HTTPStatus.OK:
-            if time.monotonic() > deadline_s or serve.poll() is not None:
-                raise RuntimeError(f"{address} answers {status} after {START_S:.0f} s")
-            try:
-                status, _ = ask(port, reader, "GET", address)
-            except OSError:
-                time.sleep(0.5)

@@ -9,9 +9,11 @@ import http.client
 import json
 import random
 import socket
+import subprocess
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib import import_module
@@ -29,6 +31,7 @@ HASTY_SHARE = 0.25  # of edits, that the next one follows before they are answer
 HASTE_S = 0.1
 READ_EVERY_S = 0.5
 PATIENCE_S = 300.0  # with one question or page; what takes longer is lost
+START_S = 300.0  # until a server that compiles its solvers must be there
 CSRF_TOKEN = "b" * 32
 
 
@@ -116,6 +119,26 @@ def edits_of(planner: int, n: int, pause_s: tuple[float, float], n_racks: int) -
         )
         for i in range(n)
     ]
+
+
+def await_pages(port: int, planner: Planner, addresses: Iterable[str], serve: subprocess.Popen) -> None:
+    """Ask each address until it is there: what a start costs is not what is measured.
+
+    Raises
+    ------
+    RuntimeError
+        If it is not there within `START_S`, or the server has ended.
+    """
+    deadline_s = time.monotonic() + START_S
+    for address in addresses:
+        status = 0
+        while status != HTTPStatus.OK:
+            if time.monotonic() > deadline_s or serve.poll() is not None:
+                raise RuntimeError(f"{address} answers {status} after {START_S:.0f} s")
+            try:
+                status, _ = ask(port, planner, "GET", address)
+            except OSError:
+                time.sleep(0.5)
 
 
 def ask(port: int, planner: Planner, method: str, address: str, body: object = None) -> tuple[int, bytes]:
